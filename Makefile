@@ -1,0 +1,44 @@
+# Every target sets itself up: Python >= 3.11 with pip is all that has to be there.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.runlore-installed
+
+.DEFAULT_GOAL := help
+.PHONY: demo test lint format bench docs help clean
+
+demo: $(READY) ## Track a real training and query it
+	$(BIN)/python examples/demo.py
+
+test: $(READY) ## Run the doctests, then all tests
+	$(BIN)/pytest --doctest-modules src
+	$(BIN)/pytest -n 2
+
+lint: $(READY) ## Check style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(READY) ## Format the code and fix what can be fixed
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(READY) ## Run the benchmarks
+	$(BIN)/python -m benchmarks
+
+docs: $(READY) ## Run every example of the README and the docs
+	$(BIN)/pytest tests/docs
+
+help: ## List these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+clean: ## Remove .venv, builds, caches and what the demo wrote
+	rm -rf .venv build dist src/*.egg-info *.egg-info .runlore demo-output benchmark-output
+	rm -rf .coverage htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -path ./.git -prune -o -name __pycache__ -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,demo]'
+	touch $@
