@@ -1,0 +1,172 @@
+"""Every error that runlore raises on purpose, under one root.
+
+    RunloreError
+    ├── UserError                    the caller asked for something that cannot be
+    │   ├── InvalidInput             (ValueError) an argument that no state would accept
+    │   ├── InvalidType              (TypeError) likewise, of the wrong type
+    │   ├── PropertyConflict         also a ChangeRefusedError, see below
+    │   └── WorkspaceClosed          the workspace object was closed
+    ├── ChangeRefusedError           the state of the run refused the change; recorded as an event
+    │   ├── PropertyConflict         a property is held with another value
+    │   ├── RunEnded                 the run is Completed, Failed or Canceled
+    │   └── TransitionRefused        the status machine has no such step
+    ├── NotFound                     (LookupError)
+    │   ├── RunNotFound
+    │   ├── ExperimentNotFound
+    │   └── WorkspaceNotFound
+    └── AlreadyExists                an id or a folder that is taken
+
+A message says what was asked, what was found and what to do. The storage and
+projection layers add their own leaves, next to the code that raises them.
+
+    >>> try:
+    ...     raise RunNotFound("r_42", "workspace 'lab'")
+    ... except RunloreError as error:
+    ...     print(error)
+    no run 'r_42' in workspace 'lab'; list the ids with experiment.get_runs()
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+class RunloreError(Exception):
+    """Root of all errors that runlore raises on purpose; `message` is the text."""
+
+    def __init__(self, message: str = "", inner_exception: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.inner_exception = inner_exception
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Subclasses take facts, not messages: without this they would not come back from a
+        worker process.
+        """
+        return (_restored, (type(self), self.args, self.__dict__.copy()))
+
+
+def _restored(
+    kind: type[RunloreError], args: tuple[object, ...], attributes: dict[str, object]
+) -> RunloreError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
+
+class UserError(RunloreError):
+    """The caller's mistake: another call, not another try, makes it go away."""
+
+
+class InvalidInput(UserError, ValueError):
+    """An argument that no state of the store would accept; nothing was written."""
+
+
+class InvalidType(UserError, TypeError):
+    """An argument of the wrong type; nothing was written."""
+
+
+class WorkspaceClosed(UserError):
+    """A read or write on a workspace after its `close()`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"workspace '{name}' is closed; open it again with Workspace.open(path)")
+        self.name = name
+
+
+class ChangeRefusedError(RunloreError):
+    """The state of a run refused a change; `run.change_refused` stands in the log."""
+
+
+class PropertyConflict(ChangeRefusedError, UserError):
+    """A property is write-once and is held with another value.
+
+    `held_by` and `held_since` say who set the held value and when.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        key: str,
+        held: str | None,
+        refused: str | None,
+        held_by: str | None,
+        held_since: datetime,
+    ) -> None:
+        super().__init__(
+            f"property {key!r} of run {run_id} is already {held!r} "
+            f"(set by {held_by or 'an unknown writer'} at {held_since.isoformat()}), "
+            f"so it cannot become {refused!r}; properties never change: use a tag instead"
+        )
+        self.run_id = run_id
+        self.key = key
+        self.held = held
+        self.refused = refused
+        self.held_by = held_by
+        self.held_since = held_since
+
+    def attributed(self, held_by: str) -> PropertyConflict:
+        """The same conflict, with the holder named as people know them."""
+        return PropertyConflict(
+            self.run_id, self.key, self.held, self.refused, held_by, self.held_since
+        )
+
+
+class RunEnded(ChangeRefusedError):
+    """A change of status that came after the run's end; terminal states absorb."""
+
+    def __init__(self, run_id: str, status: str, asked: str) -> None:
+        super().__init__(
+            f"run {run_id} has ended as {status}, so it cannot become {asked}; "
+            "start a new run (tags and properties can still be added to this one)"
+        )
+        self.run_id = run_id
+        self.status = status
+        self.asked = asked
+
+
+class TransitionRefused(ChangeRefusedError):
+    """A change of status that the status machine does not know (Finalizing to Running, say)."""
+
+    def __init__(self, run_id: str, status: str, asked: str) -> None:
+        super().__init__(
+            f"run {run_id} is {status} and cannot become {asked} from there; "
+            "end it with complete(), fail() or cancel()"
+        )
+        self.run_id = run_id
+        self.status = status
+        self.asked = asked
+
+
+class NotFound(RunloreError, LookupError):
+    """Something was asked for by a name or id that the store does not hold."""
+
+
+class RunNotFound(NotFound):
+    """No run of this id in the workspace."""
+
+    def __init__(self, run_id: str, where: str) -> None:
+        super().__init__(f"no run {run_id!r} in {where}; list the ids with experiment.get_runs()")
+        self.run_id = run_id
+
+
+class ExperimentNotFound(NotFound):
+    """No experiment of this name or id in the workspace."""
+
+    def __init__(self, wanted: str, where: str) -> None:
+        super().__init__(
+            f"no experiment {wanted!r} in {where}; Experiment(workspace, name) creates one"
+        )
+        self.wanted = wanted
+
+
+class WorkspaceNotFound(NotFound, UserError):
+    """No workspace where one was looked for; the message says where and how to create one."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class AlreadyExists(UserError):
+    """An id or a folder that must be fresh is taken."""

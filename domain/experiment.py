@@ -1,0 +1,178 @@
+"""What may happen to an experiment name: at most one active experiment holds it at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from runlore.domain.decision import Decision
+from runlore.domain.errors import AlreadyExists, ExperimentNotFound
+from runlore.domain.events import (
+    ExperimentArchived,
+    ExperimentCreated,
+    ExperimentReactivated,
+    ExperimentTagRemoved,
+    ExperimentTagSet,
+)
+from runlore.domain.fact import Fact
+from runlore.domain.ids import check_experiment_name
+from runlore.domain.text import check_key, check_pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentState:
+    """One experiment; `archived_at` (µs since 1970) is None while it is active."""
+
+    experiment_id: str
+    name: str
+    created_at: int
+    archived_at: int | None = None
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NameState:
+    """All experiments that ever held a name, in order of creation, and the stream's version."""
+
+    experiments: tuple[ExperimentState, ...] = ()
+    version: int = 0
+
+    @property
+    def active(self) -> ExperimentState | None:
+        """The experiment that holds the name now."""
+        return next((e for e in self.experiments if e.archived_at is None), None)
+
+    def get(self, experiment_id: str) -> ExperimentState | None:
+        """The experiment of this id, active or archived."""
+        return next((e for e in self.experiments if e.experiment_id == experiment_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class GetOrCreate:
+    """Make sure that the name has an active experiment; `experiment_id` is used if it has none."""
+
+    name: str
+    experiment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Hide the experiment and free its name."""
+
+    experiment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reactivate:
+    """Give an archived experiment its name back."""
+
+    experiment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetExperimentTags:
+    """Set, replace or, with None, make key-only each of the tags."""
+
+    experiment_id: str
+    tags: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveExperimentTags:
+    """Take tags away; keys that are not there are passed over."""
+
+    experiment_id: str
+    keys: Sequence[str]
+
+
+Command = GetOrCreate | Archive | Reactivate | SetExperimentTags | RemoveExperimentTags
+
+
+def decide(state: NameState, command: Command) -> Decision:
+    """What a command does to the experiments of one name."""
+    if isinstance(command, GetOrCreate):
+        check_experiment_name(command.name)
+        if state.active is not None:
+            return Decision()
+        created = ExperimentCreated(experiment_id=command.experiment_id, name=command.name)
+        return Decision((created,))
+    held = state.get(command.experiment_id)
+    if held is None:
+        raise ExperimentNotFound(command.experiment_id, "this workspace")
+    match command:
+        case Archive(experiment_id):
+            if held.archived_at is not None:
+                return Decision()
+            return Decision((ExperimentArchived(experiment_id=experiment_id),))
+        case Reactivate(experiment_id):
+            return _reactivate(state, held, experiment_id)
+        case SetExperimentTags(experiment_id, tags):
+            return Decision(
+                tuple(
+                    ExperimentTagSet(experiment_id=experiment_id, key=key, value=value)
+                    for key, value in check_pairs(tags, "tag").items()
+                    if key not in held.tags or held.tags[key] != value
+                )
+            )
+        case RemoveExperimentTags(experiment_id, keys):
+            wanted = dict.fromkeys(check_key(key, "tag key") for key in keys)
+            return Decision(
+                tuple(
+                    ExperimentTagRemoved(experiment_id=experiment_id, key=key)
+                    for key in wanted
+                    if key in held.tags
+                )
+            )
+
+
+def _reactivate(state: NameState, held: ExperimentState, experiment_id: str) -> Decision:
+    if held.archived_at is None:
+        return Decision()
+    if state.active is not None:
+        raise AlreadyExists(
+            f"experiment {held.name!r} ({experiment_id}) cannot come back: its name is held by "
+            f"{state.active.experiment_id}; archive that one first"
+        )
+    return Decision((ExperimentReactivated(experiment_id=experiment_id),))
+
+
+def fold(state: NameState, facts: Iterable[Fact]) -> NameState:
+    """The state after the facts of the stream `experiment/<name>`, in their order. Pure."""
+    drafts: dict[str, dict[str, Any]] = {
+        e.experiment_id: {
+            "experiment_id": e.experiment_id,
+            "name": e.name,
+            "created_at": e.created_at,
+            "archived_at": e.archived_at,
+            "tags": dict(e.tags),
+        }
+        for e in state.experiments
+    }
+    version = state.version
+    for fact in facts:
+        version = fact.version
+        apply = _APPLY.get(fact.topic)
+        if apply is not None and fact.data is not None:
+            apply(drafts.setdefault(fact.data["experiment_id"], {}), fact.data, fact)
+    return NameState(tuple(ExperimentState(**draft) for draft in drafts.values()), version)
+
+
+def evolve(state: NameState, fact: Fact) -> NameState:
+    """The state after one more fact. Pure."""
+    return fold(state, (fact,))
+
+
+def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+    draft.update(data, created_at=fact.recorded_at, archived_at=None, tags={})
+
+
+_APPLY: Final[Mapping[str, Callable[[dict[str, Any], dict[str, Any], Fact], None]]] = {
+    "experiment.created": _created,
+    "experiment.archived": lambda draft, data, fact: draft.update(archived_at=fact.recorded_at),
+    "experiment.reactivated": lambda draft, data, fact: draft.update(archived_at=None),
+    "experiment.tag_set": lambda draft, data, fact: draft["tags"].update(
+        {data["key"]: data["value"]}
+    ),
+    "experiment.tag_removed": lambda draft, data, fact: draft["tags"].pop(data["key"], None),
+}

@@ -1,0 +1,85 @@
+"""Ids and names: what they may look like, and which stream each thing's events live in."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from runlore.domain.errors import InvalidInput, InvalidType
+
+WORKSPACE_STREAM: Final = "workspace"
+
+# Source of the two name rules: azureml-core 1.61, experiment.py and _check_valid_workspace_name.
+_EXPERIMENT_NAME = re.compile(r"[a-zA-Z0-9][\w-]{0,254}")
+_WORKSPACE_NAME = re.compile(r"[a-zA-Z0-9][\w-]{2,32}")
+_RUN_ID = re.compile(r"[a-zA-Z0-9][\w.-]{0,255}", re.ASCII)
+
+
+def run_stream(run_id: str) -> str:
+    """The stream of a run's lifecycle, tags, properties and artifacts."""
+    return f"run/{run_id}"
+
+
+def values_prefix(run_id: str) -> str:
+    """What the names of all value streams of a run start with."""
+    return f"run/{run_id}/values/"
+
+
+def values_stream(run_id: str, writer_id: str) -> str:
+    """The stream of the values that one writer logs into a run."""
+    return f"run/{run_id}/values/{writer_id}"
+
+
+def experiment_stream(name: str) -> str:
+    """The stream of everything that ever held this experiment name."""
+    return f"experiment/{name}"
+
+
+def writer_stream(writer_id: str) -> str:
+    """The stream that says once who a writer is."""
+    return f"writer/{writer_id}"
+
+
+def run_id_of(stream: str) -> str | None:
+    """The run that a stream belongs to, or None if it is not a run's."""
+    if not stream.startswith("run/"):
+        return None
+    return stream.split("/", 2)[1]
+
+
+def check_experiment_name(name: object) -> str:
+    """The name, if it is one; else InvalidInput (letters, digits, `_`, `-`; at most 255)."""
+    return _check(
+        name,
+        _EXPERIMENT_NAME,
+        "experiment name",
+        "1 to 255 letters, digits, '_' or '-', starting with a letter or digit",
+    )
+
+
+def check_workspace_name(name: object) -> str:
+    """The name, if it is one; else InvalidInput (letters, digits, `_`, `-`; 3 to 33)."""
+    return _check(
+        name,
+        _WORKSPACE_NAME,
+        "workspace name",
+        "3 to 33 letters, digits, '_' or '-', starting with a letter or digit",
+    )
+
+
+def check_run_id(run_id: object) -> str:
+    """The id, if it can be one; else InvalidInput (no separators: ids name streams and folders)."""
+    return _check(
+        run_id,
+        _RUN_ID,
+        "run id",
+        "1 to 256 letters, digits, '_', '-' or '.', starting with a letter or digit",
+    )
+
+
+def _check(given: object, pattern: re.Pattern[str], what: str, rule: str) -> str:
+    if not isinstance(given, str):
+        raise InvalidType(f"{what} must be a str, got {type(given).__name__} {given!r:.80}")
+    if not pattern.fullmatch(given):
+        raise InvalidInput(f"{given!r:.80} is not a valid {what}; it takes {rule}")
+    return str(given)

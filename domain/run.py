@@ -1,0 +1,360 @@
+"""What may happen to a run: commands, and the pure decision about each.
+
+`decide(state, command, writer_id)` takes the run's folded state and returns the events to
+append and, if the state refuses the change, the error to raise after they are written:
+
+- arguments that no state would accept raise at once and write nothing;
+- what is already so writes nothing (the same property value again, `complete()` twice);
+- a refused change writes `run.change_refused`, once per writer and change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from runlore.domain.decision import Decision
+from runlore.domain.errors import (
+    AlreadyExists,
+    ChangeRefusedError,
+    InvalidInput,
+    PropertyConflict,
+    RunEnded,
+    RunNotFound,
+    TransitionRefused,
+)
+from runlore.domain.events import (
+    ArtifactAdded,
+    ChangeRefused,
+    DescriptionSet,
+    DisplayNameSet,
+    Event,
+    PropertyAdded,
+    RunCanceled,
+    RunCancelRequested,
+    RunCompleted,
+    RunCreated,
+    RunFailed,
+    RunStarted,
+    RunStatusChanged,
+    SnapshotTaken,
+    TagRemoved,
+    TagSet,
+)
+from runlore.domain.fact import utc_time
+from runlore.domain.ids import check_run_id
+from runlore.domain.run_state import Artifact, Refusal, RunState
+from runlore.domain.status import TERMINAL, Status, may_follow
+from runlore.domain.text import check_key, check_pairs, check_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateRun:
+    """Begin a run; `status` is what it has from its first event on."""
+
+    run_id: str
+    experiment_id: str
+    experiment_name: str
+    status: Status
+    root_id: str
+    parent_id: str | None = None
+    run_type: str | None = None
+    target: str | None = None
+    name: str | None = None
+    display_name: str | None = None
+    description: str | None = None
+    outputs: tuple[str, ...] = ()
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    properties: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SetTags:
+    """Set, replace or, with None, make key-only each of the tags."""
+
+    tags: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTags:
+    """Take tags away; keys that are not there are passed over."""
+
+    keys: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AddProperties:
+    """Give the run properties: all of them, or none if one is held with another value."""
+
+    properties: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SetDisplayName:
+    """Change the name that people see."""
+
+    display_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetDescription:
+    """Change the description."""
+
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddArtifacts:
+    """Name stored files: all of them, or none if a name is held with other content."""
+
+    artifacts: Mapping[str, Artifact]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSnapshot:
+    """Record the snapshot of the run's source folder."""
+
+    snapshot_id: str
+    manifest_sha256: str
+    files: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeStatus:
+    """Move the run to another status; `error` goes with Failed, `detail` with the others."""
+
+    status: Status
+    error: Mapping[str, str] | None = None
+    detail: str | None = None
+
+
+Command = (
+    CreateRun
+    | SetTags
+    | RemoveTags
+    | AddProperties
+    | SetDisplayName
+    | SetDescription
+    | AddArtifacts
+    | KeepSnapshot
+    | ChangeStatus
+)
+
+
+def decide(state: RunState | None, command: Command, writer_id: str | None) -> Decision:
+    """What a command does to a run in this state; see the module for the rules."""
+    if isinstance(command, CreateRun):
+        return _create(state, command)
+    if state is None:
+        raise RunNotFound("?", "this workspace")
+    match command:
+        case SetTags(tags):
+            return _set_tags(state, tags)
+        case RemoveTags(keys):
+            return _remove_tags(state, keys)
+        case AddProperties(properties):
+            return _add_properties(state, properties, writer_id)
+        case ChangeStatus():
+            return _change_status(state, command, writer_id)
+        case AddArtifacts(artifacts):
+            return _add_artifacts(state, artifacts, writer_id)
+        case KeepSnapshot():
+            return _keep_snapshot(state, command, writer_id)
+        case SetDisplayName(display_name):
+            check_key(display_name, "display name")
+            if state.display_name == display_name:
+                return Decision()
+            return Decision((DisplayNameSet(display_name=display_name),))
+        case SetDescription(description):
+            check_text(description, "description")
+            if state.description == description:
+                return Decision()
+            return Decision((DescriptionSet(description=description),))
+
+
+def _create(state: RunState | None, command: CreateRun) -> Decision:
+    check_run_id(command.run_id)
+    if state is not None:
+        raise AlreadyExists(
+            f"run id {command.run_id!r} is taken in this workspace; "
+            "leave run_id out to get a fresh one"
+        )
+    if command.display_name is not None:
+        check_key(command.display_name, "display name")
+    if command.description is not None:
+        check_text(command.description, "description")
+    created = RunCreated(
+        run_id=command.run_id,
+        experiment_id=command.experiment_id,
+        experiment_name=command.experiment_name,
+        status=command.status,
+        parent_id=command.parent_id,
+        root_id=command.root_id,
+        run_type=command.run_type,
+        target=command.target,
+        name=command.name,
+        display_name=command.display_name,
+        description=command.description,
+        outputs=command.outputs,
+        tags=check_pairs(command.tags, "tag"),
+        properties=check_pairs(command.properties, "property"),
+    )
+    return Decision((created,))
+
+
+def _set_tags(state: RunState, tags: Mapping[str, str | None]) -> Decision:
+    return Decision(
+        tuple(
+            TagSet(key=key, value=value)
+            for key, value in check_pairs(tags, "tag").items()
+            if key not in state.tags or state.tags[key] != value
+        )
+    )
+
+
+def _remove_tags(state: RunState, keys: Sequence[str]) -> Decision:
+    if isinstance(keys, str):
+        raise InvalidInput(f"tags to remove must be a list of keys, got the str {keys!r:.80}")
+    wanted = dict.fromkeys(check_key(key, "tag key") for key in keys)
+    return Decision(tuple(TagRemoved(key=key) for key in wanted if key in state.tags))
+
+
+def _add_properties(
+    state: RunState, properties: Mapping[str, str | None], writer_id: str | None
+) -> Decision:
+    wanted = check_pairs(properties, "property")
+    conflicts = [
+        key
+        for key, value in wanted.items()
+        if key in state.properties and state.properties[key].value != value
+    ]
+    if not conflicts:
+        return Decision(
+            tuple(
+                PropertyAdded(key=key, value=value)
+                for key, value in wanted.items()
+                if key not in state.properties
+            )
+        )
+    first = conflicts[0]
+    held = state.properties[first]
+    error = PropertyConflict(
+        state.run_id, first, held.value, wanted[first], held.writer_id, utc_time(held.since)
+    )
+    refusals = (
+        ChangeRefused(
+            change=PropertyAdded.topic,
+            key=key,
+            held=state.properties[key].value,
+            refused=wanted[key],
+            reason="property is held with another value",
+        )
+        for key in conflicts
+    )
+    return _refuse(state, refusals, error, writer_id)
+
+
+def _change_status(state: RunState, command: ChangeStatus, writer_id: str | None) -> Decision:
+    if state.status is command.status:
+        return Decision()
+    event = _status_event(command)
+    if may_follow(state.status, command.status):
+        return Decision((event,))
+    refusal = ChangeRefused(
+        change=event.topic,
+        held=state.status,
+        refused=command.status,
+        reason="run has ended" if state.status in TERMINAL else "no such transition",
+    )
+    refused = RunEnded if state.status in TERMINAL else TransitionRefused
+    error = refused(state.run_id, state.status, command.status)
+    return _refuse(state, (refusal,), error, writer_id)
+
+
+def _status_event(command: ChangeStatus) -> Event:
+    match command.status:
+        case Status.RUNNING:
+            return RunStarted()
+        case Status.COMPLETED:
+            return RunCompleted()
+        case Status.FAILED:
+            error = {key: check_text(text, "error") for key, text in (command.error or {}).items()}
+            return RunFailed(error=error)
+        case Status.CANCELED:
+            return RunCanceled()
+        case Status.CANCEL_REQUESTED:
+            return RunCancelRequested()
+        case _:
+            return RunStatusChanged(status=command.status, detail=command.detail)
+
+
+def _add_artifacts(
+    state: RunState, artifacts: Mapping[str, Artifact], writer_id: str | None
+) -> Decision:
+    taken = [
+        name
+        for name, artifact in artifacts.items()
+        if name in state.artifacts and state.artifacts[name] != artifact
+    ]
+    if not taken:
+        return Decision(
+            tuple(
+                ArtifactAdded(name=name, sha256=artifact.sha256, nbytes=artifact.nbytes)
+                for name, artifact in artifacts.items()
+                if name not in state.artifacts
+            )
+        )
+    error = ChangeRefusedError(
+        f"run {state.run_id} already holds a file {taken[0]!r} with other content "
+        f"(sha256 {state.artifacts[taken[0]].sha256[:12]}...); files never change: "
+        "upload it under another name"
+    )
+    refusals = (
+        ChangeRefused(
+            change=ArtifactAdded.topic,
+            key=name,
+            held=state.artifacts[name].sha256,
+            refused=artifacts[name].sha256,
+            reason="file name is taken",
+        )
+        for name in taken
+    )
+    return _refuse(state, refusals, error, writer_id)
+
+
+def _keep_snapshot(state: RunState, command: KeepSnapshot, writer_id: str | None) -> Decision:
+    if state.snapshot_id is None:
+        taken = SnapshotTaken(
+            snapshot_id=command.snapshot_id,
+            manifest_sha256=command.manifest_sha256,
+            files=command.files,
+            nbytes=command.nbytes,
+        )
+        return Decision((taken,))
+    refusal = ChangeRefused(
+        change=SnapshotTaken.topic,
+        held=state.snapshot_id,
+        refused=command.snapshot_id,
+        reason="run has a snapshot",
+    )
+    error = ChangeRefusedError(
+        f"Cannot take snapshot as the run already has one: run {state.run_id} holds "
+        f"{state.snapshot_id}; start a new run to keep another"
+    )
+    return _refuse(state, (refusal,), error, writer_id)
+
+
+def _refuse(
+    state: RunState,
+    refusals: Iterable[ChangeRefused],
+    error: ChangeRefusedError,
+    writer_id: str | None,
+) -> Decision:
+    """The error, with those refusals that this writer has not yet been given."""
+    fresh = tuple(
+        refusal
+        for refusal in refusals
+        if Refusal(writer_id, refusal.change, refusal.key, refusal.refused) not in state.refusals
+    )
+    return Decision(fresh, error)

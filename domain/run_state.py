@@ -1,0 +1,170 @@
+"""The state of a run as a fold over its facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from runlore.domain.fact import Fact
+from runlore.domain.status import Status
+
+
+class Held(NamedTuple):
+    """A property's value, with who set it (a writer id) and when (µs since 1970)."""
+
+    value: str | None
+    writer_id: str | None
+    since: int
+
+
+class Artifact(NamedTuple):
+    """A file of a run: the digest under which the artifact store holds it, and its size."""
+
+    sha256: str
+    nbytes: int
+
+
+class Refusal(NamedTuple):
+    """A change that was refused to a writer, so that the same one is recorded once."""
+
+    writer_id: str | None
+    change: str
+    key: str | None
+    refused: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """All that the events of a run's own stream say about it. Times are µs since 1970 UTC."""
+
+    run_id: str
+    experiment_id: str
+    experiment_name: str
+    status: Status
+    root_id: str
+    created_at: int
+    version: int
+    parent_id: str | None = None
+    run_type: str | None = None
+    target: str | None = None
+    name: str | None = None
+    display_name: str | None = None
+    description: str | None = None
+    outputs: tuple[str, ...] = ()
+    created_by: str | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+    status_detail: str | None = None
+    error: Mapping[str, str] | None = None
+    snapshot_id: str | None = None
+    snapshot_manifest: str | None = None
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    properties: Mapping[str, Held] = field(default_factory=dict)
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    refusals: frozenset[Refusal] = frozenset()
+
+
+def fold(state: RunState | None, facts: Iterable[Fact]) -> RunState | None:
+    """The state after the facts, in their order; None if nothing was created yet. Pure.
+
+    Unknown topics (written by a newer runlore) and anything before `run.created` only move
+    the version. Cost: O(facts), not O(facts * tags): maps are copied once per call.
+    """
+    draft: dict[str, Any] = {} if state is None else _draft_of(state)
+    for fact in facts:
+        apply = _APPLY.get(fact.topic)
+        if apply is not None and fact.data is not None and (draft or apply is _created):
+            apply(draft, fact.data, fact)
+        if draft:
+            draft["version"] = fact.version
+    return RunState(**draft) if draft else None
+
+
+def evolve(state: RunState | None, fact: Fact) -> RunState | None:
+    """The state after one more fact. Pure."""
+    return fold(state, (fact,))
+
+
+def _draft_of(state: RunState) -> dict[str, Any]:
+    draft: dict[str, Any] = {name: getattr(state, name) for name in RunState.__slots__}
+    for name in ("tags", "properties", "artifacts"):
+        draft[name] = dict(draft[name])
+    return draft
+
+
+def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+    status = Status(data["status"])
+    held = {
+        key: Held(value, fact.writer_id, fact.recorded_at)
+        for key, value in data["properties"].items()
+    }
+    draft.update(
+        data,
+        status=status,
+        created_at=fact.recorded_at,
+        created_by=fact.writer_id,
+        started_at=fact.recorded_at if status is Status.RUNNING else None,
+        outputs=tuple(data["outputs"]),
+        tags=dict(data["tags"]),
+        properties=held,
+        artifacts={},
+    )
+
+
+def _status(draft: dict[str, Any], status: Status, fact: Fact) -> None:
+    draft["status"] = status
+    if status is Status.RUNNING and draft.get("started_at") is None:
+        draft["started_at"] = fact.recorded_at
+
+
+def _ended(status: Status) -> Callable[[dict[str, Any], dict[str, Any], Fact], None]:
+    def apply(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+        draft.update(status=status, ended_at=fact.recorded_at, error=data.get("error"))
+
+    return apply
+
+
+def _status_changed(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+    _status(draft, Status(data["status"]), fact)
+    draft["status_detail"] = data["detail"]
+
+
+def _property_added(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+    held = Held(data["value"], fact.writer_id, fact.recorded_at)
+    draft["properties"].setdefault(data["key"], held)
+
+
+def _artifact_added(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+    draft["artifacts"][data["name"]] = Artifact(data["sha256"], data["nbytes"])
+
+
+def _snapshot_taken(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+    draft["snapshot_id"] = data["snapshot_id"]
+    draft["snapshot_manifest"] = data["manifest_sha256"]
+
+
+def _change_refused(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+    refusal = Refusal(fact.writer_id, data["change"], data["key"], data["refused"])
+    draft["refusals"] = draft.get("refusals", frozenset()) | {refusal}
+
+
+_APPLY: Final[Mapping[str, Callable[[dict[str, Any], dict[str, Any], Fact], None]]] = {
+    "run.created": _created,
+    "run.started": lambda draft, data, fact: _status(draft, Status.RUNNING, fact),
+    "run.status_changed": _status_changed,
+    "run.cancel_requested": lambda draft, data, fact: _status(draft, Status.CANCEL_REQUESTED, fact),
+    "run.completed": _ended(Status.COMPLETED),
+    "run.failed": _ended(Status.FAILED),
+    "run.canceled": _ended(Status.CANCELED),
+    "run.tag_set": lambda draft, data, fact: draft["tags"].update({data["key"]: data["value"]}),
+    "run.tag_removed": lambda draft, data, fact: draft["tags"].pop(data["key"], None),
+    "run.property_added": _property_added,
+    "run.display_name_set": lambda draft, data, fact: draft.update(
+        display_name=data["display_name"]
+    ),
+    "run.description_set": lambda draft, data, fact: draft.update(description=data["description"]),
+    "run.artifact_added": _artifact_added,
+    "run.snapshot_taken": _snapshot_taken,
+    "run.change_refused": _change_refused,
+}

@@ -1,0 +1,69 @@
+"""The status machine of a run.
+
+The statuses and their order are Azure ML's (azureml-core 1.61, `RunStatus`, "ordered by
+transition order"); the transitions are those that its documentation describes. NotResponding
+is the one status that is exempt from the order: a run goes from it to wherever it was.
+Statuses of parents and children are independent.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class Status(StrEnum):
+    """Where a run stands."""
+
+    NOT_STARTED = "NotStarted"
+    STARTING = "Starting"
+    PROVISIONING = "Provisioning"
+    PREPARING = "Preparing"
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    NOT_RESPONDING = "NotResponding"
+    PAUSED = "Paused"
+    FINALIZING = "Finalizing"
+    CANCEL_REQUESTED = "CancelRequested"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELED = "Canceled"
+
+
+_PLACING: Final = frozenset({Status.PROVISIONING, Status.PREPARING, Status.QUEUED})
+
+TERMINAL: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED})
+"""A run in one of these never changes its status again."""
+
+ACTIVE: Final = frozenset(Status) - TERMINAL
+
+_NEXT: Final[dict[Status, frozenset[Status]]] = {
+    Status.NOT_STARTED: frozenset({Status.STARTING, Status.RUNNING}) | _PLACING,
+    Status.STARTING: frozenset({Status.RUNNING}) | _PLACING,
+    Status.PROVISIONING: frozenset({Status.RUNNING}) | _PLACING,
+    Status.PREPARING: frozenset({Status.RUNNING}) | _PLACING,
+    Status.QUEUED: frozenset({Status.RUNNING}) | _PLACING,
+    Status.RUNNING: frozenset({Status.PAUSED, Status.FINALIZING}),
+    Status.PAUSED: frozenset({Status.RUNNING, Status.FINALIZING}),
+    Status.FINALIZING: frozenset(),
+    Status.NOT_RESPONDING: ACTIVE,
+    Status.CANCEL_REQUESTED: frozenset(),
+}
+
+
+def may_follow(held: Status, asked: Status) -> bool:
+    """Whether a run whose status is `held` may get the status `asked`.
+
+    Any status that is not terminal may fail, complete, be canceled, be asked to cancel or stop
+    responding: whoever ends a run says so from outside, whatever it was doing.
+
+    >>> may_follow(Status.RUNNING, Status.COMPLETED)
+    True
+    >>> may_follow(Status.COMPLETED, Status.RUNNING)
+    False
+    """
+    if held in TERMINAL:
+        return False
+    if asked in TERMINAL or asked in (Status.CANCEL_REQUESTED, Status.NOT_RESPONDING):
+        return asked is not held
+    return asked in _NEXT[held]

@@ -1,0 +1,64 @@
+"""A workspace's identity: created once, by whichever process comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from runlore.domain.decision import Decision
+from runlore.domain.events import WorkspaceCreated
+from runlore.domain.fact import Fact
+from runlore.domain.ids import check_workspace_name
+from runlore.domain.text import check_pairs, check_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceState:
+    """Who the workspace is. The Azure coordinates are kept as data and printed back."""
+
+    workspace_id: str
+    name: str
+    subscription_id: str
+    resource_group: str
+    location: str
+    created_at: int = 0
+    version: int = 0
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateWorkspace:
+    """Give the log its identity, if it has none."""
+
+    workspace_id: str
+    name: str
+    subscription_id: str
+    resource_group: str
+    location: str
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def decide(state: WorkspaceState | None, command: CreateWorkspace) -> Decision:
+    """The creation, or nothing where the workspace exists."""
+    if state is not None:
+        return Decision()
+    return Decision(
+        (
+            WorkspaceCreated(
+                workspace_id=command.workspace_id,
+                name=check_workspace_name(command.name),
+                subscription_id=check_text(command.subscription_id, "subscription_id"),
+                resource_group=check_text(command.resource_group, "resource_group"),
+                location=check_text(command.location, "location"),
+                tags=check_pairs(command.tags, "tag"),
+            ),
+        )
+    )
+
+
+def fold(state: WorkspaceState | None, facts: Iterable[Fact]) -> WorkspaceState | None:
+    """The state after the facts of the stream `workspace`. Pure."""
+    for fact in facts:
+        if fact.topic == WorkspaceCreated.topic and fact.data is not None and state is None:
+            state = WorkspaceState(**fact.data, created_at=fact.recorded_at, version=fact.version)
+    return state
