@@ -1,0 +1,1 @@
+"""The append-only log: recorders, codecs and the store of artifacts."""

@@ -1,0 +1,234 @@
+"""One SQLite file, one connection a process, and the rules of writing to it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from runlore.storage import fork_guard
+from runlore.storage.errors import LogBusy, LogReadOnly, NotALog, from_sqlite
+from runlore.storage.write_queue import WriteQueue
+
+APPLICATION_ID: Final = 0x726C6F67  # "rlog", where `file` and we look for whose file this is.
+SCHEMA_VERSION: Final = 1
+DEFAULT_LOCK_TIMEOUT_S: Final = 60.0
+
+# The settings that we own; nobody else's connection options are taken.
+_SETTINGS: Final = (
+    "PRAGMA synchronous=FULL",  # Every commit is on disk when it returns.
+    "PRAGMA trusted_schema=OFF",
+    "PRAGMA cache_size=-8000",
+)
+
+
+class Database:
+    """A file in WAL mode that several processes and threads append to.
+
+    `path` is a file path, a `file:` URI or `:memory:`. The file is created on first use, with
+    our application id; a file of another application and one of a newer schema are refused
+    with `NotALog`. A file in a folder that cannot be written is opened for reading only.
+
+    Opened lazily and once per process; closed before a fork (see `fork_guard`).
+    """
+
+    fork_order = 20
+
+    def __init__(self, path: str | Path, *, lock_timeout_s: float | None = None) -> None:
+        self.name = str(path)
+        self.lock_timeout_s = DEFAULT_LOCK_TIMEOUT_S if lock_timeout_s is None else lock_timeout_s
+        self.read_only = False
+        self._in_memory = ":memory:" in self.name or "mode=memory" in self.name
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._queue: WriteQueue | None = None
+        self._pid = os.getpid()
+        self._schema: list[str] = []
+        fork_guard.guard(self)
+
+    def add_schema(self, statements: Sequence[str]) -> None:
+        """Creates tables that a recorder needs, if they are not there yet."""
+        with self.write() as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for statements that read; other threads wait."""
+        with self._lock, self._translated():
+            yield self._open()
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction: this process's turn in the queue, BEGIN IMMEDIATE, COMMIT, sync.
+
+        If the block or the commit raises, nothing is stored, and that exception survives.
+        """
+        with self._lock, self._translated():
+            connection = self._open()
+            if self.read_only:
+                raise LogReadOnly(
+                    f"{self.name} was opened for reading only, because its folder cannot be "
+                    "written; check the permissions, or copy the workspace to write to it"
+                )
+            with self._turn():
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    # A full disk may have rolled back already; a second rollback would raise
+                    # and hide the first error.
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+
+    def close(self) -> None:
+        """Closes the connection; the next use opens it again."""
+        with self._lock:
+            self._forget_parent()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            if self._queue is not None:
+                self._queue.forget()
+
+    def before_fork(self) -> None:
+        self._lock.acquire()
+        if not self._in_memory:
+            self.close()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise from_sqlite(error, self.name) from error
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._queue is None:
+            yield
+            return
+        if not self._queue.acquire(self.lock_timeout_s):
+            raise LogBusy(
+                f"could not write to {self.name}: its writers' queue did not move for "
+                f"{self.lock_timeout_s:g} s; nothing was stored, try again or raise the timeout"
+            )
+        try:
+            yield
+        finally:
+            self._queue.release()
+
+    def _open(self) -> sqlite3.Connection:
+        self._forget_parent()
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def _forget_parent(self) -> None:
+        """After a fork that went past our hooks: never touch, never close what was the parent's."""
+        if self._pid != os.getpid():
+            if self._connection is not None:
+                _abandoned.append(self._connection)
+            self._connection = None
+            self._queue = None
+            self._pid = os.getpid()
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._in_memory:
+            connection = self._connect_to(self.name)
+            self._prepare(connection)
+            return connection
+        path = _path_of(self.name)
+        if not _writable(path):
+            return self._connect_read_only(path)
+        self._queue = WriteQueue(path.with_name(path.name + "-queue"))
+        with self._turn():  # Two processes that switch a new file to WAL at once would collide.
+            connection = self._connect_to(self.name)
+            try:
+                _refuse_foreign(connection, path)
+                if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                    connection.execute("PRAGMA journal_mode=WAL")
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def _connect_read_only(self, path: Path) -> sqlite3.Connection:
+        self.read_only = True
+        wal = path.with_name(path.name + "-wal")
+        unsettled = wal.exists() and wal.stat().st_size > 0
+        # Without write permission SQLite can read a WAL file only if it may assume that
+        # nobody changes it.
+        mode = "mode=ro" if unsettled else "mode=ro&immutable=1"
+        connection = self._connect_to(f"file:{quote(str(path))}?{mode}")
+        _refuse_foreign(connection, path)
+        return connection
+
+    def _connect_to(self, target: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            target,
+            uri=target.startswith("file:"),
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=self.lock_timeout_s,
+        )
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        for setting in _SETTINGS:
+            connection.execute(setting)
+        if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+_abandoned: list[sqlite3.Connection] = []
+
+
+def _path_of(name: str) -> Path:
+    return Path(name.removeprefix("file:").split("?")[0])
+
+
+def _writable(path: Path) -> bool:
+    if not path.parent.is_dir():
+        raise LogReadOnly(f"no folder {path.parent} for the log; create it first")
+    target = path if path.exists() else path.parent
+    if os.access(path.parent, os.W_OK) and os.access(target, os.W_OK):
+        return True
+    if not path.exists():
+        raise LogReadOnly(
+            f"cannot create {path}: the folder cannot be written; check its permissions or "
+            "choose another folder"
+        )
+    return False
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application_id not in (0, APPLICATION_ID) or (application_id == 0 and tables):
+        raise NotALog(
+            f"{path} is a SQLite file of another application (application id "
+            f"{application_id:#x}, {tables} tables); choose another folder or name"
+        )
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise NotALog(
+            f"{path} has schema version {version}, this runlore knows up to {SCHEMA_VERSION}; "
+            "upgrade runlore to open it: nothing was changed"
+        )

@@ -1,0 +1,95 @@
+"""What can go wrong with the log, in our words. Each is also the library's class for the case.
+
+RunloreError
+├── VersionConflict   (IntegrityError)   another event holds this version of the stream
+├── LogBusy           (OperationalError) the writer's turn did not come in time
+├── DiskFull          (OperationalError) no room; nothing was stored
+├── LogReadOnly       (OperationalError) the folder or file cannot be written
+├── LogCorrupt        (DatabaseError)    the file's content contradicts itself
+└── NotALog           (UserError)        a file that is not ours, or of a newer runlore
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from eventsourcing.persistence import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    PersistenceError,
+    ProgrammingError,
+)
+
+from runlore.domain.errors import RunloreError, UserError
+
+
+class VersionConflict(RunloreError, IntegrityError):
+    """Another event holds one of the (stream, version) pairs that were to be appended."""
+
+
+class LogBusy(RunloreError, OperationalError):
+    """Other writers held the log for longer than the lock timeout."""
+
+
+class DiskFull(RunloreError, OperationalError):
+    """The disk, the quota or the file size limit left no room; nothing was stored."""
+
+
+class LogReadOnly(RunloreError, OperationalError):
+    """The log's folder or file cannot be written by this user."""
+
+
+class LogCorrupt(RunloreError, DatabaseError):
+    """The log's file is damaged, or its tables contradict each other."""
+
+
+class NotALog(UserError, OperationalError):
+    """The file is not a runlore log, or was made by a newer runlore."""
+
+
+_LIBRARY_ERRORS: Final[tuple[tuple[type[sqlite3.Error], type[PersistenceError]], ...]] = (
+    (sqlite3.InterfaceError, InterfaceError),
+    (sqlite3.DataError, DataError),
+    (sqlite3.OperationalError, OperationalError),
+    (sqlite3.IntegrityError, IntegrityError),
+    (sqlite3.InternalError, InternalError),
+    (sqlite3.ProgrammingError, ProgrammingError),
+    (sqlite3.NotSupportedError, NotSupportedError),
+    (sqlite3.DatabaseError, DatabaseError),
+)
+
+
+def from_sqlite(error: sqlite3.Error, path: str) -> Exception:
+    """The error that callers see for a driver's error; the one place where they are translated."""
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    match code:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return LogBusy(
+                f"could not write to {path}: other writers held it for longer than the lock "
+                "timeout; nothing was stored, try again or raise the timeout"
+            )
+        case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
+            # Under a file size limit (RLIMIT_FSIZE) or a quota the write itself fails: IOERR.
+            return DiskFull(
+                f"could not write to {path}: {error}; nothing was stored, free some space and "
+                "try again"
+            )
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            return LogReadOnly(
+                f"could not open or write {path}: {error}; check that the folder exists and "
+                "that this user may write in it"
+            )
+        case sqlite3.SQLITE_CORRUPT:
+            return LogCorrupt(f"{path} is damaged: {error}; restore it from a copy")
+        case sqlite3.SQLITE_NOTADB:
+            return NotALog(f"{path} is not a runlore log: {error}; choose another folder or name")
+    for driver, ours in _LIBRARY_ERRORS:
+        if isinstance(error, driver):
+            return ours(error)
+    return PersistenceError(error)

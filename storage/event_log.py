@@ -1,0 +1,139 @@
+"""The contract of the append-only log, at the level of bytes.
+
+`EventLog` extends the `eventsourcing` library's `ApplicationRecorder`, so any application of
+that library works on our recorders and its own test cases are our outside conformance suite.
+What it adds: events with ids, times and metadata, appends that can be repeated, reads in raw
+rows, and the Merkle head. Every implementation passes `tests/contracts/test_event_log.py`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from eventsourcing.persistence import ApplicationRecorder
+
+from runlore.storage.merkle import Frontier
+
+
+class NewEvent(NamedTuple):
+    """An event to append. `event_id` is 16 fresh random bytes and stays the same on a retry.
+
+    `metadata` is what the envelope says beside the columns: `writer` (id), and where they
+    apply `actor`, `reason`, `observed_at`.
+    """
+
+    stream: str
+    version: int
+    topic: str
+    state: bytes
+    event_id: bytes
+    metadata: dict[str, str | int]
+
+
+class StoredRow(NamedTuple):
+    """An event as it stands in the log.
+
+    `event_id` and `metadata` (msgpack) are None for events of foreign applications.
+    `recorded_at` is µs since 1970 UTC.
+    """
+
+    position: int
+    stream: str
+    version: int
+    topic: str
+    state: bytes
+    event_id: bytes | None
+    recorded_at: int
+    metadata: bytes | None
+    leaf: bytes
+
+
+class LogHead(NamedTuple):
+    """The state of the whole log: its last position and time, and the frontier over all leaves."""
+
+    position: int = 0
+    recorded_at: int = 0
+    frontier: Frontier = Frontier()
+
+    @property
+    def size(self) -> int:
+        """How many events the log holds."""
+        return self.frontier.size
+
+
+ReadStream = Callable[[str], Sequence[StoredRow]]
+
+
+class EventLog(ApplicationRecorder):
+    """An append-only log of events in streams.
+
+    Guarantees of every implementation:
+
+    - A call to `append` is atomic: all of its events are stored, next to each other and in
+      their order, or none is.
+    - When it returns, the events are as durable as the implementation promises (SQLite: synced
+      to disk) and every read that begins later, in any process, sees them.
+    - Positions increase in the order in which readers see events; a reader that has seen
+      position p never sees a smaller one appear later. Positions are opaque and may have holes.
+    - Versions of a stream are unique. `recorded_at` never decreases along positions.
+    - Leaf and head are written in the same transaction as the events.
+    - All methods may be called from any thread; a forked child may use the object at once.
+    """
+
+    @abstractmethod
+    def append(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
+        """Stores the events and returns them as stored, in order. `[]` stores nothing.
+
+        Repeating a call with the same events is a success and changes nothing, so a caller
+        that did not learn the outcome retries with the *same* events.
+
+        Raises `VersionConflict` if another event holds one of the (stream, version) pairs;
+        `LogBusy` if the writer's turn did not come within the lock timeout; `LogReadOnly`,
+        `DiskFull`: as they say. In each case nothing was stored.
+        """
+
+    @abstractmethod
+    def append_decided(
+        self, decide: Callable[[ReadStream], Sequence[NewEvent]]
+    ) -> tuple[StoredRow, ...]:
+        """Like `append`, with events that are decided while this caller alone may write.
+
+        `decide` gets a function that reads a stream and returns what to append; no other
+        writer can come between. It must be quick: all writers wait. If it raises, nothing is
+        stored and the exception goes on to the caller.
+        """
+
+    @abstractmethod
+    def read_stream(
+        self, stream: str, *, after_version: int = 0, upto_position: int | None = None
+    ) -> Sequence[StoredRow]:
+        """The stream's rows by increasing version; `[]` if there is no such stream."""
+
+    @abstractmethod
+    def read_streams(
+        self, prefix: str, *, upto_position: int | None = None, topics: Sequence[str] = ()
+    ) -> Sequence[StoredRow]:
+        """The rows of all streams whose name starts with `prefix`, by increasing position."""
+
+    @abstractmethod
+    def read_log(
+        self, *, after_position: int = 0, limit: int, upto_position: int | None = None
+    ) -> Sequence[StoredRow]:
+        """At most `limit` rows of the whole log by increasing position.
+
+        `after_position` is exclusive, `upto_position` inclusive.
+        """
+
+    @abstractmethod
+    def head(self) -> LogHead:
+        """The log's head; an empty log has position 0 and size 0."""
+
+    @abstractmethod
+    def position_at(self, recorded_at: int) -> int:
+        """The last position recorded at or before a time (µs since 1970 UTC); 0 if none."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of files, connections and locks. Twice is once; later calls open again."""

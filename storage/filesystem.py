@@ -1,0 +1,109 @@
+"""Whether a folder's file system can hold a log: refuse network mounts, probe FUSE ones.
+
+SQLite's WAL mode needs shared memory and working locks, which NFS, SMB and Lustre do not give
+across hosts. Containers mount local folders by FUSE too, so there a probe decides.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from runlore.domain.errors import UserError
+
+_NETWORK: Final = frozenset(
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb",
+        "smb2",
+        "smb3",
+        "smbfs",
+        "lustre",
+        "gpfs",
+        "beegfs",
+        "afs",
+        "ceph",
+        "glusterfs",
+        "pvfs2",
+        "orangefs",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+        "fuse.s3fs",
+        "fuse.gcsfuse",
+        "fuse.juicefs",
+        "fuse.rclone",
+        "fuse.ceph",
+    }
+)
+
+
+class UnsafeFileSystem(UserError):
+    """The folder lies where concurrent writers can damage a log."""
+
+    def __init__(self, folder: Path, kind: str, found: str) -> None:
+        super().__init__(
+            f"{folder} is on a file system of type {kind}: {found}. Several processes could "
+            "damage a log there; use a folder on a local disk, or, if only one process at a "
+            "time will ever use it, open it with allow_network_file_system=True"
+        )
+        self.folder = folder
+        self.kind = kind
+
+
+def check_file_system(folder: Path, mounts: str | None = None) -> None:
+    """Raises UnsafeFileSystem if a log must not live in the folder.
+
+    `mounts` is the text of /proc/self/mountinfo, read where not given; elsewhere than on Linux
+    only the probe speaks.
+    """
+    kind = _mount_type(folder, mounts)
+    if kind in _NETWORK:
+        raise UnsafeFileSystem(folder, kind, "a network mount")
+    if kind.startswith("fuse") or kind == "":
+        failure = probe(folder)
+        if failure is not None:
+            raise UnsafeFileSystem(folder, kind or "unknown", failure)
+
+
+def probe(folder: Path) -> str | None:
+    """What fails of locks and shared mappings; None if both work, or the folder is read-only."""
+    if not os.access(folder, os.W_OK):
+        return None
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0" * mmap.PAGESIZE)
+            file.flush()
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with mmap.mmap(file.fileno(), mmap.PAGESIZE) as mapping:
+                mapping[:1] = b"\1"
+                mapping.flush()
+            if os.pread(file.fileno(), 1, 0) != b"\1":
+                return "a shared mapping does not reach the file"
+    except OSError as error:
+        return f"locks or shared mappings do not work ({error})"
+    return None
+
+
+def _mount_type(folder: Path, mounts: str | None) -> str:
+    """The type of the file system that holds the folder; "" if it cannot be told."""
+    if mounts is None:
+        if not sys.platform.startswith("linux"):
+            return ""
+        mounts = Path("/proc/self/mountinfo").read_text()
+    best, kind = "", ""
+    resolved = str(folder.resolve())
+    for line in mounts.splitlines():
+        fields, _, rest = line.partition(" - ")
+        point = fields.split()[4].encode().decode("unicode_escape")
+        # Later mounts hide earlier ones on the same point.
+        if len(point) >= len(best) and (resolved + "/").startswith(point.rstrip("/") + "/"):
+            best, kind = point, rest.split()[0]
+    return kind

@@ -1,0 +1,190 @@
+"""Which commit a run's code came from, as the properties that Azure ML gives a run.
+
+Source of names and meanings: "Git integration for Azure Machine Learning" (the table of
+git commands per property) and azureml-core 1.61, GitTrackingInfoProvider.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote_plus
+
+TIMEOUT_S: Final = 5.0
+
+# Git sees only these: a GIT_DIR of a surrounding hook would answer for another repository.
+_PASSED_ON = ("PATH", "HOME", "XDG_CONFIG_HOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "USERPROFILE")
+_PASSED_ON_PREFIXES = ("GIT_CONFIG", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY")
+_TRUE = ("1", "true", "yes")
+
+_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")
+_SECRET_NAME = re.compile(
+    r"token|secret|passw|pwd|key|auth|credential|signature|jwt|^(sig|pat|sas|pass)$", re.I
+)
+
+
+def git_properties(
+    folder: Path, environ: Mapping[str, str], *, timeout_s: float = TIMEOUT_S
+) -> dict[str, str]:
+    """`azureml.git.*` and `mlflow.source.git.*` of the repository that holds `folder`.
+
+    `AZUREML_GIT_*` in `environ` overrides what git says, and counts without a repository,
+    too. Otherwise empty where there is no repository or no git. Git is asked once per process
+    and folder, `timeout_s` per call; credentials are cut from every URL.
+    """
+    passed_on = tuple(
+        sorted(
+            (name, value)
+            for name, value in environ.items()
+            if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+        )
+    )
+    known = dict(_ask_git(os.path.realpath(folder), passed_on, timeout_s)) | _overrides(environ)
+    properties = {f"azureml.git.{name}": value for name, value in known.items()}
+    for ours, theirs in (("repository_uri", "repoURL"), ("branch", "branch"), ("commit", "commit")):
+        if ours in known:
+            properties[f"mlflow.source.git.{theirs}"] = known[ours]
+    return properties
+
+
+def forget_git_answers() -> None:
+    """Makes the next call ask git again, in this process."""
+    _ask_git.cache_clear()
+
+
+def without_credentials(url: str) -> str:
+    """The URL without user, password and query fields that are named like secrets.
+
+    The user `git` of ssh stays: it is a convention, and the URL does not work without.
+    Where user and path cannot be told apart, it cuts.
+
+        >>> without_credentials("https://me:secret@github.com/me/code.git?private_token=1")
+        'https://github.com/me/code.git'
+        >>> without_credentials("git@github.com:me/code.git")
+        'git@github.com:me/code.git'
+    """
+    url = url.strip()
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "", url
+    return scheme + separator + _without_secret_fields(_without_user(scheme, rest))
+
+
+def _overrides(environ: Mapping[str, str]) -> dict[str, str]:
+    names = ("repository_uri", "branch", "commit", "dirty", "build_id", "build_uri")
+    given = {name: _text(environ.get(f"AZUREML_GIT_{name.upper()}", "")) for name in names}
+    known = {name: value for name, value in given.items() if value}
+    for name in ("repository_uri", "build_uri"):
+        if name in known:
+            known[name] = without_credentials(known[name])
+    if "dirty" in known:
+        known["dirty"] = str(known["dirty"].lower() in _TRUE)
+    return known
+
+
+@lru_cache(maxsize=256)
+def _ask_git(
+    folder: str, environ: tuple[tuple[str, str], ...], timeout_s: float
+) -> tuple[tuple[str, str], ...]:
+    def git(*arguments: str) -> str | None:
+        return _run_git(folder, dict(environ), timeout_s, arguments)
+
+    known: dict[str, str] = {}
+    commit = git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if commit:
+        known["commit"] = commit
+    status = git("status", "--porcelain=v2", "--branch", ".")
+    if status is not None:
+        known |= _branch_and_dirty(status)
+    if not known:
+        return ()
+    # Not `ls-remote --get-url`: it applies url.insteadOf, where CI systems keep tokens.
+    remotes = git("config", "--null", "--get-regexp", r"^remote\..*\.url$")
+    if remotes and (url := _main_remote(remotes)):
+        known["repository_uri"] = without_credentials(url)
+    return tuple(known.items())
+
+
+def _run_git(
+    folder: str, environ: dict[str, str], timeout_s: float, arguments: tuple[str, ...]
+) -> str | None:
+    """What git prints, or None if it fails, is not there or takes too long."""
+    # fsmonitor would start a program that the repository names.
+    command = ["git", "-c", "core.fsmonitor=false", "-C", folder, *arguments]
+    settings = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            command,
+            env=environ | settings,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout_s,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
+
+
+def _branch_and_dirty(status: str) -> dict[str, str]:
+    """From `git status --porcelain=v2 --branch`; a detached head has no branch."""
+    lines = status.splitlines()
+    known = {"dirty": str(any(not line.startswith("# ") for line in lines))}
+    head = next((line for line in lines if line.startswith("# branch.head ")), "")
+    branch = head.removeprefix("# branch.head ")
+    if branch and branch != "(detached)":
+        known["branch"] = branch
+    return known
+
+
+def _main_remote(remotes: str) -> str | None:
+    """The URL of `origin`, else of the first remote, from key newline value NUL."""
+    urls: dict[str, str] = {}
+    for item in remotes.split("\0"):
+        key, _, url = item.partition("\n")
+        if url:
+            urls.setdefault(key, url)
+    return urls.get("remote.origin.url") or next(iter(urls.values()), None)
+
+
+def _without_user(scheme: str, rest: str) -> str:
+    host = re.split("[/?#]", rest, maxsplit=1)[0]
+    if "@" in host:
+        end = host.rindex("@")
+    elif scheme and "@" in rest and not _HOST_AND_PORT.fullmatch(host):
+        # A password with an unescaped '/', '?' or '#'.
+        end = rest.rindex("@")
+    else:
+        return rest
+    user = rest[:end].partition(":")[0]
+    keep_user = user == "git" and scheme.lower().rpartition("+")[2] in ("", "ssh")
+    return ("git@" if keep_user else "") + rest[end + 1 :]
+
+
+def _without_secret_fields(text: str) -> str:
+    text, hash_mark, fragment = text.partition("#")
+    path, _, query = text.partition("?")
+    query = _harmless_fields(query)
+    if "=" in fragment:
+        fragment = _harmless_fields(fragment)
+    return path + (f"?{query}" if query else "") + (hash_mark + fragment if fragment else "")
+
+
+def _harmless_fields(fields: str) -> str:
+    kept = (
+        field
+        for field in re.split("[&;]", fields)
+        if not _SECRET_NAME.search(unquote_plus(field.partition("=")[0]))
+    )
+    return "&".join(kept)
+
+
+def _text(value: str) -> str:
+    """Variables may hold bytes that are not UTF-8; a property may not."""
+    return value.encode("utf-8", "replace").decode().strip()

@@ -1,0 +1,77 @@
+"""Our events through the `eventsourcing` library's own machinery.
+
+    MAPPER_TOPIC=runlore.storage.mapper:PydanticMsgpackMapper
+
+makes an `Application`, a `Projection` or a `Repository` of the library read and write our
+events, each in an `Envelope`. The mapper writes and reads schema versions itself and looks
+topics up in the closed registry: text from a log is never imported as a module, as the
+library's own `resolve_topic` would do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from eventsourcing.domain import DomainEventProtocol
+from eventsourcing.persistence import Mapper, MapperDeserialisationError, StoredEvent
+
+from runlore.domain.events import REGISTRY, Event
+from runlore.storage.codec import decode_event, encode_event
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownEvent:
+    """An event of a topic, or a schema version, that this runlore does not know; kept as bytes."""
+
+    topic: str
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event with its place in a stream: what the library calls a domain event."""
+
+    originator_id: str
+    originator_version: int
+    event: Event | UnknownEvent
+
+
+class PydanticMsgpackMapper(Mapper[str]):
+    """Between `Envelope`s and the library's `StoredEvent`s. Takes no transcoder."""
+
+    def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
+        envelope = cast(Envelope, domain_event)
+        event = envelope.event
+        state = event.state if isinstance(event, UnknownEvent) else encode_event(event)
+        if self.compressor:
+            state = self.compressor.compress(state)
+        if self.cipher:
+            state = self.cipher.encrypt(state)
+        return StoredEvent(envelope.originator_id, envelope.originator_version, event.topic, state)
+
+    def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[str]:
+        """The event in its envelope; `UnknownEvent` for what the registry does not hold.
+
+        Raises MapperDeserialisationError if the state of a known topic cannot be read.
+        """
+        topic = stored_event.topic
+        try:
+            state = stored_event.state
+            if self.cipher:
+                state = self.cipher.decrypt(state)
+            if self.compressor:
+                state = self.compressor.decompress(state)
+            data = decode_event(topic, state) if topic in REGISTRY else None
+            event = UnknownEvent(topic, state) if data is None else _model(topic, data)
+        except Exception as error:
+            raise MapperDeserialisationError(
+                f"cannot read version {stored_event.originator_version} of "
+                f"{stored_event.originator_id} (topic {topic!r}): {error}"
+            ) from error
+        return Envelope(str(stored_event.originator_id), stored_event.originator_version, event)
+
+
+def _model(topic: str, data: dict[str, Any]) -> Event:
+    # Not strict: msgpack gives lists where the models hold tuples, and plain strings as statuses.
+    return REGISTRY[topic].model_validate(data, strict=False)

@@ -1,0 +1,201 @@
+"""The log in memory: for offline runs and tests. The same contract, minus the disk."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.persistence import Notification, StoredEvent, Subscription
+
+from runlore.storage import fork_guard
+from runlore.storage.errors import VersionConflict
+from runlore.storage.event_log import EventLog, LogHead, NewEvent, ReadStream, StoredRow
+from runlore.storage.sqlite import Clock, now_us
+from runlore.storage.stamp import stamp, stamp_foreign
+from runlore.storage.subscription import PollingSubscription
+
+
+class MemoryLog(EventLog):
+    """`EventLog` in this process's memory; a forked child goes on with a copy of its own."""
+
+    fork_order = 20
+
+    def __init__(self, *, clock: Clock = now_us) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._rows: list[StoredRow] = []
+        self._streams: dict[str, dict[int, StoredRow]] = {}
+        self._foreign_ids: dict[str, UUID | str] = {}
+        self._head = LogHead()
+        fork_guard.guard(self)
+
+    # --- EventLog ---------------------------------------------------------------------
+
+    def append(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
+        with self._lock:
+            stored = tuple(
+                row
+                for event in events
+                if (row := self._streams.get(event.stream, {}).get(event.version))
+                and row.event_id == event.event_id
+            )
+            if events and len(stored) == len(events):
+                return stored
+            rows, head = stamp(events, self._head, self._clock())
+            return self._keep(rows, head)
+
+    def append_decided(
+        self, decide: Callable[[ReadStream], Sequence[NewEvent]]
+    ) -> tuple[StoredRow, ...]:
+        with self._lock:
+            return self.append(decide(self.read_stream))
+
+    def read_stream(
+        self, stream: str, *, after_version: int = 0, upto_position: int | None = None
+    ) -> Sequence[StoredRow]:
+        with self._lock:
+            return [
+                row
+                for version, row in sorted(self._streams.get(stream, {}).items())
+                if version > after_version
+                and (upto_position is None or row.position <= upto_position)
+            ]
+
+    def read_streams(
+        self, prefix: str, *, upto_position: int | None = None, topics: Sequence[str] = ()
+    ) -> Sequence[StoredRow]:
+        if not prefix:
+            raise ValueError("a prefix of no characters is the whole log: use read_log()")
+        with self._lock:
+            return sorted(
+                row
+                for stream, rows in self._streams.items()
+                if stream.startswith(prefix)
+                for row in rows.values()
+                if (upto_position is None or row.position <= upto_position)
+                and (not topics or row.topic in topics)
+            )
+
+    def read_log(
+        self, *, after_position: int = 0, limit: int, upto_position: int | None = None
+    ) -> Sequence[StoredRow]:
+        with self._lock:
+            start = bisect_right(self._rows, after_position, key=_position)
+            stop = len(self._rows)
+            if upto_position is not None:
+                stop = bisect_right(self._rows, upto_position, key=_position)
+            return self._rows[start : min(stop, start + limit)]
+
+    def head(self) -> LogHead:
+        return self._head
+
+    def position_at(self, recorded_at: int) -> int:
+        with self._lock:
+            before = bisect_right(self._rows, recorded_at, key=lambda row: row.recorded_at)
+            return self._rows[before - 1].position if before else 0
+
+    def close(self) -> None:
+        """Nothing to let go of: the log lives as long as the object."""
+
+    # --- the library's ApplicationRecorder ----------------------------------------------
+
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], **kwargs: Any
+    ) -> Sequence[int] | None:
+        with self._lock:
+            rows, head = stamp_foreign(
+                [
+                    (str(e.originator_id), e.originator_version, e.topic, e.state)
+                    for e in stored_events
+                ],
+                self._head,
+                self._clock(),
+            )
+            self._keep(rows, head)
+            self._foreign_ids.update((str(e.originator_id), e.originator_id) for e in stored_events)
+        return [row.position for row in rows]
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        with self._lock:
+            rows = sorted(self._streams.get(str(originator_id), {}).items(), reverse=desc)
+            wanted = [
+                StoredEvent(originator_id, version, row.topic, row.state)
+                for version, row in rows
+                if (gt is None or version > gt) and (lte is None or version <= lte)
+            ]
+        return wanted[:limit]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        first = (start or 0) + (not inclusive_of_start)
+        with self._lock:
+            wanted = [
+                Notification(
+                    self._foreign_ids.get(row.stream, row.stream),
+                    row.version,
+                    row.topic,
+                    row.state,
+                    row.position,
+                )
+                for row in self._rows[bisect_left(self._rows, first, key=_position) :]
+                if (stop is None or row.position <= stop) and (not topics or row.topic in topics)
+            ]
+        return wanted[:limit]
+
+    def max_notification_id(self) -> int | None:
+        return self._head.position or None
+
+    def subscribe(
+        self, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> Subscription[EventLog]:
+        return PollingSubscription(self, gt, topics)
+
+    # --- forks ----------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        self._lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
+
+    # --- shared -------------------------------------------------------------------------
+
+    def _keep(self, rows: tuple[StoredRow, ...], head: LogHead) -> tuple[StoredRow, ...]:
+        fresh = {(row.stream, row.version) for row in rows}
+        taken = any(row.version in self._streams.get(row.stream, {}) for row in rows)
+        if taken or len(fresh) < len(rows):
+            raise VersionConflict(
+                f"another event holds one of the versions from {rows[0].stream} "
+                f"{rows[0].version} on; read the stream again and decide again"
+            )
+        self._rows.extend(rows)
+        for row in rows:
+            self._streams.setdefault(row.stream, {})[row.version] = row
+        self._head = head
+        PollingSubscription.wake_all()
+        return rows
+
+
+def _position(row: StoredRow) -> int:
+    return row.position

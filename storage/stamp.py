@@ -1,0 +1,61 @@
+"""Turns events to append into rows: positions, times, metadata, leaves. Pure; one for all logs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgpack
+
+from runlore.storage.event_log import LogHead, NewEvent, StoredRow
+from runlore.storage.merkle import leaf_hash
+
+
+def stamp(
+    events: Sequence[NewEvent], head: LogHead, now: int
+) -> tuple[tuple[StoredRow, ...], LogHead]:
+    """The rows of the events behind `head`, and the head after them.
+
+    All get the time max(`now`, the head's) in µs; where that is not `now`, the metadata keeps
+    what the writer's clock said as `observed_at`. Must run under the log's write lock.
+    """
+    recorded_at = max(now, head.recorded_at)
+    packed: dict[int, bytes] = {}  # By identity: a call's events mostly share one dict.
+    rows = []
+    for position, event in enumerate(events, head.position + 1):
+        metadata = packed.get(id(event.metadata))
+        if metadata is None:
+            extra = {} if recorded_at == now else {"observed_at": now}
+            metadata = packed[id(event.metadata)] = msgpack.packb({**event.metadata, **extra})
+        stream, version, topic, state, event_id, _ = event
+        leaf = leaf_hash(position, stream, version, topic, event_id, recorded_at, metadata, state)
+        rows.append(
+            StoredRow(
+                position, stream, version, topic, state, event_id, recorded_at, metadata, leaf
+            )
+        )
+    return tuple(rows), _advanced(head, rows, recorded_at)
+
+
+def stamp_foreign(
+    events: Sequence[tuple[str, int, str, bytes]], head: LogHead, now: int
+) -> tuple[tuple[StoredRow, ...], LogHead]:
+    """The same for (stream, version, topic, state) of another application: no id, no metadata."""
+    recorded_at = max(now, head.recorded_at)
+    rows = [
+        StoredRow(
+            position,
+            *event,
+            None,
+            recorded_at,
+            None,
+            leaf_hash(position, *event[:3], None, recorded_at, None, event[3]),
+        )
+        for position, event in enumerate(events, head.position + 1)
+    ]
+    return tuple(rows), _advanced(head, rows, recorded_at)
+
+
+def _advanced(head: LogHead, rows: Sequence[StoredRow], recorded_at: int) -> LogHead:
+    if not rows:
+        return head
+    return LogHead(rows[-1].position, recorded_at, head.frontier.extended(row.leaf for row in rows))

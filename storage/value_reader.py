@@ -1,0 +1,114 @@
+"""Columnar batches back to values: the reading half of `value_codec`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from runlore.storage.errors import LogCorrupt
+from runlore.storage.value_codec import BIG_INT, Series
+
+_TYPECODES = {"b": "<i1", "h": "<i2", "i": "<i4", "q": "<i8"}
+_MAX_PAYLOAD_NBYTES = 2**30  # No batch of ours comes near; a forged length must not fill memory.
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One series' part of a batch.
+
+    `index` (place in the batch), `steps` and `times` (µs since 1970 UTC) have shape (n,) and
+    dtype int64. `columns` holds one array per column, or one alone for a scalar: float64,
+    int64, or object where the values are of other or mixed types.
+    """
+
+    series: Series
+    index: Ints
+    steps: Ints
+    times: Ints
+    columns: tuple[NDArray[Any], ...]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def read_batch(data: dict[str, Any]) -> list[Block]:
+    """The blocks of a `run.values_logged` event's data. Raises LogCorrupt if it is damaged."""
+    try:
+        payload = data["payload"]
+        if payload is None:
+            raise ValueError(f"payload is elsewhere: {data['payload_ref']}")
+        packed = zstandard.ZstdDecompressor().decompress(
+            payload, max_output_size=_MAX_PAYLOAD_NBYTES
+        )
+        blocks = msgpack.unpackb(packed, ext_hook=_unpack_other)
+        return [
+            _read_block(described, block)
+            for described, block in zip(data["series"], blocks, strict=True)
+        ]
+    except Exception as error:
+        raise LogCorrupt(
+            f"batch {data.get('first_seq')} of writer {data.get('writer_id')} is damaged: "
+            f"{error}; restore the log from a copy"
+        ) from error
+
+
+def series_of(described: dict[str, Any]) -> Series:
+    """The series that a batch describes in the open, without unpacking its payload."""
+    return Series(
+        described["name"],
+        tuple(described["columns"]),
+        described["kind"],
+        described.get("description", ""),
+    )
+
+
+def _read_block(described: dict[str, Any], block: dict[str, Any]) -> Block:
+    n = described["n"]
+    return Block(
+        series_of(described),
+        _read_whole_numbers(block["i"], n),
+        _read_whole_numbers(block["s"], n),
+        _read_whole_numbers(block["t"], n),
+        tuple(_read_values(column, n) for column in block["v"]),
+    )
+
+
+def _read_values(column: list[Any], n: int) -> NDArray[Any]:
+    kind, content = column
+    if kind == "f8":
+        return np.frombuffer(content, "<f8", n)
+    if kind == "i8":
+        return _read_whole_numbers(content, n)
+    values = np.empty(n, object)
+    values[:] = content
+    return values
+
+
+def _read_whole_numbers(column: list[Any], n: int) -> Ints:
+    if len(column) == 2:
+        first, stride = column
+        regular: Ints = first + stride * np.arange(n, dtype=np.int64)
+        return regular
+    first, typecode, content = column
+    if typecode == "any":
+        numbers = [first]
+        for difference in content:
+            numbers.append(numbers[-1] + difference)
+        return np.array(numbers, np.int64)
+    numbers_ = np.empty(n, np.int64)
+    numbers_[0] = first
+    numbers_[1:] = np.frombuffer(content, _TYPECODES[typecode], n - 1)
+    return np.cumsum(numbers_, out=numbers_)
+
+
+def _unpack_other(code: int, data: bytes) -> int:
+    if code != BIG_INT:
+        raise ValueError(f"unknown extension type {code}")
+    return int(data, 16)
