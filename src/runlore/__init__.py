@@ -1,0 +1,48 @@
+"""runlore: an embedded, event-sourced store for machine-learning runs.
+
+Scripts written for the Azure ML SDK v1 run on it by changing the import (`azureml.core` to
+`runlore`); `runlore.init()` starts a run in one line.
+"""
+
+from runlore.compute_target import ComputeTarget as ComputeTarget
+from runlore.conda_dependencies import CondaDependencies as CondaDependencies
+from runlore.environment import Environment as Environment
+from runlore.experiment import Experiment as Experiment
+from runlore.experiment import ViewType as ViewType
+from runlore.metric_values import MetricValues as MetricValues
+from runlore.out_of_scope import Dataset as Dataset
+from runlore.out_of_scope import Datastore as Datastore
+from runlore.out_of_scope import Keyvault as Keyvault
+from runlore.out_of_scope import Model as Model
+from runlore.quickstart import init as init
+from runlore.run import Run as Run
+from runlore.run import get_run as get_run
+from runlore.runconfig import RunConfiguration as RunConfiguration
+from runlore.script_run import ScriptRun as ScriptRun
+from runlore.script_run_config import ScriptRunConfig as ScriptRunConfig
+from runlore.version import VERSION as VERSION
+from runlore.workspace import Workspace as Workspace
+
+__version__ = VERSION
+
+__all__ = [
+    "VERSION",
+    "ComputeTarget",
+    "CondaDependencies",
+    "Dataset",
+    "Datastore",
+    "Environment",
+    "Experiment",
+    "Keyvault",
+    "MetricValues",
+    "Model",
+    "Run",
+    "RunConfiguration",
+    "ScriptRun",
+    "ScriptRunConfig",
+    "ViewType",
+    "Workspace",
+    "__version__",
+    "get_run",
+    "init",
+]

@@ -1,0 +1,73 @@
+"""The run that a script executes, found by environment variables; without them, one in memory.
+
+    RUNLORE_WORKSPACE_URI    the workspace, as `Workspace.open` takes it
+    RUNLORE_RUN_ID           the run
+
+The launcher that sets them owns the run's status: inside the script `complete()` and `fail()`
+write what waits and keep the outputs, and leave the status alone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from runlore.exceptions import RunEnvironmentException
+
+if TYPE_CHECKING:
+    from runlore.run import Run
+
+_runs: dict[tuple[str | None, str | None], Run] = {}
+
+
+def get_context(allow_offline: bool = True) -> Run:
+    """The process's run, the same object at each call.
+
+    Without the variables it is an ordinary run on a log in memory, so that one script runs
+    unchanged with and without a workspace; it is gone with the process. With `allow_offline`
+    False, raises RunEnvironmentException instead.
+    """
+    uri = os.environ.get("RUNLORE_WORKSPACE_URI")
+    run_id = os.environ.get("RUNLORE_RUN_ID")
+    if not (uri and run_id):
+        if not allow_offline:
+            raise RunEnvironmentException(
+                "Could not load a submitted run (RUNLORE_WORKSPACE_URI and RUNLORE_RUN_ID are "
+                "not both set), if outside of an execution context, use experiment.start_logging "
+                "to initialize an interactive run, or allow_offline=True"
+            )
+        uri = run_id = None
+    run = _runs.get((uri, run_id))
+    if run is None:
+        run = _attached(uri, run_id) if uri and run_id else _offline()
+        _runs[uri, run_id] = run
+    return run
+
+
+def _attached(uri: str, run_id: str) -> Run:
+    from runlore.run import Run
+    from runlore.workspace import Workspace
+
+    run = Run.get(Workspace.open(uri), run_id)
+    run._owns_status = False
+    return run
+
+
+def _offline() -> Run:
+    from runlore.experiment import Experiment
+    from runlore.session import memory_session
+    from runlore.workspace import Workspace
+
+    workspace = Workspace._of(memory_session("offline"))
+    experiment = Experiment(workspace, "offline")
+    return experiment.start_logging(
+        run_id=f"OfflineRun_{uuid4()}", outputs=False, snapshot_directory=None
+    )
+
+
+@atexit.register
+def _forget() -> None:
+    """Lets temporary folders go while the interpreter is still whole."""
+    _runs.clear()

@@ -1,0 +1,268 @@
+"""An experiment: a name under which runs are gathered and numbered."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from runlore.domain.errors import InvalidInput, UserError
+from runlore.domain.ids import check_experiment_name
+
+if TYPE_CHECKING:
+    from runlore.domain.experiment import ExperimentState
+    from runlore.run import Run
+    from runlore.session import FoldedName, Session
+    from runlore.workspace import Workspace
+
+Tags = str | Mapping[str, str | None] | None
+
+
+class ViewType:
+    """Which experiments a list holds."""
+
+    ActiveOnly: Final = "ActiveOnly"
+    All: Final = "All"
+    ArchivedOnly: Final = "ArchivedOnly"
+
+
+class Experiment:
+    """The active experiment of a name in a workspace, created if there is none.
+
+    Any number of processes may ask for the same name at once: they get the same experiment.
+
+    >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
+    >>> Experiment(ws, "explore-runs")
+    Experiment(Name: explore-runs,
+    Workspace: lab)
+    """
+
+    def __init__(
+        self, workspace: Workspace, name: str, _skip_name_validation: bool = False
+    ) -> None:
+        from runlore.domain.experiment import GetOrCreate
+
+        check_experiment_name(name)
+        session = workspace._live
+        self._workspace = workspace
+        self._names: FoldedName = session.name(name)
+        session.journal.refresh(self._names)
+        if self._names.state.active is None:
+            session.change_name(self._names, GetOrCreate(name, str(uuid4())))
+        active = self._names.state.active
+        assert active is not None, "GetOrCreate leaves an active experiment"
+        self._id = active.experiment_id
+
+    @classmethod
+    def _attached(cls, workspace: Workspace, name: str, experiment_id: str) -> Experiment:
+        """The experiment of an id, active or archived; nothing is read until it is needed."""
+        experiment = cls.__new__(cls)
+        experiment._workspace = workspace
+        experiment._names = workspace._session.name(name)
+        experiment._id = experiment_id
+        return experiment
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace that holds the experiment."""
+        return self._workspace
+
+    @property
+    def name(self) -> str:
+        """The experiment's name."""
+        return self._names.stream.removeprefix("experiment/")
+
+    @property
+    def id(self) -> str:
+        """The experiment's id, unique in the workspace; the name may be used again."""
+        return self._id
+
+    @property
+    def archived_time(self) -> datetime | None:
+        """When the experiment was archived (aware UTC); None while it is active."""
+        from runlore.domain.fact import utc_time
+
+        archived_at = self._state().archived_at
+        return None if archived_at is None else utc_time(archived_at)
+
+    @property
+    def tags(self) -> dict[str, str | None]:
+        """The experiment's tags."""
+        return dict(self._state().tags)
+
+    def start_logging(
+        self,
+        name: str | None = None,
+        run_id: str | None = None,
+        outputs: bool | str | Sequence[str] | None = None,
+        snapshot_directory: str | os.PathLike[str] | None = ".",
+        display_name: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Starts an interactive run: it is Running, and on disk, when this returns.
+
+        `outputs` are the folders whose files are kept when the run ends: `./outputs` by
+        default, which is created at once; False keeps none. `snapshot_directory` is kept as
+        it is now, with its git state, minus what .amlignore or else .gitignore names; None
+        keeps no snapshot and asks git nothing. `name` is deprecated by Azure and stored.
+
+        Raises SnapshotException if the folder cannot be kept (too large, unreadable),
+        AlreadyExists if `run_id` is taken, InvalidInput for what cannot be a name, id or tag.
+        """
+        from runlore.run import Run
+
+        return Run._start(
+            self,
+            name=name,
+            run_id=run_id,
+            outputs=outputs,
+            snapshot_directory=None if snapshot_directory is None else Path(snapshot_directory),
+            display_name=display_name,
+            description=description,
+            tags=tags,
+        )
+
+    def submit(
+        self, config: object, tags: Mapping[str, Any] | None = None, **kwargs: object
+    ) -> Run:
+        """Not in this version, which records interactive runs: use `start_logging()`."""
+        from runlore.exceptions import OutOfScope
+
+        raise OutOfScope(
+            "submitted scripts in this version",
+            "call experiment.start_logging() inside the script instead",
+        )
+
+    def get_runs(
+        self,
+        type: str | None = None,
+        tags: Tags = None,
+        properties: Tags = None,
+        include_children: bool = False,
+    ) -> Iterator[Run]:
+        """The experiment's runs, newest first; a generator whose pages are read as they are used.
+
+        A str filter keeps runs that have the key, a dict those that have all its pairs. All
+        pages show the log as it was when the first one was read. Children are left out unless
+        `include_children`.
+
+        Raises InvalidInput (a ValueError) for a filter of another type.
+        """
+        from runlore.run import Run
+
+        return Run.list(
+            self, type=type, tags=tags, properties=properties, include_children=include_children
+        )
+
+    @staticmethod
+    def list(
+        workspace: Workspace,
+        experiment_name: str | None = None,
+        view_type: str = ViewType.ActiveOnly,
+        tags: Tags = None,
+    ) -> Sequence[Experiment]:
+        """The workspace's experiments in order of creation."""
+        views = {
+            ViewType.ActiveOnly: "active",
+            ViewType.ArchivedOnly: "archived",
+            ViewType.All: "all",
+        }
+        if view_type not in views:
+            raise InvalidInput(f"view_type is {view_type!r}; it takes one of {sorted(views)}")
+        rows = workspace._live.reader().experiments(
+            view=views[view_type], name=experiment_name, tags=tags
+        )
+        return [Experiment._attached(workspace, row.name, row.experiment_id) for row in rows]
+
+    @staticmethod
+    def delete(workspace: Workspace, experiment_id: str) -> None:
+        """Not offered: a log is append-only. `archive()` hides an experiment."""
+        from runlore.exceptions import OutOfScope
+
+        raise OutOfScope("the deletion of experiments", "hide it with experiment.archive()")
+
+    def archive(self) -> None:
+        """Hides the experiment from lists; its name is free for a new one."""
+        from runlore.domain.experiment import Archive
+
+        self._live.change_name(self._names, Archive(self._id))
+
+    def reactivate(self, new_name: str | None = None) -> None:
+        """Brings an archived experiment back. Raises AlreadyExists if its name is held again."""
+        from runlore.domain.experiment import Reactivate
+
+        if new_name is not None:
+            raise UserError(
+                f"cannot reactivate {self.name!r} as {new_name!r}: an experiment keeps its name; "
+                "call reactivate() without one"
+            )
+        self._live.change_name(self._names, Reactivate(self._id))
+
+    def tag(self, key: str, value: object = None) -> None:
+        """Sets a tag; without a value, a key-only one."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Sets or replaces tags, all in one commit; the others stay."""
+        from runlore.conversion import as_pairs
+        from runlore.domain.experiment import SetExperimentTags
+
+        self._live.change_name(self._names, SetExperimentTags(self._id, as_pairs(tags, "tag")))
+
+    def remove_tags(self, tags: Sequence[str]) -> None:
+        """Takes tags away, by key."""
+        from runlore.domain.experiment import RemoveExperimentTags
+
+        self._live.change_name(self._names, RemoveExperimentTags(self._id, tags))
+
+    def refresh(self) -> None:
+        """Reads the experiment's newest state; the properties do so by themselves."""
+        self._state()
+
+    def get_portal_url(self) -> str:
+        """The link to the experiment's page in the Studio."""
+        from runlore.workspace import PORTAL_URL
+
+        return f"{PORTAL_URL}/experiments/id/{self._id}?wsid={self._workspace._scope}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Experiment) and (self._id, self._live.log) == (
+            other._id,
+            other._live.log,
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._id)
+
+    def __repr__(self) -> str:
+        return f"Experiment(Name: {self.name},\nWorkspace: {self._workspace.name})"
+
+    def _repr_html_(self) -> str:
+        name, workspace = html.escape(self.name), html.escape(self._workspace.name)
+        link = html.escape(self.get_portal_url())
+        return (
+            "<table><tr><th>Name</th><th>Workspace</th><th>Report Page</th></tr>"
+            f"<tr><td>{name}</td><td>{workspace}</td>"
+            f'<td><a href="{link}">Link to the Studio</a></td></tr></table>'
+        )
+
+    @property
+    def _live(self) -> Session:
+        return self._workspace._live
+
+    def _state(self) -> ExperimentState:
+        names = self._live.journal.refresh(self._names)
+        state = names.get(self._id)
+        assert state is not None, "an experiment object is made of an experiment in the log"
+        return state
+
+    def _for_new_runs(self) -> Experiment:
+        """Itself, or, where it was archived meanwhile, the active experiment of its name."""
+        if self._state().archived_at is None:
+            return self
+        return Experiment(self._workspace, self.name)

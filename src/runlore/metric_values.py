@@ -1,0 +1,134 @@
+"""What was logged under one metric name, read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from runlore.storage.event_log import EventLog
+    from runlore.storage.value_reader import Block
+
+ARTIFACT_KINDS = frozenset(
+    {"image", "confusion_matrix", "accuracy_table", "residuals", "predictions"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricValues:
+    """All values of a metric in the order in which they were logged.
+
+    `steps` has shape (n,) and dtype int64, `times` shape (n,) and dtype datetime64[us] (UTC),
+    each of `columns` shape (n,): float64 or int64 where all values are, else object. A row that
+    lacks a column holds None there. `kind` is `scalar`, `row` or that of an artifact.
+    """
+
+    name: str
+    kind: str
+    steps: NDArray[np.int64]
+    times: NDArray[np.datetime64]
+    columns: dict[str, NDArray[Any]]
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """The values of a scalar metric; of a table, its first column."""
+        return next(iter(self.columns.values()))
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """`steps, times, values = run.values(name)`."""
+        return iter((self.steps, self.times, self.values))
+
+    def as_azure(self) -> Any:
+        """The value as `get_metrics` shows it: one alone as itself, more as a list."""
+        if self.kind != "row":
+            values = self.values.tolist()
+            return values[0] if len(values) == 1 else values
+        if len(self) == 1:
+            return {name: column.tolist()[0] for name, column in self.columns.items()}
+        return {name: column.tolist() for name, column in self.columns.items()}
+
+
+def read_metrics(
+    log: EventLog, run_id: str, *, name: str | None = None, upto_position: int | None = None
+) -> dict[str, MetricValues]:
+    """The metrics of a run, in the order of their first values; one of them if `name` is given.
+
+    Reads the run's value streams, in the order of positions and, within a batch, of the calls.
+    """
+    from runlore.domain.events import ValuesLogged
+    from runlore.domain.ids import values_prefix
+    from runlore.storage.codec import fact_of
+    from runlore.storage.value_reader import read_batch
+
+    rows = log.read_streams(
+        values_prefix(run_id), upto_position=upto_position, topics=(ValuesLogged.topic,)
+    )
+    parts: dict[str, list[tuple[int, Block]]] = {}
+    for row in rows:
+        data = fact_of(row).data
+        if data is None or not _concerns(data, name):
+            continue
+        blocks = sorted(read_batch(data), key=lambda block: int(block.index[0]))
+        for block in blocks:
+            if name in (None, block.series.name):
+                parts.setdefault(block.series.name, []).append((row.position, block))
+    return {metric: _gather(metric, found) for metric, found in parts.items()}
+
+
+def _concerns(data: dict[str, Any], name: str | None) -> bool:
+    return name is None or any(described["name"] == name for described in data["series"])
+
+
+def _gather(name: str, parts: Sequence[tuple[int, Block]]) -> MetricValues:
+    import numpy as np
+
+    order = _log_order(parts)
+    blocks = [block for _, block in parts]
+    kinds = {block.series.kind for block in blocks}
+    columns = dict.fromkeys(column for block in blocks for column in _columns_of(block))
+    return MetricValues(
+        name,
+        kinds.pop() if len(kinds) == 1 else "row" if "row" in kinds else "scalar",
+        np.concatenate([block.steps for block in blocks])[order],
+        np.concatenate([block.times for block in blocks])[order].astype("datetime64[us]"),
+        {
+            column: _joined([_column(block, column) for block in blocks])[order]
+            for column in columns
+        },
+    )
+
+
+def _log_order(parts: Sequence[tuple[int, Block]]) -> NDArray[np.intp]:
+    import numpy as np
+
+    positions = np.concatenate([np.full(len(block), position) for position, block in parts])
+    return np.lexsort((np.concatenate([block.index for _, block in parts]), positions))
+
+
+def _columns_of(block: Block) -> Iterable[str]:
+    return block.series.columns or (block.series.name,)
+
+
+def _column(block: Block, name: str) -> NDArray[Any]:
+    import numpy as np
+
+    for column, values in zip(_columns_of(block), block.columns, strict=True):
+        if column == name:
+            return values
+    return np.full(len(block), None, object)
+
+
+def _joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """The columns behind each other; of different types, as objects, so that none changes."""
+    import numpy as np
+
+    if len({column.dtype for column in columns}) > 1:
+        columns = [np.array(column.tolist(), object) for column in columns]
+    return np.concatenate(columns)

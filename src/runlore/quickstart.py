@@ -1,0 +1,60 @@
+"""`runlore.init()`: a run in one line, for people who know no Azure."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runlore.experiment import Experiment
+from runlore.run import Run
+from runlore.workspace import Workspace
+
+
+def init(
+    experiment: str | None = None,
+    *,
+    path: str | os.PathLike[str] = ".runlore",
+    config: Mapping[str, Any] | None = None,
+    tags: Mapping[str, Any] | None = None,
+    display_name: str | None = None,
+    snapshot_directory: str | os.PathLike[str] | None = None,
+) -> Run:
+    """Starts a run in the workspace at `path`, which is made if it is not there.
+
+    The experiment is named after the script if no name is given. `config` is kept as
+    properties. Use it with `with`, or call `run.complete()` at the end.
+
+    >>> with init("first-steps", path=getfixture("tmp_path") / "lab", config={"lr": "0.1"}) as run:
+    ...     run.log("loss", 0.5)
+    >>> run.get_status(), run.get_properties()
+    ('Completed', {'lr': '0.1'})
+    """
+    folder = Path(path)
+    name = folder.absolute().parent.name if folder.name == ".runlore" else folder.name
+    workspace = Workspace.create(_workspace_name(name), path=folder, exist_ok=True)
+    run = Experiment(workspace, experiment or _script_name()).start_logging(
+        outputs=False,
+        snapshot_directory=snapshot_directory,
+        display_name=display_name,
+        tags=tags,
+    )
+    if config:
+        run.add_properties(config)
+    return run
+
+
+def _script_name() -> str:
+    stem = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
+    return _as_name(stem, "interactive")[:255]
+
+
+def _workspace_name(folder: str) -> str:
+    return _as_name(folder, "workspace")[:33].ljust(3, "-")
+
+
+def _as_name(text: str, otherwise: str) -> str:
+    return re.sub(r"[^\w-]", "-", text).lstrip("_-") or otherwise

@@ -1,0 +1,65 @@
+"""What all parts of a run share: its id, its experiment, its stream and the way to change it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runlore.domain.errors import RunNotFound
+
+if TYPE_CHECKING:
+    from runlore.domain.run import Command
+    from runlore.domain.run_state import RunState
+    from runlore.experiment import Experiment
+    from runlore.session import FoldedRun, Session
+    from runlore.storage.value_buffer import RunValues
+    from runlore.workspace import Workspace
+
+
+class RunBase:
+    """A run's handle. Cheap to make: nothing is read before it is needed."""
+
+    _experiment: Experiment
+    _id: str
+    _folded: FoldedRun
+    _values: RunValues | None
+    _parent: RunBase | None
+    # A launcher that runs a submitted script owns the run's status.
+    _owns_status: bool = True
+
+    @property
+    def id(self) -> str:
+        """The run's id, unique in the workspace."""
+        return self._id
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment that holds the run."""
+        return self._experiment
+
+    @property
+    def _workspace(self) -> Workspace:
+        return self._experiment.workspace
+
+    @property
+    def _session(self) -> Session:
+        return self._experiment.workspace._live
+
+    @property
+    def _held(self) -> RunState:
+        """The state as far as this object has read it; reads it if it never has."""
+        return self._folded.state or self._newest()
+
+    def _newest(self) -> RunState:
+        """The state with all that was committed, by any process, up to now."""
+        session = self._session
+        state = session.journal.refresh(self._folded)
+        if state is None:
+            raise RunNotFound(self._id, f"workspace {session.workspace.name!r}")
+        return state
+
+    def _change(self, command: Command, *, with_values: bool = False) -> None:
+        self._session.change_run(self._folded, command, with_values=with_values)
+
+    def _open_values(self, *, fresh: bool = False) -> RunValues:
+        self._values = self._session.values.of_run(self._id, fresh=fresh)
+        return self._values

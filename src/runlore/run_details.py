@@ -1,0 +1,91 @@
+"""The documents that a run shows: details, error, HTML. Shapes of Azure ML (spec: `RunDto`)."""
+
+from __future__ import annotations
+
+import html
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from runlore.domain.errors import InvalidType
+from runlore.domain.fact import utc_time
+
+if TYPE_CHECKING:
+    from runlore.domain.run_state import RunState
+
+
+def azure_time(microseconds: int | None) -> str | None:
+    """`2026-01-01T00:00:00.000000Z`, the form of Azure ML's documents."""
+    if microseconds is None:
+        return None
+    return utc_time(microseconds).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def details_of(state: RunState, *, log_files: dict[str, str], submitted_by: str) -> dict[str, Any]:
+    """`get_details()`: camelCase keys; those whose value is None are absent."""
+    details: dict[str, Any] = {
+        "runId": state.run_id,
+        "target": state.target or "local",
+        "status": str(state.status),
+        "startTimeUtc": azure_time(state.started_at),
+        "endTimeUtc": azure_time(state.ended_at),
+        "services": {},
+        "error": {"error": _root_error(state.error)} if state.error is not None else None,
+        "warnings": None,
+        "properties": {key: held.value for key, held in state.properties.items()},
+        "inputDatasets": [],
+        "outputDatasets": [],
+        "runDefinition": None,
+        "logFiles": log_files,
+        "submittedBy": submitted_by,
+    }
+    return {key: value for key, value in details.items() if value is not None}
+
+
+def error_document(
+    error_details: str | BaseException | None, error_code: str | None
+) -> dict[str, str]:
+    """What `fail()` records. Raises InvalidType (a TypeError) for details of another type."""
+    if error_details is None:
+        return {"code": error_code or "UserError"}
+    if isinstance(error_details, str):
+        return {"code": error_code or "UserError", "message": error_details}
+    if not isinstance(error_details, BaseException):
+        raise InvalidType(
+            "error_details must be a str or an exception, got "
+            f"{type(error_details).__name__} {error_details!r:.80}"
+        )
+    kind = type(error_details).__name__
+    return {
+        "code": error_code or "UserError",
+        "message": f"User program failed with {kind}: {error_details}",
+        "debug_type": kind,
+        "debug_message": str(error_details),
+        "debug_stack_trace": "".join(traceback.format_exception(error_details)),
+    }
+
+
+def html_row(state: RunState, link: str) -> str:
+    """One run as a one-row table with a link, for notebooks."""
+    cells = (state.experiment_name, state.run_id, state.run_type or "", str(state.status))
+    shown = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+    return (
+        "<table><tr><th>Experiment</th><th>Id</th><th>Type</th><th>Status</th>"
+        f"<th>Details Page</th></tr><tr>{shown}"
+        f'<td><a href="{html.escape(link)}">Link to the Studio</a></td></tr></table>'
+    )
+
+
+def _root_error(error: Any) -> dict[str, Any]:
+    root: dict[str, Any] = {key: error[key] for key in ("code", "message") if key in error}
+    debug = {
+        shown: error[key]
+        for key, shown in (
+            ("debug_type", "type"),
+            ("debug_message", "message"),
+            ("debug_stack_trace", "stackTrace"),
+        )
+        if key in error
+    }
+    if debug:
+        root["debugInfo"] = debug
+    return root

@@ -1,0 +1,270 @@
+"""A run's files: outputs, logs, snapshots. The log names them; the artifact store holds them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from runlore.domain.errors import InvalidInput, InvalidType, RunloreError, UserError
+from runlore.exceptions import SnapshotException
+from runlore.run_base import RunBase
+
+if TYPE_CHECKING:
+    from runlore.domain.run_state import Artifact
+    from runlore.storage.artifacts import ArtifactStore
+
+LOG_FOLDERS: Final = ("logs/", "user_logs/", "system_logs/", "azureml-logs/")
+
+
+class RunFiles(RunBase):
+    """The part of `Run` that keeps files and gives them back."""
+
+    def upload_file(
+        self,
+        name: str,
+        path_or_stream: str | os.PathLike[str] | BinaryIO,
+        datastore_name: str | None = None,
+    ) -> None:
+        """Keeps a file or a binary stream under `name` (`outputs/model.pkl`).
+
+        The same content again is a no-op; other content under a taken name is refused, because
+        files never change. Raises UnsafePath for a name that could leave its folder (absolute,
+        `..`, backslashes), UserErrorException for what is neither a path nor a stream.
+        """
+        if isinstance(path_or_stream, str | os.PathLike):
+            self._keep_file(name, Path(path_or_stream))
+        elif callable(getattr(path_or_stream, "read", None)):
+            self._keep_file(name, path_or_stream)
+        else:
+            raise UserError(
+                f"UnsupportedType: upload_file of {name!r} takes a path or a binary stream, got "
+                f"{type(path_or_stream).__name__}"
+            )
+
+    def upload_files(
+        self,
+        names: Sequence[str],
+        paths: Sequence[str | os.PathLike[str]],
+        return_artifacts: bool = False,
+        timeout_seconds: float | None = None,
+        datastore_name: str | None = None,
+    ) -> None:
+        """Keeps several files in one commit, all or none; a repeated name is skipped, warned."""
+        if len(names) != len(paths):
+            raise InvalidType(
+                f"upload_files takes one path per name, got {len(names)} names and "
+                f"{len(paths)} paths"
+            )
+        files: dict[str, Path] = {}
+        for name, path in zip(names, paths, strict=True):
+            if name in files:
+                warnings.warn(f"upload_files: {name!r} is named twice; skipped", stacklevel=2)
+            else:
+                files[name] = Path(path)
+        self._keep_files(files)
+
+    def upload_folder(
+        self, name: str, path: str | os.PathLike[str], datastore_name: str | None = None
+    ) -> None:
+        """Keeps all files of a folder, with their tree, below `name`, in one commit."""
+        from runlore.storage.artifacts import walk_files
+
+        folder = Path(path)
+        if not folder.is_dir():
+            raise UserError(f"upload_folder of {name!r}: {os.fspath(path)!r} is no folder")
+        self._keep_files(
+            {f"{name.rstrip('/')}/{below}": file for below, file in walk_files(folder)}
+        )
+
+    def download_file(
+        self,
+        name: str,
+        output_file_path: str | os.PathLike[str] | None = None,
+        _validate_checksum: bool = True,
+    ) -> None:
+        """Writes a kept file to a path; by default to its base name in the working folder.
+
+        A path that is a folder keeps the base name. The content is checked against its digest.
+        Raises UserErrorException if the run holds no file of this name.
+        """
+        artifact = self._artifact(name)
+        target = Path(output_file_path) if output_file_path is not None else Path.cwd()
+        if target.is_dir():
+            target = target / name.rpartition("/")[2]
+        self._session.artifacts.copy_to(artifact.sha256, target)
+
+    def download_files(
+        self,
+        prefix: str | None = None,
+        output_directory: str | os.PathLike[str] | None = None,
+        output_paths: str | Sequence[str] | None = None,
+        batch_size: int = 100,
+        append_prefix: bool = True,
+        timeout_seconds: float | None = None,
+    ) -> None:
+        """Writes all kept files whose names start with `prefix` below a folder.
+
+        `output_paths` gives each its own path instead, in the order of the names. Without
+        `append_prefix` the prefix is cut from the paths. No path leaves the folder.
+        """
+        from runlore.storage.artifacts import safe_destination
+
+        names = [name for name in self.get_file_names() if name.startswith(prefix or "")]
+        folder = Path(output_directory) if output_directory is not None else Path.cwd()
+        if output_paths is None:
+            cut = "" if append_prefix else prefix or ""
+            targets = [name.removeprefix(cut).lstrip("/") or name for name in names]
+        else:
+            targets = [output_paths] if isinstance(output_paths, str) else list(output_paths)
+            if len(targets) != len(names):
+                raise InvalidInput(
+                    f"download_files: {len(names)} files match {prefix!r} but {len(targets)} "
+                    "output_paths were given; give one per file"
+                )
+        artifacts = self._session.artifacts
+        for name, target in zip(names, targets, strict=True):
+            artifacts.copy_to(self._artifact(name).sha256, safe_destination(folder, target))
+
+    def get_file_names(self) -> list[str]:
+        """The names of all kept files, in the order in which they were kept."""
+        return list(self._newest().artifacts)
+
+    def get_all_logs(self, destination: str | os.PathLike[str] | None = None) -> list[str]:
+        """Writes the run's log files below a folder and returns their paths."""
+        from runlore.storage.artifacts import safe_destination
+
+        folder = Path(destination) if destination is not None else Path(tempfile.mkdtemp())
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"get_all_logs: {folder} is a file; give a folder")
+        paths = []
+        for name, artifact in self._log_files():
+            target = safe_destination(folder, name)
+            self._session.artifacts.copy_to(artifact.sha256, target)
+            paths.append(str(target))
+        return paths
+
+    def take_snapshot(self, file_or_folder_path: str | os.PathLike[str]) -> str:
+        """Keeps a source folder as the run's snapshot and returns its id; once per run."""
+        from runlore.domain.run import KeepSnapshot
+        from runlore.storage.snapshots import take_snapshot
+
+        try:
+            taken = take_snapshot(Path(file_or_folder_path), self._session.artifacts)
+        except RunloreError as error:
+            raise SnapshotException(str(error), error) from error
+        self._change(
+            KeepSnapshot(taken.snapshot_id, taken.manifest_sha256, taken.files, taken.nbytes)
+        )
+        return taken.snapshot_id
+
+    def restore_snapshot(
+        self, snapshot_id: str | None = None, path: str | os.PathLike[str] | None = None
+    ) -> str:
+        """Writes the snapshot to `<path or temporary folder>/<snapshot id>.zip`; its full path."""
+        from runlore.storage.snapshots import restore_snapshot
+
+        state = self._newest()
+        if state.snapshot_id is None or state.snapshot_manifest is None:
+            raise UserError(
+                f"run {self._id} has no snapshot; start_logging(snapshot_directory=...) or "
+                "take_snapshot() keep one"
+            )
+        if snapshot_id not in (None, state.snapshot_id):
+            raise UserError(f"run {self._id} holds snapshot {state.snapshot_id}, not {snapshot_id}")
+        folder = Path(path) if path is not None else Path(tempfile.mkdtemp())
+        target = (folder / f"{state.snapshot_id}.zip").absolute()
+        return str(restore_snapshot(state.snapshot_manifest, self._session.artifacts, target))
+
+    def _keep_file(self, name: str, source: Path | BinaryIO) -> None:
+        self._keep({name: source})
+
+    def _keep_files(self, files: Mapping[str, Path]) -> None:
+        self._keep(files)
+
+    def _keep(self, files: Mapping[str, Path | BinaryIO]) -> None:
+        from runlore.domain.run import AddArtifacts
+        from runlore.storage.artifacts import safe_name
+
+        session = self._session
+        sources = {safe_name(name): source for name, source in files.items()}
+        for name, source in sources.items():
+            if isinstance(source, Path) and not source.is_file():
+                raise UserError(f"cannot keep {name!r}: there is no file {os.fspath(source)!r}")
+        self._change(AddArtifacts(dict(_stored(sources, session.artifacts))))
+
+    def _collect(self, folders: Iterable[str]) -> None:
+        """Keeps what is in the watched folders; warns of files that changed under a kept name."""
+        from runlore.domain.run import AddArtifacts
+        from runlore.storage.artifacts import walk_files
+
+        session = self._session
+        sources = {
+            f"{_name_of_folder(folder)}/{below}": file
+            for folder in folders
+            if Path(folder).is_dir()
+            for below, file in walk_files(Path(folder))
+        }
+        if not sources:
+            return
+        held = self._newest().artifacts
+        found = dict(_stored(sources, session.artifacts))
+        changed = [name for name in found if name in held and held[name] != found[name]]
+        for name in changed:
+            del found[name]
+        if changed:
+            warnings.warn(
+                f"run {self._id} already holds {changed[0]!r}"
+                f"{f' and {len(changed) - 1} more' if len(changed) > 1 else ''} with other "
+                "content; files never change, so the newer ones were not kept",
+                stacklevel=2,
+            )
+        self._change(AddArtifacts(found))
+
+    def _artifact(self, name: str) -> Artifact:
+        artifacts = self._newest().artifacts
+        if name not in artifacts:
+            known = ", ".join(list(artifacts)[:5]) or "none"
+            raise UserError(
+                f"run {self._id} holds no file {name!r}; it holds: {known}"
+                f"{' and more, see get_file_names()' if len(artifacts) > 5 else ''}"
+            )
+        return artifacts[name]
+
+    def _open_file(self, name: str) -> BinaryIO:
+        return self._session.artifacts.open(self._artifact(name).sha256)
+
+    def _log_files(self) -> list[tuple[str, Artifact]]:
+        return [
+            (name, artifact)
+            for name, artifact in self._newest().artifacts.items()
+            if name.startswith(LOG_FOLDERS)
+        ]
+
+    def _free_name(self, stem: str, suffix: str) -> str:
+        """A name that no kept file has: the stem, or the stem with a number."""
+        held = self._newest().artifacts
+        name, number = stem + suffix, 1
+        while name in held:
+            number += 1
+            name = f"{stem}_{number}{suffix}"
+        return name
+
+
+def _stored(
+    sources: Mapping[str, Path | BinaryIO], artifacts: ArtifactStore
+) -> Iterator[tuple[str, Artifact]]:
+    from runlore.domain.run_state import Artifact
+
+    for name, source in sources.items():
+        stored = artifacts.put_path(source) if isinstance(source, Path) else artifacts.put(source)
+        yield name, Artifact(stored.sha256, stored.nbytes)
+
+
+def _name_of_folder(folder: str) -> str:
+    """How the files of a watched folder are named: by its relative path, or its last part."""
+    path = Path(folder)
+    return path.name if path.is_absolute() or ".." in path.parts else path.as_posix()

@@ -1,0 +1,320 @@
+"""What a run logs, and how it is read back."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+from runlore.conversion import as_list, as_scalar, as_step
+from runlore.domain.errors import InvalidInput, InvalidType, UserError
+from runlore.domain.text import check_key
+from runlore.metric_values import ARTIFACT_KINDS, MetricValues, read_metrics
+from runlore.run_files import RunFiles
+
+if TYPE_CHECKING:
+    from runlore.run import Run
+    from runlore.storage.value_codec import Series
+
+_IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".svg", ".webp", ".tif", ".tiff"}
+)
+_ADDRESS = "aml://artifactId/ExperimentRun/dcid."
+
+
+class RunMetrics(RunFiles):
+    """The part of `Run` that logs values and reads them."""
+
+    _series: dict[str, Series]
+
+    def log(
+        self, name: str, value: Any, description: str = "", step: SupportsIndex | None = None
+    ) -> None:
+        """Logs one value of a metric; several calls make a series.
+
+        Numbers (numpy's and zero-dimensional tensors' included), bools, text and None keep
+        their type, NaN, infinities and whole numbers of any size their value; anything else is
+        stored as its `repr`, with a warning. Without `step` the value gets the series' next
+        one, from 0 on. The value is on disk within seconds, or after `flush()` or the run's end.
+
+        Raises UserErrorException for a list, range or generator; InvalidInput for a bad name.
+        """
+        if type(value) is not float:
+            value = as_scalar(name, value)
+        if step is not None:
+            step = as_step(name, step)
+        series = self._series.get(name) or self._scalar_series(name, description)
+        (self._values or self._open_values()).log(series, value, step)
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: SupportsIndex | None = None) -> None:
+        """Logs one value of each of several metrics, `{name: value}`, all at one step."""
+        if not isinstance(metrics, Mapping):
+            raise InvalidType(f"log_metrics takes a dict, got {type(metrics).__name__}")
+        checked = {name: as_scalar(name, value) for name, value in metrics.items()}
+        for name, value in checked.items():
+            self.log(name, value, step=step)
+
+    def log_batch(self, name: str, values: Any, steps: Any = None) -> None:
+        """Logs many values of one metric: arrays or sequences of shape (n,), `steps` likewise.
+
+        Raises InvalidInput if the shapes differ or the values are not one-dimensional.
+        """
+        scalars = _one_dimensional(name, values)
+        if steps is None:
+            numbers = None
+        else:
+            numbers = [as_step(name, step) or 0 for step in _one_dimensional(name, steps)]
+            if len(numbers) != len(scalars):
+                raise InvalidInput(
+                    f"log_batch of metric {name!r}: {len(scalars)} values but {len(numbers)} "
+                    "steps; give one step per value"
+                )
+        checked = [v if type(v) is float else as_scalar(name, v) for v in scalars]
+        series = self._series.get(name) or self._scalar_series(name, "")
+        (self._values or self._open_values()).log_many(series, checked, numbers)
+
+    def log_list(self, name: str, value: Any, description: str = "") -> None:
+        """Logs the values of any iterable as so many values of the metric; an empty one, none."""
+        scalars = as_list(name, value)
+        series = self._series.get(name) or self._scalar_series(name, description)
+        (self._values or self._open_values()).log_many(series, scalars, None)
+
+    def log_row(self, name: str, description: str | None = None, **kwargs: Any) -> None:
+        """Logs one row of named columns; several calls make a table.
+
+        Raises UserErrorException if a column holds a list, or if there is no column.
+        """
+        for column, value in kwargs.items():
+            if isinstance(value, list):
+                raise UserError(
+                    f"Rows cannot contain list values, column {column} contains a list."
+                )
+        if not kwargs:
+            raise InvalidInput(f"log_row of {name!r} has no columns; name at least one value")
+        row = tuple(as_scalar(name, value) for value in kwargs.values())
+        series = self._row_series(name, tuple(kwargs), description or "")
+        (self._values or self._open_values()).log(series, row, None)
+
+    def log_table(self, name: str, value: Mapping[str, Any], description: str = "") -> None:
+        """Logs rows given as columns, `{column: values}`; single values make one row.
+
+        An empty dict logs nothing. Raises UserErrorException if columns differ in length.
+        """
+        if not isinstance(value, Mapping):
+            raise InvalidType(
+                f"log_table takes a dict of columns for {name!r}, got {type(value).__name__}"
+            )
+        columns = {key: _cells(name, key, cells) for key, cells in value.items()}
+        if not columns:
+            return
+        first, length = next((key, len(cells)) for key, cells in columns.items())
+        for key, cells in columns.items():
+            if len(cells) != length:
+                raise UserError(
+                    f"Columns must have the same length, column {first} had length {length}, "
+                    f"however, column {key} had length {len(cells)}."
+                )
+        series = self._row_series(name, tuple(columns), description)
+        rows = list(zip(*columns.values(), strict=True))
+        (self._values or self._open_values()).log_many(series, rows, None)
+
+    def log_image(
+        self,
+        name: str,
+        path: str | os.PathLike[str] | None = None,
+        plot: Any = None,
+        description: str = "",
+    ) -> None:
+        """Keeps an image file, or a plot (anything with matplotlib's `savefig`), as a metric.
+
+        A file keeps its path as its name; a plot is stored as `<name>_<epoch>.png`.
+        """
+        if (path is None) == (plot is None):
+            raise UserError(
+                f"log_image of {name!r} takes either path or plot, got "
+                f"{'neither' if path is None else 'both'}"
+            )
+        if path is not None:
+            file = Path(path)
+            if file.suffix.lower() not in _IMAGE_SUFFIXES or not file.is_file():
+                raise UserError(
+                    f"log_image of {name!r}: {os.fspath(path)!r} is no image file; it takes an "
+                    f"existing file ending in {', '.join(sorted(_IMAGE_SUFFIXES))}"
+                )
+            target = _relative(file)
+            self._keep_file(target, file)
+        else:
+            if not callable(getattr(plot, "savefig", None)):
+                raise UserError(
+                    f"log_image of {name!r}: a {type(plot).__name__} has no savefig(); pass a "
+                    "matplotlib figure or pyplot"
+                )
+            picture = io.BytesIO()
+            plot.savefig(picture, format="png")
+            picture.seek(0)
+            target = self._free_name(f"{_file_stem(name)}_{int(time.time())}", ".png")
+            self._keep_file(target, picture)
+        self._log_address(name, "image", target, description)
+
+    def log_confusion_matrix(self, name: str, value: Any, description: str = "") -> None:
+        """Keeps a confusion matrix: a dict, or its JSON text, `{schema_type, data}`."""
+        self._log_document(name, "confusion_matrix", value, description)
+
+    def log_accuracy_table(self, name: str, value: Any, description: str = "") -> None:
+        """Keeps an accuracy table: a dict or its JSON text."""
+        self._log_document(name, "accuracy_table", value, description)
+
+    def log_residuals(self, name: str, value: Any, description: str = "") -> None:
+        """Keeps a histogram of residuals: a dict or its JSON text."""
+        self._log_document(name, "residuals", value, description)
+
+    def log_predictions(self, name: str, value: Any, description: str = "") -> None:
+        """Keeps binned predictions: a dict or its JSON text."""
+        self._log_document(name, "predictions", value, description)
+
+    def flush(self, timeout_seconds: float = 300) -> None:
+        """Returns when all values logged so far are on disk; raises if they cannot be written."""
+        self._session.values.flush(self._id)
+
+    def values(self, name: str) -> MetricValues:
+        """All values of a metric as arrays: `steps, times, values = run.values("loss")`.
+
+        Raises InvalidInput if the run has no metric of this name.
+        """
+        found = self._metrics(name)
+        if name not in found:
+            known = ", ".join(self._metrics(None)) or "none"
+            raise InvalidInput(f"run {self._id} has no metric {name!r}; it has: {known}")
+        return found[name]
+
+    def get_metrics(
+        self,
+        name: str | None = None,
+        recursive: bool = False,
+        run_type: str | None = None,
+        populate: bool = False,
+    ) -> dict[str, Any]:
+        """The metrics as Azure ML shows them: `{name: value}`.
+
+        One value is itself, several are a list in the order of logging; one row is
+        `{column: value}`, several are `{column: [values]}`. Images and other documents are
+        addresses, or with `populate` their content (bytes, dict). An unknown `name` gives {}.
+        `recursive` gives `{run id: metrics}` for the run and all its descendants that have any.
+        """
+        if not recursive:
+            return self._shown(self._metrics(name), populate)
+        found = {}
+        for run in self._self_and_descendants(run_type):
+            metrics = run._shown(run._metrics(name), populate)
+            if metrics:
+                found[run.id] = metrics
+        return found
+
+    def _self_and_descendants(self, run_type: str | None) -> Iterator[Run]:
+        raise NotImplementedError
+
+    def _metrics(self, name: str | None) -> dict[str, MetricValues]:
+        session = self._session
+        session.values.flush(self._id)
+        return read_metrics(session.log, self._id, name=name)
+
+    def _shown(self, metrics: Mapping[str, MetricValues], populate: bool) -> dict[str, Any]:
+        return {
+            name: self._populated(metric)
+            if populate and metric.kind in ARTIFACT_KINDS
+            else metric.as_azure()
+            for name, metric in metrics.items()
+        }
+
+    def _populated(self, metric: MetricValues) -> Any:
+        contents = []
+        for address in metric.values.tolist():
+            name = address.removeprefix(f"{_ADDRESS}{self._id}/")
+            with self._open_file(name) as file:
+                content = file.read()
+            contents.append(content if metric.kind == "image" else json.loads(content))
+        return contents[0] if len(contents) == 1 else contents
+
+    def _scalar_series(self, name: str, description: str) -> Series:
+        from runlore.storage.value_codec import Series
+
+        series = Series(check_key(name, "metric name"), (), "scalar", str(description or ""))
+        self._series[name] = series
+        return series
+
+    def _row_series(self, name: str, columns: tuple[str, ...], description: str) -> Series:
+        from runlore.storage.value_codec import Series
+
+        for column in columns:
+            check_key(column, "column name")
+        return Series(check_key(name, "metric name"), columns, "row", description)
+
+    def _log_document(self, name: str, kind: str, value: Any, description: str) -> None:
+        check_key(name, "metric name")
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError as error:
+                raise UserError(f"Invalid JSON provided for {name!r}: {error}") from error
+        if not isinstance(value, Mapping):
+            raise UserError(
+                f"log_{kind} takes a dict or JSON text for {name!r}, got {type(value).__name__}"
+            )
+        try:
+            document = json.dumps(value).encode()
+        except (TypeError, ValueError) as error:
+            raise UserError(f"Invalid JSON provided for {name!r}: {error}") from error
+        target = self._free_name(_file_stem(name), ".json")
+        self._keep_file(target, io.BytesIO(document))
+        self._log_address(name, kind, target, description)
+
+    def _log_address(self, name: str, kind: str, target: str, description: str) -> None:
+        from runlore.storage.value_codec import Series
+
+        series = Series(check_key(name, "metric name"), (), kind, description)
+        values = self._values or self._open_values()
+        values.log(series, f"{_ADDRESS}{self._id}/{target}", None)
+
+
+def _one_dimensional(name: str, values: Any) -> Sequence[Any]:
+    shape = getattr(values, "shape", None)
+    if shape is not None and len(shape) != 1:
+        raise InvalidInput(
+            f"log_batch of metric {name!r} takes arrays of shape (n,), got {tuple(shape)}"
+        )
+    if hasattr(values, "tolist"):
+        listed: list[Any] = values.tolist()
+        return listed
+    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
+        raise InvalidType(
+            f"log_batch of metric {name!r} takes an array or a sequence, got "
+            f"{type(values).__name__}"
+        )
+    return list(values)
+
+
+def _cells(name: str, column: str, cells: Any) -> list[Any]:
+    if isinstance(cells, tuple) or getattr(cells, "ndim", None):
+        raise UserError(
+            f"log_table of {name!r}: column {column} is a {type(cells).__name__}; "
+            "give a list or a single value"
+        )
+    return [as_scalar(name, cell) for cell in (cells if isinstance(cells, list) else [cells])]
+
+
+def _file_stem(name: str) -> str:
+    """A metric's name as a file's: what could be a path or upset a file system becomes `_`."""
+    return re.sub(r"[^\w. -]", "_", name).strip(". ") or "metric"
+
+
+def _relative(file: Path) -> str:
+    """The path below the working folder, or, of a file elsewhere, its bare name."""
+    resolved, here = file.resolve(), Path.cwd().resolve()
+    if resolved.is_relative_to(here):
+        return resolved.relative_to(here).as_posix()
+    return file.name

@@ -1,0 +1,57 @@
+"""What to submit, as data: `ScriptRunConfig`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from runlore.environment import Environment
+from runlore.exceptions import RunConfigurationException
+from runlore.runconfig import (
+    DockerConfiguration,
+    MpiConfiguration,
+    PyTorchConfiguration,
+    RunConfiguration,
+    TensorflowConfiguration,
+)
+
+_DISTRIBUTED = (MpiConfiguration, PyTorchConfiguration, TensorflowConfiguration)
+
+
+class ScriptRunConfig:
+    """A script in a folder, its arguments, and the configuration it would run with."""
+
+    def __init__(
+        self,
+        source_directory: str | os.PathLike[str],
+        script: str | None = None,
+        arguments: Sequence[object] | None = None,
+        run_config: RunConfiguration | None = None,
+        _telemetry_values: object = None,
+        compute_target: object = None,
+        environment: Environment | None = None,
+        distributed_job_config: object = None,
+        resume_from: object = None,
+        max_run_duration_seconds: int = 2592000,
+        command: Sequence[str] | str | None = None,
+        docker_runtime_config: DockerConfiguration | None = None,
+    ) -> None:
+        if distributed_job_config is not None and not isinstance(
+            distributed_job_config, _DISTRIBUTED
+        ):
+            raise RunConfigurationException(
+                "distributed_job_config must be a Mpi-, PyTorch- or TensorflowConfiguration, got "
+                f"{type(distributed_job_config).__name__}"
+            )
+        self.source_directory = os.fspath(source_directory)
+        self.script = script
+        self.arguments = [str(argument) for argument in arguments or ()]
+        self.command = command
+        self.compute_target = compute_target
+        self.distributed_job_config = distributed_job_config
+        self.max_run_duration_seconds = max_run_duration_seconds
+        self.run_config = run_config or RunConfiguration(script, self.arguments, command=command)
+        if environment is not None:
+            self.run_config.environment = environment
+        if docker_runtime_config is not None:
+            self.run_config.docker = docker_runtime_config

@@ -1,0 +1,249 @@
+"""An open workspace in this process: the one place where its parts are wired."""
+
+from __future__ import annotations
+
+import atexit
+import getpass
+import os
+import socket
+import sys
+import tempfile
+import threading
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runlore.domain import experiment as names
+from runlore.domain import run as runs
+from runlore.domain import run_state
+from runlore.domain import workspace as workspaces
+from runlore.domain.decision import Decision
+from runlore.domain.errors import RunNotFound, WorkspaceClosed
+from runlore.domain.events import Event, WriterOpened
+from runlore.domain.fact import Fact
+from runlore.domain.ids import WORKSPACE_STREAM, check_run_id, experiment_stream, run_stream
+from runlore.domain.run_state import RunState
+from runlore.location import LOG_NAME
+from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.event_log import EventLog
+from runlore.storage.filesystem import check_file_system
+from runlore.storage.journal import Folded, Journal, Pending
+from runlore.storage.memory import MemoryLog
+from runlore.storage.sqlite import open_log
+from runlore.storage.value_buffer import ValueBuffer
+from runlore.version import VERSION
+
+if TYPE_CHECKING:
+    from runlore.projections.reader import RunsReader
+
+FoldedRun = Folded[RunState | None]
+FoldedName = Folded[names.NameState]
+
+
+class Session:
+    """Log, journal, values, artifacts and projection of one workspace, and their life.
+
+    `folder` is None for a workspace in memory. Everything opens lazily; `close()` writes what
+    waits. At the exit of the process, open sessions are closed.
+    """
+
+    def __init__(
+        self, log: EventLog, *, folder: Path | None, artifacts: Path, actor: str | None
+    ) -> None:
+        self.folder = folder
+        self.log = log
+        self.journal = Journal(log, lambda: _introduce(actor))
+        self.values = ValueBuffer(self.journal)
+        self.artifacts = ArtifactStore(artifacts)
+        self.closed = False
+        self._workspace: workspaces.WorkspaceState | None = None
+        self._reader: RunsReader | None = None
+        self._lock = threading.RLock()
+        if folder is not None:
+            _open_sessions.add(self)
+
+    @property
+    def workspace(self) -> workspaces.WorkspaceState:
+        """Who the workspace is."""
+        if self._workspace is None:
+            state = workspaces.fold(None, self.journal.facts(WORKSPACE_STREAM))
+            assert state is not None, "a session is made of a log with a workspace in it"
+            self._workspace = state
+        return self._workspace
+
+    def has_workspace(self) -> bool:
+        """Whether the log has its identity already."""
+        return bool(self.journal.facts(WORKSPACE_STREAM))
+
+    def create_workspace(self, command: workspaces.CreateWorkspace) -> None:
+        """Gives the log its identity; if another process was faster, takes that one."""
+        folded: Folded[workspaces.WorkspaceState | None] = Folded(
+            WORKSPACE_STREAM, workspaces.fold, None
+        )
+        self.journal.change(folded, lambda state: workspaces.decide(state, command))
+
+    def check_open(self) -> None:
+        """Raises WorkspaceClosed after `close()`."""
+        if self.closed:
+            raise WorkspaceClosed(self.workspace.name)
+
+    def run(self, run_id: str) -> FoldedRun:
+        """A run's stream, not read yet."""
+        return Folded(run_stream(run_id), run_state.fold, None)
+
+    def existing_run(self, run_id: str) -> FoldedRun:
+        """A run's stream, read. Raises RunNotFound if there is none of this id."""
+        self.check_open()
+        folded = self.run(check_run_id(run_id))
+        if self.journal.refresh(folded) is None:
+            raise RunNotFound(run_id, f"workspace {self.workspace.name!r}")
+        return folded
+
+    def change_run(
+        self, folded: FoldedRun, command: runs.Command, *, with_values: bool = False
+    ) -> Sequence[Fact]:
+        """Runs a command on a run; `with_values` writes its waiting values in the same commit."""
+        self.check_open()
+
+        def decide(state: RunState | None) -> Decision:
+            return runs.decide(state, command, self.journal.writer_id)
+
+        if not with_values:
+            return self.journal.change(folded, decide)
+        values = self.values.of_run(folded.stream.removeprefix("run/"))
+        with self.values.taken(values) as pending:
+            return self.journal.change(folded, decide, with_values=pending)
+
+    def create_run(
+        self, folded: FoldedRun, command: runs.CreateRun, events: Sequence[Event] = ()
+    ) -> None:
+        """Creates a run, with more events of its stream in the same commit."""
+
+        def decide(state: RunState | None) -> Decision:
+            created = runs.decide(state, command, self.journal.writer_id)
+            return Decision((*created.events, *events))
+
+        self.journal.change(folded, decide)
+
+    def create_runs(self, folded: Sequence[FoldedRun], commands: Sequence[runs.CreateRun]) -> None:
+        """Creates many runs with fresh ids in one commit."""
+        pending = [
+            Pending(one.stream, 1, event)
+            for one, command in zip(folded, commands, strict=True)
+            for event in runs.decide(None, command, None).events
+        ]
+        for one, fact in zip(folded, self.journal.append(pending), strict=True):
+            one.advance((fact,))
+
+    def name(self, name: str) -> FoldedName:
+        """The stream of an experiment name, not read yet."""
+        return Folded(experiment_stream(name), names.fold, names.NameState())
+
+    def change_name(self, folded: FoldedName, command: names.Command) -> None:
+        """Runs a command on the experiments of a name."""
+        self.check_open()
+        self.journal.change(folded, lambda state: names.decide(state, command))
+
+    def reader(self) -> RunsReader:
+        """The projection, with this process's waiting values written first."""
+        self.check_open()
+        self.values.flush()
+        with self._lock:
+            if self._reader is None:
+                # Imported here: duckdb takes longer to import than all the rest of runlore.
+                from runlore.projections.reader import open_projection
+
+                folder = self.folder and self.folder / "projections"
+                self._reader = open_projection(self.log, folder)
+            return self._reader
+
+    def close(self) -> None:
+        """Writes what waits and lets go of everything; twice is once.
+
+        If the values cannot be written, raises what the log raises, and stays open.
+        """
+        with self._lock:
+            if self.closed:
+                return
+            name = self.workspace.name
+            self.values.close(name)
+            self.closed = True
+            if self._reader is not None:
+                self._reader.close()
+            self.log.close()
+            _open_sessions.discard(self)
+
+
+def open_session(
+    folder: Path, *, actor: str | None = None, allow_network_file_system: bool = False
+) -> Session:
+    """The session of a workspace's folder, which must exist; the log is made if it is not there.
+
+    Raises UnsafeFileSystem on network mounts, NotALog, LogReadOnly, DiskFull as they say.
+    """
+    if not allow_network_file_system:
+        check_file_system(folder)
+    log = open_log(folder / LOG_NAME)
+    return Session(log, folder=folder, artifacts=folder / "artifacts", actor=actor)
+
+
+def memory_session(name: str, *, actor: str | None = None) -> Session:
+    """A session that lives in this process's memory; its files go to a temporary folder."""
+    folder = tempfile.TemporaryDirectory(prefix="runlore-", ignore_cleanup_errors=True)
+    session = Session(MemoryLog(), folder=None, artifacts=Path(folder.name), actor=actor)
+    # The folder must go when the session does; whoever comes first, its exit or its collection.
+    weakref.finalize(session, _remove, folder, os.getpid())
+    session.create_workspace(
+        workspaces.CreateWorkspace(
+            workspace_id="offline",
+            name=name,
+            subscription_id="",
+            resource_group="",
+            location="memory",
+        )
+    )
+    return session
+
+
+# Held until they are closed: a session that nobody refers to may still have values to write.
+_open_sessions: set[Session] = set()
+
+
+@atexit.register
+def _close_all() -> None:
+    for session in tuple(_open_sessions):
+        try:
+            session.close()
+        except Exception as error:
+            sys.stderr.write(f"runlore: logged values were lost at exit: {error}\n")
+
+
+def _remove(folder: tempfile.TemporaryDirectory[str], owner: int) -> None:
+    if os.getpid() == owner:  # A forked child must not take its parent's files away.
+        folder.cleanup()
+
+
+def _introduce(actor: str | None) -> WriterOpened:
+    return WriterOpened(
+        actor=actor or os.environ.get("RUNLORE_ACTOR") or _user(),
+        host=socket.gethostname(),
+        boot_id=_boot_id(),
+        pid=os.getpid(),
+        process=Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python",
+        client_version=VERSION,
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # A container's user id often has no name.
+        return f"uid {os.getuid()}"
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,378 @@
+"""A workspace: a folder with a log in it, or, for offline runs, one in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from runlore import location
+from runlore.domain.errors import AlreadyExists, UserError, WorkspaceNotFound
+from runlore.domain.ids import check_workspace_name
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from runlore.compute_target import ComputeTarget
+    from runlore.experiment import Experiment
+    from runlore.projections.user_sql import SqlResult
+    from runlore.run import Run
+    from runlore.session import Session
+
+PORTAL_URL = "http://127.0.0.1:8080"
+"""Where links to runs point; something listens there once the Studio has been started."""
+
+
+class Workspace:
+    """All experiments and runs of a folder. Make one with `create`, `open`, `get` or `from_config`.
+
+    The constructor has Azure ML's shape: `Workspace(subscription_id, resource_group, name)`
+    opens the workspace of that name, as `get` does. Any number of processes may have the same
+    folder open; each sees what the others committed. Usable from any thread and after a fork.
+
+    >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
+    >>> ws
+    Workspace.create(name='lab', subscription_id='', resource_group='')
+    >>> ws.close()
+    """
+
+    def __init__(
+        self,
+        subscription_id: str = "",
+        resource_group: str = "",
+        workspace_name: str = "",
+        auth: object = None,
+        *,
+        path: str | os.PathLike[str] | None = None,
+    ) -> None:
+        found = Workspace.get(
+            workspace_name,
+            subscription_id=subscription_id,
+            resource_group=resource_group,
+            path=path,
+        )
+        self._session: Session = found._session
+
+    @classmethod
+    def _of(cls, session: Session) -> Self:
+        workspace = cls.__new__(cls)
+        workspace._session = session
+        return workspace
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        auth: object = None,
+        subscription_id: str | None = None,
+        resource_group: str | None = None,
+        location: str | None = None,  # noqa: A002  (Azure's name)
+        create_resource_group: bool = True,
+        sku: str = "basic",
+        tags: Mapping[str, str | None] | None = None,
+        friendly_name: str | None = None,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        exist_ok: bool = False,
+        show_output: bool = True,
+        actor: str | None = None,
+        allow_network_file_system: bool = False,
+        **azure_options: object,
+    ) -> Workspace:
+        """Makes the folder and the log in it, and opens the workspace.
+
+        `path` is the folder, by default `./<name>`. `exist_ok` opens the workspace if it is
+        there. `actor` is who writes, by default RUNLORE_ACTOR or the OS user. Subscription,
+        resource group and location are kept and printed back; Azure's other options (`auth`,
+        `sku`, `storage_account`, ...) have nothing to mean here and are taken silently.
+
+        Raises AlreadyExists; InvalidInput for a bad name; UnsafeFileSystem on a network mount;
+        LogReadOnly or DiskFull if the folder cannot be written.
+        """
+        from runlore.domain.workspace import CreateWorkspace
+        from runlore.session import open_session
+
+        check_workspace_name(name)
+        folder = Path.cwd() / name if path is None else _folder(path)
+        if _is_workspace(folder) and not exist_ok:
+            raise AlreadyExists(
+                f"there is a workspace in {folder} already; open it with "
+                f"Workspace.open({str(folder)!r}), or pass exist_ok=True"
+            )
+        _make_folder(folder)
+        session = open_session(
+            folder, actor=actor, allow_network_file_system=allow_network_file_system
+        )
+        workspace_id = str(uuid4())
+        session.create_workspace(
+            CreateWorkspace(
+                workspace_id=workspace_id,
+                name=name,
+                subscription_id=subscription_id or "",
+                resource_group=resource_group or "",
+                location=location or "local",
+                tags=dict(tags or {}),
+            )
+        )
+        made = session.workspace
+        if made.name != name or (made.workspace_id != workspace_id and not exist_ok):
+            session.close()
+            raise AlreadyExists(
+                f"another process made workspace {made.name!r} in {folder} first"
+                if made.name == name
+                else f"the workspace in {folder} is named {made.name!r}, not {name!r}; "
+                "choose another path"
+            )
+        return Workspace._of(session)
+
+    @classmethod
+    def open(
+        cls,
+        path_or_uri: str | os.PathLike[str],
+        *,
+        actor: str | None = None,
+        allow_network_file_system: bool = False,
+    ) -> Workspace:
+        """The workspace in a folder, given by its path or as `sqlite:///absolute/folder`.
+
+        Raises WorkspaceNotFound if there is none; NotALog for a file that is not ours or of a
+        newer runlore. A folder that cannot be written is opened for reading.
+        """
+        from runlore.session import open_session
+
+        folder = _folder(path_or_uri)
+        if not location.is_workspace(folder):
+            raise WorkspaceNotFound(
+                f"no workspace in {folder.absolute()} (no file {location.LOG_NAME} there); "
+                f"create one with Workspace.create('my-workspace', path={str(folder)!r})"
+            )
+        session = open_session(
+            folder, actor=actor, allow_network_file_system=allow_network_file_system
+        )
+        if not session.has_workspace():
+            session.log.close()
+            raise WorkspaceNotFound(
+                f"the log in {folder.absolute()} holds no workspace; create it with "
+                f"Workspace.create('my-workspace', path={str(folder)!r})"
+            )
+        return Workspace._of(session)
+
+    @classmethod
+    def get(
+        cls,
+        name: str,
+        auth: object = None,
+        subscription_id: str | None = None,
+        resource_group: str | None = None,
+        location: str | None = None,
+        *,
+        path: str | os.PathLike[str] | None = None,
+    ) -> Workspace:
+        """The workspace of a name: in `path`, or in `./<name>`, or that of the folder's config."""
+        check_workspace_name(name)
+        folder = Path.cwd() / name if path is None else _folder(path)
+        if path is None and not _is_workspace(folder):
+            try:
+                found = cls.from_config()
+            except UserError:
+                found = None
+            if found is not None and found.name == name:
+                return found
+        return cls.open(folder)
+
+    @classmethod
+    def from_config(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        auth: object = None,
+        _logger: object = None,
+        _file_name: object = None,
+    ) -> Workspace:
+        """The workspace that a config leads to: a file, or the nearest one in or above a folder.
+
+        Raises WorkspaceNotFound, which says where it looked and how to create a workspace.
+        """
+        config = location.find_config(None if path is None else Path(path))
+        return cls.open(location.folder_of_config(config))
+
+    @staticmethod
+    def list(
+        subscription_id: str | None = None,
+        auth: object = None,
+        resource_group: str | None = None,
+        *,
+        path: str | os.PathLike[str] = ".",
+    ) -> dict[str, Sequence[Workspace]]:
+        """The workspaces in a folder and its subfolders, by name; filtered where asked."""
+        found: dict[str, list[Workspace]] = {}
+        for folder in location.workspaces_in(_folder(path)):
+            workspace = Workspace.open(folder)
+            fits = subscription_id in (None, workspace.subscription_id) and resource_group in (
+                None,
+                workspace.resource_group,
+            )
+            if fits:
+                found.setdefault(workspace.name, []).append(workspace)
+            else:
+                workspace.close()
+        return dict(found)
+
+    def write_config(
+        self, path: str | os.PathLike[str] | None = None, file_name: str | None = None
+    ) -> None:
+        """Writes `<path>/.azureml/config.json`, by which `from_config` finds this workspace."""
+        folder = self._live.folder
+        if folder is None:
+            raise UserError("a workspace in memory has no place that a config could lead to")
+        location.write_config(folder, Path(path or "."), file_name, self._scope)
+
+    @property
+    def name(self) -> str:
+        """The workspace's name."""
+        return self._session.workspace.name
+
+    @property
+    def subscription_id(self) -> str:
+        """The Azure subscription given at creation; "" if none was."""
+        return self._session.workspace.subscription_id
+
+    @property
+    def resource_group(self) -> str:
+        """The Azure resource group given at creation; "" if none was."""
+        return self._session.workspace.resource_group
+
+    @property
+    def location(self) -> str:
+        """The location given at creation; "local" if none was, "memory" offline."""
+        return self._session.workspace.location
+
+    @property
+    def tags(self) -> dict[str, str | None]:
+        """The tags given at creation."""
+        return dict(self._session.workspace.tags)
+
+    @property
+    def path(self) -> Path | None:
+        """The workspace's folder; None if it lives in memory."""
+        return self._session.folder
+
+    @property
+    def uri(self) -> str:
+        """What `open` takes, from any process on this machine."""
+        folder = self._session.folder
+        return "memory:" if folder is None else location.uri_of(folder)
+
+    @property
+    def experiments(self) -> dict[str, Experiment]:
+        """The active experiments by name."""
+        from runlore.experiment import Experiment
+
+        return {experiment.name: experiment for experiment in Experiment.list(self)}
+
+    @property
+    def compute_targets(self) -> dict[str, ComputeTarget]:
+        """The compute targets by name; interactive runs need none, so there are none yet."""
+        return {}
+
+    def get_run(self, run_id: str) -> Run:
+        """The run of this id, whatever its experiment. Raises RunNotFound."""
+        from runlore.run import Run
+
+        return Run.get(self, run_id)
+
+    def get_details(self) -> dict[str, Any]:
+        """The workspace's coordinates as a dict, in Azure's keys."""
+        state = self._live.workspace
+        from runlore.domain.fact import utc_time
+
+        return {
+            "id": self._scope,
+            "name": state.name,
+            "location": state.location,
+            "type": "runlore",
+            "tags": dict(state.tags),
+            "workspaceid": state.workspace_id,
+            "friendlyName": state.name,
+            "creationTime": utc_time(state.created_at).isoformat(),
+            "storageAccount": str(self.path) if self.path else None,
+        }
+
+    def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
+        """The result of one SELECT over the views (`runs`, `tags`, `metrics` ...; see docs/sql.md).
+
+        Sees every event that was committed, by any process, before the call. `params` fill `?`
+        (sequence) or `$name` (mapping). The result gives `.arrow()`, `.pandas()`, `.polars()`
+        and `.fetchall()`.
+
+        Raises QueryRefused for anything that is not one reading SELECT, QueryFailed with
+        DuckDB's message if it cannot be run.
+        """
+        return self._live.reader().sql(query, params)
+
+    def close(self) -> None:
+        """Writes what waits and lets go of all files; twice is once."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        self._session.check_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def delete(self, *_: object, **__: object) -> None:
+        """Not offered: a log is append-only. Remove the folder to get rid of a workspace."""
+        from runlore.exceptions import OutOfScope
+
+        raise OutOfScope(
+            "the deletion of a workspace",
+            f"close it and remove its folder {self.path} yourself",
+        )
+
+    def get_default_datastore(self) -> None:
+        """Not covered, see `runlore.Datastore`."""
+        from runlore.exceptions import OutOfScope
+
+        raise OutOfScope("datastores", "read your data from paths; keep files with upload_file()")
+
+    def __repr__(self) -> str:
+        return (
+            f"Workspace.create(name={self.name!r}, subscription_id={self.subscription_id!r}, "
+            f"resource_group={self.resource_group!r})"
+        )
+
+    @property
+    def _live(self) -> Session:
+        self._session.check_open()
+        return self._session
+
+    @property
+    def _scope(self) -> str:
+        return location.scope_of(self.subscription_id, self.resource_group, self.name)
+
+
+def _folder(path_or_uri: str | os.PathLike[str]) -> Path:
+    return location.folder_of(path_or_uri).absolute()
+
+
+def _is_workspace(folder: Path) -> bool:
+    return location.is_workspace(folder)
+
+
+def _make_folder(folder: Path) -> None:
+    from runlore.storage.errors import LogReadOnly
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LogReadOnly(
+            f"cannot make the workspace's folder {folder}: {error.strerror}; choose another path"
+        ) from error
