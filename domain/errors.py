@@ -95,9 +95,9 @@ class PropertyConflict(ChangeRefusedError, UserError):
         held_since: datetime,
     ) -> None:
         super().__init__(
-            f"property {key!r} of run {run_id} is already {held!r} "
+            f"property {key!r:.80} of run {run_id} is already {held!r:.80} "
             f"(set by {held_by or 'an unknown writer'} at {held_since.isoformat()}), "
-            f"so it cannot become {refused!r}; properties never change: use a tag instead"
+            f"so it cannot become {refused!r:.80}; properties never change: use a tag instead"
         )
         self.run_id = run_id
         self.key = key

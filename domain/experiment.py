@@ -17,7 +17,7 @@ from runlore.domain.events import (
 )
 from runlore.domain.fact import Fact
 from runlore.domain.ids import check_experiment_name
-from runlore.domain.text import check_key, check_pairs
+from runlore.domain.text import check_keys, check_pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +116,10 @@ def decide(state: NameState, command: Command) -> Decision:
                 )
             )
         case RemoveExperimentTags(experiment_id, keys):
-            wanted = dict.fromkeys(check_key(key, "tag key") for key in keys)
             return Decision(
                 tuple(
                     ExperimentTagRemoved(experiment_id=experiment_id, key=key)
-                    for key in wanted
+                    for key in check_keys(keys, "tag")
                     if key in held.tags
                 )
             )

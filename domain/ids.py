@@ -82,4 +82,4 @@ def _check(given: object, pattern: re.Pattern[str], what: str, rule: str) -> str
         raise InvalidType(f"{what} must be a str, got {type(given).__name__} {given!r:.80}")
     if not pattern.fullmatch(given):
         raise InvalidInput(f"{given!r:.80} is not a valid {what}; it takes {rule}")
-    return str(given)
+    return str.__str__(given)

@@ -17,7 +17,6 @@ from runlore.domain.decision import Decision
 from runlore.domain.errors import (
     AlreadyExists,
     ChangeRefusedError,
-    InvalidInput,
     PropertyConflict,
     RunEnded,
     RunNotFound,
@@ -45,7 +44,13 @@ from runlore.domain.fact import utc_time
 from runlore.domain.ids import check_run_id
 from runlore.domain.run_state import Artifact, Refusal, RunState
 from runlore.domain.status import TERMINAL, Status, may_follow
-from runlore.domain.text import check_key, check_pairs, check_text
+from runlore.domain.text import (
+    FILE_NAME_MAX_CHARS,
+    check_key,
+    check_keys,
+    check_pairs,
+    check_text,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,12 +167,12 @@ def decide(state: RunState | None, command: Command, writer_id: str | None) -> D
         case KeepSnapshot():
             return _keep_snapshot(state, command, writer_id)
         case SetDisplayName(display_name):
-            check_key(display_name, "display name")
+            display_name = check_key(display_name, "display name")
             if state.display_name == display_name:
                 return Decision()
             return Decision((DisplayNameSet(display_name=display_name),))
         case SetDescription(description):
-            check_text(description, "description")
+            description = check_text(description, "description")
             if state.description == description:
                 return Decision()
             return Decision((DescriptionSet(description=description),))
@@ -180,10 +185,6 @@ def _create(state: RunState | None, command: CreateRun) -> Decision:
             f"run id {command.run_id!r} is taken in this workspace; "
             "leave run_id out to get a fresh one"
         )
-    if command.display_name is not None:
-        check_key(command.display_name, "display name")
-    if command.description is not None:
-        check_text(command.description, "description")
     created = RunCreated(
         run_id=command.run_id,
         experiment_id=command.experiment_id,
@@ -191,16 +192,24 @@ def _create(state: RunState | None, command: CreateRun) -> Decision:
         status=command.status,
         parent_id=command.parent_id,
         root_id=command.root_id,
-        run_type=command.run_type,
-        target=command.target,
-        name=command.name,
-        display_name=command.display_name,
-        description=command.description,
-        outputs=command.outputs,
+        run_type=_optional_key(command.run_type, "run type"),
+        target=_optional_key(command.target, "target"),
+        name=_optional_key(command.name, "run name"),
+        display_name=_optional_key(command.display_name, "display name"),
+        description=_optional_text(command.description, "description"),
+        outputs=tuple(check_key(path, "output path") for path in command.outputs),
         tags=check_pairs(command.tags, "tag"),
         properties=check_pairs(command.properties, "property"),
     )
     return Decision((created,))
+
+
+def _optional_key(key: str | None, what: str) -> str | None:
+    return None if key is None else check_key(key, what)
+
+
+def _optional_text(text: str | None, what: str) -> str | None:
+    return None if text is None else check_text(text, what)
 
 
 def _set_tags(state: RunState, tags: Mapping[str, str | None]) -> Decision:
@@ -214,9 +223,7 @@ def _set_tags(state: RunState, tags: Mapping[str, str | None]) -> Decision:
 
 
 def _remove_tags(state: RunState, keys: Sequence[str]) -> Decision:
-    if isinstance(keys, str):
-        raise InvalidInput(f"tags to remove must be a list of keys, got the str {keys!r:.80}")
-    wanted = dict.fromkeys(check_key(key, "tag key") for key in keys)
+    wanted = check_keys(keys, "tag")
     return Decision(tuple(TagRemoved(key=key) for key in wanted if key in state.tags))
 
 
@@ -279,19 +286,25 @@ def _status_event(command: ChangeStatus) -> Event:
         case Status.COMPLETED:
             return RunCompleted()
         case Status.FAILED:
-            error = {key: check_text(text, "error") for key, text in (command.error or {}).items()}
+            given = (command.error or {}).items()
+            error = {check_key(key, "error key"): check_text(text, "error") for key, text in given}
             return RunFailed(error=error)
         case Status.CANCELED:
             return RunCanceled()
         case Status.CANCEL_REQUESTED:
             return RunCancelRequested()
         case _:
-            return RunStatusChanged(status=command.status, detail=command.detail)
+            detail = _optional_text(command.detail, "detail")
+            return RunStatusChanged(status=command.status, detail=detail)
 
 
 def _add_artifacts(
     state: RunState, artifacts: Mapping[str, Artifact], writer_id: str | None
 ) -> Decision:
+    artifacts = {
+        check_key(name, "file name", FILE_NAME_MAX_CHARS): artifact
+        for name, artifact in artifacts.items()
+    }
     taken = [
         name
         for name, artifact in artifacts.items()

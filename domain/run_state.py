@@ -78,7 +78,7 @@ def fold(state: RunState | None, facts: Iterable[Fact]) -> RunState | None:
             apply(draft, fact.data, fact)
         if draft:
             draft["version"] = fact.version
-    return RunState(**draft) if draft else None
+    return _state_of(draft) if draft else None
 
 
 def evolve(state: RunState | None, fact: Fact) -> RunState | None:
@@ -90,7 +90,12 @@ def _draft_of(state: RunState) -> dict[str, Any]:
     draft: dict[str, Any] = {name: getattr(state, name) for name in RunState.__slots__}
     for name in ("tags", "properties", "artifacts"):
         draft[name] = dict(draft[name])
+    draft["refusals"] = set(draft["refusals"])
     return draft
+
+
+def _state_of(draft: dict[str, Any]) -> RunState:
+    return RunState(**{**draft, "refusals": frozenset(draft["refusals"])})
 
 
 def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
@@ -109,6 +114,7 @@ def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
         tags=dict(data["tags"]),
         properties=held,
         artifacts={},
+        refusals=set(),
     )
 
 
@@ -146,7 +152,7 @@ def _snapshot_taken(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> 
 
 def _change_refused(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
     refusal = Refusal(fact.writer_id, data["change"], data["key"], data["refused"])
-    draft["refusals"] = draft.get("refusals", frozenset()) | {refusal}
+    draft["refusals"].add(refusal)
 
 
 _APPLY: Final[Mapping[str, Callable[[dict[str, Any], dict[str, Any], Fact], None]]] = {

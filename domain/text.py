@@ -6,19 +6,22 @@ embedded store keeps none of the small ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from runlore.domain.errors import InvalidInput, InvalidType
 
 KEY_MAX_CHARS: Final = 1_000
-"""Tag and property keys, metric and column names, display names."""
+"""Tag and property keys, metric and column names, run names."""
+
+FILE_NAME_MAX_CHARS: Final = 5_000
+"""Names of a run's files; whether one is a safe path is the artifact store's question."""
 
 VALUE_MAX_BYTES: Final = 2**20
 """Tag and property values and descriptions, as UTF-8."""
 
 
-def check_key(key: object, what: str) -> str:
+def check_key(key: object, what: str, max_chars: int = KEY_MAX_CHARS) -> str:
     """The key as a plain str; `what` names it in errors ("tag key", "metric name").
 
     Raises InvalidType if it is no str; InvalidInput if it is empty, too long, holds control
@@ -28,14 +31,26 @@ def check_key(key: object, what: str) -> str:
         raise InvalidType(f"{what} must be a str, got {type(key).__name__} {key!r:.80}")
     if not key:
         raise InvalidInput(f"{what} is empty; give it at least one character")
-    if len(key) > KEY_MAX_CHARS:
+    if len(key) > max_chars:
         raise InvalidInput(
-            f"{what} {key[:40]!r}... has {len(key)} characters; at most {KEY_MAX_CHARS} fit"
+            f"{what} {key[:40]!r}... has {len(key)} characters; at most {max_chars} fit"
         )
     if not key.isprintable() and any(ord(c) < 32 or 127 <= ord(c) < 160 for c in key):
         raise InvalidInput(f"{what} {key!r:.80} holds control characters; leave them out")
     _check_utf8(key, what)
-    return str(key)
+    return _plain(key)
+
+
+def check_keys(keys: object, what: str) -> list[str]:
+    """The keys of a list or another iterable, each once, in their order; `what` is "tag", say.
+
+    One text alone raises InvalidType: its characters are not what was meant.
+    """
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise InvalidType(
+            f"{what}s to remove must be a list of keys, got {type(keys).__name__} {keys!r:.80}"
+        )
+    return list(dict.fromkeys(check_key(key, f"{what} key") for key in keys))
 
 
 def check_text(text: object, what: str) -> str:
@@ -48,7 +63,7 @@ def check_text(text: object, what: str) -> str:
             f"{what} has {nbytes} bytes; at most {VALUE_MAX_BYTES} fit: "
             "keep large content as a file with run.upload_file()"
         )
-    return str(text)
+    return _plain(text)
 
 
 def check_pairs(pairs: object, what: str) -> dict[str, str | None]:
@@ -63,6 +78,11 @@ def check_pairs(pairs: object, what: str) -> dict[str, str | None]:
         else check_text(value, f"value of {what} {key!r:.80}")
         for key, value in pairs.items()
     }
+
+
+def _plain(text: str) -> str:
+    # Not str(text): a subclass (`class Colour(str, Enum)`) may show another text than it holds.
+    return str.__str__(text)
 
 
 def _check_utf8(text: str, what: str) -> int:

@@ -91,16 +91,12 @@ class Journal:
         folded.advance(self.facts(folded.stream, after_version=folded.version))
         return folded.state
 
-    def append(self, pending: Sequence[Pending], *, reason: str | None = None) -> tuple[Fact, ...]:
-        """Appends the events in one transaction; returns their facts.
+    def append(self, pending: Sequence[Pending], *, reason: str | None = None) -> None:
+        """Appends the events in one transaction.
 
         Raises VersionConflict if another event holds one of the versions.
         """
-        if not pending:
-            return ()
-        events = [*self._introduction(), *self._new_events(pending, reason)]
-        rows = self._append_surely(events)
-        return self._written(rows, len(pending))
+        self._append(pending, reason)
 
     def change(
         self,
@@ -122,13 +118,13 @@ class Journal:
             decision = decide(folded.state)
             pending = [*with_values, *_behind(folded.stream, folded.version, decision)]
             try:
-                facts = self.append(pending, reason=reason)
+                rows = self._append(pending, reason)
                 break
             except VersionConflict:
                 continue
         else:
-            decision, facts = self._change_alone(folded, decide, with_values, reason)
-        facts = facts[len(with_values) :]
+            decision, rows = self._change_alone(folded, decide, with_values, reason)
+        facts = tuple(fact_of(row) for row in rows[len(with_values) :])
         folded.advance(facts)
         if decision.refused is not None:
             raise self._attributed(decision.refused)
@@ -152,7 +148,7 @@ class Journal:
         decide: Callable[[S], Decision],
         with_values: Sequence[Pending],
         reason: str | None,
-    ) -> tuple[Decision, tuple[Fact, ...]]:
+    ) -> tuple[Decision, Sequence[StoredRow]]:
         made = Decision()
         count = 0
 
@@ -171,6 +167,13 @@ class Journal:
 
         rows = self.log.append_decided(decide_now)
         return made, self._written(rows, count)
+
+    def _append(self, pending: Sequence[Pending], reason: str | None) -> Sequence[StoredRow]:
+        """The events as they were stored, without the writer's introduction."""
+        if not pending:
+            return ()
+        events = [*self._introduction(), *self._new_events(pending, reason)]
+        return self._written(self._append_surely(events), len(pending))
 
     def _append_surely(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
         """Appends; where the outcome is unknown, appends the same events again.
@@ -202,10 +205,10 @@ class Journal:
             return []
         return self._new_events([Pending(writer_stream(writer_id), 1, self._identify())], None)
 
-    def _written(self, rows: Sequence[StoredRow], count: int) -> tuple[Fact, ...]:
+    def _written(self, rows: Sequence[StoredRow], count: int) -> Sequence[StoredRow]:
         if count:
             self._introduced = True
-        return tuple(fact_of(row) for row in rows[len(rows) - count :])
+        return rows[len(rows) - count :]
 
     def _attributed(self, error: RunloreError) -> RunloreError:
         if isinstance(error, PropertyConflict):

@@ -133,8 +133,7 @@ class Session:
             for one, command in zip(folded, commands, strict=True)
             for event in runs.decide(None, command, None).events
         ]
-        for one, fact in zip(folded, self.journal.append(pending), strict=True):
-            one.advance((fact,))
+        self.journal.append(pending)
 
     def name(self, name: str) -> FoldedName:
         """The stream of an experiment name, not read yet."""

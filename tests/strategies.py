@@ -1,0 +1,243 @@
+"""Hypothesis strategies for what runlore stores: texts, events, facts, commands, logged values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from runlore.domain import events as ev
+from runlore.domain import experiment, run
+from runlore.domain.fact import Fact
+from runlore.domain.run_state import Artifact
+from runlore.domain.status import Status
+from runlore.storage.codec import decode_event, encode_event
+from runlore.storage.value_codec import Record, Scalar, Series
+
+# --- texts, keys, ids ---------------------------------------------------------------------
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+"""Anything that can be written as UTF-8."""
+
+keys = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
+"""Tag, property and metric names: no control characters, never empty."""
+
+few_keys = st.sampled_from(["a", "b", "worth another look", "ключ"])
+"""Keys that meet again within one example."""
+
+run_ids = st.from_regex(r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]{0,20}\Z")
+experiment_names = st.from_regex(r"\A[a-zA-Z0-9][\w-]{0,20}\Z")
+writer_ids = st.sampled_from(["1" * 32, "2" * 32, "3" * 32])
+statuses = st.sampled_from(Status)
+digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
+counts = st.integers(0, 2**63 - 1)
+
+pairs = st.dictionaries(keys, st.none() | texts, max_size=4)
+"""Tag and property maps: texts, or None for key-only."""
+
+few_pairs = st.dictionaries(few_keys, st.none() | st.sampled_from(["x", "y", ""]), max_size=3)
+
+# --- logged values ------------------------------------------------------------------------
+
+int64s = st.integers(-(2**63), 2**63 - 1)
+floats = st.floats() | st.sampled_from([0.0, -0.0, float("nan"), float("inf"), float("-inf")])
+
+scalars: st.SearchStrategy[Scalar] = st.one_of(
+    floats, int64s, st.integers(), st.integers(2**64, 2**200), st.booleans(), texts, st.none()
+)
+"""Every type that `log` takes, the extremes included."""
+
+
+def _columns_of(width: int) -> st.SearchStrategy[tuple[Scalar, ...]]:
+    return st.tuples(*[scalars] * width)
+
+
+@st.composite
+def series_and_values(draw: st.DrawFn, values: st.SearchStrategy[Scalar] = scalars) -> Any:
+    """A series with a list of values that fit it: scalars, or a tuple per row."""
+    columns = draw(st.lists(keys, max_size=3, unique=True).map(tuple))
+    series = Series(
+        draw(keys), columns, "row" if columns else "scalar", draw(st.sampled_from(["", "in s"]))
+    )
+    row = st.tuples(*[values] * len(columns)) if columns else values
+    return series, draw(st.lists(row, min_size=1, max_size=8))
+
+
+@st.composite
+def records(draw: st.DrawFn) -> list[Record]:
+    """Records of up to three series, mixed in time."""
+    every = [
+        Record(series, draw(int64s), draw(int64s), value)
+        for series, values in draw(
+            st.lists(series_and_values(), min_size=1, max_size=3, unique_by=lambda s: s[0])
+        )
+        for value in values
+    ]
+    return draw(st.permutations(every))
+
+
+# --- events -------------------------------------------------------------------------------
+
+_SERIES = st.fixed_dictionaries(
+    {
+        "name": keys,
+        "columns": st.lists(keys, max_size=2),
+        "kind": st.sampled_from(["scalar", "row", "image"]),
+        "n": counts,
+    }
+)
+
+_FIELDS: dict[type[ev.Event], dict[str, st.SearchStrategy[Any]]] = {
+    ev.WorkspaceCreated: {
+        "workspace_id": texts,
+        "name": texts,
+        "subscription_id": texts,
+        "resource_group": texts,
+        "location": texts,
+        "tags": pairs,
+    },
+    ev.WriterOpened: {
+        "actor": texts,
+        "host": texts,
+        "boot_id": texts,
+        "pid": counts,
+        "process": texts,
+        "client_version": texts,
+    },
+    ev.ExperimentCreated: {"experiment_id": texts, "name": experiment_names},
+    ev.ExperimentArchived: {"experiment_id": texts},
+    ev.ExperimentReactivated: {"experiment_id": texts},
+    ev.ExperimentTagSet: {"experiment_id": texts, "key": keys, "value": st.none() | texts},
+    ev.ExperimentTagRemoved: {"experiment_id": texts, "key": keys},
+    ev.RunCreated: {
+        "run_id": run_ids,
+        "experiment_id": texts,
+        "experiment_name": experiment_names,
+        "status": statuses,
+        "parent_id": st.none() | run_ids,
+        "root_id": run_ids,
+        "run_type": st.none() | texts,
+        "target": st.none() | texts,
+        "name": st.none() | texts,
+        "display_name": st.none() | keys,
+        "description": st.none() | texts,
+        "outputs": st.lists(texts, max_size=3).map(tuple),
+        "tags": pairs,
+        "properties": pairs,
+    },
+    ev.RunStarted: {},
+    ev.RunStatusChanged: {"status": statuses, "detail": st.none() | texts},
+    ev.RunCancelRequested: {},
+    ev.RunCompleted: {},
+    ev.RunFailed: {"error": st.dictionaries(texts, texts, max_size=4)},
+    ev.RunCanceled: {},
+    ev.TagSet: {"key": keys, "value": st.none() | texts},
+    ev.TagRemoved: {"key": keys},
+    ev.PropertyAdded: {"key": keys, "value": st.none() | texts},
+    ev.DisplayNameSet: {"display_name": keys},
+    ev.DescriptionSet: {"description": texts},
+    ev.ArtifactAdded: {"name": keys, "sha256": digests, "nbytes": counts},
+    ev.SnapshotTaken: {
+        "snapshot_id": texts,
+        "manifest_sha256": digests,
+        "files": counts,
+        "nbytes": counts,
+    },
+    ev.ChangeRefused: {
+        "change": st.sampled_from(sorted(ev.REGISTRY)),
+        "key": st.none() | keys,
+        "held": st.none() | texts,
+        "refused": st.none() | texts,
+        "reason": texts,
+    },
+    ev.ValuesLogged: {
+        "writer_id": writer_ids,
+        "first_seq": counts,
+        "count": counts,
+        "series": st.lists(_SERIES, max_size=2).map(tuple),
+        "payload": st.none() | st.binary(max_size=40),
+        "payload_ref": st.none() | st.tuples(texts, digests, counts),
+    },
+}
+
+
+def events_of(event_type: type[ev.Event]) -> st.SearchStrategy[ev.Event]:
+    """Events of one type; KeyError for a type that has no strategy yet."""
+    return st.builds(event_type, **_FIELDS[event_type])
+
+
+events = st.sampled_from(ev.EVENT_TYPES).flatmap(events_of)
+
+run_events = st.one_of(
+    *map(events_of, (ev.RunStarted, ev.RunStatusChanged, ev.RunCancelRequested)),
+    *map(events_of, (ev.RunCompleted, ev.RunFailed, ev.RunCanceled)),
+    *map(events_of, (ev.DisplayNameSet, ev.DescriptionSet, ev.ArtifactAdded, ev.SnapshotTaken)),
+    st.builds(ev.TagSet, key=few_keys, value=st.none() | texts),
+    st.builds(ev.TagRemoved, key=few_keys),
+    st.builds(ev.PropertyAdded, key=few_keys, value=st.none() | texts),
+    events_of(ev.ChangeRefused),
+)
+"""What can follow `run.created` in a run's stream, allowed by the status machine or not."""
+
+# --- facts --------------------------------------------------------------------------------
+
+
+def fact_of_event(event: ev.Event, version: int, writer_id: str = "1" * 32) -> Fact:
+    """The event as it comes back from a log: its bytes decoded, a place and a time around it."""
+    return Fact(
+        position=version,
+        stream="run/r",
+        version=version,
+        topic=event.topic,
+        data=decode_event(event.topic, encode_event(event)),
+        event_id=version.to_bytes(16, "big"),
+        recorded_at=1_700_000_000_000_000 + version,
+        writer_id=writer_id,
+    )
+
+
+def _unknown_fact(version: int) -> Fact:
+    return fact_of_event(ev.RunStarted(), version)._replace(topic="run.of_tomorrow", data=None)
+
+
+def _numbered(chosen: Sequence[ev.Event | None]) -> list[Fact]:
+    return [
+        _unknown_fact(version) if event is None else fact_of_event(event, version)
+        for version, event in enumerate(chosen, 1)
+    ]
+
+
+run_histories: st.SearchStrategy[list[Fact]] = st.tuples(
+    st.lists(events_of(ev.RunCreated), min_size=1, max_size=1),
+    st.lists(run_events | st.none(), max_size=20),
+).map(lambda parts: _numbered([*parts[0], *parts[1]]))
+"""The facts of a run's stream, events of a newer runlore among them."""
+
+# --- commands -----------------------------------------------------------------------------
+
+artifacts = st.builds(Artifact, digests, counts)
+
+run_commands: st.SearchStrategy[run.Command] = st.one_of(
+    st.builds(run.SetTags, few_pairs),
+    st.builds(run.RemoveTags, st.lists(few_keys, max_size=3)),
+    st.builds(run.AddProperties, few_pairs),
+    st.builds(run.SetDisplayName, keys),
+    st.builds(run.SetDescription, texts),
+    st.builds(run.AddArtifacts, st.dictionaries(few_keys, artifacts, max_size=2)),
+    st.builds(run.KeepSnapshot, texts, digests, counts, counts),
+    st.builds(run.ChangeStatus, statuses),
+)
+"""Everything that can be asked of a run that exists."""
+
+
+def experiment_commands(ids: st.SearchStrategy[str]) -> st.SearchStrategy[experiment.Command]:
+    """Everything that can be asked of the experiments of the name `lab`."""
+    make: Callable[..., st.SearchStrategy[Any]] = st.builds
+    return st.one_of(
+        make(experiment.GetOrCreate, st.just("lab"), ids),
+        make(experiment.Archive, ids),
+        make(experiment.Reactivate, ids),
+        make(experiment.SetExperimentTags, ids, few_pairs),
+        make(experiment.RemoveExperimentTags, ids, st.lists(few_keys, max_size=3)),
+    )
