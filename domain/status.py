@@ -52,7 +52,7 @@ _NEXT: Final[dict[Status, frozenset[Status]]] = {
 
 
 def may_follow(held: Status, asked: Status) -> bool:
-    """Whether a run whose status is `held` may get the status `asked`.
+    """Whether a run whose status is `held` may get the status `asked`, which is another one.
 
     Any status that is not terminal may fail, complete, be canceled, be asked to cancel or stop
     responding: whoever ends a run says so from outside, whatever it was doing.
@@ -62,8 +62,8 @@ def may_follow(held: Status, asked: Status) -> bool:
     >>> may_follow(Status.COMPLETED, Status.RUNNING)
     False
     """
-    if held in TERMINAL:
+    if held in TERMINAL or asked is held:
         return False
     if asked in TERMINAL or asked in (Status.CANCEL_REQUESTED, Status.NOT_RESPONDING):
-        return asked is not held
+        return True
     return asked in _NEXT[held]

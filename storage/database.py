@@ -156,16 +156,16 @@ class Database:
         if not _writable(path):
             return self._connect_read_only(path)
         self._queue = WriteQueue(path.with_name(path.name + "-queue"))
-        with self._turn():  # Two processes that switch a new file to WAL at once would collide.
-            connection = self._connect_to(self.name)
-            try:
-                _refuse_foreign(connection, path)
-                if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection = self._connect_to(self.name)
+        try:
+            _refuse_foreign(connection, path)
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                with self._turn():  # Two processes that switch to WAL at once would collide.
                     connection.execute("PRAGMA journal_mode=WAL")
-                self._prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _connect_read_only(self, path: Path) -> sqlite3.Connection:
@@ -193,8 +193,9 @@ class Database:
         for setting in _SETTINGS:
             connection.execute(setting)
         if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            with self._turn():
+                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
 
 _abandoned: list[sqlite3.Connection] = []

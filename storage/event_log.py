@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
+from uuid import UUID
 
-from eventsourcing.persistence import ApplicationRecorder
+from eventsourcing.persistence import ApplicationRecorder, Notification
 
 from runlore.storage.merkle import Frontier
 
@@ -61,6 +63,18 @@ class LogHead(NamedTuple):
     def size(self) -> int:
         """How many events the log holds."""
         return self.frontier.size
+
+
+@dataclass(frozen=True)
+class RecordedNotification(Notification):
+    """The library's notification, with the row that it is made of."""
+
+    row: StoredRow
+
+    @classmethod
+    def of(cls, row: StoredRow, originator_id: UUID | str) -> RecordedNotification:
+        """The row as a notification; the library may know its stream by a UUID."""
+        return cls(originator_id, row.version, row.topic, row.state, row.position, row)
 
 
 ReadStream = Callable[[str], Sequence[StoredRow]]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from eventsourcing.persistence import InterfaceError, OperationalError
@@ -37,20 +36,50 @@ class Pending(NamedTuple):
     event: Event
 
 
-@dataclass
+class At(NamedTuple, Generic[S]):
+    """A stream's state and the version that it stands at."""
+
+    state: S
+    version: int
+
+
 class Folded(Generic[S]):
     """A stream's state as far as it was read: `fold(state, facts)` takes it further."""
 
-    stream: str
-    fold: Callable[[S, Iterable[Fact]], S]
-    state: S
-    version: int = 0
+    def __init__(
+        self, stream: str, fold: Callable[[S, Iterable[Fact]], S], state: S, version: int = 0
+    ) -> None:
+        self.stream = stream
+        self._fold = fold
+        # State and version change hands together: threads share run objects, and a decision
+        # on an old state must not be appended behind a newer version.
+        self.at = At(state, version)
 
-    def advance(self, facts: Sequence[Fact]) -> None:
-        """Folds the facts that come next in the stream."""
+    @property
+    def state(self) -> S:
+        """The state as far as it was read."""
+        return self.at.state
+
+    @property
+    def version(self) -> int:
+        """The stream's version as far as it was read; 0 before the first."""
+        return self.at.version
+
+    def advance(self, facts: Sequence[Fact], at: At[S] | None = None) -> At[S]:
+        """Folds the facts that come next in the stream, behind `at` or else behind `self.at`."""
+        at = at or self.at
         if facts:
-            self.state = self.fold(self.state, facts)
-            self.version = facts[-1].version
+            at = self.at = At(self._fold(at.state, facts), facts[-1].version)
+        return at
+
+
+class _Writer:
+    """Who this process is in the log, and the event that says so."""
+
+    def __init__(self) -> None:
+        self.id = os.urandom(16).hex()
+        self.event_id = os.urandom(16)
+        self.introduced = False
 
 
 class Journal:
@@ -63,19 +92,13 @@ class Journal:
     def __init__(self, log: EventLog, identify: Callable[[], WriterOpened]) -> None:
         self.log = log
         self._identify = identify
-        self._writer_id = ""
-        self._writer_pid: int | None = None
-        self._introduced = False
+        self._writers: dict[int, _Writer] = {}  # By process id: a forked child is another writer.
         self._names: dict[str, str] = {}
 
     @property
     def writer_id(self) -> str:
         """This process's writer id; a forked child has another one than its parent."""
-        if self._writer_pid != os.getpid():
-            self._writer_id = os.urandom(16).hex()
-            self._writer_pid = os.getpid()
-            self._introduced = False
-        return self._writer_id
+        return self._writer().id
 
     def facts(
         self, stream: str, *, after_version: int = 0, upto_position: int | None = None
@@ -88,8 +111,7 @@ class Journal:
 
     def refresh(self, folded: Folded[S]) -> S:
         """Reads what the stream got since, and returns the state."""
-        folded.advance(self.facts(folded.stream, after_version=folded.version))
-        return folded.state
+        return self._newest(folded).state
 
     def append(self, pending: Sequence[Pending], *, reason: str | None = None) -> None:
         """Appends the events in one transaction.
@@ -114,18 +136,18 @@ class Journal:
         events are written.
         """
         for _ in range(_LOST_ROUNDS):
-            self.refresh(folded)
-            decision = decide(folded.state)
-            pending = [*with_values, *_behind(folded.stream, folded.version, decision)]
+            at = self._newest(folded)
+            decision = decide(at.state)
+            pending = [*with_values, *_behind(folded.stream, at.version, decision)]
             try:
                 rows = self._append(pending, reason)
                 break
             except VersionConflict:
                 continue
         else:
-            decision, rows = self._change_alone(folded, decide, with_values, reason)
+            at, decision, rows = self._change_alone(folded, decide, with_values, reason)
         facts = tuple(fact_of(row) for row in rows[len(with_values) :])
-        folded.advance(facts)
+        folded.advance(facts, at)
         if decision.refused is not None:
             raise self._attributed(decision.refused)
         return facts
@@ -148,32 +170,51 @@ class Journal:
         decide: Callable[[S], Decision],
         with_values: Sequence[Pending],
         reason: str | None,
-    ) -> tuple[Decision, Sequence[StoredRow]]:
-        made = Decision()
-        count = 0
+    ) -> tuple[At[S], Decision, Sequence[StoredRow]]:
+        at = folded.at
+        decision = Decision()
+        events: list[NewEvent] = []
 
         def decide_now(read_stream: ReadStream) -> list[NewEvent]:
-            nonlocal made, count
+            nonlocal at, decision, events
             unread = [
-                fact_of(row) for row in read_stream(folded.stream) if row.version > folded.version
+                fact_of(row) for row in read_stream(folded.stream) if row.version > at.version
             ]
-            folded.advance(unread)
-            made = decide(folded.state)
-            pending = [*with_values, *_behind(folded.stream, folded.version, made)]
-            count = len(pending)
-            if not pending:
-                return []
-            return [*self._introduction(), *self._new_events(pending, reason)]
+            at = folded.advance(unread, at)
+            decision = decide(at.state)
+            pending = [*with_values, *_behind(folded.stream, at.version, decision)]
+            events = self._new_events(pending, reason)
+            return events
 
-        rows = self.log.append_decided(decide_now)
-        return made, self._written(rows, count)
+        self._introduce()
+        try:
+            rows = self.log.append_decided(decide_now)
+        except RunloreError:
+            raise
+        except (OperationalError, InterfaceError):
+            rows = self._append_surely(events)
+        return at, decision, rows
+
+    def _newest(self, folded: Folded[S]) -> At[S]:
+        at = folded.at
+        return folded.advance(self.facts(folded.stream, after_version=at.version), at)
 
     def _append(self, pending: Sequence[Pending], reason: str | None) -> Sequence[StoredRow]:
-        """The events as they were stored, without the writer's introduction."""
+        """The events as they were stored; the writer's introduction goes before its first ones."""
         if not pending:
             return ()
-        events = [*self._introduction(), *self._new_events(pending, reason)]
-        return self._written(self._append_surely(events), len(pending))
+        events = self._new_events(pending, reason)
+        writer = self._writer()
+        if not writer.introduced:
+            try:
+                rows = self._append_surely([self._introduction(writer), *events])
+                writer.introduced = True
+                return rows[1:]
+            except VersionConflict:
+                # It may be in the log already: from another thread, or from an append whose
+                # outcome we never learned.
+                self._introduce()
+        return self._append_surely(events)
 
     def _append_surely(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
         """Appends; where the outcome is unknown, appends the same events again.
@@ -199,16 +240,23 @@ class Journal:
             for stream, version, event in pending
         ]
 
-    def _introduction(self) -> list[NewEvent]:
-        writer_id = self.writer_id
-        if self._introduced:
-            return []
-        return self._new_events([Pending(writer_stream(writer_id), 1, self._identify())], None)
+    def _writer(self) -> _Writer:
+        # setdefault: threads that come first together get the same one.
+        pid = os.getpid()
+        return self._writers.get(pid) or self._writers.setdefault(pid, _Writer())
 
-    def _written(self, rows: Sequence[StoredRow], count: int) -> Sequence[StoredRow]:
-        if count:
-            self._introduced = True
-        return rows[len(rows) - count :]
+    def _introduce(self) -> None:
+        writer = self._writer()
+        if not writer.introduced:
+            self._append_surely([self._introduction(writer)])
+            writer.introduced = True
+
+    def _introduction(self, writer: _Writer) -> NewEvent:
+        """The same event each time, so that appending it again is a success."""
+        opened = self._identify()
+        stream = writer_stream(writer.id)
+        state = encode_event(opened)
+        return NewEvent(stream, 1, opened.topic, state, writer.event_id, {"writer": writer.id})
 
     def _attributed(self, error: RunloreError) -> RunloreError:
         if isinstance(error, PropertyConflict):

@@ -17,7 +17,9 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import Mapper, MapperDeserialisationError, StoredEvent
 
 from runlore.domain.events import REGISTRY, Event
-from runlore.storage.codec import decode_event, encode_event
+from runlore.domain.fact import Fact
+from runlore.storage.codec import decode_event, encode_event, fact_of
+from runlore.storage.event_log import RecordedNotification
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Envelope:
     originator_id: str
     originator_version: int
     event: Event | UnknownEvent
+    fact: Fact | None = None
+    """How the event was recorded, where it was read from one of our logs in log order."""
 
 
 class PydanticMsgpackMapper(Mapper[str]):
@@ -62,14 +66,17 @@ class PydanticMsgpackMapper(Mapper[str]):
                 state = self.cipher.decrypt(state)
             if self.compressor:
                 state = self.compressor.decompress(state)
-            data = decode_event(topic, state) if topic in REGISTRY else None
+            data = decode_event(topic, state)
             event = UnknownEvent(topic, state) if data is None else _model(topic, data)
         except Exception as error:
             raise MapperDeserialisationError(
                 f"cannot read version {stored_event.originator_version} of "
                 f"{stored_event.originator_id} (topic {topic!r}): {error}"
             ) from error
-        return Envelope(str(stored_event.originator_id), stored_event.originator_version, event)
+        fact = fact_of(stored_event.row) if isinstance(stored_event, RecordedNotification) else None
+        return Envelope(
+            str(stored_event.originator_id), stored_event.originator_version, event, fact
+        )
 
 
 def _model(topic: str, data: dict[str, Any]) -> Event:

@@ -12,7 +12,14 @@ from eventsourcing.persistence import Notification, StoredEvent, Subscription
 
 from runlore.storage import fork_guard
 from runlore.storage.errors import VersionConflict
-from runlore.storage.event_log import EventLog, LogHead, NewEvent, ReadStream, StoredRow
+from runlore.storage.event_log import (
+    EventLog,
+    LogHead,
+    NewEvent,
+    ReadStream,
+    RecordedNotification,
+    StoredRow,
+)
 from runlore.storage.sqlite import Clock, now_us
 from runlore.storage.stamp import stamp, stamp_foreign
 from runlore.storage.subscription import PollingSubscription
@@ -148,13 +155,7 @@ class MemoryLog(EventLog):
         first = (start or 0) + (not inclusive_of_start)
         with self._lock:
             wanted = [
-                Notification(
-                    self._foreign_ids.get(row.stream, row.stream),
-                    row.version,
-                    row.topic,
-                    row.state,
-                    row.position,
-                )
+                RecordedNotification.of(row, self._foreign_ids.get(row.stream, row.stream))
                 for row in self._rows[bisect_left(self._rows, first, key=_position) :]
                 if (stop is None or row.position <= stop) and (not topics or row.topic in topics)
             ]

@@ -32,7 +32,14 @@ from eventsourcing.utils import Environment, EnvType, resolve_topic, strtobool
 
 from runlore.storage.database import Database
 from runlore.storage.errors import LogCorrupt, VersionConflict
-from runlore.storage.event_log import EventLog, LogHead, NewEvent, ReadStream, StoredRow
+from runlore.storage.event_log import (
+    EventLog,
+    LogHead,
+    NewEvent,
+    ReadStream,
+    RecordedNotification,
+    StoredRow,
+)
 from runlore.storage.merkle import Frontier
 from runlore.storage.stamp import stamp, stamp_foreign
 from runlore.storage.subscription import PollingSubscription
@@ -126,21 +133,21 @@ class SqliteLog(SqliteRecorder, EventLog):
     # --- EventLog ---------------------------------------------------------------------
 
     def append(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
-        try:
-            with self._appending() as connection:
-                return self._store(connection, events)
-        except VersionConflict:
-            stored = self._find(events)
-            if stored is None:
-                raise
-            return stored
+        return self.append_decided(lambda read_stream: events)
 
     def append_decided(
         self, decide: Callable[[ReadStream], Sequence[NewEvent]]
     ) -> tuple[StoredRow, ...]:
-        with self._appending() as connection:
-            events = decide(lambda stream: _read_stream(connection, stream))
-            return self._store(connection, events)
+        events: Sequence[NewEvent] = ()
+        try:
+            with self._appending() as connection:
+                events = decide(lambda stream: _read_stream(connection, stream))
+                return self._store(connection, events)
+        except VersionConflict:
+            stored = self._find(events)
+            if not stored:
+                raise
+            return stored
 
     def read_stream(
         self, stream: str, *, after_version: int = 0, upto_position: int | None = None
@@ -236,10 +243,7 @@ class SqliteLog(SqliteRecorder, EventLog):
         *,
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
-        statement = (
-            "SELECT originator_id, originator_version, topic, state, notification_id "
-            "FROM stored_events WHERE notification_id >= ? "
-        )
+        statement = _SELECT + "WHERE notification_id >= ? "
         params: list[int | str] = [(start or 0) + (not inclusive_of_start)]
         if stop is not None:
             statement += "AND notification_id <= ? "
@@ -251,7 +255,7 @@ class SqliteLog(SqliteRecorder, EventLog):
             rows = connection.execute(
                 statement + "ORDER BY notification_id LIMIT ?", [*params, limit]
             )
-            return [Notification(self._id(row[0]), *row[1:]) for row in rows]
+            return [RecordedNotification.of(StoredRow(*row), self._id(row[1])) for row in rows]
 
     def max_notification_id(self) -> int | None:
         with self.database.read() as connection:

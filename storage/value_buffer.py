@@ -11,8 +11,8 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from itertools import count
 from typing import Any, Final
 
@@ -40,15 +40,16 @@ class RunValues:
     def __init__(self, buffer: ValueBuffer, run_id: str, *, fresh: bool) -> None:
         self.run_id = run_id
         self._buffer = buffer
-        # Never replaced while the process lives: another thread may be about to append to it.
-        self._records: deque[Record] = deque()
+        # Never replaced while the process lives, and cut at its front only, by what is written:
+        # another thread may be about to append to it.
+        self._records: list[Record] = []
         self._steps: dict[_Key, Any] = {}
         # A run that this process just created has no values yet: nothing to look up.
         self._taken: dict[_Key, int] | None = {} if fresh else None
         self._version = 0
         self._seq = 0
         self._writer_id = ""
-        self._lock = threading.Lock()
+        self._unsettled = False
 
     def log(self, series: Series, value: Any, step: int | None) -> None:
         """Keeps one value; without a step it gets the series' next one, from 0 on."""
@@ -73,37 +74,46 @@ class RunValues:
         """Whether there are values that are not in the log yet."""
         return bool(self._records)
 
-    def take(self, writer_id: str) -> tuple[list[Record], list[Pending]]:
-        """All waiting values, and the events that hold them; give back what was not written."""
-        with self._lock:
-            if self._writer_id != writer_id:  # First use, or a forked child.
-                self._writer_id, self._version, self._seq = writer_id, 0, 0
-            records = [self._records.popleft() for _ in range(len(self._records))]
-            stream = values_stream(self.run_id, writer_id)
-            pending: list[Pending] = []
-            seq = self._seq
-            for start in range(0, len(records), _BATCH_MAX):
-                part = records[start : start + _BATCH_MAX]
-                version = self._version + len(pending) + 1
-                pending.append(Pending(stream, version, encode_batch(writer_id, seq, part)))
-                seq += len(part)
-            return records, pending
+    def take(self, writer_id: str) -> list[Pending]:
+        """The events that hold all waiting values, which wait on until they are `written`.
 
-    def written(self, records: Sequence[Record], pending: Sequence[Pending]) -> None:
-        """The events of a `take` are in the log."""
-        with self._lock:
-            self._version += len(pending)
-            self._seq += len(records)
+        This and what settles it (`written`, `unsettled`) run under the buffer's write lock.
+        """
+        stream = values_stream(self.run_id, writer_id)
+        if self._writer_id != writer_id:  # First use, or a forked child.
+            self._writer_id, self._version, self._seq = writer_id, 0, 0
+        elif self._unsettled:
+            self._settle(stream)
+        records = self._records[:]
+        pending: list[Pending] = []
+        seq = self._seq
+        for start in range(0, len(records), _BATCH_MAX):
+            part = records[start : start + _BATCH_MAX]
+            version = self._version + len(pending) + 1
+            pending.append(Pending(stream, version, encode_batch(writer_id, seq, part)))
+            seq += len(part)
+        return pending
 
-    def give_back(self, records: list[Record]) -> None:
-        """The events of a `take` were not written: the values wait again, in their order."""
-        with self._lock:
-            self._records.extendleft(reversed(records))
+    def written(self, version: int, count: int) -> None:
+        """The next `count` values are in the log, up to this version of their stream."""
+        self._version = version
+        self._seq += count
+        del self._records[:count]
+
+    def unsettled(self) -> None:
+        """Nobody knows whether the events of a `take` were written: the next one looks."""
+        self._unsettled = True
 
     def forget(self) -> None:
         """In a forked child: what waits is the parent's to write."""
-        self._lock = threading.Lock()
-        self._records = deque()
+        self._records = []
+
+    def _settle(self, stream: str) -> None:
+        # Nobody else writes to this stream, so what is in it now is ours.
+        for fact in self._buffer.journal.facts(stream, after_version=self._version):
+            assert fact.data is not None, "our own events are known to us"
+            self.written(fact.version, fact.data["count"])
+        self._unsettled = False
 
     def _next_step(self, series: Series) -> int:
         key = (series.name, series.columns)
@@ -158,12 +168,11 @@ class ValueBuffer:
 
         Raises what the log raises; the values then wait on.
         """
-        with self._write_lock:
+        with self._write_lock, ExitStack() as stack:
             runs = list(self._runs.values()) if run_id is None else [self.of_run(run_id)]
-            for values in runs:
-                if values.waiting:
-                    with self.taken(values) as pending:
-                        self.journal.append(pending)
+            taken = [self.taken(values) for values in runs if values.waiting]
+            # One transaction for all runs, so that a commit costs each of them little.
+            self.journal.append([event for one in taken for event in stack.enter_context(one)])
 
     def taken(self, values: RunValues) -> _Taken:
         """The run's waiting values as events, for `with`: written unless the block raises."""
@@ -174,7 +183,7 @@ class ValueBuffer:
 
         Raises what the log raises, and stays open then.
         """
-        self._stop_thread()
+        self._join_thread()
         try:
             self.flush()
             self._closed_name = workspace
@@ -182,16 +191,24 @@ class ValueBuffer:
             self._awake = False
 
     def before_fork(self) -> None:
-        self._stop_thread()
-        self._write_lock.acquire()
+        while True:
+            self._join_thread()
+            self._write_lock.acquire()
+            if self._thread is None:  # Another thread's value may have started it again.
+                return
+            self._write_lock.release()
 
     def after_fork_in_parent(self) -> None:
+        self._awake = False
         self._write_lock.release()
-        if any(values.waiting for values in self._runs.values()):
+        if self._closed_name is None and any(values.waiting for values in self._runs.values()):
             self.wake()
 
     def after_fork_in_child(self) -> None:
         self._write_lock = threading.RLock()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._awake = False
         for values in self._runs.values():
             values.forget()
 
@@ -199,19 +216,20 @@ class ValueBuffer:
         with self._write_lock:
             if self._thread is None:
                 self._stopping.clear()
-                self._thread = threading.Thread(
-                    target=self._write_on, name="runlore-values", daemon=True
-                )
-                self._thread.start()
+                thread = threading.Thread(target=self._write_on, name="runlore-values", daemon=True)
+                thread.start()
+                self._thread = thread
 
-    def _stop_thread(self) -> None:
+    def _join_thread(self) -> None:
+        """Ends the thread after the write that it is in; must not be called under the lock."""
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None:
             self._stopping.set()
             self._wake.set()
             thread.join()
-            self._thread = None
-        self._awake = False
+            with self._write_lock:
+                if self._thread is thread:
+                    self._thread = None
 
     def _write_on(self) -> None:
         started = time.monotonic()
@@ -227,8 +245,10 @@ class ValueBuffer:
                 self.flush()
                 self._warned = False
             except Exception as error:  # The training loop must never die of logging.
-                self._warn_once(error)
                 self.wake()
+                # Where warnings are errors, ours would end this thread; flush() still raises.
+                with suppress(RuntimeWarning):
+                    self._warn_once(error)
 
     def _warn_once(self, error: Exception) -> None:
         if not self._warned:
@@ -250,7 +270,7 @@ class _Taken:
     def __enter__(self) -> list[Pending]:
         self._buffer._write_lock.acquire()
         try:
-            self._records, self._pending = self._values.take(self._buffer.journal.writer_id)
+            self._pending = self._values.take(self._buffer.journal.writer_id)
         except BaseException:
             self._buffer._write_lock.release()
             raise
@@ -260,9 +280,11 @@ class _Taken:
         try:
             # A refused change is raised after its events, and ours before them, were written.
             if kind is None or issubclass(kind, ChangeRefusedError):
-                self._values.written(self._records, self._pending)
+                for pending in self._pending:
+                    assert isinstance(pending.event, ValuesLogged)
+                    self._values.written(pending.version, pending.event.count)
             else:
-                self._values.give_back(self._records)
+                self._values.unsettled()
         finally:
             self._buffer._write_lock.release()
 

@@ -118,7 +118,7 @@ def _whole_numbers(numbers: Sequence[int]) -> Column:
         return [first, 0]
     stride = numbers[1] - first
     differences = [b - a for a, b in pairwise(numbers)]
-    if differences.count(stride) == len(differences):
+    if stride in _INT64 and differences.count(stride) == len(differences):
         return [first, stride]
     widest = max(max(differences), -min(differences) - 1)
     for typecode, limit in _NARROW:

@@ -44,6 +44,9 @@ def read_batch(data: dict[str, Any]) -> list[Block]:
         payload = data["payload"]
         if payload is None:
             raise ValueError(f"payload is elsewhere: {data['payload_ref']}")
+        nbytes = zstandard.frame_content_size(payload)
+        if nbytes > _MAX_PAYLOAD_NBYTES:
+            raise ValueError(f"payload says that it unpacks to {nbytes} bytes")
         packed = zstandard.ZstdDecompressor().decompress(
             payload, max_output_size=_MAX_PAYLOAD_NBYTES
         )
@@ -86,6 +89,8 @@ def _read_values(column: list[Any], n: int) -> NDArray[Any]:
         return np.frombuffer(content, "<f8", n)
     if kind == "i8":
         return _read_whole_numbers(content, n)
+    if kind != "any" or len(content) != n:  # NumPy would spread a single value over the column.
+        raise ValueError(f"column of kind {kind!r} does not hold {n} values")
     values = np.empty(n, object)
     values[:] = content
     return values

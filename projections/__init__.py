@@ -1,0 +1,1 @@
+"""DuckDB tables made from the log, and the queries over them."""

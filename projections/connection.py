@@ -1,0 +1,30 @@
+"""DuckDB connections as projections use them: bounded, offline, out of reach of the host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+_SETTINGS: Final = {
+    # DuckDB's defaults are all cores and 80 % of the memory: wrong inside a training job.
+    "threads": "2",
+    "memory_limit": "1GB",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",  # SQL must not reach into the caller's variables.
+}
+
+
+def connect(path: str | Path, spill: Path) -> duckdb.DuckDBPyConnection:
+    """A connection to a database file or `:memory:`; large queries spill to the folder `spill`."""
+    connection = duckdb.connect(str(path), config={**_SETTINGS, "temp_directory": str(spill)})
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,87 @@
+"""The filters of run lists as SQL conditions.
+
+One meaning everywhere: a text keeps what has the key, whatever its value; a list of texts what
+has all the keys; a dict what has all its pairs, where None stands for a key without a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runlore.domain.errors import InvalidInput
+
+Filter = str | Sequence[str] | Mapping[str, str | None] | None
+
+
+@dataclass
+class Conditions:
+    """Conditions joined by AND, and their parameters in order."""
+
+    as_of: int | None
+    texts: list[str] = field(default_factory=list)
+    params: list[Any] = field(default_factory=list)
+
+    def add(self, text: str, *params: Any) -> None:
+        """One more condition."""
+        self.texts.append(text)
+        self.params.extend(params)
+
+    def current(self, alias: str) -> str:
+        """That a temporal row holds: now, or at the position that was asked for."""
+        if self.as_of is None:
+            return f"{alias}.to_position IS NULL"
+        at = int(self.as_of)
+        return (
+            f"{alias}.from_position <= {at} "
+            f"AND ({alias}.to_position IS NULL OR {alias}.to_position > {at})"
+        )
+
+    def has(self, table: str, owner: str, what: str, wanted: Filter) -> None:
+        """That the owner (`r.run_no`) has the keys or pairs in a key-value table."""
+        column = owner.partition(".")[2]
+        for key, value in _pairs(what, wanted):
+            exists = (
+                f"EXISTS (FROM {table} k WHERE k.{column} = {owner} AND k.key = ? "
+                f"AND {self.current('k')}"
+            )
+            if value is ...:
+                self.add(exists + ")", key)
+            elif value is None:
+                self.add(exists + " AND k.value IS NULL)", key)
+            else:
+                self.add(exists + " AND k.value = ?)", key, value)
+
+    def where(self) -> str:
+        """The WHERE clause, empty if there are no conditions."""
+        return f"WHERE {' AND '.join(self.texts)}" if self.texts else ""
+
+
+def check_text_filter(what: str, wanted: object) -> str | None:
+    """A filter that is a text or None; else InvalidInput, which is a ValueError."""
+    if wanted is None or isinstance(wanted, str):
+        return wanted
+    raise InvalidInput(f"Unknown filter type {type(wanted).__name__} for {what}: it takes a str")
+
+
+def _pairs(what: str, wanted: Filter) -> list[tuple[str, Any]]:
+    """The keys with their values; `...` stands for any value."""
+    pairs: list[tuple[Any, Any]]
+    if wanted is None:
+        return []
+    if isinstance(wanted, str):
+        return [(wanted, ...)]
+    if isinstance(wanted, Mapping):
+        pairs = list(wanted.items())
+    elif isinstance(wanted, list | tuple | set | frozenset):
+        pairs = [(key, ...) for key in wanted]
+    else:
+        pairs = [(None, None)]
+    for key, value in pairs:
+        if not isinstance(key, str) or not (value is ... or value is None or type(value) is str):
+            raise InvalidInput(
+                f"Unknown filter type {type(wanted).__name__} for {what}: it takes a key (str), a "
+                f"list of keys, or a dict of str to str or None, got {wanted!r:.80}"
+            )
+    return pairs

@@ -1,0 +1,134 @@
+"""Lists of runs and experiments. Each can be asked as-of an earlier position, at the same cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import duckdb
+
+from runlore.domain.errors import InvalidInput
+from runlore.projections.filters import Conditions, Filter, check_text_filter
+from runlore.projections.rows import ExperimentRow, RunRow
+
+PAGE: Final = 500
+
+# Newest start first; a run that never started counts from its creation; ties by creation.
+_ORDER: Final = "ORDER BY coalesce(s.started_at, r.created_at) DESC, r.run_no DESC"
+
+
+def run_page(
+    connection: duckdb.DuckDBPyConnection, conditions: Conditions, offset: int, limit: int = PAGE
+) -> list[RunRow]:
+    """The runs that fit, newest first, from `offset` on; see `run_conditions`."""
+    rows = connection.execute(
+        "SELECT r.run_id, e.name, e.experiment_id, r.number, p.run_id, o.run_id, r.run_type, "
+        "s.status, r.created_at "
+        "FROM store.runs r "
+        f"JOIN store.run_states s ON s.run_no = r.run_no AND {conditions.current('s')} "
+        "JOIN store.experiments e ON e.experiment_no = r.experiment_no "
+        "JOIN store.runs o ON o.run_no = r.root_no "
+        "LEFT JOIN store.runs p ON p.run_no = r.parent_no "
+        f"{conditions.where()} {_ORDER} LIMIT {int(limit)} OFFSET {int(offset)}",
+        conditions.params,
+    ).fetchall()
+    return [RunRow(*row) for row in rows]
+
+
+def run_conditions(
+    *,
+    as_of: int | None,
+    experiment_id: str | None = None,
+    type: object = None,
+    tags: Filter = None,
+    properties: Filter = None,
+    status: object = None,
+    include_children: bool = True,
+) -> Conditions:
+    """The conditions of a run list. Raises InvalidInput for a filter of another type."""
+    conditions = Conditions(as_of)
+    if as_of is not None:
+        conditions.add("r.position <= ?", as_of)
+    if experiment_id is not None:
+        conditions.add("e.experiment_id = ?", experiment_id)
+    if not include_children:
+        conditions.add("r.parent_no IS NULL")
+    status = check_text_filter("status", status)
+    if status is not None:
+        conditions.add("s.status = ?", status)
+    type = check_text_filter("type", type)
+    if type is not None:
+        conditions.add(
+            "(r.run_type = ? OR EXISTS (FROM store.run_properties k WHERE k.run_no = r.run_no "
+            f"AND k.key = 'azureml.runsource' AND k.value = ? AND {conditions.current('k')}))",
+            type,
+            type,
+        )
+    conditions.has("store.run_tags", "r.run_no", "tags", tags)
+    conditions.has("store.run_properties", "r.run_no", "properties", properties)
+    return conditions
+
+
+def below(
+    connection: duckdb.DuckDBPyConnection, conditions: Conditions, run_id: str, recursive: bool
+) -> bool:
+    """Adds that the runs are children, or at any depth descendants, of one; False if it is unknown.
+
+    The tree's root narrows the search to one tree, the path's prefix to one branch.
+    """
+    found = connection.execute(
+        "SELECT run_no, root_no, path FROM store.runs WHERE run_id = ?", [run_id]
+    ).fetchall()
+    if not found:
+        return False
+    run_no, root_no, path = found[0]
+    conditions.add("r.root_no = ?", root_no)
+    if recursive:
+        conditions.add("starts_with(r.path, ?)", path)
+        conditions.add("r.run_no <> ?", run_no)
+    else:
+        conditions.add("r.parent_no = ?", run_no)
+    return True
+
+
+def run_number(connection: duckdb.DuckDBPyConnection, run_id: str) -> int | None:
+    """A run's number in its experiment; None if the run is unknown."""
+    found = connection.execute(
+        "SELECT number FROM store.runs WHERE run_id = ?", [run_id]
+    ).fetchall()
+    return found[0][0] if found else None
+
+
+def experiment_rows(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    as_of: int | None,
+    view: str,
+    name: str | None,
+    tags: Filter,
+) -> Iterator[ExperimentRow]:
+    """The experiments that fit, in order of creation; `view` is active, archived or all."""
+    conditions = Conditions(as_of)
+    if as_of is not None:
+        conditions.add("e.position <= ?", as_of)
+    archived: dict[str, str | None] = {
+        "active": "s.archived_at IS NULL",
+        "archived": "s.archived_at IS NOT NULL",
+        "all": None,
+    }
+    if view not in archived:
+        raise InvalidInput(f"view is {view!r}; it takes one of {', '.join(archived)}")
+    condition = archived[view]
+    if condition is not None:
+        conditions.add(condition)
+    name = check_text_filter("experiment_name", name)
+    if name is not None:
+        conditions.add("e.name = ?", name)
+    conditions.has("store.experiment_tags", "e.experiment_no", "tags", tags)
+    rows: list[tuple[Any, ...]] = connection.execute(
+        "SELECT e.experiment_id, e.name, e.created_at, s.archived_at FROM store.experiments e "
+        "JOIN store.experiment_states s ON s.experiment_no = e.experiment_no "
+        f"AND {conditions.current('s')} {conditions.where()} ORDER BY e.experiment_no",
+        conditions.params,
+    ).fetchall()
+    return (ExperimentRow(*row) for row in rows)

@@ -1,0 +1,85 @@
+"""Rows that hold for a span of positions: what a batch adds to a temporal table, and ends in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+
+class TemporalRows:
+    """What one batch does to one temporal table.
+
+    A row is (*key, *values, from_position, to_position). `put` begins a row and ends the one
+    that held the key before, in this batch or in the table; `end` only ends it.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[list[Any]] = []
+        self.ended: dict[tuple[Any, ...], int] = {}
+        self._open: dict[tuple[Any, ...], list[Any]] = {}
+
+    def put(self, key: tuple[Any, ...], values: Sequence[Any], position: int) -> None:
+        """From `position` on, the key has these values."""
+        self.end(key, position)
+        row = [*key, *values, position, None]
+        self._open[key] = row
+        self.rows.append(row)
+
+    def end(self, key: tuple[Any, ...], position: int) -> None:
+        """From `position` on, the key has no values."""
+        held = self._open.pop(key, None)
+        if held is not None:
+            held[-1] = position
+        else:
+            self.ended.setdefault(key, position)
+
+
+class TemporalTable:
+    """A temporal table's name, key and columns, and how a batch is written to it."""
+
+    def __init__(self, name: str, key: Sequence[str], schema: pa.Schema) -> None:
+        self.name: Final = name
+        self._schema = schema
+        self._ended_schema = pa.schema(
+            [*(schema.field(column) for column in key), ("position", pa.int64())]
+        )
+        matches = " AND ".join(f"t.{column} = e.{column}" for column in key)
+        # A key that begins in this batch was never in the table; the condition on
+        # from_position keeps a batch that is delivered twice from ending its own rows.
+        self._end_statement = (
+            f"UPDATE {name} t SET to_position = e.position FROM ended e "
+            f"WHERE {matches} AND t.to_position IS NULL AND t.from_position < e.position"
+        )
+
+    def write(self, connection: duckdb.DuckDBPyConnection, batch: TemporalRows) -> None:
+        """Ends what the batch ended and adds its rows. No row comes and goes at one position."""
+        if batch.ended:
+            ended = [(*key, position) for key, position in batch.ended.items()]
+            with_table(connection, "ended", arrow(ended, self._ended_schema))
+            connection.execute(self._end_statement)
+            connection.unregister("ended")
+        lasting = [row for row in batch.rows if row[-1] != row[-2]]
+        insert(connection, self.name, arrow(lasting, self._schema))
+
+
+def arrow(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as an Arrow table."""
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def with_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """Makes an Arrow table visible to SQL under a name, until it is unregistered."""
+    connection.register(name, table)
+
+
+def insert(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """Adds the rows of an Arrow table whose columns are those of the SQL table, in order."""
+    if table.num_rows:
+        connection.register("added", table)
+        connection.execute(f"INSERT INTO {name} SELECT * FROM added")
+        connection.unregister("added")
