@@ -11,7 +11,7 @@ from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
 
 APPLICATION: Final = "runlore"
-BATCH: Final = 5_000
+BATCH: Final = 10_000
 
 
 def catch_up(

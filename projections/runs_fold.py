@@ -15,6 +15,8 @@ from runlore.domain.fact import Fact
 from runlore.domain.ids import run_id_of
 from runlore.projections.temporal import TemporalRows
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 TERMINAL_TOPICS = {
     "run.completed": "Completed",
     "run.failed": "Failed",
@@ -321,7 +323,7 @@ def _json_of(fact: Fact) -> str | None:
         return None
     if fact.topic == ValuesLogged.topic:  # The values themselves are in metric_points.
         data = {key: value for key, value in data.items() if key != "payload"}
-    return json.dumps(data, ensure_ascii=False)
+    return _ENCODE(data)
 
 
 def rows_of(facts: Sequence[Fact], known: Known) -> Rows:

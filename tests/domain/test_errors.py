@@ -1,0 +1,57 @@
+"""Errors that say what was asked, what was found and what to do, and that travel."""
+
+from __future__ import annotations
+
+import pickle
+from datetime import UTC, datetime
+
+import pytest
+
+from runlore.domain import errors
+
+NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
+EXAMPLES: tuple[errors.RunloreError, ...] = (
+    errors.RunloreError("broken", ValueError("inner")),
+    errors.InvalidInput("no"),
+    errors.WorkspaceClosed("lab"),
+    errors.PropertyConflict("r", "k", "1", "2", "w", NOON),
+    errors.RunEnded("r", "Failed", "Running"),
+    errors.TransitionRefused("r", "Finalizing", "Running"),
+    errors.RunNotFound("r", "workspace 'lab'"),
+    errors.ExperimentNotFound("e", "workspace 'lab'"),
+    errors.WorkspaceNotFound("nothing here"),
+    errors.AlreadyExists("taken"),
+)
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_an_error_comes_back_from_a_worker_process_as_it_was(error: errors.RunloreError) -> None:
+    back = pickle.loads(pickle.dumps(error))
+    assert type(back) is type(error)
+    assert str(back) == str(error)
+    assert back.args == error.args
+    assert {**vars(back), "inner_exception": None} == {**vars(error), "inner_exception": None}
+
+
+@pytest.mark.parametrize(
+    ("kind", "standard"),
+    [
+        (errors.InvalidInput, ValueError),
+        (errors.InvalidType, TypeError),
+        (errors.NotFound, LookupError),
+        (errors.PropertyConflict, errors.UserError),
+    ],
+)
+def test_errors_are_also_what_callers_would_expect(
+    kind: type[Exception], standard: type[Exception]
+) -> None:
+    assert issubclass(kind, errors.RunloreError)
+    assert issubclass(kind, standard)
+
+
+def test_a_conflict_can_name_its_holder_as_people_know_them() -> None:
+    conflict = errors.PropertyConflict("r", "k", "1", None, None, NOON)
+    assert "set by an unknown writer at 2024-01-01" in str(conflict)
+    named = conflict.attributed("ann@host (pid 7)")
+    assert "set by ann@host (pid 7) at 2024-01-01" in str(named)
+    assert (named.key, named.held, named.refused) == ("k", "1", None)

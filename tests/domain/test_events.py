@@ -1,0 +1,98 @@
+"""The closed list of events, and how old shapes are read."""
+
+from __future__ import annotations
+
+import re
+from typing import get_type_hints
+
+import pytest
+from hypothesis import given
+from pydantic import ValidationError
+
+from runlore.domain import events as ev
+from tests.strategies import events, events_of
+
+
+def subclasses(kind: type[ev.Event]) -> set[type[ev.Event]]:
+    return {kind}.union(*map(subclasses, kind.__subclasses__()))
+
+
+def test_every_event_type_is_registered_under_a_topic_of_its_own() -> None:
+    shipped = {kind for kind in subclasses(ev.Event) if kind.__module__ == ev.__name__}
+    assert shipped - {ev.Event} == set(ev.EVENT_TYPES)
+    assert len(ev.REGISTRY) == len(ev.EVENT_TYPES)
+    for topic, kind in ev.REGISTRY.items():
+        assert kind.topic == topic
+        assert re.fullmatch(r"(workspace|writer|experiment|run)\.[a-z_]+", topic)
+
+
+def test_the_registry_is_closed() -> None:
+    with pytest.raises(TypeError):
+        ev.REGISTRY["run.mine"] = ev.RunStarted  # type: ignore[index]  # That is the test.
+
+
+@pytest.mark.parametrize("kind", ev.EVENT_TYPES, ids=lambda kind: kind.topic)
+def test_every_event_type_says_what_happened(kind: type[ev.Event]) -> None:
+    assert kind.__doc__
+    assert "v" not in get_type_hints(kind)  # The stored map keeps the schema version there.
+    for version in range(1, kind.schema_version):
+        assert hasattr(kind, f"upcast_v{version}_v{version + 1}")
+
+
+@pytest.mark.parametrize("kind", ev.EVENT_TYPES, ids=lambda kind: kind.topic)
+def test_every_event_type_has_a_strategy(kind: type[ev.Event]) -> None:
+    events_of(kind).validate()
+
+
+@given(events)
+def test_events_never_change(event: ev.Event) -> None:
+    for field in type(event).model_fields:
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(event, field, None)
+
+
+@given(events)
+def test_an_event_takes_no_field_that_it_does_not_know(event: ev.Event) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        type(event).model_validate({**vars(event), "surprise": 1})
+
+
+def test_values_are_not_converted_into_what_they_are_not() -> None:
+    with pytest.raises(ValidationError):
+        ev.TagSet.model_validate({"key": "k", "value": 3})
+    with pytest.raises(ValidationError):
+        ev.ArtifactAdded.model_validate({"name": "a", "sha256": "0", "nbytes": "5"})
+
+
+# --- versions -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"code": "UserError", "message": "boom"}, {"code": "UserError", "message": "boom"}),
+        ({"code": "UserError"}, {"code": "UserError"}),
+        ({"code": "UserError", "message": None}, {"code": "UserError"}),
+        ({}, {}),
+    ],
+)
+def test_version_1_of_a_failure_becomes_the_error_document_of_version_2(
+    old: dict[str, str | None], new: dict[str, str]
+) -> None:
+    state = ev.upcast("run.failed", 1, dict(old))
+    assert state == {"error": new}
+    assert ev.RunFailed.model_validate(state) == ev.RunFailed(error=new)
+
+
+def test_the_newest_version_is_left_as_it_is() -> None:
+    state = {"error": {"code": "UserError"}}
+    assert ev.upcast("run.failed", 2, state) is state
+    assert state == {"error": {"code": "UserError"}}
+
+
+@pytest.mark.parametrize(
+    ("topic", "version"),
+    [("run.failed", 3), ("run.failed", 0), ("run.failed", -1), ("run.of_tomorrow", 1), ("", 1)],
+)
+def test_what_a_newer_runlore_wrote_is_passed_over(topic: str, version: int) -> None:
+    assert ev.upcast(topic, version, {"error": {}}) is None

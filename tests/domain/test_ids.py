@@ -1,0 +1,99 @@
+"""Names and ids: what is one, what is none, and which stream belongs to which thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runlore.domain import ids
+from runlore.domain.errors import InvalidInput, InvalidType, UserError
+from tests.strategies import experiment_names, run_ids
+
+Check = Callable[[object], str]
+
+
+@pytest.mark.parametrize(
+    ("check", "name"),
+    [
+        (ids.check_experiment_name, "a"),
+        (ids.check_experiment_name, "0-lab_x"),
+        (ids.check_experiment_name, "x" * 255),
+        (ids.check_experiment_name, "sch\xe4tzung"),  # Azure ML's rule is \w of Unicode.
+        (ids.check_workspace_name, "lab"),
+        (ids.check_workspace_name, "x" * 33),
+        (ids.check_run_id, "r"),
+        (ids.check_run_id, "lab_1700000000_deadbeef"),
+        (ids.check_run_id, "0f8fad5b-d9cb-469f-a165-70867728950e"),
+        (ids.check_run_id, "a.b..c"),
+        (ids.check_run_id, "x" * 256),
+    ],
+)
+def test_good_names_come_back_as_they_are(check: Check, name: str) -> None:
+    assert check(name) == name
+
+
+@pytest.mark.parametrize(
+    ("check", "name"),
+    [
+        (ids.check_experiment_name, ""),
+        (ids.check_experiment_name, "_lab"),
+        (ids.check_experiment_name, "-lab"),
+        (ids.check_experiment_name, "two words"),
+        (ids.check_experiment_name, "a/b"),
+        (ids.check_experiment_name, "lab\n"),
+        (ids.check_experiment_name, "a\x00"),
+        (ids.check_experiment_name, "caf\udce9"),
+        (ids.check_experiment_name, "x" * 256),
+        (ids.check_workspace_name, "ab"),
+        (ids.check_workspace_name, "x" * 34),
+        (ids.check_workspace_name, "../lab"),
+        (ids.check_workspace_name, "lab\n"),
+        (ids.check_run_id, "a/b"),
+        (ids.check_run_id, ".."),
+        (ids.check_run_id, "sch\xe4tzung"),
+        (ids.check_run_id, "x" * 257),
+        (ids.check_run_id, "x" * 1_000_000),
+    ],
+)
+def test_bad_names_are_named_with_the_rule(check: Check, name: str) -> None:
+    with pytest.raises(InvalidInput, match="it takes .* letters, digits") as caught:
+        check(name)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("name", [None, 3, b"lab", ["lab"]], ids=repr)
+@pytest.mark.parametrize(
+    "check", [ids.check_experiment_name, ids.check_workspace_name, ids.check_run_id]
+)
+def test_a_name_is_a_str(check: Check, name: Any) -> None:
+    with pytest.raises(InvalidType, match=f"must be a str, got {type(name).__name__}"):
+        check(name)
+
+
+@given(st.text())
+def test_a_run_id_can_be_no_path(text: str) -> None:
+    try:
+        run_id = ids.check_run_id(text)
+    except UserError:
+        return
+    assert not {"/", "\\", "\0", ":"} & set(run_id)
+    assert run_id not in (".", "..")
+
+
+@given(run_ids, run_ids)
+def test_streams_of_different_runs_never_meet(one: str, other: str) -> None:
+    assert ids.run_id_of(ids.run_stream(one)) == one
+    assert ids.run_id_of(ids.values_stream(one, "w")) == one
+    assert ids.values_stream(one, "w").startswith(ids.values_prefix(one))
+    if one != other:
+        assert not ids.values_stream(other, "w").startswith(ids.values_prefix(one))
+
+
+@given(experiment_names)
+def test_other_streams_belong_to_no_run(name: str) -> None:
+    for stream in (ids.experiment_stream(name), ids.writer_stream(name), ids.WORKSPACE_STREAM):
+        assert ids.run_id_of(stream) is None

@@ -1,0 +1,66 @@
+"""What tests of the log share: events to append, a clock to turn, the head computed anew."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from runlore.storage.event_log import EventLog, LogHead, NewEvent, StoredRow
+from runlore.storage.merkle import Frontier, leaf_hash
+
+NOON = 1_700_000_000_000_000
+
+
+class Clock:
+    """A clock that stands still until it is turned; µs since 1970."""
+
+    def __init__(self, now: int = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def new_event(
+    stream: str = "run/r", version: int = 1, topic: str = "run.started", state: bytes = b"\x80"
+) -> NewEvent:
+    """An event that was never appended."""
+    return NewEvent(stream, version, topic, state, os.urandom(16), {"writer": "w"})
+
+
+def new_events(stream: str, versions: Iterable[int]) -> list[NewEvent]:
+    """Events of one stream that were never appended."""
+    return [new_event(stream, version) for version in versions]
+
+
+def all_rows(log: EventLog) -> list[StoredRow]:
+    """Everything that the log holds."""
+    return list(log.read_log(limit=1_000_000))
+
+
+def leaf_of(row: StoredRow) -> bytes:
+    """The leaf that a row's columns should have."""
+    return leaf_hash(
+        row.position,
+        row.stream,
+        row.version,
+        row.topic,
+        row.event_id,
+        row.recorded_at,
+        row.metadata,
+        row.state,
+    )
+
+
+def check_head(log: EventLog) -> LogHead:
+    """The log's head, after computing it anew from the columns of all rows."""
+    rows = all_rows(log)
+    assert [row.leaf for row in rows] == [leaf_of(row) for row in rows]
+    last = rows[-1] if rows else None
+    computed = LogHead(
+        last.position if last else 0,
+        last.recorded_at if last else 0,
+        Frontier().extended(row.leaf for row in rows),
+    )
+    assert log.head() == computed
+    return computed

@@ -1,0 +1,142 @@
+"""Writes the bytes of events that have none here yet: `python -m tests.golden.make`.
+
+A file that stands is never written again: it is what logs out there hold. A new topic, or a
+new version of one, gets an example below; the example of the old version then says what its
+bytes are read as after the upcast.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from runlore.domain.events import (
+    ArtifactAdded,
+    ChangeRefused,
+    DescriptionSet,
+    DisplayNameSet,
+    Event,
+    ExperimentArchived,
+    ExperimentCreated,
+    ExperimentReactivated,
+    ExperimentTagRemoved,
+    ExperimentTagSet,
+    PropertyAdded,
+    RunCanceled,
+    RunCancelRequested,
+    RunCompleted,
+    RunCreated,
+    RunFailed,
+    RunStarted,
+    RunStatusChanged,
+    SnapshotTaken,
+    TagRemoved,
+    TagSet,
+    ValuesLogged,
+    WorkspaceCreated,
+    WriterOpened,
+)
+from runlore.domain.status import Status
+from runlore.storage.codec import encode_event
+
+FOLDER: Final = Path(__file__).parent
+
+_NEWEST: Final[tuple[Event, ...]] = (
+    WorkspaceCreated(
+        workspace_id="0f8fad5b-d9cb-469f-a165-70867728950e",
+        name="lab",
+        subscription_id="sub",
+        resource_group="group",
+        location="here",
+        tags={"team": "vision", "key only": None},
+    ),
+    WriterOpened(
+        actor="ann",
+        host="node1",
+        boot_id="c0ffee",
+        pid=4711,
+        process="train.py",
+        client_version="0.1.0",
+    ),
+    ExperimentCreated(experiment_id="e1", name="schätzung"),
+    ExperimentArchived(experiment_id="e1"),
+    ExperimentReactivated(experiment_id="e1"),
+    ExperimentTagSet(experiment_id="e1", key="best", value=None),
+    ExperimentTagRemoved(experiment_id="e1", key="best"),
+    RunCreated(
+        run_id="r2",
+        experiment_id="e1",
+        experiment_name="schätzung",
+        status=Status.RUNNING,
+        parent_id="r1",
+        root_id="r1",
+        run_type="azureml.scriptrun",
+        target="local",
+        name="fold 1",
+        display_name="calm_sun",
+        description="# why",
+        outputs=("outputs", "logs"),
+        tags={"lr": "0.1", "key only": None},
+        properties={"author": "ann"},
+    ),
+    RunStarted(),
+    RunStatusChanged(status=Status.QUEUED, detail="2 runs before this one"),
+    RunCancelRequested(),
+    RunCompleted(),
+    RunFailed(error={"code": "UserError", "message": "boom", "debug_type": "ValueError"}),
+    RunCanceled(),
+    TagSet(key="lr", value="0.2"),
+    TagRemoved(key="lr"),
+    PropertyAdded(key="auc", value="0.9"),
+    DisplayNameSet(display_name="ruhige Sonne ☀"),
+    DescriptionSet(description="line 1\nline 2"),
+    ArtifactAdded(name="outputs/model.pkl", sha256="ab" * 32, nbytes=2**40),
+    SnapshotTaken(snapshot_id="s1", manifest_sha256="cd" * 32, files=12, nbytes=34_567),
+    ChangeRefused(
+        change="run.property_added",
+        key="auc",
+        held="0.9",
+        refused="1.0",
+        reason="property is held with another value",
+    ),
+    ValuesLogged(
+        writer_id="f" * 32,
+        first_seq=2,
+        count=3,
+        series=({"name": "loss", "columns": [], "kind": "scalar", "n": 3},),
+        payload=bytes(range(256)),
+        payload_ref=("file:///values", "ef" * 32, 3),
+    ),
+)
+
+EXPECTED: Final[dict[tuple[str, int], Event]] = {
+    **{(event.topic, event.schema_version): event for event in _NEWEST},
+    ("run.failed", 1): RunFailed(error={"code": "UserError", "message": "boom"}),
+}
+"""What the bytes of each topic and version are read as."""
+
+
+def path_of(topic: str, version: int, folder: Path = FOLDER) -> Path:
+    """Where the bytes of a topic and version are kept."""
+    return folder / f"{topic}.v{version}.bin"
+
+
+def parse_name(name: str) -> tuple[str, int]:
+    """Topic and version back from the name of a file."""
+    topic, _, version = name.removesuffix(".bin").rpartition(".v")
+    return topic, int(version)
+
+
+def write_missing(folder: Path = FOLDER) -> list[str]:
+    """Writes the newest bytes of topics that have none; returns the names of the files."""
+    made = []
+    for event in _NEWEST:
+        path = path_of(event.topic, event.schema_version, folder)
+        if not path.exists():
+            path.write_bytes(encode_event(event))
+            made.append(path.name)
+    return made
+
+
+if __name__ == "__main__":
+    print("\n".join(write_missing()) or "nothing to do: every topic and version has its bytes")

@@ -1,0 +1,157 @@
+"""Events to bytes and back; what is unknown is passed over, what is damaged is named."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runlore.domain.events import (
+    EVENT_TYPES,
+    REGISTRY,
+    Event,
+    RunCreated,
+    RunFailed,
+    RunStarted,
+    TagSet,
+)
+from runlore.domain.fact import Fact
+from runlore.domain.status import Status
+from runlore.storage.codec import decode_event, encode_event, fact_of
+from runlore.storage.errors import LogCorrupt
+from runlore.storage.event_log import StoredRow
+from tests.strategies import events, events_of
+
+METADATA = msgpack.packb({"writer": "w", "reason": "tidying", "actor": "ann"})
+
+
+def row(
+    topic: str = "run.started",
+    state: bytes = b"\x81\xa1v\x01",
+    event_id: bytes | None = b"i" * 16,
+    metadata: bytes | None = METADATA,
+) -> StoredRow:
+    return StoredRow(7, "run/r", 3, topic, state, event_id, 1_000, metadata, b"l" * 32)
+
+
+def as_stored(value: Any) -> Any:
+    """A payload as msgpack gives it back: lists for tuples."""
+    return msgpack.unpackb(msgpack.packb(value), strict_map_key=False)
+
+
+@given(events)
+def test_every_event_comes_back_as_it_was(event: Event) -> None:
+    data = decode_event(event.topic, encode_event(event))
+    assert data == as_stored(vars(event))
+    assert REGISTRY[event.topic].model_validate(data, strict=False) == event
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES, ids=lambda kind: kind.topic)
+@given(data=st.data())
+def test_each_type_of_event_comes_back_as_it_was(kind: type[Event], data: st.DataObject) -> None:
+    event = data.draw(events_of(kind))
+    decoded = decode_event(event.topic, encode_event(event))
+    assert kind.model_validate(decoded, strict=False) == event
+
+
+def test_a_status_is_stored_as_plain_text() -> None:
+    created = RunCreated(
+        run_id="r", experiment_id="e", experiment_name="lab", status=Status.RUNNING, root_id="r"
+    )
+    data = decode_event("run.created", encode_event(created))
+    assert data is not None
+    assert data["status"] == "Running"
+
+
+def test_the_state_is_a_map_that_begins_with_the_schema_version() -> None:
+    assert encode_event(TagSet(key="k", value=None)) == b"\x83\xa1v\x01\xa3key\xa1k\xa5value\xc0"
+    assert encode_event(RunStarted()) == b"\x81\xa1v\x01"
+    assert encode_event(RunFailed(error={})).startswith(b"\x82\xa1v\x02")
+
+
+# --- what is not known --------------------------------------------------------------------
+
+
+@given(st.binary(max_size=50))
+def test_any_bytes_of_an_unknown_topic_are_passed_over(state: bytes) -> None:
+    assert decode_event("run.of_tomorrow", state) is None
+    assert fact_of(row("run.of_tomorrow", state)).data is None
+
+
+@pytest.mark.parametrize("version", [2, 99, 0, -1])
+def test_a_newer_version_of_a_known_topic_is_passed_over(version: int) -> None:
+    state = msgpack.packb({"v": version, "anything": ["new"]})
+    assert decode_event("run.started", state) is None
+
+
+def test_version_1_of_a_failure_is_read_as_version_2() -> None:
+    state = msgpack.packb({"v": 1, "code": "UserError", "message": "boom"})
+    expected = {"error": {"code": "UserError", "message": "boom"}}
+    assert decode_event("run.failed", state) == expected
+    assert fact_of(row("run.failed", state)).data == expected
+
+
+# --- what is damaged ----------------------------------------------------------------------
+
+DAMAGED = {
+    "empty": b"",
+    "no-msgpack": b"\xc1",
+    "cut-off": encode_event(TagSet(key="k", value="v"))[:-1],
+    "something-behind": encode_event(RunStarted()) + b"\x00",
+    "no-map": msgpack.packb([1, 2]),
+    "a-number": msgpack.packb(1),
+    "no-version": msgpack.packb({"key": "k"}),
+    "text-version": msgpack.packb({"v": "1"}),
+    "no-utf-8": b"\x82\xa1v\x01\xa3key\xa1\xff",
+    "nested-too-deep": b"\x81\xa1v" + b"\x91" * 2_000,
+}
+
+
+@pytest.mark.parametrize("state", DAMAGED.values(), ids=DAMAGED.keys())
+def test_damaged_bytes_of_a_known_topic_are_no_event(state: bytes) -> None:
+    with pytest.raises(ValueError, match="are no state of a 'run.tag_set' event"):
+        decode_event("run.tag_set", state)
+    with pytest.raises(LogCorrupt, match=r"position 7 \(run/r version 3\) is damaged"):
+        fact_of(row("run.tag_set", state))
+
+
+@given(events, st.data())
+def test_damage_is_either_named_or_read_as_some_state(event: Event, data: st.DataObject) -> None:
+    state = bytearray(encode_event(event))
+    state[data.draw(st.integers(0, len(state) - 1))] ^= data.draw(st.integers(1, 255))
+    with suppress(LogCorrupt):
+        fact_of(row(event.topic, bytes(state)))
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [b"\xc1", b"\x81", msgpack.packb([1]), msgpack.packb("w"), msgpack.packb(3)],
+    ids=repr,
+)
+def test_damaged_metadata_is_named(metadata: bytes) -> None:
+    with pytest.raises(LogCorrupt, match="position 7 .* is damaged"):
+        fact_of(row(metadata=metadata))
+
+
+# --- facts --------------------------------------------------------------------------------
+
+
+def test_a_fact_holds_the_payload_and_the_envelope() -> None:
+    assert fact_of(row()) == Fact(
+        7, "run/r", 3, "run.started", {}, b"i" * 16, 1_000, "w", "tidying", "ann"
+    )
+
+
+@pytest.mark.parametrize("metadata", [None, b"", msgpack.packb({})], ids=repr)
+def test_a_fact_without_metadata_has_no_writer(metadata: bytes | None) -> None:
+    fact = fact_of(row(metadata=metadata))
+    assert (fact.writer_id, fact.reason, fact.actor) == (None, None, None)
+
+
+def test_a_foreign_event_has_no_data_for_us_even_under_our_topic() -> None:
+    fact = fact_of(row("run.tag_set", b"not ours", event_id=None, metadata=None))
+    assert fact == Fact(7, "run/r", 3, "run.tag_set", None, None, 1_000, None)

@@ -1,0 +1,586 @@
+"""The journal: optimistic appends, lost acknowledgements, lost races, and who writes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from eventsourcing.persistence import InterfaceError, OperationalError
+
+from runlore.domain import run
+from runlore.domain.decision import Decision
+from runlore.domain.errors import InvalidInput, PropertyConflict, RunEnded
+from runlore.domain.events import (
+    Event,
+    PropertyAdded,
+    RunCreated,
+    RunStarted,
+    TagSet,
+    WriterOpened,
+)
+from runlore.domain.ids import run_stream, values_stream, writer_stream
+from runlore.domain.run_state import RunState, fold
+from runlore.domain.status import Status
+from runlore.storage.database import Database
+from runlore.storage.errors import LogBusy, VersionConflict
+from runlore.storage.event_log import EventLog, NewEvent, ReadStream, StoredRow
+from runlore.storage.journal import Folded, Journal, Pending
+from runlore.storage.memory import MemoryLog
+from runlore.storage.sqlite import SqliteLog, open_log
+from runlore.storage.value_codec import Record, Series, encode_batch
+from tests.event_logs import all_rows, check_head
+from tests.processes import LIMIT_S, in_child
+
+CREATED = RunCreated(
+    run_id="r", experiment_id="e", experiment_name="lab", status=Status.RUNNING, root_id="r"
+)
+
+
+def introduce(actor: str = "ann") -> WriterOpened:
+    return WriterOpened(
+        actor=actor, host="node1", boot_id="b", pid=7, process="train.py", client_version="0"
+    )
+
+
+def journal_of(log: EventLog, actor: str = "ann") -> Journal:
+    return Journal(log, lambda: introduce(actor))
+
+
+def run_folded() -> Folded[RunState | None]:
+    return Folded(run_stream("r"), fold, None)
+
+
+def deciding(journal: Journal, command: run.Command) -> Callable[[RunState | None], Decision]:
+    return lambda state: run.decide(state, command, journal.writer_id)
+
+
+def add(journal: Journal, folded: Folded[RunState | None], **properties: str) -> None:
+    journal.change(folded, deciding(journal, run.AddProperties(properties)))
+
+
+def story(log: EventLog, stream: str = "run/r") -> list[str]:
+    return [row.topic for row in log.read_stream(stream)]
+
+
+class InMemory(SqliteLog):
+    """The SQLite log without a file; the tests below make it misbehave."""
+
+    def __init__(self) -> None:
+        super().__init__(Database(":memory:"))
+        self.create_table()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventLog]:
+    log = MemoryLog() if request.param == "memory" else open_log(tmp_path / "log.db")
+    yield log
+    log.close()
+
+
+# --- who writes ---------------------------------------------------------------------------
+
+
+def test_a_writer_is_introduced_once_and_before_its_first_event(log: EventLog) -> None:
+    journal = journal_of(log)
+    journal.append([Pending("run/r", 1, CREATED)])
+    journal.append([Pending("run/r", 2, TagSet(key="k", value=None))])
+
+    assert [row.topic for row in all_rows(log)] == ["writer.opened", "run.created", "run.tag_set"]
+    assert all_rows(log)[0].stream == writer_stream(journal.writer_id)
+    assert {fact.writer_id for fact in journal.facts("run/r")} == {journal.writer_id}
+
+
+def test_reading_leaves_no_trace(log: EventLog) -> None:
+    def never() -> WriterOpened:
+        raise AssertionError("nobody writes here")
+
+    journal = Journal(log, never)
+    folded = run_folded()
+
+    assert journal.facts("run/r") == []
+    assert journal.refresh(folded) is None
+    assert journal.change(folded, lambda state: Decision()) == ()
+    journal.append([])
+    assert all_rows(log) == []
+
+
+def test_two_journals_are_two_writers(log: EventLog) -> None:
+    one, other = journal_of(log), journal_of(log)
+    assert one.writer_id != other.writer_id
+    assert len(one.writer_id) == 32
+    assert one.writer_id == one.writer_id
+
+
+def test_a_forked_child_is_another_writer_and_says_so(tmp_path: Path) -> None:
+    log = open_log(tmp_path / "log.db")
+    journal = journal_of(log)
+    journal.append([Pending("run/r", 1, CREATED)])
+
+    def child() -> str:
+        journal.append([Pending("run/r", 2, TagSet(key="k", value=None))])
+        return journal.writer_id
+
+    child_id = in_child(child)
+
+    assert child_id != journal.writer_id
+    assert [f.writer_id for f in journal.facts("run/r")] == [journal.writer_id, child_id]
+    assert story(log, writer_stream(child_id)) == ["writer.opened"]
+    journal.append([Pending("run/r", 3, RunStarted())])
+    assert story(log, writer_stream(journal.writer_id)) == ["writer.opened"]
+
+
+def test_threads_that_write_first_together_introduce_their_writer_once(log: EventLog) -> None:
+    together = threading.Barrier(2)
+
+    def identify() -> WriterOpened:
+        with suppress(threading.BrokenBarrierError):
+            together.wait(0.2)  # Both are here at once, if both get here.
+        return introduce()
+
+    journal = Journal(log, identify)
+    errors: list[BaseException] = []
+
+    def append(stream: str) -> None:
+        try:
+            journal.append([Pending(stream, 1, CREATED)])
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=append, args=(f"run/{n}",)) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT_S)
+
+    assert errors == []
+    assert sorted(row.topic for row in all_rows(log)) == [
+        "run.created",
+        "run.created",
+        "writer.opened",
+    ]
+
+
+def ids_asked_together(journal: Journal) -> list[str]:
+    start = threading.Barrier(4)
+    ids: list[str] = []
+
+    def ask() -> None:
+        start.wait(LIMIT_S)
+        ids.append(journal.writer_id)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT_S)
+    return ids
+
+
+def test_threads_that_ask_first_together_get_one_writer_id() -> None:
+    for _ in range(50):
+        journal = journal_of(MemoryLog())
+        assert ids_asked_together(journal) == [journal.writer_id] * 4
+
+
+def test_writers_have_names_that_people_read(log: EventLog) -> None:
+    journal = journal_of(log)
+    assert journal.name_of(None) == "an unknown writer"
+    assert journal.name_of("0123456789abcdef") == "writer 01234567"
+    assert journal.name_of(journal.writer_id) == f"writer {journal.writer_id[:8]}"
+
+    journal.append([Pending("run/r", 1, CREATED)])
+
+    assert journal.name_of(journal.writer_id) == "ann@node1 (pid 7)"
+    assert journal_of(log).name_of(journal.writer_id) == "ann@node1 (pid 7)"
+
+
+# --- appending ----------------------------------------------------------------------------
+
+
+def test_a_reason_goes_into_the_envelope(log: EventLog) -> None:
+    journal = journal_of(log)
+    journal.append([Pending("run/r", 1, CREATED)], reason="tidying")
+    [fact] = journal.facts("run/r")
+    assert fact.reason == "tidying"
+    assert journal.facts(writer_stream(journal.writer_id))[0].reason is None
+
+
+def test_a_taken_version_is_a_conflict(log: EventLog) -> None:
+    journal = journal_of(log)
+    journal.append([Pending("run/r", 1, CREATED)])
+    with pytest.raises(VersionConflict):
+        journal.append([Pending("run/s", 1, CREATED), Pending("run/r", 1, CREATED)])
+    assert story(log, "run/s") == []
+
+
+def test_facts_are_read_within_bounds(log: EventLog) -> None:
+    journal = journal_of(log)
+    journal.append([Pending("run/r", n, TagSet(key=f"k{n}", value=None)) for n in range(1, 5)])
+    facts = journal.facts("run/r")
+    assert [fact.version for fact in facts] == [1, 2, 3, 4]
+    assert journal.facts("run/r", after_version=2) == facts[2:]
+    assert journal.facts("run/r", upto_position=facts[1].position) == facts[:2]
+
+
+# --- lost acknowledgements ----------------------------------------------------------------
+
+
+class Forgetful(InMemory):
+    """Commits, and then says that something went wrong, for the first few calls."""
+
+    def __init__(self, error: BaseException, losses: int) -> None:
+        super().__init__()
+        self.error = error
+        self.losses = losses
+        self.calls = 0
+
+    def append(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
+        rows = super().append(events)
+        return self._lose(rows)
+
+    def _lose(self, rows: tuple[StoredRow, ...]) -> tuple[StoredRow, ...]:
+        self.calls += 1
+        if self.losses:
+            self.losses -= 1
+            raise self.error
+        return rows
+
+
+@pytest.mark.parametrize("error", [OperationalError("lost"), InterfaceError("lost")], ids=repr)
+@pytest.mark.parametrize("losses", [1, 2])
+def test_a_lost_acknowledgement_is_a_success(error: BaseException, losses: int) -> None:
+    log = Forgetful(error, losses)
+    journal = journal_of(log)
+    folded = run_folded()
+
+    facts = journal.change(folded, lambda state: Decision((CREATED,)))
+    add(journal, folded, lr="0.1")
+
+    assert [fact.topic for fact in facts] == ["run.created"]
+    assert story(log) == ["run.created", "run.property_added"]
+    assert len(all_rows(log)) == 3
+    assert folded.version == 2
+    check_head(log)
+
+
+def test_an_outcome_that_stays_unknown_is_raised_and_the_journal_goes_on() -> None:
+    log = Forgetful(OperationalError("lost"), 3)
+    journal = journal_of(log)
+
+    with pytest.raises(OperationalError, match="lost"):
+        journal.append([Pending("run/r", 1, CREATED)])
+    journal.append([Pending("run/r", 2, RunStarted())])
+
+    assert log.calls >= 4
+    assert story(log) == ["run.created", "run.started"]
+    assert story(log, writer_stream(journal.writer_id)) == ["writer.opened"]
+
+
+def test_an_interrupt_after_the_commit_leaves_the_journal_working() -> None:
+    log = Forgetful(KeyboardInterrupt(), 1)
+    journal = journal_of(log)
+    folded = run_folded()
+
+    with pytest.raises(KeyboardInterrupt):
+        journal.change(folded, lambda state: Decision((CREATED,)))
+    add(journal, folded, lr="0.1")
+
+    assert story(log) == ["run.created", "run.property_added"]
+    assert folded.state is not None
+    assert folded.state.properties["lr"].value == "0.1"
+
+
+def test_an_error_that_says_that_nothing_was_stored_is_not_tried_again() -> None:
+    log = Forgetful(LogBusy("busy"), 1)
+    with pytest.raises(LogBusy):
+        journal_of(log).append([Pending("run/r", 1, CREATED)])
+    assert log.calls == 1
+
+
+# --- races --------------------------------------------------------------------------------
+
+
+class Contested(InMemory):
+    """Before each append of the journal, a rival's event takes the next version of the run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rivals: list[Event] = []
+        self.appends = 0
+        self.decided = 0
+
+    def append(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
+        self.appends += 1
+        if self.rivals:
+            rival = Journal(_Plain(self), lambda: introduce("rival"))
+            version = len(self.read_stream("run/r")) + 1
+            rival.append([Pending("run/r", version, self.rivals.pop(0))])
+        return super().append(events)
+
+    def append_decided(
+        self, decide: Callable[[ReadStream], Sequence[NewEvent]]
+    ) -> tuple[StoredRow, ...]:
+        self.decided += 1
+        return super().append_decided(decide)
+
+
+class _Plain(SqliteLog):
+    """The same database without the rivals."""
+
+    def __init__(self, log: SqliteLog) -> None:
+        super().__init__(log.database)
+
+
+def contested(*rivals: Event) -> tuple[Contested, Journal, Folded[RunState | None]]:
+    log = Contested()
+    journal = journal_of(log)
+    folded = run_folded()
+    journal.change(folded, lambda state: Decision((CREATED,)))
+    log.rivals = list(rivals)
+    log.appends = log.decided = 0
+    return log, journal, folded
+
+
+def tag(key: str) -> TagSet:
+    return TagSet(key=key, value=None)
+
+
+def test_a_lost_race_is_decided_again_on_the_newer_state() -> None:
+    log, journal, folded = contested(tag("rival"))
+    seen: list[int] = []
+
+    def decide(state: RunState | None) -> Decision:
+        assert state is not None
+        seen.append(state.version)
+        return Decision((tag("ours"),))
+
+    journal.change(folded, decide)
+
+    assert seen == [1, 2]
+    assert story(log) == ["run.created", "run.tag_set", "run.tag_set"]
+    assert folded.state is not None
+    assert list(folded.state.tags) == ["rival", "ours"]
+
+
+def test_after_three_lost_rounds_it_decides_inside_the_transaction() -> None:
+    log, journal, folded = contested(*[tag(f"rival{n}") for n in range(10)])
+
+    facts = journal.change(folded, lambda state: Decision((tag("ours"),)))
+
+    assert log.appends == 3
+    assert len(log.rivals) == 7
+    assert [fact.version for fact in facts] == [5]
+    assert folded.version == 5
+    assert folded.state is not None
+    assert list(folded.state.tags) == ["rival0", "rival1", "rival2", "ours"]
+    check_head(log)
+
+
+def test_values_go_along_when_it_decides_inside_the_transaction() -> None:
+    log, journal, folded = contested(tag("a"), tag("b"), tag("c"))
+    values = values_of(journal)
+
+    facts = journal.change(folded, lambda state: Decision((tag("ours"),)), with_values=values)
+
+    assert [fact.topic for fact in facts] == ["run.tag_set"]
+    assert [row.topic for row in all_rows(log)][-2:] == ["run.values_logged", "run.tag_set"]
+    assert folded.version == 5
+
+
+def test_a_refusal_inside_the_transaction_is_written_and_raised() -> None:
+    log, journal, folded = contested(
+        tag("a"), tag("b"), PropertyAdded(key="lr", value="theirs"), tag("never")
+    )
+
+    with pytest.raises(PropertyConflict, match=r"set by rival@node1 \(pid 7\)"):
+        add(journal, folded, lr="ours")
+
+    assert story(log)[-2:] == ["run.property_added", "run.change_refused"]
+    assert folded.version == len(story(log))
+
+
+def test_nothing_to_do_inside_the_transaction_writes_nothing() -> None:
+    log, journal, folded = contested(tag("a"), tag("b"), PropertyAdded(key="lr", value="0.1"))
+    add(journal, folded, lr="0.1")
+    assert story(log)[-1] == "run.property_added"
+    assert folded.state is not None
+    assert folded.state.properties["lr"].value == "0.1"
+
+
+def test_a_lost_acknowledgement_inside_the_transaction_is_a_success() -> None:
+    class Both(Contested):
+        def append_decided(
+            self, decide: Callable[[ReadStream], Sequence[NewEvent]]
+        ) -> tuple[StoredRow, ...]:
+            rows = super().append_decided(decide)
+            if any(row.topic == "run.property_added" for row in rows) and self.decided < 5:
+                raise OperationalError("lost")
+            return rows
+
+    log = Both()
+    journal = journal_of(log)
+    folded = run_folded()
+    journal.change(folded, lambda state: Decision((CREATED,)))
+    log.rivals = [tag("a"), tag("b"), tag("c")]
+    log.decided = 0
+
+    add(journal, folded, lr="0.1")
+
+    assert story(log).count("run.property_added") == 1
+    assert folded.version == len(story(log)) == 5
+
+
+def test_a_decision_is_never_appended_behind_a_state_that_it_was_not_made_on() -> None:
+    """Two threads share a run object: one decides while the other changes the run."""
+    log, journal, folded = contested()
+    first = True
+
+    def decide(state: RunState | None) -> Decision:
+        nonlocal first
+        if first:
+            first = False
+            add(journal, folded, lr="theirs")
+        return run.decide(state, run.AddProperties({"lr": "ours"}), journal.writer_id)
+
+    with pytest.raises(PropertyConflict):
+        journal.change(folded, decide)
+
+    assert story(log) == ["run.created", "run.property_added", "run.change_refused"]
+    assert folded.state is not None
+    assert folded.state.properties["lr"].value == "theirs"
+
+
+def test_threads_that_share_a_run_object_lose_no_change(log: EventLog) -> None:
+    journal = journal_of(log)
+    folded = run_folded()
+    journal.change(folded, lambda state: Decision((CREATED,)))
+
+    def set_tags(thread: int) -> None:
+        for n in range(20):
+            command = run.SetTags({f"{thread}-{n}": str(n)})
+            journal.change(folded, deciding(journal, command))
+
+    threads = [threading.Thread(target=set_tags, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT_S)
+
+    state = journal.refresh(folded)
+    assert state is not None
+    assert len(state.tags) == 80
+    assert state == fold(None, journal.facts("run/r"))
+    assert state.version == 81
+
+
+# --- refusals, values ---------------------------------------------------------------------
+
+
+def values_of(journal: Journal, version: int = 1) -> list[Pending]:
+    batch = encode_batch(journal.writer_id, 0, [Record(Series("loss"), 0, 0, 1.0)])
+    return [Pending(values_stream("r", journal.writer_id), version, batch)]
+
+
+def test_a_refused_change_is_written_and_then_raised(log: EventLog) -> None:
+    journal = journal_of(log)
+    folded = run_folded()
+    journal.change(folded, lambda state: Decision((CREATED,)))
+    journal.change(folded, deciding(journal, run.ChangeStatus(Status.COMPLETED)))
+
+    with pytest.raises(RunEnded):
+        journal.change(folded, deciding(journal, run.ChangeStatus(Status.FAILED)))
+    with pytest.raises(RunEnded):
+        journal.change(folded, deciding(journal, run.ChangeStatus(Status.FAILED)))
+
+    assert story(log) == ["run.created", "run.completed", "run.change_refused"]
+    assert folded.version == 3
+
+
+def test_a_conflict_names_who_holds_the_value(log: EventLog) -> None:
+    bob = journal_of(log, "bob")
+    bob.change(run_folded(), lambda state: Decision((CREATED, PropertyAdded(key="k", value="1"))))
+    with pytest.raises(PropertyConflict, match=r"set by bob@node1 \(pid 7\)"):
+        add(journal_of(log), run_folded(), k="2")
+
+
+def test_invalid_input_writes_nothing(log: EventLog) -> None:
+    journal = journal_of(log)
+    folded = run_folded()
+    journal.change(folded, lambda state: Decision((CREATED,)))
+    before = log.head()
+
+    with pytest.raises(InvalidInput):
+        journal.change(
+            folded,
+            deciding(journal, run.SetTags({"": "x"})),
+            with_values=values_of(journal),
+        )
+
+    assert log.head() == before
+
+
+def test_values_stand_before_the_decided_events_in_one_transaction(log: EventLog) -> None:
+    journal = journal_of(log)
+    folded = run_folded()
+    journal.change(folded, lambda state: Decision((CREATED,)))
+
+    facts = journal.change(
+        folded,
+        deciding(journal, run.ChangeStatus(Status.COMPLETED)),
+        with_values=values_of(journal),
+    )
+
+    assert [fact.topic for fact in facts] == ["run.completed"]
+    assert [row.topic for row in all_rows(log)][-2:] == ["run.values_logged", "run.completed"]
+    assert folded.version == 2
+
+
+def test_values_are_written_where_nothing_else_is_or_where_the_change_is_refused(
+    log: EventLog,
+) -> None:
+    journal = journal_of(log)
+    folded = run_folded()
+    journal.change(folded, lambda state: Decision((CREATED,)))
+    complete = deciding(journal, run.ChangeStatus(Status.COMPLETED))
+    journal.change(folded, complete)
+
+    assert journal.change(folded, complete, with_values=values_of(journal, 1)) == ()
+    with pytest.raises(RunEnded):
+        journal.change(
+            folded,
+            deciding(journal, run.ChangeStatus(Status.FAILED)),
+            with_values=values_of(journal, 2),
+        )
+
+    stream = values_stream("r", journal.writer_id)
+    assert story(log, stream) == ["run.values_logged", "run.values_logged"]
+    assert folded.version == 3
+
+
+# --- folding on ---------------------------------------------------------------------------
+
+
+def test_a_folded_stream_reads_only_what_is_new(log: EventLog) -> None:
+    journal, rival = journal_of(log), journal_of(log)
+    ours, theirs = run_folded(), run_folded()
+    journal.change(ours, lambda state: Decision((CREATED,)))
+    seen: list[int] = []
+
+    def counting(state: RunState | None, facts: Sequence[object]) -> RunState | None:
+        seen.append(len(facts))
+        return fold(state, facts)  # type: ignore[arg-type]  # Counts first, and so asks for a Sequence.
+
+    reader = Folded("run/r", counting, None)  # type: ignore[arg-type]  # As above.
+    journal.refresh(reader)
+    add(rival, theirs, a="1")
+    add(rival, theirs, b="2")
+    state = journal.refresh(reader)
+    journal.refresh(reader)
+
+    assert seen == [1, 2]
+    assert state is not None
+    assert set(state.properties) == {"a", "b"}
+    assert (reader.version, reader.stream) == (3, "run/r")
