@@ -60,9 +60,7 @@ def side_by_side(
 ) -> Result:
     """Both actions in turns, `repeat` times; figures are per one of `count` things."""
     scale = {"s": 1, "ms": 1e3, "µs": 1e6}[unit] / count
-    took: list[tuple[float, float]] = []
-    for _ in range(repeat):
-        took.append((seconds(ours), seconds(baseline)))
+    took = [(seconds(ours), seconds(baseline)) for _ in range(repeat)]
     mine = statistics.median(one for one, _ in took) * scale
     theirs = statistics.median(other for _, other in took) * scale
     return Result(what, mine, theirs, baseline_what, unit, repeat)
@@ -95,11 +93,11 @@ def markdown(results: Sequence[Result]) -> str:
         "| what | runlore | baseline | ratio |",
         "|---|---|---|---|",
     ]
-    for r in results:
-        lines.append(
-            f"| {r.what} | {r.ours:.3g} {r.unit} | {r.baseline:.3g} {r.unit} "
-            f"({r.baseline_what}) | {r.ratio:.2f} |"
-        )
+    lines.extend(
+        f"| {r.what} | {r.ours:.3g} {r.unit} | {r.baseline:.3g} {r.unit} ({r.baseline_what}) "
+        f"| {r.ratio:.2f} |"
+        for r in results
+    )
     return "\n".join(lines) + "\n"
 
 

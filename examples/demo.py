@@ -8,7 +8,6 @@ search to the same workspace.
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ matplotlib.use("Agg")
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -129,7 +129,7 @@ def rmse(model: SGDRegressor, features: Floats, target: Floats) -> float:
     return float(np.sqrt(np.mean((model.predict(features) - target) ** 2)))
 
 
-def curve(scores: Sequence[tuple[float, float]]) -> plt.Figure:
+def curve(scores: Sequence[tuple[float, float]]) -> Figure:
     figure, axes = plt.subplots(figsize=(6, 4))
     axes.semilogx([alpha for alpha, _ in scores], [score for _, score in scores], marker="o")
     axes.set(xlabel="alpha", ylabel="cross-validated R²", title="Ridge on the diabetes data")
@@ -230,4 +230,4 @@ def draw_chart(search: Run) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
