@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
+
+from eventsourcing.persistence import ProgrammingError
 
 from runlore.storage import fork_guard
-from runlore.storage.errors import LogBusy, LogReadOnly, NotALog, from_sqlite
+from runlore.storage.errors import LogBusy, LogReadOnly, NotALog, from_os, from_sqlite
 from runlore.storage.write_queue import WriteQueue
 
 APPLICATION_ID: Final = 0x726C6F67  # "rlog", where `file` and we look for whose file this is.
@@ -43,7 +45,7 @@ class Database:
         self.name = str(path)
         self.lock_timeout_s = DEFAULT_LOCK_TIMEOUT_S if lock_timeout_s is None else lock_timeout_s
         self.read_only = False
-        self._in_memory = ":memory:" in self.name or "mode=memory" in self.name
+        self._in_memory = _in_memory(self.name)
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._queue: WriteQueue | None = None
@@ -76,16 +78,16 @@ class Database:
                     f"{self.name} was opened for reading only, because its folder cannot be "
                     "written; check the permissions, or copy the workspace to write to it"
                 )
+            if connection.in_transaction:
+                raise ProgrammingError(f"a transaction on {self.name} cannot begin within another")
             with self._turn():
-                connection.execute("BEGIN IMMEDIATE")
                 try:
+                    # Inside: an interrupt during SQLite's wait is raised after the BEGIN.
+                    connection.execute("BEGIN IMMEDIATE")
                     yield connection
                     connection.execute("COMMIT")
                 except BaseException:
-                    # A full disk may have rolled back already; a second rollback would raise
-                    # and hide the first error.
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
+                    self._roll_back(connection)
                     raise
 
     def close(self) -> None:
@@ -108,7 +110,10 @@ class Database:
 
     def after_fork_in_child(self) -> None:
         self._lock = threading.RLock()
-        self._pid = os.getpid()
+        if self._in_memory:
+            self._pid = os.getpid()  # The child goes on with a copy.
+        else:
+            self._forget_parent()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -122,15 +127,32 @@ class Database:
         if self._queue is None:
             yield
             return
-        if not self._queue.acquire(self.lock_timeout_s):
+        try:
+            self._wait_for_turn(self._queue)
+            yield
+        finally:
+            self._queue.release()
+
+    def _wait_for_turn(self, queue: WriteQueue) -> None:
+        try:
+            came = queue.acquire(self.lock_timeout_s)
+        except OSError as error:
+            raise from_os(error, self.name) from error
+        if not came:
             raise LogBusy(
                 f"could not write to {self.name}: its writers' queue did not move for "
                 f"{self.lock_timeout_s:g} s; nothing was stored, try again or raise the timeout"
             )
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        if not connection.in_transaction:  # A full disk may have rolled back already.
+            return
         try:
-            yield
-        finally:
-            self._queue.release()
+            connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            # The first error must survive; a new connection starts from what is on disk.
+            self._connection = None
+            connection.close()
 
     def _open(self) -> sqlite3.Connection:
         self._forget_parent()
@@ -153,7 +175,8 @@ class Database:
             self._prepare(connection)
             return connection
         path = _path_of(self.name)
-        if not _writable(path):
+        self.read_only = not _writable(path)
+        if self.read_only:
             return self._connect_read_only(path)
         self._queue = WriteQueue(path.with_name(path.name + "-queue"))
         connection = self._connect_to(self.name)
@@ -169,7 +192,6 @@ class Database:
         return connection
 
     def _connect_read_only(self, path: Path) -> sqlite3.Connection:
-        self.read_only = True
         wal = path.with_name(path.name + "-wal")
         unsettled = wal.exists() and wal.stat().st_size > 0
         # Without write permission SQLite can read a WAL file only if it may assume that
@@ -201,8 +223,14 @@ class Database:
 _abandoned: list[sqlite3.Connection] = []
 
 
+def _in_memory(name: str) -> bool:
+    if not name.startswith("file:"):
+        return name == ":memory:"
+    return _path_of(name).name == ":memory:" or "mode=memory" in urlsplit(name).query
+
+
 def _path_of(name: str) -> Path:
-    return Path(name.removeprefix("file:").split("?")[0])
+    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name)
 
 
 def _writable(path: Path) -> bool:
@@ -220,8 +248,9 @@ def _writable(path: Path) -> bool:
 
 
 def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
-    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    # In this order: another process may be making the log, the id first and then the tables.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     if application_id not in (0, APPLICATION_ID) or (application_id == 0 and tables):
         raise NotALog(
             f"{path} is a SQLite file of another application (application id "

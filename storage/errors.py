@@ -11,6 +11,7 @@ RunloreError
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from typing import Final
 
@@ -65,26 +66,27 @@ _LIBRARY_ERRORS: Final[tuple[tuple[type[sqlite3.Error], type[PersistenceError]],
 )
 
 
+# Under a file size limit (RLIMIT_FSIZE) or a quota the write itself fails. Of other I/O errors
+# (a failing sync, say) nobody knows what became of the commit.
+_NO_ROOM: Final = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+)
+_NO_ROOM_ERRNO: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
 def from_sqlite(error: sqlite3.Error, path: str) -> Exception:
     """The error that callers see for a driver's error; the one place where they are translated."""
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    match code:
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    if code in _NO_ROOM:
+        return _disk_full(error, path)
+    match code & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return LogBusy(
                 f"could not write to {path}: other writers held it for longer than the lock "
                 "timeout; nothing was stored, try again or raise the timeout"
             )
-        case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
-            # Under a file size limit (RLIMIT_FSIZE) or a quota the write itself fails: IOERR.
-            return DiskFull(
-                f"could not write to {path}: {error}; nothing was stored, free some space and "
-                "try again"
-            )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            return LogReadOnly(
-                f"could not open or write {path}: {error}; check that the folder exists and "
-                "that this user may write in it"
-            )
+            return _read_only(error, path)
         case sqlite3.SQLITE_CORRUPT:
             return LogCorrupt(f"{path} is damaged: {error}; restore it from a copy")
         case sqlite3.SQLITE_NOTADB:
@@ -93,3 +95,25 @@ def from_sqlite(error: sqlite3.Error, path: str) -> Exception:
         if isinstance(error, driver):
             return ours(error)
     return PersistenceError(error)
+
+
+def from_os(error: OSError, path: str) -> Exception:
+    """The same for an error of the operating system about a file beside the log."""
+    if error.errno in _NO_ROOM_ERRNO:
+        return _disk_full(error, path)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return _read_only(error, path)
+    return OperationalError(error)
+
+
+def _disk_full(error: Exception, path: str) -> DiskFull:
+    return DiskFull(
+        f"could not write to {path}: {error}; nothing was stored, free some space and try again"
+    )
+
+
+def _read_only(error: Exception, path: str) -> LogReadOnly:
+    return LogReadOnly(
+        f"could not open or write {path}: {error}; check that the folder exists and that this "
+        "user may write in it"
+    )

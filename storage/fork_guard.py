@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Protocol
 from weakref import WeakSet
 
@@ -31,7 +33,8 @@ class Forkable(Protocol):
 
 
 _guarded: WeakSet[Forkable] = WeakSet()
-_held: list[Forkable] = []
+_asked: list[Forkable] = []  # All that the fork under way concerns, in their order,
+_held: list[Forkable] = []  # and those of them that let go.
 _guarded_lock = threading.Lock()
 
 
@@ -43,23 +46,28 @@ def guard(thing: Forkable) -> None:
 
 def _before() -> None:
     _guarded_lock.acquire()
-    _held.extend(sorted(_guarded, key=lambda thing: thing.fork_order))
-    for thing in _held:
+    _asked.extend(sorted(_guarded, key=lambda thing: thing.fork_order))
+    for thing in _asked:
         thing.before_fork()
+        _held.append(thing)
 
 
 def _in_parent() -> None:
-    for thing in reversed(_held):
-        thing.after_fork_in_parent()
-    _held.clear()
-    _guarded_lock.release()
+    _go_on([thing.after_fork_in_parent for thing in _held])
 
 
 def _in_child() -> None:
-    for thing in reversed(_held):
-        thing.after_fork_in_child()
-    _held.clear()
-    _guarded_lock.release()
+    _go_on([thing.after_fork_in_child for thing in _asked])
+
+
+def _go_on(calls: Sequence[Callable[[], None]]) -> None:
+    # Python forks even if a hook raised (Ctrl-C, say); one failure must not become a deadlock.
+    with ExitStack() as stack:
+        stack.callback(_guarded_lock.release)
+        stack.callback(_asked.clear)
+        stack.callback(_held.clear)
+        for call in calls:
+            stack.callback(call)  # The last in is the first out.
 
 
 os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

@@ -499,8 +499,11 @@ def _head(connection: sqlite3.Connection) -> LogHead:
     ).fetchone()
     if row is None:
         raise LogCorrupt("the log has lost its head (table log_head is empty); restore a copy")
-    size, position, recorded_at, frontier = row
-    return LogHead(position, recorded_at, Frontier.from_bytes(size, frontier))
+    size, position, recorded_at, nodes = row
+    try:
+        return LogHead(position, recorded_at, Frontier.from_bytes(size, nodes))
+    except ValueError as error:
+        raise LogCorrupt(f"the log's head is damaged: {error}; restore a copy") from error
 
 
 def _read_stream(

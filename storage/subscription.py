@@ -6,11 +6,12 @@ SQLite tells nobody of another process's commit; looking for it costs 5 µs, so 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from eventsourcing.persistence import Notification, Subscription
 
@@ -19,7 +20,8 @@ from runlore.storage.event_log import EventLog
 _POLL_INTERVAL_S: Final = 0.02
 _PAGE: Final = 500
 
-_waiting: WeakSet[PollingSubscription] = WeakSet()
+# Not a WeakSet: iterating one fails when another thread adds to it.
+_waiting: WeakValueDictionary[int, PollingSubscription] = WeakValueDictionary()
 
 
 class PollingSubscription(Subscription[EventLog]):
@@ -29,7 +31,7 @@ class PollingSubscription(Subscription[EventLog]):
         super().__init__(recorder, gt, topics)
         self._page: deque[Notification] = deque()
         self._wake = threading.Event()
-        _waiting.add(self)
+        _waiting[id(self)] = self
 
     def __next__(self) -> Notification:
         while not self._has_been_stopped:
@@ -49,16 +51,30 @@ class PollingSubscription(Subscription[EventLog]):
     @staticmethod
     def wake_all() -> None:
         """Tells the subscriptions of this process that something was committed."""
-        for subscription in tuple(_waiting):
+        for subscription in _alive():
             subscription._wake.set()
 
+    @staticmethod
+    def renew_all() -> None:
+        """In a forked child: a thread of the parent may have held an event's lock."""
+        for subscription in _alive():
+            subscription._wake = threading.Event()
+
     def _pull(self) -> None:
+        last = self._last_notification_id or 0
+        newest = self._recorder.max_notification_id() or 0
+        if newest <= last:
+            return
         notifications = self._recorder.select_notifications(
-            start=self._last_notification_id or 0,
-            limit=_PAGE,
-            topics=self._topics,
-            inclusive_of_start=False,
+            start=last, limit=_PAGE, stop=newest, topics=self._topics, inclusive_of_start=False
         )
-        if notifications:
-            self._page.extend(notifications)
-            self._last_notification_id = notifications[-1].id
+        self._page.extend(notifications)
+        # A page that is not full has seen everything, so other topics are not read again.
+        self._last_notification_id = notifications[-1].id if len(notifications) == _PAGE else newest
+
+
+def _alive() -> list[PollingSubscription]:
+    return [alive for ref in _waiting.valuerefs() if (alive := ref()) is not None]
+
+
+os.register_at_fork(after_in_child=PollingSubscription.renew_all)

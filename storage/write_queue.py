@@ -37,10 +37,13 @@ class WriteQueue:
         """A blocking flock has no timeout, so another thread waits in the kernel's queue."""
         turn = _Turn(fd)
         threading.Thread(target=turn.wait, name="runlore-write-queue", daemon=True).start()
-        if turn.came.wait(timeout_s) or not turn.give_up():
-            return True
-        self._fd = None  # The thread closes it when its turn comes; we open a new one.
-        return False
+        came = False
+        try:
+            came = turn.came.wait(timeout_s)
+        finally:  # Also when Ctrl-C ends the wait: a turn that comes later would never be over.
+            if not came and turn.give_up():
+                self._fd = None  # The thread closes it when its turn comes; we open a new one.
+        return self._fd is not None
 
     def release(self) -> None:
         """Lets the next writer go on."""
@@ -52,6 +55,9 @@ class WriteQueue:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def __del__(self) -> None:
+        self.forget()
 
 
 class _Turn:
@@ -67,6 +73,8 @@ class _Turn:
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         with self._lock:
             if self._given_up:
+                # Not only closed: a child that was forked meanwhile shares the lock.
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
                 os.close(self._fd)
             else:
                 self.came.set()

@@ -1,0 +1,105 @@
+"""The driver's errors in our words, and in the library's where people can do nothing."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+
+import pytest
+from eventsourcing import persistence
+
+from runlore.domain.errors import RunloreError
+from runlore.storage import errors
+from runlore.storage.errors import DiskFull, LogBusy, LogCorrupt, LogReadOnly, NotALog
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (sqlite3.SQLITE_BUSY, LogBusy),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, LogBusy),
+        (sqlite3.SQLITE_LOCKED, LogBusy),
+        (sqlite3.SQLITE_FULL, DiskFull),
+        (sqlite3.SQLITE_IOERR_WRITE, DiskFull),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, DiskFull),
+        (sqlite3.SQLITE_READONLY, LogReadOnly),
+        (sqlite3.SQLITE_READONLY_DBMOVED, LogReadOnly),
+        (sqlite3.SQLITE_CANTOPEN, LogReadOnly),
+        (sqlite3.SQLITE_PERM, LogReadOnly),
+        (sqlite3.SQLITE_CORRUPT, LogCorrupt),
+        (sqlite3.SQLITE_CORRUPT_INDEX, LogCorrupt),
+        (sqlite3.SQLITE_NOTADB, NotALog),
+    ],
+)
+def test_our_words_for_what_people_can_do_something_about(
+    code: int, expected: type[RunloreError]
+) -> None:
+    error = sqlite3.OperationalError("broken")
+    error.sqlite_errorcode = code
+    ours = errors.from_sqlite(error, "the/log.db")
+    assert type(ours) is expected
+    assert "the/log.db" in str(ours)
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_READ])
+def test_an_outcome_that_nobody_knows_is_not_called_a_full_disk(code: int) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = code
+    ours = errors.from_sqlite(error, "the/log.db")
+    assert type(ours) is persistence.OperationalError  # The journal appends the same events again.
+
+
+@pytest.mark.parametrize(
+    ("driver", "library"),
+    [
+        (sqlite3.InterfaceError, persistence.InterfaceError),
+        (sqlite3.DataError, persistence.DataError),
+        (sqlite3.OperationalError, persistence.OperationalError),
+        (sqlite3.IntegrityError, persistence.IntegrityError),
+        (sqlite3.InternalError, persistence.InternalError),
+        (sqlite3.ProgrammingError, persistence.ProgrammingError),
+        (sqlite3.NotSupportedError, persistence.NotSupportedError),
+        (sqlite3.DatabaseError, persistence.DatabaseError),
+        (sqlite3.Error, persistence.PersistenceError),
+    ],
+)
+def test_the_librarys_words_for_the_rest(
+    driver: type[sqlite3.Error], library: type[Exception]
+) -> None:
+    assert type(errors.from_sqlite(driver("broken"), "the/log.db")) is library
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, DiskFull),
+        (errno.EDQUOT, DiskFull),
+        (errno.EFBIG, DiskFull),
+        (errno.EACCES, LogReadOnly),
+        (errno.EPERM, LogReadOnly),
+        (errno.EROFS, LogReadOnly),
+        (errno.EMFILE, persistence.OperationalError),
+    ],
+)
+def test_our_words_for_errors_of_the_operating_system(
+    number: int, expected: type[Exception]
+) -> None:
+    ours = errors.from_os(OSError(number, "broken", "the/log.db-queue"), "the/log.db")
+    assert type(ours) is expected
+    assert "the/log.db-queue" in str(ours)
+
+
+@pytest.mark.parametrize(
+    ("ours", "library"),
+    [
+        (errors.VersionConflict, persistence.IntegrityError),
+        (LogBusy, persistence.OperationalError),
+        (DiskFull, persistence.OperationalError),
+        (LogReadOnly, persistence.OperationalError),
+        (LogCorrupt, persistence.DatabaseError),
+        (NotALog, persistence.OperationalError),
+    ],
+)
+def test_our_errors_are_also_the_librarys(ours: type[Exception], library: type[Exception]) -> None:
+    assert issubclass(ours, RunloreError)
+    assert issubclass(ours, library)

@@ -1,0 +1,115 @@
+"""The writers' queue: one at a time, in the kernel's order, and free when its holder dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runlore.storage.write_queue import WriteQueue
+from tests.processes import LIMIT_S, wait_until
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log.db-queue"
+
+
+@pytest.fixture
+def queue(path: Path) -> Iterator[WriteQueue]:
+    queue = WriteQueue(path)
+    yield queue
+    queue.forget()
+
+
+def waiting_threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name == "runlore-write-queue"]
+
+
+def test_one_at_a_time(queue: WriteQueue, path: Path) -> None:
+    other = WriteQueue(path)
+    assert queue.acquire(0)
+    assert not other.acquire(0.01)
+    queue.release()
+    assert other.acquire(LIMIT_S)
+    assert not queue.acquire(0.01)
+    other.release()
+    other.forget()
+
+
+def test_a_waiter_gets_its_turn_when_the_holder_lets_go(queue: WriteQueue, path: Path) -> None:
+    came = threading.Event()
+
+    def wait() -> None:
+        other = WriteQueue(path)
+        assert other.acquire(LIMIT_S)
+        came.set()
+        other.forget()
+
+    assert queue.acquire(0)
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    wait_until(lambda: bool(waiting_threads()), "the waiter to stand in the queue")
+    assert not came.is_set()
+    queue.release()
+    assert came.wait(LIMIT_S)
+    waiter.join(LIMIT_S)
+
+
+def test_the_kernel_drops_the_turn_of_a_process_that_dies(queue: WriteQueue, path: Path) -> None:
+    ready, said = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            WriteQueue(path).acquire(0) and os.write(said, b"+")
+            signal.pause()
+        finally:
+            os._exit(1)
+    assert os.read(ready, 1) == b"+"
+    assert not queue.acquire(0.01)
+
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+    assert queue.acquire(LIMIT_S)
+    queue.release()
+    os.close(ready)
+    os.close(said)
+
+
+def test_a_wait_that_was_given_up_takes_no_turn_later(queue: WriteQueue, path: Path) -> None:
+    other, third = WriteQueue(path), WriteQueue(path)
+    assert queue.acquire(0)
+    assert not other.acquire(0.01)
+    queue.release()
+    wait_until(lambda: not waiting_threads(), "the given-up wait to end")
+    assert third.acquire(0)
+    third.forget()
+    assert other.acquire(LIMIT_S)
+    other.forget()
+
+
+def test_releasing_what_is_not_held_is_nothing(queue: WriteQueue) -> None:
+    queue.release()
+    queue.forget()
+    queue.forget()
+    assert queue.acquire(0)
+    queue.release()
+    queue.release()
+
+
+def test_a_queue_that_is_gone_leaves_no_file_open(path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    queue = WriteQueue(path)
+    queue.acquire(0)
+    del queue
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_queue_in_a_folder_that_does_not_exist_is_the_systems_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        WriteQueue(tmp_path / "missing" / "queue").acquire(0)
