@@ -49,6 +49,7 @@ class Database:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._queue: WriteQueue | None = None
+        self._frozen: tuple[int, ...] | None = None
         self._pid = os.getpid()
         self._schema: list[str] = []
         fork_guard.guard(self)
@@ -97,6 +98,7 @@ class Database:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+            self._frozen = None
             if self._queue is not None:
                 self._queue.forget()
 
@@ -156,6 +158,8 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         self._forget_parent()
+        if self._frozen is not None and self._frozen != _fingerprint(_path_of(self.name)):
+            self.close()  # Somebody who may write has written after all.
         if self._connection is None:
             self._connection = self._connect()
         return self._connection
@@ -192,13 +196,17 @@ class Database:
         return connection
 
     def _connect_read_only(self, path: Path) -> sqlite3.Connection:
-        wal = path.with_name(path.name + "-wal")
-        unsettled = wal.exists() and wal.stat().st_size > 0
-        # Without write permission SQLite can read a WAL file only if it may assume that
-        # nobody changes it.
-        mode = "mode=ro" if unsettled else "mode=ro&immutable=1"
+        fingerprint = _fingerprint(path)
+        # Beside a writer the file is read through its shared memory. Alone, and without the
+        # right to make that, SQLite must be told that nobody changes the file: so we look.
+        self._frozen = None if _in_use(path) else fingerprint
+        mode = "mode=ro" if self._frozen is None else "mode=ro&immutable=1"
         connection = self._connect_to(f"file:{quote(str(path))}?{mode}")
-        _refuse_foreign(connection, path)
+        try:
+            _refuse_foreign(connection, path)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _connect_to(self, target: str) -> sqlite3.Connection:
@@ -231,6 +239,22 @@ def _in_memory(name: str) -> bool:
 
 def _path_of(name: str) -> Path:
     return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _in_use(path: Path) -> bool:
+    """Whether a writer has the file open, or left it without writing its WAL back."""
+    wal = _beside(path, "-wal")
+    return _beside(path, "-shm").exists() or (wal.exists() and wal.stat().st_size > 0)
+
+
+def _fingerprint(path: Path) -> tuple[int, ...]:
+    """Something that differs when the file was written to, or somebody has begun to."""
+    found = path.stat()
+    return (found.st_mtime_ns, found.st_size, found.st_ino, _in_use(path))
 
 
 def _writable(path: Path) -> bool:

@@ -27,31 +27,34 @@ def get_context(allow_offline: bool = True) -> Run:
 
     Without the variables it is an ordinary run on a log in memory, so that one script runs
     unchanged with and without a workspace; it is gone with the process. With `allow_offline`
-    False, raises RunEnvironmentException instead.
+    False, and with one of the variables only, raises RunEnvironmentException instead.
     """
-    uri = os.environ.get("RUNLORE_WORKSPACE_URI")
-    run_id = os.environ.get("RUNLORE_RUN_ID")
-    if not (uri and run_id):
-        if not allow_offline:
-            raise RunEnvironmentException(
-                "Could not load a submitted run (RUNLORE_WORKSPACE_URI and RUNLORE_RUN_ID are "
-                "not both set), if outside of an execution context, use experiment.start_logging "
-                "to initialize an interactive run, or allow_offline=True"
-            )
-        uri = run_id = None
+    uri = os.environ.get("RUNLORE_WORKSPACE_URI") or None
+    run_id = os.environ.get("RUNLORE_RUN_ID") or None
+    if bool(uri) != bool(run_id) or not (uri or allow_offline):
+        raise RunEnvironmentException(
+            "Could not load a submitted run (RUNLORE_WORKSPACE_URI and RUNLORE_RUN_ID are "
+            "not both set), if outside of an execution context, use experiment.start_logging "
+            "to initialize an interactive run, or unset both and allow_offline"
+        )
     run = _runs.get((uri, run_id))
+    if run is not None and not run._workspace._session.closed:
+        return run
+    made = _attached(uri, run_id) if uri and run_id else _offline()
     if run is None:
-        run = _attached(uri, run_id) if uri and run_id else _offline()
-        _runs[uri, run_id] = run
-    return run
+        return _runs.setdefault((uri, run_id), made)  # Another thread may have been faster.
+    _runs[uri, run_id] = made
+    return made
 
 
 def _attached(uri: str, run_id: str) -> Run:
     from runlore.run import Run
+    from runlore.run_creation import watched_folders
     from runlore.workspace import Workspace
 
     run = Run.get(Workspace.open(uri), run_id)
     run._owns_status = False
+    run._watched = watched_folders(run._held.outputs)
     return run
 
 

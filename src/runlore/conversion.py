@@ -6,35 +6,37 @@ number, and nothing is dropped silently.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any, SupportsIndex
+from typing import Any, Final, Literal, SupportsIndex
 
+from runlore.caller_warning import warn_caller
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
 from runlore.domain.text import check_text
 
-_PLAIN = frozenset({float, int, bool, str, type(None)})
+_PLAIN: Final = frozenset({float, int, bool, str, type(None)})
+_PLURALS: Final = {"tag": "tags", "property": "properties"}
 
 
-def as_pairs(pairs: object, what: str) -> dict[str, str | None]:
+def as_pairs(pairs: object, what: Literal["tag", "property"]) -> dict[str, str | None]:
     """Tags or properties with text values: others become `str(value)`, with a warning."""
     if pairs is None:
         return {}
     if not isinstance(pairs, Mapping):
-        raise InvalidType(f"{what}s must be a dict, got {type(pairs).__name__} {pairs!r:.80}")
+        raise InvalidType(
+            f"{_PLURALS[what]} must be a dict, got {type(pairs).__name__} {pairs!r:.80}"
+        )
     return {key: _as_text(key, value, what) for key, value in pairs.items()}
 
 
 def _as_text(key: object, value: object, what: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    warnings.warn(
-        f"{what} {key!r} has a value of type {type(value).__name__}; it is stored as its text "
-        f"{str(value)!r:.80}",
-        UserWarning,
-        stacklevel=4,
+    text = str(value)
+    warn_caller(
+        f"{what} {key!r:.80} has a value of type {type(value).__name__}; it is stored as its text "
+        f"{text!r:.80}"
     )
-    return str(value)
+    return text
 
 
 def as_scalar(name: str, value: Any) -> float | int | bool | str | None:
@@ -48,40 +50,44 @@ def as_scalar(name: str, value: Any) -> float | int | bool | str | None:
         return check_text(value, f"value of metric {name!r}") if kind is str else value
     if isinstance(value, list | range) or hasattr(value, "__next__"):
         raise UserError(
-            f"run.log does not support {kind.__name__} type. Use run.log_list instead "
-            f"(metric {name!r})"
+            "run.log does not support list type. Use run.log_list instead "
+            f"(metric {name!r} got a {kind.__name__})"
         )
     return _as_python(name, value)
 
 
 def _as_python(name: str, value: Any) -> float | int | bool | str | None:
-    if isinstance(value, bool | int | float | str):  # Subclasses: enums, numpy's float64.
-        plain = next(t for t in (bool, int, float, str) if isinstance(value, t))
-        return as_scalar(name, plain(value))
-    dtype_kind = getattr(getattr(value, "dtype", None), "kind", "")
-    if dtype_kind in "biuf" and getattr(value, "ndim", 1) == 0 and hasattr(value, "item"):
-        return as_scalar(name, value.item())
-    if dtype_kind == "" and _is_tensor_scalar(value):
-        return as_scalar(name, value.item())
+    if isinstance(value, str):  # Not str(value): enums show another text than they hold.
+        return check_text(value, f"value of metric {name!r}")
+    if isinstance(value, int | float):  # Subclasses: enums, numpy's float64.
+        return int(value) if isinstance(value, int) else float(value)
+    if _is_zero_dimensional(value):
+        item = value.item()
+        if isinstance(item, int | float):
+            return item
+        if hasattr(item, "__float__"):  # numpy's long double, for which Python has no type.
+            return float(item)
     text = repr(value)
-    warnings.warn(
+    warn_caller(
         f"metric {name!r} got a {type(value).__name__}, which is no number, bool or text; it is "
-        f"stored as its text {text!r:.80}",
-        UserWarning,
-        stacklevel=4,
+        f"stored as its text {text!r:.80}"
     )
     return check_text(text, f"value of metric {name!r}")
 
 
-def _is_tensor_scalar(value: Any) -> bool:
-    """Zero-dimensional tensors of PyTorch, JAX and TensorFlow are numbers to their users."""
-    return getattr(value, "shape", None) in ((),) and callable(getattr(value, "item", None))
+def _is_zero_dimensional(value: Any) -> bool:
+    """Scalars of numpy and tensors of PyTorch, JAX and TensorFlow; not numpy's times, whose
+    items may be bare counts of nanoseconds.
+    """
+    if getattr(value, "shape", None) != () or not callable(getattr(value, "item", None)):
+        return False
+    return getattr(getattr(value, "dtype", None), "kind", "") not in ("m", "M")
 
 
 def as_list(name: str, values: object) -> list[float | int | bool | str | None]:
     """The values of any iterable, each as a scalar; whole numbers beside floats become floats.
 
-    A text is the list of its characters. Nested lists raise.
+    A text is the list of its characters. Nested lists and arrays raise.
     """
     if not isinstance(values, Iterable):
         raise InvalidType(
@@ -90,14 +96,20 @@ def as_list(name: str, values: object) -> list[float | int | bool | str | None]:
         )
     scalars = []
     for value in values:
-        if isinstance(value, list | tuple | dict | set):
+        if isinstance(value, list | tuple | dict | set) or getattr(value, "shape", ()) != ():
             raise InvalidInput(
                 f"metric {name!r}: a list of {type(value).__name__}s cannot be logged; "
                 "log each one, or use run.log_table"
             )
         scalars.append(as_scalar(name, value))
-    if {type(scalar) for scalar in scalars} == {int, float}:
-        return [float(scalar) for scalar in scalars if scalar is not None]
+    return _as_floats(scalars)
+
+
+def _as_floats(scalars: list[Any]) -> list[Any]:
+    """Whole numbers beside floats as floats, unless one is too large to be one exactly."""
+    mixed = {type(scalar) for scalar in scalars} == {int, float}
+    if mixed and all(type(s) is float or abs(s) <= 2**53 for s in scalars):
+        return [float(scalar) for scalar in scalars]
     return scalars
 
 
@@ -112,5 +124,5 @@ def as_step(name: str, step: SupportsIndex | None) -> int | None:
         )
     number = step.__index__()
     if not -(2**63) <= number < 2**63:
-        raise InvalidInput(f"step {number} of metric {name!r} does not fit into 64 bits")
+        raise InvalidInput(f"step of metric {name!r} does not fit into 64 bits")
     return number

@@ -6,7 +6,6 @@ import html
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from runlore.domain.ids import check_experiment_name
 if TYPE_CHECKING:
     from runlore.domain.experiment import ExperimentState
     from runlore.run import Run
+    from runlore.run_creation import Outputs
     from runlore.session import FoldedName, Session
     from runlore.workspace import Workspace
 
@@ -98,7 +98,7 @@ class Experiment:
         self,
         name: str | None = None,
         run_id: str | None = None,
-        outputs: bool | str | Sequence[str] | None = None,
+        outputs: Outputs = None,
         snapshot_directory: str | os.PathLike[str] | None = ".",
         display_name: str | None = None,
         description: str | None = None,
@@ -112,16 +112,17 @@ class Experiment:
         keeps no snapshot and asks git nothing. `name` is deprecated by Azure and stored.
 
         Raises SnapshotException if the folder cannot be kept (too large, unreadable),
-        AlreadyExists if `run_id` is taken, InvalidInput for what cannot be a name, id or tag.
+        UserErrorException if an output folder cannot be made, AlreadyExists if `run_id` is
+        taken, InvalidInput or InvalidType for what cannot be a name, id, tag or folder.
         """
-        from runlore.run import Run
+        from runlore.run_creation import start_run
 
-        return Run._start(
-            self,
+        return start_run(
+            self._for_new_runs(),
             name=name,
             run_id=run_id,
             outputs=outputs,
-            snapshot_directory=None if snapshot_directory is None else Path(snapshot_directory),
+            snapshot_directory=snapshot_directory,
             display_name=display_name,
             description=description,
             tags=tags,
@@ -226,14 +227,13 @@ class Experiment:
 
     def get_portal_url(self) -> str:
         """The link to the experiment's page in the Studio."""
-        from runlore.workspace import PORTAL_URL
-
-        return f"{PORTAL_URL}/experiments/id/{self._id}?wsid={self._workspace._scope}"
+        return self._workspace._portal_url(f"experiments/id/{self._id}")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Experiment) and (self._id, self._live.log) == (
-            other._id,
-            other._live.log,
+        return (
+            isinstance(other, Experiment)
+            and self._id == other._id
+            and self._workspace.uri == other._workspace.uri
         )
 
     def __hash__(self) -> int:

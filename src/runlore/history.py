@@ -15,8 +15,9 @@ class Change(NamedTuple):
 
     `what` is the event's topic without `run.` (`tag_set`, `completed`, `values_logged` ...),
     `key` the tag, property, file or metrics concerned, `old` and `new` what it was and became
-    (None where there is nothing). A refused change has the held value as `old` and the refused
-    one as `new`. `who` is `actor@host (pid)`, `time` is aware UTC, `position` the place in the log.
+    (None where there is nothing). A refused change has the held value as `old`, the refused one
+    as `new` and its `reason`. `who` is `actor@host (pid)`, `time` is aware UTC, `position` the
+    place in the log. What a run was created with are changes at the position of its creation.
     """
 
     time: datetime
@@ -41,18 +42,13 @@ def history_of(facts: Iterable[Fact], name_of: Callable[[str | None], str]) -> I
     """
     held: dict[tuple[str, str | None], Any] = {}
     for fact in facts:
-        key, old, new = _changed(fact, held)
-        yield Change(
-            fact.time,
-            fact.actor or name_of(fact.writer_id),
-            fact.topic.removeprefix("run."),
-            key,
-            old,
-            new,
-            fact.reason,
-            fact.position,
-        )
+        who = fact.actor or name_of(fact.writer_id)
+        reason = fact.reason or (fact.data or {}).get("reason")
+        for what, key, old, new in _changes(fact, held):
+            yield Change(fact.time, who, what, key, old, new, reason, fact.position)
 
+
+_Told = tuple[str, str | None, Any, Any]
 
 _STATUSES = {
     "run.started": "Running",
@@ -63,41 +59,48 @@ _STATUSES = {
 }
 
 
-def _changed(fact: Fact, held: dict[tuple[str, str | None], Any]) -> tuple[str | None, Any, Any]:
+def _changes(fact: Fact, held: dict[tuple[str, str | None], Any]) -> Iterator[_Told]:
+    """What, key, old and new of each change; `held` is what stood before, and is kept up."""
     data = fact.data or {}
+    what = fact.topic.removeprefix("run.")
 
-    def replaced(what: str, key: str | None, new: Any) -> tuple[str | None, Any, Any]:
-        old = held.get((what, key))
-        held[what, key] = new
-        return key, old, new
+    def replaced(kind: str, key: str | None, new: Any, what: str = what) -> _Told:
+        old = held.get((kind, key))
+        held[kind, key] = new
+        return what, key, old, new
 
-    match fact.topic:
+    match fact.topic if fact.data is not None else "unknown":
         case "run.created":
-            held.update({("tag", key): value for key, value in data["tags"].items()})
-            held["display_name", None] = data["display_name"]
-            held["description", None] = data["description"]
-            return replaced("status", None, data["status"])
+            yield replaced("status", None, data["status"])
+            for kind in ("display_name", "description"):
+                if data[kind] is not None:
+                    yield replaced(kind, None, data[kind], f"{kind}_set")
+            for key, value in data["tags"].items():
+                yield replaced("tag", key, value, "tag_set")
+            for key, value in data["properties"].items():
+                yield "property_added", key, None, value
         case "run.status_changed":
-            return replaced("status", None, data["status"])
+            yield replaced("status", None, data["status"])
         case topic if topic in _STATUSES:
-            return replaced("status", None, _STATUSES[topic])
+            yield replaced("status", None, _STATUSES[topic])
         case "run.tag_set":
-            return replaced("tag", data["key"], data["value"])
+            yield replaced("tag", data["key"], data["value"])
         case "run.tag_removed":
-            return replaced("tag", data["key"], None)
+            yield replaced("tag", data["key"], None)
         case "run.property_added":
-            return data["key"], None, data["value"]
+            yield what, data["key"], None, data["value"]
         case "run.display_name_set":
-            return replaced("display_name", None, data["display_name"])
+            yield replaced("display_name", None, data["display_name"])
         case "run.description_set":
-            return replaced("description", None, data["description"])
+            yield replaced("description", None, data["description"])
         case "run.artifact_added":
-            return data["name"], None, data["sha256"]
+            yield what, data["name"], None, data["sha256"]
         case "run.snapshot_taken":
-            return None, None, data["snapshot_id"]
+            yield what, None, None, data["snapshot_id"]
         case "run.change_refused":
-            return data["key"] or data["change"], data["held"], data["refused"]
+            yield what, data["key"] or data["change"], data["held"], data["refused"]
         case "run.values_logged":
             names = ", ".join(dict.fromkeys(series["name"] for series in data["series"]))
-            return names, None, f"{data['count']} values"
-    return None, None, None
+            yield what, names, None, f"{data['count']} values"
+        case _:
+            yield what, None, None, None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
-from runlore.domain.errors import InvalidInput, UserError, WorkspaceNotFound
+from runlore.domain.errors import InvalidInput, InvalidType, UserError, WorkspaceNotFound
 
 LOG_NAME: Final = "log.sqlite"
 """A folder with this file in it is a workspace."""
@@ -23,13 +23,28 @@ def is_workspace(folder: Path) -> bool:
     return (folder / LOG_NAME).is_file()
 
 
+def make_folder(folder: Path) -> None:
+    """Makes the folder of a workspace; git passes over it if it is new.
+
+    A folder with something in it, and the working folder, may hold code: those stay as they are.
+    """
+    fresh = not folder.exists() or not any(folder.iterdir())
+    folder.mkdir(parents=True, exist_ok=True)
+    if fresh and not folder.samefile(Path.cwd()):
+        (folder / ".gitignore").write_text("*\n")
+
+
 def folder_of(path_or_uri: str | os.PathLike[str]) -> Path:
     """The folder that a path or a `sqlite:///` URI means.
 
     >>> folder_of("sqlite:///data/lab").as_posix()
     '/data/lab'
     """
+    if not isinstance(path_or_uri, str | os.PathLike):
+        raise InvalidType(f"a workspace's path must be a str or a path, got {path_or_uri!r:.80}")
     text = os.fspath(path_or_uri)
+    if "\0" in text:
+        raise InvalidInput(f"{text!r:.80} cannot be a path: it holds a null character")
     if "://" not in text:
         return Path(text).expanduser()
     uri = urlsplit(text)
@@ -41,8 +56,8 @@ def folder_of(path_or_uri: str | os.PathLike[str]) -> Path:
 
 
 def uri_of(folder: Path) -> str:
-    """The URI of a workspace's folder."""
-    return "sqlite://" + quote(str(folder.absolute()))
+    """The URI of a workspace's folder; the same for all paths that lead to it."""
+    return "sqlite://" + quote(str(folder.resolve()))
 
 
 def scope_of(subscription_id: str, resource_group: str, name: str) -> str:
@@ -97,7 +112,7 @@ def folder_of_config(config: Path) -> Path:
     """
     fields = _read_config(config)
     project = config.parent.parent if config.parent.name in _CONFIG_FOLDERS else config.parent
-    name = fields.get("workspace_name") or str(fields.get("Scope", "")).rpartition("/")[2]
+    name = fields.get("workspace_name") or str(fields.get("Scope") or "").rpartition("/")[2]
     where = fields.get("Path") or name
     if not isinstance(where, str) or not where:
         raise UserError(
@@ -108,7 +123,7 @@ def folder_of_config(config: Path) -> Path:
     if not is_workspace(folder):
         raise WorkspaceNotFound(
             f"{config} leads to {folder}, where there is no workspace; create it with "
-            f"Workspace.create({name!r}, path={str(folder)!r})"
+            f"Workspace.create({name or 'my-workspace'!r}, path={str(folder)!r})"
         )
     return folder
 
@@ -123,7 +138,7 @@ def workspaces_in(folder: Path) -> Iterator[Path]:
 
 def _read_config(config: Path) -> dict[str, Any]:
     try:
-        fields = json.loads(config.read_text(encoding="utf-8"))
+        fields = json.loads(config.read_text(encoding="utf-8-sig"))
     except (ValueError, OSError) as error:
         raise UserError(
             f"cannot read {config}: {error}; write it anew with workspace.write_config()"

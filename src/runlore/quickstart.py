@@ -11,6 +11,7 @@ from typing import Any
 
 from runlore.experiment import Experiment
 from runlore.run import Run
+from runlore.run_creation import start_run
 from runlore.workspace import Workspace
 
 
@@ -26,9 +27,10 @@ def init(
     """Starts a run in the workspace at `path`, which is made if it is not there.
 
     The experiment is named after the script if no name is given. `config` is kept as
-    properties. Use it with `with`, or call `run.complete()` at the end.
+    properties, with numbers and the like as their text. Use it with `with`, or call
+    `run.complete()` at the end.
 
-    >>> with init("first-steps", path=getfixture("tmp_path") / "lab", config={"lr": "0.1"}) as run:
+    >>> with init("first-steps", path=getfixture("tmp_path") / "lab", config={"lr": 0.1}) as run:
     ...     run.log("loss", 0.5)
     >>> run.get_status(), run.get_properties()
     ('Completed', {'lr': '0.1'})
@@ -36,15 +38,18 @@ def init(
     folder = Path(path)
     name = folder.absolute().parent.name if folder.name == ".runlore" else folder.name
     workspace = Workspace.create(_workspace_name(name), path=folder, exist_ok=True)
-    run = Experiment(workspace, experiment or _script_name()).start_logging(
+    return start_run(
+        Experiment(workspace, _script_name() if experiment is None else experiment),
         outputs=False,
         snapshot_directory=snapshot_directory,
         display_name=display_name,
         tags=tags,
+        properties={key: _as_text(value) for key, value in (config or {}).items()},
     )
-    if config:
-        run.add_properties(config)
-    return run
+
+
+def _as_text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _script_name() -> str:
@@ -57,4 +62,5 @@ def _workspace_name(folder: str) -> str:
 
 
 def _as_name(text: str, otherwise: str) -> str:
-    return re.sub(r"[^\w-]", "-", text).lstrip("_-") or otherwise
+    # Names begin with a letter or digit of ASCII.
+    return re.sub(r"^[^a-zA-Z0-9]+", "", re.sub(r"[^\w-]", "-", text)) or otherwise

@@ -22,7 +22,6 @@ class RunBase:
     _id: str
     _folded: FoldedRun
     _values: RunValues | None
-    _parent: RunBase | None
     # A launcher that runs a submitted script owns the run's status.
     _owns_status: bool = True
 

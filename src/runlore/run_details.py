@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import html
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import InvalidType
 from runlore.domain.fact import utc_time
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import RunState
+
+_ERROR_MAX_CHARS: Final = 100_000
 
 
 def azure_time(microseconds: int | None) -> str | None:
@@ -44,7 +46,10 @@ def details_of(state: RunState, *, log_files: dict[str, str], submitted_by: str)
 def error_document(
     error_details: str | BaseException | None, error_code: str | None
 ) -> dict[str, str]:
-    """What `fail()` records. Raises InvalidType (a TypeError) for details of another type."""
+    """What `fail()` records. Raises InvalidType (a TypeError) for details of another type.
+
+    The texts of an exception are made storable: whatever it says, the run has failed of it.
+    """
     if error_details is None:
         return {"code": error_code or "UserError"}
     if isinstance(error_details, str):
@@ -54,14 +59,29 @@ def error_document(
             "error_details must be a str or an exception, got "
             f"{type(error_details).__name__} {error_details!r:.80}"
         )
-    kind = type(error_details).__name__
+    kind, text = type(error_details).__name__, _text_of(error_details)
     return {
         "code": error_code or "UserError",
-        "message": f"User program failed with {kind}: {error_details}",
+        "message": _storable(f"User program failed with {kind}: {text}"),
         "debug_type": kind,
-        "debug_message": str(error_details),
-        "debug_stack_trace": "".join(traceback.format_exception(error_details)),
+        "debug_message": _storable(text),
+        "debug_stack_trace": _storable("".join(traceback.format_exception(error_details))),
     }
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "<exception str() failed>"  # As the interpreter prints it.
+
+
+def _storable(text: str) -> str:
+    """UTF-8, and its beginning and end if it is too long to be kept whole."""
+    if len(text) > _ERROR_MAX_CHARS:
+        half = _ERROR_MAX_CHARS // 2
+        text = f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def html_row(state: RunState, link: str) -> str:

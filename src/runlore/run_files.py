@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from runlore.domain.errors import InvalidInput, InvalidType, RunloreError, UserError
+from runlore.caller_warning import warn_caller
+from runlore.domain.errors import ChangeRefusedError, InvalidInput, InvalidType, UserError
 from runlore.exceptions import SnapshotException
 from runlore.run_base import RunBase
 
@@ -22,6 +22,9 @@ LOG_FOLDERS: Final = ("logs/", "user_logs/", "system_logs/", "azureml-logs/")
 
 class RunFiles(RunBase):
     """The part of `Run` that keeps files and gives them back."""
+
+    # Folders that this object keeps when the run ends, absolute, by the name of their files.
+    _watched: dict[str, Path]
 
     def upload_file(
         self,
@@ -36,9 +39,9 @@ class RunFiles(RunBase):
         `..`, backslashes), UserErrorException for what is neither a path nor a stream.
         """
         if isinstance(path_or_stream, str | os.PathLike):
-            self._keep_file(name, Path(path_or_stream))
+            self._keep({name: Path(path_or_stream)})
         elif callable(getattr(path_or_stream, "read", None)):
-            self._keep_file(name, path_or_stream)
+            self._keep({name: path_or_stream})
         else:
             raise UserError(
                 f"UnsupportedType: upload_file of {name!r} takes a path or a binary stream, got "
@@ -54,6 +57,8 @@ class RunFiles(RunBase):
         datastore_name: str | None = None,
     ) -> None:
         """Keeps several files in one commit, all or none; a repeated name is skipped, warned."""
+        if isinstance(names, str) or isinstance(paths, str):
+            raise InvalidType("upload_files takes lists; for one file use upload_file()")
         if len(names) != len(paths):
             raise InvalidType(
                 f"upload_files takes one path per name, got {len(names)} names and "
@@ -62,10 +67,10 @@ class RunFiles(RunBase):
         files: dict[str, Path] = {}
         for name, path in zip(names, paths, strict=True):
             if name in files:
-                warnings.warn(f"upload_files: {name!r} is named twice; skipped", stacklevel=2)
+                warn_caller(f"upload_files: {name!r} is named twice; skipped")
             else:
                 files[name] = Path(path)
-        self._keep_files(files)
+        self._keep(files)
 
     def upload_folder(
         self, name: str, path: str | os.PathLike[str], datastore_name: str | None = None
@@ -73,12 +78,13 @@ class RunFiles(RunBase):
         """Keeps all files of a folder, with their tree, below `name`, in one commit."""
         from runlore.storage.artifacts import walk_files
 
+        if not isinstance(name, str):
+            raise InvalidType(f"name must be a str, got {type(name).__name__} {name!r:.80}")
         folder = Path(path)
         if not folder.is_dir():
             raise UserError(f"upload_folder of {name!r}: {os.fspath(path)!r} is no folder")
-        self._keep_files(
-            {f"{name.rstrip('/')}/{below}": file for below, file in walk_files(folder)}
-        )
+        base = name.rstrip("/")
+        self._keep({f"{base}/{below}": file for below, file in walk_files(folder)})
 
     def download_file(
         self,
@@ -91,10 +97,12 @@ class RunFiles(RunBase):
         A path that is a folder keeps the base name. The content is checked against its digest.
         Raises UserErrorException if the run holds no file of this name.
         """
+        from runlore.storage.artifacts import safe_destination
+
         artifact = self._artifact(name)
         target = Path(output_file_path) if output_file_path is not None else Path.cwd()
         if target.is_dir():
-            target = target / name.rpartition("/")[2]
+            target = safe_destination(target, name.rpartition("/")[2])
         self._session.artifacts.copy_to(artifact.sha256, target)
 
     def download_files(
@@ -108,8 +116,8 @@ class RunFiles(RunBase):
     ) -> None:
         """Writes all kept files whose names start with `prefix` below a folder.
 
-        `output_paths` gives each its own path instead, in the order of the names. Without
-        `append_prefix` the prefix is cut from the paths. No path leaves the folder.
+        No name leads out of the folder. Without `append_prefix` the prefix is cut from the
+        paths. `output_paths` gives each file its own path instead, in the order of the names.
         """
         from runlore.storage.artifacts import safe_destination
 
@@ -117,17 +125,20 @@ class RunFiles(RunBase):
         folder = Path(output_directory) if output_directory is not None else Path.cwd()
         if output_paths is None:
             cut = "" if append_prefix else prefix or ""
-            targets = [name.removeprefix(cut).lstrip("/") or name for name in names]
+            targets = [
+                safe_destination(folder, name.removeprefix(cut).lstrip("/") or name)
+                for name in names
+            ]
         else:
-            targets = [output_paths] if isinstance(output_paths, str) else list(output_paths)
-            if len(targets) != len(names):
-                raise InvalidInput(
-                    f"download_files: {len(names)} files match {prefix!r} but {len(targets)} "
-                    "output_paths were given; give one per file"
-                )
-        artifacts = self._session.artifacts
+            given = [output_paths] if isinstance(output_paths, str) else output_paths
+            targets = [folder / path for path in given]
+        if len(targets) != len(names):
+            raise InvalidInput(
+                f"download_files: {len(names)} files match {prefix!r} but {len(targets)} "
+                "output_paths were given; give one per file"
+            )
         for name, target in zip(names, targets, strict=True):
-            artifacts.copy_to(self._artifact(name).sha256, safe_destination(folder, target))
+            self._session.artifacts.copy_to(self._artifact(name).sha256, target)
 
     def get_file_names(self) -> list[str]:
         """The names of all kept files, in the order in which they were kept."""
@@ -148,18 +159,27 @@ class RunFiles(RunBase):
         return paths
 
     def take_snapshot(self, file_or_folder_path: str | os.PathLike[str]) -> str:
-        """Keeps a source folder as the run's snapshot and returns its id; once per run."""
-        from runlore.domain.run import KeepSnapshot
-        from runlore.storage.snapshots import take_snapshot
+        """Keeps a source folder as the run's snapshot and returns its id; once per run.
 
+        The id is also the property `ContentSnapshotId`. Raises SnapshotException if the run has
+        a snapshot already, or if the folder cannot be kept.
+        """
+        from runlore.domain.run import AddProperties, KeepSnapshot
+        from runlore.source import snapshot_of
+
+        taken = snapshot_of(Path(file_or_folder_path), self._session)
         try:
-            taken = take_snapshot(Path(file_or_folder_path), self._session.artifacts)
-        except RunloreError as error:
+            self._change(
+                KeepSnapshot(taken.snapshot_id, taken.manifest_sha256, taken.files, taken.nbytes)
+            )
+        except ChangeRefusedError as error:
             raise SnapshotException(str(error), error) from error
-        self._change(
-            KeepSnapshot(taken.snapshot_id, taken.manifest_sha256, taken.files, taken.nbytes)
-        )
+        self._change(AddProperties({"ContentSnapshotId": taken.snapshot_id}))
         return taken.snapshot_id
+
+    def get_snapshot_id(self) -> str | None:
+        """The id of the run's snapshot; None if it has none."""
+        return self._newest().snapshot_id
 
     def restore_snapshot(
         self, snapshot_id: str | None = None, path: str | os.PathLike[str] | None = None
@@ -179,50 +199,37 @@ class RunFiles(RunBase):
         target = (folder / f"{state.snapshot_id}.zip").absolute()
         return str(restore_snapshot(state.snapshot_manifest, self._session.artifacts, target))
 
-    def _keep_file(self, name: str, source: Path | BinaryIO) -> None:
-        self._keep({name: source})
-
-    def _keep_files(self, files: Mapping[str, Path]) -> None:
-        self._keep(files)
-
     def _keep(self, files: Mapping[str, Path | BinaryIO]) -> None:
         from runlore.domain.run import AddArtifacts
         from runlore.storage.artifacts import safe_name
 
         session = self._session
-        sources = {safe_name(name): source for name, source in files.items()}
-        for name, source in sources.items():
+        for name, source in files.items():
+            safe_name(name)
             if isinstance(source, Path) and not source.is_file():
                 raise UserError(f"cannot keep {name!r}: there is no file {os.fspath(source)!r}")
-        self._change(AddArtifacts(dict(_stored(sources, session.artifacts))))
+        self._change(AddArtifacts(dict(_stored(files, session.artifacts))))
 
-    def _collect(self, folders: Iterable[str]) -> None:
-        """Keeps what is in the watched folders; warns of files that changed under a kept name."""
+    def _collect(self) -> None:
+        """Keeps what is in the watched folders; warns of the files that cannot be kept."""
         from runlore.domain.run import AddArtifacts
-        from runlore.storage.artifacts import walk_files
 
-        session = self._session
-        sources = {
-            f"{_name_of_folder(folder)}/{below}": file
-            for folder in folders
-            if Path(folder).is_dir()
-            for below, file in walk_files(Path(folder))
-        }
-        if not sources:
-            return
         held = self._newest().artifacts
-        found = dict(_stored(sources, session.artifacts))
-        changed = [name for name in found if name in held and held[name] != found[name]]
-        for name in changed:
-            del found[name]
-        if changed:
-            warnings.warn(
-                f"run {self._id} already holds {changed[0]!r}"
-                f"{f' and {len(changed) - 1} more' if len(changed) > 1 else ''} with other "
-                "content; files never change, so the newer ones were not kept",
-                stacklevel=2,
-            )
+        found: dict[str, Artifact] = {}
+        problems: list[str] = []
+        for name, folder in self._watched.items():
+            for file, path in _files_in(name, folder, problems):
+                artifact = _kept(file, path, self._session.artifacts, problems)
+                if artifact is None:
+                    continue
+                if held.get(file, artifact) == artifact:
+                    found[file] = artifact
+                else:
+                    problems.append(f"{file!r} is held with other content, and files never change")
         self._change(AddArtifacts(found))
+        if problems:
+            more = f" ({len(problems) - 1} more were not kept either)" if problems[1:] else ""
+            warn_caller(f"run {self._id} was not given all of its files: {problems[0]}{more}")
 
     def _artifact(self, name: str) -> Artifact:
         artifacts = self._newest().artifacts
@@ -264,7 +271,29 @@ def _stored(
         yield name, Artifact(stored.sha256, stored.nbytes)
 
 
-def _name_of_folder(folder: str) -> str:
-    """How the files of a watched folder are named: by its relative path, or its last part."""
-    path = Path(folder)
-    return path.name if path.is_absolute() or ".." in path.parts else path.as_posix()
+def _files_in(name: str, folder: Path, problems: list[str]) -> Iterator[tuple[str, Path]]:
+    from runlore.storage.artifacts import walk_files
+
+    try:
+        for below, path in walk_files(folder) if folder.is_dir() else ():
+            yield f"{name}/{below}", path
+    except PermissionError as error:
+        problems.append(f"the folder {error.filename} may not be read")
+
+
+def _kept(name: str, path: Path, artifacts: ArtifactStore, problems: list[str]) -> Artifact | None:
+    from runlore.domain.run_state import Artifact
+    from runlore.storage.artifacts import UnsafePath, safe_name
+
+    try:
+        safe_name(name)
+        stored = artifacts.put_path_unless_held(path)
+    except UnsafePath as error:
+        problems.append(str(error))
+    except PermissionError as error:
+        problems.append(f"{error.filename} may not be read")
+    except FileNotFoundError:
+        pass  # It went away since the folder was read.
+    else:
+        return Artifact(stored.sha256, stored.nbytes)
+    return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from runlore.conversion import as_list, as_scalar, as_step
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
-from runlore.domain.text import check_key
+from runlore.domain.text import check_key, check_text
 from runlore.metric_values import ARTIFACT_KINDS, MetricValues, read_metrics
 from runlore.run_files import RunFiles
 
@@ -48,16 +48,26 @@ class RunMetrics(RunFiles):
             value = as_scalar(name, value)
         if step is not None:
             step = as_step(name, step)
-        series = self._series.get(name) or self._scalar_series(name, description)
+        try:
+            series = self._series[name]
+        except (KeyError, TypeError):
+            series = self._scalar_series(name, description)
         (self._values or self._open_values()).log(series, value, step)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: SupportsIndex | None = None) -> None:
-        """Logs one value of each of several metrics, `{name: value}`, all at one step."""
+        """Logs one value of each of several metrics, `{name: value}`, all at one step.
+
+        All or none: one that cannot be logged raises, as in `log`, before any is.
+        """
         if not isinstance(metrics, Mapping):
             raise InvalidType(f"log_metrics takes a dict, got {type(metrics).__name__}")
-        checked = {name: as_scalar(name, value) for name, value in metrics.items()}
-        for name, value in checked.items():
-            self.log(name, value, step=step)
+        step = as_step("log_metrics", step)
+        checked = [
+            (self._scalar_series(name), as_scalar(name, value)) for name, value in metrics.items()
+        ]
+        values = self._values or self._open_values()
+        for series, scalar in checked:
+            values.log(series, scalar, step)
 
     def log_batch(self, name: str, values: Any, steps: Any = None) -> None:
         """Logs many values of one metric: arrays or sequences of shape (n,), `steps` likewise.
@@ -68,20 +78,20 @@ class RunMetrics(RunFiles):
         if steps is None:
             numbers = None
         else:
-            numbers = [as_step(name, step) or 0 for step in _one_dimensional(name, steps)]
+            numbers = [_given_step(name, step) for step in _one_dimensional(name, steps)]
             if len(numbers) != len(scalars):
                 raise InvalidInput(
                     f"log_batch of metric {name!r}: {len(scalars)} values but {len(numbers)} "
                     "steps; give one step per value"
                 )
         checked = [v if type(v) is float else as_scalar(name, v) for v in scalars]
-        series = self._series.get(name) or self._scalar_series(name, "")
+        series = self._scalar_series(name)
         (self._values or self._open_values()).log_many(series, checked, numbers)
 
     def log_list(self, name: str, value: Any, description: str = "") -> None:
         """Logs the values of any iterable as so many values of the metric; an empty one, none."""
         scalars = as_list(name, value)
-        series = self._series.get(name) or self._scalar_series(name, description)
+        series = self._scalar_series(name, description)
         (self._values or self._open_values()).log_many(series, scalars, None)
 
     def log_row(self, name: str, description: str | None = None, **kwargs: Any) -> None:
@@ -97,7 +107,7 @@ class RunMetrics(RunFiles):
         if not kwargs:
             raise InvalidInput(f"log_row of {name!r} has no columns; name at least one value")
         row = tuple(as_scalar(name, value) for value in kwargs.values())
-        series = self._row_series(name, tuple(kwargs), description or "")
+        series = _row_series(name, tuple(kwargs), description)
         (self._values or self._open_values()).log(series, row, None)
 
     def log_table(self, name: str, value: Mapping[str, Any], description: str = "") -> None:
@@ -119,7 +129,7 @@ class RunMetrics(RunFiles):
                     f"Columns must have the same length, column {first} had length {length}, "
                     f"however, column {key} had length {len(cells)}."
                 )
-        series = self._row_series(name, tuple(columns), description)
+        series = _row_series(name, tuple(columns), description)
         rows = list(zip(*columns.values(), strict=True))
         (self._values or self._open_values()).log_many(series, rows, None)
 
@@ -134,32 +144,20 @@ class RunMetrics(RunFiles):
 
         A file keeps its path as its name; a plot is stored as `<name>_<epoch>.png`.
         """
+        series = _series(name, (), "image", description)
         if (path is None) == (plot is None):
             raise UserError(
                 f"log_image of {name!r} takes either path or plot, got "
                 f"{'neither' if path is None else 'both'}"
             )
         if path is not None:
-            file = Path(path)
-            if file.suffix.lower() not in _IMAGE_SUFFIXES or not file.is_file():
-                raise UserError(
-                    f"log_image of {name!r}: {os.fspath(path)!r} is no image file; it takes an "
-                    f"existing file ending in {', '.join(sorted(_IMAGE_SUFFIXES))}"
-                )
+            file = _image_file(name, path)
             target = _relative(file)
-            self._keep_file(target, file)
+            self._keep({target: file})
         else:
-            if not callable(getattr(plot, "savefig", None)):
-                raise UserError(
-                    f"log_image of {name!r}: a {type(plot).__name__} has no savefig(); pass a "
-                    "matplotlib figure or pyplot"
-                )
-            picture = io.BytesIO()
-            plot.savefig(picture, format="png")
-            picture.seek(0)
             target = self._free_name(f"{_file_stem(name)}_{int(time.time())}", ".png")
-            self._keep_file(target, picture)
-        self._log_address(name, "image", target, description)
+            self._keep({target: _drawn(name, plot)})
+        self._log_address(series, target)
 
     def log_confusion_matrix(self, name: str, value: Any, description: str = "") -> None:
         """Keeps a confusion matrix: a dict, or its JSON text, `{schema_type, data}`."""
@@ -240,22 +238,14 @@ class RunMetrics(RunFiles):
             contents.append(content if metric.kind == "image" else json.loads(content))
         return contents[0] if len(contents) == 1 else contents
 
-    def _scalar_series(self, name: str, description: str) -> Series:
-        from runlore.storage.value_codec import Series
-
-        series = Series(check_key(name, "metric name"), (), "scalar", str(description or ""))
-        self._series[name] = series
-        return series
-
-    def _row_series(self, name: str, columns: tuple[str, ...], description: str) -> Series:
-        from runlore.storage.value_codec import Series
-
-        for column in columns:
-            check_key(column, "column name")
-        return Series(check_key(name, "metric name"), columns, "row", description)
+    def _scalar_series(self, name: str, description: str | None = None) -> Series:
+        try:
+            return self._series[name]
+        except (KeyError, TypeError):  # Not there, or of a type that never can be.
+            return self._series.setdefault(name, _series(name, (), "scalar", description))
 
     def _log_document(self, name: str, kind: str, value: Any, description: str) -> None:
-        check_key(name, "metric name")
+        series = _series(name, (), kind, description)
         if isinstance(value, str):
             try:
                 value = json.loads(value)
@@ -270,15 +260,28 @@ class RunMetrics(RunFiles):
         except (TypeError, ValueError) as error:
             raise UserError(f"Invalid JSON provided for {name!r}: {error}") from error
         target = self._free_name(_file_stem(name), ".json")
-        self._keep_file(target, io.BytesIO(document))
-        self._log_address(name, kind, target, description)
+        self._keep({target: io.BytesIO(document)})
+        self._log_address(series, target)
 
-    def _log_address(self, name: str, kind: str, target: str, description: str) -> None:
-        from runlore.storage.value_codec import Series
-
-        series = Series(check_key(name, "metric name"), (), kind, description)
+    def _log_address(self, series: Series, target: str) -> None:
         values = self._values or self._open_values()
         values.log(series, f"{_ADDRESS}{self._id}/{target}", None)
+
+
+def _series(name: str, columns: tuple[str, ...], kind: str, description: str | None) -> Series:
+    """The series, if its name, columns and description can be kept."""
+    from runlore.storage.value_codec import Series
+
+    return Series(
+        check_key(name, "metric name"),
+        tuple(check_key(column, "column name") for column in columns),
+        kind,
+        check_text(description or "", f"description of metric {name!r:.80}"),
+    )
+
+
+def _row_series(name: str, columns: tuple[str, ...], description: str | None) -> Series:
+    return _series(name, columns, "row", description)
 
 
 def _one_dimensional(name: str, values: Any) -> Sequence[Any]:
@@ -298,6 +301,13 @@ def _one_dimensional(name: str, values: Any) -> Sequence[Any]:
     return list(values)
 
 
+def _given_step(name: str, step: Any) -> int:
+    number = as_step(name, step)
+    if number is None:
+        raise InvalidType(f"log_batch of metric {name!r}: None is no step; leave steps out")
+    return number
+
+
 def _cells(name: str, column: str, cells: Any) -> list[Any]:
     if isinstance(cells, tuple) or getattr(cells, "ndim", None):
         raise UserError(
@@ -307,9 +317,31 @@ def _cells(name: str, column: str, cells: Any) -> list[Any]:
     return [as_scalar(name, cell) for cell in (cells if isinstance(cells, list) else [cells])]
 
 
+def _image_file(name: str, path: str | os.PathLike[str]) -> Path:
+    file = Path(path)
+    if file.suffix.lower() not in _IMAGE_SUFFIXES or not file.is_file():
+        raise UserError(
+            f"log_image of {name!r}: {os.fspath(path)!r} is no image file; it takes an "
+            f"existing file ending in {', '.join(sorted(_IMAGE_SUFFIXES))}"
+        )
+    return file
+
+
+def _drawn(name: str, plot: Any) -> io.BytesIO:
+    if not callable(getattr(plot, "savefig", None)):
+        raise UserError(
+            f"log_image of {name!r}: a {type(plot).__name__} has no savefig(); pass a "
+            "matplotlib figure or pyplot"
+        )
+    picture = io.BytesIO()
+    plot.savefig(picture, format="png")
+    picture.seek(0)
+    return picture
+
+
 def _file_stem(name: str) -> str:
     """A metric's name as a file's: what could be a path or upset a file system becomes `_`."""
-    return re.sub(r"[^\w. -]", "_", name).strip(". ") or "metric"
+    return re.sub(r"[^\w. -]", "_", name)[:100].strip(". ") or "metric"
 
 
 def _relative(file: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from runlore.domain.errors import UserError
 from runlore.environment import Environment
 from runlore.exceptions import RunConfigurationException
 from runlore.runconfig import (
@@ -42,6 +43,11 @@ class ScriptRunConfig:
             raise RunConfigurationException(
                 "distributed_job_config must be a Mpi-, PyTorch- or TensorflowConfiguration, got "
                 f"{type(distributed_job_config).__name__}"
+            )
+        if resume_from is not None:
+            raise UserError(
+                "resume_from takes a DataPath, which runlore does not cover; read the checkpoint "
+                "from a path, or from another run with run.download_file()"
             )
         self.source_directory = os.fspath(source_directory)
         self.script = script

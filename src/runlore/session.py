@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import getpass
 import os
 import socket
@@ -13,6 +12,7 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from runlore.domain import experiment as names
 from runlore.domain import run as runs
@@ -25,6 +25,7 @@ from runlore.domain.fact import Fact
 from runlore.domain.ids import WORKSPACE_STREAM, check_run_id, experiment_stream, run_stream
 from runlore.domain.run_state import RunState
 from runlore.location import LOG_NAME
+from runlore.storage import fork_guard
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.event_log import EventLog
 from runlore.storage.filesystem import check_file_system
@@ -45,8 +46,10 @@ class Session:
     """Log, journal, values, artifacts and projection of one workspace, and their life.
 
     `folder` is None for a workspace in memory. Everything opens lazily; `close()` writes what
-    waits. At the exit of the process, open sessions are closed.
+    waits. A session that nobody refers to any more is closed, and all are at the process's exit.
     """
+
+    fork_order = 5
 
     def __init__(
         self, log: EventLog, *, folder: Path | None, artifacts: Path, actor: str | None
@@ -57,24 +60,27 @@ class Session:
         self.values = ValueBuffer(self.journal)
         self.artifacts = ArtifactStore(artifacts)
         self.closed = False
+        self.warned_of_no_snapshot = False
         self._workspace: workspaces.WorkspaceState | None = None
-        self._reader: RunsReader | None = None
+        self._parts = _Parts(str(folder), log, self.values)
+        self._abandoned = weakref.finalize(self, _close_abandoned, self._parts)
         self._lock = threading.RLock()
-        if folder is not None:
-            _open_sessions.add(self)
+        fork_guard.guard(self)
 
     @property
     def workspace(self) -> workspaces.WorkspaceState:
         """Who the workspace is."""
-        if self._workspace is None:
-            state = workspaces.fold(None, self.journal.facts(WORKSPACE_STREAM))
-            assert state is not None, "a session is made of a log with a workspace in it"
-            self._workspace = state
+        self.has_workspace()
+        assert self._workspace is not None, "only a session that has one is given away"
         return self._workspace
 
     def has_workspace(self) -> bool:
         """Whether the log has its identity already."""
-        return bool(self.journal.facts(WORKSPACE_STREAM))
+        if self._workspace is None:
+            self._workspace = workspaces.fold(None, self.journal.facts(WORKSPACE_STREAM))
+        if self._workspace is not None:
+            self._parts.name = self._workspace.name
+        return self._workspace is not None
 
     def create_workspace(self, command: workspaces.CreateWorkspace) -> None:
         """Gives the log its identity; if another process was faster, takes that one."""
@@ -149,13 +155,13 @@ class Session:
         self.check_open()
         self.values.flush()
         with self._lock:
-            if self._reader is None:
+            if self._parts.reader is None:
                 # Imported here: duckdb takes longer to import than all the rest of runlore.
                 from runlore.projections.reader import open_projection
 
                 folder = self.folder and self.folder / "projections"
-                self._reader = open_projection(self.log, folder)
-            return self._reader
+                self._parts.reader = open_projection(self.log, folder)
+            return self._parts.reader
 
     def close(self) -> None:
         """Writes what waits and lets go of everything; twice is once.
@@ -163,15 +169,42 @@ class Session:
         If the values cannot be written, raises what the log raises, and stays open.
         """
         with self._lock:
-            if self.closed:
-                return
-            name = self.workspace.name
-            self.values.close(name)
-            self.closed = True
-            if self._reader is not None:
-                self._reader.close()
-            self.log.close()
-            _open_sessions.discard(self)
+            if not self.closed:
+                self._parts.close()
+                self.closed = True
+                self._abandoned.detach()
+
+    def before_fork(self) -> None:
+        self._lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
+
+
+class _Parts:
+    """What a session has open, apart from it, so that it can be let go of without it."""
+
+    def __init__(self, name: str, log: EventLog, values: ValueBuffer) -> None:
+        self.name = name
+        self.log = log
+        self.values = values
+        self.reader: RunsReader | None = None
+
+    def close(self) -> None:
+        self.values.close(self.name)
+        if self.reader is not None:
+            self.reader.close()
+        self.log.close()
+
+
+def _close_abandoned(parts: _Parts) -> None:
+    try:
+        parts.close()
+    except Exception as error:
+        sys.stderr.write(f"runlore: values logged into {parts.name!r} were lost: {error}\n")
 
 
 def open_session(
@@ -195,7 +228,7 @@ def memory_session(name: str, *, actor: str | None = None) -> Session:
     weakref.finalize(session, _remove, folder, os.getpid())
     session.create_workspace(
         workspaces.CreateWorkspace(
-            workspace_id="offline",
+            workspace_id=str(uuid4()),
             name=name,
             subscription_id="",
             resource_group="",
@@ -205,19 +238,6 @@ def memory_session(name: str, *, actor: str | None = None) -> Session:
     return session
 
 
-# Held until they are closed: a session that nobody refers to may still have values to write.
-_open_sessions: set[Session] = set()
-
-
-@atexit.register
-def _close_all() -> None:
-    for session in tuple(_open_sessions):
-        try:
-            session.close()
-        except Exception as error:
-            sys.stderr.write(f"runlore: logged values were lost at exit: {error}\n")
-
-
 def _remove(folder: tempfile.TemporaryDirectory[str], owner: int) -> None:
     if os.getpid() == owner:  # A forked child must not take its parent's files away.
         folder.cleanup()
@@ -225,13 +245,18 @@ def _remove(folder: tempfile.TemporaryDirectory[str], owner: int) -> None:
 
 def _introduce(actor: str | None) -> WriterOpened:
     return WriterOpened(
-        actor=actor or os.environ.get("RUNLORE_ACTOR") or _user(),
-        host=socket.gethostname(),
+        actor=_utf8(actor or os.environ.get("RUNLORE_ACTOR") or _user()),
+        host=_utf8(socket.gethostname()),
         boot_id=_boot_id(),
         pid=os.getpid(),
-        process=Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python",
+        process=_utf8(Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"),
         client_version=VERSION,
     )
+
+
+def _utf8(text: str) -> str:
+    """What the system gives may hold bytes that are not UTF-8; the log may not."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _user() -> str:

@@ -7,36 +7,45 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runlore.caller_warning import warn_caller
+from runlore.domain.errors import InvalidType, RunloreError
 from runlore.exceptions import SnapshotException
+from runlore.location import is_workspace
 
 if TYPE_CHECKING:
     from runlore.domain.events import Event
     from runlore.session import Session
+    from runlore.storage.snapshots import Snapshot
 
 
 def source_of(
-    session: Session, folder: Path | None
+    session: Session, snapshot_directory: str | os.PathLike[str] | None
 ) -> tuple[dict[str, str | None], Sequence[Event]]:
     """The git properties and the snapshot event for a new run; nothing for None.
 
-    Raises SnapshotException, with the way out, if the folder cannot be kept.
+    The default "." keeps nothing, with one warning, where the working folder is itself a
+    workspace. Raises SnapshotException, with the way out, if the folder cannot be kept.
     """
-    if folder is None:
+    if snapshot_directory is None:
+        return {}, ()
+    if not isinstance(snapshot_directory, str | os.PathLike):
+        raise InvalidType(
+            f"snapshot_directory must be a path or None, got {snapshot_directory!r:.80}"
+        )
+    folder = Path(snapshot_directory)
+    if folder == Path() and is_workspace(folder):
+        _warn_of_no_snapshot(session)
         return {}, ()
     # Imported here: runs that keep no snapshot must not pay for it.
-    from runlore.domain.errors import RunloreError
     from runlore.domain.events import SnapshotTaken
     from runlore.storage.git_info import git_properties
-    from runlore.storage.snapshots import take_snapshot
 
-    try:
-        taken = take_snapshot(folder, session.artifacts)
-    except RunloreError as error:
-        raise SnapshotException(
-            f"{error} (start_logging() keeps its snapshot_directory, by default the working "
-            "folder; pass snapshot_directory=None to keep none)",
-            error,
-        ) from error
+    taken = snapshot_of(
+        folder,
+        session,
+        " (start_logging() keeps its snapshot_directory, by default the working folder; "
+        "pass snapshot_directory=None to keep none)",
+    )
     event = SnapshotTaken(
         snapshot_id=taken.snapshot_id,
         manifest_sha256=taken.manifest_sha256,
@@ -45,3 +54,22 @@ def source_of(
     )
     properties: dict[str, str | None] = {**git_properties(folder, os.environ)}
     return {**properties, "ContentSnapshotId": taken.snapshot_id}, (event,)
+
+
+def snapshot_of(folder: Path, session: Session, advice: str = "") -> Snapshot:
+    """The folder's snapshot, stored. Raises SnapshotException, with the advice."""
+    from runlore.storage.snapshots import take_snapshot
+
+    try:
+        return take_snapshot(folder, session.artifacts)
+    except RunloreError as error:
+        raise SnapshotException(f"{error}{advice}", error) from error
+
+
+def _warn_of_no_snapshot(session: Session) -> None:
+    if not session.warned_of_no_snapshot:
+        session.warned_of_no_snapshot = True
+        warn_caller(
+            f"the working folder {Path.cwd()} is itself a runlore workspace, so runs keep no "
+            "snapshot of it; work in another folder, or pass snapshot_directory=None"
+        )

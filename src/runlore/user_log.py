@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from runlore.caller_warning import warn_caller
+
+FOLDER = "logs"
+
 
 class UserLog:
-    """From its making to `close()`: tees stdout and stderr, and restores the working folder."""
+    """From its making to `close()`: tees stdout and stderr, and restores the working folder.
+
+    `folder` is where the file lies, None if there is none: not asked for, or not writable.
+    """
 
     def __init__(self, *, tee: bool) -> None:
-        self.teed = tee
-        self._folder = Path.cwd()
-        self._file: TextIO | None = None
-        if tee:
-            path = self._folder / "logs" / "user_log.txt"
-            path.parent.mkdir(exist_ok=True)
-            self._file = path.open("w", encoding="utf-8", errors="replace")
+        self._working_folder = Path.cwd()
+        self._file = _open(self._working_folder / FOLDER / "user_log.txt") if tee else None
+        self.folder = self._working_folder / FOLDER if self._file else None
+        if self._file is not None:
             self._stdout, self._stderr = sys.stdout, sys.stderr
             self._teed = (_Tee(sys.stdout, self._file), _Tee(sys.stderr, self._file))
             sys.stdout, sys.stderr = self._teed
 
     def close(self) -> None:
         """Gives the streams back, unless somebody else replaced them meanwhile."""
-        os.chdir(self._folder)
+        with suppress(OSError):  # The script may have removed the folder.
+            os.chdir(self._working_folder)
         if self._file is None:
             return
         if sys.stdout is self._teed[0]:
@@ -34,6 +40,17 @@ class UserLog:
             sys.stderr = self._stderr
         self._file.close()
         self._file = None
+
+
+def _open(path: Path) -> TextIO | None:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+        # Appended to: a run inside the block of another starts the file anew, and both go on.
+        return path.open("a", encoding="utf-8", errors="replace")
+    except OSError as error:
+        warn_caller(f"what the block prints is not kept: cannot write {path}: {error.strerror}")
+        return None
 
 
 class _Tee:

@@ -6,23 +6,26 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from runlore import location
-from runlore.domain.errors import AlreadyExists, UserError, WorkspaceNotFound
+from runlore.caller_warning import warn_caller
+from runlore.conversion import as_pairs
+from runlore.domain.errors import AlreadyExists, RunloreError, UserError, WorkspaceNotFound
 from runlore.domain.ids import check_workspace_name
 
 if TYPE_CHECKING:
     from typing import Self
 
     from runlore.compute_target import ComputeTarget
+    from runlore.domain.workspace import CreateWorkspace, WorkspaceState
     from runlore.experiment import Experiment
     from runlore.projections.user_sql import SqlResult
     from runlore.run import Run
     from runlore.session import Session
 
-PORTAL_URL = "http://127.0.0.1:8080"
+PORTAL_URL: Final = "http://127.0.0.1:8080"
 """Where links to runs point; something listens there once the Studio has been started."""
 
 
@@ -84,48 +87,38 @@ class Workspace:
     ) -> Workspace:
         """Makes the folder and the log in it, and opens the workspace.
 
-        `path` is the folder, by default `./<name>`. `exist_ok` opens the workspace if it is
-        there. `actor` is who writes, by default RUNLORE_ACTOR or the OS user. Subscription,
+        `path` is the folder, by default `./<name>`; a new one gets a `.gitignore` of `*`, so
+        that a workspace inside a repository does not dirty it. `exist_ok` opens the workspace if
+        it is there. `actor` is who writes, by default RUNLORE_ACTOR or the OS user. Subscription,
         resource group and location are kept and printed back; Azure's other options (`auth`,
         `sku`, `storage_account`, ...) have nothing to mean here and are taken silently.
 
         Raises AlreadyExists; InvalidInput for a bad name; UnsafeFileSystem on a network mount;
         LogReadOnly or DiskFull if the folder cannot be written.
         """
-        from runlore.domain.workspace import CreateWorkspace
+        from runlore.domain.workspace import CreateWorkspace, decide
         from runlore.session import open_session
 
-        check_workspace_name(name)
+        command = CreateWorkspace(
+            workspace_id=str(uuid4()),
+            name=name,
+            subscription_id=subscription_id or "",
+            resource_group=resource_group or "",
+            location=location or "local",
+            tags=as_pairs(tags, "tag"),
+        )
+        decide(None, command)  # Raises for what cannot be one, before anything is made.
         folder = Path.cwd() / name if path is None else _folder(path)
-        if _is_workspace(folder) and not exist_ok:
-            raise AlreadyExists(
-                f"there is a workspace in {folder} already; open it with "
-                f"Workspace.open({str(folder)!r}), or pass exist_ok=True"
-            )
         _make_folder(folder)
         session = open_session(
             folder, actor=actor, allow_network_file_system=allow_network_file_system
         )
-        workspace_id = str(uuid4())
-        session.create_workspace(
-            CreateWorkspace(
-                workspace_id=workspace_id,
-                name=name,
-                subscription_id=subscription_id or "",
-                resource_group=resource_group or "",
-                location=location or "local",
-                tags=dict(tags or {}),
-            )
-        )
-        made = session.workspace
-        if made.name != name or (made.workspace_id != workspace_id and not exist_ok):
+        try:
+            session.create_workspace(command)
+            _check_made(session.workspace, command, folder, exist_ok)
+        except BaseException:
             session.close()
-            raise AlreadyExists(
-                f"another process made workspace {made.name!r} in {folder} first"
-                if made.name == name
-                else f"the workspace in {folder} is named {made.name!r}, not {name!r}; "
-                "choose another path"
-            )
+            raise
         return Workspace._of(session)
 
     @classmethod
@@ -153,7 +146,7 @@ class Workspace:
             folder, actor=actor, allow_network_file_system=allow_network_file_system
         )
         if not session.has_workspace():
-            session.log.close()
+            session.close()
             raise WorkspaceNotFound(
                 f"the log in {folder.absolute()} holds no workspace; create it with "
                 f"Workspace.create('my-workspace', path={str(folder)!r})"
@@ -171,17 +164,21 @@ class Workspace:
         *,
         path: str | os.PathLike[str] | None = None,
     ) -> Workspace:
-        """The workspace of a name: in `path`, or in `./<name>`, or that of the folder's config."""
+        """The workspace of a name: in `path`, or in `./<name>`, or that of the folder's config.
+
+        Raises WorkspaceNotFound if there is none, or if the one there has another name.
+        """
         check_workspace_name(name)
         folder = Path.cwd() / name if path is None else _folder(path)
-        if path is None and not _is_workspace(folder):
-            try:
-                found = cls.from_config()
-            except UserError:
-                found = None
-            if found is not None and found.name == name:
-                return found
-        return cls.open(folder)
+        configured = None if path is not None or _is_workspace(folder) else _configured_folder()
+        found = cls.open(configured or folder)
+        if found.name != name:
+            found.close()
+            raise WorkspaceNotFound(
+                f"the workspace in {found.path} is named {found.name!r}, not {name!r}; open it "
+                f"with Workspace.open({str(found.path)!r})"
+            )
+        return found
 
     @classmethod
     def from_config(
@@ -206,10 +203,17 @@ class Workspace:
         *,
         path: str | os.PathLike[str] = ".",
     ) -> dict[str, Sequence[Workspace]]:
-        """The workspaces in a folder and its subfolders, by name; filtered where asked."""
+        """The workspaces in a folder and its subfolders, by name; filtered where asked.
+
+        Those that cannot be opened (of a newer runlore, say) are left out with a warning.
+        """
         found: dict[str, list[Workspace]] = {}
         for folder in location.workspaces_in(_folder(path)):
-            workspace = Workspace.open(folder)
+            try:
+                workspace = Workspace.open(folder)
+            except RunloreError as error:
+                warn_caller(f"left out of the list: {error}")
+                continue
             fits = subscription_id in (None, workspace.subscription_id) and resource_group in (
                 None,
                 workspace.resource_group,
@@ -261,9 +265,11 @@ class Workspace:
 
     @property
     def uri(self) -> str:
-        """What `open` takes, from any process on this machine."""
+        """What `open` takes, from any process on this machine; `memory:<id>` of one in memory."""
         folder = self._session.folder
-        return "memory:" if folder is None else location.uri_of(folder)
+        if folder is None:
+            return f"memory:{self._session.workspace.workspace_id}"
+        return location.uri_of(folder)
 
     @property
     def experiments(self) -> dict[str, Experiment]:
@@ -275,6 +281,7 @@ class Workspace:
     @property
     def compute_targets(self) -> dict[str, ComputeTarget]:
         """The compute targets by name; interactive runs need none, so there are none yet."""
+        self._session.check_open()
         return {}
 
     def get_run(self, run_id: str) -> Run:
@@ -285,9 +292,9 @@ class Workspace:
 
     def get_details(self) -> dict[str, Any]:
         """The workspace's coordinates as a dict, in Azure's keys."""
-        state = self._live.workspace
         from runlore.domain.fact import utc_time
 
+        state = self._live.workspace
         return {
             "id": self._scope,
             "name": state.name,
@@ -358,6 +365,12 @@ class Workspace:
     def _scope(self) -> str:
         return location.scope_of(self.subscription_id, self.resource_group, self.name)
 
+    def _portal_url(self, page: str) -> str:
+        return (
+            f"{PORTAL_URL}/{page}?wsid=/subscriptions/{self.subscription_id}"
+            f"/resourcegroups/{self.resource_group}/workspaces/{self.name}"
+        )
+
 
 def _folder(path_or_uri: str | os.PathLike[str]) -> Path:
     return location.folder_of(path_or_uri).absolute()
@@ -367,12 +380,33 @@ def _is_workspace(folder: Path) -> bool:
     return location.is_workspace(folder)
 
 
+def _configured_folder() -> Path | None:
+    """The workspace that the working folder's config leads to, if there are both."""
+    try:
+        return location.folder_of_config(location.find_config(None))
+    except UserError:
+        return None
+
+
 def _make_folder(folder: Path) -> None:
     from runlore.storage.errors import LogReadOnly
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        location.make_folder(folder)
     except OSError as error:
         raise LogReadOnly(
             f"cannot make the workspace's folder {folder}: {error.strerror}; choose another path"
         ) from error
+
+
+def _check_made(made: WorkspaceState, asked: CreateWorkspace, folder: Path, exist_ok: bool) -> None:
+    if made.name != asked.name:
+        raise AlreadyExists(
+            f"the workspace in {folder} is named {made.name!r}, not {asked.name!r}; "
+            "choose another path"
+        )
+    if made.workspace_id != asked.workspace_id and not exist_ok:
+        raise AlreadyExists(
+            f"there is a workspace {made.name!r} in {folder} already; open it with "
+            f"Workspace.open({str(folder)!r}), or pass exist_ok=True"
+        )

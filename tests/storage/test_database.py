@@ -551,6 +551,47 @@ def test_a_reader_without_permissions_sees_what_a_live_writer_commits(
     log.close()
 
 
+def test_a_reader_without_permissions_sees_commits_that_come_while_it_has_the_log_open(
+    public_folder: Path,
+) -> None:
+    path = public_folder / "log.db"
+    log = open_log(path)
+    log.append(new_events("run/a", [1, 2]))
+    log.close()  # Nobody has the file open now, so the reader must take it as it lies there.
+    public_folder.chmod(0o555)
+    seen, sees = os.pipe()
+    written, writes = os.pipe()
+
+    def child() -> list[list[int]]:
+        opened = open_log(path)
+        shown = [[row.version for row in all_rows(opened)]]
+        for _ in range(2):
+            os.write(sees, b"x")
+            os.read(written, 1)
+            shown.append([row.version for row in all_rows(opened)])
+        opened.close()
+        return shown
+
+    def nobody() -> list[list[int]]:
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+        return child()
+
+    reader = Child(nobody if os.getuid() == 0 else child)
+    for version in (3, 4):
+        os.read(seen, 1)
+        public_folder.chmod(0o755)
+        log.append(new_events("run/a", [version]))
+        public_folder.chmod(0o555)
+        os.write(writes, b"x")
+
+    assert reader.result() == [[1, 2], [1, 2, 3], [1, 2, 3, 4]]
+    public_folder.chmod(0o755)
+    log.close()
+    for end in (seen, sees, written, writes):
+        os.close(end)
+
+
 def test_a_new_log_in_a_read_only_folder_is_refused(public_folder: Path) -> None:
     public_folder.chmod(0o555)
 

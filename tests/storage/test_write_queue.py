@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runlore.storage.write_queue import WriteQueue
-from tests.processes import LIMIT_S, wait_until
+from tests.processes import LIMIT_S, start_python, wait_until
 
 
 @pytest.fixture
@@ -60,25 +59,25 @@ def test_a_waiter_gets_its_turn_when_the_holder_lets_go(queue: WriteQueue, path:
     waiter.join(LIMIT_S)
 
 
-def test_the_kernel_drops_the_turn_of_a_process_that_dies(queue: WriteQueue, path: Path) -> None:
-    ready, said = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            WriteQueue(path).acquire(0) and os.write(said, b"+")
-            signal.pause()
-        finally:
-            os._exit(1)
-    assert os.read(ready, 1) == b"+"
-    assert not queue.acquire(0.01)
+HOLD = """
+import sys
+from pathlib import Path
+from runlore.storage.write_queue import WriteQueue
+queue = WriteQueue(Path(sys.argv[1]))
+print(queue.acquire(0), flush=True)
+sys.stdin.readline()
+"""
 
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+
+def test_the_kernel_drops_the_turn_of_a_process_that_dies(queue: WriteQueue, path: Path) -> None:
+    with start_python(HOLD, path) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "True\n"
+        assert not queue.acquire(0.01)
+        holder.kill()
 
     assert queue.acquire(LIMIT_S)
     queue.release()
-    os.close(ready)
-    os.close(said)
 
 
 def test_a_wait_that_was_given_up_takes_no_turn_later(queue: WriteQueue, path: Path) -> None:

@@ -1,0 +1,14 @@
+"""Warnings that point at the line of the script, not into this package."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+
+def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warns as if from the nearest frame outside of runlore, however deep the call is."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("runlore."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

@@ -1,0 +1,168 @@
+"""How runs come to be: one with its source and its folders, or many at once."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex
+from uuid import uuid4
+
+from runlore.conversion import as_pairs
+from runlore.domain.errors import InvalidInput, InvalidType, UserError
+from runlore.domain.ids import check_run_id
+from runlore.domain.run import CreateRun, decide
+from runlore.domain.status import Status
+from runlore.run import Run
+from runlore.source import source_of
+
+if TYPE_CHECKING:
+    from runlore.experiment import Experiment
+
+Outputs = bool | str | os.PathLike[str] | Sequence[str] | None
+
+_DEFAULT_OUTPUTS: Final = "outputs"
+
+
+def start_run(
+    experiment: Experiment,
+    *,
+    name: str | None = None,
+    run_id: str | None = None,
+    outputs: Outputs = None,
+    snapshot_directory: str | os.PathLike[str] | None = None,
+    display_name: str | None = None,
+    description: str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    properties: Mapping[str, Any] | None = None,
+    parent: Run | None = None,
+) -> Run:
+    """A new run, Running, with its snapshot and its output folders; one commit."""
+    session = experiment._live
+    run_id = check_run_id(str(uuid4()) if run_id is None else run_id)
+    watched = watched_folders(outputs)
+    command = CreateRun(
+        run_id=run_id,
+        experiment_id=experiment.id,
+        experiment_name=experiment.name,
+        status=Status.RUNNING,
+        parent_id=parent.id if parent else None,
+        root_id=parent._held.root_id if parent else run_id,
+        target="local",
+        name=name,
+        display_name=display_name,
+        description=description,
+        outputs=tuple(watched),
+        tags=as_pairs(tags, "tag"),
+        properties=as_pairs(properties, "property"),
+    )
+    decide(None, command, None)  # Raises for what no run can have, before anything is kept.
+    source, events = source_of(session, snapshot_directory)
+    make_folders(watched)
+    run = Run._of(experiment, run_id)
+    command = replace(command, properties={**source, **command.properties})
+    session.create_run(run._folded, command, events)
+    run._open_values(fresh=True)
+    run._parent = parent
+    run._watched = watched
+    return run
+
+
+def start_children(parent: Run, children_tags: Sequence[Mapping[str, str | None]]) -> list[Run]:
+    """New children, Running, one for each dict of tags and in that order; one commit."""
+    session = parent._session
+    root_id = parent._held.root_id
+    runs = [Run._of(parent.experiment, str(uuid4())) for _ in children_tags]
+    commands = [
+        CreateRun(
+            run_id=run.id,
+            experiment_id=parent.experiment.id,
+            experiment_name=parent.experiment.name,
+            status=Status.RUNNING,
+            parent_id=parent.id,
+            root_id=root_id,
+            target="local",
+            tags=tags,
+        )
+        for run, tags in zip(runs, children_tags, strict=True)
+    ]
+    session.create_runs([run._folded for run in runs], commands)
+    for run in runs:
+        run._parent = parent
+    return runs
+
+
+def watched_folders(outputs: Outputs) -> dict[str, Path]:
+    """The folders that `outputs` asks for, absolute, by the names that their files begin with.
+
+    A folder's name is its path below the working folder; of one elsewhere, its last part.
+    """
+    watched: dict[str, Path] = {}
+    for folder in map(Path, _listed(outputs)):
+        elsewhere = folder.is_absolute() or ".." in folder.parts
+        name = folder.name if elsewhere else folder.as_posix()
+        if name in ("", ".", ".."):
+            raise InvalidInput(f"outputs cannot be {str(folder)!r}; give a folder of their own")
+        if watched.setdefault(name, folder.absolute()) != folder.absolute():
+            raise InvalidInput(f"outputs names two folders {name!r}; their files would mix")
+    return watched
+
+
+def make_folders(watched: Mapping[str, Path]) -> None:
+    """Makes the folders that are not there, so that a script can write into them at once."""
+    for folder in watched.values():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cannot make the output folder {folder}: {error.strerror}; pass another one as "
+                "outputs=, or outputs=False to keep none",
+                error,
+            ) from error
+
+
+def children_tags(
+    count: SupportsIndex | None, tag_key: str | None, tag_values: Iterable[object] | None
+) -> list[dict[str, str | None]]:
+    """One dict of tags per child; the errors have Azure ML's texts."""
+    if count is None and tag_key is None and tag_values is None:
+        raise UserError("Either count or tag_key and tag_values must be set")
+    if tag_key is None and tag_values is None:
+        return [{"azureml.batch_child_number": str(n)} for n in range(_checked_count(count))]
+    if tag_key is None:
+        raise UserError("tag_key must not be null when tag_values is set")
+    if tag_values is None:
+        raise UserError("tag_values must not be null when tag_key is set")
+    if count is not None:
+        raise UserError("count can not be set when tag_key and tag_values are set")
+    if isinstance(tag_values, str | bytes) or not isinstance(tag_values, Iterable):
+        raise InvalidType(
+            f"tag_values must be a list of values, got {type(tag_values).__name__} "
+            f"{tag_values!r:.80}"
+        )
+    return [as_pairs({tag_key: value}, "tag") for value in tag_values]
+
+
+def _checked_count(count: object) -> int:
+    if isinstance(count, bool) or not hasattr(count, "__index__"):
+        raise InvalidType(f"count must be a whole number, got {count!r:.80}")
+    number = operator.index(count)
+    if number < 0:
+        raise InvalidInput(f"count must be 0 or more, got {number}")
+    return number
+
+
+def _listed(outputs: object) -> Sequence[str | os.PathLike[str]]:
+    if outputs is None or outputs is True:
+        return (_DEFAULT_OUTPUTS,)
+    if outputs is False:
+        return ()
+    if isinstance(outputs, str | os.PathLike):
+        return (outputs,)
+    if isinstance(outputs, Sequence) and all(isinstance(o, str | os.PathLike) for o in outputs):
+        return outputs
+    raise InvalidType(
+        f"outputs takes True, False, a folder or a list of folders, got {outputs!r:.80}"
+    )

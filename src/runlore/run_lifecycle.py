@@ -1,0 +1,209 @@
+"""How a run stands, how it ends, and what `with` makes of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from runlore.caller_warning import warn_caller
+from runlore.domain.errors import RunloreError
+from runlore.exceptions import ActivityFailedException, ExperimentExecutionException
+from runlore.run_metrics import RunMetrics
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from runlore.user_log import UserLog
+
+_POLL_INTERVAL_S: Final = 0.02
+_WATCHED_BY_DEFAULT: Final = "outputs"
+
+
+class RunLifecycle(RunMetrics):
+    """The part of `Run` that is about its status."""
+
+    # A launcher that runs a submitted script owns the run's status.
+    _owns_status: bool = True
+    # One for each `with` block that the run is in.
+    _user_logs: list[UserLog]
+
+    @property
+    def status(self) -> str:
+        """The status as this object last read it; `get_status()` reads it anew."""
+        return str(self._held.status)
+
+    def get_status(self) -> str:
+        """The run's status now."""
+        return str(self._newest().status)
+
+    def get_detailed_status(self) -> dict[str, str | None]:
+        """`{"status", "details"}`; the details say what the run waits for, if anything."""
+        state = self._newest()
+        return {"status": str(state.status), "details": state.status_detail}
+
+    def get_details(self) -> dict[str, Any]:
+        """The run as Azure ML's document: camelCase keys, those without a value absent."""
+        from runlore.run_details import details_of
+
+        session = self._session
+        files = {
+            name: session.artifacts.path(artifact.sha256).as_uri()
+            for name, artifact in self._log_files()
+        }
+        state = self._held
+        return details_of(
+            state, log_files=files, submitted_by=session.journal.name_of(state.created_by)
+        )
+
+    def get_details_with_logs(self) -> dict[str, Any]:
+        """`get_details()` with the text of the log files instead of their addresses."""
+        details = self.get_details()
+        for name in details["logFiles"]:
+            with self._open_file(name) as file:
+                details["logFiles"][name] = file.read().decode(errors="replace")
+        return details
+
+    def get_portal_url(self) -> str:
+        """The link to the run's page in the Studio."""
+        return self._workspace._portal_url(f"runs/{self._id}")
+
+    def start(self) -> None:
+        """Makes a run Running that was created by somebody else."""
+        self._change_status("Running")
+
+    def complete(self, _set_status: bool = True) -> None:
+        """Writes what waits, keeps the watched folders, and ends the run as Completed.
+
+        Again is a no-op. Raises RunEnded on a run that failed or was canceled.
+        """
+        self._end("Completed", _set_status)
+
+    def fail(
+        self,
+        error_details: str | BaseException | None = None,
+        error_code: str | None = None,
+        _set_status: bool = True,
+    ) -> None:
+        """Ends the run as Failed, with a message or an exception as the reason.
+
+        Raises InvalidType (a TypeError) for details of another type, RunEnded as `complete`.
+        """
+        from runlore.run_details import error_document
+
+        self._end("Failed", _set_status, error_document(error_details, error_code))
+
+    def cancel(self) -> None:
+        """Ends the run as Canceled. Raises RunEnded on a run that completed or failed."""
+        if not self._owns_status:
+            warn_caller(f"run {self._id} is canceled by its launcher only")
+            return
+        self._end("Canceled", set_status=True)
+
+    def wait_for_completion(
+        self,
+        show_output: bool = False,
+        wait_post_processing: bool = False,
+        raise_on_error: bool = True,
+    ) -> dict[str, Any]:
+        """Returns `get_details()` once the run has ended, whoever ends it.
+
+        Finalizing and CancelRequested count as ended unless `wait_post_processing` is set.
+        Raises ActivityFailedException if it failed (unless `raise_on_error` is False),
+        ExperimentExecutionException on Ctrl-C: the run then goes on.
+        """
+        where = f"RunId: {self._id}\nWeb View: {self.get_portal_url()}\n"
+        if show_output:
+            sys.stdout.write(f"{where}\n")
+        try:
+            while not self._is_over(wait_post_processing):
+                time.sleep(_POLL_INTERVAL_S)
+        except KeyboardInterrupt as error:
+            raise ExperimentExecutionException(
+                f"waiting for run {self._id} was interrupted; the run itself goes on, "
+                "end it with run.cancel()"
+            ) from error
+        details = self.get_details()
+        if show_output:
+            sys.stdout.write(f"Execution Summary\n=================\n{where}\n")
+        if details["status"] == "Failed" and raise_on_error:
+            raise ActivityFailedException(
+                f"Activity Failed:\n{json.dumps(details['error'], indent=4)}\n"
+                f"while run {self._id} was waited for"
+            )
+        return details
+
+    def __enter__(self) -> Self:
+        from runlore.user_log import UserLog
+
+        tee = _WATCHED_BY_DEFAULT in self._held.outputs and not self._user_logs
+        self._user_logs.append(UserLog(tee=tee))
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        log = self._user_logs.pop()
+        log.close()
+        if log.folder is not None:
+            self._watched[log.folder.name] = log.folder
+        if error is not None and not _exits_well(error):
+            self._fail_with(error)
+        elif self._ended():
+            self._collect()
+            self.flush()
+        else:
+            self.complete()
+
+    def _change_status(self, status: str, error: Mapping[str, str] | None = None) -> None:
+        from runlore.domain.run import ChangeStatus
+        from runlore.domain.status import Status
+
+        self._change(ChangeStatus(Status(status), error), with_values=True)
+
+    def _end(self, status: str, set_status: bool, error: Mapping[str, str] | None = None) -> None:
+        if self._newest().status == status:
+            self.flush()
+            return
+        self._collect()
+        if set_status and self._owns_status:
+            self._change_status(status, error)
+        else:
+            self.flush()
+
+    def _ended(self) -> bool:
+        from runlore.domain.status import TERMINAL
+
+        return self._newest().status in TERMINAL
+
+    def _is_over(self, wait_post_processing: bool) -> bool:
+        from runlore.domain.status import Status
+
+        ending = (Status.FINALIZING, Status.CANCEL_REQUESTED)
+        return self._ended() or (not wait_post_processing and self._held.status in ending)
+
+    def _fail_with(self, error: BaseException) -> None:
+        """Fails the run without standing in the way of the exception that leaves the block."""
+        for step in (self._collect, lambda: self._fail_if_it_runs(error)):
+            try:
+                step()
+            except (RunloreError, OSError) as problem:
+                warn_caller(
+                    f"run {self._id} failed, but not all of it was recorded: {problem}",
+                    RuntimeWarning,
+                )
+
+    def _fail_if_it_runs(self, error: BaseException) -> None:
+        from runlore.run_details import error_document
+
+        if self._owns_status and not self._ended():
+            self._change_status("Failed", error_document(error, None))
+        else:
+            self.flush()
+
+
+def _exits_well(error: BaseException) -> bool:
+    """Whether the interpreter, left by this exception, would exit with status 0."""
+    if not isinstance(error, SystemExit):
+        return False
+    return error.code is None or (isinstance(error.code, int) and error.code == 0)

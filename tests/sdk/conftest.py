@@ -1,0 +1,69 @@
+"""What the SDK's tests share: a working folder of their own, and both kinds of workspace."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runlore import Experiment, Run, Workspace
+from runlore.session import memory_session
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder: empty, outside of any repository and without anybody's settings."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in os.environ:
+        if name.startswith(("RUNLORE_", "AZUREML_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr("runlore.context._runs", {})
+    return folder
+
+
+@pytest.fixture
+def folder_ws(tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace in a folder."""
+    with Workspace.create("lab", path=tmp_path / "lab") as workspace:
+        yield workspace
+
+
+@pytest.fixture(params=["folder", "memory"])
+def ws(request: pytest.FixtureRequest) -> Iterator[Workspace]:
+    """A workspace in a folder, and the kind that offline runs live in."""
+    if request.param == "folder":
+        yield request.getfixturevalue("folder_ws")
+    else:
+        with in_memory("lab") as workspace:
+            yield workspace
+
+
+@pytest.fixture
+def exp(ws: Workspace) -> Experiment:
+    """An experiment without runs."""
+    return Experiment(ws, "explore-runs")
+
+
+@pytest.fixture
+def run(exp: Experiment) -> Run:
+    """A run that keeps neither files nor a snapshot."""
+    return start(exp)
+
+
+def in_memory(name: str) -> Workspace:
+    """A workspace of the kind that offline runs live in."""
+    return Workspace._of(memory_session(name))
+
+
+def start(exp: Experiment, **options: object) -> Run:
+    """A run that keeps neither files nor a snapshot, unless the options say so."""
+    return exp.start_logging(**{"outputs": False, "snapshot_directory": None, **options})  # type: ignore[arg-type]  # whatever the test wants to give
+
+
+def seen_again(run: Run) -> Run:
+    """The run as somebody else finds it, who has read nothing of it yet."""
+    return run.experiment.workspace.get_run(run.id)
