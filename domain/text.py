@@ -48,7 +48,7 @@ def check_keys(keys: object, what: str) -> list[str]:
     """
     if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
         raise InvalidType(
-            f"{what}s to remove must be a list of keys, got {type(keys).__name__} {keys!r:.80}"
+            f"{_plural(what)} to remove must be a list of keys, got {type(keys).__name__} {keys!r:.80}"
         )
     return list(dict.fromkeys(check_key(key, f"{what} key") for key in keys))
 
@@ -70,7 +70,7 @@ def check_pairs(pairs: object, what: str) -> dict[str, str | None]:
     """A mapping of keys to texts or None as a plain dict, in its order; `what` is "tag", say."""
     if not isinstance(pairs, Mapping):
         raise InvalidType(
-            f"{what}s must be a dict of str to str or None, got {type(pairs).__name__}"
+            f"{_plural(what)} must be a dict of str to str or None, got {type(pairs).__name__}"
         )
     return {
         check_key(key, f"{what} key"): None
@@ -83,6 +83,10 @@ def check_pairs(pairs: object, what: str) -> dict[str, str | None]:
 def _plain(text: str) -> str:
     # Not str(text): a subclass (`class Colour(str, Enum)`) may show another text than it holds.
     return str.__str__(text)
+
+
+def _plural(what: str) -> str:
+    return "properties" if what == "property" else f"{what}s"
 
 
 def _check_utf8(text: str, what: str) -> int:
