@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -25,6 +23,7 @@ from runlore.storage.database import APPLICATION_ID, SCHEMA_VERSION, Database
 from runlore.storage.errors import DiskFull, LogBusy, LogCorrupt, LogReadOnly, NotALog
 from runlore.storage.event_log import NewEvent, ReadStream
 from runlore.storage.sqlite import SqliteLog, open_log
+from tests.disks import Disk
 from tests.event_logs import all_rows, check_head, new_event, new_events
 from tests.processes import LIMIT_S, Child, in_child, start_python
 
@@ -639,47 +638,6 @@ def test_another_users_queue_that_cannot_be_opened_is_named(public_folder: Path)
 
 
 # --- no room ------------------------------------------------------------------------------
-
-
-class Disk:
-    """A small file system: a tmpfs where mounting is allowed, else a limit on file sizes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        mount = shutil.which("mount") or "mount"
-        options = ["-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
-        try:
-            done = subprocess.run([mount, *options], capture_output=True)
-            self.mounted = done.returncode == 0
-        except OSError:
-            self.mounted = False
-
-    def fill(self) -> None:
-        """From here on nothing more fits."""
-        if not self.mounted:
-            self._limit(max(file.stat().st_size for file in self.folder.iterdir()))
-            return
-        fd = os.open(self.folder / "filling", os.O_WRONLY | os.O_CREAT)
-        try:
-            while True:
-                os.write(fd, b"x" * 4096)
-        except OSError:
-            os.close(fd)
-
-    def free(self) -> None:
-        """There is room again."""
-        if self.mounted:
-            (self.folder / "filling").unlink()
-        else:
-            self._limit(resource.RLIM_INFINITY)
-
-    def close(self) -> None:
-        if self.mounted:
-            subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
-
-    def _limit(self, nbytes: int) -> None:
-        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, hard))
 
 
 @pytest.fixture

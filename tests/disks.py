@@ -1,0 +1,50 @@
+"""Disks that fill up, for real."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+from pathlib import Path
+
+
+class Disk:
+    """A small file system: a tmpfs where mounting is allowed, else a limit on file sizes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        mount = shutil.which("mount") or "mount"
+        options = ["-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
+        try:
+            done = subprocess.run([mount, *options], capture_output=True)
+            self.mounted = done.returncode == 0
+        except OSError:
+            self.mounted = False
+
+    def fill(self) -> None:
+        """From here on nothing more fits."""
+        if not self.mounted:
+            self._limit(max(f.stat().st_size for f in self.folder.rglob("*") if f.is_file()))
+            return
+        fd = os.open(self.folder / "filling", os.O_WRONLY | os.O_CREAT)
+        try:
+            while True:
+                os.write(fd, b"x" * 4096)
+        except OSError:
+            os.close(fd)
+
+    def free(self) -> None:
+        """There is room again."""
+        if self.mounted:
+            (self.folder / "filling").unlink()
+        else:
+            self._limit(resource.RLIM_INFINITY)
+
+    def close(self) -> None:
+        if self.mounted:
+            subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
+
+    def _limit(self, nbytes: int) -> None:
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, hard))
