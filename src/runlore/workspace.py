@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runlore.projections.user_sql import SqlResult
     from runlore.run import Run
     from runlore.session import Session
+    from runlore.storage.event_log import EventLog
 
 PORTAL_URL: Final = "http://127.0.0.1:8080"
 """Where links to runs point; something listens there once the Studio has been started."""
@@ -318,6 +319,13 @@ class Workspace:
         DuckDB's message if it cannot be run.
         """
         return self._live.reader().sql(query, params)
+
+    @property
+    def log(self) -> EventLog:
+        """The append-only log, for projections of your own; see docs/projections.md."""
+        session = self._live
+        session.values.flush()
+        return session.log
 
     def close(self) -> None:
         """Writes what waits and lets go of all files; twice is once."""

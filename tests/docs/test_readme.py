@@ -1,4 +1,4 @@
-"""Every block of the README is run: Python blocks with their output, shell blocks by name."""
+"""Every block of the README and the docs is run: Python with its output, shell by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "docs/sql.md")
+DOCUMENTS = ("README.md", "docs/sql.md", "docs/projections.md")
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = "--- end of block ---"
@@ -74,7 +74,7 @@ def test_make_targets_that_a_document_names_exist(document: str) -> None:
 
 
 def test_links_between_documents_lead_to_files() -> None:
-    for document in ("README.md", "CONTRIBUTING.md", "docs/architecture.md"):
+    for document in ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/azure.md"):
         folder = (ROOT / document).parent
         links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text())
         assert [link for link in links if not (folder / link).exists()] == [], document
