@@ -48,7 +48,8 @@ def check_keys(keys: object, what: str) -> list[str]:
     """
     if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
         raise InvalidType(
-            f"{_plural(what)} to remove must be a list of keys, got {type(keys).__name__} {keys!r:.80}"
+            f"{_plural(what)} to remove must be a list of keys, "
+            f"got {type(keys).__name__} {keys!r:.80}"
         )
     return list(dict.fromkeys(check_key(key, f"{what} key") for key in keys))
 

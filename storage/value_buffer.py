@@ -217,8 +217,13 @@ class ValueBuffer:
             if self._thread is None:
                 self._stopping.clear()
                 thread = threading.Thread(target=self._write_on, name="runlore-values", daemon=True)
-                thread.start()
-                self._thread = thread
+                try:
+                    thread.start()
+                    self._thread = thread
+                except RuntimeError as error:
+                    # The process may have no more, and Python 3.12 starts none at exit: flush()
+                    # and close() still write, and nobody tries again for every value.
+                    self._warn_once(error)
 
     def _join_thread(self) -> None:
         """Ends the thread after the write that it is in; must not be called under the lock."""

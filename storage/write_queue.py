@@ -10,7 +10,11 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from pathlib import Path
+from typing import Final
+
+_POLL_INTERVAL_S: Final = 0.005
 
 
 class WriteQueue:
@@ -36,7 +40,12 @@ class WriteQueue:
     def _wait(self, fd: int, timeout_s: float) -> bool:
         """A blocking flock has no timeout, so another thread waits in the kernel's queue."""
         turn = _Turn(fd)
-        threading.Thread(target=turn.wait, name="runlore-write-queue", daemon=True).start()
+        try:
+            threading.Thread(target=turn.wait, name="runlore-write-queue", daemon=True).start()
+        except RuntimeError:
+            # The process may have no more threads, and Python 3.12 starts none at exit, when
+            # waiting values are written.
+            return _poll(fd, timeout_s)
         came = False
         try:
             came = turn.came.wait(timeout_s)
@@ -58,6 +67,19 @@ class WriteQueue:
 
     def __del__(self) -> None:
         self.forget()
+
+
+def _poll(fd: int, timeout_s: float) -> bool:
+    """Looks again and again instead of standing in the kernel's queue: less fair, but it ends."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        time.sleep(_POLL_INTERVAL_S)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            continue
+    return False
 
 
 class _Turn:

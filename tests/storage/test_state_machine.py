@@ -356,4 +356,4 @@ def check_run(state: RunState | None, model: RunModel | None) -> None:
 
 
 TestAgreement = Agreement.TestCase
-TestAgreement.settings = settings(max_examples=200, stateful_step_count=30)
+TestAgreement.settings = settings(max_examples=120, stateful_step_count=30)

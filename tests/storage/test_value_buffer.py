@@ -24,7 +24,7 @@ from runlore.storage.value_buffer import RunValues, ValueBuffer
 from runlore.storage.value_codec import Series
 from tests.event_logs import all_rows
 from tests.logged_values import records_in
-from tests.processes import LIMIT_S, Child, in_child, wait_until
+from tests.processes import LIMIT_S, Child, in_child, in_child_without_threads, wait_until
 
 LOSS = Series("loss")
 ACC = Series("acc")
@@ -433,6 +433,23 @@ def test_forks_beside_threads_that_log_leave_both_sides_working(
     for number in range(2):
         of_thread = [r.value for r in found if r.series.name == f"thread {number}"]
         assert of_thread == list(range(logged[number]))
+
+
+def test_values_of_a_process_that_can_start_no_thread_are_written_in_the_end(
+    log: Log, buffer: ValueBuffer
+) -> None:
+    def child() -> list[object]:
+        values = buffer.of_run("r")
+        with pytest.warns(RuntimeWarning, match="can't start new thread") as caught:
+            values.log(LOSS, 1.0, None)
+            values.log(LOSS, 2.0, None)
+        assert len(caught) == 1
+        buffer.flush()
+        values.log(LOSS, 3.0, None)
+        buffer.close("lab")
+        return values_in(log)
+
+    assert in_child_without_threads(child) == [1.0, 2.0, 3.0]
 
 
 # --- the end ------------------------------------------------------------------------------

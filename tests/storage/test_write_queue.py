@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runlore.storage.write_queue import WriteQueue
-from tests.processes import LIMIT_S, start_python, wait_until
+from tests.processes import LIMIT_S, in_child_without_threads, start_python, wait_until
 
 
 @pytest.fixture
@@ -112,3 +112,18 @@ def test_a_queue_that_is_gone_leaves_no_file_open(path: Path) -> None:
 def test_a_queue_in_a_folder_that_does_not_exist_is_the_systems_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         WriteQueue(tmp_path / "missing" / "queue").acquire(0)
+
+
+def test_a_process_that_can_start_no_thread_waits_all_the_same(path: Path) -> None:
+    with start_python(HOLD, path) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "True\n"
+
+        def child() -> tuple[bool, bool]:
+            assert holder.stdin is not None
+            queue = WriteQueue(path)
+            in_vain = queue.acquire(0.02)
+            os.write(holder.stdin.fileno(), b"\n")
+            return in_vain, queue.acquire(LIMIT_S)
+
+        assert in_child_without_threads(child) == (False, True)
