@@ -11,7 +11,6 @@ from typing import Any
 
 from runlore.experiment import Experiment
 from runlore.run import Run
-from runlore.run_creation import start_run
 from runlore.workspace import Workspace
 
 
@@ -35,6 +34,8 @@ def init(
     >>> run.get_status(), run.get_properties()
     ('Completed', {'lr': '0.1'})
     """
+    from runlore.run_creation import start_run
+
     folder = Path(path)
     name = folder.absolute().parent.name if folder.name == ".runlore" else folder.name
     workspace = Workspace.create(_workspace_name(name), path=folder, exist_ok=True)

@@ -16,6 +16,12 @@ def test_importing_runlore_loads_nothing_heavy(project: Path) -> None:
     assert run_python("import runlore\n" + SHOW, cwd=project) == "[]\n"
 
 
+def test_importing_runlore_waits_with_what_opening_a_workspace_needs(project: Path) -> None:
+    shown = "print(sorted(set(sys.modules) & {'eventsourcing', 'msgpack', 'pydantic', 'sqlite3'}))"
+
+    assert run_python(f"import runlore, sys\n{shown}", cwd=project) == "[]\n"
+
+
 def test_a_run_that_only_writes_loads_nothing_heavy(project: Path) -> None:
     printed = run_python(
         """
