@@ -11,15 +11,16 @@ _SETTINGS: Final = {
     # DuckDB's defaults are all cores and 80 % of the memory: wrong inside a training job.
     "threads": "2",
     "memory_limit": "1GB",
+    "max_temp_directory_size": "10GB",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",  # SQL must not reach into the caller's variables.
 }
 
 
-def connect(path: str | Path, spill: Path) -> duckdb.DuckDBPyConnection:
+def connect(path: str | Path, spill: Path | None) -> duckdb.DuckDBPyConnection:
     """A connection to a database file or `:memory:`; large queries spill to the folder `spill`."""
-    connection = duckdb.connect(str(path), config={**_SETTINGS, "temp_directory": str(spill)})
+    connection = duckdb.connect(str(path), config={**_SETTINGS, "temp_directory": str(spill or "")})
     try:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_external_access = false")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any
 
 from runlore.domain.errors import InvalidInput
@@ -32,10 +33,9 @@ class Conditions:
         """That a temporal row holds: now, or at the position that was asked for."""
         if self.as_of is None:
             return f"{alias}.to_position IS NULL"
-        at = int(self.as_of)
         return (
-            f"{alias}.from_position <= {at} "
-            f"AND ({alias}.to_position IS NULL OR {alias}.to_position > {at})"
+            f"{alias}.from_position <= {self.as_of:d} "
+            f"AND ({alias}.to_position IS NULL OR {alias}.to_position > {self.as_of:d})"
         )
 
     def has(self, table: str, owner: str, what: str, wanted: Filter) -> None:
@@ -60,9 +60,24 @@ class Conditions:
 
 def check_text_filter(what: str, wanted: object) -> str | None:
     """A filter that is a text or None; else InvalidInput, which is a ValueError."""
-    if wanted is None or isinstance(wanted, str):
-        return wanted
+    if wanted is None:
+        return None
+    if isinstance(wanted, str):
+        return _utf8(what, wanted)
     raise InvalidInput(f"Unknown filter type {type(wanted).__name__} for {what}: it takes a str")
+
+
+def check_position(as_of: object) -> int | None:
+    """A position of the log, or None; else InvalidInput."""
+    if as_of is None:
+        return None
+    try:
+        position = index(as_of)  # type: ignore[arg-type]  # What is checked here.
+    except TypeError:
+        position = -1
+    if not 0 <= position < 2**63:
+        raise InvalidInput(f"as_of is {as_of!r:.80}; it takes a position of the log, 0 or more")
+    return position
 
 
 def _pairs(what: str, wanted: Filter) -> list[tuple[str, Any]]:
@@ -71,17 +86,28 @@ def _pairs(what: str, wanted: Filter) -> list[tuple[str, Any]]:
     if wanted is None:
         return []
     if isinstance(wanted, str):
-        return [(wanted, ...)]
-    if isinstance(wanted, Mapping):
+        pairs = [(wanted, ...)]
+    elif isinstance(wanted, Mapping):
         pairs = list(wanted.items())
     elif isinstance(wanted, list | tuple | set | frozenset):
         pairs = [(key, ...) for key in wanted]
     else:
         pairs = [(None, None)]
     for key, value in pairs:
-        if not isinstance(key, str) or not (value is ... or value is None or type(value) is str):
+        if not isinstance(key, str) or not (value is ... or isinstance(value, str | None)):
             raise InvalidInput(
                 f"Unknown filter type {type(wanted).__name__} for {what}: it takes a key (str), a "
                 f"list of keys, or a dict of str to str or None, got {wanted!r:.80}"
             )
-    return pairs
+    return [
+        (_utf8(what, key), _utf8(what, value) if isinstance(value, str) else value)
+        for key, value in pairs
+    ]
+
+
+def _utf8(what: str, text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"{text!r:.80} in {what} is no text that can be stored") from error
+    return str.__str__(text)  # A plain one, also of an enumeration.

@@ -31,6 +31,19 @@ SCHEMA: Final = pa.schema(
 )
 
 
+_ROWS_AT_ONCE: Final = 500_000  # 40 MB; a batch of events may hold any number of values.
+
+
+class Part(NamedTuple):
+    """One column of one block, and where it belongs."""
+
+    series_no: int
+    run_no: int
+    position: int
+    block: Block
+    values: NDArray[Any]
+
+
 class Values(NamedTuple):
     """A column of values as SQL holds it; `text` is what `value` cannot hold exactly."""
 
@@ -42,30 +55,40 @@ class Values(NamedTuple):
 def point_tables(
     batches: Sequence[tuple[int, Fact]], numbers: dict[SeriesKey, int]
 ) -> Iterator[pa.Table]:
-    """The rows of the batches, (run number, `run.values_logged`) each.
+    """The rows of the batches, (run number, `run.values_logged`) each, in bounded tables.
 
     Series that are not in `numbers` get the next number there.
     """
+    parts: dict[np.dtype[Any], list[Part]] = {}
+    waiting = 0
     for run_no, fact in batches:
         assert fact.data is not None, "the fold keeps only batches that it can read"
         for block in read_batch(fact.data):
             for column, values in zip(block.series.columns or ("",), block.columns, strict=True):
                 key = (block.series.name, column, block.series.kind)
                 series_no = numbers.setdefault(key, len(numbers) + 1)
-                yield _table(series_no, run_no, fact.position, block, as_sql(values))
+                part = Part(series_no, run_no, fact.position, block, values)
+                parts.setdefault(values.dtype, []).append(part)
+                waiting += len(block)
+        if waiting >= _ROWS_AT_ONCE:
+            yield from map(_table, parts.values())
+            parts, waiting = {}, 0
+    yield from map(_table, parts.values())
 
 
-def _table(series_no: int, run_no: int, position: int, block: Block, values: Values) -> pa.Table:
-    n = len(block)
+def _table(parts: Sequence[Part]) -> pa.Table:
+    """The rows of parts whose values are of one type, made column by column."""
+    series_no, run_no, position, blocks, values = zip(*parts, strict=True)
+    n = [len(block) for block in blocks]
     return pa.Table.from_arrays(
         [
-            pa.array(np.full(n, series_no)),
-            pa.array(np.full(n, run_no)),
-            pa.array(block.steps),
-            pa.array(block.times),
-            *values,
-            pa.array(np.full(n, position)),
-            pa.array(block.index),
+            pa.array(np.repeat(series_no, n)),
+            pa.array(np.repeat(run_no, n)),
+            pa.array(np.concatenate([block.steps for block in blocks])),
+            pa.array(np.concatenate([block.times for block in blocks])),
+            *as_sql(np.concatenate(values)),
+            pa.array(np.repeat(position, n)),
+            pa.array(np.concatenate([block.index for block in blocks])),
         ],
         schema=SCHEMA,
     )
@@ -74,13 +97,16 @@ def _table(series_no: int, run_no: int, position: int, block: Block, values: Val
 def as_sql(values: NDArray[Any]) -> Values:
     """The values as a double where that is exact, with a text beside it where it is not."""
     n = len(values)
-    no_text = pa.nulls(n, pa.string())
     if values.dtype == np.float64:
-        return Values(pa.array(values, from_pandas=False), no_text, _repeated("f", n))
-    if values.dtype == np.int64 and (not n or -_EXACT <= values.min() <= values.max() <= _EXACT):
-        return Values(pa.array(values.astype(np.float64)), no_text, _repeated("i", n))
-    converted = [_one_as_sql(value) for value in values.tolist()]
-    doubles, texts, types = zip(*converted, strict=True)
+        # Not from pandas: NaN is a value of its own, and no missing one.
+        return Values(pa.array(values, from_pandas=False), pa.nulls(n, pa.string()), _all("f", n))
+    if values.dtype == np.int64:
+        inexact = (values < -_EXACT) | (values > _EXACT)
+        digits = np.full(n, None, object)
+        digits[inexact] = list(map(str, values[inexact].tolist()))
+        doubles = pa.array(values.astype(np.float64))
+        return Values(doubles, pa.array(digits, pa.string()), _all("i", n))
+    doubles, texts, types = zip(*map(_one_as_sql, values.tolist()), strict=True)
     return Values(
         pa.array(doubles, pa.float64(), from_pandas=False),
         pa.array(texts, pa.string()),
@@ -111,8 +137,8 @@ def _nearest(value: int) -> float:
         return float("inf") if value > 0 else float("-inf")
 
 
-def _repeated(letter: str, n: int) -> pa.Array:
-    return pa.array([letter]).take(pa.array(np.zeros(n, np.int64)))
+def _all(letter: str, n: int) -> pa.Array:
+    return pa.repeat(pa.scalar(letter), n)
 
 
 def names_of(numbers: Mapping[SeriesKey, int], after: int) -> list[tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import duckdb
 
 from runlore.domain.errors import InvalidInput
-from runlore.projections.filters import Conditions, Filter, check_text_filter
+from runlore.projections.filters import Conditions, Filter, check_position, check_text_filter
 from runlore.projections.rows import ExperimentRow, RunRow
 
 PAGE: Final = 500
@@ -46,9 +46,11 @@ def run_conditions(
     include_children: bool = True,
 ) -> Conditions:
     """The conditions of a run list. Raises InvalidInput for a filter of another type."""
+    as_of = check_position(as_of)
     conditions = Conditions(as_of)
     if as_of is not None:
         conditions.add("r.position <= ?", as_of)
+    experiment_id = check_text_filter("experiment_id", experiment_id)
     if experiment_id is not None:
         conditions.add("e.experiment_id = ?", experiment_id)
     if not include_children:
@@ -77,7 +79,8 @@ def below(
     The tree's root narrows the search to one tree, the path's prefix to one branch.
     """
     found = connection.execute(
-        "SELECT run_no, root_no, path FROM store.runs WHERE run_id = ?", [run_id]
+        "SELECT run_no, root_no, path FROM store.runs WHERE run_id = ?",
+        [check_text_filter("run_id", run_id)],
     ).fetchall()
     if not found:
         return False
@@ -94,7 +97,7 @@ def below(
 def run_number(connection: duckdb.DuckDBPyConnection, run_id: str) -> int | None:
     """A run's number in its experiment; None if the run is unknown."""
     found = connection.execute(
-        "SELECT number FROM store.runs WHERE run_id = ?", [run_id]
+        "SELECT number FROM store.runs WHERE run_id = ?", [check_text_filter("run_id", run_id)]
     ).fetchall()
     return found[0][0] if found else None
 
@@ -108,6 +111,7 @@ def experiment_rows(
     tags: Filter,
 ) -> Iterator[ExperimentRow]:
     """The experiments that fit, in order of creation; `view` is active, archived or all."""
+    as_of = check_position(as_of)
     conditions = Conditions(as_of)
     if as_of is not None:
         conditions.add("e.position <= ?", as_of)
@@ -132,3 +136,12 @@ def experiment_rows(
         conditions.params,
     ).fetchall()
     return (ExperimentRow(*row) for row in rows)
+
+
+def read_all(connection: duckdb.DuckDBPyConnection) -> None:
+    """Reads every table to its end, so that damage shows."""
+    names = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'store'"
+    ).fetchall()
+    for (name,) in names:
+        connection.execute(f"SELECT count(hash(t)) FROM store.{name} t").fetchall()

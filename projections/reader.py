@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from itertools import count
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 
-from runlore.domain.errors import RunNotFound
+from runlore.domain.errors import RunloreError, RunNotFound
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.filters import Conditions, Filter
@@ -20,6 +20,7 @@ from runlore.projections.queries import (
     PAGE,
     below,
     experiment_rows,
+    read_all,
     run_conditions,
     run_number,
     run_page,
@@ -27,22 +28,23 @@ from runlore.projections.queries import (
 from runlore.projections.rows import ExperimentRow, RunRow
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.projections.runs_projection import SCHEMA_VERSION, RunsProjection
-from runlore.projections.slots import Slot, claim
-from runlore.projections.user_sql import SqlResult, run_query
+from runlore.projections.slots import Place, place_below
+from runlore.projections.user_sql import QueryFailed, SqlResult, may_be_damage, run_query
 from runlore.storage import fork_guard
 from runlore.storage.event_log import EventLog
 
 T = TypeVar("T")
 
-# What a damaged or full file shows: while it is opened, caught up, or only in a query.
-_BROKEN: Final = (
-    duckdb.IOException,
-    duckdb.InternalException,
-    duckdb.FatalException,
-    duckdb.SerializationException,
-    duckdb.ConnectionException,
-    duckdb.CatalogException,
-)
+
+class ProjectionFailed(RunloreError):
+    """The tables could be made neither in a file nor in memory; the log is not concerned."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"could not bring the tables that queries read up to the log's head: {reason}; the "
+            "log itself is not concerned: free memory or disk space and ask again"
+        )
+        self.reason = reason
 
 
 class RunsReader:
@@ -60,9 +62,8 @@ class RunsReader:
         self._log = log
         self._folder = folder and folder / f"{SCHEMA_VERSION}-duckdb{duckdb.__version__}"
         self._lock = threading.RLock()
-        self._slot: Slot | None = None
+        self._place: Place | None = None
         self._projection: RunsProjection | None = None
-        self._spill: tempfile.TemporaryDirectory[str] | None = None
         fork_guard.guard(self)
 
     # --- questions ------------------------------------------------------------------------
@@ -94,7 +95,7 @@ class RunsReader:
                 include_children=include_children,
             )
 
-        conditions(as_of)
+        conditions(as_of)  # For what it raises.
         return self._pages(conditions, as_of)
 
     def children(
@@ -111,17 +112,21 @@ class RunsReader:
         """The children of a run, or all its descendants, that fit, newest first.
 
         The filters apply to each run by itself: a run is found below one that does not fit.
+        Raises InvalidInput for a filter of another type, at once; RunNotFound at the first row.
         """
 
-        def conditions(position: int | None) -> Conditions:
-            made = run_conditions(
+        def filtered(position: int | None) -> Conditions:
+            return run_conditions(
                 as_of=position, type=type, tags=tags, properties=properties, status=status
             )
-            if position is not None and not below(self._connection, made, run_id, recursive):
-                made.add("false")
+
+        def conditions(position: int) -> Conditions:
+            made = filtered(position)
+            if not below(self._connection, made, run_id, recursive):
+                raise RunNotFound(run_id, "this workspace")
             return made
 
-        conditions(None)
+        filtered(as_of)  # For what it raises.
         return self._pages(conditions, as_of)
 
     def run_number(self, run_id: str) -> int:
@@ -148,7 +153,23 @@ class RunsReader:
 
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
         """The result of a user's SELECT. Raises QueryRefused or QueryFailed."""
-        return self._ask(lambda connection: run_query(connection, query, params))
+
+        def question(connection: duckdb.DuckDBPyConnection) -> SqlResult:
+            return run_query(connection, query, params)
+
+        with self._lock:
+            try:
+                return self._ask(question)
+            except QueryFailed as failed:
+                if not may_be_damage(failed):
+                    raise
+            try:
+                self._close_database()
+                self._ask(read_all)  # A damaged file is found here, and rebuilt.
+                return self._ask(question)
+            except QueryFailed:
+                self._close_database()  # An internal error leaves a dead connection behind.
+                raise
 
     def refresh(self) -> int:
         """Catches up to the log's head; returns the applied position."""
@@ -157,8 +178,6 @@ class RunsReader:
     def close(self) -> None:
         """Closes the database and lets its slot go; twice is once."""
         with self._lock:
-            if self._projection is not None:
-                self._projection.view.close()
             self._let_go()
 
     # --- forks ----------------------------------------------------------------------------
@@ -175,9 +194,10 @@ class RunsReader:
             # DuckDB's threads did not come along: even its destructor would wait for them.
             connection = self._projection.view.connection
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-        if self._spill is not None:
-            self._spill._finalizer.detach()  # type: ignore[attr-defined]  # It is the parent's.
-        self._let_go()
+            self._projection = None
+        if self._place is not None:
+            self._place.forget()
+            self._place = None
 
     # --- inside ---------------------------------------------------------------------------
 
@@ -187,57 +207,49 @@ class RunsReader:
         return self._projection.view.connection
 
     def _pages(
-        self, conditions: Callable[[int | None], Conditions], as_of: int | None
+        self, conditions: Callable[[int], Conditions], as_of: int | None
     ) -> Iterator[RunRow]:
-        offset = 0
-        while True:
-            position = as_of if as_of is not None else self.refresh()
-            as_of = position
-            first = offset
+        position = self.refresh() if as_of is None else as_of
+        for offset in count(0, PAGE):
 
-            def page(connection: duckdb.DuckDBPyConnection) -> list[RunRow]:
-                return run_page(connection, conditions(position), first)  # noqa: B023
+            def page(connection: duckdb.DuckDBPyConnection, offset: int = offset) -> list[RunRow]:
+                return run_page(connection, conditions(position), offset)
 
             rows = self._ask(page)
             yield from rows
             if len(rows) < PAGE:
                 return
-            offset += PAGE
 
     def _ask(self, question: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Catches up and answers; a broken file is rebuilt, the last time in memory."""
         with self._lock:
-            for place in (self._folder, self._folder, None):
+            for folder in (self._folder, self._folder, None):
                 try:
-                    self._catch_up(place)
-                    return question(self._connection)
-                except _BROKEN:
-                    if place is None:
-                        raise
+                    projection = self._projection or self._open(folder)
+                    self.events_read += catch_up(projection, self._log)
+                    return question(projection.view.connection)
+                except duckdb.OutOfMemoryException as error:
+                    raise ProjectionFailed(str(error)) from error
+                except duckdb.Error as error:
+                    # Our own SQL cannot fail: the file is damaged, or cannot grow.
                     self._discard()
-            raise AssertionError("the last place raises or answers")
-
-    def _catch_up(self, folder: Path | None) -> None:
-        if self._projection is None:
-            self._projection = self._open(folder)
-        self.events_read += catch_up(self._projection, self._log)
+                    if folder is None:
+                        raise ProjectionFailed(str(error)) from error
+            raise AssertionError("the last attempt answers or raises")
 
     def _open(self, folder: Path | None) -> RunsProjection:
-        if folder is not None:
-            with suppress(OSError):
-                self._slot = claim(folder)
-        if self._slot is None:
-            self._spill = tempfile.TemporaryDirectory(prefix="runlore-")
-            return _projection_at(":memory:", Path(self._spill.name))
-        try:
-            projection = _projection_at(self._slot.database, self._slot.folder / "spill")
-            if self._belongs(projection):
-                return projection
-            projection.view.close()
-        except _BROKEN:
-            pass
-        self._slot.clear()
-        return _projection_at(self._slot.database, self._slot.folder / "spill")
+        place = self._place = self._place or place_below(folder)
+        with suppress(duckdb.Error):
+            projection = _projection_at(place)
+            with ExitStack() as stack:
+                stack.callback(projection.view.close)
+                if self._belongs(projection):
+                    stack.pop_all()
+                    self._projection = projection
+                    return projection
+        place.clear()
+        self._projection = _projection_at(place)
+        return self._projection
 
     def _belongs(self, projection: RunsProjection) -> bool:
         """Whether what the projection has applied is a part of this very log."""
@@ -252,21 +264,24 @@ class RunsReader:
         return self._projection.view.applied(APPLICATION)[0]
 
     def _discard(self) -> None:
-        """Drops a projection that turned out to be broken, and its file."""
+        """Drops a database that turned out to be broken, and its place with it."""
+        self._close_database()
+        if self._place is not None:
+            with suppress(OSError):
+                self._place.clear()
+        self._let_go()
+
+    def _close_database(self) -> None:
         if self._projection is not None:
             with suppress(duckdb.Error):
                 self._projection.view.close()
-        if self._slot is not None:
-            with suppress(OSError):
-                self._slot.clear()
-        self._let_go()
+            self._projection = None
 
     def _let_go(self) -> None:
-        self._projection = None
-        self._spill = None
-        if self._slot is not None:
-            self._slot.release()
-            self._slot = None
+        self._close_database()
+        if self._place is not None:
+            self._place.release()
+            self._place = None
 
 
 def open_projection(log: EventLog, folder: Path | None) -> RunsReader:
@@ -274,8 +289,8 @@ def open_projection(log: EventLog, folder: Path | None) -> RunsReader:
     return RunsReader(log, folder)
 
 
-def _projection_at(path: str | Path, spill: Path) -> RunsProjection:
-    connection = connect(path, spill)
+def _projection_at(place: Place) -> RunsProjection:
+    connection = connect(place.database, place.spill)
     try:
         return RunsProjection(DuckDBView(connection))
     except BaseException:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -13,7 +13,7 @@ from runlore.domain.fact import Fact
 from runlore.projections.points import names_of, point_tables
 from runlore.projections.projection import Projection
 from runlore.projections.runs_fold import Known, RunKey, State, mentioned, rows_of
-from runlore.projections.temporal import TemporalTable, arrow, insert
+from runlore.projections.temporal import TemporalTable, insert, insert_table, with_table
 
 SCHEMA_VERSION: Final = 1
 
@@ -129,10 +129,10 @@ class RunsProjection(Projection):
 
     def apply(self, facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> None:
         rows = rows_of(facts, _known(facts, connection))
-        insert(connection, "store.writers", arrow(rows.writers, _WRITERS))
-        insert(connection, "store.experiments", arrow(rows.experiments, _EXPERIMENTS))
-        insert(connection, "store.runs", arrow(rows.runs, _RUNS))
-        insert(connection, "store.events", arrow(rows.events, _EVENTS))
+        insert(connection, "store.writers", rows.writers, _WRITERS)
+        insert(connection, "store.experiments", rows.experiments, _EXPERIMENTS)
+        insert(connection, "store.runs", rows.runs, _RUNS)
+        insert(connection, "store.events", rows.events, _EVENTS)
         _EXPERIMENT_STATES.write(connection, rows.experiment_states)
         _EXPERIMENT_TAGS.write(connection, rows.experiment_tags)
         _RUN_STATES.write(connection, rows.run_states)
@@ -144,46 +144,55 @@ class RunsProjection(Projection):
 
 def _known(facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> Known:
     """What the tables hold about the runs and experiments that the facts mention."""
+    known = Known()
     run_ids, experiment_ids = mentioned(facts)
-    connection.register("wanted_runs", pa.table({"run_id": pa.array(sorted(run_ids), _TEXT)}))
-    connection.register(
-        "wanted_experiments",
-        pa.table({"experiment_id": pa.array(sorted(experiment_ids), _TEXT)}),
-    )
-    runs = connection.execute(
-        "SELECT run_id, run_no, root_no, depth, path FROM store.runs SEMI JOIN wanted_runs "
-        "USING (run_id)"
-    ).fetchall()
-    states = connection.execute(
-        "SELECT s.run_no, s.status, s.status_detail, s.started_at, s.ended_at, s.ended_position, "
-        "s.display_name, s.description, s.error FROM store.run_states s "
-        "SEMI JOIN (SELECT run_no FROM store.runs SEMI JOIN wanted_runs USING (run_id)) w "
-        "USING (run_no) WHERE s.to_position IS NULL"
-    ).fetchall()
-    experiments = connection.execute(
-        "SELECT e.experiment_id, e.experiment_no, coalesce(n.last, 0) FROM store.experiments e "
-        "SEMI JOIN wanted_experiments USING (experiment_id) LEFT JOIN (SELECT experiment_no, "
-        "max(number) AS last FROM store.runs GROUP BY experiment_no) n USING (experiment_no)"
-    ).fetchall()
-    counts = connection.execute(
-        "SELECT (SELECT coalesce(max(run_no), 0) FROM store.runs), "
-        "(SELECT coalesce(max(experiment_no), 0) FROM store.experiments)"
-    ).fetchall()[0]
-    connection.unregister("wanted_runs")
-    connection.unregister("wanted_experiments")
-    return Known(
-        runs={row[0]: RunKey(*row[1:]) for row in runs},
-        states={row[0]: State(*row[1:]) for row in states},
-        run_count=counts[0],
-        experiments={row[0]: row[1] for row in experiments},
-        experiment_count=counts[1],
-        numbers={row[1]: row[2] for row in experiments},
-    )
+    for run_id, run_no, root_no, depth, path, *state in _about(connection, _KNOWN_RUNS, run_ids):
+        known.runs[run_id] = RunKey(run_no, root_no, depth, path)
+        known.states[run_no] = State(*state)
+    for experiment_id, experiment_no, last_number in _about(
+        connection, _KNOWN_EXPERIMENTS, experiment_ids
+    ):
+        known.experiments[experiment_id] = experiment_no
+        known.numbers[experiment_no] = last_number
+    if experiment_ids:  # Nothing is created without naming an experiment.
+        counts = connection.execute(_COUNTS).fetchall()
+        known.run_count, known.experiment_count = counts[0]
+    return known
+
+
+_KNOWN_RUNS: Final = (
+    "SELECT r.run_id, r.run_no, r.root_no, r.depth, r.path, s.status, s.status_detail, "
+    "s.started_at, s.ended_at, s.ended_position, s.display_name, s.description, s.error "
+    "FROM store.runs r SEMI JOIN wanted w ON w.id = r.run_id "
+    "JOIN store.run_states s ON s.run_no = r.run_no AND s.to_position IS NULL"
+)
+_KNOWN_EXPERIMENTS: Final = (
+    "SELECT e.experiment_id, e.experiment_no, coalesce(n.last, 0) "
+    "FROM store.experiments e SEMI JOIN wanted w ON w.id = e.experiment_id "
+    "LEFT JOIN (SELECT experiment_no, max(number) AS last FROM store.runs GROUP BY experiment_no) "
+    "n USING (experiment_no)"
+)
+_COUNTS: Final = (
+    "SELECT (SELECT coalesce(max(run_no), 0) FROM store.runs), "
+    "(SELECT coalesce(max(experiment_no), 0) FROM store.experiments)"
+)
+
+
+def _about(
+    connection: duckdb.DuckDBPyConnection, query: str, ids: Collection[str]
+) -> list[tuple[Any, ...]]:
+    """What a query says about the table `wanted`, which holds the ids."""
+    if not ids:
+        return []
+    with_table(connection, "wanted", pa.table({"id": pa.array(sorted(ids), _TEXT)}))
+    rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
+    connection.unregister("wanted")
+    return rows
 
 
 def _add_points(connection: duckdb.DuckDBPyConnection, batches: Sequence[tuple[int, Fact]]) -> None:
     held = connection.execute("SELECT name, col, kind, series_no FROM store.series").fetchall()
     numbers = {(name, col, kind): number for name, col, kind, number in held}
-    points = pa.concat_tables(point_tables(batches, numbers))
-    insert(connection, "store.series", arrow(names_of(numbers, len(held)), _SERIES))
-    insert(connection, "store.metric_points", points)
+    for table in point_tables(batches, numbers):
+        insert_table(connection, "store.metric_points", table)
+    insert(connection, "store.series", names_of(numbers, len(held)), _SERIES)

@@ -111,13 +111,14 @@ SELECT r.run_id, s.name AS metric, s.col AS "column", s.kind, m.n, m.last, m.las
        m.max, m.mean, m.first_step, m.last_step, make_timestamptz(m.last_time) AS last_time
 FROM (
     SELECT run_no, series_no, count(*) AS n,
-           arg_max(value, (position, idx)) AS last,
-           arg_max_null(text, (position, idx)) AS last_text,
+           arg_max_null(value, place) AS last, arg_max_null(text, place) AS last_text,
            min(value) AS min, max(value) AS max, avg(value) AS mean,
-           arg_min(step, (position, idx)) AS first_step,
-           arg_max(step, (position, idx)) AS last_step,
+           arg_min(step, place) AS first_step, arg_max(step, place) AS last_step,
            max(time) AS last_time
-    FROM store.metric_points
+    FROM (
+        -- One number to order by: four times faster than a pair, which would also lose -0.0.
+        SELECT *, position::HUGEINT * 4294967296 + idx AS place FROM store.metric_points
+    )
     GROUP BY run_no, series_no
 ) m
 JOIN store.series s ON s.series_no = m.series_no

@@ -12,8 +12,9 @@ import pyarrow as pa
 class TemporalRows:
     """What one batch does to one temporal table.
 
-    A row is (*key, *values, from_position, to_position). `put` begins a row and ends the one
-    that held the key before, in this batch or in the table; `end` only ends it.
+    A row is (*key, *values, from_position, to_position). `begin` is for a key that has no row
+    yet; `put` begins a row and ends the one that held the key before, in this batch or in the
+    table; `end` only ends it.
     """
 
     def __init__(self) -> None:
@@ -21,12 +22,16 @@ class TemporalRows:
         self.ended: dict[tuple[Any, ...], int] = {}
         self._open: dict[tuple[Any, ...], list[Any]] = {}
 
-    def put(self, key: tuple[Any, ...], values: Sequence[Any], position: int) -> None:
-        """From `position` on, the key has these values."""
-        self.end(key, position)
+    def begin(self, key: tuple[Any, ...], values: Sequence[Any], position: int) -> None:
+        """From `position` on, the key has these values, and never had any before."""
         row = [*key, *values, position, None]
         self._open[key] = row
         self.rows.append(row)
+
+    def put(self, key: tuple[Any, ...], values: Sequence[Any], position: int) -> None:
+        """From `position` on, the key has these values."""
+        self.end(key, position)
+        self.begin(key, values, position)
 
     def end(self, key: tuple[Any, ...], position: int) -> None:
         """From `position` on, the key has no values."""
@@ -62,12 +67,12 @@ class TemporalTable:
             connection.execute(self._end_statement)
             connection.unregister("ended")
         lasting = [row for row in batch.rows if row[-1] != row[-2]]
-        insert(connection, self.name, arrow(lasting, self._schema))
+        insert(connection, self.name, lasting, self._schema)
 
 
 def arrow(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
-    """Rows as an Arrow table."""
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    """Rows, one at least, as an Arrow table."""
+    columns = zip(*rows, strict=True)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -77,9 +82,19 @@ def with_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table
     connection.register(name, table)
 
 
-def insert(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
-    """Adds the rows of an Arrow table whose columns are those of the SQL table, in order."""
-    if table.num_rows:
-        connection.register("added", table)
-        connection.execute(f"INSERT INTO {name} SELECT * FROM added")
-        connection.unregister("added")
+def insert(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    rows: Sequence[Sequence[Any]],
+    schema: pa.Schema,
+) -> None:
+    """Adds rows to a table, whose columns are the schema's, in order."""
+    if rows:
+        insert_table(connection, name, arrow(rows, schema))
+
+
+def insert_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """Adds an Arrow table to one whose columns are the same, in order."""
+    with_table(connection, "added", table)
+    connection.execute(f"INSERT INTO {name} SELECT * FROM added")
+    connection.unregister("added")

@@ -8,7 +8,9 @@ anything outside the database (see `connection.py`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -23,6 +25,10 @@ _VIEWS = (
     "experiments, runs, tags, properties, metrics, metric_points, run_tree, events, tag_history, "
     "status_history"
 )
+
+
+RESULT_MAX_NBYTES: Final = 1_000_000_000
+_ROWS_AT_ONCE: Final = 10_000
 
 
 class QueryRefused(UserError):
@@ -93,31 +99,102 @@ def run_query(
     params: Sequence[Any] | Mapping[str, Any] | None,
 ) -> SqlResult:
     """The result of a user's query. Raises QueryRefused or QueryFailed; changes nothing."""
-    _check(connection, query)
-    connection.execute("BEGIN TRANSACTION READ ONLY")
+    if not isinstance(query, str):
+        raise QueryRefused(repr(query), f"a {type(query).__name__}")
     try:
-        # `sql` would need a relation that outlives the transaction; a list or dict both bind.
-        bound = list(params) if isinstance(params, Sequence) else dict(params or {})
-        table = connection.sql(query, params=bound or None).to_arrow_table()
+        _check_kind(connection, query)
+        with _reading(connection):
+            return SqlResult(_fetch_unless_interrupted(connection, query, _bound(params)))
     except duckdb.PermissionException as error:
         raise QueryRefused(query, f"one that leaves the database ({error})") from error
     except duckdb.TransactionException as error:
         raise QueryRefused(query, f"one that writes ({error})") from error
-    except (duckdb.Error, TypeError, ValueError) as error:
+    except _FAILURES as error:
         raise QueryFailed(query, str(error)) from error
-    finally:
-        connection.execute("ROLLBACK")
-    return SqlResult(table)
 
 
-def _check(connection: duckdb.DuckDBPyConnection, query: object) -> None:
-    if not isinstance(query, str):
-        raise QueryRefused(repr(query), f"a {type(query).__name__}")
+_FAILURES: Final = (
+    duckdb.Error,
+    pa.ArrowException,
+    OSError,  # While rows are streamed, DuckDB's errors come as Arrow's.
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+
+
+def may_be_damage(failed: QueryFailed) -> bool:
+    """Whether the database may be the reason, and not the query."""
+    return failed.reason.startswith(_SIGNS_OF_DAMAGE)
+
+
+# By their text, because a stream's errors have lost their class.
+_SIGNS_OF_DAMAGE: Final = (
+    "Corrupt database file",
+    "IO Error",
+    "INTERNAL Error",
+    "FATAL Error",
+    "Serialization Error",
+)
+
+
+def _check_kind(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    query.encode()  # Or else a lone surrogate would fail with a puzzle.
+    statements = connection.extract_statements(query)
     try:
-        statements = connection.extract_statements(query)
-    except duckdb.Error as error:
-        raise QueryFailed(query, str(error)) from error
-    kinds = [statement.type for statement in statements]
+        kinds = [statement.type for statement in statements]
+    except ValueError as error:  # CONNECT: the parser knows it, its Python face does not.
+        raise QueryRefused(query, "a statement of another kind") from error
     if kinds != [duckdb.StatementType.SELECT]:
         found = ", ".join(kind.name for kind in kinds) or "nothing"
         raise QueryRefused(query, f"{len(kinds)} statements ({found})")
+
+
+@contextmanager
+def _reading(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.execute("BEGIN TRANSACTION READ ONLY")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _bound(params: object) -> list[Any] | dict[str, Any] | None:
+    if isinstance(params, Mapping):
+        return dict(params) or None
+    if params is None or (isinstance(params, Sequence) and not isinstance(params, str | bytes)):
+        return list(params or ()) or None
+    raise TypeError(f"params is a {type(params).__name__}; it takes a list or a dict")
+
+
+def _fetch_unless_interrupted(
+    connection: duckdb.DuckDBPyConnection, query: str, params: list[Any] | dict[str, Any] | None
+) -> pa.Table:
+    """The whole result. DuckDB does not look for Ctrl-C while it streams, so another thread waits
+    for it, and this one can be interrupted.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="runlore-sql") as other:
+        # A list and a dict both bind; only `sql` streams to Arrow.
+        table = other.submit(lambda: _fetch(connection.sql(query, params=params)))
+        try:
+            return table.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
+
+
+def _fetch(relation: duckdb.DuckDBPyRelation) -> pa.Table:
+    """The whole result. DuckDB's memory limit does not count what it hands out, so we do."""
+    reader = relation.to_arrow_reader(_ROWS_AT_ONCE)
+    batches = []
+    nbytes = 0
+    for batch in reader:
+        nbytes += batch.nbytes
+        if nbytes > RESULT_MAX_NBYTES:
+            reader.close()
+            raise ValueError(
+                f"the result is larger than {RESULT_MAX_NBYTES / 1e9:g} GB; aggregate it, or ask "
+                "for it in parts"
+            )
+        batches.append(batch)
+    return pa.Table.from_batches(batches, schema=reader.schema)
