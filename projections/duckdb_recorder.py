@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 import duckdb
@@ -51,7 +51,8 @@ class DuckDBView(TrackingRecorder):
             try:
                 yield self.connection
             except BaseException:
-                self.connection.execute("ROLLBACK")
+                with suppress(duckdb.Error):  # The first error is the one to tell.
+                    self.connection.execute("ROLLBACK")
                 raise
             self.connection.execute("COMMIT")
 

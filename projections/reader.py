@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -84,7 +84,7 @@ class RunsReader:
         Raises InvalidInput for a filter of another type, at once and not at the first row.
         """
 
-        def conditions(position: int | None) -> Conditions:
+        def filtered(position: int | None) -> Conditions:
             return run_conditions(
                 as_of=position,
                 experiment_id=experiment_id,
@@ -95,8 +95,8 @@ class RunsReader:
                 include_children=include_children,
             )
 
-        conditions(as_of)  # For what it raises.
-        return self._pages(conditions, as_of)
+        filtered(as_of)  # For what it raises.
+        return self._pages(lambda _, position: filtered(position), as_of)
 
     def children(
         self,
@@ -120,9 +120,9 @@ class RunsReader:
                 as_of=position, type=type, tags=tags, properties=properties, status=status
             )
 
-        def conditions(position: int) -> Conditions:
+        def conditions(connection: duckdb.DuckDBPyConnection, position: int) -> Conditions:
             made = filtered(position)
-            if not below(self._connection, made, run_id, recursive):
+            if not below(connection, made, run_id, recursive):
                 raise RunNotFound(run_id, "this workspace")
             return made
 
@@ -183,39 +183,33 @@ class RunsReader:
     # --- forks ----------------------------------------------------------------------------
 
     def before_fork(self) -> None:
+        # Closed, because DuckDB's threads do not go along: a child could neither use nor destroy
+        # its copy, and its DuckDB would hand it that copy whenever it opened the same file.
         self._lock.acquire()
+        self._close_database()
 
     def after_fork_in_parent(self) -> None:
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
         self._lock = threading.RLock()
-        if self._projection is not None:
-            # DuckDB's threads did not come along: even its destructor would wait for them.
-            connection = self._projection.view.connection
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-            self._projection = None
         if self._place is not None:
             self._place.forget()
             self._place = None
 
     # --- inside ---------------------------------------------------------------------------
 
-    @property
-    def _connection(self) -> duckdb.DuckDBPyConnection:
-        assert self._projection is not None, "only asked for inside _ask"
-        return self._projection.view.connection
-
     def _pages(
-        self, conditions: Callable[[int], Conditions], as_of: int | None
+        self,
+        conditions: Callable[[duckdb.DuckDBPyConnection, int], Conditions],
+        as_of: int | None,
     ) -> Iterator[RunRow]:
-        position = self.refresh() if as_of is None else as_of
+        def first(connection: duckdb.DuckDBPyConnection) -> Conditions:
+            return conditions(connection, self._applied() if as_of is None else as_of)
+
+        wanted = self._ask(first)
         for offset in count(0, PAGE):
-
-            def page(connection: duckdb.DuckDBPyConnection, offset: int = offset) -> list[RunRow]:
-                return run_page(connection, conditions(position), offset)
-
-            rows = self._ask(page)
+            rows = self._ask(partial(run_page, conditions=wanted, offset=offset))
             yield from rows
             if len(rows) < PAGE:
                 return
@@ -223,17 +217,21 @@ class RunsReader:
     def _ask(self, question: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Catches up and answers; a broken file is rebuilt, the last time in memory."""
         with self._lock:
-            for folder in (self._folder, self._folder, None):
+            for folder, is_last in ((self._folder, False), (self._folder, False), (None, True)):
                 try:
                     projection = self._projection or self._open(folder)
                     self.events_read += catch_up(projection, self._log)
                     return question(projection.view.connection)
                 except duckdb.OutOfMemoryException as error:
                     raise ProjectionFailed(str(error)) from error
+                except RuntimeError as error:
+                    if str(error) != "Query interrupted":
+                        raise
+                    raise KeyboardInterrupt from error  # What DuckDB had translated.
                 except duckdb.Error as error:
                     # Our own SQL cannot fail: the file is damaged, or cannot grow.
                     self._discard()
-                    if folder is None:
+                    if is_last:
                         raise ProjectionFailed(str(error)) from error
             raise AssertionError("the last attempt answers or raises")
 

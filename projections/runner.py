@@ -15,6 +15,8 @@ from runlore.storage.event_log import EventLog
 
 APPLICATION: Final = "runlore"
 BATCH: Final = 10_000
+BATCH_NBYTES: Final = 64_000_000
+_FIRST_BATCH: Final = 1_000  # What the sizes of the next ones are learnt from.
 
 
 def catch_up(
@@ -23,16 +25,19 @@ def catch_up(
     *,
     upto_position: int | None = None,
     batch: int = BATCH,
+    batch_nbytes: int = BATCH_NBYTES,
 ) -> int:
     """Applies what the log got since, and returns how many events were read for it.
 
     On return the projection has all that was committed before the call, or up to and including
-    `upto_position`. Each batch is one transaction of rows and applied position.
+    `upto_position`. Each batch is one transaction of rows and applied position, of at most
+    `batch` events and, if the last one is a guide to it, `batch_nbytes` bytes of payload.
     """
     read = 0
+    limit = min(batch, _FIRST_BATCH)
     position, _ = projection.view.applied(APPLICATION)
     while True:
-        rows = log.read_log(after_position=position, limit=batch, upto_position=upto_position)
+        rows = log.read_log(after_position=position, limit=limit, upto_position=upto_position)
         if not rows:
             return read
         last = rows[-1]
@@ -41,8 +46,10 @@ def catch_up(
             projection.commit(facts, Tracking(APPLICATION, last.position), last.leaf)
         position = last.position
         read += len(rows)
-        if len(rows) < batch:
+        if len(rows) < limit:
             return read
+        nbytes = sum(len(row.state) for row in rows)
+        limit = max(1, min(batch, limit * batch_nbytes // max(1, nbytes)))
 
 
 @contextmanager

@@ -52,7 +52,6 @@ class Slot:
             self._fd = None
 
     def forget(self) -> None:
-        _inherited.add(self.folder)
         self.release()  # Closing does not unlock while the parent holds its copy.
 
 
@@ -80,17 +79,12 @@ class Memory:
             self._remove.detach()
 
 
-# DuckDB knows the files that it has open by their paths. A forked child inherits this knowledge
-# but neither threads nor file locks: opening such a path again would give it the dead copy.
-_inherited: set[Path] = set()
-
-
 def claim(folder: Path) -> Slot:
     """The first free slot below the folder. Raises OSError if none can be made there."""
     for number in count():
         slot = folder / f"reader-{number}"
         slot.mkdir(parents=True, exist_ok=True)
-        if slot in _inherited or not os.access(slot, os.W_OK):
+        if not os.access(slot, os.W_OK):
             continue
         try:
             fd = os.open(slot / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)

@@ -24,12 +24,13 @@ VIEWS = (
 )
 
 
-def documented() -> dict[str, list[str]]:
+def documented() -> dict[str, list[tuple[str, str]]]:
+    """The columns of each view with their types."""
     text = (ROOT / "docs" / "sql.md").read_text()
     views, _, _ = text.partition("## The views")[2].partition("\n## ")
     sections = re.split(r"^### (\w+)$", views, flags=re.MULTILINE)[1:]
     return {
-        name: re.findall(r"^\| `(\w+)` \|", body, re.MULTILINE)
+        name: re.findall(r"^\| `(\w+)` \| (\w+) \| \S", body, re.MULTILINE)
         for name, body in zip(sections[::2], sections[1::2], strict=True)
     }
 
@@ -41,6 +42,17 @@ def test_every_view_is_documented() -> None:
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_documented_columns_are_those_of_the_view(view: str, tmp_path: Path) -> None:
     with Workspace.create("lab", path=tmp_path / "lab") as workspace:
-        columns = workspace.sql(f"SELECT * FROM {view}").columns
+        described = workspace.sql(f"DESCRIBE {view}").fetchall()
 
+    columns = [
+        (name, type_.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ"))
+        for name, type_, *_ in described
+    ]
     assert documented()[view] == columns
+
+
+def test_there_are_no_other_views(tmp_path: Path) -> None:
+    with Workspace.create("lab", path=tmp_path / "lab") as workspace:
+        found = workspace.sql("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+
+    assert sorted(name for (name,) in found) == sorted(VIEWS)

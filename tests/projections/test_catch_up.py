@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import duckdb
 import pytest
 from eventsourcing.persistence import IntegrityError, Tracking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runlore.domain.events import DescriptionSet
 from runlore.domain.fact import Fact
+from runlore.projections.duckdb_recorder import DuckDBView
+from runlore.projections.projection import Projection
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.storage.codec import fact_of
 from runlore.storage.errors import LogCorrupt
@@ -33,8 +39,9 @@ def test_any_interleaving_of_appends_and_catch_ups_gives_the_tables_of_a_rebuild
         for append in appends:
             history.add(*append)
             batch = data.draw(st.sampled_from([None, 1, 2, 3, 100]), "batch size, or no catch-up")
+            nbytes = data.draw(st.sampled_from([1, 100, 100_000]), "bytes of a batch")
             if batch is not None:
-                catch_up(projection, history.log, batch=batch)
+                catch_up(projection, history.log, batch=batch, batch_nbytes=nbytes)
         catch_up(projection, history.log, batch=2)
 
         assert tables(projection.view.connection) == rebuilt(history.log)
@@ -93,6 +100,40 @@ def test_catching_up_stops_at_the_position_that_was_asked_for() -> None:
         assert projection.view.applied(APPLICATION)[0] == positions[3]
         assert catch_up(projection, history.log) == 2
         assert catch_up(projection, history.log) == 0
+
+
+class Batches(Projection):
+    """Keeps nothing but how many facts came at once."""
+
+    def init(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.sizes: list[int] = []
+
+    def apply(self, facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> None:
+        self.sizes.append(len(facts))
+
+
+def test_batches_have_a_bounded_number_of_events_and_of_bytes() -> None:
+    history = History()
+    history.experiment()
+    history.run("r0")
+    large = DescriptionSet(description="x" * 1_000)
+    history.say("run/r0", *[large] * 3_000)
+    small = DescriptionSet(description="x")
+    history.say("run/r0", *[small] * 3_000)
+    view = DuckDBView(duckdb.connect())
+
+    by_bytes, by_count = Batches(view), Batches(view)
+    catch_up(by_bytes, history.log, batch_nbytes=200_000)
+    view.connection.execute("DELETE FROM tracking")
+    catch_up(by_count, history.log, batch=1_500)
+
+    assert sum(by_bytes.sizes) == sum(by_count.sizes) == 6_002
+    first, *rest = by_bytes.sizes
+    assert first == 1_000, "of which nothing is known"
+    assert max(size for size in rest[:10]) <= 200
+    assert max(rest) > 1_000, "when events are small again"
+    assert by_count.sizes == [1_000, 1_500, 1_500, 1_500, 502]
+    view.close()
 
 
 def test_a_batch_that_fails_leaves_neither_rows_nor_position() -> None:

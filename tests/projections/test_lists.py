@@ -228,6 +228,20 @@ def test_all_pages_show_the_log_as_the_first_one_did() -> None:
         assert [row.run_id for row in reader.runs(status="Running")] == ["late"]
 
 
+def test_a_filter_that_is_changed_between_pages_is_still_the_first_one() -> None:
+    history = History()
+    history.experiment()
+    births = [run_created(f"r{number}", tags={KEY: None}) for number in range(PAGE + 1)]
+    history.add(*[Happening(f"run/{one.run_id}", one) for one in births])
+    tags = [KEY]
+
+    with reader_of(history.log) as reader:
+        pages = reader.runs(tags=tags)
+        next(pages)
+        tags.append("another")
+        assert len(list(pages)) == PAGE
+
+
 @pytest.mark.parametrize("count", [0, 1, PAGE, PAGE + 1])
 def test_no_row_is_lost_or_shown_twice_at_the_border_of_a_page(count: int) -> None:
     history = History()

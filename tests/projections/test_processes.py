@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from runlore.domain.events import RunCompleted
 from runlore.projections.reader import open_projection
 from runlore.storage.sqlite import SqliteLog, open_log
-from tests.processes import Child, in_child, start_python, wait_until
+from tests.processes import LIMIT_S, Child, in_child, start_python, wait_until
 from tests.projections.histories import History, reader_of, rebuilt, tables_of
 
 READER = """
@@ -49,6 +51,16 @@ if os.fork() == 0:
     print(os.getpid(), flush=True)
     signal.pause()
 for line in sys.stdin:
+"""
+
+
+EXIT = """
+reader.refresh()
+pid = os.fork()
+if pid == 0:
+    {asked} and reader.refresh()
+    sys.exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
 
@@ -215,32 +227,50 @@ def test_a_child_in_memory_leaves_the_parents_files_alone(history: History) -> N
         assert reader.sql("SELECT count(*) FROM runs").fetchall() == [(1,)]
 
 
-def test_a_child_never_opens_a_file_that_was_open_at_the_fork(
+def test_a_child_that_takes_over_its_parents_slot_gets_what_the_parent_left(
     tmp_path: Path, history: History
 ) -> None:
     reader = open_projection(history.log, tmp_path / "projections")
     reader.refresh()
     go, tell = os.pipe()
 
-    def ask() -> tuple[int, Any]:
+    def ask() -> tuple[int, int, Any]:
         os.read(go, 1)
-        return reader.refresh(), tables_of(reader)
+        before = reader.events_read
+        return reader.refresh(), reader.events_read - before, tables_of(reader)
 
     child = Child(ask)
     history.run("later")
     reader.refresh()
-    reader.close()  # The slot is free when the child asks, but the child's DuckDB still holds it.
+    reader.close()
+    history.run("last")
     os.write(tell, b".")
 
-    head, found = child.result()
-    assert head == history.log.head().position
+    # Had the file been open at the fork, the child's DuckDB would have given it the old state.
+    head, read, found = child.result()
+    assert (head, read) == (history.log.head().position, 1)
     assert found == rebuilt(history.log)
     with reader_of(history.log, tmp_path / "projections") as again:
         assert tables_of(again) == found
         assert again.events_read == 0
-    assert slots(tmp_path) == ["reader-0", "reader-1"]
+    assert slots(tmp_path) == ["reader-0"]
     os.close(go)
     os.close(tell)
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["idle child", "asking child"])
+def test_a_forked_child_ends_in_silence(asked: bool, tmp_path: Path, history: History) -> None:
+    code = READER.partition("for line")[0] + EXIT.format(asked=asked)
+    path = os.pathsep.join(filter(None, sys.path))
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=True,
+    )
+    assert (ran.stdout, ran.stderr) == ("7\n", "")
 
 
 @pytest.mark.parametrize("asked", [False, True], ids=["idle child", "asking child"])

@@ -269,6 +269,15 @@ def test_a_mistake_in_a_query_rebuilds_nothing(query: str, reader: RunsReader) -
     assert reader.events_read == read
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also where a shell started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupt_ends_a_query_and_the_reader_works_on(reader: RunsReader) -> None:
     reader.refresh()
     forever = "SELECT sum(a.range * b.range) FROM range(10_000_000) a, range(10_000_000) b"
