@@ -47,8 +47,8 @@ class DuckDBView(TrackingRecorder):
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A transaction on the connection: committed, or, if the block raises, rolled back."""
         with self.lock:
-            self.connection.execute("BEGIN TRANSACTION")
-            try:
+            try:  # Around BEGIN, too: an interrupt may come right after it.
+                self.connection.execute("BEGIN TRANSACTION")
                 yield self.connection
             except BaseException:
                 with suppress(duckdb.Error):  # The first error is the one to tell.

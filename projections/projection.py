@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import duckdb
-from eventsourcing.persistence import Tracking
+from eventsourcing.persistence import ProgrammingError, Tracking
 from eventsourcing.projection import Projection as LibraryProjection
 
 from runlore.domain.fact import Fact
@@ -43,15 +43,29 @@ class Projection(LibraryProjection[DuckDBView]):
 
     def process_event(self, domain_event: Any, tracking: Tracking) -> None:
         """One event from the library's runner: an `Envelope` that came with its record."""
-        self.commit((domain_event.fact,), tracking)
+        fact: Fact | None = getattr(domain_event, "fact", None)
+        if fact is None:
+            raise ProgrammingError(
+                f"a {type(domain_event).__name__} does not say how it was recorded; give the "
+                "application PERSISTENCE_MODULE=runlore.storage.sqlite and "
+                "MAPPER_TOPIC=runlore.storage.mapper:PydanticMsgpackMapper"
+            )
+        self.commit((fact,), tracking)
 
     def commit(self, facts: Sequence[Fact], tracking: Tracking, leaf: bytes = b"") -> None:
         """Applies a batch and the position up to which it was read, in one transaction.
 
-        Raises IntegrityError if that position was applied already; nothing changes then.
+        Facts at or before the applied position are passed over, so a batch that overlaps an
+        earlier one adds what is new in it. Raises IntegrityError if nothing is: if `tracking` was
+        reached already; nothing changes then.
         """
         with self.view.transaction() as connection:
+            applied = self.view.max_tracking_id(tracking.application_name) or 0
             self.view.track(connection, tracking, leaf)
-            wanted = [f for f in facts if not self.topics or f.topic in self.topics]
+            wanted = [
+                fact
+                for fact in facts
+                if fact.position > applied and (not self.topics or fact.topic in self.topics)
+            ]
             if wanted:
                 self.apply(wanted, connection)

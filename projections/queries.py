@@ -12,26 +12,36 @@ from runlore.projections.filters import Conditions, Filter, check_position, chec
 from runlore.projections.rows import ExperimentRow, RunRow
 
 PAGE: Final = 500
+PAGE_MAX: Final = 64_000
 
-# Newest start first; a run that never started counts from its creation; ties by creation.
-_ORDER: Final = "ORDER BY coalesce(s.started_at, r.created_at) DESC, r.run_no DESC"
+# Newest start first; a run that never started counts from its creation; ties by creation. The
+# experiments' names are joined to the page alone, not to all runs.
+_PAGE_OF_RUNS: Final = """
+WITH page AS (
+    SELECT r.run_no, r.run_id, r.experiment_no, r.number, r.parent_id, r.root_id, r.run_type,
+           s.status, r.created_at, coalesce(s.started_at, r.created_at) AS begun_at
+    FROM store.runs r
+    JOIN store.run_states s ON s.run_no = r.run_no AND {current}
+    {where}
+    ORDER BY begun_at DESC, r.run_no DESC
+    LIMIT {limit:d} OFFSET {offset:d}
+)
+SELECT p.run_id, e.name, e.experiment_id, p.number, p.parent_id, p.root_id, p.run_type, p.status,
+       p.created_at
+FROM page p
+JOIN store.experiments e ON e.experiment_no = p.experiment_no
+ORDER BY p.begun_at DESC, p.run_no DESC
+"""
 
 
 def run_page(
     connection: duckdb.DuckDBPyConnection, conditions: Conditions, offset: int, limit: int = PAGE
 ) -> list[RunRow]:
     """The runs that fit, newest first, from `offset` on; see `run_conditions`."""
-    rows = connection.execute(
-        "SELECT r.run_id, e.name, e.experiment_id, r.number, p.run_id, o.run_id, r.run_type, "
-        "s.status, r.created_at "
-        "FROM store.runs r "
-        f"JOIN store.run_states s ON s.run_no = r.run_no AND {conditions.current('s')} "
-        "JOIN store.experiments e ON e.experiment_no = r.experiment_no "
-        "JOIN store.runs o ON o.run_no = r.root_no "
-        "LEFT JOIN store.runs p ON p.run_no = r.parent_no "
-        f"{conditions.where()} {_ORDER} LIMIT {int(limit)} OFFSET {int(offset)}",
-        conditions.params,
-    ).fetchall()
+    query = _PAGE_OF_RUNS.format(
+        current=conditions.current("s"), where=conditions.where(), limit=limit, offset=offset
+    )
+    rows = connection.execute(query, conditions.params).fetchall()
     return [RunRow(*row) for row in rows]
 
 
@@ -52,7 +62,11 @@ def run_conditions(
         conditions.add("r.position <= ?", as_of)
     experiment_id = check_text_filter("experiment_id", experiment_id)
     if experiment_id is not None:
-        conditions.add("e.experiment_id = ?", experiment_id)
+        conditions.add(
+            "r.experiment_no = "
+            "(SELECT experiment_no FROM store.experiments WHERE experiment_id = ?)",
+            experiment_id,
+        )
     if not include_children:
         conditions.add("r.parent_no IS NULL")
     status = check_text_filter("status", status)

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.filters import Conditions, Filter
 from runlore.projections.queries import (
     PAGE,
+    PAGE_MAX,
     below,
     experiment_rows,
     read_all,
@@ -27,7 +27,7 @@ from runlore.projections.queries import (
 )
 from runlore.projections.rows import ExperimentRow, RunRow
 from runlore.projections.runner import APPLICATION, catch_up
-from runlore.projections.runs_projection import SCHEMA_VERSION, RunsProjection
+from runlore.projections.runs_projection import RunsProjection, tables_version
 from runlore.projections.slots import Place, place_below
 from runlore.projections.user_sql import QueryFailed, SqlResult, may_be_damage, run_query
 from runlore.storage import fork_guard
@@ -60,7 +60,7 @@ class RunsReader:
     def __init__(self, log: EventLog, folder: Path | None) -> None:
         self.events_read = 0
         self._log = log
-        self._folder = folder and folder / f"{SCHEMA_VERSION}-duckdb{duckdb.__version__}"
+        self._folder = folder and folder / f"{tables_version()}-duckdb{duckdb.__version__}"
         self._lock = threading.RLock()
         self._place: Place | None = None
         self._projection: RunsProjection | None = None
@@ -208,11 +208,15 @@ class RunsReader:
             return conditions(connection, self._applied() if as_of is None else as_of)
 
         wanted = self._ask(first)
-        for offset in count(0, PAGE):
-            rows = self._ask(partial(run_page, conditions=wanted, offset=offset))
+        offset, limit = 0, PAGE
+        while True:
+            page = partial(run_page, conditions=wanted, offset=offset, limit=limit)
+            rows = self._ask(page)
             yield from rows
-            if len(rows) < PAGE:
+            if len(rows) < limit:
                 return
+            # All runs are filtered and sorted for each page: a long list gets longer pages.
+            offset, limit = offset + limit, min(2 * limit, PAGE_MAX)
 
     def _ask(self, question: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Catches up and answers; a broken file is rebuilt, the last time in memory."""

@@ -26,16 +26,20 @@ def catch_up(
     upto_position: int | None = None,
     batch: int = BATCH,
     batch_nbytes: int = BATCH_NBYTES,
+    application_name: str = APPLICATION,
 ) -> int:
     """Applies what the log got since, and returns how many events were read for it.
 
     On return the projection has all that was committed before the call, or up to and including
     `upto_position`. Each batch is one transaction of rows and applied position, of at most
     `batch` events and, if the last one is a guide to it, `batch_nbytes` bytes of payload.
+
+    The applied position is kept under `application_name`: for a projection that the library's
+    runner drives too, that runner's application. Each would apply everything under its own name.
     """
     read = 0
     limit = min(batch, _FIRST_BATCH)
-    position, _ = projection.view.applied(APPLICATION)
+    position, _ = projection.view.applied(application_name)
     while True:
         rows = log.read_log(after_position=position, limit=limit, upto_position=upto_position)
         if not rows:
@@ -43,7 +47,7 @@ def catch_up(
         last = rows[-1]
         with _collector_paused():
             facts = [fact_of(row) for row in rows]
-            projection.commit(facts, Tracking(APPLICATION, last.position), last.leaf)
+            projection.commit(facts, Tracking(application_name, last.position), last.leaf)
         position = last.position
         read += len(rows)
         if len(rows) < limit:

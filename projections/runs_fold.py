@@ -28,6 +28,7 @@ class RunKey(NamedTuple):
 
     run_no: int
     root_no: int
+    root_id: str
     depth: int
     path: str
 
@@ -69,6 +70,9 @@ class Rows:
     run_states: TemporalRows = field(default_factory=TemporalRows)
     run_tags: TemporalRows = field(default_factory=TemporalRows)
     run_properties: TemporalRows = field(default_factory=TemporalRows)
+    artifacts: TemporalRows = field(default_factory=TemporalRows)
+    snapshots: list[tuple[Any, ...]] = field(default_factory=list)
+    refusals: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
     batches: list[tuple[int, Fact]] = field(default_factory=list)
 
@@ -172,7 +176,11 @@ class RunsFold:
         parent = known.runs.get(data["parent_id"] or "")
         path = f"{parent.path if parent else ''}{run_no:08x}"
         key = RunKey(
-            run_no, parent.root_no if parent else run_no, parent.depth + 1 if parent else 0, path
+            run_no,
+            parent.root_no if parent else run_no,
+            parent.root_id if parent else data["run_id"],
+            parent.depth + 1 if parent else 0,
+            path,
         )
         known.runs[data["run_id"]] = key
         self.rows.runs.append(
@@ -182,7 +190,9 @@ class RunsFold:
                 experiment_no,
                 number,
                 parent.run_no if parent else None,
+                data["parent_id"] if parent else None,
                 key.root_no,
+                key.root_id,
                 key.depth,
                 path,
                 data["run_type"],
@@ -213,7 +223,7 @@ class RunsFold:
             self.rows.run_properties.begin((run_no, name), (value, *since), fact.position)
 
     def _started(self, run_no: int, data: Mapping[str, Any], fact: Fact) -> None:
-        self._status(run_no, "Running", None, fact)
+        self._status(run_no, "Running", self._known.states[run_no].status_detail, fact)
 
     def _status_changed(self, run_no: int, data: Mapping[str, Any], fact: Fact) -> None:
         self._status(run_no, data["status"], data["detail"], fact)
@@ -252,7 +262,20 @@ class RunsFold:
         self.rows.run_tags.end((run_no, data["key"]), fact.position)
 
     def _property_added(self, run_no: int, data: Mapping[str, Any], fact: Fact) -> None:
-        self._put(self.rows.run_properties, run_no, data["key"], data["value"], fact)
+        values = (data["value"], fact.recorded_at, fact.writer_id)
+        self.rows.run_properties.put_once((run_no, data["key"]), values, fact.position)
+
+    def _artifact_added(self, run_no: int, data: Mapping[str, Any], fact: Fact) -> None:
+        values = (data["sha256"], data["nbytes"], fact.recorded_at, fact.writer_id)
+        self.rows.artifacts.put((run_no, data["name"]), values, fact.position)
+
+    def _snapshot_taken(self, run_no: int, data: Mapping[str, Any], fact: Fact) -> None:
+        columns = ("snapshot_id", "manifest_sha256", "files", "nbytes")
+        self.rows.snapshots.append((run_no, *map(data.__getitem__, columns), *_place_of(fact)))
+
+    def _change_refused(self, run_no: int, data: Mapping[str, Any], fact: Fact) -> None:
+        columns = ("change", "key", "held", "refused", "reason")
+        self.rows.refusals.append((run_no, *map(data.__getitem__, columns), *_place_of(fact)))
 
     def _values_logged(self, run_no: int, data: Mapping[str, Any], fact: Fact) -> None:
         self.rows.batches.append((run_no, fact))
@@ -300,12 +323,19 @@ _APPLY: Mapping[str, Apply] = {
     "run.tag_set": RunsFold._tag_set,
     "run.tag_removed": RunsFold._tag_removed,
     "run.property_added": RunsFold._property_added,
+    "run.artifact_added": RunsFold._artifact_added,
+    "run.snapshot_taken": RunsFold._snapshot_taken,
+    "run.change_refused": RunsFold._change_refused,
     "run.values_logged": RunsFold._values_logged,
 }
 
 _OF_RUNS = frozenset(
     apply for topic, apply in _APPLY.items() if topic.startswith("run.") and topic != "run.created"
 )
+
+
+def _place_of(fact: Fact) -> tuple[int, str | None, int]:
+    return fact.recorded_at, fact.writer_id, fact.position
 
 
 def _event_row(fact: Fact, run_id: str | None) -> tuple[Any, ...]:

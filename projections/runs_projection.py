@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
+from runlore.domain.events import REGISTRY
 from runlore.domain.fact import Fact
 from runlore.projections.points import names_of, point_tables
 from runlore.projections.projection import Projection
@@ -16,6 +19,7 @@ from runlore.projections.runs_fold import Known, RunKey, State, mentioned, rows_
 from runlore.projections.temporal import TemporalTable, insert, insert_table, with_table
 
 SCHEMA_VERSION: Final = 1
+"""Goes up when the same events give other rows, so that tables of before are not used again."""
 
 _INT, _TEXT, _BOOL = pa.int64(), pa.string(), pa.bool_()
 _SPAN: Final = {"from_position": _INT, "to_position": _INT}
@@ -49,13 +53,40 @@ _RUNS: Final = pa.schema(
         "experiment_no": _INT,
         "number": _INT,
         "parent_no": _INT,
+        "parent_id": _TEXT,
         "root_no": _INT,
+        "root_id": _TEXT,
         "depth": _INT,
         "path": _TEXT,
         "run_type": _TEXT,
         "target": _TEXT,
         "name": _TEXT,
         "created_at": _INT,
+        "writer_id": _TEXT,
+        "position": _INT,
+    }
+)
+_SNAPSHOTS: Final = pa.schema(
+    {
+        "run_no": _INT,
+        "snapshot_id": _TEXT,
+        "manifest_sha256": _TEXT,
+        "files": _INT,
+        "nbytes": _INT,
+        "taken_at": _INT,
+        "writer_id": _TEXT,
+        "position": _INT,
+    }
+)
+_REFUSALS: Final = pa.schema(
+    {
+        "run_no": _INT,
+        "change": _TEXT,
+        "key": _TEXT,
+        "held": _TEXT,
+        "refused": _TEXT,
+        "reason": _TEXT,
+        "refused_at": _INT,
         "writer_id": _TEXT,
         "position": _INT,
     }
@@ -113,6 +144,21 @@ _RUN_TAGS: Final = TemporalTable(
 _RUN_PROPERTIES: Final = TemporalTable(
     "store.run_properties", ["run_no", "key"], pa.schema({"run_no": _INT, **_VALUE})
 )
+_ARTIFACTS: Final = TemporalTable(
+    "store.artifacts",
+    ["run_no", "name"],
+    pa.schema(
+        {
+            "run_no": _INT,
+            "name": _TEXT,
+            "sha256": _TEXT,
+            "nbytes": _INT,
+            "changed_at": _INT,
+            "writer_id": _TEXT,
+            **_SPAN,
+        }
+    ),
+)
 
 
 class RunsProjection(Projection):
@@ -125,29 +171,49 @@ class RunsProjection(Projection):
             "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'store'"
         ).fetchall()
         if made == [(0,)]:
-            connection.execute(files(__package__).joinpath("schema.sql").read_text())
+            connection.execute(_definitions())
 
     def apply(self, facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> None:
         rows = rows_of(facts, _known(facts, connection))
         insert(connection, "store.writers", rows.writers, _WRITERS)
         insert(connection, "store.experiments", rows.experiments, _EXPERIMENTS)
         insert(connection, "store.runs", rows.runs, _RUNS)
+        insert(connection, "store.snapshots", rows.snapshots, _SNAPSHOTS)
+        insert(connection, "store.refusals", rows.refusals, _REFUSALS)
         insert(connection, "store.events", rows.events, _EVENTS)
         _EXPERIMENT_STATES.write(connection, rows.experiment_states)
         _EXPERIMENT_TAGS.write(connection, rows.experiment_tags)
         _RUN_STATES.write(connection, rows.run_states)
         _RUN_TAGS.write(connection, rows.run_tags)
-        _RUN_PROPERTIES.write(connection, rows.run_properties)
+        _RUN_PROPERTIES.write_once(connection, rows.run_properties)
+        _ARTIFACTS.write(connection, rows.artifacts)
         if rows.batches:
             _add_points(connection, rows.batches)
+
+
+@cache
+def tables_version() -> str:
+    """What tables of the same name hold alike: our number, their SQL, the events that we know.
+
+    A runlore that knows more events must not go on in tables that passed over them.
+    """
+    known = sorted((topic, event.schema_version) for topic, event in REGISTRY.items())
+    digest = hashlib.sha256(f"{_definitions()}{known}".encode()).hexdigest()
+    return f"{SCHEMA_VERSION}-{digest[:8]}"
+
+
+def _definitions() -> str:
+    return files(__package__).joinpath("schema.sql").read_text()
 
 
 def _known(facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> Known:
     """What the tables hold about the runs and experiments that the facts mention."""
     known = Known()
     run_ids, experiment_ids = mentioned(facts)
-    for run_id, run_no, root_no, depth, path, *state in _about(connection, _KNOWN_RUNS, run_ids):
-        known.runs[run_id] = RunKey(run_no, root_no, depth, path)
+    for run_id, run_no, root_no, root_id, depth, path, *state in _about(
+        connection, _KNOWN_RUNS, run_ids
+    ):
+        known.runs[run_id] = RunKey(run_no, root_no, root_id, depth, path)
         known.states[run_no] = State(*state)
     for experiment_id, experiment_no, last_number in _about(
         connection, _KNOWN_EXPERIMENTS, experiment_ids
@@ -161,8 +227,9 @@ def _known(facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> Know
 
 
 _KNOWN_RUNS: Final = (
-    "SELECT r.run_id, r.run_no, r.root_no, r.depth, r.path, s.status, s.status_detail, "
-    "s.started_at, s.ended_at, s.ended_position, s.display_name, s.description, s.error "
+    "SELECT r.run_id, r.run_no, r.root_no, r.root_id, r.depth, r.path, s.status, "
+    "s.status_detail, s.started_at, s.ended_at, s.ended_position, s.display_name, "
+    "s.description, s.error "
     "FROM store.runs r SEMI JOIN wanted w ON w.id = r.run_id "
     "JOIN store.run_states s ON s.run_no = r.run_no AND s.to_position IS NULL"
 )

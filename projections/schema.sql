@@ -24,9 +24,11 @@ CREATE TABLE store.experiment_tags (
 );
 
 -- run_no is dense in order of creation; path is the run_nos from the root on, 8 hex digits each.
+-- parent_id and root_id say what joins would say: two joins to all runs take half of a list's time.
 CREATE TABLE store.runs (
     run_no BIGINT, run_id VARCHAR, experiment_no BIGINT, number BIGINT,
-    parent_no BIGINT, root_no BIGINT, depth BIGINT, path VARCHAR,
+    parent_no BIGINT, parent_id VARCHAR, root_no BIGINT, root_id VARCHAR,
+    depth BIGINT, path VARCHAR,
     run_type VARCHAR, target VARCHAR, name VARCHAR,
     created_at BIGINT, writer_id VARCHAR, position BIGINT
 );
@@ -43,6 +45,20 @@ CREATE TABLE store.run_tags (
 CREATE TABLE store.run_properties (
     run_no BIGINT, key VARCHAR, value VARCHAR, changed_at BIGINT, writer_id VARCHAR,
     from_position BIGINT, to_position BIGINT
+);
+
+CREATE TABLE store.artifacts (
+    run_no BIGINT, name VARCHAR, sha256 VARCHAR, nbytes BIGINT, changed_at BIGINT,
+    writer_id VARCHAR, from_position BIGINT, to_position BIGINT
+);
+CREATE TABLE store.snapshots (
+    run_no BIGINT, snapshot_id VARCHAR, manifest_sha256 VARCHAR, files BIGINT, nbytes BIGINT,
+    taken_at BIGINT, writer_id VARCHAR, position BIGINT
+);
+-- Changes that the state of a run refused: the topic asked for, what stood, what was asked.
+CREATE TABLE store.refusals (
+    run_no BIGINT, change VARCHAR, key VARCHAR, held VARCHAR, refused VARCHAR, reason VARCHAR,
+    refused_at BIGINT, writer_id VARCHAR, position BIGINT
 );
 
 CREATE TABLE store.series (series_no BIGINT, name VARCHAR, col VARCHAR, kind VARCHAR);
@@ -74,13 +90,11 @@ SELECT r.run_id, e.name AS experiment, e.experiment_id, r.number,
        make_timestamptz(s.started_at) AS started_at,
        make_timestamptz(s.ended_at) AS ended_at,
        (s.ended_at - s.started_at) / 1e6 AS duration_s,
-       p.run_id AS parent_id, o.run_id AS root_id, r.depth, s.description, s.error,
+       r.parent_id, r.root_id, r.depth, s.description, s.error,
        w.actor, w.host
 FROM store.runs r
 JOIN store.experiments e ON e.experiment_no = r.experiment_no
 JOIN store.run_states s ON s.run_no = r.run_no AND s.to_position IS NULL
-JOIN store.runs o ON o.run_no = r.root_no
-LEFT JOIN store.runs p ON p.run_no = r.parent_no
 LEFT JOIN store.writers w ON w.writer_id = r.writer_id;
 
 CREATE VIEW tags AS

@@ -33,6 +33,11 @@ class TemporalRows:
         self.end(key, position)
         self.begin(key, values, position)
 
+    def put_once(self, key: tuple[Any, ...], values: Sequence[Any], position: int) -> None:
+        """Like `begin`, but values that this batch gave the key before stay."""
+        if key not in self._open:
+            self.begin(key, values, position)
+
     def end(self, key: tuple[Any, ...], position: int) -> None:
         """From `position` on, the key has no values."""
         held = self._open.pop(key, None)
@@ -52,6 +57,9 @@ class TemporalTable:
             [*(schema.field(column) for column in key), ("position", pa.int64())]
         )
         matches = " AND ".join(f"t.{column} = e.{column}" for column in key)
+        self._add_once_statement = (
+            f"INSERT INTO {name} SELECT * FROM added ANTI JOIN {name} USING ({', '.join(key)})"
+        )
         # A key that begins in this batch was never in the table; the condition on
         # from_position keeps a batch that is delivered twice from ending its own rows.
         self._end_statement = (
@@ -68,6 +76,13 @@ class TemporalTable:
             connection.unregister("ended")
         lasting = [row for row in batch.rows if row[-1] != row[-2]]
         insert(connection, self.name, lasting, self._schema)
+
+    def write_once(self, connection: duckdb.DuckDBPyConnection, batch: TemporalRows) -> None:
+        """Adds the batch's rows, but those whose key the table holds already."""
+        if batch.rows:
+            with_table(connection, "added", arrow(batch.rows, self._schema))
+            connection.execute(self._add_once_statement)
+            connection.unregister("added")
 
 
 def arrow(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:

@@ -7,9 +7,11 @@ anything outside the database (see `connection.py`).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
@@ -152,11 +154,12 @@ def _check_kind(connection: duckdb.DuckDBPyConnection, query: str) -> None:
 
 @contextmanager
 def _reading(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    connection.execute("BEGIN TRANSACTION READ ONLY")
-    try:
+    try:  # Around BEGIN, too: an interrupt may come right after it.
+        connection.execute("BEGIN TRANSACTION READ ONLY")
         yield
     finally:
-        connection.execute("ROLLBACK")
+        with suppress(duckdb.TransactionException):
+            connection.execute("ROLLBACK")
 
 
 def _bound(params: object) -> list[Any] | dict[str, Any] | None:
@@ -173,14 +176,35 @@ def _fetch_unless_interrupted(
     """The whole result. DuckDB does not look for Ctrl-C while it streams, so another thread waits
     for it, and this one can be interrupted.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="runlore-sql") as other:
-        # A list and a dict both bind; only `sql` streams to Arrow.
-        table = other.submit(lambda: _fetch(connection.sql(query, params=params)))
+    answer: Future[pa.Table] = Future()
+
+    def fetch() -> None:
         try:
-            return table.result()
-        except KeyboardInterrupt:
+            # A list and a dict both bind; only `sql` streams to Arrow.
+            answer.set_result(_fetch(connection.sql(query, params=params)))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    thread = threading.Thread(target=fetch, name="runlore-sql", daemon=True)
+    try:
+        thread.start()
+        return answer.result()
+    except KeyboardInterrupt:
+        _stop(connection, thread, answer)
+        raise
+
+
+def _stop(
+    connection: duckdb.DuckDBPyConnection, thread: threading.Thread, answer: Future[pa.Table]
+) -> None:
+    """Interrupts until the thread has ended: an interrupt before the query's begin is lost."""
+    for attempt in count():
+        with suppress(KeyboardInterrupt):  # Once is enough.
             connection.interrupt()
-            raise
+            done, _ = wait([answer], timeout=0.02)
+            never_began = thread.ident is None and attempt > 50
+            if done or never_began:
+                return
 
 
 def _fetch(relation: duckdb.DuckDBPyRelation) -> pa.Table:

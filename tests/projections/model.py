@@ -174,7 +174,7 @@ def _happen_to_run(run: ModelRun, what: str, data: Mapping[str, Any], fact: Fact
     elif what == "tag_removed":
         run.tags.pop(data["key"], None)
     elif what == "property_added":
-        run.properties[data["key"]] = data["value"]
+        run.properties.setdefault(data["key"], data["value"])
 
 
 def _rows(runs: Iterator[ModelRun]) -> list[RunRow]:

@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from runlore.projections.reader import RunsReader, open_projection
-from runlore.projections.runs_projection import SCHEMA_VERSION
+from runlore.projections.runs_projection import tables_version
 from runlore.projections.slots import Memory, claim, place_below
 from runlore.storage.sqlite import open_log
 from runlore.storage.value_codec import Record, Series
@@ -253,7 +253,7 @@ def test_a_folder_of_another_version_is_left_alone(history: History, folder: Pat
         assert answers(reader) == expected(history)
 
     assert (older / "projection.duckdb").read_bytes() == b"of another version"
-    current = folder / f"{SCHEMA_VERSION}-duckdb{duckdb.__version__}" / "reader-0"
+    current = folder / f"{tables_version()}-duckdb{duckdb.__version__}" / "reader-0"
     assert (current / "projection.duckdb").exists()
 
 

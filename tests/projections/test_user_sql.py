@@ -278,14 +278,24 @@ def ctrl_c() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_an_interrupt_ends_a_query_and_the_reader_works_on(reader: RunsReader) -> None:
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT sum(a.range * b.range) FROM range(10_000_000) a, range(10_000_000) b",
+        "SELECT a.range FROM range(10_000_000) a, range(10_000_000) b WHERE a.range + b.range < 0",
+    ],
+    ids=["before the result", "within the result"],
+)
+def test_an_interrupt_ends_a_query_at_any_moment_and_the_reader_works_on(
+    query: str, reader: RunsReader
+) -> None:
     reader.refresh()
-    forever = "SELECT sum(a.range * b.range) FROM range(10_000_000) a, range(10_000_000) b"
-    timer = threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT])
-    timer.start()
-
-    with pytest.raises(KeyboardInterrupt):
-        reader.sql(forever)
-
-    timer.join()
-    assert reader.sql("SELECT 1").fetchall() == [(1,)]
+    read = reader.events_read
+    for wait in range(20):
+        timer = threading.Timer(wait / 500, os.kill, [os.getpid(), signal.SIGINT])
+        with pytest.raises(KeyboardInterrupt):
+            timer.start()
+            reader.sql(query)
+        timer.join()
+        assert reader.sql("SELECT 1").fetchall() == [(1,)]
+    assert reader.events_read == read

@@ -1,0 +1,165 @@
+"""The tables say of each run what the domain's own fold says of its stream, at every position."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import duckdb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runlore.domain import events as ev
+from runlore.domain.ids import run_stream
+from runlore.domain.run_state import RunState, fold
+from runlore.domain.status import Status
+from runlore.projections.runner import catch_up
+from runlore.storage.codec import fact_of
+from runlore.storage.event_log import EventLog
+from tests.projections.histories import (
+    RUNS,
+    Happening,
+    History,
+    histories,
+    history_of,
+    projection_in_memory,
+)
+from tests.strategies import run_events
+
+
+def states_of(log: EventLog, upto_position: int) -> dict[str, RunState]:
+    """What the domain knows of the runs that were created once."""
+    states = {}
+    for run_id in RUNS:
+        rows = log.read_stream(run_stream(run_id), upto_position=upto_position)
+        facts = [fact_of(row) for row in rows if row.event_id is not None]
+        births = [f for f in facts if f.topic == ev.RunCreated.topic and f.data is not None]
+        state = fold(None, facts)
+        if state is not None and len(births) == 1:
+            states[run_id] = state
+    return states
+
+
+def said_by_domain(state: RunState) -> dict[str, Any]:
+    return {
+        "status": state.status,
+        "status_detail": state.status_detail,
+        "created_at": state.created_at,
+        "started_at": state.started_at,
+        "ended_at": state.ended_at,
+        "display_name": state.display_name,
+        "description": state.description,
+        "error": None if state.error is None else dict(state.error),
+        "tags": dict(state.tags),
+        "properties": {key: tuple(held) for key, held in state.properties.items()},
+        "artifacts": {name: tuple(artifact) for name, artifact in state.artifacts.items()},
+        "snapshot": (state.snapshot_id, state.snapshot_manifest),
+        "refusals": {tuple(refusal) for refusal in state.refusals},
+    }
+
+
+def said_by_tables(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, Any] | None:
+    def ask(query: str, parameter: object) -> list[tuple[Any, ...]]:
+        return connection.execute(query, [parameter]).fetchall()
+
+    found = ask(
+        "SELECT run_no, s.status, s.status_detail, created_at, s.started_at, s.ended_at, "
+        "s.display_name, s.description, s.error FROM store.runs r JOIN store.run_states s "
+        "USING (run_no) WHERE run_id = ? AND to_position IS NULL",
+        run_id,
+    )
+    if not found:  # Its experiment is not in the log.
+        return None
+    run_no, status, detail, created, started, ended, name, description, error = found[0]
+    snapshots = ask(
+        "SELECT snapshot_id, manifest_sha256 FROM store.snapshots WHERE run_no = ? "
+        "ORDER BY position",
+        run_no,
+    )
+    current = "WHERE run_no = ? AND to_position IS NULL"
+    tags = ask(f"SELECT key, value FROM store.run_tags {current}", run_no)
+    properties = ask(
+        f"SELECT key, value, writer_id, changed_at FROM store.run_properties {current}", run_no
+    )
+    artifacts = ask(f"SELECT name, sha256, nbytes FROM store.artifacts {current}", run_no)
+    refusals = ask(
+        "SELECT writer_id, change, key, refused FROM store.refusals WHERE run_no = ?", run_no
+    )
+    return {
+        "status": status,
+        "status_detail": detail,
+        "created_at": created,
+        "started_at": started,
+        "ended_at": ended,
+        "display_name": name,
+        "description": description,
+        "error": None if error is None else json.loads(error),
+        "tags": dict(tags),
+        "properties": {key: tuple(held) for key, *held in properties},
+        "artifacts": {name: tuple(artifact) for name, *artifact in artifacts},
+        "snapshot": snapshots[-1] if snapshots else (None, None),
+        "refusals": set(refusals),
+    }
+
+
+@settings(deadline=None, max_examples=25)
+@given(histories)
+def test_at_every_position_the_tables_say_of_a_run_what_the_domain_says(
+    appends: list[list[Happening]],
+) -> None:
+    history = history_of(appends)
+    with projection_in_memory() as projection:
+        for position in range(1, history.log.head().position + 1):
+            catch_up(projection, history.log, upto_position=position)
+
+            for run_id, state in states_of(history.log, position).items():
+                said = said_by_tables(projection.view.connection, run_id)
+                assert said is None or said == said_by_domain(state)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.data())
+def test_what_can_follow_a_runs_creation_shows_in_the_tables_as_in_the_domain(
+    data: st.DataObject,
+) -> None:
+    history = History()
+    history.experiment()
+    history.run("r0", status=Status.NOT_STARTED)
+    history.say("run/r0", *data.draw(st.lists(run_events, min_size=1, max_size=30)))
+
+    with projection_in_memory() as projection:
+        catch_up(projection, history.log)
+
+        state = states_of(history.log, history.log.head().position)["r0"]
+        assert said_by_tables(projection.view.connection, "r0") == said_by_domain(state)
+
+
+def test_the_start_of_a_run_keeps_what_was_said_about_its_status() -> None:
+    history = History()
+    history.experiment()
+    history.run("r0", status=Status.NOT_STARTED)
+    history.say(
+        "run/r0", ev.RunStatusChanged(status=Status.QUEUED, detail="waits"), ev.RunStarted()
+    )
+
+    with projection_in_memory() as projection:
+        catch_up(projection, history.log)
+        shown = projection.view.connection.execute("SELECT status, status_detail FROM runs")
+
+        assert shown.fetchall() == [("Running", "waits")]
+
+
+def test_the_first_value_of_a_property_stays_in_one_batch_and_in_two() -> None:
+    for batch in (1, 100):
+        history = History()
+        history.experiment()
+        history.run("r0", properties={"a": "first"})
+        history.say("run/r0", ev.PropertyAdded(key="a", value="second"))
+        history.say("run/r0", ev.PropertyAdded(key="b", value="first"))
+        history.say("run/r0", ev.PropertyAdded(key="b", value="second"))
+
+        with projection_in_memory() as projection:
+            catch_up(projection, history.log, batch=batch)
+            shown = projection.view.connection.execute("SELECT key, value FROM properties")
+
+            assert sorted(shown.fetchall()) == [("a", "first"), ("b", "first")]
