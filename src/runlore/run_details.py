@@ -32,15 +32,21 @@ def details_of(state: RunState, *, log_files: dict[str, str], submitted_by: str)
         "endTimeUtc": azure_time(state.ended_at),
         "services": {},
         "error": {"error": _root_error(state.error)} if state.error is not None else None,
-        "warnings": None,
+        "warnings": [one._asdict() for one in state.warnings] or None,
         "properties": {key: held.value for key, held in state.properties.items()},
         "inputDatasets": [],
         "outputDatasets": [],
-        "runDefinition": None,
+        "runDefinition": _definition_of(state),
         "logFiles": log_files,
         "submittedBy": submitted_by,
     }
     return {key: value for key, value in details.items() if value is not None}
+
+
+def _definition_of(state: RunState) -> dict[str, Any] | None:
+    if state.definition is None:
+        return None
+    return {**state.definition, "target": state.target, "repeats": state.repeats}
 
 
 def error_document(

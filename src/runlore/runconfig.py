@@ -43,6 +43,13 @@ class DockerConfiguration:
     shm_size: str | None = None
 
 
+class HistoryConfiguration:
+    def __init__(self) -> None:
+        self.output_collection = True
+        self.snapshot_project = True
+        self.directories_to_watch = ["logs"]
+
+
 class RunConfiguration:
     """A script, its arguments, where and in which environment it would run."""
 
@@ -69,4 +76,5 @@ class RunConfiguration:
         self.mpi = MpiConfiguration()
         self.pytorch = PyTorchConfiguration()
         self.tensorflow = TensorflowConfiguration()
+        self.history = HistoryConfiguration()
         self.docker = DockerConfiguration()
