@@ -1,9 +1,9 @@
 """The tour of Azure's article on managing runs, on runlore: its code as it stands.
 
-What is changed, and all that is: `azureml.core` is `runlore`; where the article submits a script
-it gets an interactive run instead, one that has ended where it then waits for its end; the
-notebook's `!more` is left out. The script `parent.py`, which submits children to a cluster, is
-not run. The two pieces that belong into the script of a child run in a process of their own.
+What is changed, and all that is: `azureml.core` is `runlore`; the notebook's `!more` is left out;
+`parent.py`, which uses a workspace `ws` that the article does not define there, gets the line
+`ws = run.experiment.workspace`. The scripts that it submits and does not show are written here.
+The two pieces that belong into the script of a child run in a process of their own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from runlore import VERSION, Experiment, Workspace
+from runlore import VERSION, ComputeTarget, Experiment, ScriptRunConfig, Workspace
 from tests.sdk.processes import run_python
 
 ARTICLE = Path(__file__).with_name("manage-runs.md")
@@ -25,6 +25,25 @@ MARK = "--- end of block ---"
 VERSION_BLOCK, PARENT_SCRIPT, IN_CHILD_SCRIPT, ROOT_RUN = 0, 10, 11, 13
 WAITED_FOR = 9
 
+HELLO_WITH_DELAY = """
+import time
+from runlore import Run
+Run.get_context().log("message", "Hello from run!")
+time.sleep(600)
+"""
+HELLO_WITH_CHILDREN = """
+from runlore import Run
+run = Run.get_context()
+for count in range(5):
+    with run.child_run() as child:
+        child.log("Hello from child run", count)
+print("Hello from five children")
+"""
+CHILD = """
+import sys
+from runlore import Run
+"""
+
 
 def blocks() -> list[str]:
     """The article's Python blocks on runlore."""
@@ -32,10 +51,8 @@ def blocks() -> list[str]:
     return [textwrap.dedent(block).replace("azureml.core", "runlore") for block in found]
 
 
-def interactive(number: int, block: str) -> str:
-    """The block with an interactive run where the article submits a script."""
-    ended = "; local_run.complete()" if number == WAITED_FOR else ""
-    block = block.replace("exp.submit(src)", f"exp.start_logging(){ended}")
+def runnable(block: str) -> str:
+    """The block without what only a notebook understands."""
     return block.replace("!more hello_with_children.py\n", "")
 
 
@@ -49,7 +66,9 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[
     project = tmp_path_factory.mktemp("tour")
     with Workspace.create("lab", path=project / "lab") as ws:
         ws.write_config(project)
-    code = {number: interactive(number, block) for number, block in enumerate(blocks())}
+    (project / "hello_with_delay.py").write_text(HELLO_WITH_DELAY)
+    (project / "hello_with_children.py").write_text(HELLO_WITH_CHILDREN)
+    code = {number: runnable(block) for number, block in enumerate(blocks())}
     for number in (PARENT_SCRIPT, IN_CHILD_SCRIPT, ROOT_RUN):
         del code[number]
     # The article imports the package after the first block that uses it.
@@ -80,7 +99,7 @@ def test_a_notebooks_run_is_monitored(tour: tuple[Path, dict[int, str]]) -> None
 def test_runs_are_canceled_and_failed(tour: tuple[Path, dict[int, str]]) -> None:
     _, printed = tour
 
-    assert printed[7] == "Running\nCanceled\n"
+    assert printed[7] == "NotStarted\nCanceled\n"
     assert printed[8] == "Failed\n"
 
 
@@ -88,7 +107,8 @@ def test_children_are_created_and_found(tour: tuple[Path, dict[int, str]]) -> No
     project, printed = tour
 
     assert re.fullmatch(
-        r"RunId: (?P<id>\S+)\nWeb View: \S+\n\nExecution Summary\n=+\n"
+        r"RunId: (?P<id>\S+)\nWeb View: \S+\n\nStreaming user_logs/std_log.txt\n=+\n"
+        r"Hello from five children\n\nExecution Summary\n=+\n"
         r"RunId: (?P=id)\nWeb View: \S+\n\nCompleted\n",
         printed[WAITED_FOR],
     )
@@ -101,6 +121,48 @@ def test_children_are_created_and_found(tour: tuple[Path, dict[int, str]]) -> No
     assert [child.get_metrics() for child in children] == [
         {"Hello from child run": c} for c in (4, 3, 2, 1, 0)
     ]
+
+
+def test_the_submitted_script_has_children_of_its_own(
+    tour: tuple[Path, dict[int, str]],
+) -> None:
+    project, _ = tour
+    exp = Experiment(Workspace.from_config(project), "explore-runs")
+
+    [submitted, *_] = exp.get_runs(type="azureml.scriptrun")
+
+    assert submitted.get_status() == "Completed"
+    assert len(list(submitted.get_children())) == 5
+
+
+def test_a_parent_submits_its_children_to_a_cluster_and_waits(tmp_path: Path) -> None:
+    ws = Workspace.create("lab", path=tmp_path / "lab")
+    ComputeTarget.attach(ws, "gpu-cluster", slots=2)
+    parent_script, in_child, root_run = (
+        blocks()[number] for number in (PARENT_SCRIPT, IN_CHILD_SCRIPT, ROOT_RUN)
+    )
+    known = "run = Run.get_context()\n"
+    assert parent_script.count(known) == 1
+    target = 'compute_target = ws.compute_targets["gpu-cluster"]\n'
+    assert parent_script.count(target) == 1
+    ordered = parent_script.replace(target, "").replace(
+        known, f"{known}ws = run.experiment.workspace\n{target}"
+    )
+    (tmp_path / "parent.py").write_text(ordered)
+    (tmp_path / "child.py").write_text(f"{CHILD}{in_child}{root_run}print(sys.argv[1:])\n")
+    exp = Experiment(ws, "explore-runs")
+
+    parent = exp.submit(ScriptRunConfig(str(tmp_path), "parent.py"))
+    parent.wait_for_completion()
+
+    children = list(parent.get_children())
+    assert [child.get_status() for child in children] == ["Completed"] * 3
+    assert {child.get_details()["target"] for child in children} == {"gpu-cluster"}
+    fruits = {child.get_details()["runDefinition"]["arguments"][1] for child in children}
+    assert fruits == {"Apple", "Banana", "Orange"}
+    metrics = parent.get_metrics()
+    assert metrics["Status"] == ["Launching Apple", "Launching Banana", "Launching Orange"]
+    assert set(metrics["MyMetric"]) == {f"Data from child run {child.id}" for child in children}
 
 
 def test_properties_are_written_once(tour: tuple[Path, dict[int, str]]) -> None:
