@@ -73,8 +73,7 @@ class SnapshotTooLarge(UserError):
             f"a snapshot of {folder} would take {'' if counted_all else 'more than '}"
             f"{files:,} files with {_size(nbytes)}, at most {max_files:,} files with "
             f"{_size(max_nbytes)} are possible; the biggest are {named}; "
-            f"list what the code does not need in {folder / ignore_file}, "
-            "or pass snapshot_directory=None to take no snapshot"
+            f"list what the code does not need in {folder / ignore_file}"
         )
         self.folder = folder
         self.files = files
@@ -91,8 +90,7 @@ class SnapshotUnreadable(UserError, OSError):
     def __init__(self, folder: Path, error: OSError) -> None:
         super().__init__(
             f"cannot read {error.filename} for the snapshot of {folder}: {error.strerror}; "
-            f"make it readable, list it in {folder / '.amlignore'}, "
-            "or pass snapshot_directory=None to take no snapshot"
+            f"make it readable, or list it in {folder / '.amlignore'}"
         )
         self.folder = folder
         self.errno = error.errno
@@ -314,13 +312,12 @@ def _read_patterns(path: Path) -> list[_IgnorePattern]:
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise InvalidInput(
-            f"{folder} is not a folder, so there is no snapshot of it; "
-            "pass the folder of the code, or snapshot_directory=None"
+            f"{folder} is not a folder, so there is no snapshot of it; pass the folder of the code"
         )
     if (folder / _WORKSPACE_LOG).exists():
         raise InvalidInput(
             f"{folder} is itself a runlore workspace, and a snapshot never holds one; "
-            "keep code and workspace in different folders, or pass snapshot_directory=None"
+            "keep code and workspace in different folders"
         )
 
 
@@ -371,10 +368,7 @@ def _check_name(name: str) -> None:
     try:
         safe_name(name)
     except UnsafePath as error:
-        advice = (
-            "rename the file, ignore it in .amlignore, "
-            "or pass snapshot_directory=None to take no snapshot"
-        )
+        advice = "rename the file, or ignore it in .amlignore"
         raise UnsafePath(name, error.problem, advice) from None
 
 

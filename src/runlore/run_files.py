@@ -319,6 +319,8 @@ def _files_in(name: str, folder: Path, problems: list[str]) -> Iterator[tuple[st
             yield f"{name}/{below}", path
     except PermissionError as error:
         problems.append(f"the folder {error.filename} may not be read")
+    except FileNotFoundError:
+        pass  # The folder went away meanwhile: a run that ends takes its own along.
 
 
 def _kept(name: str, path: Path, artifacts: ArtifactStore, problems: list[str]) -> Artifact | None:

@@ -7,7 +7,6 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -23,7 +22,7 @@ from runlore.exceptions import (
 )
 from runlore.run import Run
 from runlore.script_run import RUN_TYPE, ScriptRun
-from runlore.script_run_config import ScriptRunConfig
+from runlore.script_run_config import ScriptRunConfig, get_run_config_from_script_run
 from runlore.source import git_properties_of, snapshot_of
 from runlore.storage.snapshots import read_manifest
 from runlore.targets.definition import Definition, split_secrets
@@ -89,11 +88,12 @@ def submit(
         tags=as_pairs(tags, "tag"),
         properties=submission.properties,
     )
-    decide(None, command, None)  # Raises for what no run can have, before anything is kept.
+    run = ScriptRun._of(experiment, run_id)
+    # Raises for what no run can have and for an id that is taken, before anything is made.
+    decide(session.journal.refresh(run._folded), command, None)
     submitted = RunSubmitted(
         definition=submission.definition.model_dump(mode="json"), repeats=submission.repeats
     )
-    run = ScriptRun._of(experiment, run_id)
     run._parent = parent
     _place(session, run, command, (submission.snapshot, submitted), target, submission.overrides)
     return run
@@ -151,7 +151,7 @@ def _record_failure(session: Session, run: ScriptRun, message: str) -> None:
 
 
 def _configured(session: Session, config: ScriptRunConfig) -> _Submission:
-    run_config = deepcopy(config.run_config)
+    run_config = get_run_config_from_script_run(config)
     folder = Path(config.source_directory)
     if not folder.is_dir():
         raise ExperimentExecutionException(
@@ -252,10 +252,6 @@ def _distributed(definition: Definition, config: RunConfiguration) -> Definition
     framework = (config.framework or "Python").lower()
     if kind == "none" and framework not in ("tensorflow", "pytorch"):
         return definition
-    if config.node_count != 1:
-        raise RunConfigurationException(
-            f"node_count is {config.node_count}; the targets of this machine have one node"
-        )
     if kind == "parameterserver" or (framework == "tensorflow" and kind == "none"):
         if kind == "none":
             return definition
@@ -265,6 +261,10 @@ def _distributed(definition: Definition, config: RunConfiguration) -> Definition
                 "process_count": config.tensorflow.worker_count,
                 "parameter_servers": config.tensorflow.parameter_server_count,
             }
+        )
+    if config.node_count != 1:
+        raise RunConfigurationException(
+            f"node_count is {config.node_count}; the targets of this machine have one node"
         )
     if kind in ("nccl", "gloo"):
         count = config.pytorch.process_count or config.node_count

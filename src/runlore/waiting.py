@@ -25,20 +25,27 @@ def wait_for(run: RunLifecycle, show_output: bool, wait_post_processing: bool) -
     if show_output:
         _show(f"{where}\n")
     log = ShownLog(run) if show_output else None
+    try:
+        _wait(run, log, wait_post_processing)
+    finally:
+        if log is not None:
+            log.close()
+    if show_output:
+        warnings = "".join(f"Warning: {one.message}\n" for one in run._held.warnings)
+        _show(f"{warnings}Execution Summary\n=================\n{where}\n")
+
+
+def _wait(run: RunLifecycle, log: ShownLog | None, wait_post_processing: bool) -> None:
     warned = False
     while True:
         over = run._is_over(wait_post_processing)
         if log is not None:
             log.show()
         if over:
-            break
+            return
         if not warned:
             warned = _warn_if_stuck(run)
         time.sleep(_POLL_INTERVAL_S)
-    if log is not None:
-        log.close()
-        warnings = "".join(f"Warning: {one.message}\n" for one in run._held.warnings)
-        _show(f"{warnings}Execution Summary\n=================\n{where}\n")
 
 
 class ShownLog:

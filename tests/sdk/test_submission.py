@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 import threading
 import zipfile
@@ -23,6 +24,7 @@ from runlore.exceptions import (
     RunConfigurationException,
     RunEnded,
     SnapshotException,
+    UserErrorException,
 )
 from runlore.runconfig import (
     MpiConfiguration,
@@ -33,6 +35,7 @@ from tests.processes import wait_until
 from tests.sdk.conftest import in_memory
 from tests.sdk.processes import run_python
 from tests.submitted import (
+    READY,
     STAYS,
     Project,
     is_over,
@@ -150,14 +153,13 @@ def test_the_script_executes_in_a_copy_and_cannot_change_its_source(project: Pro
 
 def test_a_change_of_the_source_after_submitting_does_not_reach_the_run(project: Project) -> None:
     gate = project.source.parent / "gate"
+    (project.source / "helper.py").write_text("print('as submitted')")
     run = project.submit(
         f"""
         import os, time
         while not os.path.exists({str(gate)!r}): time.sleep(0.01)
         import helper
         """
-        if not (project.source / "helper.py").write_text("print('as submitted')")
-        else f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nimport helper"
     )
     (project.source / "helper.py").write_text("print('changed')")
     gate.touch()
@@ -221,7 +223,7 @@ def test_logs_can_be_read_while_the_script_writes_them(project: Project, tmp_pat
     written = run.get_all_logs(str(tmp_path / "logs"))
 
     assert logs["logs/mine.txt"] == "so far"
-    assert Path(written[0]).read_text() == logs["user_logs/std_log.txt"]
+    assert Path(written[0]).read_text().startswith(READY)
     run.cancel()
 
 
@@ -501,7 +503,7 @@ def test_output_is_shown_as_it_appears(project: Project) -> None:
             """Shown already."""
 
     screen = sys.stdout
-    sys.stdout = Screen()  # type: ignore[assignment]  # All that is used of it.
+    sys.stdout = Screen()
     try:
         run.wait_for_completion(show_output=True)
     finally:
@@ -586,14 +588,16 @@ PLANTED = {
 }
 
 
-def files_with(secret: str, folder: Path) -> list[Path]:
-    """Every file below the folder that holds the secret's bytes."""
-    needle = secret.encode()
-    return [
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not path.is_symlink() and needle in path.read_bytes()
-    ]
+def files_with(secret: str, folder: Path) -> list[str]:
+    """Every file below the folder that holds the secret's bytes.
+
+    Another process looks: closing a database's file would take this one's locks away.
+    """
+    found = subprocess.run(
+        ["grep", "-rlaF", secret, str(folder)], capture_output=True, text=True, check=False
+    )
+    assert found.returncode in (0, 1), found.stderr
+    return found.stdout.splitlines()
 
 
 @pytest.mark.parametrize("target", ["local", "pool"])
@@ -664,7 +668,7 @@ def nothing_was_recorded(project: Project) -> bool:
         ("../outside.py", "outside of source_directory"),
         ("/etc/passwd", "outside of source_directory"),
         ("folder", "script path doesn't exist"),
-        ("a\0b", "cannot be a path"),
+        ("a\0b", "NUL"),
         ("ignored.py", "left out of the snapshot"),
     ],
 )
@@ -676,7 +680,7 @@ def test_a_script_that_cannot_be_executed_is_refused(
     (project.source / "ignored.py").write_text("")
     (project.source / ".amlignore").write_text("ignored.py\n")
 
-    with pytest.raises(ExperimentExecutionException, match=problem):
+    with pytest.raises(UserErrorException, match=problem):
         project.exp.submit(ScriptRunConfig(str(project.source), script))
 
     assert nothing_was_recorded(project)

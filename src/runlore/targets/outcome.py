@@ -17,7 +17,7 @@ _LINKS: Final = (
 )
 _KIND: Final = re.compile(r"[A-Za-z_][\w.]*(?::|\Z)")
 _NOT_COMPILED: Final = re.compile(
-    r'^  File ".*", line \d+\n(?:[ \t].*\n)*(?:Syntax|Indentation|Tab)Error: .*\Z', re.MULTILINE
+    r'^  File ".*", line \d+\n(?:[ \t].*\n)*(?:Syntax|Indentation|Tab)Error: .*\n*\Z', re.MULTILINE
 )
 _TRACE_MAX_CHARS: Final = 100_000
 
