@@ -26,6 +26,12 @@ from runlore.projections.queries import (
     run_page,
 )
 from runlore.projections.rows import ExperimentRow, RunRow
+from runlore.projections.run_records import (
+    RecordRow,
+    add_record_conditions,
+    ids_that_start_with,
+    run_records,
+)
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.projections.runs_projection import RunsProjection, tables_version
 from runlore.projections.slots import Place, place_below
@@ -128,6 +134,49 @@ class RunsReader:
 
         filtered(as_of)  # For what it raises.
         return self._pages(conditions, as_of)
+
+    def records(
+        self,
+        experiment_id: str | None = None,
+        *,
+        below_run: str | None = None,
+        type: object = None,
+        tags: Filter = None,
+        properties: Filter = None,
+        statuses: Sequence[str] = (),
+        target: str | None = None,
+        include_children: bool = False,
+        sort: str | None = None,
+        limit: int | None = None,
+        as_of: int | None = None,
+    ) -> list[RecordRow]:
+        """The whole records of the runs that fit, in one query, newest first or by `sort`.
+
+        With `below_run` they are its children, or with `include_children` all its descendants.
+        Raises InvalidInput for a filter or order that there is not, RunNotFound for its parent.
+        """
+        conditions = run_conditions(
+            as_of=as_of,
+            experiment_id=experiment_id,
+            type=type,
+            tags=tags,
+            properties=properties,
+            include_children=include_children or below_run is not None,
+        )
+        add_record_conditions(conditions, statuses=statuses, target=target)
+
+        def question(connection: duckdb.DuckDBPyConnection) -> list[RecordRow]:
+            if below_run is not None and not below(
+                connection, conditions, below_run, include_children
+            ):
+                raise RunNotFound(below_run, "this workspace")
+            return run_records(connection, conditions, sort=sort, limit=limit)
+
+        return self._ask(question)
+
+    def ids_that_start_with(self, prefix: str, limit: int) -> list[str]:
+        """At most so many ids of runs that begin with the text, in order."""
+        return self._ask(lambda connection: ids_that_start_with(connection, prefix, limit))
 
     def run_number(self, run_id: str) -> int:
         """A run's number in its experiment, from 1 on. Raises RunNotFound."""

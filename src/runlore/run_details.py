@@ -31,7 +31,7 @@ def details_of(state: RunState, *, log_files: dict[str, str], submitted_by: str)
         "startTimeUtc": azure_time(state.started_at),
         "endTimeUtc": azure_time(state.ended_at),
         "services": {},
-        "error": {"error": _root_error(state.error)} if state.error is not None else None,
+        "error": {"error": root_error(state.error)} if state.error is not None else None,
         "warnings": None,
         "properties": {key: held.value for key, held in state.properties.items()},
         "inputDatasets": [],
@@ -95,7 +95,8 @@ def html_row(state: RunState, link: str) -> str:
     )
 
 
-def _root_error(error: Any) -> dict[str, Any]:
+def root_error(error: Any) -> dict[str, Any]:
+    """A recorded error in the shape of `get_details()["error"]["error"]`."""
     root: dict[str, Any] = {key: error[key] for key in ("code", "message") if key in error}
     debug = {
         shown: error[key]
