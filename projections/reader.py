@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
@@ -35,9 +35,11 @@ from runlore.projections.run_records import (
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.projections.runs_projection import RunsProjection, tables_version
 from runlore.projections.slots import Place, place_below
-from runlore.projections.user_sql import QueryFailed, SqlResult, may_be_damage, run_query
 from runlore.storage import fork_guard
 from runlore.storage.event_log import EventLog
+
+if TYPE_CHECKING:
+    from runlore.projections.user_sql import SqlResult
 
 T = TypeVar("T")
 
@@ -202,6 +204,8 @@ class RunsReader:
 
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
         """The result of a user's SELECT. Raises QueryRefused or QueryFailed."""
+        # Imported here, as pyarrow comes with it.
+        from runlore.projections.user_sql import QueryFailed, may_be_damage, run_query
 
         def question(connection: duckdb.DuckDBPyConnection) -> SqlResult:
             return run_query(connection, query, params)
