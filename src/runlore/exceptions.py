@@ -46,7 +46,11 @@ class SnapshotException(UserError):
 
 
 class RunConfigurationException(UserError):
-    """A run configuration contradicts itself."""
+    """A run configuration contradicts itself, or holds what it cannot."""
+
+
+class RunConfigurationFileNotFound(RunConfigurationException, FileNotFoundError):
+    """A file or folder that a run configuration is read from or saved to is not there."""
 
 
 class WorkspaceException(UserError):
@@ -85,6 +89,7 @@ __all__ = [
     "OutOfScope",
     "PropertyConflict",
     "RunConfigurationException",
+    "RunConfigurationFileNotFound",
     "RunEnded",
     "RunEnvironmentException",
     "RunNotFound",

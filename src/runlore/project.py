@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from runlore import location
 from runlore.domain.errors import (
@@ -21,6 +21,7 @@ from runlore.domain.errors import (
     WorkspaceNotFound,
 )
 from runlore.domain.ids import check_experiment_name, check_workspace_name
+from runlore.quickstart import as_name
 from runlore.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def attach(
         try:
             workspace.write_config(project)
             _remember(project / ".azureml" / "config.json", experiment)
-            _write_samples(project)
+            _write_samples(project, list(workspace.compute_targets))
         except OSError as error:
             raise UserError(f"cannot write {project / '.azureml'}: {error.strerror}") from error
         return {
@@ -128,15 +129,14 @@ def submit_script(
     if run_configuration_name is None:
         configuration = RunConfiguration()
     else:
-        load: Any = getattr(RunConfiguration, "load", None)
-        configuration = load(str(folder), run_configuration_name)
+        configuration = RunConfiguration.load(folder, run_configuration_name)
     # What the command line says stands over what the file says.
     configuration.script, configuration.arguments = script, list(arguments)
+    configuration.command = None
     if target is not None:
         configuration.target = target
     if conda_dependencies is not None:
-        read: Any = CondaDependencies
-        dependencies = read(str(conda_dependencies))
+        dependencies = CondaDependencies(conda_dependencies)
         configuration.environment.python.conda_dependencies = dependencies
     config = ScriptRunConfig(
         str(folder if source_directory is None else source_directory),
@@ -218,7 +218,7 @@ def _check_group(
 
 
 def _name_of(project: Path) -> str:
-    return project.resolve().name or "experiment"
+    return as_name(project.resolve().name, "experiment")[:255]
 
 
 def _remember(config: Path, experiment: str) -> None:
@@ -230,5 +230,17 @@ def _fields(config: Path) -> Mapping[str, object]:
     return location.read_config(config)
 
 
-def _write_samples(project: Path) -> None:
-    """Sample run configurations, which `run submit-script -c` names."""
+def _write_samples(project: Path, targets: Sequence[str]) -> None:
+    """A run configuration for this machine, one with Docker, and one per compute target."""
+    from runlore.runconfig import RunConfiguration
+
+    for name in dict.fromkeys(["local", "docker", *targets]):
+        file = f"{name}.runconfig"
+        if (project / ".azureml" / file).exists() or (project / ".azureml" / name).exists():
+            continue
+        configuration = RunConfiguration()
+        if name == "docker":
+            configuration.docker.use_docker = True
+        else:
+            configuration.target = name
+        configuration.save(project, file)

@@ -152,6 +152,13 @@ SIGNATURES: list[tuple[Callable[..., Any], str]] = [
     (Workspace.write_config, "self, path=None, file_name=None"),
     (Workspace.get_run, "self, run_id"),
     (
+        RunConfiguration,
+        "script=None, arguments=None, framework=None, communicator=None, conda_dependencies=None, "
+        "_history_enabled=None, _path=None, _name=None, command=None",
+    ),
+    (RunConfiguration.save, "self, path=None, name=None, separate_environment_yaml=False"),
+    (RunConfiguration.load, "path=None, name=None"),
+    (
         ScriptRunConfig,
         "source_directory, script=None, arguments=None, run_config=None, _telemetry_values=None, "
         "compute_target=None, environment=None, distributed_job_config=None, resume_from=None, "
@@ -242,23 +249,17 @@ def test_a_script_run_config_is_data_and_can_be_changed() -> None:
 
 
 def test_a_script_run_config_takes_its_parts() -> None:
-    run_config, environment, docker = (
-        RunConfiguration(),
-        Environment("e"),
-        DockerConfiguration(True),
-    )
+    environment, docker = Environment("e"), DockerConfiguration(True)
 
     src = ScriptRunConfig(
         Path("src"),
         command=["python", "train.py"],
-        run_config=run_config,
         environment=environment,
         distributed_job_config=MpiConfiguration(2),
         docker_runtime_config=docker,
     )
 
     assert src.source_directory == "src"
-    assert src.run_config is run_config
     assert src.run_config.environment is environment
     assert src.run_config.docker is docker
 

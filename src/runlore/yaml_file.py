@@ -1,0 +1,170 @@
+"""YAML files that others wrote: read within bounds, and refused with the line at fault."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from runlore.exceptions import RunConfigurationException, RunConfigurationFileNotFound
+
+LARGEST_NBYTES = 1 << 20
+MOST_VALUES = 100_000
+"""Values in a file after its aliases are written out, so that a short file cannot fill memory."""
+
+_YAML = "tag:yaml.org,2002:"
+_Path = tuple[str, ...]
+
+
+def read_mapping(
+    path: Path, as_written: Callable[[_Path], bool] = lambda _: False
+) -> dict[object, object]:
+    """The file's one mapping, of plain values: tags that stand for other objects are refused.
+
+    Where `as_written` says so, the values are the file's own texts: `0.10`, not 0.1.
+
+    Raises:
+        RunConfigurationFileNotFound: there is no such file.
+        RunConfigurationException: it is no UTF-8, no YAML, no mapping, or out of bounds.
+    """
+    try:
+        root = yaml.compose(_text_of(path), Loader=yaml.SafeLoader)
+        if not isinstance(root, yaml.MappingNode):
+            kind = "list" if isinstance(root, yaml.SequenceNode) else "single value"
+            found = "nothing" if root is None else f"a {kind}"
+            raise RunConfigurationException(
+                f"{path} must hold a mapping (lines of `key: value`), found {found}; "
+                "RunConfiguration().save() writes a file to begin with"
+            )
+        _check(root, path, {}, set())
+        content = yaml.SafeLoader("").construct_document(_with_texts(root, (), as_written))
+    except yaml.MarkedYAMLError as error:
+        raise _refused(path, error.problem or str(error), error.problem_mark) from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none
+        raise _refused(path, str(error), None) from error
+    except RecursionError:
+        raise _refused(path, "values are nested too deeply", None) from None
+    assert isinstance(content, dict)
+    return content
+
+
+def write_yaml(path: Path, content: object) -> None:
+    """Puts the file in place as a whole, or not at all."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        beside.write_text(dump(content), encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def dump(content: object) -> str:
+    """The content as YAML, in its own order."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 20)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Escapes texts of several lines: PyYAML loses spaces and rare line breaks in them."""
+
+    def write_double_quoted(self, text: str, split: bool = True) -> None:
+        self.allow_unicode = False
+        super().write_double_quoted(text, split)
+        self.allow_unicode = True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if text.splitlines() in ([], [text]) else '"'
+    return dumper.represent_scalar(f"{_YAML}str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def _text_of(path: Path) -> str:
+    if not path.exists():
+        raise RunConfigurationFileNotFound(f"there is no file {path}; check the path")
+    if not path.is_file():
+        raise RunConfigurationException(f"{path} is not a file; give the path of a YAML file")
+    with path.open("rb") as file:
+        held = file.read(LARGEST_NBYTES + 1)
+    if len(held) > LARGEST_NBYTES:
+        raise _refused(path, f"it is larger than {LARGEST_NBYTES:,} bytes", None)
+    try:
+        return held.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RunConfigurationException(
+            f"{path} is not UTF-8: found byte 0x{held[error.start]:02x} at {error.start}; "
+            "save it again as UTF-8"
+        ) from error
+
+
+def _check(node: yaml.Node, path: Path, counted: dict[int, int], open_nodes: set[int]) -> int:
+    """How many values the node stands for, each alias counted as what it repeats."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) in open_nodes:
+        raise _refused(path, "a value refers to itself", node.start_mark)
+    if id(node) not in counted:
+        open_nodes.add(id(node))
+        counted[id(node)] = 1 + sum(
+            _check(child, path, counted, open_nodes) for child in _children(node, path)
+        )
+        open_nodes.remove(id(node))
+    if counted[id(node)] > MOST_VALUES:
+        raise _refused(
+            path, f"it makes over {MOST_VALUES:,} values, aliases written out", node.start_mark
+        )
+    return counted[id(node)]
+
+
+def _children(node: yaml.Node, path: Path) -> list[yaml.Node]:
+    if not isinstance(node, yaml.MappingNode):
+        return list(node.value)
+    seen = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.tag != f"{_YAML}merge":
+            if (key.tag, key.value) in seen:  # YAML forbids it; the parser would drop the first
+                raise _refused(path, f"the key {key.value!r:.80} is there twice", key.start_mark)
+            seen.add((key.tag, key.value))
+    return [part for pair in node.value for part in pair]
+
+
+def _with_texts(node: yaml.Node, at: _Path, as_written: Callable[[_Path], bool]) -> yaml.Node:
+    """The node, with scalars as texts where asked: copied there, as an alias may share it."""
+    if at and as_written(at):
+        return _as_text(node)
+    if not isinstance(node, yaml.MappingNode) or len(at) > 2:
+        return node
+    pairs = [
+        (key, _with_texts(held, (*at, str(key.value)), as_written)) for key, held in node.value
+    ]
+    return yaml.MappingNode(node.tag, pairs, node.start_mark, node.end_mark)
+
+
+def _as_text(node: yaml.Node) -> yaml.Node:
+    marks = (node.start_mark, node.end_mark)
+    if isinstance(node, yaml.ScalarNode):
+        plain = node.tag.startswith(_YAML) and node.tag != f"{_YAML}null"
+        plain = plain and not node.tag.startswith(f"{_YAML}python")
+        return yaml.ScalarNode(f"{_YAML}str", node.value, *marks) if plain else node
+    if isinstance(node, yaml.SequenceNode):
+        items = [
+            _as_text(item) if isinstance(item, yaml.ScalarNode) else item for item in node.value
+        ]
+        return yaml.SequenceNode(node.tag, items, *marks)
+    if isinstance(node, yaml.MappingNode):
+        pairs = [
+            (key, _as_text(held) if isinstance(held, yaml.ScalarNode) else held)
+            for key, held in node.value
+        ]
+        return yaml.MappingNode(node.tag, pairs, *marks)
+    return node
+
+
+def _refused(path: Path, problem: str, mark: yaml.Mark | None) -> RunConfigurationException:
+    where = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
+    return RunConfigurationException(
+        f"{path}{where} cannot be read as YAML: {problem}; correct the file"
+    )
