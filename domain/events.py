@@ -105,6 +105,24 @@ class ExperimentTagRemoved(Event):
     key: str
 
 
+class ComputeTargetAttached(Event):
+    """A name stands for a place where submitted runs execute; again, it is changed."""
+
+    topic = "compute_target.attached"
+
+    name: str
+    type: str
+    settings: dict[str, Any]
+
+
+class ComputeTargetDeleted(Event):
+    """The name stands for no place any more."""
+
+    topic = "compute_target.deleted"
+
+    name: str
+
+
 # --- runs -------------------------------------------------------------------------------
 
 
@@ -127,6 +145,20 @@ class RunCreated(Event):
     outputs: tuple[str, ...] = ()
     tags: dict[str, str | None] = {}
     properties: dict[str, str | None] = {}
+
+
+class RunSubmitted(Event):
+    """The run is a script that a supervisor executes; `definition` is all that it needs for that.
+
+    The keys of `definition` are those of `runlore.targets.definition.Definition`. Values of
+    secret environment variables are not in it. `repeats` is the run whose snapshot and
+    definition this one executes again.
+    """
+
+    topic = "run.submitted"
+
+    definition: dict[str, Any]
+    repeats: str | None = None
 
 
 class RunStarted(Event):
@@ -183,6 +215,36 @@ class RunCanceled(Event):
     """The run was stopped on request."""
 
     topic = "run.canceled"
+
+
+class RunLost(Event):
+    """The run's supervisor died without recording an end: the run has failed of it."""
+
+    topic = "run.lost"
+
+    error: dict[str, str]
+
+
+class ScriptExited(Event):
+    """A process of the submitted script ended: by itself (`exit_code`) or by a signal (its name).
+
+    `rank` numbers the processes of a distributed script; a single one is 0.
+    """
+
+    topic = "run.script_exited"
+
+    rank: int
+    exit_code: int | None
+    signal: str | None
+
+
+class WarningAdded(Event):
+    """Something about the run is not as asked, and does not stop it: who says so, and what."""
+
+    topic = "run.warning_added"
+
+    source: str
+    message: str
 
 
 class TagSet(Event):
@@ -292,13 +354,19 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     ExperimentReactivated,
     ExperimentTagSet,
     ExperimentTagRemoved,
+    ComputeTargetAttached,
+    ComputeTargetDeleted,
     RunCreated,
+    RunSubmitted,
     RunStarted,
     RunStatusChanged,
     RunCancelRequested,
     RunCompleted,
     RunFailed,
     RunCanceled,
+    RunLost,
+    ScriptExited,
+    WarningAdded,
     TagSet,
     TagRemoved,
     PropertyAdded,

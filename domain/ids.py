@@ -8,10 +8,13 @@ from typing import Final
 from runlore.domain.errors import InvalidInput, InvalidType
 
 WORKSPACE_STREAM: Final = "workspace"
+COMPUTE_TARGETS: Final = "compute_target/"
+"""What the names of all compute targets' streams start with."""
 
 # Source of the two name rules: azureml-core 1.61, experiment.py and _check_valid_workspace_name.
 _EXPERIMENT_NAME = re.compile(r"[a-zA-Z0-9][\w-]{0,254}")
 _WORKSPACE_NAME = re.compile(r"[a-zA-Z0-9][\w-]{2,32}")
+_TARGET_NAME = re.compile(r"[a-zA-Z0-9][\w-]{0,63}", re.ASCII)
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w.-]{0,255}", re.ASCII)
 
 
@@ -40,6 +43,11 @@ def writer_stream(writer_id: str) -> str:
     return f"writer/{writer_id}"
 
 
+def compute_target_stream(name: str) -> str:
+    """The stream of a compute target's name."""
+    return f"{COMPUTE_TARGETS}{name}"
+
+
 def run_id_of(stream: str) -> str | None:
     """The run that a stream belongs to, or None if it is not a run's."""
     if not stream.startswith("run/"):
@@ -64,6 +72,16 @@ def check_workspace_name(name: object) -> str:
         _WORKSPACE_NAME,
         "workspace name",
         "3 to 33 letters, digits, '_' or '-', starting with a letter or digit",
+    )
+
+
+def check_target_name(name: object) -> str:
+    """The name, if it is one; else InvalidInput (letters, digits, `_`, `-`; at most 64)."""
+    return _check(
+        name,
+        _TARGET_NAME,
+        "compute target name",
+        "1 to 64 letters, digits, '_' or '-', starting with a letter or digit",
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from runlore.domain.decision import Decision
 from runlore.domain.errors import (
@@ -34,11 +35,14 @@ from runlore.domain.events import (
     RunCompleted,
     RunCreated,
     RunFailed,
+    RunLost,
     RunStarted,
     RunStatusChanged,
+    ScriptExited,
     SnapshotTaken,
     TagRemoved,
     TagSet,
+    WarningAdded,
 )
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import check_run_id
@@ -51,6 +55,9 @@ from runlore.domain.text import (
     check_pairs,
     check_text,
 )
+
+LOST: Final = "RunLost"
+"""The error code of a run whose supervisor died without recording an end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +141,42 @@ class ChangeStatus:
     detail: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimRun:
+    """Take a run out of its queue; no event if it is not queued any more."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCancel:
+    """Ask a submitted run to stop; one that waits in a queue is canceled at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoseRun:
+    """The run's supervisor is dead: what was asked to cancel is canceled, the rest has failed."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordExit:
+    """Record how a process of the script ended."""
+
+    rank: int
+    exit_code: int | None
+    signal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AddWarning:
+    """Record that something is not as asked; the same warning is recorded once."""
+
+    source: str
+    message: str
+
+
 Command = (
     CreateRun
     | SetTags
@@ -144,6 +187,11 @@ Command = (
     | AddArtifacts
     | KeepSnapshot
     | ChangeStatus
+    | ClaimRun
+    | RequestCancel
+    | LoseRun
+    | RecordExit
+    | AddWarning
 )
 
 
@@ -166,6 +214,23 @@ def decide(state: RunState | None, command: Command, writer_id: str | None) -> D
             return _add_artifacts(state, artifacts, writer_id)
         case KeepSnapshot():
             return _keep_snapshot(state, command, writer_id)
+        case ClaimRun(detail):
+            if state.status is not Status.QUEUED:
+                return Decision()
+            return Decision((RunStatusChanged(status=Status.STARTING, detail=detail),))
+        case RequestCancel():
+            return _request_cancel(state, writer_id)
+        case LoseRun(message):
+            return _lose(state, message)
+        case RecordExit(rank, exit_code, signal):
+            if (rank, exit_code, signal) in state.exits:
+                return Decision()
+            return Decision((ScriptExited(rank=rank, exit_code=exit_code, signal=signal),))
+        case AddWarning(source, message):
+            source, message = check_text(source, "source"), check_text(message, "warning")
+            if (source, message) in state.warnings:
+                return Decision()
+            return Decision((WarningAdded(source=source, message=message),))
         case SetDisplayName(display_name):
             display_name = check_key(display_name, "display name")
             if state.display_name == display_name:
@@ -277,6 +342,20 @@ def _change_status(state: RunState, command: ChangeStatus, writer_id: str | None
     refused = RunEnded if state.status in TERMINAL else TransitionRefused
     error = refused(state.run_id, state.status, command.status)
     return _refuse(state, (refusal,), error, writer_id)
+
+
+def _request_cancel(state: RunState, writer_id: str | None) -> Decision:
+    executes = state.status not in TERMINAL and state.status is not Status.QUEUED
+    asked = Status.CANCEL_REQUESTED if executes else Status.CANCELED
+    return _change_status(state, ChangeStatus(asked), writer_id)
+
+
+def _lose(state: RunState, message: str) -> Decision:
+    if state.status in TERMINAL or state.status is Status.QUEUED:
+        return Decision()
+    if state.status is Status.CANCEL_REQUESTED:
+        return Decision((RunCanceled(),))
+    return Decision((RunLost(error={"code": LOST, "message": check_text(message, "error")}),))
 
 
 def _status_event(command: ChangeStatus) -> Event:

@@ -34,6 +34,21 @@ class Refusal(NamedTuple):
     refused: str | None
 
 
+class Exit(NamedTuple):
+    """How a process of a submitted script ended; one of `exit_code` and `signal` is None."""
+
+    rank: int
+    exit_code: int | None
+    signal: str | None
+
+
+class Warned(NamedTuple):
+    """Something that is not as asked: who says so, and what."""
+
+    source: str
+    message: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
     """All that the events of a run's own stream say about it. Times are µs since 1970 UTC."""
@@ -59,10 +74,19 @@ class RunState:
     error: Mapping[str, str] | None = None
     snapshot_id: str | None = None
     snapshot_manifest: str | None = None
+    definition: Mapping[str, Any] | None = None
+    repeats: str | None = None
+    exits: tuple[Exit, ...] = ()
+    warnings: tuple[Warned, ...] = ()
     tags: Mapping[str, str | None] = field(default_factory=dict)
     properties: Mapping[str, Held] = field(default_factory=dict)
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     refusals: frozenset[Refusal] = frozenset()
+
+    @property
+    def submitted(self) -> bool:
+        """Whether a supervisor executes the run, and not the process that created it."""
+        return self.definition is not None
 
 
 def fold(state: RunState | None, facts: Iterable[Fact]) -> RunState | None:
@@ -136,6 +160,16 @@ def _status_changed(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> 
     draft["status_detail"] = data["detail"]
 
 
+def _exited(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+    ended = Exit(data["rank"], data["exit_code"], data["signal"])
+    draft["exits"] = (*draft.get("exits", ()), ended)
+
+
+def _warned(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+    warned = Warned(data["source"], data["message"])
+    draft["warnings"] = (*draft.get("warnings", ()), warned)
+
+
 def _property_added(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
     held = Held(data["value"], fact.writer_id, fact.recorded_at)
     draft["properties"].setdefault(data["key"], held)
@@ -163,6 +197,12 @@ _APPLY: Final[Mapping[str, Callable[[dict[str, Any], dict[str, Any], Fact], None
     "run.completed": _ended(Status.COMPLETED),
     "run.failed": _ended(Status.FAILED),
     "run.canceled": _ended(Status.CANCELED),
+    "run.lost": _ended(Status.FAILED),
+    "run.submitted": lambda draft, data, fact: draft.update(
+        definition=data["definition"], repeats=data["repeats"]
+    ),
+    "run.script_exited": _exited,
+    "run.warning_added": _warned,
     "run.tag_set": lambda draft, data, fact: draft["tags"].update({data["key"]: data["value"]}),
     "run.tag_removed": lambda draft, data, fact: draft["tags"].pop(data["key"], None),
     "run.property_added": _property_added,

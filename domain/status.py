@@ -42,7 +42,7 @@ _NEXT: Final[dict[Status, frozenset[Status]]] = {
     Status.STARTING: frozenset({Status.RUNNING}) | _PLACING,
     Status.PROVISIONING: frozenset({Status.RUNNING}) | _PLACING,
     Status.PREPARING: frozenset({Status.RUNNING}) | _PLACING,
-    Status.QUEUED: frozenset({Status.RUNNING}) | _PLACING,
+    Status.QUEUED: frozenset({Status.STARTING, Status.RUNNING}) | _PLACING,
     Status.RUNNING: frozenset({Status.PAUSED, Status.FINALIZING}),
     Status.PAUSED: frozenset({Status.RUNNING, Status.FINALIZING}),
     Status.FINALIZING: frozenset(),

@@ -54,6 +54,7 @@ def run_conditions(
     properties: Filter = None,
     status: object = None,
     include_children: bool = True,
+    target: object = None,
 ) -> Conditions:
     """The conditions of a run list. Raises InvalidInput for a filter of another type."""
     as_of = check_position(as_of)
@@ -72,6 +73,9 @@ def run_conditions(
     status = check_text_filter("status", status)
     if status is not None:
         conditions.add("s.status = ?", status)
+    target = check_text_filter("target", target)
+    if target is not None:
+        conditions.add("r.target = ?", target)
     type = check_text_filter("type", type)
     if type is not None:
         conditions.add(

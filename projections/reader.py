@@ -85,6 +85,7 @@ class RunsReader:
         properties: Filter = None,
         status: object = None,
         include_children: bool = False,
+        target: object = None,
         as_of: int | None = None,
     ) -> Iterator[RunRow]:
         """The runs that fit, newest first; all pages show the log as the first one did.
@@ -101,6 +102,7 @@ class RunsReader:
                 properties=properties,
                 status=status,
                 include_children=include_children,
+                target=target,
             )
 
         filtered(as_of)  # For what it raises.

@@ -45,6 +45,9 @@ WITH page AS (
     SELECT t.run_no, list(t.key ORDER BY t.key) AS keys, list(t.value ORDER BY t.key) AS held
     FROM store.run_properties t SEMI JOIN page USING (run_no) WHERE {current_tags}
     GROUP BY t.run_no
+), warnings AS (
+    SELECT v.run_id, list(v.data ORDER BY v.position) AS texts FROM store.events v
+    WHERE v.topic = 'run.warning_added' AND {until} GROUP BY v.run_id
 )
 SELECT p.run_id, e.name, e.experiment_id, p.number, p.parent_id, p.root_id, p.run_type, p.target,
        p.name, strftime(make_timestamp(p.created_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
@@ -52,10 +55,12 @@ SELECT p.run_id, e.name, e.experiment_id, p.number, p.parent_id, p.root_id, p.ru
        strftime(make_timestamp(p.ended_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
        p.status, p.status_detail, p.display_name, p.description, p.error,
        w.actor, w.actor || '@' || w.host || ' (pid ' || w.pid || ')',
-       t.keys, t.held, k.keys, k.held
+       b.definition, b.repeats, v.texts, t.keys, t.held, k.keys, k.held
 FROM page p
 JOIN store.experiments e ON e.experiment_no = p.experiment_no
 LEFT JOIN store.writers w ON w.writer_id = p.writer_id
+LEFT JOIN store.submissions b ON b.run_no = p.run_no
+LEFT JOIN warnings v ON v.run_id = p.run_id
 LEFT JOIN tags t ON t.run_no = p.run_no
 LEFT JOIN properties k ON k.run_no = p.run_no
 ORDER BY p.place
@@ -63,7 +68,7 @@ ORDER BY p.place
 
 
 class RecordRow(NamedTuple):
-    """All that the tables say about a run; times are text, `error` is JSON."""
+    """All that the tables say about a run; times are text; error, definition and warnings JSON."""
 
     run_id: str
     experiment: str
@@ -84,6 +89,9 @@ class RecordRow(NamedTuple):
     error: str | None
     actor: str | None
     writer: str | None
+    definition: str | None
+    repeats: str | None
+    warnings: list[str] | None
     tag_keys: list[str] | None
     tag_values: list[str | None] | None
     property_keys: list[str] | None
@@ -112,6 +120,7 @@ def run_records(
         current=conditions.current("s"),
         current_tags=conditions.current("t"),
         where=conditions.where(),
+        until="true" if conditions.as_of is None else f"v.position <= {conditions.as_of:d}",
         order=_order(sort),
         limit="ALL" if limit is None else f"{limit:d}",
     )

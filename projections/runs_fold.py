@@ -20,6 +20,7 @@ TERMINAL_TOPICS = {
     "run.completed": "Completed",
     "run.failed": "Failed",
     "run.canceled": "Canceled",
+    "run.lost": "Failed",
 }
 
 
@@ -71,6 +72,7 @@ class Rows:
     run_tags: TemporalRows = field(default_factory=TemporalRows)
     run_properties: TemporalRows = field(default_factory=TemporalRows)
     artifacts: TemporalRows = field(default_factory=TemporalRows)
+    submissions: list[tuple[Any, ...]] = field(default_factory=list)
     snapshots: list[tuple[Any, ...]] = field(default_factory=list)
     refusals: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
@@ -225,6 +227,10 @@ class RunsFold:
     def _started(self, run_no: int, data: Mapping[str, Any], fact: Fact) -> None:
         self._status(run_no, "Running", self._known.states[run_no].status_detail, fact)
 
+    def _submitted(self, run_no: int, data: Mapping[str, Any], fact: Fact) -> None:
+        row = (run_no, _json(data["definition"]), data["repeats"], fact.position)
+        self.rows.submissions.append(row)
+
     def _status_changed(self, run_no: int, data: Mapping[str, Any], fact: Fact) -> None:
         self._status(run_no, data["status"], data["detail"], fact)
 
@@ -318,6 +324,8 @@ _APPLY: Mapping[str, Apply] = {
     "run.completed": RunsFold._ended,
     "run.failed": RunsFold._ended,
     "run.canceled": RunsFold._ended,
+    "run.lost": RunsFold._ended,
+    "run.submitted": RunsFold._submitted,
     "run.display_name_set": RunsFold._display_name_set,
     "run.description_set": RunsFold._description_set,
     "run.tag_set": RunsFold._tag_set,

@@ -58,6 +58,9 @@ _RUNS: Final = pa.schema(
         "position": _INT,
     }
 )
+_SUBMISSIONS: Final = pa.schema(
+    {"run_no": _INT, "definition": _TEXT, "repeats": _TEXT, "position": _INT}
+)
 _SNAPSHOTS: Final = pa.schema(
     {
         "run_no": _INT,
@@ -159,6 +162,7 @@ def write_batch(facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) ->
     insert(connection, "store.writers", rows.writers, _WRITERS)
     insert(connection, "store.experiments", rows.experiments, _EXPERIMENTS)
     insert(connection, "store.runs", rows.runs, _RUNS)
+    insert(connection, "store.submissions", rows.submissions, _SUBMISSIONS)
     insert(connection, "store.snapshots", rows.snapshots, _SNAPSHOTS)
     insert(connection, "store.refusals", rows.refusals, _REFUSALS)
     insert(connection, "store.events", rows.events, _EVENTS)

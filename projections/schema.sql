@@ -51,6 +51,10 @@ CREATE TABLE store.artifacts (
     run_no BIGINT, name VARCHAR, sha256 VARCHAR, nbytes BIGINT, changed_at BIGINT,
     writer_id VARCHAR, from_position BIGINT, to_position BIGINT
 );
+-- What the scripts of submitted runs are executed with, as JSON.
+CREATE TABLE store.submissions (
+    run_no BIGINT, definition VARCHAR, repeats VARCHAR, position BIGINT
+);
 CREATE TABLE store.snapshots (
     run_no BIGINT, snapshot_id VARCHAR, manifest_sha256 VARCHAR, files BIGINT, nbytes BIGINT,
     taken_at BIGINT, writer_id VARCHAR, position BIGINT

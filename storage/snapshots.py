@@ -207,6 +207,19 @@ def restore_snapshot(manifest_sha256: str, store: ArtifactStore, zip_path: Path)
     return zip_path
 
 
+def restore_tree(manifest_sha256: str, store: ArtifactStore, folder: Path) -> None:
+    """Writes the snapshot's files below a folder, which is made, with their execute permissions.
+
+    Raises ArtifactMissing, ArtifactCorrupt, ArtifactNotWritten, NotASnapshot or UnsafePath.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for line in read_manifest(manifest_sha256, store):
+        target = folder / line.name
+        store.copy_to(line.sha256, target)
+        if line.executable:
+            target.chmod(target.stat().st_mode | 0o111)
+
+
 class _Rules:
     """Which files below a folder belong to its snapshot."""
 

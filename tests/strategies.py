@@ -77,6 +77,16 @@ def records(draw: st.DrawFn) -> list[Record]:
     return draw(st.permutations(every))
 
 
+documents = st.dictionaries(
+    texts,
+    st.recursive(
+        st.none() | st.booleans() | counts | texts,
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+        max_leaves=4,
+    ),
+    max_size=3,
+)
+
 # --- events -------------------------------------------------------------------------------
 
 _SERIES = st.fixed_dictionaries(
@@ -126,6 +136,16 @@ _FIELDS: dict[type[ev.Event], dict[str, st.SearchStrategy[Any]]] = {
         "tags": pairs,
         "properties": pairs,
     },
+    ev.ComputeTargetAttached: {"name": texts, "type": texts, "settings": documents},
+    ev.ComputeTargetDeleted: {"name": texts},
+    ev.RunSubmitted: {"definition": documents, "repeats": st.none() | run_ids},
+    ev.RunLost: {"error": st.dictionaries(texts, texts, max_size=4)},
+    ev.ScriptExited: {
+        "rank": counts,
+        "exit_code": st.none() | counts,
+        "signal": st.none() | texts,
+    },
+    ev.WarningAdded: {"source": texts, "message": texts},
     ev.RunStarted: {},
     ev.RunStatusChanged: {"status": statuses, "detail": st.none() | texts},
     ev.RunCancelRequested: {},
@@ -176,6 +196,10 @@ _LATER_TYPES: tuple[type[ev.Event], ...] = (
     ev.RunCompleted,
     ev.RunFailed,
     ev.RunCanceled,
+    ev.RunLost,
+    ev.RunSubmitted,
+    ev.ScriptExited,
+    ev.WarningAdded,
     ev.DisplayNameSet,
     ev.DescriptionSet,
     ev.ArtifactAdded,
@@ -238,6 +262,11 @@ run_commands: st.SearchStrategy[run.Command] = st.one_of(
     st.builds(run.AddArtifacts, st.dictionaries(few_keys, artifacts, max_size=2)),
     st.builds(run.KeepSnapshot, texts, digests, counts, counts),
     st.builds(run.ChangeStatus, statuses),
+    st.builds(run.ClaimRun, texts),
+    st.builds(run.RequestCancel),
+    st.builds(run.LoseRun, texts),
+    st.builds(run.RecordExit, counts, st.none() | counts, st.none() | texts),
+    st.builds(run.AddWarning, texts, texts),
 )
 """Everything that can be asked of a run that exists."""
 

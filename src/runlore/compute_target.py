@@ -1,26 +1,214 @@
-"""Where submitted runs execute. This version records interactive runs, so there are no targets."""
+"""Where submitted runs execute: compute targets by name."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
+from runlore.domain.errors import InvalidInput
 from runlore.exceptions import ComputeTargetException as ComputeTargetException
 
 if TYPE_CHECKING:
+    from runlore.domain.compute_target import TargetState
+    from runlore.run import Run
+    from runlore.session import FoldedTarget
     from runlore.workspace import Workspace
 
 
+class ComputeTargetStatus:
+    """How many slots a target has, and how many runs execute and wait there."""
+
+    def __init__(self, slots: int | None, executing: int, queued: int) -> None:
+        self.slots = slots
+        self.executing = executing
+        self.queued = queued
+        self.provisioning_state = "Succeeded"
+        self.allocation_state = "Steady"
+        self.errors = None
+
+    def serialize(self) -> dict[str, Any]:
+        """The status as a dict, with Azure's names where they mean something."""
+        return {
+            "slots": self.slots,
+            "executing": self.executing,
+            "queued": self.queued,
+            "provisioningState": self.provisioning_state,
+            "allocationState": self.allocation_state,
+            "currentNodeCount": self.executing,
+            "targetNodeCount": self.slots,
+        }
+
+
 class ComputeTarget:
-    """A named place where submitted runs execute. Raises ComputeTargetException: there are none."""
+    """A named place where submitted runs execute. Raises ComputeTargetException if there is none.
+
+    Every workspace has `local`, this machine without a limit. Others are attached:
+
+    >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
+    >>> ComputeTarget.attach(ws, "gpu-cluster", slots=2)
+    ComputeTarget(name='gpu-cluster', type='pool', slots=2)
+    >>> sorted(ws.compute_targets)
+    ['gpu-cluster', 'local']
+    """
 
     def __init__(self, workspace: Workspace, name: str) -> None:
-        known = ", ".join(self.list(workspace)) or "none"
-        raise ComputeTargetException(
-            f"no compute target {name!r} in workspace {workspace.name!r}; it has: {known}. "
-            "Interactive runs (experiment.start_logging()) need no target"
-        )
+        from runlore.targets.target import target_of
+
+        target = target_of(workspace._live, name)
+        self.workspace = workspace
+        self.name = name
+        self.type = target.kind
+        self._settings = dict(target.settings)
+
+    @property
+    def slots(self) -> int | None:
+        """How many runs execute at once; None where there is no limit."""
+        slots: int | None = self._settings.get("slots")
+        return slots
+
+    @property
+    def grace_s(self) -> float:
+        """The seconds between TERM and KILL when a script is ended."""
+        return float(self._settings.get("grace_s", 10.0))
+
+    @property
+    def provisioning_state(self) -> str:
+        """Azure's word for a target that can be used."""
+        return "Succeeded"
+
+    @staticmethod
+    def attach(
+        workspace: Workspace,
+        name: str,
+        attach_configuration: object = None,
+        *,
+        type: str = "pool",
+        **settings: Any,
+    ) -> ComputeTarget:
+        """Lets a name stand for a place from now on; attached again, it gets the new settings.
+
+        A `pool` has `slots` (2): so many runs execute at once on this machine, the others wait
+        in their order. `grace_s` (10) are the seconds between TERM and KILL when a script is
+        ended. Runs that execute already go on as they are.
+
+        Raises ComputeTargetException for an unknown kind or setting, InvalidInput for the name.
+        """
+        from runlore.domain.compute_target import AttachTarget
+        from runlore.targets.target import kind_of
+
+        session = workspace._live
+        if session.folder is None:
+            raise ComputeTargetException(
+                "a workspace in memory has no compute targets; create one in a folder"
+            )
+        if isinstance(attach_configuration, dict):
+            settings = {**attach_configuration, **settings}
+        command = AttachTarget(name, type, kind_of(type).checked(settings))
+        session.change_target(_folded(workspace, name), command)
+        return ComputeTarget(workspace, name)
+
+    @staticmethod
+    def create(
+        workspace: Workspace, name: str, provisioning_configuration: object
+    ) -> ComputeTarget:
+        """What Azure makes a cluster for is a pool on this machine, with a slot per node."""
+        from runlore.compute import ClusterConfiguration
+
+        if not isinstance(provisioning_configuration, ClusterConfiguration):
+            raise ComputeTargetException(
+                "create takes AmlCompute.provisioning_configuration(max_nodes=...), got "
+                f"{provisioning_configuration!r:.80}"
+            )
+        slots = provisioning_configuration.max_nodes
+        return ComputeTarget.attach(workspace, name, slots=slots)
 
     @staticmethod
     def list(workspace: Workspace) -> dict[str, ComputeTarget]:
-        """The workspace's compute targets by name."""
-        return workspace.compute_targets
+        """The workspace's compute targets by name, `local` first."""
+        from runlore.targets.target import attached
+
+        session = workspace._live
+        return {name: ComputeTarget._of(workspace, at) for name, at in attached(session).items()}
+
+    @classmethod
+    def _of(cls, workspace: Workspace, state: TargetState) -> ComputeTarget:
+        target = cls.__new__(cls)
+        target.workspace = workspace
+        target.name = state.name
+        target.type = state.type
+        target._settings = dict(state.settings)
+        return target
+
+    def delete(self) -> None:
+        """Takes the name away. Refused while runs are queued: nobody would start them."""
+        from runlore.domain.compute_target import DeleteTarget
+
+        queued = [run.id for run in self._runs("Queued")]
+        if queued:
+            raise ComputeTargetException(
+                f"{len(queued)} runs are queued on {self.name!r} ({queued[0]} ...); wait for them "
+                "or cancel them first"
+            )
+        session = self.workspace._live
+        session.change_target(_folded(self.workspace, self.name), DeleteTarget(self.name))
+
+    detach = delete
+
+    def update(self, min_nodes: int | None = None, max_nodes: int | None = None, **_: Any) -> None:
+        """Changes the number of slots to `max_nodes`; the other options mean nothing here."""
+        if max_nodes is not None:
+            settings = {**self._settings, "slots": max_nodes}
+            changed = ComputeTarget.attach(self.workspace, self.name, type=self.type, **settings)
+            self._settings = changed._settings
+
+    def get_status(self) -> ComputeTargetStatus:
+        """What happens on the target now."""
+        queued = sum(1 for _ in self._runs("Queued"))
+        active = sum(1 for _ in self.get_active_runs())
+        return ComputeTargetStatus(self.slots, active - queued, queued)
+
+    def get_active_runs(self, type: str | None = None) -> Iterator[Run]:
+        """The runs that execute or wait on the target, newest first."""
+        from runlore.domain.status import ACTIVE
+
+        for run in self._runs(None):
+            if run._row is not None and run._row.status in ACTIVE:
+                yield run
+
+    def wait_for_completion(self, show_output: bool = False, **_: Any) -> None:
+        """Nothing to wait for: a target of this machine is there once it is attached."""
+
+    def refresh_state(self) -> None:
+        """Reads the settings anew."""
+        self._settings = ComputeTarget(self.workspace, self.name)._settings
+
+    def serialize(self) -> dict[str, Any]:
+        """The target as a dict."""
+        return {"name": self.name, "type": self.type, **self._settings}
+
+    def _runs(self, status: str | None) -> Iterator[Run]:
+        from runlore.run import Run
+
+        return Run.list_by_compute(self, status=status)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, ComputeTarget)
+            and self.name == other.name
+            and self.workspace.uri == other.workspace.uri
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        slots = "" if self.slots is None else f", slots={self.slots}"
+        return f"ComputeTarget(name={self.name!r}, type={self.type!r}{slots})"
+
+
+def _folded(workspace: Workspace, name: object) -> FoldedTarget:
+    from runlore.domain.ids import check_target_name
+
+    if not isinstance(name, str):
+        raise InvalidInput(f"a compute target's name must be a str, got {name!r:.80}")
+    return workspace._live.target(check_target_name(name))

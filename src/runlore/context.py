@@ -54,7 +54,8 @@ def _attached(uri: str, run_id: str) -> Run:
 
     run = Run.get(Workspace.open(uri), run_id)
     run._owns_status = False
-    run._watched = watched_folders(run._held.outputs)
+    if not run._held.submitted:  # The supervisor keeps the folders of a submitted run.
+        run._watched = watched_folders(run._held.outputs)
     return run
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from runlore.domain.experiment import ExperimentState
     from runlore.run import Run
     from runlore.run_creation import Outputs
+    from runlore.script_run import ScriptRun
+    from runlore.script_run_config import ScriptRunConfig
     from runlore.session import FoldedName, Session
     from runlore.workspace import Workspace
 
@@ -129,15 +131,26 @@ class Experiment:
         )
 
     def submit(
-        self, config: object, tags: Mapping[str, Any] | None = None, **kwargs: object
-    ) -> Run:
-        """Not in this version, which records interactive runs: use `start_logging()`."""
-        from runlore.exceptions import OutOfScope
+        self,
+        config: ScriptRunConfig | Run,
+        tags: Mapping[str, Any] | None = None,
+        *,
+        run_id: str | None = None,
+        **kwargs: object,
+    ) -> ScriptRun:
+        """Hands a script to a compute target and returns its run at once; see `ScriptRunConfig`.
 
-        raise OutOfScope(
-            "submitted scripts in this version",
-            "call experiment.start_logging() inside the script instead",
-        )
+        The script executes in a process of its own, in its own copy of the source folder, and goes
+        on when this process ends. An earlier submitted run instead of a configuration is executed
+        again: the same snapshot and definition, with secrets from this process's environment.
+
+        Nothing is recorded if it raises ExperimentExecutionException (what cannot be executed),
+        ComputeTargetException (no such target), SnapshotException (the folder cannot be kept) or
+        RunConfigurationException.
+        """
+        from runlore.submission import submit
+
+        return submit(self._for_new_runs(), config, tags=tags, run_id=run_id)
 
     def get_runs(
         self,

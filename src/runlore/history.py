@@ -56,6 +56,7 @@ _STATUSES = {
     "run.completed": "Completed",
     "run.failed": "Failed",
     "run.canceled": "Canceled",
+    "run.lost": "Failed",
 }
 
 
@@ -93,6 +94,12 @@ def _changes(fact: Fact, held: dict[tuple[str, str | None], Any]) -> Iterator[_T
             yield replaced("display_name", None, data["display_name"])
         case "run.description_set":
             yield replaced("description", None, data["description"])
+        case "run.submitted":
+            yield what, None, data["repeats"], data["definition"]["script"]
+        case "run.script_exited":
+            yield what, f"process {data['rank']}", None, data["signal"] or data["exit_code"]
+        case "run.warning_added":
+            yield what, data["source"], None, data["message"]
         case "run.artifact_added":
             yield what, data["name"], None, data["sha256"]
         case "run.snapshot_taken":

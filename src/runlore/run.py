@@ -14,10 +14,13 @@ from runlore.run_lifecycle import RunLifecycle
 if TYPE_CHECKING:
     from typing import Self
 
+    from runlore.compute_target import ComputeTarget
     from runlore.domain.fact import Fact
     from runlore.experiment import Experiment, Tags
     from runlore.projections.rows import RunRow
     from runlore.run_creation import Outputs
+    from runlore.script_run import ScriptRun
+    from runlore.script_run_config import ScriptRunConfig
     from runlore.session import FoldedRun
     from runlore.workspace import Workspace
 
@@ -83,7 +86,8 @@ class Run(RunLifecycle):
     def get(workspace: Workspace, run_id: str) -> Run:
         """The run of this id. Raises RunNotFound."""
         folded = workspace._live.existing_run(run_id)
-        return Run._of(_experiment_of(workspace, folded), run_id, folded)
+        kind = _class_of(folded.state.run_type if folded.state else None)
+        return kind._of(_experiment_of(workspace, folded), run_id, folded)
 
     @staticmethod
     def list(
@@ -311,11 +315,18 @@ class Run(RunLifecycle):
         )
         return _from_rows(self._workspace, pages)
 
-    def submit_child(self, config: object, tags: object = None, **kwargs: object) -> Run:
-        """Not in this version, which records interactive runs: use `child_run()`."""
-        raise OutOfScope(
-            "submitted scripts in this version", "call run.child_run() inside the script instead"
-        )
+    def submit_child(
+        self,
+        config: ScriptRunConfig | Run,
+        tags: Mapping[str, Any] | None = None,
+        *,
+        run_id: str | None = None,
+        **kwargs: object,
+    ) -> ScriptRun:
+        """Hands a script to a compute target as a child of this run; see `Experiment.submit`."""
+        from runlore.submission import submit
+
+        return submit(self._experiment, config, tags=tags, run_id=run_id, parent=self)
 
     # --- out of scope -------------------------------------------------------------------------
 
@@ -324,13 +335,26 @@ class Run(RunLifecycle):
         raise OutOfScope("a model registry", "keep the model with run.upload_file()")
 
     def clean(self) -> None:
-        """Not covered: interactive runs leave nothing on a compute target."""
-        raise OutOfScope("compute targets in this version", "there is nothing to clean")
+        """Nothing to do: what a submitted run leaves on its target goes when it ends."""
 
     @staticmethod
-    def list_by_compute(compute: object, *args: object, **kwargs: object) -> Iterator[Run]:
-        """Not covered: interactive runs execute where their process does."""
-        raise OutOfScope("compute targets in this version", "list runs with experiment.get_runs()")
+    def list_by_compute(
+        compute: ComputeTarget,
+        type: str | None = None,
+        tags: Tags = None,
+        properties: Tags = None,
+        status: str | None = None,
+    ) -> Iterator[Run]:
+        """The runs that were submitted to a compute target, newest first; filters as `list`."""
+        pages = compute.workspace._live.reader().runs(
+            target=compute.name,
+            type=type,
+            tags=tags,
+            properties=properties,
+            status=status,
+            include_children=True,
+        )
+        return _from_rows(compute.workspace, pages)
 
     def get_environment(self) -> None:
         """Not covered: interactive runs execute in their own process's environment."""
@@ -372,6 +396,13 @@ class Run(RunLifecycle):
         yield from self.get_children(recursive=True, type=run_type)
 
 
+def _class_of(run_type: str | None) -> type[Run]:
+    """A submitted run is a ScriptRun, so that `isinstance` says what scripts ask it."""
+    from runlore.script_run import RUN_TYPE, ScriptRun
+
+    return ScriptRun if run_type == RUN_TYPE else Run
+
+
 def get_run(experiment: Experiment, run_id: str, rehydrate: bool = True) -> Run:
     """The run of this id in the experiment's workspace. Raises RunNotFound."""
     return Run.get(experiment.workspace, run_id)
@@ -386,7 +417,7 @@ def _from_rows(workspace: Workspace, rows: Iterable[RunRow]) -> Iterator[Run]:
         if experiment is None:
             experiment = Experiment._attached(workspace, row.experiment, row.experiment_id)
             experiments[row.experiment_id] = experiment
-        run = Run._of(experiment, row.run_id)
+        run = _class_of(row.run_type)._of(experiment, row.run_id)
         run._row = row
         # Without providers nobody asks for the type, which is one more read.
         factory = Run._type_providers.get(run.type or "") if Run._type_providers else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runlore.domain.errors import RunNotFound
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     from runlore.workspace import Workspace
 
 
+def shown_as_lost(state: RunState, why: str) -> RunState:
+    """The state as it would be if the loss could be recorded."""
+    from runlore.domain.run import LOST
+    from runlore.domain.status import Status
+
+    canceled = state.status is Status.CANCEL_REQUESTED
+    error = None if canceled else {"code": LOST, "message": why}
+    return replace(state, status=Status.CANCELED if canceled else Status.FAILED, error=error)
+
+
 class RunBase:
     """A run's handle. Cheap to make: nothing is read before it is needed."""
 
@@ -22,6 +33,8 @@ class RunBase:
     _id: str
     _folded: FoldedRun
     _values: RunValues | None
+    # What is shown of a lost run by those who may not record that it is lost.
+    _derived: RunState | None = None
     # A launcher that runs a submitted script owns the run's status.
     _owns_status: bool = True
 
@@ -46,7 +59,7 @@ class RunBase:
     @property
     def _held(self) -> RunState:
         """The state as far as this object has read it; reads it if it never has."""
-        return self._folded.state or self._newest()
+        return self._derived or self._folded.state or self._newest()
 
     def _newest(self) -> RunState:
         """The state with all that was committed, by any process, up to now."""
@@ -54,7 +67,12 @@ class RunBase:
         state = session.journal.refresh(self._folded)
         if state is None:
             raise RunNotFound(self._id, f"workspace {session.workspace.name!r}")
-        return state
+        if state.submitted and state.ended_at is None:
+            lost = session.sweep().get(self._id)
+            state = session.journal.refresh(self._folded)
+            assert state is not None, "a run stays in the log"
+            self._derived = None if lost is None else shown_as_lost(state, lost)
+        return self._derived or state
 
     def _change(self, command: Command, *, with_values: bool = False) -> None:
         self._session.change_run(self._folded, command, with_values=with_values)

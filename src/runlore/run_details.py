@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import traceback
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import InvalidType
@@ -32,15 +33,24 @@ def details_of(state: RunState, *, log_files: dict[str, str], submitted_by: str)
         "endTimeUtc": azure_time(state.ended_at),
         "services": {},
         "error": {"error": root_error(state.error)} if state.error is not None else None,
-        "warnings": None,
+        "warnings": [one._asdict() for one in state.warnings] or None,
         "properties": {key: held.value for key, held in state.properties.items()},
         "inputDatasets": [],
         "outputDatasets": [],
-        "runDefinition": None,
+        "runDefinition": definition_document(state.definition, state.target, state.repeats),
         "logFiles": log_files,
         "submittedBy": submitted_by,
     }
     return {key: value for key, value in details.items() if value is not None}
+
+
+def definition_document(
+    definition: Mapping[str, Any] | None, target: str | None, repeats: str | None
+) -> dict[str, Any] | None:
+    """What a submitted run is executed with, as `get_details()["runDefinition"]`."""
+    if definition is None:
+        return None
+    return {**definition, "target": target, "repeats": repeats}
 
 
 def error_document(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from runlore.run_base import RunBase
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import Artifact
+    from runlore.session import FoldedRun, Session
     from runlore.storage.artifacts import ArtifactStore
 
 LOG_FOLDERS: Final = ("logs/", "user_logs/", "system_logs/", "azureml-logs/")
@@ -145,16 +147,24 @@ class RunFiles(RunBase):
         return list(self._newest().artifacts)
 
     def get_all_logs(self, destination: str | os.PathLike[str] | None = None) -> list[str]:
-        """Writes the run's log files below a folder and returns their paths."""
-        from runlore.storage.artifacts import safe_destination
+        """Writes the run's log files below a folder and returns their paths.
+
+        Of a submitted run that executes, as far as they are written.
+        """
+        from runlore.storage.artifacts import replacing, safe_destination
 
         folder = Path(destination) if destination is not None else Path(tempfile.mkdtemp())
         if folder.exists() and not folder.is_dir():
             raise UserError(f"get_all_logs: {folder} is a file; give a folder")
         paths = []
-        for name, artifact in self._log_files():
+        logs, artifacts = self._log_files(), self._held.artifacts
+        for name, source in logs.items():
             target = safe_destination(folder, name)
-            self._session.artifacts.copy_to(artifact.sha256, target)
+            if name in artifacts:
+                self._session.artifacts.copy_to(artifacts[name].sha256, target)
+            else:
+                with source.open("rb") as log, replacing(target) as copy:
+                    shutil.copyfileobj(log, copy)
             paths.append(str(target))
         return paths
 
@@ -212,24 +222,13 @@ class RunFiles(RunBase):
 
     def _collect(self) -> None:
         """Keeps what is in the watched folders; warns of the files that cannot be kept."""
-        from runlore.domain.run import AddArtifacts
-
-        held = self._newest().artifacts
-        found: dict[str, Artifact] = {}
-        problems: list[str] = []
-        for name, folder in self._watched.items():
-            for file, path in _files_in(name, folder, problems):
-                artifact = _kept(file, path, self._session.artifacts, problems)
-                if artifact is None:
-                    continue
-                if held.get(file, artifact) == artifact:
-                    found[file] = artifact
-                else:
-                    problems.append(f"{file!r} is held with other content, and files never change")
-        self._change(AddArtifacts(found))
+        problems = self._keep_folders(self._watched)
         if problems:
             more = f" ({len(problems) - 1} more were not kept either)" if problems[1:] else ""
             warn_caller(f"run {self._id} was not given all of its files: {problems[0]}{more}")
+
+    def _keep_folders(self, folders: Mapping[str, Path]) -> list[str]:
+        return keep_folders(self._session, self._folded, folders)
 
     def _artifact(self, name: str) -> Artifact:
         artifacts = self._newest().artifacts
@@ -244,12 +243,29 @@ class RunFiles(RunBase):
     def _open_file(self, name: str) -> BinaryIO:
         return self._session.artifacts.open(self._artifact(name).sha256)
 
-    def _log_files(self) -> list[tuple[str, Artifact]]:
-        return [
-            (name, artifact)
-            for name, artifact in self._newest().artifacts.items()
+    def _log_files(self) -> dict[str, Path]:
+        """The log files by name: those that are kept, and those that are written just now."""
+        artifacts = self._newest().artifacts
+        kept = {
+            name: self._session.artifacts.path(artifact.sha256)
+            for name, artifact in artifacts.items()
             if name.startswith(LOG_FOLDERS)
-        ]
+        }
+        return {**self._live_logs(), **kept}
+
+    def _live_logs(self) -> dict[str, Path]:
+        state, workspace = self._held, self._session.folder
+        if state.definition is None or workspace is None:
+            return {}
+        from runlore.targets.run_folder import RunFolder
+
+        folder = RunFolder(workspace, self._id)
+        names = ("user_logs", *state.definition["watched"])
+        return {
+            file: path
+            for name in names
+            for file, path in _files_in(name, folder.log_path(name), [])
+        }
 
     def _free_name(self, stem: str, suffix: str) -> str:
         """A name that no kept file has: the stem, or the stem with a number."""
@@ -259,6 +275,30 @@ class RunFiles(RunBase):
             number += 1
             name = f"{stem}_{number}{suffix}"
         return name
+
+
+def keep_folders(session: Session, run: FoldedRun, folders: Mapping[str, Path]) -> list[str]:
+    """Keeps the files of folders for a run, below the names given; returns what was not kept.
+
+    Files never change: one that is held with other content is a problem, not an error.
+    """
+    from runlore.domain.run import AddArtifacts
+
+    state = session.journal.refresh(run)
+    held = state.artifacts if state else {}
+    found: dict[str, Artifact] = {}
+    problems: list[str] = []
+    for name, folder in folders.items():
+        for file, path in _files_in(name, folder, problems):
+            artifact = _kept(file, path, session.artifacts, problems)
+            if artifact is None:
+                continue
+            if held.get(file, artifact) == artifact:
+                found[file] = artifact
+            else:
+                problems.append(f"{file!r} is held with other content, and files never change")
+    session.change_run(run, AddArtifacts(found))
+    return problems
 
 
 def _stored(

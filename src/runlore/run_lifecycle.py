@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from runlore.user_log import UserLog
 
 _POLL_INTERVAL_S: Final = 0.02
+_CANCEL_WAIT_S: Final = 5.0
 _WATCHED_BY_DEFAULT: Final = "outputs"
 
 
@@ -49,10 +49,7 @@ class RunLifecycle(RunMetrics):
         from runlore.run_details import details_of
 
         session = self._session
-        files = {
-            name: session.artifacts.path(artifact.sha256).as_uri()
-            for name, artifact in self._log_files()
-        }
+        files = {name: path.absolute().as_uri() for name, path in self._log_files().items()}
         state = self._held
         return details_of(
             state, log_files=files, submitted_by=session.journal.name_of(state.created_by)
@@ -61,9 +58,8 @@ class RunLifecycle(RunMetrics):
     def get_details_with_logs(self) -> dict[str, Any]:
         """`get_details()` with the text of the log files instead of their addresses."""
         details = self.get_details()
-        for name in details["logFiles"]:
-            with self._open_file(name) as file:
-                details["logFiles"][name] = file.read().decode(errors="replace")
+        for name, path in self._log_files().items():
+            details["logFiles"][name] = path.read_bytes().decode(errors="replace")
         return details
 
     def get_portal_url(self) -> str:
@@ -96,11 +92,17 @@ class RunLifecycle(RunMetrics):
         self._end("Failed", _set_status, error_document(error_details, error_code))
 
     def cancel(self) -> None:
-        """Ends the run as Canceled. Raises RunEnded on a run that completed or failed."""
+        """Ends the run as Canceled. Raises RunEnded on a run that completed or failed.
+
+        A submitted run is asked to stop; this waits up to 5 s for it, and returns with the status
+        CancelRequested if the script takes longer.
+        """
         if not self._owns_status:
             warn_caller(f"run {self._id} is canceled by its launcher only")
-            return
-        self._end("Canceled", set_status=True)
+        elif self._newest().submitted:
+            self._cancel_submitted()
+        else:
+            self._end("Canceled", set_status=True)
 
     def wait_for_completion(
         self,
@@ -110,24 +112,22 @@ class RunLifecycle(RunMetrics):
     ) -> dict[str, Any]:
         """Returns `get_details()` once the run has ended, whoever ends it.
 
-        Finalizing and CancelRequested count as ended unless `wait_post_processing` is set.
-        Raises ActivityFailedException if it failed (unless `raise_on_error` is False),
-        ExperimentExecutionException on Ctrl-C: the run then goes on.
+        With `show_output` what a submitted script prints is printed here as it appears.
+        Finalizing and CancelRequested count as ended unless `wait_post_processing` is set; a
+        submitted run is always waited for to its end. Raises ActivityFailedException if it failed
+        (unless `raise_on_error` is False), ExperimentExecutionException on Ctrl-C: the run then
+        goes on.
         """
-        where = f"RunId: {self._id}\nWeb View: {self.get_portal_url()}\n"
-        if show_output:
-            sys.stdout.write(f"{where}\n")
+        from runlore.waiting import wait_for
+
         try:
-            while not self._is_over(wait_post_processing):
-                time.sleep(_POLL_INTERVAL_S)
+            wait_for(self, show_output, wait_post_processing)
         except KeyboardInterrupt as error:
             raise ExperimentExecutionException(
                 f"waiting for run {self._id} was interrupted; the run itself goes on, "
                 "end it with run.cancel()"
             ) from error
         details = self.get_details()
-        if show_output:
-            sys.stdout.write(f"Execution Summary\n=================\n{where}\n")
         if details["status"] == "Failed" and raise_on_error:
             raise ActivityFailedException(
                 f"Activity Failed:\n{json.dumps(details['error'], indent=4)}\n"
@@ -179,8 +179,25 @@ class RunLifecycle(RunMetrics):
     def _is_over(self, wait_post_processing: bool) -> bool:
         from runlore.domain.status import Status
 
+        if self._ended():
+            return True
         ending = (Status.FINALIZING, Status.CANCEL_REQUESTED)
-        return self._ended() or (not wait_post_processing and self._held.status in ending)
+        to_the_end = wait_post_processing or self._held.submitted
+        return not to_the_end and self._held.status in ending
+
+    def _cancel_submitted(self) -> None:
+        from runlore.domain.run import RequestCancel
+        from runlore.domain.status import Status
+        from runlore.targets.target import attached, target_of
+
+        was = self._held.status
+        self._change(RequestCancel())
+        target = self._held.target or ""
+        if was is Status.QUEUED and target in attached(self._session):
+            target_of(self._session, target).withdraw(self._id)
+        deadline = time.monotonic() + _CANCEL_WAIT_S
+        while not self._ended() and time.monotonic() < deadline:
+            time.sleep(_POLL_INTERVAL_S)
 
     def _fail_with(self, error: BaseException) -> None:
         """Fails the run without standing in the way of the exception that leaves the block."""

@@ -7,11 +7,11 @@ The same record comes from a fold of the run's stream (`of_state`) and from the 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import ExperimentNotFound, InvalidInput
-from runlore.run_details import azure_time, root_error
+from runlore.run_details import azure_time, definition_document, root_error
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import RunState
@@ -43,9 +43,10 @@ def of_row(row: RecordRow) -> Record:
         properties=row.properties,
         target=row.target,
         tags=row.tags,
-        run_definition=None,
+        run_definition=definition_document(_loaded(row.definition), row.target, row.repeats),
         created_by=row.writer,
-        error=None if row.error is None else json.loads(row.error),
+        error=_loaded(row.error),
+        warnings=[json.loads(text) for text in row.warnings or ()],
         status_detail=row.status_detail,
         experiment_name=row.experiment,
     )
@@ -72,9 +73,10 @@ def of_state(state: RunState, session: Session) -> Record:
         properties={key: state.properties[key].value for key in sorted(state.properties)},
         target=state.target,
         tags={key: state.tags[key] for key in sorted(state.tags)},
-        run_definition=None,
+        run_definition=definition_document(state.definition, state.target, state.repeats),
         created_by=None if opened is None else session.journal.name_of(state.created_by),
         error=state.error,
+        warnings=[one._asdict() for one in state.warnings],
         status_detail=state.status_detail,
         experiment_name=state.experiment_name,
     )
@@ -154,6 +156,7 @@ def _record(
     run_definition: Mapping[str, Any] | None,
     created_by: str | None,
     error: Mapping[str, str] | None,
+    warnings: Sequence[Mapping[str, str]],
     status_detail: str | None,
     experiment_name: str,
 ) -> Record:
@@ -191,10 +194,14 @@ def _record(
         "complete_uri": None,
         "diagnostics_uri": None,
         "error": None if error is None else {"error": root_error(error)},
-        "warnings": [],
+        "warnings": warnings,
         "queueing_info": None if status_detail is None else {"message": status_detail},
         "_experiment_name": experiment_name,
     }
+
+
+def _loaded(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
 
 
 def _writer(session: Session, writer_id: str | None) -> dict[str, Any] | None:

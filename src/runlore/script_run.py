@@ -1,9 +1,14 @@
-"""`ScriptRun`: a run of a submitted script. Here for imports and `isinstance`."""
+"""`ScriptRun`: a run whose script a supervisor executes."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from runlore.run import Run
+
+RUN_TYPE: Final = "azureml.scriptrun"
+"""The type of submitted runs (azureml-core's)."""
 
 
 class ScriptRun(Run):
-    """A run whose script a launcher executes; this version records interactive runs only."""
+    """A submitted run; what it can do, `Run` can: its events say that it was submitted."""

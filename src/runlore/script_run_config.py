@@ -57,6 +57,8 @@ class ScriptRunConfig:
         self.distributed_job_config = distributed_job_config
         self.max_run_duration_seconds = max_run_duration_seconds
         self.run_config = run_config or RunConfiguration(script, self.arguments, command=command)
+        self.run_config.target = str(getattr(compute_target, "name", compute_target or "local"))
+        self.run_config.max_run_duration_seconds = max_run_duration_seconds
         if environment is not None:
             self.run_config.environment = environment
         if docker_runtime_config is not None:

@@ -8,12 +8,14 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+from runlore.domain import compute_target as targets
 from runlore.domain import experiment as names
 from runlore.domain import run as runs
 from runlore.domain import run_state
@@ -22,7 +24,13 @@ from runlore.domain.decision import Decision
 from runlore.domain.errors import RunNotFound, WorkspaceClosed
 from runlore.domain.events import Event, WriterOpened
 from runlore.domain.fact import Fact
-from runlore.domain.ids import WORKSPACE_STREAM, check_run_id, experiment_stream, run_stream
+from runlore.domain.ids import (
+    WORKSPACE_STREAM,
+    check_run_id,
+    compute_target_stream,
+    experiment_stream,
+    run_stream,
+)
 from runlore.domain.run_state import RunState
 from runlore.location import LOG_NAME
 from runlore.storage import fork_guard
@@ -38,7 +46,10 @@ from runlore.version import VERSION
 if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
 
+_SWEEP_INTERVAL_S: Final = 1.0
+
 FoldedRun = Folded[RunState | None]
+FoldedTarget = Folded[targets.TargetState | None]
 FoldedName = Folded[names.NameState]
 
 
@@ -61,6 +72,8 @@ class Session:
         self.artifacts = ArtifactStore(artifacts)
         self.closed = False
         self.warned_of_no_snapshot = False
+        self._sweep_at = 0.0
+        self._lost: Mapping[str, str] = {}
         self._workspace: workspaces.WorkspaceState | None = None
         self._parts = _Parts(str(folder), log, self.values)
         self._abandoned = weakref.finalize(self, _close_abandoned, self._parts)
@@ -150,10 +163,20 @@ class Session:
         self.check_open()
         self.journal.change(folded, lambda state: names.decide(state, command))
 
+    def target(self, name: str) -> FoldedTarget:
+        """The stream of a compute target's name, not read yet."""
+        return Folded(compute_target_stream(name), targets.fold, None)
+
+    def change_target(self, folded: FoldedTarget, command: targets.Command) -> None:
+        """Runs a command on a compute target."""
+        self.check_open()
+        self.journal.change(folded, lambda state: targets.decide(state, command))
+
     def reader(self) -> RunsReader:
         """The projection, with this process's waiting values written first."""
         self.check_open()
         self.values.flush()
+        self.sweep()
         with self._lock:
             if self._parts.reader is None:
                 # Imported here: duckdb takes longer to import than all the rest of runlore.
@@ -162,6 +185,20 @@ class Session:
                 folder = self.folder and self.folder / "projections"
                 self._parts.reader = open_projection(self.log, folder)
             return self._parts.reader
+
+    def sweep(self) -> Mapping[str, str]:
+        """Looks after submitted runs whose supervisors were killed, at most once a second.
+
+        Returns why runs are lost that could not be recorded as such, by id.
+        """
+        now = time.monotonic()
+        if now >= self._sweep_at and self.folder and (self.folder / "runs").is_dir():
+            self._sweep_at = now + _SWEEP_INTERVAL_S
+            # Imported here: most workspaces have no submitted runs.
+            from runlore.targets.sweep import sweep
+
+            self._lost = sweep(self)
+        return self._lost
 
     def close(self) -> None:
         """Writes what waits and lets go of everything; twice is once.

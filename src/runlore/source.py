@@ -38,7 +38,6 @@ def source_of(
         return {}, ()
     # Imported here: runs that keep no snapshot must not pay for it.
     from runlore.domain.events import SnapshotTaken
-    from runlore.storage.git_info import git_properties
 
     taken = snapshot_of(
         folder,
@@ -52,8 +51,14 @@ def source_of(
         files=taken.files,
         nbytes=taken.nbytes,
     )
-    properties: dict[str, str | None] = {**git_properties(folder, os.environ)}
-    return {**properties, "ContentSnapshotId": taken.snapshot_id}, (event,)
+    return {**git_properties_of(folder), "ContentSnapshotId": taken.snapshot_id}, (event,)
+
+
+def git_properties_of(folder: Path) -> dict[str, str | None]:
+    """Where git stands in the folder, as the properties of a run; empty without a repository."""
+    from runlore.storage.git_info import git_properties
+
+    return {**git_properties(folder, os.environ)}
 
 
 def snapshot_of(folder: Path, session: Session, advice: str = "") -> Snapshot:

@@ -161,6 +161,7 @@ class Workspace:
                 f"the log in {folder.absolute()} holds no workspace; create it with "
                 f"Workspace.create('my-workspace', path={str(folder)!r})"
             )
+        session.sweep()
         return Workspace._of(session)
 
     @classmethod
@@ -290,9 +291,10 @@ class Workspace:
 
     @property
     def compute_targets(self) -> dict[str, ComputeTarget]:
-        """The compute targets by name; interactive runs need none, so there are none yet."""
-        self._session.check_open()
-        return {}
+        """The compute targets by name: `local`, and those that were attached."""
+        from runlore.compute_target import ComputeTarget
+
+        return ComputeTarget.list(self)
 
     def get_run(self, run_id: str) -> Run:
         """The run of this id, whatever its experiment. Raises RunNotFound."""

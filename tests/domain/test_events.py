@@ -23,7 +23,7 @@ def test_every_event_type_is_registered_under_a_topic_of_its_own() -> None:
     assert len(ev.REGISTRY) == len(ev.EVENT_TYPES)
     for topic, kind in ev.REGISTRY.items():
         assert kind.topic == topic
-        assert re.fullmatch(r"(workspace|writer|experiment|run)\.[a-z_]+", topic)
+        assert re.fullmatch(r"(workspace|writer|experiment|compute_target|run)\.[a-z_]+", topic)
 
 
 def test_the_registry_is_closed() -> None:

@@ -11,7 +11,7 @@ FORWARD = {
     "Starting": "Provisioning Preparing Queued Running",
     "Provisioning": "Preparing Queued Running",
     "Preparing": "Provisioning Queued Running",
-    "Queued": "Provisioning Preparing Running",
+    "Queued": "Provisioning Preparing Running Starting",
     "Running": "Paused Finalizing",
     "Paused": "Running Finalizing",
     "Finalizing": "",

@@ -221,8 +221,6 @@ def test_the_portal_url_has_azures_form(project: Path) -> None:
 def test_what_is_not_covered_says_what_to_do_instead(exp: Experiment) -> None:
     with pytest.raises(OutOfScope, match=r"experiment\.archive\(\)"):
         Experiment.delete(exp.workspace, exp.id)
-    with pytest.raises(OutOfScope, match=r"experiment\.start_logging\(\)"):
-        exp.submit(object())
 
 
 # --- its runs ---------------------------------------------------------------------------------

@@ -589,8 +589,8 @@ def test_get_run_of_an_unknown_id_says_where_it_looked(ws: Workspace) -> None:
         ws.get_run("r_42")
 
 
-def test_there_are_no_compute_targets_yet(ws: Workspace) -> None:
-    assert ws.compute_targets == {}
+def test_the_local_compute_target_is_always_there(ws: Workspace) -> None:
+    assert list(ws.compute_targets) == ["local"]
 
 
 def test_what_is_not_covered_says_what_to_do_instead(ws: Workspace) -> None:

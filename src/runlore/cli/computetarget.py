@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runlore.cli.lazy import LazyGroup
 from runlore.cli.options import Place, output_options, trailing_query, workspace_options
 from runlore.cli.output import Columns, Output
+
+if TYPE_CHECKING:
+    from runlore.compute_target import ComputeTarget
 
 computetarget = LazyGroup(
     "computetarget",
@@ -56,7 +59,7 @@ def show(name: str, place: Place, out: Output) -> None:
     """
     from runlore.compute_target import ComputeTarget
 
-    target: Any = ComputeTarget(place.open(), name)
+    target = ComputeTarget(place.open(), name)
     out.put({**_document(target), "status": target.get_status().serialize()})
 
 
@@ -75,8 +78,7 @@ def attach(name: str, slots: int, grace_s: float, place: Place, out: Output) -> 
     """
     from runlore.compute_target import ComputeTarget
 
-    attach_target: Any = getattr(ComputeTarget, "attach", None)
-    target = attach_target(place.open(), name, slots=slots, grace_s=grace_s)
+    target = ComputeTarget.attach(place.open(), name, slots=slots, grace_s=grace_s)
     out.put(_document(target))
 
 
@@ -93,12 +95,12 @@ def delete(name: str, place: Place, out: Output) -> None:
     """
     from runlore.compute_target import ComputeTarget
 
-    target: Any = ComputeTarget(place.open(), name)
+    target = ComputeTarget(place.open(), name)
     document = _document(target)
     target.delete()
     out.put(document)
 
 
-def _document(target: Any) -> dict[str, Any]:
+def _document(target: ComputeTarget) -> dict[str, Any]:
     document: dict[str, Any] = target.serialize()
     return document

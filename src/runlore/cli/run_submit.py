@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -168,8 +168,7 @@ def download_logs(
     Example:
       runlore run download-logs -r myexperiment_1700000000_0a1b2c3d -d logs
     """
-    run: Any = place.find_run(run_id)
-    paths = run.get_all_logs(destination=str(download_directory))
+    paths = place.find_run(run_id).get_all_logs(destination=str(download_directory))
     out.put([str(path) for path in paths])
 
 

@@ -1,0 +1,70 @@
+"""What a submitted run is executed with, as the event `run.submitted` holds it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+_SECRET: Final = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
+
+
+class Definition(BaseModel):
+    """A script or a command with all that its supervisor needs to know; times in seconds.
+
+    `command` is a list of words, or one line for the shell; without it `script`, a path below
+    the run's own copy of the source, is given to `interpreter` (absolute). `distribution` says
+    which variables tell the processes their ranks. Values of secret variables are not here,
+    only their names: whoever starts the run must have them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    script: str | None = None
+    arguments: tuple[str, ...] = ()
+    command: tuple[str, ...] | str | None = None
+    interpreter: str
+    environment_variables: dict[str, str] = {}
+    secret_variables: tuple[str, ...] = ()
+    max_run_duration_s: float | None = None
+    distribution: str = "none"
+    process_count: int = 1
+    parameter_servers: int = 0
+    collect_outputs: bool = True
+    watched: tuple[str, ...] = ("logs",)
+
+    def words(self) -> list[str] | str:
+        """What is executed; a text is for the shell."""
+        if isinstance(self.command, str):
+            return self.command
+        if self.command is not None:
+            return [*self.command, *self.arguments]
+        assert self.script is not None, "a definition has a script or a command"
+        return [self.interpreter, self.script, *self.arguments]
+
+    @property
+    def ranks(self) -> int:
+        """How many processes the script is started as."""
+        return self.process_count + self.parameter_servers
+
+    def log_name(self, rank: int = 0) -> str:
+        """Under which name what a process prints is kept (azureml's new runtime's names)."""
+        part = f"_process_{rank}" if self.ranks > 1 else ""
+        return f"user_logs/std_log{part}.txt"
+
+
+def is_secret(variable: str) -> bool:
+    """Whether an environment variable's value must not be kept.
+
+    >>> is_secret("AWS_SECRET_ACCESS_KEY"), is_secret("LEARNING_RATE")
+    (True, False)
+    """
+    return _SECRET.search(variable) is not None
+
+
+def split_secrets(variables: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The variables whose values may be kept, and the names of the others."""
+    kept = {name: value for name, value in variables.items() if not is_secret(name)}
+    return kept, tuple(name for name in variables if name not in kept)

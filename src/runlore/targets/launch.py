@@ -1,0 +1,81 @@
+"""A supervisor, started apart: it outlives the process that starts it, and never is its child."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from runlore.targets.run_folder import RunFolder
+
+OVERRIDES: Final = "RUNLORE_SUPERVISOR_OVERRIDES"
+"""What the configuration sets on top of the environment, for the supervisor's eyes only."""
+
+_OURS: Final = ("RUNLORE_RUN_ID", "RUNLORE_WORKSPACE_URI", "RUNLORE_PARENT_RUN_ID")
+
+
+class Slot(NamedTuple):
+    """A place in a pool: the descriptor that holds its lock."""
+
+    pool: str
+    number: int
+    fd: int
+
+
+def start_supervisor(
+    uri: str,
+    folder: RunFolder,
+    lock_fd: int,
+    environment: Mapping[str, str],
+    *,
+    slot: Slot | None = None,
+) -> None:
+    """Starts the run's supervisor and hands the locks over to it; the caller closes its own.
+
+    The shell in between ends at once, so that the supervisor is nobody's child. Raises OSError
+    if it cannot be started.
+    """
+    fds = [lock_fd] if slot is None else [lock_fd, slot.fd]
+    words = [
+        sys.executable,
+        "-P",  # A random.py beside the script must not become the supervisor's.
+        *("-W", "default"),
+        *("-m", "runlore.targets.supervisor"),
+        uri,
+        folder.run_id,
+        str(lock_fd),
+        *((slot.pool, str(slot.number), str(slot.fd)) if slot else ()),
+    ]
+    with open(folder.supervisor_log, "ab") as log:
+        ended = subprocess.run(
+            ["/bin/sh", "-c", '"$@" &', "runlore", *words],
+            cwd="/",
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=fds,
+            check=False,
+        )
+    if ended.returncode:
+        raise OSError(f"the shell that starts the supervisor ended with {ended.returncode}")
+
+
+def environment_for(overrides: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment for a supervisor, with what the configuration sets beside it.
+
+    What makes a process part of the run that it was started by is left out: the run that is
+    submitted is another one.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
+    return {**inherited, OVERRIDES: json.dumps(dict(overrides))}
+
+
+def split_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """What `environment_for` put together: the environment, and what the configuration sets."""
+    base = {k: v for k, v in environment.items() if k != OVERRIDES and k not in _OURS}
+    return base, json.loads(environment.get(OVERRIDES) or "{}")

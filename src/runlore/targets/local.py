@@ -1,0 +1,45 @@
+"""The target `local`: this machine, without a limit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from runlore.domain.events import Event
+from runlore.location import uri_of
+from runlore.targets.launch import start_supervisor
+from runlore.targets.run_folder import RunFolder
+from runlore.targets.target import Placement, Target
+
+
+class LocalTarget(Target):
+    """Starts each run at once."""
+
+    kind = "local"
+
+    @classmethod
+    def checked(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        return {}
+
+    def recorded(self) -> list[Event]:
+        return []
+
+    def announce(self, placement: Placement) -> None:
+        """Its folder, which is locked, says enough."""
+
+    def place(self, placement: Placement) -> None:
+        folder = self.session.folder
+        assert folder is not None, "submission refuses workspaces in memory"
+        try:
+            start_supervisor(
+                uri_of(folder),
+                RunFolder(folder, placement.run_id),
+                placement.lock_fd,
+                placement.environment,
+            )
+        finally:
+            os.close(placement.lock_fd)
+
+    def withdraw(self, run_id: str) -> None:
+        """Nothing waits here."""

@@ -1,0 +1,269 @@
+"""A pool of N slots on this machine, without a daemon: whoever ends a run starts the next one.
+
+    <workspace>/pools/<name>/slot-<n>    locked by who executes on it; says which run that is
+    <workspace>/pools/<name>/queue/      names <time>-<run id>: hints at what is queued
+
+The truth about what is queued is in the log: a hint whose run is not Queued (any more) is passed
+over. Submitting appends Queued and, if a slot is free, starts a supervisor on it. A supervisor that
+has ended its run keeps its slot and claims the oldest queued run; a claim is an append that only
+one can make. If the queue is empty it lets the slot go and looks once more, so that a run that was
+queued meanwhile is not left alone. If everybody was killed, the next reader starts what waits.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from runlore.domain.errors import InvalidInput
+from runlore.domain.events import Event, RunStatusChanged
+from runlore.domain.run import ClaimRun
+from runlore.domain.run_state import RunState
+from runlore.domain.status import Status
+from runlore.exceptions import ComputeTargetException
+from runlore.location import uri_of
+from runlore.storage.sqlite import now_us
+from runlore.targets import handover
+from runlore.targets.launch import Slot, environment_for, start_supervisor
+from runlore.targets.run_folder import RunFolder, try_lock
+from runlore.targets.target import Placement, Target, target_of
+
+POOLS = "pools"
+_SLOTS_MAX = 10_000
+_DEFAULT_SLOTS = 2
+_DEFAULT_GRACE_S = 10.0
+
+
+class Claim(NamedTuple):
+    """A run that was taken out of the queue: its lock, and the environment to start it in."""
+
+    run_id: str
+    lock_fd: int
+    environment: Mapping[str, str]
+
+
+class Pool(Target):
+    """At most `slots` runs at once; the others wait in the order in which they were submitted."""
+
+    kind = "pool"
+
+    @classmethod
+    def of(cls, session: Any, name: str) -> Pool | None:
+        """The pool of this name; None if it was deleted or became something else."""
+        try:
+            target = target_of(session, name)
+        except ComputeTargetException:
+            return None
+        return target if isinstance(target, Pool) else None
+
+    @classmethod
+    def checked(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        known = {"slots": _DEFAULT_SLOTS, "grace_s": _DEFAULT_GRACE_S}
+        unknown = sorted(set(settings) - set(known))
+        if unknown:
+            raise ComputeTargetException(
+                f"a pool has no setting {unknown[0]!r}; it takes {', '.join(known)}"
+            )
+        slots, grace_s = ({**known, **settings}[name] for name in known)
+        if isinstance(slots, bool) or not isinstance(slots, int) or not 0 < slots <= _SLOTS_MAX:
+            raise ComputeTargetException(
+                f"slots is {slots!r}; it takes a whole number from 1 to {_SLOTS_MAX}"
+            )
+        number = isinstance(grace_s, int | float) and not isinstance(grace_s, bool)
+        if not number or not 0 <= grace_s < 86_400:
+            raise ComputeTargetException(
+                f"grace_s is {grace_s!r}; it takes the seconds between TERM and KILL, "
+                "from 0 to a day"
+            )
+        return {"slots": slots, "grace_s": float(grace_s)}
+
+    @property
+    def slots(self) -> int:
+        """How many runs may execute at once."""
+        slots: int = self.settings["slots"]
+        return slots
+
+    @property
+    def _folder(self) -> Path:
+        assert self.session.folder is not None, "submission refuses workspaces in memory"
+        return self.session.folder / POOLS / self.name
+
+    # --- Target ---------------------------------------------------------------------------
+
+    def recorded(self) -> list[Event]:
+        detail = f"waits for a slot of {self.name!r} ({self.slots} in all)"
+        return [RunStatusChanged(status=Status.QUEUED, detail=detail)]
+
+    def announce(self, placement: Placement) -> None:
+        handover.keep(self._run_folder(placement.run_id), placement.environment)
+        queue = self._folder / "queue"
+        queue.mkdir(parents=True, exist_ok=True)
+        (queue / f"{now_us():020d}-{placement.run_id}").touch()
+
+    def place(self, placement: Placement) -> None:
+        os.close(placement.lock_fd)  # Who claims the run locks it again.
+        self.settle()
+
+    def withdraw(self, run_id: str) -> None:
+        handover.drop(self._run_folder(run_id))
+        for hint, queued in self._hints():
+            if queued == run_id:
+                hint.unlink(missing_ok=True)
+        self._run_folder(run_id).remove()
+
+    def settle(self) -> bool:
+        """Starts supervisors on free slots as long as there are queued runs."""
+        started = False
+        while self._hinted():
+            slot = self._free_slot()
+            if slot is None:
+                break
+            try:
+                claim = self._claim(slot)
+                if claim is None:
+                    break
+                self._start(claim, slot)
+                started = True
+            finally:
+                os.close(slot.fd)
+        return started
+
+    def why_stuck(self, run_id: str, waiting_run_id: str) -> str | None:
+        """A deadlock: all slots are held by runs that have descendants in this queue."""
+        holders = [self._holder(number) for number in range(self.slots)]
+        if waiting_run_id not in holders or None in holders:
+            return None
+        waited_for = {
+            ancestor for _, queued in self._hints() for ancestor in self._ancestors(queued)
+        }
+        if not set(holders) <= waited_for:
+            return None
+        return (
+            f"all {self.slots} slots of {self.name!r} are held by runs that have queued children "
+            f"there ({', '.join(sorted(filter(None, holders)))}), so the children never start if "
+            f"their parents wait for them; give the pool more slots with ComputeTarget.attach("
+            f"workspace, {self.name!r}, slots={self.slots + 1}) or submit the children elsewhere"
+        )
+
+    # --- for supervisors --------------------------------------------------------------------
+
+    def next_for(self, slot: Slot) -> Claim | None:
+        """The oldest queued run, claimed; None if there is none: the slot is free again then."""
+        self.settle()  # Other slots may be free, if their supervisors were killed.
+        fresh = Pool.of(self.session, self.name)
+        while fresh is not None and slot.number < fresh.slots:
+            claim = fresh._claim(slot)
+            if claim is not None:
+                return claim
+            self._say_holder(slot, "")
+            fcntl.flock(slot.fd, fcntl.LOCK_UN)
+            if not self._hinted():
+                return None
+            # Queued between our look and our letting go: whoever did it saw no free slot.
+            try:
+                fcntl.flock(slot.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None
+            if not any(self._is_queued(run_id) for _, run_id in self._hints()):
+                fcntl.flock(slot.fd, fcntl.LOCK_UN)
+                return None
+        return None
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _claim(self, slot: Slot) -> Claim | None:
+        for hint, run_id in self._hints():
+            if not self._is_queued(run_id):
+                self._forget_stale(hint)
+                continue
+            folder = self._run_folder(run_id)
+            try:
+                lock_fd = folder.lock(wait=True)
+            except FileNotFoundError:  # Canceled and cleared away meanwhile.
+                continue
+            assert lock_fd is not None, "a lock that was waited for is there"
+            folded = self.session.run(run_id)
+            detail = f"on slot {slot.number} of {self.name!r}"
+            if not self.session.change_run(folded, ClaimRun(detail)):
+                os.close(lock_fd)
+                continue
+            hint.unlink(missing_ok=True)
+            self._say_holder(slot, run_id)
+            environment = handover.take(folder) or environment_for(_variables(folded.state))
+            return Claim(run_id, lock_fd, environment)
+        return None
+
+    def _start(self, claim: Claim, slot: Slot) -> None:
+        assert self.session.folder is not None
+        folder = self._run_folder(claim.run_id)
+        try:
+            uri = uri_of(self.session.folder)
+            start_supervisor(uri, folder, claim.lock_fd, claim.environment, slot=slot)
+        finally:
+            os.close(claim.lock_fd)
+
+    def _free_slot(self) -> Slot | None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for number in range(self.slots):
+            fd = try_lock(self._folder / f"slot-{number}")
+            if fd is not None:
+                return Slot(self.name, number, fd)
+        return None
+
+    def _hints(self) -> Iterator[tuple[Path, str]]:
+        """The runs that may be queued, oldest first."""
+        try:
+            names = sorted(os.listdir(self._folder / "queue"))
+        except FileNotFoundError:
+            return
+        for name in names:
+            yield self._folder / "queue" / name, name.partition("-")[2]
+
+    def _hinted(self) -> bool:
+        return next(self._hints(), None) is not None
+
+    def _state(self, run_id: str) -> RunState | None:
+        try:
+            return self.session.journal.refresh(self.session.run(run_id))
+        except InvalidInput:
+            return None
+
+    def _is_queued(self, run_id: str) -> bool:
+        state = self._state(run_id)
+        return state is not None and state.status is Status.QUEUED
+
+    def _forget_stale(self, hint: Path) -> None:
+        """Unless its run may be about to be recorded: its folder is locked then."""
+        run_id = hint.name.partition("-")[2]
+        if self._state(run_id) is not None or not self._run_folder(run_id).is_locked():
+            hint.unlink(missing_ok=True)
+
+    def _ancestors(self, run_id: str) -> Iterator[str]:
+        state = self._state(run_id)
+        while state is not None and state.parent_id is not None:
+            yield state.parent_id
+            state = self._state(state.parent_id)
+
+    def _holder(self, slot: int) -> str | None:
+        try:
+            return (self._folder / f"slot-{slot}").read_text() or None
+        except FileNotFoundError:
+            return None
+
+    def _say_holder(self, slot: Slot, run_id: str) -> None:
+        with suppress(OSError):
+            os.ftruncate(slot.fd, 0)
+            os.pwrite(slot.fd, run_id.encode(), 0)
+
+    def _run_folder(self, run_id: str) -> RunFolder:
+        assert self.session.folder is not None
+        return RunFolder(self.session.folder, run_id)
+
+
+def _variables(state: RunState | None) -> dict[str, str]:
+    definition = state.definition if state else None
+    return dict(definition["environment_variables"]) if definition else {}

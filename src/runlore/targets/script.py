@@ -1,0 +1,191 @@
+"""The processes of a run's script: started with their ranks, waited for, ended."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from runlore.domain.run_state import Exit
+from runlore.targets.definition import Definition
+from runlore.targets.outcome import exit_of
+from runlore.targets.processes import end_processes, reap
+from runlore.targets.run_folder import RunFolder
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_TAIL_NBYTES: Final = 2**18
+
+
+class Script:
+    """All ranks of one run's script. Each is the head of a process group of its own."""
+
+    def __init__(self, run_id: str, folder: RunFolder, definition: Definition) -> None:
+        self._run_id = run_id
+        self._folder = folder
+        self._definition = definition
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.exits: list[Exit] = []
+
+    @property
+    def groups(self) -> Sequence[int]:
+        """The process groups that belong to the run."""
+        return [process.pid for process in self._processes]
+
+    @property
+    def ended(self) -> bool:
+        """Whether all ranks have ended, or one has failed: then the others wait in vain."""
+        failed = any(one.exit_code != 0 for one in self.exits)
+        return failed or len(self.exits) == len(self._processes)
+
+    def start(self, environment: Mapping[str, str]) -> None:
+        """Starts all ranks. Raises OSError if the program cannot be executed."""
+        ranks = _ranks(self._definition)
+        for rank, variables in enumerate(ranks):
+            log = self._folder.log_path(self._definition.log_name(rank))
+            self._processes.append(
+                _start(self._definition.words(), {**environment, **variables}, self._folder, log)
+            )
+
+    def wait(self, timeout_s: float) -> list[Exit]:
+        """The ranks that ended meanwhile; returns as soon as there is one, or at the timeout."""
+        running = [process for process in self._processes if process.returncode is None]
+        _wait_for_any(running, timeout_s)
+        fresh = [
+            exit_of(rank, process.returncode)
+            for rank, process in enumerate(self._processes)
+            if process in running and process.poll() is not None
+        ]
+        self.exits += fresh
+        return fresh
+
+    def stop(self, grace_s: float) -> list[Exit]:
+        """Ends what is left of the run, grandchildren too; returns the ranks that ended by it."""
+        end_processes(self._run_id, self.groups, grace_s)
+        fresh = self.wait(0)
+        reap()
+        return fresh
+
+    def tail(self, rank: int) -> str:
+        """The end of what a rank printed."""
+        path = self._folder.log_path(self._definition.log_name(rank))
+        with path.open("rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - _TAIL_NBYTES))
+            return log.read().decode(errors="replace").replace("\0", "\\0")
+
+
+def adopt_orphans() -> None:
+    """Makes the calling process the parent of its descendants' orphans, so that it reaps them."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _start(
+    words: Sequence[str] | str, environment: Mapping[str, str], folder: RunFolder, log: Path
+) -> subprocess.Popen[bytes]:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # The script writes into the file itself, both streams through one descriptor: order is kept,
+    # a slow supervisor stops nobody, and a killed one loses nothing.
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            words,
+            shell=isinstance(words, str),
+            cwd=folder.source,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=_in_child(os.getpid()),
+        )
+
+
+def _in_child(supervisor: int) -> Callable[[], None]:
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+
+    def prepare() -> None:
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        if os.getppid() != supervisor:  # It died before it could be said.
+            os._exit(1)
+
+    return prepare
+
+
+def _wait_for_any(processes: Sequence[subprocess.Popen[bytes]], timeout_s: float) -> None:
+    if sys.platform != "linux":
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and all(one.poll() is None for one in processes):
+            time.sleep(0.01)
+        return
+    poll = select.poll()
+    fds = []
+    try:
+        for process in processes:
+            fds.append(os.pidfd_open(process.pid))
+            poll.register(fds[-1], select.POLLIN)
+        poll.poll(timeout_s * 1000)
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def _ranks(definition: Definition) -> list[dict[str, str]]:
+    """The variables that tell each process its rank; one process needs none."""
+    count = definition.process_count
+    if definition.distribution == "tensorflow":
+        return _tensorflow_ranks(count, definition.parameter_servers)
+    if definition.distribution == "none":
+        return [{}]
+    [port] = _free_ports(1)
+    return [
+        {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "NODE_RANK": "0",
+            "GROUP_RANK": "0",
+            "WORLD_SIZE": str(count),
+            "LOCAL_WORLD_SIZE": str(count),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "OMPI_COMM_WORLD_RANK": str(rank),
+            "OMPI_COMM_WORLD_LOCAL_RANK": str(rank),
+            "OMPI_COMM_WORLD_SIZE": str(count),
+        }
+        for rank in range(count)
+    ]
+
+
+def _tensorflow_ranks(workers: int, servers: int) -> list[dict[str, str]]:
+    addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers + servers)]
+    cluster = {"worker": addresses[:workers], "ps": addresses[workers:]}
+    cluster = {kind: hosts for kind, hosts in cluster.items() if hosts}
+    tasks = [(kind, index) for kind, hosts in cluster.items() for index in range(len(hosts))]
+    return [
+        {
+            "TF_CONFIG": json.dumps(
+                {"cluster": cluster, "task": {"type": kind, "index": index}, "environment": "cloud"}
+            )
+        }
+        for kind, index in tasks
+    ]
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports

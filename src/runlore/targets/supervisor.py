@@ -1,0 +1,300 @@
+"""The process that executes one submitted run after the other and records what becomes of them.
+
+    python -m runlore.targets.supervisor <uri> <run id> <lock fd> [<pool> <slot> <slot fd>]
+
+It is started apart (`launch`), holds the run's lock as long as it takes care of it, and sees a
+cancellation, or an end that somebody else recorded, by looking into the run's stream. On the slot
+of a pool it goes on with the oldest queued run, until there is none.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runlore import location
+from runlore.domain import run as commands
+from runlore.domain.errors import ChangeRefusedError, RunloreError
+from runlore.domain.run_state import Exit, RunState
+from runlore.domain.status import TERMINAL, Status
+from runlore.targets.definition import Definition
+from runlore.targets.launch import Slot, split_environment
+from runlore.targets.leash import Leash
+from runlore.targets.outcome import error_of, is_good
+from runlore.targets.run_folder import HEARTBEAT_S, RunFolder, beat
+from runlore.targets.script import Script, adopt_orphans
+
+if TYPE_CHECKING:
+    from runlore.run import Run
+    from runlore.workspace import Workspace
+
+_LOOK_FIRST_S: Final = 0.05
+_LOOK_LAST_S: Final = 0.25
+_YOUNG_S: Final = 60.0
+_DEFAULT_GRACE_S: Final = 10.0
+
+
+class _Ended(Exception):
+    """The supervisor itself was told to end (SIGTERM)."""
+
+
+class Supervisor:
+    """Takes care of one run, from Preparing to its end."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        run_id: str,
+        lock_fd: int,
+        leash: Leash,
+        environment: Mapping[str, str],
+    ) -> None:
+        from runlore.run import Run
+
+        folder = workspace.path
+        assert folder is not None, "runs are submitted in workspaces that have a folder"
+        self._workspace = workspace
+        self._run: Run = Run.get(workspace, run_id)
+        self._folder = RunFolder(folder, run_id)
+        self._lock_fd = lock_fd
+        self._leash = leash
+        state = self._run._held
+        assert state.definition is not None, "only submitted runs get a supervisor"
+        self._definition = Definition.model_validate(state.definition)
+        self._environment = environment
+        self._grace_s = _grace_s(workspace, state.target)
+        self._script = Script(run_id, self._folder, self._definition)
+        self._phase = Status.STARTING
+        self._beaten = 0.0
+
+    def execute(self) -> None:
+        """Executes the run, then lets its folder and its lock go; the log says what happened."""
+        try:
+            self._execute()
+        except (RunloreError, OSError, _Ended) as error:
+            self._script.stop(self._grace_s)
+            message = str(error) or "the supervisor was told to end (SIGTERM)"
+            self._end(Status.FAILED, {"code": "SupervisorFailed", "message": message})
+        finally:
+            self._leash.let_go()
+            self._folder.remove()
+            os.close(self._lock_fd)
+
+    def _execute(self) -> None:
+        if self._is_unwanted():
+            self._end(Status.CANCELED)
+            return
+        try:
+            self._prepare()
+            self._script.start(self._script_environment())
+        except (RunloreError, OSError) as error:
+            self._keep_files()
+            self._end(Status.FAILED, {"code": "ExecutionFailed", "message": str(error)})
+            return
+        self._leash.hold(self._run.id, self._script.groups, self._grace_s)
+        self._enter(Status.RUNNING)
+        oom_kills = _oom_kills()
+        ended_elsewhere = self._watch()
+        if not ended_elsewhere:
+            self._enter(Status.FINALIZING)
+        self._record(self._script.stop(self._grace_s))
+        self._keep_files()
+        if not ended_elsewhere:
+            self._end(*self._outcome(_oom_kills() > oom_kills))
+
+    def _prepare(self) -> None:
+        from runlore.storage.snapshots import restore_tree
+
+        self._enter(Status.PREPARING)
+        missing = [
+            name for name in self._definition.secret_variables if name not in self._environment
+        ]
+        if missing:
+            raise RunloreError(
+                f"the run needs {', '.join(missing)}, whose values are kept nowhere, and the "
+                "process that started it has none; submit it again from a process that has"
+            )
+        manifest = self._run._held.snapshot_manifest
+        assert manifest is not None, "a submitted run has a snapshot"
+        restore_tree(manifest, self._workspace._session.artifacts, self._folder.source)
+        for name in ("outputs", *self._definition.watched):
+            (self._folder.source / name).mkdir(parents=True, exist_ok=True)
+
+    def _script_environment(self) -> dict[str, str]:
+        state = self._run._held
+        assert self._workspace.path is not None
+        return {
+            "PYTHONUNBUFFERED": "1",  # What is printed shows at once.
+            **self._environment,
+            "RUNLORE_WORKSPACE_URI": self._workspace.uri,
+            "RUNLORE_RUN_ID": state.run_id,
+            "RUNLORE_EXPERIMENT": state.experiment_name,
+            "RUNLORE_PARENT_RUN_ID": state.parent_id or "",
+            "RUNLORE_ROOT_RUN_ID": state.root_id,
+            "RUNLORE_TARGET": state.target or "",
+            "RUNLORE_SNAPSHOT_ID": state.snapshot_id or "",
+        }
+
+    def _watch(self) -> bool:
+        """Until the script has ended or is to end; True if somebody else recorded the run's end."""
+        started = time.monotonic()
+        limit = self._definition.max_run_duration_s
+        while True:
+            age = time.monotonic() - started
+            look = _LOOK_FIRST_S if age < _YOUNG_S else _LOOK_LAST_S
+            if limit is not None:
+                look = min(look, max(0.0, limit - age))
+            self._record(self._script.wait(look))
+            if self._script.ended:
+                return False
+            self._beat()
+            state = self._newest()
+            if state.status in TERMINAL:
+                return True
+            if state.status is Status.CANCEL_REQUESTED:
+                return False
+            if state.status is Status.NOT_RESPONDING:
+                self._enter(self._phase)  # Somebody had given us up.
+            if limit is not None and time.monotonic() - started >= limit:
+                self._cancel_for(f"it ran longer than max_run_duration_seconds={limit:g}")
+                return False
+
+    def _outcome(self, out_of_memory: bool) -> tuple[Status, dict[str, str] | None]:
+        if self._newest().status is Status.CANCEL_REQUESTED:
+            return Status.CANCELED, None
+        bad = [one for one in self._script.exits if not is_good(one)]
+        if not bad:
+            return Status.COMPLETED, None
+        first = bad[0]
+        tail = self._script.tail(first.rank)
+        ranks = self._definition.ranks
+        return Status.FAILED, error_of(first, ranks, tail, out_of_memory=out_of_memory)
+
+    def _keep_files(self) -> None:
+        """Puts outputs and logs into the artifact store; what cannot be kept is a warning."""
+        source, watched = self._folder.source, self._definition.watched
+        folders = {name: source / name for name in watched}
+        if self._definition.collect_outputs:
+            folders["outputs"] = source / "outputs"
+        folders["user_logs"] = self._folder.user_logs
+        for problem in self._run._keep_folders(folders):
+            self._warn("outputs", problem)
+
+    def _newest(self) -> RunState:
+        return self._run._newest()
+
+    def _is_unwanted(self) -> bool:
+        return self._newest().status in (*TERMINAL, Status.CANCEL_REQUESTED)
+
+    def _enter(self, phase: Status) -> None:
+        """Records the phase, unless the run was canceled or ended meanwhile."""
+        self._phase = phase
+        if not self._is_unwanted():
+            self._change(commands.ChangeStatus(phase))
+
+    def _end(self, status: Status, error: Mapping[str, str] | None = None) -> None:
+        if self._newest().status is Status.CANCEL_REQUESTED:
+            status, error = Status.CANCELED, None
+        self._change(commands.ChangeStatus(status, error), with_values=True)
+
+    def _cancel_for(self, reason: str) -> None:
+        self._warn("supervisor", f"the run was canceled: {reason}")
+        self._change(commands.RequestCancel())
+
+    def _record(self, exits: list[Exit]) -> None:
+        for rank, exit_code, signal_name in exits:
+            self._change(commands.RecordExit(rank, exit_code, signal_name))
+
+    def _warn(self, source: str, message: str) -> None:
+        self._change(commands.AddWarning(source, message))
+
+    def _change(self, command: commands.Command, *, with_values: bool = False) -> None:
+        try:
+            self._run._change(command, with_values=with_values)
+        except ChangeRefusedError as refused:  # Recorded as such; the run's end stands.
+            sys.stderr.write(f"{refused}\n")
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if now - self._beaten > HEARTBEAT_S:
+            self._beaten = now
+            beat(self._lock_fd)
+
+
+def main(arguments: list[str]) -> None:
+    """Executes the run, and on a slot those that are queued behind it."""
+    uri, run_id, lock_fd, *rest = arguments
+    slot = Slot(rest[0], int(rest[1]), int(rest[2])) if rest else None
+    _handle_signals()
+    adopt_orphans()
+    for fd in (int(lock_fd), *([slot.fd] if slot else ())):
+        os.set_inheritable(fd, False)
+    folder = location.folder_of(uri)
+    leash = Leash(folder, close_in_leash=[int(lock_fd)])
+    _supervise(uri, folder, run_id, int(lock_fd), slot, leash)
+    leash.close()
+
+
+def _supervise(
+    uri: str, folder: Path, run_id: str, lock_fd: int, slot: Slot | None, leash: Leash
+) -> None:
+    from runlore.targets.pool import Pool
+    from runlore.workspace import Workspace
+
+    base, overrides = split_environment(os.environ)
+    with Workspace.open(uri) as workspace:
+        pool = None if slot is None else Pool.of(workspace._session, slot.pool)
+        while True:
+            supervisor = Supervisor(workspace, run_id, lock_fd, leash, {**base, **overrides})
+            try:
+                supervisor.execute()
+            except Exception:  # A run must not take the queue behind it down.
+                traceback.print_exc()
+            if pool is None or slot is None:
+                return
+            claim = pool.next_for(slot)
+            if claim is None:
+                return
+            run_id, lock_fd = claim.run_id, claim.lock_fd
+            base, overrides = split_environment(claim.environment)
+
+
+def _grace_s(workspace: Workspace, target: str | None) -> float:
+    from runlore.targets.target import settings_of
+
+    grace_s = settings_of(workspace._session, target or "local").get("grace_s", _DEFAULT_GRACE_S)
+    return float(grace_s)
+
+
+def _handle_signals() -> None:
+    def end(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Once is enough.
+        raise _Ended
+
+    signal.signal(signal.SIGTERM, end)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _oom_kills() -> int:
+    """How often the system killed something of our control group for want of memory."""
+    try:
+        own = Path("/proc/self/cgroup").read_text().strip().rpartition(":")[2]
+        for folder in (Path("/sys/fs/cgroup") / own.lstrip("/"), Path("/sys/fs/cgroup")):
+            events = folder / "memory.events"
+            if events.exists():
+                counts = dict(line.split() for line in events.read_text().splitlines())
+                return int(counts.get("oom_kill", 0))
+    except (OSError, ValueError):
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,139 @@
+"""What a reader does about supervisors that were killed, since there is no daemon to do it.
+
+On the machine of a run, a free lock says that its supervisor is dead: the run is recorded as lost
+(or as canceled, if that had been asked for), and when its processes are gone, what they printed and
+wrote is kept. Of a run on another machine only the age of its supervisor's last sign of life is
+known: it is recorded as not responding, and its supervisor takes that back. Pools whose
+supervisors were all killed are started again.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runlore.domain.errors import ChangeRefusedError, InvalidInput, RunloreError
+from runlore.domain.run import ChangeStatus, LoseRun
+from runlore.domain.run_state import RunState
+from runlore.domain.status import TERMINAL, Status
+from runlore.targets.pool import POOLS, Pool
+from runlore.targets.processes import end_processes, processes_of
+from runlore.targets.run_folder import (
+    SILENT_AFTER_S,
+    RunFolder,
+    boot_id,
+    folders_in,
+)
+
+if TYPE_CHECKING:
+    from runlore.session import FoldedRun, Session
+
+
+def sweep(session: Session) -> dict[str, str]:
+    """Looks after all runs that have a folder, and after the pools.
+
+    Returns why runs are lost that could not be recorded as such, by id: for those who may only
+    read.
+    """
+    unrecorded: dict[str, str] = {}
+    workspace = session.folder
+    assert workspace is not None, "only workspaces with a folder have submitted runs"
+    for folder in folders_in(workspace):
+        with suppress(InvalidInput, FileNotFoundError):  # Not ours; or gone meanwhile.
+            why = _look_after(session, folder)
+            if why is not None:
+                unrecorded[folder.run_id] = why
+    with suppress(RunloreError, OSError):  # Who may only read starts nothing.
+        _settle_pools(session, workspace)
+    return unrecorded
+
+
+def _look_after(session: Session, folder: RunFolder) -> str | None:
+    folded = session.run(folder.run_id)
+    if folder.is_locked():
+        return None
+    owner = folder.owner()
+    if owner is not None and _is_elsewhere(owner.host, owner.boot_id):
+        _look_from_afar(session, folded, folder, owner.host)
+        return None
+    try:
+        lock_fd = folder.lock()
+    except PermissionError:
+        return _why(folder) if _is_lost(session, folded) else None
+    if lock_fd is None:
+        return None
+    try:
+        return _take_over(session, folded, folder)
+    finally:
+        os.close(lock_fd)
+
+
+def _take_over(session: Session, folded: FoldedRun, folder: RunFolder) -> str | None:
+    state = session.journal.refresh(folded)
+    if state is not None and state.status is Status.QUEUED:
+        return None
+    if state is not None and state.status not in TERMINAL:
+        why = _why(folder)
+        try:
+            session.change_run(folded, LoseRun(why))
+        except RunloreError:
+            return why
+    if processes_of(folder.run_id):
+        if folder.has_leash():
+            return None  # It is ending them; a later look clears up.
+        end_processes(folder.run_id, (), 0)
+    if state is not None:
+        _keep_files(session, folder, state)
+    folder.remove()
+    return None
+
+
+def _why(folder: RunFolder) -> str:
+    owner = folder.owner()
+    where = f" on {owner.host}" if owner else ""
+    return (
+        f"the supervisor of the run{where} ended without recording how the run ended (killed, "
+        "or the machine was restarted); what the run had logged is kept"
+    )
+
+
+def _is_lost(session: Session, folded: FoldedRun) -> bool:
+    state = session.journal.refresh(folded)
+    return state is not None and state.status not in (*TERMINAL, Status.QUEUED)
+
+
+def _is_elsewhere(host: str, boot: str) -> bool:
+    """A lock tells nothing about another machine; one that was restarted is not another one."""
+    return boot != boot_id() and host != socket.gethostname()
+
+
+def _look_from_afar(session: Session, folded: FoldedRun, folder: RunFolder, host: str) -> None:
+    silence_s = folder.silence_s()
+    state = session.journal.refresh(folded)
+    if state is None or silence_s < SILENT_AFTER_S:
+        return
+    if state.status in (*TERMINAL, Status.QUEUED, Status.NOT_RESPONDING):
+        return
+    detail = f"nothing was heard of its supervisor on {host} for {silence_s:.0f} s"
+    with suppress(ChangeRefusedError):
+        session.change_run(folded, ChangeStatus(Status.NOT_RESPONDING, detail=detail))
+
+
+def _keep_files(session: Session, folder: RunFolder, state: RunState) -> None:
+    from runlore.run_files import keep_folders
+
+    watched = (state.definition or {}).get("watched", ())
+    kept = {name: folder.source / name for name in ("outputs", *watched)}
+    keep_folders(session, session.run(folder.run_id), {**kept, "user_logs": folder.user_logs})
+
+
+def _settle_pools(session: Session, workspace: Path) -> None:
+    if not (workspace / POOLS).is_dir():
+        return
+    for entry in os.scandir(workspace / POOLS):
+        pool = Pool.of(session, entry.name)
+        if pool is not None:
+            pool.settle()

@@ -1,0 +1,114 @@
+"""Waiting for a run's end, and showing meanwhile what its script prints."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+import time
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from runlore.caller_warning import warn_caller
+
+if TYPE_CHECKING:
+    from runlore.run_lifecycle import RunLifecycle
+
+_POLL_INTERVAL_S: Final = 0.02
+_CHUNK_NBYTES: Final = 2**16
+
+
+def wait_for(run: RunLifecycle, show_output: bool, wait_post_processing: bool) -> None:
+    """Returns when the run is over; with `show_output` prints its log and a summary.
+
+    The log of a distributed script is that of its first process.
+    """
+    where = f"RunId: {run.id}\nWeb View: {run.get_portal_url()}\n"
+    if show_output:
+        _show(f"{where}\n")
+    log = ShownLog(run) if show_output else None
+    warned = False
+    while True:
+        over = run._is_over(wait_post_processing)
+        if log is not None:
+            log.show()
+        if over:
+            break
+        if not warned:
+            warned = _warn_if_stuck(run)
+        time.sleep(_POLL_INTERVAL_S)
+    if log is not None:
+        log.close()
+        warnings = "".join(f"Warning: {one.message}\n" for one in run._held.warnings)
+        _show(f"{warnings}Execution Summary\n=================\n{where}\n")
+
+
+class ShownLog:
+    """The log of a submitted run, printed as far as it has come each time."""
+
+    def __init__(self, run: RunLifecycle) -> None:
+        self._run = run
+        self._file: BinaryIO | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._begun = False
+
+    def show(self) -> None:
+        """Prints what is new."""
+        if self._file is None:
+            self._file = self._open()
+        while self._file is not None and (chunk := self._file.read(_CHUNK_NBYTES)):
+            _show(self._decoder.decode(chunk))
+
+    def close(self) -> None:
+        """Prints the end of what the decoder holds back."""
+        _show(self._decoder.decode(b"", final=True))
+        if self._file is not None:
+            self._file.close()
+            _show("\n")
+
+    def _open(self) -> BinaryIO | None:
+        """The file while the script writes it, which stays readable when it has gone."""
+        definition = self._run._held.definition
+        if definition is None:
+            return None
+        name = primary_log(definition)
+        path = self._run._log_files().get(name)
+        try:
+            file = None if path is None else path.open("rb")
+        except FileNotFoundError:  # The run has just ended: the file is elsewhere now.
+            return None
+        if file is not None and not self._begun:
+            self._begun = True
+            heading = f"Streaming {name}"
+            _show(f"{heading}\n{'=' * len(heading)}\n")
+        return file
+
+
+def primary_log(definition: object) -> str:
+    """The name of the log that stands for the run: that of the first process."""
+    from runlore.targets.definition import Definition
+
+    return Definition.model_validate(definition).log_name()
+
+
+def _show(text: str) -> None:
+    """Prints, also what the terminal has no characters for."""
+    if text:
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+        sys.stdout.flush()
+
+
+def _warn_if_stuck(run: RunLifecycle) -> bool:
+    """Says so, once, if the run waits for a slot that it will never get while we wait for it."""
+    import os
+
+    from runlore.domain.status import Status
+    from runlore.targets.target import attached, target_of
+
+    ours = os.environ.get("RUNLORE_RUN_ID")
+    state = run._held
+    if not ours or state.status is not Status.QUEUED or state.target not in attached(run._session):
+        return False
+    why = target_of(run._session, state.target).why_stuck(run.id, ours)
+    if why is not None:
+        warn_caller(f"run {run.id} is waited for and may never start: {why}", RuntimeWarning)
+    return why is not None

@@ -1,0 +1,153 @@
+"""What the tests of submitted runs share: projects with scripts, and waiting for what they do."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from runlore import Experiment, Run, ScriptRun, ScriptRunConfig, Workspace
+from runlore.domain.status import TERMINAL
+from runlore.targets.processes import processes_of
+from runlore.targets.run_folder import RunFolder
+from tests.processes import wait_until
+
+READY = "ready to be ended"
+"""What a script prints when the test may go on."""
+
+STAYS = f"""
+import time
+print({READY!r}, flush=True)
+time.sleep(600)
+"""
+"""A script that stays until somebody ends it."""
+
+STUBBORN = f"""
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print({READY!r}, flush=True)
+time.sleep(600)
+"""
+
+WITH_GRANDCHILDREN = f"""
+import subprocess, sys, time
+stays = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+own_group = subprocess.Popen([sys.executable, "-c", stays])
+apart = subprocess.Popen([sys.executable, "-c", stays], start_new_session=True)
+print(own_group.pid, apart.pid, flush=True)
+print({READY!r}, flush=True)
+time.sleep(600)
+"""
+"""A script with two stubborn children, one of which has left its process group."""
+
+
+class Project:
+    """A workspace, an experiment and a folder of scripts."""
+
+    def __init__(self, folder: Path, target: str = "local") -> None:
+        self.source = folder / "source"
+        self.source.mkdir(parents=True)
+        self.ws = Workspace.create("lab", path=folder / "lab")
+        self.exp = Experiment(self.ws, "explore-runs")
+        self.target = target
+
+    def config(
+        self,
+        code: str,
+        *arguments: object,
+        name: str = "train.py",
+        variables: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> ScriptRunConfig:
+        """A configuration that executes the code, which may be indented, on the target."""
+        (self.source / name).write_text(textwrap.dedent(code))
+        options.setdefault("compute_target", self.target)
+        config = ScriptRunConfig(str(self.source), name, arguments=list(arguments), **options)
+        config.run_config.environment_variables.update(variables or {})
+        return config
+
+    def submit(self, code: str, *arguments: object, **options: Any) -> ScriptRun:
+        return self.exp.submit(self.config(code, *arguments, **options))
+
+    def ended(self, code: str, *arguments: object, **options: Any) -> ScriptRun:
+        """The run of a script that has ended, in whatever way."""
+        run = self.submit(code, *arguments, **options)
+        run.wait_for_completion(raise_on_error=False)
+        return run
+
+    def folder_of(self, run: Run) -> RunFolder:
+        assert self.ws.path is not None
+        return RunFolder(self.ws.path, run.id)
+
+    def supervisor_of(self, run: Run) -> psutil.Process:
+        """The process that executes the run."""
+        return supervisors_of(run.id)[0]
+
+
+def supervisors_of(run_id: str) -> list[psutil.Process]:
+    """The processes that were started as the run's supervisor; the first is the supervisor."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+        except psutil.Error:
+            continue
+        if "runlore.targets.supervisor" in words and run_id in words:
+            found.append(process)
+    return sorted(found, key=lambda process: process.create_time())
+
+
+def is_over(run: Run) -> bool:
+    return run.get_status() in TERMINAL
+
+
+def printed(run: Run) -> str:
+    """What the script has printed so far."""
+    logs = run.get_details_with_logs()["logFiles"]
+    return "".join(text for name, text in sorted(logs.items()) if name.startswith("user_logs/"))
+
+
+def wait_for_status(run: Run, status: str) -> None:
+    wait_until(lambda: run.get_status() == status, f"{run.id} to be {status}")
+
+
+def wait_until_ready(run: Run) -> None:
+    """Until the script has printed READY."""
+    wait_until(lambda: READY in printed(run) or is_over(run), f"{run.id} to be ready")
+    assert READY in printed(run), run.get_details_with_logs()
+
+
+def wait_until_gone(run: Run, pids: Sequence[int] = ()) -> None:
+    """Until no process of the run is alive; zombies are not."""
+    wait_until(
+        lambda: not processes_of(run.id) and not any(map(is_alive, pids)),
+        f"all processes of {run.id} to be gone",
+    )
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def statuses_of(run: Run) -> list[str]:
+    """The statuses that the run went through."""
+    return [
+        change.new
+        for change in run.history()
+        if change.what
+        in (
+            *("created", "status_changed", "started", "cancel_requested"),
+            *("completed", "failed", "canceled", "lost"),
+        )
+    ]
+
+
+def without_ours(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    return {k: v for k, v in environ.items() if not k.startswith(("RUNLORE_", "AZUREML_"))}
