@@ -14,6 +14,7 @@ from runlore.cli.options import (
     workspace_options,
 )
 from runlore.cli.output import Columns, Output
+from runlore.cli.run_columns import RUN_FIELDS
 
 
 @click.command
@@ -28,7 +29,7 @@ def show(run_id: str, experiment_name: str | None, place: Place, out: Output) ->
     Example:
       runlore run show -r myexperiment_1700000000_0a1b2c3d --query status -o tsv
     """
-    out.put(place.find_run(run_id).get_record())
+    out.put(place.find_run(run_id).get_record(), RUN_FIELDS)
 
 
 @click.command

@@ -18,6 +18,7 @@ from runlore.cli.options import (
     workspace_options,
 )
 from runlore.cli.output import Output
+from runlore.cli.run_columns import RUN_FIELDS
 from runlore.domain.status import Status
 
 if TYPE_CHECKING:
@@ -180,6 +181,6 @@ def _follow(run: Run, out: Output, *, wait: bool) -> None:
                 show_output=True, wait_post_processing=True, raise_on_error=False
             )
     record = run.get_record()
-    out.put(record)
+    out.put(record, RUN_FIELDS)
     if wait and record["status"] != Status.COMPLETED:
         click.get_current_context().exit(FAILED)

@@ -15,6 +15,7 @@ from runlore.cli.options import (
     workspace_options,
 )
 from runlore.cli.output import Output
+from runlore.cli.run_columns import RUN_FIELDS
 
 
 @click.command
@@ -80,11 +81,11 @@ def untag(
     """
     run = place.find_run(run_id)
     run.remove_tags(keys)
-    out.put(run.get_record())
+    out.put(run.get_record(), RUN_FIELDS)
 
 
 def _set_tags(run_id: str, given: Sequence[str], option: str, place: Place, out: Output) -> None:
     tags = pairs(given, option)
     run = place.find_run(run_id)
     run.set_tags(tags)
-    out.put(run.get_record())
+    out.put(run.get_record(), RUN_FIELDS)

@@ -35,7 +35,8 @@ def table_of(data: Any, columns: Columns | None = None, heads: Sequence[str] = (
         rows = [[show(row) for _, show in columns] for row in data]
     elif isinstance(data, dict):
         heads = ["field", "value"]
-        rows = [[key, value] for key, value in data.items() if value not in (None, {}, [])]
+        fields = data.items() if columns is None else [(key, show(data)) for key, show in columns]
+        rows = [[key, value] for key, value in fields if value not in (None, "", {}, [])]
     else:
         heads, rows = rows_of(data, heads)
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
