@@ -133,7 +133,7 @@ def submit_script(
     # What the command line says stands over what the file says.
     configuration.script, configuration.arguments = script, list(arguments)
     configuration.command = None
-    chosen, duration_s = target or configuration.target, configuration.max_run_duration_seconds
+    configuration.target = target or configuration.target
     if conda_dependencies is not None:
         dependencies = CondaDependencies(conda_dependencies)
         configuration.environment.python.conda_dependencies = dependencies
@@ -143,9 +143,6 @@ def submit_script(
         arguments=arguments,
         run_config=configuration,
     )
-    # The constructor's defaults must not stand over what the file says.
-    config.run_config.target = chosen
-    config.run_config.max_run_duration_seconds = duration_s
     return Experiment(workspace, experiment_name).submit(config)
 
 

@@ -162,7 +162,9 @@ def _written(section: object, at: str) -> Content:
         if key.read is None:
             content[key.name] = _written(held, f"{at}.{key.name}".lstrip("."))
         else:
-            content[key.name] = list(held) if isinstance(held, tuple) else held
+            content[key.name] = held
+    if not at and content["command"] is None:
+        content["command"] = ""  # azureml-core submits no file with null there
     return content
 
 

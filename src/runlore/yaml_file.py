@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def read_mapping(
         RunConfigurationException: it is no UTF-8, no YAML, no mapping, or out of bounds.
     """
     try:
-        root = yaml.compose(_text_of(path), Loader=yaml.SafeLoader)
+        root = yaml.compose(_text_of(path), Loader=_Loader)
         if not isinstance(root, yaml.MappingNode):
             kind = "list" if isinstance(root, yaml.SequenceNode) else "single value"
             found = "nothing" if root is None else f"a {kind}"
@@ -39,14 +40,15 @@ def read_mapping(
                 "RunConfiguration().save() writes a file to begin with"
             )
         _check(root, path, {}, set())
-        content = yaml.SafeLoader("").construct_document(_with_texts(root, (), as_written))
+        content = _constructed(_with_texts(root, (), as_written))
     except yaml.MarkedYAMLError as error:
         raise _refused(path, error.problem or str(error), error.problem_mark) from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none
+    except yaml.YAMLError as error:
         raise _refused(path, str(error), None) from error
     except RecursionError:
         raise _refused(path, "values are nested too deeply", None) from None
-    assert isinstance(content, dict)
+    if not isinstance(content, dict):  # !!set and its like are mappings in YAML only
+        raise _refused(path, f"it is a {type(content).__name__}, not a mapping", root.start_mark)
     return content
 
 
@@ -65,6 +67,30 @@ def dump(content: object) -> str:
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 20)
 
 
+# Numbers and truth values as YAML 1.2 has them, and as azureml-core writes: `yes`, `on` and `1:30`
+# are texts. Texts that look like one in either version are quoted when they are written.
+_FORMS = (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+|0o[0-7]+", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|"
+        r"\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads the forms of YAML 1.2."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [form for form in forms if form[0] not in {f"{_YAML}{name}" for name, _, _ in _FORMS}]
+    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 class _Dumper(yaml.SafeDumper):
     """Escapes texts of several lines: PyYAML loses spaces and rare line breaks in them."""
 
@@ -80,6 +106,19 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _represent_text)
+for _name, _form, _firsts in _FORMS:
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(
+            f"{_YAML}{_name}", re.compile(rf"(?:{_form})\Z"), list(_firsts)
+        )
+
+
+def _constructed(root: yaml.Node) -> object:
+    try:
+        return _Loader("").construct_document(root)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # PyYAML trusts explicit tags: `!!int x`, `!!bool 2`, `!!timestamp x` end in any of these.
+        raise yaml.YAMLError(f"a value is not what its form or tag says ({error})") from error
 
 
 def _text_of(path: Path) -> str:

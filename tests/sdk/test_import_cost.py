@@ -17,7 +17,8 @@ def test_importing_runlore_loads_nothing_heavy(project: Path) -> None:
 
 
 def test_importing_runlore_waits_with_what_opening_a_workspace_needs(project: Path) -> None:
-    shown = "print(sorted(set(sys.modules) & {'eventsourcing', 'msgpack', 'pydantic', 'sqlite3'}))"
+    later = {"eventsourcing", "msgpack", "pydantic", "sqlite3", "yaml"}
+    shown = f"print(sorted(set(sys.modules) & {later!r}))"
 
     assert run_python(f"import runlore, sys\n{shown}", cwd=project) == "[]\n"
 

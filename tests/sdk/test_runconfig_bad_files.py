@@ -70,6 +70,10 @@ BROKEN = {
     "- a": "must hold a mapping (lines of `key: value`), found a list",
     "just words": "must hold a mapping (lines of `key: value`), found a single value",
     "? [a]\n: b": "found unhashable key",
+    "a: !!int x": "a value is not what its form or tag says",
+    "a: !!bool 2": "a value is not what its form or tag says",
+    "a: !!timestamp x": "a value is not what its form or tag says",
+    "!!set {a, b}": "it is a set, not a mapping",
 }
 
 
