@@ -25,9 +25,8 @@ from runlore.projections.queries import (
     run_number,
     run_page,
 )
-from runlore.projections.rows import ExperimentRow, RunRow
+from runlore.projections.rows import ExperimentRow, RecordRow, RunRow
 from runlore.projections.run_records import (
-    RecordRow,
     add_record_conditions,
     ids_that_start_with,
     run_records,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import duckdb
 
 from runlore.domain.errors import InvalidInput
 from runlore.projections.filters import Conditions, check_text_filter
+from runlore.projections.rows import RecordRow
 
 RECORD_SORTS: Final[Mapping[str, str]] = {
     "run_number": "r.number",
@@ -65,47 +66,6 @@ LEFT JOIN tags t ON t.run_no = p.run_no
 LEFT JOIN properties k ON k.run_no = p.run_no
 ORDER BY p.place
 """
-
-
-class RecordRow(NamedTuple):
-    """All that the tables say about a run; times are text; error, definition and warnings JSON."""
-
-    run_id: str
-    experiment: str
-    experiment_id: str
-    number: int
-    parent_id: str | None
-    root_id: str
-    run_type: str | None
-    target: str | None
-    name: str | None
-    created: str
-    started: str | None
-    ended: str | None
-    status: str
-    status_detail: str | None
-    display_name: str | None
-    description: str | None
-    error: str | None
-    actor: str | None
-    writer: str | None
-    definition: str | None
-    repeats: str | None
-    warnings: list[str] | None
-    tag_keys: list[str] | None
-    tag_values: list[str | None] | None
-    property_keys: list[str] | None
-    property_values: list[str | None] | None
-
-    @property
-    def tags(self) -> dict[str, str | None]:
-        """The tags, by key."""
-        return dict(zip(self.tag_keys or (), self.tag_values or (), strict=True))
-
-    @property
-    def properties(self) -> dict[str, str | None]:
-        """The properties, by key."""
-        return dict(zip(self.property_keys or (), self.property_values or (), strict=True))
 
 
 def run_records(

@@ -15,7 +15,7 @@ from runlore.run_details import azure_time, definition_document, root_error
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import RunState
-    from runlore.projections.run_records import RecordRow
+    from runlore.projections.rows import RecordRow
     from runlore.session import Session
 
 Record = dict[str, Any]
@@ -26,60 +26,49 @@ _LONG_LOG_EVENTS: Final = 100_000
 def of_row(row: RecordRow) -> Record:
     """The record of a row of the projection."""
     return _record(
-        run_number=row.number,
-        root_run_id=row.root_id,
-        experiment_id=row.experiment_id,
-        created_utc=row.created,
-        user_id=row.actor,
-        run_id=row.run_id,
-        parent_run_id=row.parent_id,
-        status=row.status,
-        start_time_utc=row.started,
-        end_time_utc=row.ended,
-        name=row.name,
-        display_name=row.display_name,
-        description=row.description,
-        run_type=row.run_type,
-        properties=row.properties,
-        target=row.target,
-        tags=row.tags,
-        run_definition=definition_document(_loaded(row.definition), row.target, row.repeats),
-        created_by=row.writer,
-        error=_loaded(row.error),
-        warnings=[json.loads(text) for text in row.warnings or ()],
-        status_detail=row.status_detail,
-        experiment_name=row.experiment,
+        row,
+        _loaded(row.error),
+        _loaded(row.definition),
+        [_loaded(one) for one in row.warnings or ()],
     )
 
 
 def of_state(state: RunState, session: Session) -> Record:
     """The record of a run's state; loads no database but the log."""
+    from runlore.projections.rows import RecordRow
+
     opened = _writer(session, state.created_by)
-    return _record(
-        run_number=_number(state, session),
-        root_run_id=state.root_id,
-        experiment_id=state.experiment_id,
-        created_utc=azure_time(state.created_at),
-        user_id=None if opened is None else opened["actor"],
+    tags, properties = sorted(state.tags), sorted(state.properties)
+    row = RecordRow(
         run_id=state.run_id,
-        parent_run_id=state.parent_id,
-        status=str(state.status),
-        start_time_utc=azure_time(state.started_at),
-        end_time_utc=azure_time(state.ended_at),
+        experiment=state.experiment_name,
+        experiment_id=state.experiment_id,
+        number=_number(state, session),
+        parent_id=state.parent_id,
+        root_id=state.root_id,
+        run_type=state.run_type,
+        target=state.target,
         name=state.name,
+        created=azure_time(state.created_at) or "",
+        started=azure_time(state.started_at),
+        ended=azure_time(state.ended_at),
+        status=str(state.status),
+        status_detail=state.status_detail,
         display_name=state.display_name,
         description=state.description,
-        run_type=state.run_type,
-        properties={key: state.properties[key].value for key in sorted(state.properties)},
-        target=state.target,
-        tags={key: state.tags[key] for key in sorted(state.tags)},
-        run_definition=definition_document(state.definition, state.target, state.repeats),
-        created_by=None if opened is None else session.journal.name_of(state.created_by),
-        error=state.error,
-        warnings=[one._asdict() for one in state.warnings],
-        status_detail=state.status_detail,
-        experiment_name=state.experiment_name,
+        error=None,
+        actor=None if opened is None else opened["actor"],
+        writer=None if opened is None else session.journal.name_of(state.created_by),
+        definition=None,
+        repeats=state.repeats,
+        warnings=None,
+        tag_keys=tags,
+        tag_values=[state.tags[key] for key in tags],
+        property_keys=properties,
+        property_values=[state.properties[key].value for key in properties],
     )
+    warnings = [one._asdict() for one in state.warnings]
+    return _record(row, state.error, state.definition, warnings)
 
 
 def records_of(
@@ -135,68 +124,49 @@ def nested(records: Iterable[Record]) -> list[Record]:
 
 
 def _record(
-    *,
-    run_number: int,
-    root_run_id: str,
-    experiment_id: str,
-    created_utc: str | None,
-    user_id: str | None,
-    run_id: str,
-    parent_run_id: str | None,
-    status: str,
-    start_time_utc: str | None,
-    end_time_utc: str | None,
-    name: str | None,
-    display_name: str | None,
-    description: str | None,
-    run_type: str | None,
-    properties: Mapping[str, str | None],
-    target: str | None,
-    tags: Mapping[str, str | None],
-    run_definition: Mapping[str, Any] | None,
-    created_by: str | None,
+    row: RecordRow,
     error: Mapping[str, str] | None,
+    definition: Mapping[str, Any] | None,
     warnings: Sequence[Mapping[str, str]],
-    status_detail: str | None,
-    experiment_name: str,
 ) -> Record:
+    """The record; what is JSON in the row comes apart from it."""
     return {
-        "run_number": run_number,
-        "root_run_id": root_run_id,
-        "experiment_id": experiment_id,
-        "created_utc": created_utc,
-        "user_id": user_id,
-        "run_id": run_id,
-        "parent_run_id": parent_run_id,
-        "status": status,
-        "start_time_utc": start_time_utc,
-        "end_time_utc": end_time_utc,
+        "run_number": row.number,
+        "root_run_id": row.root_id,
+        "experiment_id": row.experiment_id,
+        "created_utc": row.created,
+        "user_id": row.actor,
+        "run_id": row.run_id,
+        "parent_run_id": row.parent_id,
+        "status": row.status,
+        "start_time_utc": row.started,
+        "end_time_utc": row.ended,
         "heartbeat_enabled": False,
-        "name": name,
-        "display_name": display_name or run_id,
+        "name": row.name,
+        "display_name": row.display_name or row.run_id,
         "data_container_id": None,
-        "description": description,
+        "description": row.description,
         "hidden": False,
-        "run_type": run_type,
+        "run_type": row.run_type,
         "run_type_v2": {"orchestrator": None, "traits": []},
         "parent_run_uuid": None,
         "root_run_uuid": None,
         "run_uuid": None,
-        "properties": properties,
-        "script_name": None if run_definition is None else run_definition.get("script"),
-        "target": target or "local",
-        "tags": tags,
-        "run_definition": run_definition,
+        "properties": dict(zip(row.property_keys or (), row.property_values or (), strict=True)),
+        "script_name": None if definition is None else definition.get("script"),
+        "target": row.target or "local",
+        "tags": dict(zip(row.tag_keys or (), row.tag_values or (), strict=True)),
+        "run_definition": definition_document(definition, row.target, row.repeats),
         "primary_metric_name": None,
         "created_from": None,
-        "created_by": None if created_by is None else {"user_name": created_by},
+        "created_by": None if row.writer is None else {"user_name": row.writer},
         "cancel_uri": None,
         "complete_uri": None,
         "diagnostics_uri": None,
         "error": None if error is None else {"error": root_error(error)},
         "warnings": warnings,
-        "queueing_info": None if status_detail is None else {"message": status_detail},
-        "_experiment_name": experiment_name,
+        "queueing_info": None if row.status_detail is None else {"message": row.status_detail},
+        "_experiment_name": row.experiment,
     }
 
 
