@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,14 @@ def runlore(*arguments: str, cwd: Path, code: int = 0, **variables: str) -> Ran:
     return Ran(ran.returncode, ran.stdout, ran.stderr)
 
 
-def on_terminal(*arguments: str, cwd: Path, **variables: str) -> Ran:
-    """Runs a command whose stdout is a terminal."""
+def on_terminal(
+    *arguments: str,
+    cwd: Path,
+    when_shown: str | None = None,
+    then: Callable[[], object] = lambda: None,
+    **variables: str,
+) -> Ran:
+    """Runs a command whose stdout is a terminal; does something once it has shown a text."""
     leader, follower = pty.openpty()
     try:
         with subprocess.Popen(
@@ -58,7 +65,12 @@ def on_terminal(*arguments: str, cwd: Path, **variables: str) -> Ran:
             text=True,
         ) as process:
             os.close(follower)
-            written = b"".join(iter(lambda: _read(leader), b""))
+            written = b""
+            while piece := _read(leader):
+                written += piece
+                if when_shown is not None and when_shown.encode() in written:
+                    when_shown = None
+                    then()
             assert process.stderr is not None
             err = process.stderr.read()
         return Ran(process.returncode, written.decode().replace("\r\n", "\n"), err)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
+from runlore.cli import main
 from runlore.cli.app import root
 
 ROOT = Path(__file__).parents[2]
@@ -93,3 +95,10 @@ def test_every_line_of_the_article_stands_in_the_document() -> None:
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("az ")]
 
     assert lines and [line for line in lines if f"| `{line}` |" not in DOCUMENT] == []
+
+
+def test_the_console_script_is_this_one() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+
+    assert scripts == {"runlore": "runlore.cli:main"}
+    assert callable(main)

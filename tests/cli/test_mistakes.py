@@ -149,6 +149,11 @@ def test_a_file_that_is_there_is_refused_before_anything_is_done(own_project: Pa
     assert shown.data == {}
 
 
+def test_a_folder_that_cannot_be_written_is_no_traceback(project: Path) -> None:
+    made = runlore("workspace", "create", "-w", "lab", "--folder", "/proc/no", cwd=project, code=1)
+    assert "/proc/no" in made.err
+
+
 def test_ctrl_c_exits_with_130(project: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, "run", "watch", "--verbose", "--interval=60", "-o", "json"],

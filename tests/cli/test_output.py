@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
+from runlore import Workspace
 from tests.cli.shell import COMMAND, environment, on_terminal, runlore
 
 ESCAPE = "\x1b["
@@ -120,6 +121,40 @@ def test_a_live_table_ends_when_all_runs_have_ended(project: Path) -> None:
 
     assert shown.code == 0
     assert "fantastic" in shown.out
+
+
+def test_a_live_table_follows_its_runs(own_project: Path) -> None:
+    def complete() -> None:
+        with Workspace.open(own_project / "myworkspace") as ws:
+            ws.get_run("running").complete()
+
+    shown = on_terminal(
+        *("run", "watch", "--interval", "0.05"),
+        cwd=own_project,
+        when_shown="Running",
+        then=complete,
+    )
+
+    assert shown.code == 0
+    assert "Running" not in shown.out[shown.out.rindex("run_id") :]
+
+
+def test_in_a_pipe_only_the_end_of_watching_is_shown(own_project: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "run", "watch", "--interval=0.05", "--verbose", "--query=[].status"],
+        cwd=own_project,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert "myworkspace" in process.stderr.readline()
+        with Workspace.open(own_project / "myworkspace") as ws:
+            ws.get_run("running").complete()
+        shown = json.loads(process.stdout.read())
+
+    assert (process.returncode, shown) == (0, ["Completed"] * 4)
 
 
 def test_json_loads_no_library_for_people_and_one_record_no_database(project: Path) -> None:

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
-    except RunloreError as error:
+    except (RunloreError, OSError) as error:  # OSError: a folder that cannot be written, say.
         if isinstance(error.__cause__, KeyboardInterrupt):
             _say(str(error))
             return INTERRUPTED
