@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import json
 import os
 import pty
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +48,21 @@ def runlore(*arguments: str, cwd: Path, code: int = 0, **variables: str) -> Ran:
     assert ran.returncode == code, f"{arguments}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
     assert "Traceback" not in ran.stderr
     return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+def in_this_process(*arguments: str, cwd: Path) -> Ran:
+    """The same without a process of its own, for many cases of one command."""
+    from runlore.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    show_warning, threshold = warnings.showwarning, gc.get_threshold()
+    try:
+        with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
+            code = main(arguments)
+    finally:
+        warnings.showwarning = show_warning
+        gc.set_threshold(*threshold)
+    return Ran(code, out.getvalue(), err.getvalue())
 
 
 def on_terminal(

@@ -10,7 +10,7 @@ import pytest
 
 from runlore import Experiment, Workspace
 from tests.cli.conftest import start
-from tests.cli.shell import COMMAND, environment, on_terminal, runlore
+from tests.cli.shell import COMMAND, environment, in_this_process, on_terminal, runlore
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,9 @@ def test_a_wrong_command_line_exits_with_2(
     ],
 )
 def test_an_invalid_query_is_shown_with_a_caret(project: Path, query: str, column: int) -> None:
-    ran = runlore("run", "list", "--query", query, cwd=project, code=2)
+    ran = in_this_process("run", "list", "--query", query, cwd=project)
 
+    assert (ran.code, ran.out) == (2, "")
     lines = ran.err.splitlines()
     shown = next(number for number, line in enumerate(lines) if "invalid JMESPath" in line) + 1
     assert lines[shown].rstrip() == f"  {query}".rstrip()

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import runlore
+from tests.cli.shell import in_this_process, runlore
 from tests.sdk.test_run_record import KEYS
 
 
 def ids(*arguments: str, project: Path) -> list[str]:
-    ran = runlore("run", "list", *arguments, cwd=project)
+    ran = in_this_process("run", "list", *arguments, cwd=project)
+    assert (ran.code, ran.err) == (0, "")
     return [record["run_id"] for record in ran.data]
 
 
