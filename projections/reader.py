@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
@@ -25,13 +25,20 @@ from runlore.projections.queries import (
     run_number,
     run_page,
 )
-from runlore.projections.rows import ExperimentRow, RunRow
+from runlore.projections.rows import ExperimentRow, RecordRow, RunRow
+from runlore.projections.run_records import (
+    add_record_conditions,
+    ids_that_start_with,
+    run_records,
+)
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.projections.runs_projection import RunsProjection, tables_version
 from runlore.projections.slots import Place, place_below
-from runlore.projections.user_sql import QueryFailed, SqlResult, may_be_damage, run_query
 from runlore.storage import fork_guard
 from runlore.storage.event_log import EventLog
+
+if TYPE_CHECKING:
+    from runlore.projections.user_sql import SqlResult
 
 T = TypeVar("T")
 
@@ -131,6 +138,49 @@ class RunsReader:
         filtered(as_of)  # For what it raises.
         return self._pages(conditions, as_of)
 
+    def records(
+        self,
+        experiment_id: str | None = None,
+        *,
+        below_run: str | None = None,
+        type: object = None,
+        tags: Filter = None,
+        properties: Filter = None,
+        statuses: Sequence[str] = (),
+        target: str | None = None,
+        include_children: bool = False,
+        sort: str | None = None,
+        limit: int | None = None,
+        as_of: int | None = None,
+    ) -> list[RecordRow]:
+        """The whole records of the runs that fit, in one query, newest first or by `sort`.
+
+        With `below_run` they are its children, or with `include_children` all its descendants.
+        Raises InvalidInput for a filter or order that there is not, RunNotFound for its parent.
+        """
+        conditions = run_conditions(
+            as_of=as_of,
+            experiment_id=experiment_id,
+            type=type,
+            tags=tags,
+            properties=properties,
+            include_children=include_children or below_run is not None,
+        )
+        add_record_conditions(conditions, statuses=statuses, target=target)
+
+        def question(connection: duckdb.DuckDBPyConnection) -> list[RecordRow]:
+            if below_run is not None and not below(
+                connection, conditions, below_run, include_children
+            ):
+                raise RunNotFound(below_run, "this workspace")
+            return run_records(connection, conditions, sort=sort, limit=limit)
+
+        return self._ask(question)
+
+    def ids_that_start_with(self, prefix: str, limit: int) -> list[str]:
+        """At most so many ids of runs that begin with the text, in order."""
+        return self._ask(lambda connection: ids_that_start_with(connection, prefix, limit))
+
     def run_number(self, run_id: str) -> int:
         """A run's number in its experiment, from 1 on. Raises RunNotFound."""
         number = self._ask(lambda connection: run_number(connection, run_id))
@@ -155,6 +205,8 @@ class RunsReader:
 
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
         """The result of a user's SELECT. Raises QueryRefused or QueryFailed."""
+        # Imported here, as pyarrow comes with it.
+        from runlore.projections.user_sql import QueryFailed, may_be_damage, run_query
 
         def question(connection: duckdb.DuckDBPyConnection) -> SqlResult:
             return run_query(connection, query, params)

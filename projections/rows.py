@@ -26,3 +26,35 @@ class ExperimentRow(NamedTuple):
     name: str
     created_at: int
     archived_at: int | None
+
+
+class RecordRow(NamedTuple):
+    """All that the tables say about a run; times are text; error, definition
+    and warnings JSON. Tags and properties are keys and their values, by key."""
+
+    run_id: str
+    experiment: str
+    experiment_id: str
+    number: int
+    parent_id: str | None
+    root_id: str
+    run_type: str | None
+    target: str | None
+    name: str | None
+    created: str
+    started: str | None
+    ended: str | None
+    status: str
+    status_detail: str | None
+    display_name: str | None
+    description: str | None
+    error: str | None
+    actor: str | None
+    writer: str | None
+    definition: str | None
+    repeats: str | None
+    warnings: list[str] | None
+    tag_keys: list[str] | None
+    tag_values: list[str | None] | None
+    property_keys: list[str] | None
+    property_values: list[str | None] | None

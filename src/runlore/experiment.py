@@ -194,11 +194,41 @@ class Experiment:
         return [Experiment._attached(workspace, row.name, row.experiment_id) for row in rows]
 
     @staticmethod
+    def find(workspace: Workspace, name: str, *, archived: bool = False) -> Experiment:
+        """The active experiment of a name, or the one archived last; unlike the constructor it
+        creates none. Raises ExperimentNotFound.
+        """
+        from runlore.domain.errors import ExperimentNotFound
+
+        check_experiment_name(name)
+        session = workspace._live
+        names = session.journal.refresh(session.name(name))
+        found = [one for one in names.experiments if (one.archived_at is not None) is archived]
+        if not found:
+            where = f"the {'archived' if archived else 'active'} ones of {workspace.name!r}"
+            raise ExperimentNotFound(name, where)
+        last = max(found, key=lambda one: one.archived_at or 0)
+        return Experiment._attached(workspace, name, last.experiment_id)
+
+    @staticmethod
     def delete(workspace: Workspace, experiment_id: str) -> None:
         """Not offered: a log is append-only. `archive()` hides an experiment."""
         from runlore.exceptions import OutOfScope
 
         raise OutOfScope("the deletion of experiments", "hide it with experiment.archive()")
+
+    def get_record(self) -> dict[str, Any]:
+        """Id, name, times of creation and archiving (text) and tags, as `experiment list` shows."""
+        from runlore.run_details import azure_time
+
+        state = self._state()
+        return {
+            "id": self.id,
+            "name": self.name,
+            "created": azure_time(state.created_at),
+            "archived": azure_time(state.archived_at),
+            "tags": dict(state.tags),
+        }
 
     def archive(self) -> None:
         """Hides the experiment from lists; its name is free for a new one."""

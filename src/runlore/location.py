@@ -110,7 +110,7 @@ def folder_of_config(config: Path) -> Path:
     A config of Azure's own names only a workspace: then it is the folder of that name beside
     the config's project. Raises WorkspaceNotFound if there is no workspace there.
     """
-    fields = _read_config(config)
+    fields = read_config(config)
     project = config.parent.parent if config.parent.name in _CONFIG_FOLDERS else config.parent
     name = fields.get("workspace_name") or str(fields.get("Scope") or "").rpartition("/")[2]
     where = fields.get("Path") or name
@@ -136,7 +136,8 @@ def workspaces_in(folder: Path) -> Iterator[Path]:
         yield from sorted(child for child in folder.iterdir() if is_workspace(child))
 
 
-def _read_config(config: Path) -> dict[str, Any]:
+def read_config(config: Path) -> dict[str, Any]:
+    """What a config file says. Raises UserError if it cannot be read."""
     try:
         fields = json.loads(config.read_text(encoding="utf-8-sig"))
     except (ValueError, OSError) as error:

@@ -55,13 +55,14 @@ def _as_text(value: object) -> str | None:
 
 def _script_name() -> str:
     stem = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
-    return _as_name(stem, "interactive")[:255]
+    return as_name(stem, "interactive")[:255]
 
 
 def _workspace_name(folder: str) -> str:
-    return _as_name(folder, "workspace")[:33].ljust(3, "-")
+    return as_name(folder, "workspace")[:33].ljust(3, "-")
 
 
-def _as_name(text: str, otherwise: str) -> str:
+def as_name(text: str, otherwise: str) -> str:
+    """The text with what names cannot hold replaced."""
     # Names begin with a letter or digit of ASCII.
     return re.sub(r"^[^a-zA-Z0-9]+", "", re.sub(r"[^\w-]", "-", text)) or otherwise

@@ -209,6 +209,15 @@ class Run(RunLifecycle):
         self._newest()
         return self.properties
 
+    def get_record(self) -> dict[str, Any]:
+        """The run as one flat record: Azure ML's `RunDto` in snake_case and `_experiment_name`.
+
+        `tags` and `properties` are always there. `Workspace.get_run_records` gives the same.
+        """
+        from runlore.run_record import of_state
+
+        return of_state(self._newest(), self._session)
+
     def history(self) -> Sequence[Change]:
         """Every change of the run in the order of the log: when, who, from what to what."""
         from runlore.domain.ids import values_prefix

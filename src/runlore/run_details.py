@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import traceback
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import InvalidType
@@ -31,22 +32,25 @@ def details_of(state: RunState, *, log_files: dict[str, str], submitted_by: str)
         "startTimeUtc": azure_time(state.started_at),
         "endTimeUtc": azure_time(state.ended_at),
         "services": {},
-        "error": {"error": _root_error(state.error)} if state.error is not None else None,
+        "error": {"error": root_error(state.error)} if state.error is not None else None,
         "warnings": [one._asdict() for one in state.warnings] or None,
         "properties": {key: held.value for key, held in state.properties.items()},
         "inputDatasets": [],
         "outputDatasets": [],
-        "runDefinition": _definition_of(state),
+        "runDefinition": definition_document(state.definition, state.target, state.repeats),
         "logFiles": log_files,
         "submittedBy": submitted_by,
     }
     return {key: value for key, value in details.items() if value is not None}
 
 
-def _definition_of(state: RunState) -> dict[str, Any] | None:
-    if state.definition is None:
+def definition_document(
+    definition: Mapping[str, Any] | None, target: str | None, repeats: str | None
+) -> dict[str, Any] | None:
+    """What a submitted run is executed with, as `get_details()["runDefinition"]`."""
+    if definition is None:
         return None
-    return {**state.definition, "target": state.target, "repeats": state.repeats}
+    return {**definition, "target": target, "repeats": repeats}
 
 
 def error_document(
@@ -101,7 +105,8 @@ def html_row(state: RunState, link: str) -> str:
     )
 
 
-def _root_error(error: Any) -> dict[str, Any]:
+def root_error(error: Any) -> dict[str, Any]:
+    """A recorded error in the shape of `get_details()["error"]["error"]`."""
     root: dict[str, Any] = {key: error[key] for key in ("code", "message") if key in error}
     debug = {
         shown: error[key]

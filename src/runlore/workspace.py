@@ -12,7 +12,14 @@ from uuid import uuid4
 from runlore import location
 from runlore.caller_warning import warn_caller
 from runlore.conversion import as_pairs
-from runlore.domain.errors import AlreadyExists, RunloreError, UserError, WorkspaceNotFound
+from runlore.domain.errors import (
+    AlreadyExists,
+    InvalidInput,
+    RunloreError,
+    RunNotFound,
+    UserError,
+    WorkspaceNotFound,
+)
 from runlore.domain.ids import check_workspace_name
 
 if TYPE_CHECKING:
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
 
     from runlore.compute_target import ComputeTarget
     from runlore.domain.workspace import CreateWorkspace, WorkspaceState
-    from runlore.experiment import Experiment
+    from runlore.experiment import Experiment, Tags
     from runlore.projections.user_sql import SqlResult
     from runlore.run import Run
     from runlore.session import Session
@@ -28,6 +35,8 @@ if TYPE_CHECKING:
 
 PORTAL_URL: Final = "http://127.0.0.1:8080"
 """Where links to runs point; something listens there once the Studio has been started."""
+
+_CANDIDATES: Final = 10
 
 
 class Workspace:
@@ -292,6 +301,69 @@ class Workspace:
         from runlore.run import Run
 
         return Run.get(self, run_id)
+
+    def find_run(self, run_id: str) -> Run:
+        """The run of this id, or the only one whose id starts with it.
+
+        A whole id costs no query. Raises RunNotFound; InvalidInput, which lists the candidates,
+        if several ids start so.
+        """
+        from runlore.run import Run
+
+        try:
+            return Run.get(self, run_id)
+        except (RunNotFound, InvalidInput):
+            reader = self._live.reader()
+            candidates = run_id and reader.ids_that_start_with(run_id, _CANDIDATES + 1)
+            if not candidates:  # Nor does every id start with no text at all.
+                raise
+        if len(candidates) > 1:
+            shown = ", ".join(candidates[:_CANDIDATES])
+            more = ", ..." if len(candidates) > _CANDIDATES else ""
+            raise InvalidInput(
+                f"{run_id!r} is the beginning of more than one run id; give more of one of: "
+                f"{shown}{more}"
+            )
+        return Run.get(self, candidates[0])
+
+    def get_run_records(
+        self,
+        experiment_name: str | None = None,
+        *,
+        parent_run_id: str | None = None,
+        type: str | None = None,
+        tags: Tags | Sequence[str] = None,
+        properties: Tags | Sequence[str] = None,
+        statuses: Sequence[str] = (),
+        target: str | None = None,
+        include_children: bool = False,
+        sort: str | None = None,
+        last: int | None = None,
+    ) -> Sequence[dict[str, Any]]:
+        """The runs that fit as whole records (`run.get_record()`), in one query, newest first.
+
+        Of all experiments, or of the one named: the active one, else the one that was
+        archived last. `parent_run_id` gives that run's children, with `include_children` all
+        its descendants. `sort` is a field such as `start_time_utc`, `-` before it turns it
+        round; `last` cuts the list. In the filters' dicts `...` stands for any value.
+
+        Raises ExperimentNotFound, RunNotFound; InvalidInput for filters and orders of no sense.
+        """
+        from runlore.run_record import records_of
+
+        return records_of(
+            self._live,
+            experiment_name,
+            parent_run_id=parent_run_id,
+            type=type,
+            tags=tags,
+            properties=properties,
+            statuses=statuses,
+            target=target,
+            include_children=include_children,
+            sort=sort,
+            last=last,
+        )
 
     def get_details(self) -> dict[str, Any]:
         """The workspace's coordinates as a dict, in Azure's keys."""

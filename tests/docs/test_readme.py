@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,27 @@ def test_python_blocks_print_what_the_document_says(document: str, tmp_path: Pat
         assert check(expected, got, doctest.ELLIPSIS), f"{source}\nprinted:\n{got}"
 
 
+def test_the_transcript_of_the_command_line_is_what_a_shell_shows(tmp_path: Path) -> None:
+    [transcript] = [block.text for block in blocks_of("README.md") if block.language == "console"]
+    steps = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", transcript, re.MULTILINE)
+    runlore = f'runlore() {{ {shlex.quote(sys.executable)} -m runlore.cli "$@"; }}\n'
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RUNLORE_")}
+
+    for command, expected in steps:
+        ran = subprocess.run(
+            ["sh", "-c", runlore + command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        check = doctest.OutputChecker().check_output
+        assert check(expected, ran.stdout, doctest.ELLIPSIS), f"{command}\n{ran.stdout}"
+
+
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
 def test_make_targets_that_a_document_names_exist(document: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
@@ -74,7 +96,13 @@ def test_make_targets_that_a_document_names_exist(document: str) -> None:
 
 
 def test_links_between_documents_lead_to_files() -> None:
-    for document in ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/azure.md"):
+    for document in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/azure.md",
+        "docs/cli.md",
+    ):
         folder = (ROOT / document).parent
         links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text())
         assert [link for link in links if not (folder / link).exists()] == [], document

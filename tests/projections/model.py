@@ -161,6 +161,7 @@ _STATUSES = {
     "completed": "Completed",
     "failed": "Failed",
     "canceled": "Canceled",
+    "lost": "Failed",
 }
 
 

@@ -1,0 +1,75 @@
+"""The command line on 10,000 runs of one experiment: whole processes, warm projection."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.harness import Result, python, scratch, side_by_side
+from runlore import Workspace
+from runlore.domain.events import ExperimentCreated, RunCompleted, RunCreated
+from runlore.domain.ids import experiment_stream, run_stream
+from runlore.domain.status import Status
+from runlore.storage.journal import Pending
+
+RUNS = 10_000
+EXPERIMENT = "explore-runs"
+FILTER = "[?properties.author=='azureml-user' && tags.quality=='fantastic run']"
+COMMANDS = {
+    "run list": ["run", "list"],
+    "run list, the article's filter over all runs": ["run", "list", FILTER],
+    "run list, the same by --tag and --property": [
+        *("run", "list", "--tag", "quality=fantastic run"),
+        *("--property", "author=azureml-user"),
+    ],
+    "run show": ["run", "show", "-r", f"run-{RUNS // 2}"],
+    "--version": ["--version"],
+}
+
+
+def run() -> Iterator[Result]:
+    """Each command beside the start of an interpreter that imports click alone."""
+    with scratch() as folder:
+        fill(folder)
+        for what, arguments in COMMANDS.items():
+            command = [sys.executable, "-m", "runlore.cli", *arguments]
+            if arguments[0] == "run":
+                command += ["--path", str(folder)]
+            if arguments[1:2] == ["list"]:
+                command += ["-e", EXPERIMENT]
+            execute(command)  # The projection is made by the first.
+            yield side_by_side(
+                f"runlore {what}, {RUNS:,} runs",
+                lambda command=command: execute(command),  # type: ignore[misc]  # binds it now
+                "python -c 'import click'",
+                lambda: execute(python("import click")),
+                repeat=9,
+            )
+
+
+def execute(command: list[str]) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def fill(folder: Path) -> None:
+    """Runs with two tags and two properties each; every hundredth fits the filter."""
+    with Workspace.create("bench", path=folder / "bench") as ws:
+        ws.write_config(folder)
+        created = ExperimentCreated(experiment_id=EXPERIMENT, name=EXPERIMENT)
+        pending = [Pending(experiment_stream(EXPERIMENT), 1, created)]
+        for number in range(RUNS):
+            run_id = f"run-{number}"
+            made = RunCreated(
+                run_id=run_id,
+                experiment_id=EXPERIMENT,
+                experiment_name=EXPERIMENT,
+                status=Status.RUNNING,
+                root_id=run_id,
+                tags={"quality": "fantastic run" if number % 100 == 0 else "poor", "seen": None},
+                properties={"author": "azureml-user", "seed": str(number)},
+            )
+            pending.append(Pending(run_stream(run_id), 1, made))
+            pending.append(Pending(run_stream(run_id), 2, RunCompleted()))
+        ws._session.journal.append(pending)

@@ -1,0 +1,119 @@
+"""Whole records of runs, tags and properties included, in one query over the projection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import duckdb
+
+from runlore.domain.errors import InvalidInput
+from runlore.projections.filters import Conditions, check_text_filter
+from runlore.projections.rows import RecordRow
+
+RECORD_SORTS: Final[Mapping[str, str]] = {
+    "run_number": "r.number",
+    "run_id": "r.run_id",
+    "status": "s.status",
+    "target": "coalesce(r.target, 'local')",
+    "run_type": "r.run_type",
+    "display_name": "coalesce(s.display_name, r.run_id)",
+    "created_utc": "r.created_at",
+    "start_time_utc": "s.started_at",
+    "end_time_utc": "s.ended_at",
+}
+"""What lists of records can be sorted by, as columns of the query."""
+
+# The page is cut before tags and properties are gathered. Times become text here, and maps come
+# as two lists: Python's strftime and DuckDB's maps would each double the time of a long list.
+_RECORDS: Final = """
+WITH page AS (
+    SELECT r.run_no, r.run_id, r.experiment_no, r.number, r.parent_id, r.root_id, r.run_type,
+           r.target, r.name, r.created_at, r.writer_id, s.status, s.status_detail, s.started_at,
+           s.ended_at, s.display_name, s.description, s.error,
+           row_number() OVER (
+               ORDER BY {order} coalesce(s.started_at, r.created_at) DESC, r.run_no DESC
+           ) AS place
+    FROM store.runs r
+    JOIN store.run_states s ON s.run_no = r.run_no AND {current}
+    {where}
+    ORDER BY place
+    LIMIT {limit}
+), tags AS (
+    SELECT t.run_no, list(t.key ORDER BY t.key) AS keys, list(t.value ORDER BY t.key) AS held
+    FROM store.run_tags t SEMI JOIN page USING (run_no) WHERE {current_tags} GROUP BY t.run_no
+), properties AS (
+    SELECT t.run_no, list(t.key ORDER BY t.key) AS keys, list(t.value ORDER BY t.key) AS held
+    FROM store.run_properties t SEMI JOIN page USING (run_no) WHERE {current_tags}
+    GROUP BY t.run_no
+), warnings AS (
+    SELECT v.run_id, list(v.data ORDER BY v.position) AS texts FROM store.events v
+    WHERE v.topic = 'run.warning_added' AND {until} GROUP BY v.run_id
+)
+SELECT p.run_id, e.name, e.experiment_id, p.number, p.parent_id, p.root_id, p.run_type, p.target,
+       p.name, strftime(make_timestamp(p.created_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
+       strftime(make_timestamp(p.started_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
+       strftime(make_timestamp(p.ended_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
+       p.status, p.status_detail, p.display_name, p.description, p.error,
+       w.actor, w.actor || '@' || w.host || ' (pid ' || w.pid || ')',
+       b.definition, b.repeats, v.texts, t.keys, t.held, k.keys, k.held
+FROM page p
+JOIN store.experiments e ON e.experiment_no = p.experiment_no
+LEFT JOIN store.writers w ON w.writer_id = p.writer_id
+LEFT JOIN store.submissions b ON b.run_no = p.run_no
+LEFT JOIN warnings v ON v.run_id = p.run_id
+LEFT JOIN tags t ON t.run_no = p.run_no
+LEFT JOIN properties k ON k.run_no = p.run_no
+ORDER BY p.place
+"""
+
+
+def run_records(
+    connection: duckdb.DuckDBPyConnection,
+    conditions: Conditions,
+    *,
+    sort: str | None,
+    limit: int | None,
+) -> list[RecordRow]:
+    """The runs that fit, newest first or as `sort` says (a name; `-` before it: descending)."""
+    query = _RECORDS.format(
+        current=conditions.current("s"),
+        current_tags=conditions.current("t"),
+        where=conditions.where(),
+        until="true" if conditions.as_of is None else f"v.position <= {conditions.as_of:d}",
+        order=_order(sort),
+        limit="ALL" if limit is None else f"{limit:d}",
+    )
+    return [RecordRow(*row) for row in connection.execute(query, conditions.params).fetchall()]
+
+
+def add_record_conditions(
+    conditions: Conditions, *, statuses: Sequence[str] = (), target: str | None = None
+) -> None:
+    """Adds that the status is one of several, and where the run executes."""
+    if statuses:
+        conditions.add(f"s.status IN ({', '.join('?' * len(statuses))})", *statuses)
+    target = check_text_filter("target", target)
+    if target is not None:
+        conditions.add("coalesce(r.target, 'local') = ?", target)
+
+
+def ids_that_start_with(
+    connection: duckdb.DuckDBPyConnection, prefix: str, limit: int
+) -> list[str]:
+    """At most so many ids of runs that begin with the text, in order."""
+    rows: list[tuple[Any, ...]] = connection.execute(
+        "SELECT run_id FROM store.runs WHERE starts_with(run_id, ?) "
+        f"ORDER BY run_id LIMIT {limit:d}",
+        [check_text_filter("run_id", prefix)],
+    ).fetchall()
+    return [run_id for (run_id,) in rows]
+
+
+def _order(sort: str | None) -> str:
+    if sort is None:
+        return ""
+    name, descending = sort.removeprefix("-"), sort.startswith("-")
+    if name not in RECORD_SORTS:
+        raise InvalidInput(f"cannot sort by {name!r}; it takes one of {', '.join(RECORD_SORTS)}")
+    return f"{RECORD_SORTS[name]} {'DESC' if descending else 'ASC'} NULLS LAST, "

@@ -1,0 +1,95 @@
+"""The root command, and what a process ends with.
+
+Exit codes: 0 done; 1 it could not be done (the message is on stderr); 2 the command line is
+wrong; 3 the run that was waited for did not complete; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Final, TextIO
+
+import click
+
+from runlore.cli.lazy import LazyGroup
+from runlore.cli.options import Talk
+from runlore.domain.errors import RunloreError
+from runlore.version import VERSION
+
+ERROR: Final = 1
+INTERRUPTED: Final = 130
+
+_HELP: Final = """Keeps, finds and compares machine-learning runs.
+
+The commands are those of `az ml` (its version 1), and more. Data goes to stdout: tables to a
+terminal, JSON to a pipe, or what -o says. Everything else goes to stderr.
+
+\b
+Example:
+  runlore folder attach -w myworkspace -g mygroup
+  runlore run list -e myexperiment --status Completed --last 5
+"""
+
+root = LazyGroup(
+    "runlore",
+    help=_HELP,
+    places={
+        "folder": "folder:folder",
+        "workspace": "workspace:workspace",
+        "experiment": "experiment:experiment",
+        "run": "run:run",
+        "computetarget": "computetarget:computetarget",
+        "sql": "sql:sql",
+        "completion": "completion:completion",
+    },
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+root = click.version_option(VERSION, message="runlore %(version)s")(root)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line, by default the process's own; returns the exit code."""
+    # Long lists are many objects and no garbage: looking for it takes a seventh of their time.
+    gc.set_threshold(1_000_000)
+    talk = Talk()
+    warnings.showwarning = _show_warning
+    try:
+        code = root.main(
+            None if arguments is None else list(arguments),
+            prog_name="runlore",
+            standalone_mode=False,
+            obj=talk,
+        )
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    except (RunloreError, OSError) as error:  # OSError: a folder that cannot be written, say.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            _say(str(error))
+            return INTERRUPTED
+        if talk.debug:
+            traceback.print_exc()
+        _say(f"error: {error}")
+        return ERROR
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    _say(f"warning: {message}")

@@ -1,0 +1,24 @@
+"""`runlore completion`: what a shell needs to complete our commands."""
+
+from __future__ import annotations
+
+import click
+
+from runlore.cli.output import write
+
+
+@click.command
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Prints the script by which a shell completes commands and options.
+
+    \b
+    Example:
+      eval "$(runlore completion bash)"
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None, "click knows the shells that the argument takes"
+    root = click.get_current_context().find_root().command
+    write(kind(root, {}, "runlore", "_RUNLORE_COMPLETE").source() + "\n")

@@ -1,0 +1,106 @@
+"""`runlore computetarget`: where submitted runs execute."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runlore.cli.lazy import LazyGroup
+from runlore.cli.options import Place, output_options, trailing_query, workspace_options
+from runlore.cli.output import Columns, Output
+
+if TYPE_CHECKING:
+    from runlore.compute_target import ComputeTarget
+
+computetarget = LazyGroup(
+    "computetarget",
+    help="Lists, attaches and detaches the places where submitted runs execute.",
+    places={
+        "list": "computetarget:list_",
+        "show": "computetarget:show",
+        "attach": "computetarget:attach",
+        "delete": "computetarget:delete",
+    },
+)
+
+_COLUMNS: Columns = (
+    ("name", lambda target: target.get("name")),
+    ("type", lambda target: target.get("type")),
+    ("slots", lambda target: target.get("slots")),
+)
+
+
+@click.command("list")
+@trailing_query
+@workspace_options
+@output_options
+def list_(place: Place, out: Output) -> None:
+    """Lists the compute targets; "local" is always there.
+
+    \b
+    Example:
+      runlore computetarget list -o table
+    """
+    targets = place.open().compute_targets
+    out.put([_document(target) for target in targets.values()], _COLUMNS)
+
+
+@click.command
+@click.option("-n", "--name", required=True, help="The target's name.")
+@workspace_options
+@output_options
+def show(name: str, place: Place, out: Output) -> None:
+    """Shows a compute target and what runs on it.
+
+    \b
+    Example:
+      runlore computetarget show -n gpu-cluster
+    """
+    from runlore.compute_target import ComputeTarget
+
+    target = ComputeTarget(place.open(), name)
+    out.put({**_document(target), "status": target.get_status().serialize()})
+
+
+@click.command
+@click.option("-n", "--name", required=True, help="The target's name.")
+@click.option("--slots", type=click.IntRange(min=1), default=2, help="How many runs at a time.")
+@click.option("--grace-s", type=float, default=10.0, help="Seconds from TERM to KILL.")
+@workspace_options
+@output_options
+def attach(name: str, slots: int, grace_s: float, place: Place, out: Output) -> None:
+    """Makes a pool of slots on this machine: runs beyond them wait in a queue.
+
+    \b
+    Example:
+      runlore computetarget attach -n gpu-cluster --slots 2
+    """
+    from runlore.compute_target import ComputeTarget
+
+    target = ComputeTarget.attach(place.open(), name, slots=slots, grace_s=grace_s)
+    out.put(_document(target))
+
+
+@click.command
+@click.option("-n", "--name", required=True, help="The target's name.")
+@workspace_options
+@output_options
+def delete(name: str, place: Place, out: Output) -> None:
+    """Detaches a compute target. Its runs and their history stay.
+
+    \b
+    Example:
+      runlore computetarget delete -n gpu-cluster
+    """
+    from runlore.compute_target import ComputeTarget
+
+    target = ComputeTarget(place.open(), name)
+    document = _document(target)
+    target.delete()
+    out.put(document)
+
+
+def _document(target: ComputeTarget) -> dict[str, Any]:
+    document: dict[str, Any] = target.serialize()
+    return document

@@ -1,0 +1,138 @@
+"""Data to stdout, as JSON, TSV, CSV or a table, whole or what a query selects of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from jmespath.parser import ParsedResult
+
+Columns = Sequence[tuple[str, Callable[[Any], object]]]
+"""Heads of a table's columns, and what each shows of a row."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the data of one command goes, and in which form."""
+
+    form: str
+    query: ParsedResult | None
+    metadata_file: Path | None
+
+    @classmethod
+    def of(cls, form: str | None, query: str | None, metadata_file: Path | None) -> Output:
+        """Checks what was asked for before anything is done.
+
+        Raises UsageError for a query that is none, ClickException for a file that is there.
+        """
+        if metadata_file is not None and metadata_file.exists():
+            raise click.ClickException(f"{metadata_file} exists already; name a new file")
+        compiled = None
+        if query is not None:
+            from runlore.cli.queries import compiled_query
+
+            compiled = compiled_query(query)
+        return cls(form or ("table" if sys.stdout.isatty() else "json"), compiled, metadata_file)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether people read stdout."""
+        return sys.stdout.isatty()
+
+    def as_form(self, form: str) -> Output:
+        """The same output in another form."""
+        return replace(self, form=form)
+
+    def put(self, data: Any, columns: Columns | None = None, *, heads: Sequence[str] = ()) -> None:
+        """Prints the data; `columns` say what people see of it where no query selects.
+
+        `heads` are those of a list of records that may be empty.
+        """
+        if self.query is not None:
+            from runlore.cli.queries import selected
+
+            data, columns, heads = selected(self.query, data), None, ()
+        if self.metadata_file is not None:
+            self._keep(data)
+        write(self._text(data, columns, heads))
+
+    def say(self, text: str, data: Any) -> None:
+        """Prints a sentence, which is all that the command shows; the data go to the file."""
+        if self.metadata_file is not None:
+            self._keep(data)
+        write(text + "\n")
+
+    def _text(self, data: Any, columns: Columns | None, heads: Sequence[str]) -> str:
+        match self.form:
+            case "json":
+                return as_json(data)
+            case "jsonc":
+                from runlore.cli.tables import colored_json
+
+                return colored_json(as_json(data))
+            case "table":
+                from runlore.cli.tables import as_table
+
+                return as_table(data, columns, heads)
+            case "csv":
+                from runlore.cli.separated import as_csv
+
+                return as_csv(data, heads)
+            case _:
+                from runlore.cli.separated import as_tsv
+
+                return as_tsv(data)
+
+    def _keep(self, data: Any) -> None:
+        assert self.metadata_file is not None, "asked for by the caller"
+        try:
+            with self.metadata_file.open("x") as file:
+                file.write(as_json(data))
+        except OSError as error:
+            raise click.ClickException(
+                f"cannot write {self.metadata_file}: {error.strerror}"
+            ) from error
+
+
+def as_json(data: Any) -> str:
+    """Indented JSON; what JSON has no form for, NaN and infinities included, becomes text."""
+    options: dict[str, Any] = {"indent": 2, "ensure_ascii": False, "default": str}
+    try:
+        return json.dumps(data, allow_nan=False, **options) + "\n"
+    except ValueError:
+        return json.dumps(_finite(data), **options) + "\n"
+
+
+def _finite(data: Any) -> Any:
+    match data:
+        case dict():
+            return {key: _finite(value) for key, value in data.items()}
+        case list() | tuple():
+            return [_finite(value) for value in data]
+        case float() if not math.isfinite(data):
+            return str(data)
+        case _:
+            return data
+
+
+def write(text: str) -> None:
+    """Writes to stdout; a reader that has seen enough (`| head`) ends the command quietly."""
+    # Ids, tags and texts may hold what the terminal's encoding lacks.
+    encoding = sys.stdout.encoding or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes once more at its end: into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(0) from None

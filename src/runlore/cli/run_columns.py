@@ -1,0 +1,77 @@
+"""What people see of a run in a table."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import datetime
+from typing import Any, Final
+
+from runlore.cli.output import Columns
+
+Record = dict[str, Any]
+
+
+def duration(record: Record) -> str:
+    """From start to end, or to now, as `1:02:03`; nothing for a run that has not started."""
+    if record["start_time_utc"] is None:
+        return ""
+    started = datetime.fromisoformat(record["start_time_utc"])
+    ended = record["end_time_utc"]
+    end = datetime.now(started.tzinfo) if ended is None else datetime.fromisoformat(ended)
+    seconds = max(0, int((end - started).total_seconds()))
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def moment(text: str | None) -> str:
+    """A record's time to the second, UTC."""
+    return "" if text is None else text[:19].replace("T", " ")
+
+
+def name(record: Record) -> str:
+    """The display name where it says more than the id."""
+    return "" if record["display_name"] == record["run_id"] else str(record["display_name"])
+
+
+RUN_COLUMNS: Final[Columns] = (
+    ("run_id", lambda record: record["run_id"]),
+    ("name", name),
+    ("status", lambda record: record["status"]),
+    ("started", lambda record: moment(record["start_time_utc"] or record["created_utc"])),
+    ("duration", duration),
+    ("target", lambda record: record["target"]),
+    ("tags", lambda record: record["tags"]),
+)
+
+RUN_FIELDS: Final[Columns] = (
+    ("run_id", lambda record: record["run_id"]),
+    ("name", name),
+    ("experiment", lambda record: f"{record['_experiment_name']}, run {record['run_number']}"),
+    ("status", lambda record: record["status"]),
+    ("waits for", lambda record: (record["queueing_info"] or {}).get("message")),
+    ("error", lambda record: _error(record)),
+    ("warnings", lambda record: "; ".join(one["message"] for one in record["warnings"])),
+    ("created", lambda record: moment(record["created_utc"])),
+    ("started", lambda record: moment(record["start_time_utc"])),
+    ("ended", lambda record: moment(record["end_time_utc"])),
+    ("duration", duration),
+    ("by", lambda record: (record["created_by"] or {}).get("user_name")),
+    ("parent", lambda record: record["parent_run_id"]),
+    ("target", lambda record: record["target"]),
+    ("script", lambda record: _script(record["run_definition"])),
+    ("description", lambda record: record["description"]),
+    ("tags", lambda record: record["tags"]),
+    ("properties", lambda record: record["properties"]),
+)
+"""What people see of a single run; JSON has all of it."""
+
+
+def _error(record: Record) -> str:
+    root = (record["error"] or {}).get("error", {})
+    return str(root.get("message") or root.get("code") or "")
+
+
+def _script(definition: Record | None) -> str:
+    if definition is None:
+        return ""
+    words = [definition.get("script") or "", *definition.get("arguments", ())]
+    return shlex.join(words) if words[0] else str(definition.get("command") or "")

@@ -1,0 +1,143 @@
+"""`runlore run list`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from runlore.cli.options import (
+    Place,
+    decorated,
+    experiment_option,
+    output_options,
+    trailing_query,
+    workspace_options,
+)
+from runlore.cli.output import Output
+from runlore.cli.run_columns import RUN_COLUMNS
+from runlore.domain.status import Status
+
+F = TypeVar("F", bound=Callable[..., Any])
+DEFAULT_LAST = 10
+
+
+def filter_options(command: F) -> F:
+    """The filters of runs, gathered as `filters`, which `Workspace.get_run_records` takes."""
+
+    @wraps(command)
+    def with_filters(
+        *args: Any,
+        tag: Sequence[str],
+        property_: Sequence[str],
+        status: Sequence[str],
+        compute_target_name: str | None,
+        recursive: bool,
+        sort: str | None,
+        parent_run_id: str | None,
+        **kwargs: Any,
+    ) -> Any:
+        from runlore.cli.filters import filter_of
+
+        filters = {
+            "tags": filter_of(tag, "--tag"),
+            "properties": filter_of(property_, "--property"),
+            "statuses": list(status),
+            "target": compute_target_name,
+            "include_children": recursive,
+            "sort": sort,
+            "parent_run_id": parent_run_id,
+        }
+        return command(*args, filters=filters, **kwargs)
+
+    made: F = decorated(with_filters, *_FILTERS)
+    return made
+
+
+_FILTERS = (
+    click.option("--parent-run-id", help="The children of this run."),
+    click.option(
+        "--status",
+        multiple=True,
+        type=click.Choice([str(status) for status in Status], case_sensitive=False),
+        metavar="STATUS",
+        help="Runs in this status, such as Completed; may be given more than once.",
+    ),
+    click.option("--compute-target-name", help="Runs on this compute target."),
+    click.option(
+        "--tag",
+        "--tags",
+        multiple=True,
+        metavar="KEY[=VALUE]",
+        help="Runs with this tag; given more than once: with all of them.",
+    ),
+    click.option(
+        "--property",
+        "--properties",
+        "property_",
+        multiple=True,
+        metavar="KEY[=VALUE]",
+        help="Runs with this property; given more than once: with all of them.",
+    ),
+    click.option("--recursive", is_flag=True, help="Child runs at any depth, too."),
+    click.option(
+        "--sort",
+        metavar="FIELD",
+        help="Such as start_time_utc, or -start_time_utc for the reverse. Default: newest first.",
+    ),
+)
+
+
+@click.command("list")
+@filter_options
+@click.option(
+    "--last",
+    type=click.IntRange(min=1),
+    help=f"So many runs. Default: {DEFAULT_LAST}; with a query, all.",
+)
+@click.option("--minimal", is_flag=True, help="Seven fields of each run only.")
+@experiment_option
+@trailing_query
+@workspace_options
+@output_options
+def list_(
+    filters: dict[str, Any],
+    last: int | None,
+    minimal: bool,
+    experiment_name: str | None,
+    place: Place,
+    out: Output,
+) -> None:
+    """Lists runs of an experiment, newest first.
+
+    A query is a JMESPath expression over the records: after --query, or as a last argument that
+    starts with '['. With a query and without --last all runs of the experiment are considered.
+
+    \b
+    Example:
+      runlore run list -e myexperiment --tag quality --status Completed --last 5
+      runlore run list -e myexperiment "[?properties.author=='azureml-user'].run_id"
+    """
+    if last is None and out.query is None:
+        last = DEFAULT_LAST
+    records = records_of(place, experiment_name, {**filters, "last": last})
+    if minimal:
+        from runlore.run_record import minimal as minimal_of
+
+        out.put([minimal_of(record) for record in records])
+    else:
+        out.put(records, RUN_COLUMNS)
+
+
+def records_of(
+    place: Place, experiment_name: str | None, filters: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The records of an experiment's runs; of a run's children, in whatever experiment."""
+    workspace = place.open()
+    parent = filters["parent_run_id"]
+    if parent is not None:
+        filters = {**filters, "parent_run_id": workspace.find_run(parent).id}
+        return list(workspace.get_run_records(experiment_name, **filters))
+    return list(workspace.get_run_records(place.experiment_name(experiment_name), **filters))

@@ -1,0 +1,137 @@
+"""`runlore run show|metrics|history|compare`: what is known about single runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from runlore.cli.options import (
+    Place,
+    experiment_option,
+    output_options,
+    run_option,
+    workspace_options,
+)
+from runlore.cli.output import Columns, Output
+from runlore.cli.run_columns import RUN_FIELDS
+
+
+@click.command
+@run_option
+@experiment_option
+@workspace_options
+@output_options
+def show(run_id: str, experiment_name: str | None, place: Place, out: Output) -> None:
+    """Shows the record of a run. Ids are unique in the workspace: -e is not needed.
+
+    \b
+    Example:
+      runlore run show -r myexperiment_1700000000_0a1b2c3d --query status -o tsv
+    """
+    out.put(place.find_run(run_id).get_record(), RUN_FIELDS)
+
+
+@click.command
+@run_option
+@click.option("--values", "all_values", is_flag=True, help="Every value, not one line per metric.")
+@click.option("--csv", "as_csv", is_flag=True, help="Every value, as CSV: --values -o csv.")
+@experiment_option
+@workspace_options
+@output_options
+def metrics(
+    run_id: str,
+    all_values: bool,
+    as_csv: bool,
+    experiment_name: str | None,
+    place: Place,
+    out: Output,
+) -> None:
+    """Shows a run's metrics: count, last, min, max and mean of each. CSV holds every value.
+
+    \b
+    Example:
+      runlore run metrics -r myexperiment_1700000000_0a1b2c3d
+      runlore run metrics -r myexperiment_1700000000_0a1b2c3d --csv > metrics.csv
+    """
+    from runlore.metric_tables import VALUE_COLUMNS, summary_rows, value_rows
+
+    found = place.find_run(run_id)
+    if as_csv:
+        out = out.as_form("csv")
+    if all_values or out.form == "csv":
+        out.put(value_rows(found), heads=VALUE_COLUMNS)
+    else:
+        out.put(summary_rows(found), _SUMMARY)
+
+
+_SUMMARY: Columns = (
+    ("metric", lambda row: row["metric"] + (f".{row['column']}" if row["column"] else "")),
+    ("count", lambda row: row["count"]),
+    ("last", lambda row: _short(row["last"])),
+    ("min", lambda row: _short(row["min"])),
+    ("max", lambda row: _short(row["max"])),
+    ("mean", lambda row: _short(row["mean"])),
+    ("last step", lambda row: row["last_step"]),
+)
+
+
+def _short(value: object) -> object:
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+@click.command
+@run_option
+@experiment_option
+@workspace_options
+@output_options
+def history(run_id: str, experiment_name: str | None, place: Place, out: Output) -> None:
+    """Shows every change of a run: when, who, what, from what to what.
+
+    \b
+    Example:
+      runlore run history -r myexperiment_1700000000_0a1b2c3d -o table
+    """
+    changes = place.find_run(run_id).history()
+    out.put(
+        [{**change._asdict(), "time": change.time.isoformat()} for change in changes],
+        _HISTORY,
+    )
+
+
+_HISTORY: Columns = (
+    ("time", lambda change: change["time"][:19].replace("T", " ")),
+    ("who", lambda change: change["who"]),
+    ("what", lambda change: change["what"]),
+    ("key", lambda change: change["key"]),
+    ("old", lambda change: change["old"]),
+    ("new", lambda change: change["new"]),
+    ("reason", lambda change: change["reason"]),
+)
+
+
+@click.command
+@click.argument("run_ids", nargs=-1, required=True, metavar="RUN RUN ...")
+@click.option("--differing", is_flag=True, help="Only what is not the same in all.")
+@experiment_option
+@workspace_options
+@output_options
+def compare(
+    run_ids: Sequence[str],
+    differing: bool,
+    experiment_name: str | None,
+    place: Place,
+    out: Output,
+) -> None:
+    """Shows runs side by side: tags, properties, script parameters, last metrics.
+
+    \b
+    Example:
+      runlore run compare first-run second-run --differing -o table
+    """
+    from runlore.comparison import compare_runs
+
+    workspace = place.open()
+    runs = [workspace.find_run(run_id) for run_id in run_ids]
+    rows = [row for row in compare_runs(runs) if not (differing and row["equal"])]
+    out.put(rows)

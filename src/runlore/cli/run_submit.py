@@ -1,0 +1,186 @@
+"""`runlore run submit-script|resubmit|cancel|monitor-logs|download-logs`: scripts as runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from runlore.cli.options import (
+    Place,
+    experiment_option,
+    output_options,
+    run_option,
+    workspace_options,
+)
+from runlore.cli.output import Output
+from runlore.cli.run_columns import RUN_FIELDS
+from runlore.domain.status import Status
+
+if TYPE_CHECKING:
+    from runlore.run import Run
+
+FAILED: Final = 3
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option(
+    "-c",
+    "--run-configuration-name",
+    help="The runconfig in .azureml/, without its ending. Default: none.",
+)
+@click.option(
+    "--source-directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The script's folder; default: the project's (--path).",
+)
+@click.option("--target", "--ct", help="The compute target, instead of the runconfig's.")
+@click.option("-d", "--conda-dependencies", type=click.Path(path_type=Path), help="Kept as data.")
+@click.option("--async", "is_async", is_flag=True, help="Does not wait for the run's end.")
+@click.argument("command", nargs=-1, required=True, metavar="SCRIPT [ARGUMENT]...")
+@experiment_option
+@workspace_options
+@output_options
+def submit_script(
+    run_configuration_name: str | None,
+    source_directory: Path | None,
+    target: str | None,
+    conda_dependencies: Path | None,
+    is_async: bool,
+    command: Sequence[str],
+    experiment_name: str | None,
+    place: Place,
+    out: Output,
+) -> None:
+    """Submits a script as a run, shows what it prints until it ends, then its record.
+
+    Options come before the script; all that follows it is the script's. What the script prints
+    goes to stdout with -o table, else to stderr. Exit code 3 if the run does not complete.
+
+    \b
+    Example:
+      runlore run submit-script -c sklearn -e testexperiment train.py --alpha 0.3
+    """
+    from runlore.project import submit_script as submit
+
+    run = submit(
+        place.open(),
+        place.experiment_name(experiment_name),
+        command[0],
+        command[1:],
+        project=place.path,
+        source_directory=source_directory,
+        run_configuration_name=run_configuration_name,
+        target=target,
+        conda_dependencies=conda_dependencies,
+    )
+    _follow(run, out, wait=not is_async)
+
+
+@click.command
+@run_option
+@click.option("--async", "is_async", is_flag=True, help="Does not wait for the run's end.")
+@experiment_option
+@workspace_options
+@output_options
+def resubmit(
+    run_id: str, is_async: bool, experiment_name: str | None, place: Place, out: Output
+) -> None:
+    """Submits once more what a run was submitted with: its snapshot, arguments and target.
+
+    \b
+    Example:
+      runlore run resubmit -r myexperiment_1700000000_0a1b2c3d
+    """
+    found = place.find_run(run_id)
+    _follow(found.experiment.submit(found), out, wait=not is_async)
+
+
+@click.command
+@run_option
+@experiment_option
+@workspace_options
+@output_options
+def cancel(run_id: str, experiment_name: str | None, place: Place, out: Output) -> None:
+    """Cancels a run: its processes are asked to end, then made to.
+
+    \b
+    Example:
+      runlore run cancel -r myexperiment_1700000000_0a1b2c3d
+    """
+    run = place.find_run(run_id)
+    run.cancel()
+    record = run.get_record()
+    if record["status"] == Status.CANCELED:
+        out.say("Experiment run canceled successfully.", record)
+    else:
+        out.say(f"Cancellation requested; run {run.id} is {record['status']}.", record)
+
+
+@click.command
+@run_option
+@click.option("--local-directory", type=click.Path(), hidden=True, help="Azure's; unused.")
+@experiment_option
+@workspace_options
+@output_options
+def monitor_logs(
+    run_id: str,
+    local_directory: str | None,
+    experiment_name: str | None,
+    place: Place,
+    out: Output,
+) -> None:
+    """Shows what a run prints until it ends, then its record. Exit code 3 if it does not complete.
+
+    \b
+    Example:
+      runlore run monitor-logs -r myexperiment_1700000000_0a1b2c3d
+    """
+    _follow(place.find_run(run_id), out, wait=True)
+
+
+@click.command
+@run_option
+@click.option(
+    "-d",
+    "--download-directory",
+    "--local-directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".",
+    help="Where the files go; default: the working folder.",
+)
+@experiment_option
+@workspace_options
+@output_options
+def download_logs(
+    run_id: str,
+    download_directory: Path,
+    experiment_name: str | None,
+    place: Place,
+    out: Output,
+) -> None:
+    """Writes a run's log files to a folder and lists them.
+
+    \b
+    Example:
+      runlore run download-logs -r myexperiment_1700000000_0a1b2c3d -d logs
+    """
+    paths = place.find_run(run_id).get_all_logs(destination=str(download_directory))
+    out.put([str(path) for path in paths])
+
+
+def _follow(run: Run, out: Output, *, wait: bool) -> None:
+    """Streams the run to its end, if that is wanted, and puts its record."""
+    if wait:
+        with redirect_stdout(sys.stdout if out.form == "table" else sys.stderr):
+            run.wait_for_completion(
+                show_output=True, wait_post_processing=True, raise_on_error=False
+            )
+    record = run.get_record()
+    out.put(record, RUN_FIELDS)
+    if wait and record["status"] != Status.COMPLETED:
+        click.get_current_context().exit(FAILED)

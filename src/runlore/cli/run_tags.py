@@ -1,0 +1,91 @@
+"""`runlore run update|tag|untag`: what may change about a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from runlore.cli.filters import pairs
+from runlore.cli.options import (
+    Place,
+    experiment_option,
+    output_options,
+    run_option,
+    workspace_options,
+)
+from runlore.cli.output import Output
+from runlore.cli.run_columns import RUN_FIELDS
+
+
+@click.command
+@run_option
+@click.option(
+    "--add-tag",
+    multiple=True,
+    required=True,
+    metavar="KEY[=VALUE]",
+    help="A tag to set or replace; may be given more than once.",
+)
+@experiment_option
+@workspace_options
+@output_options
+def update(
+    run_id: str,
+    add_tag: Sequence[str],
+    experiment_name: str | None,
+    place: Place,
+    out: Output,
+) -> None:
+    """Sets tags of a run, all in one commit, and shows its record.
+
+    \b
+    Example:
+      runlore run update -r myexperiment_1700000000_0a1b2c3d --add-tag quality='fantastic run'
+    """
+    _set_tags(run_id, add_tag, "--add-tag", place, out)
+
+
+@click.command
+@run_option
+@click.argument("tags", nargs=-1, required=True, metavar="KEY[=VALUE]...")
+@experiment_option
+@workspace_options
+@output_options
+def tag(
+    run_id: str, tags: Sequence[str], experiment_name: str | None, place: Place, out: Output
+) -> None:
+    """Sets tags of a run, all in one commit, and shows its record.
+
+    \b
+    Example:
+      runlore run tag -r myexperiment_1700000000_0a1b2c3d quality=good "worth another look"
+    """
+    _set_tags(run_id, tags, "a tag", place, out)
+
+
+@click.command
+@run_option
+@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@experiment_option
+@workspace_options
+@output_options
+def untag(
+    run_id: str, keys: Sequence[str], experiment_name: str | None, place: Place, out: Output
+) -> None:
+    """Takes tags of a run away, by key, and shows its record. The history keeps them.
+
+    \b
+    Example:
+      runlore run untag -r myexperiment_1700000000_0a1b2c3d "worth another look"
+    """
+    run = place.find_run(run_id)
+    run.remove_tags(keys)
+    out.put(run.get_record(), RUN_FIELDS)
+
+
+def _set_tags(run_id: str, given: Sequence[str], option: str, place: Place, out: Output) -> None:
+    tags = pairs(given, option)
+    run = place.find_run(run_id)
+    run.set_tags(tags)
+    out.put(run.get_record(), RUN_FIELDS)

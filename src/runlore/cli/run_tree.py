@@ -1,0 +1,58 @@
+"""`runlore run tree`: parents, children and theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from runlore.cli.options import (
+    Place,
+    experiment_option,
+    output_options,
+    workspace_options,
+)
+from runlore.cli.output import Output
+from runlore.cli.run_columns import duration, name
+
+
+@click.command
+@click.option("-r", "--run", "run_id", help="The run at the top; default: all of the experiment.")
+@experiment_option
+@workspace_options
+@output_options
+def tree(run_id: str | None, experiment_name: str | None, place: Place, out: Output) -> None:
+    """Shows a run, or all runs of an experiment, with their children at any depth.
+
+    JSON gives each record its `children`.
+
+    \b
+    Example:
+      runlore run tree -r myexperiment_1700000000_0a1b2c3d
+    """
+    from runlore.run_record import nested
+
+    workspace = place.open()
+    if run_id is None:
+        experiment = place.experiment_name(experiment_name)
+        records = list(workspace.get_run_records(experiment, include_children=True))
+    else:
+        top = workspace.find_run(run_id)
+        below = workspace.get_run_records(parent_run_id=top.id, include_children=True)
+        records = [top.get_record(), *below]
+    trees = nested(records)
+    if out.form == "table" and out.query is None:
+        out.say("\n".join(line for one in trees for line in _lines(one, "", "")), trees)
+    else:
+        out.put(trees)
+
+
+def _lines(record: dict[str, Any], before: str, below: str) -> Iterator[str]:
+    facts = [record["run_id"], name(record), record["status"], duration(record)]
+    yield before + "  ".join(fact for fact in facts if fact)
+    children = record["children"]
+    for child in children:
+        is_last = child is children[-1]
+        branch, rest = ("└── ", "    ") if is_last else ("├── ", "│   ")
+        yield from _lines(child, below + branch, below + rest)

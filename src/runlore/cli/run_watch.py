@@ -1,0 +1,83 @@
+"""`runlore run watch`: a live table of runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from runlore.cli.options import Place, experiment_option, output_options, workspace_options
+from runlore.cli.output import Output
+from runlore.cli.run_columns import RUN_COLUMNS
+from runlore.cli.run_list import DEFAULT_LAST, filter_options, records_of
+from runlore.domain.status import TERMINAL
+
+Records = list[dict[str, Any]]
+
+
+@click.command
+@filter_options
+@click.option("--last", type=click.IntRange(min=1), default=DEFAULT_LAST, help="So many runs.")
+@click.option("--once", is_flag=True, help="Shows the table once, without waiting.")
+@click.option(
+    "--interval", type=click.FloatRange(min=0.05), default=1.0, help="Seconds between looks."
+)
+@experiment_option
+@workspace_options
+@output_options
+def watch(
+    filters: dict[str, Any],
+    last: int,
+    once: bool,
+    interval: float,
+    experiment_name: str | None,
+    place: Place,
+    out: Output,
+) -> None:
+    """Shows runs in a table that follows them until all have ended, or until Ctrl-C.
+
+    Where stdout is no terminal, or -o asks for JSON, it waits and prints the end only.
+
+    \b
+    Example:
+      runlore run watch -e myexperiment --tag sweep=7
+    """
+    wanted = {**filters, "last": last}
+
+    def look() -> Records:
+        return records_of(place, experiment_name, wanted)
+
+    records = look()
+    if not once:
+        live = out.form == "table" and out.query is None and out.is_terminal
+        follow = _live if live else _wait
+        records = follow(look, records, interval)
+        if live:
+            return
+    out.put(records, RUN_COLUMNS)
+
+
+def _ended(records: Records) -> bool:
+    return all(record["status"] in TERMINAL for record in records)
+
+
+def _wait(look: Callable[[], Records], records: Records, interval: float) -> Records:
+    while not _ended(records):
+        time.sleep(interval)
+        records = look()
+    return records
+
+
+def _live(look: Callable[[], Records], records: Records, interval: float) -> Records:
+    from rich.live import Live
+
+    from runlore.cli.tables import console, table_of
+
+    with Live(table_of(records, RUN_COLUMNS), console=console(), auto_refresh=False) as live:
+        while not _ended(records):
+            time.sleep(interval)
+            records = look()
+            live.update(table_of(records, RUN_COLUMNS), refresh=True)
+    return records

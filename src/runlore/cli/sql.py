@@ -1,0 +1,24 @@
+"""`runlore sql`: one SELECT over the workspace's views."""
+
+from __future__ import annotations
+
+import click
+
+from runlore.cli.options import Place, output_options, workspace_options
+from runlore.cli.output import Output
+
+
+@click.command
+@click.argument("select")
+@workspace_options
+@output_options
+def sql(select: str, place: Place, out: Output) -> None:
+    """Runs one SELECT over the views: runs, tags, metrics and more; see docs/sql.md.
+
+    \b
+    Example:
+      runlore sql "SELECT experiment, count(*) AS runs FROM runs GROUP BY ALL" -o csv
+    """
+    result = place.open().sql(select)
+    columns = result.columns
+    out.put([dict(zip(columns, row, strict=True)) for row in result], heads=columns)

@@ -1,0 +1,77 @@
+"""Tables and coloured JSON for people, with rich. Plain where there is no terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.json import JSON
+from rich.markup import escape
+from rich.table import Table
+
+from runlore.cli.separated import rows_of
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from runlore.cli.output import Columns
+
+_PIPE_WIDTH: Final = 100_000  # Nothing is cut for `grep`.
+
+
+def as_table(data: Any, columns: Columns | None = None, heads: Sequence[str] = ()) -> str:
+    """Records as a table; a single record as one line per field that holds something."""
+    return rendered(table_of(data, columns, heads))
+
+
+def table_of(data: Any, columns: Columns | None = None, heads: Sequence[str] = ()) -> Table:
+    """The table itself, for a live view."""
+    if columns is not None and isinstance(data, list):
+        heads = [head for head, _ in columns]
+        rows = [[show(row) for _, show in columns] for row in data]
+    elif isinstance(data, dict):
+        heads = ["field", "value"]
+        fields = data.items() if columns is None else [(key, show(data)) for key, show in columns]
+        rows = [[key, value] for key, value in fields if value not in (None, "", {}, [])]
+    else:
+        heads, rows = rows_of(data, heads)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for head in heads:
+        table.add_column(escape(head), overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(_text(value)) for value in row))
+    return table
+
+
+def colored_json(text: str) -> str:
+    """The JSON text with colours, if the terminal and NO_COLOR allow them."""
+    return rendered(JSON(text, indent=2, ensure_ascii=False))
+
+
+def console(**options: Any) -> Console:
+    """The terminal, or a pipe so wide that no line is broken."""
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(width=width, **options)
+
+
+def rendered(what: RenderableType) -> str:
+    """What stdout would show."""
+    shown = console()
+    with shown.capture() as captured:
+        shown.print(what, highlight=False, crop=False)
+    lines = captured.get().splitlines()
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, dict) and all(isinstance(held, str | None) for held in value.values()):
+        return ", ".join(key if held is None else f"{key}={held}" for key, held in value.items())
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)

@@ -1,0 +1,85 @@
+"""Runs side by side: what they were given and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runlore.domain.errors import InvalidInput
+from runlore.metric_tables import last_values
+
+if TYPE_CHECKING:
+    from runlore.run import Run
+
+Row = dict[str, Any]
+
+
+def compare_runs(runs: Sequence[Run]) -> list[Row]:
+    """A row per tag, property, script parameter and metric that any of the runs has.
+
+    `{"kind", "name", "equal", <run id>: value, ...}`; a run without it has None there, a tag
+    without a value True. Metrics show their last value. Raises InvalidInput for less than two.
+    """
+    ids = [run.id for run in runs]
+    if len(set(ids)) < 2:
+        raise InvalidInput(f"a comparison takes at least two runs, got {', '.join(ids) or 'none'}")
+    kinds: dict[str, Callable[[Run], Mapping[str, Any]]] = {
+        "run": _facts,
+        "tag": lambda run: {key: _or_true(value) for key, value in run.get_tags().items()},
+        "property": lambda run: {key: _or_true(v) for key, v in run.get_properties().items()},
+        "param": lambda run: parameters_of(_arguments(run)),
+        "metric": last_values,
+    }
+    rows: list[Row] = []
+    for kind, held_by in kinds.items():
+        held = [held_by(run) for run in runs]
+        for name in dict.fromkeys(key for one in held for key in one):
+            values = [one.get(name) for one in held]
+            equal = all(value == values[0] for value in values)
+            rows.append(
+                {"kind": kind, "name": name, "equal": equal, **dict(zip(ids, values, strict=True))}
+            )
+    return rows
+
+
+def parameters_of(arguments: Sequence[str]) -> dict[str, str]:
+    """A script's arguments by name; those without one by their place.
+
+    >>> parameters_of(["--lr", "0.1", "--seed=7", "--fast", "data.csv"])
+    {'--lr': '0.1', '--seed': '7', '--fast': 'data.csv'}
+    >>> parameters_of(["data.csv", "-v"])
+    {'argument 1': 'data.csv', '-v': ''}
+    """
+    found: dict[str, str] = {}
+    rest = list(arguments)
+    place = 0
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if not _is_option(word):
+            place += 1
+            found[f"argument {place}"] = word
+        elif equals:
+            found[name] = value
+        else:
+            found[word] = rest.pop(0) if rest and not _is_option(rest[0]) else ""
+    return found
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("-") and not word[1:2].isdigit() and word != "-"
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    record = run.get_record()
+    shown = ("status", "target", "script_name", "start_time_utc", "end_time_utc")
+    return {name: record[name] for name in shown if record[name] is not None}
+
+
+def _arguments(run: Run) -> Sequence[str]:
+    definition = run.get_record()["run_definition"] or {}
+    return [str(argument) for argument in definition.get("arguments") or ()]
+
+
+def _or_true(value: str | None) -> str | bool:
+    return True if value is None else value

@@ -1,0 +1,201 @@
+"""A run as one flat record: Azure ML's `RunDto` in snake_case, plus `_experiment_name`.
+
+The same record comes from a fold of the run's stream (`of_state`) and from the projection
+(`of_row`), so a list of thousands costs one query and a single run no query at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from runlore.domain.errors import ExperimentNotFound, InvalidInput
+from runlore.run_details import azure_time, definition_document, root_error
+
+if TYPE_CHECKING:
+    from runlore.domain.run_state import RunState
+    from runlore.projections.rows import RecordRow
+    from runlore.session import Session
+
+Record = dict[str, Any]
+
+_LONG_LOG_EVENTS: Final = 100_000
+
+
+def of_row(row: RecordRow) -> Record:
+    """The record of a row of the projection."""
+    return _record(
+        row,
+        _loaded(row.error),
+        _loaded(row.definition),
+        [_loaded(one) for one in row.warnings or ()],
+    )
+
+
+def of_state(state: RunState, session: Session) -> Record:
+    """The record of a run's state; loads no database but the log."""
+    from runlore.projections.rows import RecordRow
+
+    opened = _writer(session, state.created_by)
+    tags, properties = sorted(state.tags), sorted(state.properties)
+    row = RecordRow(
+        run_id=state.run_id,
+        experiment=state.experiment_name,
+        experiment_id=state.experiment_id,
+        number=_number(state, session),
+        parent_id=state.parent_id,
+        root_id=state.root_id,
+        run_type=state.run_type,
+        target=state.target,
+        name=state.name,
+        created=azure_time(state.created_at) or "",
+        started=azure_time(state.started_at),
+        ended=azure_time(state.ended_at),
+        status=str(state.status),
+        status_detail=state.status_detail,
+        display_name=state.display_name,
+        description=state.description,
+        error=None,
+        actor=None if opened is None else opened["actor"],
+        writer=None if opened is None else session.journal.name_of(state.created_by),
+        definition=None,
+        repeats=state.repeats,
+        warnings=None,
+        tag_keys=tags,
+        tag_values=[state.tags[key] for key in tags],
+        property_keys=properties,
+        property_values=[state.properties[key].value for key in properties],
+    )
+    warnings = [one._asdict() for one in state.warnings]
+    return _record(row, state.error, state.definition, warnings)
+
+
+def records_of(
+    session: Session,
+    experiment_name: str | None,
+    *,
+    parent_run_id: str | None,
+    last: int | None,
+    **conditions: Any,
+) -> list[Record]:
+    """The records that fit, see `Workspace.get_run_records`; the conditions are the reader's."""
+    if last is not None and last < 0:
+        raise InvalidInput(f"last is {last}; it takes 0 or more")
+    reader = session.reader()
+    experiment_id = None
+    if experiment_name is not None:
+        found = reader.experiments(view="all", name=experiment_name)
+        if not found:
+            raise ExperimentNotFound(experiment_name, f"workspace {session.workspace.name!r}")
+        active = [row for row in found if row.archived_at is None]
+        experiment_id = (active or sorted(found, key=lambda row: row.archived_at or 0))[
+            -1
+        ].experiment_id
+    rows = reader.records(experiment_id, below_run=parent_run_id, limit=last, **conditions)
+    return [of_row(row) for row in rows]
+
+
+def minimal(record: Record) -> Record:
+    """The seven fields that Azure ML's `--minimal` shows."""
+    return {
+        "RunId": record["run_id"],
+        "RunType": record["run_type"],
+        "Status": record["status"],
+        "StartTime": record["start_time_utc"],
+        "EndTime": record["end_time_utc"],
+        "Target": record["target"],
+        "Tags": record["tags"],
+    }
+
+
+def nested(records: Iterable[Record]) -> list[Record]:
+    """The records as trees: each with its `children`; roots are those whose parent is not there.
+
+    Children stand in the order of the records.
+    """
+    copies = [{**record, "children": []} for record in records]
+    by_id = {record["run_id"]: record for record in copies}
+    roots: list[Record] = []
+    for record in copies:
+        parent = by_id.get(record["parent_run_id"])
+        (roots if parent is None else parent["children"]).append(record)
+    return roots
+
+
+def _record(
+    row: RecordRow,
+    error: Mapping[str, str] | None,
+    definition: Mapping[str, Any] | None,
+    warnings: Sequence[Mapping[str, str]],
+) -> Record:
+    """The record; what is JSON in the row comes apart from it."""
+    return {
+        "run_number": row.number,
+        "root_run_id": row.root_id,
+        "experiment_id": row.experiment_id,
+        "created_utc": row.created,
+        "user_id": row.actor,
+        "run_id": row.run_id,
+        "parent_run_id": row.parent_id,
+        "status": row.status,
+        "start_time_utc": row.started,
+        "end_time_utc": row.ended,
+        "heartbeat_enabled": False,
+        "name": row.name,
+        "display_name": row.display_name or row.run_id,
+        "data_container_id": None,
+        "description": row.description,
+        "hidden": False,
+        "run_type": row.run_type,
+        "run_type_v2": {"orchestrator": None, "traits": []},
+        "parent_run_uuid": None,
+        "root_run_uuid": None,
+        "run_uuid": None,
+        "properties": dict(zip(row.property_keys or (), row.property_values or (), strict=True)),
+        "script_name": None if definition is None else definition.get("script"),
+        "target": row.target or "local",
+        "tags": dict(zip(row.tag_keys or (), row.tag_values or (), strict=True)),
+        "run_definition": definition_document(definition, row.target, row.repeats),
+        "primary_metric_name": None,
+        "created_from": None,
+        "created_by": None if row.writer is None else {"user_name": row.writer},
+        "cancel_uri": None,
+        "complete_uri": None,
+        "diagnostics_uri": None,
+        "error": None if error is None else {"error": root_error(error)},
+        "warnings": warnings,
+        "queueing_info": None if row.status_detail is None else {"message": row.status_detail},
+        "_experiment_name": row.experiment,
+    }
+
+
+def _loaded(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def _writer(session: Session, writer_id: str | None) -> dict[str, Any] | None:
+    from runlore.domain.ids import writer_stream
+
+    if writer_id is None:
+        return None
+    opened = next(iter(session.journal.facts(writer_stream(writer_id))), None)
+    return None if opened is None else opened.data
+
+
+def _number(state: RunState, session: Session) -> int:
+    """The run's number in its experiment: counted in the log, or read from the projection.
+
+    Counting reads the creations of all earlier runs, 5 µs each: in a short log that takes less
+    time than to load DuckDB, in a long one more.
+    """
+    from runlore.domain.ids import run_stream
+    from runlore.storage.codec import fact_of
+
+    if session.log.head().size > _LONG_LOG_EVENTS:
+        return session.reader().run_number(state.run_id)
+    created = session.log.read_stream(run_stream(state.run_id))[0]
+    mark = state.experiment_id.encode()
+    rows = session.log.read_streams("run/", upto_position=created.position, topics=[created.topic])
+    facts = (fact_of(row) for row in rows if mark in row.state)
+    return sum((fact.data or {}).get("experiment_id") == state.experiment_id for fact in facts)

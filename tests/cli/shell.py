@@ -1,0 +1,111 @@
+"""The command line in processes of its own, as a shell would start it."""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LIMIT_S = 60
+COMMAND = (sys.executable, "-m", "runlore.cli")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """What it wrote to stdout, which is JSON."""
+        return json.loads(self.out)
+
+
+def runlore(*arguments: str, cwd: Path, code: int = 0, **variables: str) -> Ran:
+    """Runs a command in a folder, its output being a pipe; checks its exit code."""
+    ran = subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert ran.returncode == code, f"{arguments}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
+    assert "Traceback" not in ran.stderr
+    return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+def in_this_process(*arguments: str, cwd: Path) -> Ran:
+    """The same without a process of its own, for many cases of one command."""
+    from runlore.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    show_warning, threshold = warnings.showwarning, gc.get_threshold()
+    try:
+        with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
+            code = main(arguments)
+    finally:
+        warnings.showwarning = show_warning
+        gc.set_threshold(*threshold)
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+def on_terminal(
+    *arguments: str,
+    cwd: Path,
+    when_shown: str | None = None,
+    then: Callable[[], object] = lambda: None,
+    **variables: str,
+) -> Ran:
+    """Runs a command whose stdout is a terminal; does something once it has shown a text."""
+    leader, follower = pty.openpty()
+    try:
+        with subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=cwd,
+            env=environment(**{"COLUMNS": "200", "TERM": "xterm-256color", **variables}),
+            stdout=follower,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            os.close(follower)
+            written = b""
+            while piece := _read(leader):
+                written += piece
+                if when_shown is not None and when_shown.encode() in written:
+                    when_shown = None
+                    then()
+            assert process.stderr is not None
+            err = process.stderr.read()
+        return Ran(process.returncode, written.decode().replace("\r\n", "\n"), err)
+    finally:
+        os.close(leader)
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """This process's, without what would turn the commands elsewhere."""
+    mine = ("RUNLORE_", "AZUREML_", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
+    inherited = {name: held for name, held in os.environ.items() if not name.startswith(mine)}
+    return {**inherited, **variables}
+
+
+def _read(leader: int) -> bytes:
+    try:
+        return os.read(leader, 65536)
+    except OSError:  # How Linux says that nobody holds the other side any more.
+        return b""

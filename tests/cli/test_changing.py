@@ -1,0 +1,128 @@
+"""Commands that change something, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from runlore import RunConfiguration, Workspace
+from tests.cli.shell import runlore
+
+
+def test_run_update_sets_tags_and_shows_the_record(own_project: Path) -> None:
+    updated = runlore(
+        *("run", "update", "-r", "poor", "--add-tag", "quality=a=b", "--add-tag", "seen"),
+        cwd=own_project,
+    )
+
+    assert updated.data["tags"] == {"quality": "a=b", "seen": None, "worth another look": None}
+
+
+def test_run_tag_and_untag(own_project: Path) -> None:
+    tagged = runlore("run", "tag", "-r", "other", "a=1", "b", cwd=own_project)
+    untagged = runlore("run", "untag", "-r", "other", "a", "never there", cwd=own_project)
+
+    assert tagged.data["tags"] == {"a": "1", "b": None}
+    assert untagged.data["tags"] == {"b": None}
+
+
+def test_run_cancel_says_azures_sentence(own_project: Path) -> None:
+    said = runlore("run", "cancel", "-r", "running", "-t", "record.json", cwd=own_project)
+
+    assert said.out == "Experiment run canceled successfully.\n"
+    assert json.loads((own_project / "record.json").read_text())["status"] == "Canceled"
+    ended = runlore("run", "cancel", "-r", "poor", cwd=own_project, code=1)
+    assert "has ended as Completed" in ended.err
+
+
+def test_experiments_are_archived_and_come_back(own_project: Path) -> None:
+    archived = runlore("experiment", "archive", "-e", "experiment", cwd=own_project).data
+    assert archived["archived"] is not None
+    assert runlore("experiment", "list", cwd=own_project).data == []
+    assert runlore("experiment", "list", "--all", cwd=own_project).data == [archived]
+    again = runlore("experiment", "archive", cwd=own_project, code=1)
+    assert "no experiment 'experiment'" in again.err
+
+    reactivated = runlore("experiment", "reactivate", cwd=own_project).data
+    assert runlore("experiment", "list", cwd=own_project).data == [reactivated]
+
+
+def test_workspace_create_makes_a_folder(tmp_path: Path) -> None:
+    made = runlore("workspace", "create", "-w", "lab", "-g", "group", cwd=tmp_path).data
+
+    assert made["name"] == "lab"
+    assert (tmp_path / "lab" / "log.sqlite").is_file()
+    again = runlore("workspace", "create", "-w", "lab", cwd=tmp_path, code=1)
+    assert "already" in again.err
+    runlore("workspace", "create", "-w", "lab", "--exist-ok", cwd=tmp_path)
+    refused = runlore("workspace", "show", "-w", "lab", "-g", "another", cwd=tmp_path, code=1)
+    assert "'group'" in refused.err
+
+
+def test_folder_attach_makes_the_workspace_and_the_samples(tmp_path: Path) -> None:
+    project = tmp_path / "my project"
+    project.mkdir()
+    command = ("folder", "attach", "-w", "lab", "-g", "group")
+
+    attached = runlore(*command, "--path", str(project), cwd=tmp_path).data
+
+    assert attached == {
+        "Experiment name": "my-project",
+        "Subscription id": "",
+        "Resource group": "group",
+        "Workspace name": "lab",
+        "Project path": str(project),
+    }
+    config = json.loads((project / ".azureml" / "config.json").read_text())
+    assert set(config) == {"Id", "Scope", "Path", "Experiment"}
+    assert {file.name for file in (project / ".azureml").iterdir()} == {
+        *("config.json", "conda_dependencies.yml", "local.runconfig", "docker.runconfig")
+    }
+    assert RunConfiguration.load(project, "local").target == "local"
+    assert Workspace.from_config(project).name == "lab"
+
+
+def test_folder_attach_finds_the_workspace_again_and_keeps_edited_samples(
+    own_project: Path,
+) -> None:
+    sample = own_project / ".azureml" / "local.runconfig"
+    sample.write_text("script: mine.py\n")
+
+    attached = runlore("folder", "attach", "-w", "myworkspace", "-e", "new", cwd=own_project)
+
+    assert attached.data["Experiment name"] == "new"
+    assert sample.read_text() == "script: mine.py\n"
+    assert len(runlore("run", "list", "-e", "experiment", cwd=own_project).data) == 4
+
+
+def test_folder_attach_follows_a_config_that_leads_elsewhere(tmp_path: Path) -> None:
+    project, shared = tmp_path / "project", tmp_path / "shared"
+    project.mkdir()
+    with Workspace.create("lab", path=shared) as ws:
+        ws.write_config(project)
+
+    runlore("folder", "attach", "-w", "lab", cwd=project)
+
+    assert not (project / "lab").exists()
+    assert runlore("workspace", "show", cwd=project).data["storageAccount"] == str(shared)
+
+
+def test_a_pool_is_attached_and_deleted(own_project: Path) -> None:
+    attached = runlore("computetarget", "attach", "-n", "pool", "--slots=3", cwd=own_project).data
+    assert (attached["name"], attached["slots"]) == ("pool", 3)
+    listed = runlore("computetarget", "list", "[].name", cwd=own_project).data
+    assert sorted(listed) == ["local", "pool"]
+
+    runlore("computetarget", "delete", "-n", "pool", cwd=own_project)
+    gone = runlore("computetarget", "show", "-n", "pool", cwd=own_project, code=1)
+    assert "no compute target 'pool'" in gone.err
+
+
+def test_init_s_workspace_is_found_without_a_config(tmp_path: Path) -> None:
+    from runlore import init
+
+    with init("first-steps", path=tmp_path / ".runlore") as run:
+        run.log("loss", 1.0)
+
+    listed = runlore("run", "list", "-e", "first-steps", "[].run_id", cwd=tmp_path)
+    assert listed.data == [run.id]
