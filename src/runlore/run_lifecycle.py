@@ -193,7 +193,9 @@ class RunLifecycle(RunMetrics):
         was = self._held.status
         self._change(RequestCancel())
         target = self._held.target or ""
-        if was is Status.QUEUED and target in attached(self._session):
+        # One that was claimed meanwhile has a supervisor, which needs what lies there.
+        unclaimed = was is Status.QUEUED and self._newest().status is Status.CANCELED
+        if unclaimed and target in attached(self._session):
             target_of(self._session, target).withdraw(self._id)
         deadline = time.monotonic() + _CANCEL_WAIT_S
         while not self._ended() and time.monotonic() < deadline:
