@@ -288,6 +288,47 @@ def test_a_target_with_queued_runs_cannot_be_deleted(project: Project) -> None:
         run.cancel()
 
 
+_ONE_AFTER_THE_OTHER = """
+import sys, time
+from runlore import Experiment, ScriptRunConfig, Workspace
+from runlore.domain.status import TERMINAL
+uri, source, count = sys.argv[1:]
+experiment = Experiment(Workspace.open(uri), "explore-runs")
+session = experiment.workspace._session
+for _ in range(int(count)):
+    config = ScriptRunConfig(source, "train.py", compute_target="pool")
+    run = experiment.submit(config)
+    deadline = time.monotonic() + 30
+    # The log alone: a reader through the SDK would start what was left alone.
+    while session.journal.refresh(session.run(run.id)).status not in TERMINAL:
+        assert time.monotonic() < deadline, f"{run.id} was left alone"
+        time.sleep(0.001)
+"""
+
+
+def test_a_run_that_is_queued_while_the_last_supervisor_ends_is_not_left_alone(
+    project: Project,
+) -> None:
+    """Each submission meets a supervisor that has just ended a run and finds the queue empty."""
+    project.config("pass")
+    words = [project.ws.uri, str(project.source), "6"]
+    submitters = [
+        subprocess.Popen(
+            [sys.executable, "-c", _ONE_AFTER_THE_OTHER, *words],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=without_ours(),
+        )
+        for _ in range(3)
+    ]
+
+    for process in submitters:
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+
+    assert most_at_once(project) <= 2
+
+
 def test_runs_of_many_submitters_all_end_and_never_more_than_the_slots_execute(
     project: Project,
 ) -> None:

@@ -57,6 +57,24 @@ def sweep(session: Session) -> dict[str, str]:
     return unrecorded
 
 
+def lose_without_folder(session: Session, folded: FoldedRun, run_id: str) -> str | None:
+    """Records a run as lost whose folder somebody took away: nobody will find it by that.
+
+    Returns why it is lost if that could not be recorded.
+    """
+    assert session.folder is not None, "only workspaces with a folder have submitted runs"
+    folder = RunFolder(session.folder, run_id)
+    above = folder.root.parent
+    if os.path.lexists(folder.root) or (above.exists() and not os.access(above, os.X_OK)):
+        return None
+    why = "nobody takes care of the run: its folder is not there any more"
+    try:
+        session.change_run(folded, LoseRun(why))
+    except RunloreError:
+        return why if _is_lost(session, folded) else None
+    return None
+
+
 def _look_after(session: Session, folder: RunFolder) -> str | None:
     folded = session.run(folder.run_id)
     if folder.is_locked():
