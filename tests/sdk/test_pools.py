@@ -15,7 +15,7 @@ import pytest
 
 from runlore import ComputeTarget, Run, ScriptRun, Workspace
 from runlore.domain.status import TERMINAL
-from runlore.exceptions import ComputeTargetException
+from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
 from runlore.targets import handover
 from runlore.targets.pool import Pool
 from runlore.targets.run_folder import RunFolder
@@ -426,7 +426,9 @@ def test_a_supervisor_that_cannot_be_started_fails_that_run_and_no_other(
         raise OSError("no more processes")
 
     monkeypatch.setattr("runlore.targets.pool.start_supervisor", refuse)
-    failed = project.submit("pass")
+    with pytest.raises(ExperimentExecutionException, match="no more processes"):
+        project.submit("pass")
+    [failed] = project.exp.get_runs()
     assert failed.get_status() == "Failed"
     assert failed.get_details()["error"]["error"]["code"] == "SupervisorNotStarted"
     monkeypatch.undo()

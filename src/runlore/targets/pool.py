@@ -26,7 +26,7 @@ from runlore.domain.events import Event, RunStatusChanged
 from runlore.domain.run import ChangeStatus, ClaimRun
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
-from runlore.exceptions import ComputeTargetException
+from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
 from runlore.location import uri_of
 from runlore.storage.sqlite import now_us
 from runlore.targets import handover
@@ -38,6 +38,7 @@ POOLS = "pools"
 _SLOTS_MAX = 10_000
 _DEFAULT_SLOTS = 2
 _DEFAULT_GRACE_S = 10.0
+_NOT_STARTED = "SupervisorNotStarted"
 _LOCK_MAX_S = 1.0
 _LOCK_INTERVAL_S = 0.005
 
@@ -111,6 +112,11 @@ class Pool(Target):
     def place(self, placement: Placement) -> None:
         unlock(placement.lock_fd)  # Who claims the run locks it again.
         self.settle()
+        state = self._state(placement.run_id)
+        if state is not None and state.error and state.error.get("code") == _NOT_STARTED:
+            raise ExperimentExecutionException(
+                f"run {placement.run_id} has failed: {state.error['message']}"
+            )
 
     def withdraw(self, run_id: str) -> None:
         handover.drop(self._run_folder(run_id))
@@ -231,9 +237,7 @@ class Pool(Target):
             start_supervisor(uri, folder, claim.lock_fd, claim.environment, slot=slot)
         except OSError as error:
             message = f"the supervisor could not be started: {error}"
-            failed = ChangeStatus(
-                Status.FAILED, {"code": "SupervisorNotStarted", "message": message}
-            )
+            failed = ChangeStatus(Status.FAILED, {"code": _NOT_STARTED, "message": message})
             with suppress(ChangeRefusedError):  # Somebody was faster.
                 self.session.change_run(self.session.run(claim.run_id), failed)
             folder.remove()
