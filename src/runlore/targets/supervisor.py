@@ -24,7 +24,7 @@ from runlore.domain import run as commands
 from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_state import Exit, RunState
 from runlore.domain.status import TERMINAL, Status
-from runlore.storage.errors import DiskFull
+from runlore.storage.errors import DiskFull, LogBusy
 from runlore.targets.definition import Definition
 from runlore.targets.launch import Slot, split_environment
 from runlore.targets.leash import Leash
@@ -201,8 +201,6 @@ class Supervisor:
                 return False
 
     def _outcome(self, out_of_memory: bool) -> tuple[Status, dict[str, str] | None]:
-        if self._newest().status is Status.CANCEL_REQUESTED:
-            return Status.CANCELED, None
         bad = [one for one in self._script.exits if not is_good(one)]
         if not bad:
             return Status.COMPLETED, None
@@ -235,12 +233,7 @@ class Supervisor:
             self._change(commands.ChangeStatus(phase))
 
     def _end(self, status: Status, error: Mapping[str, str] | None = None) -> None:
-        held = self._newest().status
-        if held in TERMINAL:
-            return
-        if held is Status.CANCEL_REQUESTED:
-            status, error = Status.CANCELED, None
-        self._change(commands.ChangeStatus(status, error), with_values=True)
+        self._change(commands.EndRun(status, error), with_values=True)
 
     def _cancel_for(self, reason: str) -> None:
         self._warn("supervisor", f"the run was canceled: {reason}")
@@ -260,14 +253,14 @@ class Supervisor:
             sys.stderr.write(f"{refused}\n")
 
     def _with_room(self, write: Callable[[], _T]) -> _T:
-        """What `write` returns; while the disk is full it is tried again, up to a minute in all."""
+        """What `write` returns; up to a minute in all is waited for room on the disk and a turn."""
         while True:
             try:
                 return write()
             except (RunloreError, OSError) as error:
                 now = time.monotonic()
                 self._room_until = self._room_until or now + _ROOM_MAX_S
-                if not _is_full(error) or now >= self._room_until:
+                if not _may_pass(error) or now >= self._room_until:
                     raise
             time.sleep(_ROOM_INTERVAL_S)
             self._beat()
@@ -329,9 +322,10 @@ def _grace_s(workspace: Workspace, target: str | None) -> float:
     return float(grace_s)
 
 
-def _is_full(error: Exception) -> bool:
-    number = getattr(error, "errno", None)
-    return isinstance(error, DiskFull) or number in (errno.ENOSPC, errno.EDQUOT)
+def _may_pass(error: Exception) -> bool:
+    """Whether the disk is full, or the log busy: no reason to end a script."""
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return full or isinstance(error, DiskFull | LogBusy)
 
 
 def _handle_signals() -> None:
