@@ -140,6 +140,7 @@ def _place(
     except OSError as error:
         message = f"the supervisor could not be started: {error}"
         _record_failure(session, run, message)
+        target.withdraw(run.id)
         folder.remove()
         raise ExperimentExecutionException(f"run {run.id} has failed: {message}", error) from error
 

@@ -19,6 +19,7 @@ from runlore.exceptions import ComputeTargetException, ExperimentExecutionExcept
 from runlore.targets import handover
 from runlore.targets.pool import Pool
 from runlore.targets.run_folder import RunFolder
+from runlore.targets.target import Placement
 from tests.processes import wait_until
 from tests.submitted import (
     STAYS,
@@ -288,6 +289,46 @@ def test_a_target_with_queued_runs_cannot_be_deleted(project: Project) -> None:
         run.cancel()
 
 
+def test_a_run_that_is_queued_while_its_target_is_deleted_keeps_the_target(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [project.submit(STAYS) for _ in range(3)]
+    target = ComputeTarget(project.ws, "pool")
+    queued = target._runs
+    looks: list[str | None] = []
+
+    def not_yet(status: str | None) -> Iterator[Run]:
+        looks.append(status)
+        return iter(()) if len(looks) == 1 else queued(status)
+
+    monkeypatch.setattr(target, "_runs", not_yet)
+    with pytest.raises(ComputeTargetException, match="1 runs are queued on 'pool'"):
+        target.delete()
+
+    assert ComputeTarget(project.ws, "pool").slots == 2
+    runs[0].cancel()
+    wait_until_ready(runs[2])
+
+
+def test_a_run_whose_target_is_deleted_while_it_is_submitted_fails(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce = Pool.announce
+
+    def deleted_meanwhile(self: Pool, placement: Placement) -> None:
+        announce(self, placement)
+        ComputeTarget(project.ws, "pool").delete()
+
+    monkeypatch.setattr(Pool, "announce", deleted_meanwhile)
+    with pytest.raises(ExperimentExecutionException, match="'pool' is no pool any more"):
+        project.submit("pass")
+
+    [run] = project.exp.get_runs()
+    assert statuses_of(run) == ["NotStarted", "Queued", "Failed"]
+    assert not folder_of(run).root.exists()
+    assert handover.take(folder_of(run)) is None
+
+
 _ONE_AFTER_THE_OTHER = """
 import sys, time
 from runlore import Experiment, ScriptRunConfig, Workspace
@@ -377,8 +418,8 @@ def test_a_run_that_is_recorded_while_a_reader_tidies_the_queue_keeps_its_place(
     monkeypatch.setattr(Pool, "_state", slow)
     announce = Pool.announce
 
-    def announced(self: Pool, placement: object) -> None:
-        announce(self, placement)  # type: ignore[arg-type]  # it is the method's own
+    def announced(self: Pool, placement: Placement) -> None:
+        announce(self, placement)
         tidier.start()
         assert looked.wait(30)
 

@@ -111,6 +111,8 @@ class Pool(Target):
 
     def place(self, placement: Placement) -> None:
         unlock(placement.lock_fd)  # Who claims the run locks it again.
+        if Pool.of(self.session, self.name) is None:  # Deleted while the run was recorded.
+            raise OSError(f"{self.name!r} is no pool any more")
         self.settle()
         state = self._state(placement.run_id)
         if state is not None and state.error and state.error.get("code") == _NOT_STARTED:
