@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import tempfile
@@ -163,7 +164,8 @@ class RunFiles(RunBase):
             if name in artifacts:
                 self._session.artifacts.copy_to(artifacts[name].sha256, target)
             else:
-                with source.open("rb") as log, replacing(target) as copy:
+                opened = _opened(source) or io.BytesIO(self._log(name))
+                with opened as log, replacing(target) as copy:
                     shutil.copyfileobj(log, copy)
             paths.append(str(target))
         return paths
@@ -253,6 +255,17 @@ class RunFiles(RunBase):
         }
         return {**self._live_logs(), **kept}
 
+    def _log(self, name: str) -> bytes:
+        """A log's content; empty if the script has taken it away."""
+        # When a run ends its logs move into the store: then the second look finds them there.
+        for _ in range(2):
+            path = self._log_files().get(name)
+            log = None if path is None else _opened(path)
+            if log is not None:
+                with log:
+                    return log.read()
+        return b""
+
     def _live_logs(self) -> dict[str, Path]:
         state, workspace = self._held, self._session.folder
         if state.definition is None or workspace is None:
@@ -301,6 +314,13 @@ def keep_folders(session: Session, run: FoldedRun, folders: Mapping[str, Path]) 
     return problems
 
 
+def _opened(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+
+
 def _stored(
     sources: Mapping[str, Path | BinaryIO], artifacts: ArtifactStore
 ) -> Iterator[tuple[str, Artifact]]:
@@ -319,6 +339,8 @@ def _files_in(name: str, folder: Path, problems: list[str]) -> Iterator[tuple[st
             yield f"{name}/{below}", path
     except PermissionError as error:
         problems.append(f"the folder {error.filename} may not be read")
+    except FileNotFoundError:  # It has just gone.
+        return
 
 
 def _kept(name: str, path: Path, artifacts: ArtifactStore, problems: list[str]) -> Artifact | None:

@@ -58,8 +58,8 @@ class RunLifecycle(RunMetrics):
     def get_details_with_logs(self) -> dict[str, Any]:
         """`get_details()` with the text of the log files instead of their addresses."""
         details = self.get_details()
-        for name, path in self._log_files().items():
-            details["logFiles"][name] = path.read_bytes().decode(errors="replace")
+        for name in details["logFiles"]:
+            details["logFiles"][name] = self._log(name).decode(errors="replace")
         return details
 
     def get_portal_url(self) -> str:

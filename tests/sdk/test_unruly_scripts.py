@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,9 @@ import pytest
 from runlore import ComputeTarget, Run, ScriptRun
 from runlore.domain.errors import RunEnded, RunloreError
 from runlore.domain.status import TERMINAL
-from runlore.targets.processes import processes_of
+from runlore.targets.processes import end_processes, processes_of
 from tests.disks import Disk
-from tests.processes import wait_until
+from tests.processes import in_child, wait_until
 from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
 from tests.submitted import (
     READY,
@@ -121,6 +122,43 @@ def test_a_complete_that_comes_after_cancel_is_refused_and_recorded(project: Pro
     assert "Completed" in (refused.new or "")
 
 
+def test_logs_can_be_read_just_when_the_run_ends(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the log was a moment ago there is nothing any more; it is in the store."""
+    gate = project.source.parent / "gate"
+    run = project.submit(GATED, gate)
+    wait_until(lambda: printed(run) == "outcome\n", "its log")
+    while_it_ran = run._log_files()
+    gate.touch()
+    run.wait_for_completion()
+    wait_until(lambda: not folder_of(run).root.exists(), "its folder to be gone")
+    now, looks = run._log_files, iter([while_it_ran])
+    monkeypatch.setattr(run, "_log_files", lambda: next(looks, None) or now())
+
+    assert run._log("user_logs/std_log.txt") == b"outcome\n"
+
+
+def test_signals_that_the_submitter_ignores_or_blocks_are_not_the_scripts(
+    project: Project,
+) -> None:
+    def submit(code: str) -> str:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
+        return project.submit(code).id
+
+    failing = project.ws.get_run(in_child(lambda: submit("raise SystemExit(3)")))
+    failing.wait_for_completion(raise_on_error=False)
+    staying = project.ws.get_run(in_child(lambda: submit(STAYS)))
+    wait_until_ready(staying)
+    staying.cancel()
+
+    assert [one.exit_code for one in failing._held.exits] == [3]
+    assert staying.get_status() == "Canceled"
+    assert [one.signal for one in staying._held.exits] == ["SIGTERM"]
+
+
 def test_a_script_that_somebody_stopped_is_ended_too(project: Project) -> None:
     ComputeTarget.attach(project.ws, "pool", slots=1, grace_s=0.2)
     run = project.submit(STAYS, compute_target="pool")
@@ -132,6 +170,21 @@ def test_a_script_that_somebody_stopped_is_ended_too(project: Project) -> None:
 
     wait_for_status(run, "Canceled")
     wait_until_gone(run)
+
+
+def test_a_process_that_nothing_ends_is_not_waited_for_for_ever(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's, or one that waits for a dead disk; here its signals never arrive."""
+    run = project.submit(STAYS)
+    wait_until_ready(run)
+    monkeypatch.setattr("runlore.targets.processes._KILLED_MAX_S", 0.1)
+    monkeypatch.setattr(psutil.Process, "send_signal", lambda *_: None)
+
+    end_processes(folder_of(run), (), grace_s=0.1)
+
+    monkeypatch.undo()
+    assert processes_of(folder_of(run))
 
 
 def test_a_killed_script_is_told_apart_from_one_that_failed(project: Project) -> None:
@@ -153,6 +206,7 @@ def test_a_script_without_memory_fails_with_its_traceback(project: Project) -> N
     run = project.ended(
         """
         import resource
+import signal
         resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))
         bytearray(2**30)
         """

@@ -333,6 +333,9 @@ def _handle_signals() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Once is enough.
         raise _Ended
 
+    # Whoever submits may block signals, or ignore its children: then no exit would be known.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, end)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
