@@ -17,7 +17,7 @@ from runlore import ComputeTarget, Experiment, Run, Workspace
 from runlore.domain.errors import AlreadyExists
 from runlore.domain.status import TERMINAL
 from runlore.targets.run_folder import RunFolder, boot_id, try_lock, unlock
-from tests.processes import Child, wait_until
+from tests.processes import Child, start_python, wait_until
 from tests.sdk.conftest import start
 from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
 from tests.submitted import (
@@ -332,22 +332,48 @@ def test_a_taken_id_leaves_the_run_that_has_it_alone(project: Project) -> None:
     assert printed(queued) == "the first\n"
 
 
-def test_a_fresh_folder_survives_readers_that_look_at_it(project: Project) -> None:
-    """Between making and locking, and while a reader holds the lock for its look."""
+def test_what_a_submitter_killed_before_it_locked_has_left_is_taken_away(project: Project) -> None:
     folder = RunFolder(folder_of_workspace(project), "fresh")
     folder.make()
+
     Workspace.open(project.ws.uri).close()
-    assert folder.root.exists()
 
-    reader = folder.lock()
-    assert reader is not None
-    folder.remove()  # As a reader does who takes it for a killed submission's.
-    os.close(reader)
-    lock_fd = folder.make_and_lock()
+    assert not folder.root.exists()
 
-    assert lock_fd is not None
-    assert folder.is_locked()
-    os.close(lock_fd)
+
+_READS_ON_AND_ON = """
+import sys
+from runlore import Workspace
+from runlore.targets.sweep import sweep
+workspace = Workspace.open(sys.argv[1])
+print("reads", flush=True)
+while True:
+    sweep(workspace._session)
+"""
+
+
+def test_a_folder_is_locked_and_whole_however_many_readers_look_meanwhile(
+    project: Project,
+) -> None:
+    """Between making and locking, readers take it for what a killed submitter has left."""
+    readers = [start_python(_READS_ON_AND_ON, project.ws.uri) for _ in range(2)]
+    try:
+        for reader in readers:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == "reads\n"
+        for number in range(200):
+            folder = RunFolder(folder_of_workspace(project), f"fresh-{number}")
+            lock_fd = folder.make_and_lock()
+            assert lock_fd is not None
+            assert folder.is_locked()
+            assert folder.user_logs.is_dir()
+            assert folder.system_logs.is_dir()
+            folder.remove()
+            unlock(lock_fd)
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.communicate()
 
 
 def test_a_lock_that_was_let_go_is_free_though_a_fork_has_its_descriptor(tmp_path: Path) -> None:

@@ -90,9 +90,11 @@ class RunFolder:
             else:
                 time.sleep(_LOCK_INTERVAL_S)
 
-    def was_never_locked(self) -> bool:
-        """Whether no submission has come so far as to lock the folder, or it is none of ours."""
-        return not (self.root / "supervisor.lock").exists()
+    def is_foreign(self) -> bool:
+        """Whether something is there that no submission has put there: it locks first."""
+        if (self.root / "supervisor.lock").exists():
+            return False
+        return any(not path.is_dir() for path in self.root.rglob("*"))
 
     def is_locked(self) -> bool:
         """Whether somebody takes care of the run. Raises PermissionError if we may not know."""

@@ -79,7 +79,7 @@ def _look_after(session: Session, folder: RunFolder) -> str | None:
     folded = session.run(folder.run_id)
     if folder.is_locked():
         return None
-    if folder.was_never_locked() and session.journal.refresh(folded) is None:
+    if folder.is_foreign() and session.journal.refresh(folded) is None:
         return None
     owner = folder.owner()
     if owner is not None and _is_elsewhere(owner.host, owner.boot_id):
