@@ -135,7 +135,8 @@ class Round:
 
     def has_no_folder(self) -> bool:
         list(self.project.exp.get_runs())
-        return not any((self.folder.workspace / RUNS).iterdir())
+        runs = self.folder.workspace / RUNS  # Not there if the first submitter was killed early.
+        return not runs.exists() or not any(runs.iterdir())
 
     def supervisors(self) -> list[psutil.Process]:
         """All processes that were started as supervisors in the workspace; their leashes too."""
@@ -171,7 +172,9 @@ def the_leash(one: Round) -> None:
     one.submit()
     one.wait_for_the_moment()
     pids = {process.pid for process in one.supervisors()}
-    _kill([one for one in one.supervisors() if _parent(one) in pids])
+    children = [process for process in one.supervisors() if _parent(process) in pids]
+    # The first child only: a script between fork and exec still looks like its supervisor.
+    _kill(sorted(children, key=lambda process: process.create_time())[:1])
 
 
 def the_supervisor_and_its_leash(one: Round) -> None:
