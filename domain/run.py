@@ -142,6 +142,17 @@ class ChangeStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class EndRun:
+    """The run's supervisor is done with it: Canceled if that was asked for, else as it says.
+
+    No event if somebody else has ended the run.
+    """
+
+    status: Status
+    error: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimRun:
     """Take a run out of its queue; no event if it is not queued any more."""
 
@@ -187,6 +198,7 @@ Command = (
     | AddArtifacts
     | KeepSnapshot
     | ChangeStatus
+    | EndRun
     | ClaimRun
     | RequestCancel
     | LoseRun
@@ -214,6 +226,8 @@ def decide(state: RunState | None, command: Command, writer_id: str | None) -> D
             return _add_artifacts(state, artifacts, writer_id)
         case KeepSnapshot():
             return _keep_snapshot(state, command, writer_id)
+        case EndRun(status, error):
+            return _end(state, ChangeStatus(status, error), writer_id)
         case ClaimRun(detail):
             if state.status is not Status.QUEUED:
                 return Decision()
@@ -342,6 +356,14 @@ def _change_status(state: RunState, command: ChangeStatus, writer_id: str | None
     refused = RunEnded if state.status in TERMINAL else TransitionRefused
     error = refused(state.run_id, state.status, command.status)
     return _refuse(state, (refusal,), error, writer_id)
+
+
+def _end(state: RunState, command: ChangeStatus, writer_id: str | None) -> Decision:
+    if state.status in TERMINAL:
+        return Decision()
+    if state.status is Status.CANCEL_REQUESTED:
+        command = ChangeStatus(Status.CANCELED)
+    return _change_status(state, command, writer_id)
 
 
 def _request_cancel(state: RunState, writer_id: str | None) -> Decision:

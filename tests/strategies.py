@@ -11,7 +11,7 @@ from runlore.domain import events as ev
 from runlore.domain import experiment, run
 from runlore.domain.fact import Fact
 from runlore.domain.run_state import Artifact
-from runlore.domain.status import Status
+from runlore.domain.status import TERMINAL, Status
 from runlore.storage.codec import decode_event, encode_event
 from runlore.storage.value_codec import Record, Scalar, Series
 
@@ -262,6 +262,7 @@ run_commands: st.SearchStrategy[run.Command] = st.one_of(
     st.builds(run.AddArtifacts, st.dictionaries(few_keys, artifacts, max_size=2)),
     st.builds(run.KeepSnapshot, texts, digests, counts, counts),
     st.builds(run.ChangeStatus, statuses),
+    st.builds(run.EndRun, st.sampled_from(sorted(TERMINAL))),
     st.builds(run.ClaimRun, texts),
     st.builds(run.RequestCancel),
     st.builds(run.LoseRun, texts),

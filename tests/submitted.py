@@ -80,12 +80,18 @@ class Project:
         return run
 
     def folder_of(self, run: Run) -> RunFolder:
-        assert self.ws.path is not None
-        return RunFolder(self.ws.path, run.id)
+        return folder_of(run)
 
     def supervisor_of(self, run: Run) -> psutil.Process:
         """The process that executes the run."""
         return supervisors_of(run.id)[0]
+
+
+def folder_of(run: Run) -> RunFolder:
+    """Where the run's files are while it executes."""
+    workspace = run.experiment.workspace.path
+    assert workspace is not None, "submitted runs are in workspaces that have a folder"
+    return RunFolder(workspace, run.id)
 
 
 def supervisors_of(run_id: str) -> list[psutil.Process]:
@@ -124,7 +130,7 @@ def wait_until_ready(run: Run) -> None:
 def wait_until_gone(run: Run, pids: Sequence[int] = ()) -> None:
     """Until no process of the run is alive; zombies are not."""
     wait_until(
-        lambda: not processes_of(run.id) and not any(map(is_alive, pids)),
+        lambda: not processes_of(folder_of(run)) and not any(map(is_alive, pids)),
         f"all processes of {run.id} to be gone",
     )
 

@@ -141,16 +141,25 @@ class ComputeTarget:
 
     def delete(self) -> None:
         """Takes the name away. Refused while runs are queued: nobody would start them."""
-        from runlore.domain.compute_target import DeleteTarget
+        from runlore.domain.compute_target import AttachTarget, DeleteTarget
 
+        self._check_nothing_queued()
+        session = self.workspace._live
+        session.change_target(_folded(self.workspace, self.name), DeleteTarget(self.name))
+        try:
+            self._check_nothing_queued()  # Who submits from here on sees that the name is gone.
+        except ComputeTargetException:
+            command = AttachTarget(self.name, self.type, self._settings)
+            session.change_target(_folded(self.workspace, self.name), command)
+            raise
+
+    def _check_nothing_queued(self) -> None:
         queued = [run.id for run in self._runs("Queued")]
         if queued:
             raise ComputeTargetException(
                 f"{len(queued)} runs are queued on {self.name!r} ({queued[0]} ...); wait for them "
                 "or cancel them first"
             )
-        session = self.workspace._live
-        session.change_target(_folded(self.workspace, self.name), DeleteTarget(self.name))
 
     detach = delete
 

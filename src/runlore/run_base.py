@@ -68,7 +68,7 @@ class RunBase:
         if state is None:
             raise RunNotFound(self._id, f"workspace {session.workspace.name!r}")
         if state.submitted and state.ended_at is None:
-            lost = session.sweep().get(self._id)
+            lost = session.why_lost(self._folded)
             state = session.journal.refresh(self._folded)
             assert state is not None, "a run stays in the log"
             self._derived = None if lost is None else shown_as_lost(state, lost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import tempfile
@@ -163,7 +164,8 @@ class RunFiles(RunBase):
             if name in artifacts:
                 self._session.artifacts.copy_to(artifacts[name].sha256, target)
             else:
-                with source.open("rb") as log, replacing(target) as copy:
+                opened = _opened(source) or io.BytesIO(self._log(name))
+                with opened as log, replacing(target) as copy:
                     shutil.copyfileobj(log, copy)
             paths.append(str(target))
         return paths
@@ -253,6 +255,17 @@ class RunFiles(RunBase):
         }
         return {**self._live_logs(), **kept}
 
+    def _log(self, name: str) -> bytes:
+        """A log's content; empty if the script has taken it away."""
+        # When a run ends its logs move into the store: then the second look finds them there.
+        for _ in range(2):
+            path = self._log_files().get(name)
+            log = None if path is None else _opened(path)
+            if log is not None:
+                with log:
+                    return log.read()
+        return b""
+
     def _live_logs(self) -> dict[str, Path]:
         state, workspace = self._held, self._session.folder
         if state.definition is None or workspace is None:
@@ -299,6 +312,13 @@ def keep_folders(session: Session, run: FoldedRun, folders: Mapping[str, Path]) 
                 problems.append(f"{file!r} is held with other content, and files never change")
     session.change_run(run, AddArtifacts(found))
     return problems
+
+
+def _opened(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
 
 
 def _stored(

@@ -58,8 +58,8 @@ class RunLifecycle(RunMetrics):
     def get_details_with_logs(self) -> dict[str, Any]:
         """`get_details()` with the text of the log files instead of their addresses."""
         details = self.get_details()
-        for name, path in self._log_files().items():
-            details["logFiles"][name] = path.read_bytes().decode(errors="replace")
+        for name in details["logFiles"]:
+            details["logFiles"][name] = self._log(name).decode(errors="replace")
         return details
 
     def get_portal_url(self) -> str:
@@ -193,7 +193,9 @@ class RunLifecycle(RunMetrics):
         was = self._held.status
         self._change(RequestCancel())
         target = self._held.target or ""
-        if was is Status.QUEUED and target in attached(self._session):
+        # One that was claimed meanwhile has a supervisor, which needs what lies there.
+        unclaimed = was is Status.QUEUED and self._newest().status is Status.CANCELED
+        if unclaimed and target in attached(self._session):
             target_of(self._session, target).withdraw(self._id)
         deadline = time.monotonic() + _CANCEL_WAIT_S
         while not self._ended() and time.monotonic() < deadline:

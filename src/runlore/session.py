@@ -200,6 +200,16 @@ class Session:
             self._lost = sweep(self)
         return self._lost
 
+    def why_lost(self, folded: FoldedRun) -> str | None:
+        """Looks after a submitted run that has not ended, and all others.
+
+        Returns why it is lost if that could not be recorded.
+        """
+        from runlore.targets.sweep import lose_without_folder
+
+        run_id = folded.stream.removeprefix("run/")
+        return self.sweep().get(run_id) or lose_without_folder(self, folded, run_id)
+
     def close(self) -> None:
         """Writes what waits and lets go of everything; twice is once.
 

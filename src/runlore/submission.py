@@ -27,7 +27,7 @@ from runlore.source import git_properties_of, snapshot_of
 from runlore.storage.snapshots import read_manifest
 from runlore.targets.definition import Definition, split_secrets
 from runlore.targets.launch import environment_for
-from runlore.targets.run_folder import RunFolder
+from runlore.targets.run_folder import RunFolder, unlock
 from runlore.targets.target import Placement, Target, target_of
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def _place(
     assert session.folder is not None, "submit refuses workspaces in memory"
     folder = RunFolder(session.folder, run.id)
     try:
-        folder.make()
-        lock_fd = folder.lock()
+        lock_fd = folder.make_and_lock()
     except OSError as error:
         raise ExperimentExecutionException(
             f"cannot make the folder {folder.root} in which the script would execute: "
@@ -125,19 +124,23 @@ def _place(
         )
     placement = Placement(run.id, lock_fd, environment_for(overrides))
     try:
+        # What another run of this id has there must stay as it is.
+        decide(session.journal.refresh(run._folded), command, None)
         target.announce(placement)
         session.create_run(run._folded, command, (*events, *target.recorded()))
     except BaseException:
-        os.close(lock_fd)
-        if session.journal.refresh(run._folded) is None:  # Of another run, if there is one.
+        state = session.journal.refresh(run._folded)
+        if state is None or not state.submitted:
             target.withdraw(run.id)
             folder.remove()
+        unlock(lock_fd)
         raise
     try:
         target.place(placement)
     except OSError as error:
         message = f"the supervisor could not be started: {error}"
         _record_failure(session, run, message)
+        target.withdraw(run.id)
         folder.remove()
         raise ExperimentExecutionException(f"run {run.id} has failed: {message}", error) from error
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _POLL_INTERVAL_S: Final = 0.02
 _CHUNK_NBYTES: Final = 2**16
+_STUCK_INTERVAL_S: Final = 1.0  # Looking for a deadlock reads the whole queue.
 
 
 def wait_for(run: RunLifecycle, show_output: bool, wait_post_processing: bool) -> None:
@@ -36,15 +37,15 @@ def wait_for(run: RunLifecycle, show_output: bool, wait_post_processing: bool) -
 
 
 def _wait(run: RunLifecycle, log: ShownLog | None, wait_post_processing: bool) -> None:
-    warned = False
+    look_at: float | None = time.monotonic()
     while True:
         over = run._is_over(wait_post_processing)
         if log is not None:
             log.show()
         if over:
             return
-        if not warned:
-            warned = _warn_if_stuck(run)
+        if look_at is not None and time.monotonic() >= look_at:
+            look_at = None if _warn_if_stuck(run) else time.monotonic() + _STUCK_INTERVAL_S
         time.sleep(_POLL_INTERVAL_S)
 
 

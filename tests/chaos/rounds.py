@@ -15,3 +15,6 @@ RACES: Final = max(300, _WANTED)
 
 FORKS: Final = max(10, _WANTED)
 """Forks beside working threads, and trainers killed while their workers live on."""
+
+SUBMITTED: Final = max(3, _WANTED)
+"""Submitted runs of which each kind of process is killed."""

@@ -54,7 +54,7 @@ def test_a_script_that_ends_well_completes_its_run(project: Project) -> None:
     assert printed(run) == "hello\n"
     assert run.get_details()["target"] == project.target
     assert isinstance(run, ScriptRun)
-    assert not project.folder_of(run).root.exists()
+    wait_until(lambda: not project.folder_of(run).root.exists(), "its folder to be gone")
 
 
 def test_an_exit_code_other_than_0_fails_the_run(project: Project) -> None:

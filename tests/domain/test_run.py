@@ -50,6 +50,7 @@ from runlore.domain.run import (
     ChangeStatus,
     Command,
     CreateRun,
+    EndRun,
     KeepSnapshot,
     RemoveTags,
     SetDescription,
@@ -206,6 +207,23 @@ def test_a_late_change_of_an_ended_run_is_recorded_and_never_applied(ended: Stat
 @pytest.mark.parametrize("ended", sorted(TERMINAL))
 def test_ending_a_run_the_same_way_twice_is_once(ended: Status) -> None:
     given(created(), event_for(ended)).when(ChangeStatus(ended)).then()
+
+
+def test_a_supervisor_ends_a_run_as_its_script_did() -> None:
+    error = {"code": "UserError"}
+    given(created()).when(EndRun(Status.COMPLETED)).then(RunCompleted())
+    given(created()).when(EndRun(Status.FAILED, error)).then(RunFailed(error=error))
+
+
+def test_a_run_that_was_asked_to_stop_is_canceled_however_its_script_ended() -> None:
+    asked = given(created(), RunCancelRequested())
+    asked.when(EndRun(Status.COMPLETED)).then(RunCanceled())
+    asked.when(EndRun(Status.FAILED, {"code": "UserError"})).then(RunCanceled())
+
+
+@pytest.mark.parametrize("ended", sorted(TERMINAL))
+def test_a_supervisor_leaves_the_end_that_somebody_else_recorded(ended: Status) -> None:
+    given(created(), event_for(ended)).when(EndRun(Status.FAILED)).then()
 
 
 def test_an_ended_run_still_takes_tags_and_properties() -> None:

@@ -24,11 +24,14 @@ def keep(folder: RunFolder, environment: Mapping[str, str]) -> None:
     path = _path(folder)
     if path is None:
         return
-    with suppress(OSError):
+    drop(folder)  # Of an earlier run at this place whose submitter was killed.
+    text = json.dumps(dict(environment))  # Surrogates of odd bytes are escaped: ASCII.
+    try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "wb") as file:
-            text = json.dumps(dict(environment))  # Surrogates of odd bytes are escaped: ASCII.
             file.write(text.encode())
+    except OSError:  # Containers often have little room there: half of it is worse than none.
+        drop(folder)
 
 
 def take(folder: RunFolder) -> dict[str, str] | None:
@@ -44,7 +47,10 @@ def take(folder: RunFolder) -> dict[str, str] | None:
         ours = os.fstat(fd).st_uid == os.getuid()  # Anybody may write to /dev/shm.
         content = file.read()
     drop(folder)
-    environment: dict[str, str] | None = json.loads(content) if ours and content else None
+    try:
+        environment: dict[str, str] | None = json.loads(content) if ours else None
+    except ValueError:  # Its writer was killed while it wrote.
+        return None
     return environment
 
 

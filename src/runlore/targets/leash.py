@@ -71,7 +71,7 @@ def _watch(workspace: Path, read_end: int) -> None:
             unlock = _locked(workspace, held[0]) if held else _nothing
     if held:
         run_id, groups, grace_s = held
-        end_processes(run_id, groups, grace_s)
+        end_processes(RunFolder(workspace, run_id), groups, grace_s)
 
 
 def _locked(workspace: Path, run_id: str) -> Callable[[], None]:

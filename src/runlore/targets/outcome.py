@@ -70,7 +70,7 @@ def error_of(ended: Exit, ranks: int, tail: str, *, out_of_memory: bool) -> dict
     kind, text = _kind_and_text(trace)
     return {
         "code": "UserError",
-        "message": f"User program failed with {kind}: {text}",
+        "message": f"User program failed with {kind}" + (f": {text}" if text else ""),
         "debug_type": kind,
         "debug_message": text,
         "debug_stack_trace": trace[-_TRACE_MAX_CHARS:],

@@ -6,36 +6,41 @@
 The truth about what is queued is in the log: a hint whose run is not Queued (any more) is passed
 over. Submitting appends Queued and, if a slot is free, starts a supervisor on it. A supervisor that
 has ended its run keeps its slot and claims the oldest queued run; a claim is an append that only
-one can make. If the queue is empty it lets the slot go and looks once more, so that a run that was
-queued meanwhile is not left alone. If everybody was killed, the next reader starts what waits.
+one can make. Whoever finds nothing to start lets the slot go and looks once more: a run that was
+queued meanwhile saw no free slot, and nobody else would start it. If everybody was killed, the next
+reader starts what waits.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runlore.domain.errors import InvalidInput
+from runlore.domain.errors import ChangeRefusedError, InvalidInput
 from runlore.domain.events import Event, RunStatusChanged
-from runlore.domain.run import ClaimRun
+from runlore.domain.run import ChangeStatus, ClaimRun
 from runlore.domain.run_state import RunState
-from runlore.domain.status import Status
-from runlore.exceptions import ComputeTargetException
+from runlore.domain.status import TERMINAL, Status
+from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
 from runlore.location import uri_of
 from runlore.storage.sqlite import now_us
 from runlore.targets import handover
 from runlore.targets.launch import Slot, environment_for, start_supervisor
-from runlore.targets.run_folder import RunFolder, try_lock
+from runlore.targets.run_folder import RunFolder, try_lock, unlock
 from runlore.targets.target import Placement, Target, target_of
 
 POOLS = "pools"
 _SLOTS_MAX = 10_000
 _DEFAULT_SLOTS = 2
 _DEFAULT_GRACE_S = 10.0
+_NOT_STARTED = "SupervisorNotStarted"
+_LOCK_MAX_S = 1.0
+_LOCK_INTERVAL_S = 0.005
 
 
 class Claim(NamedTuple):
@@ -105,8 +110,15 @@ class Pool(Target):
         (queue / f"{now_us():020d}-{placement.run_id}").touch()
 
     def place(self, placement: Placement) -> None:
-        os.close(placement.lock_fd)  # Who claims the run locks it again.
+        unlock(placement.lock_fd)  # Who claims the run locks it again.
+        if Pool.of(self.session, self.name) is None:  # Deleted while the run was recorded.
+            raise OSError(f"{self.name!r} is no pool any more")
         self.settle()
+        state = self._state(placement.run_id)
+        if state is not None and state.error and state.error.get("code") == _NOT_STARTED:
+            raise ExperimentExecutionException(
+                f"run {placement.run_id} has failed: {state.error['message']}"
+            )
 
     def withdraw(self, run_id: str) -> None:
         handover.drop(self._run_folder(run_id))
@@ -118,18 +130,21 @@ class Pool(Target):
     def settle(self) -> bool:
         """Starts supervisors on free slots as long as there are queued runs."""
         started = False
-        while self._hinted():
+        while self._waits():
             slot = self._free_slot()
             if slot is None:
-                break
+                break  # Who has the slots looks again when they are free.
             try:
                 claim = self._claim(slot)
-                if claim is None:
-                    break
-                self._start(claim, slot)
+            except BaseException:
+                unlock(slot.fd)
+                raise
+            if claim is None:
+                unlock(slot.fd)
+            elif self._start(claim, slot):
                 started = True
-            finally:
-                os.close(slot.fd)
+            else:
+                break
         return started
 
     def why_stuck(self, run_id: str, waiting_run_id: str) -> str | None:
@@ -153,43 +168,42 @@ class Pool(Target):
 
     def next_for(self, slot: Slot) -> Claim | None:
         """The oldest queued run, claimed; None if there is none: the slot is free again then."""
-        self.settle()  # Other slots may be free, if their supervisors were killed.
-        fresh = Pool.of(self.session, self.name)
-        while fresh is not None and slot.number < fresh.slots:
-            claim = fresh._claim(slot)
+        while True:
+            fresh = Pool.of(self.session, self.name)
+            wanted = fresh is not None and slot.number < fresh.slots
+            if fresh is not None:
+                fresh.settle()  # Other slots may be free, if their supervisors were killed.
+            claim = fresh._claim(slot) if fresh is not None and wanted else None
             if claim is not None:
                 return claim
             self._say_holder(slot, "")
             fcntl.flock(slot.fd, fcntl.LOCK_UN)
-            if not self._hinted():
+            # Only now: whoever queues a run from here on finds the slot free.
+            if fresh is None or not wanted or not fresh._waits():
                 return None
-            # Queued between our look and our letting go: whoever did it saw no free slot.
             try:
                 fcntl.flock(slot.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            except BlockingIOError:  # Who has it now looks again as well.
                 return None
-            if not any(self._is_queued(run_id) for _, run_id in self._hints()):
-                fcntl.flock(slot.fd, fcntl.LOCK_UN)
-                return None
-        return None
 
     # --- inside -----------------------------------------------------------------------------
 
     def _claim(self, slot: Slot) -> Claim | None:
         for hint, run_id in self._hints():
-            if not self._is_queued(run_id):
+            folder = self._run_folder(run_id)
+            lock_fd = self._lock_queued(folder)
+            if lock_fd is None:
                 self._forget_stale(hint)
                 continue
-            folder = self._run_folder(run_id)
-            try:
-                lock_fd = folder.lock(wait=True)
-            except FileNotFoundError:  # Canceled and cleared away meanwhile.
-                continue
-            assert lock_fd is not None, "a lock that was waited for is there"
             folded = self.session.run(run_id)
             detail = f"on slot {slot.number} of {self.name!r}"
-            if not self.session.change_run(folded, ClaimRun(detail)):
-                os.close(lock_fd)
+            try:
+                claimed = self.session.change_run(folded, ClaimRun(detail))
+            except BaseException:
+                unlock(lock_fd)
+                raise
+            if not claimed:
+                unlock(lock_fd)
                 continue
             hint.unlink(missing_ok=True)
             self._say_holder(slot, run_id)
@@ -197,14 +211,45 @@ class Pool(Target):
             return Claim(run_id, lock_fd, environment)
         return None
 
-    def _start(self, claim: Claim, slot: Slot) -> None:
+    def _lock_queued(self, folder: RunFolder) -> int | None:
+        """The lock of a run's folder, as long as the run is queued; else None.
+
+        Its submitter and readers hold it for a moment. A supervisor holds it as long as the run
+        takes, but then the run is not queued any more.
+        """
+        deadline = time.monotonic() + _LOCK_MAX_S
+        while self._is_queued(folder.run_id) and time.monotonic() < deadline:
+            try:
+                lock_fd = folder.lock()
+            except FileNotFoundError:  # Canceled and cleared away meanwhile, or by no one of us.
+                folder.make()
+                continue
+            except PermissionError:  # Another user's, who starts it.
+                return None
+            if lock_fd is not None:
+                return lock_fd
+            time.sleep(_LOCK_INTERVAL_S)
+        return None
+
+    def _start(self, claim: Claim, slot: Slot) -> bool:
         assert self.session.folder is not None
         folder = self._run_folder(claim.run_id)
         try:
             uri = uri_of(self.session.folder)
             start_supervisor(uri, folder, claim.lock_fd, claim.environment, slot=slot)
+        except OSError as error:
+            message = f"the supervisor could not be started: {error}"
+            failed = ChangeStatus(Status.FAILED, {"code": _NOT_STARTED, "message": message})
+            with suppress(ChangeRefusedError):  # Somebody was faster.
+                self.session.change_run(self.session.run(claim.run_id), failed)
+            folder.remove()
+            self._say_holder(slot, "")
+            return False
         finally:
+            # Not unlocked: the supervisor has them now.
             os.close(claim.lock_fd)
+            os.close(slot.fd)
+        return True
 
     def _free_slot(self) -> Slot | None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -223,8 +268,21 @@ class Pool(Target):
         for name in names:
             yield self._folder / "queue" / name, name.partition("-")[2]
 
-    def _hinted(self) -> bool:
-        return next(self._hints(), None) is not None
+    def _waits(self) -> bool:
+        """Whether a run is queued that only waits for a slot.
+
+        Who holds a queued run's lock (its submitter, a reader) looks at the queue afterwards.
+        """
+        return any(
+            self._is_queued(run_id) and not self._is_held(self._run_folder(run_id))
+            for _, run_id in self._hints()
+        )
+
+    def _is_held(self, folder: RunFolder) -> bool:
+        try:
+            return folder.is_locked()
+        except PermissionError:  # Another user's.
+            return True
 
     def _state(self, run_id: str) -> RunState | None:
         try:
@@ -237,9 +295,15 @@ class Pool(Target):
         return state is not None and state.status is Status.QUEUED
 
     def _forget_stale(self, hint: Path) -> None:
-        """Unless its run may be about to be recorded: its folder is locked then."""
+        """Takes a hint away whose run is not queued any more, and never will be.
+
+        The folder of one that is about to be recorded is locked: that is looked at first.
+        """
         run_id = hint.name.partition("-")[2]
-        if self._state(run_id) is not None or not self._run_folder(run_id).is_locked():
+        about_to_be = self._is_held(self._run_folder(run_id))
+        state = self._state(run_id)
+        gone = not about_to_be if state is None else state.status is not Status.QUEUED
+        if gone:
             hint.unlink(missing_ok=True)
 
     def _ancestors(self, run_id: str) -> Iterator[str]:
@@ -249,10 +313,13 @@ class Pool(Target):
             state = self._state(state.parent_id)
 
     def _holder(self, slot: int) -> str | None:
+        """The run that executes on a slot. One that was killed stands there after its end."""
         try:
-            return (self._folder / f"slot-{slot}").read_text() or None
+            run_id = (self._folder / f"slot-{slot}").read_text()
         except FileNotFoundError:
             return None
+        state = self._state(run_id) if run_id else None
+        return run_id if state is not None and state.status not in TERMINAL else None
 
     def _say_holder(self, slot: Slot, run_id: str) -> None:
         with suppress(OSError):

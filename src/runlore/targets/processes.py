@@ -1,7 +1,8 @@
 """The processes of a run: its groups, and whatever carries its id in its environment.
 
 A process belongs to a run if it is in one of the process groups that its script was started in,
-or if RUNLORE_RUN_ID in its environment, which children inherit, is the run's. So one that only
+or if RUNLORE_RUN_ID and RUNLORE_WORKSPACE_URI in its environment, which children inherit, are the
+run's. So one that only
 leaves its group (a daemon, `setsid`) is found. One that leaves its group *and* clears its
 environment is not: nothing on this system tells any more whose it is.
 """
@@ -11,72 +12,76 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Final
 
 import psutil
 
+from runlore.location import uri_of
+from runlore.targets.run_folder import RunFolder
+
 _LOOK_INTERVAL_S: Final = 0.01
+_KILLED_MAX_S: Final = 10.0
 
 
-def end_processes(run_id: str, groups: Iterable[int], grace_s: float) -> bool:
-    """Ends all processes of a run: TERM, up to `grace_s` seconds, KILL. True if any was there.
+def end_processes(run: RunFolder, groups: Iterable[int], grace_s: float) -> None:
+    """Ends all processes of a run: TERM, up to `grace_s` seconds, KILL.
 
-    Returns when none is left but zombies that others must reap; those of ours are reaped.
+    Returns when none is left but zombies that others must reap; those of ours are reaped. One that
+    KILL does not end for 10 s (another user's, or one that waits for a dead disk) is left alone.
     """
     groups = list(groups)
-    if not _send(run_id, groups, signal.SIGTERM):
-        return False
     deadline = time.monotonic() + grace_s
-    while _alive(run_id, groups):
-        if time.monotonic() >= deadline:
-            # Again and again: a process may fork while it is being killed.
-            _send(run_id, groups, signal.SIGKILL)
+    found = _send(run, groups, signal.SIGTERM)
+    while found and time.monotonic() < deadline + _KILLED_MAX_S:
         time.sleep(_LOOK_INTERVAL_S)
-    return True
+        if time.monotonic() < deadline:
+            found = bool(processes_of(run, groups))
+        else:  # Again and again: a process may fork while it is being killed.
+            found = _send(run, groups, signal.SIGKILL)
 
 
-def processes_of(run_id: str, groups: Iterable[int] = ()) -> list[psutil.Process]:
+def processes_of(run: RunFolder, groups: Iterable[int] = ()) -> list[psutil.Process]:
     """The living processes of a run, this one left out; zombies do not count."""
     wanted = set(groups)
+    mark = {"RUNLORE_RUN_ID": run.run_id, "RUNLORE_WORKSPACE_URI": uri_of(run.workspace)}
     return [
         process
         for process in psutil.process_iter()
-        if process.pid != os.getpid() and _belongs(process, run_id, wanted)
+        if process.pid != os.getpid() and _belongs(process, mark, wanted)
     ]
 
 
-def reap() -> None:
-    """Takes leave of all children that have ended and nobody waits for any more."""
+def reap(spared: Collection[int] = ()) -> None:
+    """Takes leave of children that have ended, up to one that somebody else waits for."""
     with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in spared:
+                return
+            os.waitpid(ended.si_pid, os.WNOHANG)
 
 
-def _belongs(process: psutil.Process, run_id: str, groups: set[int]) -> bool:
+def _belongs(process: psutil.Process, mark: dict[str, str], groups: set[int]) -> bool:
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
         if os.getpgid(process.pid) in groups:
             return True
-        marked: bool = process.environ().get("RUNLORE_RUN_ID") == run_id
-        return marked
+        environment = process.environ()
+        return all(environment.get(name) == value for name, value in mark.items())
     except (psutil.Error, OSError):  # It has just ended, or is another user's.
         return False
 
 
-def _send(run_id: str, groups: list[int], number: signal.Signals) -> bool:
-    found = processes_of(run_id, groups)
-    for group in groups:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, number)
+def _send(run: RunFolder, groups: list[int], number: signal.Signals) -> bool:
+    """Sends a signal to what is alive of the run; whether anything is."""
+    found = processes_of(run, groups)
     for process in found:
         with suppress(psutil.Error, ProcessLookupError, PermissionError):
             if os.getpgid(process.pid) not in groups:
                 process.send_signal(number)
+    for group in groups if found else ():
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, number)
     return bool(found)
-
-
-def _alive(run_id: str, groups: list[int]) -> bool:
-    return bool(processes_of(run_id, groups))

@@ -30,8 +30,7 @@ _TAIL_NBYTES: Final = 2**18
 class Script:
     """All ranks of one run's script. Each is the head of a process group of its own."""
 
-    def __init__(self, run_id: str, folder: RunFolder, definition: Definition) -> None:
-        self._run_id = run_id
+    def __init__(self, folder: RunFolder, definition: Definition) -> None:
         self._folder = folder
         self._definition = definition
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -67,21 +66,24 @@ class Script:
             if process in running and process.poll() is not None
         ]
         self.exits += fresh
+        if sys.platform == "linux":  # Elsewhere orphans come to nobody.
+            reap(spared=self.groups)
         return fresh
 
     def stop(self, grace_s: float) -> list[Exit]:
         """Ends what is left of the run, grandchildren too; returns the ranks that ended by it."""
-        end_processes(self._run_id, self.groups, grace_s)
-        fresh = self.wait(0)
-        reap()
-        return fresh
+        end_processes(self._folder, self.groups, grace_s)
+        return self.wait(0)
 
     def tail(self, rank: int) -> str:
-        """The end of what a rank printed."""
+        """The end of what a rank printed; nothing if the script took its log away."""
         path = self._folder.log_path(self._definition.log_name(rank))
-        with path.open("rb") as log:
-            log.seek(max(0, os.fstat(log.fileno()).st_size - _TAIL_NBYTES))
-            return log.read().decode(errors="replace").replace("\0", "\\0")
+        try:
+            with path.open("rb") as log:
+                log.seek(max(0, os.fstat(log.fileno()).st_size - _TAIL_NBYTES))
+                return log.read().decode(errors="replace").replace("\0", "\\0")
+        except OSError:
+            return ""
 
 
 def adopt_orphans() -> None:

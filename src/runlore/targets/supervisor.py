@@ -9,35 +9,41 @@ of a pool it goes on with the oldest queued run, until there is none.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from runlore import location
 from runlore.domain import run as commands
 from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_state import Exit, RunState
 from runlore.domain.status import TERMINAL, Status
+from runlore.storage.errors import DiskFull, LogBusy
 from runlore.targets.definition import Definition
 from runlore.targets.launch import Slot, split_environment
 from runlore.targets.leash import Leash
 from runlore.targets.outcome import error_of, is_good
-from runlore.targets.run_folder import HEARTBEAT_S, RunFolder, beat
+from runlore.targets.run_folder import HEARTBEAT_S, RunFolder, beat, unlock
 from runlore.targets.script import Script, adopt_orphans
 
 if TYPE_CHECKING:
     from runlore.run import Run
     from runlore.workspace import Workspace
 
+_T = TypeVar("_T")
+
 _LOOK_FIRST_S: Final = 0.05
 _LOOK_LAST_S: Final = 0.25
 _YOUNG_S: Final = 60.0
 _DEFAULT_GRACE_S: Final = 10.0
+_ROOM_MAX_S: Final = 60.0
+_ROOM_INTERVAL_S: Final = 0.25
 
 
 class _Ended(Exception):
@@ -69,22 +75,43 @@ class Supervisor:
         self._definition = Definition.model_validate(state.definition)
         self._environment = environment
         self._grace_s = _grace_s(workspace, state.target)
-        self._script = Script(run_id, self._folder, self._definition)
+        self._script = Script(self._folder, self._definition)
         self._phase = Status.STARTING
         self._beaten = 0.0
+        self._files_are_kept = True  # As long as there are none.
+        self._room_until: float | None = None
 
-    def execute(self) -> None:
-        """Executes the run, then lets its folder and its lock go; the log says what happened."""
+    def execute(self) -> bool:
+        """Executes the run, then lets its folder go. False if the supervisor is to end.
+
+        The log says what happened. If that could not be written, or the files could not be kept,
+        the folder stays: readers do both as soon as they can.
+        """
+        goes_on = True
         try:
             self._execute()
-        except (RunloreError, OSError, _Ended) as error:
-            self._script.stop(self._grace_s)
-            message = str(error) or "the supervisor was told to end (SIGTERM)"
-            self._end(Status.FAILED, {"code": "SupervisorFailed", "message": message})
+        except Exception as error:  # Whatever it is: no script without a supervisor.
+            goes_on = not isinstance(error, _Ended)
+            self._give_up(error)
         finally:
             self._leash.let_go()
+        if self._files_are_kept and self._newest().status in TERMINAL:
             self._folder.remove()
-            os.close(self._lock_fd)
+        return goes_on
+
+    def _give_up(self, error: Exception) -> None:
+        if not isinstance(error, RunloreError | OSError | _Ended):
+            traceback.print_exc()
+        self._script.stop(self._grace_s)
+        message = str(error) or f"{type(error).__name__}"
+        if isinstance(error, _Ended):
+            message = "the supervisor was told to end (SIGTERM)"
+        if not self._files_are_kept:
+            try:
+                self._keep_files()
+            except (RunloreError, OSError) as problem:
+                sys.stderr.write(f"files were not kept yet: {problem}\n")
+        self._end(Status.FAILED, {"code": "SupervisorFailed", "message": message})
 
     def _execute(self) -> None:
         if self._is_unwanted():
@@ -92,8 +119,15 @@ class Supervisor:
             return
         try:
             self._prepare()
+            if self._is_unwanted():
+                self._end(Status.CANCELED)
+                return
+            self._files_are_kept = False
+            # Before the start: who kills the supervisor now must not leave the script alone.
+            self._leash.hold(self._run.id, (), self._grace_s)
             self._script.start(self._script_environment())
         except (RunloreError, OSError) as error:
+            self._script.stop(self._grace_s)  # Of several processes some may have been started.
             self._keep_files()
             self._end(Status.FAILED, {"code": "ExecutionFailed", "message": str(error)})
             return
@@ -104,6 +138,7 @@ class Supervisor:
         if not ended_elsewhere:
             self._enter(Status.FINALIZING)
         self._record(self._script.stop(self._grace_s))
+        self._leash.let_go()  # Its groups are nobody's now; their numbers may become others'.
         self._keep_files()
         if not ended_elsewhere:
             self._end(*self._outcome(_oom_kills() > oom_kills))
@@ -166,8 +201,6 @@ class Supervisor:
                 return False
 
     def _outcome(self, out_of_memory: bool) -> tuple[Status, dict[str, str] | None]:
-        if self._newest().status is Status.CANCEL_REQUESTED:
-            return Status.CANCELED, None
         bad = [one for one in self._script.exits if not is_good(one)]
         if not bad:
             return Status.COMPLETED, None
@@ -183,8 +216,9 @@ class Supervisor:
         if self._definition.collect_outputs:
             folders["outputs"] = source / "outputs"
         folders["user_logs"] = self._folder.user_logs
-        for problem in self._run._keep_folders(folders):
+        for problem in self._with_room(lambda: self._run._keep_folders(folders)):
             self._warn("outputs", problem)
+        self._files_are_kept = True
 
     def _newest(self) -> RunState:
         return self._run._newest()
@@ -199,9 +233,7 @@ class Supervisor:
             self._change(commands.ChangeStatus(phase))
 
     def _end(self, status: Status, error: Mapping[str, str] | None = None) -> None:
-        if self._newest().status is Status.CANCEL_REQUESTED:
-            status, error = Status.CANCELED, None
-        self._change(commands.ChangeStatus(status, error), with_values=True)
+        self._change(commands.EndRun(status, error), with_values=True)
 
     def _cancel_for(self, reason: str) -> None:
         self._warn("supervisor", f"the run was canceled: {reason}")
@@ -216,9 +248,22 @@ class Supervisor:
 
     def _change(self, command: commands.Command, *, with_values: bool = False) -> None:
         try:
-            self._run._change(command, with_values=with_values)
+            self._with_room(lambda: self._run._change(command, with_values=with_values))
         except ChangeRefusedError as refused:  # Recorded as such; the run's end stands.
             sys.stderr.write(f"{refused}\n")
+
+    def _with_room(self, write: Callable[[], _T]) -> _T:
+        """What `write` returns; up to a minute in all is waited for room on the disk and a turn."""
+        while True:
+            try:
+                return write()
+            except (RunloreError, OSError) as error:
+                now = time.monotonic()
+                self._room_until = self._room_until or now + _ROOM_MAX_S
+                if not _may_pass(error) or now >= self._room_until:
+                    raise
+            time.sleep(_ROOM_INTERVAL_S)
+            self._beat()
 
     def _beat(self) -> None:
         now = time.monotonic()
@@ -251,11 +296,16 @@ def _supervise(
     with Workspace.open(uri) as workspace:
         pool = None if slot is None else Pool.of(workspace._session, slot.pool)
         while True:
-            supervisor = Supervisor(workspace, run_id, lock_fd, leash, {**base, **overrides})
             try:
-                supervisor.execute()
+                environment = {**base, **overrides}
+                if not Supervisor(workspace, run_id, lock_fd, leash, environment).execute():
+                    return
+            except _Ended:
+                return
             except Exception:  # A run must not take the queue behind it down.
                 traceback.print_exc()
+            finally:
+                unlock(lock_fd)
             if pool is None or slot is None:
                 return
             claim = pool.next_for(slot)
@@ -272,11 +322,20 @@ def _grace_s(workspace: Workspace, target: str | None) -> float:
     return float(grace_s)
 
 
+def _may_pass(error: Exception) -> bool:
+    """Whether the disk is full, or the log busy: no reason to end a script."""
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return full or isinstance(error, DiskFull | LogBusy)
+
+
 def _handle_signals() -> None:
     def end(number: int, frame: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Once is enough.
         raise _Ended
 
+    # Whoever submits may block signals, or ignore its children: then no exit would be known.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, end)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)

@@ -15,10 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runlore.domain.errors import ChangeRefusedError, InvalidInput, RunloreError
+from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run import ChangeStatus, LoseRun
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
+from runlore.targets import handover
 from runlore.targets.pool import POOLS, Pool
 from runlore.targets.processes import end_processes, processes_of
 from runlore.targets.run_folder import (
@@ -26,6 +27,8 @@ from runlore.targets.run_folder import (
     RunFolder,
     boot_id,
     folders_in,
+    remove_leftovers,
+    unlock,
 )
 
 if TYPE_CHECKING:
@@ -42,18 +45,41 @@ def sweep(session: Session) -> dict[str, str]:
     workspace = session.folder
     assert workspace is not None, "only workspaces with a folder have submitted runs"
     for folder in folders_in(workspace):
-        with suppress(InvalidInput, FileNotFoundError):  # Not ours; or gone meanwhile.
+        # Not a run's, gone meanwhile, another user's, or no room to keep its files: whoever only
+        # wants to read goes on, and a later look tries again.
+        with suppress(RunloreError, OSError):
             why = _look_after(session, folder)
             if why is not None:
                 unrecorded[folder.run_id] = why
     with suppress(RunloreError, OSError):  # Who may only read starts nothing.
         _settle_pools(session, workspace)
+    remove_leftovers(workspace)
     return unrecorded
+
+
+def lose_without_folder(session: Session, folded: FoldedRun, run_id: str) -> str | None:
+    """Records a run as lost whose folder somebody took away: nobody will find it by that.
+
+    Returns why it is lost if that could not be recorded.
+    """
+    assert session.folder is not None, "only workspaces with a folder have submitted runs"
+    folder = RunFolder(session.folder, run_id)
+    above = folder.root.parent
+    if os.path.lexists(folder.root) or (above.exists() and not os.access(above, os.X_OK)):
+        return None
+    why = "nobody takes care of the run: its folder is not there any more"
+    try:
+        session.change_run(folded, LoseRun(why))
+    except RunloreError:
+        return why if _is_lost(session, folded) else None
+    return None
 
 
 def _look_after(session: Session, folder: RunFolder) -> str | None:
     folded = session.run(folder.run_id)
     if folder.is_locked():
+        return None
+    if folder.is_foreign() and session.journal.refresh(folded) is None:
         return None
     owner = folder.owner()
     if owner is not None and _is_elsewhere(owner.host, owner.boot_id):
@@ -68,24 +94,26 @@ def _look_after(session: Session, folder: RunFolder) -> str | None:
     try:
         return _take_over(session, folded, folder)
     finally:
-        os.close(lock_fd)
+        unlock(lock_fd)
 
 
 def _take_over(session: Session, folded: FoldedRun, folder: RunFolder) -> str | None:
     state = session.journal.refresh(folded)
     if state is not None and state.status is Status.QUEUED:
         return None
-    if state is not None and state.status not in TERMINAL:
+    submitted = state is not None and state.submitted
+    if submitted and state is not None and state.status not in TERMINAL:
         why = _why(folder)
         try:
             session.change_run(folded, LoseRun(why))
         except RunloreError:
             return why
-    if processes_of(folder.run_id):
+    if processes_of(folder):
         if folder.has_leash():
             return None  # It is ending them; a later look clears up.
-        end_processes(folder.run_id, (), 0)
-    if state is not None:
+        end_processes(folder, (), 0)
+    handover.drop(folder)
+    if submitted and state is not None:
         _keep_files(session, folder, state)
     folder.remove()
     return None
@@ -102,7 +130,9 @@ def _why(folder: RunFolder) -> str:
 
 def _is_lost(session: Session, folded: FoldedRun) -> bool:
     state = session.journal.refresh(folded)
-    return state is not None and state.status not in (*TERMINAL, Status.QUEUED)
+    if state is None or not state.submitted:
+        return False
+    return state.status not in (*TERMINAL, Status.QUEUED)
 
 
 def _is_elsewhere(host: str, boot: str) -> bool:
