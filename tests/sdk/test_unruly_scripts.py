@@ -206,7 +206,6 @@ def test_a_script_without_memory_fails_with_its_traceback(project: Project) -> N
     run = project.ended(
         """
         import resource
-import signal
         resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))
         bytearray(2**30)
         """
