@@ -27,7 +27,7 @@ from sklearn.linear_model import Ridge, SGDRegressor
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
-from runlore import Experiment, Run, Workspace
+from runlore import Experiment, Run, ScriptRunConfig, Workspace
 from runlore.exceptions import PropertyConflict
 
 FOLDER = Path("demo-output")
@@ -50,6 +50,7 @@ def main() -> None:
         print_leaderboard(ws, search)
         print_history(search)
         draw_chart(search)
+        submit_scripts(ws)
     console.print(f"\nThe workspace is in [bold]{FOLDER}/workspace[/], the chart beside it.")
 
 
@@ -155,6 +156,33 @@ def break_two(search: Run, features: Floats, target: Floats) -> None:
             Ridge(alpha=-1).fit(features, target)
     except ValueError as error:
         console.print(f"one child failed on purpose: [red]{str(error).splitlines()[0]}[/]")
+
+
+SUBMITTED = """
+import time
+from runlore import Run
+run = Run.get_context()
+for epoch in range(3):
+    run.log("loss", 1 / (epoch + 1))
+    print("epoch", epoch)
+"""
+STAYS = "import time; time.sleep(600)"
+
+
+def submit_scripts(ws: Workspace) -> None:
+    """One script is submitted and its output streamed, another one is canceled."""
+    console.rule("submitted scripts")
+    source = FOLDER / "scripts"
+    source.mkdir(exist_ok=True)
+    (source / "train.py").write_text(SUBMITTED)
+    (source / "stays.py").write_text(STAYS)
+    experiment = Experiment(ws, "submitted-scripts")
+    trained = experiment.submit(ScriptRunConfig(str(source), "train.py"))
+    stays = experiment.submit(ScriptRunConfig(str(source), "stays.py"))
+    trained.wait_for_completion(show_output=True)
+    stays.cancel()
+    console.print(f"{trained.get_status()}, {trained.get_metrics()}")
+    console.print(f"the other one: {stays.get_status()}")
 
 
 def show_lifecycle(search: Run) -> None:
