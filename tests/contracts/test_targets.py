@@ -10,13 +10,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import psutil
 import pytest
 
 from runlore import ComputeTarget, ScriptRun, Workspace
-from runlore.exceptions import ActivityFailedException, ExperimentExecutionException
+from runlore.exceptions import (
+    ActivityFailedException,
+    ComputeTargetException,
+    ExperimentExecutionException,
+)
+from runlore.targets.local import LocalTarget
 from tests.processes import wait_until
 from tests.submitted import (
     STAYS,
@@ -304,3 +310,25 @@ def test_a_supervisor_in_another_process_than_the_reader_is_seen_alive(project: 
         assert again.get_run(run.id).get_status() == "Running"
 
     run.cancel()
+
+
+class TargetOfAnotherPackage(LocalTarget):
+    """What an entry point of the group `runlore.targets` would name."""
+
+    kind = "elsewhere"
+
+
+def test_a_kind_of_target_may_come_with_another_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = EntryPoint("elsewhere", f"{__name__}:TargetOfAnotherPackage", "runlore.targets")
+    monkeypatch.setattr("runlore.targets.target.entry_points", lambda group: EntryPoints([entry]))
+    project = Project(tmp_path, "cloud")
+
+    target = ComputeTarget.attach(project.ws, "cloud", type="elsewhere")
+    run = project.ended("print('hello')")
+
+    assert target.type == "elsewhere"
+    assert (run.get_status(), printed(run)) == ("Completed", "hello\n")
+    with pytest.raises(ComputeTargetException, match="there are: local, pool, elsewhere"):
+        ComputeTarget.attach(project.ws, "x", type="unknown")
