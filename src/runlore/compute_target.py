@@ -69,7 +69,9 @@ class ComputeTarget:
     @property
     def grace_s(self) -> float:
         """The seconds between TERM and KILL when a script is ended."""
-        return float(self._settings.get("grace_s", 10.0))
+        from runlore.targets.target import DEFAULT_GRACE_S
+
+        return float(self._settings.get("grace_s", DEFAULT_GRACE_S))
 
     @property
     def provisioning_state(self) -> str:

@@ -41,6 +41,7 @@ from runlore.storage.journal import Folded, Journal, Pending
 from runlore.storage.memory import MemoryLog
 from runlore.storage.sqlite import open_log
 from runlore.storage.value_buffer import ValueBuffer
+from runlore.targets.run_folder import boot_id
 from runlore.version import VERSION
 
 if TYPE_CHECKING:
@@ -294,7 +295,7 @@ def _introduce(actor: str | None) -> WriterOpened:
     return WriterOpened(
         actor=_utf8(actor or os.environ.get("RUNLORE_ACTOR") or _user()),
         host=_utf8(socket.gethostname()),
-        boot_id=_boot_id(),
+        boot_id=boot_id(),
         pid=os.getpid(),
         process=_utf8(Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"),
         client_version=VERSION,
@@ -311,10 +312,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # A container's user id often has no name.
         return f"uid {os.getuid()}"
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""

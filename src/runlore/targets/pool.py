@@ -32,12 +32,11 @@ from runlore.storage.sqlite import now_us
 from runlore.targets import handover
 from runlore.targets.launch import Slot, environment_for, start_supervisor
 from runlore.targets.run_folder import RunFolder, try_lock, unlock
-from runlore.targets.target import Placement, Target, target_of
+from runlore.targets.target import DEFAULT_GRACE_S, Placement, Target, target_of
 
 POOLS = "pools"
 _SLOTS_MAX = 10_000
 _DEFAULT_SLOTS = 2
-_DEFAULT_GRACE_S = 10.0
 _NOT_STARTED = "SupervisorNotStarted"
 _LOCK_MAX_S = 1.0
 _LOCK_INTERVAL_S = 0.005
@@ -67,7 +66,7 @@ class Pool(Target):
 
     @classmethod
     def checked(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        known = {"slots": _DEFAULT_SLOTS, "grace_s": _DEFAULT_GRACE_S}
+        known = {"slots": _DEFAULT_SLOTS, "grace_s": DEFAULT_GRACE_S}
         unknown = sorted(set(settings) - set(known))
         if unknown:
             raise ComputeTargetException(

@@ -2,9 +2,8 @@
 
 A process belongs to a run if it is in one of the process groups that its script was started in,
 or if RUNLORE_RUN_ID and RUNLORE_WORKSPACE_URI in its environment, which children inherit, are the
-run's. So one that only
-leaves its group (a daemon, `setsid`) is found. One that leaves its group *and* clears its
-environment is not: nothing on this system tells any more whose it is.
+run's. So one that only leaves its group (a daemon, `setsid`) is found. One that leaves its group
+*and* clears its environment is not: nothing on this system tells any more whose it is.
 """
 
 from __future__ import annotations

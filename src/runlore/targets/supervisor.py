@@ -41,7 +41,6 @@ _T = TypeVar("_T")
 _LOOK_FIRST_S: Final = 0.05
 _LOOK_LAST_S: Final = 0.25
 _YOUNG_S: Final = 60.0
-_DEFAULT_GRACE_S: Final = 10.0
 _ROOM_MAX_S: Final = 60.0
 _ROOM_INTERVAL_S: Final = 0.25
 
@@ -316,9 +315,9 @@ def _supervise(
 
 
 def _grace_s(workspace: Workspace, target: str | None) -> float:
-    from runlore.targets.target import settings_of
+    from runlore.targets.target import DEFAULT_GRACE_S, settings_of
 
-    grace_s = settings_of(workspace._session, target or "local").get("grace_s", _DEFAULT_GRACE_S)
+    grace_s = settings_of(workspace._session, target or "local").get("grace_s", DEFAULT_GRACE_S)
     return float(grace_s)
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS: Final = "runlore.targets"
 
+DEFAULT_GRACE_S: Final = 10.0
+"""The seconds between TERM and KILL where a target does not say otherwise."""
+
 
 class Placement(NamedTuple):
     """A run that is to be placed: recorded, or about to be, with the environment to start it in.
