@@ -4,6 +4,7 @@ RunloreError
 ├── VersionConflict   (IntegrityError)   another event holds this version of the stream
 ├── LogBusy           (OperationalError) the writer's turn did not come in time
 ├── DiskFull          (OperationalError) no room; nothing was stored
+├── ValuesDropped                         too many values waited for a disk that took none
 ├── LogReadOnly       (OperationalError) the folder or file cannot be written
 ├── LogCorrupt        (DatabaseError)    the file's content contradicts itself
 └── NotALog           (UserError)        a file that is not ours, or of a newer runlore
@@ -40,6 +41,17 @@ class LogBusy(RunloreError, OperationalError):
 
 class DiskFull(RunloreError, OperationalError):
     """The disk, the quota or the file size limit left no room; nothing was stored."""
+
+
+class ValuesDropped(RunloreError):
+    """Logged values were lost: the disk took none, and the memory kept for them was full."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"{count} logged values were dropped: they could not be written, and more were waiting "
+            "than are kept in memory; those before them are kept, free disk space for the next"
+        )
+        self.count = count
 
 
 class LogReadOnly(RunloreError, OperationalError):

@@ -9,7 +9,7 @@ rows, and the Merkle head. Every implementation passes `tests/contracts/test_eve
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -50,6 +50,22 @@ class StoredRow(NamedTuple):
     recorded_at: int
     metadata: bytes | None
     leaf: bytes
+
+
+class Drained(NamedTuple):
+    """Up to where a writer's spool is in the log: all laps before `lap`, and its first slots."""
+
+    writer_id: str
+    lap: int
+    slot: int
+
+
+class DrainedMark(NamedTuple):
+    """What the log holds of a spool, and the position of the last event that says so."""
+
+    lap: int = 0
+    slot: int = 0
+    position: int = 0
 
 
 class LogHead(NamedTuple):
@@ -97,8 +113,12 @@ class EventLog(ApplicationRecorder):
     """
 
     @abstractmethod
-    def append(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
+    def append(
+        self, events: Sequence[NewEvent], *, drained: Drained | None = None
+    ) -> tuple[StoredRow, ...]:
         """Stores the events and returns them as stored, in order. `[]` stores nothing.
+
+        `drained` is kept in the same transaction: the events hold a spool's values up to there.
 
         Repeating a call with the same events is a success and changes nothing, so a caller
         that did not learn the outcome retries with the *same* events.
@@ -110,7 +130,10 @@ class EventLog(ApplicationRecorder):
 
     @abstractmethod
     def append_decided(
-        self, decide: Callable[[ReadStream], Sequence[NewEvent]]
+        self,
+        decide: Callable[[ReadStream], Sequence[NewEvent]],
+        *,
+        drained: Drained | None = None,
     ) -> tuple[StoredRow, ...]:
         """Like `append`, with events that are decided while this caller alone may write.
 
@@ -118,6 +141,10 @@ class EventLog(ApplicationRecorder):
         writer can come between. It must be quick: all writers wait. If it raises, nothing is
         stored and the exception goes on to the caller.
         """
+
+    @abstractmethod
+    def drained_marks(self) -> Mapping[str, DrainedMark]:
+        """Up to where each writer's spool is in the log, by writer id."""
 
     @abstractmethod
     def read_stream(

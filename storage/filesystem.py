@@ -43,6 +43,8 @@ _NETWORK: Final = frozenset(
     }
 )
 
+_COPY_ON_WRITE: Final = frozenset({"btrfs", "zfs", "bcachefs", "apfs"})
+
 
 class UnsafeFileSystem(UserError):
     """The folder lies where concurrent writers can damage a log."""
@@ -70,6 +72,11 @@ def check_file_system(folder: Path, mounts: str | None = None) -> None:
         failure = probe(folder)
         if failure is not None:
             raise UnsafeFileSystem(folder, kind or "unknown", failure)
+
+
+def copies_on_write(folder: Path) -> bool:
+    """Whether the file system may need new room for a page that was written before."""
+    return _mount_type(folder, None) in _COPY_ON_WRITE
 
 
 def probe(folder: Path) -> str | None:

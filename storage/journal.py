@@ -20,7 +20,7 @@ from runlore.domain.fact import Fact
 from runlore.domain.ids import writer_stream
 from runlore.storage.codec import encode_event, fact_of
 from runlore.storage.errors import VersionConflict
-from runlore.storage.event_log import EventLog, NewEvent, ReadStream, StoredRow
+from runlore.storage.event_log import Drained, EventLog, NewEvent, ReadStream, StoredRow
 
 _LOST_ROUNDS: Final = 3
 _LOST_ACKNOWLEDGEMENTS: Final = 3
@@ -34,6 +34,16 @@ class Pending(NamedTuple):
     stream: str
     version: int
     event: Event
+
+
+class Batch(NamedTuple):
+    """Logged values on their way to the log, and up to where they empty their spool."""
+
+    pending: Sequence[Pending] = ()
+    drained: Drained | None = None
+
+
+NO_VALUES: Final = Batch()
 
 
 class At(NamedTuple, Generic[S]):
@@ -113,19 +123,25 @@ class Journal:
         """Reads what the stream got since, and returns the state."""
         return self._newest(folded).state
 
-    def append(self, pending: Sequence[Pending], *, reason: str | None = None) -> None:
-        """Appends the events in one transaction.
+    def append(
+        self,
+        pending: Sequence[Pending],
+        *,
+        drained: Drained | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Appends the events in one transaction; `drained` as `EventLog.append` takes it.
 
         Raises VersionConflict if another event holds one of the versions.
         """
-        self._append(pending, reason)
+        self._append(pending, drained, reason)
 
     def change(
         self,
         folded: Folded[S],
         decide: Callable[[S], Decision],
         *,
-        with_values: Sequence[Pending] = (),
+        with_values: Batch = NO_VALUES,
         reason: str | None = None,
     ) -> tuple[Fact, ...]:
         """Decides on the stream's newest state, appends, and folds what was appended.
@@ -138,15 +154,15 @@ class Journal:
         for _ in range(_LOST_ROUNDS):
             at = self._newest(folded)
             decision = decide(at.state)
-            pending = [*with_values, *_behind(folded.stream, at.version, decision)]
+            pending = [*with_values.pending, *_behind(folded.stream, at.version, decision)]
             try:
-                rows = self._append(pending, reason)
+                rows = self._append(pending, with_values.drained, reason)
                 break
             except VersionConflict:
                 continue
         else:
             at, decision, rows = self._change_alone(folded, decide, with_values, reason)
-        facts = tuple(fact_of(row) for row in rows[len(with_values) :])
+        facts = tuple(fact_of(row) for row in rows[len(with_values.pending) :])
         folded.advance(facts, at)
         if decision.refused is not None:
             raise self._attributed(decision.refused)
@@ -168,7 +184,7 @@ class Journal:
         self,
         folded: Folded[S],
         decide: Callable[[S], Decision],
-        with_values: Sequence[Pending],
+        with_values: Batch,
         reason: str | None,
     ) -> tuple[At[S], Decision, Sequence[StoredRow]]:
         at = folded.at
@@ -182,24 +198,26 @@ class Journal:
             ]
             at = folded.advance(unread, at)
             decision = decide(at.state)
-            pending = [*with_values, *_behind(folded.stream, at.version, decision)]
+            pending = [*with_values.pending, *_behind(folded.stream, at.version, decision)]
             events = self._new_events(pending, reason)
             return events
 
         self._introduce()
         try:
-            rows = self.log.append_decided(decide_now)
+            rows = self.log.append_decided(decide_now, drained=with_values.drained)
         except RunloreError:
             raise
         except (OperationalError, InterfaceError):
-            rows = self._append_surely(events)
+            rows = self._append_surely(events, with_values.drained)
         return at, decision, rows
 
     def _newest(self, folded: Folded[S]) -> At[S]:
         at = folded.at
         return folded.advance(self.facts(folded.stream, after_version=at.version), at)
 
-    def _append(self, pending: Sequence[Pending], reason: str | None) -> Sequence[StoredRow]:
+    def _append(
+        self, pending: Sequence[Pending], drained: Drained | None, reason: str | None
+    ) -> Sequence[StoredRow]:
         """The events as they were stored; the writer's introduction goes before its first ones."""
         if not pending:
             return ()
@@ -207,16 +225,18 @@ class Journal:
         writer = self._writer()
         if not writer.introduced:
             try:
-                rows = self._append_surely([self._introduction(writer), *events])
+                rows = self._append_surely([self._introduction(writer), *events], drained)
                 writer.introduced = True
                 return rows[1:]
             except VersionConflict:
                 # It may be in the log already: from another thread, or from an append whose
                 # outcome we never learned.
                 self._introduce()
-        return self._append_surely(events)
+        return self._append_surely(events, drained)
 
-    def _append_surely(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
+    def _append_surely(
+        self, events: Sequence[NewEvent], drained: Drained | None = None
+    ) -> tuple[StoredRow, ...]:
         """Appends; where the outcome is unknown, appends the same events again.
 
         Our own errors say that nothing was stored. Any other failure of the driver may have
@@ -224,12 +244,12 @@ class Journal:
         """
         for _ in range(_LOST_ACKNOWLEDGEMENTS - 1):
             try:
-                return self.log.append(events)
+                return self.log.append(events, drained=drained)
             except RunloreError:
                 raise
             except (OperationalError, InterfaceError):
                 continue
-        return self.log.append(events)
+        return self.log.append(events, drained=drained)
 
     def _new_events(self, pending: Sequence[Pending], reason: str | None) -> list[NewEvent]:
         metadata: dict[str, str | int] = {"writer": self.writer_id}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,8 @@ from eventsourcing.persistence import Notification, StoredEvent, Subscription
 from runlore.storage import fork_guard
 from runlore.storage.errors import VersionConflict
 from runlore.storage.event_log import (
+    Drained,
+    DrainedMark,
     EventLog,
     LogHead,
     NewEvent,
@@ -36,12 +38,15 @@ class MemoryLog(EventLog):
         self._rows: list[StoredRow] = []
         self._streams: dict[str, dict[int, StoredRow]] = {}
         self._foreign_ids: dict[str, UUID | str] = {}
+        self._drained: dict[str, DrainedMark] = {}
         self._head = LogHead()
         fork_guard.guard(self)
 
     # --- EventLog ---------------------------------------------------------------------
 
-    def append(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
+    def append(
+        self, events: Sequence[NewEvent], *, drained: Drained | None = None
+    ) -> tuple[StoredRow, ...]:
         with self._lock:
             stored = tuple(
                 row
@@ -52,13 +57,24 @@ class MemoryLog(EventLog):
             if events and len(stored) == len(events):
                 return stored
             rows, head = stamp(events, self._head, self._clock())
-            return self._keep(rows, head)
+            self._keep(rows, head)
+            if drained is not None:
+                mark = DrainedMark(drained.lap, drained.slot, head.position)
+                self._drained[drained.writer_id] = mark
+            return rows
 
     def append_decided(
-        self, decide: Callable[[ReadStream], Sequence[NewEvent]]
+        self,
+        decide: Callable[[ReadStream], Sequence[NewEvent]],
+        *,
+        drained: Drained | None = None,
     ) -> tuple[StoredRow, ...]:
         with self._lock:
-            return self.append(decide(self.read_stream))
+            return self.append(decide(self.read_stream), drained=drained)
+
+    def drained_marks(self) -> Mapping[str, DrainedMark]:
+        with self._lock:
+            return dict(self._drained)
 
     def read_stream(
         self, stream: str, *, after_version: int = 0, upto_position: int | None = None

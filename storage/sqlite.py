@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -33,6 +33,8 @@ from eventsourcing.utils import Environment, EnvType, resolve_topic, strtobool
 from runlore.storage.database import Database
 from runlore.storage.errors import LogCorrupt, VersionConflict
 from runlore.storage.event_log import (
+    Drained,
+    DrainedMark,
     EventLog,
     LogHead,
     NewEvent,
@@ -72,6 +74,15 @@ _EVENTS_SCHEMA: Final = (
     )
     """,
     "INSERT OR IGNORE INTO log_head VALUES (1, 0, 0, 0, x'')",
+    # Beside the log, not of it: up to where the spools of values were written to it.
+    """
+    CREATE TABLE IF NOT EXISTS drained (
+        writer_id TEXT PRIMARY KEY,
+        lap INTEGER NOT NULL,
+        slot INTEGER NOT NULL,
+        position INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
 )
 
 _TRACKING_SCHEMA: Final = (
@@ -132,22 +143,34 @@ class SqliteLog(SqliteRecorder, EventLog):
 
     # --- EventLog ---------------------------------------------------------------------
 
-    def append(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
-        return self.append_decided(lambda read_stream: events)
+    def append(
+        self, events: Sequence[NewEvent], *, drained: Drained | None = None
+    ) -> tuple[StoredRow, ...]:
+        return self.append_decided(lambda read_stream: events, drained=drained)
 
     def append_decided(
-        self, decide: Callable[[ReadStream], Sequence[NewEvent]]
+        self,
+        decide: Callable[[ReadStream], Sequence[NewEvent]],
+        *,
+        drained: Drained | None = None,
     ) -> tuple[StoredRow, ...]:
         events: Sequence[NewEvent] = ()
         try:
             with self._appending() as connection:
                 events = decide(lambda stream: _read_stream(connection, stream))
-                return self._store(connection, events)
+                return self._store(connection, events, drained)
         except VersionConflict:
             stored = self._find(events)
             if not stored:
                 raise
             return stored
+
+    def drained_marks(self) -> Mapping[str, DrainedMark]:
+        with self.database.read() as connection:
+            if not _has_drained(connection):
+                return {}
+            rows = connection.execute("SELECT writer_id, lap, slot, position FROM drained")
+            return {writer_id: DrainedMark(*mark) for writer_id, *mark in rows}
 
     def read_stream(
         self, stream: str, *, after_version: int = 0, upto_position: int | None = None
@@ -277,10 +300,16 @@ class SqliteLog(SqliteRecorder, EventLog):
         PollingSubscription.wake_all()
 
     def _store(
-        self, connection: sqlite3.Connection, events: Sequence[NewEvent]
+        self, connection: sqlite3.Connection, events: Sequence[NewEvent], drained: Drained | None
     ) -> tuple[StoredRow, ...]:
         rows, head = stamp(events, _head(connection), self._clock())
         self._insert(connection, rows, head)
+        if drained is not None:
+            connection.execute(
+                "INSERT INTO drained VALUES (?, ?, ?, ?) ON CONFLICT (writer_id) DO UPDATE "
+                "SET lap = excluded.lap, slot = excluded.slot, position = excluded.position",
+                (*drained, head.position),
+            )
         return rows
 
     def _insert(
@@ -485,12 +514,19 @@ def open_log(path: str | Path, **options: Any) -> SqliteLog:
     clock = options.pop("clock", now_us)
     log = SqliteLog(Database(path, **options), clock=clock)
     with log.database.read() as connection:
+        complete = _has_drained(connection)  # The last of the tables, and the youngest.
         exists = connection.execute(
             "SELECT 1 FROM sqlite_schema WHERE name = 'log_head'"
         ).fetchone()
-    if not exists:
+    if not complete and not (exists and log.database.read_only):
         log.create_table()
     return log
+
+
+def _has_drained(connection: sqlite3.Connection) -> bool:
+    """Whether the log is of a runlore that spools values; older ones lack the table."""
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'drained'").fetchone()
+    return found is not None
 
 
 def _head(connection: sqlite3.Connection) -> LogHead:

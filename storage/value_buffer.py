@@ -1,9 +1,13 @@
-"""Logged values on their way to the log: kept in memory, written in batches in the background.
+"""Logged values on their way to the log: spooled by the call, written in batches behind it.
 
-`log` costs a list append. A background thread writes what has gathered, every 0.5 s at first
-and every 5 s in a long run; `flush()`, the end of a run, the exit of the process and reads in
-the same process write at once. This is the seam that a spool on disk can take over: callers
-see `ValueBuffer` and `RunValues` only.
+`log` costs little more than a list append and leaves the value where a killed process loses
+nothing (see `spool`). A background thread writes what has gathered, every 0.5 s while a run is
+young and every 5 s in a long one, and at once when a segment of the spool is full; `flush()`, the
+end of a run and the exit of the process write what is there.
+
+Up to where the spool is in the log stands in the log's database, in the same transaction, so
+nothing is lost or written twice wherever the process is killed: the next one that opens the
+workspace goes on from there (see `spool_folder`).
 """
 
 from __future__ import annotations
@@ -11,139 +15,90 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
-from itertools import count
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Final
 
-from runlore.domain.errors import ChangeRefusedError, WorkspaceClosed
-from runlore.domain.events import ValuesLogged
-from runlore.domain.ids import values_prefix, values_stream
+from runlore.domain.errors import WorkspaceClosed
+from runlore.domain.ids import values_stream
 from runlore.storage import fork_guard
-from runlore.storage.codec import fact_of
-from runlore.storage.event_log import EventLog
-from runlore.storage.journal import Journal, Pending
-from runlore.storage.sqlite import now_us
-from runlore.storage.value_codec import Record, Series, encode_batch
+from runlore.storage.errors import ValuesDropped
+from runlore.storage.event_log import Drained
+from runlore.storage.journal import NO_VALUES, Batch, Journal, Pending
+from runlore.storage.run_values import RunValues
+from runlore.storage.spool import Region, Spool, is_owned
+from runlore.storage.spool_format import SLOT
+from runlore.storage.spool_reader import SlotReader
+from runlore.storage.value_codec import Part, encode_batch
 
 _FIRST_INTERVAL_S: Final = 0.5
 _LAST_INTERVAL_S: Final = 5.0
 _GROWTH: Final = 0.02  # 5 s is reached after 250 s.
-_BATCH_MAX: Final = 50_000
-
-_Key = tuple[str, tuple[str, ...]]  # A series by name and columns.
+_RETRY_S: Final = 1.0
 
 
-class RunValues:
-    """The values that this process logs into one run."""
+class ValueStreams:
+    """A writer's streams of values, one a run: how far each is, and what to append to it next."""
 
-    def __init__(self, buffer: ValueBuffer, run_id: str, *, fresh: bool) -> None:
-        self.run_id = run_id
-        self._buffer = buffer
-        # Never replaced while the process lives, and cut at its front only, by what is written:
-        # another thread may be about to append to it.
-        self._records: list[Record] = []
-        self._steps: dict[_Key, Any] = {}
-        # A run that this process just created has no values yet: nothing to look up.
-        self._taken: dict[_Key, int] | None = {} if fresh else None
-        self._version = 0
-        self._seq = 0
-        self._writer_id = ""
-        self._unsettled = False
+    def __init__(self, writer_id: str) -> None:
+        self.writer_id = writer_id
+        self._held: dict[str, tuple[int, int]] = {}  # version and number of values, by run
 
-    def log(self, series: Series, value: Any, step: int | None) -> None:
-        """Keeps one value; without a step it gets the series' next one, from 0 on."""
-        now = now_us()
-        if step is None:
-            step = self._next_step(series)
-        self._records.append(Record(series, step, now, value))
-        self._buffer.wake()
+    def load(self, journal: Journal, run_id: str) -> None:
+        """Reads from the log how far a run's stream is."""
+        facts = journal.facts(values_stream(run_id, self.writer_id))
+        if facts:
+            data = facts[-1].data
+            assert data is not None, "our own events are known to us"
+            self._held[run_id] = facts[-1].version, data["first_seq"] + data["count"]
 
-    def log_many(self, series: Series, values: Sequence[Any], steps: Sequence[int] | None) -> None:
-        """Keeps many values of one series, in their order."""
-        now = now_us()
-        if steps is None:
-            steps = [self._next_step(series) for _ in values]
-        self._records.extend(
-            [Record(series, step, now, value) for step, value in zip(steps, values, strict=True)]
-        )
-        self._buffer.wake()
+    def next(self, run_id: str, parts: Sequence[Part]) -> Pending:
+        """The event of these values, and the stream behind it."""
+        version, seq = self._held.get(run_id, (0, 0))
+        event = encode_batch(self.writer_id, seq, parts)
+        self._held[run_id] = version + 1, seq + event.count
+        return Pending(values_stream(run_id, self.writer_id), version + 1, event)
 
-    @property
-    def waiting(self) -> bool:
-        """Whether there are values that are not in the log yet."""
-        return bool(self._records)
-
-    def take(self, writer_id: str) -> list[Pending]:
-        """The events that hold all waiting values, which wait on until they are `written`.
-
-        This and what settles it (`written`, `unsettled`) run under the buffer's write lock.
-        """
-        stream = values_stream(self.run_id, writer_id)
-        if self._writer_id != writer_id:  # First use, or a forked child.
-            self._writer_id, self._version, self._seq = writer_id, 0, 0
-        elif self._unsettled:
-            self._settle(stream)
-        records = self._records[:]
-        pending: list[Pending] = []
-        seq = self._seq
-        for start in range(0, len(records), _BATCH_MAX):
-            part = records[start : start + _BATCH_MAX]
-            version = self._version + len(pending) + 1
-            pending.append(Pending(stream, version, encode_batch(writer_id, seq, part)))
-            seq += len(part)
-        return pending
-
-    def written(self, version: int, count: int) -> None:
-        """The next `count` values are in the log, up to this version of their stream."""
-        self._version = version
-        self._seq += count
-        del self._records[:count]
-
-    def unsettled(self) -> None:
-        """Nobody knows whether the events of a `take` were written: the next one looks."""
-        self._unsettled = True
-
-    def forget(self) -> None:
-        """In a forked child: what waits is the parent's to write."""
-        self._records = []
-
-    def _settle(self, stream: str) -> None:
-        # Nobody else writes to this stream, so what is in it now is ours.
-        for fact in self._buffer.journal.facts(stream, after_version=self._version):
-            assert fact.data is not None, "our own events are known to us"
-            self.written(fact.version, fact.data["count"])
-        self._unsettled = False
-
-    def _next_step(self, series: Series) -> int:
-        key = (series.name, series.columns)
-        counter = self._steps.get(key)
-        if counter is None:
-            if self._taken is None:
-                self._taken = steps_taken(self._buffer.journal.log, self.run_id)
-            counter = self._steps.setdefault(key, count(self._taken.get(key, 0)))
-        step: int = next(counter)
-        return step
+    def copy(self) -> ValueStreams:
+        """The same, to go on from without leaving this place."""
+        copied = ValueStreams(self.writer_id)
+        copied._held = dict(self._held)
+        return copied
 
 
 class ValueBuffer:
     """The values that this process logs into all runs of a workspace, and the thread that writes.
 
-    After a fork the child starts empty: what waited is written by the parent.
+    `folder` is where the spool is made, None for memory. After a fork the child starts empty:
+    what waited is written by the parent.
     """
 
     fork_order = 10
 
-    def __init__(self, journal: Journal) -> None:
+    _spool: Spool | None
+    _spools: dict[str, Spool]
+    _streams: ValueStreams | None
+    _unsettled: tuple[list[Region], ValueStreams, Drained] | None
+    _thread: threading.Thread | None
+
+    def __init__(
+        self,
+        journal: Journal,
+        folder: Path | None = None,
+        *,
+        warn: Callable[[str], None] = warnings.warn,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self.journal = journal
+        self.warn = warn
+        self._folder = folder
+        self._clock_ns = clock_ns
         self._runs: dict[str, RunValues] = {}
-        self._write_lock = threading.RLock()
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._awake = False
-        self._warned = False
         self._closed_name: str | None = None
+        self._make_locks()
+        self._empty()
         fork_guard.guard(self)
 
     def of_run(self, run_id: str, *, fresh: bool = False) -> RunValues:
@@ -151,32 +106,71 @@ class ValueBuffer:
         values = self._runs.get(run_id)
         if values is None:
             values = self._runs.setdefault(run_id, RunValues(self, run_id, fresh=fresh))
+            self._born = time.monotonic()
         return values
 
-    def wake(self) -> None:
-        """There is something to write; called for every value, so it must cost nothing."""
-        if not self._awake:
-            if self._closed_name is not None:
-                raise WorkspaceClosed(self._closed_name)
-            self._awake = True
-            if self._thread is None:
-                self._start()
-            self._wake.set()
+    def spool(self) -> Spool:
+        """This process's spool. Raises WorkspaceClosed after `close()`."""
+        if self._closed_name is not None:
+            raise WorkspaceClosed(self._closed_name)
+        if self._spool is None:
+            spool = Spool(
+                self.journal.writer_id,
+                self._folder,
+                wake=self._wake,
+                filled=self._ring_urgently,
+                make_room=self._make_room,
+                complain=self._complain,
+                clock_ns=self._clock_ns,
+            )
+            # In one step: a signal handler that logs may come between any two.
+            self._spool = self._spools.setdefault(spool.writer_id, spool)
+        return self._spool
 
-    def flush(self, run_id: str | None = None) -> None:
-        """Writes what waits, of one run or of all; returns when it is on disk.
+    @property
+    def waiting(self) -> bool:
+        """Whether there are values that are not in the log yet."""
+        return any(region.stop - region.start > 1 for region in self._waiting())
 
-        Raises what the log raises; the values then wait on.
+    def flush(self) -> None:
+        """Writes all that waits, of all runs; returns when it is on disk.
+
+        Raises what the log raises, and the values wait on; ValuesDropped, once, if there were
+        too many of them meanwhile.
         """
-        with self._write_lock, ExitStack() as stack:
-            runs = list(self._runs.values()) if run_id is None else [self.of_run(run_id)]
-            taken = [self.taken(values) for values in runs if values.waiting]
-            # One transaction for all runs, so that a commit costs each of them little.
-            self.journal.append([event for one in taken for event in stack.enter_context(one)])
+        with self.taken() as batch:
+            self.journal.append(batch.pending, drained=batch.drained)
+        self._report_dropped()
 
-    def taken(self, values: RunValues) -> _Taken:
-        """The run's waiting values as events, for `with`: written unless the block raises."""
-        return _Taken(self, values)
+    @contextmanager
+    def taken(self) -> Iterator[Batch]:
+        """All waiting values as events, for the block to append.
+
+        What became of them is looked up in the log if the block raises.
+        """
+        if is_owned(self._write_lock):
+            raise RuntimeError(
+                "values are being written by the very call that this one interrupts, from a "
+                "signal handler or a finalizer; log there, and flush when it has returned"
+            )
+        with self._write_lock:
+            if self._unsettled is not None:
+                self._settle(*self._unsettled)
+            regions = self._waiting()
+            if not regions:
+                yield NO_VALUES
+                return
+            assert self._spool is not None, "it gave the regions"
+            streams = self._streams.copy() if self._streams else ValueStreams(self._spool.writer_id)
+            pending = self._events(regions, streams)
+            last = regions[-1]
+            drained = Drained(streams.writer_id, last.lap, last.stop)
+            if pending:
+                self._unsettled = regions, streams, drained
+                yield Batch(pending, drained)
+            else:
+                yield NO_VALUES
+            self._written(regions, streams)
 
     def close(self, workspace: str) -> None:
         """Writes all that waits and ends the thread; a later value raises WorkspaceClosed.
@@ -184,38 +178,142 @@ class ValueBuffer:
         Raises what the log raises, and stays open then.
         """
         self._join_thread()
-        try:
-            self.flush()
-            self._closed_name = workspace
-        finally:
-            self._awake = False
+        self.flush()
+        self._closed_name = workspace
+        if self._spool is not None:
+            self._spool.close()
+            self.flush()  # What a thread logged meanwhile.
+            self._spool.remove()
+
+    # --- forks ------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
         while True:
             self._join_thread()
             self._write_lock.acquire()
+            self._start_lock.acquire()
             if self._thread is None:  # Another thread's value may have started it again.
                 return
+            self._start_lock.release()
             self._write_lock.release()
 
     def after_fork_in_parent(self) -> None:
-        self._awake = False
+        self._start_lock.release()
         self._write_lock.release()
-        if self._closed_name is None and any(values.waiting for values in self._runs.values()):
-            self.wake()
+        if self._closed_name is None and self.waiting:
+            self._wake()
 
     def after_fork_in_child(self) -> None:
-        self._write_lock = threading.RLock()
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._awake = False
+        if self._spool is not None:
+            self._spool.forget()
         for values in self._runs.values():
             values.forget()
+        self._make_locks()
+        self._empty()
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def _make_locks(self) -> None:
+        self._write_lock = threading.RLock()
+        self._start_lock = threading.RLock()
+        # Not an Event: a signal handler that logs must be able to ring in the middle of a ring.
+        self._bell: SimpleQueue[None] = SimpleQueue()
+
+    def _empty(self) -> None:
+        self._spool = None
+        self._spools = {}
+        self._streams = None
+        self._reader = SlotReader()
+        self._unsettled = None
+        self._thread = None
+        self._stopping = False
+        self._parked = True
+        self._urgent = False
+        self._warned = False
+        self._failed_at = -_RETRY_S
+        self._born = time.monotonic()
+        self._dropped_reported = 0
+
+    def _waiting(self) -> list[Region]:
+        return [] if self._spool is None else self._spool.waiting()
+
+    def _events(self, regions: Sequence[Region], streams: ValueStreams) -> list[Pending]:
+        pending = []
+        for segment, lap, start, stop in regions:
+            slots = bytes(segment.slots[start * SLOT : stop * SLOT])
+            for parts in self._reader.read(slots, lap, first=start, start=start):
+                pending += [streams.next(run_id, found) for run_id, found in parts.items()]
+        return pending
+
+    def _written(self, regions: Sequence[Region], streams: ValueStreams) -> None:
+        assert self._spool is not None, "it gave the regions"
+        self._streams = streams
+        self._unsettled = None
+        self._spool.drained(regions)
+
+    def _settle(self, regions: list[Region], streams: ValueStreams, drained: Drained) -> None:
+        """Asks the log whether the events of a `taken` that ended in an error were written."""
+        mark = self.journal.log.drained_marks().get(drained.writer_id)
+        if mark is not None and mark[:2] == drained[1:]:
+            self._written(regions, streams)
+        self._unsettled = None
+
+    def _make_room(self) -> bool:
+        """Drains the spool from a call that logs, as there is no room; whether there is now."""
+        if is_owned(self._write_lock) or time.monotonic() < self._failed_at + _RETRY_S:
+            return False
+        return self._try_flush()
+
+    def _try_flush(self) -> bool:
+        try:
+            with self.taken() as batch:
+                self.journal.append(batch.pending, drained=batch.drained)
+        except Exception as error:  # The training loop must never die of logging.
+            self._failed_at = time.monotonic()
+            self._complain(error)
+            return False
+        self._warned = False
+        return True
+
+    def _complain(self, error: Exception) -> None:
+        if self._warned:
+            return
+        self._warned = True
+        # Where warnings are errors, ours would end this thread; flush() still raises.
+        with suppress(RuntimeWarning):
+            warnings.warn(
+                f"logged values could not be written yet and wait: {error}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def _report_dropped(self) -> None:
+        dropped = self._spool.dropped if self._spool is not None else 0
+        if dropped > self._dropped_reported:
+            self._dropped_reported, before = dropped, self._dropped_reported
+            raise ValuesDropped(dropped - before)
+
+    # --- the thread -------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        """There will be something to write; called for values that take the slow path."""
+        if self._closed_name is not None:
+            raise WorkspaceClosed(self._closed_name)
+        if self._parked:
+            self._parked = False
+            if self._thread is None:
+                self._start()
+            self._bell.put(None)
+
+    def _ring_urgently(self) -> None:
+        """A segment is full: the other one will be, soon."""
+        self._urgent = True
+        self._bell.put(None)
 
     def _start(self) -> None:
-        with self._write_lock:
+        with self._start_lock:
             if self._thread is None:
-                self._stopping.clear()
+                self._stopping = False
                 thread = threading.Thread(target=self._write_on, name="runlore-values", daemon=True)
                 try:
                     thread.start()
@@ -223,83 +321,50 @@ class ValueBuffer:
                 except RuntimeError as error:
                     # The process may have no more, and Python 3.12 starts none at exit: flush()
                     # and close() still write, and nobody tries again for every value.
-                    self._warn_once(error)
+                    self._complain(error)
 
     def _join_thread(self) -> None:
-        """Ends the thread after the write that it is in; must not be called under the lock."""
+        """Ends the thread after the write that it is in; must not be called under its locks."""
         thread = self._thread
         if thread is not None:
-            self._stopping.set()
-            self._wake.set()
+            self._stopping = True
+            self._bell.put(None)
             thread.join()
-            with self._write_lock:
+            with self._start_lock:
                 if self._thread is thread:
                     self._thread = None
+                    self._parked = True
+                    if self._spool is not None:
+                        self._spool.park()
 
     def _write_on(self) -> None:
-        started = time.monotonic()
-        while True:
-            self._wake.wait()
-            age = time.monotonic() - started
-            interval = min(_LAST_INTERVAL_S, max(_FIRST_INTERVAL_S, age * _GROWTH))
-            if self._stopping.wait(interval):
+        while not self._stopping:
+            if self._parked:
+                # It looks by itself, too: a value may have slipped past while it parked.
+                self._rest(_LAST_INTERVAL_S)
+            if not self._parked:
+                age = time.monotonic() - self._born
+                self._rest(min(_LAST_INTERVAL_S, max(_FIRST_INTERVAL_S, age * _GROWTH)))
+            if self._stopping:
                 return
-            self._wake.clear()
-            self._awake = False
-            try:
-                self.flush()
-                self._warned = False
-            except Exception as error:  # The training loop must never die of logging.
-                self.wake()
-                # Where warnings are errors, ours would end this thread; flush() still raises.
-                with suppress(RuntimeWarning):
-                    self._warn_once(error)
+            self._urgent = False
+            if self.waiting:
+                self._try_flush()
+            elif not self._parked:
+                self._park()
 
-    def _warn_once(self, error: Exception) -> None:
-        if not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"logged values could not be written yet and wait in memory: {error}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+    def _rest(self, seconds: float) -> None:
+        """Waits for the bell, at most so long; not at all if something is urgent."""
+        if not self._urgent:
+            with suppress(Empty):
+                self._bell.get(timeout=seconds)
+        while not self._bell.empty():
+            with suppress(Empty):
+                self._bell.get_nowait()
 
-
-class _Taken:
-    """Holds the write lock while taken values are on their way, and settles what became of them."""
-
-    def __init__(self, buffer: ValueBuffer, values: RunValues) -> None:
-        self._buffer = buffer
-        self._values = values
-
-    def __enter__(self) -> list[Pending]:
-        self._buffer._write_lock.acquire()
-        try:
-            self._pending = self._values.take(self._buffer.journal.writer_id)
-        except BaseException:
-            self._buffer._write_lock.release()
-            raise
-        return self._pending
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            # A refused change is raised after its events, and ours before them, were written.
-            if kind is None or issubclass(kind, ChangeRefusedError):
-                for pending in self._pending:
-                    assert isinstance(pending.event, ValuesLogged)
-                    self._values.written(pending.version, pending.event.count)
-            else:
-                self._values.unsettled()
-        finally:
-            self._buffer._write_lock.release()
-
-
-def steps_taken(log: EventLog, run_id: str) -> dict[_Key, int]:
-    """How many values each series of a run has in the log; reads no payload."""
-    taken: dict[_Key, int] = {}
-    for row in log.read_streams(values_prefix(run_id), topics=(ValuesLogged.topic,)):
-        data = fact_of(row).data
-        for described in data["series"] if data else ():
-            key = (described["name"], tuple(described["columns"]))
-            taken[key] = taken.get(key, 0) + described["n"]
-    return taken
+    def _park(self) -> None:
+        assert self._spool is not None, "there was something to write"
+        self._parked = True
+        self._spool.park()
+        if self.waiting:  # It came between the last look and the closing of the gate.
+            self._parked = False

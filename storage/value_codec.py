@@ -4,7 +4,7 @@ A series is a metric's name, its columns (none for a scalar) and its kind. The e
 each series of the batch in the open (`{"name", "columns", "kind", "n", "description"?}`) and
 holds one zstd-compressed payload: a msgpack list of blocks, one per series, in the same order:
 
-    {"i": index in the batch, "s": steps, "t": times (µs since 1970), "v": [one per column]}
+    {"i": place in the batch, "s": steps, "t": times (µs since 1970), "v": [one per column]}
 
 Whole numbers are `[start, stride]` where they are regular, as nearly all are, and else the
 first one and the narrow differences `[first, typecode, bytes]`. Values are 8-byte floats
@@ -19,8 +19,10 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from operator import sub
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -51,31 +53,39 @@ class Series(NamedTuple):
     description: str = ""
 
 
-class Record(NamedTuple):
-    """One call's worth of one series: `value` is a tuple, a value per column, for rows."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One series' values of a batch, in the order in which they were logged.
+
+    `index` says where each one stands among all values of the batch: it increases, and may have
+    holes. `times` are µs since 1970 UTC. `columns` holds one for each of the series' columns, or
+    one alone for a scalar: a list, or an array of 8-byte floats or whole numbers.
+    """
 
     series: Series
-    step: int
-    time: int
-    value: Any
+    index: Sequence[int]
+    steps: Sequence[int]
+    times: Sequence[int]
+    columns: Sequence[Sequence[Any]]
 
 
-def encode_batch(writer_id: str, first_seq: int, records: Sequence[Record]) -> ValuesLogged:
-    """The event for these records of one run, whose order it keeps."""
-    by_series: dict[Series, list[tuple[int, Record]]] = {}
-    for index, record in enumerate(records):
-        by_series.setdefault(record.series, []).append((index, record))
-    described = []
-    blocks = []
-    for series, members in by_series.items():
-        described.append(_describe(series, len(members)))
-        blocks.append(_block(series, members))
-    packed = msgpack.packb(blocks, default=_pack_other)
+def encode_batch(writer_id: str, first_seq: int, parts: Sequence[Part]) -> ValuesLogged:
+    """The event for these values of one run. Raises TypeError for what cannot be stored."""
+    blocks = [
+        {
+            "i": _whole_numbers(part.index),
+            "s": _whole_numbers(part.steps),
+            "t": _whole_numbers(part.times),
+            "v": [_values(column) for column in part.columns],
+        }
+        for part in parts
+    ]
+    packed = msgpack.packb(blocks, default=pack_other)
     return ValuesLogged(
         writer_id=writer_id,
         first_seq=first_seq,
-        count=len(records),
-        series=tuple(described),
+        count=sum(len(part.index) for part in parts),
+        series=tuple(_describe(part.series, len(part.index)) for part in parts),
         payload=zstandard.compress(packed, 3),
     )
 
@@ -92,35 +102,36 @@ def _describe(series: Series, n: int) -> dict[str, Any]:
     return described
 
 
-def _block(series: Series, members: Sequence[tuple[int, Record]]) -> dict[str, Any]:
-    values = [record.value for _, record in members]
-    columns: Iterable[Sequence[Any]] = zip(*values, strict=True) if series.columns else (values,)
-    return {
-        "i": _whole_numbers([index for index, _ in members]),
-        "s": _whole_numbers([record.step for _, record in members]),
-        "t": _whole_numbers([record.time for _, record in members]),
-        "v": [_values(column) for column in columns],
-    }
-
-
-def _values(values: Sequence[Any]) -> Column:
-    types = set(map(type, values))
+def kind_of(column: Sequence[Any]) -> str:
+    """What a column is stored as: f8, i8 or any."""
+    if isinstance(column, array):
+        return {"d": "f8", "q": "i8"}[column.typecode]
+    types = set(map(type, column))
     if types == {float}:
-        return ["f8", _little_endian(array("d", values))]
-    if types == {int} and min(values) in _INT64 and max(values) in _INT64:
-        return ["i8", _whole_numbers(values)]
-    return ["any", list(values)]
+        return "f8"
+    if types == {int} and min(column) in _INT64 and max(column) in _INT64:
+        return "i8"
+    return "any"
+
+
+def _values(column: Sequence[Any]) -> Column:
+    kind = kind_of(column)
+    if kind == "f8":
+        return [kind, _little_endian(array("d", column))]
+    return [kind, _whole_numbers(column) if kind == "i8" else list(column)]
 
 
 def _whole_numbers(numbers: Sequence[int]) -> Column:
     first = numbers[0]
+    if isinstance(numbers, range):
+        return [first, numbers.step]
     if len(numbers) == 1:
         return [first, 0]
-    stride = numbers[1] - first
-    differences = [b - a for a, b in pairwise(numbers)]
-    if stride in _INT64 and differences.count(stride) == len(differences):
-        return [first, stride]
-    widest = max(max(differences), -min(differences) - 1)
+    differences = list(map(sub, islice(numbers, 1, None), numbers))
+    least, most = min(differences), max(differences)
+    if least == most and least in _INT64:
+        return [first, least]
+    widest = max(most, -least - 1)
     for typecode, limit in _NARROW:
         if widest < limit:
             return [first, typecode, _little_endian(array(typecode, differences))]
@@ -129,11 +140,20 @@ def _whole_numbers(numbers: Sequence[int]) -> Column:
 
 def _little_endian(numbers: array[Any]) -> bytes:
     if sys.byteorder == "big":
+        numbers = numbers[:]
         numbers.byteswap()
     return numbers.tobytes()
 
 
-def _pack_other(value: object) -> msgpack.ExtType:
+def pack_other(value: object) -> msgpack.ExtType:
+    """msgpack's `default`: whole numbers of any size. Raises TypeError for all else."""
     if isinstance(value, int):
         return msgpack.ExtType(BIG_INT, format(value, "x").encode())
     raise TypeError(f"cannot log a {type(value).__name__}")
+
+
+def unpack_other(code: int, data: bytes) -> int:
+    """msgpack's `ext_hook`, the other way round. Raises ValueError for a type that is not ours."""
+    if code != BIG_INT:
+        raise ValueError(f"unknown extension type {code}")
+    return int(data, 16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from runlore.storage.errors import LogCorrupt
-from runlore.storage.value_codec import BIG_INT, Series
+from runlore.storage.value_codec import Part, Series, kind_of, unpack_other
 
 _TYPECODES = {"b": "<i1", "h": "<i2", "i": "<i4", "q": "<i8"}
 _MAX_PAYLOAD_NBYTES = 2**30  # No batch of ours comes near; a forged length must not fill memory.
@@ -50,7 +51,7 @@ def read_batch(data: dict[str, Any]) -> list[Block]:
         packed = zstandard.ZstdDecompressor().decompress(
             payload, max_output_size=_MAX_PAYLOAD_NBYTES
         )
-        blocks = msgpack.unpackb(packed, ext_hook=_unpack_other)
+        blocks = msgpack.unpackb(packed, ext_hook=unpack_other)
         return [
             _read_block(described, block)
             for described, block in zip(data["series"], blocks, strict=True)
@@ -60,6 +61,26 @@ def read_batch(data: dict[str, Any]) -> list[Block]:
             f"batch {data.get('first_seq')} of writer {data.get('writer_id')} is damaged: "
             f"{error}; restore the log from a copy"
         ) from error
+
+
+def block_of(part: Part) -> Block:
+    """A part that is on its way to a batch, as it will be read from there."""
+    return Block(
+        part.series,
+        np.array(part.index, np.int64),
+        np.array(part.steps, np.int64),
+        np.array(part.times, np.int64),
+        tuple(_array_of(column) for column in part.columns),
+    )
+
+
+def _array_of(column: Sequence[Any]) -> NDArray[Any]:
+    kind = kind_of(column)
+    if kind != "any":
+        return np.array(column, {"f8": np.float64, "i8": np.int64}[kind])
+    values = np.empty(len(column), object)
+    values[:] = column
+    return values
 
 
 def series_of(described: dict[str, Any]) -> Series:
@@ -111,9 +132,3 @@ def _read_whole_numbers(column: list[Any], n: int) -> Ints:
     numbers_[0] = first
     numbers_[1:] = np.frombuffer(content, _TYPECODES[typecode], n - 1)
     return np.cumsum(numbers_, out=numbers_)
-
-
-def _unpack_other(code: int, data: bytes) -> int:
-    if code != BIG_INT:
-        raise ValueError(f"unknown extension type {code}")
-    return int(data, 16)

@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from runlore.domain.events import ValuesLogged
 from runlore.domain.ids import values_prefix
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
-from runlore.storage.value_codec import Record
+from runlore.storage.value_codec import Part, Series, encode_batch
 from runlore.storage.value_reader import Block, read_batch
+
+
+class Record(NamedTuple):
+    """One logged value: `value` is a tuple, a value per column, for rows."""
+
+    series: Series
+    step: int
+    time: int
+    value: Any
+
+
+def batch_of(writer_id: str, first_seq: int, records: Sequence[Record]) -> ValuesLogged:
+    """The event for these records of one run, whose order it keeps."""
+    by_series: dict[Series, list[tuple[int, Record]]] = {}
+    for index, record in enumerate(records):
+        by_series.setdefault(record.series, []).append((index, record))
+    return encode_batch(writer_id, first_seq, [_part(*one) for one in by_series.items()])
+
+
+def _part(series: Series, members: Sequence[tuple[int, Record]]) -> Part:
+    values = [record.value for _, record in members]
+    return Part(
+        series,
+        [index for index, _ in members],
+        [record.step for _, record in members],
+        [record.time for _, record in members],
+        list(zip(*values, strict=True)) if series.columns else [values],
+    )
 
 
 def records_of(blocks: list[Block]) -> list[Record]:

@@ -13,7 +13,8 @@ from runlore.domain.fact import Fact
 from runlore.domain.run_state import Artifact
 from runlore.domain.status import TERMINAL, Status
 from runlore.storage.codec import decode_event, encode_event
-from runlore.storage.value_codec import Record, Scalar, Series
+from runlore.storage.value_codec import Scalar, Series
+from tests.logged_values import Record
 
 # --- texts, keys, ids ---------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -56,29 +57,42 @@ class MetricValues:
 
 
 def read_metrics(
-    log: EventLog, run_id: str, *, name: str | None = None, upto_position: int | None = None
+    log: EventLog,
+    run_id: str,
+    *,
+    name: str | None = None,
+    upto_position: int | None = None,
+    spools: Path | None = None,
 ) -> dict[str, MetricValues]:
     """The metrics of a run, in the order of their first values; one of them if `name` is given.
 
-    Reads the run's value streams, in the order of positions and, within a batch, of the calls.
+    Reads the run's value streams, in the order of positions and, within a batch, of the calls;
+    behind them, what is in the spools of this host and in no batch yet.
     """
     from runlore.domain.events import ValuesLogged
     from runlore.domain.ids import values_prefix
     from runlore.storage.codec import fact_of
-    from runlore.storage.value_reader import read_batch
+    from runlore.storage.spool_folder import live_values
+    from runlore.storage.value_reader import block_of, read_batch
 
+    live = None if spools is None else live_values(spools, log, run_id)
     rows = log.read_streams(
         values_prefix(run_id), upto_position=upto_position, topics=(ValuesLogged.topic,)
     )
-    parts: dict[str, list[tuple[int, Block]]] = {}
+    batches: list[list[Block]] = []
     for row in rows:
-        data = fact_of(row).data
-        if data is None or not _concerns(data, name):
+        if live is not None and live.covers(row):
             continue
-        blocks = sorted(read_batch(data), key=lambda block: int(block.index[0]))
-        for block in blocks:
+        data = fact_of(row).data
+        if data is not None and _concerns(data, name):
+            batches.append(read_batch(data))
+    for pieces in live.pieces.values() if live is not None else ():
+        batches += [[block_of(part) for part in piece] for piece in pieces]
+    parts: dict[str, list[tuple[int, Block]]] = {}
+    for place, blocks in enumerate(batches):
+        for block in sorted(blocks, key=lambda block: int(block.index[0])):
             if name in (None, block.series.name):
-                parts.setdefault(block.series.name, []).append((row.position, block))
+                parts.setdefault(block.series.name, []).append((place, block))
     return {metric: _gather(metric, found) for metric, found in parts.items()}
 
 

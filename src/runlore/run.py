@@ -67,8 +67,10 @@ class Run(RunLifecycle):
         self._experiment = experiment
         self._id = run_id
         self._folded = folded
-        self._values = None
+        self._run_values = None
         self._series = {}
+        self._puts = {}
+        self._puts_at = {}
         self._watched = {}
         self._user_logs = []
         self._parent: Run | None = None
@@ -224,7 +226,7 @@ class Run(RunLifecycle):
         from runlore.storage.codec import fact_of
 
         session = self._session
-        session.values.flush(self.id)
+        session.values.flush()
         facts = session.journal.facts(self._folded.stream)
         values = map(fact_of, session.log.read_streams(values_prefix(self.id)))
         return tuple(history_of(sorted([*facts, *values], key=_position), session.journal.name_of))

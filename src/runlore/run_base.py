@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from runlore.domain.run_state import RunState
     from runlore.experiment import Experiment
     from runlore.session import FoldedRun, Session
-    from runlore.storage.value_buffer import RunValues
+    from runlore.storage.run_values import RunValues
+    from runlore.storage.spool import FloatPut, FloatPutAt
     from runlore.workspace import Workspace
 
 
@@ -32,7 +33,10 @@ class RunBase:
     _experiment: Experiment
     _id: str
     _folded: FoldedRun
-    _values: RunValues | None
+    _run_values: RunValues | None
+    # Of its values: what logs a float, by the metric's name.
+    _puts: dict[str, FloatPut]
+    _puts_at: dict[str, FloatPutAt]
     # What is shown of a lost run by those who may not record that it is lost.
     _derived: RunState | None = None
     # A launcher that runs a submitted script owns the run's status.
@@ -77,6 +81,12 @@ class RunBase:
     def _change(self, command: Command, *, with_values: bool = False) -> None:
         self._session.change_run(self._folded, command, with_values=with_values)
 
+    @property
+    def _values(self) -> RunValues:
+        """What this process logs into the run."""
+        return self._run_values or self._open_values()
+
     def _open_values(self, *, fresh: bool = False) -> RunValues:
-        self._values = self._session.values.of_run(self._id, fresh=fresh)
-        return self._values
+        values = self._run_values = self._session.values.of_run(self._id, fresh=fresh)
+        self._puts, self._puts_at = values.puts, values.puts_at
+        return values

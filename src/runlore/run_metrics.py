@@ -6,7 +6,9 @@ import io
 import json
 import os
 import re
+import sys
 import time
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 _IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".svg", ".webp", ".tif", ".tiff"}
 )
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+_FLOAT_ONLY = {float}
+_TYPECODES = {"<f8": "d", "<i8": "q"} if sys.byteorder == "little" else {">f8": "d", ">i8": "q"}
 _ADDRESS = "aml://artifactId/ExperimentRun/dcid."
 
 
@@ -46,13 +51,24 @@ class RunMetrics(RunFiles):
         """
         if type(value) is not float:
             value = as_scalar(name, value)
-        if step is not None:
-            step = as_step(name, step)
-        try:
-            series = self._series[name]
-        except (KeyError, TypeError):
-            series = self._scalar_series(name, description)
-        (self._values or self._open_values()).log(series, value, step)
+            if type(value) is not float:
+                step = as_step(name, step)
+                self._values.log(self._scalar_series(name, description), value, step)
+                return
+        if step is None:
+            try:
+                put = self._puts[name]
+            except (KeyError, TypeError):  # Not there, or of a type that never can be.
+                put = self._values.put(self._scalar_series(name, description))
+            put(value)
+        else:
+            if type(step) is not int or not _INT64_MIN <= step <= _INT64_MAX:
+                step = _given_step(name, step)
+            try:
+                put_at = self._puts_at[name]
+            except (KeyError, TypeError):
+                put_at = self._values.put_at(self._scalar_series(name, description))
+            put_at(value, step)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: SupportsIndex | None = None) -> None:
         """Logs one value of each of several metrics, `{name: value}`, all at one step.
@@ -61,44 +77,59 @@ class RunMetrics(RunFiles):
         """
         if not isinstance(metrics, Mapping):
             raise InvalidType(f"log_metrics takes a dict, got {type(metrics).__name__}")
-        step = as_step("log_metrics", step)
-        checked = [
-            (self._scalar_series(name), as_scalar(name, value)) for name, value in metrics.items()
-        ]
-        values = self._values or self._open_values()
-        for series, scalar in checked:
-            values.log(series, scalar, step)
+        number = None if step is None else as_step("log_metrics", step)
+        values = list(metrics.values())
+        if set(map(type, values)) == _FLOAT_ONLY:
+            run_values = self._values
+            names = tuple(metrics)
+            cache = run_values.wide_puts if number is None else run_values.wide_puts_at
+            put = cache.get(names)
+            if put is not None:
+                apart = put(values, number)
+                if apart is not None:
+                    series = [self._scalar_series(name) for name in names]
+                    run_values.log_apart(series, values, apart)
+                return
+        checked = [as_scalar(name, value) for name, value in metrics.items()]
+        self._values.log_wide([self._scalar_series(name) for name in metrics], checked, number)
 
     def log_batch(self, name: str, values: Any, steps: Any = None) -> None:
         """Logs many values of one metric: arrays or sequences of shape (n,), `steps` likewise.
 
-        Raises InvalidInput if the shapes differ or the values are not one-dimensional.
+        Arrays of float64 and int64 are taken as they are, bit for bit. Raises InvalidInput if
+        the shapes differ or the values are not one-dimensional.
         """
-        scalars = _one_dimensional(name, values)
-        if steps is None:
-            numbers = None
-        else:
-            numbers = [_given_step(name, step) for step in _one_dimensional(name, steps)]
-            if len(numbers) != len(scalars):
-                raise InvalidInput(
-                    f"log_batch of metric {name!r}: {len(scalars)} values but {len(numbers)} "
-                    "steps; give one step per value"
-                )
-        checked = [v if type(v) is float else as_scalar(name, v) for v in scalars]
-        series = self._scalar_series(name)
-        (self._values or self._open_values()).log_many(series, checked, numbers)
+        scalars = _array(values)
+        if scalars is None:
+            listed = _one_dimensional(name, values)
+            scalars = [v if type(v) is float else as_scalar(name, v) for v in listed]
+        numbers = None if steps is None else _steps(name, steps)
+        if numbers is not None and len(numbers) != len(scalars):
+            raise InvalidInput(
+                f"log_batch of metric {name!r}: {len(scalars)} values but {len(numbers)} "
+                "steps; give one step per value"
+            )
+        self._values.log_many(self._scalar_series(name), scalars, numbers)
 
     def log_list(self, name: str, value: Any, description: str = "") -> None:
         """Logs the values of any iterable as so many values of the metric; an empty one, none."""
         scalars = as_list(name, value)
         series = self._scalar_series(name, description)
-        (self._values or self._open_values()).log_many(series, scalars, None)
+        self._values.log_many(series, scalars, None)
 
     def log_row(self, name: str, description: str | None = None, **kwargs: Any) -> None:
         """Logs one row of named columns; several calls make a table.
 
         Raises UserErrorException if a column holds a list, or if there is no column.
         """
+        if set(map(type, kwargs.values())) == _FLOAT_ONLY:
+            try:
+                put = self._values.row_puts[name, tuple(kwargs)]
+            except (KeyError, TypeError):
+                pass
+            else:
+                put(tuple(kwargs.values()), None)
+                return
         for column, value in kwargs.items():
             if isinstance(value, list):
                 raise UserError(
@@ -107,8 +138,7 @@ class RunMetrics(RunFiles):
         if not kwargs:
             raise InvalidInput(f"log_row of {name!r} has no columns; name at least one value")
         row = tuple(as_scalar(name, value) for value in kwargs.values())
-        series = _row_series(name, tuple(kwargs), description)
-        (self._values or self._open_values()).log(series, row, None)
+        self._values.log_row(_row_series(name, tuple(kwargs), description), row)
 
     def log_table(self, name: str, value: Mapping[str, Any], description: str = "") -> None:
         """Logs rows given as columns, `{column: values}`; single values make one row.
@@ -131,7 +161,7 @@ class RunMetrics(RunFiles):
                 )
         series = _row_series(name, tuple(columns), description)
         rows = list(zip(*columns.values(), strict=True))
-        (self._values or self._open_values()).log_many(series, rows, None)
+        self._values.log_many(series, rows, None)
 
     def log_image(
         self,
@@ -177,7 +207,7 @@ class RunMetrics(RunFiles):
 
     def flush(self, timeout_seconds: float = 300) -> None:
         """Returns when all values logged so far are on disk; raises if they cannot be written."""
-        self._session.values.flush(self._id)
+        self._session.values.flush()
 
     def values(self, name: str) -> MetricValues:
         """All values of a metric as arrays: `steps, times, values = run.values("loss")`.
@@ -218,8 +248,8 @@ class RunMetrics(RunFiles):
 
     def _metrics(self, name: str | None) -> dict[str, MetricValues]:
         session = self._session
-        session.values.flush(self._id)
-        return read_metrics(session.log, self._id, name=name)
+        session.values.flush()
+        return read_metrics(session.log, self._id, name=name, spools=session.spools)
 
     def _shown(self, metrics: Mapping[str, MetricValues], populate: bool) -> dict[str, Any]:
         return {
@@ -264,8 +294,7 @@ class RunMetrics(RunFiles):
         self._log_address(series, target)
 
     def _log_address(self, series: Series, target: str) -> None:
-        values = self._values or self._open_values()
-        values.log(series, f"{_ADDRESS}{self._id}/{target}", None)
+        self._values.log(series, f"{_ADDRESS}{self._id}/{target}", None)
 
 
 def _series(name: str, columns: tuple[str, ...], kind: str, description: str | None) -> Series:
@@ -282,6 +311,26 @@ def _series(name: str, columns: tuple[str, ...], kind: str, description: str | N
 
 def _row_series(name: str, columns: tuple[str, ...], description: str | None) -> Series:
     return _series(name, columns, "row", description)
+
+
+def _steps(name: str, steps: Any) -> Sequence[int]:
+    given = _array(steps)
+    if isinstance(given, array) and given.typecode == "q":
+        return given
+    return [_given_step(name, step) for step in _one_dimensional(name, steps)]
+
+
+def _array(values: Any) -> Sequence[Any] | None:
+    """NumPy's one-dimensional arrays of 64-bit floats or whole numbers, and Python's own."""
+    if isinstance(values, array):
+        return values[:] if values.typecode in "dq" else None
+    dtype = getattr(values, "dtype", None)
+    typecode = _TYPECODES.get(getattr(dtype, "str", ""))
+    if typecode is None or getattr(values, "ndim", None) != 1 or not hasattr(values, "tobytes"):
+        return None
+    copied = array(typecode)
+    copied.frombytes(values.tobytes())
+    return copied
 
 
 def _one_dimensional(name: str, values: Any) -> Sequence[Any]:

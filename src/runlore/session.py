@@ -11,17 +11,19 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+from runlore.caller_warning import warn_caller
 from runlore.domain import compute_target as targets
 from runlore.domain import experiment as names
 from runlore.domain import run as runs
 from runlore.domain import run_state
 from runlore.domain import workspace as workspaces
 from runlore.domain.decision import Decision
-from runlore.domain.errors import RunNotFound, WorkspaceClosed
+from runlore.domain.errors import RunloreError, RunNotFound, WorkspaceClosed
 from runlore.domain.events import Event, WriterOpened
 from runlore.domain.fact import Fact
 from runlore.domain.ids import (
@@ -39,6 +41,7 @@ from runlore.storage.event_log import EventLog
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.journal import Folded, Journal, Pending
 from runlore.storage.memory import MemoryLog
+from runlore.storage.spool_folder import recover
 from runlore.storage.sqlite import open_log
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.targets.run_folder import boot_id
@@ -69,11 +72,13 @@ class Session:
         self.folder = folder
         self.log = log
         self.journal = Journal(log, lambda: _introduce(actor))
-        self.values = ValueBuffer(self.journal)
+        self.spools = folder and folder / "spools"
+        self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller)
         self.artifacts = ArtifactStore(artifacts)
         self.closed = False
         self.warned_of_no_snapshot = False
         self._sweep_at = 0.0
+        self._recover_at = 0.0
         self._lost: Mapping[str, str] = {}
         self._workspace: workspaces.WorkspaceState | None = None
         self._parts = _Parts(str(folder), log, self.values)
@@ -131,9 +136,8 @@ class Session:
 
         if not with_values:
             return self.journal.change(folded, decide)
-        values = self.values.of_run(folded.stream.removeprefix("run/"))
-        with self.values.taken(values) as pending:
-            return self.journal.change(folded, decide, with_values=pending)
+        with self.values.taken() as batch:
+            return self.journal.change(folded, decide, with_values=batch)
 
     def create_run(
         self, folded: FoldedRun, command: runs.CreateRun, events: Sequence[Event] = ()
@@ -177,6 +181,7 @@ class Session:
         """The projection, with this process's waiting values written first."""
         self.check_open()
         self.values.flush()
+        self.recover_values()
         self.sweep()
         with self._lock:
             if self._parts.reader is None:
@@ -186,6 +191,18 @@ class Session:
                 folder = self.folder and self.folder / "projections"
                 self._parts.reader = open_projection(self.log, folder)
             return self._parts.reader
+
+    def recover_values(self, *, at_once: bool = False) -> None:
+        """Writes the values that killed processes left in their spools, at most once a second.
+
+        Where that cannot be done, they stay there, and reads of named runs find them.
+        """
+        now = time.monotonic()
+        if self.spools is not None and (at_once or now >= self._recover_at):
+            self._recover_at = now + _SWEEP_INTERVAL_S
+            # A read must not fail, nor wait long, for what others left behind.
+            with suppress(RunloreError, OSError):
+                recover(self.spools, self.journal)
 
     def sweep(self) -> Mapping[str, str]:
         """Looks after submitted runs whose supervisors were killed, at most once a second.
@@ -265,7 +282,9 @@ def open_session(
     if not allow_network_file_system:
         check_file_system(folder)
     log = open_log(folder / LOG_NAME)
-    return Session(log, folder=folder, artifacts=folder / "artifacts", actor=actor)
+    session = Session(log, folder=folder, artifacts=folder / "artifacts", actor=actor)
+    session.recover_values()
+    return session
 
 
 def memory_session(name: str, *, actor: str | None = None) -> Session:

@@ -26,7 +26,7 @@ from runlore.domain.ids import run_stream
 from runlore.domain.run_state import RunState
 from runlore.domain.status import Status
 from runlore.storage.database import Database
-from runlore.storage.event_log import LogHead, NewEvent, ReadStream, StoredRow
+from runlore.storage.event_log import Drained, LogHead, NewEvent, ReadStream, StoredRow
 from runlore.storage.journal import Folded, Journal
 from runlore.storage.sqlite import SqliteLog, open_log
 from runlore.storage.value_buffer import ValueBuffer
@@ -51,21 +51,26 @@ class Doomed(SqliteLog):
         self.point = point
         self.calls_left = after_calls
 
-    def append(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
+    def append(
+        self, events: Sequence[NewEvent], *, drained: Drained | None = None
+    ) -> tuple[StoredRow, ...]:
         self.calls_left -= 1
         self._at("before")
-        rows = super().append(events)
+        rows = super().append(events, drained=drained)
         self._at("after")
         return rows
 
     def append_decided(
-        self, decide: Callable[[ReadStream], Sequence[NewEvent]]
+        self,
+        decide: Callable[[ReadStream], Sequence[NewEvent]],
+        *,
+        drained: Drained | None = None,
     ) -> tuple[StoredRow, ...]:
         def decided(read_stream: ReadStream) -> Sequence[NewEvent]:
             self._at("begun")
             return decide(read_stream)
 
-        return super().append_decided(decided)
+        return super().append_decided(decided, drained=drained)
 
     def _insert(
         self, connection: sqlite3.Connection, rows: Sequence[StoredRow], head: LogHead
@@ -212,8 +217,8 @@ def train(path: Path, run_id: str, acknowledge: Callable[[int], None]) -> None:
             values.log(Series("loss"), float((step - 1) * 10 + n), None)
         command = run.AddProperties({f"step {step}": str(step)})
         decide = partial(decided, command, journal.writer_id)
-        with buffer.taken(values) as pending:
-            journal.change(folded, decide, with_values=pending)
+        with buffer.taken() as batch:
+            journal.change(folded, decide, with_values=batch)
         acknowledge(step)
 
 

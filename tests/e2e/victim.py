@@ -18,7 +18,7 @@ from itertools import count
 from typing import Any
 
 from runlore import Workspace
-from runlore.storage.event_log import LogHead, NewEvent, StoredRow
+from runlore.storage.event_log import Drained, LogHead, NewEvent, StoredRow
 from runlore.storage.sqlite import SqliteLog
 
 
@@ -28,10 +28,12 @@ class Doomed(SqliteLog):
     point = "never"
     left = 0
 
-    def append(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
+    def append(
+        self, events: Sequence[NewEvent], *, drained: Drained | None = None
+    ) -> tuple[StoredRow, ...]:
         type(self).left -= 1
         self._die_if("before")
-        rows = super().append(events)
+        rows = super().append(events, drained=drained)
         self._die_if("after")
         return rows
 

@@ -24,8 +24,9 @@ from runlore.projections.runs_projection import RunsProjection
 from runlore.storage.codec import encode_event
 from runlore.storage.event_log import EventLog, NewEvent
 from runlore.storage.memory import MemoryLog
-from runlore.storage.value_codec import Record, Series, encode_batch
+from runlore.storage.value_codec import Series
 from tests.event_logs import Clock
+from tests.logged_values import Record, batch_of
 from tests.strategies import events_of, few_keys, few_pairs, int64s, run_events, scalars, statuses
 
 WRITERS = ("1" * 32, "2" * 32)
@@ -78,7 +79,7 @@ class History:
 
     def values(self, run_id: str, records: Sequence[Record], writer: str = WRITERS[0]) -> int:
         """Logs a batch of values."""
-        return self.say(values_stream(run_id, writer), encode_batch(writer, 0, records))
+        return self.say(values_stream(run_id, writer), batch_of(writer, 0, records))
 
     def _next_version(self, stream: str) -> int:
         version = self._versions[stream] = self._versions.get(stream, 0) + 1
@@ -164,7 +165,7 @@ def value_batches(draw: st.DrawFn) -> Happening:
         records.append(Record(one, draw(int64s), draw(st.integers(0, 10**15)), value))
     writer = draw(_writers)
     stream = values_stream(draw(_run_ids), writer)
-    return Happening(stream, encode_batch(writer, 0, records), writer=writer)
+    return Happening(stream, batch_of(writer, 0, records), writer=writer)
 
 
 @st.composite

@@ -22,7 +22,8 @@ from runlore.projections.duckdb_recorder import DuckDBView, Factory
 from runlore.projections.runs_projection import RunsProjection
 from runlore.storage.journal import Folded, Journal, Pending
 from runlore.storage.sqlite import SqliteLog, open_log
-from runlore.storage.value_codec import Record, Series, encode_batch
+from runlore.storage.value_codec import Series
+from tests.logged_values import Record, batch_of
 from tests.projections.histories import History, rebuilt, run_created, tables
 
 DUCKDB = "runlore.projections.duckdb_recorder"
@@ -141,7 +142,7 @@ def write_with_a_journal(log: SqliteLog) -> None:
     append("experiment/lab", 1, ev.ExperimentCreated(experiment_id="e1", name="lab"))
     append("run/r0", 1, run_created("r0", tags={"a": "x"}), ev.TagSet(key="a", value=None))
     append("run/r1", 1, run_created("r1", parent_id="r0", properties={"b": "y"}))
-    batch = encode_batch(journal.writer_id, 0, [Record(Series("loss"), 0, 1, 0.5)])
+    batch = batch_of(journal.writer_id, 0, [Record(Series("loss"), 0, 1, 0.5)])
     append(f"run/r0/values/{journal.writer_id}", 1, batch)
     folded: Folded[None] = Folded("run/r0", lambda state, _: state, None)
     ended = (ev.TagRemoved(key="a"), ev.RunFailed(error={"code": "UserError"}))

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from runlore.domain import events as ev
 from runlore.projections.runner import catch_up
-from runlore.storage.value_codec import Record, Scalar, Series
+from runlore.storage.value_codec import Scalar, Series
+from tests.logged_values import Record
 from tests.projections.histories import WRITERS, History, projection_in_memory, reader_of
 from tests.strategies import int64s, scalars
 

@@ -15,7 +15,8 @@ import pytest
 
 from runlore.projections.reader import RunsReader
 from runlore.projections.user_sql import RESULT_MAX_NBYTES, QueryFailed, QueryRefused
-from runlore.storage.value_codec import Record, Series
+from runlore.storage.value_codec import Series
+from tests.logged_values import Record
 from tests.projections.histories import History, reader_of, rebuilt, tables_of
 
 SECRET = "a secret of this machine"

@@ -26,12 +26,13 @@ from runlore.domain.run_state import RunState, fold
 from runlore.domain.status import Status
 from runlore.storage.database import Database
 from runlore.storage.errors import LogBusy, VersionConflict
-from runlore.storage.event_log import EventLog, NewEvent, ReadStream, StoredRow
-from runlore.storage.journal import Folded, Journal, Pending
+from runlore.storage.event_log import Drained, EventLog, NewEvent, ReadStream, StoredRow
+from runlore.storage.journal import Batch, Folded, Journal, Pending
 from runlore.storage.memory import MemoryLog
 from runlore.storage.sqlite import SqliteLog, open_log
-from runlore.storage.value_codec import Record, Series, encode_batch
+from runlore.storage.value_codec import Series
 from tests.event_logs import all_rows, check_head
+from tests.logged_values import Record, batch_of
 from tests.processes import LIMIT_S, in_child
 
 CREATED = RunCreated(
@@ -237,8 +238,10 @@ class Forgetful(InMemory):
         self.losses = losses
         self.calls = 0
 
-    def append(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
-        rows = super().append(events)
+    def append(
+        self, events: Sequence[NewEvent], *, drained: Drained | None = None
+    ) -> tuple[StoredRow, ...]:
+        rows = super().append(events, drained=drained)
         return self._lose(rows)
 
     def _lose(self, rows: tuple[StoredRow, ...]) -> tuple[StoredRow, ...]:
@@ -312,19 +315,24 @@ class Contested(InMemory):
         self.appends = 0
         self.decided = 0
 
-    def append(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...]:
+    def append(
+        self, events: Sequence[NewEvent], *, drained: Drained | None = None
+    ) -> tuple[StoredRow, ...]:
         self.appends += 1
         if self.rivals:
             rival = Journal(_Plain(self), lambda: introduce("rival"))
             version = len(self.read_stream("run/r")) + 1
             rival.append([Pending("run/r", version, self.rivals.pop(0))])
-        return super().append(events)
+        return super().append(events, drained=drained)
 
     def append_decided(
-        self, decide: Callable[[ReadStream], Sequence[NewEvent]]
+        self,
+        decide: Callable[[ReadStream], Sequence[NewEvent]],
+        *,
+        drained: Drained | None = None,
     ) -> tuple[StoredRow, ...]:
         self.decided += 1
-        return super().append_decided(decide)
+        return super().append_decided(decide, drained=drained)
 
 
 class _Plain(SqliteLog):
@@ -383,7 +391,9 @@ def test_values_go_along_when_it_decides_inside_the_transaction() -> None:
     log, journal, folded = contested(tag("a"), tag("b"), tag("c"))
     values = values_of(journal)
 
-    facts = journal.change(folded, lambda state: Decision((tag("ours"),)), with_values=values)
+    facts = journal.change(
+        folded, lambda state: Decision((tag("ours"),)), with_values=Batch(values)
+    )
 
     assert [fact.topic for fact in facts] == ["run.tag_set"]
     assert [row.topic for row in all_rows(log)][-2:] == ["run.values_logged", "run.tag_set"]
@@ -413,9 +423,12 @@ def test_nothing_to_do_inside_the_transaction_writes_nothing() -> None:
 def test_a_lost_acknowledgement_inside_the_transaction_is_a_success() -> None:
     class Both(Contested):
         def append_decided(
-            self, decide: Callable[[ReadStream], Sequence[NewEvent]]
+            self,
+            decide: Callable[[ReadStream], Sequence[NewEvent]],
+            *,
+            drained: Drained | None = None,
         ) -> tuple[StoredRow, ...]:
-            rows = super().append_decided(decide)
+            rows = super().append_decided(decide, drained=drained)
             if any(row.topic == "run.property_added" for row in rows) and self.decided < 5:
                 raise OperationalError("lost")
             return rows
@@ -480,7 +493,7 @@ def test_threads_that_share_a_run_object_lose_no_change(log: EventLog) -> None:
 
 
 def values_of(journal: Journal, version: int = 1) -> list[Pending]:
-    batch = encode_batch(journal.writer_id, 0, [Record(Series("loss"), 0, 0, 1.0)])
+    batch = batch_of(journal.writer_id, 0, [Record(Series("loss"), 0, 0, 1.0)])
     return [Pending(values_stream("r", journal.writer_id), version, batch)]
 
 
@@ -516,7 +529,7 @@ def test_invalid_input_writes_nothing(log: EventLog) -> None:
         journal.change(
             folded,
             deciding(journal, run.SetTags({"": "x"})),
-            with_values=values_of(journal),
+            with_values=Batch(values_of(journal)),
         )
 
     assert log.head() == before
@@ -530,7 +543,7 @@ def test_values_stand_before_the_decided_events_in_one_transaction(log: EventLog
     facts = journal.change(
         folded,
         deciding(journal, run.ChangeStatus(Status.COMPLETED)),
-        with_values=values_of(journal),
+        with_values=Batch(values_of(journal)),
     )
 
     assert [fact.topic for fact in facts] == ["run.completed"]
@@ -547,12 +560,12 @@ def test_values_are_written_where_nothing_else_is_or_where_the_change_is_refused
     complete = deciding(journal, run.ChangeStatus(Status.COMPLETED))
     journal.change(folded, complete)
 
-    assert journal.change(folded, complete, with_values=values_of(journal, 1)) == ()
+    assert journal.change(folded, complete, with_values=Batch(values_of(journal, 1))) == ()
     with pytest.raises(RunEnded):
         journal.change(
             folded,
             deciding(journal, run.ChangeStatus(Status.FAILED)),
-            with_values=values_of(journal, 2),
+            with_values=Batch(values_of(journal, 2)),
         )
 
     stream = values_stream("r", journal.writer_id)

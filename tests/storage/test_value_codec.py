@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from runlore.domain.events import ValuesLogged
 from runlore.storage.codec import decode_event, encode_event
 from runlore.storage.errors import LogCorrupt
-from runlore.storage.value_codec import Record, Scalar, Series, encode_batch
+from runlore.storage.value_codec import Scalar, Series
 from runlore.storage.value_reader import Block, read_batch, series_of
-from tests.logged_values import records_of
+from tests.logged_values import Record, batch_of, records_of
 from tests.strategies import int64s, records, scalars
 
 LOSS = Series("loss")
@@ -32,7 +32,7 @@ def through_the_log(batch: ValuesLogged) -> dict[str, Any]:
 
 
 def read(logged: list[Record]) -> list[Block]:
-    return read_batch(through_the_log(encode_batch("w", 0, logged)))
+    return read_batch(through_the_log(batch_of("w", 0, logged)))
 
 
 def exact(value: object) -> object:
@@ -142,7 +142,7 @@ def test_rows_come_back_with_their_columns() -> None:
 
 def test_a_batch_describes_its_series_in_the_open() -> None:
     table = Series("table", ("a", "b"), "row", "in seconds")
-    batch = encode_batch(
+    batch = batch_of(
         "w", 7, [Record(LOSS, 0, 0, 1.0), Record(table, 0, 0, (1, 2)), Record(LOSS, 1, 0, 2.0)]
     )
     assert (batch.writer_id, batch.first_seq, batch.count) == ("w", 7, 3)
@@ -162,21 +162,21 @@ def test_a_batch_describes_its_series_in_the_open() -> None:
 def test_regular_steps_cost_no_space_per_point() -> None:
     def nbytes(count: int) -> int:
         regular = [Record(LOSS, step, 1_000 * step, 0.5) for step in range(count)]
-        return len(encode_batch("w", 0, regular).payload or b"")
+        return len(batch_of("w", 0, regular).payload or b"")
 
     assert nbytes(50_000) - nbytes(100) < 200
 
 
 def test_a_value_that_cannot_be_stored_is_named() -> None:
     with pytest.raises(TypeError, match="cannot log a complex"):
-        encode_batch("w", 0, scalars_of([1j]))
+        batch_of("w", 0, scalars_of([1j]))
 
 
 # --- damage -------------------------------------------------------------------------------
 
 
 def damaged(**changes: Any) -> dict[str, Any]:
-    data = through_the_log(encode_batch("w", 7, scalars_of([1.0, 2.5, 4.0])))
+    data = through_the_log(batch_of("w", 7, scalars_of([1.0, 2.5, 4.0])))
     return {**data, **changes}
 
 

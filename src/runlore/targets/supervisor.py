@@ -232,6 +232,8 @@ class Supervisor:
             self._change(commands.ChangeStatus(phase))
 
     def _end(self, status: Status, error: Mapping[str, str] | None = None) -> None:
+        # What the script's processes logged and did not write any more belongs before the end.
+        self._run._session.recover_values(at_once=True)
         self._change(commands.EndRun(status, error), with_values=True)
 
     def _cancel_for(self, reason: str) -> None:

@@ -104,6 +104,7 @@ def _take_over(session: Session, folded: FoldedRun, folder: RunFolder) -> str | 
     submitted = state is not None and state.submitted
     if submitted and state is not None and state.status not in TERMINAL:
         why = _why(folder)
+        session.recover_values(at_once=True)
         try:
             session.change_run(folded, LoseRun(why))
         except RunloreError:

@@ -1,0 +1,217 @@
+"""What a process logs into one run: steps, forms, and the ways into the spool that are kept."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from runlore.domain.events import ValuesLogged
+from runlore.domain.ids import values_prefix
+from runlore.storage.codec import fact_of
+from runlore.storage.event_log import EventLog
+from runlore.storage.spool import FloatPut, FloatPutAt, Spool, WidePut
+from runlore.storage.spool_format import (
+    FLOAT,
+    INT,
+    WIDE_MAX,
+    Channel,
+    are_floats,
+    form_of,
+    many,
+    packed,
+)
+from runlore.storage.value_codec import Series
+
+if TYPE_CHECKING:
+    from runlore.storage.value_buffer import ValueBuffer
+
+_Key = tuple[str, tuple[str, ...]]  # A series by name and columns.
+_MANY_MAX = 30_000  # Values of a record: two fit into a segment, with steps.
+
+
+class RunValues:
+    """The values that this process logs into one run.
+
+    `puts` and `puts_at` hold, by a scalar metric's name, what logs a float at the next step and
+    at a given one; `wide_puts`, by the names of several, what logs a float of each; `row_puts`,
+    by a table's name and columns, what logs a row of floats. They are emptied when what they
+    hold is of no use any more; then `put`, `put_at`, `wide_put` and `row_put` make it anew.
+    """
+
+    def __init__(self, buffer: ValueBuffer, run_id: str, *, fresh: bool) -> None:
+        self.run_id = run_id
+        self.puts: dict[str, FloatPut] = {}
+        self.puts_at: dict[str, FloatPutAt] = {}
+        self.wide_puts: dict[tuple[str, ...], WidePut] = {}
+        self.wide_puts_at: dict[tuple[str, ...], WidePut] = {}
+        self.row_puts: dict[_Key, WidePut] = {}
+        self._buffer = buffer
+        self._steps: dict[_Key, Iterator[int]] = {}
+        self._given: dict[_Key, bool | None] = {}  # None: both, and that was said.
+        # A run that this process just created has no values yet: nothing to look up.
+        self._taken: dict[_Key, int] | None = {} if fresh else None
+
+    def put(self, series: Series) -> FloatPut:
+        """What logs a float of a scalar series at its next step, from 0 on."""
+        steps = self._steps_of(series)
+        channel = Channel(self.run_id, "f", (series,))
+        return self._spool().float_put(channel, steps, self.puts, series.name)
+
+    def put_at(self, series: Series) -> FloatPutAt:
+        """What logs a float of a scalar series at a given step, of 64 bits."""
+        self._note(series, given=True)
+        channel = Channel(self.run_id, "f", (series,))
+        return self._spool().float_put_at(channel, self.puts_at, series.name)
+
+    def wide_put(self, series: Sequence[Series], *, at_steps: bool) -> WidePut:
+        """What logs a float of each of several scalar series, at one step."""
+        names = tuple(one.name for one in series)
+        channel = Channel(self.run_id, "w", tuple(series))
+        if not at_steps:
+            steps = [self._steps_of(one) for one in series]
+            return self._spool().wide_put(channel, steps, self.wide_puts, names)
+        for one in series:
+            self._note(one, given=True)
+        return self._spool().wide_put(channel, (), self.wide_puts_at, names)
+
+    def row_put(self, series: Series) -> WidePut:
+        """What logs a row of floats, two at least, at the table's next step."""
+        channel = Channel(self.run_id, "w", (series,))
+        steps = [self._steps_of(series)]
+        return self._spool().wide_put(channel, steps, self.row_puts, (series.name, series.columns))
+
+    def log(self, series: Series, value: Any, step: int | None) -> None:
+        """Keeps one value of any type, or a row as a tuple; without a step at the next one.
+
+        Raises TypeError for what cannot be kept.
+        """
+        spool = self._spool()
+        form = "b" if series.columns else form_of(value)
+        record = packed(value) if form == "b" else None
+        if step is None:
+            step = spool.next_step(self._steps_of(series))
+        else:
+            self._note(series, given=True)
+        channel = Channel(self.run_id, form, (series,))
+        if record is not None:
+            spool.put_record(channel, step, record)
+        else:
+            spool.put_one(channel, step, value, FLOAT if form == "f" else INT)
+
+    def log_row(self, series: Series, row: tuple[Any, ...]) -> None:
+        """Keeps a row of a table, at its next step."""
+        if 1 < len(row) <= WIDE_MAX and are_floats(row):
+            key = (series.name, series.columns)
+            (self.row_puts.get(key) or self.row_put(series))(row, None)
+        else:
+            self.log(series, row, None)
+
+    def log_wide(self, series: Sequence[Series], values: Sequence[Any], step: int | None) -> None:
+        """Keeps a value of each of several scalar series, all at one step if one is given."""
+        if not (1 < len(values) <= WIDE_MAX and are_floats(values)):
+            for one, value in zip(series, values, strict=True):
+                self.log(one, value, step)
+            return
+        put = self.wide_put(series, at_steps=step is not None)
+        self.log_apart(series, values, put(values, step))
+
+    def log_apart(
+        self, series: Sequence[Series], values: Sequence[float], steps: Sequence[int] | None
+    ) -> None:
+        """What a `WidePut` could not log at one step: each value at its own. None: it could."""
+        if steps is not None:
+            for one, value, step in zip(series, values, steps, strict=True):
+                self._spool().put_one(Channel(self.run_id, "f", (one,)), step, value, FLOAT)
+
+    def log_many(self, series: Series, values: Sequence[Any], steps: Sequence[int] | None) -> None:
+        """Keeps many values of one series in their order; rows as tuples, columns as an array."""
+        if not len(values):
+            return
+        typed = _typed(series, values)
+        if steps is not None:
+            self._note(series, given=True)
+        if typed is None:
+            self._log_each(series, values, steps)
+            return
+        numbers = None if steps is None else array("q", steps)
+        for start in range(0, len(typed), _MANY_MAX):
+            stop = start + _MANY_MAX
+            self._put_many(series, typed[start:stop], numbers and numbers[start:stop])
+
+    def _log_each(self, series: Series, values: Sequence[Any], steps: Sequence[int] | None) -> None:
+        for place, value in enumerate(values):
+            if series.columns:
+                self.log_row(series, value)
+            else:
+                self.log(series, value, None if steps is None else steps[place])
+
+    def _put_many(self, series: Series, values: array[Any], steps: array[int] | None) -> None:
+        spool = self._spool()
+        first = 0
+        if steps is None:
+            first = spool.next_step(self._steps_of(series), len(values))
+        form = {"d": "FG", "q": "IJ"}[values.typecode][steps is not None]
+        spool.put_record(Channel(self.run_id, form, (series,)), first, many(values, steps))
+
+    def forget(self) -> None:
+        """In a forked child: the ways into the spool are the parent's."""
+        for cache in (
+            self.puts,
+            self.puts_at,
+            self.wide_puts,
+            self.wide_puts_at,
+            self.row_puts,
+        ):
+            cache.clear()
+
+    def _spool(self) -> Spool:
+        return self._buffer.spool()
+
+    def _steps_of(self, series: Series) -> Iterator[int]:
+        """The next steps of a series; whoever asks for them logs without a step."""
+        self._note(series, given=False)
+        key = (series.name, series.columns)
+        steps = self._steps.get(key)
+        if steps is None:
+            if self._taken is None:
+                self._taken = steps_taken(self._buffer.journal.log, self.run_id)
+            steps = self._steps.setdefault(key, count(self._taken.get(key, 0)))
+        return steps
+
+    def _note(self, series: Series, *, given: bool) -> None:
+        """Remembers whether a series gets its steps from the caller; says once if it is both."""
+        key = (series.name, series.columns)
+        before = self._given.setdefault(key, given)
+        if before is not None and before is not given:
+            self._given[key] = None
+            self._buffer.warn(
+                f"metric {series.name!r:.80} is logged both with and without a step; without one, "
+                "the values count on by themselves, whatever steps were given"
+            )
+
+
+def _typed(series: Series, values: Sequence[Any]) -> array[Any] | None:
+    """The values of a scalar series as an array, if they are all floats or all 64-bit numbers."""
+    if isinstance(values, array):
+        return values
+    if series.columns:
+        return None
+    types = set(map(type, values))
+    if types == {float}:
+        return array("d", values)
+    if types == {int} and min(values) >= -(2**63) and max(values) < 2**63:
+        return array("q", values)
+    return None
+
+
+def steps_taken(log: EventLog, run_id: str) -> dict[_Key, int]:
+    """How many values each series of a run has in the log; reads no payload."""
+    taken: dict[_Key, int] = {}
+    for row in log.read_streams(values_prefix(run_id), topics=(ValuesLogged.topic,)):
+        data = fact_of(row).data
+        for described in data["series"] if data else ():
+            key = (described["name"], tuple(described["columns"]))
+            taken[key] = taken.get(key, 0) + described["n"]
+    return taken

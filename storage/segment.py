@@ -1,0 +1,178 @@
+"""The memory that logged values are written to, and the file behind it.
+
+Three kinds, from the best to the last resort:
+
+mapped    a file of zeros, mapped: what is stored survives the death of the process at once.
+          Written out when made, as a store into a hole on a full disk ends the process (SIGBUS).
+written   memory, and each record goes to a file by `write` too. For file systems that copy on
+          write, where even a written page may need new room, and disks without 4 MiB.
+memory    nothing behind it: where no file can be made, and for workspaces in memory.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from runlore.storage.spool_format import HEADER, MAGIC, SEGMENT_NBYTES, SLOT
+
+SLOTS: Final = (SEGMENT_NBYTES - HEADER.size) // SLOT
+"""How many slots a segment has, but for one that was made for a longer record."""
+
+_ZEROS: Final = bytes(1 << 20)
+
+
+class Segment:
+    """Slots to write to, and how far they are full and drained.
+
+    `slots` begins behind the header; `done` and `end` are numbers of slots. `end` says where
+    the last lap ended, and is None while it goes on.
+    """
+
+    def __init__(self, nbytes: int, file: SpoolFile | None = None) -> None:
+        self._file = file
+        self._writes = False
+        memory = file.mapping if file and file.mapping is not None else bytearray(nbytes)
+        self._header = memoryview(memory)[: HEADER.size]
+        self.slots = memoryview(memory)[HEADER.size :]
+        self.offsets: Iterator[int] = iter(())
+        self.lap = 0
+        self.done = 0
+        self.end: int | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what is stored here survives the process."""
+        return self._file is not None
+
+    @property
+    def needs_writing(self) -> bool:
+        """Whether each record must be handed to `write`."""
+        return self._writes
+
+    def begin(self, lap: int) -> None:
+        """Starts another use: what was there is of an earlier lap from now on.
+
+        Raises OSError, and can be written to in memory then.
+        """
+        HEADER.pack_into(self._header, 0, MAGIC, lap)
+        self.lap, self.done, self.end = lap, 0, None
+        self.offsets = count(0, SLOT)
+        self._writes = False
+        if self._file is not None and self._file.mapping is None:
+            self._file.write(self._header, 0)
+            self._writes = True
+
+    def write(self, offset: int, nbytes: int) -> None:
+        """Writes the slots from this offset on to the file.
+
+        Raises OSError; what comes is in memory only then, until the next lap.
+        """
+        assert self._file is not None, "only where needs_writing says so"
+        try:
+            self._file.write(self.slots[offset : offset + nbytes], HEADER.size + offset)
+        except OSError:
+            self._writes = False
+            raise
+
+    def forget(self) -> None:
+        """In a forked child: lets go of the parent's file, and of its lock."""
+        with suppress(BufferError):  # Whoever still holds a view keeps the mapping alive.
+            self.slots.release()
+            self._header.release()
+            if self._file is not None and self._file.mapping is not None:
+                self._file.mapping.close()
+        if self._file is not None:
+            self._file.let_go()
+            self._file = None
+
+    def remove(self) -> None:
+        """Removes the file; the memory stays, for a thread that is about to look at it."""
+        if self._file is not None:
+            self._file.remove()
+            self._file = None
+
+
+class SpoolFile:
+    """A segment's file, locked for as long as its owner lives."""
+
+    def __init__(self, path: Path, fd: int, mapping: mmap.mmap | None) -> None:
+        self.path = path
+        self.mapping = mapping
+        self._fd = fd
+
+    def write(self, data: memoryview, offset: int) -> None:
+        """All of the data at this place. Raises OSError."""
+        while data:
+            written = os.pwrite(self._fd, data, offset)
+            data, offset = data[written:], offset + written
+
+    def remove(self) -> None:
+        """Takes the file away and lets go of it."""
+        with suppress(OSError):
+            self.path.unlink()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Closes the file; the lock is free when no forked child has it open either."""
+        os.close(self._fd)
+
+
+def make_file(path: Path, nbytes: int, *, mapped: bool) -> SpoolFile:
+    """A new file at the path, locked: mapped and full of zeros, or empty. Raises OSError."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        mapping = None
+        if mapped:
+            for start in range(0, nbytes, len(_ZEROS)):
+                _write_all(fd, _ZEROS[: nbytes - start], start)
+            mapping = mmap.mmap(fd, nbytes)
+        if not _is_at(fd, path):
+            raise FileNotFoundError(f"{path} was taken away while it was made")
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        os.close(fd)
+        raise
+    return SpoolFile(path, fd, mapping)
+
+
+def _write_all(fd: int, data: bytes, offset: int) -> None:
+    while data:
+        written = os.pwrite(fd, data, offset)
+        data, offset = data[written:], offset + written
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[int | None]:
+    """A descriptor of the file, if nobody else holds its lock and it is still there."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:  # Gone meanwhile, or another user's.
+        yield None
+        return
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield None
+            return
+        yield fd if _is_at(fd, path) else None
+    finally:
+        os.close(fd)
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    held = os.fstat(fd)
+    return (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino)

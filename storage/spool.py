@@ -1,0 +1,517 @@
+"""Where logged values are the moment `log` returns: segments that a killed process leaves behind.
+
+The hot path is a closure for each metric, which stores one slot under a lock: see `_float_put`.
+Whatever changes what the closures have bound (another lap, another process) empties the caches
+that hold them, and the next call takes the slow path, which makes them anew.
+
+The lock is reentrant because a signal handler, or a finalizer, that logs may come between any
+two bytecodes of a call that logs. Slots are given out by an `itertools.count`, in one step that
+nothing can interrupt, so both get slots of their own; a call that is ended by an exception in
+between leaves a hole, which readers pass over.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from runlore.storage.filesystem import copies_on_write
+from runlore.storage.segment import SLOTS, Segment, make_file
+from runlore.storage.spool_format import (
+    BEGIN,
+    DEFINITION,
+    END,
+    FILLER,
+    FLOAT,
+    HEADER,
+    LAP_MAX,
+    MARK,
+    SEGMENT_NBYTES,
+    SIZED,
+    SLOT,
+    Channel,
+    Record,
+    columns_of,
+    definition,
+    wide,
+    wide_slots,
+)
+
+FloatPut = Callable[[float], None]
+FloatPutAt = Callable[[float, int], None]
+WidePut = Callable[[Sequence[float], "int | None"], "list[int] | None"]
+
+_FILES_MAX: Final = 2
+_MEMORY_MAX: Final = 64  # Segments, 256 MiB: more could end a training for want of memory.
+
+
+class Region(NamedTuple):
+    """Slots of a segment that wait for the drain: from `start` to before `stop`."""
+
+    segment: Segment
+    lap: int
+    start: int
+    stop: int
+
+
+class Spool:
+    """The segments of one writer, and the ways to write to them.
+
+    `wake` is called before each value that takes the slow path, `filled` when a segment is full.
+    `make_room` is asked, without the lock, when no segment is free; it returns whether one is
+    now. `complain` is told of the OSError that keeps values from the disk.
+    """
+
+    def __init__(
+        self,
+        writer_id: str,
+        folder: Path | None,
+        *,
+        wake: Callable[[], None],
+        filled: Callable[[], None],
+        make_room: Callable[[], bool],
+        complain: Callable[[OSError], None],
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.writer_id = writer_id
+        self.lock = threading.RLock()
+        self.dropped = 0
+        self._folder = folder
+        self._wake = wake
+        self._filled = filled
+        self._make_room = make_room
+        self._complain = complain
+        self._clock_ns = clock_ns
+        self._caches: list[dict[Any, Any]] = []
+        self._numbers: dict[Channel, int] = {}
+        self._defined: set[int] = set()
+        self._lap = 0
+        self._files = 0
+        self._in_memory = 0
+        self._overflows = False
+        self._full: deque[Segment] = deque()
+        self._free: list[Segment] = []
+        self._segment = Segment(HEADER.size)  # No room: the first value makes a real one.
+        self._segment.begin(0)
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def float_put(
+        self, channel: Channel, steps: Iterator[int], cache: dict[Any, Any], key: object
+    ) -> FloatPut:
+        """What logs a float at the next step; kept in the cache for as long as it is of use."""
+
+        def again(value: float, step: int) -> None:
+            self.put_one(channel, step, value, FLOAT)
+
+        self._wake()
+        with self.lock:
+            number = self._defined_number(channel)
+            if number is None or self._segment.needs_writing:
+                return lambda value: again(value, self.next_step(steps))
+            put = _float_put(self.lock, self._segment, number, steps, again, self._clock_ns)
+            self._keep(cache, key, put)
+            return put
+
+    def float_put_at(self, channel: Channel, cache: dict[Any, Any], key: object) -> FloatPutAt:
+        """What logs a float at a given step; kept in the cache for as long as it is of use."""
+
+        def again(value: float, step: int) -> None:
+            self.put_one(channel, step, value, FLOAT)
+
+        self._wake()
+        with self.lock:
+            number = self._defined_number(channel)
+            if number is None or self._segment.needs_writing:
+                return again
+            put = _float_put_at(self.lock, self._segment, number, again, self._clock_ns)
+            self._keep(cache, key, put)
+            return put
+
+    def wide_put(
+        self,
+        channel: Channel,
+        steps: Sequence[Iterator[int]],
+        cache: dict[Any, Any],
+        key: object,
+    ) -> WidePut:
+        """What logs several floats at once, at a given step or at the next one of each series.
+
+        Where these differ, nothing is logged, and they are returned. Kept in the cache for as
+        long as it is of use.
+        """
+        width = columns_of(channel)
+
+        def again(values: Sequence[float], step: int | None) -> list[int] | None:
+            if step is None:
+                with self.lock:
+                    taken = list(map(next, steps))
+                if taken.count(taken[0]) != len(taken):
+                    return taken
+                step = taken[0]
+            self._put_wide(channel, width, values, step)
+            return None
+
+        self._wake()
+        with self.lock:
+            number = self._defined_number(channel)
+            if number is None or self._segment.needs_writing:
+                return again
+            put = _wide_put(self.lock, self._segment, number, width, steps, again, self._clock_ns)
+            self._keep(cache, key, put)
+            return put
+
+    def put_one(self, channel: Channel, step: int, value: float, shape: struct.Struct) -> None:
+        """One value in one slot, in the shape of its form."""
+
+        def pack(segment: Segment, offset: int, number: int) -> None:
+            shape.pack_into(
+                segment.slots, offset, step, self._clock_ns(), value, number, segment.lap | END
+            )
+
+        self._put(channel, 1, pack)
+
+    def put_record(self, channel: Channel, step: int, record: Record) -> None:
+        """What takes several slots: text, rows of mixed types, arrays."""
+
+        def pack(segment: Segment, offset: int, number: int) -> None:
+            _pack_record(segment, offset, step, self._clock_ns(), number, record)
+
+        self._put(channel, record.nbytes // SLOT, pack)
+
+    def next_step(self, steps: Iterator[int], n: int = 1) -> int:
+        """The first of the next `n` steps, which nobody else gets."""
+        with self.lock:
+            first = next(steps)
+            if n > 1:
+                next(islice(steps, n - 2, None))
+            return first
+
+    # --- draining -----------------------------------------------------------------------------
+
+    def waiting(self) -> list[Region]:
+        """What waits, in the order of laps; what is logged later comes behind it.
+
+        A slot there that is not whole never will be. A call that interrupts one that logs gets
+        no slot behind that one's, which may become whole yet.
+        """
+        interrupts = is_owned(self.lock)
+        with self.lock:
+            segment = self._segment
+            stop = segment.end
+            if stop is None:
+                offset = next(segment.offsets)
+                stop = min(offset, len(segment.slots)) // SLOT
+                if offset < len(segment.slots):
+                    FLOAT.pack_into(segment.slots, offset, 0, 0, 0.0, FILLER, segment.lap | END)
+                    stop += 1
+            regions = [Region(one, one.lap, one.done, one.end or 0) for one in self._full]
+            regions.append(Region(segment, segment.lap, segment.done, stop))
+        regions = [region for region in regions if region.stop > region.start]
+        return _before_first_hole(regions) if interrupts else regions
+
+    def drained(self, regions: Sequence[Region]) -> None:
+        """These are in the log: their segments are free to be used again."""
+        with self.lock:
+            for segment, _, _, stop in regions:
+                segment.done = stop
+            for segment in [one for one in self._full if one.done == one.end]:
+                self._full.remove(segment)
+                self._retire(segment)
+            self._overflows = False
+
+    def park(self) -> None:
+        """From now on the next value takes the slow path, which calls `wake`."""
+        with self.lock:
+            for cache in self._caches:
+                cache.clear()
+            self._caches.clear()
+
+    def close(self) -> None:
+        """No slot is given out any more; what waits can still be drained."""
+        with self.lock:
+            segment = self._segment
+            size = len(segment.slots) // SLOT
+            # In one step, so that no signal handler gets a slot behind the end.
+            left = list(islice(segment.offsets, size + 1))
+            segment.end = min(left[0] // SLOT, size)
+            self.park()
+
+    def remove(self) -> None:
+        """Removes the files; all must be drained."""
+        with self.lock:
+            for segment in (*self._free, *self._full, self._segment):
+                segment.remove()
+
+    def forget(self) -> None:
+        """In a forked child: the files are the parent's."""
+        self.park()
+        for segment in (*self._free, *self._full, self._segment):
+            segment.forget()
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _keep(self, cache: dict[Any, Any], key: object, put: object) -> None:
+        if not cache:
+            self._caches.append(cache)
+        cache[key] = put
+
+    def _put_wide(self, channel: Channel, width: int, values: Sequence[float], step: int) -> None:
+        def pack(segment: Segment, offset: int, number: int) -> None:
+            first, *others = values
+            begin, end = segment.lap | BEGIN, segment.lap | END
+            now = self._clock_ns()
+            wide(width).pack_into(
+                segment.slots, offset, step, now, first, number, begin, *others, end
+            )
+
+        self._put(channel, wide_slots(width), pack)
+
+    def _put(self, channel: Channel, slots: int, pack: Pack) -> None:
+        """Finds room for a record, on another segment if need be, and lets `pack` store it."""
+        while True:
+            self._wake()
+            with self.lock:
+                if self._try_put(channel, slots, pack):
+                    return
+            # The drain's thread may wait for our lock, which a call that we interrupt holds.
+            if not is_owned(self.lock) and self._make_room():
+                continue
+            with self.lock:
+                if self._in_memory >= _MEMORY_MAX:
+                    self.dropped += 1
+                    return
+                self._overflows = True
+
+    def _try_put(self, channel: Channel, slots: int, pack: Pack) -> bool:
+        number = self._defined_number(channel, slots)
+        if number is None:
+            return False
+        offset = _reserve(self._segment, slots)
+        if offset is None:
+            if not self._next_lap(slots + _definition(number, channel).nbytes // SLOT):
+                return False
+            number = self._defined_number(channel)
+            offset = _reserve(self._segment, slots)
+            assert number is not None and offset is not None, "it was made for this"
+        pack(self._segment, offset, number)
+        self._write(self._segment, offset, slots)
+        return True
+
+    def _defined_number(self, channel: Channel, slots: int = 1) -> int | None:
+        """The channel's number, defined in this lap; None if no segment has room for that."""
+        number = self._numbers.setdefault(channel, len(self._numbers) + 1)
+        if number not in self._defined:
+            record = _definition(number, channel)
+            needed = record.nbytes // SLOT
+            offset = _reserve(self._segment, needed)
+            if offset is None:
+                if not self._next_lap(needed + slots):
+                    return None
+                offset = _reserve(self._segment, needed)
+                assert offset is not None, "it was made for this"
+            _pack_record(self._segment, offset, 0, 0, DEFINITION, record)
+            self._write(self._segment, offset, needed)
+            self._defined.add(number)
+        return number
+
+    def _next_lap(self, slots: int) -> bool:
+        """Goes on in another segment, with room for so many slots; False if all of them wait.
+
+        The present one has no slot left to give: its `offsets` are behind its end.
+        """
+        segment = self._free_segment(slots)
+        if segment is None:
+            return False
+        ended = self._segment
+        ended.end = len(ended.slots) // SLOT
+        if ended.done == ended.end:  # Drained to its end before we came here.
+            self._retire(ended)
+        else:
+            self._full.append(ended)
+            self._filled()
+        self._lap += 1
+        assert self._lap <= LAP_MAX, "a billion laps of 4 MiB"
+        try:
+            segment.begin(self._lap)
+        except OSError as error:
+            self._complain(error)
+        self._segment = segment
+        self._defined.clear()
+        self.park()
+        return True
+
+    def _retire(self, segment: Segment) -> None:
+        if segment.is_kept:
+            self._free.append(segment)
+        elif segment.lap:  # The very first one has no slots and no lap.
+            self._in_memory -= 1
+
+    def _free_segment(self, slots: int) -> Segment | None:
+        if slots <= SLOTS:
+            if self._free:
+                return self._free.pop()
+            if self._folder is not None and self._files < _FILES_MAX:
+                made = self._new_file(self._folder)
+                if made is not None:
+                    return made
+            elif self._folder is not None and not self._overflows:
+                return None
+        if self._in_memory >= _MEMORY_MAX:
+            return None
+        self._in_memory += 1
+        return Segment(HEADER.size + SLOT * max(slots, SLOTS))
+
+    def _new_file(self, folder: Path) -> Segment | None:
+        path = folder / f"{self.writer_id}-{self._files}.spool"
+        kinds = (False,) if copies_on_write(folder.parent) else (True, False)
+        for mapped in kinds:
+            try:
+                folder.mkdir(exist_ok=True)
+                file = make_file(path, SEGMENT_NBYTES, mapped=mapped)
+            except OSError as error:
+                if mapped is kinds[-1]:
+                    self._complain(error)
+            else:
+                self._files += 1
+                return Segment(SEGMENT_NBYTES, file)
+        return None
+
+    def _write(self, segment: Segment, offset: int, slots: int) -> None:
+        if segment.needs_writing:
+            try:
+                segment.write(offset, slots * SLOT)
+            except OSError as error:
+                self._complain(error)
+
+
+Pack = Callable[[Segment, int, int], None]
+"""Stores a record in a segment at an offset, for the channel of a number."""
+
+
+def _float_put(
+    lock: threading.RLock,
+    segment: Segment,
+    number: int,
+    steps: Iterator[int],
+    again: Callable[[float, int], None],
+    clock_ns: Callable[[], int],
+) -> FloatPut:
+    pack, slots, offsets, mark = FLOAT.pack_into, segment.slots, segment.offsets, segment.lap | END
+
+    def put(value: float) -> None:
+        try:
+            with lock:
+                step = next(steps)
+                pack(slots, next(offsets), step, clock_ns(), value, number, mark)
+        except struct.error:  # The offset is behind the end.
+            again(value, step)
+
+    return put
+
+
+def _float_put_at(
+    lock: threading.RLock,
+    segment: Segment,
+    number: int,
+    again: Callable[[float, int], None],
+    clock_ns: Callable[[], int],
+) -> FloatPutAt:
+    pack, slots, offsets, mark = FLOAT.pack_into, segment.slots, segment.offsets, segment.lap | END
+
+    def put(value: float, step: int) -> None:
+        try:
+            with lock:
+                pack(slots, next(offsets), step, clock_ns(), value, number, mark)
+        except struct.error:
+            again(value, step)
+
+    return put
+
+
+def _wide_put(
+    lock: threading.RLock,
+    segment: Segment,
+    number: int,
+    width: int,
+    steps: Sequence[Iterator[int]],
+    again: WidePut,
+    clock_ns: Callable[[], int],
+) -> WidePut:
+    pack, behind_first = wide(width).pack_into, wide_slots(width) - 1
+    slots, offsets = segment.slots, segment.offsets
+    begin, end = segment.lap | BEGIN, segment.lap | END
+    series = len(steps)
+    back = behind_first * SLOT
+
+    def put(values: Sequence[float], step: int | None) -> list[int] | None:
+        try:
+            with lock:
+                if step is None:
+                    taken = list(map(next, steps))
+                    step = taken[0]
+                    if taken.count(step) != series:
+                        return taken
+                # All slots in one step, so that they are next to each other.
+                offset = next(islice(offsets, behind_first, None)) - back
+                first, *others = values
+                pack(slots, offset, step, clock_ns(), first, number, begin, *others, end)
+                return None
+        except struct.error:
+            return again(values, step)
+
+    return put
+
+
+def _reserve(segment: Segment, slots: int) -> int | None:
+    """The offset of so many slots next to each other; None, and nothing is left, if too few."""
+    last: int = next(islice(segment.offsets, slots - 1, None))
+    if last + SLOT > len(segment.slots):
+        return None
+    return last - (slots - 1) * SLOT
+
+
+@lru_cache(maxsize=64)
+def _definition(number: int, channel: Channel) -> Record:
+    return definition(number, channel)
+
+
+def _pack_record(
+    segment: Segment, offset: int, step: int, now: int, number: int, record: Record
+) -> None:
+    (size, check), rest = record
+    behind, lap = offset + SLOT, segment.lap
+    stop = behind + len(rest)
+    SIZED.pack_into(segment.slots, offset, step, now, size, check, number, lap | BEGIN)
+    segment.slots[behind:stop] = rest
+    MARK.pack_into(segment.slots, stop - MARK.size, lap | END)
+
+
+def _before_first_hole(regions: Sequence[Region]) -> list[Region]:
+    """The regions up to the first slot that is not of their lap, unless it is inside a record."""
+    kept: list[Region] = []
+    for region in regions:
+        segment, lap, start, stop = region
+        marks = segment.slots[start * SLOT : stop * SLOT].cast("I")[7::8].tolist()
+        inside = False
+        for place, mark in enumerate(marks, start):
+            if mark == lap | END:
+                inside = False
+            elif mark == lap | BEGIN:
+                inside = True
+            elif not inside:
+                return [*kept, region._replace(stop=place)] if place > start else kept
+        kept.append(region)
+    return kept
+
+
+def is_owned(lock: threading.RLock) -> bool:
+    """Whether this very thread holds the lock: it is in a call that interrupts another one."""
+    return bool(lock._is_owned())  # type: ignore[attr-defined]  # As threading.Condition asks it.

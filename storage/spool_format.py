@@ -1,0 +1,158 @@
+"""How logged values lie in a spool, between the call that logs them and the log.
+
+A segment is a header of two slots and then slots of 32 bytes, in the byte order
+of the machine, which a spool never leaves:
+
+    step i64 | time i64 (ns since 1970 UTC) | value f64 or i64 | series u32 | mark u32
+
+The mark is written last and names the lap, a number that goes up with each use of a segment: a
+slot with another mark is torn or from an earlier lap. What does not fit into one slot begins in
+one that is marked BEGIN and ends in one that is marked END; the slots between have no mark. So
+the place of a mark never holds anything else, whatever was logged, and a reader that lost a
+record finds the next one.
+
+What the slots of a series hold is its form:
+
+    f, i   one value, a float or a whole number of 64 bits
+    w      a float for each of several columns, or each of several series: the first in the
+           BEGIN slot, three in each later one
+    F, I   many floats, whole numbers, of one series at consecutive steps; the BEGIN slot holds
+           `count u32 | CRC-32 of the values u32` in place of a value
+    G, J   the same, and then as many steps
+    b      anything as msgpack: `length u32 | CRC-32 u32` in place of a value, then 28 bytes in
+           each later slot
+
+Series number 0 is a record of form b that defines a series before its first use in a segment:
+[number, run id, form, [[name, columns, kind, description], ...]]. FILLER fills.
+
+A slot, and a record of form w of up to 128 slots, is never half on disk with both of its marks:
+they lie in one page or in two neighbours. Longer ones have the CRC for what a power failure may
+leave of a page in the middle.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections.abc import Sequence
+from functools import cache
+from struct import Struct
+from typing import Any, Final, NamedTuple
+
+import msgpack
+
+from runlore.storage.value_codec import Series, pack_other
+
+SLOT: Final = 32
+SEGMENT_NBYTES: Final = 4 << 20
+HEADER: Final = Struct("=8sQ48x")  # magic, lap
+MAGIC: Final = b"rlspool\1"
+
+FLOAT: Final = Struct("=qqdII")
+INT: Final = Struct("=qqqII")
+SIZED: Final = Struct("=qqIIII")
+MARK: Final = Struct("=I")
+
+END: Final = 1 << 31
+BEGIN: Final = 1 << 30
+LAP_MAX: Final = BEGIN - 1
+
+DEFINITION: Final = 0
+FILLER: Final = 2**32 - 1
+
+WIDE_MAX: Final = 3 * 127 + 1
+"""The floats of a record of form w: more take more slots than two pages surely hold."""
+
+_PIECE: Final = 28
+_NO_MARK: Final = bytes(4)
+
+
+class Channel(NamedTuple):
+    """What a series number stands for: where the values of its slots belong."""
+
+    run_id: str
+    form: str
+    series: tuple[Series, ...]
+
+
+class Record(NamedTuple):
+    """Slots, but for the parts that are known only where they are written.
+
+    `nbytes` is a multiple of a slot; `fields` are the BEGIN slot's third and fourth field, and
+    `rest` is what follows that slot, with room for the last mark at its end.
+    """
+
+    fields: tuple[int, int]
+    rest: bytes
+
+    @property
+    def nbytes(self) -> int:
+        return SLOT + len(self.rest)
+
+
+def columns_of(channel: Channel) -> int:
+    """How many values a record of form w has."""
+    return max(len(channel.series), len(channel.series[0].columns))
+
+
+@cache
+def wide(columns: int) -> Struct:
+    """The record of so many floats, two at least:
+    step, time, the first, series, mark, the others, mark."""
+    full, last = divmod(columns - 2, 3)
+    last += 1
+    return Struct("=qqdII" + "ddd8x" * full + "d" * last + f"{8 * (3 - last)}x4xI")
+
+
+def wide_slots(columns: int) -> int:
+    """How many slots a record of so many floats takes."""
+    return 1 + (columns + 1) // 3
+
+
+def packed(value: Any) -> Record:
+    """A value, or a row as a tuple, as a record of form b. Raises TypeError if it cannot be."""
+    data: bytes = msgpack.packb(value, default=pack_other)
+    padded = data + bytes(-len(data) % _PIECE)
+    rest = b"".join(
+        padded[start : start + _PIECE] + _NO_MARK for start in range(0, len(padded), _PIECE)
+    )
+    return Record((len(data), zlib.crc32(data)), rest)
+
+
+def many(values: array[Any], steps: array[int] | None) -> Record:
+    """Values of one type, and their steps, as a record of form F, I, G or J."""
+    data = values.tobytes() + (b"" if steps is None else steps.tobytes())
+    padded = memoryview(data + bytes(-len(data) % 24)).cast("Q")
+    rest = bytearray(len(padded) // 3 * SLOT)
+    slots = memoryview(rest).cast("Q")
+    for column in range(3):
+        slots[column::4] = padded[column::3]
+    return Record((len(values), zlib.crc32(data)), bytes(rest))
+
+
+def definition(number: int, channel: Channel) -> Record:
+    """The record that says what a series number stands for."""
+    return packed([number, *channel])
+
+
+def defined(data: bytes) -> tuple[int, Channel]:
+    """What a definition says. Raises ValueError or TypeError if it is none."""
+    number, run_id, form, series = msgpack.unpackb(data)
+    return number, Channel(
+        run_id,
+        form,
+        tuple(Series(name, tuple(columns), kind, text) for name, columns, kind, text in series),
+    )
+
+
+def form_of(value: Any) -> str:
+    """The form that holds a scalar exactly."""
+    kind = type(value)
+    if kind is float:
+        return "f"
+    return "i" if kind is int and -(2**63) <= value < 2**63 else "b"
+
+
+def are_floats(values: Sequence[Any]) -> bool:
+    """Whether a record of form w holds these values exactly."""
+    return set(map(type, values)) == {float}

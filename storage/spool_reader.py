@@ -1,0 +1,277 @@
+"""Slots of a spool back to values: for the drain, for recovery, and for reads of live runs.
+
+Pure: bytes in, parts of batches out. Columns are cut out of the slots with strided views, as one
+loop for each value would cost more than to log it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from operator import floordiv
+from typing import Any, Final
+
+import msgpack
+
+from runlore.storage.spool_format import (
+    BEGIN,
+    DEFINITION,
+    END,
+    FILLER,
+    SLOT,
+    Channel,
+    columns_of,
+    defined,
+    wide_slots,
+)
+from runlore.storage.value_codec import Part, unpack_other
+
+_PIECE: Final = 16_384  # Slots at once: 2 ms, in which the training loop may have to wait.
+_INDEX_SPAN: Final = 4  # No record has more values than four for each of its slots.
+_TYPECODES: Final = {"F": "d", "G": "d", "I": "q", "J": "q", "f": "d", "i": "q"}
+
+
+class SlotReader:
+    """Reads the segments of one writer, each from its first slot on, in the order of their laps.
+
+    It remembers the series that were defined on the way.
+    """
+
+    def __init__(self) -> None:
+        self._channels: dict[int, Channel] = {}
+
+    def read(
+        self, slots: bytes, lap: int, *, first: int, start: int
+    ) -> Iterator[dict[str, list[Part]]]:
+        """The values in the slots, piece by piece: the parts of each run.
+
+        `first` is the number of the first slot in its segment. What lies before slot `start` of
+        the segment is read for its definitions only.
+        """
+        view = memoryview(slots)
+        total = len(slots) // SLOT
+        at, size = 0, _PIECE
+        while at < total:
+            stop = min(at + size, total)
+            piece = _Piece(view[at * SLOT : stop * SLOT], lap, self._channels, stop == total)
+            used = piece.walk(start - first - at)
+            if used == 0:  # One record that is longer than the piece.
+                size *= 2
+                continue
+            if piece.places:
+                yield piece.parts(first + at)
+            at, size = at + used, _PIECE
+
+
+class _Piece:
+    """Some slots in a row, as columns."""
+
+    def __init__(
+        self, slots: memoryview, lap: int, channels: dict[int, Channel], is_last: bool
+    ) -> None:
+        self._slots = slots
+        self._whole = slots.cast("q")
+        self._floats = slots.cast("d")
+        words = slots.cast("I")
+        self._sizes = words[4::8]
+        self._checks = words[5::8]
+        self._numbers = words[6::8].tolist()
+        self._marks = words[7::8].tolist()
+        self._begin, self._end = lap | BEGIN, lap | END
+        self._channels = channels
+        self._is_last = is_last
+        self.places: dict[int, Sequence[int]] = {}
+
+    def walk(self, start: int) -> int:
+        """Finds where the records of each series begin; returns how many slots that took.
+
+        Less than all if the last record goes on behind this piece.
+        """
+        numbers, marks, end = self._numbers, self._marks, self._end
+        total = len(marks)
+        alone = numbers[0]
+        if start <= 0 and marks.count(end) == total and numbers.count(alone) == total:
+            if alone != FILLER and alone in self._channels:
+                self.places[alone] = range(total)
+            return total
+        places: dict[int, list[int]] = {}
+        at = 0
+        while at < total:
+            mark, number = marks[at], numbers[at]
+            if mark == end:
+                if at >= start and number != FILLER:
+                    places.setdefault(number, []).append(at)
+                at += 1
+            elif mark == self._begin:
+                behind = at + self._slots_of(at, number)
+                if behind > total and not self._is_last:
+                    break
+                if behind > total or marks[behind - 1] != end:
+                    at += 1  # Torn: whoever wrote it was stopped in the middle.
+                    continue
+                if number == DEFINITION:
+                    self._define(at)
+                elif at >= start:
+                    places.setdefault(number, []).append(at)
+                at = behind
+            else:
+                at += 1
+        self.places = {n: found for n, found in places.items() if n in self._channels}
+        return at
+
+    def parts(self, first: int) -> dict[str, list[Part]]:
+        """The values that `walk` found; `first` is the piece's place in its segment."""
+        parts: dict[str, list[Part]] = {}
+        for number, places in self.places.items():
+            channel = self._channels[number]
+            parts.setdefault(channel.run_id, []).extend(self._read(channel, places, first))
+        return parts
+
+    def _read(self, channel: Channel, places: Sequence[int], first: int) -> Iterator[Part]:
+        form, series = channel.form, channel.series
+        if form in "FGIJ":
+            for place in places:
+                yield from self._read_many(channel, place, first)
+            return
+        index = _scaled(_as_range(places), first)
+        steps, times = self._column(self._whole, places, 0), self._times(places)
+        if form in "fi":
+            view: memoryview[Any] = self._whole if form == "i" else self._floats
+            values = self._column(view, places, 2)
+            yield Part(series[0], index, steps, times, (values,))
+        elif form == "w":
+            columns = [
+                self._column(
+                    self._floats, places, 2 if n == 0 else 4 + (n - 1) // 3 * 4 + (n - 1) % 3
+                )
+                for n in range(columns_of(channel))
+            ]
+            if len(series) == 1:
+                yield Part(series[0], index, steps, times, columns)
+                return
+            for n, (one, column) in enumerate(zip(series, columns, strict=True)):
+                yield Part(one, _shifted(index, n), steps, times, (column,))
+        else:
+            yield from self._read_packed(channel, places, index, steps, times)
+
+    def _read_packed(
+        self,
+        channel: Channel,
+        places: Sequence[int],
+        index: Sequence[int],
+        steps: Sequence[int],
+        times: Sequence[int],
+    ) -> Iterator[Part]:
+        found = [self._unpacked(place) for place in places]
+        if None in found:  # Left by a power failure; what is whole stays.
+            kept = [n for n, one in enumerate(found) if one is not None]
+            if not kept:
+                return
+            index, steps, times = ([column[n] for n in kept] for column in (index, steps, times))
+        values = [one[0] for one in found if one is not None]
+        [series] = channel.series
+        columns: Sequence[Any] = list(zip(*values, strict=True)) if series.columns else [values]
+        yield Part(series, index, steps, times, columns)
+
+    def _read_many(self, channel: Channel, place: int, first: int) -> Iterator[Part]:
+        count = self._sizes[place]
+        held = 2 * count if channel.form in "GJ" else count
+        start, stop = 4 * (place + 1), 4 * (place + self._slots_of_many(held))
+        numbers = array("Q", bytes(8 * (stop - start) // 4 * 3))
+        slots, columns = self._slots.cast("Q"), memoryview(numbers)
+        for column in range(3):
+            columns[column::3] = slots[start + column : stop : 4]
+        data = columns.cast("B")[: 8 * held].tobytes()
+        if zlib.crc32(data) != self._checks[place]:
+            return
+        values: array[Any] = array(_TYPECODES[channel.form])
+        values.frombytes(data[: 8 * count])
+        step, time = self._whole[4 * place], self._whole[4 * place + 1] // 1_000
+        steps: Sequence[int] = range(step, step + count)
+        if held > count:
+            steps = memoryview(data[8 * count :]).cast("q").tolist()
+        index = range(_INDEX_SPAN * (first + place), _INDEX_SPAN * (first + place) + count)
+        yield Part(channel.series[0], index, steps, [time] * count, (values,))
+
+    def _unpacked(self, place: int) -> tuple[Any] | None:
+        """A packed value in a tuple; None if its bytes are not what was written."""
+        size = self._sizes[place]
+        stop = place + self._slots_of_packed(size)
+        data = b"".join(
+            self._slots[SLOT * slot : SLOT * slot + 28] for slot in range(place + 1, stop)
+        )[:size]
+        if zlib.crc32(data) != self._checks[place]:
+            return None
+        return (msgpack.unpackb(data, ext_hook=unpack_other, use_list=False),)
+
+    def _define(self, place: int) -> None:
+        size = self._sizes[place]
+        stop = place + self._slots_of_packed(size)
+        data = b"".join(
+            self._slots[SLOT * slot : SLOT * slot + 28] for slot in range(place + 1, stop)
+        )[:size]
+        if zlib.crc32(data) == self._checks[place]:
+            number, channel = defined(data)
+            self._channels[number] = channel
+
+    def _slots_of(self, place: int, number: int) -> int:
+        channel = self._channels.get(number)
+        size = self._sizes[place]
+        if number == DEFINITION or (channel and channel.form == "b"):
+            return self._slots_of_packed(size)
+        if channel is None:
+            return 1
+        if channel.form == "w":
+            return wide_slots(columns_of(channel))
+        return self._slots_of_many(2 * size if channel.form in "GJ" else size)
+
+    @staticmethod
+    def _slots_of_packed(size: int) -> int:
+        return 1 + -(-size // 28)
+
+    @staticmethod
+    def _slots_of_many(numbers: int) -> int:
+        return 1 + -(-numbers // 3)
+
+    def _times(self, places: Sequence[int]) -> list[int]:
+        nanoseconds = self._column(self._whole, places, 1)
+        return list(map(floordiv, nanoseconds, repeat(1_000)))
+
+    def _column(self, view: memoryview[Any], places: Sequence[int], field: int) -> array[Any]:
+        """One field of the slots at these places (or of those behind them, from field 4 on)."""
+        column: array[Any] = array("d" if view.format == "d" else "q")
+        places = _as_range(places)
+        if isinstance(places, range):
+            start, stop = 4 * places.start + field, 4 * (places[-1]) + field + 1
+            column.frombytes(view[start : stop : 4 * places.step].tobytes())
+        else:
+            column.extend([view[4 * place + field] for place in places])
+        return column
+
+
+def _as_range(places: Sequence[int]) -> Sequence[int]:
+    """The same places as a range, where they are regular."""
+    if isinstance(places, range) or len(places) == 1:
+        return range(places[0], places[-1] + 1, getattr(places, "step", 1))
+    step = places[1] - places[0]
+    regular = range(places[0], places[-1] + 1, step)
+    return regular if len(regular) == len(places) and list(regular) == places else places
+
+
+def _scaled(places: Sequence[int], first: int) -> Sequence[int]:
+    """Where records at these places of a piece stand among all values of a segment's use."""
+    if isinstance(places, range):
+        return range(
+            _INDEX_SPAN * (first + places.start),
+            _INDEX_SPAN * (first + places.stop),
+            _INDEX_SPAN * places.step,
+        )
+    return [_INDEX_SPAN * (first + place) for place in places]
+
+
+def _shifted(index: Sequence[int], by: int) -> Sequence[int]:
+    if isinstance(index, range):
+        return range(index.start + by, index.stop + by, index.step)
+    return [place + by for place in index]
