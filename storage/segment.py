@@ -83,20 +83,24 @@ class Segment:
 
     def forget(self) -> None:
         """In a forked child: lets go of the parent's file, and of its lock."""
-        with suppress(BufferError):  # Whoever still holds a view keeps the mapping alive.
-            self.slots.release()
-            self._header.release()
-            if self._file is not None and self._file.mapping is not None:
-                self._file.mapping.close()
+        self._release()
         if self._file is not None:
             self._file.let_go()
             self._file = None
 
     def remove(self) -> None:
-        """Removes the file; the memory stays, for a thread that is about to look at it."""
+        """Removes the file; who still writes to it gets a ValueError."""
+        self._release()
         if self._file is not None:
             self._file.remove()
             self._file = None
+
+    def _release(self) -> None:
+        with suppress(BufferError):  # A view that somebody holds keeps the mapping alive.
+            self.slots.release()
+            self._header.release()
+            if self._file is not None and self._file.mapping is not None:
+                self._file.mapping.close()
 
 
 class SpoolFile:

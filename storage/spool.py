@@ -48,6 +48,9 @@ FloatPut = Callable[[float], None]
 FloatPutAt = Callable[[float, int], None]
 WidePut = Callable[[Sequence[float], "int | None"], "list[int] | None"]
 
+# What `pack_into` raises behind the end of a segment, and on one that was removed.
+_NO_ROOM: Final = (struct.error, ValueError)
+
 _FILES_MAX: Final = 2
 _MEMORY_MAX: Final = 64  # Segments, 256 MiB: more could end a training for want of memory.
 
@@ -249,6 +252,8 @@ class Spool:
         with self.lock:
             for segment in (*self._free, *self._full, self._segment):
                 segment.remove()
+            self._free.clear()
+            self._full.clear()
 
     def forget(self) -> None:
         """In a forked child: the files are the parent's."""
@@ -411,7 +416,7 @@ def _float_put(
             with lock:
                 step = next(steps)
                 pack(slots, next(offsets), step, clock_ns(), value, number, mark)
-        except struct.error:  # The offset is behind the end.
+        except _NO_ROOM:
             again(value, step)
 
     return put
@@ -430,7 +435,7 @@ def _float_put_at(
         try:
             with lock:
                 pack(slots, next(offsets), step, clock_ns(), value, number, mark)
-        except struct.error:
+        except _NO_ROOM:
             again(value, step)
 
     return put
@@ -464,7 +469,7 @@ def _wide_put(
                 first, *others = values
                 pack(slots, offset, step, clock_ns(), first, number, begin, *others, end)
                 return None
-        except struct.error:
+        except _NO_ROOM:
             return again(values, step)
 
     return put

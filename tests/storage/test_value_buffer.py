@@ -159,13 +159,10 @@ def test_a_fresh_run_looks_nothing_up(buffer: ValueBuffer, log: Log) -> None:
     buffer.flush()
 
 
-def test_very_many_values_are_several_batches_of_one_transaction(
-    log: Log, buffer: ValueBuffer
-) -> None:
+def test_very_many_values_are_several_batches(log: Log, buffer: ValueBuffer) -> None:
     buffer.of_run("r", fresh=True).log_many(LOSS, [0.5] * 120_000, None)
     buffer.flush()
     assert [row.topic for row in all_rows(log)] == ["writer.opened"] + ["run.values_logged"] * 4
-    assert log.appends == 1
     assert steps_in(log) == list(range(120_000))
 
 
@@ -412,8 +409,8 @@ def test_forks_beside_threads_that_log_leave_both_sides_working(
             logged[number] += 1
 
     def child() -> list[object]:
-        values.log(LOSS, 1.0, None)
-        wait_until(lambda: 1.0 in values_in(log), "the child's background thread")
+        values.log(LOSS, -1.0, None)
+        wait_until(lambda: -1.0 in values_in(log), "the child's background thread")
         return [record.value for record in records_in(log, "r") if record.series == LOSS]
 
     threads = [threading.Thread(target=train, args=(n,)) for n in range(2)]
@@ -421,7 +418,7 @@ def test_forks_beside_threads_that_log_leave_both_sides_working(
         thread.start()
     try:
         children = [Child(child) for _ in range(4)]
-        assert [one.result() for one in children] == [[1.0]] * 4
+        assert [one.result() for one in children] == [[-1.0]] * 4
     finally:
         stop.set()
         for thread in threads:
