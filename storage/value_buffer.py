@@ -184,6 +184,7 @@ class ValueBuffer:
             self._spool.close()
             self.flush()  # What a thread logged meanwhile.
             self._spool.remove()
+            self._spool = None
 
     # --- forks ------------------------------------------------------------------------------
 
@@ -341,10 +342,9 @@ class ValueBuffer:
         while not self._stopping:
             if self._parked:
                 # It looks by itself, too: a value may have slipped past while it parked.
-                self._rest(_LAST_INTERVAL_S)
+                self._wait_for_bell(_LAST_INTERVAL_S)
             if not self._parked:
-                age = time.monotonic() - self._born
-                self._rest(min(_LAST_INTERVAL_S, max(_FIRST_INTERVAL_S, age * _GROWTH)))
+                self._let_gather()
             if self._stopping:
                 return
             self._urgent = False
@@ -353,14 +353,18 @@ class ValueBuffer:
             elif not self._parked:
                 self._park()
 
-    def _rest(self, seconds: float) -> None:
-        """Waits for the bell, at most so long; not at all if something is urgent."""
-        if not self._urgent:
-            with suppress(Empty):
-                self._bell.get(timeout=seconds)
-        while not self._bell.empty():
-            with suppress(Empty):
-                self._bell.get_nowait()
+    def _let_gather(self) -> None:
+        """Waits while values gather, for as long as the run's age allows, or until it is urgent."""
+        now = time.monotonic()
+        age = now - self._born
+        until = now + min(_LAST_INTERVAL_S, max(_FIRST_INTERVAL_S, age * _GROWTH))
+        while now < until and not self._urgent and not self._stopping:
+            self._wait_for_bell(until - now)
+            now = time.monotonic()
+
+    def _wait_for_bell(self, seconds: float) -> None:
+        with suppress(Empty):
+            self._bell.get(timeout=seconds)
 
     def _park(self) -> None:
         assert self._spool is not None, "there was something to write"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -407,6 +408,7 @@ def test_forks_beside_threads_that_log_leave_both_sides_working(
         while not stop.is_set():
             values.log(Series(f"thread {number}"), logged[number], None)
             logged[number] += 1
+            time.sleep(0.0002)  # The children read all of it.
 
     def child() -> list[object]:
         values.log(LOSS, -1.0, None)
