@@ -1,0 +1,421 @@
+"""The spool: every form comes back exactly and in order, whatever happens to segments and files."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runlore.domain.events import WriterOpened
+from runlore.storage import segment, spool
+from runlore.storage.errors import LogBusy, ValuesDropped
+from runlore.storage.event_log import Drained, NewEvent, StoredRow
+from runlore.storage.journal import Journal
+from runlore.storage.memory import MemoryLog
+from runlore.storage.run_values import RunValues
+from runlore.storage.segment import SLOTS
+from runlore.storage.spool_folder import live_values, recover
+from runlore.storage.spool_format import BEGIN, END, HEADER, SLOT, wide, wide_slots
+from runlore.storage.value_buffer import ValueBuffer
+from runlore.storage.value_codec import Series
+from runlore.storage.value_reader import block_of
+from tests.logged_values import records_in, records_of
+from tests.processes import Child
+from tests.strategies import int64s, scalars
+
+LOSS = Series("loss")
+
+
+class Log(MemoryLog):
+    """A log that can refuse."""
+
+    refuses: Exception | None = None
+
+    def append(
+        self, events: Sequence[NewEvent], *, drained: Drained | None = None
+    ) -> tuple[StoredRow, ...]:
+        if self.refuses is not None:
+            raise self.refuses
+        return super().append(events, drained=drained)
+
+
+def journal_of(log: MemoryLog) -> Journal:
+    opened = WriterOpened(
+        actor="ann", host="node1", boot_id="b", pid=7, process="train.py", client_version="0"
+    )
+    return Journal(log, lambda: opened)
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "spools"
+
+
+@pytest.fixture
+def buffer(log: Log, folder: Path) -> Iterator[ValueBuffer]:
+    buffer = ValueBuffer(journal_of(log), folder)
+    yield buffer
+    log.refuses = None
+    buffer.close("lab")
+
+
+def exact(value: Any) -> Any:
+    if isinstance(value, float):
+        return "float", math.copysign(1, value), "nan" if math.isnan(value) else value
+    return tuple(map(exact, value)) if isinstance(value, tuple) else (type(value).__name__, value)
+
+
+def found_in(log: MemoryLog, run_id: str = "r") -> list[tuple[str, int, Any]]:
+    return [(r.series.name, r.step, exact(r.value)) for r in records_in(log, run_id)]
+
+
+# --- what is logged comes back ------------------------------------------------------------------
+
+names = st.sampled_from(["loss", "acc", "f1"])
+floats = st.floats()
+calls = st.one_of(
+    st.tuples(st.just("put"), names, floats),
+    st.tuples(st.just("put_at"), names, floats, int64s),
+    st.tuples(st.just("log"), names, scalars),
+    st.tuples(st.just("row"), st.just("row"), st.lists(scalars, min_size=3, max_size=3)),
+    st.tuples(st.just("floats"), st.just("table"), st.lists(floats, min_size=5, max_size=5)),
+    st.tuples(
+        st.just("wide"),
+        st.lists(names, min_size=1, max_size=3, unique=True),
+        st.none() | int64s,
+        st.randoms(use_true_random=False),
+    ),
+    st.tuples(st.just("many"), names, st.lists(floats | int64s, min_size=1, max_size=20)),
+    st.tuples(
+        st.just("many_at"),
+        names,
+        st.lists(floats, min_size=2, max_size=9) | st.lists(int64s, min_size=2, max_size=9),
+        st.randoms(use_true_random=False),
+    ),
+    st.tuples(st.just("flush")),
+    st.tuples(st.just("park")),
+)
+
+
+class Model:
+    """What a run's values should be, told in the plainest way."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, int, Any]] = []
+        self._steps: dict[str, int] = {}
+
+    def add(self, name: str, value: Any, step: int | None = None) -> None:
+        if step is None:
+            step = self._steps.get(name, 0)
+            self._steps[name] = step + 1
+        self.records.append((name, step, exact(value)))
+
+
+def do(values: RunValues, model: Model, call: Sequence[Any]) -> None:
+    kind, name, *rest = (*call, "")[: max(2, len(call))]
+    if kind == "put":
+        (values.puts.get(name) or values.put(Series(name)))(rest[0])
+        model.add(name, rest[0])
+    elif kind == "put_at":
+        (values.puts_at.get(name) or values.put_at(Series(name)))(*rest)
+        model.add(name, *rest)
+    elif kind == "log":
+        values.log(Series(name), rest[0], None)
+        model.add(name, rest[0])
+    elif kind in ("row", "floats"):
+        columns = tuple(f"c{n}" for n in range(len(rest[0])))
+        values.log_row(Series(name, columns, "row"), tuple(rest[0]))
+        model.add(name, tuple(rest[0]))
+    elif kind == "wide":
+        step, rng = rest
+        row = [rng.random() for _ in name]
+        values.log_wide([Series(one) for one in name], row, step)
+        for one, value in zip(name, row, strict=True):
+            model.add(one, value, step)
+    elif kind == "many":
+        values.log_many(Series(name), rest[0], None)
+        for value in rest[0]:
+            model.add(name, value)
+    elif kind == "many_at":
+        numbers, rng = rest
+        steps = [rng.randrange(-(2**63), 2**63) for _ in numbers]
+        values.log_many(Series(name), numbers, steps)
+        for value, step in zip(numbers, steps, strict=True):
+            model.add(name, value, step)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from(["r", "s"]), calls), max_size=40))
+def test_any_calls_on_two_runs_come_back_in_their_order(
+    all_calls: list[tuple[str, tuple[Any, ...]]],
+) -> None:
+    log = Log()
+    buffer = ValueBuffer(journal_of(log), warn=lambda _: None)
+    models = {"r": Model(), "s": Model()}
+    for run_id, call in all_calls:
+        if call[0] == "flush":
+            buffer.flush()
+        elif call[0] == "park":
+            buffer.spool().park()
+        else:
+            do(buffer.of_run(run_id), models[run_id], call)
+    buffer.close("lab")
+    for run_id, model in models.items():
+        assert found_in(log, run_id) == model.records
+
+
+@pytest.mark.parametrize("width", range(2, 12))
+def test_a_wide_record_fills_its_slots_to_the_end(width: int) -> None:
+    assert wide(width).size == wide_slots(width) * SLOT
+
+
+def test_many_laps_keep_every_value_in_its_order(log: Log, buffer: ValueBuffer) -> None:
+    values = buffer.of_run("r", fresh=True)
+    texts = 0
+    for number in range(3 * SLOTS):
+        (values.puts.get("loss") or values.put(LOSS))(float(number))
+        if number % 1_000 == 0:
+            values.log(Series("text"), "x" * 1_000, None)
+            texts += 1
+    buffer.flush()
+    records = records_in(log, "r")
+    assert [r.value for r in records if r.series == LOSS] == [float(n) for n in range(3 * SLOTS)]
+    assert len(records) == 3 * SLOTS + texts
+    assert [r.step for r in records if r.series == LOSS] == list(range(3 * SLOTS))
+
+
+def test_a_value_that_is_larger_than_a_segment_is_kept(log: Log, buffer: ValueBuffer) -> None:
+    values = buffer.of_run("r", fresh=True)
+    values.log(LOSS, 1.0, None)
+    values.log(Series("text"), "x" * 6_000_000, None)
+    values.log(LOSS, 2.0, None)
+    buffer.flush()
+    assert [len(r.value) if r.series.name == "text" else r.value for r in records_in(log, "r")] == [
+        1.0,
+        6_000_000,
+        2.0,
+    ]
+
+
+def test_a_call_that_was_interrupted_leaves_a_hole_and_no_other_trace(
+    log: Log, buffer: ValueBuffer
+) -> None:
+    values = buffer.of_run("r", fresh=True)
+    values.log(LOSS, 1.0, None)
+    offsets = buffer.spool()._segment.offsets
+    for _ in range(3):  # Ctrl-C came after the slot was given out, before it was stored.
+        next(offsets)
+    values.log(LOSS, 2.0, None)
+    buffer.flush()
+    assert [r.value for r in records_in(log, "r")] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("cut", range(1, 4))
+def test_a_record_that_is_torn_is_passed_over(log: Log, buffer: ValueBuffer, cut: int) -> None:
+    values = buffer.of_run("r", fresh=True)
+    values.log(LOSS, 1.0, None)
+    values.log(Series("text"), "x" * 80, None)
+    values.log(LOSS, 2.0, None)
+    slots = buffer.spool()._segment.slots
+    marks = memoryview(bytes(slots)).cast("I")[7::8].tolist()
+    lap = buffer.spool()._segment.lap
+    begin = max(place for place, mark in enumerate(marks) if mark == lap | BEGIN)
+    assert marks[begin + 3] == lap | END
+    place = (begin + (0, 3, 0)[cut - 1]) * SLOT
+    if cut < 3:
+        slots[place + 28 : place + 32] = bytes(4)
+    else:  # Power failed: the marks are there, and not what is between them.
+        slots[place + SLOT : place + SLOT + 4] = b"yyyy"
+    buffer.flush()
+    assert [r.value for r in records_in(log, "r")] == [1.0, 2.0]
+
+
+# --- steps --------------------------------------------------------------------------------------
+
+
+def test_steps_that_are_given_and_counted_in_one_metric_are_said_once(log: Log) -> None:
+    said: list[str] = []
+    buffer = ValueBuffer(journal_of(log), warn=said.append)
+    values = buffer.of_run("r", fresh=True)
+    for step in (None, 7, None, 8):
+        values.log(LOSS, 1.0, step)
+    values.log(Series("acc"), 1.0, 5)
+    values.log(Series("acc"), 1.0, 6)
+    buffer.close("lab")
+    assert [(name, step) for name, step, _ in found_in(log)] == [
+        ("loss", 0),
+        ("loss", 7),
+        ("loss", 1),
+        ("loss", 8),
+        ("acc", 5),
+        ("acc", 6),
+    ]
+    assert len(said) == 1
+    assert "metric 'loss' is logged both with and without a step" in said[0]
+
+
+def test_metrics_whose_counts_differ_keep_their_own_steps(log: Log, buffer: ValueBuffer) -> None:
+    values = buffer.of_run("r", fresh=True)
+    values.log(LOSS, 0.0, None)
+    for number in range(2):
+        values.log_wide([LOSS, Series("acc")], [1.0 + number, 2.0], None)
+    buffer.flush()
+    assert [(name, step) for name, step, _ in found_in(log)] == [
+        ("loss", 0),
+        ("loss", 1),
+        ("acc", 0),
+        ("loss", 2),
+        ("acc", 1),
+    ]
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def log_some(values: RunValues, n: int = 2_000) -> list[tuple[str, int, Any]]:
+    model = Model()
+    rng = random.Random(0)
+    for _ in range(n):
+        kind = rng.choice(["put", "log", "row", "many"])
+        value: Any = rng.random()
+        if kind == "row":
+            value = [1, "a", None]
+        elif kind == "many":
+            value = [rng.random() for _ in range(5)]
+        do(values, model, (kind, "row" if kind == "row" else rng.choice("abc"), value))
+    return model.records
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["mapped", "written"])
+def test_what_a_dead_process_left_is_recovered_once(
+    log: Log, folder: Path, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    monkeypatch.setattr(spool, "copies_on_write", lambda _: written)
+    buffer = ValueBuffer(journal_of(log), folder)
+
+    def child() -> list[tuple[str, int, Any]]:
+        return log_some(buffer.of_run("r", fresh=True))  # And ends without any clean-up.
+
+    expected = Child(child).result()
+    [path] = folder.glob("*.spool")
+    assert (path.stat().st_size == 4 << 20) is not written
+
+    survivor = journal_of(log)
+    assert recover(folder, survivor) == len(expected)
+    assert recover(folder, survivor) == 0
+    assert found_in(log) == expected
+    assert not list(folder.glob("*"))
+
+
+def test_a_living_process_is_left_alone_and_its_values_are_seen(
+    log: Log, folder: Path, buffer: ValueBuffer
+) -> None:
+    expected = log_some(buffer.of_run("r", fresh=True))
+    assert recover(folder, journal_of(log)) == 0
+    live = live_values(folder, log, "r")
+    [pieces] = live.pieces.values()
+    records = [r for piece in pieces for r in records_of([block_of(part) for part in piece])]
+    assert [(r.series.name, r.step, exact(r.value)) for r in records] == expected
+    assert live_values(folder, log, "another").pieces == {}
+
+    buffer.flush()
+    assert live_values(folder, log, "r").pieces == {}
+
+
+def test_a_file_that_is_no_spool_is_left_for_a_while_and_then_removed(
+    log: Log, folder: Path
+) -> None:
+    folder.mkdir()
+    path = folder / "w-0.spool"
+    path.write_bytes(bytes(100))
+    assert recover(folder, journal_of(log)) == 0
+    assert path.exists()  # Its owner may be about to lock it.
+    os.utime(path, (0, 0))
+    assert recover(folder, journal_of(log)) == 0
+    assert not path.exists()
+
+
+def test_a_spool_of_rubbish_behind_its_header_is_no_error(log: Log, folder: Path) -> None:
+    folder.mkdir()
+    rng = random.Random(0)
+    rubbish = bytearray(rng.randbytes(SLOT * 2_000))
+    for place in range(0, 2_000, 3):  # Where there are marks, there is no sense behind them.
+        mark = rng.choice([END, BEGIN]) | 7
+        rubbish[place * SLOT + 28 : place * SLOT + 32] = mark.to_bytes(4, "little")
+    (folder / "w-0.spool").write_bytes(HEADER.pack(b"rlspool\1", 7) + rubbish)
+    assert recover(folder, journal_of(log)) == 0
+    assert not list(folder.glob("*"))
+
+
+def test_without_room_for_files_values_wait_in_memory(
+    log: Log, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spool, "make_file", full)
+    buffer = ValueBuffer(journal_of(log), folder)
+    with pytest.warns(RuntimeWarning, match="No space left") as caught:
+        expected = log_some(buffer.of_run("r", fresh=True))
+    assert len(caught) == 1
+    buffer.close("lab")
+    assert found_in(log) == expected
+
+
+def test_a_file_that_takes_no_more_leaves_the_rest_in_memory(
+    log: Log, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "copies_on_write", lambda _: True)
+    writes = 0
+    write = segment.SpoolFile.write
+
+    def until_full(self: segment.SpoolFile, data: memoryview, offset: int) -> None:
+        nonlocal writes
+        writes += 1
+        if writes > 500:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, data, offset)
+
+    monkeypatch.setattr(segment.SpoolFile, "write", until_full)
+    buffer = ValueBuffer(journal_of(log), folder)
+    with pytest.warns(RuntimeWarning, match="No space left"):
+        expected = log_some(buffer.of_run("r", fresh=True))
+    buffer.close("lab")
+    assert found_in(log) == expected
+
+
+def test_more_than_memory_is_kept_for_is_dropped_and_said(
+    log: Log, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "_MEMORY_MAX", 2)
+    buffer = ValueBuffer(journal_of(log), folder)
+    log.refuses = LogBusy("busy")
+    values = buffer.of_run("r", fresh=True)
+    with pytest.warns(RuntimeWarning, match="wait: busy"):
+        for number in range(5 * SLOTS):
+            (values.puts.get("loss") or values.put(LOSS))(float(number))
+    with pytest.raises(LogBusy):
+        buffer.flush()
+    log.refuses = None
+    with pytest.raises(ValuesDropped, match="logged values were dropped") as raised:
+        buffer.flush()
+    buffer.flush()  # It was said.
+    kept = [r.value for r in records_in(log, "r")]
+    assert kept == [float(n) for n in range(len(kept))]
+    assert len(kept) + raised.value.count == 5 * SLOTS
+    values.put(LOSS)(7.0)
+    buffer.close("lab")
+    assert [r.value for r in records_in(log, "r")][-1] == 7.0
