@@ -331,7 +331,7 @@ class ValuesLogged(Event):
 
     `first_seq` and `count` number the writer's records in this stream, so that a batch that
     is delivered twice, by whatever way, is known. `series` describes the blocks of the payload
-    in order (see `runlore.storage.value_batch`) and can be read without unpacking it. The
+    in order (see `runlore.storage.value_codec`) and can be read without unpacking it. The
     payload is inline, compressed with zstd, or, for large ones, elsewhere: `payload_ref` is
     then (uri, sha256, rows).
     """

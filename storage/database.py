@@ -21,7 +21,9 @@ APPLICATION_ID: Final = 0x726C6F67  # "rlog", where `file` and we look for whose
 SCHEMA_VERSION: Final = 1
 DEFAULT_LOCK_TIMEOUT_S: Final = 60.0
 
-# The settings that we own; nobody else's connection options are taken.
+# The settings that we own; nobody else's connection options are taken. The page size holds for
+# new files: of a slow run's batches, 1.5 KB each, five fit into 8 KiB and only two into 4.
+_PAGE_SIZE: Final = "PRAGMA page_size=8192"
 _SETTINGS: Final = (
     "PRAGMA synchronous=FULL",  # Every commit is on disk when it returns.
     "PRAGMA trusted_schema=OFF",
@@ -217,6 +219,7 @@ class Database:
             check_same_thread=False,
             timeout=self.lock_timeout_s,
         )
+        connection.execute(_PAGE_SIZE)
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:

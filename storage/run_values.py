@@ -22,7 +22,7 @@ from runlore.storage.spool_format import (
     many,
     packed,
 )
-from runlore.storage.value_codec import Series
+from runlore.storage.value_codec import Series, series_of
 
 if TYPE_CHECKING:
     from runlore.storage.value_buffer import ValueBuffer
@@ -212,6 +212,7 @@ def steps_taken(log: EventLog, run_id: str) -> dict[_Key, int]:
     for row in log.read_streams(values_prefix(run_id), topics=(ValuesLogged.topic,)):
         data = fact_of(row).data
         for described in data["series"] if data else ():
-            key = (described["name"], tuple(described["columns"]))
+            series = series_of(described)
+            key = (series.name, series.columns)
             taken[key] = taken.get(key, 0) + described["n"]
     return taken

@@ -1,8 +1,9 @@
 """Logged values to columnar batches: one `ValuesLogged` event for thousands of values.
 
 A series is a metric's name, its columns (none for a scalar) and its kind. The event describes
-each series of the batch in the open (`{"name", "columns", "kind", "n", "description"?}`) and
-holds one zstd-compressed payload: a msgpack list of blocks, one per series, in the same order:
+each series of the batch in the open (`{"name", "n"}`, with "columns", "kind" and "description"
+where it is no plain scalar) and holds one zstd-compressed payload: a msgpack list of blocks, one
+per series, in the same order:
 
     {"i": place in the batch, "s": steps, "t": times (µs since 1970), "v": [one per column]}
 
@@ -91,15 +92,25 @@ def encode_batch(writer_id: str, first_seq: int, parts: Sequence[Part]) -> Value
 
 
 def _describe(series: Series, n: int) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "name": series.name,
-        "columns": list(series.columns),
-        "kind": series.kind,
-        "n": n,
-    }
+    """What is not as for a scalar is said; a day's batches of a slow run are half description."""
+    described: dict[str, Any] = {"name": series.name, "n": n}
+    if series.columns:
+        described["columns"] = list(series.columns)
+    if series.kind != "scalar":
+        described["kind"] = series.kind
     if series.description:
         described["description"] = series.description
     return described
+
+
+def series_of(described: dict[str, Any]) -> Series:
+    """The series that a batch describes in the open, without unpacking its payload."""
+    return Series(
+        described["name"],
+        tuple(described.get("columns", ())),
+        described.get("kind", "scalar"),
+        described.get("description", ""),
+    )
 
 
 def kind_of(column: Sequence[Any]) -> str:

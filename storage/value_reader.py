@@ -12,7 +12,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from runlore.storage.errors import LogCorrupt
-from runlore.storage.value_codec import Part, Series, kind_of, unpack_other
+from runlore.storage.value_codec import Part, Series, kind_of, series_of, unpack_other
 
 _TYPECODES = {"b": "<i1", "h": "<i2", "i": "<i4", "q": "<i8"}
 _MAX_PAYLOAD_NBYTES = 2**30  # No batch of ours comes near; a forged length must not fill memory.
@@ -81,16 +81,6 @@ def _array_of(column: Sequence[Any]) -> NDArray[Any]:
     values = np.empty(len(column), object)
     values[:] = column
     return values
-
-
-def series_of(described: dict[str, Any]) -> Series:
-    """The series that a batch describes in the open, without unpacking its payload."""
-    return Series(
-        described["name"],
-        tuple(described["columns"]),
-        described["kind"],
-        described.get("description", ""),
-    )
 
 
 def _read_block(described: dict[str, Any], block: dict[str, Any]) -> Block:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from runlore.domain.events import ValuesLogged
 from runlore.storage.codec import decode_event, encode_event
 from runlore.storage.errors import LogCorrupt
-from runlore.storage.value_codec import Scalar, Series
-from runlore.storage.value_reader import Block, read_batch, series_of
+from runlore.storage.value_codec import Scalar, Series, series_of
+from runlore.storage.value_reader import Block, read_batch
 from tests.logged_values import Record, batch_of, records_of
 from tests.strategies import int64s, records, scalars
 
@@ -147,7 +147,7 @@ def test_a_batch_describes_its_series_in_the_open() -> None:
     )
     assert (batch.writer_id, batch.first_seq, batch.count) == ("w", 7, 3)
     assert batch.series == (
-        {"name": "loss", "columns": [], "kind": "scalar", "n": 2},
+        {"name": "loss", "n": 2},
         {
             "name": "table",
             "columns": ["a", "b"],
