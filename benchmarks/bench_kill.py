@@ -9,17 +9,14 @@ and looks for every number that was acknowledged.
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.acknowledged import counters
-from benchmarks.fresh import ROOT, Answer, fresh
+from benchmarks.fresh import Answer, fresh, kill, start
 from benchmarks.harness import Result, exactly, line, scratch, sized
 from benchmarks.victim import WRITERS
 from runlore import Experiment, Workspace
@@ -60,16 +57,14 @@ def one_round(folder: Path, how: str, per_s: float, wait_s: float) -> Answer:
     path = folder / run_id
     acknowledged = counters(path)
     arguments = (folder / "ws", run_id, path, how, per_s)
-    command = [sys.executable, "-m", "benchmarks.victim", "log", *map(str, arguments)]
-    victim = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    victim = start("benchmarks.victim", "log", *arguments)
     try:
         while not all(acknowledged[: WRITERS[how]]):
             assert victim.poll() is None, f"the victim ended by itself: {victim.returncode}"
             time.sleep(0.001)
         time.sleep(wait_s)
     finally:
-        os.killpg(victim.pid, signal.SIGKILL)
-        victim.wait()
+        kill(victim)
     return fresh("benchmarks.victim", "count", *arguments)
 
 

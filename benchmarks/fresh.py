@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,30 +42,72 @@ class WorkloadFailed(Exception):
     """A workload's process ended with an error."""
 
 
-def fresh(module: str, *arguments: object, prefix: Sequence[str] = ()) -> Answer:
-    """Runs a module in a fresh interpreter, to its end; `prefix` is a command that runs it."""
-    return finish(start(module, *arguments, prefix=prefix))
+@dataclass(frozen=True)
+class Interpreter:
+    """Which Python runs a workload, where, and with which additional variables."""
+
+    python: str = sys.executable
+    folder: Path = ROOT
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
-def start(module: str, *arguments: object, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
-    """The same, without waiting; it reads our lines on its standard input."""
+HERE: Final = Interpreter()
+
+
+def fresh(
+    module: str,
+    *arguments: object,
+    prefix: Sequence[str] = (),
+    interpreter: Interpreter = HERE,
+    timeout_s: float | None = None,
+) -> Answer:
+    """Runs a module in a fresh interpreter, to its end; `prefix` is a command that runs it.
+
+    Raises WorkloadFailed, also if it takes longer than `timeout_s`.
+    """
+    process = start(module, *arguments, prefix=prefix, interpreter=interpreter)
+    return finish(process, timeout_s)
+
+
+def start(
+    module: str,
+    *arguments: object,
+    prefix: Sequence[str] = (),
+    interpreter: Interpreter = HERE,
+) -> subprocess.Popen[str]:
+    """The same, without waiting, in a session of its own; it reads our lines on its input."""
     return subprocess.Popen(
-        [*prefix, sys.executable, "-m", module, *map(str, arguments)],
-        cwd=ROOT,
+        [*prefix, interpreter.python, "-m", module, *map(str, arguments)],
+        cwd=interpreter.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **interpreter.variables},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
-def finish(process: subprocess.Popen[str]) -> Answer:
+def finish(process: subprocess.Popen[str], timeout_s: float | None = None) -> Answer:
     """What the workload said, once it has ended. Raises WorkloadFailed."""
-    output, errors = process.communicate()
+    try:
+        output, errors = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        kill(process)
+        raise WorkloadFailed(f"it took longer than {timeout_s:.0f} s") from None
     exited = time.monotonic()
-    if process.returncode != 0:
-        raise WorkloadFailed(f"{process.args!r} ended with {process.returncode}: {errors[-2000:]}")
-    return Answer(json.loads(output.splitlines()[-1]), exited)
+    said = [line for line in output.splitlines() if line.startswith("{")]
+    if process.returncode != 0 or not said:
+        last = (errors.strip() or output.strip() or "it said nothing").splitlines()[-1]
+        raise WorkloadFailed(f"it ended with {process.returncode}: {last[:300]}")
+    return Answer(json.loads(said[-1]), exited)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """SIGKILL for a workload and its children; returns when it is gone."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def say(**facts: object) -> None:
