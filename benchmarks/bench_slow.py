@@ -62,7 +62,7 @@ def simulate(folder: str, hours: str) -> None:
     values = noisy(10_000)
     started = time.monotonic()
     flushed = began
-    for step in range(int(hours) * 3600 * STEPS_PER_S):
+    for step in range(int(float(hours) * 3600 * STEPS_PER_S)):
         now = began + step * 1_000_000_000 // STEPS_PER_S
         at = step * len(METRICS) % len(values)
         run.log_metrics(dict(zip(METRICS, values[at : at + len(METRICS)], strict=True)))

@@ -131,8 +131,9 @@ PEERS: Final = (
         "trackio",
         "trackio",
         "Values wait in a queue in memory for its sender thread, half a second and longer if they "
-        "come fast; a kill loses what waits. A run without values leaves nothing. `finish()` waits 30 s for the queue. No search by "
-        "configuration: its API lists runs and we look at each.",
+        "come fast; a kill loses what waits. A run without values leaves nothing. `finish()` "
+        "waits 30 s for the queue. No search by configuration: its API lists runs, each is looked "
+        "at. No child runs.",
     ),
     Peer(
         "tensorboardX",

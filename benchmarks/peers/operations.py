@@ -31,6 +31,8 @@ STORES: Final = {
 }
 METRICS: Final = tuple(f"metric_{number}" for number in range(10))
 LOOK_EVERY: Final = 100
+WANTED: Final = 20
+SERIES: Final = 100_000
 
 
 def opened(name: str, folder: str) -> Store:
@@ -156,7 +158,7 @@ def read(store: Store, run_id: str, name: str) -> None:
 
 
 def tags(store: Store, count: str, budget_s: str) -> None:
-    """Makes runs with one value of which every hundredth has a tag, and finds those: median of 5."""
+    """Makes runs of one value, every hundredth with a tag, and finds those; the median of five."""
     store.tagged("wanted", "yes")  # Raises if it cannot.
     last = time.monotonic() + float(budget_s)
     made = wanted = 0
@@ -203,6 +205,80 @@ def count(store: Store, run_id: str, path: str) -> None:
     say(**compare(found, counters(Path(path))[0]))
 
 
+def grow_runs(store: Store, sizes: str, budget_s: str) -> None:
+    """Adds runs of one value; at each size says what starting, logging and finding cost."""
+    last = time.monotonic() + float(budget_s)
+    made = 0
+    for size in map(int, sizes.split(",")):
+        while made < size:
+            run = store.start({"wanted": "yes" if made < WANTED else "no"})
+            run.log("loss", 0.5, 0)
+            run.end()
+            made += 1
+            if time.monotonic() > last:
+                say(stopped=f"after {budget_s} s, at {made:,} of {size:,} runs")
+                return
+        say(size=size, start_ms=start_ms(store), log_us=log_us(store), search_ms=search_ms(store))
+    store.close()
+
+
+def grow_points(store: Store, sizes: str, budget_s: str) -> None:
+    """Adds runs of one series each; at each size says what starting, logging and reading cost."""
+    last = time.monotonic() + float(budget_s)
+    made = 0
+    for size in map(int, sizes.split(",")):
+        while made < size:
+            run = store.start({})
+            count = min(SERIES, size - made)
+            run.log_series("loss", [number + 0.1 for number in range(count)])
+            run.end()
+            made += count
+            if time.monotonic() > last:
+                say(stopped=f"after {budget_s} s, at {made:,} of {size:,} points")
+                return
+        store.settle()
+        took = [seconds(lambda run=run: store.read(run.id, "loss")) for _ in range(3)]  # type: ignore[misc]  # binds it now
+        per_point = sorted(took)[1] / count
+        say(
+            size=size,
+            start_ms=start_ms(store),
+            log_us=log_us(store),
+            read_ms=per_point * 100_000 * 1e3,
+        )
+    store.close()
+
+
+def start_ms(store: Store) -> float:
+    return sorted(seconds(lambda: store.start({}).end()) for _ in range(5))[2] * 1e3
+
+
+def log_us(store: Store) -> float:
+    """The mean of so many calls as a fifth of a second holds."""
+    run = store.start({})
+    done = 0
+    started = time.perf_counter()
+    while (took := time.perf_counter() - started) < 0.2:
+        run.log("loss", 0.5, done)
+        done += 1
+    run.end()
+    return took / done * 1e6
+
+
+def search_ms(store: Store) -> float | None:
+    """Finding the few wanted runs; None if the tracker has no search."""
+    store.settle()
+    try:
+        return sorted(seconds(lambda: store.tagged("wanted", "yes")) for _ in range(5))[2] * 1e3
+    except NotOffered:
+        return None
+
+
+def seconds(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
 def bare() -> None:
     """The memory of an interpreter that holds the values and knows no tracker."""
     held = numbers(sys.argv[4])
@@ -214,6 +290,8 @@ ALL: Final[Mapping[str, Callable[..., None]]] = {
     "children": children,
     "count": count,
     "dicts": dicts,
+    "grow_points": grow_points,
+    "grow_runs": grow_runs,
     "kill": kill,
     "log": log,
     "prepare": prepare,

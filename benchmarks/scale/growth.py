@@ -1,0 +1,155 @@
+"""runlore at growing sizes: one workspace for runs, one for points, measured at every size."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from benchmarks.bench_queries import TREE, fill
+from benchmarks.fresh import folder_bytes, fresh, peak_bytes, say
+from benchmarks.harness import seconds
+from benchmarks.scale.curves import FLAT, LINEAR, SUBLINEAR, Quantity
+from runlore import Experiment, Run, Workspace
+
+WANTED: Final = 20
+SERIES: Final = 100_000
+BATCH: Final = 10_000
+
+RUNS: Final = (
+    Quantity("runs", "log", "run.log, mean of 20,000 calls", "µs", FLAT),
+    Quantity("runs", "commit", "start and complete a run", "ms", FLAT),
+    Quantity("runs", "search", f"find {WANTED} runs by tag", "ms", SUBLINEAR),
+    Quantity("runs", "descendants", "list 100 descendants", "ms", SUBLINEAR),
+    Quantity("runs", "first", "first answer of a fresh process, a search", "ms", SUBLINEAR),
+    Quantity("runs", "disk", "folder on disk", "MB", LINEAR),
+    Quantity("runs", "memory", "peak memory of that fresh process", "MB", SUBLINEAR),
+)
+POINTS: Final = (
+    Quantity("points", "log", "run.log, mean of 20,000 calls", "µs", FLAT),
+    Quantity("points", "commit", "start and complete a run", "ms", FLAT),
+    Quantity("points", "read", "read one series, per 100,000 points", "ms", FLAT),
+    Quantity("points", "first", "first answer of a fresh process, SQL over metrics", "ms", LINEAR),
+    Quantity("points", "again", "the same SQL again", "ms", SUBLINEAR),
+    Quantity("points", "disk", "folder on disk", "MB", LINEAR),
+    Quantity("points", "memory", "peak memory of that fresh process", "MB", SUBLINEAR),
+)
+
+Measured = Iterator[tuple[str, int, float]]
+
+
+def runs(folder: Path, sizes: Sequence[int]) -> Measured:
+    """(quantity, number of runs, figure); sizes are rounded up to whole trees of 101 runs."""
+    with Workspace.create("scale", path=folder) as ws:
+        made = 0
+        for asked in sizes:
+            size = -(-asked // TREE) * TREE
+            fill(ws, size, made)
+            experiment = Experiment(ws, "exp-3")
+            for _ in range(0 if made else WANTED):
+                started = start(experiment)
+                started.tag("wanted", "yes")
+                started.complete()
+            made = size
+            yield "log", asked, log_us(experiment)
+            yield "commit", asked, median_ms(partial(start_and_complete, experiment), 51)
+            search = partial(find, experiment)
+            search()  # Catches up.
+            yield "search", asked, median_ms(search, 15)
+            descend = partial(descendants, ws.get_run("run-0"))
+            yield "descendants", asked, median_ms(descend, 15)
+            yield from first_answer("search", folder, asked)
+
+
+def points(folder: Path, sizes: Sequence[int]) -> Measured:
+    """(quantity, number of points, figure); series of 100,000 points, one to a run."""
+    values = np.random.default_rng(0).standard_normal(SERIES)
+    with Workspace.create("scale", path=folder) as ws:
+        experiment = Experiment(ws, "scale")
+        made = 0
+        for size in sizes:
+            while made < size:
+                run = start(experiment)
+                count = min(SERIES, size - made)
+                for at in range(0, count, BATCH):
+                    run.log_batch("loss", values[at : min(at + BATCH, count)])
+                run.complete()
+                made += count
+            yield "log", size, log_us(experiment)
+            yield "commit", size, median_ms(partial(start_and_complete, experiment), 51)
+            yield "read", size, median_ms(partial(run.values, "loss"), 5) * SERIES / count
+            yield from first_answer("sql", folder, size)
+
+
+def first_answer(what: str, folder: Path, size: int) -> Measured:
+    """Of a fresh process, interpreter and imports included; another one prepared its way."""
+    took = []
+    for _ in range(4):
+        before = time.monotonic()
+        answer = fresh("benchmarks.scale.growth", what, folder)
+        took.append(answer["answered"] - before)
+    yield "first", size, statistics.median(took[1:]) * 1e3
+    if "again_ms" in answer.said:
+        yield "again", size, answer["again_ms"]
+    yield "memory", size, answer["peak_bytes"] / 1e6
+    yield "disk", size, folder_bytes(folder) / 1e6
+
+
+def start(experiment: Experiment) -> Run:
+    return experiment.start_logging(outputs=False, snapshot_directory=None)
+
+
+def start_and_complete(experiment: Experiment) -> None:
+    start(experiment).complete()
+
+
+def descendants(root: Run) -> None:
+    assert len(list(root.get_children(recursive=True))) == TREE - 1
+
+
+def find(experiment: Experiment) -> None:
+    found = list(experiment.get_runs(tags={"wanted": "yes"}))
+    assert len(found) == WANTED, f"{len(found)} runs were found, {WANTED} are there"
+
+
+def log_us(experiment: Experiment) -> float:
+    run = start(experiment)
+
+    def log() -> None:
+        for number in range(20_000):
+            run.log("loss", number + 0.5)
+
+    took = seconds(log)
+    run.complete()
+    return took / 20_000 * 1e6
+
+
+def median_ms(action: Callable[[], object], repeat: int) -> float:
+    return statistics.median(seconds(action) for _ in range(repeat)) * 1e3
+
+
+SQL: Final = "SELECT run_id, last FROM metrics WHERE metric = 'loss' ORDER BY last LIMIT 10"
+
+
+def answer(what: str, folder: str) -> None:
+    """In a fresh process: opens the workspace, asks once, and asks again."""
+    ws = Workspace.open(folder)
+    if what == "search":
+        find(Experiment(ws, "exp-3"))
+        say(answered=time.monotonic(), peak_bytes=peak_bytes())
+    else:
+        assert ws.sql(SQL).fetchall()
+        answered = time.monotonic()
+        again_ms = median_ms(lambda: ws.sql(SQL).fetchall(), 5)
+        say(answered=answered, again_ms=again_ms, peak_bytes=peak_bytes())
+    ws.close()
+
+
+if __name__ == "__main__":
+    answer(*sys.argv[1:])
