@@ -39,8 +39,9 @@ docs: $(READY) ## Run every example of the README and the docs
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
-clean: ## Remove .venv, builds, caches and what the demo wrote
-	rm -rf .venv .bench-venvs build dist src/*.egg-info *.egg-info .runlore demo-output benchmark-output
+clean: ## Remove environments, builds, caches and what the demo wrote
+	rm -rf .venv .bench-venvs build dist src/*.egg-info *.egg-info
+	rm -rf .runlore demo-output benchmark-output
 	rm -rf .coverage htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.git -prune -o -name __pycache__ -exec rm -rf {} +
 

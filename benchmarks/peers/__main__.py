@@ -81,14 +81,19 @@ def markdown(peers: Sequence[Peer], table: Table, command: str) -> str:
     lines += ["", "What each guarantees:", ""]
     lines += [f"- **{peer.name}**: {peer.guarantees}" for peer in peers]
     lines += ["", "Of what the figures are, and what was not run:", ""]
-    for peer in peers:
-        notes = [
-            f"{figure.quantity}: {'not run, ' if figure.value is None else ''}{figure.note}"
-            for figure in table[peer.name].values()
-            if figure.note
-        ]
-        lines.append(f"- **{peer.name}**: {'; '.join(notes)}")
+    lines += [f"- **{peer.name}**: {notes(table[peer.name])}" for peer in peers]
     return "\n".join(lines) + "\n"
+
+
+def notes(figures: Mapping[str, Figure]) -> str:
+    """What there is to say of the figures, those with the same remark together."""
+    remarks: dict[str, list[str]] = {}
+    for quantity in QUANTITIES:
+        figure = figures[quantity.key]
+        remark = f"not run: {figure.note}" if figure.value is None else figure.note
+        if remark:
+            remarks.setdefault(remark, []).append(quantity.key)
+    return "; ".join(f"{', '.join(keys)} ({remark})" for remark, keys in remarks.items())
 
 
 def title(peer: Peer) -> str:

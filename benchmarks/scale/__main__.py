@@ -1,4 +1,4 @@
-"""`python -m benchmarks.scale [--max-runs N] [--max-points N] [--peers] [--budget-s S]`.
+"""`python -m benchmarks.scale [--max-runs N] [--max-points N] [--peers] [--budget-s S] [--quick]`.
 
 Writes `benchmark-output/scale-runs.*` and `scale-points.*`: PNG, JSON, Markdown.
 """
@@ -27,27 +27,31 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--peers", action="store_true", help="beside the peers")
     parser.add_argument("--budget-s", type=float, default=120, help="for each peer and axis")
     parser.add_argument("--output", type=Path, default=Path("benchmark-output"))
+    parser.add_argument("--quick", action="store_true", help="repeat nothing")
     asked = parser.parse_args(arguments)
     command = (
         " ".join(("python -m benchmarks.scale", *arguments)) if arguments else "make bench-scale"
     )
+    effort = growth.QUICK if asked.quick else growth.FULL
     budget_s = asked.budget_s if asked.peers else None
     print(machine(), flush=True)
     for axis, sizes in (
         ("runs", decades(min(FIRST_RUNS, asked.max_runs // 10), asked.max_runs)),
         ("points", decades(min(FIRST_POINTS, asked.max_points // 10), asked.max_points)),
     ):
-        write(axis, measured(axis, sizes, budget_s), command, asked.output)  # type: ignore[arg-type]
+        write(axis, measured(axis, sizes, effort, budget_s), command, asked.output)  # type: ignore[arg-type]
     return 0
 
 
-def measured(axis: Axis, sizes: Sequence[int], budget_s: float | None) -> list[Curve]:
+def measured(
+    axis: Axis, sizes: Sequence[int], effort: growth.Effort, budget_s: float | None
+) -> list[Curve]:
     """runlore's curves, and with a budget in seconds those of the peers."""
     quantities = growth.RUNS if axis == "runs" else growth.POINTS
     grow = growth.runs if axis == "runs" else growth.points
     print(f"\n{axis}: {', '.join(f'{size:,}' for size in sizes)}", flush=True)
     with scratch() as folder:
-        curves = collected("runlore", quantities, lambda: grow(folder / "ws", sizes))
+        curves = collected("runlore", quantities, lambda: grow(folder / "ws", sizes, effort))
     for curve in curves:
         print(f"{curve.quantity.what:50} {curve.verdict}", flush=True)
     if budget_s is not None:

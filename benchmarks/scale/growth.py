@@ -6,6 +6,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -23,7 +24,7 @@ SERIES: Final = 100_000
 BATCH: Final = 10_000
 
 RUNS: Final = (
-    Quantity("runs", "log", "run.log, mean of 20,000 calls", "µs", FLAT),
+    Quantity("runs", "log", "run.log, mean per call", "µs", FLAT),
     Quantity("runs", "commit", "start and complete a run", "ms", FLAT),
     Quantity("runs", "search", f"find {WANTED} runs by tag", "ms", SUBLINEAR),
     Quantity("runs", "descendants", "list 100 descendants", "ms", SUBLINEAR),
@@ -32,7 +33,7 @@ RUNS: Final = (
     Quantity("runs", "memory", "peak memory of that fresh process", "MB", SUBLINEAR),
 )
 POINTS: Final = (
-    Quantity("points", "log", "run.log, mean of 20,000 calls", "µs", FLAT),
+    Quantity("points", "log", "run.log, mean per call", "µs", FLAT),
     Quantity("points", "commit", "start and complete a run", "ms", FLAT),
     Quantity("points", "read", "read one series, per 100,000 points", "ms", FLAT),
     Quantity("points", "first", "first answer of a fresh process, SQL over metrics", "ms", LINEAR),
@@ -41,10 +42,23 @@ POINTS: Final = (
     Quantity("points", "memory", "peak memory of that fresh process", "MB", SUBLINEAR),
 )
 
+
+@dataclass(frozen=True)
+class Effort:
+    """How often things are repeated at each size."""
+
+    calls: int
+    repeat: int
+    processes: int
+
+
+FULL: Final = Effort(calls=20_000, repeat=51, processes=4)
+QUICK: Final = Effort(calls=200, repeat=1, processes=1)
+
 Measured = Iterator[tuple[str, int, float]]
 
 
-def runs(folder: Path, sizes: Sequence[int]) -> Measured:
+def runs(folder: Path, sizes: Sequence[int], effort: Effort = FULL) -> Measured:
     """(quantity, number of runs, figure); sizes are rounded up to whole trees of 101 runs."""
     with Workspace.create("scale", path=folder) as ws:
         made = 0
@@ -57,17 +71,17 @@ def runs(folder: Path, sizes: Sequence[int]) -> Measured:
                 started.tag("wanted", "yes")
                 started.complete()
             made = size
-            yield "log", asked, log_us(experiment)
-            yield "commit", asked, median_ms(partial(start_and_complete, experiment), 51)
+            yield "log", asked, log_us(experiment, effort.calls)
+            yield "commit", asked, median_ms(partial(start_and_complete, experiment), effort.repeat)
             search = partial(find, experiment)
             search()  # Catches up.
-            yield "search", asked, median_ms(search, 15)
+            yield "search", asked, median_ms(search, effort.repeat)
             descend = partial(descendants, ws.get_run("run-0"))
-            yield "descendants", asked, median_ms(descend, 15)
-            yield from first_answer("search", folder, asked)
+            yield "descendants", asked, median_ms(descend, effort.repeat)
+            yield from first_answer("search", folder, asked, effort.processes)
 
 
-def points(folder: Path, sizes: Sequence[int]) -> Measured:
+def points(folder: Path, sizes: Sequence[int], effort: Effort = FULL) -> Measured:
     """(quantity, number of points, figure); series of 100,000 points, one to a run."""
     values = np.random.default_rng(0).standard_normal(SERIES)
     with Workspace.create("scale", path=folder) as ws:
@@ -81,20 +95,20 @@ def points(folder: Path, sizes: Sequence[int]) -> Measured:
                     run.log_batch("loss", values[at : min(at + BATCH, count)])
                 run.complete()
                 made += count
-            yield "log", size, log_us(experiment)
-            yield "commit", size, median_ms(partial(start_and_complete, experiment), 51)
+            yield "log", size, log_us(experiment, effort.calls)
+            yield "commit", size, median_ms(partial(start_and_complete, experiment), effort.repeat)
             yield "read", size, median_ms(partial(run.values, "loss"), 5) * SERIES / count
-            yield from first_answer("sql", folder, size)
+            yield from first_answer("sql", folder, size, effort.processes)
 
 
-def first_answer(what: str, folder: Path, size: int) -> Measured:
-    """Of a fresh process, interpreter and imports included; another one prepared its way."""
+def first_answer(what: str, folder: Path, size: int, processes: int) -> Measured:
+    """Of a fresh process, interpreter and imports included; the first one prepares the way."""
     took = []
-    for _ in range(4):
+    for _ in range(processes):
         before = time.monotonic()
         answer = fresh("benchmarks.scale.growth", what, folder)
         took.append(answer["answered"] - before)
-    yield "first", size, statistics.median(took[1:]) * 1e3
+    yield "first", size, statistics.median(took[1:] or took) * 1e3
     if "again_ms" in answer.said:
         yield "again", size, answer["again_ms"]
     yield "memory", size, answer["peak_bytes"] / 1e6
@@ -118,16 +132,16 @@ def find(experiment: Experiment) -> None:
     assert len(found) == WANTED, f"{len(found)} runs were found, {WANTED} are there"
 
 
-def log_us(experiment: Experiment) -> float:
+def log_us(experiment: Experiment, calls: int) -> float:
     run = start(experiment)
 
     def log() -> None:
-        for number in range(20_000):
+        for number in range(calls):
             run.log("loss", number + 0.5)
 
     took = seconds(log)
     run.complete()
-    return took / 20_000 * 1e6
+    return took / calls * 1e6
 
 
 def median_ms(action: Callable[[], object], repeat: int) -> float:

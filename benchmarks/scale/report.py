@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def draw(axis: Axis, curves: Sequence[Curve], path: Path) -> None:
                     marker="o",
                     label=f"{curve.tracker}, slope {curve.slope:.2f}",
                 )
+        limits = bounds([c for c in curves if c.quantity == quantity])
+        panel.set_ylim(*limits)
         panel.set_title(f"{quantity.what} (should be {quantity.shape.name})", fontsize=9)
         panel.set_xlabel(axis, fontsize=8)
         panel.set_ylabel(quantity.unit, fontsize=8)
@@ -72,6 +75,13 @@ def draw(axis: Axis, curves: Sequence[Curve], path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
+
+
+def bounds(curves: Sequence[Curve]) -> tuple[float, float]:
+    """Whole decades around all figures, so that noise does not look like growth."""
+    figures = [figure for curve in curves for figure in curve.figures.values() if figure > 0]
+    low, high = math.log10(min(figures)), math.log10(max(figures))
+    return 10 ** math.floor(low - 0.1), 10 ** math.ceil(high + 0.1)
 
 
 def markdown(axis: Axis, curves: Sequence[Curve], command: str) -> str:

@@ -40,7 +40,7 @@ def test_sizes_are_decades() -> None:
 
 
 def test_the_short_form_draws_all_curves(tmp_path: Path) -> None:
-    sizes = ["--max-runs", "1000", "--max-points", "10000"]
+    sizes = ["--max-runs", "1000", "--max-points", "10000", "--quick"]
     assert main([*sizes, "--output", str(tmp_path)]) == 0
     for axis, quantities in (("runs", RUNS), ("points", POINTS)):
         assert (tmp_path / f"scale-{axis}.png").read_bytes().startswith(b"\x89PNG")
