@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -74,15 +74,19 @@ def start(
     *arguments: object,
     prefix: Sequence[str] = (),
     interpreter: Interpreter = HERE,
+    errors: IO[str] | None = None,
 ) -> subprocess.Popen[str]:
-    """The same, without waiting, in a session of its own; it reads our lines on its input."""
+    """The same, without waiting, in a session of its own; it reads our lines on its input.
+
+    `errors` is a file for its standard error, for whom does not read until it has ended.
+    """
     return subprocess.Popen(
         [*prefix, interpreter.python, "-m", module, *map(str, arguments)],
         cwd=interpreter.folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), **interpreter.variables},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.PIPE if errors is None else errors,
         text=True,
         start_new_session=True,
     )

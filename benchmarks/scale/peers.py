@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -23,22 +25,30 @@ def grown(
     interpreter = Interpreter(peer.python, folder, QUIET)
     fresh(MODULE, peer.name, "prepare", folder, interpreter=interpreter, timeout_s=300)
     arguments = (folder, ",".join(map(str, sizes)), budget_s)
-    process = start(MODULE, peer.name, f"grow_{axis}", *arguments, interpreter=interpreter)
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if not line.startswith("{"):
-                continue
-            said = json.loads(line)
-            if "stopped" in said:
-                raise WorkloadFailed(said["stopped"])
-            for key, figure in said.items():
-                if key in KEYS and figure is not None:
-                    yield KEYS[key], said["size"], figure
-        if process.wait() != 0:
-            raise WorkloadFailed(f"it ended with {process.returncode}")
-    finally:
-        kill(process)
+    with tempfile.TemporaryFile("w+") as errors:
+        process = start(
+            MODULE, peer.name, f"grow_{axis}", *arguments, interpreter=interpreter, errors=errors
+        )
+        try:
+            yield from said(process)
+            if process.wait() != 0:
+                errors.seek(0)
+                last = (errors.read().strip() or "it said nothing").splitlines()[-1]
+                raise WorkloadFailed(f"it ended with {process.returncode}: {last[:300]}")
+        finally:
+            kill(process)
+
+
+def said(process: subprocess.Popen[str]) -> Iterator[tuple[str, int, float]]:
+    """The figures that it prints, as they come. Raises WorkloadFailed if it stops for time."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        facts = json.loads(line) if line.startswith("{") else {}
+        if "stopped" in facts:
+            raise WorkloadFailed(facts["stopped"])
+        for key, figure in facts.items():
+            if key in KEYS and figure is not None:
+                yield KEYS[key], facts["size"], figure
 
 
 __all__ = ["OTHERS", "CannotInstall", "WorkloadFailed", "grown"]
