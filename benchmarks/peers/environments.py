@@ -50,26 +50,31 @@ class Peer:
         """The package and its version, as installed."""
         if self.package is None:
             return self.name
-        [pin] = [line for line in CONSTRAINTS.read_text().split() if line.startswith(self.package)]
-        return pin
+        return pin_of(self.package)
+
+
+def pin_of(package: str) -> str:
+    """`name==version`."""
+    [pin] = [pin for pin in CONSTRAINTS.read_text().split() if pin.startswith(f"{package}==")]
+    return pin
 
 
 def python_with(package: str) -> str:
-    """The interpreter of the package's environment; made if it is not there, or was of other pins.
+    """The interpreter of the package's environment; made if it is not there or of another version.
 
     Raises CannotInstall.
     """
     folder = FOLDER / package
     python = folder / "bin" / "python"
-    ready = folder / "constraints.txt"
-    if ready.exists() and ready.read_bytes() == CONSTRAINTS.read_bytes():
+    ready, pin = folder / "installed.txt", pin_of(package)
+    if ready.exists() and ready.read_text() == pin:
         return str(python)
-    print(f"installing {package} into {folder.relative_to(ROOT)}", flush=True)
+    print(f"installing {pin} into {folder.relative_to(ROOT)}", flush=True)
     venv.create(folder, with_pip=True, clear=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     try:
         done = subprocess.run(
-            [*pip, "-c", str(CONSTRAINTS), package],
+            [*pip, pin],
             capture_output=True,
             text=True,
             timeout=INSTALL_S,
@@ -78,7 +83,7 @@ def python_with(package: str) -> str:
         raise CannotInstall(f"pip took longer than {INSTALL_S} s") from None
     if done.returncode != 0:
         raise CannotInstall((done.stderr.strip() or "pip failed").splitlines()[-1])
-    ready.write_bytes(CONSTRAINTS.read_bytes())
+    ready.write_text(pin)
     return str(python)
 
 

@@ -42,7 +42,7 @@ class Sizes:
     repeat: int
 
 
-FULL: Final = Sizes(1_000_000, 100_000, 2_000, 200, 1_000, 30, 10, 3)
+FULL: Final = Sizes(1_000_000, 100_000, 2_000, 200, 1_000, 15, 10, 3)
 QUICK: Final = Sizes(20_000, 2_000, 100, 10, 20, 2, 2, 1)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.acknowledged import compare, counters, log_for_ever
-from benchmarks.fresh import peak_bytes, say
+from benchmarks.fresh import folder_bytes, peak_bytes, say
 from benchmarks.peers.store import NotOffered, OpenRun, Store
 
 STORES: Final = {
@@ -215,10 +215,16 @@ def grow_runs(store: Store, sizes: str, budget_s: str) -> None:
             run.log("loss", 0.5, 0)
             run.end()
             made += 1
-            if time.monotonic() > last:
+            if made < size and time.monotonic() > last:
                 say(stopped=f"after {budget_s} s, at {made:,} of {size:,} runs")
                 return
-        say(size=size, start_ms=start_ms(store), log_us=log_us(store), search_ms=search_ms(store))
+        say(
+            size=size,
+            start_ms=start_ms(store),
+            log_us=log_us(store),
+            search_ms=search_ms(store),
+            disk_mb=disk_mb(),
+        )
     store.close()
 
 
@@ -233,7 +239,7 @@ def grow_points(store: Store, sizes: str, budget_s: str) -> None:
             run.log_series("loss", [number + 0.1 for number in range(count)])
             run.end()
             made += count
-            if time.monotonic() > last:
+            if made < size and time.monotonic() > last:
                 say(stopped=f"after {budget_s} s, at {made:,} of {size:,} points")
                 return
         store.settle()
@@ -244,6 +250,7 @@ def grow_points(store: Store, sizes: str, budget_s: str) -> None:
             start_ms=start_ms(store),
             log_us=log_us(store),
             read_ms=per_point * 100_000 * 1e3,
+            disk_mb=disk_mb(),
         )
     store.close()
 
@@ -271,6 +278,11 @@ def search_ms(store: Store) -> float | None:
         return sorted(seconds(lambda: store.tagged("wanted", "yes")) for _ in range(5))[2] * 1e3
     except NotOffered:
         return None
+
+
+def disk_mb() -> float:
+    """Of the folder that the process was started in, which is the store's."""
+    return folder_bytes(Path.cwd()) / 1e6
 
 
 def seconds(action: Callable[[], object]) -> float:

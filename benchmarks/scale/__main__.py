@@ -1,4 +1,5 @@
-"""`python -m benchmarks.scale [--max-runs N] [--max-points N] [--peers] [--budget-s S] [--quick]`.
+"""`python -m benchmarks.scale [--max-runs N] [--max-points N] [--peers [PEER ...]] [--budget-s S]
+[--quick]`.
 
 Writes `benchmark-output/scale-runs.*` and `scale-points.*`: PNG, JSON, Markdown.
 """
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import machine, scratch, shown
+from benchmarks.peers.environments import Peer
 from benchmarks.scale import growth, peers
 from benchmarks.scale.curves import Axis, Curve, Quantity, decades
 from benchmarks.scale.report import write
@@ -24,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     parser.add_argument("--max-runs", type=int, default=1_000_000)
     parser.add_argument("--max-points", type=int, default=100_000_000)
-    parser.add_argument("--peers", action="store_true", help="beside the peers")
+    parser.add_argument("--peers", nargs="*", metavar="PEER", help="beside these, by default all")
     parser.add_argument("--budget-s", type=float, default=120, help="for each peer and axis")
     parser.add_argument("--output", type=Path, default=Path("benchmark-output"))
     parser.add_argument("--quick", action="store_true", help="repeat nothing")
@@ -33,20 +35,24 @@ def main(arguments: Sequence[str]) -> int:
         " ".join(("python -m benchmarks.scale", *arguments)) if arguments else "make bench-scale"
     )
     effort = growth.QUICK if asked.quick else growth.FULL
-    budget_s = asked.budget_s if asked.peers else None
+    others = [] if asked.peers is None else peers.chosen(asked.peers)
     print(machine(), flush=True)
     for axis, sizes in (
         ("runs", decades(min(FIRST_RUNS, asked.max_runs // 10), asked.max_runs)),
         ("points", decades(min(FIRST_POINTS, asked.max_points // 10), asked.max_points)),
     ):
-        write(axis, measured(axis, sizes, effort, budget_s), command, asked.output)  # type: ignore[arg-type]
+        write(axis, measured(axis, sizes, effort, others, asked.budget_s), command, asked.output)  # type: ignore[arg-type]
     return 0
 
 
 def measured(
-    axis: Axis, sizes: Sequence[int], effort: growth.Effort, budget_s: float | None
+    axis: Axis,
+    sizes: Sequence[int],
+    effort: growth.Effort,
+    others: Sequence[Peer],
+    budget_s: float,
 ) -> list[Curve]:
-    """runlore's curves, and with a budget in seconds those of the peers."""
+    """runlore's curves and those of the peers, which have so many seconds each."""
     quantities = growth.RUNS if axis == "runs" else growth.POINTS
     grow = growth.runs if axis == "runs" else growth.points
     print(f"\n{axis}: {', '.join(f'{size:,}' for size in sizes)}", flush=True)
@@ -54,11 +60,10 @@ def measured(
         curves = collected("runlore", quantities, lambda: grow(folder / "ws", sizes, effort))
     for curve in curves:
         print(f"{curve.quantity.what:50} {curve.verdict}", flush=True)
-    if budget_s is not None:
-        for peer in peers.OTHERS:
-            with scratch() as folder:
-                grow_peer = partial(peers.grown, peer, axis, folder, sizes, budget_s)
-                curves += collected(peer.name, quantities, grow_peer)
+    for peer in others:
+        with scratch() as folder:
+            grow_peer = partial(peers.grown, peer, axis, folder, sizes, budget_s)
+            curves += collected(peer.name, quantities, grow_peer)
     order = {quantity.key: place for place, quantity in enumerate(quantities)}
     return sorted(curves, key=lambda curve: order[curve.quantity.key])
 

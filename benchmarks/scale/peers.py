@@ -14,8 +14,23 @@ from benchmarks.peers.environments import PEERS, QUIET, CannotInstall, Peer
 from benchmarks.peers.measures import MODULE
 from benchmarks.scale.curves import Axis
 
-KEYS: Final = {"log_us": "log", "start_ms": "commit", "search_ms": "search", "read_ms": "read"}
+KEYS: Final = {
+    "disk_mb": "disk",
+    "log_us": "log",
+    "read_ms": "read",
+    "search_ms": "search",
+    "start_ms": "commit",
+}
 OTHERS: Final = tuple(peer for peer in PEERS if peer.package is not None)
+
+
+def chosen(names: Sequence[str]) -> Sequence[Peer]:
+    """The peers of these names, without names all. Raises SystemExit for one that is not there."""
+    known = {peer.name: peer for peer in OTHERS}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SystemExit(f"no peer {unknown[0]!r}; there are: {', '.join(known)}")
+    return [known[name] for name in names] or OTHERS
 
 
 def grown(
