@@ -113,8 +113,8 @@ PEERS: Final = (
         "mlflow-sqlite",
         "mlflow",
         "mlflow",
-        "Every value is a committed SQLite transaction when the call returns, which is why it "
-        "takes milliseconds; whether it is synced is up to SQLite's defaults.",
+        "Every value is a committed and synced SQLite transaction when the call returns, which is "
+        "why it takes milliseconds: 1,000 a second cannot be logged.",
     ),
     Peer(
         "mlflow-file",
@@ -127,7 +127,8 @@ PEERS: Final = (
         "aim",
         "aim",
         "aim",
-        "Values go to RocksDB's log and reach the disk when it decides so. A run can be searched "
+        "Values are in RocksDB's write-ahead log when the call returns, so a kill loses none; they "
+        "are synced when RocksDB decides so. A run can be searched "
         "once it is indexed, which Aim's server does in the background; here it is done before "
         "reading, apart from the figures. No child runs.",
     ),

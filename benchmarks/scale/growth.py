@@ -36,7 +36,9 @@ POINTS: Final = (
     Quantity("points", "log", "run.log, mean per call", "µs", FLAT),
     Quantity("points", "commit", "start and complete a run", "ms", FLAT),
     Quantity("points", "read", "read one series, per 100,000 points", "ms", FLAT),
-    Quantity("points", "first", "first answer of a fresh process, SQL over metrics", "ms", LINEAR),
+    Quantity(
+        "points", "first", "first answer of a fresh process, SQL over metrics", "ms", SUBLINEAR
+    ),
     Quantity("points", "again", "the same SQL again", "ms", SUBLINEAR),
     Quantity("points", "disk", "folder on disk", "MB", LINEAR),
     Quantity("points", "memory", "peak memory of that fresh process", "MB", SUBLINEAR),

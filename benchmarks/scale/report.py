@@ -59,7 +59,9 @@ def draw(axis: Axis, curves: Sequence[Curve], path: Path) -> None:
                     list(curve.figures),
                     list(curve.figures.values()),
                     marker="o",
-                    label=f"{curve.tracker}, slope {curve.slope:.2f}",
+                    label=f"{curve.tracker}, slope {curve.slope:.2f}"
+                    if len(curve.figures) > 1
+                    else curve.tracker,
                 )
         limits = bounds([c for c in curves if c.quantity == quantity])
         panel.set_ylim(*limits)
