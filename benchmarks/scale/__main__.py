@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.harness import machine, scratch, shown
 from benchmarks.peers.environments import Peer
 from benchmarks.scale import growth, peers
-from benchmarks.scale.curves import Axis, Curve, Quantity, decades
+from benchmarks.scale.curves import Axis, Curve, Measured, Quantity, decades
 from benchmarks.scale.report import write
 
 FIRST_RUNS = 1_000
@@ -71,16 +71,19 @@ def measured(
 def collected(
     tracker: str,
     quantities: Sequence[Quantity],
-    grow: Callable[[], Iterable[tuple[str, int, float]]],
+    grow: Callable[[], Iterable[Measured]],
 ) -> list[Curve]:
     """The curves of one tracker; they end where it does."""
     curves = {quantity.key: Curve(quantity, tracker) for quantity in quantities}
     note = ""
     try:
-        for key, size, figure in grow():
-            curves[key].figures[size] = figure
-            print(f"{tracker:14} {size:>12,} {curves[key].quantity.what:50} "
-                  f"{shown(figure)} {curves[key].quantity.unit}", flush=True)  # fmt: skip
+        for found in grow():
+            curve = curves[found.key]
+            curve.add(found)
+            what, unit = curve.quantity.what, curve.quantity.unit
+            print(
+                f"{tracker:14} {found.size:>12,} {what:50} {shown(found.figure)} {unit}", flush=True
+            )
     except (peers.WorkloadFailed, peers.CannotInstall) as error:
         note = str(error)
         print(f"{tracker:14} ended: {note}", flush=True)

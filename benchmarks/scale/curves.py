@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 Axis = Literal["runs", "points"]
 
@@ -35,24 +35,48 @@ class Quantity:
     shape: Shape
 
 
+class Measured(NamedTuple):
+    """A figure at a size, and what the machine needed for the baseline at that moment."""
+
+    key: str
+    size: int
+    figure: float
+    baseline: float = 1.0
+
+
 @dataclass
 class Curve:
-    """One tracker's figures of one quantity, by size; `note` says why it ends early."""
+    """One tracker's figures of one quantity, by size; `note` says why it ends early.
+
+    Slopes are of figures divided by their baselines where there are any: a machine that is busy
+    with something else at one of the sizes must not look like growth.
+    """
 
     quantity: Quantity
     tracker: str
     figures: dict[int, float] = field(default_factory=dict)
     note: str = ""
+    baselines: dict[int, float] = field(default_factory=dict)
+
+    def add(self, measured: Measured) -> None:
+        """One more size."""
+        self.figures[measured.size] = measured.figure
+        self.baselines[measured.size] = measured.baseline
+
+    @property
+    def ratios(self) -> dict[int, float]:
+        """The figures in units of their baselines."""
+        return {size: it / self.baselines.get(size, 1.0) for size, it in self.figures.items()}
 
     @property
     def slope(self) -> float:
         """Of all sizes."""
-        return fitted_slope(self.figures)
+        return fitted_slope(self.ratios)
 
     @property
     def last_slope(self) -> float:
         """Between the two largest sizes, where a constant part no longer hides the growth."""
-        return fitted_slope(dict(sorted(self.figures.items())[-2:]))
+        return fitted_slope(dict(sorted(self.ratios.items())[-2:]))
 
     @property
     def as_it_should_be(self) -> bool:

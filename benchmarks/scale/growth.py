@@ -13,10 +13,12 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.bench_append import raw_inserter
 from benchmarks.bench_queries import TREE, fill
 from benchmarks.fresh import folder_bytes, fresh, peak_bytes, say
 from benchmarks.harness import seconds
-from benchmarks.scale.curves import FLAT, LINEAR, SUBLINEAR, Quantity
+from benchmarks.scale.curves import FLAT, LINEAR, SUBLINEAR, Measured, Quantity
+from benchmarks.workloads import BareBody, call_all, noisy
 from runlore import Experiment, Run, Workspace
 
 WANTED: Final = 20
@@ -57,11 +59,9 @@ class Effort:
 FULL: Final = Effort(calls=20_000, repeat=51, processes=4)
 QUICK: Final = Effort(calls=200, repeat=1, processes=1)
 
-Measured = Iterator[tuple[str, int, float]]
 
-
-def runs(folder: Path, sizes: Sequence[int], effort: Effort = FULL) -> Measured:
-    """(quantity, number of runs, figure); sizes are rounded up to whole trees of 101 runs."""
+def runs(folder: Path, sizes: Sequence[int], effort: Effort = FULL) -> Iterator[Measured]:
+    """Figures by number of runs; sizes are rounded up to whole trees of 101 runs."""
     with Workspace.create("scale", path=folder) as ws:
         made = 0
         for asked in sizes:
@@ -73,18 +73,18 @@ def runs(folder: Path, sizes: Sequence[int], effort: Effort = FULL) -> Measured:
                 started.tag("wanted", "yes")
                 started.complete()
             made = size
-            yield "log", asked, log_us(experiment, effort.calls)
-            yield "commit", asked, median_ms(partial(start_and_complete, experiment), effort.repeat)
+            yield log(experiment, asked, effort)
+            yield commit(experiment, asked, effort, folder)
             search = partial(find, experiment)
             search()  # Catches up.
-            yield "search", asked, median_ms(search, effort.repeat)
+            yield Measured("search", asked, median_ms(search, effort.repeat))
             descend = partial(descendants, ws.get_run("run-0"))
-            yield "descendants", asked, median_ms(descend, effort.repeat)
+            yield Measured("descendants", asked, median_ms(descend, effort.repeat))
             yield from first_answer("search", folder, asked, effort.processes)
 
 
-def points(folder: Path, sizes: Sequence[int], effort: Effort = FULL) -> Measured:
-    """(quantity, number of points, figure); series of 100,000 points, one to a run."""
+def points(folder: Path, sizes: Sequence[int], effort: Effort = FULL) -> Iterator[Measured]:
+    """Figures by number of points; series of 100,000 points, one to a run."""
     values = np.random.default_rng(0).standard_normal(SERIES)
     with Workspace.create("scale", path=folder) as ws:
         experiment = Experiment(ws, "scale")
@@ -97,24 +97,24 @@ def points(folder: Path, sizes: Sequence[int], effort: Effort = FULL) -> Measure
                     run.log_batch("loss", values[at : min(at + BATCH, count)])
                 run.complete()
                 made += count
-            yield "log", size, log_us(experiment, effort.calls)
-            yield "commit", size, median_ms(partial(start_and_complete, experiment), effort.repeat)
-            yield "read", size, median_ms(partial(run.values, "loss"), 5) * SERIES / count
+            yield log(experiment, size, effort)
+            yield commit(experiment, size, effort, folder)
+            yield read(run, size, count, folder)
             yield from first_answer("sql", folder, size, effort.processes)
 
 
-def first_answer(what: str, folder: Path, size: int, processes: int) -> Measured:
+def first_answer(what: str, folder: Path, size: int, processes: int) -> Iterator[Measured]:
     """Of a fresh process, interpreter and imports included; the first one prepares the way."""
     took = []
     for _ in range(processes):
         before = time.monotonic()
         answer = fresh("benchmarks.scale.growth", what, folder)
         took.append(answer["answered"] - before)
-    yield "first", size, statistics.median(took[1:] or took) * 1e3
+    yield Measured("first", size, statistics.median(took[1:] or took) * 1e3)
     if "again_ms" in answer.said:
-        yield "again", size, answer["again_ms"]
-    yield "memory", size, answer["peak_bytes"] / 1e6
-    yield "disk", size, folder_bytes(folder) / 1e6
+        yield Measured("again", size, answer["again_ms"])
+    yield Measured("memory", size, answer["peak_bytes"] / 1e6)
+    yield Measured("disk", size, folder_bytes(folder) / 1e6)
 
 
 def start(experiment: Experiment) -> Run:
@@ -134,16 +134,44 @@ def find(experiment: Experiment) -> None:
     assert len(found) == WANTED, f"{len(found)} runs were found, {WANTED} are there"
 
 
-def log_us(experiment: Experiment, calls: int) -> float:
+def log(experiment: Experiment, size: int, effort: Effort) -> Measured:
+    """Calls of `run.log`, in turns with the bare Python body."""
     run = start(experiment)
-
-    def log() -> None:
-        for number in range(calls):
-            run.log("loss", number + 0.5)
-
-    took = seconds(log)
+    values = noisy(effort.calls)
+    body = BareBody()
+    took = [(call_all(run.log, values), call_all(body.log, values)) for _ in range(5)]
     run.complete()
-    return took / calls * 1e6
+    ours, bare = (statistics.median(part) / effort.calls * 1e6 for part in zip(*took, strict=True))
+    return Measured("log", size, ours, bare)
+
+
+def commit(experiment: Experiment, size: int, effort: Effort, folder: Path) -> Measured:
+    """Start and complete, in turns with two commits of raw sqlite3 in a small file."""
+    insert = raw_inserter(folder.with_name(f"raw-{size}.sqlite"))
+
+    def two_commits() -> None:
+        insert(1)
+        insert(1)
+
+    took = [
+        (seconds(partial(start_and_complete, experiment)), seconds(two_commits))
+        for _ in range(effort.repeat)
+    ]
+    ours, raw = (statistics.median(part) * 1e3 for part in zip(*took, strict=True))
+    return Measured("commit", size, ours, raw)
+
+
+def read(run: Run, size: int, count: int, folder: Path) -> Measured:
+    """One series, in turns with numpy's reading of as many steps, times and values."""
+    path = folder.with_name("series.npy")
+    np.save(path, np.zeros((3, count)))
+    took = [
+        (seconds(partial(run.values, "loss")), seconds(partial(np.load, path))) for _ in range(15)
+    ]
+    ours, file = (
+        statistics.median(part) * 1e3 * SERIES / count for part in zip(*took, strict=True)
+    )
+    return Measured("read", size, ours, file)
 
 
 def median_ms(action: Callable[[], object], repeat: int) -> float:

@@ -12,7 +12,7 @@ from typing import Final
 from benchmarks.fresh import Interpreter, WorkloadFailed, fresh, kill, start
 from benchmarks.peers.environments import PEERS, QUIET, CannotInstall, Peer
 from benchmarks.peers.measures import MODULE
-from benchmarks.scale.curves import Axis
+from benchmarks.scale.curves import Axis, Measured
 
 KEYS: Final = {
     "disk_mb": "disk",
@@ -35,8 +35,8 @@ def chosen(names: Sequence[str]) -> Sequence[Peer]:
 
 def grown(
     peer: Peer, axis: Axis, folder: Path, sizes: Sequence[int], budget_s: float
-) -> Iterator[tuple[str, int, float]]:
-    """(quantity, size, figure). Raises WorkloadFailed or CannotInstall; the message says why."""
+) -> Iterator[Measured]:
+    """What it measures at each size. Raises WorkloadFailed or CannotInstall, which say why."""
     interpreter = Interpreter(peer.python, folder, QUIET)
     fresh(MODULE, peer.name, "prepare", folder, interpreter=interpreter, timeout_s=300)
     arguments = (folder, ",".join(map(str, sizes)), budget_s)
@@ -54,7 +54,7 @@ def grown(
             kill(process)
 
 
-def said(process: subprocess.Popen[str]) -> Iterator[tuple[str, int, float]]:
+def said(process: subprocess.Popen[str]) -> Iterator[Measured]:
     """The figures that it prints, as they come. Raises WorkloadFailed if it stops for time."""
     assert process.stdout is not None
     for line in process.stdout:
@@ -63,7 +63,7 @@ def said(process: subprocess.Popen[str]) -> Iterator[tuple[str, int, float]]:
             raise WorkloadFailed(facts["stopped"])
         for key, figure in facts.items():
             if key in KEYS and figure is not None:
-                yield KEYS[key], facts["size"], figure
+                yield Measured(KEYS[key], facts["size"], figure)
 
 
 __all__ = ["OTHERS", "CannotInstall", "WorkloadFailed", "grown"]

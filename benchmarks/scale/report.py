@@ -31,6 +31,7 @@ def write(axis: Axis, curves: Sequence[Curve], command: str, folder: Path) -> No
                 "unit": curve.quantity.unit,
                 "sizes": list(curve.figures),
                 "figures": list(curve.figures.values()),
+                "baselines": list(curve.baselines.values()),
                 "verdict": curve.verdict,
                 "note": curve.note,
             }

@@ -31,6 +31,13 @@ def test_a_curve_that_turns_up_at_its_end_is_too_steep() -> None:
     assert "TOO STEEP" in found.verdict
 
 
+def test_a_slow_moment_of_the_machine_is_no_growth() -> None:
+    found = curve(FLAT, {10: 1.0, 100: 3.0})
+    assert not found.as_it_should_be
+    found.baselines = {10: 0.5, 100: 1.5}
+    assert found.as_it_should_be
+
+
 def test_a_curve_may_fall() -> None:
     assert "as it should be" in curve(FLAT, {10: 5.0, 100: 4.0}).verdict
 
