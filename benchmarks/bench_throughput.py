@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.fresh import Answer, finish, fresh, median_of, start
+from benchmarks.fresh import LIMIT_S, Answer, finish, fresh, median_of, start
 from benchmarks.harness import Goal, Result, at_least, at_most, exactly, scratch, sized
 from runlore import Experiment, Run, Workspace
 
@@ -126,7 +126,7 @@ def at_once(folder: Path, share: int, run_id: str) -> tuple[float, set[str], int
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        process.wait()
+        process.wait(LIMIT_S)
     took = time.monotonic() - began
     run_ids = set()
     failed = 0

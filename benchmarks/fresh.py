@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
+LIMIT_S: Final = 900.0
+"""After which a workload that has not ended is one that hangs."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def fresh(
     *arguments: object,
     prefix: Sequence[str] = (),
     interpreter: Interpreter = HERE,
-    timeout_s: float | None = None,
+    timeout_s: float = LIMIT_S,
 ) -> Answer:
     """Runs a module in a fresh interpreter, to its end; `prefix` is a command that runs it.
 
@@ -92,7 +94,7 @@ def start(
     )
 
 
-def finish(process: subprocess.Popen[str], timeout_s: float | None = None) -> Answer:
+def finish(process: subprocess.Popen[str], timeout_s: float = LIMIT_S) -> Answer:
     """What the workload said, once it has ended. Raises WorkloadFailed."""
     try:
         output, errors = process.communicate(timeout=timeout_s)
