@@ -17,7 +17,8 @@ from benchmarks import (
     bench_slow,
     bench_throughput,
 )
-from benchmarks.harness import QUICK, Result, line, machine, markdown, write
+from benchmarks.fresh import WorkloadFailed
+from benchmarks.harness import QUICK, Result, line, machine, markdown, not_run, write
 
 ALL = {
     "import": bench_import,
@@ -43,13 +44,19 @@ def main(arguments: list[str]) -> int:
     command = " ".join(("python -m benchmarks", *arguments)) if arguments else "make bench"
     print(machine(), flush=True)
     results: list[Result] = []
+    failed = False
     for name in names or ALL:
-        for result in ALL[name].run():
-            results.append(result)
-            print(line(result), flush=True)
+        try:
+            for result in ALL[name].run():
+                results.append(result)
+                print(line(result), flush=True)
+        except WorkloadFailed as error:  # The other parts can still be measured.
+            failed = True
+            results.append(not_run(f"the rest of `{name}`", str(error)))
+            print(line(results[-1]), flush=True)
     write(results, Path("benchmark-output"), command)
     print(f"\n{markdown(results, command)}")
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

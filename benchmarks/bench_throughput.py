@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.fresh import LIMIT_S, Answer, finish, fresh, median_of, start
+from benchmarks.fresh import LIMIT_S, Answer, WorkloadFailed, finish, fresh, median_of, start
 from benchmarks.harness import Goal, Result, at_least, at_most, exactly, scratch, sized
 from runlore import Experiment, Run, Workspace
 
@@ -70,10 +70,11 @@ def rate(
 
 
 def check(folder: Path, run_ids: list[str], points: int) -> None:
-    """The runs must have all points that were logged."""
+    """The runs must have all points that were logged. Raises WorkloadFailed."""
     with Workspace.open(folder) as workspace:
         found = sum(stored(workspace.get_run(run_id)) for run_id in run_ids)
-    assert found == points, f"{points:,} points were logged, {found:,} are there"
+    if found != points:
+        raise WorkloadFailed(f"{points:,} points were logged, {found:,} are there")
 
 
 def stored(run: Run) -> int:
