@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.runlore-installed
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint format bench docs help clean
+.PHONY: demo test lint format bench bench-peers bench-scale docs help clean
 
 demo: $(READY) ## Track a real training and query it
 	$(BIN)/python examples/demo.py
@@ -27,14 +27,21 @@ format: $(READY) ## Format the code and fix what can be fixed
 bench: $(READY) ## Run the benchmarks
 	$(BIN)/python -m benchmarks
 
+bench-peers: $(READY) ## Measure other trackers beside runlore, each in its own environment
+	$(BIN)/python -m benchmarks.peers
+
+bench-scale: $(READY) ## Draw how costs grow with runs and points
+	$(BIN)/python -m benchmarks.scale --peers
+
 docs: $(READY) ## Run every example of the README and the docs
 	$(BIN)/pytest tests/docs
 
 help: ## List these targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
-clean: ## Remove .venv, builds, caches and what the demo wrote
-	rm -rf .venv build dist src/*.egg-info *.egg-info .runlore demo-output benchmark-output
+clean: ## Remove environments, builds, caches and what the demo wrote
+	rm -rf .venv .bench-venvs build dist src/*.egg-info *.egg-info
+	rm -rf .runlore demo-output benchmark-output
 	rm -rf .coverage htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.git -prune -o -name __pycache__ -exec rm -rf {} +
 

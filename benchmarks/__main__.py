@@ -1,41 +1,62 @@
-"""`python -m benchmarks [name ...]`: runs the benchmarks whose names are given, or all."""
+"""`python -m benchmarks [--quick] [name ...]`: runs the benchmarks of these names, or all."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
-from benchmarks import bench_append, bench_cli, bench_import, bench_log, bench_queries, bench_runs
-from benchmarks.harness import Result, machine, markdown, write
+from benchmarks import (
+    bench_append,
+    bench_cli,
+    bench_import,
+    bench_kill,
+    bench_log,
+    bench_queries,
+    bench_runs,
+    bench_slow,
+    bench_throughput,
+)
+from benchmarks.fresh import WorkloadFailed
+from benchmarks.harness import QUICK, Result, line, machine, markdown, not_run, write
 
 ALL = {
     "import": bench_import,
     "append": bench_append,
     "log": bench_log,
+    "throughput": bench_throughput,
+    "kill": bench_kill,
+    "slow": bench_slow,
     "runs": bench_runs,
     "queries": bench_queries,
     "cli": bench_cli,
 }
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    names = [argument for argument in arguments if argument != "--quick"]
     unknown = [name for name in names if name not in ALL]
     if unknown:
         print(f"no benchmark {unknown[0]!r}; there are: {', '.join(ALL)}", file=sys.stderr)
         return 2
+    if "--quick" in arguments:
+        os.environ[QUICK] = "1"
+    command = " ".join(("python -m benchmarks", *arguments)) if arguments else "make bench"
     print(machine(), flush=True)
     results: list[Result] = []
+    failed = False
     for name in names or ALL:
-        for result in ALL[name].run():
-            results.append(result)
-            print(
-                f"{result.what:58} {result.ours:10.3g} {result.unit:2}"
-                f"  {result.ratio:7.2f} x {result.baseline_what} ({result.baseline:.3g})",
-                flush=True,
-            )
-    write(results, Path("benchmark-output"))
-    print(f"\n{markdown(results)}")
-    return 0
+        try:
+            for result in ALL[name].run():
+                results.append(result)
+                print(line(result), flush=True)
+        except WorkloadFailed as error:  # The other parts can still be measured.
+            failed = True
+            results.append(not_run(f"the rest of `{name}`", str(error)))
+            print(line(results[-1]), flush=True)
+    write(results, Path("benchmark-output"), command)
+    print(f"\n{markdown(results, command)}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -77,3 +77,10 @@ def raw_inserter(path: Path) -> Callable[[int], None]:
         connection.execute("COMMIT")
 
     return insert
+
+
+def raw_rows(path: Path, count: int) -> Callable[[], object]:
+    """Reads so many streams' names from what `raw_inserter` wrote."""
+    connection = sqlite3.connect(path)
+    query = "SELECT stream, version FROM events LIMIT ?"
+    return lambda: connection.execute(query, [count]).fetchall()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 
-from benchmarks.harness import Result, python, side_by_side
+from benchmarks.harness import Result, at_most, python, side_by_side
 
 
 def run() -> Iterator[Result]:
@@ -23,4 +23,5 @@ def run() -> Iterator[Result]:
         "python -c pass",
         lambda: subprocess.run(python("pass"), check=True),
         repeat=11,
+        goals=(at_most(100),),
     )

@@ -30,16 +30,19 @@ def run() -> Iterator[Result]:
             yield from queries(ws, folder, size)
 
 
-def fill(ws: Workspace, size: int) -> None:
-    """Runs in trees of 101, spread over 20 experiments; a tag, a property, an end for each."""
+def fill(ws: Workspace, size: int, first: int = 0) -> None:
+    """Runs in trees of 101, spread over 20 experiments; a tag, a property, an end for each.
+
+    `first` is how many there are already, a whole number of trees.
+    """
     journal = ws._session.journal
-    rng = random.Random(0)
-    for number in range(EXPERIMENTS):
+    rng = random.Random(first)
+    for number in range(0 if first else EXPERIMENTS):
         name = f"exp-{number}"
         created = ExperimentCreated(experiment_id=name, name=name)
         journal.append([Pending(experiment_stream(name), 1, created)])
     pending: list[Pending] = []
-    for number in range(size):
+    for number in range(first, size):
         place = number % TREE
         root = number - place
         parent = None if place == 0 else root if place <= 10 else root + 1 + (place - 11) // 9

@@ -1,0 +1,1 @@
+"""One module per tracker; each is imported in the tracker's own environment only."""
