@@ -446,3 +446,29 @@ def test_a_submission_on_a_full_disk_is_refused_and_leaves_nothing(tmp_path: Pat
         project.ws.close()
     finally:
         disk.close()
+
+
+# --- values that nobody flushed -----------------------------------------------------------
+
+
+KILLS_ITSELF = """
+import os, signal
+from runlore import Run
+run = Run.get_context()
+for step in range(1_000):
+    run.log("loss", float(step))
+run.log("text", "the last words")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_script_that_is_killed_loses_no_value_and_its_end_comes_behind_them(
+    project: Project,
+) -> None:
+    run = project.ended(KILLS_ITSELF)
+
+    assert run.get_status() == "Failed"
+    assert run.get_metrics("loss") == {"loss": [float(step) for step in range(1_000)]}
+    assert run.get_metrics("text") == {"text": "the last words"}
+    late = project.ws.sql("SELECT count(*), bool_or(late) FROM metric_points").fetchall()
+    assert late == [(1_001, False)]
