@@ -105,9 +105,12 @@ def cell(quantity: Quantity, table: Table, name: str) -> str:
     figure = table[name][quantity.key]
     if figure.value is None:
         return "not run"
-    ours = table["runlore"][quantity.key].value if "runlore" in table else None
+    reference = table["runlore"][quantity.key] if "runlore" in table else None
+    ours = reference.value if reference is not None else None
     if not quantity.compared or name == "runlore" or not ours or not figure.value:
         return shown(figure.value)
+    if quantity.key == "tags" and reference is not None and figure.note != reference.note:
+        return f"{shown(figure.value)} (among {figure.note})"  # It stopped early: no ratio.
     ratio = ours / figure.value if quantity.larger_is_better else figure.value / ours
     return f"{shown(figure.value)} ({shown(ratio)} ×)"
 
