@@ -26,7 +26,13 @@ State = dict[str, Any]
 class Event(BaseModel):
     """Base of all events; subclasses state their `topic`, and fields that msgpack can hold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_enum_values=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        use_enum_values=True,
+        defer_build=True,  # A process writes a few of the topics; validators of all take 8 MB.
+    )
 
     topic: ClassVar[str]
     schema_version: ClassVar[int] = 1

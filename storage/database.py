@@ -27,7 +27,7 @@ _PAGE_SIZE: Final = "PRAGMA page_size=8192"
 _SETTINGS: Final = (
     "PRAGMA synchronous=FULL",  # Every commit is on disk when it returns.
     "PRAGMA trusted_schema=OFF",
-    "PRAGMA cache_size=-8000",
+    "PRAGMA cache_size=-4000",
 )
 
 

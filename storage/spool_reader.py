@@ -43,7 +43,7 @@ class SlotReader:
         self._channels: dict[int, Channel] = {}
 
     def read(
-        self, slots: bytes, lap: int, *, first: int, start: int
+        self, slots: bytes | memoryview, lap: int, *, first: int, start: int
     ) -> Iterator[dict[str, list[Part]]]:
         """The values in the slots, piece by piece: the parts of each run.
 

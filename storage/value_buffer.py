@@ -241,7 +241,7 @@ class ValueBuffer:
     def _events(self, regions: Sequence[Region], streams: ValueStreams) -> list[Pending]:
         pending = []
         for segment, lap, start, stop in regions:
-            slots = bytes(segment.slots[start * SLOT : stop * SLOT])
+            slots = segment.slots[start * SLOT : stop * SLOT]
             for parts in self._reader.read(slots, lap, first=start, start=start):
                 pending += [streams.next(run_id, found) for run_id, found in parts.items()]
         return pending

@@ -19,6 +19,7 @@ This half writes, and imports nothing heavy; `value_reader` reads.
 from __future__ import annotations
 
 import sys
+import threading
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ BIG_INT: Final = 1
 
 _NARROW: Final = (("b", 2**7), ("h", 2**15), ("i", 2**31), ("q", 2**63))
 _INT64: Final = range(-(2**63), 2**63)
+
+
+_local = threading.local()
 
 
 class Series(NamedTuple):
@@ -87,8 +91,16 @@ def encode_batch(writer_id: str, first_seq: int, parts: Sequence[Part]) -> Value
         first_seq=first_seq,
         count=sum(len(part.index) for part in parts),
         series=tuple(_describe(part.series, len(part.index)) for part in parts),
-        payload=zstandard.compress(packed, 3),
+        payload=_compress(packed),
     )
+
+
+def _compress(data: bytes) -> bytes:
+    # One for each thread: to make one takes longer, and more memory, than a small batch.
+    compressor: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
+    if compressor is None:
+        compressor = _local.compressor = zstandard.ZstdCompressor(level=3)
+    return compressor.compress(data)
 
 
 def _describe(series: Series, n: int) -> dict[str, Any]:
