@@ -18,13 +18,16 @@ from typing import Protocol
 
 
 class Place(Protocol):
-    """Where a database is, and where its large queries spill to (None: nowhere)."""
+    """Where a database is, the folder of the immutable files that belong to it (None: there are
+    none), and where its large queries spill to (None: nowhere).
+    """
 
     database: str
+    segments: Path | None
     spill: Path | None
 
     def clear(self) -> None:
-        """Removes the database, which must be closed."""
+        """Removes the database, which must be closed, and its segments."""
 
     def release(self) -> None:
         """Lets go of the place, whose database is closed."""
@@ -39,11 +42,15 @@ class Slot:
     def __init__(self, folder: Path, fd: int) -> None:
         self.folder = folder
         self.database = str(folder / "projection.duckdb")
+        self.segments: Path | None = folder / "segments"
         self.spill: Path | None = folder / "spill"
         self._fd: int | None = fd
 
     def clear(self) -> None:
         for path in self.folder.glob("projection.duckdb*"):
+            path.unlink(missing_ok=True)
+        # The folder itself stays: it is made when the slot is claimed.
+        for path in self.folder.glob("segments/*"):
             path.unlink(missing_ok=True)
 
     def release(self) -> None:
@@ -60,6 +67,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.database = ":memory:"
+        self.segments: Path | None = None
         self.spill: Path | None = None
         try:
             self.spill = Path(tempfile.mkdtemp(prefix="runlore-"))
@@ -92,6 +100,7 @@ def claim(folder: Path) -> Slot:
             continue
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (slot / "segments").mkdir(exist_ok=True)
         except BlockingIOError:
             os.close(fd)
         except BaseException:
