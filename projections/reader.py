@@ -71,6 +71,7 @@ class RunsReader:
         self._lock = threading.RLock()
         self._place: Place | None = None
         self._projection: RunsProjection | None = None
+        self._shows_events = False
         fork_guard.guard(self)
 
     # --- questions ------------------------------------------------------------------------
@@ -206,9 +207,13 @@ class RunsReader:
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
         """The result of a user's SELECT. Raises QueryRefused or QueryFailed."""
         # Imported here, as pyarrow comes with it.
+        from runlore.projections.event_payloads import show_events
         from runlore.projections.user_sql import QueryFailed, may_be_damage, run_query
 
         def question(connection: duckdb.DuckDBPyConnection) -> SqlResult:
+            if not self._shows_events:
+                show_events(connection, self._log)
+                self._shows_events = True
             return run_query(connection, query, params)
 
         with self._lock:
@@ -328,6 +333,7 @@ class RunsReader:
         self._let_go()
 
     def _close_database(self) -> None:
+        self._shows_events = False
         if self._projection is not None:
             with suppress(duckdb.Error):
                 self._projection.view.close()

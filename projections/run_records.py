@@ -47,8 +47,10 @@ WITH page AS (
     FROM store.run_properties t SEMI JOIN page USING (run_no) WHERE {current_tags}
     GROUP BY t.run_no
 ), warnings AS (
-    SELECT v.run_id, list(v.data ORDER BY v.position) AS texts FROM store.events v
-    WHERE v.topic = 'run.warning_added' AND {until} GROUP BY v.run_id
+    SELECT v.run_no, list(
+               json_object('source', v.source, 'message', v.message)::VARCHAR ORDER BY v.position
+           ) AS texts
+    FROM store.warnings v SEMI JOIN page USING (run_no) WHERE {until} GROUP BY v.run_no
 )
 SELECT p.run_id, e.name, e.experiment_id, p.number, p.parent_id, p.root_id, p.run_type, p.target,
        p.name, strftime(make_timestamp(p.created_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
@@ -61,7 +63,7 @@ FROM page p
 JOIN store.experiments e ON e.experiment_no = p.experiment_no
 LEFT JOIN store.writers w ON w.writer_id = p.writer_id
 LEFT JOIN store.submissions b ON b.run_no = p.run_no
-LEFT JOIN warnings v ON v.run_id = p.run_id
+LEFT JOIN warnings v ON v.run_no = p.run_no
 LEFT JOIN tags t ON t.run_no = p.run_no
 LEFT JOIN properties k ON k.run_no = p.run_no
 ORDER BY p.place

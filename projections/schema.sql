@@ -65,6 +65,12 @@ CREATE TABLE store.refusals (
     refused_at BIGINT, writer_id VARCHAR, position BIGINT
 );
 
+-- What is not as asked about a run, and does not stop it.
+CREATE TABLE store.warnings (
+    run_no BIGINT, source VARCHAR, message VARCHAR, warned_at BIGINT, writer_id VARCHAR,
+    position BIGINT
+);
+
 CREATE TABLE store.series (series_no BIGINT, name VARCHAR, col VARCHAR, kind VARCHAR);
 
 -- `type` says what was logged: f float, i whole number, b bool, s text, n None. `text` holds what
@@ -75,8 +81,8 @@ CREATE TABLE store.metric_points (
 );
 
 CREATE TABLE store.events (
-    position BIGINT, stream VARCHAR, version BIGINT, topic VARCHAR, event_id VARCHAR,
-    recorded_at BIGINT, writer_id VARCHAR, reason VARCHAR, run_id VARCHAR, data VARCHAR
+    position BIGINT, stream VARCHAR, version BIGINT, topic VARCHAR, recorded_at BIGINT,
+    writer_id VARCHAR, reason VARCHAR
 );
 
 CREATE VIEW experiments AS
@@ -146,13 +152,6 @@ CREATE VIEW run_tree AS
 SELECT a.run_id AS ancestor_id, d.run_id, d.depth - a.depth AS distance
 FROM store.runs d
 JOIN store.runs a ON a.root_no = d.root_no AND starts_with(d.path, a.path) AND a.run_no <> d.run_no;
-
-CREATE VIEW events AS
-SELECT v.position, v.stream, v.version, v.topic, v.event_id,
-       make_timestamptz(v.recorded_at) AS recorded_at, v.writer_id, w.actor, v.reason, v.run_id,
-       v.data
-FROM store.events v
-LEFT JOIN store.writers w ON w.writer_id = v.writer_id;
 
 CREATE VIEW tag_history AS
 SELECT r.run_id, t.key, t.value, make_timestamptz(t.changed_at) AS set_at, w.actor AS set_by,
