@@ -46,6 +46,10 @@ class Slot:
         self.spill: Path | None = folder / "spill"
         self._fd: int | None = fd
 
+    def holds_database(self) -> bool:
+        """Whether there is one, of whatever kind."""
+        return (self.folder / "projection.duckdb").exists()
+
     def clear(self) -> None:
         for path in self.folder.glob("projection.duckdb*"):
             path.unlink(missing_ok=True)
