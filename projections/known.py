@@ -21,10 +21,10 @@ KNOWN_MAX: Final = 500_000
 
 
 State = tuple[
-    str, str | None, int | None, int | None, int | None, str | None, str | None, str | None
+    str, str | None, int | None, int | None, int | None, str | None, str | None, str | None, int
 ]
 """Of a run: status, status_detail, started_at, ended_at, ended_position, display_name,
-description and error, which carry on from one row of `run_states` to the next."""
+description, error and begun_at, which carry on from one row of `run_states` to the next."""
 
 
 @dataclass(slots=True)
@@ -32,6 +32,7 @@ class KnownRun:
     """A run's place in the tables and its newest state."""
 
     run_no: int
+    experiment_no: int
     root_no: int
     root_id: str
     depth: int
@@ -103,10 +104,9 @@ class Known:
         # The bounds skip most of the table, as rows of states stand near the run's.
         states = connection.execute(_STATES, [min(numbers), max(numbers), numbers]).fetchall()
         state_of: dict[int, State] = {run_no: tuple(state) for run_no, *state in states}
-        for run_id, run_no, root_no, root_id, depth, path in found:
-            state = state_of[run_no]
-            run = KnownRun(run_no, root_no, root_id, depth, path, state)
-            self.runs[run_stream(run_id)] = run
+        for run_id, run_no, experiment_no, root_no, root_id, depth, path in found:
+            place = run_no, experiment_no, root_no, root_id, depth, path
+            self.runs[run_stream(run_id)] = KnownRun(*place, state_of[run_no])
 
     def _learn_numbers(
         self, numberless: dict[int, KnownExperiment], connection: duckdb.DuckDBPyConnection
@@ -122,10 +122,12 @@ _COUNTS: Final = (
     "SELECT (SELECT coalesce(max(run_no), 0) FROM store.runs), "
     "(SELECT coalesce(max(experiment_no), 0) FROM store.experiments)"
 )
-_RUNS: Final = "SELECT run_id, run_no, root_no, root_id, depth, path FROM store.runs "
+_RUNS: Final = (
+    "SELECT run_id, run_no, experiment_no, root_no, root_id, depth, path FROM store.runs "
+)
 _STATES: Final = (
     "SELECT run_no, status, status_detail, started_at, ended_at, ended_position, display_name, "
-    "description, error FROM store.run_states "
+    "description, error, begun_at FROM store.run_states "
     "WHERE run_no BETWEEN ? AND ? AND to_position IS NULL AND list_contains(?, run_no)"
 )
 _NUMBERS: Final = (

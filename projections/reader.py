@@ -15,12 +15,14 @@ import duckdb
 from runlore.domain.errors import RunloreError, RunNotFound
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
-from runlore.projections.filters import Conditions, Filter
+from runlore.projections.filters import Conditions, Filter, check_text_filter
 from runlore.projections.generations import belongs, publish, usable
 from runlore.projections.queries import (
     PAGE,
+    PAGE_GROWTH,
     PAGE_MAX,
     below,
+    experiment_number,
     experiment_rows,
     read_all,
     run_conditions,
@@ -104,11 +106,12 @@ class RunsReader:
 
         Raises InvalidInput for a filter of another type, at once and not at the first row.
         """
+        experiment_id = check_text_filter("experiment_id", experiment_id)
 
-        def filtered(position: int | None) -> Conditions:
+        def filtered(position: int | None, experiment_no: int | None) -> Conditions:
             return run_conditions(
                 as_of=position,
-                experiment_id=experiment_id,
+                experiment_no=experiment_no,
                 type=type,
                 tags=tags,
                 properties=properties,
@@ -117,8 +120,11 @@ class RunsReader:
                 target=target,
             )
 
-        filtered(as_of)  # For what it raises.
-        return self._pages(lambda _, position: filtered(position), as_of)
+        def conditions(connection: duckdb.DuckDBPyConnection, position: int) -> Conditions:
+            return filtered(position, experiment_number(connection, experiment_id))
+
+        filtered(as_of, None)  # For what it raises.
+        return self._pages(conditions, as_of)
 
     def children(
         self,
@@ -171,23 +177,29 @@ class RunsReader:
         With `below_run` they are its children, or with `include_children` all its descendants.
         Raises InvalidInput for a filter or order that there is not, RunNotFound for its parent.
         """
-        conditions = run_conditions(
-            as_of=as_of,
-            experiment_id=experiment_id,
-            type=type,
-            tags=tags,
-            properties=properties,
-            include_children=include_children or below_run is not None,
-        )
-        add_record_conditions(conditions, statuses=statuses, target=target)
+        experiment_id = check_text_filter("experiment_id", experiment_id)
+
+        def filtered(experiment_no: int | None) -> Conditions:
+            conditions = run_conditions(
+                as_of=as_of,
+                experiment_no=experiment_no,
+                type=type,
+                tags=tags,
+                properties=properties,
+                include_children=include_children or below_run is not None,
+            )
+            add_record_conditions(conditions, statuses=statuses, target=target)
+            return conditions
 
         def question(connection: duckdb.DuckDBPyConnection) -> list[RecordRow]:
+            conditions = filtered(experiment_number(connection, experiment_id))
             if below_run is not None and not below(
                 connection, conditions, below_run, include_children
             ):
                 raise RunNotFound(below_run, "this workspace")
             return run_records(connection, conditions, sort=sort, limit=limit)
 
+        filtered(None)  # For what it raises.
         return self._ask(question)
 
     def ids_that_start_with(self, prefix: str, limit: int) -> list[str]:
@@ -294,7 +306,7 @@ class RunsReader:
             if len(rows) < limit:
                 return
             # All runs are filtered and sorted for each page: a long list gets longer pages.
-            offset, limit = offset + limit, min(2 * limit, PAGE_MAX)
+            offset, limit = offset + limit, min(PAGE_GROWTH * limit, PAGE_MAX)
 
     def _ask(self, question: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Catches up and answers; a broken file is rebuilt, the last time in memory."""

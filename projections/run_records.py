@@ -32,7 +32,7 @@ WITH page AS (
            r.target, r.name, r.created_at, r.writer_id, s.status, s.status_detail, s.started_at,
            s.ended_at, s.display_name, s.description, s.error,
            row_number() OVER (
-               ORDER BY {order} coalesce(s.started_at, r.created_at) DESC, r.run_no DESC
+               ORDER BY {order} s.begun_at DESC, r.run_no DESC
            ) AS place
     FROM store.runs r
     JOIN store.run_states s ON s.run_no = r.run_no AND {current}

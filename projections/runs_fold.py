@@ -118,7 +118,9 @@ class RunsFold:
         known = self._known.experiments.get(data["experiment_id"])
         if known is not None:
             number, key = known.experiment_no, data["key"]
-            self.rows.experiment_tags.put((number, key), _pair(number, key, data["value"], fact))
+            self.rows.experiment_tags.put(
+                (number, key), [number, key, data["value"], *_place_of(fact), None]
+            )
 
     def _experiment_tag_removed(self, data: Mapping[str, Any], fact: Fact) -> None:
         known = self._known.experiments.get(data["experiment_id"])
@@ -141,21 +143,23 @@ class RunsFold:
         position, at, writer_id = fact.position, fact.recorded_at, fact.writer_id
         started_at = at if status == "Running" else None
         named = data["display_name"], data["description"]
-        state: State = (status, None, started_at, None, None, *named, None)
+        state: State = (status, None, started_at, None, None, *named, None, at)
+        experiment_no = experiment.experiment_no
         if parent is None:
             parent_no = parent_id = None
             path = f"{run_no:08x}"
-            run = KnownRun(run_no, run_no, run_id, 0, path, state)
+            run = KnownRun(run_no, experiment_no, run_no, run_id, 0, path, state)
         else:
             parent_no = parent.run_no
             path = f"{parent.path}{run_no:08x}"
-            run = KnownRun(run_no, parent.root_no, parent.root_id, parent.depth + 1, path, state)
+            above = parent.root_no, parent.root_id, parent.depth + 1
+            run = KnownRun(run_no, experiment_no, *above, path, state)
         known.runs[stream] = run
         rows.runs.append(
             (
                 run_no,
                 run_id,
-                experiment.experiment_no,
+                experiment_no,
                 number,
                 parent_no,
                 parent_id,
@@ -173,9 +177,11 @@ class RunsFold:
         )
         rows.run_states.begin((run_no,), [run_no, *state, True, at, writer_id, position, None])
         for key, value in data["tags"].items():
-            rows.run_tags.begin((run_no, key), _pair(run_no, key, value, fact))
+            row = [run_no, experiment_no, key, value, at, writer_id, position, None]
+            rows.run_tags.begin((run_no, key), row)
         for key, value in data["properties"].items():
-            rows.run_properties.begin((run_no, key), _pair(run_no, key, value, fact))
+            row = [run_no, experiment_no, key, value, at, writer_id, position, None]
+            rows.run_properties.begin((run_no, key), row)
 
     def _started(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
         self._change_status(run, "Running", run.state[1], fact)
@@ -191,7 +197,7 @@ class RunsFold:
         self._change_status(run, "CancelRequested", run.state[1], fact)
 
     def _ended(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
-        _, detail, started_at, _, _, display_name, description, _ = run.state
+        _, detail, started_at, _, _, display_name, description, _, begun_at = run.state
         error = data.get("error")
         state = (
             TERMINAL_TOPICS[fact.topic],
@@ -202,6 +208,7 @@ class RunsFold:
             display_name,
             description,
             None if error is None else as_json(error),
+            begun_at,
         )
         self._change_state(run, state, fact, status_changed=True)
 
@@ -215,14 +222,14 @@ class RunsFold:
 
     def _tag_set(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
         key = data["key"]
-        self.rows.run_tags.put((run.run_no, key), _pair(run.run_no, key, data["value"], fact))
+        self.rows.run_tags.put((run.run_no, key), _pair(run, key, data["value"], fact))
 
     def _tag_removed(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
         self.rows.run_tags.end((run.run_no, data["key"]), fact.position)
 
     def _property_added(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
         key = data["key"]
-        row = _pair(run.run_no, key, data["value"], fact)
+        row = _pair(run, key, data["value"], fact)
         self.rows.run_properties.put_once((run.run_no, key), row)
 
     def _artifact_added(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
@@ -246,10 +253,11 @@ class RunsFold:
         self.rows.batches.append((run.run_no, fact))
 
     def _change_status(self, run: KnownRun, status: str, detail: str | None, fact: Fact) -> None:
-        started_at = run.state[2]
+        _, _, started_at, ended_at, ended_position, name, text, error, begun_at = run.state
         if status == "Running" and started_at is None:
-            started_at = fact.recorded_at
-        state = (status, detail, started_at, *run.state[3:])
+            started_at = begun_at = fact.recorded_at
+        ended = ended_at, ended_position
+        state = (status, detail, started_at, *ended, name, text, error, begun_at)
         self._change_state(run, state, fact, status_changed=True)
 
     def _change_state(
@@ -298,9 +306,10 @@ def _place_of(fact: Fact) -> tuple[int, str | None, int]:
     return fact.recorded_at, fact.writer_id, fact.position
 
 
-def _pair(number: int, key: str, value: str | None, fact: Fact) -> list[Any]:
-    """A row of a table of tags or properties."""
-    return [number, key, value, fact.recorded_at, fact.writer_id, fact.position, None]
+def _pair(run: KnownRun, key: str, value: str | None, fact: Fact) -> list[Any]:
+    """A row of the tags or properties of runs."""
+    place = fact.recorded_at, fact.writer_id, fact.position
+    return [run.run_no, run.experiment_no, key, value, *place, None]
 
 
 def as_json(data: Mapping[str, Any]) -> str:

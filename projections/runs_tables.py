@@ -123,16 +123,16 @@ _RUN_STATES: Final = TemporalTable(
         "display_name": _TEXT,
         "description": _TEXT,
         "error": _TEXT,
+        "begun_at": _INT,
         "status_changed": _BOOL,
         "changed_at": _INT,
         "writer_id": _TEXT,
         **_SPAN,
     },
 )
-_RUN_TAGS: Final = TemporalTable("store.run_tags", ["run_no", "key"], {"run_no": _INT, **_VALUE})
-_RUN_PROPERTIES: Final = TemporalTable(
-    "store.run_properties", ["run_no", "key"], {"run_no": _INT, **_VALUE}
-)
+_OF_RUN: Final = {"run_no": _INT, "experiment_no": _INT, **_VALUE}
+_RUN_TAGS: Final = TemporalTable("store.run_tags", ["run_no", "key"], _OF_RUN)
+_RUN_PROPERTIES: Final = TemporalTable("store.run_properties", ["run_no", "key"], _OF_RUN)
 _ARTIFACTS: Final = TemporalTable(
     "store.artifacts",
     ["run_no", "name"],

@@ -32,19 +32,21 @@ CREATE TABLE store.runs (
     run_type VARCHAR, target VARCHAR, name VARCHAR,
     created_at BIGINT, writer_id VARCHAR, position BIGINT
 );
+-- begun_at is what lists are sorted by: started_at or, before there is one, the run's created_at.
 CREATE TABLE store.run_states (
     run_no BIGINT, status VARCHAR, status_detail VARCHAR, started_at BIGINT, ended_at BIGINT,
     ended_position BIGINT, display_name VARCHAR, description VARCHAR, error VARCHAR,
-    status_changed BOOLEAN, changed_at BIGINT, writer_id VARCHAR,
+    begun_at BIGINT, status_changed BOOLEAN, changed_at BIGINT, writer_id VARCHAR,
     from_position BIGINT, to_position BIGINT
 );
+-- Filters mostly ask within one experiment, so tags and properties say whose they are.
 CREATE TABLE store.run_tags (
-    run_no BIGINT, key VARCHAR, value VARCHAR, changed_at BIGINT, writer_id VARCHAR,
-    from_position BIGINT, to_position BIGINT
+    run_no BIGINT, experiment_no BIGINT, key VARCHAR, value VARCHAR, changed_at BIGINT,
+    writer_id VARCHAR, from_position BIGINT, to_position BIGINT
 );
 CREATE TABLE store.run_properties (
-    run_no BIGINT, key VARCHAR, value VARCHAR, changed_at BIGINT, writer_id VARCHAR,
-    from_position BIGINT, to_position BIGINT
+    run_no BIGINT, experiment_no BIGINT, key VARCHAR, value VARCHAR, changed_at BIGINT,
+    writer_id VARCHAR, from_position BIGINT, to_position BIGINT
 );
 
 CREATE TABLE store.artifacts (
