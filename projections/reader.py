@@ -16,7 +16,7 @@ from runlore.domain.errors import RunloreError, RunNotFound
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.filters import Conditions, Filter, check_text_filter
-from runlore.projections.generations import belongs, publish, usable
+from runlore.projections.generations import belongs, finished, publish, usable
 from runlore.projections.queries import (
     PAGE,
     PAGE_GROWTH,
@@ -359,6 +359,8 @@ class RunsReader:
                     opened = self._opened_as_it_is(slot)
                     if opened is not None:
                         return opened
+        if held is None and finished(_generations(slot)):
+            self._distrusts_generations = True  # None of those that are there was of use.
         return held or self._opened_empty(slot)
 
     def _opened_as_it_is(self, place: Place) -> RunsProjection | None:
