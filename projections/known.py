@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
 from runlore.domain.fact import Fact
 from runlore.domain.ids import run_id_of, run_stream
-from runlore.projections.temporal import FEW, with_rows
+from runlore.projections.temporal import are_few, with_rows
 
 KNOWN_MAX: Final = 500_000
 """More runs are not remembered: 250 MB."""
@@ -42,23 +42,25 @@ class KnownRun:
 
 @dataclass(slots=True)
 class KnownExperiment:
-    """An experiment's place in the tables; the number of its newest run, if that was asked for."""
+    """An experiment's place in the tables, and the number of its newest run."""
 
     experiment_no: int
-    last_number: int | None
+    last_number: int
 
 
 @dataclass
 class Known:
     """Runs by stream (`run/<id>`), experiments by id.
 
-    All experiments are known, and, if `complete`, all runs.
+    All experiments are known, and, if `complete`, all runs. The last numbers of the `numberless`
+    experiments are still to be asked for: that takes a scan, and only a new run needs one.
     """
 
     runs: dict[str, KnownRun] = field(default_factory=dict)
     run_count: int = 0
     experiments: dict[str, KnownExperiment] = field(default_factory=dict)
     experiment_count: int = 0
+    numberless: set[str] = field(default_factory=set)
     complete: bool = True
 
     @classmethod
@@ -70,9 +72,10 @@ class Known:
         return cls(
             run_count=run_count,
             experiments={
-                experiment_id: KnownExperiment(number, None) for experiment_id, number in rows
+                experiment_id: KnownExperiment(number, 0) for experiment_id, number in rows
             },
             experiment_count=experiment_count,
+            numberless={experiment_id for experiment_id, _ in rows},
             complete=run_count == 0,
         )
 
@@ -82,17 +85,14 @@ class Known:
             missing = streams_in(facts) - self.runs.keys()
             if missing:
                 self._learn_runs([stream.removeprefix("run/") for stream in missing], connection)
-        born_in = {fact.data["experiment_id"] for fact in facts if _is_birth(fact) and fact.data}
-        numberless = {
-            known.experiment_no: known
-            for known in map(self.experiments.get, born_in)
-            if known is not None and known.last_number is None
-        }
-        if numberless:
-            self._learn_numbers(numberless, connection)
+        if self.numberless:
+            born_in = {birth["experiment_id"] for birth in births(facts)}
+            wanted = self.numberless & born_in
+            if wanted:
+                self._learn_numbers(wanted, connection)
 
     def _learn_runs(self, ids: Sequence[str], connection: duckdb.DuckDBPyConnection) -> None:
-        if len(ids) <= FEW:
+        if are_few(ids):
             places = ", ".join("?" * len(ids))
             found = connection.execute(_RUNS + f"WHERE run_id IN ({places})", ids).fetchall()
         else:
@@ -108,13 +108,13 @@ class Known:
             place = run_no, experiment_no, root_no, root_id, depth, path
             self.runs[run_stream(run_id)] = KnownRun(*place, state_of[run_no])
 
-    def _learn_numbers(
-        self, numberless: dict[int, KnownExperiment], connection: duckdb.DuckDBPyConnection
-    ) -> None:
-        rows = connection.execute(_NUMBERS, [list(numberless)]).fetchall()
+    def _learn_numbers(self, ids: set[str], connection: duckdb.DuckDBPyConnection) -> None:
+        known = [self.experiments[one] for one in ids]
+        rows = connection.execute(_NUMBERS, [[one.experiment_no for one in known]]).fetchall()
         last = dict(rows)
-        for number, known in numberless.items():
-            known.last_number = last.get(number, 0)
+        for one in known:
+            one.last_number = last.get(one.experiment_no, 0)
+        self.numberless -= ids
 
 
 _EXPERIMENTS: Final = "SELECT experiment_id, experiment_no FROM store.experiments"
@@ -141,13 +141,13 @@ def streams_in(facts: Iterable[Fact]) -> set[str]:
     streams = {fact.stream for fact in facts if fact.stream.startswith("run/")}
     # A run's values are in streams below its own.
     streams = {run_stream(run_id_of(one) or "") if one.count("/") > 1 else one for one in streams}
-    for fact in facts:
-        if _is_birth(fact) and fact.data:
-            streams.add(run_stream(fact.data["run_id"]))
-            if fact.data["parent_id"]:
-                streams.add(run_stream(fact.data["parent_id"]))
+    for birth in births(facts):
+        streams.add(run_stream(birth["run_id"]))
+        if birth["parent_id"]:
+            streams.add(run_stream(birth["parent_id"]))
     return streams
 
 
-def _is_birth(fact: Fact) -> bool:
-    return fact.topic == "run.created"
+def births(facts: Iterable[Fact]) -> list[dict[str, Any]]:
+    """What the facts say of the runs that they create."""
+    return [fact.data for fact in facts if fact.topic == "run.created" and fact.data is not None]

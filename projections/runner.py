@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from eventsourcing.persistence import Tracking
@@ -62,11 +63,11 @@ def catch_up(
                 return read
             # Python goes on with the next batch while DuckDB writes this one.
             beside.run(partial(projection.write, write, tracking, leaf))
-            nbytes = sum([len(row[_STATE]) for row in rows])
+            nbytes = sum(map(len, map(_STATE, rows)))
             limit = max(1, min(batch, limit * batch_nbytes // max(1, nbytes)))
 
 
-_STATE: Final = StoredRow._fields.index("state")
+_STATE: Final = itemgetter(StoredRow._fields.index("state"))
 
 
 def _leaf_at(log: EventLog, position: int) -> bytes:

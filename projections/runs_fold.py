@@ -23,6 +23,11 @@ TERMINAL_TOPICS = {
 }
 
 
+Data = Mapping[str, Any]
+Place = tuple[int, str | None, int]
+"""Of an event: recorded_at, writer_id, position, the last columns of many tables."""
+
+
 class Rows:
     """What a batch adds to each table; the columns are those of `schema.sql`, in order."""
 
@@ -55,17 +60,19 @@ class RunsFold:
         """The rows that the facts add, in their order."""
         runs = self._known.runs
         for fact in facts:
-            if fact.data is None:
+            # Unpacked once: a tuple's fields cost more by name, and this runs for every event.
+            position, stream, _, topic, data, _, recorded_at, writer_id, _, _ = fact
+            if data is None:
                 continue
-            change = _CHANGES_OF_RUNS.get(fact.topic)
+            change = _CHANGES_OF_RUNS.get(topic)
             if change is not None:
-                run = runs.get(fact.stream) or self._run_above(fact.stream)
+                run = runs.get(stream) or self._run_above(stream)
                 if run is not None:
-                    change(self, run, fact.data, fact)
+                    change(self, run, data, (recorded_at, writer_id, position), fact)
                 continue
-            apply = _APPLY.get(fact.topic)
+            apply = _APPLY.get(topic)
             if apply is not None:
-                apply(self, fact.data, fact)
+                apply(self, data, (recorded_at, writer_id, position), fact)
         return self.rows
 
     def _run_above(self, stream: str) -> KnownRun | None:
@@ -75,7 +82,7 @@ class RunsFold:
 
     # --- writers and experiments --------------------------------------------------------------
 
-    def _writer_opened(self, data: Mapping[str, Any], fact: Fact) -> None:
+    def _writer_opened(self, data: Data, place: Place, fact: Fact) -> None:
         self.rows.writers.append(
             (
                 fact.stream.removeprefix("writer/"),
@@ -89,7 +96,7 @@ class RunsFold:
             )
         )
 
-    def _experiment_created(self, data: Mapping[str, Any], fact: Fact) -> None:
+    def _experiment_created(self, data: Data, place: Place, fact: Fact) -> None:
         known = self._known
         if data["experiment_id"] in known.experiments:
             return
@@ -100,36 +107,32 @@ class RunsFold:
         )
         self.rows.experiment_states.begin((number,), [number, None, fact.position, None])
 
-    def _experiment_archived(self, data: Mapping[str, Any], fact: Fact) -> None:
-        self._change_experiment(data, fact, fact.recorded_at)
+    def _experiment_archived(self, data: Data, place: Place, fact: Fact) -> None:
+        self._change_experiment(data, place, place[0])
 
-    def _experiment_reactivated(self, data: Mapping[str, Any], fact: Fact) -> None:
-        self._change_experiment(data, fact, None)
+    def _experiment_reactivated(self, data: Data, place: Place, fact: Fact) -> None:
+        self._change_experiment(data, place, None)
 
-    def _change_experiment(
-        self, data: Mapping[str, Any], fact: Fact, archived_at: int | None
-    ) -> None:
+    def _change_experiment(self, data: Data, place: Place, archived_at: int | None) -> None:
         known = self._known.experiments.get(data["experiment_id"])
         if known is not None:
             number = known.experiment_no
-            self.rows.experiment_states.put((number,), [number, archived_at, fact.position, None])
+            self.rows.experiment_states.put((number,), [number, archived_at, place[2], None])
 
-    def _experiment_tag_set(self, data: Mapping[str, Any], fact: Fact) -> None:
+    def _experiment_tag_set(self, data: Data, place: Place, fact: Fact) -> None:
         known = self._known.experiments.get(data["experiment_id"])
         if known is not None:
             number, key = known.experiment_no, data["key"]
-            self.rows.experiment_tags.put(
-                (number, key), [number, key, data["value"], *_place_of(fact), None]
-            )
+            self.rows.experiment_tags.put((number, key), [number, key, data["value"], *place, None])
 
-    def _experiment_tag_removed(self, data: Mapping[str, Any], fact: Fact) -> None:
+    def _experiment_tag_removed(self, data: Data, place: Place, fact: Fact) -> None:
         known = self._known.experiments.get(data["experiment_id"])
         if known is not None:
             self.rows.experiment_tags.end((known.experiment_no, data["key"]), fact.position)
 
     # --- runs -------------------------------------------------------------------------------
 
-    def _run_created(self, data: Mapping[str, Any], fact: Fact) -> None:
+    def _run_created(self, data: Data, place: Place, fact: Fact) -> None:
         known, rows = self._known, self.rows
         run_id, parent_id, status = data["run_id"], data["parent_id"], data["status"]
         experiment = known.experiments.get(data["experiment_id"])
@@ -137,10 +140,9 @@ class RunsFold:
         if experiment is None or stream in known.runs:
             return
         run_no = known.run_count = known.run_count + 1
-        assert experiment.last_number is not None, "learnt of before a birth is folded"
         number = experiment.last_number = experiment.last_number + 1
         parent = known.runs.get(run_stream(parent_id)) if parent_id else None
-        position, at, writer_id = fact.position, fact.recorded_at, fact.writer_id
+        at, writer_id, position = place
         started_at = at if status == "Running" else None
         named = data["display_name"], data["description"]
         state: State = (status, None, started_at, None, None, *named, None, at)
@@ -183,92 +185,92 @@ class RunsFold:
             row = [run_no, experiment_no, key, value, at, writer_id, position, None]
             rows.run_properties.begin((run_no, key), row)
 
-    def _started(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
-        self._change_status(run, "Running", run.state[1], fact)
+    def _started(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
+        self._change_status(run, "Running", run.state[1], place)
 
-    def _submitted(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
+    def _submitted(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         row = (run.run_no, as_json(data["definition"]), data["repeats"], fact.position)
         self.rows.submissions.append(row)
 
-    def _status_changed(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
-        self._change_status(run, data["status"], data["detail"], fact)
+    def _status_changed(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
+        self._change_status(run, data["status"], data["detail"], place)
 
-    def _cancel_requested(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
-        self._change_status(run, "CancelRequested", run.state[1], fact)
+    def _cancel_requested(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
+        self._change_status(run, "CancelRequested", run.state[1], place)
 
-    def _ended(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
+    def _ended(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         _, detail, started_at, _, _, display_name, description, _, begun_at = run.state
         error = data.get("error")
         state = (
             TERMINAL_TOPICS[fact.topic],
             detail,
             started_at,
-            fact.recorded_at,
-            fact.position,
+            place[0],
+            place[2],
             display_name,
             description,
             None if error is None else as_json(error),
             begun_at,
         )
-        self._change_state(run, state, fact, status_changed=True)
+        self._change_state(run, state, place, status_changed=True)
 
-    def _display_name_set(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
+    def _display_name_set(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         state = (*run.state[:5], data["display_name"], *run.state[6:])
-        self._change_state(run, state, fact, status_changed=False)
+        self._change_state(run, state, place, status_changed=False)
 
-    def _description_set(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
+    def _description_set(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         state = (*run.state[:6], data["description"], *run.state[7:])
-        self._change_state(run, state, fact, status_changed=False)
+        self._change_state(run, state, place, status_changed=False)
 
-    def _tag_set(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
+    def _tag_set(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         key = data["key"]
-        self.rows.run_tags.put((run.run_no, key), _pair(run, key, data["value"], fact))
+        self.rows.run_tags.put((run.run_no, key), _pair(run, key, data["value"], place))
 
-    def _tag_removed(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
+    def _tag_removed(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         self.rows.run_tags.end((run.run_no, data["key"]), fact.position)
 
-    def _property_added(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
+    def _property_added(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         key = data["key"]
-        row = _pair(run, key, data["value"], fact)
+        row = _pair(run, key, data["value"], place)
         self.rows.run_properties.put_once((run.run_no, key), row)
 
-    def _artifact_added(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
+    def _artifact_added(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         run_no, name = run.run_no, data["name"]
-        row = [run_no, name, data["sha256"], data["nbytes"], *_place_of(fact), None]
+        row = [run_no, name, data["sha256"], data["nbytes"], *place, None]
         self.rows.artifacts.put((run_no, name), row)
 
-    def _snapshot_taken(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
+    def _snapshot_taken(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         columns = ("snapshot_id", "manifest_sha256", "files", "nbytes")
-        self.rows.snapshots.append((run.run_no, *map(data.__getitem__, columns), *_place_of(fact)))
+        self.rows.snapshots.append((run.run_no, *map(data.__getitem__, columns), *place))
 
-    def _change_refused(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
+    def _change_refused(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         columns = ("change", "key", "held", "refused", "reason")
-        self.rows.refusals.append((run.run_no, *map(data.__getitem__, columns), *_place_of(fact)))
+        self.rows.refusals.append((run.run_no, *map(data.__getitem__, columns), *place))
 
-    def _warning_added(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
+    def _warning_added(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         columns = ("source", "message")
-        self.rows.warnings.append((run.run_no, *map(data.__getitem__, columns), *_place_of(fact)))
+        self.rows.warnings.append((run.run_no, *map(data.__getitem__, columns), *place))
 
-    def _values_logged(self, run: KnownRun, data: Mapping[str, Any], fact: Fact) -> None:
+    def _values_logged(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         self.rows.batches.append((run.run_no, fact))
 
-    def _change_status(self, run: KnownRun, status: str, detail: str | None, fact: Fact) -> None:
+    def _change_status(self, run: KnownRun, status: str, detail: str | None, place: Place) -> None:
         _, _, started_at, ended_at, ended_position, name, text, error, begun_at = run.state
         if status == "Running" and started_at is None:
-            started_at = begun_at = fact.recorded_at
+            started_at = begun_at = place[0]
         ended = ended_at, ended_position
         state = (status, detail, started_at, *ended, name, text, error, begun_at)
-        self._change_state(run, state, fact, status_changed=True)
+        self._change_state(run, state, place, status_changed=True)
 
     def _change_state(
-        self, run: KnownRun, state: State, fact: Fact, *, status_changed: bool
+        self, run: KnownRun, state: State, place: Place, *, status_changed: bool
     ) -> None:
         run.state = state
-        row = [run.run_no, *state, status_changed, *_place_of(fact), None]
+        row = [run.run_no, *state, status_changed, *place, None]
         self.rows.run_states.put((run.run_no,), row)
 
 
-_APPLY: Final[Mapping[str, Callable[[RunsFold, Mapping[str, Any], Fact], None]]] = {
+_APPLY: Final[Mapping[str, Callable[[RunsFold, Data, Place, Fact], None]]] = {
     "writer.opened": RunsFold._writer_opened,
     "experiment.created": RunsFold._experiment_created,
     "experiment.archived": RunsFold._experiment_archived,
@@ -278,9 +280,7 @@ _APPLY: Final[Mapping[str, Callable[[RunsFold, Mapping[str, Any], Fact], None]]]
     "run.created": RunsFold._run_created,
 }
 
-_CHANGES_OF_RUNS: Final[
-    Mapping[str, Callable[[RunsFold, KnownRun, Mapping[str, Any], Fact], None]]
-] = {
+_CHANGES_OF_RUNS: Final[Mapping[str, Callable[[RunsFold, KnownRun, Data, Place, Fact], None]]] = {
     "run.started": RunsFold._started,
     "run.status_changed": RunsFold._status_changed,
     "run.cancel_requested": RunsFold._cancel_requested,
@@ -302,13 +302,8 @@ _CHANGES_OF_RUNS: Final[
 }
 
 
-def _place_of(fact: Fact) -> tuple[int, str | None, int]:
-    return fact.recorded_at, fact.writer_id, fact.position
-
-
-def _pair(run: KnownRun, key: str, value: str | None, fact: Fact) -> list[Any]:
+def _pair(run: KnownRun, key: str, value: str | None, place: Place) -> list[Any]:
     """A row of the tags or properties of runs."""
-    place = fact.recorded_at, fact.writer_id, fact.position
     return [run.run_no, run.experiment_no, key, value, *place, None]
 
 

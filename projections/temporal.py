@@ -6,7 +6,8 @@ written: the two may go on in two threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -22,8 +23,17 @@ Write = Callable[[duckdb.DuckDBPyConnection], None]
 Schema = Mapping[str, str]
 """A table's columns, by name, and their Arrow types by name."""
 
-FEW: Final = 4
-"""So many rows are written as bound values: faster than Arrow, which need not be imported then."""
+_FEW: Final = 4
+_FEW_WITHOUT_ARROW: Final = 300
+
+
+def are_few(rows: Sized) -> bool:
+    """Whether rows are better written as bound values than as an Arrow table.
+
+    A statement with 300 takes 20 ms, but to import Arrow, with what DuckDB looks for at its first
+    use, up to 400 ms: most processes ask a few questions behind a short tail.
+    """
+    return len(rows) <= (_FEW if "pyarrow" in sys.modules else _FEW_WITHOUT_ARROW)
 
 
 class TemporalRows:
@@ -40,6 +50,7 @@ class TemporalRows:
         self.rows: list[list[Any]] = []
         self.ended: dict[tuple[Any, ...], int] = {}
         self._open: dict[tuple[Any, ...], list[Any]] = {}
+        self._vanished = False
 
     def begin(self, key: tuple[Any, ...], row: list[Any]) -> None:
         """The row holds from now on, and the key never had one before."""
@@ -48,7 +59,8 @@ class TemporalRows:
 
     def put(self, key: tuple[Any, ...], row: list[Any]) -> None:
         """The row holds from now on."""
-        self.end(key, row[-2])
+        if key in self._open or key[0] < self.first_new:
+            self.end(key, row[-2])
         self._open[key] = row
         self.rows.append(row)
 
@@ -62,8 +74,16 @@ class TemporalRows:
         held = self._open.pop(key, None)
         if held is not None:
             held[-1] = position
+            self._vanished |= held[-2] == position
         elif key[0] < self.first_new:
             self.ended.setdefault(key, position)
+
+    @property
+    def lasting(self) -> list[list[Any]]:
+        """The rows but those that came and went at one position."""
+        if not self._vanished:
+            return self.rows
+        return [row for row in self.rows if row[-1] != row[-2]]
 
 
 class TemporalTable:
@@ -86,15 +106,14 @@ class TemporalTable:
         self._end = f"{ends} AND {owner} BETWEEN ? AND ? {lasts}"
 
     def prepared(self, batch: TemporalRows) -> list[Write]:
-        """What ends what the batch ended and adds its rows. None comes and goes at one position."""
+        """What ends what the batch ended and adds its lasting rows."""
         writes: list[Write] = []
         if batch.ended:
             ended = [(*key, position) for key, position in batch.ended.items()]
             owners = [key[0] for key in batch.ended]
             bounds = [min(owners), max(owners)]
             writes.append(_with(ended, "ended", self._ended_schema, self._end, bounds))
-        lasting = [row for row in batch.rows if row[-1] != row[-2]]
-        return writes + insertion(self.name, lasting, self._schema)
+        return writes + insertion(self.name, batch.lasting, self._schema)
 
     def prepared_once(self, batch: TemporalRows) -> list[Write]:
         """What adds the batch's rows, but those whose key the table holds already."""
@@ -142,7 +161,7 @@ def insertion(name: str, rows: Sequence[Sequence[Any]], schema: Schema) -> list[
     """What adds rows to a table, whose columns are the schema's, in order."""
     if not rows:
         return []
-    if len(rows) <= FEW:
+    if are_few(rows):
         return [partial(_insert_values, name=name, rows=rows)]
     return [partial(insert_table, name=name, table=arrow(rows, schema))]
 
@@ -151,7 +170,7 @@ def insertion_of_columns(
     name: str, columns: Sequence[Sequence[Any]], schema: Schema
 ) -> list[Write]:
     """The same from columns of one length."""
-    if len(columns[0]) <= FEW:
+    if are_few(columns[0]):
         return insertion(name, list(zip(*columns, strict=True)), schema)
     return [partial(insert_table, name=name, table=arrow_columns(columns, schema))]
 
@@ -195,7 +214,7 @@ def _with(
     params: Sequence[Any],
 ) -> Write:
     """What executes a statement to which the rows are a table of this name."""
-    if len(rows) > FEW:
+    if not are_few(rows):
         return partial(
             _execute_with_table,
             name=name,
