@@ -12,7 +12,7 @@ from runlore.projections.filters import Conditions, Filter, check_position, chec
 from runlore.projections.rows import ExperimentRow, RunRow
 
 PAGE: Final = 500
-PAGE_GROWTH: Final = 8
+PAGE_GROWTH: Final = 20
 PAGE_MAX: Final = 64_000
 
 # Newest start first; a run that never started counts from its creation; ties by creation. The
@@ -88,12 +88,8 @@ def run_conditions(
     return conditions
 
 
-def experiment_number(
-    connection: duckdb.DuckDBPyConnection, experiment_id: str | None
-) -> int | None:
-    """An experiment's number in the tables, for `run_conditions`; that of none if it is unknown."""
-    if experiment_id is None:
-        return None
+def experiment_number(connection: duckdb.DuckDBPyConnection, experiment_id: str) -> int:
+    """An experiment's number in the tables; 0, which is nobody's, if it is unknown."""
     found = connection.execute(
         "SELECT experiment_no FROM store.experiments WHERE experiment_id = ?", [experiment_id]
     ).fetchall()

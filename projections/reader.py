@@ -83,6 +83,7 @@ class RunsReader:
         self._place: Place | None = None
         self._projection: RunsProjection | None = None
         self._shows_events = False
+        self._experiment_nos: dict[str, int] = {}
         self._publisher: threading.Thread | None = None
         self._publish_now = threading.Event()
         self._distrusts_generations = False
@@ -121,7 +122,7 @@ class RunsReader:
             )
 
         def conditions(connection: duckdb.DuckDBPyConnection, position: int) -> Conditions:
-            return filtered(position, experiment_number(connection, experiment_id))
+            return filtered(position, self._experiment_no(connection, experiment_id))
 
         filtered(as_of, None)  # For what it raises.
         return self._pages(conditions, as_of)
@@ -192,7 +193,7 @@ class RunsReader:
             return conditions
 
         def question(connection: duckdb.DuckDBPyConnection) -> list[RecordRow]:
-            conditions = filtered(experiment_number(connection, experiment_id))
+            conditions = filtered(self._experiment_no(connection, experiment_id))
             if below_run is not None and not below(
                 connection, conditions, below_run, include_children
             ):
@@ -294,19 +295,19 @@ class RunsReader:
         conditions: Callable[[duckdb.DuckDBPyConnection, int], Conditions],
         as_of: int | None,
     ) -> Iterator[RunRow]:
-        def first(connection: duckdb.DuckDBPyConnection) -> Conditions:
-            return conditions(connection, self._applied() if as_of is None else as_of)
+        def first(connection: duckdb.DuckDBPyConnection) -> tuple[Conditions, list[RunRow]]:
+            wanted = conditions(connection, self._applied() if as_of is None else as_of)
+            return wanted, run_page(connection, wanted, 0, PAGE)
 
-        wanted = self._ask(first)
+        wanted, rows = self._ask(first)
         offset, limit = 0, PAGE
         while True:
-            page = partial(run_page, conditions=wanted, offset=offset, limit=limit)
-            rows = self._ask(page)
             yield from rows
             if len(rows) < limit:
                 return
             # All runs are filtered and sorted for each page: a long list gets longer pages.
             offset, limit = offset + limit, min(PAGE_GROWTH * limit, PAGE_MAX)
+            rows = self._ask(partial(run_page, conditions=wanted, offset=offset, limit=limit))
 
     def _ask(self, question: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Catches up and answers; a broken file is rebuilt, the last time in memory."""
@@ -420,6 +421,19 @@ class RunsReader:
         assert self._projection is not None, "only asked for inside _ask"
         return self._projection.view.applied(APPLICATION)[0]
 
+    def _experiment_no(
+        self, connection: duckdb.DuckDBPyConnection, experiment_id: str | None
+    ) -> int | None:
+        """An experiment's number in these tables, for `run_conditions`; 0 if it is unknown."""
+        if experiment_id is None:
+            return None
+        number = self._experiment_nos.get(experiment_id) or experiment_number(
+            connection, experiment_id
+        )
+        if number:
+            self._experiment_nos[experiment_id] = number
+        return number
+
     def _discard(self) -> None:
         """Drops a database that turned out to be broken, and its place with it."""
         self._close_database()
@@ -430,6 +444,7 @@ class RunsReader:
 
     def _close_database(self) -> None:
         self._shows_events = False
+        self._experiment_nos = {}
         if self._projection is not None:
             with suppress(duckdb.Error):
                 self._projection.view.close()
