@@ -24,7 +24,7 @@ from uuid import uuid4
 from runlore.storage.event_log import EventLog
 
 KEPT: Final = 2
-WORTH_POSITIONS: Final = 5_000
+WORTH_POSITIONS: Final = 2_000
 """A generation that is less far ahead than this is neither copied nor replaced by a new one."""
 
 _DATABASE: Final = "projection.duckdb"

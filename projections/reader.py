@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import duckdb
 
 from runlore.domain.errors import RunloreError, RunNotFound
+from runlore.projections import generations
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.filters import Conditions, Filter, check_text_filter
-from runlore.projections.generations import belongs, finished, publish, usable
 from runlore.projections.queries import (
     PAGE,
     PAGE_GROWTH,
@@ -350,7 +350,9 @@ class RunsReader:
         held = self._opened_as_it_is(slot) if slot.holds_database() else None
         position = 0 if held is None else held.view.applied(APPLICATION)[0]
         if not self._distrusts_generations:
-            for generation in usable(_generations(slot), self._log, after_position=position):
+            for generation in generations.usable(
+                _generations(slot), self._log, after_position=position
+            ):
                 if held is not None:
                     held.view.close()
                     held = None
@@ -360,7 +362,7 @@ class RunsReader:
                     opened = self._opened_as_it_is(slot)
                     if opened is not None:
                         return opened
-        if held is None and finished(_generations(slot)):
+        if held is None and generations.finished(_generations(slot)):
             self._distrusts_generations = True  # None of those that are there was of use.
         return held or self._opened_empty(slot)
 
@@ -370,7 +372,7 @@ class RunsReader:
             projection = _projection_at(place)
             try:
                 position, leaf = projection.view.applied(APPLICATION)
-                if position == 0 or belongs(self._log, position, leaf):
+                if position == 0 or generations.belongs(self._log, position, leaf):
                     return projection
             except BaseException:
                 projection.view.close()
@@ -407,7 +409,7 @@ class RunsReader:
         with suppress(OSError, duckdb.Error):  # No room, no right: nobody waits for it.
             projection.view.connection.execute("CHECKPOINT")
             replace = self._distrusts_generations
-            publish(_generations(slot), slot.folder, position, leaf, replace=replace)
+            generations.publish(_generations(slot), slot.folder, position, leaf, replace=replace)
             self._distrusts_generations = False
 
     def _finish_publishing(self) -> None:
