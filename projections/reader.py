@@ -409,8 +409,9 @@ class RunsReader:
         with suppress(OSError, duckdb.Error):  # No room, no right: nobody waits for it.
             projection.view.connection.execute("CHECKPOINT")
             replace = self._distrusts_generations
-            generations.publish(_generations(slot), slot.folder, position, leaf, replace=replace)
-            self._distrusts_generations = False
+            folder = _generations(slot)
+            if generations.publish(folder, slot.folder, position, leaf, replace=replace):
+                self._distrusts_generations = False
 
     def _finish_publishing(self) -> None:
         """Returns when no thread publishes any more. Not to be called with the lock."""
