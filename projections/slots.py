@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -53,9 +54,10 @@ class Slot:
     def clear(self) -> None:
         for path in self.folder.glob("projection.duckdb*"):
             path.unlink(missing_ok=True)
-        # The folder itself stays: it is made when the slot is claimed.
-        for path in self.folder.glob("segments/*"):
-            path.unlink(missing_ok=True)
+        if self.segments is not None:
+            shutil.rmtree(self.segments, ignore_errors=True)
+            with suppress(OSError):  # Then the database, too, cannot be made there.
+                self.segments.mkdir()
 
     def release(self) -> None:
         if self._fd is not None:
