@@ -12,6 +12,7 @@ from benchmarks import (
     bench_import,
     bench_kill,
     bench_log,
+    bench_projections,
     bench_queries,
     bench_runs,
     bench_slow,
@@ -29,6 +30,7 @@ ALL = {
     "slow": bench_slow,
     "runs": bench_runs,
     "queries": bench_queries,
+    "projections": bench_projections,
     "cli": bench_cli,
 }
 

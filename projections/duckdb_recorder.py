@@ -40,6 +40,7 @@ class DuckDBView(TrackingRecorder):
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
         self.lock = threading.RLock()
+        self._applied: dict[str, tuple[int, bytes]] = {}
         with self.transaction() as transaction:
             transaction.execute(_TRACKING)
 
@@ -64,6 +65,7 @@ class DuckDBView(TrackingRecorder):
         Raises IntegrityError unless it moves forward. `leaf` is the log's at that position.
         """
         held = self._held(connection, tracking.application_name)
+        self._applied.pop(tracking.application_name, None)
         if held is not None and held >= tracking.notification_id:
             raise IntegrityError(
                 f"{tracking.application_name} was applied up to {held} already, so "
@@ -83,12 +85,17 @@ class DuckDBView(TrackingRecorder):
     def applied(self, application_name: str) -> tuple[int, bytes]:
         """The applied position and the log's leaf there; (0, b"") if nothing was applied."""
         with self.lock:
-            # Not fetchone(): a result that is not read to its end blocks the connection.
-            rows = self.connection.execute(
-                "SELECT notification_id, leaf FROM tracking WHERE application_name = ?",
-                [application_name],
-            ).fetchall()
-        return rows[0] if rows else (0, b"")
+            # Kept, as every question begins with this one and nobody else moves it.
+            if application_name not in self._applied:
+                # Not fetchone(): a result that is not read to its end blocks the connection.
+                rows = self.connection.execute(
+                    "SELECT notification_id, leaf FROM tracking WHERE application_name = ?",
+                    [application_name],
+                ).fetchall()
+                if not rows:
+                    return 0, b""
+                self._applied[application_name] = rows[0]
+            return self._applied[application_name]
 
     def insert_tracking(self, tracking: Tracking) -> None:
         with self.transaction() as connection:

@@ -38,20 +38,24 @@ class Conditions:
             f"AND ({alias}.to_position IS NULL OR {alias}.to_position > {self.as_of:d})"
         )
 
-    def has(self, table: str, owner: str, what: str, wanted: Filter) -> None:
-        """That the owner (`r.run_no`) has the keys or pairs in a key-value table."""
+    def has(self, table: str, owner: str, what: str, wanted: Filter, within: str = "") -> None:
+        """That the owner (`r.run_no`) has the keys or pairs in a key-value table.
+
+        `within` are more conditions, which hold for the table's rows of all owners that fit.
+        """
         column = owner.partition(".")[2]
         for key, value in _pairs(what, wanted):
-            exists = (
-                f"EXISTS (FROM {table} k WHERE k.{column} = {owner} AND k.key = ? "
+            # IN, not EXISTS: each is asked once, for all owners, before any other table.
+            held = (
+                f"{owner} IN (SELECT k.{column} FROM {table} k WHERE {within} k.key = ? "
                 f"AND {self.current('k')}"
             )
             if value is ...:
-                self.add(exists + ")", key)
+                self.add(held + ")", key)
             elif value is None:
-                self.add(exists + " AND k.value IS NULL)", key)
+                self.add(held + " AND k.value IS NULL)", key)
             else:
-                self.add(exists + " AND k.value = ?)", key, value)
+                self.add(held + " AND k.value = ?)", key, value)
 
     def where(self) -> str:
         """The WHERE clause, empty if there are no conditions."""

@@ -11,7 +11,8 @@ it, one event at a time: `process_event` commits a batch of one.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -41,6 +42,19 @@ class Projection(LibraryProjection[DuckDBView]):
     def apply(self, facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> None:
         """Adds a batch, in the order of positions, inside an open transaction."""
 
+    def prepare(
+        self, facts: Sequence[Fact], wait: Callable[[], None]
+    ) -> Callable[[duckdb.DuckDBPyConnection], None]:
+        """What `apply` does, in two steps: this one, and what it returns.
+
+        Overridden by a projection whose work is worth to be done while DuckDB writes the batch
+        before, in another thread; `wait` returns when that is written.
+        """
+        return partial(self.apply, facts)
+
+    def forget(self) -> None:
+        """Forgets what was prepared and, as a batch failed, may not be written."""
+
     def process_event(self, domain_event: Any, tracking: Tracking) -> None:
         """One event from the library's runner: an `Envelope` that came with its record."""
         fact: Fact | None = getattr(domain_event, "fact", None)
@@ -59,13 +73,34 @@ class Projection(LibraryProjection[DuckDBView]):
         earlier one adds what is new in it. Raises IntegrityError if nothing is: if `tracking` was
         reached already; nothing changes then.
         """
-        with self.view.transaction() as connection:
+        with self.view.lock:
             applied = self.view.max_tracking_id(tracking.application_name) or 0
+            try:
+                wanted = self.wanted([fact for fact in facts if fact.position > applied])
+                write = self.prepare(wanted, _written_already) if wanted else None
+                self.write(write, tracking, leaf)
+            except BaseException:
+                self.forget()
+                raise
+
+    def wanted(self, facts: Sequence[Fact]) -> Sequence[Fact]:
+        """The facts whose topic the projection handles."""
+        if not self.topics:
+            return facts
+        return [fact for fact in facts if fact.topic in self.topics]
+
+    def write(
+        self,
+        prepared: Callable[[duckdb.DuckDBPyConnection], None] | None,
+        tracking: Tracking,
+        leaf: bytes,
+    ) -> None:
+        """Writes what was prepared and moves the applied position, in one transaction."""
+        with self.view.transaction() as connection:
             self.view.track(connection, tracking, leaf)
-            wanted = [
-                fact
-                for fact in facts
-                if fact.position > applied and (not self.topics or fact.topic in self.topics)
-            ]
-            if wanted:
-                self.apply(wanted, connection)
+            if prepared is not None:
+                prepared(connection)
+
+
+def _written_already() -> None:
+    pass

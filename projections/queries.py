@@ -12,24 +12,25 @@ from runlore.projections.filters import Conditions, Filter, check_position, chec
 from runlore.projections.rows import ExperimentRow, RunRow
 
 PAGE: Final = 500
+PAGE_GROWTH: Final = 20
 PAGE_MAX: Final = 64_000
 
 # Newest start first; a run that never started counts from its creation; ties by creation. The
-# experiments' names are joined to the page alone, not to all runs.
+# page is cut from whole numbers: texts are read, and experiments joined, for its runs alone.
 _PAGE_OF_RUNS: Final = """
 WITH page AS (
-    SELECT r.run_no, r.run_id, r.experiment_no, r.number, r.parent_id, r.root_id, r.run_type,
-           s.status, r.created_at, coalesce(s.started_at, r.created_at) AS begun_at
+    SELECT r.run_no, s.status, s.begun_at
     FROM store.runs r
     JOIN store.run_states s ON s.run_no = r.run_no AND {current}
     {where}
-    ORDER BY begun_at DESC, r.run_no DESC
+    ORDER BY s.begun_at DESC, r.run_no DESC
     LIMIT {limit:d} OFFSET {offset:d}
 )
-SELECT p.run_id, e.name, e.experiment_id, p.number, p.parent_id, p.root_id, p.run_type, p.status,
-       p.created_at
+SELECT r.run_id, e.name, e.experiment_id, r.number, r.parent_id, r.root_id, r.run_type, p.status,
+       r.created_at
 FROM page p
-JOIN store.experiments e ON e.experiment_no = p.experiment_no
+JOIN store.runs r ON r.run_no = p.run_no
+JOIN store.experiments e ON e.experiment_no = r.experiment_no
 ORDER BY p.begun_at DESC, p.run_no DESC
 """
 
@@ -42,13 +43,13 @@ def run_page(
         current=conditions.current("s"), where=conditions.where(), limit=limit, offset=offset
     )
     rows = connection.execute(query, conditions.params).fetchall()
-    return [RunRow(*row) for row in rows]
+    return list(map(RunRow._make, rows))
 
 
 def run_conditions(
     *,
     as_of: int | None,
-    experiment_id: str | None = None,
+    experiment_no: int | None = None,
     type: object = None,
     tags: Filter = None,
     properties: Filter = None,
@@ -61,13 +62,10 @@ def run_conditions(
     conditions = Conditions(as_of)
     if as_of is not None:
         conditions.add("r.position <= ?", as_of)
-    experiment_id = check_text_filter("experiment_id", experiment_id)
-    if experiment_id is not None:
-        conditions.add(
-            "r.experiment_no = "
-            "(SELECT experiment_no FROM store.experiments WHERE experiment_id = ?)",
-            experiment_id,
-        )
+    within = ""
+    if experiment_no is not None:
+        conditions.add(f"r.experiment_no = {experiment_no:d}")
+        within = f"k.experiment_no = {experiment_no:d} AND"
     if not include_children:
         conditions.add("r.parent_no IS NULL")
     status = check_text_filter("status", status)
@@ -79,14 +77,23 @@ def run_conditions(
     type = check_text_filter("type", type)
     if type is not None:
         conditions.add(
-            "(r.run_type = ? OR EXISTS (FROM store.run_properties k WHERE k.run_no = r.run_no "
-            f"AND k.key = 'azureml.runsource' AND k.value = ? AND {conditions.current('k')}))",
+            "(r.run_type = ? OR r.run_no IN (SELECT k.run_no FROM store.run_properties k WHERE "
+            f"{within} k.key = 'azureml.runsource' AND k.value = ? "
+            f"AND {conditions.current('k')}))",
             type,
             type,
         )
-    conditions.has("store.run_tags", "r.run_no", "tags", tags)
-    conditions.has("store.run_properties", "r.run_no", "properties", properties)
+    conditions.has("store.run_tags", "r.run_no", "tags", tags, within)
+    conditions.has("store.run_properties", "r.run_no", "properties", properties, within)
     return conditions
+
+
+def experiment_number(connection: duckdb.DuckDBPyConnection, experiment_id: str) -> int:
+    """An experiment's number in the tables; 0, which is nobody's, if it is unknown."""
+    found = connection.execute(
+        "SELECT experiment_no FROM store.experiments WHERE experiment_id = ?", [experiment_id]
+    ).fetchall()
+    return found[0][0] if found else 0
 
 
 def below(

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import duckdb
 
 from runlore.domain.errors import RunloreError, RunNotFound
+from runlore.projections import generations
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
-from runlore.projections.filters import Conditions, Filter
+from runlore.projections.filters import Conditions, Filter, check_text_filter
 from runlore.projections.queries import (
     PAGE,
+    PAGE_GROWTH,
     PAGE_MAX,
     below,
+    experiment_number,
     experiment_rows,
     read_all,
     run_conditions,
@@ -33,7 +37,7 @@ from runlore.projections.run_records import (
 )
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.projections.runs_projection import RunsProjection, tables_version
-from runlore.projections.slots import Place, place_below
+from runlore.projections.slots import Place, Slot, place_below
 from runlore.storage import fork_guard
 from runlore.storage.event_log import EventLog
 
@@ -41,6 +45,12 @@ if TYPE_CHECKING:
     from runlore.projections.user_sql import SqlResult
 
 T = TypeVar("T")
+
+PUBLISH_AFTER_S: Final = 0.2
+"""Who needed longer to catch up spares the next ones the time: see `generations`."""
+
+_PUBLISH_PAUSE_S: Final = 0.3
+"""So long after the answer, as a question is seldom the only one."""
 
 
 class ProjectionFailed(RunloreError):
@@ -59,7 +69,8 @@ class RunsReader:
 
     Every answer sees all events that were committed, by any process, before the question. The
     projection lives in a slot below `folder`, or in memory where that is None or cannot be
-    written. A file that is damaged, or of another log or version, is rebuilt silently.
+    written. A file that is damaged, or of another log or version, is rebuilt silently. A long
+    catch-up is published, so that others start from there: in the background, or by `close()`.
     """
 
     fork_order = 15
@@ -71,6 +82,11 @@ class RunsReader:
         self._lock = threading.RLock()
         self._place: Place | None = None
         self._projection: RunsProjection | None = None
+        self._shows_events = False
+        self._experiment_nos: dict[str, int] = {}
+        self._publisher: threading.Thread | None = None
+        self._publish_now = threading.Event()
+        self._distrusts_generations = False
         fork_guard.guard(self)
 
     # --- questions ------------------------------------------------------------------------
@@ -91,11 +107,12 @@ class RunsReader:
 
         Raises InvalidInput for a filter of another type, at once and not at the first row.
         """
+        experiment_id = check_text_filter("experiment_id", experiment_id)
 
-        def filtered(position: int | None) -> Conditions:
+        def filtered(position: int | None, experiment_no: int | None) -> Conditions:
             return run_conditions(
                 as_of=position,
-                experiment_id=experiment_id,
+                experiment_no=experiment_no,
                 type=type,
                 tags=tags,
                 properties=properties,
@@ -104,8 +121,11 @@ class RunsReader:
                 target=target,
             )
 
-        filtered(as_of)  # For what it raises.
-        return self._pages(lambda _, position: filtered(position), as_of)
+        def conditions(connection: duckdb.DuckDBPyConnection, position: int) -> Conditions:
+            return filtered(position, self._experiment_no(connection, experiment_id))
+
+        filtered(as_of, None)  # For what it raises.
+        return self._pages(conditions, as_of)
 
     def children(
         self,
@@ -158,23 +178,29 @@ class RunsReader:
         With `below_run` they are its children, or with `include_children` all its descendants.
         Raises InvalidInput for a filter or order that there is not, RunNotFound for its parent.
         """
-        conditions = run_conditions(
-            as_of=as_of,
-            experiment_id=experiment_id,
-            type=type,
-            tags=tags,
-            properties=properties,
-            include_children=include_children or below_run is not None,
-        )
-        add_record_conditions(conditions, statuses=statuses, target=target)
+        experiment_id = check_text_filter("experiment_id", experiment_id)
+
+        def filtered(experiment_no: int | None) -> Conditions:
+            conditions = run_conditions(
+                as_of=as_of,
+                experiment_no=experiment_no,
+                type=type,
+                tags=tags,
+                properties=properties,
+                include_children=include_children or below_run is not None,
+            )
+            add_record_conditions(conditions, statuses=statuses, target=target)
+            return conditions
 
         def question(connection: duckdb.DuckDBPyConnection) -> list[RecordRow]:
+            conditions = filtered(self._experiment_no(connection, experiment_id))
             if below_run is not None and not below(
                 connection, conditions, below_run, include_children
             ):
                 raise RunNotFound(below_run, "this workspace")
             return run_records(connection, conditions, sort=sort, limit=limit)
 
+        filtered(None)  # For what it raises.
         return self._ask(question)
 
     def ids_that_start_with(self, prefix: str, limit: int) -> list[str]:
@@ -206,9 +232,13 @@ class RunsReader:
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
         """The result of a user's SELECT. Raises QueryRefused or QueryFailed."""
         # Imported here, as pyarrow comes with it.
+        from runlore.projections.event_payloads import show_events
         from runlore.projections.user_sql import QueryFailed, may_be_damage, run_query
 
         def question(connection: duckdb.DuckDBPyConnection) -> SqlResult:
+            if not self._shows_events:
+                show_events(connection, self._log)
+                self._shows_events = True
             return run_query(connection, query, params)
 
         with self._lock:
@@ -231,6 +261,7 @@ class RunsReader:
 
     def close(self) -> None:
         """Closes the database and lets its slot go; twice is once."""
+        self._finish_publishing()
         with self._lock:
             self._let_go()
 
@@ -239,7 +270,12 @@ class RunsReader:
     def before_fork(self) -> None:
         # Closed, because DuckDB's threads do not go along: a child could neither use nor destroy
         # its copy, and its DuckDB would hand it that copy whenever it opened the same file.
-        self._lock.acquire()
+        while True:
+            self._finish_publishing()
+            self._lock.acquire()
+            if self._publisher is None:
+                break
+            self._lock.release()
         self._close_database()
 
     def after_fork_in_parent(self) -> None:
@@ -247,6 +283,7 @@ class RunsReader:
 
     def after_fork_in_child(self) -> None:
         self._lock = threading.RLock()
+        self._publish_now = threading.Event()
         if self._place is not None:
             self._place.forget()
             self._place = None
@@ -258,19 +295,19 @@ class RunsReader:
         conditions: Callable[[duckdb.DuckDBPyConnection, int], Conditions],
         as_of: int | None,
     ) -> Iterator[RunRow]:
-        def first(connection: duckdb.DuckDBPyConnection) -> Conditions:
-            return conditions(connection, self._applied() if as_of is None else as_of)
+        def first(connection: duckdb.DuckDBPyConnection) -> tuple[Conditions, list[RunRow]]:
+            wanted = conditions(connection, self._applied() if as_of is None else as_of)
+            return wanted, run_page(connection, wanted, 0, PAGE)
 
-        wanted = self._ask(first)
+        wanted, rows = self._ask(first)
         offset, limit = 0, PAGE
         while True:
-            page = partial(run_page, conditions=wanted, offset=offset, limit=limit)
-            rows = self._ask(page)
             yield from rows
             if len(rows) < limit:
                 return
             # All runs are filtered and sorted for each page: a long list gets longer pages.
-            offset, limit = offset + limit, min(2 * limit, PAGE_MAX)
+            offset, limit = offset + limit, min(PAGE_GROWTH * limit, PAGE_MAX)
+            rows = self._ask(partial(run_page, conditions=wanted, offset=offset, limit=limit))
 
     def _ask(self, question: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Catches up and answers; a broken file is rebuilt, the last time in memory."""
@@ -278,8 +315,13 @@ class RunsReader:
             for folder, is_last in ((self._folder, False), (self._folder, False), (None, True)):
                 try:
                     projection = self._projection or self._open(folder)
+                    began = time.monotonic()
                     self.events_read += catch_up(projection, self._log)
-                    return question(projection.view.connection)
+                    took_s = time.monotonic() - began
+                    answer = question(projection.view.connection)
+                    if took_s > PUBLISH_AFTER_S:
+                        self._publish_soon()
+                    return answer
                 except duckdb.OutOfMemoryException as error:
                     raise ProjectionFailed(str(error)) from error
                 except RuntimeError as error:
@@ -289,35 +331,111 @@ class RunsReader:
                 except duckdb.Error as error:
                     # Our own SQL cannot fail: the file is damaged, or cannot grow.
                     self._discard()
+                    self._distrusts_generations = True  # It may have come from one.
                     if is_last:
                         raise ProjectionFailed(str(error)) from error
             raise AssertionError("the last attempt answers or raises")
 
     def _open(self, folder: Path | None) -> RunsProjection:
         place = self._place = self._place or place_below(folder)
-        with suppress(duckdb.Error):
-            projection = _projection_at(place)
-            with ExitStack() as stack:
-                stack.callback(projection.view.close)
-                if self._belongs(projection):
-                    stack.pop_all()
-                    self._projection = projection
-                    return projection
-        place.clear()
-        self._projection = _projection_at(place)
+        self._projection = (
+            self._opened_as_it_is(place) or self._opened_empty(place)
+            if not isinstance(place, Slot)
+            else self._opened_slot(place)
+        )
         return self._projection
 
-    def _belongs(self, projection: RunsProjection) -> bool:
-        """Whether what the projection has applied is a part of this very log."""
+    def _opened_slot(self, slot: Slot) -> RunsProjection:
+        """What is in the slot, or in a generation that is further, or nothing yet."""
+        held = self._opened_as_it_is(slot) if slot.holds_database() else None
+        position = 0 if held is None else held.view.applied(APPLICATION)[0]
+        if not self._distrusts_generations:
+            for generation in generations.usable(
+                _generations(slot), self._log, after_position=position
+            ):
+                if held is not None:
+                    held.view.close()
+                    held = None
+                slot.clear()
+                with suppress(OSError):
+                    generation.copy_to(slot.folder)
+                    opened = self._opened_as_it_is(slot)
+                    if opened is not None:
+                        return opened
+        if held is None and generations.finished(_generations(slot)):
+            self._distrusts_generations = True  # None of those that are there was of use.
+        return held or self._opened_empty(slot)
+
+    def _opened_as_it_is(self, place: Place) -> RunsProjection | None:
+        """What is in a place; None if that is damaged or of another log."""
+        with suppress(duckdb.Error):
+            projection = _projection_at(place)
+            try:
+                position, leaf = projection.view.applied(APPLICATION)
+                if position == 0 or generations.belongs(self._log, position, leaf):
+                    return projection
+            except BaseException:
+                projection.view.close()
+                raise
+            projection.view.close()
+        return None
+
+    def _opened_empty(self, place: Place) -> RunsProjection:
+        place.clear()
+        return _projection_at(place)
+
+    def _publish_soon(self) -> None:
+        if self._publisher is None and isinstance(self._place, Slot):
+            self._publish_now.clear()
+            publisher = threading.Thread(
+                target=self._publish_later, name="runlore-publish", daemon=True
+            )
+            with suppress(RuntimeError):  # No room for its stack: then somebody else will.
+                publisher.start()
+                self._publisher = publisher
+
+    def _publish_later(self) -> None:
+        self._publish_now.wait(_PUBLISH_PAUSE_S)
+        with self._lock:
+            try:
+                if self._projection is not None and isinstance(self._place, Slot):
+                    self._publish(self._projection, self._place)
+            finally:
+                self._publisher = None
+
+    def _publish(self, projection: RunsProjection, slot: Slot) -> None:
+        """Makes the slot a generation. The tables stand still meanwhile: we have the lock."""
         position, leaf = projection.view.applied(APPLICATION)
-        if position == 0:
-            return True
-        rows = self._log.read_log(after_position=position - 1, limit=1)
-        return bool(rows) and (rows[0].position, rows[0].leaf) == (position, leaf)
+        with suppress(OSError, duckdb.Error):  # No room, no right: nobody waits for it.
+            projection.view.connection.execute("CHECKPOINT")
+            replace = self._distrusts_generations
+            folder = _generations(slot)
+            if generations.publish(folder, slot.folder, position, leaf, replace=replace):
+                self._distrusts_generations = False
+
+    def _finish_publishing(self) -> None:
+        """Returns when no thread publishes any more. Not to be called with the lock."""
+        publisher = self._publisher
+        if publisher is not None:
+            self._publish_now.set()
+            publisher.join()
 
     def _applied(self) -> int:
         assert self._projection is not None, "only asked for inside _ask"
         return self._projection.view.applied(APPLICATION)[0]
+
+    def _experiment_no(
+        self, connection: duckdb.DuckDBPyConnection, experiment_id: str | None
+    ) -> int | None:
+        """An experiment's number in these tables, for `run_conditions`; 0 if it is unknown."""
+        if experiment_id is None:
+            return None
+        number = self._experiment_nos.get(experiment_id) or experiment_number(
+            connection, experiment_id
+        )
+        if number:
+            self._experiment_nos[experiment_id] = number
+        return number
 
     def _discard(self) -> None:
         """Drops a database that turned out to be broken, and its place with it."""
@@ -328,6 +446,8 @@ class RunsReader:
         self._let_go()
 
     def _close_database(self) -> None:
+        self._shows_events = False
+        self._experiment_nos = {}
         if self._projection is not None:
             with suppress(duckdb.Error):
                 self._projection.view.close()
@@ -343,6 +463,10 @@ class RunsReader:
 def open_projection(log: EventLog, folder: Path | None) -> RunsReader:
     """The reader of a log; `folder` None keeps its projection in memory. Opens nothing yet."""
     return RunsReader(log, folder)
+
+
+def _generations(slot: Slot) -> Path:
+    return slot.folder.parent / "generations"
 
 
 def _projection_at(place: Place) -> RunsProjection:

@@ -32,7 +32,7 @@ WITH page AS (
            r.target, r.name, r.created_at, r.writer_id, s.status, s.status_detail, s.started_at,
            s.ended_at, s.display_name, s.description, s.error,
            row_number() OVER (
-               ORDER BY {order} coalesce(s.started_at, r.created_at) DESC, r.run_no DESC
+               ORDER BY {order} s.begun_at DESC, r.run_no DESC
            ) AS place
     FROM store.runs r
     JOIN store.run_states s ON s.run_no = r.run_no AND {current}
@@ -47,8 +47,10 @@ WITH page AS (
     FROM store.run_properties t SEMI JOIN page USING (run_no) WHERE {current_tags}
     GROUP BY t.run_no
 ), warnings AS (
-    SELECT v.run_id, list(v.data ORDER BY v.position) AS texts FROM store.events v
-    WHERE v.topic = 'run.warning_added' AND {until} GROUP BY v.run_id
+    SELECT v.run_no, list(
+               json_object('source', v.source, 'message', v.message)::VARCHAR ORDER BY v.position
+           ) AS texts
+    FROM store.warnings v SEMI JOIN page USING (run_no) WHERE {until} GROUP BY v.run_no
 )
 SELECT p.run_id, e.name, e.experiment_id, p.number, p.parent_id, p.root_id, p.run_type, p.target,
        p.name, strftime(make_timestamp(p.created_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
@@ -61,7 +63,7 @@ FROM page p
 JOIN store.experiments e ON e.experiment_no = p.experiment_no
 LEFT JOIN store.writers w ON w.writer_id = p.writer_id
 LEFT JOIN store.submissions b ON b.run_no = p.run_no
-LEFT JOIN warnings v ON v.run_id = p.run_id
+LEFT JOIN warnings v ON v.run_no = p.run_no
 LEFT JOIN tags t ON t.run_no = p.run_no
 LEFT JOIN properties k ON k.run_no = p.run_no
 ORDER BY p.place

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from functools import partial
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
 
 from eventsourcing.persistence import Tracking
 
 from runlore.projections.projection import Projection
-from runlore.storage.codec import fact_of
-from runlore.storage.event_log import EventLog
+from runlore.storage.codec import facts_of
+from runlore.storage.event_log import EventLog, StoredRow
+
+if TYPE_CHECKING:
+    from typing import Self
 
 APPLICATION: Final = "runlore"
-BATCH: Final = 10_000
+BATCH: Final = 30_000
 BATCH_NBYTES: Final = 64_000_000
 _FIRST_BATCH: Final = 1_000  # What the sizes of the next ones are learnt from.
 
@@ -40,20 +46,94 @@ def catch_up(
     read = 0
     limit = min(batch, _FIRST_BATCH)
     position, _ = projection.view.applied(application_name)
-    while True:
-        rows = log.read_log(after_position=position, limit=limit, upto_position=upto_position)
-        if not rows:
-            return read
-        last = rows[-1]
-        with _collector_paused():
-            facts = [fact_of(row) for row in rows]
-            projection.commit(facts, Tracking(application_name, last.position), last.leaf)
-        position = last.position
-        read += len(rows)
-        if len(rows) < limit:
-            return read
-        nbytes = sum(len(row.state) for row in rows)
-        limit = max(1, min(batch, limit * batch_nbytes // max(1, nbytes)))
+    with _collector_paused(), _forgetting(projection), Beside() as beside:
+        while True:
+            rows = log.read_plain(after_position=position, limit=limit, upto_position=upto_position)
+            if not rows:
+                return read
+            position = rows[-1][0]
+            read += len(rows)
+            facts = projection.wanted(facts_of(rows))
+            tracking, leaf = Tracking(application_name, position), _leaf_at(log, position)
+            write = projection.prepare(facts, beside.wait) if facts else None
+            del facts
+            if len(rows) < limit:
+                beside.wait()
+                projection.write(write, tracking, leaf)
+                return read
+            # Python goes on with the next batch while DuckDB writes this one.
+            beside.run(partial(projection.write, write, tracking, leaf))
+            nbytes = sum(map(len, map(_STATE, rows)))
+            limit = max(1, min(batch, limit * batch_nbytes // max(1, nbytes)))
+
+
+_STATE: Final = itemgetter(StoredRow._fields.index("state"))
+
+
+def _leaf_at(log: EventLog, position: int) -> bytes:
+    return log.read_log(after_position=position - 1, limit=1)[0].leaf
+
+
+class Beside:
+    """One thing at a time done beside the caller, in a thread; all is done at the block's end."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        if failed is None:
+            self.wait()
+        else:
+            self._join()
+
+    def run(self, action: Callable[[], None]) -> None:
+        """Begins the action as soon as the one before is done. Raises what that one raised."""
+        self.wait()
+
+        def act() -> None:
+            try:
+                action()
+            except BaseException as error:
+                self._error = error
+
+        thread = threading.Thread(target=act, name="runlore-projection", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # No room for its stack.
+            action()
+        else:
+            self._thread = thread
+
+    def wait(self) -> None:
+        """Returns when what was begun is done. Raises what it raised."""
+        self._join()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _join(self) -> None:
+        interrupted = None
+        while self._thread is not None:
+            try:
+                self._thread.join()
+                self._thread = None
+            except KeyboardInterrupt as error:  # The tables are this thread's again only then.
+                interrupted = error
+        if interrupted is not None:
+            raise interrupted
+
+
+@contextmanager
+def _forgetting(projection: Projection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        projection.forget()
+        raise
 
 
 @contextmanager

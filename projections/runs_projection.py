@@ -7,7 +7,7 @@ takes longer to import than a warm projection to answer.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -16,6 +16,8 @@ import duckdb
 
 from runlore.domain.events import REGISTRY
 from runlore.domain.fact import Fact
+from runlore.projections.duckdb_recorder import DuckDBView
+from runlore.projections.known import KNOWN_MAX, Known
 from runlore.projections.projection import Projection
 
 SCHEMA_VERSION: Final = 1
@@ -27,6 +29,10 @@ class RunsProjection(Projection):
 
     name = "runs"
 
+    def __init__(self, view: DuckDBView) -> None:
+        self._known: Known | None = None
+        super().__init__(view)
+
     def init(self, connection: duckdb.DuckDBPyConnection) -> None:
         made = connection.execute(
             "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'store'"
@@ -34,10 +40,40 @@ class RunsProjection(Projection):
         if made == [(0,)]:
             connection.execute(_definitions())
 
-    def apply(self, facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> None:
-        from runlore.projections.runs_tables import write_batch
+    def prepare(
+        self, facts: Sequence[Fact], wait: Callable[[], None]
+    ) -> Callable[[duckdb.DuckDBPyConnection], None]:
+        from runlore.projections.runs_tables import prepared_batch
 
-        write_batch(facts, connection)
+        known = self._known
+        if known is not None and len(known.runs) > KNOWN_MAX:
+            wait()  # For what is known now and the tables do not hold yet.
+            known = None
+        cursor = self.view.connection.cursor()
+        try:
+            if known is None:
+                known = Known.of_tables(cursor)
+            known.learn(facts, cursor)
+        finally:
+            cursor.close()
+        self._known = known
+        writes = prepared_batch(facts, known)
+
+        def write(connection: duckdb.DuckDBPyConnection) -> None:
+            for one in writes:
+                one(connection)
+
+        return write
+
+    def apply(self, facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> None:
+        self.prepare(facts, _nothing_waits)(connection)
+
+    def forget(self) -> None:
+        self._known = None
+
+
+def _nothing_waits() -> None:
+    pass
 
 
 @cache

@@ -1,233 +1,190 @@
-"""The tables of `schema.sql` as Arrow schemas, and how a batch of facts is written to them."""
+"""The tables of `schema.sql` by their columns, and how a batch of facts is written to them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
 
 import duckdb
-import pyarrow as pa
 
 from runlore.domain.fact import Fact
-from runlore.projections.points import names_of, point_tables
-from runlore.projections.runs_fold import Known, RunKey, State, mentioned, rows_of
-from runlore.projections.temporal import TemporalTable, insert, insert_table, with_table
+from runlore.projections.known import Known
+from runlore.projections.runs_fold import rows_of
+from runlore.projections.temporal import (
+    TemporalTable,
+    Write,
+    insert,
+    insert_table,
+    insertion,
+    insertion_of_columns,
+)
 
-_INT, _TEXT, _BOOL = pa.int64(), pa.string(), pa.bool_()
+_INT, _TEXT, _BOOL = "int64", "string", "bool"
 _SPAN: Final = {"from_position": _INT, "to_position": _INT}
 _VALUE: Final = {"key": _TEXT, "value": _TEXT, "changed_at": _INT, "writer_id": _TEXT, **_SPAN}
 
-_WRITERS: Final = pa.schema(
-    {
-        "writer_id": _TEXT,
-        "actor": _TEXT,
-        "host": _TEXT,
-        "pid": _INT,
-        "process": _TEXT,
-        "client_version": _TEXT,
-        "opened_at": _INT,
-        "position": _INT,
-    }
-)
-_EXPERIMENTS: Final = pa.schema(
-    {
-        "experiment_no": _INT,
-        "experiment_id": _TEXT,
-        "name": _TEXT,
-        "created_at": _INT,
-        "position": _INT,
-    }
-)
-_RUNS: Final = pa.schema(
-    {
-        "run_no": _INT,
-        "run_id": _TEXT,
-        "experiment_no": _INT,
-        "number": _INT,
-        "parent_no": _INT,
-        "parent_id": _TEXT,
-        "root_no": _INT,
-        "root_id": _TEXT,
-        "depth": _INT,
-        "path": _TEXT,
-        "run_type": _TEXT,
-        "target": _TEXT,
-        "name": _TEXT,
-        "created_at": _INT,
-        "writer_id": _TEXT,
-        "position": _INT,
-    }
-)
-_SUBMISSIONS: Final = pa.schema(
-    {"run_no": _INT, "definition": _TEXT, "repeats": _TEXT, "position": _INT}
-)
-_SNAPSHOTS: Final = pa.schema(
-    {
-        "run_no": _INT,
-        "snapshot_id": _TEXT,
-        "manifest_sha256": _TEXT,
-        "files": _INT,
-        "nbytes": _INT,
-        "taken_at": _INT,
-        "writer_id": _TEXT,
-        "position": _INT,
-    }
-)
-_REFUSALS: Final = pa.schema(
-    {
-        "run_no": _INT,
-        "change": _TEXT,
-        "key": _TEXT,
-        "held": _TEXT,
-        "refused": _TEXT,
-        "reason": _TEXT,
-        "refused_at": _INT,
-        "writer_id": _TEXT,
-        "position": _INT,
-    }
-)
-_EVENTS: Final = pa.schema(
-    {
-        "position": _INT,
-        "stream": _TEXT,
-        "version": _INT,
-        "topic": _TEXT,
-        "event_id": _TEXT,
-        "recorded_at": _INT,
-        "writer_id": _TEXT,
-        "reason": _TEXT,
-        "run_id": _TEXT,
-        "data": _TEXT,
-    }
-)
-_SERIES: Final = pa.schema({"series_no": _INT, "name": _TEXT, "col": _TEXT, "kind": _TEXT})
+_WRITERS: Final = {
+    "writer_id": _TEXT,
+    "actor": _TEXT,
+    "host": _TEXT,
+    "pid": _INT,
+    "process": _TEXT,
+    "client_version": _TEXT,
+    "opened_at": _INT,
+    "position": _INT,
+}
+_EXPERIMENTS: Final = {
+    "experiment_no": _INT,
+    "experiment_id": _TEXT,
+    "name": _TEXT,
+    "created_at": _INT,
+    "position": _INT,
+}
+_RUNS: Final = {
+    "run_no": _INT,
+    "run_id": _TEXT,
+    "experiment_no": _INT,
+    "number": _INT,
+    "parent_no": _INT,
+    "parent_id": _TEXT,
+    "root_no": _INT,
+    "root_id": _TEXT,
+    "depth": _INT,
+    "path": _TEXT,
+    "run_type": _TEXT,
+    "target": _TEXT,
+    "name": _TEXT,
+    "created_at": _INT,
+    "writer_id": _TEXT,
+    "position": _INT,
+}
+_SUBMISSIONS: Final = {"run_no": _INT, "definition": _TEXT, "repeats": _TEXT, "position": _INT}
+_SNAPSHOTS: Final = {
+    "run_no": _INT,
+    "snapshot_id": _TEXT,
+    "manifest_sha256": _TEXT,
+    "files": _INT,
+    "nbytes": _INT,
+    "taken_at": _INT,
+    "writer_id": _TEXT,
+    "position": _INT,
+}
+_REFUSALS: Final = {
+    "run_no": _INT,
+    "change": _TEXT,
+    "key": _TEXT,
+    "held": _TEXT,
+    "refused": _TEXT,
+    "reason": _TEXT,
+    "refused_at": _INT,
+    "writer_id": _TEXT,
+    "position": _INT,
+}
+_WARNINGS: Final = {
+    "run_no": _INT,
+    "source": _TEXT,
+    "message": _TEXT,
+    "warned_at": _INT,
+    "writer_id": _TEXT,
+    "position": _INT,
+}
+_EVENTS: Final = {
+    "position": _INT,
+    "stream": _TEXT,
+    "version": _INT,
+    "topic": _TEXT,
+    "recorded_at": _INT,
+    "writer_id": _TEXT,
+    "reason": _TEXT,
+}
+_SERIES: Final = {"series_no": _INT, "name": _TEXT, "col": _TEXT, "kind": _TEXT}
 
 _EXPERIMENT_STATES: Final = TemporalTable(
     "store.experiment_states",
     ["experiment_no"],
-    pa.schema({"experiment_no": _INT, "archived_at": _INT, **_SPAN}),
+    {"experiment_no": _INT, "archived_at": _INT, **_SPAN},
 )
 _EXPERIMENT_TAGS: Final = TemporalTable(
     "store.experiment_tags",
     ["experiment_no", "key"],
-    pa.schema({"experiment_no": _INT, **_VALUE}),
+    {"experiment_no": _INT, **_VALUE},
 )
 _RUN_STATES: Final = TemporalTable(
     "store.run_states",
     ["run_no"],
-    pa.schema(
-        {
-            "run_no": _INT,
-            "status": _TEXT,
-            "status_detail": _TEXT,
-            "started_at": _INT,
-            "ended_at": _INT,
-            "ended_position": _INT,
-            "display_name": _TEXT,
-            "description": _TEXT,
-            "error": _TEXT,
-            "status_changed": _BOOL,
-            "changed_at": _INT,
-            "writer_id": _TEXT,
-            **_SPAN,
-        }
-    ),
+    {
+        "run_no": _INT,
+        "status": _TEXT,
+        "status_detail": _TEXT,
+        "started_at": _INT,
+        "ended_at": _INT,
+        "ended_position": _INT,
+        "display_name": _TEXT,
+        "description": _TEXT,
+        "error": _TEXT,
+        "begun_at": _INT,
+        "status_changed": _BOOL,
+        "changed_at": _INT,
+        "writer_id": _TEXT,
+        **_SPAN,
+    },
 )
-_RUN_TAGS: Final = TemporalTable(
-    "store.run_tags", ["run_no", "key"], pa.schema({"run_no": _INT, **_VALUE})
-)
-_RUN_PROPERTIES: Final = TemporalTable(
-    "store.run_properties", ["run_no", "key"], pa.schema({"run_no": _INT, **_VALUE})
-)
+_OF_RUN: Final = {"run_no": _INT, "experiment_no": _INT, **_VALUE}
+_RUN_TAGS: Final = TemporalTable("store.run_tags", ["run_no", "key"], _OF_RUN)
+_RUN_PROPERTIES: Final = TemporalTable("store.run_properties", ["run_no", "key"], _OF_RUN)
 _ARTIFACTS: Final = TemporalTable(
     "store.artifacts",
     ["run_no", "name"],
-    pa.schema(
-        {
-            "run_no": _INT,
-            "name": _TEXT,
-            "sha256": _TEXT,
-            "nbytes": _INT,
-            "changed_at": _INT,
-            "writer_id": _TEXT,
-            **_SPAN,
-        }
-    ),
+    {
+        "run_no": _INT,
+        "name": _TEXT,
+        "sha256": _TEXT,
+        "nbytes": _INT,
+        "changed_at": _INT,
+        "writer_id": _TEXT,
+        **_SPAN,
+    },
 )
 
 
-def write_batch(facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> None:
-    """Adds what the facts say to all tables."""
-    rows = rows_of(facts, _known(facts, connection))
-    insert(connection, "store.writers", rows.writers, _WRITERS)
-    insert(connection, "store.experiments", rows.experiments, _EXPERIMENTS)
-    insert(connection, "store.runs", rows.runs, _RUNS)
-    insert(connection, "store.submissions", rows.submissions, _SUBMISSIONS)
-    insert(connection, "store.snapshots", rows.snapshots, _SNAPSHOTS)
-    insert(connection, "store.refusals", rows.refusals, _REFUSALS)
-    insert(connection, "store.events", rows.events, _EVENTS)
-    _EXPERIMENT_STATES.write(connection, rows.experiment_states)
-    _EXPERIMENT_TAGS.write(connection, rows.experiment_tags)
-    _RUN_STATES.write(connection, rows.run_states)
-    _RUN_TAGS.write(connection, rows.run_tags)
-    _RUN_PROPERTIES.write_once(connection, rows.run_properties)
-    _ARTIFACTS.write(connection, rows.artifacts)
+def prepared_batch(facts: Sequence[Fact], known: Known) -> list[Write]:
+    """What adds what the facts say to all tables; what they say is known from then on."""
+    rows = rows_of(facts, known)
+    writes = [
+        *insertion("store.writers", rows.writers, _WRITERS),
+        *insertion("store.experiments", rows.experiments, _EXPERIMENTS),
+        *insertion("store.runs", rows.runs, _RUNS),
+        *insertion("store.submissions", rows.submissions, _SUBMISSIONS),
+        *insertion("store.snapshots", rows.snapshots, _SNAPSHOTS),
+        *insertion("store.refusals", rows.refusals, _REFUSALS),
+        *insertion("store.warnings", rows.warnings, _WARNINGS),
+        *_events(facts),
+        *_EXPERIMENT_STATES.prepared(rows.experiment_states),
+        *_EXPERIMENT_TAGS.prepared(rows.experiment_tags),
+        *_RUN_STATES.prepared(rows.run_states),
+        *_RUN_TAGS.prepared(rows.run_tags),
+        *_RUN_PROPERTIES.prepared_once(rows.run_properties),
+        *_ARTIFACTS.prepared(rows.artifacts),
+    ]
     if rows.batches:
-        _add_points(connection, rows.batches)
+        writes.append(partial(_add_points, batches=rows.batches))
+    return writes
 
 
-def _known(facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> Known:
-    """What the tables hold about the runs and experiments that the facts mention."""
-    known = Known()
-    run_ids, experiment_ids = mentioned(facts)
-    for run_id, run_no, root_no, root_id, depth, path, *state in _about(
-        connection, _KNOWN_RUNS, run_ids
-    ):
-        known.runs[run_id] = RunKey(run_no, root_no, root_id, depth, path)
-        known.states[run_no] = State(*state)
-    for experiment_id, experiment_no, last_number in _about(
-        connection, _KNOWN_EXPERIMENTS, experiment_ids
-    ):
-        known.experiments[experiment_id] = experiment_no
-        known.numbers[experiment_no] = last_number
-    if experiment_ids:  # Nothing is created without naming an experiment.
-        counts = connection.execute(_COUNTS).fetchall()
-        known.run_count, known.experiment_count = counts[0]
-    return known
-
-
-_KNOWN_RUNS: Final = (
-    "SELECT r.run_id, r.run_no, r.root_no, r.root_id, r.depth, r.path, s.status, "
-    "s.status_detail, s.started_at, s.ended_at, s.ended_position, s.display_name, "
-    "s.description, s.error "
-    "FROM store.runs r SEMI JOIN wanted w ON w.id = r.run_id "
-    "JOIN store.run_states s ON s.run_no = r.run_no AND s.to_position IS NULL"
-)
-_KNOWN_EXPERIMENTS: Final = (
-    "SELECT e.experiment_id, e.experiment_no, coalesce(n.last, 0) "
-    "FROM store.experiments e SEMI JOIN wanted w ON w.id = e.experiment_id "
-    "LEFT JOIN (SELECT experiment_no, max(number) AS last FROM store.runs GROUP BY experiment_no) "
-    "n USING (experiment_no)"
-)
-_COUNTS: Final = (
-    "SELECT (SELECT coalesce(max(run_no), 0) FROM store.runs), "
-    "(SELECT coalesce(max(experiment_no), 0) FROM store.experiments)"
-)
-
-
-def _about(
-    connection: duckdb.DuckDBPyConnection, query: str, ids: Collection[str]
-) -> list[tuple[Any, ...]]:
-    """What a query says about the table `wanted`, which holds the ids."""
-    if not ids:
-        return []
-    with_table(connection, "wanted", pa.table({"id": pa.array(sorted(ids), _TEXT)}))
-    rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
-    connection.unregister("wanted")
-    return rows
+def _events(facts: Sequence[Fact]) -> list[Write]:
+    """A row for each fact, whose columns are those of facts but the payload."""
+    position, stream, version, topic, _, _, recorded_at, writer_id, reason, _ = zip(
+        *facts, strict=True
+    )
+    columns = (position, stream, version, topic, recorded_at, writer_id, reason)
+    return insertion_of_columns("store.events", columns, _EVENTS)
 
 
 def _add_points(connection: duckdb.DuckDBPyConnection, batches: Sequence[tuple[int, Fact]]) -> None:
+    # Imported here: NumPy and Arrow take longer than to write a few rows without them.
+    from runlore.projections.points import names_of, point_tables
+
     held = connection.execute("SELECT name, col, kind, series_no FROM store.series").fetchall()
     numbers = {(name, col, kind): number for name, col, kind, number in held}
     for table in point_tables(batches, numbers):

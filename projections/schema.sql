@@ -32,19 +32,21 @@ CREATE TABLE store.runs (
     run_type VARCHAR, target VARCHAR, name VARCHAR,
     created_at BIGINT, writer_id VARCHAR, position BIGINT
 );
+-- begun_at is what lists are sorted by: started_at or, before there is one, the run's created_at.
 CREATE TABLE store.run_states (
     run_no BIGINT, status VARCHAR, status_detail VARCHAR, started_at BIGINT, ended_at BIGINT,
     ended_position BIGINT, display_name VARCHAR, description VARCHAR, error VARCHAR,
-    status_changed BOOLEAN, changed_at BIGINT, writer_id VARCHAR,
+    begun_at BIGINT, status_changed BOOLEAN, changed_at BIGINT, writer_id VARCHAR,
     from_position BIGINT, to_position BIGINT
 );
+-- Filters mostly ask within one experiment, so tags and properties say whose they are.
 CREATE TABLE store.run_tags (
-    run_no BIGINT, key VARCHAR, value VARCHAR, changed_at BIGINT, writer_id VARCHAR,
-    from_position BIGINT, to_position BIGINT
+    run_no BIGINT, experiment_no BIGINT, key VARCHAR, value VARCHAR, changed_at BIGINT,
+    writer_id VARCHAR, from_position BIGINT, to_position BIGINT
 );
 CREATE TABLE store.run_properties (
-    run_no BIGINT, key VARCHAR, value VARCHAR, changed_at BIGINT, writer_id VARCHAR,
-    from_position BIGINT, to_position BIGINT
+    run_no BIGINT, experiment_no BIGINT, key VARCHAR, value VARCHAR, changed_at BIGINT,
+    writer_id VARCHAR, from_position BIGINT, to_position BIGINT
 );
 
 CREATE TABLE store.artifacts (
@@ -65,6 +67,12 @@ CREATE TABLE store.refusals (
     refused_at BIGINT, writer_id VARCHAR, position BIGINT
 );
 
+-- What is not as asked about a run, and does not stop it.
+CREATE TABLE store.warnings (
+    run_no BIGINT, source VARCHAR, message VARCHAR, warned_at BIGINT, writer_id VARCHAR,
+    position BIGINT
+);
+
 CREATE TABLE store.series (series_no BIGINT, name VARCHAR, col VARCHAR, kind VARCHAR);
 
 -- `type` says what was logged: f float, i whole number, b bool, s text, n None. `text` holds what
@@ -75,8 +83,8 @@ CREATE TABLE store.metric_points (
 );
 
 CREATE TABLE store.events (
-    position BIGINT, stream VARCHAR, version BIGINT, topic VARCHAR, event_id VARCHAR,
-    recorded_at BIGINT, writer_id VARCHAR, reason VARCHAR, run_id VARCHAR, data VARCHAR
+    position BIGINT, stream VARCHAR, version BIGINT, topic VARCHAR, recorded_at BIGINT,
+    writer_id VARCHAR, reason VARCHAR
 );
 
 CREATE VIEW experiments AS
@@ -146,13 +154,6 @@ CREATE VIEW run_tree AS
 SELECT a.run_id AS ancestor_id, d.run_id, d.depth - a.depth AS distance
 FROM store.runs d
 JOIN store.runs a ON a.root_no = d.root_no AND starts_with(d.path, a.path) AND a.run_no <> d.run_no;
-
-CREATE VIEW events AS
-SELECT v.position, v.stream, v.version, v.topic, v.event_id,
-       make_timestamptz(v.recorded_at) AS recorded_at, v.writer_id, w.actor, v.reason, v.run_id,
-       v.data
-FROM store.events v
-LEFT JOIN store.writers w ON w.writer_id = v.writer_id;
 
 CREATE VIEW tag_history AS
 SELECT r.run_id, t.key, t.value, make_timestamptz(t.changed_at) AS set_at, w.actor AS set_by,

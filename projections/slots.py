@@ -12,19 +12,23 @@ import os
 import shutil
 import tempfile
 import weakref
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Protocol
 
 
 class Place(Protocol):
-    """Where a database is, and where its large queries spill to (None: nowhere)."""
+    """Where a database is, the folder of the immutable files that belong to it (None: there are
+    none), and where its large queries spill to (None: nowhere).
+    """
 
     database: str
+    segments: Path | None
     spill: Path | None
 
     def clear(self) -> None:
-        """Removes the database, which must be closed."""
+        """Removes the database, which must be closed, and its segments."""
 
     def release(self) -> None:
         """Lets go of the place, whose database is closed."""
@@ -39,12 +43,21 @@ class Slot:
     def __init__(self, folder: Path, fd: int) -> None:
         self.folder = folder
         self.database = str(folder / "projection.duckdb")
+        self.segments: Path | None = folder / "segments"
         self.spill: Path | None = folder / "spill"
         self._fd: int | None = fd
+
+    def holds_database(self) -> bool:
+        """Whether there is one, of whatever kind."""
+        return (self.folder / "projection.duckdb").exists()
 
     def clear(self) -> None:
         for path in self.folder.glob("projection.duckdb*"):
             path.unlink(missing_ok=True)
+        if self.segments is not None:
+            shutil.rmtree(self.segments, ignore_errors=True)
+            with suppress(OSError):  # Then the database, too, cannot be made there.
+                self.segments.mkdir()
 
     def release(self) -> None:
         if self._fd is not None:
@@ -60,6 +73,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.database = ":memory:"
+        self.segments: Path | None = None
         self.spill: Path | None = None
         try:
             self.spill = Path(tempfile.mkdtemp(prefix="runlore-"))
@@ -92,6 +106,7 @@ def claim(folder: Path) -> Slot:
             continue
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (slot / "segments").mkdir(exist_ok=True)
         except BlockingIOError:
             os.close(fd)
         except BaseException:

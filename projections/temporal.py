@@ -1,95 +1,142 @@
-"""Rows that hold for a span of positions: what a batch adds to a temporal table, and ends in it."""
+"""Rows that hold for a span of positions: what a batch adds to a temporal table, and ends in it.
+
+What is to be written is prepared first, as Arrow tables or, if it is little, as values, and then
+written: the two may go on in two threads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Write = Callable[[duckdb.DuckDBPyConnection], None]
+"""Something that is ready to be written, inside an open transaction."""
+
+Schema = Mapping[str, str]
+"""A table's columns, by name, and their Arrow types by name."""
+
+_FEW: Final = 4
+_FEW_WITHOUT_ARROW: Final = 300
+
+
+def are_few(rows: Sized) -> bool:
+    """Whether rows are better written as bound values than as an Arrow table.
+
+    A statement with 300 takes 20 ms, but to import Arrow, with what DuckDB looks for at its first
+    use, up to 400 ms: most processes ask a few questions behind a short tail.
+    """
+    return len(rows) <= (_FEW if "pyarrow" in sys.modules else _FEW_WITHOUT_ARROW)
 
 
 class TemporalRows:
     """What one batch does to one temporal table.
 
-    A row is (*key, *values, from_position, to_position). `begin` is for a key that has no row
+    A row is [*key, *values, from_position, to_position]. `begin` is for a key that has no row
     yet; `put` begins a row and ends the one that held the key before, in this batch or in the
-    table; `end` only ends it.
+    table; `end` only ends it. The first column of a key is the number of whom it belongs to;
+    numbers from `first_new` on are new in this batch, so that the table has no rows of theirs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first_new: int) -> None:
+        self.first_new = first_new
         self.rows: list[list[Any]] = []
         self.ended: dict[tuple[Any, ...], int] = {}
         self._open: dict[tuple[Any, ...], list[Any]] = {}
+        self._vanished = False
 
-    def begin(self, key: tuple[Any, ...], values: Sequence[Any], position: int) -> None:
-        """From `position` on, the key has these values, and never had any before."""
-        row = [*key, *values, position, None]
+    def begin(self, key: tuple[Any, ...], row: list[Any]) -> None:
+        """The row holds from now on, and the key never had one before."""
         self._open[key] = row
         self.rows.append(row)
 
-    def put(self, key: tuple[Any, ...], values: Sequence[Any], position: int) -> None:
-        """From `position` on, the key has these values."""
-        self.end(key, position)
-        self.begin(key, values, position)
+    def put(self, key: tuple[Any, ...], row: list[Any]) -> None:
+        """The row holds from now on."""
+        if key in self._open or key[0] < self.first_new:
+            self.end(key, row[-2])
+        self._open[key] = row
+        self.rows.append(row)
 
-    def put_once(self, key: tuple[Any, ...], values: Sequence[Any], position: int) -> None:
-        """Like `begin`, but values that this batch gave the key before stay."""
+    def put_once(self, key: tuple[Any, ...], row: list[Any]) -> None:
+        """Like `begin`, but a row that this batch gave the key before stays."""
         if key not in self._open:
-            self.begin(key, values, position)
+            self.begin(key, row)
 
     def end(self, key: tuple[Any, ...], position: int) -> None:
         """From `position` on, the key has no values."""
         held = self._open.pop(key, None)
         if held is not None:
             held[-1] = position
-        else:
+            self._vanished |= held[-2] == position
+        elif key[0] < self.first_new:
             self.ended.setdefault(key, position)
+
+    @property
+    def lasting(self) -> list[list[Any]]:
+        """The rows but those that came and went at one position."""
+        if not self._vanished:
+            return self.rows
+        return [row for row in self.rows if row[-1] != row[-2]]
 
 
 class TemporalTable:
     """A temporal table's name, key and columns, and how a batch is written to it."""
 
-    def __init__(self, name: str, key: Sequence[str], schema: pa.Schema) -> None:
+    def __init__(self, name: str, key: Sequence[str], schema: Schema) -> None:
         self.name: Final = name
         self._schema = schema
-        self._ended_schema = pa.schema(
-            [*(schema.field(column) for column in key), ("position", pa.int64())]
-        )
+        self._ended_schema = {**{column: schema[column] for column in key}, "position": "int64"}
         matches = " AND ".join(f"t.{column} = e.{column}" for column in key)
-        self._add_once_statement = (
+        self._add_once = (
             f"INSERT INTO {name} SELECT * FROM added ANTI JOIN {name} USING ({', '.join(key)})"
         )
         # A key that begins in this batch was never in the table; the condition on
         # from_position keeps a batch that is delivered twice from ending its own rows.
-        self._end_statement = (
-            f"UPDATE {name} t SET to_position = e.position FROM ended e "
-            f"WHERE {matches} AND t.to_position IS NULL AND t.from_position < e.position"
-        )
+        ends = f"UPDATE {name} t SET to_position = e.position FROM ended e WHERE {matches}"
+        lasts = "AND t.to_position IS NULL AND t.from_position < e.position"
+        # The bounds skip most of a large table: what ends soon stands near its end.
+        owner = f"t.{key[0]}"
+        self._end = f"{ends} AND {owner} BETWEEN ? AND ? {lasts}"
 
-    def write(self, connection: duckdb.DuckDBPyConnection, batch: TemporalRows) -> None:
-        """Ends what the batch ended and adds its rows. No row comes and goes at one position."""
+    def prepared(self, batch: TemporalRows) -> list[Write]:
+        """What ends what the batch ended and adds its lasting rows."""
+        writes: list[Write] = []
         if batch.ended:
             ended = [(*key, position) for key, position in batch.ended.items()]
-            with_table(connection, "ended", arrow(ended, self._ended_schema))
-            connection.execute(self._end_statement)
-            connection.unregister("ended")
-        lasting = [row for row in batch.rows if row[-1] != row[-2]]
-        insert(connection, self.name, lasting, self._schema)
+            owners = [key[0] for key in batch.ended]
+            bounds = [min(owners), max(owners)]
+            writes.append(_with(ended, "ended", self._ended_schema, self._end, bounds))
+        return writes + insertion(self.name, batch.lasting, self._schema)
 
-    def write_once(self, connection: duckdb.DuckDBPyConnection, batch: TemporalRows) -> None:
-        """Adds the batch's rows, but those whose key the table holds already."""
-        if batch.rows:
-            with_table(connection, "added", arrow(batch.rows, self._schema))
-            connection.execute(self._add_once_statement)
-            connection.unregister("added")
+    def prepared_once(self, batch: TemporalRows) -> list[Write]:
+        """What adds the batch's rows, but those whose key the table holds already."""
+        new = [row for row in batch.rows if row[0] >= batch.first_new]
+        old = [row for row in batch.rows if row[0] < batch.first_new]
+        writes = insertion(self.name, new, self._schema)
+        if old:
+            writes.append(_with(old, "added", self._schema, self._add_once, ()))
+        return writes
 
 
-def arrow(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
+def arrow(rows: Sequence[Sequence[Any]], schema: Schema) -> pa.Table:
     """Rows, one at least, as an Arrow table."""
-    columns = zip(*rows, strict=True)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    return arrow_columns(list(zip(*rows, strict=True)), schema)
+
+
+def arrow_columns(columns: Sequence[Sequence[Any]], schema: Schema) -> pa.Table:
+    """Columns as an Arrow table."""
+    # Imported here: it takes longer than to write a few rows without it.
+    import pyarrow as pa
+
+    arrays = [pa.array(column, type) for column, type in zip(columns, schema.values(), strict=True)]
+    return pa.Table.from_arrays(arrays, names=list(schema))
 
 
 def with_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
@@ -97,15 +144,46 @@ def with_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table
     connection.register(name, table)
 
 
+@contextmanager
+def with_rows(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    rows: Sequence[Sequence[Any]],
+    schema: Schema,
+) -> Iterator[None]:
+    """Makes rows visible to SQL under a name, inside the block."""
+    with_table(connection, name, arrow(rows, schema))
+    yield
+    connection.unregister(name)
+
+
+def insertion(name: str, rows: Sequence[Sequence[Any]], schema: Schema) -> list[Write]:
+    """What adds rows to a table, whose columns are the schema's, in order."""
+    if not rows:
+        return []
+    if are_few(rows):
+        return [partial(_insert_values, name=name, rows=rows)]
+    return [partial(insert_table, name=name, table=arrow(rows, schema))]
+
+
+def insertion_of_columns(
+    name: str, columns: Sequence[Sequence[Any]], schema: Schema
+) -> list[Write]:
+    """The same from columns of one length."""
+    if are_few(columns[0]):
+        return insertion(name, list(zip(*columns, strict=True)), schema)
+    return [partial(insert_table, name=name, table=arrow_columns(columns, schema))]
+
+
 def insert(
     connection: duckdb.DuckDBPyConnection,
     name: str,
     rows: Sequence[Sequence[Any]],
-    schema: pa.Schema,
+    schema: Schema,
 ) -> None:
     """Adds rows to a table, whose columns are the schema's, in order."""
-    if rows:
-        insert_table(connection, name, arrow(rows, schema))
+    for write in insertion(name, rows, schema):
+        write(connection)
 
 
 def insert_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
@@ -113,3 +191,56 @@ def insert_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Tab
     with_table(connection, "added", table)
     connection.execute(f"INSERT INTO {name} SELECT * FROM added")
     connection.unregister("added")
+
+
+def _insert_values(
+    connection: duckdb.DuckDBPyConnection, name: str, rows: Sequence[Sequence[Any]]
+) -> None:
+    one = f"({', '.join('?' * len(rows[0]))})"
+    connection.execute(
+        f"INSERT INTO {name} VALUES {', '.join([one] * len(rows))}",
+        [value for row in rows for value in row],
+    )
+
+
+_SQL_TYPES: Final = {"int64": "BIGINT", "string": "VARCHAR", "bool": "BOOLEAN"}
+
+
+def _with(
+    rows: Sequence[Sequence[Any]],
+    name: str,
+    schema: Schema,
+    statement: str,
+    params: Sequence[Any],
+) -> Write:
+    """What executes a statement to which the rows are a table of this name."""
+    if not are_few(rows):
+        return partial(
+            _execute_with_table,
+            name=name,
+            table=arrow(rows, schema),
+            statement=statement,
+            params=params,
+        )
+    one = ", ".join(f"?::{_SQL_TYPES[type]}" for type in schema.values())
+    values = ", ".join([f"({one})"] * len(rows))
+    few = f"WITH {name}({', '.join(schema)}) AS (VALUES {values}) {statement}"
+    return partial(
+        _execute, statement=few, params=[*(value for row in rows for value in row), *params]
+    )
+
+
+def _execute_with_table(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    table: pa.Table,
+    statement: str,
+    params: Sequence[Any],
+) -> None:
+    with_table(connection, name, table)
+    connection.execute(statement, params)
+    connection.unregister(name)
+
+
+def _execute(connection: duckdb.DuckDBPyConnection, statement: str, params: Sequence[Any]) -> None:
+    connection.execute(statement, params)

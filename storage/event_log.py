@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from eventsourcing.persistence import ApplicationRecorder, Notification
@@ -166,6 +166,18 @@ class EventLog(ApplicationRecorder):
 
         `after_position` is exclusive, `upto_position` inclusive.
         """
+
+    def read_plain(
+        self, *, after_position: int = 0, limit: int, upto_position: int | None = None
+    ) -> Sequence[tuple[Any, ...]]:
+        """The rows of `read_log` without their leaves, as plain tuples: for reading millions.
+
+        A `StoredRow` takes longer to make than its columns to read.
+        """
+        rows = self.read_log(
+            after_position=after_position, limit=limit, upto_position=upto_position
+        )
+        return [row[:-1] for row in rows]
 
     @abstractmethod
     def head(self) -> LogHead:

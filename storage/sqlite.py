@@ -94,10 +94,11 @@ _TRACKING_SCHEMA: Final = (
     """,
 )
 
-_COLUMNS: Final = (
+_PLAIN_COLUMNS: Final = (
     "notification_id, originator_id, originator_version, topic, state, "
-    "event_id, recorded_at, metadata, leaf"
+    "event_id, recorded_at, metadata"
 )
+_COLUMNS: Final = f"{_PLAIN_COLUMNS}, leaf"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM stored_events "
 _INSERT: Final = f"INSERT INTO stored_events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -199,16 +200,17 @@ class SqliteLog(SqliteRecorder, EventLog):
     def read_log(
         self, *, after_position: int = 0, limit: int, upto_position: int | None = None
     ) -> Sequence[StoredRow]:
-        statement = _SELECT + "WHERE notification_id > ? "
-        params = [after_position]
-        if upto_position is not None:
-            statement += "AND notification_id <= ? "
-            params.append(upto_position)
         with self.database.read() as connection:
-            rows = connection.execute(
-                statement + "ORDER BY notification_id LIMIT ?", [*params, limit]
-            )
+            rows = _read_log(connection, _COLUMNS, after_position, limit, upto_position)
             return [StoredRow(*row) for row in rows]
+
+    def read_plain(
+        self, *, after_position: int = 0, limit: int, upto_position: int | None = None
+    ) -> Sequence[tuple[Any, ...]]:
+        with self.database.read() as connection:
+            return _read_log(
+                connection, _PLAIN_COLUMNS, after_position, limit, upto_position
+            ).fetchall()
 
     def head(self) -> LogHead:
         with self.database.read() as connection:
@@ -540,6 +542,21 @@ def _head(connection: sqlite3.Connection) -> LogHead:
         return LogHead(position, recorded_at, Frontier.from_bytes(size, nodes))
     except ValueError as error:
         raise LogCorrupt(f"the log's head is damaged: {error}; restore a copy") from error
+
+
+def _read_log(
+    connection: sqlite3.Connection,
+    columns: str,
+    after_position: int,
+    limit: int,
+    upto_position: int | None,
+) -> sqlite3.Cursor:
+    statement = f"SELECT {columns} FROM stored_events WHERE notification_id > ? "
+    params = [after_position]
+    if upto_position is not None:
+        statement += "AND notification_id <= ? "
+        params.append(upto_position)
+    return connection.execute(statement + "ORDER BY notification_id LIMIT ?", [*params, limit])
 
 
 def _read_stream(

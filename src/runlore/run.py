@@ -412,14 +412,17 @@ def get_run(experiment: Experiment, run_id: str, rehydrate: bool = True) -> Run:
 
 def _from_rows(workspace: Workspace, rows: Iterable[RunRow]) -> Iterator[Run]:
     from runlore.experiment import Experiment
+    from runlore.script_run import RUN_TYPE, ScriptRun
 
+    session = workspace._session
     experiments: dict[str, Experiment] = {}
     for row in _while_open(workspace, iter(rows)):
         experiment = experiments.get(row.experiment_id)
         if experiment is None:
             experiment = Experiment._attached(workspace, row.experiment, row.experiment_id)
             experiments[row.experiment_id] = experiment
-        run = _class_of(row.run_type)._of(experiment, row.run_id)
+        kind = ScriptRun if row.run_type == RUN_TYPE else Run  # A call for each would show.
+        run = kind._of(experiment, row.run_id, session.run(row.run_id))
         run._row = row
         # Without providers nobody asks for the type, which is one more read.
         factory = Run._type_providers.get(run.type or "") if Run._type_providers else None

@@ -309,6 +309,14 @@ def test_the_whole_log_is_read_in_pages(log: EventLog) -> None:
     assert [row for page in pages for row in page] == list(rows)
 
 
+def test_plain_rows_are_those_of_the_log_without_their_leaves(log: EventLog) -> None:
+    rows = log.append(new_events("run/a", range(1, 8)))
+    bounds = {"after_position": rows[0].position, "upto_position": rows[5].position}
+    assert list(log.read_plain(limit=100)) == [tuple(row)[:-1] for row in rows]
+    assert list(log.read_plain(limit=3, **bounds)) == [tuple(row)[:-1] for row in rows[1:4]]
+    assert list(log.read_plain(limit=100, **bounds)) == [tuple(row)[:-1] for row in rows[1:6]]
+
+
 def test_the_first_bound_of_a_page_is_exclusive_and_the_last_inclusive(log: EventLog) -> None:
     rows = log.append(new_events("run/a", range(1, 6)))
     page = log.read_log(after_position=rows[0].position, upto_position=rows[3].position, limit=100)

@@ -259,7 +259,7 @@ def _tables(ask: Query) -> dict[str, list[str]]:
         "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
         "WHERE schema_name = 'store' OR table_name = 'tracking'"
     )
-    assert len(names) == 16
+    assert len(names) == 17
     return {name: sorted(map(repr, ask(f"FROM {name}"))) for (name,) in names}
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
+from unittest.mock import patch
 
 import duckdb
 import pytest
@@ -12,15 +15,18 @@ from hypothesis import strategies as st
 
 from runlore.domain.events import DescriptionSet
 from runlore.domain.fact import Fact
+from runlore.projections import runs_projection, temporal
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.projection import Projection
-from runlore.projections.runner import APPLICATION, catch_up
+from runlore.projections.runner import APPLICATION, Beside, catch_up
+from runlore.projections.runs_projection import RunsProjection
 from runlore.storage.codec import fact_of
 from runlore.storage.errors import LogCorrupt
 from tests.projections.histories import (
     Happening,
     History,
     histories,
+    history_of,
     projection_in_memory,
     rebuilt,
     run_created,
@@ -45,6 +51,88 @@ def test_any_interleaving_of_appends_and_catch_ups_gives_the_tables_of_a_rebuild
         catch_up(projection, history.log, batch=2)
 
         assert tables(projection.view.connection) == rebuilt(history.log)
+
+
+@settings(deadline=None, max_examples=20)
+@given(histories, st.integers(0, 3), st.sampled_from([1, 2, 100]))
+def test_what_is_forgotten_between_batches_is_read_from_the_tables(
+    appends: list[list[Happening]], known_max: int, batch: int
+) -> None:
+    history = history_of(appends)
+    with (
+        patch.object(runs_projection, "KNOWN_MAX", known_max),
+        projection_in_memory() as projection,
+    ):
+        catch_up(projection, history.log, batch=batch)
+
+        assert tables(projection.view.connection) == rebuilt(history.log)
+
+
+@settings(deadline=None, max_examples=15)
+@given(histories, st.booleans())
+def test_few_rows_are_the_same_with_arrow_and_without(
+    appends: list[list[Happening]], with_arrow: bool
+) -> None:
+    history = history_of(appends)
+    few = 0 if with_arrow else 1_000
+    with patch.object(temporal, "_FEW", few), projection_in_memory() as projection:
+        catch_up(projection, history.log, batch=3)
+
+        found = tables(projection.view.connection)
+    assert found == rebuilt(history.log)
+
+
+class Failing(RunsProjection):
+    """Fails to write its second batch, once."""
+
+    batches = 0
+
+    def write(self, prepared: Any, tracking: Tracking, leaf: bytes) -> None:
+        self.batches += 1
+        if self.batches == 2:
+            raise duckdb.IOException("no room")
+        super().write(prepared, tracking, leaf)
+
+
+def test_after_a_batch_that_failed_beside_the_next_one_nothing_is_missing() -> None:
+    history = History()
+    history.experiment()
+    for number in range(8):
+        history.run(
+            f"r{number}", tags={"n": str(number)}, parent_id=f"r{number - 1}" if number else None
+        )
+    view = DuckDBView(duckdb.connect())
+    projection = Failing(view)
+
+    with pytest.raises(duckdb.IOException, match="no room"):
+        catch_up(projection, history.log, batch=2)
+
+    assert view.applied(APPLICATION)[0] == 2
+    catch_up(projection, history.log, batch=2)
+    assert tables(view.connection) == rebuilt(history.log)
+    view.close()
+
+
+def test_things_done_beside_come_one_after_the_other_and_are_done_at_the_end() -> None:
+    done: list[int] = []
+    with Beside() as beside:
+        for number in range(5):
+            beside.run(partial(done.append, number))
+        beside.wait()
+        assert done == [0, 1, 2, 3, 4]
+        beside.run(partial(done.append, 5))
+    assert done[-1] == 5
+
+
+def test_what_fails_beside_is_raised_where_it_is_waited_for() -> None:
+    def fails() -> None:
+        raise ValueError("beside")
+
+    with pytest.raises(ValueError, match="beside"), Beside() as beside:
+        beside.run(fails)
+    with pytest.raises(KeyError, match="first"), Beside() as beside:
+        beside.run(fails)
+        raise KeyError("first")
 
 
 @settings(deadline=None, max_examples=15)

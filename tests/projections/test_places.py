@@ -64,7 +64,7 @@ def filled(history: History) -> History:
 
 def database_below(folder: Path) -> Path:
     """The one database file."""
-    (found,) = folder.rglob("projection.duckdb")
+    (found,) = folder.rglob("reader-*/projection.duckdb")
     return found
 
 
@@ -392,7 +392,7 @@ def test_the_next_reader_reads_only_what_the_log_got_since(history: History, fol
 def test_readers_in_one_process_each_have_a_slot(history: History, folder: Path) -> None:
     with reader_of(history.log, folder) as one, reader_of(history.log, folder) as other:
         assert answers(one) == answers(other)
-        assert len(list(folder.rglob("projection.duckdb"))) == 2
+        assert len(list(folder.rglob("reader-*/projection.duckdb"))) == 2
         assert one.events_read == other.events_read > 0
 
 

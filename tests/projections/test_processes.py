@@ -109,7 +109,7 @@ def history(log: SqliteLog) -> History:
 
 
 def slots(folder: Path) -> list[str]:
-    return sorted(path.parent.name for path in folder.rglob("projection.duckdb"))
+    return sorted(path.parent.name for path in folder.rglob("reader-*/projection.duckdb"))
 
 
 def is_free(lock: Path) -> bool:

@@ -21,7 +21,7 @@ from runlore.domain.events import (
 )
 from runlore.domain.fact import Fact
 from runlore.domain.status import Status
-from runlore.storage.codec import decode_event, encode_event, fact_of
+from runlore.storage.codec import decode_event, encode_event, fact_of, facts_of
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import StoredRow
 from tests.strategies import events, events_of
@@ -155,3 +155,33 @@ def test_a_fact_without_metadata_has_no_writer(metadata: bytes | None) -> None:
 def test_a_foreign_event_has_no_data_for_us_even_under_our_topic() -> None:
     fact = fact_of(row("run.tag_set", b"not ours", event_id=None, metadata=None))
     assert fact == Fact(7, "run/r", 3, "run.tag_set", None, None, 1_000, None)
+
+
+@given(st.lists(events | events_of(RunStarted) | events_of(TagSet), max_size=6), st.data())
+def test_facts_of_many_rows_are_those_of_each(several: list[Event], data: st.DataObject) -> None:
+    packed = [None, b"\x80", msgpack.packb({"writer": "w"}), msgpack.packb({"reason": "r"})]
+    rows = [
+        StoredRow(
+            position,
+            "run/r",
+            position,
+            event.topic,
+            encode_event(event),
+            data.draw(st.sampled_from([None, b"1" * 16])),
+            position * 7,
+            data.draw(st.sampled_from(packed)),
+            b"",
+        )
+        for position, event in enumerate(several * 2, 1)
+    ]
+    assert facts_of(row[:-1] for row in rows) == list(map(fact_of, rows))
+    for fact, row in zip(facts_of(row[:-1] for row in rows), rows, strict=True):
+        if row.event_id is not None:
+            assert fact.data == decode_event(row.topic, row.state)
+
+
+def test_the_damaged_one_of_many_rows_is_named() -> None:
+    good = StoredRow(1, "run/r", 1, "run.started", b"\x81\xa1v\x01", b"1" * 16, 0, None, b"")
+    torn = good._replace(position=2, version=2, state=b"\x81\xa1v")
+    with pytest.raises(LogCorrupt, match=r"position 2 \(run/r version 2\)"):
+        facts_of([good[:-1], torn[:-1]])

@@ -1,0 +1,180 @@
+"""What reading processes pay: catch-up, the first answer of a fresh process, filters, trees.
+
+`python -m benchmarks.bench_projections 10000 1000000` runs it at sizes of your own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.bench_queries import fill
+from benchmarks.harness import (
+    Result,
+    line,
+    machine,
+    markdown,
+    python,
+    scratch,
+    seconds,
+    side_by_side,
+)
+from runlore import Experiment, Workspace
+from runlore.storage.journal import Pending
+
+SIZES = (10_000, 100_000)
+LARGE_TREE = 10_000
+
+FIRST_ANSWER = """
+import sys
+from runlore import Experiment, Workspace
+with Workspace.open(sys.argv[1]) as ws:
+    experiment = Experiment(ws, "exp-3")
+    filters = {"tags": {"group": "7"}, "properties": {"author": "user-3"}}
+    list(experiment.get_runs(include_children=True, **filters))
+"""
+
+
+def run(sizes: Sequence[int] = SIZES) -> Iterator[Result]:
+    """For each number of runs (three events each): all of the above, warm unless it says so."""
+    for size in sizes:
+        with scratch() as folder, Workspace.create("bench", path=folder / "ws") as ws:
+            fill(ws, size)
+            add_tree(ws, LARGE_TREE)
+            yield catch_up(ws, size)
+            yield tail(ws, size)
+            yield from first_answers(ws, size)
+            yield from queries(ws, size)
+
+
+def add_tree(ws: Workspace, size: int) -> None:
+    """One tree whose root has so many descendants, ten children to each."""
+    from runlore.domain.events import RunCreated
+    from runlore.domain.ids import run_stream
+    from runlore.domain.status import Status
+
+    pending = []
+    for number in range(size + 1):
+        created = RunCreated(
+            run_id=f"tree-{number}",
+            experiment_id="exp-3",
+            experiment_name="exp-3",
+            status=Status.RUNNING,
+            parent_id=None if number == 0 else f"tree-{(number - 1) // 10}",
+            root_id="tree-0",
+        )
+        pending.append(Pending(run_stream(created.run_id), 1, created))
+    ws._session.journal.append(pending)
+
+
+def catch_up(ws: Workspace, size: int) -> Result:
+    """From nothing, per event; beside reading the same rows into Python."""
+    log = ws._session.log
+    head = log.head().size
+
+    def rows() -> None:
+        position = 0
+        while read := log.read_plain(after_position=position, limit=30_000):
+            position = read[-1][0]
+
+    ours = seconds(ws._session.reader().refresh)
+    baseline = seconds(rows)
+    what = f"catch-up from zero, {size:,} runs ({head:,} events), per event"
+    ours_us, baseline_us = ours / head * 1e6, baseline / head * 1e6
+    return Result(what, ours_us, baseline_us, "reading the rows", "µs", 1)
+
+
+def tail(ws: Workspace, size: int) -> Result:
+    """The catch-up by one tag, which comes before an answer; beside the answer without one."""
+    reader = ws._session.reader()
+    run = ws.get_run("run-0")
+    turn = iter(range(1_000))
+
+    def after_a_tag() -> float:
+        run.tag("turn", str(next(turn)))
+        return seconds(reader.refresh)
+
+    ours = sorted(after_a_tag() for _ in range(15))[7] * 1e3
+    baseline = sorted(seconds(reader.refresh) for _ in range(15))[7] * 1e3
+    return Result(f"catch-up by one tag, {size:,} runs", ours, baseline, "by nothing", "ms", 15)
+
+
+def first_answers(ws: Workspace, size: int) -> Iterator[Result]:
+    """A whole process that asks one filter: in a slot of its own, and in one that was used."""
+    assert ws.path is not None
+    command = [*python(FIRST_ANSWER), str(ws.path)]
+    ws._session.reader()._finish_publishing()
+
+    def ask() -> None:
+        subprocess.run(command, check=True)
+
+    def in_a_new_slot() -> None:
+        for slot in (ws.path or Path()).glob("projections/*/reader-1"):
+            shutil.rmtree(slot)
+        ask()
+
+    for what, action in (("a new slot", in_a_new_slot), ("a used slot", ask)):
+        yield side_by_side(
+            f"first answer of a process, {what}, {size:,} runs",
+            action,
+            "python -c 'import duckdb'",
+            lambda: subprocess.run(python("import duckdb"), check=True),
+            repeat=5,
+        )
+
+
+def queries(ws: Workspace, size: int) -> Iterator[Result]:
+    """Through the SDK to Run objects; beside the same as of the log's head."""
+    reader = ws._session.reader()
+    head = reader.refresh()
+    experiment, root = Experiment(ws, "exp-3"), ws.get_run("tree-0")
+    small = ws.get_run("run-0")
+    held = ({"group": "7"}, {"author": "user-3"})
+
+    def filtered_as_of() -> object:
+        tags, properties = held
+        found = reader.runs(
+            experiment.id, tags=tags, properties=properties, include_children=True, as_of=head
+        )
+        return list(found)
+
+    def below_as_of(run_id: str) -> Callable[[], object]:
+        return lambda: list(reader.children(run_id, recursive=True, as_of=head))
+
+    asked: list[tuple[str, Callable[[], object], Callable[[], object]]] = [
+        (
+            "get_runs(tag, property) of one experiment",
+            lambda: list(experiment.get_runs(None, *held, include_children=True)),
+            filtered_as_of,
+        ),
+        (
+            "get_children(recursive), 100 descendants",
+            lambda: list(small.get_children(recursive=True)),
+            below_as_of("run-0"),
+        ),
+        (
+            f"get_children(recursive), {LARGE_TREE:,} descendants",
+            lambda: list(root.get_children(recursive=True)),
+            below_as_of("tree-0"),
+        ),
+    ]
+    for what, ours, as_of in asked:
+        yield side_by_side(
+            f"{what}, {size:,} runs", ours, "rows of the reader, as of the head", as_of, repeat=15
+        )
+
+
+def main(sizes: Sequence[int]) -> None:
+    print(machine(), flush=True)
+    results = []
+    for result in run(sizes or SIZES):
+        results.append(result)
+        print(line(result), flush=True)
+    print(f"\n{markdown(results)}")
+
+
+if __name__ == "__main__":
+    main([int(argument) for argument in sys.argv[1:]])

@@ -1,0 +1,193 @@
+"""Generations: copies of a caught-up database that new reading processes start from.
+
+`generations/<position>/` holds `projection.duckdb`, the files of `segments/` as hard links, and
+`leaf`, the log's leaf at that position. Nothing in it ever changes. A reader copies the database
+and links the segments into its own slot, so a generation can be deleted at any time, whoever was
+reading it: what was linked lives on.
+
+A generation is made aside and renamed, by whoever holds the lock file; a process that is killed
+meanwhile leaves a folder that counts for nothing and that the next holder removes. There is no
+fsync: a file that a power failure tore is found to be damaged, and the tables are rebuilt.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from runlore.storage.event_log import EventLog
+
+KEPT: Final = 2
+WORTH_POSITIONS: Final = 2_000
+"""A generation that is less far ahead than this is neither copied nor replaced by a new one."""
+
+_DATABASE: Final = "projection.duckdb"
+_HALF_MADE: Final = "new-"
+
+
+class Generation:
+    """A finished generation."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.position = int(folder.name)
+
+    def belongs_to(self, log: EventLog) -> bool:
+        """Whether it was made of this very log."""
+        return belongs(log, self.position, (self.folder / "leaf").read_bytes())
+
+    def copy_to(self, slot: Path) -> None:
+        """Puts database and segments into a slot in which neither is. Raises OSError."""
+        _link_all(self.folder / "segments", slot / "segments")
+        aside = slot / f"{_DATABASE}.new"
+        with (self.folder / _DATABASE).open("rb") as source:
+            copy_file(source.fileno(), aside)
+        aside.rename(slot / _DATABASE)  # Last: a slot without a database is empty.
+
+
+def belongs(log: EventLog, position: int, leaf: bytes) -> bool:
+    """Whether a position with this leaf is in the log."""
+    rows = log.read_log(after_position=position - 1, limit=1)
+    return bool(rows) and (rows[0].position, rows[0].leaf) == (position, leaf)
+
+
+def finished(folder: Path) -> list[Generation]:
+    """The finished generations below a folder, the newest first."""
+    try:
+        found = [Generation(path) for path in folder.iterdir() if path.name.isdecimal()]
+    except OSError:
+        return []
+    return sorted(found, key=lambda one: one.position, reverse=True)
+
+
+def usable(folder: Path, log: EventLog, *, after_position: int) -> Iterator[Generation]:
+    """The generations of this log, newest first, that are worth copying to who is at a position."""
+    least = after_position + WORTH_POSITIONS if after_position else 1
+    for generation in finished(folder):
+        if generation.position < least:
+            return
+        with suppress(OSError):  # Somebody removes it this moment, or it is unreadable.
+            if generation.belongs_to(log):
+                yield generation
+
+
+def publish(folder: Path, slot: Path, position: int, leaf: bytes, *, replace: bool = False) -> bool:
+    """Makes the slot, whose database is written out, the newest generation; says whether it did.
+
+    It does not if another process is at it, or if the newest is nearly as new. With `replace`
+    all that are there are taken to be damaged, and go. Raises OSError.
+    """
+    folder.mkdir(exist_ok=True)
+    with _sole_publisher(folder) as alone:
+        if not alone:
+            return False
+        for half_made in folder.glob(f"{_HALF_MADE}*"):
+            shutil.rmtree(half_made, ignore_errors=True)
+        if replace:
+            _remove(finished(folder))
+        held = [one.position for one in finished(folder)]
+        if any(abs(position - one) < WORTH_POSITIONS for one in held):
+            return False
+        _make(folder, slot, position, leaf)
+        _remove(finished(folder)[KEPT:])
+        return True
+
+
+def _make(folder: Path, slot: Path, position: int, leaf: bytes) -> None:
+    new = folder / f"{_HALF_MADE}{uuid4().hex}"
+    new.mkdir()
+    try:
+        (new / "segments").mkdir()
+        _link_all(slot / "segments", new / "segments")
+        with _open_as_it_is(slot / _DATABASE) as source:
+            copy_file(source, new / _DATABASE)
+        (new / "leaf").write_bytes(leaf)
+        new.rename(folder / str(position))
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+
+
+def _remove(generations: Sequence[Generation]) -> None:
+    for one in generations:
+        # Renamed first, so that nobody finds half of it under its name.
+        gone = one.folder.with_name(f"{_HALF_MADE}{one.folder.name}")
+        with suppress(OSError):
+            one.folder.rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
+
+
+@contextmanager
+def _sole_publisher(folder: Path) -> Iterator[bool]:
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _open_as_it_is(path: Path) -> Iterator[int]:
+    """A descriptor of the file: DuckDB's own if this process has the file open in DuckDB.
+
+    Closing any other descriptor of it would drop DuckDB's lock (POSIX locks are so), and users'
+    tools could then write to the file.
+    """
+    wanted = path.stat()
+    for name in os.listdir("/dev/fd"):
+        with suppress(OSError, ValueError):
+            found = os.fstat(int(name))
+            if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+                yield int(name)
+                return
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def copy_file(source: int, target: Path) -> None:
+    """Copies all of an open file, in the kernel where it can, without moving in the source."""
+    left = os.fstat(source).st_size
+    offset = 0
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        while left > 0:
+            done = _copy_some(source, fd, left, offset)
+            if done == 0:
+                raise OSError(f"{target} could not be copied: its source became shorter")
+            offset, left = offset + done, left - done
+    finally:
+        os.close(fd)
+
+
+_AT_ONCE: Final = 2**20
+
+
+def _copy_some(source: int, target: int, count: int, offset: int) -> int:
+    if hasattr(os, "copy_file_range"):  # Linux; shares the blocks where the file system can.
+        with suppress(OSError):  # Not between these file systems.
+            done: int = os.copy_file_range(source, target, count, offset, offset)
+            return done
+    return os.pwrite(target, os.pread(source, min(count, _AT_ONCE), offset), offset)
+
+
+def _link_all(source: Path, target: Path) -> None:
+    for path in source.iterdir():
+        try:
+            os.link(path, target / path.name)
+        except OSError:  # Another file system, no links here, another user's file.
+            with path.open("rb") as opened:
+                copy_file(opened.fileno(), target / path.name)

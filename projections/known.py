@@ -1,0 +1,153 @@
+"""What the tables hold about the runs and experiments that a batch of facts speaks of.
+
+Kept from batch to batch, because only this process writes to its tables: a rebuild asks the
+tables nothing, and a process that follows a few runs asks about each once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import duckdb
+
+from runlore.domain.fact import Fact
+from runlore.domain.ids import run_id_of, run_stream
+from runlore.projections.temporal import are_few, with_rows
+
+KNOWN_MAX: Final = 500_000
+"""More runs are not remembered: 250 MB."""
+
+
+State = tuple[
+    str, str | None, int | None, int | None, int | None, str | None, str | None, str | None, int
+]
+"""Of a run: status, status_detail, started_at, ended_at, ended_position, display_name,
+description, error and begun_at, which carry on from one row of `run_states` to the next."""
+
+
+@dataclass(slots=True)
+class KnownRun:
+    """A run's place in the tables and its newest state."""
+
+    run_no: int
+    experiment_no: int
+    root_no: int
+    root_id: str
+    depth: int
+    path: str
+    state: State
+
+
+@dataclass(slots=True)
+class KnownExperiment:
+    """An experiment's place in the tables, and the number of its newest run."""
+
+    experiment_no: int
+    last_number: int
+
+
+@dataclass
+class Known:
+    """Runs by stream (`run/<id>`), experiments by id.
+
+    All experiments are known, and, if `complete`, all runs. The last numbers of the `numberless`
+    experiments are still to be asked for: that takes a scan, and only a new run needs one.
+    """
+
+    runs: dict[str, KnownRun] = field(default_factory=dict)
+    run_count: int = 0
+    experiments: dict[str, KnownExperiment] = field(default_factory=dict)
+    experiment_count: int = 0
+    numberless: set[str] = field(default_factory=set)
+    complete: bool = True
+
+    @classmethod
+    def of_tables(cls, connection: duckdb.DuckDBPyConnection) -> Known:
+        """What is in the tables, without any run yet unless there is none."""
+        rows = connection.execute(_EXPERIMENTS).fetchall()
+        counts = connection.execute(_COUNTS).fetchall()
+        run_count, experiment_count = counts[0]
+        return cls(
+            run_count=run_count,
+            experiments={
+                experiment_id: KnownExperiment(number, 0) for experiment_id, number in rows
+            },
+            experiment_count=experiment_count,
+            numberless={experiment_id for experiment_id, _ in rows},
+            complete=run_count == 0,
+        )
+
+    def learn(self, facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> None:
+        """Asks the tables about what the facts speak of and is not known yet."""
+        if not self.complete:
+            missing = streams_in(facts) - self.runs.keys()
+            if missing:
+                self._learn_runs([stream.removeprefix("run/") for stream in missing], connection)
+        if self.numberless:
+            born_in = {birth["experiment_id"] for birth in births(facts)}
+            wanted = self.numberless & born_in
+            if wanted:
+                self._learn_numbers(wanted, connection)
+
+    def _learn_runs(self, ids: Sequence[str], connection: duckdb.DuckDBPyConnection) -> None:
+        if are_few(ids):
+            places = ", ".join("?" * len(ids))
+            found = connection.execute(_RUNS + f"WHERE run_id IN ({places})", ids).fetchall()
+        else:
+            with with_rows(connection, "wanted", [(one,) for one in ids], {"run_id": "string"}):
+                found = connection.execute(_RUNS + "SEMI JOIN wanted USING (run_id)").fetchall()
+        if not found:
+            return
+        numbers = [run_no for _, run_no, *_ in found]
+        # The bounds skip most of the table, as rows of states stand near the run's.
+        states = connection.execute(_STATES, [min(numbers), max(numbers), numbers]).fetchall()
+        state_of: dict[int, State] = {run_no: tuple(state) for run_no, *state in states}
+        for run_id, run_no, experiment_no, root_no, root_id, depth, path in found:
+            place = run_no, experiment_no, root_no, root_id, depth, path
+            self.runs[run_stream(run_id)] = KnownRun(*place, state_of[run_no])
+
+    def _learn_numbers(self, ids: set[str], connection: duckdb.DuckDBPyConnection) -> None:
+        known = [self.experiments[one] for one in ids]
+        rows = connection.execute(_NUMBERS, [[one.experiment_no for one in known]]).fetchall()
+        last = dict(rows)
+        for one in known:
+            one.last_number = last.get(one.experiment_no, 0)
+        self.numberless -= ids
+
+
+_EXPERIMENTS: Final = "SELECT experiment_id, experiment_no FROM store.experiments"
+_COUNTS: Final = (
+    "SELECT (SELECT coalesce(max(run_no), 0) FROM store.runs), "
+    "(SELECT coalesce(max(experiment_no), 0) FROM store.experiments)"
+)
+_RUNS: Final = (
+    "SELECT run_id, run_no, experiment_no, root_no, root_id, depth, path FROM store.runs "
+)
+_STATES: Final = (
+    "SELECT run_no, status, status_detail, started_at, ended_at, ended_position, display_name, "
+    "description, error, begun_at FROM store.run_states "
+    "WHERE run_no BETWEEN ? AND ? AND to_position IS NULL AND list_contains(?, run_no)"
+)
+_NUMBERS: Final = (
+    "SELECT experiment_no, max(number) FROM store.runs WHERE list_contains(?, experiment_no) "
+    "GROUP BY experiment_no"
+)
+
+
+def streams_in(facts: Iterable[Fact]) -> set[str]:
+    """The streams of the runs that a batch speaks of, parents among them."""
+    streams = {fact.stream for fact in facts if fact.stream.startswith("run/")}
+    # A run's values are in streams below its own.
+    streams = {run_stream(run_id_of(one) or "") if one.count("/") > 1 else one for one in streams}
+    for birth in births(facts):
+        streams.add(run_stream(birth["run_id"]))
+        if birth["parent_id"]:
+            streams.add(run_stream(birth["parent_id"]))
+    return streams
+
+
+def births(facts: Iterable[Fact]) -> list[dict[str, Any]]:
+    """What the facts say of the runs that they create."""
+    return [fact.data for fact in facts if fact.topic == "run.created" and fact.data is not None]
