@@ -40,6 +40,18 @@ class Block:
 
 def read_batch(data: dict[str, Any]) -> list[Block]:
     """The blocks of a `run.values_logged` event's data. Raises LogCorrupt if it is damaged."""
+    unpacked = unpack_batch(data)
+    try:
+        return [_read_block(described, block) for described, block in unpacked]
+    except Exception as error:
+        raise _damaged(data, error) from error
+
+
+def unpack_batch(data: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each series as the batch describes it, with its block, still packed.
+
+    Raises LogCorrupt if they cannot be unpacked.
+    """
     try:
         payload = data["payload"]
         if payload is None:
@@ -51,15 +63,16 @@ def read_batch(data: dict[str, Any]) -> list[Block]:
             payload, max_output_size=_MAX_PAYLOAD_NBYTES
         )
         blocks = msgpack.unpackb(packed, ext_hook=_unpack_other)
-        return [
-            _read_block(described, block)
-            for described, block in zip(data["series"], blocks, strict=True)
-        ]
+        return list(zip(data["series"], blocks, strict=True))
     except Exception as error:
-        raise LogCorrupt(
-            f"batch {data.get('first_seq')} of writer {data.get('writer_id')} is damaged: "
-            f"{error}; restore the log from a copy"
-        ) from error
+        raise _damaged(data, error) from error
+
+
+def _damaged(data: dict[str, Any], error: Exception) -> LogCorrupt:
+    return LogCorrupt(
+        f"batch {data.get('first_seq')} of writer {data.get('writer_id')} is damaged: "
+        f"{error}; restore the log from a copy"
+    )
 
 
 def series_of(described: dict[str, Any]) -> Series:
