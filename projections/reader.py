@@ -33,6 +33,7 @@ from runlore.projections.run_records import (
 )
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.projections.runs_projection import RunsProjection, tables_version
+from runlore.projections.segment_files import usable
 from runlore.projections.slots import Place, place_below
 from runlore.storage import fork_guard
 from runlore.storage.event_log import EventLog
@@ -209,7 +210,13 @@ class RunsReader:
         from runlore.projections.user_sql import QueryFailed, may_be_damage, run_query
 
         def question(connection: duckdb.DuckDBPyConnection) -> SqlResult:
+            if _may_read_points(query):
+                self._check_segments()
             return run_query(connection, query, params)
+
+        def read_to_the_end(connection: duckdb.DuckDBPyConnection) -> None:
+            self._check_segments()
+            read_all(connection)
 
         with self._lock:
             try:
@@ -219,7 +226,7 @@ class RunsReader:
                     raise
             try:
                 self._close_database()
-                self._ask(read_all)  # A damaged file is found here, and rebuilt.
+                self._ask(read_to_the_end)  # A damaged file is found here, and rebuilt.
                 return self._ask(question)
             except QueryFailed:
                 self._close_database()  # An internal error leaves a dead connection behind.
@@ -315,6 +322,10 @@ class RunsReader:
         rows = self._log.read_log(after_position=position - 1, limit=1)
         return bool(rows) and (rows[0].position, rows[0].leaf) == (position, leaf)
 
+    def _check_segments(self) -> None:
+        assert self._projection is not None, "only asked for inside _ask"
+        self._projection.check_segments()
+
     def _applied(self) -> int:
         assert self._projection is not None, "only asked for inside _ask"
         return self._projection.view.applied(APPLICATION)[0]
@@ -345,10 +356,16 @@ def open_projection(log: EventLog, folder: Path | None) -> RunsReader:
     return RunsReader(log, folder)
 
 
+def _may_read_points(query: object) -> bool:
+    """Whether sealed points are to be checked first, which takes a third of a second a gigabyte."""
+    return isinstance(query, str) and "points" in query.casefold()
+
+
 def _projection_at(place: Place) -> RunsProjection:
-    connection = connect(place.database, place.spill)
+    segments = usable(place.segments)
+    connection = connect(place.database, place.spill, segments)
     try:
-        return RunsProjection(DuckDBView(connection))
+        return RunsProjection(DuckDBView(connection), segments)
     except BaseException:
         connection.close()
         raise

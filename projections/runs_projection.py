@@ -8,24 +8,48 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 import duckdb
+from eventsourcing.persistence import Tracking
 
 from runlore.domain.events import REGISTRY
 from runlore.domain.fact import Fact
+from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.projection import Projection
+from runlore.projections.segment_files import (
+    BOUNDS,
+    Bounds,
+    check_contents,
+    check_sizes,
+    remove_unlisted,
+    show,
+)
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Goes up when the same events give other rows, so that tables of before are not used again."""
 
 
 class RunsProjection(Projection):
-    """All tables of `schema.sql`."""
+    """All tables of `schema.sql`; sealed points are in the folder `segments`, unless it is None.
+
+    Raises duckdb.Error if a segment is missing.
+    """
 
     name = "runs"
+
+    def __init__(
+        self, view: DuckDBView, segments: Path | None = None, bounds: Bounds = BOUNDS
+    ) -> None:
+        self.segments = segments
+        self._bounds = bounds
+        self._checked: set[str] = set()
+        self._sealed = False
+        super().__init__(view)
 
     def init(self, connection: duckdb.DuckDBPyConnection) -> None:
         made = connection.execute(
@@ -33,11 +57,39 @@ class RunsProjection(Projection):
         ).fetchall()
         if made == [(0,)]:
             connection.execute(_definitions())
+        check_sizes(connection, self.segments)
+        show(connection, self.segments)
+        remove_unlisted(connection, self.segments)
 
     def apply(self, facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> None:
         from runlore.projections.runs_tables import write_batch
 
-        write_batch(facts, connection)
+        self._sealed |= write_batch(facts, connection, self.segments, self._bounds)
+
+    def commit(self, facts: Sequence[Fact], tracking: Tracking, leaf: bytes = b"") -> None:
+        self._sealed = False
+        try:
+            super().commit(facts, tracking, leaf)
+        except BaseException:
+            with suppress(duckdb.Error):  # The first error is the one to tell.
+                self._settle()
+            raise
+        if self._sealed:
+            self._settle()
+
+    def check_segments(self) -> None:
+        """Raises duckdb.Error if a segment is damaged; looks at each once."""
+        self._checked = check_contents(self.view.connection, self.segments, self._checked)
+
+    def _settle(self) -> None:
+        """After a transaction that may have sealed: shows and keeps what is listed, and no more.
+
+        Files that were merged go only now that nobody can need them again.
+        """
+        if self.segments is not None:
+            with self.view.transaction() as connection:
+                show(connection, self.segments)
+                remove_unlisted(connection, self.segments)
 
 
 @cache

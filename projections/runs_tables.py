@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
 from runlore.domain.fact import Fact
-from runlore.projections.points import names_of, point_tables
+from runlore.projections.latest import add_to_latest
+from runlore.projections.points import names_of, points_of
 from runlore.projections.runs_fold import Known, RunKey, State, mentioned, rows_of
-from runlore.projections.temporal import TemporalTable, insert, insert_table, with_table
+from runlore.projections.segment_files import Bounds
+from runlore.projections.segments import add_points
+from runlore.projections.temporal import TemporalTable, insert, with_table
 
 _INT, _TEXT, _BOOL = pa.int64(), pa.string(), pa.bool_()
 _SPAN: Final = {"from_position": _INT, "to_position": _INT}
@@ -100,7 +104,7 @@ _EVENTS: Final = pa.schema(
         "data": _TEXT,
     }
 )
-_SERIES: Final = pa.schema({"series_no": _INT, "name": _TEXT, "col": _TEXT, "kind": _TEXT})
+_SERIES: Final = pa.schema({"series_no": pa.int32(), "name": _TEXT, "col": _TEXT, "kind": _TEXT})
 
 _EXPERIMENT_STATES: Final = TemporalTable(
     "store.experiment_states",
@@ -156,8 +160,13 @@ _ARTIFACTS: Final = TemporalTable(
 )
 
 
-def write_batch(facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> None:
-    """Adds what the facts say to all tables."""
+def write_batch(
+    facts: Sequence[Fact],
+    connection: duckdb.DuckDBPyConnection,
+    segments: Path | None,
+    bounds: Bounds,
+) -> bool:
+    """Adds what the facts say to all tables, and returns whether points were sealed for it."""
     rows = rows_of(facts, _known(facts, connection))
     insert(connection, "store.writers", rows.writers, _WRITERS)
     insert(connection, "store.experiments", rows.experiments, _EXPERIMENTS)
@@ -172,8 +181,7 @@ def write_batch(facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) ->
     _RUN_TAGS.write(connection, rows.run_tags)
     _RUN_PROPERTIES.write_once(connection, rows.run_properties)
     _ARTIFACTS.write(connection, rows.artifacts)
-    if rows.batches:
-        _add_points(connection, rows.batches)
+    return bool(rows.batches) and _add_points(connection, rows.batches, segments, bounds)
 
 
 def _known(facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> Known:
@@ -227,9 +235,17 @@ def _about(
     return rows
 
 
-def _add_points(connection: duckdb.DuckDBPyConnection, batches: Sequence[tuple[int, Fact]]) -> None:
+def _add_points(
+    connection: duckdb.DuckDBPyConnection,
+    batches: Sequence[tuple[int, Fact]],
+    segments: Path | None,
+    bounds: Bounds,
+) -> bool:
     held = connection.execute("SELECT name, col, kind, series_no FROM store.series").fetchall()
     numbers = {(name, col, kind): number for name, col, kind, number in held}
-    for table in point_tables(batches, numbers):
-        insert_table(connection, "store.metric_points", table)
+    sealed = False
+    for points in points_of(batches, numbers):
+        add_to_latest(connection, points)
+        sealed |= add_points(connection, points.table(), segments, bounds)
     insert(connection, "store.series", names_of(numbers, len(held)), _SERIES)
+    return sealed

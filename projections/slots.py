@@ -12,16 +12,21 @@ import os
 import shutil
 import tempfile
 import weakref
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Protocol
 
 
 class Place(Protocol):
-    """Where a database is, and where its large queries spill to (None: nowhere)."""
+    """Where a database is, where its large queries spill to and where its sealed points are.
+
+    None is nowhere: points are then not sealed.
+    """
 
     database: str
     spill: Path | None
+    segments: Path | None
 
     def clear(self) -> None:
         """Removes the database, which must be closed."""
@@ -40,11 +45,16 @@ class Slot:
         self.folder = folder
         self.database = str(folder / "projection.duckdb")
         self.spill: Path | None = folder / "spill"
+        self.segments: Path | None = folder / "segments"
         self._fd: int | None = fd
 
     def clear(self) -> None:
         for path in self.folder.glob("projection.duckdb*"):
             path.unlink(missing_ok=True)
+        if self.segments is not None:
+            shutil.rmtree(self.segments, ignore_errors=True)
+            with suppress(OSError):  # Then the database, too, cannot be made there.
+                self.segments.mkdir()
 
     def release(self) -> None:
         if self._fd is not None:
@@ -61,6 +71,7 @@ class Memory:
     def __init__(self) -> None:
         self.database = ":memory:"
         self.spill: Path | None = None
+        self.segments: Path | None = None
         try:
             self.spill = Path(tempfile.mkdtemp(prefix="runlore-"))
         except OSError:  # No room, no right: what does not fit into memory fails.
@@ -100,6 +111,7 @@ def claim(folder: Path) -> Slot:
         else:
             # A process that was killed leaves its spilled pages behind.
             shutil.rmtree(slot / "spill", ignore_errors=True)
+            (slot / "segments").mkdir(exist_ok=True)
             return Slot(slot, fd)
     raise AssertionError("count() does not end")
 

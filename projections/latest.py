@@ -1,0 +1,133 @@
+"""What is to be said of each series now: `metric_latest`, one row per run and series.
+
+Each batch is summed up first and then added to the rows, so that nothing ever looks at all points.
+The sums go on batch by batch in the order of the log: however the log is cut into portions, the
+rows are the same to the last bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from runlore.projections.points import Points
+from runlore.projections.temporal import insert_table, with_table
+from runlore.storage.value_arrays import Ints, starts_of
+
+Floats = NDArray[np.float64]
+
+COLUMNS: Final = (
+    "series_no", "run_no", "n", "numbers", "last", "last_text", "last_type", "min", "max", "sum",
+    "first_step", "last_step", "first_time", "last_time",
+)  # fmt: skip
+
+_SUMS: Final = """
+SELECT a.place, t.sum FROM store.metric_latest t
+JOIN latest a ON a.series_no = t.series_no AND a.run_no = t.run_no
+"""
+# DuckDB's order of doubles is the one that is documented: NaN is the greatest. NULL is no value.
+_UPDATE: Final = """
+UPDATE store.metric_latest t
+SET n = t.n + a.n, numbers = t.numbers + a.numbers, last = a.last, last_text = a.last_text,
+    last_type = a.last_type, min = least(t.min, a.min), max = greatest(t.max, a.max), sum = a.sum,
+    last_step = a.last_step, first_time = least(t.first_time, a.first_time),
+    last_time = greatest(t.last_time, a.last_time)
+FROM latest a WHERE a.series_no = t.series_no AND a.run_no = t.run_no
+"""
+
+
+def add_to_latest(connection: duckdb.DuckDBPyConnection, points: Points) -> None:
+    """Adds points that are later than all that the table has seen."""
+    table, sums, first_part, parts = _summed_up(points)
+    with_table(connection, "latest", table)
+    # From one answer both what is there and what it sums up to.
+    held = connection.execute(_SUMS).fetchnumpy()
+    places = np.asarray(held["place"], np.int64)
+    totals = np.zeros(table.num_rows)
+    totals[places] = held["sum"]
+    table = table.append_column("sum", pa.array(_added(totals, sums, first_part, parts)))
+    connection.unregister("latest")
+    if len(places):
+        with_table(connection, "latest", table)
+        connection.execute(_UPDATE)
+        connection.unregister("latest")
+    is_new = np.ones(table.num_rows, bool)
+    is_new[places] = False
+    if is_new.any():
+        insert_table(connection, "store.metric_latest", table.select(COLUMNS).filter(is_new))
+
+
+def _summed_up(points: Points) -> tuple[pa.Table, Floats, Ints, Ints]:
+    """A row per run and series, but for the sum: that of each part, and which ones are a row's."""
+    part_rows = starts_of(points.n)
+    first_part = _starts(points.series_no, points.run_no)
+    parts = np.diff(first_part, append=len(points.n))
+    rows = part_rows[first_part]
+    values, valid = points.values, points.valid
+    with np.errstate(all="ignore"):  # Sums of infinities, as SQL has them.
+        if valid is None:
+            numbers = np.add.reduceat(points.n, first_part)
+            least = np.fmin.reduceat(values, rows)
+            greatest = np.maximum.reduceat(values, rows)
+            sums = np.add.reduceat(values, part_rows)
+            none = None
+        else:
+            numbers = np.add.reduceat(valid.astype(np.int64), rows)
+            least = np.fmin.reduceat(np.where(valid, values, np.nan), rows)
+            greatest = np.maximum.reduceat(np.where(valid, values, -np.inf), rows)
+            sums = np.add.reduceat(np.where(valid, values, 0.0), part_rows)
+            none = numbers == 0
+    first, last = _first_and_last_rows(points, part_rows, first_part, parts)
+    columns: dict[str, Any] = {
+        "series_no": points.series_no[first_part].astype(np.int32),
+        "run_no": points.run_no[first_part],
+        "n": np.add.reduceat(points.n, first_part),
+        "numbers": numbers,
+        "last": points.value().take(pa.array(last)),
+        "last_text": points.text.take(pa.array(last)),
+        "last_type": points.type[last],
+        # Which of 0.0 and -0.0 is the least depends on who asks: 0.0 it is.
+        "min": pa.array(least + 0.0, mask=none, from_pandas=False),
+        "max": pa.array(greatest + 0.0, mask=none, from_pandas=False),
+        "first_step": points.steps[first],
+        "last_step": points.steps[last],
+        "first_time": np.minimum.reduceat(points.times, rows),
+        "last_time": np.maximum.reduceat(points.times, rows),
+        "place": np.arange(len(rows)),
+    }
+    return pa.table(columns), sums, first_part, parts
+
+
+def _starts(*keys: Ints) -> Ints:
+    """Where a new combination of keys begins."""
+    new = np.ones(len(keys[0]), bool)
+    new[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    return np.flatnonzero(new)
+
+
+def _first_and_last_rows(
+    points: Points, part_rows: Ints, first_part: Ints, parts: Ints
+) -> tuple[Ints, Ints]:
+    """The rows of the first and of the last value of each run and series, as they were logged."""
+    ends = part_rows + points.n - 1
+    last_part = first_part + parts - 1
+    if len(_starts(points.series_no, points.run_no, points.position)) < len(points.n):
+        # Parts of one batch are mixed with each other; the later is the one that ends later.
+        order = np.lexsort((points.places[ends], points.position, points.run_no, points.series_no))
+        last_part = order[last_part]
+    return part_rows[first_part], ends[last_part]
+
+
+def _added(totals: Floats, sums: Floats, first_part: Ints, parts: Ints) -> Floats:
+    """The totals and the sums of their parts, added one after the other."""
+    most_first = np.argsort(-parts, kind="stable")
+    sorted_parts = -parts[most_first]
+    with np.errstate(all="ignore"):
+        for place in range(-int(sorted_parts[0])):
+            having = most_first[: np.searchsorted(sorted_parts, -place, side="left")]
+            totals[having] += sums[first_part[having] + place]
+    return totals
