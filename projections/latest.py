@@ -25,18 +25,19 @@ COLUMNS: Final = (
     "first_step", "last_step", "first_time", "last_time",
 )  # fmt: skip
 
-_SUMS: Final = """
-SELECT a.place, t.sum FROM store.metric_latest t
+# DuckDB's order of doubles is the one that is documented: NaN is the greatest. NULL is no value.
+_JOINED: Final = """
+SELECT a.place, t.sum, a.series_no, a.run_no, t.n + a.n AS n, t.numbers + a.numbers AS numbers,
+       a.last, a.last_text, a.last_type, least(t.min, a.min) AS min, greatest(t.max, a.max) AS max,
+       t.first_step, a.last_step, least(t.first_time, a.first_time) AS first_time,
+       greatest(t.last_time, a.last_time) AS last_time
+FROM store.metric_latest t
 JOIN latest a ON a.series_no = t.series_no AND a.run_no = t.run_no
 """
-# DuckDB's order of doubles is the one that is documented: NaN is the greatest. NULL is no value.
-_UPDATE: Final = """
-UPDATE store.metric_latest t
-SET n = t.n + a.n, numbers = t.numbers + a.numbers, last = a.last, last_text = a.last_text,
-    last_type = a.last_type, min = least(t.min, a.min), max = greatest(t.max, a.max), sum = a.sum,
-    last_step = a.last_step, first_time = least(t.first_time, a.first_time),
-    last_time = greatest(t.last_time, a.last_time)
-FROM latest a WHERE a.series_no = t.series_no AND a.run_no = t.run_no
+# Not UPDATE: it leaves -0.0 where 0.0 is to be set, as these are equal.
+_DELETE: Final = """
+DELETE FROM store.metric_latest t
+USING latest a WHERE a.series_no = t.series_no AND a.run_no = t.run_no
 """
 
 
@@ -44,21 +45,24 @@ def add_to_latest(connection: duckdb.DuckDBPyConnection, points: Points) -> None
     """Adds points that are later than all that the table has seen."""
     table, sums, first_part, parts = _summed_up(points)
     with_table(connection, "latest", table)
-    # From one answer both what is there and what it sums up to.
-    held = connection.execute(_SUMS).fetchnumpy()
-    places = np.asarray(held["place"], np.int64)
-    totals = np.zeros(table.num_rows)
-    totals[places] = held["sum"]
-    table = table.append_column("sum", pa.array(_added(totals, sums, first_part, parts)))
+    joined = connection.sql(_JOINED).to_arrow_table()
+    places = joined["place"].to_numpy()
+    totals = np.zeros(len(table))
+    totals[places] = joined["sum"].to_numpy()
+    totals = _added(totals, sums, first_part, parts)
+    if len(joined):
+        connection.execute(_DELETE)
+        _insert(connection, joined, totals[places])
     connection.unregister("latest")
-    if len(places):
-        with_table(connection, "latest", table)
-        connection.execute(_UPDATE)
-        connection.unregister("latest")
-    is_new = np.ones(table.num_rows, bool)
-    is_new[places] = False
-    if is_new.any():
-        insert_table(connection, "store.metric_latest", table.select(COLUMNS).filter(is_new))
+    if len(joined) < len(table):
+        is_new = np.ones(len(table), bool)
+        is_new[places] = False
+        _insert(connection, table.filter(is_new), totals[is_new])
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, rows: pa.Table, sums: Floats) -> None:
+    columns = {name: pa.array(sums) if name == "sum" else rows[name] for name in COLUMNS}
+    insert_table(connection, "store.metric_latest", pa.table(columns))
 
 
 def _summed_up(points: Points) -> tuple[pa.Table, Floats, Ints, Ints]:

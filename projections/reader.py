@@ -33,7 +33,7 @@ from runlore.projections.run_records import (
 )
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.projections.runs_projection import RunsProjection, tables_version
-from runlore.projections.segment_files import usable
+from runlore.projections.segment_files import BOUNDS, Bounds, usable
 from runlore.projections.slots import Place, place_below
 from runlore.storage import fork_guard
 from runlore.storage.event_log import EventLog
@@ -65,9 +65,10 @@ class RunsReader:
 
     fork_order = 15
 
-    def __init__(self, log: EventLog, folder: Path | None) -> None:
+    def __init__(self, log: EventLog, folder: Path | None, bounds: Bounds = BOUNDS) -> None:
         self.events_read = 0
         self._log = log
+        self._bounds = bounds
         self._folder = folder and folder / f"{tables_version()}-duckdb{duckdb.__version__}"
         self._lock = threading.RLock()
         self._place: Place | None = None
@@ -303,7 +304,7 @@ class RunsReader:
     def _open(self, folder: Path | None) -> RunsProjection:
         place = self._place = self._place or place_below(folder)
         with suppress(duckdb.Error):
-            projection = _projection_at(place)
+            projection = _projection_at(place, self._bounds)
             with ExitStack() as stack:
                 stack.callback(projection.view.close)
                 if self._belongs(projection):
@@ -311,7 +312,7 @@ class RunsReader:
                     self._projection = projection
                     return projection
         place.clear()
-        self._projection = _projection_at(place)
+        self._projection = _projection_at(place, self._bounds)
         return self._projection
 
     def _belongs(self, projection: RunsProjection) -> bool:
@@ -351,9 +352,9 @@ class RunsReader:
             self._place = None
 
 
-def open_projection(log: EventLog, folder: Path | None) -> RunsReader:
+def open_projection(log: EventLog, folder: Path | None, bounds: Bounds = BOUNDS) -> RunsReader:
     """The reader of a log; `folder` None keeps its projection in memory. Opens nothing yet."""
-    return RunsReader(log, folder)
+    return RunsReader(log, folder, bounds)
 
 
 def _may_read_points(query: object) -> bool:
@@ -361,11 +362,11 @@ def _may_read_points(query: object) -> bool:
     return isinstance(query, str) and "points" in query.casefold()
 
 
-def _projection_at(place: Place) -> RunsProjection:
+def _projection_at(place: Place, bounds: Bounds) -> RunsProjection:
     segments = usable(place.segments)
     connection = connect(place.database, place.spill, segments)
     try:
-        return RunsProjection(DuckDBView(connection), segments)
+        return RunsProjection(DuckDBView(connection), segments, bounds)
     except BaseException:
         connection.close()
         raise

@@ -269,9 +269,11 @@ def _tables(ask: Query) -> dict[str, list[str]]:
 
 
 @contextmanager
-def reader_of(log: EventLog, folder: Path | None = None) -> Iterator[RunsReader]:
+def reader_of(
+    log: EventLog, folder: Path | None = None, bounds: Bounds = BOUNDS
+) -> Iterator[RunsReader]:
     """A reader of the log, closed at the end."""
-    reader = open_projection(log, folder)
+    reader = open_projection(log, folder, bounds)
     try:
         yield reader
     finally:
