@@ -5,7 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from benchmarks import bench_append, bench_cli, bench_import, bench_log, bench_queries, bench_runs
+from benchmarks import (
+    bench_append,
+    bench_cli,
+    bench_import,
+    bench_log,
+    bench_points,
+    bench_queries,
+    bench_runs,
+)
 from benchmarks.harness import Result, machine, markdown, write
 
 ALL = {
@@ -14,6 +22,7 @@ ALL = {
     "log": bench_log,
     "runs": bench_runs,
     "queries": bench_queries,
+    "points": bench_points,
     "cli": bench_cli,
 }
 

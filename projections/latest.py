@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from runlore.projections.points import Points
+from runlore.projections.points import Points, group_starts
 from runlore.projections.temporal import insert_table, with_table
 from runlore.storage.value_arrays import Ints, starts_of
 
@@ -68,7 +68,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, rows: pa.Table, sums: Floats)
 def _summed_up(points: Points) -> tuple[pa.Table, Floats, Ints, Ints]:
     """A row per run and series, but for the sum: that of each part, and which ones are a row's."""
     part_rows = starts_of(points.n)
-    first_part = _starts(points.series_no, points.run_no)
+    first_part = group_starts(points.series_no, points.run_no)
     parts = np.diff(first_part, append=len(points.n))
     rows = part_rows[first_part]
     values, valid = points.values, points.valid
@@ -85,7 +85,7 @@ def _summed_up(points: Points) -> tuple[pa.Table, Floats, Ints, Ints]:
             greatest = np.maximum.reduceat(np.where(valid, values, -np.inf), rows)
             sums = np.add.reduceat(np.where(valid, values, 0.0), part_rows)
             none = numbers == 0
-    first, last = _first_and_last_rows(points, part_rows, first_part, parts)
+    first, last = rows, rows + np.add.reduceat(points.n, first_part) - 1
     columns: dict[str, Any] = {
         "series_no": points.series_no[first_part].astype(np.int32),
         "run_no": points.run_no[first_part],
@@ -104,26 +104,6 @@ def _summed_up(points: Points) -> tuple[pa.Table, Floats, Ints, Ints]:
         "place": np.arange(len(rows)),
     }
     return pa.table(columns), sums, first_part, parts
-
-
-def _starts(*keys: Ints) -> Ints:
-    """Where a new combination of keys begins."""
-    new = np.ones(len(keys[0]), bool)
-    new[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
-    return np.flatnonzero(new)
-
-
-def _first_and_last_rows(
-    points: Points, part_rows: Ints, first_part: Ints, parts: Ints
-) -> tuple[Ints, Ints]:
-    """The rows of the first and of the last value of each run and series, as they were logged."""
-    ends = part_rows + points.n - 1
-    last_part = first_part + parts - 1
-    if len(_starts(points.series_no, points.run_no, points.position)) < len(points.n):
-        # Parts of one batch are mixed with each other; the later is the one that ends later.
-        order = np.lexsort((points.places[ends], points.position, points.run_no, points.series_no))
-        last_part = order[last_part]
-    return part_rows[first_part], ends[last_part]
 
 
 def _added(totals: Floats, sums: Floats, first_part: Ints, parts: Ints) -> Floats:

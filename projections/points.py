@@ -10,9 +10,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from runlore.domain.fact import Fact
+from runlore.storage.errors import LogCorrupt
 from runlore.storage.value_arrays import (
     Ints,
-    check_described,
+    Packed,
     floats,
     whole_numbers,
 )
@@ -43,24 +44,16 @@ SCHEMA: Final = pa.schema(
 ROWS_AT_ONCE: Final = 4_000_000  # 250 MB; a batch of events may hold any number of values.
 
 
-class Part(NamedTuple):
-    """One column of one block, packed as it is in its batch, and where it belongs."""
-
-    series_no: int
-    run_no: int
-    position: int
-    n: int
-    places: Sequence[Any]
-    steps: Sequence[Any]
-    times: Sequence[Any]
-    values: Sequence[Any]
+# Series, run, position, number of rows, and the rows' places, steps, times and values, packed as
+# they are in the batch. A named tuple takes longer to make than a short block to read.
+Part = tuple[int, int, int, int, Packed, Packed, Packed, Packed]
 
 
 class Points(NamedTuple):
-    """Rows by series, run, position and, but for rare ties of parts, place in the batch.
+    """Rows by series, run, position and place in the batch.
 
-    `series_no`, `run_no`, `position` and `n` have an item per part, the others one per row.
-    `valid` is None where every row has a value.
+    A part is what a batch says of a run and series: `series_no`, `run_no`, `position` and `n`
+    have an item per part, the others one per row. `valid` is None where every row has a value.
     """
 
     series_no: Ints
@@ -128,21 +121,24 @@ def _add_parts(parts: list[Part], run_no: int, fact: Fact, numbers: dict[SeriesK
     """Adds the parts of a batch, and returns how many rows they have."""
     assert fact.data is not None, "the fold keeps only batches that it can read"
     position = fact.position
-    before = len(parts)
+    rows = 0
     for described, block in unpack_batch(fact.data):
         n = described["n"]
         if n < 1:
             continue
-        check_described(described, block)
-        name, kind = described["name"], described["kind"]
+        name, kind, columns = described["name"], described["kind"], block["v"]
         places, steps, times = block["i"], block["s"], block["t"]
-        for column, values in zip(described["columns"] or _SCALAR, block["v"], strict=True):
+        names = described["columns"] or _SCALAR
+        if len(columns) != len(names):
+            raise LogCorrupt(f"a block of the batch at {position} lacks columns; restore the log")
+        for column, values in zip(names, columns, strict=True):
             key = (name, column, kind)
             series_no = numbers.get(key)
             if series_no is None:
                 series_no = numbers[key] = len(numbers) + 1
-            parts.append(Part(series_no, run_no, position, n, places, steps, times, values))
-    return sum(part.n for part in parts[before:])
+            parts.append((series_no, run_no, position, n, places, steps, times, values))
+            rows += n
+    return rows
 
 
 _SCALAR: Final = ("",)
@@ -159,29 +155,59 @@ def _points(parts: Sequence[Part], batches: Sequence[tuple[int, Fact]]) -> Point
 
 
 def _sorted_points(parts: Sequence[Part]) -> Points:
-    series_no, run_no, position, n, first = (
-        np.array(column, np.int64)
-        for column in zip(
-            *((p.series_no, p.run_no, p.position, p.n, p.places[0]) for p in parts), strict=True
-        )
-    )
+    first = np.array([part[4][0] for part in parts], np.int64)
+    keys = (np.array(column, np.int64) for column in list(zip(*parts, strict=True))[:3])
+    series_no, run_no, position = keys
     order = np.lexsort((first, position, run_no, series_no))
-    parts = [parts[place] for place in order.tolist()]
-    n = n[order]
-    values, valid, text, types = _values([part.values for part in parts], n)
-    return Points(
+    _, _, _, n, places, steps, times, packed = zip(
+        *[parts[place] for place in order.tolist()], strict=True
+    )
+    lengths = np.array(n, np.int64)
+    values, valid, text, types = _values(packed, lengths)
+    points = Points(
         series_no[order],
         run_no[order],
         position[order],
-        n,
-        whole_numbers([part.places for part in parts], n),
-        whole_numbers([part.steps for part in parts], n),
-        whole_numbers([part.times for part in parts], n),
+        lengths,
+        whole_numbers(places, lengths),
+        whole_numbers(steps, lengths),
+        whole_numbers(times, lengths),
         values,
         valid,
         text,
         types,
     )
+    begins = group_starts(points.series_no, points.run_no, points.position)
+    return points if len(begins) == len(parts) else _mixed(points, begins)
+
+
+def _mixed(points: Points, begins: Ints) -> Points:
+    """The points whose parts are blocks, with what one batch has in several blocks put in order.
+
+    Rows with and without some column, or values with another description, are several blocks.
+    """
+    n = np.add.reduceat(points.n, begins)
+    order = np.lexsort((points.places, np.repeat(np.arange(len(n)), n)))
+    return Points(
+        points.series_no[begins],
+        points.run_no[begins],
+        points.position[begins],
+        n,
+        points.places[order],
+        points.steps[order],
+        points.times[order],
+        points.values[order],
+        None if points.valid is None else points.valid[order],
+        points.text.take(pa.array(order)),
+        points.type[order],
+    )
+
+
+def group_starts(*keys: Ints) -> Ints:
+    """Where a new combination of keys begins."""
+    new = np.ones(len(keys[0]), bool)
+    new[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    return np.flatnonzero(new)
 
 
 class Values(NamedTuple):
@@ -193,11 +219,11 @@ class Values(NamedTuple):
     type: NDArray[np.uint8]
 
 
-def _values(packed: Sequence[Sequence[Any]], n: Ints) -> Values:
+def _values(packed: Sequence[Packed], n: Ints) -> Values:
     total = int(n.sum())
-    kinds = [column[0] for column in packed]
+    kinds, all_contents = zip(*packed, strict=True)
     if kinds.count("f8") == len(kinds):
-        value = floats([column[1] for column in packed], n)
+        value = floats(all_contents, n)
         return Values(value, None, pa.nulls(total, pa.string()), np.zeros(total, np.uint8))
     value = np.empty(total)
     valid = np.ones(total, bool)
@@ -206,7 +232,7 @@ def _values(packed: Sequence[Sequence[Any]], n: Ints) -> Values:
     for kind in set(kinds):
         chosen = np.fromiter((other == kind for other in kinds), bool, len(kinds))
         rows = np.repeat(chosen, n)
-        contents = [column[1] for column in packed if column[0] == kind]
+        contents = [one for one, other in zip(all_contents, kinds, strict=True) if other == kind]
         if kind == "f8":
             value[rows] = floats(contents, n[chosen])
         elif kind == "i8":

@@ -14,7 +14,7 @@ import duckdb
 from runlore.domain.errors import RunloreError, RunNotFound
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
-from runlore.projections.filters import Conditions, Filter
+from runlore.projections.filters import Conditions, Filter, check_position
 from runlore.projections.queries import (
     PAGE,
     PAGE_MAX,
@@ -22,6 +22,7 @@ from runlore.projections.queries import (
     experiment_rows,
     read_all,
     run_conditions,
+    run_no_of,
     run_number,
     run_page,
 )
@@ -39,6 +40,8 @@ from runlore.storage import fork_guard
 from runlore.storage.event_log import EventLog
 
 if TYPE_CHECKING:
+    from runlore.projections.curves import Curve, SeriesValues
+    from runlore.projections.run_tables import MetricColumn, MetricFilter, TableRow
     from runlore.projections.user_sql import SqlResult
 
 T = TypeVar("T")
@@ -204,6 +207,96 @@ class RunsReader:
                 experiment_rows(connection, as_of=as_of, view=view, name=name, tags=tags)
             )
         )
+
+    def series(self, run_id: str, metric: str, *, as_of: int | None = None) -> SeriesValues | None:
+        """All values of a metric of a run, exactly as they were logged and in that order.
+
+        Such as `read_metrics` gives from the log, without reading the run's batches again. None
+        if the run has none (yet). Raises RunNotFound.
+        """
+        # Imported here, as numpy and pyarrow come with it.
+        from runlore.projections.curves import series_values
+
+        as_of = check_position(as_of)
+
+        def question(connection: duckdb.DuckDBPyConnection) -> SeriesValues | None:
+            self._check_segments()
+            run_no = run_no_of(connection, run_id)
+            return None if run_no is None else series_values(connection, run_no, metric, as_of)
+
+        found = self._ask(question)
+        if found is None:
+            self.run_number(run_id)  # For what it raises.
+        return found
+
+    def curves(
+        self,
+        run_ids: Sequence[str],
+        metric: str,
+        *,
+        max_points: int = 1_000,
+        column: str = "",
+        as_of: int | None = None,
+    ) -> list[Curve]:
+        """A metric of many runs for a chart, each of at most so many points, in one query.
+
+        In the order of the ids, without those that do not have it. A series that has more points
+        is cut into equally long stretches in the order of logging, and of each the least and the
+        greatest value are kept; the first and the last point always are. NaN, and what is no
+        number, is a gap: NaN stands for a stretch that has nothing else.
+
+        Raises InvalidInput if `max_points` is less than 2.
+        """
+        from runlore.projections.curves import check_max_points, curves
+
+        check_max_points(max_points)
+        as_of = check_position(as_of)
+
+        def question(connection: duckdb.DuckDBPyConnection) -> list[Curve]:
+            self._check_segments()
+            return curves(connection, run_ids, metric, max_points, as_of, column)
+
+        return self._ask(question)
+
+    def run_table(
+        self,
+        columns: Sequence[MetricColumn],
+        *,
+        filters: Sequence[MetricFilter] = (),
+        order_by: MetricColumn | None = None,
+        descending: bool = False,
+        limit: int | None = None,
+        experiment_id: str | None = None,
+        type: object = None,
+        tags: Filter = None,
+        properties: Filter = None,
+        status: object = None,
+        include_children: bool = True,
+        target: object = None,
+    ) -> list[TableRow]:
+        """The runs that fit with some of their metrics, in one query, as they are now.
+
+        Newest first, or by a column, runs without it last. Costs the number of series of all
+        runs, not that of their points. Raises InvalidInput for a filter or column of another type.
+        """
+        from runlore.projections.run_tables import check_columns, run_table
+
+        check_columns([*columns, *([] if order_by is None else [order_by])], filters)
+
+        def question(connection: duckdb.DuckDBPyConnection) -> list[TableRow]:
+            conditions = run_conditions(
+                as_of=None,
+                experiment_id=experiment_id,
+                type=type,
+                tags=tags,
+                properties=properties,
+                status=status,
+                include_children=include_children,
+                target=target,
+            )
+            return run_table(connection, conditions, columns, filters, order_by, descending, limit)
+
+        return self._ask(question)
 
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
         """The result of a user's SELECT. Raises QueryRefused or QueryFailed."""

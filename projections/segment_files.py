@@ -18,11 +18,12 @@ SEAL_ROWS: Final = 1_000_000
 
 _PATTERN: Final = frozenset("*?[]")
 _READ_NBYTES: Final = 1 << 20
+# In the order of the log for each run and series: charts are read from it without sorting.
 _WITH_SEGMENTS: Final = """
 CREATE OR REPLACE VIEW store.metric_points AS
-FROM store.tail_points
-UNION ALL
 FROM read_parquet(getvariable('segments'), hive_partitioning = false)
+UNION ALL
+FROM store.tail_points
 """
 _TAIL_ONLY: Final = "CREATE OR REPLACE VIEW store.metric_points AS FROM store.tail_points"
 

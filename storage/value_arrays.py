@@ -7,7 +7,7 @@ the rows of the first block, then those of the second, and so on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -28,28 +28,50 @@ def starts_of(lengths: Ints) -> Ints:
 
 def whole_numbers(packed: Sequence[Packed], lengths: Ints) -> Ints:
     """The numbers of blocks of whole numbers, none of them empty."""
-    first = np.array([column[0] for column in packed], np.int64)
     starts = starts_of(lengths)
-    kinds = [column[1] if len(column) == 3 else None for column in packed]
-    irregular = {kind for kind in kinds if kind is not None}
+    shapes = set(map(len, packed))
+    if shapes == {2}:
+        firsts, strides = zip(*packed, strict=True)
+        return _regular(np.array(firsts, np.int64), np.array(strides, np.int64), lengths, starts)
+    if shapes == {3}:
+        firsts, kinds, contents = zip(*packed, strict=True)
+        if len(set(kinds)) == 1:
+            _check_lengths(kinds[0], contents, lengths - 1)
+            numbers = np.empty(int(lengths.sum()), np.int64)
+            numbers[~_begins(starts, len(numbers))] = _differences(kinds[0], contents)
+            return _summed(numbers, np.array(firsts, np.int64), lengths, starts)
+    return _mixed(packed, lengths, starts)
+
+
+def _mixed(packed: Sequence[Packed], lengths: Ints, starts: Ints) -> Ints:
+    firsts = np.array([column[0] for column in packed], np.int64)
     strides = np.array([column[1] if len(column) == 2 else 0 for column in packed], np.int64)
-    if not irregular:
-        return _regular(first, strides, lengths, starts)
-    # Sums of differences, over all blocks and then less what came before each: sums that are
-    # too large wrap around, twice.
+    kinds = [column[1] if len(column) == 3 else None for column in packed]
     numbers = np.repeat(strides, lengths)
-    begins = np.zeros(len(numbers), bool)
-    begins[starts] = True
-    for kind in irregular:
+    begins = _begins(starts, len(numbers))
+    for kind in {kind for kind in kinds if kind is not None}:
         chosen = np.fromiter((other == kind for other in kinds), bool, len(kinds))
-        rows = np.repeat(chosen, lengths)
-        rows[begins] = False
         contents = [column[2] for column, wanted in zip(packed, chosen, strict=True) if wanted]
         _check_lengths(kind, contents, lengths[chosen] - 1)
-        numbers[rows] = _differences(kind, contents)
-    numbers[starts] = first
+        numbers[np.repeat(chosen, lengths) & ~begins] = _differences(kind, contents)
+    return _summed(numbers, firsts, lengths, starts)
+
+
+def _begins(starts: Ints, rows: int) -> NDArray[np.bool_]:
+    begins = np.zeros(rows, bool)
+    begins[starts] = True
+    return begins
+
+
+def _summed(numbers: Ints, firsts: Ints, lengths: Ints, starts: Ints) -> Ints:
+    """Differences to numbers, in place.
+
+    Summed up over all blocks, and then less what came before each. Sums that are too large wrap
+    around, and back again.
+    """
+    numbers[starts] = firsts
     np.cumsum(numbers, out=numbers)
-    numbers -= np.repeat(numbers[starts] - first, lengths)
+    numbers -= np.repeat(numbers[starts] - firsts, lengths)
     return numbers
 
 
@@ -84,10 +106,3 @@ def _check_lengths(kind: str, contents: Sequence[Any], lengths: Ints) -> None:
     found = np.fromiter(map(len, contents), np.int64, len(contents))
     if not np.array_equal(found, lengths * size):
         raise ValueError(f"blocks of {kind!r} do not hold as many numbers as they say")
-
-
-def check_described(described: Mapping[str, Any], block: Mapping[str, Any]) -> None:
-    """That a block has the columns that the batch says it has. Raises ValueError."""
-    columns = len(described["columns"]) or 1
-    if len(block["v"]) != columns:
-        raise ValueError(f"a block has {len(block['v'])} columns instead of {columns}")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runlore.storage.value_arrays import check_described, floats, whole_numbers
+from runlore.storage.value_arrays import floats, whole_numbers
 from runlore.storage.value_codec import Record, Series, encode_batch
 from runlore.storage.value_reader import read_batch, unpack_batch
 from tests.strategies import int64s
@@ -56,5 +56,3 @@ def test_a_block_of_the_wrong_length_is_refused_although_its_neighbour_makes_up_
         floats([bytes(8), bytes(24)], lengths)
     with pytest.raises(ValueError, match="do not hold as many"):
         whole_numbers([[0, "b", b""], [0, "b", b"\1\1"]], lengths)
-    with pytest.raises(ValueError, match="1 columns instead of 2"):
-        check_described({"columns": ["x", "y"]}, {"v": [["f8", b""]]})
