@@ -56,7 +56,6 @@ _SERIES: Final = """
 SELECT p.series_no, p.step, p.time, p.value, p.text, p.type, p.position, p.idx
 FROM store.metric_points p
 WHERE p.series_no IN ({series}) AND p.run_no = {run_no:d} {until}
-ORDER BY p.position, p.idx, p.series_no
 """
 
 
@@ -69,7 +68,7 @@ def series_values(
         return None
     until = "" if as_of is None else f"AND p.position <= {as_of:d}"
     query = _SERIES.format(series=", ".join(map(str, series)), run_no=run_no, until=until)
-    table = connection.sql(query).to_arrow_table().combine_chunks()
+    table = _in_log_order(connection.sql(query).to_arrow_table().combine_chunks())
     if not len(table):
         return None
     numbers = table["series_no"].to_numpy()
@@ -89,6 +88,15 @@ def series_values(
         chosen = np.isin(numbers, members)
         columns[name] = _spread(_exact(table.filter(pa.array(chosen))), row[chosen], int(row[-1]))
     return SeriesValues(kind, steps[begins], times[begins], columns)
+
+
+def _in_log_order(table: pa.Table) -> pa.Table:
+    """The rows by position, index and series: one series alone comes like that from the view."""
+    place, index, number = (table[name].to_numpy() for name in ("position", "idx", "series_no"))
+    later = np.diff(place) > 0
+    if (later | (np.diff(index) > 0)).all() and (np.diff(place) >= 0).all():
+        return table
+    return table.take(pa.array(np.lexsort((number, index, place))))
 
 
 def _series_of(connection: duckdb.DuckDBPyConnection, metric: str) -> dict[int, tuple[str, str]]:
