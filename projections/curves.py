@@ -228,7 +228,7 @@ def curves(
     """The curves of the runs that have the metric, in the order of the ids."""
     check_max_points(max_points)
     until = "" if (as_of := check_position(as_of)) is None else f"AND p.position <= {as_of:d}"
-    series_no = series_number(connection, metric, column)
+    series_no = series_numbers(connection, [metric]).get((metric, column))
     if series_no is None:
         return []
     ids = list(dict.fromkeys(run_ids))
@@ -258,12 +258,17 @@ def check_max_points(max_points: object) -> None:
         raise InvalidInput(f"max_points is {max_points!r:.80}; it takes a whole number, at least 2")
 
 
-def series_number(connection: duckdb.DuckDBPyConnection, metric: str, column: str) -> int | None:
-    """The number of a scalar's or a table's series; None if there is none."""
-    for number, (other, kind) in _series_of(connection, metric).items():
-        if other == column and kind == ("row" if column else "scalar"):
-            return number
-    return None
+def series_numbers(
+    connection: duckdb.DuckDBPyConnection, metrics: Sequence[str]
+) -> dict[tuple[str, str], int]:
+    """The series of scalars and of tables' columns, by metric and column ("" for a scalar)."""
+    names = [check_text_filter("metric", metric) for metric in metrics]
+    rows = connection.execute(
+        "SELECT name, col, series_no FROM store.series WHERE name IN (SELECT unnest(?)) "
+        "AND kind = CASE col WHEN '' THEN 'scalar' ELSE 'row' END",
+        [names],
+    ).fetchall()
+    return {(name, column): number for name, column, number in rows}
 
 
 def _portions(totals: Sequence[tuple[int, str, int]]) -> Iterator[list[tuple[int, str, int]]]:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import duckdb
 
 from runlore.domain.errors import InvalidInput
-from runlore.projections.curves import restored_value, series_number
+from runlore.projections.curves import restored_value, series_numbers
 from runlore.projections.filters import Conditions
 from runlore.projections.rows import RunRow
 
@@ -81,7 +81,8 @@ def run_table(
 ) -> list[TableRow]:
     """The runs that fit, newest first or by a column; see `RunsReader.run_table`."""
     wanted = list(dict.fromkeys([*columns, *(one.column for one in filters), *_given(order_by)]))
-    numbers = [series_number(connection, one.metric, one.column) or 0 for one in wanted]
+    held = series_numbers(connection, [one.metric for one in wanted])
+    numbers = [held.get((one.metric, one.column), 0) for one in wanted]
     cells = [
         f"any_value({expression}) FILTER (series_no = {number:d}) AS {name}"
         for place, (one, number) in enumerate(zip(wanted, numbers, strict=True))

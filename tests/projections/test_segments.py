@@ -28,7 +28,8 @@ from runlore.storage.codec import fact_of
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.sqlite import open_log
 from runlore.storage.value_codec import Record, Series
-from tests.processes import start_python, wait_until
+from tests.disks import Disk
+from tests.processes import in_child, start_python, wait_until
 from tests.projections.histories import (
     Happening,
     History,
@@ -458,3 +459,29 @@ def test_the_word_copy_is_no_copy(tmp_path: Path) -> None:
     with reader_of(begun().log, tmp_path, SMALL) as reader:
         assert reader.sql("SELECT 'a COPY' AS copy, ? AS b", [1]).fetchall() == [("a COPY", 1)]
         assert len(reader.sql("WITH copy AS (DESCRIBE runs) FROM copy")) > 20
+
+
+def test_a_disk_that_is_full_when_points_are_sealed_is_answered_from_memory(
+    tmp_path: Path,
+) -> None:
+    history = begun()
+
+    def ask() -> None:
+        disk = Disk(tmp_path)
+        try:
+            with reader_of(history.log, tmp_path / "projections", SMALL) as reader:
+                reader.refresh()
+                disk.fill()
+                log_some(history, 30)
+                noise = random.Random(5)
+                records = [Record(LOSS, n, n, noise.random()) for n in range(50_000)]
+                history.values("r0", records)
+                assert tables_of(reader) == rebuilt(history.log)
+            disk.free()
+            with reader_of(history.log, tmp_path / "projections", SMALL) as reader:
+                assert tables_of(reader) == rebuilt(history.log)
+                assert reader.sql("SELECT count(*) > 0 FROM store.segments").fetchall() == [(True,)]
+        finally:
+            disk.close()
+
+    in_child(ask)
