@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic_core import from_json
 
 from runlore.domain.errors import InvalidInput
 from runlore.projections.filters import check_position, check_text_filter
@@ -59,8 +58,16 @@ WHERE p.series_no IN ({series}) AND p.run_no = {run_no:d} {until}
 """
 
 
+DescribedAt = Callable[[int], Sequence[Mapping[str, Any]]]
+"""The series that the batch at a position describes."""
+
+
 def series_values(
-    connection: duckdb.DuckDBPyConnection, run_no: int, metric: str, as_of: int | None
+    connection: duckdb.DuckDBPyConnection,
+    run_no: int,
+    metric: str,
+    as_of: int | None,
+    described_at: DescribedAt,
 ) -> SeriesValues | None:
     """A metric of a run, as it was logged up to a position; None if there is nothing of it."""
     series = _series_of(connection, metric)
@@ -84,7 +91,7 @@ def series_values(
     begins[1:] = (place[1:] != place[:-1]) | (index[1:] != index[:-1])
     row = np.cumsum(begins) - 1
     columns: dict[str, NDArray[Any]] = {}
-    for name, members in _columns(connection, metric, series, table).items():
+    for name, members in _columns(metric, series, table, described_at).items():
         chosen = np.isin(numbers, members)
         columns[name] = _spread(_exact(table.filter(pa.array(chosen))), row[chosen], int(row[-1]))
     return SeriesValues(kind, steps[begins], times[begins], columns)
@@ -109,10 +116,7 @@ def _series_of(connection: duckdb.DuckDBPyConnection, metric: str) -> dict[int, 
 
 
 def _columns(
-    connection: duckdb.DuckDBPyConnection,
-    metric: str,
-    series: dict[int, tuple[str, str]],
-    table: pa.Table,
+    metric: str, series: dict[int, tuple[str, str]], table: pa.Table, described_at: DescribedAt
 ) -> dict[str, list[int]]:
     """The series of each column, in the order in which the columns were first logged.
 
@@ -130,21 +134,18 @@ def _columns(
     for place in sorted(set(first.values())):
         together = [column for column, other in first.items() if other == place]
         if len(together) > 1:
-            together = _as_described(connection, metric, place[0], together)
+            together = _as_described(described_at(place[0]), metric, together)
         order.extend(together)
     return {column: members[column] for column in order}
 
 
 def _as_described(
-    connection: duckdb.DuckDBPyConnection, metric: str, position: int, columns: Sequence[str]
+    described: Sequence[Mapping[str, Any]], metric: str, columns: Sequence[str]
 ) -> list[str]:
     """Columns that began in one row, in the order of the first series of the batch with them."""
-    data = connection.execute(
-        "SELECT data FROM store.events WHERE position = ?", [position]
-    ).fetchall()[0][0]
-    for described in from_json(data)["series"]:
-        if described["name"] == metric and set(columns) <= set(described["columns"]):
-            return [column for column in described["columns"] if column in columns]
+    for one in described:
+        if one["name"] == metric and set(columns) <= set(one["columns"]):
+            return [column for column in one["columns"] if column in columns]
     return list(columns)
 
 

@@ -37,6 +37,7 @@ from runlore.projections.runs_projection import RunsProjection, tables_version
 from runlore.projections.segment_files import BOUNDS, Bounds, usable
 from runlore.projections.slots import Place, place_below
 from runlore.storage import fork_guard
+from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
 
 if TYPE_CHECKING:
@@ -222,7 +223,9 @@ class RunsReader:
         def question(connection: duckdb.DuckDBPyConnection) -> SeriesValues | None:
             self._check_segments()
             run_no = run_no_of(connection, run_id)
-            return None if run_no is None else series_values(connection, run_no, metric, as_of)
+            if run_no is None:
+                return None
+            return series_values(connection, run_no, metric, as_of, self._described_at)
 
         found = self._ask(question)
         if found is None:
@@ -415,6 +418,12 @@ class RunsReader:
             return True
         rows = self._log.read_log(after_position=position - 1, limit=1)
         return bool(rows) and (rows[0].position, rows[0].leaf) == (position, leaf)
+
+    def _described_at(self, position: int) -> Sequence[Mapping[str, Any]]:
+        """The series of the batch at a position."""
+        (row,) = self._log.read_log(after_position=position - 1, limit=1)
+        data = fact_of(row).data
+        return () if data is None else data["series"]
 
     def _check_segments(self) -> None:
         assert self._projection is not None, "only asked for inside _ask"
