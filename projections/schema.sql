@@ -74,10 +74,9 @@ CREATE TABLE store.tail_points (
     series_no INTEGER, run_no BIGINT, step BIGINT, time BIGINT, value DOUBLE, text VARCHAR,
     type UTINYINT, position BIGINT, idx INTEGER
 );
--- Files of the segment folder; first and last series and run say who needs to read it.
+-- Files of the segment folder.
 CREATE TABLE store.segments (
-    name VARCHAR, rows BIGINT, from_position BIGINT, to_position BIGINT, nbytes BIGINT,
-    crc32 BIGINT, first_series INTEGER, last_series INTEGER, first_run BIGINT, last_run BIGINT
+    name VARCHAR, rows BIGINT, from_position BIGINT, to_position BIGINT, nbytes BIGINT, crc32 BIGINT
 );
 -- Replaced by one that reads the segments, too, as soon as there are any.
 CREATE VIEW store.metric_points AS FROM store.tail_points;

@@ -48,10 +48,6 @@ class Listed(NamedTuple):
     to_position: int
     nbytes: int
     crc32: int
-    first_series: int
-    last_series: int
-    first_run: int
-    last_run: int
 
 
 def listed(connection: duckdb.DuckDBPyConnection) -> list[Listed]:

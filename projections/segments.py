@@ -120,21 +120,9 @@ def _written(table: pa.Table, folder: Path) -> Listed:
         content = _write(table, folder / name)
     except OSError as error:  # As DuckDB says it when its own file cannot grow.
         raise duckdb.IOException(f"segment {name} cannot be written: {error}") from error
-    runs, series, positions = (
-        table[column].to_numpy() for column in ("run_no", "series_no", "position")
-    )
-    return Listed(
-        name,
-        len(table),
-        int(positions.min()),
-        int(positions.max()),
-        len(content),
-        zlib.crc32(content),
-        int(series.min()),
-        int(series.max()),
-        int(runs.min()),
-        int(runs.max()),
-    )
+    positions = table["position"].to_numpy()
+    first, last = int(positions.min()), int(positions.max())
+    return Listed(name, len(table), first, last, len(content), zlib.crc32(content))
 
 
 def _write(table: pa.Table, path: Path) -> bytes:
@@ -145,7 +133,7 @@ def _write(table: pa.Table, path: Path) -> bytes:
         compression="zstd",
         compression_level=1,
         use_dictionary=["series_no", "run_no", "text", "type"],
-        # Measured: beside DuckDB's own COPY two thirds of the size and twice as fast.
+        # Beside DuckDB's own COPY four fifths of the size, and faster to write and to read.
         column_encoding={**_DIFFERENCES, "value": "BYTE_STREAM_SPLIT"},
     )
     return path.read_bytes()
