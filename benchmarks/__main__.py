@@ -12,6 +12,7 @@ from benchmarks import (
     bench_import,
     bench_kill,
     bench_log,
+    bench_points,
     bench_projections,
     bench_queries,
     bench_runs,
@@ -31,6 +32,7 @@ ALL = {
     "runs": bench_runs,
     "queries": bench_queries,
     "projections": bench_projections,
+    "points": bench_points,
     "cli": bench_cli,
 }
 

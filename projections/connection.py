@@ -18,11 +18,18 @@ _SETTINGS: Final = {
 }
 
 
-def connect(path: str | Path, spill: Path | None) -> duckdb.DuckDBPyConnection:
-    """A connection to a database file or `:memory:`; large queries spill to the folder `spill`."""
+def connect(
+    path: str | Path, spill: Path | None, segments: Path | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A connection to a database file or `:memory:`; large queries spill to the folder `spill`.
+
+    Files of the folder `segments` can be read, and no others.
+    """
     connection = duckdb.connect(str(path), config={**_SETTINGS, "temp_directory": str(spill or "")})
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        if segments is not None:
+            connection.execute("SET allowed_directories = ?", [[str(segments.absolute())]])
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
     except BaseException:

@@ -1,4 +1,4 @@
-"""Batches of logged values to the rows of `metric_points`, array by array."""
+"""Batches of logged values to sorted rows of `metric_points`, thousands of blocks at a time."""
 
 from __future__ import annotations
 
@@ -10,124 +10,276 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from runlore.domain.fact import Fact
-from runlore.storage.value_reader import Block, read_batch
+from runlore.storage.errors import LogCorrupt
+from runlore.storage.value_arrays import (
+    Ints,
+    Packed,
+    floats,
+    whole_numbers,
+)
+from runlore.storage.value_reader import read_batch, unpack_batch
 
 SeriesKey = tuple[str, str, str]  # metric name, column ("" for a scalar), kind
 
+TYPES: Final = "fibsn"
+"""What was logged: float, whole number, bool, text, None; a point's `type` is a place in here."""
+
 _EXACT: Final = 2**53
+_FLOAT, _INT, _BOOL, _TEXT, _NONE = range(len(TYPES))
 
 SCHEMA: Final = pa.schema(
     {
-        "series_no": pa.int64(),
+        "series_no": pa.int32(),
         "run_no": pa.int64(),
         "step": pa.int64(),
         "time": pa.int64(),
         "value": pa.float64(),
         "text": pa.string(),
-        "type": pa.string(),
+        "type": pa.uint8(),
         "position": pa.int64(),
-        "idx": pa.int64(),
+        "idx": pa.int32(),
     }
 )
 
+ROWS_AT_ONCE: Final = 4_000_000  # 250 MB; a batch of events may hold any number of values.
 
-_ROWS_AT_ONCE: Final = 500_000  # 40 MB; a batch of events may hold any number of values.
+
+# Series, run, position, number of rows, and the rows' places, steps, times and values, packed as
+# they are in the batch. A named tuple takes longer to make than a short block to read.
+Part = tuple[int, int, int, int, Packed, Packed, Packed, Packed]
 
 
-class Part(NamedTuple):
-    """One column of one block, and where it belongs."""
+class Points(NamedTuple):
+    """Rows by series, run, position and place in the batch.
 
-    series_no: int
-    run_no: int
-    position: int
-    block: Block
-    values: NDArray[Any]
+    A part is what a batch says of a run and series: `series_no`, `run_no`, `position` and `n`
+    have an item per part, the others one per row. `valid` is None where every row has a value.
+    """
+
+    series_no: Ints
+    run_no: Ints
+    position: Ints
+    n: Ints
+    places: Ints
+    steps: Ints
+    times: Ints
+    values: NDArray[np.float64]
+    valid: NDArray[np.bool_] | None
+    text: pa.Array
+    type: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def table(self) -> pa.Table:
+        """The rows as SQL holds them."""
+        return pa.Table.from_arrays(
+            [
+                pa.array(np.repeat(self.series_no.astype(np.int32), self.n)),
+                pa.array(np.repeat(self.run_no, self.n)),
+                pa.array(self.steps),
+                pa.array(self.times),
+                self.value(),
+                self.text,
+                pa.array(self.type),
+                pa.array(np.repeat(self.position, self.n)),
+                pa.array(self.places.astype(np.int32)),
+            ],
+            schema=SCHEMA,
+        )
+
+    def value(self) -> pa.Array:
+        """The values with their nulls. NaN is a value of its own, and no missing one."""
+        missing = None if self.valid is None else ~self.valid
+        return pa.array(self.values, mask=missing, from_pandas=False)
+
+
+def points_of(
+    batches: Sequence[tuple[int, Fact]],
+    numbers: dict[SeriesKey, int],
+    rows_at_once: int = ROWS_AT_ONCE,
+) -> Iterator[Points]:
+    """The points of the batches, (run number, `run.values_logged`) each, in bounded portions.
+
+    A portion holds whole batches, and those after it later ones. Series that are not in
+    `numbers` get the next number there. Raises LogCorrupt for a batch that is damaged.
+    """
+    waiting: list[tuple[int, Fact]] = []
+    parts: list[Part] = []
+    rows = 0
+    for run_no, fact in batches:
+        waiting.append((run_no, fact))
+        rows += _add_parts(parts, run_no, fact, numbers)
+        if rows >= rows_at_once:
+            yield _points(parts, waiting)
+            parts, waiting, rows = [], [], 0
+    if parts:
+        yield _points(parts, waiting)
+
+
+def _add_parts(parts: list[Part], run_no: int, fact: Fact, numbers: dict[SeriesKey, int]) -> int:
+    """Adds the parts of a batch, and returns how many rows they have."""
+    assert fact.data is not None, "the fold keeps only batches that it can read"
+    position = fact.position
+    rows = 0
+    for described, block in unpack_batch(fact.data):
+        n = described["n"]
+        if n < 1:
+            continue
+        name, kind, columns = described["name"], described["kind"], block["v"]
+        places, steps, times = block["i"], block["s"], block["t"]
+        names = described["columns"] or _SCALAR
+        if len(columns) != len(names):
+            raise LogCorrupt(f"a block of the batch at {position} lacks columns; restore the log")
+        for column, values in zip(names, columns, strict=True):
+            key = (name, column, kind)
+            series_no = numbers.get(key)
+            if series_no is None:
+                series_no = numbers[key] = len(numbers) + 1
+            parts.append((series_no, run_no, position, n, places, steps, times, values))
+            rows += n
+    return rows
+
+
+_SCALAR: Final = ("",)
+
+
+def _points(parts: Sequence[Part], batches: Sequence[tuple[int, Fact]]) -> Points:
+    try:
+        return _sorted_points(parts)
+    except Exception:
+        for _, fact in batches:  # Each by itself, to say which one it is.
+            assert fact.data is not None
+            read_batch(fact.data)
+        raise
+
+
+def _sorted_points(parts: Sequence[Part]) -> Points:
+    first = np.array([part[4][0] for part in parts], np.int64)
+    keys = (np.array(column, np.int64) for column in list(zip(*parts, strict=True))[:3])
+    series_no, run_no, position = keys
+    order = np.lexsort((first, position, run_no, series_no))
+    _, _, _, n, places, steps, times, packed = zip(
+        *[parts[place] for place in order.tolist()], strict=True
+    )
+    lengths = np.array(n, np.int64)
+    values, valid, text, types = _values(packed, lengths)
+    points = Points(
+        series_no[order],
+        run_no[order],
+        position[order],
+        lengths,
+        whole_numbers(places, lengths),
+        whole_numbers(steps, lengths),
+        whole_numbers(times, lengths),
+        values,
+        valid,
+        text,
+        types,
+    )
+    begins = group_starts(points.series_no, points.run_no, points.position)
+    return points if len(begins) == len(parts) else _mixed(points, begins)
+
+
+def _mixed(points: Points, begins: Ints) -> Points:
+    """The points whose parts are blocks, with what one batch has in several blocks put in order.
+
+    Rows with and without some column, or values with another description, are several blocks.
+    """
+    n = np.add.reduceat(points.n, begins)
+    order = np.lexsort((points.places, np.repeat(np.arange(len(n)), n)))
+    return Points(
+        points.series_no[begins],
+        points.run_no[begins],
+        points.position[begins],
+        n,
+        points.places[order],
+        points.steps[order],
+        points.times[order],
+        points.values[order],
+        None if points.valid is None else points.valid[order],
+        points.text.take(pa.array(order)),
+        points.type[order],
+    )
+
+
+def group_starts(*keys: Ints) -> Ints:
+    """Where a new combination of keys begins."""
+    new = np.ones(len(keys[0]), bool)
+    new[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    return np.flatnonzero(new)
 
 
 class Values(NamedTuple):
-    """A column of values as SQL holds it; `text` is what `value` cannot hold exactly."""
+    """Values as SQL holds them; `text` is what `value` cannot hold exactly."""
 
-    value: pa.Array
+    value: NDArray[np.float64]
+    valid: NDArray[np.bool_] | None
     text: pa.Array
-    type: pa.Array
+    type: NDArray[np.uint8]
 
 
-def point_tables(
-    batches: Sequence[tuple[int, Fact]], numbers: dict[SeriesKey, int]
-) -> Iterator[pa.Table]:
-    """The rows of the batches, (run number, `run.values_logged`) each, in bounded tables.
-
-    Series that are not in `numbers` get the next number there.
-    """
-    parts: dict[np.dtype[Any], list[Part]] = {}
-    waiting = 0
-    for run_no, fact in batches:
-        assert fact.data is not None, "the fold keeps only batches that it can read"
-        for block in read_batch(fact.data):
-            for column, values in zip(block.series.columns or ("",), block.columns, strict=True):
-                key = (block.series.name, column, block.series.kind)
-                series_no = numbers.setdefault(key, len(numbers) + 1)
-                part = Part(series_no, run_no, fact.position, block, values)
-                parts.setdefault(values.dtype, []).append(part)
-                waiting += len(block)
-        if waiting >= _ROWS_AT_ONCE:
-            yield from map(_table, parts.values())
-            parts, waiting = {}, 0
-    yield from map(_table, parts.values())
-
-
-def _table(parts: Sequence[Part]) -> pa.Table:
-    """The rows of parts whose values are of one type, made column by column."""
-    series_no, run_no, position, blocks, values = zip(*parts, strict=True)
-    n = [len(block) for block in blocks]
-    return pa.Table.from_arrays(
-        [
-            pa.array(np.repeat(series_no, n)),
-            pa.array(np.repeat(run_no, n)),
-            pa.array(np.concatenate([block.steps for block in blocks])),
-            pa.array(np.concatenate([block.times for block in blocks])),
-            *as_sql(np.concatenate(values)),
-            pa.array(np.repeat(position, n)),
-            pa.array(np.concatenate([block.index for block in blocks])),
-        ],
-        schema=SCHEMA,
-    )
-
-
-def as_sql(values: NDArray[Any]) -> Values:
-    """The values as a double where that is exact, with a text beside it where it is not."""
-    n = len(values)
-    if values.dtype == np.float64:
-        # Not from pandas: NaN is a value of its own, and no missing one.
-        return Values(pa.array(values, from_pandas=False), pa.nulls(n, pa.string()), _all("f", n))
-    if values.dtype == np.int64:
-        inexact = (values < -_EXACT) | (values > _EXACT)
-        digits = np.full(n, None, object)
-        digits[inexact] = list(map(str, values[inexact].tolist()))
-        doubles = pa.array(values.astype(np.float64))
-        return Values(doubles, pa.array(digits, pa.string()), _all("i", n))
-    doubles, texts, types = zip(*map(_one_as_sql, values.tolist()), strict=True)
+def _values(packed: Sequence[Packed], n: Ints) -> Values:
+    total = int(n.sum())
+    kinds, all_contents = zip(*packed, strict=True)
+    if kinds.count("f8") == len(kinds):
+        value = floats(all_contents, n)
+        return Values(value, None, pa.nulls(total, pa.string()), np.zeros(total, np.uint8))
+    value = np.empty(total)
+    valid = np.ones(total, bool)
+    types = np.zeros(total, np.uint8)
+    texts = np.full(total, None, object)
+    for kind in set(kinds):
+        chosen = np.fromiter((other == kind for other in kinds), bool, len(kinds))
+        rows = np.repeat(chosen, n)
+        contents = [one for one, other in zip(all_contents, kinds, strict=True) if other == kind]
+        if kind == "f8":
+            value[rows] = floats(contents, n[chosen])
+        elif kind == "i8":
+            numbers = whole_numbers(contents, n[chosen])
+            value[rows], types[rows] = numbers, _INT
+            texts[rows] = _digits(numbers)
+        else:
+            value[rows], valid[rows], texts[rows], types[rows] = _others(kind, contents, n[chosen])
     return Values(
-        pa.array(doubles, pa.float64(), from_pandas=False),
-        pa.array(texts, pa.string()),
-        pa.array(types, pa.string()),
+        value,
+        None if valid.all() else valid,
+        pa.array(texts, pa.string(), from_pandas=False),
+        types,
     )
 
 
-def _one_as_sql(value: object) -> tuple[float | None, str | None, str]:
+def _digits(numbers: Ints) -> NDArray[np.object_]:
+    inexact = (numbers < -_EXACT) | (numbers > _EXACT)
+    digits = np.full(len(numbers), None, object)
+    digits[inexact] = list(map(str, numbers[inexact].tolist()))
+    return digits
+
+
+def _others(kind: str, contents: Sequence[Sequence[Any]], n: Ints) -> tuple[NDArray[Any], ...]:
+    if kind != "any" or list(map(len, contents)) != n.tolist():
+        raise ValueError(f"a column of kind {kind!r} does not hold as many values as it says")
+    rows = [_one_as_sql(value) for content in contents for value in content]
+    value, valid, text, types = zip(*rows, strict=True)
+    texts = np.empty(len(rows), object)
+    texts[:] = text
+    return np.array(value, np.float64), np.array(valid), texts, np.array(types, np.uint8)
+
+
+def _one_as_sql(value: object) -> tuple[float, bool, str | None, int]:
     if value is None:
-        return None, None, "n"
+        return 0.0, False, None, _NONE
     if isinstance(value, bool):
-        return float(value), None, "b"
+        return float(value), True, None, _BOOL
     if isinstance(value, float):
-        return value, None, "f"
+        return value, True, None, _FLOAT
     if isinstance(value, int):
         if -_EXACT <= value <= _EXACT:
-            return float(value), None, "i"
+            return float(value), True, None, _INT
         # Python caps decimal at some thousand digits; hexadecimal has no cap.
         text = str(value) if value.bit_length() < 10_000 else hex(value)
-        return _nearest(value), text, "i"
-    return None, str(value), "s"
+        return _nearest(value), True, text, _INT
+    return 0.0, False, str(value), _TEXT
 
 
 def _nearest(value: int) -> float:
@@ -135,10 +287,6 @@ def _nearest(value: int) -> float:
         return float(value)
     except OverflowError:
         return float("inf") if value > 0 else float("-inf")
-
-
-def _all(letter: str, n: int) -> pa.Array:
-    return pa.repeat(pa.scalar(letter), n)
 
 
 def names_of(numbers: Mapping[SeriesKey, int], after: int) -> list[tuple[Any, ...]]:

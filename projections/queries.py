@@ -127,6 +127,14 @@ def run_number(connection: duckdb.DuckDBPyConnection, run_id: str) -> int | None
     return found[0][0] if found else None
 
 
+def run_no_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> int | None:
+    """A run's number in the tables; None if the run is unknown."""
+    found = connection.execute(
+        "SELECT run_no FROM store.runs WHERE run_id = ?", [check_text_filter("run_id", run_id)]
+    ).fetchall()
+    return found[0][0] if found else None
+
+
 def experiment_rows(
     connection: duckdb.DuckDBPyConnection,
     *,

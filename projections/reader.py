@@ -16,7 +16,7 @@ from runlore.domain.errors import RunloreError, RunNotFound
 from runlore.projections import generations
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
-from runlore.projections.filters import Conditions, Filter, check_text_filter
+from runlore.projections.filters import Conditions, Filter, check_position, check_text_filter
 from runlore.projections.queries import (
     PAGE,
     PAGE_GROWTH,
@@ -26,6 +26,7 @@ from runlore.projections.queries import (
     experiment_rows,
     read_all,
     run_conditions,
+    run_no_of,
     run_number,
     run_page,
 )
@@ -37,11 +38,15 @@ from runlore.projections.run_records import (
 )
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.projections.runs_projection import RunsProjection, tables_version
+from runlore.projections.segment_files import BOUNDS, Bounds, usable
 from runlore.projections.slots import Place, Slot, place_below
 from runlore.storage import fork_guard
+from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
 
 if TYPE_CHECKING:
+    from runlore.projections.curves import Curve, SeriesValues
+    from runlore.projections.run_tables import MetricColumn, MetricFilter, TableRow
     from runlore.projections.user_sql import SqlResult
 
 T = TypeVar("T")
@@ -75,9 +80,10 @@ class RunsReader:
 
     fork_order = 15
 
-    def __init__(self, log: EventLog, folder: Path | None) -> None:
+    def __init__(self, log: EventLog, folder: Path | None, bounds: Bounds = BOUNDS) -> None:
         self.events_read = 0
         self._log = log
+        self._bounds = bounds
         self._folder = folder and folder / f"{tables_version()}-duckdb{duckdb.__version__}"
         self._lock = threading.RLock()
         self._place: Place | None = None
@@ -229,6 +235,98 @@ class RunsReader:
             )
         )
 
+    def series(self, run_id: str, metric: str, *, as_of: int | None = None) -> SeriesValues | None:
+        """All values of a metric of a run, exactly as they were logged and in that order.
+
+        Such as `read_metrics` gives from the log, without reading the run's batches again. None
+        if the run has none (yet). Raises RunNotFound.
+        """
+        # Imported here, as numpy and pyarrow come with it.
+        from runlore.projections.curves import series_values
+
+        as_of = check_position(as_of)
+
+        def question(connection: duckdb.DuckDBPyConnection) -> SeriesValues | None:
+            self._check_segments()
+            run_no = run_no_of(connection, run_id)
+            if run_no is None:
+                return None
+            return series_values(connection, run_no, metric, as_of, self._described_at)
+
+        found = self._ask(question)
+        if found is None:
+            self.run_number(run_id)  # For what it raises.
+        return found
+
+    def curves(
+        self,
+        run_ids: Sequence[str],
+        metric: str,
+        *,
+        max_points: int = 1_000,
+        column: str = "",
+        as_of: int | None = None,
+    ) -> list[Curve]:
+        """A metric of many runs for a chart, each of at most so many points, in one query.
+
+        In the order of the ids, without those that do not have it. A series that has more points
+        is cut into equally long stretches in the order of logging, and of each the least and the
+        greatest value are kept; the first and the last point always are. NaN, and what is no
+        number, is a gap: NaN stands for a stretch that has nothing else.
+
+        Raises InvalidInput if `max_points` is less than 2.
+        """
+        from runlore.projections.curves import check_max_points, curves
+
+        check_max_points(max_points)
+        as_of = check_position(as_of)
+
+        def question(connection: duckdb.DuckDBPyConnection) -> list[Curve]:
+            self._check_segments()
+            return curves(connection, run_ids, metric, max_points, as_of, column)
+
+        return self._ask(question)
+
+    def run_table(
+        self,
+        columns: Sequence[MetricColumn],
+        *,
+        filters: Sequence[MetricFilter] = (),
+        order_by: MetricColumn | None = None,
+        descending: bool = False,
+        limit: int | None = None,
+        experiment_id: str | None = None,
+        type: object = None,
+        tags: Filter = None,
+        properties: Filter = None,
+        status: object = None,
+        include_children: bool = True,
+        target: object = None,
+    ) -> list[TableRow]:
+        """The runs that fit with some of their metrics, in one query, as they are now.
+
+        Newest first, or by a column, runs without it last. Costs the number of series of all
+        runs, not that of their points. Raises InvalidInput for a filter or column of another type.
+        """
+        from runlore.projections.run_tables import check_columns, run_table
+
+        check_columns([*columns, *([] if order_by is None else [order_by])], filters)
+
+        def question(connection: duckdb.DuckDBPyConnection) -> list[TableRow]:
+            conditions = run_conditions(
+                as_of=None,
+                experiment_no=self._experiment_no(connection, experiment_id),
+                type=type,
+                tags=tags,
+                properties=properties,
+                status=status,
+                include_children=include_children,
+                target=target,
+            )
+            return run_table(connection, conditions, columns, filters, order_by, descending, limit)
+
+        return self._ask(question)
+
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
         """The result of a user's SELECT. Raises QueryRefused or QueryFailed."""
         # Imported here, as pyarrow comes with it.
@@ -239,7 +337,13 @@ class RunsReader:
             if not self._shows_events:
                 show_events(connection, self._log)
                 self._shows_events = True
+            if _may_read_points(query):
+                self._check_segments()
             return run_query(connection, query, params)
+
+        def read_to_the_end(connection: duckdb.DuckDBPyConnection) -> None:
+            self._check_segments()
+            read_all(connection)
 
         with self._lock:
             try:
@@ -249,7 +353,7 @@ class RunsReader:
                     raise
             try:
                 self._close_database()
-                self._ask(read_all)  # A damaged file is found here, and rebuilt.
+                self._ask(read_to_the_end)  # A damaged file is found here, and rebuilt.
                 return self._ask(question)
             except QueryFailed:
                 self._close_database()  # An internal error leaves a dead connection behind.
@@ -369,7 +473,7 @@ class RunsReader:
     def _opened_as_it_is(self, place: Place) -> RunsProjection | None:
         """What is in a place; None if that is damaged or of another log."""
         with suppress(duckdb.Error):
-            projection = _projection_at(place)
+            projection = _projection_at(place, self._bounds)
             try:
                 position, leaf = projection.view.applied(APPLICATION)
                 if position == 0 or generations.belongs(self._log, position, leaf):
@@ -382,7 +486,7 @@ class RunsReader:
 
     def _opened_empty(self, place: Place) -> RunsProjection:
         place.clear()
-        return _projection_at(place)
+        return _projection_at(place, self._bounds)
 
     def _publish_soon(self) -> None:
         if self._publisher is None and isinstance(self._place, Slot):
@@ -419,6 +523,16 @@ class RunsReader:
         if publisher is not None:
             self._publish_now.set()
             publisher.join()
+
+    def _described_at(self, position: int) -> Sequence[Mapping[str, Any]]:
+        """The series of the batch at a position."""
+        (row,) = self._log.read_log(after_position=position - 1, limit=1)
+        data = fact_of(row).data
+        return () if data is None else data["series"]
+
+    def _check_segments(self) -> None:
+        assert self._projection is not None, "only asked for inside _ask"
+        self._projection.check_segments()
 
     def _applied(self) -> int:
         assert self._projection is not None, "only asked for inside _ask"
@@ -460,19 +574,25 @@ class RunsReader:
             self._place = None
 
 
-def open_projection(log: EventLog, folder: Path | None) -> RunsReader:
+def open_projection(log: EventLog, folder: Path | None, bounds: Bounds = BOUNDS) -> RunsReader:
     """The reader of a log; `folder` None keeps its projection in memory. Opens nothing yet."""
-    return RunsReader(log, folder)
+    return RunsReader(log, folder, bounds)
 
 
 def _generations(slot: Slot) -> Path:
     return slot.folder.parent / "generations"
 
 
-def _projection_at(place: Place) -> RunsProjection:
-    connection = connect(place.database, place.spill)
+def _may_read_points(query: object) -> bool:
+    """Whether sealed points are to be checked first, which takes a third of a second a gigabyte."""
+    return isinstance(query, str) and "points" in query.casefold()
+
+
+def _projection_at(place: Place, bounds: Bounds) -> RunsProjection:
+    segments = usable(place.segments)
+    connection = connect(place.database, place.spill, segments)
     try:
-        return RunsProjection(DuckDBView(connection))
+        return RunsProjection(DuckDBView(connection), segments, bounds)
     except BaseException:
         connection.close()
         raise

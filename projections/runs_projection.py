@@ -8,19 +8,30 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 import duckdb
+from eventsourcing.persistence import Tracking
 
 from runlore.domain.events import REGISTRY
 from runlore.domain.fact import Fact
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.known import KNOWN_MAX, Known
 from runlore.projections.projection import Projection
+from runlore.projections.segment_files import (
+    BOUNDS,
+    Bounds,
+    check_contents,
+    check_sizes,
+    remove_unlisted,
+    show,
+)
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Goes up when the same events give other rows, so that tables of before are not used again."""
 
 
@@ -29,7 +40,13 @@ class RunsProjection(Projection):
 
     name = "runs"
 
-    def __init__(self, view: DuckDBView) -> None:
+    def __init__(
+        self, view: DuckDBView, segments: Path | None = None, bounds: Bounds = BOUNDS
+    ) -> None:
+        self.segments = segments
+        self._bounds = bounds
+        self._checked: set[str] = set()
+        self._sealed = False
         self._known: Known | None = None
         super().__init__(view)
 
@@ -39,6 +56,9 @@ class RunsProjection(Projection):
         ).fetchall()
         if made == [(0,)]:
             connection.execute(_definitions())
+        check_sizes(connection, self.segments)
+        show(connection, self.segments)
+        remove_unlisted(connection, self.segments)
 
     def prepare(
         self, facts: Sequence[Fact], wait: Callable[[], None]
@@ -57,7 +77,7 @@ class RunsProjection(Projection):
         finally:
             cursor.close()
         self._known = known
-        writes = prepared_batch(facts, known)
+        writes = prepared_batch(facts, known, self._add_values)
 
         def write(connection: duckdb.DuckDBPyConnection) -> None:
             for one in writes:
@@ -68,8 +88,45 @@ class RunsProjection(Projection):
     def apply(self, facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> None:
         self.prepare(facts, _nothing_waits)(connection)
 
+    def write(
+        self,
+        prepared: Callable[[duckdb.DuckDBPyConnection], None] | None,
+        tracking: Tracking,
+        leaf: bytes,
+    ) -> None:
+        self._sealed = False
+        try:
+            super().write(prepared, tracking, leaf)
+        except BaseException:
+            with suppress(duckdb.Error):  # The first error is the one to tell.
+                self._settle()
+            raise
+        if self._sealed:
+            self._settle()
+
     def forget(self) -> None:
         self._known = None
+
+    def check_segments(self) -> None:
+        """Raises duckdb.Error if a segment is damaged; looks at each once."""
+        self._checked = check_contents(self.view.connection, self.segments, self._checked)
+
+    def _add_values(
+        self, batches: Sequence[tuple[int, Fact]], connection: duckdb.DuckDBPyConnection
+    ) -> None:
+        from runlore.projections.runs_tables import add_batches
+
+        self._sealed |= add_batches(connection, batches, self.segments, self._bounds)
+
+    def _settle(self) -> None:
+        """After a transaction that may have sealed: shows and keeps what is listed, and no more.
+
+        Files that were merged go only now that nobody can need them again.
+        """
+        if self.segments is not None:
+            with self.view.transaction() as connection:
+                show(connection, self.segments)
+                remove_unlisted(connection, self.segments)
 
 
 def _nothing_waits() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import duckdb
@@ -11,14 +12,16 @@ import duckdb
 from runlore.domain.fact import Fact
 from runlore.projections.known import Known
 from runlore.projections.runs_fold import rows_of
+from runlore.projections.segment_files import Bounds
 from runlore.projections.temporal import (
     TemporalTable,
     Write,
     insert,
-    insert_table,
     insertion,
     insertion_of_columns,
 )
+
+AddValues = Callable[[Sequence[tuple[int, Fact]], duckdb.DuckDBPyConnection], None]
 
 _INT, _TEXT, _BOOL = "int64", "string", "bool"
 _SPAN: Final = {"from_position": _INT, "to_position": _INT}
@@ -98,7 +101,7 @@ _EVENTS: Final = {
     "writer_id": _TEXT,
     "reason": _TEXT,
 }
-_SERIES: Final = {"series_no": _INT, "name": _TEXT, "col": _TEXT, "kind": _TEXT}
+_SERIES: Final = {"series_no": "int32", "name": _TEXT, "col": _TEXT, "kind": _TEXT}
 
 _EXPERIMENT_STATES: Final = TemporalTable(
     "store.experiment_states",
@@ -148,8 +151,11 @@ _ARTIFACTS: Final = TemporalTable(
 )
 
 
-def prepared_batch(facts: Sequence[Fact], known: Known) -> list[Write]:
-    """What adds what the facts say to all tables; what they say is known from then on."""
+def prepared_batch(facts: Sequence[Fact], known: Known, add_values: AddValues) -> list[Write]:
+    """What adds what the facts say to all tables; what they say is known from then on.
+
+    `add_values` is called for batches of logged values, (run number, fact) each.
+    """
     rows = rows_of(facts, known)
     writes = [
         *insertion("store.writers", rows.writers, _WRITERS),
@@ -168,7 +174,7 @@ def prepared_batch(facts: Sequence[Fact], known: Known) -> list[Write]:
         *_ARTIFACTS.prepared(rows.artifacts),
     ]
     if rows.batches:
-        writes.append(partial(_add_points, batches=rows.batches))
+        writes.append(partial(add_values, rows.batches))
     return writes
 
 
@@ -181,12 +187,23 @@ def _events(facts: Sequence[Fact]) -> list[Write]:
     return insertion_of_columns("store.events", columns, _EVENTS)
 
 
-def _add_points(connection: duckdb.DuckDBPyConnection, batches: Sequence[tuple[int, Fact]]) -> None:
+def add_batches(
+    connection: duckdb.DuckDBPyConnection,
+    batches: Sequence[tuple[int, Fact]],
+    segments: Path | None,
+    bounds: Bounds,
+) -> bool:
+    """Adds the values of batches, (run number, fact) each; returns whether segments changed."""
     # Imported here: NumPy and Arrow take longer than to write a few rows without them.
-    from runlore.projections.points import names_of, point_tables
+    from runlore.projections.latest import add_to_latest
+    from runlore.projections.points import names_of, points_of
+    from runlore.projections.segments import add_points
 
     held = connection.execute("SELECT name, col, kind, series_no FROM store.series").fetchall()
     numbers = {(name, col, kind): number for name, col, kind, number in held}
-    for table in point_tables(batches, numbers):
-        insert_table(connection, "store.metric_points", table)
+    sealed = False
+    for points in points_of(batches, numbers):
+        add_to_latest(connection, points)
+        sealed |= add_points(connection, points.table(), segments, bounds)
     insert(connection, "store.series", names_of(numbers, len(held)), _SERIES)
+    return sealed

@@ -1,12 +1,13 @@
 """SQL of users: one reading SELECT, and nothing else.
 
 Three fences, because no single one holds: DuckDB's parser must see exactly one SELECT (it calls a
-data-modifying CTE one), the transaction is read-only, and the connection has no access to
-anything outside the database (see `connection.py`).
+data-modifying CTE one) and no COPY, the transaction is read-only, and the connection has no access
+to anything outside the database and its segments (see `connection.py`).
 """
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -150,6 +151,28 @@ def _check_kind(connection: duckdb.DuckDBPyConnection, query: str) -> None:
     if kinds != [duckdb.StatementType.SELECT]:
         found = ", ".join(kind.name for kind in kinds) or "nothing"
         raise QueryRefused(query, f"{len(kinds)} statements ({found})")
+    if "copy" in query.casefold() and _copies(connection, query):
+        raise QueryRefused(query, "a COPY")
+
+
+def _copies(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
+    """Whether a COPY stands in the WITH of a SELECT.
+
+    A read-only transaction lets it write, into the folder of the segments. DuckDB takes it at
+    the top of a statement only, so no function can be given one as a text.
+    """
+    answer = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0]
+    parsed = json.loads(answer)
+    waiting = [parsed]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if node.get("type") == "COPY_QUERY_NODE":
+                return True
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+    return bool(parsed["error"])  # Not to be parsed again: better refused.
 
 
 @contextmanager

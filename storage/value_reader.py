@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,16 @@ _TYPECODES = {"b": "<i1", "h": "<i2", "i": "<i4", "q": "<i8"}
 _MAX_PAYLOAD_NBYTES = 2**30  # No batch of ours comes near; a forged length must not fill memory.
 
 Ints = NDArray[np.int64]
+
+
+class _PerThread(threading.local):
+    """Making one takes four times as long as unpacking a small batch; it is for one thread only."""
+
+    def __init__(self) -> None:
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_per_thread = _PerThread()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,18 @@ class Block:
 
 def read_batch(data: dict[str, Any]) -> list[Block]:
     """The blocks of a `run.values_logged` event's data. Raises LogCorrupt if it is damaged."""
+    unpacked = unpack_batch(data)
+    try:
+        return [_read_block(described, block) for described, block in unpacked]
+    except Exception as error:
+        raise _damaged(data, error) from error
+
+
+def unpack_batch(data: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each series as the batch describes it, with its block, still packed.
+
+    Raises LogCorrupt if they cannot be unpacked.
+    """
     try:
         payload = data["payload"]
         if payload is None:
@@ -48,19 +71,18 @@ def read_batch(data: dict[str, Any]) -> list[Block]:
         nbytes = zstandard.frame_content_size(payload)
         if nbytes > _MAX_PAYLOAD_NBYTES:
             raise ValueError(f"payload says that it unpacks to {nbytes} bytes")
-        packed = zstandard.ZstdDecompressor().decompress(
-            payload, max_output_size=_MAX_PAYLOAD_NBYTES
-        )
+        packed = _per_thread.decompressor.decompress(payload, max_output_size=_MAX_PAYLOAD_NBYTES)
         blocks = msgpack.unpackb(packed, ext_hook=unpack_other)
-        return [
-            _read_block(described, block)
-            for described, block in zip(data["series"], blocks, strict=True)
-        ]
+        return list(zip(data["series"], blocks, strict=True))
     except Exception as error:
-        raise LogCorrupt(
-            f"batch {data.get('first_seq')} of writer {data.get('writer_id')} is damaged: "
-            f"{error}; restore the log from a copy"
-        ) from error
+        raise _damaged(data, error) from error
+
+
+def _damaged(data: dict[str, Any], error: Exception) -> LogCorrupt:
+    return LogCorrupt(
+        f"batch {data.get('first_seq')} of writer {data.get('writer_id')} is damaged: "
+        f"{error}; restore the log from a copy"
+    )
 
 
 def block_of(part: Part) -> Block:

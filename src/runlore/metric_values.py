@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from runlore.projections.reader import RunsReader
     from runlore.storage.event_log import EventLog
     from runlore.storage.value_reader import Block
 
@@ -94,6 +95,14 @@ def read_metrics(
             if name in (None, block.series.name):
                 parts.setdefault(block.series.name, []).append((place, block))
     return {metric: _gather(metric, found) for metric, found in parts.items()}
+
+
+def read_curve(reader: RunsReader, run_id: str, name: str, max_points: int) -> MetricValues | None:
+    """A scalar metric of a run, thinned out for a chart; None if there is none of this name."""
+    for curve in reader.curves([run_id], name, max_points=max_points):
+        times = curve.times.astype("datetime64[us]")
+        return MetricValues(name, "scalar", curve.steps, times, {name: curve.values})
+    return None
 
 
 def _concerns(data: dict[str, Any], name: str | None) -> bool:

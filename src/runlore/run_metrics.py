@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 from runlore.conversion import as_list, as_scalar, as_step
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
 from runlore.domain.text import check_key, check_text
-from runlore.metric_values import ARTIFACT_KINDS, MetricValues, read_metrics
+from runlore.metric_values import ARTIFACT_KINDS, MetricValues, read_curve, read_metrics
 from runlore.run_files import RunFiles
 
 if TYPE_CHECKING:
@@ -209,15 +209,29 @@ class RunMetrics(RunFiles):
         """Returns when all values logged so far are on disk; raises if they cannot be written."""
         self._session.values.flush()
 
-    def values(self, name: str) -> MetricValues:
+    def values(self, name: str, max_points: int | None = None) -> MetricValues:
         """All values of a metric as arrays: `steps, times, values = run.values("loss")`.
 
-        Raises InvalidInput if the run has no metric of this name.
+        With `max_points` at most so many of a scalar metric, for a chart, as float64 in the order
+        of logging: the first and the last, and of each of equally long stretches between them the
+        least and the greatest. What is no number is NaN, which a stretch shows only if it has
+        nothing else.
+
+        Raises InvalidInput if the run has no metric of this name, or for `max_points` below 2.
         """
+        if max_points is not None:
+            curve = read_curve(self._session.reader(), self._id, name, max_points)
+            if curve is not None:
+                return curve
         found = self._metrics(name)
         if name not in found:
             known = ", ".join(self._metrics(None)) or "none"
             raise InvalidInput(f"run {self._id} has no metric {name!r}; it has: {known}")
+        if max_points is not None:
+            raise InvalidInput(
+                f"metric {name!r} is a {found[name].kind}; max_points is for scalar metrics, and "
+                "run.values(name) has all rows"
+            )
         return found[name]
 
     def get_metrics(

@@ -21,6 +21,7 @@ from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.reader import RunsReader, open_projection
 from runlore.projections.runner import catch_up
 from runlore.projections.runs_projection import RunsProjection
+from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.storage.codec import encode_event
 from runlore.storage.event_log import EventLog, NewEvent
 from runlore.storage.memory import MemoryLog
@@ -222,11 +223,13 @@ histories: st.SearchStrategy[list[list[Happening]]] = st.tuples(
 
 
 @contextmanager
-def projection_in_memory() -> Iterator[RunsProjection]:
-    """An empty projection."""
-    connection = connect(":memory:", Path("spill"))
+def projection_in_memory(
+    segments: Path | None = None, bounds: Bounds = BOUNDS
+) -> Iterator[RunsProjection]:
+    """An empty projection; points go on in segments if there is a folder for them."""
+    connection = connect(":memory:", Path("spill"), segments)
     try:
-        yield RunsProjection(DuckDBView(connection))
+        yield RunsProjection(DuckDBView(connection), segments, bounds)
     finally:
         connection.close()
 
@@ -244,7 +247,8 @@ Query = Callable[[str], list[tuple[Any, ...]]]
 def tables(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     """Every row of every table, in an order that does not depend on the insertion.
 
-    As text, in which NaN is equal to itself and -0.0 is not 0.0.
+    As text, in which NaN is equal to itself and -0.0 is not 0.0. Points are those of the tail and
+    of all segments: how these share them depends on when they came.
     """
     return _tables(lambda query: connection.execute(query).fetchall())
 
@@ -255,18 +259,22 @@ def tables_of(reader: RunsReader) -> dict[str, list[str]]:
 
 
 def _tables(ask: Query) -> dict[str, list[str]]:
-    names = ask(
+    found = ask(
         "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
         "WHERE schema_name = 'store' OR table_name = 'tracking'"
     )
+    names = {name for (name,) in found} - {"store.tail_points", "store.segments"}
     assert len(names) == 17
-    return {name: sorted(map(repr, ask(f"FROM {name}"))) for (name,) in names}
+    names.add("store.metric_points")
+    return {name: sorted(map(repr, ask(f"FROM {name}"))) for name in names}
 
 
 @contextmanager
-def reader_of(log: EventLog, folder: Path | None = None) -> Iterator[RunsReader]:
+def reader_of(
+    log: EventLog, folder: Path | None = None, bounds: Bounds = BOUNDS
+) -> Iterator[RunsReader]:
     """A reader of the log, closed at the end."""
-    reader = open_projection(log, folder)
+    reader = open_projection(log, folder, bounds)
     try:
         yield reader
     finally:

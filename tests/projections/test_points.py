@@ -239,3 +239,60 @@ def same(one: float, other: float) -> bool:
 def order(value: float) -> tuple[bool, float]:
     """SQL's order of doubles: NaN is the largest."""
     return math.isnan(value), value
+
+
+def test_the_last_value_keeps_its_sign_when_it_was_the_other_zero() -> None:
+    history = History()
+    history.experiment()
+    history.run("r0")
+    with reader_of(history.log) as reader:
+        for value in (-0.0, 0.0, -0.0):
+            history.values("r0", records_of([value]))
+            found = reader.sql("SELECT last, min, max FROM metrics").fetchall()
+            assert list(map(repr, found[0])) == [repr(value), "0.0", "0.0"]
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.sampled_from(["a", "b"]), scalars, st.integers(-3, 3), times),
+            min_size=1,
+            max_size=6,
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_the_summary_that_grows_is_that_of_all_points(
+    batches: list[list[tuple[str, Scalar, int, int]]],
+) -> None:
+    history = History()
+    history.experiment()
+    history.run("r0")
+    with reader_of(history.log) as reader:
+        for number, batch in enumerate(batches):
+            records = [Record(Series(name), step, time, value) for name, value, step, time in batch]
+            history.values("r0", records, writer=WRITERS[number % 2])
+            if number % 2:
+                reader.refresh()
+        grown = reader.sql(f"SELECT {SUMMARY} FROM metrics ORDER BY metric").fetchall()
+        computed = reader.sql(AGGREGATE).fetchall()
+
+    assert len(grown) == len(computed)
+    for one, other in zip(grown, computed, strict=True):
+        assert list(map(exact, one[:4])) == list(map(exact, other[:4]))
+        assert one[7:] == other[7:]
+        for mine, theirs in zip(one[4:6], other[4:6], strict=True):
+            assert (mine is theirs) or same(mine, theirs)
+        if other[5] is not None and abs(other[5]) < 1e300 and abs(other[4]) < 1e300:
+            assert one[6] == pytest.approx(other[6], abs=1e-9 * max(abs(other[4]), abs(other[5])))
+
+
+SUMMARY = "metric, n, last, last_text, min, max, mean, first_step, last_step, last_time"
+AGGREGATE = """
+SELECT metric, count(*), arg_max_null(value, place), arg_max_null(text, place), min(value),
+       max(value), avg(value), arg_min(step, place), arg_max(step, place), max(time)
+FROM (SELECT *, position * 1000 + "index" AS place FROM metric_points)
+GROUP BY metric ORDER BY metric
+"""

@@ -916,3 +916,44 @@ def test_a_fork_while_a_run_logs_loses_and_repeats_nothing(project: Path) -> Non
     assert run.get_tags() == {f"child {number}": "was here" for number in range(4)}
     expected: dict[str, Sequence[int]] = {f"child {number}": list(range(50)) for number in range(4)}
     assert run.get_metrics() == {"parent": list(range(250)), **expected}
+
+
+# --- charts -----------------------------------------------------------------------------------
+
+
+def test_values_for_a_chart_are_few_with_ends_and_peaks(run: Run) -> None:
+    run.log_batch("loss", [float(n % 100) for n in range(5_000)], steps=range(0, 10_000, 2))
+    run.log_batch("peak", [1.0] * 700 + [9.0] + [1.0] * 299)
+
+    steps, times, values = run.values("loss", max_points=50)
+    peak = run.values("peak", max_points=10)
+
+    assert len(steps) == len(times) == len(values) <= 50
+    assert (steps[0], steps[-1]) == (0, 9_998)
+    assert (values.min(), values.max()) == (0.0, 99.0)
+    assert steps.tolist() == sorted(steps.tolist())
+    assert times.dtype == run.values("loss").times.dtype
+    assert 9.0 in peak.values.tolist() and 700 in peak.steps.tolist()
+
+
+def test_a_short_series_is_shown_whole_and_what_was_just_logged_counts(run: Run) -> None:
+    for value in (1, "text", None, 2.5):
+        run.log("loss", value)
+
+    shown = run.values("loss", max_points=4)
+
+    assert repr(shown.values.tolist()) == "[1.0, nan, nan, 2.5]"
+    assert shown.steps.tolist() == [0, 1, 2, 3]
+    assert (shown.name, shown.kind, list(shown.columns)) == ("loss", "scalar", ["loss"])
+
+
+def test_what_no_chart_shows_is_refused(run: Run) -> None:
+    run.log("loss", 1.0)
+    run.log_row("roc", x=1, y=2)
+
+    with pytest.raises(InvalidInput, match="has no metric 'nothing'; it has: loss, roc"):
+        run.values("nothing", max_points=10)
+    with pytest.raises(InvalidInput, match="'roc' is a row; max_points is for scalar metrics"):
+        run.values("roc", max_points=10)
+    with pytest.raises(InvalidInput, match="max_points is 1"):
+        run.values("loss", max_points=1)

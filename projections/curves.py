@@ -1,0 +1,336 @@
+"""Series as arrays: whole and exact, or many at once thinned out for a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from runlore.domain.errors import InvalidInput
+from runlore.projections.filters import check_position, check_text_filter
+from runlore.projections.points import TYPES, group_starts
+
+Ints = NDArray[np.int64]
+
+_FLOAT, _INT, _BOOL, _TEXT, _NONE = range(len(TYPES))
+_INT64: Final = range(-(2**63), 2**63)
+_AT_ONCE: Final = 8_000_000
+"""How many points are in memory at once, 24 bytes each."""
+
+
+class SeriesValues(NamedTuple):
+    """All values of a metric of a run, in the order in which they were logged.
+
+    `steps` and `times` (µs since 1970 UTC) have shape (n,) and dtype int64, each of `columns`
+    shape (n,): float64 or int64 where all values are, else object, with None in rows that lack
+    the column. A scalar's one column has the metric's name. `kind` is that of the series, or
+    `row`, else `scalar`, where they are mixed.
+    """
+
+    kind: str
+    steps: Ints
+    times: Ints
+    columns: dict[str, NDArray[Any]]
+
+
+class Curve(NamedTuple):
+    """Points of a metric of a run for a chart, in the order in which they were logged.
+
+    `steps` and `times` (µs since 1970 UTC) have shape (n,) and dtype int64, `values` float64.
+    `total` says how many values the series has.
+    """
+
+    run_id: str
+    steps: Ints
+    times: Ints
+    values: NDArray[np.float64]
+    total: int
+
+
+_SERIES: Final = """
+SELECT p.series_no, p.step, p.time, p.value, p.text, p.type, p.position, p.idx
+FROM store.metric_points p
+WHERE p.series_no IN ({series}) AND p.run_no = {run_no:d} {until}
+"""
+
+
+DescribedAt = Callable[[int], Sequence[Mapping[str, Any]]]
+"""The series that the batch at a position describes."""
+
+
+def series_values(
+    connection: duckdb.DuckDBPyConnection,
+    run_no: int,
+    metric: str,
+    as_of: int | None,
+    described_at: DescribedAt,
+) -> SeriesValues | None:
+    """A metric of a run, as it was logged up to a position; None if there is nothing of it."""
+    series = _series_of(connection, metric)
+    if not series:
+        return None
+    until = "" if as_of is None else f"AND p.position <= {as_of:d}"
+    query = _SERIES.format(series=", ".join(map(str, series)), run_no=run_no, until=until)
+    table = _in_log_order(connection.sql(query).to_arrow_table().combine_chunks())
+    if not len(table):
+        return None
+    numbers = table["series_no"].to_numpy()
+    found = np.unique(numbers).tolist()
+    kinds = {series[number][1] for number in found}
+    kind = kinds.pop() if len(kinds) == 1 else "row" if "row" in kinds else "scalar"
+    steps, times = table["step"].to_numpy(), table["time"].to_numpy()
+    if len(found) == 1:
+        name = series[found[0]][0] or metric
+        return SeriesValues(kind, steps, times, {name: _exact(table)})
+    place, index = table["position"].to_numpy(), table["idx"].to_numpy()
+    begins = np.ones(len(table), bool)
+    begins[1:] = (place[1:] != place[:-1]) | (index[1:] != index[:-1])
+    row = np.cumsum(begins) - 1
+    columns: dict[str, NDArray[Any]] = {}
+    for name, members in _columns(metric, series, table, described_at).items():
+        chosen = np.isin(numbers, members)
+        columns[name] = _spread(_exact(table.filter(pa.array(chosen))), row[chosen], int(row[-1]))
+    return SeriesValues(kind, steps[begins], times[begins], columns)
+
+
+def _in_log_order(table: pa.Table) -> pa.Table:
+    """The rows by position, index and series: one series alone comes like that from the view."""
+    place, index, number = (table[name].to_numpy() for name in ("position", "idx", "series_no"))
+    later = np.diff(place) > 0
+    if (later | (np.diff(index) > 0)).all() and (np.diff(place) >= 0).all():
+        return table
+    return table.take(pa.array(np.lexsort((number, index, place))))
+
+
+def _series_of(connection: duckdb.DuckDBPyConnection, metric: str) -> dict[int, tuple[str, str]]:
+    """The column and kind of each series of a metric's name, by number."""
+    rows = connection.execute(
+        "SELECT series_no, col, kind FROM store.series WHERE name = ?",
+        [check_text_filter("metric", metric)],
+    ).fetchall()
+    return {number: (column, kind) for number, column, kind in rows}
+
+
+def _columns(
+    metric: str, series: dict[int, tuple[str, str]], table: pa.Table, described_at: DescribedAt
+) -> dict[str, list[int]]:
+    """The series of each column, in the order in which the columns were first logged.
+
+    Columns of one row come in the order of the row, which only its batch's event tells.
+    """
+    numbers = table["series_no"].to_numpy()
+    first: dict[str, tuple[int, int]] = {}
+    members: dict[str, list[int]] = {}
+    for number, at in zip(*np.unique(numbers, return_index=True), strict=True):
+        column = series[int(number)][0] or metric
+        place = (table["position"][int(at)].as_py(), table["idx"][int(at)].as_py())
+        first[column] = min(first.get(column, place), place)
+        members.setdefault(column, []).append(int(number))
+    order: list[str] = []
+    for place in sorted(set(first.values())):
+        together = [column for column, other in first.items() if other == place]
+        if len(together) > 1:
+            together = _as_described(described_at(place[0]), metric, together)
+        order.extend(together)
+    return {column: members[column] for column in order}
+
+
+def _as_described(
+    described: Sequence[Mapping[str, Any]], metric: str, columns: Sequence[str]
+) -> list[str]:
+    """Columns that began in one row, in the order of the first series of the batch with them."""
+    for one in described:
+        if one["name"] == metric and set(columns) <= set(one["columns"]):
+            return [column for column in one["columns"] if column in columns]
+    return list(columns)
+
+
+def _spread(values: NDArray[Any], rows: Ints, last: int) -> NDArray[Any]:
+    """A column of all rows, None where it has no value."""
+    if len(rows) == last + 1:
+        return values
+    spread = np.full(last + 1, None, object)
+    spread[rows] = values.tolist()
+    return spread
+
+
+def _exact(table: pa.Table) -> NDArray[Any]:
+    """The values as they were logged, from what SQL holds."""
+    types = table["type"].to_numpy()
+    if not types.any():
+        values: NDArray[Any] = table["value"].to_numpy()
+        return values
+    if (types == _INT).all() and table["text"].null_count == len(table):
+        numbers: Ints = table["value"].to_numpy().astype(np.int64)
+        return numbers
+    texts = table["text"].to_pylist()
+    if (types == _INT).all():
+        exact = [
+            int(value) if text is None else _digits(text)
+            for value, text in zip(table["value"].to_pylist(), texts, strict=True)
+        ]
+        fits = all(number in _INT64 for number in exact)
+        return np.array(exact, np.int64 if fits else object)
+    restored = np.empty(len(table), object)
+    restored[:] = [
+        restored_value(value, text, type_)
+        for value, text, type_ in zip(
+            table["value"].to_pylist(), texts, types.tolist(), strict=True
+        )
+    ]
+    return restored
+
+
+def restored_value(value: float | None, text: str | None, type_: int) -> Any:
+    """The value that was logged, from what SQL holds of it."""
+    if type_ == _FLOAT:
+        return value
+    if type_ == _TEXT:
+        return text
+    if type_ == _NONE or value is None:
+        return None
+    if type_ == _BOOL:
+        return bool(value)
+    return int(value) if text is None else _digits(text)
+
+
+def _digits(text: str) -> int:
+    return int(text, 16 if "x" in text else 10)
+
+
+# --- charts -----------------------------------------------------------------------------------
+
+_TOTALS: Final = """
+SELECT r.run_no, r.run_id, {count}
+FROM store.runs r JOIN wanted w ON w.run_id = r.run_id
+JOIN {source} p ON p.run_no = r.run_no AND p.series_no = {series_no:d} {until}
+GROUP BY ALL
+"""
+# Not sorted: the view has the points of one run and series in the order of the log, which DuckDB
+# keeps. Sorting 5 million takes eight times as long as reading them.
+_POINTS: Final = """
+SELECT p.run_no, p.step, p.time, p.value FROM store.metric_points p
+WHERE p.series_no = {series_no:d} AND p.run_no IN ({runs}) {until}
+"""
+
+
+def curves(
+    connection: duckdb.DuckDBPyConnection,
+    run_ids: Sequence[str],
+    metric: str,
+    max_points: int,
+    as_of: int | None,
+    column: str,
+) -> list[Curve]:
+    """The curves of the runs that have the metric, in the order of the ids."""
+    check_max_points(max_points)
+    until = "" if (as_of := check_position(as_of)) is None else f"AND p.position <= {as_of:d}"
+    series_no = series_numbers(connection, [metric]).get((metric, column))
+    if series_no is None:
+        return []
+    ids = list(dict.fromkeys(run_ids))
+    connection.register("wanted", pa.table({"run_id": pa.array(ids, pa.string())}))
+    source, count = (
+        ("store.metric_latest", "any_value(p.n)")
+        if as_of is None
+        else ("store.metric_points", "count(*)")
+    )
+    totals = connection.execute(
+        _TOTALS.format(source=source, count=count, series_no=series_no, until=until)
+    ).fetchall()
+    connection.unregister("wanted")
+    found: dict[str, Curve] = {}
+    for group in _portions(totals):
+        runs = ", ".join(str(run_no) for run_no, _, _ in group)
+        query = _POINTS.format(series_no=series_no, runs=runs, until=until)
+        names = {run_no: run_id for run_no, run_id, _ in group}
+        for curve in _thinned(connection.sql(query).to_arrow_table(), names, max_points):
+            found[curve.run_id] = curve
+    return [found[run_id] for run_id in ids if run_id in found]
+
+
+def check_max_points(max_points: object) -> None:
+    """Raises InvalidInput unless it is a number of points that a chart can have."""
+    if not isinstance(max_points, int) or isinstance(max_points, bool) or max_points < 2:
+        raise InvalidInput(f"max_points is {max_points!r:.80}; it takes a whole number, at least 2")
+
+
+def series_numbers(
+    connection: duckdb.DuckDBPyConnection, metrics: Sequence[str]
+) -> dict[tuple[str, str], int]:
+    """The series of scalars and of tables' columns, by metric and column ("" for a scalar)."""
+    names = [check_text_filter("metric", metric) for metric in metrics]
+    rows = connection.execute(
+        "SELECT name, col, series_no FROM store.series WHERE name IN (SELECT unnest(?)) "
+        "AND kind = CASE col WHEN '' THEN 'scalar' ELSE 'row' END",
+        [names],
+    ).fetchall()
+    return {(name, column): number for name, column, number in rows}
+
+
+def _portions(totals: Sequence[tuple[int, str, int]]) -> Iterator[list[tuple[int, str, int]]]:
+    """The runs in groups that have a bounded number of points together, or are one run."""
+    group: list[tuple[int, str, int]] = []
+    for one in totals:
+        if group and sum(n for _, _, n in group) + one[2] > _AT_ONCE:
+            yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
+
+
+def _thinned(table: pa.Table, names: dict[int, str], max_points: int) -> Iterator[Curve]:
+    run_no = table["run_no"].to_numpy()
+    steps, times = table["step"].to_numpy(), table["time"].to_numpy()
+    values = table["value"].to_numpy()  # A missing value is NaN here: a gap, as NaN is.
+    starts = group_starts(run_no)
+    pieces: dict[int, list[slice]] = {}
+    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(run_no)], strict=True):
+        pieces.setdefault(int(run_no[start]), []).append(slice(start, end))
+    for number, slices in pieces.items():
+        own_steps, own_times, own = (
+            np.concatenate([column[piece] for piece in slices]) for column in (steps, times, values)
+        )
+        kept = thinned_rows(own, max_points)
+        yield Curve(names[number], own_steps[kept], own_times[kept], own[kept], len(own))
+
+
+def thinned_rows(values: NDArray[np.float64], max_points: int) -> Ints:
+    """Which values a chart of at most so many points shows, in order.
+
+    All, if they are not more. Else the first and the last, and of each of equally long stretches
+    between them the least and the greatest value, or, where it has none but NaN, its first: a
+    peak stays a peak, and a gap a gap.
+    """
+    n = len(values)
+    if n <= max_points:
+        return np.arange(n)
+    buckets = (max_points - 2) // 2
+    inner = values[1:-1]
+    kept = [np.array([0, n - 1])]
+    if buckets:
+        length, longer = divmod(len(inner), buckets)
+        # The first ones are one longer, so that each kind is a matrix.
+        cut = longer * (length + 1)
+        kept.append(1 + _extremes(inner[:cut].reshape(longer, length + 1)))
+        kept.append(1 + cut + _extremes(inner[cut:].reshape(buckets - longer, length)))
+    return np.unique(np.concatenate(kept))
+
+
+def _extremes(rows: NDArray[np.float64]) -> Ints:
+    """Where the least and the greatest values of the rows are, in the flattened matrix."""
+    if not rows.size:
+        return np.empty(0, np.int64)
+    starts = np.arange(len(rows)) * rows.shape[1]
+    least, greatest = rows.argmin(axis=1), rows.argmax(axis=1)
+    nan = np.isnan(rows[np.arange(len(rows)), least])  # NaN is what both find first.
+    if nan.any():
+        some = rows[nan]
+        least[nan] = np.where(np.isnan(some), np.inf, some).argmin(axis=1)
+        greatest[nan] = np.where(np.isnan(some), -np.inf, some).argmax(axis=1)
+    return np.concatenate([starts + least, starts + greatest])

@@ -1,0 +1,136 @@
+"""Which segments there are, whether their files are whole, and how SQL sees them.
+
+Apart from `segments.py`, which writes them: that needs pyarrow, and this stands in each opening.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import duckdb
+
+SEAL_ROWS: Final = 1_000_000
+"""How many rows the tail may have."""
+
+_PATTERN: Final = frozenset("*?[]")
+_READ_NBYTES: Final = 1 << 20
+# In the order of the log for each run and series: charts are read from it without sorting.
+_WITH_SEGMENTS: Final = """
+CREATE OR REPLACE VIEW store.metric_points AS
+FROM read_parquet(getvariable('segments'), hive_partitioning = false)
+UNION ALL
+FROM store.tail_points
+"""
+_TAIL_ONLY: Final = "CREATE OR REPLACE VIEW store.metric_points AS FROM store.tail_points"
+
+
+class Bounds(NamedTuple):
+    """When the tail is sealed, and how many neighbours of one size, up to which, become one."""
+
+    seal_rows: int = SEAL_ROWS
+    fan: int = 4
+    merged_max_rows: int = 5 * SEAL_ROWS
+
+
+BOUNDS: Final = Bounds()
+
+
+class Listed(NamedTuple):
+    """A row of `store.segments`."""
+
+    name: str
+    rows: int
+    from_position: int
+    to_position: int
+    nbytes: int
+    crc32: int
+
+
+def listed(connection: duckdb.DuckDBPyConnection) -> list[Listed]:
+    """The segments in the order of the log."""
+    rows = connection.execute("FROM store.segments ORDER BY from_position").fetchall()
+    return [Listed(*row) for row in rows]
+
+
+def show(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> None:
+    """Makes `store.metric_points` read the segments that are listed now.
+
+    The view names a variable of the connection and no files: where they are is not for the
+    database to know, which may be a copy of another's.
+    """
+    paths = [str(path) for path in _paths(listed(connection), folder)]
+    connection.execute("SET VARIABLE segments = ?", [paths])
+    held = connection.execute(
+        "SELECT contains(sql, 'read_parquet') FROM duckdb_views() "
+        "WHERE schema_name = 'store' AND view_name = 'metric_points'"
+    ).fetchall()
+    if held != [(bool(paths),)]:
+        connection.execute(_WITH_SEGMENTS if paths else _TAIL_ONLY)
+
+
+def check_sizes(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> None:
+    """Raises duckdb.IOException unless each segment has a file of its size."""
+    segments = listed(connection)
+    for segment, path in zip(segments, _paths(segments, folder), strict=True):
+        try:
+            nbytes = path.stat().st_size
+        except OSError as error:
+            raise duckdb.IOException(f"segment {segment.name} is missing") from error
+        if nbytes != segment.nbytes:
+            raise duckdb.IOException(
+                f"segment {segment.name} has {nbytes} bytes instead of {segment.nbytes}"
+            )
+
+
+def check_contents(
+    connection: duckdb.DuckDBPyConnection, folder: Path | None, checked: Collection[str]
+) -> set[str]:
+    """The names of all segments; raises duckdb.IOException for one that is not as it was written.
+
+    Those that were `checked` are passed over. Parquet files do not say when they are damaged:
+    most bits of theirs can change and the values just read otherwise. 3 GB a second.
+    """
+    segments = listed(connection)
+    for segment, path in zip(segments, _paths(segments, folder), strict=True):
+        if segment.name not in checked and _crc32(path) != segment.crc32:
+            raise duckdb.IOException(f"segment {segment.name} is damaged")
+    return {segment.name for segment in segments}
+
+
+def remove_unlisted(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> None:
+    """Removes what crashes and merges have left. Not while a change of the list may be undone."""
+    if folder is None:
+        return
+    names = {segment.name for segment in listed(connection)}
+    with suppress(OSError):  # Who removes the folder has removed them, too.
+        for path in folder.iterdir():
+            if path.name not in names:
+                path.unlink(missing_ok=True)
+
+
+def usable(folder: Path | None) -> Path | None:
+    """The folder, unless DuckDB would take its path for a pattern."""
+    return folder if folder is None or not _PATTERN.intersection(str(folder.absolute())) else None
+
+
+def _paths(segments: Collection[Listed], folder: Path | None) -> list[Path]:
+    if folder is None:
+        if segments:
+            raise duckdb.IOException("there are segments, but no folder that they are in")
+        return []
+    return [folder.absolute() / segment.name for segment in segments]
+
+
+def _crc32(path: Path) -> int:
+    found = 0
+    try:
+        with path.open("rb", buffering=0) as file:
+            while chunk := file.read(_READ_NBYTES):
+                found = zlib.crc32(chunk, found)
+    except OSError as error:
+        raise duckdb.IOException(f"segment {path.name} cannot be read: {error}") from error
+    return found
