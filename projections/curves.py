@@ -144,8 +144,8 @@ def _as_described(
 ) -> list[str]:
     """Columns that began in one row, in the order of the first series of the batch with them."""
     for one in described:
-        if one["name"] == metric and set(columns) <= set(one["columns"]):
-            return [column for column in one["columns"] if column in columns]
+        if one["name"] == metric and set(columns) <= set(one.get("columns", ())):
+            return [column for column in one.get("columns", ()) if column in columns]
     return list(columns)
 
 

@@ -126,9 +126,9 @@ def _add_parts(parts: list[Part], run_no: int, fact: Fact, numbers: dict[SeriesK
         n = described["n"]
         if n < 1:
             continue
-        name, kind, columns = described["name"], described["kind"], block["v"]
+        name, kind, columns = described["name"], described.get("kind", "scalar"), block["v"]
         places, steps, times = block["i"], block["s"], block["t"]
-        names = described["columns"] or _SCALAR
+        names = described.get("columns") or _SCALAR
         if len(columns) != len(names):
             raise LogCorrupt(f"a block of the batch at {position} lacks columns; restore the log")
         for column, values in zip(names, columns, strict=True):

@@ -310,6 +310,7 @@ class RunsReader:
         """
         from runlore.projections.run_tables import check_columns, run_table
 
+        experiment_id = check_text_filter("experiment_id", experiment_id)
         check_columns([*columns, *([] if order_by is None else [order_by])], filters)
 
         def question(connection: duckdb.DuckDBPyConnection) -> list[TableRow]:

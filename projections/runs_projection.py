@@ -36,7 +36,10 @@ SCHEMA_VERSION: Final = 2
 
 
 class RunsProjection(Projection):
-    """All tables of `schema.sql`."""
+    """All tables of `schema.sql`; sealed points are in the folder `segments`, unless it is None.
+
+    Raises duckdb.Error if a segment is missing.
+    """
 
     name = "runs"
 

@@ -18,7 +18,9 @@ from runlore.domain import events as ev
 from runlore.projections import generations, reader
 from runlore.projections.generations import finished, publish
 from runlore.projections.reader import RunsReader, open_projection
+from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.storage.sqlite import open_log
+from runlore.storage.value_codec import Record, Series
 from tests.processes import LIMIT_S, Child, in_child, start_python, wait_until
 from tests.projections.histories import (
     Happening,
@@ -50,11 +52,19 @@ def filled(history: History, count: int = 30, first: int = 0) -> History:
     return history
 
 
-def published_by(history: History, folder: Path) -> RunsReader:
+def published_by(history: History, folder: Path, bounds: Bounds = BOUNDS) -> RunsReader:
     """A reader that caught up, published and closed."""
-    with reader_of(history.log, folder) as one:
+    with reader_of(history.log, folder, bounds) as one:
         one.refresh()
     return one
+
+
+def log_values(history: History) -> None:
+    """More than `SEALING` leaves in the tail."""
+    history.values("r0", [Record(Series("loss"), n, n, n / 3) for n in range(5)])
+
+
+SEALING = Bounds(seal_rows=3)
 
 
 def below(folder: Path) -> Path:
@@ -159,19 +169,16 @@ def test_the_newest_two_are_kept(folder: Path) -> None:
 
 def test_segments_are_linked_and_outlive_their_generation(folder: Path) -> None:
     history = filled(History())
-    published_by(history, folder)
-    slot = below(folder).parent / "reader-0"
-    (slot / "segments" / "points.parquet").write_bytes(b"of the slot")
-    filled(history, first=30)
-    published_by(history, folder)
+    log_values(history)
+    published_by(history, folder, SEALING)
     with reader_of(history.log, folder) as one, reader_of(history.log, folder) as other:
         one.refresh()
-        assert other.refresh() == 61
-        (second,) = below(folder).parent.glob("reader-1")
-        linked = second / "segments" / "points.parquet"
-        assert linked.stat().st_ino == (slot / "segments" / "points.parquet").stat().st_ino
+        assert other.refresh() == 32
+        (segment,) = below(folder).parent.glob("reader-0/segments/*")
+        (linked,) = below(folder).parent.glob("reader-1/segments/*")
+        assert linked.stat().st_ino == segment.stat().st_ino
         shutil.rmtree(below(folder))
-        assert linked.read_bytes() == b"of the slot"
+        assert tables_of(other) == rebuilt(history.log)
 
 
 def test_where_no_links_are_possible_segments_are_copied(
@@ -183,17 +190,14 @@ def test_where_no_links_are_possible_segments_are_copied(
     monkeypatch.setattr(os, "link", refuses)
     monkeypatch.setattr(os, "copy_file_range", refuses)
     history = filled(History())
-    published_by(history, folder)
-    slot = below(folder).parent / "reader-0"
-    (slot / "segments" / "points.parquet").write_bytes(b"of the slot")
-    filled(history, first=30)
-    published_by(history, folder)
+    log_values(history)
+    published_by(history, folder, SEALING)
     remove_slots(folder)
 
     with reader_of(history.log, folder) as one:
         assert tables_of(one) == rebuilt(history.log)
         assert one.events_read == 0
-        assert (slot / "segments" / "points.parquet").read_bytes() == b"of the slot"
+        assert len(list(below(folder).parent.glob("reader-0/segments/*"))) == 1
 
 
 # --- what is passed over ------------------------------------------------------------------------
