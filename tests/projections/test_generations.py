@@ -20,7 +20,8 @@ from runlore.projections.generations import finished, publish
 from runlore.projections.reader import RunsReader, open_projection
 from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.storage.sqlite import open_log
-from runlore.storage.value_codec import Record, Series
+from runlore.storage.value_codec import Series
+from tests.logged_values import Record
 from tests.processes import LIMIT_S, Child, in_child, start_python, wait_until
 from tests.projections.histories import (
     Happening,
