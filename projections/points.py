@@ -278,11 +278,12 @@ def _one_as_sql(value: object) -> tuple[float, bool, str | None, int]:
             return float(value), True, None, _INT
         # Python caps decimal at some thousand digits; hexadecimal has no cap.
         text = str(value) if value.bit_length() < 10_000 else hex(value)
-        return _nearest(value), True, text, _INT
+        return nearest_float(value), True, text, _INT
     return 0.0, False, str(value), _TEXT
 
 
-def _nearest(value: int) -> float:
+def nearest_float(value: float) -> float:
+    """The value as a float; beyond the range of floats, an infinity."""
     try:
         return float(value)
     except OverflowError:

@@ -159,6 +159,10 @@ class EventLog(ApplicationRecorder):
         """The rows of all streams whose name starts with `prefix`, by increasing position."""
 
     @abstractmethod
+    def count_events(self, prefix: str) -> int:
+        """How many events all streams whose name starts with `prefix` have; reads no payload."""
+
+    @abstractmethod
     def read_log(
         self, *, after_position: int = 0, limit: int, upto_position: int | None = None
     ) -> Sequence[StoredRow]:

@@ -102,6 +102,9 @@ class MemoryLog(EventLog):
                 and (not topics or row.topic in topics)
             )
 
+    def count_events(self, prefix: str) -> int:
+        return len(self.read_streams(prefix))
+
     def read_log(
         self, *, after_position: int = 0, limit: int, upto_position: int | None = None
     ) -> Sequence[StoredRow]:

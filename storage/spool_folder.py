@@ -47,6 +47,9 @@ class LiveValues(NamedTuple):
         return mark is not None and row.position > mark.position
 
 
+NOTHING_LIVE: Final = LiveValues({}, {})
+
+
 def recover(folder: Path, journal: Journal) -> int:
     """Writes what dead processes left in the folder to the log; returns how many values.
 
@@ -71,7 +74,7 @@ def live_values(folder: Path, log: EventLog, run_id: str) -> LiveValues:
         by_writer.setdefault(_writer_of(path), []).append(path)
     laps = {writer_id: _laps_of_living(paths) for writer_id, paths in by_writer.items()}
     if not any(laps.values()):
-        return LiveValues({}, {})
+        return NOTHING_LIVE
     held = log.drained_marks()
     marks = {writer_id: held.get(writer_id, DrainedMark()) for writer_id in laps}
     parts = {}

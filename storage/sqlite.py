@@ -182,9 +182,7 @@ class SqliteLog(SqliteRecorder, EventLog):
     def read_streams(
         self, prefix: str, *, upto_position: int | None = None, topics: Sequence[str] = ()
     ) -> Sequence[StoredRow]:
-        if not prefix:
-            raise ValueError("a prefix of no characters is the whole log: use read_log()")
-        beyond = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        beyond = _beyond(prefix)
         statement = _SELECT + "WHERE originator_id >= ? AND originator_id < ? "
         params: list[str | int] = [prefix, beyond]
         if topics:
@@ -196,6 +194,16 @@ class SqliteLog(SqliteRecorder, EventLog):
         with self.database.read() as connection:
             rows = connection.execute(statement, params)
             return sorted(StoredRow(*row) for row in rows)
+
+    def count_events(self, prefix: str) -> int:
+        with self.database.read() as connection:
+            # From the index alone.
+            row = connection.execute(
+                "SELECT count(*) FROM stored_events WHERE originator_id >= ? AND originator_id < ?",
+                (prefix, _beyond(prefix)),
+            ).fetchone()
+        count: int = row[0]
+        return count
 
     def read_log(
         self, *, after_position: int = 0, limit: int, upto_position: int | None = None
@@ -557,6 +565,13 @@ def _read_log(
         statement += "AND notification_id <= ? "
         params.append(upto_position)
     return connection.execute(statement + "ORDER BY notification_id LIMIT ?", [*params, limit])
+
+
+def _beyond(prefix: str) -> str:
+    """The least text that is greater than all that start with the prefix."""
+    if not prefix:
+        raise ValueError("a prefix of no characters is the whole log: use read_log()")
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def _read_stream(

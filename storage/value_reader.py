@@ -50,11 +50,18 @@ class Block:
         return len(self.index)
 
 
-def read_batch(data: dict[str, Any]) -> list[Block]:
-    """The blocks of a `run.values_logged` event's data. Raises LogCorrupt if it is damaged."""
+def read_batch(data: dict[str, Any], *, name: str | None = None) -> list[Block]:
+    """The blocks of a `run.values_logged` event's data; of one metric, if `name` is given.
+
+    Raises LogCorrupt if the data is damaged.
+    """
     unpacked = unpack_batch(data)
     try:
-        return [_read_block(described, block) for described, block in unpacked]
+        return [
+            _read_block(described, block)
+            for described, block in unpacked
+            if name is None or described["name"] == name
+        ]
     except Exception as error:
         raise _damaged(data, error) from error
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from runlore.projections.reader import RunsReader
     from runlore.storage.event_log import EventLog
+    from runlore.storage.spool_folder import LiveValues
     from runlore.storage.value_reader import Block
 
 ARTIFACT_KINDS = frozenset(
@@ -73,22 +74,21 @@ def read_metrics(
     from runlore.domain.events import ValuesLogged
     from runlore.domain.ids import values_prefix
     from runlore.storage.codec import fact_of
-    from runlore.storage.spool_folder import live_values
-    from runlore.storage.value_reader import block_of, read_batch
+    from runlore.storage.spool_folder import NOTHING_LIVE, live_values
+    from runlore.storage.value_reader import read_batch
 
-    live = None if spools is None else live_values(spools, log, run_id)
+    live = NOTHING_LIVE if spools is None else live_values(spools, log, run_id)
     rows = log.read_streams(
         values_prefix(run_id), upto_position=upto_position, topics=(ValuesLogged.topic,)
     )
     batches: list[list[Block]] = []
     for row in rows:
-        if live is not None and live.covers(row):
+        if live.covers(row):
             continue
         data = fact_of(row).data
         if data is not None and _concerns(data, name):
-            batches.append(read_batch(data))
-    for pieces in live.pieces.values() if live is not None else ():
-        batches += [[block_of(part) for part in piece] for piece in pieces]
+            batches.append(read_batch(data, name=name))
+    batches += _live_batches(live)
     parts: dict[str, list[tuple[int, Block]]] = {}
     for place, blocks in enumerate(batches):
         for block in sorted(blocks, key=lambda block: int(block.index[0])):
@@ -97,12 +97,75 @@ def read_metrics(
     return {metric: _gather(metric, found) for metric, found in parts.items()}
 
 
+def read_series(
+    reader: RunsReader, log: EventLog, run_id: str, name: str, *, spools: Path
+) -> MetricValues | None:
+    """The same of one metric, from the projection: for runs of very many batches.
+
+    None if the run has no metric of this name.
+    """
+    import numpy as np
+
+    from runlore.storage.spool_folder import live_values
+    from runlore.storage.value_codec import Series
+    from runlore.storage.value_reader import Block
+
+    while True:
+        head = log.head().position
+        live = live_values(spools, log, run_id)
+        # What a spool was drained of in between is in neither: look again.
+        if all(mark.position <= head for mark in live.marks.values()):
+            break
+    found = reader.series(run_id, name, as_of=head)
+    parts: list[tuple[int, Block]] = []
+    if found is not None:
+        columns = tuple(found.columns)
+        of_rows = () if found.kind != "row" and columns == (name,) else columns
+        series = Series(name, of_rows, found.kind)
+        index = np.arange(len(found.steps))
+        held = tuple(found.columns.values())
+        parts.append((0, Block(series, index, found.steps, found.times, held)))
+    for place, blocks in enumerate(_live_batches(live), 1):
+        parts += [(place, block) for block in blocks if block.series.name == name]
+    return _gather(name, parts) if parts else None
+
+
 def read_curve(reader: RunsReader, run_id: str, name: str, max_points: int) -> MetricValues | None:
     """A scalar metric of a run, thinned out for a chart; None if there is none of this name."""
     for curve in reader.curves([run_id], name, max_points=max_points):
         times = curve.times.astype("datetime64[us]")
         return MetricValues(name, "scalar", curve.steps, times, {name: curve.values})
     return None
+
+
+def thinned(metric: MetricValues, max_points: int) -> MetricValues:
+    """A scalar metric as `read_curve` shows it."""
+    import numpy as np
+
+    from runlore.projections.curves import check_max_points, thinned_rows
+    from runlore.projections.points import nearest_float
+
+    check_max_points(max_points)
+    numbers = [one if isinstance(one, int | float) else np.nan for one in metric.values.tolist()]
+    values = np.array([nearest_float(one) for one in numbers], np.float64)
+    kept = thinned_rows(values, max_points)
+    steps, times = metric.steps[kept], metric.times[kept]
+    return MetricValues(metric.name, "scalar", steps, times, {metric.name: values[kept]})
+
+
+def has_live_values(spools: Path | None, log: EventLog, run_id: str) -> bool:
+    """Whether a spool of this host holds values of the run that are not in the log."""
+    from runlore.storage.spool_folder import live_values
+
+    return spools is not None and bool(live_values(spools, log, run_id).pieces)
+
+
+def _live_batches(live: LiveValues) -> list[list[Block]]:
+    from runlore.storage.value_reader import block_of
+
+    return [
+        [block_of(part) for part in piece] for pieces in live.pieces.values() for piece in pieces
+    ]
 
 
 def _concerns(data: dict[str, Any], name: str | None) -> bool:

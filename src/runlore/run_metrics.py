@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 from runlore.conversion import as_list, as_scalar, as_step
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
 from runlore.domain.text import check_key, check_text
-from runlore.metric_values import ARTIFACT_KINDS, MetricValues, read_curve, read_metrics
+from runlore.metric_values import (
+    ARTIFACT_KINDS,
+    MetricValues,
+    has_live_values,
+    read_curve,
+    read_metrics,
+    read_series,
+    thinned,
+)
 from runlore.run_files import RunFiles
 
 if TYPE_CHECKING:
@@ -28,6 +36,7 @@ _IMAGE_SUFFIXES = frozenset(
 )
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _FLOAT_ONLY = {float}
+_BATCHES_MAX = 2_000  # Of more, one series takes a tenth of a second from the log.
 _TYPECODES = {"<f8": "d", "<i8": "q"} if sys.byteorder == "little" else {">f8": "d", ">i8": "q"}
 _ADDRESS = "aml://artifactId/ExperimentRun/dcid."
 
@@ -219,14 +228,17 @@ class RunMetrics(RunFiles):
 
         Raises InvalidInput if the run has no metric of this name, or for `max_points` below 2.
         """
-        if max_points is not None:
-            curve = read_curve(self._session.reader(), self._id, name, max_points)
+        session = self._session
+        if max_points is not None and not has_live_values(session.spools, session.log, self._id):
+            curve = read_curve(session.reader(), self._id, name, max_points)
             if curve is not None:
                 return curve
         found = self._metrics(name)
         if name not in found:
             known = ", ".join(self._metrics(None)) or "none"
             raise InvalidInput(f"run {self._id} has no metric {name!r}; it has: {known}")
+        if max_points is not None and found[name].kind == "scalar":
+            return thinned(found[name], max_points)
         if max_points is not None:
             raise InvalidInput(
                 f"metric {name!r} is a {found[name].kind}; max_points is for scalar metrics, and "
@@ -261,8 +273,17 @@ class RunMetrics(RunFiles):
         raise NotImplementedError
 
     def _metrics(self, name: str | None) -> dict[str, MetricValues]:
+        from runlore.domain.ids import values_prefix
+
         session = self._session
         session.values.flush()
+        if name is not None and session.spools is not None:
+            # Thousands of batches are unpacked once, for all who ask the projection.
+            batches = session.log.count_events(values_prefix(self._id))
+            if batches > _BATCHES_MAX:
+                reader = session.reader()
+                metric = read_series(reader, session.log, self._id, name, spools=session.spools)
+                return {} if metric is None else {name: metric}
         return read_metrics(session.log, self._id, name=name, spools=session.spools)
 
     def _shown(self, metrics: Mapping[str, MetricValues], populate: bool) -> dict[str, Any]:

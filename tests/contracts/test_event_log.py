@@ -14,7 +14,15 @@ from eventsourcing.persistence import IntegrityError, StoredEvent
 
 from runlore.storage.database import Database
 from runlore.storage.errors import VersionConflict
-from runlore.storage.event_log import EventLog, LogHead, NewEvent, ReadStream, StoredRow
+from runlore.storage.event_log import (
+    Drained,
+    DrainedMark,
+    EventLog,
+    LogHead,
+    NewEvent,
+    ReadStream,
+    StoredRow,
+)
 from runlore.storage.memory import MemoryLog
 from runlore.storage.sqlite import SqliteLog, open_log
 from tests.event_logs import NOON, Clock, all_rows, check_head, new_event, new_events
@@ -258,6 +266,7 @@ def test_a_stream_is_read_after_a_version_and_up_to_a_position(log: EventLog) ->
 def test_a_stream_that_does_not_exist_is_empty(log: EventLog) -> None:
     assert list(log.read_stream("run/missing")) == []
     assert list(log.read_streams("run/missing/")) == []
+    assert log.count_events("run/missing/") == 0
 
 
 def test_streams_with_a_prefix_are_read_by_increasing_position(log: EventLog) -> None:
@@ -278,6 +287,7 @@ def test_streams_with_a_prefix_are_read_by_increasing_position(log: EventLog) ->
 def test_a_prefix_is_meant_literally(log: EventLog, prefix: str) -> None:
     log.append([new_event("run/abc", 1), new_event(f"{prefix}z", 1), new_event(prefix, 1)])
     assert [row.stream for row in log.read_streams(prefix)] == [f"{prefix}z", prefix]
+    assert log.count_events(prefix) == 2
 
 
 def test_streams_with_a_prefix_can_be_cut_at_a_position_and_chosen_by_topic(
@@ -563,3 +573,27 @@ def test_times_of_another_applications_events_never_decrease_either(
     clock.now -= 1_000
     log.insert_events([StoredEvent(f"order-{uuid4()}", 1, "shop:Ordered", b"{}")])
     assert [row.recorded_at for row in all_rows(log)] == [NOON, NOON]
+
+
+# --- spools ---------------------------------------------------------------------------------
+
+
+def test_how_far_a_spool_is_drained_is_kept_with_the_events_that_say_so(log: EventLog) -> None:
+    assert log.drained_marks() == {}
+    log.append([new_event("run/r", 1)])
+    log.append([new_event("run/r/values/w", 1)], drained=Drained("w", 3, 40))
+    log.append_decided(
+        lambda _: [new_event("run/r/values/v", n) for n in (1, 2)], drained=Drained("v", 1, 5)
+    )
+    log.append([new_event("run/r/values/w", 2)], drained=Drained("w", 4, 0))
+    assert log.drained_marks() == {
+        "v": DrainedMark(1, 5, log.head().position - 1),
+        "w": DrainedMark(4, 0, log.head().position),
+    }
+
+
+def test_a_mark_of_events_that_were_refused_is_not_kept(log: EventLog) -> None:
+    log.append([new_event("run/r/values/w", 1)], drained=Drained("w", 1, 1))
+    with pytest.raises(VersionConflict):
+        log.append([new_event("run/r/values/w", 1)], drained=Drained("w", 1, 9))
+    assert log.drained_marks()["w"][:2] == (1, 1)

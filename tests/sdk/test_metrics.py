@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from enum import Enum, IntEnum
@@ -15,9 +18,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from runlore import Experiment, MetricValues, Run, Workspace
+from runlore import Experiment, MetricValues, Run, Workspace, run_metrics
 from runlore.domain.errors import ChangeRefusedError, InvalidInput, InvalidType
 from runlore.exceptions import UserErrorException
+from runlore.storage import spool_folder
+from tests.processes import LIMIT_S, in_child
 from tests.sdk.conftest import seen_again, start
 from tests.sdk.processes import run_python
 
@@ -957,3 +962,74 @@ def test_what_no_chart_shows_is_refused(run: Run) -> None:
         run.values("roc", max_points=10)
     with pytest.raises(InvalidInput, match="max_points is 1"):
         run.values("loss", max_points=1)
+
+
+# --- what other processes log, and runs of very many batches -----------------------------------
+
+
+def log_mixed(run: Run) -> None:
+    for number in range(30):
+        run.log("loss", number / 7)
+        run.log("mixed", [number, "text", None, 2**70, True][number % 5])
+        run.log_row("roc", fpr=number / 30, tpr=1.0)
+        if number % 10 == 0:
+            run.log_row("roc", fpr=number, label="a", other=2**60)
+            run.flush()
+    run.log("both", 1.0)
+    run.log_row("both", a=1, b="x")
+
+
+def shown(values: MetricValues) -> list[Any]:
+    return [
+        values.kind,
+        values.steps.tolist(),
+        values.times.tolist(),
+        [(name, column.dtype, column.tolist()) for name, column in values.columns.items()],
+    ]
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["in the log", "in a spool"])
+def test_a_long_run_reads_from_the_projection_what_the_log_and_the_spools_hold(
+    folder_ws: Workspace, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    run = start(Experiment(folder_ws, "explore-runs"))
+
+    def child() -> None:
+        log_mixed(run)
+        if ended:
+            run.flush()
+
+    in_child(child)  # Its end is that of a killed process: nothing is cleaned up.
+    monkeypatch.setattr(spool_folder, "recover", lambda *_: 0)
+    names = ["loss", "mixed", "roc", "both"]
+    from_the_log = [shown(run.values(name)) for name in names]
+
+    monkeypatch.setattr(run_metrics, "_BATCHES_MAX", 0)
+    assert [shown(run.values(name)) for name in names] == from_the_log
+    assert len(run.values("loss")) == 30
+    with pytest.raises(InvalidInput, match="no metric 'nothing'"):
+        run.values("nothing")
+    assert run.get_metrics("nothing") == {}
+
+
+def test_charts_show_what_a_living_process_has_logged(folder_ws: Workspace) -> None:
+    run = start(Experiment(folder_ws, "explore-runs"))
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        run.log_batch("loss", [float(n % 10) for n in range(1_000)])
+        os.write(write_end, b"x")
+        time.sleep(LIMIT_S)
+        os._exit(0)
+    try:
+        os.read(read_end, 1)
+        assert run.get_metrics("loss") == {"loss": [float(n % 10) for n in range(1_000)]}
+        chart = run.values("loss", max_points=20)
+        assert 2 <= len(chart) <= 20
+        assert (chart.steps[0], chart.steps[-1]) == (0, 999)
+        assert (chart.values.min(), chart.values.max()) == (0.0, 9.0)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(read_end)
+        os.close(write_end)

@@ -21,7 +21,7 @@ from eventsourcing import persistence
 
 from runlore.storage.database import APPLICATION_ID, SCHEMA_VERSION, Database
 from runlore.storage.errors import DiskFull, LogBusy, LogCorrupt, LogReadOnly, NotALog
-from runlore.storage.event_log import NewEvent, ReadStream
+from runlore.storage.event_log import Drained, DrainedMark, NewEvent, ReadStream
 from runlore.storage.sqlite import SqliteLog, open_log
 from tests.disks import Disk
 from tests.event_logs import all_rows, check_head, new_event, new_events
@@ -700,3 +700,40 @@ def test_a_log_that_does_not_fit_can_be_made_when_there_is_room(disk: Disk) -> N
         log.close()
 
     in_child(child)
+
+
+# --- logs of before --------------------------------------------------------------------------
+
+
+def test_a_log_of_before_the_spools_gets_its_table_and_keeps_its_events(path: Path) -> None:
+    with closing(open_log(path)) as log:
+        log.append([new_event("run/a", 1)])
+        with log.database.write() as connection:
+            connection.execute("DROP TABLE drained")
+
+    with closing(open_log(path)) as log:
+        assert log.drained_marks() == {}
+        log.append([new_event("run/a/values/w", 1)], drained=Drained("w", 1, 2))
+        assert log.drained_marks() == {"w": DrainedMark(1, 2, 2)}
+        check_head(log)
+
+
+def test_a_log_of_before_the_spools_can_be_read_where_it_cannot_be_written(
+    public_folder: Path,
+) -> None:
+    path = public_folder / "log.db"
+    with closing(open_log(path)) as log:
+        log.append([new_event("run/a", 1)])
+        with log.database.write() as connection:
+            connection.execute("DROP TABLE drained")
+    public_folder.chmod(0o555)
+
+    def read() -> tuple[int, object]:
+        if os.getuid() == 0:
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+        with closing(open_log(path)) as log:
+            return log.head().size, log.drained_marks()
+
+    assert in_child(read) == (1, {})
+    public_folder.chmod(0o755)
