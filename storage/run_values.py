@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from runlore.domain.events import ValuesLogged
-from runlore.domain.ids import values_prefix
+from runlore.domain.ids import values_prefix, values_stream
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
 from runlore.storage.spool import FloatPut, FloatPutAt, Spool, WidePut
@@ -176,7 +176,9 @@ class RunValues:
         steps = self._steps.get(key)
         if steps is None:
             if self._taken is None:
-                self._taken = steps_taken(self._buffer.journal.log, self.run_id)
+                # What this process logged until now had steps of its own.
+                journal = self._buffer.journal
+                self._taken = steps_taken(journal.log, self.run_id, but_of_writer=journal.writer_id)
             steps = self._steps.setdefault(key, count(self._taken.get(key, 0)))
         return steps
 
@@ -206,11 +208,12 @@ def _typed(series: Series, values: Sequence[Any]) -> array[Any] | None:
     return None
 
 
-def steps_taken(log: EventLog, run_id: str) -> dict[_Key, int]:
-    """How many values each series of a run has in the log; reads no payload."""
+def steps_taken(log: EventLog, run_id: str, *, but_of_writer: str) -> dict[_Key, int]:
+    """How many values others have in the log of each series of a run; reads no payload."""
     taken: dict[_Key, int] = {}
+    own = values_stream(run_id, but_of_writer)
     for row in log.read_streams(values_prefix(run_id), topics=(ValuesLogged.topic,)):
-        data = fact_of(row).data
+        data = fact_of(row).data if row.stream != own else None
         for described in data["series"] if data else ():
             series = series_of(described)
             key = (series.name, series.columns)
