@@ -10,6 +10,7 @@ import duckdb
 from runlore.domain.errors import InvalidInput
 from runlore.projections.filters import Conditions, Filter, check_position, check_text_filter
 from runlore.projections.rows import ExperimentRow, RunRow
+from runlore.storage.collector import collector_paused
 
 PAGE: Final = 500
 PAGE_GROWTH: Final = 20
@@ -42,8 +43,9 @@ def run_page(
     query = _PAGE_OF_RUNS.format(
         current=conditions.current("s"), where=conditions.where(), limit=limit, offset=offset
     )
-    rows = connection.execute(query, conditions.params).fetchall()
-    return list(map(RunRow._make, rows))
+    with collector_paused():
+        rows = connection.execute(query, conditions.params).fetchall()
+        return list(map(RunRow._make, rows))
 
 
 def run_conditions(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from eventsourcing.persistence import Tracking
 
 from runlore.projections.projection import Projection
 from runlore.storage.codec import facts_of
+from runlore.storage.collector import collector_paused
 from runlore.storage.event_log import EventLog, StoredRow
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def catch_up(
     read = 0
     limit = min(batch, _FIRST_BATCH)
     position, _ = projection.view.applied(application_name)
-    with _collector_paused(), _forgetting(projection), Beside() as beside:
+    with collector_paused(), _forgetting(projection), Beside() as beside:
         while True:
             rows = log.read_plain(after_position=position, limit=limit, upto_position=upto_position)
             if not rows:
@@ -134,16 +134,3 @@ def _forgetting(projection: Projection) -> Iterator[None]:
     except BaseException:
         projection.forget()
         raise
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """A batch makes many objects and no cycles; looking for some takes a third of its time."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

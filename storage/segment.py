@@ -135,8 +135,7 @@ def make_file(path: Path, nbytes: int, *, mapped: bool) -> SpoolFile:
         fcntl.flock(fd, fcntl.LOCK_EX)
         mapping = None
         if mapped:
-            for start in range(0, nbytes, len(_ZEROS)):
-                _write_all(fd, _ZEROS[: nbytes - start], start)
+            _write_zeros(fd, nbytes)
             mapping = mmap.mmap(fd, nbytes)
         if not _is_at(fd, path):
             raise FileNotFoundError(f"{path} was taken away while it was made")
@@ -148,10 +147,12 @@ def make_file(path: Path, nbytes: int, *, mapped: bool) -> SpoolFile:
     return SpoolFile(path, fd, mapping)
 
 
-def _write_all(fd: int, data: bytes, offset: int) -> None:
-    while data:
-        written = os.pwrite(fd, data, offset)
-        data, offset = data[written:], offset + written
+def _write_zeros(fd: int, nbytes: int) -> None:
+    written = 0
+    while written < nbytes:
+        # In one call where it can be: other threads get in between calls.
+        full, rest = divmod(nbytes - written, len(_ZEROS))
+        written += os.pwritev(fd, [*[_ZEROS] * full, _ZEROS[:rest]], written)
 
 
 @contextmanager

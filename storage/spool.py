@@ -230,6 +230,19 @@ class Spool:
                 self._retire(segment)
             self._overflows = False
 
+    def make_spare(self) -> None:
+        """Makes the second file, which takes some milliseconds, before it is needed."""
+        with self.lock:
+            if self._folder is None or self._files != 1:
+                return
+            self._files += 1
+        segment = self._made_file(self._folder, self._files - 1)
+        with self.lock:
+            if segment is None:
+                self._files -= 1
+            else:
+                self._free.append(segment)
+
     def park(self) -> None:
         """From now on the next value takes the slow path, which calls `wake`."""
         with self.lock:
@@ -375,18 +388,21 @@ class Spool:
         return Segment(HEADER.size + SLOT * max(slots, SLOTS))
 
     def _new_file(self, folder: Path) -> Segment | None:
-        path = folder / f"{self.writer_id}-{self._files}.spool"
+        segment = self._made_file(folder, self._files)
+        if segment is not None:
+            self._files += 1
+        return segment
+
+    def _made_file(self, folder: Path, number: int) -> Segment | None:
+        path = folder / f"{self.writer_id}-{number}.spool"
         kinds = (False,) if copies_on_write(folder.parent) else (True, False)
         for mapped in kinds:
             try:
                 folder.mkdir(exist_ok=True)
-                file = make_file(path, SEGMENT_NBYTES, mapped=mapped)
+                return Segment(SEGMENT_NBYTES, make_file(path, SEGMENT_NBYTES, mapped=mapped))
             except OSError as error:
                 if mapped is kinds[-1]:
                     self._complain(error)
-            else:
-                self._files += 1
-                return Segment(SEGMENT_NBYTES, file)
         return None
 
     def _write(self, segment: Segment, offset: int, slots: int) -> None:

@@ -97,6 +97,7 @@ class _Piece:
                 self.places[alone] = range(total)
             return total
         places: dict[int, list[int]] = {}
+        lengths: dict[int, int] = {}  # Of records that always have the same.
         at = 0
         while at < total:
             mark, number = marks[at], numbers[at]
@@ -105,7 +106,7 @@ class _Piece:
                     places.setdefault(number, []).append(at)
                 at += 1
             elif mark == self._begin:
-                behind = at + self._slots_of(at, number)
+                behind = at + (lengths.get(number) or self._slots_of(at, number, lengths))
                 if behind > total and not self._is_last:
                     break
                 if behind > total or marks[behind - 1] != end:
@@ -118,7 +119,7 @@ class _Piece:
                 at = behind
             else:
                 at += 1
-        self.places = {n: found for n, found in places.items() if n in self._channels}
+        self.places = {n: _as_range(found) for n, found in places.items() if n in self._channels}
         return at
 
     def parts(self, first: int) -> dict[str, list[Part]]:
@@ -135,7 +136,7 @@ class _Piece:
             for place in places:
                 yield from self._read_many(channel, place, first)
             return
-        index = _scaled(_as_range(places), first)
+        index = _scaled(places, first)
         steps, times = self._column(self._whole, places, 0), self._times(places)
         if form in "fi":
             view: memoryview[Any] = self._whole if form == "i" else self._floats
@@ -216,7 +217,7 @@ class _Piece:
             number, channel = defined(data)
             self._channels[number] = channel
 
-    def _slots_of(self, place: int, number: int) -> int:
+    def _slots_of(self, place: int, number: int, lengths: dict[int, int]) -> int:
         channel = self._channels.get(number)
         size = self._sizes[place]
         if number == DEFINITION or (channel and channel.form == "b"):
@@ -224,7 +225,8 @@ class _Piece:
         if channel is None:
             return 1
         if channel.form == "w":
-            return wide_slots(columns_of(channel))
+            length = lengths[number] = wide_slots(columns_of(channel))
+            return length
         return self._slots_of_many(2 * size if channel.form in "GJ" else size)
 
     @staticmethod
@@ -242,7 +244,6 @@ class _Piece:
     def _column(self, view: memoryview[Any], places: Sequence[int], field: int) -> array[Any]:
         """One field of the slots at these places (or of those behind them, from field 4 on)."""
         column: array[Any] = array("d" if view.format == "d" else "q")
-        places = _as_range(places)
         if isinstance(places, range):
             start, stop = 4 * places.start + field, 4 * (places[-1]) + field + 1
             column.frombytes(view[start : stop : 4 * places.step].tobytes())

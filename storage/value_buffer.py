@@ -339,6 +339,8 @@ class ValueBuffer:
                         self._spool.park()
 
     def _write_on(self) -> None:
+        if self._spool is not None:
+            self._spool.make_spare()
         while not self._stopping:
             if self._parked:
                 # It looks by itself, too: a value may have slipped past while it parked.

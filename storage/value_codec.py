@@ -76,11 +76,20 @@ class Part:
 
 def encode_batch(writer_id: str, first_seq: int, parts: Sequence[Part]) -> ValuesLogged:
     """The event for these values of one run. Raises TypeError for what cannot be stored."""
+    encoded: dict[int, Column] = {}
+
+    def once(numbers: Sequence[int]) -> Column:
+        # Series that are logged together share their steps and times.
+        column = encoded.get(id(numbers))
+        if column is None:
+            column = encoded[id(numbers)] = _whole_numbers(numbers)
+        return column
+
     blocks = [
         {
             "i": _whole_numbers(part.index),
-            "s": _whole_numbers(part.steps),
-            "t": _whole_numbers(part.times),
+            "s": once(part.steps),
+            "t": once(part.times),
             "v": [_values(column) for column in part.columns],
         }
         for part in parts

@@ -47,6 +47,9 @@ class Run(RunLifecycle):
     ('Completed', {'loss': [0.5, 0.25]}, {'quality': 'fantastic run'})
     """
 
+    _parent: Run | None = None
+    _row: RunRow | None = None
+
     _type_providers: ClassVar[dict[str, Callable[[Experiment, dict[str, Any]], Run]]] = {}
 
     def __init__(
@@ -63,23 +66,15 @@ class Run(RunLifecycle):
         self._watched = watched_folders(outputs or False)
         make_folders(self._watched)
 
-    def _attach(self, experiment: Experiment, folded: FoldedRun, run_id: str) -> None:
+    def _attach(self, experiment: Experiment, folded: FoldedRun | None, run_id: str) -> None:
         self._experiment = experiment
         self._id = run_id
-        self._folded = folded
-        self._run_values = None
-        self._series = {}
-        self._puts = {}
-        self._puts_at = {}
-        self._watched = {}
-        self._user_logs = []
-        self._parent: Run | None = None
-        self._row: RunRow | None = None
+        self._stream = folded
 
     @classmethod
     def _of(cls, experiment: Experiment, run_id: str, folded: FoldedRun | None = None) -> Self:
         run = cls.__new__(cls)
-        run._attach(experiment, folded or experiment._workspace._session.run(run_id), run_id)
+        run._attach(experiment, folded, run_id)
         return run
 
     # --- finding runs -----------------------------------------------------------------------
@@ -414,7 +409,6 @@ def _from_rows(workspace: Workspace, rows: Iterable[RunRow]) -> Iterator[Run]:
     from runlore.experiment import Experiment
     from runlore.script_run import RUN_TYPE, ScriptRun
 
-    session = workspace._session
     experiments: dict[str, Experiment] = {}
     for row in _while_open(workspace, iter(rows)):
         experiment = experiments.get(row.experiment_id)
@@ -422,8 +416,8 @@ def _from_rows(workspace: Workspace, rows: Iterable[RunRow]) -> Iterator[Run]:
             experiment = Experiment._attached(workspace, row.experiment, row.experiment_id)
             experiments[row.experiment_id] = experiment
         kind = ScriptRun if row.run_type == RUN_TYPE else Run  # A call for each would show.
-        run = kind._of(experiment, row.run_id, session.run(row.run_id))
-        run._row = row
+        run = kind.__new__(kind)
+        run._experiment, run._id, run._row = experiment, row.run_id, row
         # Without providers nobody asks for the type, which is one more read.
         factory = Run._type_providers.get(run.type or "") if Run._type_providers else None
         yield factory(experiment, row._asdict()) if factory else run

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import RunNotFound
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from runlore.storage.run_values import RunValues
     from runlore.storage.spool import FloatPut, FloatPutAt
     from runlore.workspace import Workspace
+
+
+NONE_YET: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def shown_as_lost(state: RunState, why: str) -> RunState:
@@ -30,13 +35,14 @@ def shown_as_lost(state: RunState, why: str) -> RunState:
 class RunBase:
     """A run's handle. Cheap to make: nothing is read before it is needed."""
 
+    # What most runs of a long list never need is on the class until then.
     _experiment: Experiment
     _id: str
-    _folded: FoldedRun
-    _run_values: RunValues | None
+    _stream: FoldedRun | None = None
+    _run_values: RunValues | None = None
     # Of its values: what logs a float, by the metric's name.
-    _puts: dict[str, FloatPut]
-    _puts_at: dict[str, FloatPutAt]
+    _puts: Mapping[str, FloatPut] = NONE_YET
+    _puts_at: Mapping[str, FloatPutAt] = NONE_YET
     # What is shown of a lost run by those who may not record that it is lost.
     _derived: RunState | None = None
     # A launcher that runs a submitted script owns the run's status.
@@ -51,6 +57,13 @@ class RunBase:
     def experiment(self) -> Experiment:
         """The experiment that holds the run."""
         return self._experiment
+
+    @property
+    def _folded(self) -> FoldedRun:
+        """The run's stream, as far as this object has read it."""
+        if self._stream is None:
+            self._stream = self._session.run(self._id)
+        return self._stream
 
     @property
     def _workspace(self) -> Workspace:

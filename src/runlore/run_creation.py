@@ -17,6 +17,7 @@ from runlore.domain.run import CreateRun, decide
 from runlore.domain.status import Status
 from runlore.run import Run
 from runlore.source import source_of
+from runlore.storage.collector import collector_paused
 
 if TYPE_CHECKING:
     from runlore.experiment import Experiment
@@ -74,21 +75,22 @@ def start_children(parent: Run, children_tags: Sequence[Mapping[str, str | None]
     """New children, Running, one for each dict of tags and in that order; one commit."""
     session = parent._session
     root_id = parent._held.root_id
-    runs = [Run._of(parent.experiment, str(uuid4())) for _ in children_tags]
-    commands = [
-        CreateRun(
-            run_id=run.id,
-            experiment_id=parent.experiment.id,
-            experiment_name=parent.experiment.name,
-            status=Status.RUNNING,
-            parent_id=parent.id,
-            root_id=root_id,
-            target="local",
-            tags=tags,
-        )
-        for run, tags in zip(runs, children_tags, strict=True)
-    ]
-    session.create_runs([run._folded for run in runs], commands)
+    with collector_paused():
+        runs = [Run._of(parent.experiment, str(uuid4())) for _ in children_tags]
+        commands = [
+            CreateRun(
+                run_id=run.id,
+                experiment_id=parent.experiment.id,
+                experiment_name=parent.experiment.name,
+                status=Status.RUNNING,
+                parent_id=parent.id,
+                root_id=root_id,
+                target="local",
+                tags=tags,
+            )
+            for run, tags in zip(runs, children_tags, strict=True)
+        ]
+        session.create_runs([run._folded for run in runs], commands)
     for run in runs:
         run._parent = parent
     return runs

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from runlore.caller_warning import warn_caller
 from runlore.domain.errors import ChangeRefusedError, InvalidInput, InvalidType, UserError
 from runlore.exceptions import SnapshotException
-from runlore.run_base import RunBase
+from runlore.run_base import NONE_YET, RunBase
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import Artifact
@@ -27,7 +27,7 @@ class RunFiles(RunBase):
     """The part of `Run` that keeps files and gives them back."""
 
     # Folders that this object keeps when the run ends, absolute, by the name of their files.
-    _watched: dict[str, Path]
+    _watched: Mapping[str, Path] = NONE_YET
 
     def upload_file(
         self,
@@ -224,7 +224,7 @@ class RunFiles(RunBase):
 
     def _collect(self) -> None:
         """Keeps what is in the watched folders; warns of the files that cannot be kept."""
-        problems = self._keep_folders(self._watched)
+        problems = self._keep_folders(self._watched) if self._watched else ()
         if problems:
             more = f" ({len(problems) - 1} more were not kept either)" if problems[1:] else ""
             warn_caller(f"run {self._id} was not given all of its files: {problems[0]}{more}")

@@ -28,7 +28,7 @@ class RunLifecycle(RunMetrics):
     # A launcher that runs a submitted script owns the run's status.
     _owns_status: bool = True
     # One for each `with` block that the run is in.
-    _user_logs: list[UserLog]
+    _user_logs: tuple[UserLog, ...] = ()
 
     @property
     def status(self) -> str:
@@ -139,14 +139,15 @@ class RunLifecycle(RunMetrics):
         from runlore.user_log import UserLog
 
         tee = _WATCHED_BY_DEFAULT in self._held.outputs and not self._user_logs
-        self._user_logs.append(UserLog(tee=tee))
+        self._user_logs = (*self._user_logs, UserLog(tee=tee))
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        log = self._user_logs.pop()
+        *outer, log = self._user_logs
+        self._user_logs = tuple(outer)
         log.close()
         if log.folder is not None:
-            self._watched[log.folder.name] = log.folder
+            self._watched = {**self._watched, log.folder.name: log.folder}
         if error is not None and not _exits_well(error):
             self._fail_with(error)
         elif self._ended():

@@ -44,7 +44,7 @@ _ADDRESS = "aml://artifactId/ExperimentRun/dcid."
 class RunMetrics(RunFiles):
     """The part of `Run` that logs values and reads them."""
 
-    _series: dict[str, Series]
+    _series: dict[str, Series] | None = None
 
     def log(
         self, name: str, value: Any, description: str = "", step: SupportsIndex | None = None
@@ -84,7 +84,7 @@ class RunMetrics(RunFiles):
 
         All or none: one that cannot be logged raises, as in `log`, before any is.
         """
-        if not isinstance(metrics, Mapping):
+        if type(metrics) is not dict and not isinstance(metrics, Mapping):
             raise InvalidType(f"log_metrics takes a dict, got {type(metrics).__name__}")
         number = None if step is None else as_step("log_metrics", step)
         values = list(metrics.values())
@@ -304,6 +304,8 @@ class RunMetrics(RunFiles):
         return contents[0] if len(contents) == 1 else contents
 
     def _scalar_series(self, name: str, description: str | None = None) -> Series:
+        if self._series is None:
+            self._series = {}
         try:
             return self._series[name]
         except (KeyError, TypeError):  # Not there, or of a type that never can be.
