@@ -176,7 +176,13 @@ class Spool:
 
         def pack(segment: Segment, offset: int, number: int) -> None:
             shape.pack_into(
-                segment.slots, offset, step, self._clock_ns(), value, number, segment.lap | END
+                segment.slots,
+                offset,
+                step,
+                self._clock_ns() // 1_000,
+                value,
+                number,
+                segment.lap | END,
             )
 
         self._put(channel, 1, pack)
@@ -185,7 +191,7 @@ class Spool:
         """What takes several slots: text, rows of mixed types, arrays."""
 
         def pack(segment: Segment, offset: int, number: int) -> None:
-            _pack_record(segment, offset, step, self._clock_ns(), number, record)
+            _pack_record(segment, offset, step, self._clock_ns() // 1_000, number, record)
 
         self._put(channel, record.nbytes // SLOT, pack)
 
@@ -285,7 +291,7 @@ class Spool:
         def pack(segment: Segment, offset: int, number: int) -> None:
             first, *others = values
             begin, end = segment.lap | BEGIN, segment.lap | END
-            now = self._clock_ns()
+            now = self._clock_ns() // 1_000
             wide(width).pack_into(
                 segment.slots, offset, step, now, first, number, begin, *others, end
             )
@@ -431,7 +437,7 @@ def _float_put(
         try:
             with lock:
                 step = next(steps)
-                pack(slots, next(offsets), step, clock_ns(), value, number, mark)
+                pack(slots, next(offsets), step, clock_ns() // 1_000, value, number, mark)
         except _NO_ROOM:
             again(value, step)
 
@@ -450,7 +456,7 @@ def _float_put_at(
     def put(value: float, step: int) -> None:
         try:
             with lock:
-                pack(slots, next(offsets), step, clock_ns(), value, number, mark)
+                pack(slots, next(offsets), step, clock_ns() // 1_000, value, number, mark)
         except _NO_ROOM:
             again(value, step)
 
@@ -483,7 +489,7 @@ def _wide_put(
                 # All slots in one step, so that they are next to each other.
                 offset = next(islice(offsets, behind_first, None)) - back
                 first, *others = values
-                pack(slots, offset, step, clock_ns(), first, number, begin, *others, end)
+                pack(slots, offset, step, clock_ns() // 1_000, first, number, begin, *others, end)
                 return None
         except _NO_ROOM:
             return again(values, step)

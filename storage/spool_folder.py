@@ -88,14 +88,14 @@ def live_values(folder: Path, log: EventLog, run_id: str) -> LiveValues:
 
 def _recover_writer(folder: Path, writer_id: str, journal: Journal) -> int:
     with ExitStack() as stack:
-        # The one that was made first is removed last, and whoever holds its lock has them all.
+        # The one that was made first is locked for as long as its owner lives, and removed last.
         files = []
         for path in sorted(folder.glob(f"{writer_id}-*.spool")):
             fd = stack.enter_context(locked(path))
             if fd is None:
                 return 0
             files.append((path, fd))
-        if any(_is_being_made(fd) for _, fd in files):
+        if not files or _is_being_made(files[0][1]):
             return 0
         laps = [lap for _, fd in files if (lap := _lap_of(_read(fd))) is not None]
         count = _drain(writer_id, laps, journal)

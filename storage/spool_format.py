@@ -3,7 +3,7 @@
 A segment is a header of two slots and then slots of 32 bytes, in the byte order
 of the machine, which a spool never leaves:
 
-    step i64 | time i64 (ns since 1970 UTC) | value f64 or i64 | series u32 | mark u32
+    step i64 | time i64 (µs since 1970 UTC) | value f64 or i64 | series u32 | mark u32
 
 The mark is written last and names the lap, a number that goes up with each use of a segment: a
 slot with another mark is torn or from an earlier lap. What does not fit into one slot begins in

@@ -9,8 +9,6 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import repeat
-from operator import floordiv
 from typing import Any, Final
 
 import msgpack
@@ -28,7 +26,7 @@ from runlore.storage.spool_format import (
 )
 from runlore.storage.value_codec import Part, unpack_other
 
-_PIECE: Final = 16_384  # Slots at once: 2 ms, in which the training loop may have to wait.
+_PIECE: Final = 8_192  # Slots at once: 1 ms, in which the training loop may have to wait.
 _INDEX_SPAN: Final = 4  # No record has more values than four for each of its slots.
 _TYPECODES: Final = {"F": "d", "G": "d", "I": "q", "J": "q", "f": "d", "i": "q"}
 
@@ -77,8 +75,7 @@ class _Piece:
         words = slots.cast("I")
         self._sizes = words[4::8]
         self._checks = words[5::8]
-        self._numbers = words[6::8].tolist()
-        self._marks = words[7::8].tolist()
+        self._numbers, self._marks = words[6::8], words[7::8]
         self._begin, self._end = lap | BEGIN, lap | END
         self._channels = channels
         self._is_last = is_last
@@ -89,13 +86,13 @@ class _Piece:
 
         Less than all if the last record goes on behind this piece.
         """
-        numbers, marks, end = self._numbers, self._marks, self._end
-        total = len(marks)
-        alone = numbers[0]
-        if start <= 0 and marks.count(end) == total and numbers.count(alone) == total:
-            if alone != FILLER and alone in self._channels:
+        total, end = len(self._marks), self._end
+        if start <= 0 and self._is_uniform():
+            alone = self._numbers[0]
+            if alone in self._channels:
                 self.places[alone] = range(total)
             return total
+        numbers, marks = self._numbers.tolist(), self._marks.tolist()
         places: dict[int, list[int]] = {}
         lengths: dict[int, int] = {}  # Of records that always have the same.
         at = 0
@@ -122,6 +119,13 @@ class _Piece:
         self.places = {n: _as_range(found) for n, found in places.items() if n in self._channels}
         return at
 
+    def _is_uniform(self) -> bool:
+        """Whether all slots are values of one series, of one slot each."""
+        if self._marks[0] != self._end:
+            return False
+        ends = self._slots.cast("Q")[3::4]  # Number and mark of each slot.
+        return ends.tobytes() == ends[:1].tobytes() * len(ends)
+
     def parts(self, first: int) -> dict[str, list[Part]]:
         """The values that `walk` found; `first` is the piece's place in its segment."""
         parts: dict[str, list[Part]] = {}
@@ -137,7 +141,7 @@ class _Piece:
                 yield from self._read_many(channel, place, first)
             return
         index = _scaled(places, first)
-        steps, times = self._column(self._whole, places, 0), self._times(places)
+        steps, times = self._column(self._whole, places, 0), self._column(self._whole, places, 1)
         if form in "fi":
             view: memoryview[Any] = self._whole if form == "i" else self._floats
             values = self._column(view, places, 2)
@@ -189,7 +193,7 @@ class _Piece:
             return
         values: array[Any] = array(_TYPECODES[channel.form])
         values.frombytes(data[: 8 * count])
-        step, time = self._whole[4 * place], self._whole[4 * place + 1] // 1_000
+        step, time = self._whole[4 * place], self._whole[4 * place + 1]
         steps: Sequence[int] = range(step, step + count)
         if held > count:
             steps = memoryview(data[8 * count :]).cast("q").tolist()
@@ -236,10 +240,6 @@ class _Piece:
     @staticmethod
     def _slots_of_many(numbers: int) -> int:
         return 1 + -(-numbers // 3)
-
-    def _times(self, places: Sequence[int]) -> list[int]:
-        nanoseconds = self._column(self._whole, places, 1)
-        return list(map(floordiv, nanoseconds, repeat(1_000)))
 
     def _column(self, view: memoryview[Any], places: Sequence[int], field: int) -> array[Any]:
         """One field of the slots at these places (or of those behind them, from field 4 on)."""

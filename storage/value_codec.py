@@ -31,6 +31,7 @@ import msgpack
 import zstandard
 
 from runlore.domain.events import ValuesLogged
+from runlore.storage.lanes import narrow_differences
 
 Scalar = float | int | bool | str | None
 Column = list[Any]
@@ -39,6 +40,7 @@ BIG_INT: Final = 1
 """Our msgpack extension type: a whole number as hexadecimal ASCII (decimal is capped)."""
 
 _NARROW: Final = (("b", 2**7), ("h", 2**15), ("i", 2**31), ("q", 2**63))
+_OF_NBYTES: Final = {1: "b", 2: "h", 4: "i"}
 _INT64: Final = range(-(2**63), 2**63)
 
 
@@ -159,6 +161,13 @@ def _whole_numbers(numbers: Sequence[int]) -> Column:
         return [first, numbers.step]
     if len(numbers) == 1:
         return [first, 0]
+    if isinstance(numbers, array):
+        narrow = narrow_differences(numbers)
+        if narrow is not None:
+            nbytes, content = narrow
+            if nbytes == 0:
+                return [first, numbers[1] - first]
+            return [first, _OF_NBYTES[nbytes], content]
     differences = list(map(sub, islice(numbers, 1, None), numbers))
     least, most = min(differences), max(differences)
     if least == most and least in _INT64:

@@ -1,0 +1,60 @@
+"""Differences of thousands of whole numbers at once, without NumPy.
+
+A column of 64-bit numbers is one large number with a lane of 64 bits for each, and Python
+subtracts, masks and compares such numbers at the speed of memory. The lanes stay apart as long as
+none has to borrow from the next: if no number is negative and no difference is below zero.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from functools import lru_cache
+from typing import Final, Literal
+
+_ORDER: Final[Literal["little"]] = "little"
+_LANE: Final = 8
+_NEGATIVE: Final = 1 << 63
+# Of differences that fit into so many bytes with their sign: the bits that are zero.
+_ABOVE: Final = tuple((nbytes, (1 << 64) - (1 << 8 * nbytes - 1)) for nbytes in (1, 2, 4))
+
+
+def narrow_differences(numbers: array[int]) -> tuple[int, bytes] | None:
+    """How many bytes the differences of neighbours take, and these, little-endian.
+
+    Of regular numbers, 0 and nothing. None where the plain way has to be taken: negative numbers,
+    numbers that decrease, differences of 2³¹ or more.
+    """
+    n = len(numbers) - 1
+    if sys.byteorder != _ORDER or n < 1:
+        return None
+    raw = numbers.tobytes()
+    below, above = int.from_bytes(raw[:-_LANE], _ORDER), int.from_bytes(raw[_LANE:], _ORDER)
+    # A lane that had borrowed would hold 2⁶³ or more, as the numbers are less than that apart.
+    differences = above - below
+    if differences < 0 or (below | above) & _in_all_lanes(n, _NEGATIVE):
+        return None
+    nbytes = next(
+        (width for width, zeros in _ABOVE if not differences & _in_all_lanes(n, zeros)), None
+    )
+    if nbytes is None:
+        return None
+    if differences == _in_all_lanes(n, numbers[1] - numbers[0]):
+        return 0, b""
+    lanes = memoryview(differences.to_bytes(n * _LANE, _ORDER))
+    narrow = lanes.cast("B") if nbytes == 1 else lanes.cast("H" if nbytes == 2 else "I")
+    return nbytes, narrow[:: _LANE // nbytes].tobytes()
+
+
+def _in_all_lanes(n: int, value: int) -> int:
+    return _ones(n) * value if value < 1 << 32 else _masks(n, value)
+
+
+@lru_cache(maxsize=4)
+def _ones(n: int) -> int:
+    return int.from_bytes(b"\1\0\0\0\0\0\0\0" * n, _ORDER)
+
+
+@lru_cache(maxsize=8)
+def _masks(n: int, value: int) -> int:
+    return int.from_bytes(value.to_bytes(_LANE, _ORDER) * n, _ORDER)
