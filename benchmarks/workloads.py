@@ -235,6 +235,7 @@ def read(folder: str, run_id: str, warm_run_id: str, name: str) -> None:
 
     with Workspace.open(folder) as other:
         other.get_run(warm_run_id).values("loss")
+        other.get_run(warm_run_id).values("loss", max_points=10)  # The imports of long series.
     started = time.monotonic()
     workspace = Workspace.open(folder)
     opening = time.monotonic() - started
