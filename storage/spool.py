@@ -276,6 +276,7 @@ class Spool:
 
     def forget(self) -> None:
         """In a forked child: the files are the parent's."""
+        self.lock = threading.RLock()  # A thread that is not here may hold the old one.
         self.park()
         for segment in (*self._free, *self._full, self._segment):
             segment.forget()

@@ -6,6 +6,7 @@ import errno
 import math
 import os
 import random
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
 from runlore.storage.value_reader import block_of
 from tests.logged_values import records_in, records_of
-from tests.processes import Child
+from tests.processes import LIMIT_S, Child
 from tests.strategies import int64s, scalars
 
 LOSS = Series("loss")
@@ -419,3 +420,27 @@ def test_more_than_memory_is_kept_for_is_dropped_and_said(
     values.put(LOSS)(7.0)
     buffer.close("lab")
     assert [r.value for r in records_in(log, "r")][-1] == 7.0
+
+
+def test_a_forked_child_waits_for_no_thread_that_is_not_there(log: Log, folder: Path) -> None:
+    """A thread of the parent may have held the lock in the moment of the fork."""
+    buffer = ValueBuffer(journal_of(log), folder)
+    buffer.of_run("r", fresh=True).log(LOSS, 1.0, None)
+    forgotten = buffer.spool()
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with forgotten.lock:
+            held.set()
+            let_go.wait(LIMIT_S)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(LIMIT_S)
+    child = threading.Thread(target=forgotten.forget, daemon=True)
+    child.start()
+    child.join(5)
+    is_stuck = child.is_alive()
+    let_go.set()
+    holder.join()
+    assert not is_stuck
