@@ -63,15 +63,17 @@ def recover(folder: Path, journal: Journal) -> int:
     return count
 
 
-def live_values(folder: Path, log: EventLog, run_id: str) -> LiveValues:
+def live_values(folder: Path, log: EventLog, run_id: str, *, but_of_writer: str = "") -> LiveValues:
     """What the spools in the folder hold of a run, beyond what the log held right after.
 
+    A caller that has just flushed leaves its own writer out: to read a spool takes milliseconds.
     Of the log's events of a writer in `marks`, those behind its mark's position are to be left
     out: their values are among these already, as far as they were logged when this began.
     """
     by_writer: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*.spool")):
         by_writer.setdefault(_writer_of(path), []).append(path)
+    by_writer.pop(but_of_writer, None)
     laps = {writer_id: _laps_of_living(paths) for writer_id, paths in by_writer.items()}
     if not any(laps.values()):
         return NOTHING_LIVE

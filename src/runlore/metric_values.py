@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -64,31 +63,29 @@ def read_metrics(
     *,
     name: str | None = None,
     upto_position: int | None = None,
-    spools: Path | None = None,
+    live: LiveValues | None = None,
 ) -> dict[str, MetricValues]:
     """The metrics of a run, in the order of their first values; one of them if `name` is given.
 
     Reads the run's value streams, in the order of positions and, within a batch, of the calls;
-    behind them, what is in the spools of this host and in no batch yet.
+    behind them, the `live` values, which must have been read before.
     """
     from runlore.domain.events import ValuesLogged
     from runlore.domain.ids import values_prefix
     from runlore.storage.codec import fact_of
-    from runlore.storage.spool_folder import NOTHING_LIVE, live_values
     from runlore.storage.value_reader import read_batch
 
-    live = NOTHING_LIVE if spools is None else live_values(spools, log, run_id)
     rows = log.read_streams(
         values_prefix(run_id), upto_position=upto_position, topics=(ValuesLogged.topic,)
     )
     batches: list[list[Block]] = []
     for row in rows:
-        if live.covers(row):
+        if live is not None and live.covers(row):
             continue
         data = fact_of(row).data
         if data is not None and _concerns(data, name):
             batches.append(read_batch(data, name=name))
-    batches += _live_batches(live)
+    batches += _live_batches(live) if live is not None else []
     parts: dict[str, list[tuple[int, Block]]] = {}
     for place, blocks in enumerate(batches):
         for block in sorted(blocks, key=lambda block: int(block.index[0])):
@@ -98,7 +95,12 @@ def read_metrics(
 
 
 def read_series(
-    reader: RunsReader, log: EventLog, run_id: str, name: str, *, spools: Path
+    reader: RunsReader,
+    log: EventLog,
+    run_id: str,
+    name: str,
+    *,
+    read_live: Callable[[], LiveValues],
 ) -> MetricValues | None:
     """The same of one metric, from the projection: for runs of very many batches.
 
@@ -106,13 +108,12 @@ def read_series(
     """
     import numpy as np
 
-    from runlore.storage.spool_folder import live_values
     from runlore.storage.value_codec import Series
     from runlore.storage.value_reader import Block
 
     while True:
         head = log.head().position
-        live = live_values(spools, log, run_id)
+        live = read_live()
         # What a spool was drained of in between is in neither: look again.
         if all(mark.position <= head for mark in live.marks.values()):
             break
@@ -151,13 +152,6 @@ def thinned(metric: MetricValues, max_points: int) -> MetricValues:
     kept = thinned_rows(values, max_points)
     steps, times = metric.steps[kept], metric.times[kept]
     return MetricValues(metric.name, "scalar", steps, times, {metric.name: values[kept]})
-
-
-def has_live_values(spools: Path | None, log: EventLog, run_id: str) -> bool:
-    """Whether a spool of this host holds values of the run that are not in the log."""
-    from runlore.storage.spool_folder import live_values
-
-    return spools is not None and bool(live_values(spools, log, run_id).pieces)
 
 
 def _live_batches(live: LiveValues) -> list[list[Block]]:

@@ -10,6 +10,7 @@ import sys
 import time
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -19,7 +20,6 @@ from runlore.domain.text import check_key, check_text
 from runlore.metric_values import (
     ARTIFACT_KINDS,
     MetricValues,
-    has_live_values,
     read_curve,
     read_metrics,
     read_series,
@@ -229,7 +229,7 @@ class RunMetrics(RunFiles):
         Raises InvalidInput if the run has no metric of this name, or for `max_points` below 2.
         """
         session = self._session
-        if max_points is not None and not has_live_values(session.spools, session.log, self._id):
+        if max_points is not None and not session.live_values(self._id).pieces:
             curve = read_curve(session.reader(), self._id, name, max_points)
             if curve is not None:
                 return curve
@@ -281,10 +281,11 @@ class RunMetrics(RunFiles):
             # Thousands of batches are unpacked once, for all who ask the projection.
             batches = session.log.count_events(values_prefix(self._id))
             if batches > _BATCHES_MAX:
+                read_live = partial(session.live_values, self._id)
                 reader = session.reader()
-                metric = read_series(reader, session.log, self._id, name, spools=session.spools)
+                metric = read_series(reader, session.log, self._id, name, read_live=read_live)
                 return {} if metric is None else {name: metric}
-        return read_metrics(session.log, self._id, name=name, spools=session.spools)
+        return read_metrics(session.log, self._id, name=name, live=session.live_values(self._id))
 
     def _shown(self, metrics: Mapping[str, MetricValues], populate: bool) -> dict[str, Any]:
         return {

@@ -41,7 +41,7 @@ from runlore.storage.event_log import EventLog
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.journal import Folded, Journal, Pending
 from runlore.storage.memory import MemoryLog
-from runlore.storage.spool_folder import recover
+from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, live_values, recover
 from runlore.storage.sqlite import open_log
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.targets.run_folder import boot_id
@@ -203,6 +203,13 @@ class Session:
             # A read must not fail, nor wait long, for what others left behind.
             with suppress(RunloreError, OSError):
                 recover(self.spools, self.journal)
+
+    def live_values(self, run_id: str) -> LiveValues:
+        """What other processes of this host have logged into a run and not written yet."""
+        if self.spools is None:
+            return NOTHING_LIVE
+        own = self.journal.writer_id
+        return live_values(self.spools, self.log, run_id, but_of_writer=own)
 
     def sweep(self) -> Mapping[str, str]:
         """Looks after submitted runs whose supervisors were killed, at most once a second.

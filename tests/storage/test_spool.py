@@ -426,18 +426,18 @@ def test_a_forked_child_waits_for_no_thread_that_is_not_there(log: Log, folder: 
     """A thread of the parent may have held the lock in the moment of the fork."""
     buffer = ValueBuffer(journal_of(log), folder)
     buffer.of_run("r", fresh=True).log(LOSS, 1.0, None)
-    forgotten = buffer.spool()
+    parents = buffer.spool()
     held, let_go = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with forgotten.lock:
+        with parents.lock:
             held.set()
             let_go.wait(LIMIT_S)
 
     holder = threading.Thread(target=hold)
     holder.start()
     held.wait(LIMIT_S)
-    child = threading.Thread(target=forgotten.forget, daemon=True)
+    child = threading.Thread(target=buffer.after_fork_in_child, daemon=True)
     child.start()
     child.join(5)
     is_stuck = child.is_alive()
