@@ -63,7 +63,9 @@ FILLER: Final = 2**32 - 1
 WIDE_MAX: Final = 3 * 127 + 1
 """The floats of a record of form w: more take more slots than two pages surely hold."""
 
-_PIECE: Final = 28
+PIECE: Final = 28
+"""The bytes of a packed value that a slot holds: all but the mark."""
+
 _NO_MARK: Final = bytes(4)
 
 
@@ -112,9 +114,9 @@ def wide_slots(columns: int) -> int:
 def packed(value: Any) -> Record:
     """A value, or a row as a tuple, as a record of form b. Raises TypeError if it cannot be."""
     data: bytes = msgpack.packb(value, default=pack_other)
-    padded = data + bytes(-len(data) % _PIECE)
+    padded = data + bytes(-len(data) % PIECE)
     rest = b"".join(
-        padded[start : start + _PIECE] + _NO_MARK for start in range(0, len(padded), _PIECE)
+        padded[start : start + PIECE] + _NO_MARK for start in range(0, len(padded), PIECE)
     )
     return Record((len(data), zlib.crc32(data)), rest)
 

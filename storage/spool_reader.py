@@ -18,6 +18,7 @@ from runlore.storage.spool_format import (
     DEFINITION,
     END,
     FILLER,
+    PIECE,
     SLOT,
     Channel,
     columns_of,
@@ -202,24 +203,23 @@ class _Piece:
 
     def _unpacked(self, place: int) -> tuple[Any] | None:
         """A packed value in a tuple; None if its bytes are not what was written."""
-        size = self._sizes[place]
-        stop = place + self._slots_of_packed(size)
-        data = b"".join(
-            self._slots[SLOT * slot : SLOT * slot + 28] for slot in range(place + 1, stop)
-        )[:size]
-        if zlib.crc32(data) != self._checks[place]:
+        data = self._bytes_of(place)
+        if data is None:
             return None
         return (msgpack.unpackb(data, ext_hook=unpack_other, use_list=False),)
 
     def _define(self, place: int) -> None:
-        size = self._sizes[place]
-        stop = place + self._slots_of_packed(size)
-        data = b"".join(
-            self._slots[SLOT * slot : SLOT * slot + 28] for slot in range(place + 1, stop)
-        )[:size]
-        if zlib.crc32(data) == self._checks[place]:
+        data = self._bytes_of(place)
+        if data is not None:
             number, channel = defined(data)
             self._channels[number] = channel
+
+    def _bytes_of(self, place: int) -> bytes | None:
+        """What a record of form b holds; None if it is not what was written."""
+        size = self._sizes[place]
+        starts = range(SLOT * (place + 1), SLOT * (place + self._slots_of_packed(size)), SLOT)
+        data = b"".join(self._slots[start : start + PIECE] for start in starts)[:size]
+        return data if zlib.crc32(data) == self._checks[place] else None
 
     def _slots_of(self, place: int, number: int, lengths: dict[int, int]) -> int:
         channel = self._channels.get(number)
@@ -235,7 +235,7 @@ class _Piece:
 
     @staticmethod
     def _slots_of_packed(size: int) -> int:
-        return 1 + -(-size // 28)
+        return 1 + -(-size // PIECE)
 
     @staticmethod
     def _slots_of_many(numbers: int) -> int:
