@@ -14,9 +14,8 @@ import duckdb
 
 from runlore.domain.errors import RunloreError, RunNotFound
 from runlore.projections import generations
-from runlore.projections.connection import connect
-from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.filters import Conditions, Filter, check_position, check_text_filter
+from runlore.projections.opened import projection_at
 from runlore.projections.queries import (
     PAGE,
     PAGE_GROWTH,
@@ -38,7 +37,7 @@ from runlore.projections.run_records import (
 )
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.projections.runs_projection import RunsProjection, tables_version
-from runlore.projections.segment_files import BOUNDS, Bounds, usable
+from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.projections.slots import Place, Slot, place_below
 from runlore.storage import fork_guard
 from runlore.storage.codec import fact_of
@@ -364,6 +363,15 @@ class RunsReader:
         """Catches up to the log's head; returns the applied position."""
         return self._ask(lambda connection: self._applied())
 
+    def examine(self, question: Callable[[duckdb.DuckDBPyConnection, int], T]) -> T:
+        """What a question about the tables themselves finds, at the position that it is given."""
+        return self._ask(lambda connection: question(connection, self._applied()))
+
+    def published(self) -> list[generations.Generation]:
+        """What new processes would start from, the newest first."""
+        self._finish_publishing()
+        return [] if self._folder is None else generations.finished(self._folder / "generations")
+
     def close(self) -> None:
         """Closes the database and lets its slot go; twice is once."""
         self._finish_publishing()
@@ -474,7 +482,7 @@ class RunsReader:
     def _opened_as_it_is(self, place: Place) -> RunsProjection | None:
         """What is in a place; None if that is damaged or of another log."""
         with suppress(duckdb.Error):
-            projection = _projection_at(place, self._bounds)
+            projection = projection_at(place, self._bounds)
             try:
                 position, leaf = projection.view.applied(APPLICATION)
                 if position == 0 or generations.belongs(self._log, position, leaf):
@@ -487,7 +495,7 @@ class RunsReader:
 
     def _opened_empty(self, place: Place) -> RunsProjection:
         place.clear()
-        return _projection_at(place, self._bounds)
+        return projection_at(place, self._bounds)
 
     def _publish_soon(self) -> None:
         if self._publisher is None and isinstance(self._place, Slot):
@@ -587,13 +595,3 @@ def _generations(slot: Slot) -> Path:
 def _may_read_points(query: object) -> bool:
     """Whether sealed points are to be checked first, which takes a third of a second a gigabyte."""
     return isinstance(query, str) and "points" in query.casefold()
-
-
-def _projection_at(place: Place, bounds: Bounds) -> RunsProjection:
-    segments = usable(place.segments)
-    connection = connect(place.database, place.spill, segments)
-    try:
-        return RunsProjection(DuckDBView(connection), segments, bounds)
-    except BaseException:
-        connection.close()
-        raise

@@ -43,6 +43,7 @@ root = LazyGroup(
         "experiment": "experiment:experiment",
         "run": "run:run",
         "computetarget": "computetarget:computetarget",
+        "audit": "audit:audit",
         "sql": "sql:sql",
         "completion": "completion:completion",
     },

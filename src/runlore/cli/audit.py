@@ -1,0 +1,13 @@
+"""`runlore audit`: the group of all commands about what was recorded, and whether that holds."""
+
+from __future__ import annotations
+
+from runlore.cli.lazy import LazyGroup
+
+audit = LazyGroup(
+    "audit",
+    help="Proves, replays, exports and reports what the log says.",
+    places={
+        "replay": "audit_replay:replay",
+    },
+)
