@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import duckdb
 
@@ -366,6 +366,19 @@ class RunsReader:
     def examine(self, question: Callable[[duckdb.DuckDBPyConnection, int], T]) -> T:
         """What a question about the tables themselves finds, at the position that it is given."""
         return self._ask(lambda connection: question(connection, self._applied()))
+
+    def write_parquet(self, name: str, run_ids: Sequence[str] | None, file: IO[bytes]) -> int:
+        """Writes a view's rows of some runs, or of all, as Parquet; returns how many."""
+        # Imported here, as pyarrow comes with it.
+        from runlore.projections.parquet_files import write_view
+
+        def question(connection: duckdb.DuckDBPyConnection) -> int:
+            self._check_segments()
+            file.seek(0)
+            file.truncate()  # It may be asked again, of a rebuilt database.
+            return write_view(connection, name, run_ids, file)
+
+        return self._ask(question)
 
     def published(self) -> list[generations.Generation]:
         """What new processes would start from, the newest first."""

@@ -9,5 +9,8 @@ audit = LazyGroup(
     help="Proves, replays, exports and reports what the log says.",
     places={
         "replay": "audit_replay:replay",
+        "export": "audit_bundles:export",
+        "import": "audit_bundles:import_",
+        "verify-bundle": "audit_bundles:verify_bundle",
     },
 )
