@@ -27,7 +27,7 @@ WITH page AS (
     ORDER BY s.begun_at DESC, r.run_no DESC
     LIMIT {limit:d} OFFSET {offset:d}
 )
-SELECT r.run_id, e.name, e.experiment_id, r.number, r.parent_id, r.root_id, r.run_type, p.status,
+SELECT r.run_id, e.name, e.experiment_id, r.number, {parent_id}, {root_id}, r.run_type, p.status,
        r.created_at
 FROM page p
 JOIN store.runs r ON r.run_no = p.run_no
@@ -36,12 +36,25 @@ ORDER BY p.begun_at DESC, p.run_no DESC
 """
 
 
+# Runs that came below their parents later were roots until then.
+_PARENT_AS_OF: Final = "CASE WHEN r.attached_position > {as_of:d} THEN NULL ELSE r.parent_id END"
+_ROOT_AS_OF: Final = """coalesce(
+    (SELECT arg_max(l.run_id, l.depth) FROM store.runs l WHERE l.attached_position > {as_of:d}
+     AND l.root_no = r.root_no AND starts_with(r.path, l.path)), r.root_id)"""
+
+
 def run_page(
     connection: duckdb.DuckDBPyConnection, conditions: Conditions, offset: int, limit: int = PAGE
 ) -> list[RunRow]:
     """The runs that fit, newest first, from `offset` on; see `run_conditions`."""
+    as_of = conditions.as_of
     query = _PAGE_OF_RUNS.format(
-        current=conditions.current("s"), where=conditions.where(), limit=limit, offset=offset
+        current=conditions.current("s"),
+        where=conditions.where(),
+        limit=limit,
+        offset=offset,
+        parent_id="r.parent_id" if as_of is None else _PARENT_AS_OF.format(as_of=as_of),
+        root_id="r.root_id" if as_of is None else _ROOT_AS_OF.format(as_of=as_of),
     )
     with collector_paused():
         rows = connection.execute(query, conditions.params).fetchall()
@@ -69,7 +82,8 @@ def run_conditions(
         conditions.add(f"r.experiment_no = {experiment_no:d}")
         within = f"k.experiment_no = {experiment_no:d} AND"
     if not include_children:
-        conditions.add("r.parent_no IS NULL")
+        was_root = "" if as_of is None else f" OR r.attached_position > {as_of:d}"
+        conditions.add(f"(r.parent_no IS NULL{was_root})")
     status = check_text_filter("status", status)
     if status is not None:
         conditions.add("s.status = ?", status)
@@ -118,7 +132,29 @@ def below(
         conditions.add("r.run_no <> ?", run_no)
     else:
         conditions.add("r.parent_no = ?", run_no)
+    if conditions.as_of is not None:
+        _leave_out_late(connection, conditions, conditions.as_of, root_no, path)
     return True
+
+
+def _leave_out_late(
+    connection: duckdb.DuckDBPyConnection,
+    conditions: Conditions,
+    as_of: int,
+    root_no: int,
+    path: str,
+) -> None:
+    """Leaves out what came below a run only later, with all that was below it already."""
+    found = connection.execute(
+        "SELECT path FROM store.runs WHERE attached_position > ? AND root_no = ? "
+        "AND starts_with(path, ?) AND path <> ?",
+        [as_of, root_no, path, path],
+    ).fetchall()
+    if found:
+        late = [one for (one,) in found]
+        conditions.add(
+            "NOT list_bool_or(list_transform(?, lambda l: starts_with(r.path, l)))", late
+        )
 
 
 def run_number(connection: duckdb.DuckDBPyConnection, run_id: str) -> int | None:

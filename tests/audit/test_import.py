@@ -195,3 +195,22 @@ def test_files_that_only_the_digests_are_known_of_are_told(
     lean = export(ws, path, Selection(run="parent"), artifacts="digests")
 
     assert list(import_bundle(other, path).absent) == lean.absent != []
+
+
+def test_a_parent_that_arrives_takes_its_children_and_earlier_moments_stay_as_they_were(
+    ws: Workspace, other: Workspace, path: Path, tmp_path: Path
+) -> None:
+    export(ws, tmp_path / "child", Selection(run="child-0"))
+    import_bundle(other, tmp_path / "child")
+    reader = other._session.reader()
+    before = reader.refresh()
+    shown = list(reader.runs())
+
+    import_bundle(other, path)
+
+    assert [run.id for run in other.get_run("parent").get_children()] == ["child-1", "child-0"]
+    assert [row.run_id for row in reader.runs()] == ["parent"]
+    assert other.get_run("child-0").root.id == "parent"
+    assert list(reader.runs(as_of=before)) == shown
+    assert list(reader.children("parent", recursive=True, as_of=before)) == []
+    assert replay(other).holds and replay(other, to=before).holds

@@ -109,14 +109,18 @@ def _runs(session: Session, selection: Selection, upto_position: int) -> set[str
             below = reader.children(selection.run, recursive=True, as_of=upto_position)
         narrow([selection.run, *(row.run_id for row in below)])
     if selection.experiment is not None:
-        narrow(_runs_of_experiment(session, selection.experiment, upto_position))
+        narrow(runs_of_experiment(session, selection.experiment, upto_position))
     if selection.since is not None or selection.until is not None:
         narrow(_runs_between(session, selection.since, selection.until, upto_position))
     assert found is not None, "a selection of everything is not asked for its runs"
     return found
 
 
-def _runs_of_experiment(session: Session, name: str, upto_position: int) -> Iterable[str]:
+def runs_of_experiment(session: Session, name: str, upto_position: int) -> Iterable[str]:
+    """The ids of the runs of all experiments that ever had the name, newest first in each.
+
+    Raises ExperimentNotFound.
+    """
     ids = [
         row.experiment_id
         for row in session.reader().experiments(

@@ -11,6 +11,7 @@ audit = LazyGroup(
         "replay": "audit_replay:replay",
         "export": "audit_bundles:export",
         "import": "audit_bundles:import_",
+        "report": "audit_bundles:report",
         "verify-bundle": "audit_bundles:verify_bundle",
     },
 )

@@ -1,4 +1,4 @@
-"""`runlore audit export|import|verify-bundle`: the log's events in a file, and back."""
+"""`runlore audit export|import|verify-bundle|report`: the log's events in a file, and back."""
 
 from __future__ import annotations
 
@@ -142,6 +142,35 @@ def verify_bundle(bundle: Path, place: Place, out: Output) -> None:
     out.put([one._asdict() for one in report.findings], _FINDINGS, heads=_HEADS)
     if not report.holds:
         raise click.exceptions.Exit(1)
+
+
+@click.command
+@click.option("-r", "--run", "run_id", help="The run's id, or enough of its beginning.")
+@click.option("-e", "--experiment-name", help="All runs of this experiment.")
+@click.option(
+    "--to",
+    "destination",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The HTML file.",
+)
+@workspace_options
+@output_options
+def report(
+    run_id: str | None, experiment_name: str | None, destination: Path, place: Place, out: Output
+) -> None:
+    """Writes what the log says of a run, or of an experiment's runs, as one page for people.
+
+    \b
+    Example:
+      runlore audit report -r myexperiment_1700000000_0a1b2c3d --to report.html
+    """
+    from runlore.audit import report as reports
+
+    workspace = place.open()
+    run = run_id and place.find_run(run_id).id
+    runs = reports.report(workspace, destination, run=run, experiment=experiment_name)
+    out.put({"file": str(destination), "runs": runs})
 
 
 _HEADS = ("problem", "message", "entry", "position")
