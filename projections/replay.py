@@ -16,18 +16,18 @@ from typing import Final
 import duckdb
 
 from runlore.projections import generations
-from runlore.projections.differences import (
-    Differing,
-    differences,
-    tables,
-    view_differences,
-)
 from runlore.projections.opened import projection_at
 from runlore.projections.reader import RunsReader
 from runlore.projections.runner import catch_up
 from runlore.projections.runs_projection import RunsProjection
 from runlore.projections.segment_files import BOUNDS
 from runlore.projections.slots import claim
+from runlore.projections.unlike_rows import (
+    Differing,
+    differences,
+    tables,
+    view_differences,
+)
 from runlore.storage.event_log import EventLog
 
 LIVE: Final = "live"

@@ -11,8 +11,8 @@ from runlore.domain.errors import InvalidInput, InvalidType
 from runlore.domain.fact import utc_time
 
 if TYPE_CHECKING:
-    from runlore.projections.differences import Differing
     from runlore.projections.replay import Compared
+    from runlore.projections.unlike_rows import Differing
     from runlore.storage.event_log import EventLog
     from runlore.workspace import Workspace
 
