@@ -262,8 +262,8 @@ class Spool:
             segment = self._segment
             size = len(segment.slots) // SLOT
             # In one step, so that no signal handler gets a slot behind the end.
-            left = list(islice(segment.offsets, size + 1))
-            segment.end = min(left[0] // SLOT, size)
+            (last,) = deque(islice(segment.offsets, size + 1), maxlen=1)
+            segment.end = min(last // SLOT - size, size)
             self.park()
 
     def remove(self) -> None:
