@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from runlore.compute_target import ComputeTarget
     from runlore.domain.workspace import CreateWorkspace, WorkspaceState
     from runlore.experiment import Experiment, Tags
+    from runlore.moment import Moment
     from runlore.projections.user_sql import SqlResult
     from runlore.run import Run
     from runlore.session import Session
@@ -239,6 +240,7 @@ class Workspace:
         self, path: str | os.PathLike[str] | None = None, file_name: str | None = None
     ) -> None:
         """Writes `<path>/.azureml/config.json`, by which `from_config` finds this workspace."""
+        self._live.check_writable()
         folder = self._live.folder
         if folder is None:
             raise UserError("a workspace in memory has no place that a config could lead to")
@@ -281,6 +283,34 @@ class Workspace:
         if folder is None:
             return f"memory:{self._session.workspace.workspace_id}"
         return location.uri_of(folder)
+
+    @property
+    def position(self) -> int:
+        """The last position of the log that is seen: the newest one now, or that of `as_of`."""
+        return self._live.log.max_notification_id() or 0
+
+    def as_of(self, moment: Moment) -> Workspace:
+        """The workspace as it was at a moment: all reads work on it, and no write.
+
+        `moment` is an aware datetime, a position of the log, or a checkpoint (its text or file);
+        the first two also as text. What is asked never changes any more, whatever is recorded
+        later; a moment may fall between the events of one commit. Logged values are there as
+        soon as their batch was. Costs what a read of now costs; see docs/time-travel.md.
+
+        Raises NotOverYet for a time that has not passed, InvalidInput for a position beyond the
+        end and for a time without a zone. A change raises PastIsReadOnly. Closing it is not
+        needed, and leaves this workspace open.
+
+        >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
+        >>> before = ws.position
+        >>> Experiment(ws, "explore-runs").name, list(ws.as_of(before).experiments)
+        ('explore-runs', [])
+        """
+        from runlore.moment import position_of
+        from runlore.session_as_of import SessionAsOf
+
+        session = self._live
+        return Workspace._of(SessionAsOf(session, position_of(session.log, moment)))
 
     @property
     def experiments(self) -> dict[str, Experiment]:
