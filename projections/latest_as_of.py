@@ -26,7 +26,7 @@ Grown = tuple[int, int, int]
 
 _GREW: Final = """
 SELECT series_no, run_no, n FROM store.metric_latest
-WHERE first_position <= {as_of:d} AND last_position > {as_of:d} {narrowed}
+WHERE first_position <= {as_of:d} AND last_position > {as_of:d} AND {only}
 ORDER BY series_no, run_no
 """
 _POINTS: Final = """
@@ -40,18 +40,17 @@ def latest_as_of(
     connection: duckdb.DuckDBPyConnection,
     as_of: int | None,
     *,
-    series: Sequence[int] | None = None,
+    only: str = "true",
     name: str = "latest_then",
 ) -> Iterator[str]:
-    """What stands for the table in a query inside the block; of some series, if they are named.
+    """What stands for the table in a query inside the block, as far as `only` holds for its rows.
 
     What was summed up again is on the connection under the name, which nobody else may use.
     """
     if as_of is None:
         yield LATEST
         return
-    narrowed = "" if series is None else f"AND series_no IN ({_listed(series)})"
-    grown = connection.execute(_GREW.format(as_of=as_of, narrowed=narrowed)).fetchall()
+    grown = connection.execute(_GREW.format(as_of=as_of, only=only)).fetchall()
     unchanged = f"FROM {LATEST} WHERE last_position <= {as_of:d}"
     if not grown:
         yield f"({unchanged})"
@@ -96,7 +95,3 @@ def _portions(grown: Sequence[Grown]) -> Iterator[list[Grown]]:
         group.append(one)
         total += one[2]
     yield group
-
-
-def _listed(series: Sequence[int]) -> str:
-    return ", ".join(f"{number:d}" for number in series) or "0"

@@ -46,6 +46,7 @@ from runlore.storage.event_log import EventLog
 
 if TYPE_CHECKING:
     from runlore.projections.curves import Curve, SeriesValues
+    from runlore.projections.differences import DifferenceRow
     from runlore.projections.event_payloads import EventPayloads
     from runlore.projections.run_tables import MetricColumn, MetricFilter, TableRow
     from runlore.projections.user_sql import SqlResult
@@ -334,6 +335,23 @@ class RunsReader:
                 target=target,
             )
             return run_table(connection, conditions, columns, filters, order_by, descending, limit)
+
+        return self._ask(question)
+
+    def differences(self, a: int, b: int, *, run_id: str | None = None) -> list[DifferenceRow]:
+        """What differs at position `b` from what was at `a`, before it, in order of position.
+
+        Of one run, or of all and of the experiments. Raises RunNotFound if it is not there at `b`.
+        """
+        # Imported here, as numpy and pyarrow come with it.
+        from runlore.projections.differences import differences
+
+        def question(connection: duckdb.DuckDBPyConnection) -> list[DifferenceRow]:
+            self._check_segments()
+            run_no = None if run_id is None else run_no_of(connection, run_id, b)
+            if run_no is None and run_id is not None:
+                raise RunNotFound(run_id, "this workspace")
+            return differences(connection, a, b, run_no)
 
         return self._ask(question)
 

@@ -20,6 +20,7 @@ class ReaderAsOf:
         self.series = partial(reader.series, as_of=position)
         self.curves = partial(reader.curves, as_of=position)
         self.run_table = partial(reader.run_table, as_of=position)
+        self.differences = reader.differences  # Both of its positions are earlier.
         self.sql = partial(reader.sql, as_of=position)
 
 

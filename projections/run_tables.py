@@ -92,12 +92,13 @@ def run_table(
     for one in filters:
         conditions.add(f"m.v{wanted.index(one.column):d} {_operator(one)} ?", float(one.value))
     direction = "DESC" if descending else "ASC"
-    with latest_as_of(connection, conditions.as_of, series=numbers) as latest:
+    series = ", ".join(map(str, numbers)) or "0"
+    with latest_as_of(connection, conditions.as_of, only=f"series_no IN ({series})") as latest:
         query = _TABLE.format(
             latest=latest,
             current=conditions.current("s"),
             cells="".join(f", {cell}" for cell in cells),
-            series=", ".join(map(str, numbers)) or "0",
+            series=series,
             names=", ".join(
                 f"m.v{place}, m.t{place}, m.y{place}" for place in map(wanted.index, columns)
             )

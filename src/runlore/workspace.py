@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from runlore.compute_target import ComputeTarget
+    from runlore.difference import Difference
     from runlore.domain.workspace import CreateWorkspace, WorkspaceState
     from runlore.experiment import Experiment, Tags
     from runlore.moment import Moment
@@ -311,6 +312,30 @@ class Workspace:
 
         session = self._live
         return Workspace._of(SessionAsOf(session, position_of(session.log, moment)))
+
+    def diff(
+        self, a: Moment, b: Moment | None = None, *, run: Run | str | None = None
+    ) -> Sequence[Difference]:
+        """What was created, changed and removed between two moments, in the order of the log.
+
+        `b` is by default now. Net: what was changed and changed back is not there, and of several
+        changes of a thing the last one is told. Of one run, if it is given. Costs two reads of the
+        tables and no replay. Raises InvalidInput if `a` is later than `b`, RunNotFound.
+
+        >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
+        >>> before = ws.position
+        >>> Experiment(ws, "explore-runs").tag("stage", "first")
+        >>> [(one.what, one.kind, one.key, one.new) for one in ws.diff(before)]
+        [('experiment', 'created', None, 'active'), ('experiment_tag', 'created', 'stage', 'first')]
+        """
+        from runlore.difference import differences
+        from runlore.moment import position_of
+
+        session = self._live
+        session.values.flush()
+        end = self.position if b is None else position_of(session.log, b)
+        run_id = run if run is None or isinstance(run, str) else run.id
+        return differences(session, position_of(session.log, a), end, run_id=run_id)
 
     @property
     def experiments(self) -> dict[str, Experiment]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,8 +15,8 @@ from runlore.comparison import compare_runs
 from runlore.domain.errors import PastIsReadOnly, RunloreError, WorkspaceClosed
 from runlore.run import get_run
 from runlore.session_as_of import SessionAsOf
+from tests.sdk.random_history import RUNS, happen
 
-RUNS = tuple(f"r{number}" for number in range(6))
 FILTERS: list[dict[str, Any]] = [
     {},
     {"tags": "a"},
@@ -88,6 +87,7 @@ OF_RUN: dict[str, Callable[[Run], object]] = {
         for tags in (None, "a")
     ],
     "history": lambda run: run.history(),
+    "diff": lambda run: [run.diff(0), run.diff(run.experiment.workspace.position - 3)],
     "get_file_names": lambda run: run.get_file_names(),
     "download_file": _read_file,
     "download_files": _downloaded,
@@ -129,6 +129,7 @@ OF_WORKSPACE: dict[str, Callable[[Workspace], object]] = {
         ws.sql(f"FROM {view} ORDER BY ALL").fetchall()
         for view in ("experiments", "runs", "tags", "metrics", "events", "tag_history")
     ],
+    "diff": lambda ws: [ws.diff(0), ws.diff(ws.position // 2)],
     "log": lambda ws: [list(ws.log.read_log(limit=1_000)), ws.log.head().frontier],
     "Experiment.list": lambda ws: Experiment.list(ws, view_type=ViewType.All),
     "Experiment.find": lambda ws: Experiment.find(ws, "e0", archived=True),
@@ -161,44 +162,6 @@ def answers(ws: Workspace) -> dict[str, object]:
     return told
 
 
-# --- what can happen --------------------------------------------------------------------------
-
-
-def _happen(ws: Workspace, pick: random.Random, step: int) -> None:
-    """One change of a workspace, whatever comes of it."""
-    name = pick.choice(["e0", "e1"])
-    active = ws.experiments.get(name)
-    runs = [ws.get_run(row["run_id"]) for row in ws.get_run_records(include_children=True)]
-    run = pick.choice(runs) if runs else None
-    fresh = next((run_id for run_id in RUNS if run_id not in {one.id for one in runs}), None)
-    if run is None or (fresh is not None and pick.random() < 0.25):
-        if run is not None and pick.random() < 0.5:
-            run.child_run(run_id=fresh)
-        else:
-            (active or Experiment(ws, name)).start_logging(
-                run_id=fresh, outputs=False, snapshot_directory=None, tags={"a": "x"}
-            )
-        return
-    changes: list[Callable[[], object]] = [
-        lambda: run.tag(pick.choice("ab"), pick.choice(["x", "y", None])),
-        lambda: run.remove_tags(["a"]),
-        lambda: run.add_properties({"p": str(step)}),
-        lambda: run.add_properties({"azureml.runsource": "hyperdrive"}),
-        lambda: run.log("loss", step / 7),
-        lambda: run.log_row("table", x=step, y=f"{step}"),
-        lambda: run.upload_file(f"logs/{step}.txt", __file__),
-        lambda: setattr(run, "display_name", f"shown {step}"),
-        lambda: setattr(run, "description", f"described {step}"),
-        lambda: run.take_snapshot("source"),
-        lambda: run.complete() if pick.random() < 0.5 else run.fail("because", "Why"),
-        lambda: run.experiment.tag("stage", str(step)),
-        lambda: run.experiment.archive() if pick.random() < 0.5 else run.experiment.reactivate(),
-        lambda: ComputeTarget.attach(ws, "pool", slots=step + 1),
-    ]
-    with suppress(RunloreError):  # Refused: that is an event of a history, too.
-        pick.choice(changes)()
-
-
 def test_every_answer_as_of_a_position_is_what_was_answered_there(
     ws: Workspace, project: Path
 ) -> None:
@@ -207,7 +170,7 @@ def test_every_answer_as_of_a_position_is_what_was_answered_there(
     pick = random.Random(2 if ws.path else 3)
     then = []
     for step in range(18):
-        _happen(ws, pick, step)
+        happen(ws, pick, step)
         if step % 3 == 2:
             _ = ws.log  # Values that wait are written, so that the position is theirs.
             then.append((ws.position, answers(ws)))
