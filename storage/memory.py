@@ -25,7 +25,7 @@ from runlore.storage.event_log import (
 )
 from runlore.storage.sqlite import Clock, now_us
 from runlore.storage.stamp import check_passed, stamp, stamp_foreign
-from runlore.storage.subscription import PollingSubscription
+from runlore.storage.subscription import PollingSubscription, Waker
 
 
 class MemoryLog(EventLog):
@@ -234,7 +234,7 @@ class MemoryLog(EventLog):
         for row in rows:
             self._streams.setdefault(row.stream, {})[row.version] = row
         self._head = head
-        PollingSubscription.wake_all()
+        Waker.ring_all()
         return rows
 
 

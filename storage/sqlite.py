@@ -44,7 +44,7 @@ from runlore.storage.event_log import (
 )
 from runlore.storage.merkle import Frontier
 from runlore.storage.stamp import check_passed, stamp, stamp_foreign
-from runlore.storage.subscription import PollingSubscription
+from runlore.storage.subscription import PollingSubscription, Waker
 
 Clock = Callable[[], int]
 
@@ -330,7 +330,7 @@ class SqliteLog(SqliteRecorder, EventLog):
     def _appending(self) -> Iterator[sqlite3.Connection]:
         with self.database.write() as connection:
             yield connection
-        PollingSubscription.wake_all()
+        Waker.ring_all()
 
     def _store(
         self, connection: sqlite3.Connection, events: Sequence[NewEvent], drained: Drained | None

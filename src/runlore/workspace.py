@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runlore.difference import Difference
     from runlore.domain.workspace import CreateWorkspace, WorkspaceState
     from runlore.experiment import Experiment, Tags
+    from runlore.feed import Feed, LoggedEvent
     from runlore.moment import Moment
     from runlore.projections.user_sql import SqlResult
     from runlore.run import Run
@@ -336,6 +337,61 @@ class Workspace:
         end = self.position if b is None else position_of(session.log, b)
         run_id = run if run is None or isinstance(run, str) else run.id
         return differences(session, position_of(session.log, a), end, run_id=run_id)
+
+    def events(
+        self,
+        after: Moment = 0,
+        *,
+        stream: str | None = None,
+        topics: str | Sequence[str] | None = None,
+        actor: str | None = None,
+    ) -> Iterator[LoggedEvent]:
+        """The events of the log after a moment, in order, with who did it; a generator.
+
+        All, or those of a stream (`run/<id>`, its values included), of some topics (`run.tag_set`)
+        and of an actor. Ends where the log ended when the first one was read, and holds a page of
+        them in memory. Raises InvalidInput and InvalidType for arguments of no sense, at once.
+
+        >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
+        >>> _ = Experiment(ws, "explore-runs")
+        >>> [event.topic for event in ws.events(after=2)]
+        ['experiment.created']
+        """
+        from runlore import feed
+        from runlore.moment import position_of
+
+        session = self._live
+        session.values.flush()
+        wanted = feed.wanted(stream, topics, actor)
+        return feed.events(session, position_of(session.log, after), wanted)
+
+    def subscribe(
+        self,
+        after: Moment | None = None,
+        *,
+        stream: str | None = None,
+        topics: str | Sequence[str] | None = None,
+        actor: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Feed:
+        """A feed of the events after a moment, by default from now on; selected as by `events`.
+
+        It goes on with those that come, from any process, each once and in order, until it is
+        stopped or none comes for `timeout_s`; see `runlore.feed.Feed` for going on later.
+
+        >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
+        >>> with ws.subscribe(topics="experiment.tag_set", timeout_s=0) as feed:
+        ...     Experiment(ws, "explore-runs").tag("stage", "first")
+        ...     [event.data["value"] for event in feed]
+        ['first']
+        """
+        from runlore import feed
+        from runlore.moment import position_of
+
+        session = self._live
+        wanted = feed.wanted(stream, topics, actor)
+        start = self.position if after is None else position_of(session.log, after)
+        return feed.Feed(session, start, wanted, timeout_s)
 
     @property
     def experiments(self) -> dict[str, Experiment]:

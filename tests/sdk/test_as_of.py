@@ -129,6 +129,7 @@ OF_WORKSPACE: dict[str, Callable[[Workspace], object]] = {
         ws.sql(f"FROM {view} ORDER BY ALL").fetchall()
         for view in ("experiments", "runs", "tags", "metrics", "events", "tag_history")
     ],
+    "events": lambda ws: [ws.events(), ws.events(2, topics="run.tag_set")],
     "diff": lambda ws: [ws.diff(0), ws.diff(ws.position // 2)],
     "log": lambda ws: [list(ws.log.read_log(limit=1_000)), ws.log.head().frontier],
     "Experiment.list": lambda ws: Experiment.list(ws, view_type=ViewType.All),
@@ -226,7 +227,8 @@ CHANGES: dict[str, Callable[[Run], object]] = {
     "delete": lambda run: ComputeTarget(run.experiment.workspace, "local").delete(),
     "write_config": lambda run: run.experiment.workspace.write_config(),
     "append": lambda run: run.experiment.workspace.log.append([]),
-    "subscribe": lambda run: run.experiment.workspace.log.subscribe(),
+    "subscribe": lambda run: run.experiment.workspace.subscribe(),
+    "log.subscribe": lambda run: run.experiment.workspace.log.subscribe(),
 }
 
 
