@@ -44,6 +44,8 @@ root = LazyGroup(
         "run": "run:run",
         "computetarget": "computetarget:computetarget",
         "sql": "sql:sql",
+        "events": "events:events",
+        "diff": "diff:diff",
         "completion": "completion:completion",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
