@@ -10,6 +10,7 @@ import duckdb
 from runlore.domain.errors import InvalidInput
 from runlore.projections.filters import Conditions, Filter, check_position, check_text_filter
 from runlore.projections.rows import ExperimentRow, RunRow
+from runlore.projections.trees import runs_then
 from runlore.storage.collector import collector_paused
 
 PAGE: Final = 500
@@ -21,40 +22,31 @@ PAGE_MAX: Final = 64_000
 _PAGE_OF_RUNS: Final = """
 WITH page AS (
     SELECT r.run_no, s.status, s.begun_at
-    FROM store.runs r
+    FROM {runs} r
     JOIN store.run_states s ON s.run_no = r.run_no AND {current}
     {where}
     ORDER BY s.begun_at DESC, r.run_no DESC
     LIMIT {limit:d} OFFSET {offset:d}
 )
-SELECT r.run_id, e.name, e.experiment_id, r.number, {parent_id}, {root_id}, r.run_type, p.status,
+SELECT r.run_id, e.name, e.experiment_id, r.number, r.parent_id, r.root_id, r.run_type, p.status,
        r.created_at
 FROM page p
-JOIN store.runs r ON r.run_no = p.run_no
+JOIN {runs} r ON r.run_no = p.run_no
 JOIN store.experiments e ON e.experiment_no = r.experiment_no
 ORDER BY p.begun_at DESC, p.run_no DESC
 """
-
-
-# Runs that came below their parents later were roots until then.
-_PARENT_AS_OF: Final = "CASE WHEN r.attached_position > {as_of:d} THEN NULL ELSE r.parent_id END"
-_ROOT_AS_OF: Final = """coalesce(
-    (SELECT arg_max(l.run_id, l.depth) FROM store.runs l WHERE l.attached_position > {as_of:d}
-     AND l.root_no = r.root_no AND starts_with(r.path, l.path)), r.root_id)"""
 
 
 def run_page(
     connection: duckdb.DuckDBPyConnection, conditions: Conditions, offset: int, limit: int = PAGE
 ) -> list[RunRow]:
     """The runs that fit, newest first, from `offset` on; see `run_conditions`."""
-    as_of = conditions.as_of
     query = _PAGE_OF_RUNS.format(
         current=conditions.current("s"),
         where=conditions.where(),
         limit=limit,
         offset=offset,
-        parent_id="r.parent_id" if as_of is None else _PARENT_AS_OF.format(as_of=as_of),
-        root_id="r.root_id" if as_of is None else _ROOT_AS_OF.format(as_of=as_of),
+        runs=runs_then(connection, conditions.as_of),
     )
     with collector_paused():
         rows = connection.execute(query, conditions.params).fetchall()
@@ -76,14 +68,13 @@ def run_conditions(
     as_of = check_position(as_of)
     conditions = Conditions(as_of)
     if as_of is not None:
-        conditions.add("r.position <= ?", as_of)
+        conditions.add(conditions.known("r"))
     within = ""
     if experiment_no is not None:
         conditions.add(f"r.experiment_no = {experiment_no:d}")
         within = f"k.experiment_no = {experiment_no:d} AND"
     if not include_children:
-        was_root = "" if as_of is None else f" OR r.attached_position > {as_of:d}"
-        conditions.add(f"(r.parent_no IS NULL{was_root})")
+        conditions.add("r.parent_no IS NULL")
     status = check_text_filter("status", status)
     if status is not None:
         conditions.add("s.status = ?", status)
@@ -120,7 +111,8 @@ def below(
     The tree's root narrows the search to one tree, the path's prefix to one branch.
     """
     found = connection.execute(
-        "SELECT run_no, root_no, path FROM store.runs WHERE run_id = ?",
+        f"SELECT r.run_no, r.root_no, r.path FROM {runs_then(connection, conditions.as_of)} r "
+        f"WHERE r.run_id = ? AND {conditions.known('r')}",
         [check_text_filter("run_id", run_id)],
     ).fetchall()
     if not found:
@@ -132,43 +124,30 @@ def below(
         conditions.add("r.run_no <> ?", run_no)
     else:
         conditions.add("r.parent_no = ?", run_no)
-    if conditions.as_of is not None:
-        _leave_out_late(connection, conditions, conditions.as_of, root_no, path)
     return True
 
 
-def _leave_out_late(
-    connection: duckdb.DuckDBPyConnection,
-    conditions: Conditions,
-    as_of: int,
-    root_no: int,
-    path: str,
-) -> None:
-    """Leaves out what came below a run only later, with all that was below it already."""
-    found = connection.execute(
-        "SELECT path FROM store.runs WHERE attached_position > ? AND root_no = ? "
-        "AND starts_with(path, ?) AND path <> ?",
-        [as_of, root_no, path, path],
-    ).fetchall()
-    if found:
-        late = [one for (one,) in found]
-        conditions.add(
-            "NOT list_bool_or(list_transform(?, lambda l: starts_with(r.path, l)))", late
-        )
-
-
-def run_number(connection: duckdb.DuckDBPyConnection, run_id: str) -> int | None:
+def run_number(
+    connection: duckdb.DuckDBPyConnection, run_id: str, as_of: int | None = None
+) -> int | None:
     """A run's number in its experiment; None if the run is unknown."""
-    found = connection.execute(
-        "SELECT number FROM store.runs WHERE run_id = ?", [check_text_filter("run_id", run_id)]
-    ).fetchall()
-    return found[0][0] if found else None
+    return _of_run(connection, "number", run_id, as_of)
 
 
-def run_no_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> int | None:
+def run_no_of(
+    connection: duckdb.DuckDBPyConnection, run_id: str, as_of: int | None = None
+) -> int | None:
     """A run's number in the tables; None if the run is unknown."""
+    return _of_run(connection, "run_no", run_id, as_of)
+
+
+def _of_run(
+    connection: duckdb.DuckDBPyConnection, column: str, run_id: str, as_of: int | None
+) -> int | None:
     found = connection.execute(
-        "SELECT run_no FROM store.runs WHERE run_id = ?", [check_text_filter("run_id", run_id)]
+        f"SELECT r.{column} FROM store.runs r "
+        f"WHERE r.run_id = ? AND {Conditions(as_of).known('r')}",
+        [check_text_filter("run_id", run_id)],
     ).fetchall()
     return found[0][0] if found else None
 
@@ -185,7 +164,7 @@ def experiment_rows(
     as_of = check_position(as_of)
     conditions = Conditions(as_of)
     if as_of is not None:
-        conditions.add("e.position <= ?", as_of)
+        conditions.add(conditions.known("e"))
     archived: dict[str, str | None] = {
         "active": "s.archived_at IS NULL",
         "archived": "s.archived_at IS NOT NULL",

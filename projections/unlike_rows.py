@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import duckdb
 
+from runlore.projections import trees
+
 _ROWS_IN_BUCKET: Final = 10_000
 _NUMBERS: Final = ("series_no", "run_no", "experiment_no")
 
@@ -69,7 +71,7 @@ class Table:
             seen = f"SELECT series_no FROM store.{_POINTS} WHERE position <= {at}"
             return f"FROM store.series WHERE series_no IN ({seen})"
         if self.name == "runs":
-            return _RUNS_AS_OF.format(at=upto_position)
+            return trees.runs_as_of(upto_position)
         if "to_position" not in self.types:
             return f"FROM store.{self.name} WHERE {self.begins} <= {at}"
         ended = f"CASE WHEN to_position <= {at} THEN to_position END"
@@ -77,29 +79,6 @@ class Table:
             f"SELECT * REPLACE ({ended} AS to_position) FROM store.{self.name} "
             f"WHERE from_position <= {at}"
         )
-
-
-# A run that came below its parent later was a root until then, and those below it in its tree.
-_RUNS_AS_OF: Final = """
-SELECT r.* REPLACE (
-    CASE WHEN r.attached_position > {at:d} THEN NULL ELSE r.parent_no END AS parent_no,
-    CASE WHEN r.attached_position > {at:d} THEN NULL ELSE r.parent_id END AS parent_id,
-    coalesce(o.run_no, r.root_no) AS root_no,
-    coalesce(o.run_id, r.root_id) AS root_id,
-    r.depth - coalesce(o.depth, 0) AS depth,
-    substr(r.path, 8 * coalesce(o.depth, 0) + 1) AS path,
-    CASE WHEN r.attached_position > {at:d} THEN r.parent_id ELSE r.awaited_id END AS awaited_id,
-    CASE WHEN r.attached_position <= {at:d} THEN r.attached_position END AS attached_position)
-FROM store.runs r
-LEFT JOIN (
-    SELECT x.run_no AS of_no, arg_max(l.run_no, l.depth) AS run_no,
-           arg_max(l.run_id, l.depth) AS run_id, max(l.depth) AS depth
-    FROM store.runs x JOIN store.runs l
-    ON l.root_no = x.root_no AND starts_with(x.path, l.path)
-    WHERE l.attached_position > {at:d} GROUP BY x.run_no
-) o ON o.of_no = r.run_no
-WHERE r.position <= {at:d}
-"""
 
 
 def tables(connection: duckdb.DuckDBPyConnection) -> list[Table]:

@@ -14,6 +14,7 @@ from runlore.audit.bundle_import import ImportClash, import_bundle
 from runlore.audit.export import export
 from runlore.audit.replay import replay
 from runlore.audit.selection import Selection
+from runlore.domain.errors import RunNotFound
 from runlore.storage.errors import LogBusy
 from tests.event_logs import all_rows, check_head
 
@@ -202,7 +203,7 @@ def test_a_parent_that_arrives_takes_its_children_and_earlier_moments_stay_as_th
 ) -> None:
     export(ws, tmp_path / "child", Selection(run="child-0"))
     import_bundle(other, tmp_path / "child")
-    reader = other._session.reader()
+    reader = other._session.projection()
     before = reader.refresh()
     shown = list(reader.runs())
 
@@ -212,5 +213,6 @@ def test_a_parent_that_arrives_takes_its_children_and_earlier_moments_stay_as_th
     assert [row.run_id for row in reader.runs()] == ["parent"]
     assert other.get_run("child-0").root.id == "parent"
     assert list(reader.runs(as_of=before)) == shown
-    assert list(reader.children("parent", recursive=True, as_of=before)) == []
+    with pytest.raises(RunNotFound):
+        list(reader.children("parent", recursive=True, as_of=before))
     assert replay(other).holds and replay(other, to=before).holds

@@ -26,7 +26,7 @@ from tests.projections.histories import (
 def corrupted(folder: Path, statement: str) -> Replayed:
     """What a replay finds after somebody has written into the tables between two sessions."""
     with Workspace.open(folder) as before:
-        before._session.reader().refresh()
+        before._session.projection().refresh()
     [database] = folder.glob("projections/*/reader-0/projection.duckdb")
     with duckdb.connect(str(database)) as connection:
         connection.execute(statement)
@@ -159,7 +159,7 @@ def test_no_more_differences_are_listed_than_asked_for(folder: Path) -> None:
 
 def test_a_published_copy_is_compared_too(folder: Path) -> None:
     with Workspace.open(folder) as ws:
-        reader: Any = ws._session.reader()
+        reader: Any = ws._session.projection()
         reader.refresh()
         reader._publish(reader._projection, reader._place)
     [database] = folder.glob("projections/*/generations/*/projection.duckdb")

@@ -75,6 +75,7 @@ def import_bundle(workspace: Workspace, path: str | PathLike[str]) -> Imported:
     """
     path = Path(path)
     session = workspace._live
+    session.check_writable()
     with open_bundle(path) as bundle:
         for finding in findings_of(bundle):
             raise BundleRefused(path, f"{finding.entry}: {finding.message}")

@@ -119,7 +119,8 @@ def export_parquet(
     from runlore.projections.parquet_files import QUERIES
 
     session = workspace._live
-    reader = session.reader()
+    session.check_writable()  # The files show what is so now.
+    reader = session.projection()
     runs = None
     if not selection.is_everything:
         wanted = wanted_streams(session, selection, reader.refresh())

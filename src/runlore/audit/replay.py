@@ -100,9 +100,10 @@ def replay(
 
     position = None if to is None else _whole_number("to", to, least=0)
     session = workspace._live
+    session.check_writable()  # What is in use are the tables of now, whoever asks as of when.
     found = list(
         replayed(
-            session.reader(),
+            session.projection(),
             session.log,
             upto_position=position,
             with_generations=generations,

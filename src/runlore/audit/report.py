@@ -68,7 +68,7 @@ def report(
         title = f"Run {run}"
     else:
         assert experiment is not None
-        ids, title = _of_experiment(session, experiment), f"Experiment {experiment}"
+        ids, title = _of_experiment(session, experiment, head.position), f"Experiment {experiment}"
     page = Template(files(__package__).joinpath("report.html").read_text()).substitute(
         title=_text(title),
         subtitle=_text(
@@ -86,11 +86,10 @@ def report(
     return len(ids)
 
 
-def _of_experiment(session: Session, name: str) -> list[str]:
+def _of_experiment(session: Session, name: str, position: int) -> list[str]:
     """The ids of its newest runs, children included, oldest first."""
     from runlore.audit.selection import runs_of_experiment
 
-    position = session.reader().refresh()
     newest = list(runs_of_experiment(session, name, position))[:RUNS_MAX]
     return newest[::-1]
 

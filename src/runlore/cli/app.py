@@ -45,6 +45,8 @@ root = LazyGroup(
         "computetarget": "computetarget:computetarget",
         "audit": "audit:audit",
         "sql": "sql:sql",
+        "events": "events:events",
+        "diff": "diff:diff",
         "completion": "completion:completion",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
