@@ -15,6 +15,7 @@ from benchmarks import (
     bench_points,
     bench_projections,
     bench_queries,
+    bench_replay,
     bench_runs,
     bench_slow,
     bench_throughput,
@@ -33,6 +34,7 @@ ALL = {
     "queries": bench_queries,
     "projections": bench_projections,
     "points": bench_points,
+    "replay": bench_replay,
     "cli": bench_cli,
 }
 

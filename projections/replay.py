@@ -6,7 +6,7 @@ The tables are never asked where they come from, so the log alone says what they
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,21 +14,25 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
+from eventsourcing.persistence import Tracking
 
 from runlore.projections import generations
 from runlore.projections.opened import projection_at
 from runlore.projections.reader import RunsReader
-from runlore.projections.runner import catch_up
+from runlore.projections.runner import APPLICATION, BATCH, catch_up
 from runlore.projections.runs_projection import RunsProjection
 from runlore.projections.segment_files import BOUNDS
 from runlore.projections.slots import claim
 from runlore.projections.unlike_rows import (
     Differing,
+    TableById,
+    choose,
     differences,
     tables,
     view_differences,
 )
-from runlore.storage.event_log import EventLog
+from runlore.storage.codec import facts_of
+from runlore.storage.event_log import EventLog, StoredRow
 
 LIVE: Final = "live"
 
@@ -81,6 +85,46 @@ def replay(
             return compared(LIVE, connection, rebuilt, position, None, most)
 
         yield reader.examine(live)
+
+
+def replay_part(reader: RunsReader, rows: Iterable[StoredRow], head: int, *, most: int) -> Compared:
+    """Compares what the reader answers from with what some events of its log say by themselves.
+
+    The events are all of their runs, experiments and writers up to the position `head`; what
+    tables say of others is not looked at, nor numbers and trees, which need the whole log.
+    """
+    with _temporary() as rebuilt:
+        source = iter(rows)
+        while part := list(islice(source, BATCH)):
+            facts = facts_of(row[:-1] for row in part)
+            rebuilt.commit(facts, Tracking(APPLICATION, part[-1].position), part[-1].leaf)
+
+        def live(connection: duckdb.DuckDBPyConnection, position: int) -> Compared:
+            logged = rebuilt.view.connection
+            choose(connection, logged)
+            result = Compared(LIVE, head)
+            found = _differences_by_id(connection, logged, head, result)
+            result.differences = list(islice(found, most))
+            result.complete = next(found, None) is None
+            return result
+
+        return reader.examine(live)
+
+
+def _differences_by_id(
+    shown: duckdb.DuckDBPyConnection,
+    logged: duckdb.DuckDBPyConnection,
+    head: int,
+    result: Compared,
+) -> Iterator[Differing]:
+    for numbered in tables(logged):
+        if numbered.begins is None:
+            result.left_out.append(numbered.name)
+            continue
+        table = TableById(numbered)
+        [(count,)] = logged.execute(f"SELECT count(*) FROM ({table.rows(None)})").fetchall()
+        result.rows[table.name] = count
+        yield from differences(shown, logged, table, head)
 
 
 def compared(

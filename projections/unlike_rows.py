@@ -81,6 +81,69 @@ class Table:
         )
 
 
+class TableById(Table):
+    """A table with ids in the place of numbers, and of the chosen runs, experiments and writers.
+
+    So the tables of a whole log can be laid beside those of a part of it, in which numbers and
+    trees are others. What is chosen is in temporary tables of the connection: see `choose`.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        numbers = [one for one in _NUMBERS if one in table.types]
+        if "run_no" in numbers and table.name != "runs":
+            numbers = [one for one in numbers if one != "experiment_no"]
+        self._joined = [one for one in numbers if one not in _OWN.get(table.name, ())]
+        said = {column: "VARCHAR" for one in self._joined for column in _IDS[one]}
+        own = {one: of for one, of in table.types.items() if one not in _OF_ONE_LOG}
+        super().__init__(table.name, {**said, **own})
+        ids = [one for one in ("run_id", "experiment_id", "writer_id") if one in self.types]
+        places = ("key", "from_position") if "from_position" in self.types else ("position", "idx")
+        self.key = (*said, *(one for one in places if one in self.types))
+        self._owner = "stream" if table.name == "events" else ids[0]
+
+    def rows(self, upto_position: int | None) -> str:
+        joins = "".join(f" JOIN {_TABLES[one]} USING ({one})" for one in self._joined)
+        columns = ", ".join(_IN_SERIES.get(one, one) for one in self.types)
+        query = f"SELECT {columns} FROM ({self._table.rows(upto_position)}){joins}"
+        if upto_position is None:
+            return query
+        return f"{query} SEMI JOIN temp.chosen_{self._owner} USING ({self._owner})"
+
+
+_OF_ONE_LOG: Final = frozenset(
+    {*_NUMBERS, "number", "parent_no", "parent_id", "root_no", "root_id", "depth", "path"}
+    | {"awaited_id", "attached_position"}
+)
+_IDS: Final = {
+    "run_no": ("run_id",),
+    "experiment_no": ("experiment_id",),
+    "series_no": ("metric", "col", "kind"),
+}
+_OWN: Final = {"runs": ("run_no",), "experiments": ("experiment_no",)}
+_TABLES: Final = {
+    "run_no": "(SELECT run_no, run_id FROM store.runs)",
+    "experiment_no": "(SELECT experiment_no, experiment_id FROM store.experiments)",
+    "series_no": "store.series",
+}
+_IN_SERIES: Final = {"metric": "name AS metric"}
+_CHOSEN: Final = {
+    "run_id": "store.runs",
+    "experiment_id": "store.experiments",
+    "writer_id": "store.writers",
+    "stream": "store.events",
+}
+
+
+def choose(shown: duckdb.DuckDBPyConnection, logged: duckdb.DuckDBPyConnection) -> None:
+    """Chooses on one connection what the tables of the other are about."""
+    for column, table in _CHOSEN.items():
+        chosen = logged.sql(f"SELECT DISTINCT {column} FROM {table}").to_arrow_table()
+        shown.register("added", chosen)
+        shown.execute(f"CREATE OR REPLACE TEMP TABLE chosen_{column} AS FROM added")
+        shown.unregister("added")
+
+
 def tables(connection: duckdb.DuckDBPyConnection) -> list[Table]:
     """All tables that say what was logged, by name."""
     columns = connection.execute(

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runlore import Workspace
-from runlore.audit.replay import Replayed, replay
+from runlore.audit.export import export
+from runlore.audit.replay import Replayed, replay, replay_bundle
+from runlore.audit.selection import Selection
 from runlore.domain.errors import InvalidInput
 from runlore.projections.replay import replay as compared_tables
 from runlore.projections.segment_files import Bounds
@@ -185,3 +187,44 @@ def test_an_earlier_position_leaves_out_what_is_only_current(ws: Workspace) -> N
     assert found.holds and found.position == 5
     assert found.left_out == ("metric_latest",)
     assert found.rows["events"] == 5
+
+
+def test_an_exported_copy_says_the_same_until_somebody_writes_into_the_tables(
+    folder: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "parent.bundle"
+    with Workspace.open(folder) as ws:
+        export(ws, bundle, Selection(run="parent"))
+        ws.get_run("parent").tag("later", "not in the bundle")
+        ws.get_run("elsewhere").tag("not", "selected")
+
+        found = replay_bundle(ws, bundle)
+
+    assert found.holds
+    assert found.rows["runs"] == 3 and found.rows["metric_points"] == 6
+    corrupted(folder, "UPDATE store.run_tags SET value = 'superb' WHERE value = 'fantastic'")
+    with Workspace.open(folder) as ws:
+        [one] = replay_bundle(ws, bundle).differences
+    assert (one.table, one.key["run_id"], one.shown) == ("run_tags", "parent", "superb")
+    assert one.event is not None and one.event.topic == "run.tag_set"
+
+
+def test_a_row_that_was_added_to_a_run_shows_against_an_exported_copy(
+    folder: Path, tmp_path: Path
+) -> None:
+    with Workspace.open(folder) as ws:
+        export(ws, tmp_path / "bundle", Selection(run="child-1"))
+    corrupted(folder, "INSERT INTO store.tail_points FROM store.tail_points")
+    with Workspace.open(folder) as ws:
+        found = replay_bundle(ws, tmp_path / "bundle")
+
+    assert {one.table for one in found.differences} == {"metric_points"}
+    assert {one.key["run_id"] for one in found.differences} == {"child-1"}
+
+
+def test_a_bundle_of_another_workspace_cannot_be_compared(ws: Workspace, tmp_path: Path) -> None:
+    with Workspace.create("other", path=tmp_path / "other") as other:
+        export(other, tmp_path / "bundle")
+
+    with pytest.raises(InvalidInput, match="is of the workspace other"):
+        replay_bundle(ws, tmp_path / "bundle")

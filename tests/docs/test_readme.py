@@ -14,7 +14,13 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "docs/sql.md", "docs/projections.md", "docs/time-travel.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/sql.md",
+    "docs/projections.md",
+    "docs/time-travel.md",
+    "docs/bundles.md",
+)
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = "--- end of block ---"

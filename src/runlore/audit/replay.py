@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import InvalidInput, InvalidType
@@ -111,6 +113,39 @@ def replay(
         )
     )
     return replay_of(found, session.log)
+
+
+def replay_bundle(workspace: Workspace, path: str | PathLike[str], *, most: int = MOST) -> Replayed:
+    """Compares what is shown with what a bundle says that was exported from this workspace.
+
+    Of the bundle's runs, experiments and writers, as of its export: each row that its events
+    give, made from nothing else. Raises BundleRefused if anything is wrong with the bundle,
+    InvalidInput if it is of another workspace.
+    """
+    from runlore.audit.bundle import EVENTS, BundleRefused, read_records
+    from runlore.audit.bundle_checks import findings_of
+    from runlore.audit.bundle_file import open_bundle
+    from runlore.projections.replay import replay_part
+
+    path = Path(path)
+    session = workspace._live
+    session.check_writable()
+    with open_bundle(path) as bundle:
+        for finding in findings_of(bundle):
+            raise BundleRefused(path, f"{finding.entry}: {finding.message}")
+        source = bundle.manifest.workspace
+        if source.id != session.workspace.workspace_id:
+            raise InvalidInput(
+                f"bundle {path} is of the workspace {source.name} ({source.id}), this one is "
+                f"{session.workspace.workspace_id}: an import has other positions and times, so "
+                "compare it where it was exported"
+            )
+        with bundle.open(EVENTS) as events:
+            rows = (record.row for record in read_records(events))
+            found = replay_part(
+                session.projection(), rows, bundle.manifest.head.position, most=most
+            )
+    return replay_of([found], session.log)
 
 
 def replay_of(found: list[Compared], log: EventLog) -> Replayed:

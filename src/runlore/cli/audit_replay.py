@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,9 +17,17 @@ if TYPE_CHECKING:
 @click.command
 @click.option("--to", type=click.IntRange(min=0), help="As of this position; default: the head.")
 @click.option("--generations", is_flag=True, help="Also the copies that new processes start from.")
+@click.option(
+    "--against-bundle",
+    "bundle",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Compares with what a bundle says that was exported from this workspace.",
+)
 @workspace_options
 @output_options
-def replay(to: int | None, generations: bool, place: Place, out: Output) -> None:
+def replay(
+    to: int | None, generations: bool, bundle: Path | None, place: Place, out: Output
+) -> None:
     """Rebuilds all tables from the log and compares each row with those in use.
 
     Ends with exit code 1 if a row differs: each is shown with both values and its event.
@@ -30,7 +39,12 @@ def replay(to: int | None, generations: bool, place: Place, out: Output) -> None
     """
     from runlore.audit import replay as replays
 
-    found = replays.replay(place.open(), to=to, generations=generations)
+    if bundle is not None:
+        if to is not None or generations:
+            raise click.UsageError("--against-bundle goes with neither --to nor --generations.")
+        found = replays.replay_bundle(place.open(), bundle)
+    else:
+        found = replays.replay(place.open(), to=to, generations=generations)
     rows = sum(found.rows.values())
     more = "" if found.complete else " or more"
     click.echo(
