@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import zipfile
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from runlore import Experiment, Workspace
 from runlore.audit.bundle import EVENTS, Record, read_records, unpack_nodes
 from runlore.audit.bundle_checks import verify_bundle
 from runlore.audit.bundle_file import open_bundle
-from runlore.audit.export import export
+from runlore.audit.export import ExportRefused, export
 from runlore.audit.selection import Selection
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, RunNotFound
 from runlore.storage.merkle import node_hash
@@ -164,6 +166,17 @@ def test_what_cannot_be_selected_is_said_and_nothing_is_written(ws: Workspace, p
         export(ws, path, artifacts="all")
 
     assert list(path.parent.glob("exported*")) == []
+
+
+def test_an_event_that_its_leaf_does_not_cover_is_not_exported(ws: Workspace, path: Path) -> None:
+    assert ws.path is not None
+    ws.close()
+    with closing(sqlite3.connect(ws.path / "log.sqlite")) as connection, connection:
+        connection.execute("UPDATE stored_events SET topic = 'run.lost' WHERE notification_id = 9")
+    with Workspace.open(ws.path) as changed, pytest.raises(ExportRefused, match="position 9"):
+        export(changed, path)
+
+    assert not path.exists()
 
 
 def test_runs_of_an_archived_namesake_come_along(ws: Workspace, path: Path) -> None:

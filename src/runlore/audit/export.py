@@ -32,17 +32,32 @@ from runlore.audit.bundle import (
     pack_record,
 )
 from runlore.audit.selection import EVERYTHING, PAGE, Selection, Wanted, wanted_streams
-from runlore.domain.errors import InvalidInput
+from runlore.domain.errors import InvalidInput, UserError
 from runlore.domain.events import REGISTRY
 from runlore.storage.artifacts import ArtifactMissing, replacing
 from runlore.storage.codec import facts_of
+from runlore.storage.merkle import leaf_hash
 from runlore.storage.pruned_tree import pruned
 from runlore.storage.snapshots import read_manifest
 
 if TYPE_CHECKING:
     from runlore.session import Session
-    from runlore.storage.event_log import LogHead
+    from runlore.storage.event_log import LogHead, StoredRow
     from runlore.workspace import Workspace
+
+
+class ExportRefused(UserError):
+    """The log holds an event that its leaf does not cover, so that nothing could prove it."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(
+            f"the event at position {position} is not what its leaf was made of, so a bundle could "
+            "not prove it: either the log was changed (`runlore audit verify` says where), or its "
+            "payloads are sealed, as those of an erasable workspace are; export it as JSON Lines "
+            "or Parquet, which prove nothing"
+        )
+        self.position = position
+
 
 WITH_ARTIFACTS: Final = ("bytes", "digests")
 
@@ -60,8 +75,8 @@ def export(
     of snapshots are in it. A file at `path` is replaced, when the new one is whole. Costs a
     reading of the log, however little is selected: all its leaves prove the selected ones.
 
-    Raises RunNotFound, ExperimentNotFound, InvalidInput, and ArtifactNotWritten if the file
-    cannot be written.
+    Raises RunNotFound, ExperimentNotFound, InvalidInput; ExportRefused if a selected event is
+    not what its leaf was made of; ArtifactNotWritten if the file cannot be written.
     """
     if artifacts not in WITH_ARTIFACTS:
         raise InvalidInput(f"artifacts is {artifacts!r}; it takes one of {WITH_ARTIFACTS}")
@@ -133,6 +148,7 @@ class _Writer:
             for row, index in zip(rows, indices, strict=False):
                 is_wanted = wanted(row.stream)
                 if is_wanted:
+                    _check_leaf(row)
                     events.write(pack_record(Record(index, row)))
                 yield row.leaf, is_wanted
 
@@ -181,6 +197,12 @@ class _Writer:
             entry = _Hashed(opened)
             yield entry
         self._entries[name] = Entry(sha256=entry.digest.hexdigest(), nbytes=entry.nbytes)
+
+
+def _check_leaf(row: StoredRow) -> None:
+    """A bundle of what its leaves do not cover would be refused wherever it comes to."""
+    if row.leaf != leaf_hash(*row[:4], *row[5:8], row.state):
+        raise ExportRefused(row.position)
 
 
 class _Hashed:
