@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 from eventsourcing.persistence import ProgrammingError
 
 from runlore.storage import fork_guard
-from runlore.storage.errors import LogBusy, LogReadOnly, NotALog, from_os, from_sqlite
+from runlore.storage.errors import LogBusy, LogCorrupt, LogReadOnly, NotALog, from_os, from_sqlite
 from runlore.storage.write_queue import WriteQueue
 
 APPLICATION_ID: Final = 0x726C6F67  # "rlog", where `file` and we look for whose file this is.
@@ -125,6 +125,8 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise from_sqlite(error, self.name) from error
+        except UnicodeDecodeError as error:  # Of SQLite's message, which quotes damaged bytes.
+            raise LogCorrupt(f"{self.name} is damaged: {error}; restore it from a copy") from error
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

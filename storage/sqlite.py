@@ -547,6 +547,8 @@ def _head(connection: sqlite3.Connection) -> LogHead:
         raise LogCorrupt("the log has lost its head (table log_head is empty); restore a copy")
     size, position, recorded_at, nodes = row
     try:
+        if not (type(size) is type(position) is type(recorded_at) is int):
+            raise ValueError(f"{row[:3]} are no numbers")
         return LogHead(position, recorded_at, Frontier.from_bytes(size, nodes))
     except ValueError as error:
         raise LogCorrupt(f"the log's head is damaged: {error}; restore a copy") from error
