@@ -93,6 +93,30 @@ class Database:
                     self._roll_back(connection)
                     raise
 
+    def sync(self) -> None:
+        """Puts everything on disk that was committed before, by whomever and with what settings.
+
+        A commit of ours is synced before anybody sees it. One of a program that has set SQLite
+        to sync less is not; but SQLite syncs the WAL before it copies from it, and what was
+        copied before the WAL begins anew. Raises LogBusy, LogReadOnly.
+        """
+        with self._lock, self._translated():
+            connection = self._open()
+            if self._in_memory:
+                return
+            if self.read_only:
+                raise LogReadOnly(
+                    f"{self.name} was opened for reading only, so it cannot be synced to disk; "
+                    "check the permissions"
+                )
+            with self._turn():  # Writers, which copy now and then, too, are not at it meanwhile.
+                (busy, *_) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if busy:
+                raise LogBusy(
+                    f"{self.name} is being copied from its WAL by another process; nothing was "
+                    "synced, try again"
+                )
+
     def close(self) -> None:
         """Closes the connection; the next use opens it again."""
         with self._lock:

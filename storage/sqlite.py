@@ -220,9 +220,23 @@ class SqliteLog(SqliteRecorder, EventLog):
                 connection, _PLAIN_COLUMNS, after_position, limit, upto_position
             ).fetchall()
 
+    def read_leaves(self, *, after_position: int = 0, limit: int) -> Sequence[bytes]:
+        with self.database.read() as connection:
+            rows = connection.execute(
+                "SELECT leaf FROM stored_events WHERE notification_id > ? "
+                "ORDER BY notification_id LIMIT ?",
+                (after_position, limit),
+            )
+            return [leaf for (leaf,) in rows]
+
     def head(self) -> LogHead:
         with self.database.read() as connection:
             return _head(connection)
+
+    def synced_head(self) -> LogHead:
+        head = self.head()
+        self.database.sync()
+        return head
 
     def position_at(self, recorded_at: int) -> int:
         with self.database.read() as connection:

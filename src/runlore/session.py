@@ -24,7 +24,14 @@ from runlore.domain import run_state
 from runlore.domain import workspace as workspaces
 from runlore.domain.decision import Decision
 from runlore.domain.errors import RunloreError, RunNotFound, WorkspaceClosed
-from runlore.domain.events import Event, WriterOpened
+from runlore.domain.events import (
+    Event,
+    RunCanceled,
+    RunCompleted,
+    RunFailed,
+    RunLost,
+    WriterOpened,
+)
 from runlore.domain.fact import Fact
 from runlore.domain.ids import (
     WORKSPACE_STREAM,
@@ -51,6 +58,7 @@ if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
 
 _SWEEP_INTERVAL_S: Final = 1.0
+_ENDS: Final = frozenset(event.topic for event in (RunCompleted, RunFailed, RunCanceled, RunLost))
 
 FoldedRun = Folded[RunState | None]
 FoldedTarget = Folded[targets.TargetState | None]
@@ -77,6 +85,7 @@ class Session:
         self.artifacts = ArtifactStore(artifacts)
         self.closed = False
         self.warned_of_no_snapshot = False
+        self._warned_of_no_checkpoint = False
         self._sweep_at = 0.0
         self._recover_at = 0.0
         self._lost: Mapping[str, str] = {}
@@ -135,9 +144,25 @@ class Session:
             return runs.decide(state, command, self.journal.writer_id)
 
         if not with_values:
-            return self.journal.change(folded, decide)
-        with self.values.taken() as batch:
-            return self.journal.change(folded, decide, with_values=batch)
+            facts = self.journal.change(folded, decide)
+        else:
+            with self.values.taken() as batch:
+                facts = self.journal.change(folded, decide, with_values=batch)
+        if any(fact.topic in _ENDS for fact in facts):
+            self._make_checkpoint()
+        return facts
+
+    def _make_checkpoint(self) -> None:
+        """Signs the log where the workspace is set so: a run has reached its end."""
+        if self.folder is None or not (self.folder / "audit" / "settings.json").exists():
+            return
+        from runlore.audit.audited import AuditedLog
+        from runlore.audit.checkpoints import at_run_end
+
+        problem = at_run_end(AuditedLog.of_session(self))
+        if problem is not None and not self._warned_of_no_checkpoint:
+            self._warned_of_no_checkpoint = True
+            warn_caller(f"no checkpoint was made at the run's end: {problem}", RuntimeWarning)
 
     def create_run(
         self, folded: FoldedRun, command: runs.CreateRun, events: Sequence[Event] = ()
