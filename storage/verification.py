@@ -62,7 +62,7 @@ def verify_log(
     findings = Findings()
     _check_beginning(beginning, findings)
     indexes = IndexesPass(scan, head.position, findings) if isinstance(scan, SqliteScan) else None
-    done, total = 0, head.size * (3 if indexes else 1)
+    done, total = 0, head.size * (2 if indexes else 1)
 
     def stepped(count: int) -> None:
         nonlocal done

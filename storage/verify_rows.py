@@ -281,17 +281,7 @@ def _leaves(rows: Sequence[Row]) -> list[bytes | None]:
     try:
         return [
             leaf_hash(position, stream, version, topic, event_id, recorded_at, metadata, state)
-            for (
-                position,
-                stream,
-                version,
-                topic,
-                state,
-                event_id,
-                recorded_at,
-                metadata,
-                _,
-            ) in rows
+            for position, stream, version, topic, state, event_id, recorded_at, metadata, _ in rows
         ]
     except (AttributeError, TypeError, StructError, UnicodeEncodeError):
         if len(rows) == 1:

@@ -88,7 +88,7 @@ def test_a_log_of_many_chunks_holds_and_its_progress_ends_at_the_total(tmp_path:
 
     assert verification.holds
     assert seen == sorted(seen)
-    assert seen[-1] == (30_000, 30_000)
+    assert seen[-1] == (20_000, 20_000)
 
 
 # --- findings -----------------------------------------------------------------------------

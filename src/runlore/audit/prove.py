@@ -12,6 +12,7 @@ from runlore.domain.errors import InvalidInput, NotFound
 from runlore.domain.ids import run_stream
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import StoredRow
+from runlore.storage.log_scan import scan_of
 from runlore.storage.merkle_proofs import consistency_ranges, inclusion_ranges, roots_of
 
 _FORMAT: Final = 1
@@ -37,7 +38,9 @@ def prove_event(audited: AuditedLog, event: str) -> dict[str, Any]:
     none covers the event, to the log's head, for which nobody has signed. Raises EventNotFound;
     LogCorrupt where the event does not prove what it should. Cost: O(events).
     """
-    row = _find(audited, event)
+    position = _find(audited, event).position
+    # As it is stored and hashed, which of a sealed event is not what readers see.
+    row = StoredRow(*scan_of(audited.log).rows(position - 1, position, 1)[0])
     checkpoint = _newest_of(audited, row.position)
     index = row.position - 1
     path = roots_of(
