@@ -85,13 +85,24 @@ class SqliteScan(LogScan):
                 connection.execute("ROLLBACK")
 
     def rows(self, after: int, upto: int, limit: int) -> Sequence[Row]:
-        with self._database.read() as connection:
+        def fetch() -> list[Row]:
             return connection.execute(
                 f"SELECT {_COLUMNS} FROM stored_events "
                 "WHERE notification_id > ? AND notification_id <= ? "
                 "ORDER BY notification_id LIMIT ?",
                 (after, upto, limit),
             ).fetchall()
+
+        with self._database.read() as connection:
+            try:
+                return fetch()
+            except sqlite3.OperationalError:
+                # Text that is no UTF-8 should not hide the rows beside it, nor its own columns.
+                connection.text_factory = _any_text
+                try:
+                    return fetch()
+                finally:
+                    connection.text_factory = str
 
     def count_reached(self, after: int, upto: int) -> int:
         with self._database.read() as connection:
@@ -165,6 +176,10 @@ class SqliteScan(LogScan):
 def scan_of(log: EventLog) -> LogScan:
     """The scan that sees most of this log."""
     return SqliteScan(log) if isinstance(log, SqliteLog) else LogScan(log)
+
+
+def _any_text(text: bytes) -> str:
+    return text.decode(errors="surrogateescape")
 
 
 def _flat(cursor: sqlite3.Cursor) -> list[Any]:

@@ -118,6 +118,14 @@ def test_columns_of_a_type_that_no_append_has_are_changes(path: Path) -> None:
     assert [(one.kind, one.first) for one in found(path)] == [(Kind.CHANGED, 12)]
 
 
+def test_text_that_is_no_utf8_is_a_change_of_its_event_alone(path: Path) -> None:
+    execute(
+        path, "UPDATE stored_events SET topic = CAST(x'72ff' AS TEXT) WHERE notification_id = 12"
+    )
+
+    assert [(one.kind, one.first) for one in found(path)] == [(Kind.CHANGED, 12)]
+
+
 def test_a_row_rewritten_with_its_leaf_is_narrowed_down_by_the_head(path: Path) -> None:
     with tampering(path) as connection:
         connection.execute("UPDATE stored_events SET state = x'80' WHERE notification_id = 40")
