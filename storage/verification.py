@@ -10,23 +10,30 @@ What it rests on: positions begin at 1 and have no holes, because an append give
 the write lock (`storage/stamp.py`); a leaf covers its event's position; the head's frontier has
 the root of each perfect subtree, so that a change that fits its own leaf is still narrowed down
 to a range of positions. Who rewrites rows, leaves and head together is shown by a kept tree head
-only. Beside the log, and covered by no leaf: the marks of drained spools (it is only looked at
-whether their positions exist) and SQLite's own counter of positions.
+only.
+
+Beside the log, and covered by no leaf: the head's time, which may be later than the last event's
+(`EventLog.settle`; it is looked at whether it is yet to come), the marks of drained spools (whether
+their positions exist), and SQLite's own counter of positions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from runlore.storage.event_log import EventLog
 from runlore.storage.findings import Finding, Findings, Kind
 from runlore.storage.log_scan import Beginning, Row, SqliteScan, scan_of
+from runlore.storage.sqlite import Clock, now_us
 from runlore.storage.verify_indexes import IndexesPass
 from runlore.storage.verify_rows import RowsPass, TreeHead
 
 Progress = Callable[[int, int], object]
 """Told how many steps are done, and about how many there are."""
+
+_SKEW_US: Final = 24 * 3600 * 1_000_000  # By which the clocks of hosts may differ.
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,11 @@ class Verification:
 
 
 def verify_log(
-    log: EventLog, *, kept: Iterable[TreeHead] = (), progress: Progress | None = None
+    log: EventLog,
+    *,
+    kept: Iterable[TreeHead] = (),
+    progress: Progress | None = None,
+    clock: Clock = now_us,
 ) -> Verification:
     """Verifies the log up to the head that it has now; writers may go on meanwhile.
 
@@ -60,7 +71,7 @@ def verify_log(
     beginning = scan.begin()
     head = beginning.head
     findings = Findings()
-    _check_beginning(beginning, findings)
+    _check_beginning(beginning, clock(), findings)
     indexes = IndexesPass(scan, head.position, findings) if isinstance(scan, SqliteScan) else None
     done, total = 0, head.size * (2 if indexes else 1)
 
@@ -88,8 +99,13 @@ def verify_log(
     )
 
 
-def _check_beginning(beginning: Beginning, findings: Findings) -> None:
+def _check_beginning(beginning: Beginning, now: int, findings: Findings) -> None:
     head = beginning.head
+    if head.recorded_at > now + _SKEW_US:
+        findings.about_log(
+            Kind.CHANGED,
+            f"the head's time, {head.recorded_at} µs after 1970, is more than a day from now",
+        )
     if head.size != head.position:
         findings.about_log(
             Kind.CHANGED,

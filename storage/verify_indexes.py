@@ -148,6 +148,8 @@ class IndexesPass:
     def _look_up(self, name: str, row: Row, places: Callable[[Row], Sequence[Any]]) -> None:
         try:
             found = list(places(row))
+        except UnicodeEncodeError:
+            return  # Its stream is no text, which was found as a change of the event.
         except LogBusy:
             raise
         except PersistenceError as error:

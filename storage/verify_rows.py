@@ -75,11 +75,11 @@ class RowsPass:
                 self._compare_tree(stop)
         self._place_changed_rows()
         self._tell_of_tree()
-        if self._whole and not self._changed and self._recorded_at != self._head.recorded_at:
+        if self._recorded_at > self._head.recorded_at:
             self._findings.about_log(
                 Kind.CHANGED,
-                f"the head's time is {self._head.recorded_at}, the last event's "
-                f"{self._recorded_at} (µs since 1970)",
+                f"the head's time, {self._head.recorded_at} µs after 1970, is before that of the "
+                f"last event, {self._recorded_at}",
             )
 
     def _stops(self) -> list[int]:

@@ -14,7 +14,13 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "docs/sql.md", "docs/projections.md", "docs/audit.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/audit.md",
+    "docs/projections.md",
+    "docs/sql.md",
+    "docs/time-travel.md",
+)
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = "--- end of block ---"
@@ -111,6 +117,7 @@ def test_links_between_documents_lead_to_files() -> None:
         "docs/audit.md",
         "docs/azure.md",
         "docs/cli.md",
+        "docs/time-travel.md",
     ):
         folder = (ROOT / document).parent
         links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text())

@@ -257,6 +257,19 @@ def test_a_head_that_was_changed_is_told_from_rows_that_were_by_a_kept_tree_head
     assert kept.message.endswith("the head was changed")
 
 
+@pytest.mark.parametrize("time", [0, 2**60])
+def test_a_heads_time_before_the_last_event_or_yet_to_come_is_found(path: Path, time: int) -> None:
+    execute(path, "UPDATE log_head SET recorded_at = ?", time)
+
+    assert [one.kind for one in found(path)] == [Kind.CHANGED]
+
+
+def test_a_head_whose_time_was_settled_holds(path: Path) -> None:
+    with opened(path) as log:
+        log.settle(all_rows(log)[-1].recorded_at + 1_000_000)
+        assert verify_log(log).holds
+
+
 def test_a_head_that_cannot_be_read_raises(path: Path) -> None:
     execute(path, "UPDATE log_head SET size = 'x'")
 
