@@ -52,7 +52,10 @@ class RowsPass:
     ) -> None:
         self._scan = scan
         self._head = head
-        self._kept = kept
+        self._parts = {part.upto: part for part in _parts(head)}
+        self._kept_of: dict[int, list[TreeHead]] = {}
+        for one in kept:
+            self._kept_of.setdefault(one.size, []).append(one)
         self._findings = findings
         self._seen = seen
         self.confirmed: list[TreeHead] = []
@@ -83,9 +86,8 @@ class RowsPass:
             )
 
     def _stops(self) -> list[int]:
-        parts = {part.upto for part in _parts(self._head)}
-        kept = {one.size for one in self._kept if 0 < one.size <= self._head.position}
-        return sorted(parts | kept | {self._head.position})
+        sizes = {*self._parts, *self._kept_of, self._head.position}
+        return sorted(size for size in sizes if 0 < size <= self._head.position)
 
     def _check_range(self, after: int, upto: int) -> None:
         for rows in self._read(after, upto):
@@ -200,16 +202,12 @@ class RowsPass:
         self._recorded_at = max(times)
 
     def _compare_tree(self, size: int) -> None:
-        for part in _parts(self._head):
-            if part.upto == size and part.root not in (
-                self._stored.nodes[-1],
-                self._computed.nodes[-1],
-            ):
-                self._unlike.append(part)
-        for one in self._kept:
-            if one.size == size:
-                agrees = one.root in (self._stored.root, self._computed.root)
-                (self.confirmed if agrees else self._disagreed).append(one)
+        part = self._parts.get(size)
+        if part is not None and part.root not in (self._stored.nodes[-1], self._computed.nodes[-1]):
+            self._unlike.append(part)
+        for one in self._kept_of.get(size, ()):
+            agrees = one.root in (self._stored.root, self._computed.root)
+            (self.confirmed if agrees else self._disagreed).append(one)
 
     def _place_changed_rows(self) -> None:
         """Says of changed rows that stand where others were appended that they were moved."""
@@ -255,7 +253,7 @@ class RowsPass:
                 f"the root over the first {worst.size} events is not that of the tree head that "
                 "was kept of them",
             )
-        longest = max((one.size for one in self._kept), default=0)
+        longest = max(self._kept_of, default=0)
         if longest > self._head.size:
             self._findings.about_range(
                 Kind.TRUNCATED,

@@ -22,6 +22,7 @@ from runlore.audit.offline import Checkpoint
 from runlore.audit.verify import verify, verify_checkpoints, verify_folder
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.storage.errors import LogCorrupt, LogReadOnly
+from runlore.storage.event_log import LogHead
 from tests.audit.conftest import start
 from tests.tampering import rewrite, tampering
 
@@ -136,6 +137,25 @@ def test_a_false_frontier_beside_the_checkpoints_is_not_believed(
     second, _ = create_checkpoint(audited, key=key)
 
     assert second.size > first.size
+    assert verify(audited).holds
+
+
+def test_another_process_that_signs_more_events_meanwhile_is_no_sign_of_a_loss(
+    ws: Workspace, audited: AuditedLog, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced_head = audited.log.synced_head
+
+    def overtaken() -> LogHead:
+        head = synced_head()
+        monkeypatch.undo()
+        start(ws, "late").complete()
+        create_checkpoint(audited, key=key)
+        return head
+
+    monkeypatch.setattr(audited.log, "synced_head", overtaken)
+    made, _ = create_checkpoint(audited, key=key)
+
+    assert [one.size > made.size for one in audited.kept.checkpoints()] == [False, True]
     assert verify(audited).holds
 
 

@@ -33,8 +33,9 @@ class AuditedLog:
 
         Raises UserError for a workspace in memory.
         """
-        workspace.log  # noqa: B018  (Writes what waits.)
-        return cls.of_session(workspace._session)
+        session = workspace._live
+        session.values.flush()
+        return cls.of_session(session)
 
     @classmethod
     def of_session(cls, session: Session) -> AuditedLog:

@@ -56,10 +56,13 @@ def create_checkpoint(
     kept = audited.kept
     settings = kept.settings()
     signing = _key(Path(key or settings.key or default_path(audited.origin)), audited.origin)
+    # Before the head is read: one that another process makes meanwhile may be of more events.
+    last = kept.last()
     head = audited.log.synced_head()
     if head.size == 0:
         raise UserError("the log holds no event yet, so there is nothing to sign")
-    _check_grown(audited.log, kept, head.frontier)
+    if last is not None:
+        _check_grown(audited.log, last, _frontier_of(last, kept), head.frontier)
     text = unsigned_text(signing.verifier.name, head.size, head.frontier.root)
     checkpoint = _signed(text, signing, kept.checkpoint(head.size))
     kept.trust(signing.verifier)
@@ -92,18 +95,15 @@ def _signed(text: str, key: SigningKey, earlier: Checkpoint | None) -> Checkpoin
     return Checkpoint(f"{text}\n{lines}{key.signature_of(text)}")
 
 
-def _check_grown(log: EventLog, kept: AuditFolder, frontier: Frontier) -> None:
+def _check_grown(
+    log: EventLog, last: Checkpoint, begun: Frontier | None, frontier: Frontier
+) -> None:
     """Raises LogCorrupt unless the tree begins with that of the last checkpoint."""
-    checkpoints = kept.checkpoints()
-    if not checkpoints:
-        return
-    last = checkpoints[-1]
     if last.size > frontier.size:
         raise LogCorrupt(
             f"the log holds {frontier.size} events, but a checkpoint of {last.size} was kept: its "
             "end is missing; nothing was signed, look at it with `runlore audit verify`"
         )
-    begun = _frontier_of(last, kept)
     if begun is None:
         begun = Frontier().extended(leaves_of(log, last.size))
     grown = begun.extended(leaves_of(log, frontier.size, after=last.size))

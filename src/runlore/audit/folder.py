@@ -50,6 +50,13 @@ class AuditFolder:
             key=lambda one: one.size,
         )
 
+    def last(self) -> Checkpoint | None:
+        """The largest that was kept; the others are not read."""
+        sizes = [
+            int(file.stem) for file in self._checkpoints.glob("*.txt") if file.stem.isdecimal()
+        ]
+        return self.checkpoint(max(sizes)) if sizes else None
+
     def checkpoint(self, size: int) -> Checkpoint | None:
         """The one of this size, if it was kept."""
         file = self._checkpoints / f"{size}.txt"
