@@ -82,7 +82,8 @@ class ChangeRefusedError(RunloreError):
 class PropertyConflict(ChangeRefusedError, UserError):
     """A property is write-once and is held with another value.
 
-    `held_by` and `held_since` say who set the held value and when.
+    `held_by` and `held_since` say who set the held value and when, and `correction` why, if it
+    corrected an earlier one.
     """
 
     def __init__(
@@ -93,11 +94,14 @@ class PropertyConflict(ChangeRefusedError, UserError):
         refused: str | None,
         held_by: str | None,
         held_since: datetime,
+        correction: str | None = None,
     ) -> None:
+        why = "" if correction is None else f" because {correction!r:.80}"
         super().__init__(
             f"property {key!r:.80} of run {run_id} is already {held!r:.80} "
-            f"(set by {held_by or 'an unknown writer'} at {held_since.isoformat()}), "
-            f"so it cannot become {refused!r:.80}; properties never change: use a tag instead"
+            f"({'corrected' if why else 'set'} by {held_by or 'an unknown writer'} at "
+            f"{held_since.isoformat()}{why}), so it cannot become {refused!r:.80}; properties "
+            "never change: use a tag instead, or correct_property() if the held value is wrong"
         )
         self.run_id = run_id
         self.key = key
@@ -105,11 +109,18 @@ class PropertyConflict(ChangeRefusedError, UserError):
         self.refused = refused
         self.held_by = held_by
         self.held_since = held_since
+        self.correction = correction
 
     def attributed(self, held_by: str) -> PropertyConflict:
         """The same conflict, with the holder named as people know them."""
         return PropertyConflict(
-            self.run_id, self.key, self.held, self.refused, held_by, self.held_since
+            self.run_id,
+            self.key,
+            self.held,
+            self.refused,
+            held_by,
+            self.held_since,
+            self.correction,
         )
 
 

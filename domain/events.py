@@ -271,12 +271,25 @@ class TagRemoved(Event):
 
 
 class PropertyAdded(Event):
-    """A property got its value, once and for all."""
+    """A property got its value, for as long as nobody corrects it."""
 
     topic = "run.property_added"
 
     key: str
     value: str | None
+
+
+class PropertyCorrected(Event):
+    """A property got another value, as the one that it had was wrong; the reason is the envelope's.
+
+    `superseded` is the value that the correction takes the place of.
+    """
+
+    topic = "run.property_corrected"
+
+    key: str
+    value: str | None
+    superseded: str | None
 
 
 class DisplayNameSet(Event):
@@ -376,6 +389,7 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     TagSet,
     TagRemoved,
     PropertyAdded,
+    PropertyCorrected,
     DisplayNameSet,
     DescriptionSet,
     ArtifactAdded,

@@ -18,6 +18,7 @@ from runlore.domain.decision import Decision
 from runlore.domain.errors import (
     AlreadyExists,
     ChangeRefusedError,
+    InvalidInput,
     PropertyConflict,
     RunEnded,
     RunNotFound,
@@ -30,6 +31,7 @@ from runlore.domain.events import (
     DisplayNameSet,
     Event,
     PropertyAdded,
+    PropertyCorrected,
     RunCanceled,
     RunCancelRequested,
     RunCompleted,
@@ -53,6 +55,7 @@ from runlore.domain.text import (
     check_key,
     check_keys,
     check_pairs,
+    check_reason,
     check_text,
 )
 
@@ -99,6 +102,18 @@ class AddProperties:
     """Give the run properties: all of them, or none if one is held with another value."""
 
     properties: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectProperty:
+    """Put another value in the place of a property's, which was wrong; ended runs take it, too.
+
+    The caller gives the reason to the journal as well: it stands in the event's envelope.
+    """
+
+    key: str
+    value: str | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +208,7 @@ Command = (
     | SetTags
     | RemoveTags
     | AddProperties
+    | CorrectProperty
     | SetDisplayName
     | SetDescription
     | AddArtifacts
@@ -220,6 +236,8 @@ def decide(state: RunState | None, command: Command, writer_id: str | None) -> D
             return _remove_tags(state, keys)
         case AddProperties(properties):
             return _add_properties(state, properties, writer_id)
+        case CorrectProperty():
+            return _correct_property(state, command)
         case ChangeStatus():
             return _change_status(state, command, writer_id)
         case AddArtifacts(artifacts):
@@ -326,7 +344,13 @@ def _add_properties(
     first = conflicts[0]
     held = state.properties[first]
     error = PropertyConflict(
-        state.run_id, first, held.value, wanted[first], held.writer_id, utc_time(held.since)
+        state.run_id,
+        first,
+        held.value,
+        wanted[first],
+        held.writer_id,
+        utc_time(held.since),
+        held.reason,
     )
     refusals = (
         ChangeRefused(
@@ -339,6 +363,22 @@ def _add_properties(
         for key in conflicts
     )
     return _refuse(state, refusals, error, writer_id)
+
+
+def _correct_property(state: RunState, command: CorrectProperty) -> Decision:
+    check_reason(command.reason, "a correction")
+    ((key, value),) = check_pairs({command.key: command.value}, "property").items()
+    held = state.properties.get(key)
+    if held is None:
+        known = ", ".join(repr(one)[:80] for one in sorted(state.properties)[:5]) or "none"
+        error = InvalidInput(
+            f"run {state.run_id} has no property {key!r:.80}, so there is nothing to correct; it "
+            f"has {known}; give it one with run.add_properties()"
+        )
+        return Decision(refused=error)
+    if held.value == value:
+        return Decision()
+    return Decision((PropertyCorrected(key=key, value=value, superseded=held.value),))
 
 
 def _change_status(state: RunState, command: ChangeStatus, writer_id: str | None) -> Decision:

@@ -11,11 +11,15 @@ from runlore.domain.status import Status
 
 
 class Held(NamedTuple):
-    """A property's value, with who set it (a writer id) and when (µs since 1970)."""
+    """A property's value, with who set it (a writer id) and when (µs since 1970).
+
+    `reason` says why the value took the place of an earlier one, and is None if it did not.
+    """
 
     value: str | None
     writer_id: str | None
     since: int
+    reason: str | None = None
 
 
 class Artifact(NamedTuple):
@@ -175,6 +179,11 @@ def _property_added(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> 
     draft["properties"].setdefault(data["key"], held)
 
 
+def _property_corrected(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+    held = Held(data["value"], fact.writer_id, fact.recorded_at, fact.reason)
+    draft["properties"][data["key"]] = held
+
+
 def _artifact_added(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
     draft["artifacts"][data["name"]] = Artifact(data["sha256"], data["nbytes"])
 
@@ -206,6 +215,7 @@ _APPLY: Final[Mapping[str, Callable[[dict[str, Any], dict[str, Any], Fact], None
     "run.tag_set": lambda draft, data, fact: draft["tags"].update({data["key"]: data["value"]}),
     "run.tag_removed": lambda draft, data, fact: draft["tags"].pop(data["key"], None),
     "run.property_added": _property_added,
+    "run.property_corrected": _property_corrected,
     "run.display_name_set": lambda draft, data, fact: draft.update(
         display_name=data["display_name"]
     ),

@@ -182,7 +182,7 @@ class RunsFold:
             row = [run_no, experiment_no, key, value, at, writer_id, position, None]
             rows.run_tags.begin((run_no, key), row)
         for key, value in data["properties"].items():
-            row = [run_no, experiment_no, key, value, at, writer_id, position, None]
+            row = [run_no, experiment_no, key, value, None, at, writer_id, position, None]
             rows.run_properties.begin((run_no, key), row)
 
     def _started(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
@@ -224,15 +224,21 @@ class RunsFold:
 
     def _tag_set(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         key = data["key"]
-        self.rows.run_tags.put((run.run_no, key), _pair(run, key, data["value"], place))
+        row = [run.run_no, run.experiment_no, key, data["value"], *place, None]
+        self.rows.run_tags.put((run.run_no, key), row)
 
     def _tag_removed(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         self.rows.run_tags.end((run.run_no, data["key"]), fact.position)
 
     def _property_added(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         key = data["key"]
-        row = _pair(run, key, data["value"], place)
+        row = [run.run_no, run.experiment_no, key, data["value"], None, *place, None]
         self.rows.run_properties.put_once((run.run_no, key), row)
+
+    def _property_corrected(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
+        key = data["key"]
+        row = [run.run_no, run.experiment_no, key, data["value"], fact.reason, *place, None]
+        self.rows.run_properties.replace((run.run_no, key), row)
 
     def _artifact_added(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         run_no, name = run.run_no, data["name"]
@@ -294,17 +300,13 @@ _CHANGES_OF_RUNS: Final[Mapping[str, Callable[[RunsFold, KnownRun, Data, Place, 
     "run.tag_set": RunsFold._tag_set,
     "run.tag_removed": RunsFold._tag_removed,
     "run.property_added": RunsFold._property_added,
+    "run.property_corrected": RunsFold._property_corrected,
     "run.artifact_added": RunsFold._artifact_added,
     "run.snapshot_taken": RunsFold._snapshot_taken,
     "run.change_refused": RunsFold._change_refused,
     "run.warning_added": RunsFold._warning_added,
     "run.values_logged": RunsFold._values_logged,
 }
-
-
-def _pair(run: KnownRun, key: str, value: str | None, place: Place) -> list[Any]:
-    """A row of the tags or properties of runs."""
-    return [run.run_no, run.experiment_no, key, value, *place, None]
 
 
 def as_json(data: Mapping[str, Any]) -> str:

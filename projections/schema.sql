@@ -44,9 +44,10 @@ CREATE TABLE store.run_tags (
     run_no BIGINT, experiment_no BIGINT, key VARCHAR, value VARCHAR, changed_at BIGINT,
     writer_id VARCHAR, from_position BIGINT, to_position BIGINT
 );
+-- A value with a reason corrected an earlier one.
 CREATE TABLE store.run_properties (
-    run_no BIGINT, experiment_no BIGINT, key VARCHAR, value VARCHAR, changed_at BIGINT,
-    writer_id VARCHAR, from_position BIGINT, to_position BIGINT
+    run_no BIGINT, experiment_no BIGINT, key VARCHAR, value VARCHAR, reason VARCHAR,
+    changed_at BIGINT, writer_id VARCHAR, from_position BIGINT, to_position BIGINT
 );
 
 CREATE TABLE store.artifacts (
@@ -132,7 +133,8 @@ LEFT JOIN store.writers w ON w.writer_id = t.writer_id
 WHERE t.to_position IS NULL;
 
 CREATE VIEW properties AS
-SELECT r.run_id, t.key, t.value, make_timestamptz(t.changed_at) AS set_at, w.actor AS set_by
+SELECT r.run_id, t.key, t.value, make_timestamptz(t.changed_at) AS set_at, w.actor AS set_by,
+       t.reason
 FROM store.run_properties t
 JOIN store.runs r ON r.run_no = t.run_no
 LEFT JOIN store.writers w ON w.writer_id = t.writer_id
@@ -165,6 +167,13 @@ CREATE VIEW tag_history AS
 SELECT r.run_id, t.key, t.value, make_timestamptz(t.changed_at) AS set_at, w.actor AS set_by,
        t.from_position, t.to_position
 FROM store.run_tags t
+JOIN store.runs r ON r.run_no = t.run_no
+LEFT JOIN store.writers w ON w.writer_id = t.writer_id;
+
+CREATE VIEW property_history AS
+SELECT r.run_id, t.key, t.value, make_timestamptz(t.changed_at) AS set_at, w.actor AS set_by,
+       t.reason, t.from_position, t.to_position
+FROM store.run_properties t
 JOIN store.runs r ON r.run_no = t.run_no
 LEFT JOIN store.writers w ON w.writer_id = t.writer_id;
 

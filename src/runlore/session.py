@@ -126,18 +126,26 @@ class Session:
         return folded
 
     def change_run(
-        self, folded: FoldedRun, command: runs.Command, *, with_values: bool = False
+        self,
+        folded: FoldedRun,
+        command: runs.Command,
+        *,
+        with_values: bool = False,
+        reason: str | None = None,
     ) -> Sequence[Fact]:
-        """Runs a command on a run; `with_values` writes its waiting values in the same commit."""
+        """Runs a command on a run; `with_values` writes its waiting values in the same commit.
+
+        `reason` stands in the envelope of the events.
+        """
         self.check_open()
 
         def decide(state: RunState | None) -> Decision:
             return runs.decide(state, command, self.journal.writer_id)
 
         if not with_values:
-            return self.journal.change(folded, decide)
+            return self.journal.change(folded, decide, reason=reason)
         with self.values.taken() as batch:
-            return self.journal.change(folded, decide, with_values=batch)
+            return self.journal.change(folded, decide, with_values=batch, reason=reason)
 
     def create_run(
         self, folded: FoldedRun, command: runs.CreateRun, events: Sequence[Event] = ()

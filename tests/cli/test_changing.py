@@ -126,3 +126,14 @@ def test_init_s_workspace_is_found_without_a_config(tmp_path: Path) -> None:
 
     listed = runlore("run", "list", "-e", "first-steps", "[].run_id", cwd=tmp_path)
     assert listed.data == [run.id]
+
+
+def test_run_correct_property_keeps_the_reason(own_project: Path) -> None:
+    command = ("run", "correct-property", "-r", "poor", "author=somebody")
+    corrected = runlore(*command, "--reason", "a typo", cwd=own_project)
+
+    assert corrected.data["properties"]["author"] == "somebody"
+    last = runlore("run", "history", "-r", "poor", cwd=own_project).data[-1]
+    assert (last["what"], last["reason"]) == ("property_corrected", "a typo")
+    silent = runlore(*command, cwd=own_project, code=2)
+    assert "--reason" in silent.err
