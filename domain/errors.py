@@ -5,6 +5,7 @@
     │   ├── InvalidInput             (ValueError) an argument that no state would accept
     │   ├── InvalidType              (TypeError) likewise, of the wrong type
     │   ├── PropertyConflict         also a ChangeRefusedError, see below
+    │   ├── RunGone                  the run was erased
     │   └── WorkspaceClosed          the workspace object was closed
     ├── ChangeRefusedError           the state of the run refused the change; recorded as an event
     │   ├── PropertyConflict         a property is held with another value
@@ -122,6 +123,17 @@ class PropertyConflict(ChangeRefusedError, UserError):
             self.held_since,
             self.correction,
         )
+
+
+class RunGone(UserError):
+    """A change of a run that was erased; nothing is left of it that could change."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"run {run_id} was erased, so nothing about it can change or be read any more; "
+            "start a new run"
+        )
+        self.run_id = run_id
 
 
 class RunEnded(ChangeRefusedError):

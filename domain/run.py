@@ -21,6 +21,7 @@ from runlore.domain.errors import (
     InvalidInput,
     PropertyConflict,
     RunEnded,
+    RunGone,
     RunNotFound,
     TransitionRefused,
 )
@@ -36,6 +37,7 @@ from runlore.domain.events import (
     RunCancelRequested,
     RunCompleted,
     RunCreated,
+    RunErased,
     RunFailed,
     RunLost,
     RunStarted,
@@ -203,6 +205,16 @@ class AddWarning:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class EraseRun:
+    """Destroy what is kept of a run that has ended; no event if that was done already.
+
+    The caller gives the reason to the journal as well: it stands in the event's envelope.
+    """
+
+    reason: str
+
+
 Command = (
     CreateRun
     | SetTags
@@ -220,6 +232,7 @@ Command = (
     | LoseRun
     | RecordExit
     | AddWarning
+    | EraseRun
 )
 
 
@@ -229,6 +242,10 @@ def decide(state: RunState | None, command: Command, writer_id: str | None) -> D
         return _create(state, command)
     if state is None:
         raise RunNotFound("?", "this workspace")
+    if isinstance(command, EraseRun):
+        return _erase(state, command)
+    if state.erased:
+        return Decision(refused=RunGone(state.run_id))
     match command:
         case SetTags(tags):
             return _set_tags(state, tags)
@@ -379,6 +396,29 @@ def _correct_property(state: RunState, command: CorrectProperty) -> Decision:
     if held.value == value:
         return Decision()
     return Decision((PropertyCorrected(key=key, value=value, superseded=held.value),))
+
+
+def _erase(state: RunState, command: EraseRun) -> Decision:
+    check_reason(command.reason, "an erasure")
+    if state.erased:
+        return Decision()
+    if state.status not in TERMINAL:
+        error = InvalidInput(
+            f"run {state.run_id} is {state.status}, and only runs that have ended are erased; end "
+            "it with complete(), fail() or cancel()"
+        )
+        return Decision(refused=error)
+    erased = RunErased(
+        run_id=state.run_id,
+        experiment_id=state.experiment_id,
+        experiment_name=state.experiment_name,
+        parent_id=state.parent_id,
+        root_id=state.root_id,
+        status=state.status,
+        started_at=state.started_at,
+        ended_at=state.ended_at,
+    )
+    return Decision((erased,))
 
 
 def _change_status(state: RunState, command: ChangeStatus, writer_id: str | None) -> Decision:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from runlore.domain.events import remains_of
 from runlore.domain.fact import Fact
 from runlore.domain.status import Status
 
@@ -80,6 +81,7 @@ class RunState:
     snapshot_manifest: str | None = None
     definition: Mapping[str, Any] | None = None
     repeats: str | None = None
+    erased: bool = False
     exits: tuple[Exit, ...] = ()
     warnings: tuple[Warned, ...] = ()
     tags: Mapping[str, str | None] = field(default_factory=dict)
@@ -137,7 +139,7 @@ def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
         status=status,
         created_at=fact.recorded_at,
         created_by=fact.writer_id,
-        started_at=fact.recorded_at if status is Status.RUNNING else None,
+        started_at=data.get("started_at", fact.recorded_at if status is Status.RUNNING else None),
         outputs=tuple(data["outputs"]),
         tags=dict(data["tags"]),
         properties=held,
@@ -198,6 +200,13 @@ def _change_refused(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> 
     draft["refusals"].add(refusal)
 
 
+def _erased(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+    """The state of those who never saw more than what remains."""
+    born = fact._replace(recorded_at=draft["created_at"], writer_id=draft["created_by"])
+    draft.clear()
+    _created(draft, remains_of(data), born)
+
+
 _APPLY: Final[Mapping[str, Callable[[dict[str, Any], dict[str, Any], Fact], None]]] = {
     "run.created": _created,
     "run.started": lambda draft, data, fact: _status(draft, Status.RUNNING, fact),
@@ -223,4 +232,5 @@ _APPLY: Final[Mapping[str, Callable[[dict[str, Any], dict[str, Any], Fact], None
     "run.artifact_added": _artifact_added,
     "run.snapshot_taken": _snapshot_taken,
     "run.change_refused": _change_refused,
+    "run.erased": _erased,
 }

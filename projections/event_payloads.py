@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
-from duckdb.func import PythonUDFType
+from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from runlore.domain.events import ValuesLogged
 from runlore.domain.fact import Fact
@@ -45,7 +45,12 @@ def show_events(connection: duckdb.DuckDBPyConnection, log: EventLog) -> None:
 
     for function in (event_id_at, event_data_at):
         connection.create_function(
-            function.__name__, function, ["bigint"], "varchar", type=PythonUDFType.ARROW
+            function.__name__,
+            function,
+            ["bigint"],
+            "varchar",
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,  # What was erased, or is of a newer runlore, has no data.
         )
     connection.execute(_VIEW)
 

@@ -17,6 +17,7 @@ from runlore.projections import generations
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.filters import Conditions, Filter, check_position, check_text_filter
+from runlore.projections.projection import DataErased
 from runlore.projections.queries import (
     PAGE,
     PAGE_GROWTH,
@@ -427,6 +428,12 @@ class RunsReader:
                     if took_s > PUBLISH_AFTER_S:
                         self._publish_soon()
                     return answer
+                except DataErased as erased:
+                    # What the tables had, and generations may have, is to be nowhere any more.
+                    self._discard()
+                    self._distrusts_generations = True
+                    if is_last:
+                        raise ProjectionFailed("runs are erased all the time") from erased
                 except duckdb.OutOfMemoryException as error:
                     raise ProjectionFailed(str(error)) from error
                 except RuntimeError as error:
@@ -515,7 +522,9 @@ class RunsReader:
             projection.view.connection.execute("CHECKPOINT")
             replace = self._distrusts_generations
             folder = _generations(slot)
-            if generations.publish(folder, slot.folder, position, leaf, replace=replace):
+            if generations.publish(
+                folder, slot.folder, position, leaf, self._log.last_erasure, replace=replace
+            ):
                 self._distrusts_generations = False
 
     def _finish_publishing(self) -> None:

@@ -61,6 +61,7 @@ _RUNS: Final = {
     "created_at": _INT,
     "writer_id": _TEXT,
     "position": _INT,
+    "erased": _BOOL,
 }
 _SUBMISSIONS: Final = {"run_no": _INT, "definition": _TEXT, "repeats": _TEXT, "position": _INT}
 _SNAPSHOTS: Final = {

@@ -30,7 +30,7 @@ CREATE TABLE store.runs (
     parent_no BIGINT, parent_id VARCHAR, root_no BIGINT, root_id VARCHAR,
     depth BIGINT, path VARCHAR,
     run_type VARCHAR, target VARCHAR, name VARCHAR,
-    created_at BIGINT, writer_id VARCHAR, position BIGINT
+    created_at BIGINT, writer_id VARCHAR, position BIGINT, erased BOOLEAN
 );
 -- begun_at is what lists are sorted by: started_at or, before there is one, the run's created_at.
 CREATE TABLE store.run_states (
@@ -119,7 +119,7 @@ SELECT r.run_id, e.name AS experiment, e.experiment_id, r.number,
        make_timestamptz(s.ended_at) AS ended_at,
        (s.ended_at - s.started_at) / 1e6 AS duration_s,
        r.parent_id, r.root_id, r.depth, s.description, s.error,
-       w.actor, w.host
+       w.actor, w.host, r.erased
 FROM store.runs r
 JOIN store.experiments e ON e.experiment_no = r.experiment_no
 JOIN store.run_states s ON s.run_no = r.run_no AND s.to_position IS NULL

@@ -183,6 +183,14 @@ class EventLog(ApplicationRecorder):
         )
         return [row[:-1] for row in rows]
 
+    def as_stored(self) -> EventLog:
+        """The log with states as they are stored and hashed into the leaves, sealed or not."""
+        return self
+
+    def last_erasure(self) -> int:
+        """The position of the last event that erased a run; 0 if none did."""
+        return 0
+
     @abstractmethod
     def head(self) -> LogHead:
         """The log's head; an empty log has position 0 and size 0."""

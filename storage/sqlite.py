@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -158,7 +158,7 @@ class SqliteLog(SqliteRecorder, EventLog):
         events: Sequence[NewEvent] = ()
         try:
             with self._appending() as connection:
-                events = decide(lambda stream: _read_stream(connection, stream))
+                events = decide(lambda stream: self._stream(connection, stream))
                 return self._store(connection, events, drained)
         except VersionConflict:
             stored = self._find(events)
@@ -177,7 +177,7 @@ class SqliteLog(SqliteRecorder, EventLog):
         self, stream: str, *, after_version: int = 0, upto_position: int | None = None
     ) -> Sequence[StoredRow]:
         with self.database.read() as connection:
-            return _read_stream(connection, stream, after_version, upto_position)
+            return self._stream(connection, stream, after_version, upto_position)
 
     def read_streams(
         self, prefix: str, *, upto_position: int | None = None, topics: Sequence[str] = ()
@@ -193,7 +193,7 @@ class SqliteLog(SqliteRecorder, EventLog):
             params.append(upto_position)
         with self.database.read() as connection:
             rows = connection.execute(statement, params)
-            return sorted(StoredRow(*row) for row in rows)
+            return sorted(StoredRow(*row) for row in self._opened(connection, rows))
 
     def count_events(self, prefix: str) -> int:
         with self.database.read() as connection:
@@ -210,15 +210,14 @@ class SqliteLog(SqliteRecorder, EventLog):
     ) -> Sequence[StoredRow]:
         with self.database.read() as connection:
             rows = _read_log(connection, _COLUMNS, after_position, limit, upto_position)
-            return [StoredRow(*row) for row in rows]
+            return [StoredRow(*row) for row in self._opened(connection, rows)]
 
     def read_plain(
         self, *, after_position: int = 0, limit: int, upto_position: int | None = None
     ) -> Sequence[tuple[Any, ...]]:
         with self.database.read() as connection:
-            return _read_log(
-                connection, _PLAIN_COLUMNS, after_position, limit, upto_position
-            ).fetchall()
+            rows = _read_log(connection, _PLAIN_COLUMNS, after_position, limit, upto_position)
+            return list(self._opened(connection, rows))
 
     def head(self) -> LogHead:
         with self.database.read() as connection:
@@ -288,7 +287,10 @@ class SqliteLog(SqliteRecorder, EventLog):
             rows = connection.execute(
                 statement + "ORDER BY notification_id LIMIT ?", [*params, limit]
             )
-            return [RecordedNotification.of(StoredRow(*row), self._id(row[1])) for row in rows]
+            return [
+                RecordedNotification.of(StoredRow(*row), self._id(row[1]))
+                for row in self._opened(connection, rows)
+            ]
 
     def max_notification_id(self) -> int | None:
         with self.database.read() as connection:
@@ -302,6 +304,22 @@ class SqliteLog(SqliteRecorder, EventLog):
         return PollingSubscription(self, gt, topics)
 
     # --- shared -------------------------------------------------------------------------
+
+    def _opened(
+        self, connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]
+    ) -> Iterable[tuple[Any, ...]]:
+        """Rows of `_PLAIN_COLUMNS`, and perhaps the leaf, as readers are to see them."""
+        return rows
+
+    def _stream(
+        self,
+        connection: sqlite3.Connection,
+        stream: str,
+        after_version: int = 0,
+        upto_position: int | None = None,
+    ) -> list[StoredRow]:
+        rows = _read_stream(connection, stream, after_version, upto_position)
+        return [StoredRow(*row) for row in self._opened(connection, rows)]
 
     @contextmanager
     def _appending(self) -> Iterator[sqlite3.Connection]:
@@ -358,7 +376,7 @@ class SqliteLog(SqliteRecorder, EventLog):
                 ).fetchone()
                 if row is None or StoredRow(*row).event_id != event.event_id:
                     return None
-                found.append(StoredRow(*row))
+                found.append(StoredRow(*row)._replace(state=event.state))
         return tuple(found)
 
 
@@ -519,18 +537,35 @@ class Factory(InfrastructureFactory[SqliteTrackingRecorder]):
             ) from None
 
 
-def open_log(path: str | Path, **options: Any) -> SqliteLog:
-    """The log in this file, created if it is not there; `options` are `Database`'s and `clock`."""
+def open_log(path: str | Path, *, erasable: bool = False, **options: Any) -> SqliteLog:
+    """The log in this file, created if it is not there; `options` are `Database`'s and `clock`.
+
+    `erasable` is for a new one: a log that is there stays of the kind that it was made as.
+    """
+    # Imported here, as it is made of what is in this module.
+    from runlore.storage.erasable import KEYS_SCHEMA, ErasableLog, is_erasable
+
     clock = options.pop("clock", now_us)
     log = SqliteLog(Database(path, **options), clock=clock)
-    with log.database.read() as connection:
+    database = log.database
+    with database.read() as connection:
         complete = _has_drained(connection)  # The last of the tables, and the youngest.
-        exists = connection.execute(
-            "SELECT 1 FROM sqlite_schema WHERE name = 'log_head'"
-        ).fetchone()
-    if not complete and not (exists and log.database.read_only):
-        log.create_table()
-    return log
+        exists = _exists(connection)
+    if not complete and not (exists and database.read_only):
+        with database.write() as connection:
+            if erasable and not _exists(connection):  # Another process may have been faster.
+                for statement in KEYS_SCHEMA:
+                    connection.execute(statement)
+            for statement in log.schema:
+                connection.execute(statement)
+    with database.read() as connection:
+        has_keys = is_erasable(connection)
+    return ErasableLog(database, clock=clock) if has_keys else log
+
+
+def _exists(connection: sqlite3.Connection) -> bool:
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'log_head'").fetchone()
+    return found is not None
 
 
 def _has_drained(connection: sqlite3.Connection) -> bool:
@@ -579,14 +614,13 @@ def _read_stream(
     stream: str,
     after_version: int = 0,
     upto_position: int | None = None,
-) -> list[StoredRow]:
+) -> sqlite3.Cursor:
     statement = _SELECT + "WHERE originator_id = ? AND originator_version > ? "
     params: list[str | int] = [stream, after_version]
     if upto_position is not None:
         statement += "AND notification_id <= ? "
         params.append(upto_position)
-    rows = connection.execute(statement + "ORDER BY originator_version", params)
-    return [StoredRow(*row) for row in rows]
+    return connection.execute(statement + "ORDER BY originator_version", params)
 
 
 def _select_events(

@@ -107,6 +107,7 @@ _FIELDS: dict[type[ev.Event], dict[str, st.SearchStrategy[Any]]] = {
         "resource_group": texts,
         "location": texts,
         "tags": pairs,
+        "erasable": st.booleans(),
     },
     ev.WriterOpened: {
         "actor": texts,
@@ -176,6 +177,16 @@ _FIELDS: dict[type[ev.Event], dict[str, st.SearchStrategy[Any]]] = {
         "held": st.none() | texts,
         "refused": st.none() | texts,
         "reason": texts,
+    },
+    ev.RunErased: {
+        "run_id": run_ids,
+        "experiment_id": texts,
+        "experiment_name": experiment_names,
+        "parent_id": st.none() | run_ids,
+        "root_id": run_ids,
+        "status": statuses,
+        "started_at": st.none() | counts,
+        "ended_at": st.none() | counts,
     },
     ev.ValuesLogged: {
         "writer_id": writer_ids,
@@ -281,6 +292,7 @@ run_commands: st.SearchStrategy[run.Command] = st.one_of(
     st.builds(run.LoseRun, texts),
     st.builds(run.RecordExit, counts, st.none() | counts, st.none() | texts),
     st.builds(run.AddWarning, texts, texts),
+    st.builds(run.EraseRun, st.just("asked to")),
 )
 """Everything that can be asked of a run that exists."""
 

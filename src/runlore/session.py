@@ -23,7 +23,7 @@ from runlore.domain import run as runs
 from runlore.domain import run_state
 from runlore.domain import workspace as workspaces
 from runlore.domain.decision import Decision
-from runlore.domain.errors import RunloreError, RunNotFound, WorkspaceClosed
+from runlore.domain.errors import RunGone, RunloreError, RunNotFound, WorkspaceClosed
 from runlore.domain.events import Event, WriterOpened
 from runlore.domain.fact import Fact
 from runlore.domain.ids import (
@@ -37,6 +37,7 @@ from runlore.domain.run_state import RunState
 from runlore.location import LOG_NAME
 from runlore.storage import fork_guard
 from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.erasable import ErasableLog
 from runlore.storage.event_log import EventLog
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.journal import Folded, Journal, Pending
@@ -74,7 +75,7 @@ class Session:
         self.journal = Journal(log, lambda: _introduce(actor))
         self.spools = folder and folder / "spools"
         self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller)
-        self.artifacts = ArtifactStore(artifacts)
+        self._artifacts = ArtifactStore(artifacts)
         self.closed = False
         self.warned_of_no_snapshot = False
         self._sweep_at = 0.0
@@ -166,6 +167,21 @@ class Session:
             for event in runs.decide(None, command, None).events
         ]
         self.journal.append(pending)
+
+    def artifacts_of(self, run_id: str) -> ArtifactStore:
+        """Where the files of a run are: in one store for all, or each run's under its own key.
+
+        Raises RunGone if the run was erased.
+        """
+        if not isinstance(self.log, ErasableLog):
+            return self._artifacts
+        # Imported here: only erasable workspaces need it.
+        from runlore.storage.sealed_artifacts import SealedArtifacts
+
+        key = self.log.key_of(run_id)
+        if key is None:
+            raise RunGone(run_id)
+        return SealedArtifacts(self._artifacts.root / run_id, key)
 
     def name(self, name: str) -> FoldedName:
         """The stream of an experiment name, not read yet."""
@@ -288,15 +304,21 @@ def _close_abandoned(parts: _Parts) -> None:
 
 
 def open_session(
-    folder: Path, *, actor: str | None = None, allow_network_file_system: bool = False
+    folder: Path,
+    *,
+    actor: str | None = None,
+    allow_network_file_system: bool = False,
+    erasable: bool = False,
 ) -> Session:
     """The session of a workspace's folder, which must exist; the log is made if it is not there.
+
+    Then it can be `erasable`, that is, of a kind that keeps payloads sealed.
 
     Raises UnsafeFileSystem on network mounts, NotALog, LogReadOnly, DiskFull as they say.
     """
     if not allow_network_file_system:
         check_file_system(folder)
-    log = open_log(folder / LOG_NAME)
+    log = open_log(folder / LOG_NAME, erasable=erasable)
     session = Session(log, folder=folder, artifacts=folder / "artifacts", actor=actor)
     session.recover_values()
     return session

@@ -90,6 +90,7 @@ class Workspace:
         *,
         path: str | os.PathLike[str] | None = None,
         exist_ok: bool = False,
+        erasable: bool = False,
         show_output: bool = True,
         actor: str | None = None,
         allow_network_file_system: bool = False,
@@ -99,9 +100,11 @@ class Workspace:
 
         `path` is the folder, by default `./<name>`; a new one gets a `.gitignore` of `*`, so
         that a workspace inside a repository does not dirty it. `exist_ok` opens the workspace if
-        it is there. `actor` is who writes, by default RUNLORE_ACTOR or the OS user. Subscription,
-        resource group and location are kept and printed back; Azure's other options (`auth`,
-        `sku`, `storage_account`, ...) have nothing to mean here and are taken silently.
+        it is there. `erasable` keeps what belongs to each run under a key of its own, so that
+        `erase_run` can destroy it. `actor` is who writes, by default RUNLORE_ACTOR or the OS
+        user. Subscription, resource group and location are kept and printed back; Azure's other
+        options (`auth`, `sku`, `storage_account`, ...) have nothing to mean here and are taken
+        silently.
 
         Raises AlreadyExists; InvalidInput for a bad name; UnsafeFileSystem on a network mount;
         LogReadOnly or DiskFull if the folder cannot be written.
@@ -116,12 +119,16 @@ class Workspace:
             resource_group=resource_group or "",
             location=location or "local",
             tags=as_pairs(tags, "tag"),
+            erasable=erasable,
         )
         decide(None, command)  # Raises for what cannot be one, before anything is made.
         folder = Path.cwd() / name if path is None else _folder(path)
         _make_folder(folder)
         session = open_session(
-            folder, actor=actor, allow_network_file_system=allow_network_file_system
+            folder,
+            actor=actor,
+            allow_network_file_system=allow_network_file_system,
+            erasable=erasable,
         )
         try:
             session.create_workspace(command)
@@ -486,6 +493,11 @@ def _check_made(made: WorkspaceState, asked: CreateWorkspace, folder: Path, exis
         raise AlreadyExists(
             f"the workspace in {folder} is named {made.name!r}, not {asked.name!r}; "
             "choose another path"
+        )
+    if asked.erasable and not made.erasable:
+        raise AlreadyExists(
+            f"the workspace in {folder} was not made erasable, and cannot become it; choose "
+            "another path"
         )
     if made.workspace_id != asked.workspace_id and not exist_ok:
         raise AlreadyExists(
