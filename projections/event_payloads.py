@@ -50,7 +50,8 @@ def show_events(connection: duckdb.DuckDBPyConnection, log: EventLog) -> None:
             ["bigint"],
             "varchar",
             type=PythonUDFType.ARROW,
-            null_handling=FunctionNullHandling.SPECIAL,  # What was erased, or is of a newer runlore, has no data.
+            # What was erased, or is of a newer runlore, has no data.
+            null_handling=FunctionNullHandling.SPECIAL,
         )
     connection.execute(_VIEW)
 

@@ -470,6 +470,7 @@ class RunsReader:
                     held = None
                 slot.clear()
                 with suppress(OSError):
+                    slot.begin(generation.position)
                     generation.copy_to(slot.folder)
                     opened = self._opened_as_it_is(slot)
                     if opened is not None:
@@ -494,6 +495,8 @@ class RunsReader:
 
     def _opened_empty(self, place: Place) -> RunsProjection:
         place.clear()
+        if isinstance(place, Slot):
+            place.begin(self._log.last_erasure())
         return _projection_at(place, self._bounds)
 
     def _publish_soon(self) -> None:

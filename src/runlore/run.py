@@ -173,6 +173,11 @@ class Run(RunLifecycle):
         return number
 
     @property
+    def erased(self) -> bool:
+        """Whether the run was erased: then only its id, place, status and times are left."""
+        return self._newest().erased
+
+    @property
     def parent(self) -> Run | None:
         """The run that this one is a child of; None for a root."""
         parent_id = self._row.parent_id if self._row else self._held.parent_id

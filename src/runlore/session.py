@@ -74,7 +74,8 @@ class Session:
         self.log = log
         self.journal = Journal(log, lambda: _introduce(actor))
         self.spools = folder and folder / "spools"
-        self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller)
+        self.erasable = isinstance(log, ErasableLog)
+        self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller, wipes=self.erasable)
         self._artifacts = ArtifactStore(artifacts)
         self.closed = False
         self.warned_of_no_snapshot = False
@@ -148,6 +149,12 @@ class Session:
         with self.values.taken() as batch:
             return self.journal.change(folded, decide, with_values=batch, reason=reason)
 
+    def check_change(self, folded: FoldedRun, command: runs.Command) -> None:
+        """Raises what the command would, on the state as it was read; changes nothing."""
+        refused = runs.decide(folded.state, command, None).refused
+        if refused is not None:
+            raise refused
+
     def create_run(
         self, folded: FoldedRun, command: runs.CreateRun, events: Sequence[Event] = ()
     ) -> None:
@@ -167,6 +174,11 @@ class Session:
             for event in runs.decide(None, command, None).events
         ]
         self.journal.append(pending)
+
+    @property
+    def artifact_folder(self) -> Path:
+        """Below which all files of all runs are kept."""
+        return self._artifacts.root
 
     def artifacts_of(self, run_id: str) -> ArtifactStore:
         """Where the files of a run are: in one store for all, or each run's under its own key.
@@ -216,6 +228,13 @@ class Session:
                 self._parts.reader = open_projection(self.log, folder)
             return self._parts.reader
 
+    def drop_projection(self) -> None:
+        """Closes what queries read; the next one opens it again."""
+        with self._lock:
+            reader, self._parts.reader = self._parts.reader, None
+        if reader is not None:
+            reader.close()
+
     def recover_values(self, *, at_once: bool = False) -> None:
         """Writes the values that killed processes left in their spools, at most once a second.
 
@@ -226,7 +245,7 @@ class Session:
             self._recover_at = now + _SWEEP_INTERVAL_S
             # A read must not fail, nor wait long, for what others left behind.
             with suppress(RunloreError, OSError):
-                recover(self.spools, self.journal)
+                recover(self.spools, self.journal, wipe=self.erasable)
 
     def live_values(self, run_id: str) -> LiveValues:
         """What other processes of this host have logged into a run and not written yet."""

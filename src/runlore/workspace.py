@@ -277,6 +277,11 @@ class Workspace:
         return dict(self._session.workspace.tags)
 
     @property
+    def erasable(self) -> bool:
+        """Whether runs can be erased: whether it was created so."""
+        return self._session.erasable
+
+    @property
     def path(self) -> Path | None:
         """The workspace's folder; None if it lives in memory."""
         return self._session.folder
@@ -388,6 +393,24 @@ class Workspace:
             "creationTime": utc_time(state.created_at).isoformat(),
             "storageAccount": str(self.path) if self.path else None,
         }
+
+    def erase_run(
+        self, run_id: str, *, reason: str, recursive: bool = False, timeout_s: float = 10.0
+    ) -> None:
+        """Destroys what is kept of a run that has ended: see docs/erasure.md.
+
+        Names that stand elsewhere, the run's place in its tree, status and times stay. With
+        `recursive` all its descendants go, too; all or none. Processes that have copies open are
+        waited for. Erasing again finishes what was cut short.
+
+        Raises NotErasable if the workspace was not made so; RunNotFound; InvalidInput if a run
+        has not ended or without a reason; ErasureIncomplete, which says what is left and where.
+        """
+        from runlore.audit.erasure import erase
+
+        session = self._live
+        below = session.reader().children(run_id, recursive=True) if recursive else ()
+        erase(session, [run_id, *[row.run_id for row in below]], reason, timeout_s)
 
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
         """The result of one SELECT over the views (`runs`, `tags`, `metrics` ...; see docs/sql.md).

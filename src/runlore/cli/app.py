@@ -44,6 +44,7 @@ root = LazyGroup(
         "run": "run:run",
         "computetarget": "computetarget:computetarget",
         "sql": "sql:sql",
+        "audit": "audit:audit",
         "completion": "completion:completion",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
