@@ -157,13 +157,14 @@ def _whole_lap(number: int, fd: int) -> Lap | None:
     """The slots that were whole at one moment; None if the next lap has begun meanwhile.
 
     That is, the whole of this one is in the log. A slot counts if it had its mark in a first
-    look; its content was there then, and so a second look sees all of it.
+    look; its content was there then, and so a second look sees all of it, or that it was wiped
+    meanwhile, as it is in the log.
     """
     first, second = _lap_of(_read(fd)), _lap_of(_read(fd))
     if first is None or second is None or not first.number == second.number == number:
         return None
     slots = bytearray(second.slots[: len(first.slots)])
-    before = memoryview(first.slots).cast("I")[7::8].tolist()
+    before = memoryview(first.slots[: len(slots)]).cast("I")[7::8].tolist()
     now = memoryview(slots).cast("I")
     for place, (mark, then) in enumerate(zip(now[7::8].tolist(), before, strict=True)):
         if mark != then:
