@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks import (
     bench_append,
     bench_cli,
+    bench_erasable,
     bench_import,
     bench_kill,
     bench_log,
@@ -34,6 +35,7 @@ ALL = {
     "projections": bench_projections,
     "points": bench_points,
     "cli": bench_cli,
+    "erasable": bench_erasable,
 }
 
 

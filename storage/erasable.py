@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from runlore.domain.events import RunCreated, RunErased, remains_of
 from runlore.domain.ids import run_id_of, run_stream
@@ -21,11 +21,8 @@ from runlore.storage.codec import ERASED, decode_event, encode_state
 from runlore.storage.database import Database
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import Drained, EventLog, NewEvent, StoredRow
-from runlore.storage.seal import KEY_NBYTES, cipher_of, is_sealed, new_key, seal, unseal
+from runlore.storage.seal import KEY_NBYTES, Cipher, is_sealed, new_key
 from runlore.storage.sqlite import Clock, SqliteLog, now_us
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 # Rows are only added, at the end, and keys overwritten where they are: a row that SQLite moved
 # would leave a copy of a key in a page's free space.
@@ -78,7 +75,7 @@ class ErasableLog(SqliteLog):
     def _store(
         self, connection: sqlite3.Connection, events: Sequence[NewEvent], drained: Drained | None
     ) -> tuple[StoredRow, ...]:
-        ciphers: dict[str, AESGCM] = {}
+        ciphers: dict[str, Cipher] = {}
         sealed = [
             event._replace(state=_sealed(connection, event, ciphers))
             if is_sealed(event.stream, event.topic)
@@ -110,7 +107,7 @@ class ErasableLog(SqliteLog):
             try:
                 cipher = ciphers[run_id]
                 if cipher is not None:
-                    state = unseal(cipher, stream, version, topic, state)
+                    state = cipher.unseal(stream, version, topic, state)
                 elif topic != RunCreated.topic:
                     state = ERASED
                 else:
@@ -152,9 +149,9 @@ def _keys_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str
     return keys
 
 
-def _ciphers_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, AESGCM | None]:
+def _ciphers_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, Cipher | None]:
     keys = _keys_of(connection, runs)
-    return {run_id: None if key == _NO_KEY else cipher_of(key) for run_id, key in keys.items()}
+    return {run_id: None if key == _NO_KEY else Cipher(key) for run_id, key in keys.items()}
 
 
 def _key_for(connection: sqlite3.Connection, run_id: str) -> bytes:
@@ -167,14 +164,14 @@ def _key_for(connection: sqlite3.Connection, run_id: str) -> bytes:
     return key
 
 
-def _sealed(connection: sqlite3.Connection, event: NewEvent, ciphers: dict[str, AESGCM]) -> bytes:
+def _sealed(connection: sqlite3.Connection, event: NewEvent, ciphers: dict[str, Cipher]) -> bytes:
     run_id = run_id_of(event.stream) or ""
     if run_id not in ciphers:
         key = _key_for(connection, run_id)
         # What a process that knows nothing of it yet logs into an erased run is sealed under a
         # key that nobody keeps: its own spool empties, and the value is gone.
-        ciphers[run_id] = cipher_of(new_key() if key == _NO_KEY else key)
-    return seal(ciphers[run_id], event.stream, event.version, event.topic, event.state)
+        ciphers[run_id] = Cipher(new_key() if key == _NO_KEY else key)
+    return ciphers[run_id].seal(event.stream, event.version, event.topic, event.state)
 
 
 def _destroy_key(connection: sqlite3.Connection, erased: StoredRow) -> None:

@@ -8,14 +8,11 @@ is made over what is stored, so a log verifies whether its keys are there or not
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgpack
 
 from runlore.domain.events import RunErased
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_NBYTES: Final = 32
 NONCE_NBYTES: Final = 12
@@ -26,34 +23,36 @@ def new_key() -> bytes:
     return os.urandom(KEY_NBYTES)
 
 
-def cipher_of(key: bytes) -> AESGCM:
-    """What seals and opens under a key."""
-    # Imported here: only erasable workspaces need it.
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    return AESGCM(key)
-
-
 def is_sealed(stream: str, topic: str) -> bool:
     """Whether an event's payload is sealed: those of runs are, but for the one that they end in."""
     return stream.startswith("run/") and topic != RunErased.topic
 
 
-def seal(cipher: AESGCM, stream: str, version: int, topic: str, state: bytes) -> bytes:
-    """The state as it is stored at this place."""
-    nonce = os.urandom(NONCE_NBYTES)
-    return nonce + cipher.encrypt(nonce, state, _place(stream, version, topic))
+class Cipher:
+    """What seals and opens under one key."""
 
+    def __init__(self, key: bytes) -> None:
+        # Imported here: only erasable workspaces need it.
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-def unseal(cipher: AESGCM, stream: str, version: int, topic: str, sealed: bytes) -> bytes:
-    """The state that is stored at this place. Raises ValueError if it was not sealed for it."""
-    from cryptography.exceptions import InvalidTag
+        self._aead = AESGCM(key)
+        self._errors = (InvalidTag, ValueError)
 
-    try:
-        place = _place(stream, version, topic)
-        return cipher.decrypt(sealed[:NONCE_NBYTES], sealed[NONCE_NBYTES:], place)
-    except (InvalidTag, ValueError) as error:
-        raise ValueError(f"{len(sealed)} bytes do not open with the key of their run") from error
+    def seal(self, stream: str, version: int, topic: str, state: bytes) -> bytes:
+        """The state as it is stored at this place."""
+        nonce = os.urandom(NONCE_NBYTES)
+        return nonce + self._aead.encrypt(nonce, state, _place(stream, version, topic))
+
+    def unseal(self, stream: str, version: int, topic: str, sealed: bytes) -> bytes:
+        """The state that is stored at this place. Raises ValueError if it was not sealed for it."""
+        nonce, state = sealed[:NONCE_NBYTES], sealed[NONCE_NBYTES:]
+        try:
+            return self._aead.decrypt(nonce, state, _place(stream, version, topic))
+        except self._errors as error:
+            raise ValueError(
+                f"{len(sealed)} bytes do not open with the key of their run"
+            ) from error
 
 
 def _place(stream: str, version: int, topic: str) -> bytes:

@@ -17,11 +17,10 @@ from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from runlore.storage.artifacts import ArtifactCorrupt, ArtifactStore, StoredArtifact
-from runlore.storage.seal import cipher_of, seal, unseal
+from runlore.storage.seal import Cipher
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _LENGTH: Final = Struct("<I")
 _PLACE: Final = "artifact"
@@ -33,7 +32,7 @@ class SealedArtifacts(ArtifactStore):
     def __init__(self, root: Path, key: bytes) -> None:
         super().__init__(root)
         self._key = key
-        self._cipher = cipher_of(key)
+        self._cipher = Cipher(key)
 
     def path(self, sha256: str) -> Path:
         super().path(sha256)  # For what it raises.
@@ -49,7 +48,7 @@ class SealedArtifacts(ArtifactStore):
 
     def _encoded(self, chunks: Iterable[bytes]) -> Iterable[bytes]:
         for number, chunk in enumerate(chunks):
-            sealed = seal(self._cipher, _PLACE, number, "", chunk)
+            sealed = self._cipher.seal(_PLACE, number, "", chunk)
             yield _LENGTH.pack(len(sealed)) + sealed
 
     def _decoded(self, file: BinaryIO) -> BinaryIO:
@@ -57,7 +56,7 @@ class SealedArtifacts(ArtifactStore):
 
 
 class _Unsealed(io.RawIOBase):
-    def __init__(self, file: BinaryIO, cipher: AESGCM) -> None:
+    def __init__(self, file: BinaryIO, cipher: Cipher) -> None:
         self._file = file
         self._pieces = _pieces(file, cipher)
         self._rest = memoryview(b"")
@@ -78,12 +77,12 @@ class _Unsealed(io.RawIOBase):
         super().close()
 
 
-def _pieces(file: BinaryIO, cipher: AESGCM) -> Iterator[bytes]:
+def _pieces(file: BinaryIO, cipher: Cipher) -> Iterator[bytes]:
     number = 0
     while length := file.read(_LENGTH.size):
         try:
             sealed = file.read(_LENGTH.unpack(length)[0])
-            piece = unseal(cipher, _PLACE, number, "", sealed)
+            piece = cipher.unseal(_PLACE, number, "", sealed)
         except Exception as error:
             name = os.path.basename(str(file.name))
             raise ArtifactCorrupt(name, f"its piece {number} does not open") from error
