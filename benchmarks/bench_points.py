@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+from benchmarks.fresh import folder_bytes
 from benchmarks.harness import Result, line, machine, scratch, seconds, side_by_side
 from runlore import Workspace
 from runlore.domain.events import ExperimentCreated, RunCreated, ValuesLogged
@@ -68,7 +69,7 @@ def a_slow_day(folder: Path, batches: int) -> Iterator[Result]:
         made = [batch(names, 10, seed=seed) for seed in range(500)]
         add(ws, [("r0", made[number % len(made)]) for number in range(batches)])
         yield from caught_up(ws, "100 values of 10 series a batch")
-        reader = ws._session.reader()
+        reader = ws._session.projection()
         log = ws._session.log
         found = reader.series("r0", "metric-3")
         assert found is not None and len(found.steps) == 10 * batches
@@ -89,7 +90,7 @@ def charts(folder: Path, runs: int, points: int) -> Iterator[Result]:
         made = [batch(["loss", "acc"], 10_000, seed=seed) for seed in range(8)]
         for _ in range(max(1, points // 10_000)):
             add(ws, [(run_id, made[n % len(made)]) for n, run_id in enumerate(ids)])
-        reader = ws._session.reader()
+        reader = ws._session.projection()
         reader.refresh()
         curves = reader.curves(ids, "loss", max_points=1_000)
         assert len(curves) == runs and all(len(curve.steps) <= 1_000 for curve in curves)
@@ -114,7 +115,7 @@ def wide(folder: Path, runs: int, metrics: int) -> Iterator[Result]:
         made = [batch(names, 20, seed=seed) for seed in range(16)]
         add(ws, [(run_id, made[n % len(made)]) for n, run_id in enumerate(ids)])
         yield from caught_up(ws, f"{metrics:,} series of 20 values a batch")
-        reader = ws._session.reader()
+        reader = ws._session.projection()
         yield table(reader, names, runs)
 
 
@@ -197,7 +198,7 @@ def add(ws: Workspace, batches: Sequence[tuple[str, ValuesLogged]]) -> None:
 
 def caught_up(ws: Workspace, what: str) -> Iterator[Result]:
     """Catch-up from nothing, per value, and what a value takes in the projection's files."""
-    reader = ws._session.reader()
+    reader = ws._session.projection()
     took = seconds(reader.refresh)
     rows = int(reader.sql("SELECT sum(n) FROM metrics").fetchall()[0][0])
     print(
@@ -209,7 +210,7 @@ def caught_up(ws: Workspace, what: str) -> Iterator[Result]:
     assert path is not None
     with scratch() as folder:
         raw = seconds(lambda: raw_copy(reader, folder))
-        raw_nbytes = nbytes_of(folder)
+        raw_nbytes = folder_bytes(folder)
     yield Result(
         f"catch-up from zero, {rows:,} values, {what}, per value",
         took / rows * 1e6,
@@ -220,7 +221,7 @@ def caught_up(ws: Workspace, what: str) -> Iterator[Result]:
     )
     yield Result(
         f"files of the projection, {what}, per value",
-        nbytes_of(path / "projections") / rows,
+        folder_bytes(path / "projections") / rows,
         raw_nbytes / rows,
         "raw DuckDB table of the same rows",
         "B",
@@ -241,10 +242,6 @@ def raw_copy(reader: RunsReader, folder: Path) -> None:
         connection.unregister("part")
         offset += len(part)
     connection.close()
-
-
-def nbytes_of(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def main(arguments: Sequence[str]) -> None:

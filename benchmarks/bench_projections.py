@@ -80,7 +80,7 @@ def catch_up(ws: Workspace, size: int) -> Result:
         while read := log.read_plain(after_position=position, limit=30_000):
             position = read[-1][0]
 
-    ours = seconds(ws._session.reader().refresh)
+    ours = seconds(ws._session.projection().refresh)
     baseline = seconds(rows)
     what = f"catch-up from zero, {size:,} runs ({head:,} events), per event"
     ours_us, baseline_us = ours / head * 1e6, baseline / head * 1e6
@@ -89,7 +89,7 @@ def catch_up(ws: Workspace, size: int) -> Result:
 
 def tail(ws: Workspace, size: int) -> Result:
     """The catch-up by one tag, which comes before an answer; beside the answer without one."""
-    reader = ws._session.reader()
+    reader = ws._session.projection()
     run = ws.get_run("run-0")
     turn = iter(range(1_000))
 
@@ -106,7 +106,7 @@ def first_answers(ws: Workspace, size: int) -> Iterator[Result]:
     """A whole process that asks one filter: in a slot of its own, and in one that was used."""
     assert ws.path is not None
     command = [*python(FIRST_ANSWER), str(ws.path)]
-    ws._session.reader()._finish_publishing()
+    ws._session.projection()._finish_publishing()
 
     def ask() -> None:
         subprocess.run(command, check=True)
@@ -128,7 +128,7 @@ def first_answers(ws: Workspace, size: int) -> Iterator[Result]:
 
 def queries(ws: Workspace, size: int) -> Iterator[Result]:
     """Through the SDK to Run objects; beside the same as of the log's head."""
-    reader = ws._session.reader()
+    reader = ws._session.projection()
     head = reader.refresh()
     experiment, root = Experiment(ws, "exp-3"), ws.get_run("tree-0")
     small = ws.get_run("run-0")

@@ -6,7 +6,9 @@
     │   ├── InvalidType              (TypeError) likewise, of the wrong type
     │   ├── PropertyConflict         also a ChangeRefusedError, see below
     │   ├── RunGone                  the run was erased
-    │   └── WorkspaceClosed          the workspace object was closed
+    │   ├── WorkspaceClosed          the workspace object was closed
+    │   ├── PastIsReadOnly           a change was asked of what as_of() gave
+    │   └── NotOverYet               (ValueError) a time was asked for that has not passed
     ├── ChangeRefusedError           the state of the run refused the change; recorded as an event
     │   ├── PropertyConflict         a property is held with another value
     │   ├── RunEnded                 the run is Completed, Failed or Canceled
@@ -30,6 +32,8 @@ projection layers add their own leaves, next to the code that raises them.
 from __future__ import annotations
 
 from datetime import datetime
+
+from runlore.domain.fact import utc_time
 
 
 class RunloreError(Exception):
@@ -74,6 +78,29 @@ class WorkspaceClosed(UserError):
     def __init__(self, name: str) -> None:
         super().__init__(f"workspace '{name}' is closed; open it again with Workspace.open(path)")
         self.name = name
+
+
+class PastIsReadOnly(UserError):
+    """A change was asked of a workspace as of a position; what was stays as it was."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(
+            f"this is what was at position {position} of the log, which nothing changes any more; "
+            "ask the workspace itself, and not what as_of() gave, to change or follow a run"
+        )
+        self.position = position
+
+
+class NotOverYet(UserError, ValueError):
+    """What was at a time can be asked once it has passed: until then anything may happen."""
+
+    def __init__(self, asked: int, now: int) -> None:
+        super().__init__(
+            f"{utc_time(asked).isoformat()} has not passed yet (this host's clock says "
+            f"{utc_time(now).isoformat()}); ask for a time that has, or for a position of the log"
+        )
+        self.asked = asked
+        self.now = now
 
 
 class ChangeRefusedError(RunloreError):

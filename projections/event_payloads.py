@@ -7,6 +7,7 @@ what every reading process has to make, keep and open.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import duckdb
@@ -16,51 +17,58 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 from runlore.domain.events import ValuesLogged
 from runlore.domain.fact import Fact
 from runlore.projections.runs_fold import as_json
+from runlore.projections.views import events_view
 from runlore.storage.codec import facts_of
 from runlore.storage.event_log import EventLog
-
-# A temporary view, as its functions are this connection's.
-_VIEW: Final = """
-CREATE TEMP VIEW events AS
-SELECT v.position, v.stream, v.version, v.topic, event_id_at(v.position) AS event_id,
-       make_timestamptz(v.recorded_at) AS recorded_at, v.writer_id, w.actor, v.reason,
-       CASE WHEN starts_with(v.stream, 'run/') THEN split_part(v.stream, '/', 2) END AS run_id,
-       event_data_at(v.position) AS data
-FROM store.events v
-LEFT JOIN store.writers w ON w.writer_id = v.writer_id
-"""
 
 _NEAR: Final = 32
 """Positions that are not farther apart are read together."""
 
 
-def show_events(connection: duckdb.DuckDBPyConnection, log: EventLog) -> None:
-    """Makes the view `events` on a connection to tables of this log."""
+class EventPayloads:
+    """The view `events` on a connection to tables of this log.
 
-    def event_id_at(positions: pa.Array) -> pa.Array:
-        return _column(log, positions, _id_of)
+    It is a temporary view, as its functions are this connection's.
+    """
 
-    def event_data_at(positions: pa.Array) -> pa.Array:
-        return _column(log, positions, _data_of)
+    def __init__(self, connection: duckdb.DuckDBPyConnection, log: EventLog) -> None:
+        self._log = log
+        self.upto_position: int | None = None
 
-    for function in (event_id_at, event_data_at):
-        connection.create_function(
-            function.__name__,
-            function,
-            ["bigint"],
-            "varchar",
-            type=PythonUDFType.ARROW,
-            # What was erased, or is of a newer runlore, has no data.
-            null_handling=FunctionNullHandling.SPECIAL,
-        )
-    connection.execute(_VIEW)
+        def event_id_at(positions: pa.Array) -> pa.Array:
+            return self._column(positions, _id_of)
 
+        def event_data_at(positions: pa.Array) -> pa.Array:
+            return self._column(positions, _data_of)
 
-def _column(log: EventLog, positions: Any, show: Callable[[Fact], str | None]) -> pa.Array:
-    wanted: list[int] = positions.to_pylist()
-    shown = {fact.position: show(fact) for fact in _facts_at(log, sorted(set(wanted)))}
-    # A log that lost events since is told by verifying it; what is left can be read.
-    return pa.array([shown.get(position) for position in wanted], pa.string())
+        for function in (event_id_at, event_data_at):
+            connection.create_function(
+                function.__name__,
+                function,
+                ["bigint"],
+                "varchar",
+                type=PythonUDFType.ARROW,
+                null_handling=FunctionNullHandling.SPECIAL,  # Unknown events have no payload.
+            )
+        connection.execute(events_view())
+
+    @contextmanager
+    def as_of(self, position: int | None) -> Iterator[None]:
+        """Inside the block, nothing later is shown, whatever the query asks the functions for."""
+        self.upto_position = position
+        try:
+            yield
+        finally:
+            self.upto_position = None
+
+    def _column(self, positions: Any, show: Callable[[Fact], str | None]) -> pa.Array:
+        wanted: list[int | None] = positions.to_pylist()
+        upto = self.upto_position
+        known = {at for at in wanted if at is not None and (upto is None or at <= upto)}
+        shown = {fact.position: show(fact) for fact in _facts_at(self._log, sorted(known))}
+        # A log that lost events since is told by verifying it; what is left can be read.
+        found = [None if at is None else shown.get(at) for at in wanted]
+        return pa.array(found, pa.string())
 
 
 def _facts_at(log: EventLog, positions: Sequence[int]) -> Iterator[Fact]:

@@ -38,6 +38,10 @@ class Conditions:
             f"AND ({alias}.to_position IS NULL OR {alias}.to_position > {self.as_of:d})"
         )
 
+    def known(self, alias: str) -> str:
+        """That a row which never changes is there: now, or at the position that was asked for."""
+        return "true" if self.as_of is None else f"{alias}.position <= {self.as_of:d}"
+
     def has(self, table: str, owner: str, what: str, wanted: Filter, within: str = "") -> None:
         """That the owner (`r.run_no`) has the keys or pairs in a key-value table.
 

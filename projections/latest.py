@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 COLUMNS: Final = (
     "series_no", "run_no", "n", "numbers", "last", "last_text", "last_type", "min", "max", "sum",
-    "first_step", "last_step", "first_time", "last_time",
+    "first_step", "last_step", "first_time", "last_time", "first_position", "last_position",
 )  # fmt: skip
 
 # DuckDB's order of doubles is the one that is documented: NaN is the greatest. NULL is no value.
@@ -30,7 +30,7 @@ _JOINED: Final = """
 SELECT a.place, t.sum, a.series_no, a.run_no, t.n + a.n AS n, t.numbers + a.numbers AS numbers,
        a.last, a.last_text, a.last_type, least(t.min, a.min) AS min, greatest(t.max, a.max) AS max,
        t.first_step, a.last_step, least(t.first_time, a.first_time) AS first_time,
-       greatest(t.last_time, a.last_time) AS last_time
+       greatest(t.last_time, a.last_time) AS last_time, t.first_position, a.last_position
 FROM store.metric_latest t
 JOIN latest a ON a.series_no = t.series_no AND a.run_no = t.run_no
 """
@@ -60,9 +60,19 @@ def add_to_latest(connection: duckdb.DuckDBPyConnection, points: Points) -> None
         _insert(connection, table.filter(is_new), totals[is_new])
 
 
+def latest_of(points: Points) -> pa.Table:
+    """The rows that the table would have if it had seen these points and no others."""
+    table, sums, first_part, parts = _summed_up(points)
+    return _with_sums(table, _added(np.zeros(len(table)), sums, first_part, parts))
+
+
 def _insert(connection: duckdb.DuckDBPyConnection, rows: pa.Table, sums: Floats) -> None:
+    insert_table(connection, "store.metric_latest", _with_sums(rows, sums))
+
+
+def _with_sums(rows: pa.Table, sums: Floats) -> pa.Table:
     columns = {name: pa.array(sums) if name == "sum" else rows[name] for name in COLUMNS}
-    insert_table(connection, "store.metric_latest", pa.table(columns))
+    return pa.table(columns)
 
 
 def _summed_up(points: Points) -> tuple[pa.Table, Floats, Ints, Ints]:
@@ -101,6 +111,8 @@ def _summed_up(points: Points) -> tuple[pa.Table, Floats, Ints, Ints]:
         "last_step": points.steps[last],
         "first_time": np.minimum.reduceat(points.times, rows),
         "last_time": np.maximum.reduceat(points.times, rows),
+        "first_position": points.position[first_part],
+        "last_position": points.position[first_part + parts - 1],
         "place": np.arange(len(rows)),
     }
     return pa.table(columns), sums, first_part, parts

@@ -94,6 +94,30 @@ class Points(NamedTuple):
         return pa.array(self.values, mask=missing, from_pandas=False)
 
 
+def points_in(table: pa.Table) -> Points:
+    """The points of rows as SQL holds them, in whatever order."""
+    keys = [table[name].to_numpy() for name in ("series_no", "run_no", "position", "idx")]
+    table = table.take(pa.array(np.lexsort(keys[::-1]))).combine_chunks()
+    series_no, run_no, position, places = (
+        table[name].to_numpy() for name in ("series_no", "run_no", "position", "idx")
+    )
+    starts = group_starts(series_no, run_no, position)
+    value, text = (table[name].combine_chunks() for name in ("value", "text"))
+    return Points(
+        series_no[starts].astype(np.int64),
+        run_no[starts],
+        position[starts],
+        np.diff(starts, append=len(table)),
+        places.astype(np.int64),
+        table["step"].to_numpy(),
+        table["time"].to_numpy(),
+        value.fill_null(0.0).to_numpy(),
+        value.is_valid().to_numpy(zero_copy_only=False) if value.null_count else None,
+        text,
+        table["type"].to_numpy(),
+    )
+
+
 def points_of(
     batches: Sequence[tuple[int, Fact]],
     numbers: dict[SeriesKey, int],

@@ -63,7 +63,7 @@ def run_conditions(
     as_of = check_position(as_of)
     conditions = Conditions(as_of)
     if as_of is not None:
-        conditions.add("r.position <= ?", as_of)
+        conditions.add(conditions.known("r"))
     within = ""
     if experiment_no is not None:
         conditions.add(f"r.experiment_no = {experiment_no:d}")
@@ -106,7 +106,8 @@ def below(
     The tree's root narrows the search to one tree, the path's prefix to one branch.
     """
     found = connection.execute(
-        "SELECT run_no, root_no, path FROM store.runs WHERE run_id = ?",
+        "SELECT r.run_no, r.root_no, r.path FROM store.runs r "
+        f"WHERE r.run_id = ? AND {conditions.known('r')}",
         [check_text_filter("run_id", run_id)],
     ).fetchall()
     if not found:
@@ -121,18 +122,27 @@ def below(
     return True
 
 
-def run_number(connection: duckdb.DuckDBPyConnection, run_id: str) -> int | None:
+def run_number(
+    connection: duckdb.DuckDBPyConnection, run_id: str, as_of: int | None = None
+) -> int | None:
     """A run's number in its experiment; None if the run is unknown."""
-    found = connection.execute(
-        "SELECT number FROM store.runs WHERE run_id = ?", [check_text_filter("run_id", run_id)]
-    ).fetchall()
-    return found[0][0] if found else None
+    return _of_run(connection, "number", run_id, as_of)
 
 
-def run_no_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> int | None:
+def run_no_of(
+    connection: duckdb.DuckDBPyConnection, run_id: str, as_of: int | None = None
+) -> int | None:
     """A run's number in the tables; None if the run is unknown."""
+    return _of_run(connection, "run_no", run_id, as_of)
+
+
+def _of_run(
+    connection: duckdb.DuckDBPyConnection, column: str, run_id: str, as_of: int | None
+) -> int | None:
     found = connection.execute(
-        "SELECT run_no FROM store.runs WHERE run_id = ?", [check_text_filter("run_id", run_id)]
+        f"SELECT r.{column} FROM store.runs r "
+        f"WHERE r.run_id = ? AND {Conditions(as_of).known('r')}",
+        [check_text_filter("run_id", run_id)],
     ).fetchall()
     return found[0][0] if found else None
 
@@ -149,7 +159,7 @@ def experiment_rows(
     as_of = check_position(as_of)
     conditions = Conditions(as_of)
     if as_of is not None:
-        conditions.add("e.position <= ?", as_of)
+        conditions.add(conditions.known("e"))
     archived: dict[str, str | None] = {
         "active": "s.archived_at IS NULL",
         "archived": "s.archived_at IS NOT NULL",

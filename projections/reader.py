@@ -14,6 +14,7 @@ import duckdb
 
 from runlore.domain.errors import RunloreError, RunNotFound
 from runlore.projections import generations
+from runlore.projections.clustering import cluster
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.filters import Conditions, Filter, check_position, check_text_filter
@@ -47,6 +48,8 @@ from runlore.storage.event_log import EventLog
 
 if TYPE_CHECKING:
     from runlore.projections.curves import Curve, SeriesValues
+    from runlore.projections.differences import DifferenceRow
+    from runlore.projections.event_payloads import EventPayloads
     from runlore.projections.run_tables import MetricColumn, MetricFilter, TableRow
     from runlore.projections.user_sql import SqlResult
 
@@ -89,7 +92,7 @@ class RunsReader:
         self._lock = threading.RLock()
         self._place: Place | None = None
         self._projection: RunsProjection | None = None
-        self._shows_events = False
+        self._payloads: EventPayloads | None = None
         self._experiment_nos: dict[str, int] = {}
         self._publisher: threading.Thread | None = None
         self._publish_now = threading.Event()
@@ -210,13 +213,17 @@ class RunsReader:
         filtered(None)  # For what it raises.
         return self._ask(question)
 
-    def ids_that_start_with(self, prefix: str, limit: int) -> list[str]:
+    def ids_that_start_with(
+        self, prefix: str, limit: int, *, as_of: int | None = None
+    ) -> list[str]:
         """At most so many ids of runs that begin with the text, in order."""
-        return self._ask(lambda connection: ids_that_start_with(connection, prefix, limit))
+        as_of = check_position(as_of)
+        return self._ask(lambda connection: ids_that_start_with(connection, prefix, limit, as_of))
 
-    def run_number(self, run_id: str) -> int:
+    def run_number(self, run_id: str, *, as_of: int | None = None) -> int:
         """A run's number in its experiment, from 1 on. Raises RunNotFound."""
-        number = self._ask(lambda connection: run_number(connection, run_id))
+        as_of = check_position(as_of)
+        number = self._ask(lambda connection: run_number(connection, run_id, as_of))
         if number is None:
             raise RunNotFound(run_id, "this workspace")
         return number
@@ -249,14 +256,14 @@ class RunsReader:
 
         def question(connection: duckdb.DuckDBPyConnection) -> SeriesValues | None:
             self._check_segments()
-            run_no = run_no_of(connection, run_id)
+            run_no = run_no_of(connection, run_id, as_of)
             if run_no is None:
                 return None
             return series_values(connection, run_no, metric, as_of, self._described_at)
 
         found = self._ask(question)
         if found is None:
-            self.run_number(run_id)  # For what it raises.
+            self.run_number(run_id, as_of=as_of)  # For what it raises.
         return found
 
     def curves(
@@ -303,11 +310,13 @@ class RunsReader:
         status: object = None,
         include_children: bool = True,
         target: object = None,
+        as_of: int | None = None,
     ) -> list[TableRow]:
-        """The runs that fit with some of their metrics, in one query, as they are now.
+        """The runs that fit with some of their metrics, in one query.
 
         Newest first, or by a column, runs without it last. Costs the number of series of all
-        runs, not that of their points. Raises InvalidInput for a filter or column of another type.
+        runs, not that of their points; as of a position, also that of the points of runs that
+        logged then and went on. Raises InvalidInput for a filter or column of another type.
         """
         from runlore.projections.run_tables import check_columns, run_table
 
@@ -315,8 +324,10 @@ class RunsReader:
         check_columns([*columns, *([] if order_by is None else [order_by])], filters)
 
         def question(connection: duckdb.DuckDBPyConnection) -> list[TableRow]:
+            if as_of is not None:
+                self._check_segments()
             conditions = run_conditions(
-                as_of=None,
+                as_of=as_of,
                 experiment_no=self._experiment_no(connection, experiment_id),
                 type=type,
                 tags=tags,
@@ -329,19 +340,47 @@ class RunsReader:
 
         return self._ask(question)
 
-    def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
+    def differences(self, a: int, b: int, *, run_id: str | None = None) -> list[DifferenceRow]:
+        """What differs at position `b` from what was at `a`, before it, in order of position.
+
+        Of one run, or of all and of the experiments. Raises RunNotFound if it is not there at `b`.
+        """
+        # Imported here, as numpy and pyarrow come with it.
+        from runlore.projections.differences import differences
+
+        def question(connection: duckdb.DuckDBPyConnection) -> list[DifferenceRow]:
+            self._check_segments()
+            run_no = None if run_id is None else run_no_of(connection, run_id, b)
+            if run_no is None and run_id is not None:
+                raise RunNotFound(run_id, "this workspace")
+            return differences(connection, a, b, run_no)
+
+        return self._ask(question)
+
+    def sql(
+        self,
+        query: str,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        as_of: int | None = None,
+    ) -> SqlResult:
         """The result of a user's SELECT. Raises QueryRefused or QueryFailed."""
         # Imported here, as pyarrow comes with it.
-        from runlore.projections.event_payloads import show_events
+        from runlore.projections.event_payloads import EventPayloads
         from runlore.projections.user_sql import QueryFailed, may_be_damage, run_query
+        from runlore.projections.views import shown_as_of
+
+        as_of = check_position(as_of)
 
         def question(connection: duckdb.DuckDBPyConnection) -> SqlResult:
-            if not self._shows_events:
-                show_events(connection, self._log)
-                self._shows_events = True
-            if _may_read_points(query):
+            if self._payloads is None:
+                self._payloads = EventPayloads(connection, self._log)
+            if _may_read_points(query, as_of):
                 self._check_segments()
-            return run_query(connection, query, params)
+            if as_of is None:
+                return run_query(connection, query, params)
+            with self._payloads.as_of(as_of), shown_as_of(connection, as_of, query):
+                return run_query(connection, query, params)
 
         def read_to_the_end(connection: duckdb.DuckDBPyConnection) -> None:
             self._check_segments()
@@ -522,6 +561,7 @@ class RunsReader:
         """Makes the slot a generation. The tables stand still meanwhile: we have the lock."""
         position, leaf = projection.view.applied(APPLICATION)
         with suppress(OSError, duckdb.Error):  # No room, no right: nobody waits for it.
+            cluster(projection.view, self._bounds.cluster_rows)
             projection.view.connection.execute("CHECKPOINT")
             replace = self._distrusts_generations
             folder = _generations(slot)
@@ -573,7 +613,7 @@ class RunsReader:
         self._let_go()
 
     def _close_database(self) -> None:
-        self._shows_events = False
+        self._payloads = None
         self._experiment_nos = {}
         if self._projection is not None:
             with suppress(duckdb.Error):
@@ -596,9 +636,12 @@ def _generations(slot: Slot) -> Path:
     return slot.folder.parent / "generations"
 
 
-def _may_read_points(query: object) -> bool:
-    """Whether sealed points are to be checked first, which takes a third of a second a gigabyte."""
-    return isinstance(query, str) and "points" in query.casefold()
+def _may_read_points(query: object, as_of: int | None) -> bool:
+    """Whether sealed points are to be checked first, which takes a third of a second a gigabyte.
+
+    The view `metrics` reads some of them where it is asked as of a position.
+    """
+    return isinstance(query, str) and ("points" if as_of is None else "metric") in query.casefold()
 
 
 def _projection_at(place: Place, bounds: Bounds) -> RunsProjection:

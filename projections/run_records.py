@@ -50,7 +50,7 @@ WITH page AS (
     SELECT v.run_no, list(
                json_object('source', v.source, 'message', v.message)::VARCHAR ORDER BY v.position
            ) AS texts
-    FROM store.warnings v SEMI JOIN page USING (run_no) WHERE {until} GROUP BY v.run_no
+    FROM store.warnings v SEMI JOIN page USING (run_no) WHERE {known_v} GROUP BY v.run_no
 )
 SELECT p.run_id, e.name, e.experiment_id, p.number, p.parent_id, p.root_id, p.run_type, p.target,
        p.name, strftime(make_timestamp(p.created_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
@@ -61,8 +61,8 @@ SELECT p.run_id, e.name, e.experiment_id, p.number, p.parent_id, p.root_id, p.ru
        b.definition, b.repeats, v.texts, t.keys, t.held, k.keys, k.held
 FROM page p
 JOIN store.experiments e ON e.experiment_no = p.experiment_no
-LEFT JOIN store.writers w ON w.writer_id = p.writer_id
-LEFT JOIN store.submissions b ON b.run_no = p.run_no
+LEFT JOIN store.writers w ON w.writer_id = p.writer_id AND {known_w}
+LEFT JOIN store.submissions b ON b.run_no = p.run_no AND {known_b}
 LEFT JOIN warnings v ON v.run_no = p.run_no
 LEFT JOIN tags t ON t.run_no = p.run_no
 LEFT JOIN properties k ON k.run_no = p.run_no
@@ -82,7 +82,7 @@ def run_records(
         current=conditions.current("s"),
         current_tags=conditions.current("t"),
         where=conditions.where(),
-        until="true" if conditions.as_of is None else f"v.position <= {conditions.as_of:d}",
+        **{f"known_{alias}": conditions.known(alias) for alias in ("w", "b", "v")},
         order=_order(sort),
         limit="ALL" if limit is None else f"{limit:d}",
     )
@@ -101,12 +101,13 @@ def add_record_conditions(
 
 
 def ids_that_start_with(
-    connection: duckdb.DuckDBPyConnection, prefix: str, limit: int
+    connection: duckdb.DuckDBPyConnection, prefix: str, limit: int, as_of: int | None = None
 ) -> list[str]:
     """At most so many ids of runs that begin with the text, in order."""
+    known = Conditions(as_of).known("r")
     rows: list[tuple[Any, ...]] = connection.execute(
-        "SELECT run_id FROM store.runs WHERE starts_with(run_id, ?) "
-        f"ORDER BY run_id LIMIT {limit:d}",
+        f"SELECT r.run_id FROM store.runs r WHERE starts_with(r.run_id, ?) AND {known} "
+        f"ORDER BY r.run_id LIMIT {limit:d}",
         [check_text_filter("run_id", prefix)],
     ).fetchall()
     return [run_id for (run_id,) in rows]

@@ -10,6 +10,7 @@ import duckdb
 from runlore.domain.errors import InvalidInput
 from runlore.projections.curves import restored_value, series_numbers
 from runlore.projections.filters import Conditions
+from runlore.projections.latest_as_of import latest_as_of
 from runlore.projections.rows import RunRow
 
 _SUMMARIES: Final = {
@@ -56,12 +57,12 @@ class TableRow(NamedTuple):
 # `metric_latest` is read once, whatever the number of columns.
 _TABLE: Final = """
 WITH wide AS (
-    SELECT run_no {cells} FROM store.metric_latest WHERE series_no IN ({series}) GROUP BY run_no
+    SELECT run_no {cells} FROM {latest} WHERE series_no IN ({series}) GROUP BY run_no
 )
 SELECT r.run_id, e.name, e.experiment_id, r.number, r.parent_id, r.root_id, r.run_type, s.status,
        r.created_at, {names}
 FROM store.runs r
-JOIN store.run_states s ON s.run_no = r.run_no AND s.to_position IS NULL
+JOIN store.run_states s ON s.run_no = r.run_no AND {current}
 JOIN store.experiments e ON e.experiment_no = r.experiment_no
 LEFT JOIN wide m ON m.run_no = r.run_no
 {where}
@@ -91,22 +92,26 @@ def run_table(
     for one in filters:
         conditions.add(f"m.v{wanted.index(one.column):d} {_operator(one)} ?", float(one.value))
     direction = "DESC" if descending else "ASC"
-    query = _TABLE.format(
-        cells="".join(f", {cell}" for cell in cells),
-        series=", ".join(map(str, numbers)) or "0",
-        names=", ".join(
-            f"m.v{place}, m.t{place}, m.y{place}" for place in map(wanted.index, columns)
+    series = ", ".join(map(str, numbers)) or "0"
+    with latest_as_of(connection, conditions.as_of, only=f"series_no IN ({series})") as latest:
+        query = _TABLE.format(
+            latest=latest,
+            current=conditions.current("s"),
+            cells="".join(f", {cell}" for cell in cells),
+            series=series,
+            names=", ".join(
+                f"m.v{place}, m.t{place}, m.y{place}" for place in map(wanted.index, columns)
+            )
+            or "NULL",
+            where=conditions.where(),
+            order=""
+            if order_by is None
+            else f"m.v{wanted.index(order_by)} {direction} NULLS LAST, ",
+            limit="" if limit is None else f"LIMIT {limit:d}",
         )
-        or "NULL",
-        where=conditions.where(),
-        order="" if order_by is None else f"m.v{wanted.index(order_by)} {direction} NULLS LAST, ",
-        limit="" if limit is None else f"LIMIT {limit:d}",
-    )
+        rows = connection.execute(query, conditions.params).fetchall()
     shown = len(RunRow._fields)
-    return [
-        TableRow(RunRow(*row[:shown]), _values(row[shown:], columns))
-        for row in connection.execute(query, conditions.params).fetchall()
-    ]
+    return [TableRow(RunRow(*row[:shown]), _values(row[shown:], columns)) for row in rows]
 
 
 def check_columns(columns: Sequence[MetricColumn], filters: Sequence[MetricFilter]) -> None:

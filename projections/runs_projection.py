@@ -30,6 +30,7 @@ from runlore.projections.segment_files import (
     remove_unlisted,
     show,
 )
+from runlore.projections.views import views
 
 SCHEMA_VERSION: Final = 2
 """Goes up when the same events give other rows, so that tables of before are not used again."""
@@ -59,6 +60,8 @@ class RunsProjection(Projection):
         ).fetchall()
         if made == [(0,)]:
             connection.execute(_definitions())
+            for view in views():
+                connection.execute(view)
         check_sizes(connection, self.segments)
         show(connection, self.segments)
         remove_unlisted(connection, self.segments)
@@ -143,7 +146,7 @@ def tables_version() -> str:
     A runlore that knows more events must not go on in tables that passed over them.
     """
     known = sorted((topic, event.schema_version) for topic, event in REGISTRY.items())
-    digest = hashlib.sha256(f"{_definitions()}{known}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{_definitions()}{views()}{known}".encode()).hexdigest()
     return f"{SCHEMA_VERSION}-{digest[:8]}"
 
 

@@ -1,4 +1,5 @@
--- The tables of the projection and the views over them. Rebuilt from the log at any time.
+-- The tables of the projection; the views over them are in views.sql. Rebuilt from the log at any
+-- time.
 --
 -- Temporal tables hold rows for [from_position, to_position); the current ones have no
 -- to_position. No PRIMARY KEY, UNIQUE or foreign key: they make files 3 to 8 times larger and
@@ -6,6 +7,11 @@
 -- Times are µs since 1970 UTC inside, TIMESTAMPTZ in the views.
 
 CREATE SCHEMA store;
+
+-- How many rows a table had when it was last rewritten in the order of clustering.py: of the
+-- files, not of the log.
+CREATE SCHEMA layout;
+CREATE TABLE layout.clustered (name VARCHAR, rows BIGINT);
 
 CREATE TABLE store.writers (
     writer_id VARCHAR, actor VARCHAR, host VARCHAR, pid BIGINT, process VARCHAR,
@@ -91,96 +97,15 @@ CREATE TABLE store.segments (
 CREATE VIEW store.metric_points AS FROM store.tail_points;
 
 -- One row per run and series; `last` is by position and index. `numbers` counts the values that
--- are numbers, as DOUBLE: those that have a part in min, max and sum.
+-- are numbers, as DOUBLE: those that have a part in min, max and sum. The positions are those of
+-- the first and the last batch: what was said of a series earlier is found by them.
 CREATE TABLE store.metric_latest (
     series_no INTEGER, run_no BIGINT, n BIGINT, numbers BIGINT, last DOUBLE, last_text VARCHAR,
     last_type UTINYINT, min DOUBLE, max DOUBLE, sum DOUBLE, first_step BIGINT, last_step BIGINT,
-    first_time BIGINT, last_time BIGINT
+    first_time BIGINT, last_time BIGINT, first_position BIGINT, last_position BIGINT
 );
 
 CREATE TABLE store.events (
     position BIGINT, stream VARCHAR, version BIGINT, topic VARCHAR, recorded_at BIGINT,
     writer_id VARCHAR, reason VARCHAR
 );
-
-CREATE VIEW experiments AS
-SELECT e.experiment_id, e.name, make_timestamptz(e.created_at) AS created_at,
-       make_timestamptz(s.archived_at) AS archived_at,
-       (SELECT count(*) FROM store.runs r WHERE r.experiment_no = e.experiment_no) AS run_count
-FROM store.experiments e
-JOIN store.experiment_states s ON s.experiment_no = e.experiment_no AND s.to_position IS NULL;
-
-CREATE VIEW runs AS
-SELECT r.run_id, e.name AS experiment, e.experiment_id, r.number,
-       coalesce(s.display_name, r.run_id) AS display_name, r.name, r.run_type, r.target,
-       s.status, s.status_detail,
-       make_timestamptz(r.created_at) AS created_at,
-       make_timestamptz(s.started_at) AS started_at,
-       make_timestamptz(s.ended_at) AS ended_at,
-       (s.ended_at - s.started_at) / 1e6 AS duration_s,
-       r.parent_id, r.root_id, r.depth, s.description, s.error,
-       w.actor, w.host, r.erased
-FROM store.runs r
-JOIN store.experiments e ON e.experiment_no = r.experiment_no
-JOIN store.run_states s ON s.run_no = r.run_no AND s.to_position IS NULL
-LEFT JOIN store.writers w ON w.writer_id = r.writer_id;
-
-CREATE VIEW tags AS
-SELECT r.run_id, t.key, t.value, make_timestamptz(t.changed_at) AS set_at, w.actor AS set_by
-FROM store.run_tags t
-JOIN store.runs r ON r.run_no = t.run_no
-LEFT JOIN store.writers w ON w.writer_id = t.writer_id
-WHERE t.to_position IS NULL;
-
-CREATE VIEW properties AS
-SELECT r.run_id, t.key, t.value, make_timestamptz(t.changed_at) AS set_at, w.actor AS set_by,
-       t.reason
-FROM store.run_properties t
-JOIN store.runs r ON r.run_no = t.run_no
-LEFT JOIN store.writers w ON w.writer_id = t.writer_id
-WHERE t.to_position IS NULL;
-
-CREATE VIEW metric_points AS
-SELECT r.run_id, s.name AS metric, s.col AS "column", s.kind, p.step,
-       make_timestamptz(p.time) AS time, p.value, p.text, substr('fibsn', p.type + 1, 1) AS type,
-       p.position, p.idx::BIGINT AS "index",
-       coalesce(p.position > e.ended_position, false) AS late
-FROM store.metric_points p
-JOIN store.series s ON s.series_no = p.series_no
-JOIN store.runs r ON r.run_no = p.run_no
-JOIN store.run_states e ON e.run_no = p.run_no AND e.to_position IS NULL;
-
-CREATE VIEW metrics AS
-SELECT r.run_id, s.name AS metric, s.col AS "column", s.kind, m.n, m.last, m.last_text, m.min,
-       m.max, CASE WHEN m.numbers > 0 THEN m.sum / m.numbers END AS mean,
-       m.first_step, m.last_step, make_timestamptz(m.last_time) AS last_time
-FROM store.metric_latest m
-JOIN store.series s ON s.series_no = m.series_no
-JOIN store.runs r ON r.run_no = m.run_no;
-
-CREATE VIEW run_tree AS
-SELECT a.run_id AS ancestor_id, d.run_id, d.depth - a.depth AS distance
-FROM store.runs d
-JOIN store.runs a ON a.root_no = d.root_no AND starts_with(d.path, a.path) AND a.run_no <> d.run_no;
-
-CREATE VIEW tag_history AS
-SELECT r.run_id, t.key, t.value, make_timestamptz(t.changed_at) AS set_at, w.actor AS set_by,
-       t.from_position, t.to_position
-FROM store.run_tags t
-JOIN store.runs r ON r.run_no = t.run_no
-LEFT JOIN store.writers w ON w.writer_id = t.writer_id;
-
-CREATE VIEW property_history AS
-SELECT r.run_id, t.key, t.value, make_timestamptz(t.changed_at) AS set_at, w.actor AS set_by,
-       t.reason, t.from_position, t.to_position
-FROM store.run_properties t
-JOIN store.runs r ON r.run_no = t.run_no
-LEFT JOIN store.writers w ON w.writer_id = t.writer_id;
-
-CREATE VIEW status_history AS
-SELECT r.run_id, s.status, s.status_detail, make_timestamptz(s.changed_at) AS changed_at,
-       w.actor AS changed_by, s.from_position AS position
-FROM store.run_states s
-JOIN store.runs r ON r.run_no = s.run_no
-LEFT JOIN store.writers w ON w.writer_id = s.writer_id
-WHERE s.status_changed;

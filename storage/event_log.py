@@ -69,7 +69,11 @@ class DrainedMark(NamedTuple):
 
 
 class LogHead(NamedTuple):
-    """The state of the whole log: its last position and time, and the frontier over all leaves."""
+    """The state of the whole log: its last position and time, and the frontier over all leaves.
+
+    Nothing is recorded before `recorded_at` any more. It is the time of the last event, or a later
+    one, if somebody asked as of a time after it: see `EventLog.settle`.
+    """
 
     position: int = 0
     recorded_at: int = 0
@@ -159,27 +163,44 @@ class EventLog(ApplicationRecorder):
         """The rows of all streams whose name starts with `prefix`, by increasing position."""
 
     @abstractmethod
-    def count_events(self, prefix: str) -> int:
+    def count_events(self, prefix: str, *, upto_position: int | None = None) -> int:
         """How many events all streams whose name starts with `prefix` have; reads no payload."""
 
     @abstractmethod
     def read_log(
-        self, *, after_position: int = 0, limit: int, upto_position: int | None = None
+        self,
+        *,
+        after_position: int = 0,
+        limit: int,
+        upto_position: int | None = None,
+        stream: str | None = None,
+        topics: Sequence[str] = (),
     ) -> Sequence[StoredRow]:
         """At most `limit` rows of the whole log by increasing position.
 
-        `after_position` is exclusive, `upto_position` inclusive.
+        `after_position` is exclusive, `upto_position` inclusive. Only those of `stream` and the
+        streams below it (`run/r` and `run/r/values/w`), and of the topics, where they are given.
         """
 
     def read_plain(
-        self, *, after_position: int = 0, limit: int, upto_position: int | None = None
+        self,
+        *,
+        after_position: int = 0,
+        limit: int,
+        upto_position: int | None = None,
+        stream: str | None = None,
+        topics: Sequence[str] = (),
     ) -> Sequence[tuple[Any, ...]]:
         """The rows of `read_log` without their leaves, as plain tuples: for reading millions.
 
         A `StoredRow` takes longer to make than its columns to read.
         """
         rows = self.read_log(
-            after_position=after_position, limit=limit, upto_position=upto_position
+            after_position=after_position,
+            limit=limit,
+            upto_position=upto_position,
+            stream=stream,
+            topics=topics,
         )
         return [row[:-1] for row in rows]
 
@@ -197,7 +218,20 @@ class EventLog(ApplicationRecorder):
 
     @abstractmethod
     def position_at(self, recorded_at: int) -> int:
-        """The last position recorded at or before a time (µs since 1970 UTC); 0 if none."""
+        """The last position recorded at or before a time (µs since 1970 UTC); 0 if none.
+
+        Later events may change the answer, unless the time was settled.
+        """
+
+    @abstractmethod
+    def settle(self, recorded_at: int) -> None:
+        """Sees to it that all later events, of any writer, are recorded after this time.
+
+        Where the last one was, nothing is to be done. Else a writer whose clock is behind could
+        still record one at or before the time: so the head's time is moved past it, in a commit
+        of its own. Raises NotOverYet for a time that this host's clock has not reached, because all
+        writers would be bound to it; LogReadOnly where that commit cannot be made.
+        """
 
     @abstractmethod
     def close(self) -> None:

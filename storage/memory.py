@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -23,8 +24,8 @@ from runlore.storage.event_log import (
     StoredRow,
 )
 from runlore.storage.sqlite import Clock, now_us
-from runlore.storage.stamp import stamp, stamp_foreign
-from runlore.storage.subscription import PollingSubscription
+from runlore.storage.stamp import check_passed, stamp, stamp_foreign
+from runlore.storage.subscription import PollingSubscription, Waker
 
 
 class MemoryLog(EventLog):
@@ -102,18 +103,32 @@ class MemoryLog(EventLog):
                 and (not topics or row.topic in topics)
             )
 
-    def count_events(self, prefix: str) -> int:
-        return len(self.read_streams(prefix))
+    def count_events(self, prefix: str, *, upto_position: int | None = None) -> int:
+        return len(self.read_streams(prefix, upto_position=upto_position))
 
     def read_log(
-        self, *, after_position: int = 0, limit: int, upto_position: int | None = None
+        self,
+        *,
+        after_position: int = 0,
+        limit: int,
+        upto_position: int | None = None,
+        stream: str | None = None,
+        topics: Sequence[str] = (),
     ) -> Sequence[StoredRow]:
         with self._lock:
             start = bisect_right(self._rows, after_position, key=_position)
             stop = len(self._rows)
             if upto_position is not None:
                 stop = bisect_right(self._rows, upto_position, key=_position)
-            return self._rows[start : min(stop, start + limit)]
+            if stream is None and not topics:
+                return self._rows[start : min(stop, start + limit)]
+            wanted = (
+                row
+                for row in self._rows[start:stop]
+                if (stream is None or f"{row.stream}/".startswith(f"{stream}/"))
+                and (not topics or row.topic in topics)
+            )
+            return list(islice(wanted, limit))
 
     def head(self) -> LogHead:
         return self._head
@@ -122,6 +137,12 @@ class MemoryLog(EventLog):
         with self._lock:
             before = bisect_right(self._rows, recorded_at, key=lambda row: row.recorded_at)
             return self._rows[before - 1].position if before else 0
+
+    def settle(self, recorded_at: int) -> None:
+        with self._lock:
+            if self._head.recorded_at <= recorded_at:
+                check_passed(recorded_at, self._clock())
+                self._head = self._head._replace(recorded_at=recorded_at + 1)
 
     def close(self) -> None:
         """Nothing to let go of: the log lives as long as the object."""
@@ -213,7 +234,7 @@ class MemoryLog(EventLog):
         for row in rows:
             self._streams.setdefault(row.stream, {})[row.version] = row
         self._head = head
-        PollingSubscription.wake_all()
+        Waker.ring_all()
         return rows
 
 

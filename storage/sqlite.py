@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from eventsourcing.persistence import (
@@ -43,8 +43,8 @@ from runlore.storage.event_log import (
     StoredRow,
 )
 from runlore.storage.merkle import Frontier
-from runlore.storage.stamp import stamp, stamp_foreign
-from runlore.storage.subscription import PollingSubscription
+from runlore.storage.stamp import check_passed, stamp, stamp_foreign
+from runlore.storage.subscription import PollingSubscription, Waker
 
 Clock = Callable[[], int]
 
@@ -195,28 +195,45 @@ class SqliteLog(SqliteRecorder, EventLog):
             rows = connection.execute(statement, params)
             return sorted(StoredRow(*row) for row in self._opened(connection, rows))
 
-    def count_events(self, prefix: str) -> int:
+    def count_events(self, prefix: str, *, upto_position: int | None = None) -> int:
+        # From the index alone.
+        statement = "SELECT count(*) FROM stored_events WHERE originator_id >= ? "
+        statement += "AND originator_id < ? "
+        params: list[str | int] = [prefix, _beyond(prefix)]
+        if upto_position is not None:
+            statement += "AND notification_id <= ? "
+            params.append(upto_position)
         with self.database.read() as connection:
-            # From the index alone.
-            row = connection.execute(
-                "SELECT count(*) FROM stored_events WHERE originator_id >= ? AND originator_id < ?",
-                (prefix, _beyond(prefix)),
-            ).fetchone()
+            row = connection.execute(statement, params).fetchone()
         count: int = row[0]
         return count
 
     def read_log(
-        self, *, after_position: int = 0, limit: int, upto_position: int | None = None
+        self,
+        *,
+        after_position: int = 0,
+        limit: int,
+        upto_position: int | None = None,
+        stream: str | None = None,
+        topics: Sequence[str] = (),
     ) -> Sequence[StoredRow]:
+        wanted = _Wanted(after_position, limit, upto_position, stream, topics)
         with self.database.read() as connection:
-            rows = _read_log(connection, _COLUMNS, after_position, limit, upto_position)
+            rows = _read_log(connection, _COLUMNS, wanted)
             return [StoredRow(*row) for row in self._opened(connection, rows)]
 
     def read_plain(
-        self, *, after_position: int = 0, limit: int, upto_position: int | None = None
+        self,
+        *,
+        after_position: int = 0,
+        limit: int,
+        upto_position: int | None = None,
+        stream: str | None = None,
+        topics: Sequence[str] = (),
     ) -> Sequence[tuple[Any, ...]]:
+        wanted = _Wanted(after_position, limit, upto_position, stream, topics)
         with self.database.read() as connection:
-            rows = _read_log(connection, _PLAIN_COLUMNS, after_position, limit, upto_position)
+            rows = _read_log(connection, _PLAIN_COLUMNS, wanted)
             return list(self._opened(connection, rows))
 
     def head(self) -> LogHead:
@@ -231,6 +248,15 @@ class SqliteLog(SqliteRecorder, EventLog):
                 (recorded_at,),
             ).fetchone()
         return row[0] if row else 0
+
+    def settle(self, recorded_at: int) -> None:
+        if self.head().recorded_at > recorded_at:
+            return
+        check_passed(recorded_at, self._clock())
+        with self.database.write() as connection:
+            connection.execute(
+                "UPDATE log_head SET recorded_at = max(recorded_at, ?)", (recorded_at + 1,)
+            )
 
     # --- the library's ApplicationRecorder ----------------------------------------------
 
@@ -325,7 +351,7 @@ class SqliteLog(SqliteRecorder, EventLog):
     def _appending(self) -> Iterator[sqlite3.Connection]:
         with self.database.write() as connection:
             yield connection
-        PollingSubscription.wake_all()
+        Waker.ring_all()
 
     def _store(
         self, connection: sqlite3.Connection, events: Sequence[NewEvent], drained: Drained | None
@@ -587,19 +613,31 @@ def _head(connection: sqlite3.Connection) -> LogHead:
         raise LogCorrupt(f"the log's head is damaged: {error}; restore a copy") from error
 
 
-def _read_log(
-    connection: sqlite3.Connection,
-    columns: str,
-    after_position: int,
-    limit: int,
-    upto_position: int | None,
-) -> sqlite3.Cursor:
+class _Wanted(NamedTuple):
+    """What is to be read of the log; see `EventLog.read_log`."""
+
+    after_position: int
+    limit: int
+    upto_position: int | None
+    stream: str | None
+    topics: Sequence[str]
+
+
+def _read_log(connection: sqlite3.Connection, columns: str, wanted: _Wanted) -> sqlite3.Cursor:
     statement = f"SELECT {columns} FROM stored_events WHERE notification_id > ? "
-    params = [after_position]
-    if upto_position is not None:
+    params: list[int | str] = [wanted.after_position]
+    if wanted.upto_position is not None:
         statement += "AND notification_id <= ? "
-        params.append(upto_position)
-    return connection.execute(statement + "ORDER BY notification_id LIMIT ?", [*params, limit])
+        params.append(wanted.upto_position)
+    if wanted.stream is not None:
+        below = f"{wanted.stream}/"
+        statement += "AND (originator_id = ? OR (originator_id >= ? AND originator_id < ?)) "
+        params.extend((wanted.stream, below, _beyond(below)))
+    if wanted.topics:
+        statement += f"AND topic IN ({', '.join('?' * len(wanted.topics))}) "
+        params.extend(wanted.topics)
+    params.append(wanted.limit)
+    return connection.execute(statement + "ORDER BY notification_id LIMIT ?", params)
 
 
 def _beyond(prefix: str) -> str:

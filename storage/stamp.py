@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgpack
 
+from runlore.domain.errors import NotOverYet
 from runlore.storage.event_log import LogHead, NewEvent, StoredRow
 from runlore.storage.merkle import leaf_hash
 
@@ -53,6 +54,12 @@ def stamp_foreign(
         for position, event in enumerate(events, head.position + 1)
     ]
     return tuple(rows), _advanced(head, rows, recorded_at)
+
+
+def check_passed(recorded_at: int, now: int) -> None:
+    """Raises NotOverYet unless the clock has reached the time."""
+    if recorded_at > now:
+        raise NotOverYet(recorded_at, now)
 
 
 def _advanced(head: LogHead, rows: Sequence[StoredRow], recorded_at: int) -> LogHead:

@@ -99,6 +99,7 @@ class ComputeTarget:
         from runlore.targets.target import kind_of
 
         session = workspace._live
+        session.check_writable()
         if session.folder is None:
             raise ComputeTargetException(
                 "a workspace in memory has no compute targets; create one in a folder"

@@ -306,6 +306,7 @@ class Experiment:
 
     def _for_new_runs(self) -> Experiment:
         """Itself, or, where it was archived meanwhile, the active experiment of its name."""
+        self._live.check_writable()
         if self._state().archived_at is None:
             return self
         return Experiment(self._workspace, self.name)

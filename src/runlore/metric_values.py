@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from runlore.projections.reader import RunsReader
+    from runlore.projections.reader_as_of import Reader
     from runlore.storage.event_log import EventLog
     from runlore.storage.spool_folder import LiveValues
     from runlore.storage.value_reader import Block
@@ -95,7 +95,7 @@ def read_metrics(
 
 
 def read_series(
-    reader: RunsReader,
+    reader: Reader,
     log: EventLog,
     run_id: str,
     name: str,
@@ -112,7 +112,7 @@ def read_series(
     from runlore.storage.value_reader import Block
 
     while True:
-        head = log.head().position
+        head = log.max_notification_id() or 0
         live = read_live()
         # What a spool was drained of in between is in neither: look again.
         if all(mark.position <= head for mark in live.marks.values()):
@@ -131,7 +131,7 @@ def read_series(
     return _gather(name, parts) if parts else None
 
 
-def read_curve(reader: RunsReader, run_id: str, name: str, max_points: int) -> MetricValues | None:
+def read_curve(reader: Reader, run_id: str, name: str, max_points: int) -> MetricValues | None:
     """A scalar metric of a run, thinned out for a chart; None if there is none of this name."""
     for curve in reader.curves([run_id], name, max_points=max_points):
         times = curve.times.astype("datetime64[us]")

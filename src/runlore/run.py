@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     from runlore.compute_target import ComputeTarget
+    from runlore.difference import Difference
     from runlore.domain.fact import Fact
     from runlore.experiment import Experiment, Tags
+    from runlore.moment import Moment
     from runlore.projections.rows import RunRow
     from runlore.run_creation import Outputs
     from runlore.script_run import ScriptRun
@@ -230,6 +232,10 @@ class Run(RunLifecycle):
         facts = session.journal.facts(self._folded.stream)
         values = map(fact_of, session.log.read_streams(values_prefix(self.id)))
         return tuple(history_of(sorted([*facts, *values], key=_position), session.journal.name_of))
+
+    def diff(self, a: Moment, b: Moment | None = None) -> Sequence[Difference]:
+        """What was created, changed and removed of the run; see `Workspace.diff`."""
+        return self._workspace.diff(a, b, run=self)
 
     # --- tags and properties ------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ def start_run(
 ) -> Run:
     """A new run, Running, with its snapshot and its output folders; one commit."""
     session = experiment._live
+    session.check_writable()
     run_id = check_run_id(str(uuid4()) if run_id is None else run_id)
     watched = watched_folders(outputs)
     command = CreateRun(
@@ -74,6 +75,7 @@ def start_run(
 def start_children(parent: Run, children_tags: Sequence[Mapping[str, str | None]]) -> list[Run]:
     """New children, Running, one for each dict of tags and in that order; one commit."""
     session = parent._session
+    session.check_writable()
     root_id = parent._held.root_id
     with collector_paused():
         runs = [Run._of(parent.experiment, str(uuid4())) for _ in children_tags]

@@ -179,6 +179,7 @@ class RunFiles(RunBase):
         from runlore.domain.run import AddProperties, KeepSnapshot
         from runlore.source import snapshot_of
 
+        self._session.check_writable()
         taken = snapshot_of(Path(file_or_folder_path), self._artifacts)
         try:
             self._change(
@@ -219,6 +220,7 @@ class RunFiles(RunBase):
         from runlore.domain.run import AddArtifacts
         from runlore.storage.artifacts import safe_name
 
+        self._session.check_writable()
         for name, source in files.items():
             safe_name(name)
             if isinstance(source, Path) and not source.is_file():
@@ -280,7 +282,7 @@ class RunFiles(RunBase):
             return None
 
     def _live_logs(self) -> dict[str, Path]:
-        state, workspace = self._held, self._session.folder
+        state, workspace = self._held, self._session.executing
         if state.definition is None or workspace is None:
             return {}
         from runlore.targets.run_folder import RunFolder

@@ -97,6 +97,7 @@ class RunLifecycle(RunMetrics):
         A submitted run is asked to stop; this waits up to 5 s for it, and returns with the status
         CancelRequested if the script takes longer.
         """
+        self._session.check_writable()
         if not self._owns_status:
             warn_caller(f"run {self._id} is canceled by its launcher only")
         elif self._newest().submitted:
@@ -138,6 +139,7 @@ class RunLifecycle(RunMetrics):
     def __enter__(self) -> Self:
         from runlore.user_log import UserLog
 
+        self._session.check_writable()
         tee = _WATCHED_BY_DEFAULT in self._held.outputs and not self._user_logs
         self._user_logs = (*self._user_logs, UserLog(tee=tee))
         return self
@@ -163,6 +165,7 @@ class RunLifecycle(RunMetrics):
         self._change(ChangeStatus(Status(status), error), with_values=True)
 
     def _end(self, status: str, set_status: bool, error: Mapping[str, str] | None = None) -> None:
+        self._session.check_writable()
         if self._newest().status == status:
             self.flush()
             return

@@ -277,7 +277,7 @@ class RunMetrics(RunFiles):
 
         session = self._session
         session.values.flush()
-        if name is not None and session.spools is not None:
+        if name is not None and session.folder is not None:
             # Thousands of batches are unpacked once, for all who ask the projection.
             batches = session.log.count_events(values_prefix(self._id))
             if batches > _BATCHES_MAX:

@@ -192,7 +192,7 @@ def _number(state: RunState, session: Session) -> int:
     from runlore.domain.ids import run_stream
     from runlore.storage.codec import fact_of
 
-    if session.log.head().size > _LONG_LOG_EVENTS:
+    if (session.log.max_notification_id() or 0) > _LONG_LOG_EVENTS:
         return session.reader().run_number(state.run_id)
     created = session.log.read_stream(run_stream(state.run_id))[0]
     mark = state.experiment_id.encode()

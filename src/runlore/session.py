@@ -50,6 +50,7 @@ from runlore.version import VERSION
 
 if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
+    from runlore.projections.reader_as_of import Reader
 
 _SWEEP_INTERVAL_S: Final = 1.0
 
@@ -74,6 +75,8 @@ class Session:
         self.log = log
         self.journal = Journal(log, lambda: _introduce(actor))
         self.spools = folder and folder / "spools"
+        # Where submitted runs execute, and their logs are as long as they do.
+        self.executing = folder
         self.erasable = isinstance(log, ErasableLog)
         self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller, wipes=self.erasable)
         self._artifacts = ArtifactStore(artifacts)
@@ -115,6 +118,10 @@ class Session:
         if self.closed:
             raise WorkspaceClosed(self.workspace.name)
 
+    def check_writable(self) -> None:
+        """Raises what whoever wants to change something is to be told before anything is done."""
+        self.check_open()
+
     def run(self, run_id: str) -> FoldedRun:
         """A run's stream, not read yet."""
         return Folded(run_stream(run_id), run_state.fold, None)
@@ -139,7 +146,7 @@ class Session:
 
         `reason` stands in the envelope of the events.
         """
-        self.check_open()
+        self.check_writable()
 
         def decide(state: RunState | None) -> Decision:
             return runs.decide(state, command, self.journal.writer_id)
@@ -159,6 +166,7 @@ class Session:
         self, folded: FoldedRun, command: runs.CreateRun, events: Sequence[Event] = ()
     ) -> None:
         """Creates a run, with more events of its stream in the same commit."""
+        self.check_writable()
 
         def decide(state: RunState | None) -> Decision:
             created = runs.decide(state, command, self.journal.writer_id)
@@ -168,6 +176,7 @@ class Session:
 
     def create_runs(self, folded: Sequence[FoldedRun], commands: Sequence[runs.CreateRun]) -> None:
         """Creates many runs with fresh ids in one commit."""
+        self.check_writable()
         pending = [
             Pending(one.stream, 1, event)
             for one, command in zip(folded, commands, strict=True)
@@ -201,7 +210,7 @@ class Session:
 
     def change_name(self, folded: FoldedName, command: names.Command) -> None:
         """Runs a command on the experiments of a name."""
-        self.check_open()
+        self.check_writable()
         self.journal.change(folded, lambda state: names.decide(state, command))
 
     def target(self, name: str) -> FoldedTarget:
@@ -210,10 +219,14 @@ class Session:
 
     def change_target(self, folded: FoldedTarget, command: targets.Command) -> None:
         """Runs a command on a compute target."""
-        self.check_open()
+        self.check_writable()
         self.journal.change(folded, lambda state: targets.decide(state, command))
 
-    def reader(self) -> RunsReader:
+    def reader(self) -> Reader:
+        """What answers questions about all runs."""
+        return self.projection()
+
+    def projection(self) -> RunsReader:
         """The projection, with this process's waiting values written first."""
         self.check_open()
         self.values.flush()

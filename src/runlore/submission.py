@@ -60,6 +60,7 @@ def submit(
 ) -> ScriptRun:
     """Records a run and hands it to its compute target; see `Experiment.submit`."""
     session = experiment._live
+    session.check_writable()
     if session.folder is None:
         raise ExperimentExecutionException(
             "a workspace in memory cannot hold submitted runs: their scripts are other processes; "

@@ -44,6 +44,7 @@ def _wait(run: RunLifecycle, log: ShownLog | None, wait_post_processing: bool) -
             log.show()
         if over:
             return
+        run._session.check_writable()  # What was at a position does not go on.
         if look_at is not None and time.monotonic() >= look_at:
             look_at = None if _warn_if_stuck(run) else time.monotonic() + _STUCK_INTERVAL_S
         time.sleep(_POLL_INTERVAL_S)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from typing import Self
 
     from runlore.compute_target import ComputeTarget
+    from runlore.difference import Difference
     from runlore.domain.workspace import CreateWorkspace, WorkspaceState
     from runlore.experiment import Experiment, Tags
+    from runlore.feed import Feed, LoggedEvent
+    from runlore.moment import Moment
     from runlore.projections.user_sql import SqlResult
     from runlore.run import Run
     from runlore.session import Session
@@ -246,6 +249,7 @@ class Workspace:
         self, path: str | os.PathLike[str] | None = None, file_name: str | None = None
     ) -> None:
         """Writes `<path>/.azureml/config.json`, by which `from_config` finds this workspace."""
+        self._live.check_writable()
         folder = self._live.folder
         if folder is None:
             raise UserError("a workspace in memory has no place that a config could lead to")
@@ -293,6 +297,113 @@ class Workspace:
         if folder is None:
             return f"memory:{self._session.workspace.workspace_id}"
         return location.uri_of(folder)
+
+    @property
+    def position(self) -> int:
+        """The last position of the log that is seen: the newest one now, or that of `as_of`."""
+        return self._live.log.max_notification_id() or 0
+
+    def as_of(self, moment: Moment) -> Workspace:
+        """The workspace as it was at a moment: all reads work on it, and no write.
+
+        `moment` is an aware datetime, a position of the log, or a checkpoint (its text or file);
+        the first two also as text. What is asked never changes any more, whatever is recorded
+        later; a moment may fall between the events of one commit. Logged values are there as
+        soon as their batch was. Costs what a read of now costs; see docs/time-travel.md.
+
+        Raises NotOverYet for a time that has not passed, InvalidInput for a position beyond the
+        end and for a time without a zone. A change raises PastIsReadOnly. Closing it is not
+        needed, and leaves this workspace open.
+
+        >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
+        >>> before = ws.position
+        >>> Experiment(ws, "explore-runs").name, list(ws.as_of(before).experiments)
+        ('explore-runs', [])
+        """
+        from runlore.moment import position_of
+        from runlore.session_as_of import SessionAsOf
+
+        session = self._live
+        return Workspace._of(SessionAsOf(session, position_of(session.log, moment)))
+
+    def diff(
+        self, a: Moment, b: Moment | None = None, *, run: Run | str | None = None
+    ) -> Sequence[Difference]:
+        """What was created, changed and removed between two moments, in the order of the log.
+
+        `b` is by default now. Net: what was changed and changed back is not there, and of several
+        changes of a thing the last one is told. Of one run, if it is given. Costs two reads of the
+        tables and no replay. Raises InvalidInput if `a` is later than `b`, RunNotFound.
+
+        >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
+        >>> before = ws.position
+        >>> Experiment(ws, "explore-runs").tag("stage", "first")
+        >>> [(one.what, one.kind, one.key, one.new) for one in ws.diff(before)]
+        [('experiment', 'created', None, 'active'), ('experiment_tag', 'created', 'stage', 'first')]
+        """
+        from runlore.difference import differences
+        from runlore.moment import position_of
+
+        session = self._live
+        session.values.flush()
+        end = self.position if b is None else position_of(session.log, b)
+        run_id = run if run is None or isinstance(run, str) else run.id
+        return differences(session, position_of(session.log, a), end, run_id=run_id)
+
+    def events(
+        self,
+        after: Moment = 0,
+        *,
+        stream: str | None = None,
+        topics: str | Sequence[str] | None = None,
+        actor: str | None = None,
+    ) -> Iterator[LoggedEvent]:
+        """The events of the log after a moment, in order, with who did it; a generator.
+
+        All, or those of a stream (`run/<id>`, its values included), of some topics (`run.tag_set`)
+        and of an actor. Ends where the log ended when the first one was read, and holds a page of
+        them in memory. Raises InvalidInput and InvalidType for arguments of no sense, at once.
+
+        >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
+        >>> _ = Experiment(ws, "explore-runs")
+        >>> [event.topic for event in ws.events(after=2)]
+        ['experiment.created']
+        """
+        from runlore import feed
+        from runlore.moment import position_of
+
+        session = self._live
+        session.values.flush()
+        wanted = feed.wanted(stream, topics, actor)
+        return feed.events(session, position_of(session.log, after), wanted)
+
+    def subscribe(
+        self,
+        after: Moment | None = None,
+        *,
+        stream: str | None = None,
+        topics: str | Sequence[str] | None = None,
+        actor: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Feed:
+        """A feed of the events after a moment, by default from now on; selected as by `events`.
+
+        It goes on with those that come, from any process, each once and in order, until it is
+        stopped or none comes for `timeout_s`; see `runlore.feed.Feed` for going on later.
+
+        >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
+        >>> with ws.subscribe(topics="experiment.tag_set", timeout_s=0) as feed:
+        ...     Experiment(ws, "explore-runs").tag("stage", "first")
+        ...     [event.data["value"] for event in feed]
+        ['first']
+        """
+        from runlore import feed
+        from runlore.moment import position_of
+
+        session = self._live
+        wanted = feed.wanted(stream, topics, actor)
+        start = self.position if after is None else position_of(session.log, after)
+        return feed.Feed(session, start, wanted, timeout_s)
 
     @property
     def experiments(self) -> dict[str, Experiment]:

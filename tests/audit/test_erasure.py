@@ -209,7 +209,7 @@ def test_earlier_positions_show_nothing_of_an_erased_run_either(ws: Workspace) -
     run.complete()
     ws.erase_run(run.id, reason="asked to")
 
-    reader = ws._session.reader()
+    reader = ws._session.projection()
     assert list(reader.runs(tags={"note": "secret"}, as_of=position)) == []
     assert [row.run_id for row in reader.runs(as_of=position)] == [run.id]
 
@@ -370,7 +370,7 @@ def _state_of(pid: int) -> str:
 
 def test_no_generation_is_published_of_what_was_erased(ws: Workspace, tmp_path: Path) -> None:
     run = fill(ws)
-    reader = ws._session.reader()
+    reader = ws._session.projection()
     reader.refresh()
     log = ws._session.log
     assert isinstance(log, ErasableLog)

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import msgpack
 import pytest
 from eventsourcing.persistence import IntegrityError, StoredEvent
 
+from runlore.domain.errors import NotOverYet
 from runlore.storage.database import Database
 from runlore.storage.errors import VersionConflict
 from runlore.storage.event_log import (
@@ -273,6 +275,33 @@ def test_a_stream_that_does_not_exist_is_empty(log: EventLog) -> None:
     assert log.count_events("run/missing/") == 0
 
 
+def test_events_are_counted_up_to_a_position(log: EventLog) -> None:
+    rows = log.append(new_events("run/a/x", range(1, 6)))
+
+    assert log.count_events("run/a/", upto_position=rows[2].position) == 3
+    assert log.count_events("run/a/", upto_position=0) == 0
+
+
+def test_a_page_of_a_stream_holds_the_streams_below_it_and_no_others(log: EventLog) -> None:
+    names = ["run/r", "run/r/values/w", "run/rr", "run/r0", "run", "run/r/values/v"]
+    log.append([new_event(name) for name in names])
+
+    rows = log.read_log(limit=10, stream="run/r")
+    plain = log.read_plain(limit=1, stream="run/r", after_position=rows[0].position)
+
+    assert [row.stream for row in rows] == ["run/r", "run/r/values/w", "run/r/values/v"]
+    assert plain == [tuple(rows[1])[:-1]]
+
+
+def test_a_page_of_topics_is_full_of_them(log: EventLog) -> None:
+    rows = log.append(
+        [new_event("run/a", n, topic) for n, topic in enumerate(["x", "y", "z", "x"], 1)]
+    )
+
+    assert list(log.read_log(limit=2, topics=["x", "z"])) == [rows[0], rows[2]]
+    assert list(log.read_log(limit=9, topics=["x"], stream="run/a")) == [rows[0], rows[3]]
+
+
 def test_streams_with_a_prefix_are_read_by_increasing_position(log: EventLog) -> None:
     names = ["run/r/values/w2", "run/r", "run/r/values/w1", "run/r/values0", "run/rr/values/w1"]
     log.append([new_event(name, 1) for name in names])
@@ -325,7 +354,10 @@ def test_the_whole_log_is_read_in_pages(log: EventLog) -> None:
 
 def test_plain_rows_are_those_of_the_log_without_their_leaves(log: EventLog) -> None:
     rows = log.append(new_events("run/a", range(1, 8)))
-    bounds = {"after_position": rows[0].position, "upto_position": rows[5].position}
+    bounds: dict[str, Any] = {
+        "after_position": rows[0].position,
+        "upto_position": rows[5].position,
+    }
     assert list(log.read_plain(limit=100)) == [tuple(row)[:-1] for row in rows]
     assert list(log.read_plain(limit=3, **bounds)) == [tuple(row)[:-1] for row in rows[1:4]]
     assert list(log.read_plain(limit=100, **bounds)) == [tuple(row)[:-1] for row in rows[1:6]]
@@ -396,6 +428,54 @@ def test_the_position_at_a_past_moment_never_changes(log: EventLog, clock: Clock
     clock.now = NOON
     log.append(new_events("run/a", [3]))
     assert [log.position_at(NOON), log.position_at(NOON + 9)] == answers
+
+
+def test_what_was_until_a_settled_time_never_changes_though_clocks_are_behind(
+    log: EventLog, clock: Clock
+) -> None:
+    log.append(new_events("run/a", [1]))
+    clock.now = NOON + 100
+    log.settle(NOON + 60)
+    answers = [log.position_at(NOON + later) for later in range(61)]
+
+    clock.now = NOON + 30  # Another host's, say.
+    [row] = log.append(new_events("run/a", [2]))
+
+    assert row.recorded_at == NOON + 61
+    assert msgpack.unpackb(row.metadata or b"")["observed_at"] == NOON + 30
+    assert [log.position_at(NOON + later) for later in range(61)] == answers
+
+
+def test_a_time_at_which_something_was_recorded_is_settled_so_that_nothing_joins_it(
+    log: EventLog, clock: Clock
+) -> None:
+    [first] = log.append(new_events("run/a", [1]))
+    log.settle(NOON)
+
+    [second] = log.append(new_events("run/a", [2]))
+
+    assert second.recorded_at == NOON + 1
+    assert log.position_at(NOON) == first.position
+
+
+def test_a_time_before_the_last_event_is_settled_already(log: EventLog, clock: Clock) -> None:
+    log.append(new_events("run/a", [1]))
+    clock.now = NOON - 10  # It jumped back: even so NOON - 1 is over, as far as the log goes.
+    head = check_head(log)
+
+    log.settle(NOON - 1)
+
+    assert log.head() == head
+
+
+def test_a_time_that_has_not_passed_cannot_be_settled(log: EventLog, clock: Clock) -> None:
+    log.append(new_events("run/a", [1]))
+    head = check_head(log)
+
+    with pytest.raises(NotOverYet, match="has not passed"):
+        log.settle(NOON + 1)
+
+    assert log.head() == head
 
 
 # --- threads, forks, life -----------------------------------------------------------------

@@ -14,7 +14,13 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "docs/sql.md", "docs/projections.md", "docs/erasure.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/sql.md",
+    "docs/projections.md",
+    "docs/time-travel.md",
+    "docs/erasure.md",
+)
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = "--- end of block ---"
@@ -103,6 +109,7 @@ def test_links_between_documents_lead_to_files() -> None:
         "docs/azure.md",
         "docs/cli.md",
         "docs/erasure.md",
+        "docs/time-travel.md",
     ):
         folder = (ROOT / document).parent
         links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text())

@@ -198,7 +198,7 @@ def test_children_and_number_of_an_unknown_run_raise() -> None:
             reader.run_number("nobody")
 
 
-def test_a_run_had_no_children_before_it_existed() -> None:
+def test_a_run_is_not_found_as_of_a_position_before_it_was_created() -> None:
     history = History()
     history.experiment()
     before = history.log.head().position
@@ -206,7 +206,11 @@ def test_a_run_had_no_children_before_it_existed() -> None:
     history.run("r1", parent_id="r0")
 
     with reader_of(history.log) as reader:
-        assert list(reader.children("r0", as_of=before)) == []
+        with pytest.raises(RunNotFound):
+            list(reader.children("r0", as_of=before))
+        with pytest.raises(RunNotFound):
+            reader.run_number("r0", as_of=before)
+        assert reader.ids_that_start_with("r", 9, as_of=before) == []
 
 
 def test_all_pages_show_the_log_as_the_first_one_did() -> None:

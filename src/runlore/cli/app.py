@@ -44,6 +44,8 @@ root = LazyGroup(
         "run": "run:run",
         "computetarget": "computetarget:computetarget",
         "sql": "sql:sql",
+        "events": "events:events",
+        "diff": "diff:diff",
         "audit": "audit:audit",
         "completion": "completion:completion",
     },

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runlore.cli.lazy import LazyGroup
-from runlore.cli.options import Place, output_options, trailing_query, workspace_options
+from runlore.cli.options import (
+    Place,
+    output_options,
+    reading_options,
+    trailing_query,
+    workspace_options,
+)
 from runlore.cli.output import Columns, Output
 
 if TYPE_CHECKING:
@@ -33,7 +39,7 @@ _COLUMNS: Columns = (
 
 @click.command("list")
 @trailing_query
-@workspace_options
+@reading_options
 @output_options
 def list_(place: Place, out: Output) -> None:
     """Lists the compute targets; "local" is always there.
@@ -48,7 +54,7 @@ def list_(place: Place, out: Output) -> None:
 
 @click.command
 @click.option("-n", "--name", required=True, help="The target's name.")
-@workspace_options
+@reading_options
 @output_options
 def show(name: str, place: Place, out: Output) -> None:
     """Shows a compute target and what runs on it.

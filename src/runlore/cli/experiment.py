@@ -9,6 +9,7 @@ from runlore.cli.options import (
     Place,
     experiment_option,
     output_options,
+    reading_options,
     trailing_query,
     workspace_options,
 )
@@ -36,7 +37,7 @@ _COLUMNS: Columns = (
 @click.option("--archived", is_flag=True, help="The archived experiments instead.")
 @click.option("--all", "show_all", is_flag=True, help="Archived experiments, too.")
 @trailing_query
-@workspace_options
+@reading_options
 @output_options
 def list_(archived: bool, show_all: bool, place: Place, out: Output) -> None:
     """Lists the workspace's experiments in order of creation.

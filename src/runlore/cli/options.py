@@ -42,15 +42,16 @@ class Place:
     resource_group: str | None
     subscription_id: str | None
     talk: Talk
+    as_of: str | None = None
     _opened: Workspace | None = None
 
     def open(self) -> Workspace:
-        """The workspace; it is opened once, and closed when the command ends."""
+        """The workspace, or what it was as of a moment; opened once, and closed at the end."""
         from runlore.project import open_workspace
 
         if self._opened is not None:
             return self._opened
-        found = self._opened = open_workspace(
+        found = open_workspace(
             self.path,
             self.workspace_name,
             resource_group=self.resource_group,
@@ -58,7 +59,8 @@ class Place:
         )
         self.talk.say(f"workspace {found.name} in {found.path}")
         click.get_current_context().call_on_close(found.close)
-        return found
+        self._opened = found if self.as_of is None else found.as_of(self.as_of)
+        return self._opened
 
     def find_run(self, run_id: str) -> Run:
         """The run of an id, or of the only id that starts so."""
@@ -81,10 +83,11 @@ def workspace_options(command: F) -> F:
         workspace_name: str | None,
         resource_group: str | None,
         subscription_id: str | None,
+        as_of: str | None = None,
         **kwargs: Any,
     ) -> Any:
         talk = click.get_current_context().find_object(Talk) or Talk()
-        place = Place(path, workspace_name, resource_group, subscription_id, talk)
+        place = Place(path, workspace_name, resource_group, subscription_id, talk, as_of)
         return command(*args, place=place, **kwargs)
 
     made: F = decorated(
@@ -99,6 +102,16 @@ def workspace_options(command: F) -> F:
             help="The project's folder; its .azureml/config.json leads to the workspace.",
         ),
     )
+    return made
+
+
+def reading_options(command: F) -> F:
+    """The same for a command that changes nothing: its `place` may be as of a moment."""
+    made: F = click.option(
+        "--as-of",
+        metavar="MOMENT",
+        help="As it was then: a time with its zone, a position of the log, or a checkpoint's file.",
+    )(workspace_options(command))
     return made
 
 

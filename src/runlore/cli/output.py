@@ -58,12 +58,22 @@ class Output:
         `heads` are those of a list of records that may be empty.
         """
         if self.query is not None:
-            from runlore.cli.queries import selected
-
-            data, columns, heads = selected(self.query, data), None, ()
+            data, columns, heads = self.chosen(data), None, ()
         if self.metadata_file is not None:
             self._keep(data)
         write(self._text(data, columns, heads))
+
+    def chosen(self, data: Any) -> Any:
+        """What the query selects of the data; all, if there is none."""
+        if self.query is None:
+            return data
+        from runlore.cli.queries import selected
+
+        return selected(self.query, data)
+
+    def line(self, text: str) -> None:
+        """Prints one line of many, at once."""
+        write(text + "\n")
 
     def say(self, text: str, data: Any) -> None:
         """Prints a sentence, which is all that the command shows; the data go to the file."""

@@ -13,8 +13,8 @@ from runlore.cli.options import (
     decorated,
     experiment_option,
     output_options,
+    reading_options,
     trailing_query,
-    workspace_options,
 )
 from runlore.cli.output import Output
 from runlore.cli.run_columns import RUN_COLUMNS
@@ -100,7 +100,7 @@ _FILTERS = (
 @click.option("--minimal", is_flag=True, help="Seven fields of each run only.")
 @experiment_option
 @trailing_query
-@workspace_options
+@reading_options
 @output_options
 def list_(
     filters: dict[str, Any],

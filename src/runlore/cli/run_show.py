@@ -10,8 +10,8 @@ from runlore.cli.options import (
     Place,
     experiment_option,
     output_options,
+    reading_options,
     run_option,
-    workspace_options,
 )
 from runlore.cli.output import Columns, Output
 from runlore.cli.run_columns import RUN_FIELDS
@@ -20,7 +20,7 @@ from runlore.cli.run_columns import RUN_FIELDS
 @click.command
 @run_option
 @experiment_option
-@workspace_options
+@reading_options
 @output_options
 def show(run_id: str, experiment_name: str | None, place: Place, out: Output) -> None:
     """Shows the record of a run. Ids are unique in the workspace: -e is not needed.
@@ -37,7 +37,7 @@ def show(run_id: str, experiment_name: str | None, place: Place, out: Output) ->
 @click.option("--values", "all_values", is_flag=True, help="Every value, not one line per metric.")
 @click.option("--csv", "as_csv", is_flag=True, help="Every value, as CSV: --values -o csv.")
 @experiment_option
-@workspace_options
+@reading_options
 @output_options
 def metrics(
     run_id: str,
@@ -83,7 +83,7 @@ def _short(value: object) -> object:
 @click.command
 @run_option
 @experiment_option
-@workspace_options
+@reading_options
 @output_options
 def history(run_id: str, experiment_name: str | None, place: Place, out: Output) -> None:
     """Shows every change of a run: when, who, what, from what to what.
@@ -114,7 +114,7 @@ _HISTORY: Columns = (
 @click.argument("run_ids", nargs=-1, required=True, metavar="RUN RUN ...")
 @click.option("--differing", is_flag=True, help="Only what is not the same in all.")
 @experiment_option
-@workspace_options
+@reading_options
 @output_options
 def compare(
     run_ids: Sequence[str],

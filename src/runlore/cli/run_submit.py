@@ -14,6 +14,7 @@ from runlore.cli.options import (
     Place,
     experiment_option,
     output_options,
+    reading_options,
     run_option,
     workspace_options,
 )
@@ -154,7 +155,7 @@ def monitor_logs(
     help="Where the files go; default: the working folder.",
 )
 @experiment_option
-@workspace_options
+@reading_options
 @output_options
 def download_logs(
     run_id: str,

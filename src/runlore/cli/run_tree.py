@@ -11,7 +11,7 @@ from runlore.cli.options import (
     Place,
     experiment_option,
     output_options,
-    workspace_options,
+    reading_options,
 )
 from runlore.cli.output import Output
 from runlore.cli.run_columns import duration, name
@@ -20,7 +20,7 @@ from runlore.cli.run_columns import duration, name
 @click.command
 @click.option("-r", "--run", "run_id", help="The run at the top; default: all of the experiment.")
 @experiment_option
-@workspace_options
+@reading_options
 @output_options
 def tree(run_id: str | None, experiment_name: str | None, place: Place, out: Output) -> None:
     """Shows a run, or all runs of an experiment, with their children at any depth.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from runlore.cli.options import Place, output_options, workspace_options
+from runlore.cli.options import Place, output_options, reading_options
 from runlore.cli.output import Output
 
 
 @click.command
 @click.argument("select")
-@workspace_options
+@reading_options
 @output_options
 def sql(select: str, place: Place, out: Output) -> None:
     """Runs one SELECT over the views: runs, tags, metrics and more; see docs/sql.md.

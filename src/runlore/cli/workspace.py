@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from runlore.cli.lazy import LazyGroup
-from runlore.cli.options import Place, output_options, workspace_options
+from runlore.cli.options import Place, output_options, reading_options, workspace_options
 from runlore.cli.output import Output
 
 workspace = LazyGroup(
@@ -64,7 +64,7 @@ def create(
 
 
 @click.command
-@workspace_options
+@reading_options
 @output_options
 def show(place: Place, out: Output) -> None:
     """Shows the workspace that the folder leads to, or the one of a name.

@@ -1,0 +1,169 @@
+"""What is not the same at two positions, from the temporal tables: a row per thing that differs.
+
+A thing that was changed and changed back does not differ. What happened to a thing in between is
+told by its history; here stands the last event that made it what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import duckdb
+
+from runlore.projections.curves import restored_value
+from runlore.projections.filters import Conditions
+from runlore.projections.latest_as_of import latest_as_of
+
+
+class MetricSummary(NamedTuple):
+    """How many values a metric, or a column of a table, had, and which was the last one."""
+
+    n: int
+    last: Any
+
+
+class DifferenceRow(NamedTuple):
+    """A thing that differs: `had` and `has` say whether it was there at the two positions."""
+
+    what: str
+    experiment: str
+    experiment_id: str
+    run_id: str | None
+    key: str | None
+    had: bool
+    has: bool
+    old: Any
+    new: Any
+    position: int
+    recorded_at: int
+    writer_id: str | None
+    reason: str | None
+
+
+_ARCHIVED: Final = "CASE WHEN t.archived_at IS NULL THEN 'active' ELSE 'archived' END"
+_TABLES: Final = (
+    ("experiment", "store.experiment_states", "experiment_no", "NULL", _ARCHIVED),
+    ("experiment_tag", "store.experiment_tags", "experiment_no", "t.key", "t.value"),
+    ("tag", "store.run_tags", "run_no", "t.key", "t.value"),
+    ("property", "store.run_properties", "run_no", "t.key", "t.value"),
+    ("artifact", "store.artifacts", "run_no", "t.name", "t.sha256"),
+)
+"""What differs, the table that says so, whose its rows are, their key and their value."""
+
+_COLUMNS: Final = ("status", "display_name", "description")
+"""Of `run_states`, whose rows also begin when another column changes."""
+
+# In a row: did it hold at the first position, does it at the second. Those that did at both are
+# passed over; each of the others began or ended in between, and the last such event is `position`.
+_TOUCHED: Final = """
+t.from_position <= {b:d} AND (t.to_position IS NULL OR t.to_position > {a:d})
+AND (t.from_position > {a:d} OR t.to_position <= {b:d})
+"""
+_OF_TABLE: Final = """
+SELECT '{what}' AS what, t.{owner} AS owner, {key} AS key,
+       bool_or({held_a}) AS had, bool_or({held_b}) AS has,
+       any_value({value}) FILTER ({held_a}) AS old, any_value({value}) FILTER ({held_b}) AS new,
+       max(CASE WHEN t.to_position <= {b:d} THEN t.to_position ELSE t.from_position END) AS position
+FROM {table} t WHERE {touched}
+GROUP BY ALL
+HAVING had <> has OR old IS DISTINCT FROM new
+"""
+_OF_COLUMN: Final = """
+SELECT '{column}' AS what, owner, NULL AS key, old IS NOT NULL AS had, new IS NOT NULL AS has,
+       old, new, position
+FROM (
+    SELECT owner, any_value(value) FILTER (was) AS old, any_value(value) FILTER (now) AS new,
+           max(from_position) FILTER (from_position > {a:d} AND value IS DISTINCT FROM before)
+           AS position
+    FROM (
+        SELECT t.run_no AS owner, t.{column} AS value, t.from_position,
+               {held_a} AS was, {held_b} AS now,
+               lag(t.{column}) OVER (PARTITION BY t.run_no ORDER BY t.from_position) AS before
+        FROM store.run_states t WHERE {touched}
+    )
+    GROUP BY owner
+)
+WHERE old IS DISTINCT FROM new
+"""
+_OF_RUNS: Final = """
+SELECT 'run' AS what, t.run_no AS owner, NULL AS key, false AS had, true AS has,
+       NULL::VARCHAR AS old, NULL::VARCHAR AS new, t.position
+FROM store.runs t WHERE t.position > {a:d} AND t.position <= {b:d} {narrowed}
+"""
+_OF_METRICS: Final = """
+SELECT s.name || CASE s.col WHEN '' THEN '' ELSE '.' || s.col END AS key, m.run_no AS owner,
+       w.n AS old_n, w.last, w.last_text, w.last_type, m.n, m.last, m.last_text, m.last_type,
+       m.last_position AS position
+FROM {now} m
+LEFT JOIN {was} w ON w.series_no = m.series_no AND w.run_no = m.run_no
+JOIN store.series s ON s.series_no = m.series_no
+WHERE m.last_position > {a:d} AND {of_run}
+"""
+# Whose a row is, and which event made it so.
+_TOLD: Final = """
+SELECT d.*, e.name, e.experiment_id, r.run_id, x.recorded_at, x.writer_id, x.reason
+FROM ({found}) d
+LEFT JOIN store.runs r ON d.of_run AND r.run_no = d.owner
+LEFT JOIN store.experiments e
+    ON e.experiment_no = CASE WHEN d.of_run THEN r.experiment_no ELSE d.owner END
+LEFT JOIN store.events x ON x.position = d.position
+"""
+
+
+def differences(
+    connection: duckdb.DuckDBPyConnection, a: int, b: int, run_no: int | None
+) -> list[DifferenceRow]:
+    """What differs at position `b` from what was at `a`, in order of position; of a run or all."""
+    rows = [*_of_tables(connection, a, b, run_no), *_of_metrics(connection, a, b, run_no)]
+    order = {what: place for place, what in enumerate(_ORDER)}
+    return sorted(rows, key=lambda row: (row.position, order[row.what], row.run_id or "", row.key))
+
+
+_ORDER: Final = (
+    *("experiment", "experiment_tag", "run", "status", "display_name", "description"),
+    *("tag", "property", "artifact", "metric"),
+)
+
+
+def _of_tables(
+    connection: duckdb.DuckDBPyConnection, a: int, b: int, run_no: int | None
+) -> Iterator[DifferenceRow]:
+    held = {"held_a": Conditions(a).current("t"), "held_b": Conditions(b).current("t")}
+    narrowed = "" if run_no is None else f"AND t.run_no = {run_no:d}"
+    touched = _TOUCHED.format(a=a, b=b) + narrowed
+    found = [
+        _OF_TABLE.format(
+            what=what, table=table, owner=owner, key=key, value=value, b=b, touched=touched, **held
+        )
+        for what, table, owner, key, value in _TABLES
+        if owner == "run_no" or run_no is None
+    ]
+    found += [_OF_COLUMN.format(column=column, a=a, touched=touched, **held) for column in _COLUMNS]
+    found.append(_OF_RUNS.format(a=a, b=b, narrowed=narrowed))
+    of_run = "what NOT IN ('experiment', 'experiment_tag') AS of_run"
+    every = f"SELECT *, {of_run} FROM ({' UNION ALL '.join(found)})"
+    for row in connection.execute(_TOLD.format(found=every)).fetchall():
+        what, _, key, had, has, old, new, position, _, *told = row
+        name, experiment_id, run_id, at, by, reason = told
+        whose, event = (name, experiment_id, run_id), (position, at, by, reason)
+        yield DifferenceRow(what, *whose, key, had, has, old, new, *event)
+
+
+def _of_metrics(
+    connection: duckdb.DuckDBPyConnection, a: int, b: int, run_no: int | None
+) -> Iterator[DifferenceRow]:
+    only = "true" if run_no is None else f"run_no = {run_no:d}"
+    with (
+        latest_as_of(connection, b, only=only, name="latest_b") as now,
+        latest_as_of(connection, a, only=only, name="latest_a") as was,
+    ):
+        of_run = "true" if run_no is None else f"m.{only}"
+        found = _OF_METRICS.format(a=a, now=now, was=was, of_run=of_run)
+        query = _TOLD.format(found=f"SELECT *, true AS of_run FROM ({found})")
+        rows = connection.execute(query).fetchall()
+    for key, _, n_a, *lasts, position, _, name, experiment_id, run_id, at, by, reason in rows:
+        old = None if n_a is None else MetricSummary(n_a, restored_value(*lasts[:3]))
+        new = MetricSummary(lasts[3], restored_value(*lasts[4:]))
+        whose, event = (name, experiment_id, run_id), (position, at, by, reason)
+        yield DifferenceRow("metric", *whose, key, old is not None, True, old, new, *event)

@@ -1,0 +1,97 @@
+"""`metric_latest` as it was at an earlier position, without reading all points.
+
+A series that has got nothing since stands in the table as it stood then. Only those that began
+before and went on afterwards (of the runs that logged at that time) are summed up again, in the
+same way and so to the same bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LATEST: Final = "store.metric_latest"
+
+_AT_ONCE: Final = 8_000_000
+"""How many points are in memory at once, 60 bytes each."""
+
+Grown = tuple[int, int, int]
+"""The number of a series, that of the run, and how many points it has now."""
+
+_GREW: Final = """
+SELECT series_no, run_no, n FROM store.metric_latest
+WHERE first_position <= {as_of:d} AND last_position > {as_of:d} AND {only}
+ORDER BY series_no, run_no
+"""
+_POINTS: Final = """
+SELECT p.* FROM store.metric_points p SEMI JOIN grew USING (series_no, run_no)
+WHERE p.position <= {as_of:d} AND p.series_no BETWEEN {first:d} AND {last:d}
+"""
+
+
+@contextmanager
+def latest_as_of(
+    connection: duckdb.DuckDBPyConnection,
+    as_of: int | None,
+    *,
+    only: str = "true",
+    name: str = "latest_then",
+) -> Iterator[str]:
+    """What stands for the table in a query inside the block, as far as `only` holds for its rows.
+
+    What was summed up again is on the connection under the name, which nobody else may use.
+    """
+    if as_of is None:
+        yield LATEST
+        return
+    grown = connection.execute(_GREW.format(as_of=as_of, only=only)).fetchall()
+    unchanged = f"FROM {LATEST} WHERE last_position <= {as_of:d}"
+    if not grown:
+        yield f"({unchanged})"
+        return
+    # Imported here, as NumPy and Arrow come with it.
+    import pyarrow as pa
+
+    again = [_summed_up(connection, group, as_of) for group in _portions(grown)]
+    connection.register(name, pa.concat_tables(again))
+    try:
+        yield f"({unchanged} UNION ALL FROM {name})"
+    finally:
+        connection.unregister(name)
+
+
+def _summed_up(
+    connection: duckdb.DuckDBPyConnection, group: Sequence[Grown], as_of: int
+) -> pa.Table:
+    import pyarrow as pa
+
+    from runlore.projections.latest import latest_of
+    from runlore.projections.points import points_in
+
+    series_no, run_no, _ = zip(*group, strict=True)
+    grew = {"series_no": pa.array(series_no, pa.int32()), "run_no": pa.array(run_no, pa.int64())}
+    connection.register("grew", pa.table(grew))
+    try:
+        query = _POINTS.format(as_of=as_of, first=series_no[0], last=series_no[-1])
+        return latest_of(points_in(connection.sql(query).to_arrow_table()))
+    finally:
+        connection.unregister("grew")
+
+
+def _portions(grown: Sequence[Grown]) -> Iterator[list[Grown]]:
+    """The series in groups that have a bounded number of points together, or are one."""
+    group: list[Grown] = []
+    total = 0
+    for one in grown:
+        if group and total + one[2] > _AT_ONCE:
+            yield group
+            group, total = [], 0
+        group.append(one)
+        total += one[2]
+    yield group

@@ -1,0 +1,91 @@
+"""The views of `views.sql`, which users query: as things are now, or as of a position."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+import duckdb
+
+from runlore.projections.filters import Conditions
+from runlore.projections.latest_as_of import LATEST, latest_as_of
+
+EVENTS: Final = "events"
+"""The view whose functions read payloads from the log: see `event_payloads.py`."""
+
+_MARK: Final = re.compile(r"\b(HOLDS|KNOWN|BEGAN|UNTIL)\(([\w.]+)\)")
+
+
+def views() -> list[str]:
+    """What makes the views of now that are kept in the database: all but `events`."""
+    return [
+        f"CREATE VIEW {name} AS {_then(text, None, LATEST)}"
+        for name, text in _templates().items()
+        if name != EVENTS
+    ]
+
+
+def events_view() -> str:
+    """What makes the view `events` of now, on a connection that has its functions."""
+    return f"CREATE TEMP VIEW {EVENTS} AS {_then(_templates()[EVENTS], None, LATEST)}"
+
+
+@contextmanager
+def shown_as_of(connection: duckdb.DuckDBPyConnection, as_of: int, query: str) -> Iterator[None]:
+    """Inside the block, the views that a query may name show what was there at a position.
+
+    They are temporary and so stand before those of now. Nobody else may use the connection
+    meanwhile.
+    """
+    wanted = {name: text for name, text in _templates().items() if _may_name(query, name)}
+    latest = as_of if any("LATEST" in text for text in wanted.values()) else None
+    with latest_as_of(connection, latest) as source:
+        try:
+            for name, text in wanted.items():
+                shown = _then(text, as_of, source)
+                connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {shown}")
+            yield
+        finally:
+            for name in wanted:
+                connection.execute(f"DROP VIEW IF EXISTS temp.{name}")
+            if EVENTS in wanted:
+                connection.execute(events_view())
+
+
+def _may_name(query: str, view: str) -> bool:
+    """Whether a query names the view; one with `query_table('...')` may name any."""
+    text = query.casefold()
+    return view in text or "query" in text
+
+
+def _then(text: str, as_of: int | None, latest: str) -> str:
+    conditions = Conditions(as_of)
+
+    def condition(mark: re.Match[str]) -> str:
+        what, of = mark.groups()
+        if what == "HOLDS":
+            return conditions.current(of)
+        if what == "KNOWN":
+            return conditions.known(of)
+        if as_of is None:
+            return of if what == "UNTIL" else "true"
+        if what == "UNTIL":
+            return f"CASE WHEN {of} <= {as_of:d} THEN {of} END"
+        return f"{of}.from_position <= {as_of:d}"
+
+    return _MARK.sub(condition, text).replace("LATEST", latest)
+
+
+@cache
+def _templates() -> dict[str, str]:
+    """The queries that the views are, by name, with their marks."""
+    script = files(__package__).joinpath("views.sql").read_text()
+    statements = script.partition("CREATE VIEW ")[2].split("CREATE VIEW ")
+    return {
+        name: text.strip().removesuffix(";")
+        for name, _, text in (one.partition(" AS\n") for one in statements)
+    }

@@ -1,0 +1,59 @@
+"""`runlore diff`: what differs between two moments."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runlore.cli.options import Place, output_options, workspace_options
+from runlore.cli.output import Columns, Output
+
+if TYPE_CHECKING:
+    from runlore.difference import Difference
+
+
+@click.command
+@click.argument("a", metavar="MOMENT")
+@click.argument("b", metavar="[LATER]", required=False)
+@click.option("-r", "--run", "run_id", help="Of this run only: its id, or enough of its beginning.")
+@workspace_options
+@output_options
+def diff(a: str, b: str | None, run_id: str | None, place: Place, out: Output) -> None:
+    """Shows what was created, changed and removed between two moments, the second by default now.
+
+    A moment is a time with its zone (2026-03-03T12:00:00+00:00), a position of the log, or the
+    file of a checkpoint. What was changed and changed back does not differ.
+
+    \b
+    Example:
+      runlore diff 2026-03-03T00:00:00+00:00 -o table
+      runlore diff 120 168 -r myexperiment_1700000000_0a1b2c3d
+    """
+    workspace = place.open()
+    run = None if run_id is None else place.find_run(run_id)
+    out.put([_document(one) for one in workspace.diff(a, b, run=run)], _COLUMNS)
+
+
+def _document(one: Difference) -> dict[str, Any]:
+    def shown(value: Any) -> Any:
+        return value._asdict() if hasattr(value, "_asdict") else value
+
+    return {
+        **asdict(one),
+        "old": shown(one.old),
+        "new": shown(one.new),
+        "time": one.time.isoformat(),
+    }
+
+
+_COLUMNS: Columns = (
+    ("time", lambda one: one["time"][:19].replace("T", " ")),
+    ("who", lambda one: one["who"]),
+    ("what", lambda one: f"{one['what']} {one['kind']}"),
+    ("of", lambda one: one["run_id"] or one["experiment"]),
+    ("key", lambda one: one["key"]),
+    ("old", lambda one: one["old"]),
+    ("new", lambda one: one["new"]),
+)

@@ -1,0 +1,109 @@
+"""Points of a workspace's history, as people name them: a time, a position, a checkpoint."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runlore.domain.errors import InvalidInput
+from runlore.storage.errors import LogReadOnly
+
+if TYPE_CHECKING:
+    from runlore.storage.event_log import EventLog
+
+Moment = datetime | int | str | os.PathLike[str]
+"""An aware time, a position of the log, either as text, or a checkpoint: its text or its file."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_CHECKPOINT_MAX_CHARS: Final = 100_000
+_PAGE: Final = 10_000
+_FORMS: Final = (
+    "it takes an aware datetime, an ISO 8601 time with its zone such as 2026-03-03T12:00:00+00:00, "
+    "a position of the log, or a checkpoint (its text, or the path of its file)"
+)
+
+
+def position_of(log: EventLog, moment: Moment) -> int:
+    """The position at which the log ended then, which no later event changes.
+
+    Of a time, the last one recorded at or before it. Raises NotOverYet for a time that has not
+    passed; InvalidInput for a position or checkpoint beyond the log's end, a time without a zone,
+    and what is no moment; LogReadOnly for a time after the last event where this process may not
+    write to the log (see `EventLog.settle`).
+    """
+    if isinstance(moment, str | os.PathLike):
+        moment = _parsed(log, moment)
+    if isinstance(moment, datetime):
+        return _position_at(log, moment)
+    if isinstance(moment, bool) or not isinstance(moment, int):
+        raise InvalidInput(f"{moment!r:.80} is no moment of a workspace: {_FORMS}")
+    head = log.max_notification_id() or 0
+    if not 0 <= moment <= head:
+        raise InvalidInput(f"there is no position {moment} in the log, which ends at {head}")
+    return moment
+
+
+def _position_at(log: EventLog, time: datetime) -> int:
+    if time.utcoffset() is None:
+        raise InvalidInput(
+            f"{time.isoformat()} has no time zone, and so is another moment on each machine; "
+            f"write {time.isoformat()}+00:00 for UTC, or take datetime.astimezone() for this "
+            "machine's zone"
+        )
+    recorded_at = (time - _EPOCH) // timedelta(microseconds=1)
+    try:
+        log.settle(recorded_at)
+    except LogReadOnly as error:
+        raise LogReadOnly(
+            f"nothing was recorded after {time.isoformat()} yet, and who may only read cannot "
+            "keep others from recording something before it; ask as of the log's last position, "
+            f"{log.max_notification_id() or 0}"
+        ) from error
+    return log.position_at(recorded_at)
+
+
+def _parsed(log: EventLog, moment: str | os.PathLike[str]) -> datetime | int:
+    text = os.fspath(moment)
+    if text.isascii() and text.isdigit():
+        return int(text)
+    if "\n" in text:
+        return _end_of_checkpoint(log, text)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    path = Path(text)
+    if not path.is_file():
+        raise InvalidInput(f"{text!r:.80} is no moment of a workspace, nor a file: {_FORMS}")
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return _end_of_checkpoint(log, file.read(_CHECKPOINT_MAX_CHARS))
+
+
+def _end_of_checkpoint(log: EventLog, text: str) -> int:
+    """The position of the last event that the tree of a C2SP tlog-checkpoint holds."""
+    lines = text.split("\n")
+    size = lines[1] if len(lines) > 2 else ""
+    if not (size.isascii() and size.isdigit()):
+        raise InvalidInput(
+            f"{text!r:.80} is no checkpoint: its second line is no whole number, the tree's size"
+        )
+    head = log.head()
+    wanted = int(size)
+    if wanted > head.size:
+        raise InvalidInput(
+            f"the checkpoint is of {wanted} events, and the log holds {head.size}: it is of "
+            "another workspace, or the log was truncated (see `runlore audit verify`)"
+        )
+    return wanted if head.position == head.size else _position_of_nth(log, wanted)
+
+
+def _position_of_nth(log: EventLog, wanted: int) -> int:
+    """The position of an event by its number in the log, where positions have holes."""
+    position = 0
+    while wanted:
+        rows = log.read_plain(after_position=position, limit=min(wanted, _PAGE))
+        wanted -= len(rows)
+        position = rows[-1][0]
+    return position

@@ -1,0 +1,174 @@
+"""A log as it was when it ended at a position: everything that reads through it is bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NoReturn
+from uuid import UUID
+
+from eventsourcing.persistence import Notification, StoredEvent, Subscription
+
+from runlore.domain.errors import PastIsReadOnly
+from runlore.storage.event_log import (
+    Drained,
+    DrainedMark,
+    EventLog,
+    LogHead,
+    NewEvent,
+    ReadStream,
+    StoredRow,
+)
+
+_PAGE: Final = 10_000
+
+
+class LogAsOf(EventLog):
+    """Another log up to and including a position. Raises PastIsReadOnly for whatever appends.
+
+    `close()` leaves the other log open.
+    """
+
+    def __init__(self, log: EventLog, position: int) -> None:
+        self._log = log
+        self.position = position
+
+    # --- EventLog ---------------------------------------------------------------------
+
+    def append(
+        self, events: Sequence[NewEvent], *, drained: Drained | None = None
+    ) -> tuple[StoredRow, ...]:
+        self._refuse()
+
+    def append_decided(
+        self,
+        decide: Callable[[ReadStream], Sequence[NewEvent]],
+        *,
+        drained: Drained | None = None,
+    ) -> tuple[StoredRow, ...]:
+        self._refuse()
+
+    def drained_marks(self) -> Mapping[str, DrainedMark]:
+        """None: which spools were how far then, nobody has kept."""
+        return {}
+
+    def read_stream(
+        self, stream: str, *, after_version: int = 0, upto_position: int | None = None
+    ) -> Sequence[StoredRow]:
+        return self._log.read_stream(
+            stream, after_version=after_version, upto_position=self._bound(upto_position)
+        )
+
+    def read_streams(
+        self, prefix: str, *, upto_position: int | None = None, topics: Sequence[str] = ()
+    ) -> Sequence[StoredRow]:
+        return self._log.read_streams(
+            prefix, upto_position=self._bound(upto_position), topics=topics
+        )
+
+    def count_events(self, prefix: str, *, upto_position: int | None = None) -> int:
+        return self._log.count_events(prefix, upto_position=self._bound(upto_position))
+
+    def read_log(
+        self,
+        *,
+        after_position: int = 0,
+        limit: int,
+        upto_position: int | None = None,
+        stream: str | None = None,
+        topics: Sequence[str] = (),
+    ) -> Sequence[StoredRow]:
+        return self._log.read_log(
+            after_position=after_position,
+            limit=limit,
+            upto_position=self._bound(upto_position),
+            stream=stream,
+            topics=topics,
+        )
+
+    def read_plain(
+        self,
+        *,
+        after_position: int = 0,
+        limit: int,
+        upto_position: int | None = None,
+        stream: str | None = None,
+        topics: Sequence[str] = (),
+    ) -> Sequence[tuple[Any, ...]]:
+        return self._log.read_plain(
+            after_position=after_position,
+            limit=limit,
+            upto_position=self._bound(upto_position),
+            stream=stream,
+            topics=topics,
+        )
+
+    def as_stored(self) -> EventLog:
+        return LogAsOf(self._log.as_stored(), self.position)
+
+    def head(self) -> LogHead:
+        """The head as it was, computed from all leaves; its time is the last event's."""
+        head = LogHead()
+        while rows := self.read_log(after_position=head.position, limit=_PAGE):
+            frontier = head.frontier.extended(row.leaf for row in rows)
+            head = LogHead(rows[-1].position, rows[-1].recorded_at, frontier)
+        return head
+
+    def position_at(self, recorded_at: int) -> int:
+        return min(self.position, self._log.position_at(recorded_at))
+
+    def settle(self, recorded_at: int) -> None:
+        self._log.settle(recorded_at)
+
+    def close(self) -> None:
+        """Nothing to let go of: the other log is not ours."""
+
+    # --- the library's ApplicationRecorder ----------------------------------------------
+
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], **kwargs: Any
+    ) -> Sequence[int] | None:
+        self._refuse()
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        stream = originator_id.hex if isinstance(originator_id, UUID) else originator_id
+        last = max((row.version for row in self.read_stream(stream)), default=0)
+        lte = last if lte is None else min(lte, last)
+        return self._log.select_events(originator_id, gt=gt, lte=lte, desc=desc, limit=limit)
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        return self._log.select_notifications(
+            start, limit, self._bound(stop), topics, inclusive_of_start=inclusive_of_start
+        )
+
+    def max_notification_id(self) -> int | None:
+        return self.position or None
+
+    def subscribe(
+        self, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> Subscription[EventLog]:
+        """Refused: nothing will ever come."""
+        self._refuse()
+
+    # --- inside -------------------------------------------------------------------------
+
+    def _bound(self, upto_position: int | None) -> int:
+        return self.position if upto_position is None else min(upto_position, self.position)
+
+    def _refuse(self) -> NoReturn:
+        raise PastIsReadOnly(self.position)

@@ -1,0 +1,198 @@
+"""`--as-of` on every command that reads, `diff` and `events`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runlore import Workspace
+from tests.cli.conftest import fill
+from tests.cli.shell import COMMAND, environment, in_this_process, runlore
+from tests.cli.test_help import COMMANDS
+from tests.processes import LIMIT_S
+
+CHANGING = {
+    *("folder attach", "workspace create", "experiment archive", "experiment reactivate"),
+    *("run update", "run tag", "run untag", "run submit-script", "run resubmit", "run cancel"),
+    *("computetarget attach", "computetarget delete"),
+}
+OF_NOW = {
+    "workspace list": "lists folders",
+    "run watch": "follows runs",
+    "run monitor-logs": "follows a run",
+    "diff": "takes two moments",
+    "completion": "is about the shell",
+}
+ARGUMENTS = {
+    "workspace show": [],
+    "experiment list": ["--all"],
+    "run list": ["--recursive", "--last", "50"],
+    "run show": ["-r", "fantastic"],
+    "run tree": [],
+    "run metrics": ["-r", "fantastic"],
+    "run history": ["-r", "fantastic"],
+    "run compare": ["fantastic", "poor"],
+    "run download-logs": ["-r", "fantastic", "-d", "logs"],
+    "computetarget list": [],
+    "computetarget show": ["-n", "local"],
+    "sql": ["SELECT * FROM runs ORDER BY run_id"],
+    "events": [],
+}
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, dict[str, str]]:
+    """A project that went on; what each reading command had shown at a position before that."""
+    folder = tmp_path_factory.mktemp("as-of") / "project"
+    folder.mkdir()
+    fill(folder)
+    with Workspace.open(folder / "myworkspace") as ws:
+        position = ws.position
+    then = {name: shown(name, folder) for name in ARGUMENTS}
+    with Workspace.open(folder / "myworkspace") as ws:
+        run = ws.get_run("fantastic")
+        run.tag("quality", "poor after all")
+        run.log("loss", 9.0)
+        run.flush()
+        run.upload_file("logs/late.txt", __file__)
+        ws.get_run("running").complete()
+        run.experiment.tag("stage", "over")
+        ws.get_run("poor").experiment.archive()
+    return folder, position, then
+
+
+def shown(name: str, folder: Path, *more: str) -> str:
+    ran = in_this_process(*name.split(), *ARGUMENTS[name], *more, cwd=folder)
+    assert (ran.code, ran.err) == (0, "")
+    return ran.out
+
+
+def test_every_reading_command_has_the_option_and_no_other() -> None:
+    having = {
+        name
+        for name, command in COMMANDS.items()
+        if any("--as-of" in param.opts for param in command.params)
+    }
+
+    assert having == COMMANDS.keys() - CHANGING - OF_NOW.keys() == ARGUMENTS.keys()
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_command_shows_as_of_a_position_what_it_showed_there(
+    changed: tuple[Path, int, dict[str, str]], name: str
+) -> None:
+    folder, position, then = changed
+
+    assert shown(name, folder, "--as-of", str(position)) == then[name]
+
+
+def test_a_command_that_follows_what_was_is_refused(
+    changed: tuple[Path, int, dict[str, str]],
+) -> None:
+    folder, position, _ = changed
+
+    ran = in_this_process("events", "--follow", "--as-of", str(position), cwd=folder)
+
+    assert ran.code == 1 and "nothing changes any more" in ran.err
+
+
+def test_a_time_and_the_file_of_a_checkpoint_are_moments_too(
+    changed: tuple[Path, int, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, position, then = changed
+    with Workspace.open(folder / "myworkspace") as ws:
+        [event] = list(ws.events(position - 1))[:1]
+        size = sum(1 for _ in ws.as_of(position).events())
+    (tmp_path / "checkpoint").write_text(f"example.org/lab\n{size}\nAAAA\n")
+
+    assert shown("run list", folder, "--as-of", event.time.isoformat()) == then["run list"]
+    assert shown("run list", folder, "--as-of", str(tmp_path / "checkpoint")) == then["run list"]
+
+
+@pytest.mark.parametrize(
+    ("moment", "message"),
+    [
+        ("2026-03-03T12:00:00", "has no time zone"),
+        ("99999", "which ends at"),
+        ("yesterday", "is no moment of a workspace"),
+        ("2999-01-01T00:00:00Z", "has not passed yet"),
+    ],
+)
+def test_what_is_no_moment_is_refused_with_the_way_out(
+    project: Path, moment: str, message: str
+) -> None:
+    ran = in_this_process("run", "list", "--as-of", moment, cwd=project)
+
+    assert (ran.code, ran.out) == (1, "")
+    assert message in ran.err
+
+
+def test_diff_shows_what_happened_in_between(changed: tuple[Path, int, dict[str, str]]) -> None:
+    folder, position, _ = changed
+
+    every = runlore("diff", str(position), cwd=folder).data
+    of_run = in_this_process("diff", str(position), "-r", "fan", cwd=folder).data
+    table = in_this_process("diff", "0", str(position), "-o", "table", cwd=folder).out
+
+    assert [one for one in every if one["run_id"] == "fantastic"] == of_run
+    assert [(one["what"], one["kind"], one["key"], one["new"]) for one in of_run][:2] == [
+        ("tag", "changed", "quality", "poor after all"),
+        ("metric", "changed", "loss", {"n": 3, "last": 9.0}),
+    ]
+    assert {one["what"] for one in every} >= {"experiment", "experiment_tag", "status"}
+    assert "run created" in table and "fantastic" in table
+
+
+def test_events_are_chosen_and_counted(changed: tuple[Path, int, dict[str, str]]) -> None:
+    folder, position, _ = changed
+
+    tags = in_this_process("events", "--topic", "run.tag_set", "--limit", "2", cwd=folder).data
+    later = in_this_process("events", "--after", str(position), cwd=folder).data
+    values = in_this_process("events", "--stream", "run/poor/values", cwd=folder).data
+
+    assert [event["data"]["value"] for event in tags] == ["fantastic run", "poor"]
+    assert [event["position"] for event in later][0] == position + 1
+    assert [event["data"]["count"] for event in values] == [1]
+    assert in_this_process("events", "--actor", "nobody", cwd=folder).data == []
+
+
+def test_events_that_come_are_lines_as_soon_as_they_are_committed(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    fill(folder)
+    command = [*COMMAND, "events", "--follow", "--limit", "3", "--query", "[topic, data.key]"]
+    with Workspace.open(folder / "myworkspace") as ws:
+        run, after = ws.get_run("running"), ws.position
+        with subprocess.Popen(
+            [*command, "--after", str(after), "--timeout", str(LIMIT_S)],
+            cwd=folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            run.tag("a")
+            lines = [process.stdout.readline(), process.stdout.readline()]
+            run.tag("b")
+            lines += process.stdout
+
+    assert [json.loads(line) for line in lines] == [
+        ["writer.opened", None],
+        ["run.tag_set", "a"],
+        ["run.tag_set", "b"],
+    ]
+    assert process.returncode == 0
+
+
+def test_a_feed_that_gets_nothing_ends_after_its_timeout(project: Path) -> None:
+    with Workspace.open(project / "myworkspace") as ws:
+        after = str(ws.position - 1)
+
+    arguments = ["events", "--follow", "--timeout", "0", "-o", "table", "--after", after]
+    ran = in_this_process(*arguments, cwd=project)
+
+    assert ran.code == 0
+    assert len(ran.out.splitlines()) == 1

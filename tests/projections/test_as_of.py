@@ -1,0 +1,152 @@
+"""What any view or table showed when the log ended somewhere is what it shows as of there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from runlore.domain import events as ev
+from runlore.projections.reader import RunsReader
+from runlore.projections.run_tables import MetricColumn, MetricFilter
+from runlore.projections.segment_files import Bounds
+from runlore.projections.user_sql import QueryFailed
+from runlore.storage.value_codec import Series
+from tests.docs.test_sql_views import VIEWS
+from tests.logged_values import Record
+from tests.projections.histories import Happening, History, histories, history_of, reader_of
+
+SMALL = Bounds(seal_rows=5, fan=2, merged_max_rows=20)
+COLUMNS = [
+    *(MetricColumn("loss", what=what) for what in ("last", "min", "max", "mean", "n")),
+    MetricColumn("loss", what="last_step"),
+    MetricColumn("roc", "tpr"),
+]
+
+
+def shown(reader: RunsReader, as_of: int | None = None) -> list[Any]:
+    """All that SQL and tables of runs tell; as text, in which NaN is itself and 0.0 not -0.0."""
+    views = [
+        repr(reader.sql(f"SELECT * FROM {view} ORDER BY ALL", as_of=as_of).fetchall())
+        for view in VIEWS
+    ]
+    filters = [MetricFilter(MetricColumn("loss", what="min"), "<", 0.5)]
+    tables = [
+        repr(reader.run_table(COLUMNS, order_by=COLUMNS[1], as_of=as_of)),
+        repr(reader.run_table(COLUMNS[:1], filters=filters, as_of=as_of)),
+    ]
+    return [*views, *tables]
+
+
+@settings(deadline=None, max_examples=12)
+@given(histories)
+def test_every_view_as_of_a_position_is_what_it_was_when_the_log_ended_there(
+    appends: Sequence[Sequence[Happening]],
+) -> None:
+    history = History()
+    then = []
+    with reader_of(history.log) as reader:
+        for append in appends:
+            position = history.add(*append)
+            then.append((position, shown(reader)))
+        for position, answers in then:
+            assert shown(reader, position) == answers
+
+
+def values(*numbers: float, metric: str = "loss") -> list[Record]:
+    return [Record(Series(metric), step, step, number) for step, number in enumerate(numbers)]
+
+
+def grown(history: History) -> list[int]:
+    """The positions at which a metric of two runs grew, in three batches each."""
+    history.experiment()
+    history.run("r0")
+    history.run("r1")
+    return [
+        history.values(run_id, values(0.1 * number, 0.7, 1e17 / (number + 1)))
+        for number in range(3)
+        for run_id in ("r0", "r1")
+    ]
+
+
+def test_metrics_that_went_on_in_sealed_segments_are_summed_up_again(tmp_path: Path) -> None:
+    history = History()
+    history.experiment()
+    history.run("r0")
+    then = []
+    with reader_of(history.log, tmp_path, SMALL) as reader:
+        for number in range(6):
+            logged = values(0.1 * number, 0.7, 1e17, metric=f"m{number % 2}")
+            position = history.values("r0", logged)
+            then.append((position, reader.sql("FROM metrics ORDER BY ALL").fetchall()))
+        [(sealed,)] = reader.sql("SELECT count(*) FROM store.segments").fetchall()
+        for position, answer in then:
+            assert reader.sql("FROM metrics ORDER BY ALL", as_of=position).fetchall() == answer
+
+    assert sealed > 0
+
+
+def test_queries_of_now_and_of_earlier_take_turns() -> None:
+    history = History()
+    positions = grown(history)
+    query = "SELECT run_id, n FROM metrics ORDER BY run_id"
+
+    with reader_of(history.log) as reader:
+        for _ in range(2):
+            assert reader.sql(query, as_of=positions[2]).fetchall() == [("r0", 6), ("r1", 3)]
+            assert reader.sql(query).fetchall() == [("r0", 9), ("r1", 9)]
+
+
+def test_a_view_as_of_a_position_goes_by_its_qualified_name_too() -> None:
+    history = History()
+    history.experiment()
+    before = history.log.head().position
+    history.run("r0")
+
+    with reader_of(history.log) as reader:
+        for name in ("runs", "main.runs", "query_table('ru' || 'ns')"):
+            assert reader.sql(f"SELECT count(*) FROM {name}", as_of=before).fetchall() == [(0,)]
+
+
+def test_payloads_of_later_events_are_not_shown_whatever_is_asked() -> None:
+    history = History()
+    history.experiment()
+    before = history.log.head().position
+    history.say("run/r0", ev.TagSet(key="a", value="b"))
+    asked = f"SELECT event_data_at({before}) IS NULL, event_data_at({before + 1}) IS NULL"
+
+    with reader_of(history.log) as reader:
+        assert reader.sql(asked, as_of=before).fetchall() == [(False, True)]
+        assert reader.sql(asked).fetchall() == [(False, False)]
+
+
+def test_a_query_that_fails_as_of_a_position_leaves_the_views_of_now() -> None:
+    history = History()
+    history.experiment()
+    before = history.log.head().position
+    history.run("r0")
+
+    with reader_of(history.log) as reader:
+        with pytest.raises(QueryFailed):
+            reader.sql("SELECT nothing FROM runs, events", as_of=before)
+        found = reader.sql("SELECT count(*), (SELECT count(*) FROM runs) FROM events").fetchall()
+
+    assert found == [(2, 1)]
+
+
+def test_whoever_removed_a_tag_stands_in_its_history() -> None:
+    history = history_of([])
+    history.experiment()
+    history.run("r0", tags={"a": "x"})
+    replaced = history.say("run/r0", ev.TagSet(key="a", value="y"))
+    removed = history.say("run/r0", ev.TagRemoved(key="a"))
+    query = "SELECT value, to_position, removed FROM tag_history ORDER BY from_position"
+
+    with reader_of(history.log) as reader:
+        assert reader.sql(query).fetchall() == [("x", replaced, False), ("y", removed, True)]
+        then = reader.sql(query, as_of=replaced).fetchall()
+
+    assert then == [("x", replaced, False), ("y", None, None)]

@@ -1,0 +1,47 @@
+"""A workspace to which things happen at random, through the SDK."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+
+from runlore import ComputeTarget, Experiment, Workspace
+from runlore.domain.errors import RunloreError
+
+RUNS = tuple(f"r{number}" for number in range(6))
+
+
+def happen(ws: Workspace, pick: random.Random, step: int) -> None:
+    """One change of a workspace, whatever comes of it."""
+    name = pick.choice(["e0", "e1"])
+    active = ws.experiments.get(name)
+    runs = [ws.get_run(row["run_id"]) for row in ws.get_run_records(include_children=True)]
+    run = pick.choice(runs) if runs else None
+    fresh = next((run_id for run_id in RUNS if run_id not in {one.id for one in runs}), None)
+    if run is None or (fresh is not None and pick.random() < 0.25):
+        if run is not None and pick.random() < 0.5:
+            run.child_run(run_id=fresh)
+        else:
+            (active or Experiment(ws, name)).start_logging(
+                run_id=fresh, outputs=False, snapshot_directory=None, tags={"a": "x"}
+            )
+        return
+    changes: list[Callable[[], object]] = [
+        lambda: run.tag(pick.choice("ab"), pick.choice(["x", "y", None])),
+        lambda: run.remove_tags(["a"]),
+        lambda: run.add_properties({"p": str(step)}),
+        lambda: run.add_properties({"azureml.runsource": "hyperdrive"}),
+        lambda: run.log("loss", step / 7),
+        lambda: run.log_row("table", x=step, y=f"{step}"),
+        lambda: run.upload_file(f"logs/{step}.txt", __file__),
+        lambda: setattr(run, "display_name", f"shown {step}"),
+        lambda: setattr(run, "description", f"described {step}"),
+        lambda: run.take_snapshot("source"),
+        lambda: run.complete() if pick.random() < 0.5 else run.fail("because", "Why"),
+        lambda: run.experiment.tag("stage", str(step)),
+        lambda: run.experiment.archive() if pick.random() < 0.5 else run.experiment.reactivate(),
+        lambda: ComputeTarget.attach(ws, "pool", slots=step + 1),
+    ]
+    with suppress(RunloreError):  # Refused: that is an event of a history, too.
+        pick.choice(changes)()

@@ -1,0 +1,175 @@
+"""What `as_of` takes, and that a moment which has passed stays as it was, whatever clocks say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runlore import Experiment, Run, Workspace
+from runlore.domain.errors import InvalidInput, NotOverYet
+from runlore.domain.fact import utc_time
+from runlore.moment import position_of
+from runlore.storage.errors import LogReadOnly
+from runlore.storage.sqlite import SqliteLog, open_log
+from tests.event_logs import NOON, Clock, new_event
+from tests.sdk.conftest import start
+
+MINUTE = 60_000_000
+
+
+def clock_of(ws: Workspace) -> Clock:
+    """The workspace's log's clock, which stands at NOON until it is turned."""
+    log = ws._session.log
+    clock = Clock()
+    log._clock = clock  # type: ignore[attr-defined]  # Both kinds of log have one.
+    return clock
+
+
+def test_a_time_is_the_last_position_recorded_until_then(ws: Workspace, run: Run) -> None:
+    clock = clock_of(ws)
+    clock.now = NOON + 10 * 365 * 1440 * MINUTE
+    run.tag("a", "x")
+    then, position = utc_time(clock.now), ws.position
+    clock.now += MINUTE
+    run.tag("a", "y")
+
+    assert ws.as_of(then).position == position
+    assert ws.as_of(then + timedelta(seconds=59)).get_run(run.id).get_tags() == {"a": "x"}
+    assert ws.as_of(then + timedelta(minutes=1)).get_run(run.id).get_tags() == {"a": "y"}
+    east = timezone(timedelta(hours=5))
+    assert ws.as_of(then.astimezone(east).isoformat()).position == position
+    assert ws.as_of(str(position)).position == position
+
+
+def test_a_checkpoint_is_the_position_of_its_last_event(
+    ws: Workspace, run: Run, tmp_path: Path
+) -> None:
+    size = ws.log.head().size
+    checkpoint = f"example.org/lab\n{size}\nAAAA\n\n— key AAAA\n"
+    (tmp_path / "saved").write_text(checkpoint)
+    run.tag("a")
+
+    assert ws.as_of(checkpoint).get_run(run.id).get_tags() == {}
+    assert ws.as_of(tmp_path / "saved").position == size
+    with pytest.raises(InvalidInput, match="of 99 events, and the log holds"):
+        ws.as_of("example.org/lab\n99\nAAAA\n")
+
+
+@pytest.mark.parametrize(
+    ("moment", "message"),
+    [
+        (datetime(2026, 3, 3, 12), "no time zone"),
+        ("2026-03-03", "no time zone"),
+        (datetime.now(UTC) + timedelta(days=1), "has not passed yet"),
+        (-1, "no position -1"),
+        (10**6, "no position 1000000 in the log, which ends at"),
+        (True, "no moment"),
+        (1.5, "no moment"),
+        (None, "no moment"),
+        ("yesterday", "nor a file"),
+        ("not\na\ncheckpoint", "no checkpoint"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_moment_that_has_passed_is_refused_and_says_what_is(
+    ws: Workspace, moment: object, message: str
+) -> None:
+    with pytest.raises((InvalidInput, NotOverYet), match=message):
+        ws.as_of(moment)  # type: ignore[arg-type]  # What is tested.
+
+
+def test_a_workspace_can_be_asked_as_of_its_beginning(ws: Workspace, run: Run) -> None:
+    past = ws.as_of(0)
+
+    assert (past.name, past.experiments, list(past.sql("SELECT * FROM events"))) == ("lab", {}, [])
+
+
+def test_who_may_only_read_asks_until_the_last_event_and_is_told_of_the_rest(
+    folder_ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = clock_of(folder_ws)
+    clock.now = NOON + 10 * 365 * 1440 * MINUTE
+    start(Experiment(folder_ws, "e"))
+    head, last = folder_ws.position, utc_time(folder_ws.log.head().recorded_at)
+    clock.now += MINUTE
+    log = folder_ws._session.log
+    assert isinstance(log, SqliteLog)
+    monkeypatch.setattr(log.database, "read_only", True)
+
+    with pytest.raises(LogReadOnly, match=f"last position, {head}"):
+        folder_ws.as_of(last)
+    assert folder_ws.as_of(last - timedelta(microseconds=1)).position < head
+    assert folder_ws.as_of(head).position == head
+
+
+# --- clocks -----------------------------------------------------------------------------------
+
+writes = st.tuples(st.sampled_from([0, 1]), st.integers(-10, 10), st.just(None))
+asks = st.tuples(st.sampled_from([0, 1]), st.integers(-10, 10), st.integers(-10, 30))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(-30, 30),
+    st.lists(writes | asks, min_size=2, max_size=30),
+)
+def test_an_answer_never_changes_though_two_clocks_differ_and_jump_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    behind: int,
+    steps: list[tuple[int, int, int | None]],
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "log.sqlite"
+    clocks = [Clock(), Clock(NOON - behind * MINUTE)]
+    logs = [open_log(path, clock=clock) for clock in clocks]
+    answered: dict[datetime, int] = {}
+    for version, (who, turn, ago) in enumerate(steps, 1):
+        clocks[who].now += turn * MINUTE
+        if ago is None:
+            logs[who].append([new_event("run/r", version)])
+            continue
+        time = utc_time(clocks[who].now - ago * MINUTE)
+        try:
+            position = position_of(logs[who], time)
+        except NotOverYet:
+            continue
+        assert answered.setdefault(time, position) == position
+    for time, position in answered.items():
+        assert {position_of(log, time) for log in logs} == {position}
+    for log in logs:
+        log.close()
+
+
+LATE_WRITER = """
+import sys, time
+from runlore.storage.sqlite import open_log
+from tests.event_logs import new_event
+log = open_log(sys.argv[1], clock=lambda: time.time_ns() // 1_000 - 300_000_000)
+log.append([new_event("run/late", 1)])
+"""
+
+
+def test_a_process_whose_clock_is_minutes_behind_cannot_write_into_what_was_asked(
+    folder_ws: Workspace,
+) -> None:
+    assert folder_ws.path is not None
+    asked = datetime.now(UTC)
+    position = folder_ws.as_of(asked).position
+
+    subprocess.run(
+        [sys.executable, "-c", LATE_WRITER, str(folder_ws.path / "log.sqlite")],
+        cwd=Path(__file__).parents[2],
+        check=True,
+        timeout=60,
+    )
+
+    assert folder_ws.position == position + 1
+    assert folder_ws.as_of(asked).position == position
+    with folder_ws.as_of(folder_ws.position) as past:
+        [row] = past.log.read_stream("run/late")
+    assert utc_time(row.recorded_at) > asked

@@ -1,0 +1,75 @@
+"""A log as of a position is the log that ended there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from eventsourcing.persistence import StoredEvent
+from hypothesis import given, settings
+
+from runlore.domain.errors import PastIsReadOnly
+from runlore.storage.event_log import EventLog
+from runlore.storage.log_as_of import LogAsOf
+from runlore.storage.memory import MemoryLog
+from tests.event_logs import NOON, Clock, new_event, new_events
+from tests.projections.histories import Happening, History, histories
+
+
+def told(log: EventLog) -> list[Any]:
+    """All that a log tells."""
+    return [
+        log.head(),
+        log.max_notification_id(),
+        [log.position_at(NOON + later) for later in range(0, 12_000, 500)],
+        list(log.read_log(limit=1_000)),
+        list(log.read_plain(after_position=2, limit=2, upto_position=9)),
+        list(log.read_log(limit=9, stream="run/r0", topics=("run.tag_set", "run.created"))),
+        list(log.read_stream("run/r0", after_version=1)),
+        list(log.read_streams("run/", topics=("run.values_logged",))),
+        log.count_events("run/"),
+        list(log.select_events("run/r0", desc=True, limit=2)),
+        list(log.select_notifications(1, 5)),
+    ]
+
+
+@settings(deadline=None, max_examples=30)
+@given(histories)
+def test_a_log_as_of_a_position_tells_what_was_told_when_it_ended_there(
+    appends: Sequence[Sequence[Happening]],
+) -> None:
+    history = History()
+    then = []
+    for append in appends:
+        position = history.add(*append)
+        then.append((position, told(history.log)))
+
+    for position, everything in then:
+        assert told(LogAsOf(history.log, position)) == everything
+
+
+def test_nothing_is_appended_to_what_was() -> None:
+    log = MemoryLog()
+    log.append(new_events("run/r", [1, 2]))
+    past = LogAsOf(log, 1)
+
+    with pytest.raises(PastIsReadOnly, match="position 1"):
+        past.append([new_event("run/s")])
+    with pytest.raises(PastIsReadOnly):
+        past.append_decided(lambda read_stream: [new_event("run/s")])
+    with pytest.raises(PastIsReadOnly):
+        past.insert_events([StoredEvent("run/s", 1, "topic", b"")])
+    with pytest.raises(PastIsReadOnly):
+        past.subscribe()
+    assert log.max_notification_id() == 2
+
+
+def test_a_log_as_of_a_position_leaves_the_other_open() -> None:
+    log = MemoryLog(clock=Clock())
+    past = LogAsOf(log, 0)
+
+    past.close()
+
+    assert list(past.read_log(limit=1)) == []
+    log.append(new_events("run/r", [1]))
