@@ -119,6 +119,30 @@ def test_neither_are_drained_values_in_the_spool_of_a_process_that_lives(ws: Wor
     assert other.get_metrics() == {"metric": "later in the same segment"}
 
 
+def test_values_behind_wiped_ones_survive_the_death_of_their_process(ws: Workspace) -> None:
+    run = start(ws)
+    code = f"""
+import os, signal, sys
+from runlore import Workspace
+ws = Workspace.open(sys.argv[1])
+run = ws.get_run({run.id!r})
+for number in range(3):
+    run.log("scalar", float(number))
+    run.log_row("row", a=number, b="text")
+    ws._session.values.flush()
+run.log("scalar", 3.0)
+run.log_row("row", a=3, b="text")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    start_python(code, ws.path).communicate(timeout=60)
+
+    expected = {"scalar": [0.0, 1.0, 2.0, 3.0], "row": {"a": [0, 1, 2, 3], "b": ["text"] * 4}}
+    assert run.get_metrics() == expected
+    ws._session.recover_values(at_once=True)
+    assert list(folder_of(ws).rglob("*.spool")) == []
+    assert run.get_metrics() == expected
+
+
 @pytest.mark.parametrize("step", ["_remove_spooled", "_empty_wal"])
 def test_an_erasure_that_was_killed_is_finished_by_the_next(ws: Workspace, step: str) -> None:
     run_id = filled_by_another(ws)
@@ -212,6 +236,21 @@ def test_earlier_positions_show_nothing_of_an_erased_run_either(ws: Workspace) -
     reader = ws._session.projection()
     assert list(reader.runs(tags={"note": "secret"}, as_of=position)) == []
     assert [row.run_id for row in reader.runs(as_of=position)] == [run.id]
+
+
+def test_a_workspace_as_of_a_position_before_the_erasure_shows_what_remains(
+    ws: Workspace,
+) -> None:
+    run = fill(ws)
+    past = ws.as_of(ws.log.head().position)
+    assert past.get_run(run.id).get_tags() == {"note": "PLANTED tag"}
+
+    ws.erase_run(run.id, reason="asked to")
+
+    then = past.get_run(run.id)
+    assert (then.get_tags(), then.get_metrics(), then.get_properties()) == ({}, {}, {})
+    assert past.sql("SELECT * FROM tags").fetchall() == []
+    assert then.get_file_names() == []
 
 
 def test_the_log_verifies_after_an_erasure(ws: Workspace) -> None:
