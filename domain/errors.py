@@ -6,6 +6,7 @@
     │   ├── InvalidType              (TypeError) likewise, of the wrong type
     │   ├── PropertyConflict         also a ChangeRefusedError, see below
     │   ├── RunGone                  the run was erased
+    │   ├── NotErasable              the workspace was not made so that runs can be erased
     │   ├── WorkspaceClosed          the workspace object was closed
     │   ├── PastIsReadOnly           a change was asked of what as_of() gave
     │   └── NotOverYet               (ValueError) a time was asked for that has not passed
@@ -17,6 +18,7 @@
     │   ├── RunNotFound
     │   ├── ExperimentNotFound
     │   └── WorkspaceNotFound
+    ├── ErasureIncomplete            a run was erased, but other processes have copies
     └── AlreadyExists                an id or a folder that is taken
 
 A message says what was asked, what was found and what to do. The storage and
@@ -31,6 +33,7 @@ projection layers add their own leaves, next to the code that raises them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from runlore.domain.fact import utc_time
@@ -163,6 +166,17 @@ class RunGone(UserError):
         self.run_id = run_id
 
 
+class NotErasable(UserError):
+    """The workspace keeps payloads in the clear, in a log to which one can only append."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"workspace {name!r} was not made erasable: what was logged stands in the clear in a "
+            "log that only grows, so nothing of it can be erased; make workspaces for such data "
+            "with Workspace.create(name, erasable=True)"
+        )
+
+
 class RunEnded(ChangeRefusedError):
     """A change of status that came after the run's end; terminal states absorb."""
 
@@ -216,6 +230,18 @@ class WorkspaceNotFound(NotFound, UserError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
+
+
+class ErasureIncomplete(RunloreError):
+    """The key is gone, but some copy may be left; `pending` says of each where, and what to do."""
+
+    def __init__(self, run_ids: Sequence[str], pending: Sequence[str]) -> None:
+        super().__init__(
+            f"{', '.join(run_ids)}: erased in the log, but copies are left: {'; '.join(pending)}. "
+            "Erase again to finish"
+        )
+        self.run_ids = tuple(run_ids)
+        self.pending = tuple(pending)
 
 
 class AlreadyExists(UserError):

@@ -13,8 +13,15 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Run, Workspace
-from runlore.audit.erasure import ErasureIncomplete, NotErasable
-from runlore.domain.errors import AlreadyExists, InvalidInput, RunGone, RunNotFound
+from runlore.domain.errors import (
+    AlreadyExists,
+    ErasureIncomplete,
+    InvalidInput,
+    NotErasable,
+    PastIsReadOnly,
+    RunGone,
+    RunNotFound,
+)
 from runlore.storage.erasable import ErasableLog
 from tests.audit.erasures import SECRETS, fill, found_in
 from tests.event_logs import check_head
@@ -251,6 +258,8 @@ def test_a_workspace_as_of_a_position_before_the_erasure_shows_what_remains(
     assert (then.get_tags(), then.get_metrics(), then.get_properties()) == ({}, {}, {})
     assert past.sql("SELECT * FROM tags").fetchall() == []
     assert then.get_file_names() == []
+    with pytest.raises(PastIsReadOnly):
+        past.erase_run(run.id, reason="again")
 
 
 def test_the_log_verifies_after_an_erasure(ws: Workspace) -> None:
@@ -405,6 +414,30 @@ run._session.values.flush()
 
 def _state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_old_pages_that_a_reader_keeps_in_the_wal_are_told_and_go_when_it_has_finished(
+    ws: Workspace,
+) -> None:
+    run = start(ws)
+    run.complete()
+    code = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1] + "/log.sqlite", isolation_level=None)
+connection.execute("BEGIN")
+connection.execute("SELECT count(*) FROM stored_events").fetchall()
+print("reads", flush=True)
+sys.stdin.readline()
+"""
+    reader = start_python(code, ws.path)
+    assert reader.stdout is not None and reader.stdout.readline() == "reads\n"
+
+    with pytest.raises(ErasureIncomplete, match="the log's WAL, which another process is reading"):
+        ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
+
+    reader.communicate("done\n", timeout=60)
+    ws.erase_run(run.id, reason="asked to")
+    assert (folder_of(ws) / "log.sqlite-wal").stat().st_size == 0
 
 
 def test_no_generation_is_published_of_what_was_erased(ws: Workspace, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from runlore.domain.errors import RunloreError, UserError
+from runlore.domain.errors import ErasureIncomplete, NotErasable
 from runlore.domain.run import EraseRun
 from runlore.projections import generations, slots
 from runlore.storage.erasable import ErasableLog
@@ -29,35 +29,13 @@ T = TypeVar("T")
 _LOOK_S: Final = 0.05
 
 
-class NotErasable(UserError):
-    """The workspace keeps payloads in the clear, in a log to which one can only append."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"workspace {name!r} was not made erasable: what was logged stands in the clear in a "
-            "log that only grows, so nothing of it can be erased; make workspaces for such data "
-            "with Workspace.create(name, erasable=True)"
-        )
-
-
-class ErasureIncomplete(RunloreError):
-    """The key is gone, but some copy may be left; `pending` says of each where, and what to do."""
-
-    def __init__(self, run_ids: Sequence[str], pending: Sequence[str]) -> None:
-        super().__init__(
-            f"{', '.join(run_ids)}: erased in the log, but copies are left: {'; '.join(pending)}. "
-            "Erase again to finish"
-        )
-        self.run_ids = tuple(run_ids)
-        self.pending = tuple(pending)
-
-
 def erase(session: Session, run_ids: Sequence[str], reason: str, timeout_s: float) -> None:
     """Erases runs that have ended, all checked before the first is; waits so long for others.
 
     Raises NotErasable, RunNotFound; InvalidInput for a run that has not ended or without a
     reason; ErasureIncomplete if other processes keep copies for longer than that.
     """
+    session.check_writable()
     log, folder = session.log, session.folder
     if not isinstance(log, ErasableLog) or folder is None:
         raise NotErasable(session.workspace.name)
