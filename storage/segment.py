@@ -26,7 +26,6 @@ SLOTS: Final = (SEGMENT_NBYTES - HEADER.size) // SLOT
 """How many slots a segment has, but for one that was made for a longer record."""
 
 _ZEROS: Final = bytes(1 << 20)
-_VECTORS_MAX: Final = 1_000  # Of one call, by the system.
 
 
 class Segment:
@@ -169,7 +168,6 @@ def _write_zeros(fd: int, nbytes: int) -> None:
     while written < nbytes:
         # In one call where it can be: other threads get in between calls.
         full, rest = divmod(nbytes - written, len(_ZEROS))
-        full = min(full, _VECTORS_MAX)
         written += os.pwritev(fd, [*[_ZEROS] * full, _ZEROS[:rest]], written)
 
 
