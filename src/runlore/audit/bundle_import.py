@@ -29,6 +29,7 @@ from runlore.storage.journal import Pending
 
 if TYPE_CHECKING:
     from runlore.session import Session
+    from runlore.storage.artifacts import ArtifactStore
     from runlore.storage.event_log import StoredRow
     from runlore.workspace import Workspace
 
@@ -71,18 +72,20 @@ def import_bundle(workspace: Workspace, path: str | PathLike[str]) -> Imported:
     is held by another active one comes in archived. Doing it twice changes nothing.
 
     Raises BundleRefused for a file in which anything is wrong, ImportClash if the workspace
-    holds other events of the same run, writer or experiment: then nothing was written.
+    holds other events of the same run, writer or experiment, InvalidInput if it is erasable: then
+    nothing was written.
     """
     path = Path(path)
     session = workspace._live
     session.check_writable()
+    store = session.shared_artifacts  # For what it raises, too.
     with open_bundle(path) as bundle:
         for finding in findings_of(bundle):
             raise BundleRefused(path, f"{finding.entry}: {finding.message}")
         plan = _planned(session, bundle)
-        artifacts = _keep_artifacts(session, bundle)
+        artifacts = _keep_artifacts(store, bundle)
         _append(session, bundle, plan)
-        absent = [one for one in bundle.manifest.absent if not session.artifacts.has(one)]
+        absent = [one for one in bundle.manifest.absent if not store.has(one)]
     return Imported(
         runs=plan.runs,
         events=plan.events,
@@ -189,12 +192,12 @@ def _check_name(path: Path, stream: str, record: Record, taken: dict[str, str]) 
         )
 
 
-def _keep_artifacts(session: Session, bundle: BundleFile) -> int:
+def _keep_artifacts(store: ArtifactStore, bundle: BundleFile) -> int:
     count = 0
     for name in bundle.names:
-        if name.startswith(ARTIFACTS) and not session.artifacts.has(name.removeprefix(ARTIFACTS)):
+        if name.startswith(ARTIFACTS) and not store.has(name.removeprefix(ARTIFACTS)):
             with bundle.open(name) as source:
-                stored = session.artifacts.put(source)
+                stored = store.put(source)
             assert ARTIFACTS + stored.sha256 == name, "the entry was checked"
             count += 1
     return count

@@ -34,7 +34,7 @@ from runlore.audit.bundle import (
 from runlore.audit.selection import EVERYTHING, PAGE, Selection, Wanted, wanted_streams
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.domain.events import REGISTRY
-from runlore.storage.artifacts import ArtifactMissing, replacing
+from runlore.storage.artifacts import ArtifactMissing, ArtifactStore, replacing
 from runlore.storage.codec import facts_of
 from runlore.storage.merkle import leaf_hash
 from runlore.storage.pruned_tree import pruned
@@ -52,9 +52,7 @@ class ExportRefused(UserError):
     def __init__(self, position: int) -> None:
         super().__init__(
             f"the event at position {position} is not what its leaf was made of, so a bundle could "
-            "not prove it: either the log was changed (`runlore audit verify` says where), or its "
-            "payloads are sealed, as those of an erasable workspace are; export it as JSON Lines "
-            "or Parquet, which prove nothing"
+            "not prove it: the log was changed; `runlore audit verify` says where and how"
         )
         self.position = position
 
@@ -75,25 +73,28 @@ def export(
     of snapshots are in it. A file at `path` is replaced, when the new one is whole. Costs a
     reading of the log, however little is selected: all its leaves prove the selected ones.
 
-    Raises RunNotFound, ExperimentNotFound, InvalidInput; ExportRefused if a selected event is
-    not what its leaf was made of; ArtifactNotWritten if the file cannot be written.
+    Raises RunNotFound, ExperimentNotFound; InvalidInput for options of no sense and in an erasable
+    workspace; ExportRefused if a selected event is not what its leaf was made of;
+    ArtifactNotWritten if the file cannot be written.
     """
     if artifacts not in WITH_ARTIFACTS:
         raise InvalidInput(f"artifacts is {artifacts!r}; it takes one of {WITH_ARTIFACTS}")
     session = workspace._live
+    store = session.shared_artifacts  # For what it raises, too.
     session.values.flush()
     session.recover_values(at_once=True)
     head = session.log.head()
     wanted = wanted_streams(session, selection, head.position)
     with replacing(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
-        return _Writer(archive).write(session, selection, wanted, head, artifacts == "bytes")
+        return _Writer(archive, store).write(session, selection, wanted, head, artifacts == "bytes")
 
 
 class _Writer:
     """Writes entries one after the other, and remembers what the manifest says of them."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
+    def __init__(self, archive: zipfile.ZipFile, store: ArtifactStore) -> None:
         self._archive = archive
+        self._store = store
         self._entries: dict[str, Entry] = {}
         self._events = 0
         self._topics: set[str] = set()
@@ -114,7 +115,7 @@ class _Writer:
         self._add(SCHEMA, [_json({topic: _schema(topic) for topic in sorted(self._topics)})])
         for checkpoint in _checkpoints(session.folder):
             self._add(CHECKPOINTS + checkpoint.name, [checkpoint.read_bytes()])
-        absent = self._add_artifacts(session, with_bytes)
+        absent = self._add_artifacts(with_bytes)
         manifest = Manifest(
             format=FORMAT,
             version=FORMAT_VERSION,
@@ -162,20 +163,19 @@ class _Writer:
             elif fact.topic == "run.snapshot_taken":
                 self._snapshots.add(fact.data["manifest_sha256"])
 
-    def _add_artifacts(self, session: Session, with_bytes: bool) -> list[str]:
+    def _add_artifacts(self, with_bytes: bool) -> list[str]:
         """Adds the bytes that are to be there; returns the digests of all others."""
-        store = session.artifacts
         files = set(self._artifacts)
         for manifest in self._snapshots:
             try:
-                files.update(line.sha256 for line in read_manifest(manifest, store))
+                files.update(line.sha256 for line in read_manifest(manifest, self._store))
             except ArtifactMissing:
                 continue
         absent = []
         for sha256 in sorted(files | self._snapshots):
-            if (with_bytes or sha256 in self._snapshots) and store.has(sha256):
+            if (with_bytes or sha256 in self._snapshots) and self._store.has(sha256):
                 # Stored as they are: weights and images do not get smaller.
-                chunks = store.verified_chunks(sha256)
+                chunks = self._store.verified_chunks(sha256)
                 self._add(ARTIFACTS + sha256, chunks, way=zipfile.ZIP_STORED)
             else:
                 absent.append(sha256)

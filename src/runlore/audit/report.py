@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import msgpack
 
 from runlore.domain import run_state
-from runlore.domain.errors import InvalidInput
+from runlore.domain.errors import InvalidInput, RunGone
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import run_stream, values_prefix
 from runlore.history import Change, history_of
@@ -218,14 +218,14 @@ def _source(session: Session, state: RunState) -> Html:
     if state.snapshot_manifest is not None:
         said = {"snapshot": state.snapshot_id, "SHA-256 of its manifest": state.snapshot_manifest}
         parts.append(_pairs(said))
-        parts.append(_snapshot(session, state.snapshot_manifest))
+        parts.append(_snapshot(session, state.run_id, state.snapshot_manifest))
     return _titled("Source code", _joined(parts))
 
 
-def _snapshot(session: Session, manifest: str) -> Html:
+def _snapshot(session: Session, run_id: str, manifest: str) -> Html:
     try:
-        lines = read_manifest(manifest, session.artifacts)
-    except ArtifactMissing:
+        lines = read_manifest(manifest, session.artifacts_of(run_id))
+    except (ArtifactMissing, RunGone):
         return _paragraph("The list of its files is not in this workspace.")
     rows = [
         (

@@ -25,8 +25,8 @@ from runlore.audit.export import export
 from runlore.audit.replay import replay
 from runlore.audit.selection import Selection
 from runlore.storage.event_log import StoredRow
-from tests.audit.conftest import fill
-from tests.audit.forging import entries_of, with_manifest, with_rows, write
+from tests.audit.bundles.conftest import fill
+from tests.audit.bundles.forging import entries_of, with_manifest, with_rows, write
 from tests.event_logs import check_head
 
 Change = Callable[[list[StoredRow]], list[StoredRow]]

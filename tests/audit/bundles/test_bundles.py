@@ -15,6 +15,7 @@ from runlore import Experiment, Workspace
 from runlore.audit.bundle import EVENTS, Record, read_records, unpack_nodes
 from runlore.audit.bundle_checks import verify_bundle
 from runlore.audit.bundle_file import open_bundle
+from runlore.audit.bundle_import import import_bundle
 from runlore.audit.export import ExportRefused, export
 from runlore.audit.selection import Selection
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, RunNotFound
@@ -188,3 +189,18 @@ def test_runs_of_an_archived_namesake_come_along(ws: Workspace, path: Path) -> N
     export(ws, path, Selection(experiment="other"))
 
     assert {"run/elsewhere", "run/again"} <= streams_of(path)
+
+
+def test_no_bundle_is_made_of_an_erasable_workspace_or_goes_into_it(
+    ws: Workspace, path: Path, tmp_path: Path
+) -> None:
+    export(ws, path)
+    with Workspace.create("sealed", path=tmp_path / "sealed", erasable=True) as sealed:
+        head = sealed.log.head()
+        with pytest.raises(InvalidInput, match="sealed under a key of its own"):
+            export(sealed, tmp_path / "other")
+        with pytest.raises(InvalidInput, match="sealed under a key of its own"):
+            import_bundle(sealed, path)
+
+        assert sealed.log.head() == head
+    assert not (tmp_path / "other").exists()
