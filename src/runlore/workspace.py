@@ -23,8 +23,11 @@ from runlore.domain.errors import (
 from runlore.domain.ids import check_workspace_name
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import Self
 
+    from runlore.audit.bundle import Manifest
+    from runlore.audit.bundle_import import Imported
     from runlore.compute_target import ComputeTarget
     from runlore.difference import Difference
     from runlore.domain.workspace import CreateWorkspace, WorkspaceState
@@ -522,6 +525,43 @@ class Workspace:
         session = self._live
         below = session.reader().children(run_id, recursive=True) if recursive else ()
         erase(session, [run_id, *[row.run_id for row in below]], reason, timeout_s)
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        run: str | None = None,
+        descendants: bool = True,
+        experiment: str | None = None,
+        since: datetime | int | None = None,
+        until: datetime | int | None = None,
+        artifacts: str = "bytes",
+    ) -> Manifest:
+        """Writes runs, or the whole log, to one file that proves itself: see docs/bundles.md.
+
+        The conditions are those of `runlore.audit.selection.Selection`: all that are given must
+        fit. `artifacts` is `bytes`, or `digests` to leave the bytes of files out.
+
+        Raises RunNotFound, ExperimentNotFound; InvalidInput for options of no sense and in an
+        erasable workspace; ArtifactNotWritten if the file cannot be written.
+        """
+        from runlore.audit.export import export
+        from runlore.audit.selection import Selection
+
+        selection = Selection(
+            run=run, descendants=descendants, experiment=experiment, since=since, until=until
+        )
+        return export(self, path, selection, artifacts=artifacts)
+
+    def import_bundle(self, path: str | os.PathLike[str]) -> Imported:
+        """Adds what a bundle holds and this workspace does not; twice is once.
+
+        Raises BundleRefused for a file in which anything is wrong, ImportClash if other events
+        are here under the same ids: then nothing was written. See docs/bundles.md.
+        """
+        from runlore.audit.bundle_import import import_bundle
+
+        return import_bundle(self, path)
 
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
         """The result of one SELECT over the views (`runs`, `tags`, `metrics` ...; see docs/sql.md).

@@ -143,11 +143,11 @@ class _Writer:
             after_position=position, limit=PAGE, upto_position=head.position
         ):
             position = rows[-1].position
-            chosen = [row for row in rows if wanted(row.stream)]
+            chosen = [row for row in rows if _is_ours(row) and wanted(row.stream)]
             self._events += len(chosen)
             self._look_at(chosen)
             for row, index in zip(rows, indices, strict=False):
-                is_wanted = wanted(row.stream)
+                is_wanted = _is_ours(row) and wanted(row.stream)
                 if is_wanted:
                     _check_leaf(row)
                     events.write(pack_record(Record(index, row)))
@@ -197,6 +197,11 @@ class _Writer:
             entry = _Hashed(opened)
             yield entry
         self._entries[name] = Entry(sha256=entry.digest.hexdigest(), nbytes=entry.nbytes)
+
+
+def _is_ours(row: StoredRow) -> bool:
+    """Whether runlore wrote the event, and not another application into the same log."""
+    return row.event_id is not None
 
 
 def _check_leaf(row: StoredRow) -> None:
