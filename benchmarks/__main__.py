@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import (
     bench_append,
+    bench_audit,
     bench_cli,
     bench_erasable,
     bench_import,
@@ -26,6 +27,7 @@ from benchmarks.harness import QUICK, Result, line, machine, markdown, not_run, 
 ALL = {
     "import": bench_import,
     "append": bench_append,
+    "audit": bench_audit,
     "log": bench_log,
     "throughput": bench_throughput,
     "kill": bench_kill,

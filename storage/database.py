@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 from eventsourcing.persistence import ProgrammingError
 
 from runlore.storage import fork_guard
-from runlore.storage.errors import LogBusy, LogReadOnly, NotALog, from_os, from_sqlite
+from runlore.storage.errors import LogBusy, LogCorrupt, LogReadOnly, NotALog, from_os, from_sqlite
 from runlore.storage.write_queue import WriteQueue
 
 APPLICATION_ID: Final = 0x726C6F67  # "rlog", where `file` and we look for whose file this is.
@@ -118,6 +118,30 @@ class Database:
                     self._roll_back(connection)
                     raise
 
+    def sync(self) -> None:
+        """Puts everything on disk that was committed before, by whomever and with what settings.
+
+        A commit of ours is synced before anybody sees it. One of a program that has set SQLite
+        to sync less is not; but SQLite syncs the WAL before it copies from it, and what was
+        copied before the WAL begins anew. Raises LogBusy, LogReadOnly.
+        """
+        with self._lock, self._translated():
+            connection = self._open()
+            if self._in_memory:
+                return
+            if self.read_only:
+                raise LogReadOnly(
+                    f"{self.name} was opened for reading only, so it cannot be synced to disk; "
+                    "check the permissions"
+                )
+            with self._turn():  # Writers, which copy now and then, too, are not at it meanwhile.
+                (busy, *_) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if busy:
+                raise LogBusy(
+                    f"{self.name} is being copied from its WAL by another process; nothing was "
+                    "synced, try again"
+                )
+
     def close(self) -> None:
         """Closes the connection; the next use opens it again."""
         with self._lock:
@@ -150,6 +174,8 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise from_sqlite(error, self.name) from error
+        except UnicodeDecodeError as error:  # Of SQLite's message, which quotes damaged bytes.
+            raise LogCorrupt(f"{self.name} is damaged: {error}; restore it from a copy") from error
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

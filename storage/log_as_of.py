@@ -113,6 +113,10 @@ class LogAsOf(EventLog):
             head = LogHead(rows[-1].position, rows[-1].recorded_at, frontier)
         return head
 
+    def synced_head(self) -> LogHead:
+        """Refused: it is for signing, and what is signed is what the log is now."""
+        self._refuse()
+
     def position_at(self, recorded_at: int) -> int:
         return min(self.position, self._log.position_at(recorded_at))
 

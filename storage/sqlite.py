@@ -236,9 +236,23 @@ class SqliteLog(SqliteRecorder, EventLog):
             rows = _read_log(connection, _PLAIN_COLUMNS, wanted)
             return list(self._opened(connection, rows))
 
+    def read_leaves(self, *, after_position: int = 0, limit: int) -> Sequence[bytes]:
+        with self.database.read() as connection:
+            rows = connection.execute(
+                "SELECT leaf FROM stored_events WHERE notification_id > ? "
+                "ORDER BY notification_id LIMIT ?",
+                (after_position, limit),
+            )
+            return [leaf for (leaf,) in rows]
+
     def head(self) -> LogHead:
         with self.database.read() as connection:
             return _head(connection)
+
+    def synced_head(self) -> LogHead:
+        head = self.head()
+        self.database.sync()
+        return head
 
     def position_at(self, recorded_at: int) -> int:
         with self.database.read() as connection:
@@ -608,6 +622,8 @@ def _head(connection: sqlite3.Connection) -> LogHead:
         raise LogCorrupt("the log has lost its head (table log_head is empty); restore a copy")
     size, position, recorded_at, nodes = row
     try:
+        if not (type(size) is type(position) is type(recorded_at) is int):
+            raise ValueError(f"{row[:3]} are no numbers")
         return LogHead(position, recorded_at, Frontier.from_bytes(size, nodes))
     except ValueError as error:
         raise LogCorrupt(f"the log's head is damaged: {error}; restore a copy") from error

@@ -24,7 +24,14 @@ from runlore.domain import run_state
 from runlore.domain import workspace as workspaces
 from runlore.domain.decision import Decision
 from runlore.domain.errors import RunGone, RunloreError, RunNotFound, WorkspaceClosed
-from runlore.domain.events import Event, WriterOpened
+from runlore.domain.events import (
+    Event,
+    RunCanceled,
+    RunCompleted,
+    RunFailed,
+    RunLost,
+    WriterOpened,
+)
 from runlore.domain.fact import Fact
 from runlore.domain.ids import (
     WORKSPACE_STREAM,
@@ -53,6 +60,7 @@ if TYPE_CHECKING:
     from runlore.projections.reader_as_of import Reader
 
 _SWEEP_INTERVAL_S: Final = 1.0
+_ENDS: Final = frozenset(event.topic for event in (RunCompleted, RunFailed, RunCanceled, RunLost))
 
 FoldedRun = Folded[RunState | None]
 FoldedTarget = Folded[targets.TargetState | None]
@@ -82,6 +90,7 @@ class Session:
         self._artifacts = ArtifactStore(artifacts)
         self.closed = False
         self.warned_of_no_snapshot = False
+        self._warned_of_no_checkpoint = False
         self._sweep_at = 0.0
         self._recover_at = 0.0
         self._lost: Mapping[str, str] = {}
@@ -152,9 +161,25 @@ class Session:
             return runs.decide(state, command, self.journal.writer_id)
 
         if not with_values:
-            return self.journal.change(folded, decide, reason=reason)
-        with self.values.taken() as batch:
-            return self.journal.change(folded, decide, with_values=batch, reason=reason)
+            facts = self.journal.change(folded, decide, reason=reason)
+        else:
+            with self.values.taken() as batch:
+                facts = self.journal.change(folded, decide, with_values=batch, reason=reason)
+        if any(fact.topic in _ENDS for fact in facts):
+            self._make_checkpoint()
+        return facts
+
+    def _make_checkpoint(self) -> None:
+        """Signs the log where the workspace is set so: a run has reached its end."""
+        if self.folder is None or not (self.folder / "audit" / "settings.json").exists():
+            return
+        from runlore.audit.audited import AuditedLog
+        from runlore.audit.checkpoints import at_run_end
+
+        problem = at_run_end(AuditedLog.of_session(self))
+        if problem is not None and not self._warned_of_no_checkpoint:
+            self._warned_of_no_checkpoint = True
+            warn_caller(f"no checkpoint was made at the run's end: {problem}", RuntimeWarning)
 
     def check_change(self, folded: FoldedRun, command: runs.Command) -> None:
         """Raises what the command would, on the state as it was read; changes nothing."""

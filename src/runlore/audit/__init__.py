@@ -1,1 +1,1 @@
-"""Who did what, what was shown, and what is to be seen no more: corrections, proofs, erasure."""
+"""What the log proves: who did what, that what is shown is just that, and what is shown no more."""
