@@ -71,6 +71,7 @@ OF_RUN: dict[str, Callable[[Run], object]] = {
     "status": lambda run: run.status,
     "tags": lambda run: run.tags,
     "properties": lambda run: run.properties,
+    "erased": lambda run: run.erased,
     "get_status": lambda run: run.get_status(),
     "get_detailed_status": lambda run: run.get_detailed_status(),
     "get_tags": lambda run: run.get_tags(),
@@ -186,6 +187,7 @@ def test_every_answer_as_of_a_position_is_what_was_answered_there(
 
 CHANGES: dict[str, Callable[[Run], object]] = {
     "add_properties": lambda run: run.add_properties({"k": "v"}),
+    "correct_property": lambda run: run.correct_property("k", "w", reason="wrong"),
     "cancel": lambda run: run.cancel(),
     "child_run": lambda run: run.child_run(),
     "complete": lambda run: run.complete(),
