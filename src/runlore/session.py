@@ -142,19 +142,27 @@ class Session:
         return folded
 
     def change_run(
-        self, folded: FoldedRun, command: runs.Command, *, with_values: bool = False
+        self,
+        folded: FoldedRun,
+        command: runs.Command,
+        *,
+        with_values: bool = False,
+        reason: str | None = None,
     ) -> Sequence[Fact]:
-        """Runs a command on a run; `with_values` writes its waiting values in the same commit."""
+        """Runs a command on a run; `with_values` writes its waiting values in the same commit.
+
+        `reason` stands in the envelope of the events.
+        """
         self.check_writable()
 
         def decide(state: RunState | None) -> Decision:
             return runs.decide(state, command, self.journal.writer_id)
 
         if not with_values:
-            facts = self.journal.change(folded, decide)
+            facts = self.journal.change(folded, decide, reason=reason)
         else:
             with self.values.taken() as batch:
-                facts = self.journal.change(folded, decide, with_values=batch)
+                facts = self.journal.change(folded, decide, with_values=batch, reason=reason)
         if any(fact.topic in _ENDS for fact in facts):
             self._make_checkpoint()
         return facts

@@ -126,3 +126,10 @@ def test_init_s_workspace_is_found_without_a_config(tmp_path: Path) -> None:
 
     listed = runlore("run", "list", "-e", "first-steps", "[].run_id", cwd=tmp_path)
     assert listed.data == [run.id]
+
+
+def test_a_reason_stands_in_the_history(own_project: Path) -> None:
+    runlore("run", "tag", "-r", "poor", "quality=good", "--reason", "mixed up", cwd=own_project)
+
+    history = runlore("run", "history", "-r", "poor", cwd=own_project).data
+    assert history[-1]["reason"] == "mixed up"
