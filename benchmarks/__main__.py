@@ -10,6 +10,7 @@ from benchmarks import (
     bench_append,
     bench_audit,
     bench_cli,
+    bench_erasable,
     bench_import,
     bench_kill,
     bench_log,
@@ -36,6 +37,7 @@ ALL = {
     "projections": bench_projections,
     "points": bench_points,
     "cli": bench_cli,
+    "erasable": bench_erasable,
 }
 
 

@@ -30,6 +30,8 @@ _SETTINGS: Final = (
     "PRAGMA cache_size=-4000",
 )
 
+_OVERWRITES: Final = "PRAGMA secure_delete=ON"
+
 
 class Database:
     """A file in WAL mode that several processes and threads append to.
@@ -53,7 +55,7 @@ class Database:
         self._queue: WriteQueue | None = None
         self._frozen: tuple[int, ...] | None = None
         self._pid = os.getpid()
-        self._schema: list[str] = []
+        self._overwrites = False
         fork_guard.guard(self)
 
     def add_schema(self, statements: Sequence[str]) -> None:
@@ -61,6 +63,29 @@ class Database:
         with self.write() as connection:
             for statement in statements:
                 connection.execute(statement)
+
+    def overwrite_what_is_deleted(self) -> None:
+        """From now on what is deleted is overwritten with zeros in the file."""
+        with self._lock, self._translated():
+            self._overwrites = True
+            if self._connection is not None:
+                self._connection.execute(_OVERWRITES)
+
+    def truncate_wal(self, timeout_s: float) -> bool:
+        """Writes the WAL back into the file, syncs that, and empties the WAL.
+
+        False if another process's reading or writing was in the way for so long.
+        """
+        with self._lock, self._translated():
+            connection = self._open()
+            with self._turn():
+                connection.execute(f"PRAGMA busy_timeout={int(1_000 * timeout_s)}")
+                try:
+                    row = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                finally:
+                    connection.execute(f"PRAGMA busy_timeout={int(1_000 * self.lock_timeout_s)}")
+        was_busy: int = row[0]
+        return not was_busy
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -249,7 +274,7 @@ class Database:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        for setting in _SETTINGS:
+        for setting in (*_SETTINGS, *[_OVERWRITES] * self._overwrites):
             connection.execute(setting)
         if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
             with self._turn():

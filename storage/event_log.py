@@ -208,6 +208,14 @@ class EventLog(ApplicationRecorder):
         """The stored leaves of `read_log`'s rows: all that a proof is made of."""
         return [row.leaf for row in self.read_log(after_position=after_position, limit=limit)]
 
+    def as_stored(self) -> EventLog:
+        """The log with states as they are stored and hashed into the leaves, sealed or not."""
+        return self
+
+    def last_erasure(self) -> int:
+        """The position of the last event that erased a run; 0 if none did."""
+        return 0
+
     @abstractmethod
     def head(self) -> LogHead:
         """The log's head; an empty log has position 0 and size 0."""

@@ -102,6 +102,9 @@ class LogAsOf(EventLog):
             topics=topics,
         )
 
+    def as_stored(self) -> EventLog:
+        return LogAsOf(self._log.as_stored(), self.position)
+
     def head(self) -> LogHead:
         """The head as it was, computed from all leaves; its time is the last event's."""
         head = LogHead()

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     "README.md",
     "docs/audit.md",
+    "docs/erasure.md",
     "docs/projections.md",
     "docs/sql.md",
     "docs/time-travel.md",
@@ -117,6 +118,7 @@ def test_links_between_documents_lead_to_files() -> None:
         "docs/audit.md",
         "docs/azure.md",
         "docs/cli.md",
+        "docs/erasure.md",
         "docs/time-travel.md",
     ):
         folder = (ROOT / document).parent

@@ -1,1 +1,1 @@
-"""What the log proves: what was recorded, and that what is shown is just that."""
+"""What the log proves: who did what, that what is shown is just that, and what is shown no more."""

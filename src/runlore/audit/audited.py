@@ -46,7 +46,7 @@ class AuditedLog:
                 "create one in a folder with Workspace.create(name)"
             )
         origin = _origin(session.workspace.workspace_id)
-        return cls(session.log, AuditFolder(session.folder), origin)
+        return cls(session.log.as_stored(), AuditFolder(session.folder), origin)
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def audited_folder(folder: Path) -> Iterator[AuditedLog]:
         except LogCorrupt:
             data = {}  # Which event that is, is for the verification to say.
         origin = _origin(str(data.get("workspace_id")))
-        yield AuditedLog(log, AuditFolder(folder), origin)
+        yield AuditedLog(log.as_stored(), AuditFolder(folder), origin)
     finally:
         log.close()
 

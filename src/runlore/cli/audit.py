@@ -14,5 +14,6 @@ audit = LazyGroup(
         "prove": "audit_prove:prove",
         "consistency": "audit_prove:consistency",
         "verify-proof": "audit_prove:verify_proof",
+        "erase": "audit_erase:erase",
     },
 )
