@@ -1,4 +1,4 @@
-"""Proof of a workspace whose payloads are sealed: of what is stored, before an erasure and after."""
+"""Proof of a workspace whose payloads are sealed: of what is stored, erased or not."""
 
 from __future__ import annotations
 
