@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+from benchmarks.fresh import folder_bytes
 from benchmarks.harness import Result, line, machine, scratch, seconds, side_by_side
 from runlore import Workspace
 from runlore.domain.events import ExperimentCreated, RunCreated, ValuesLogged
@@ -209,7 +210,7 @@ def caught_up(ws: Workspace, what: str) -> Iterator[Result]:
     assert path is not None
     with scratch() as folder:
         raw = seconds(lambda: raw_copy(reader, folder))
-        raw_nbytes = nbytes_of(folder)
+        raw_nbytes = folder_bytes(folder)
     yield Result(
         f"catch-up from zero, {rows:,} values, {what}, per value",
         took / rows * 1e6,
@@ -220,7 +221,7 @@ def caught_up(ws: Workspace, what: str) -> Iterator[Result]:
     )
     yield Result(
         f"files of the projection, {what}, per value",
-        nbytes_of(path / "projections") / rows,
+        folder_bytes(path / "projections") / rows,
         raw_nbytes / rows,
         "raw DuckDB table of the same rows",
         "B",
@@ -241,10 +242,6 @@ def raw_copy(reader: RunsReader, folder: Path) -> None:
         connection.unregister("part")
         offset += len(part)
     connection.close()
-
-
-def nbytes_of(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -137,12 +137,9 @@ def peak_bytes() -> int:
 
 
 def folder_bytes(folder: Path) -> int:
-    """The size of all files below a folder."""
-    return sum(
-        entry.stat().st_size
-        for parent, _, names in os.walk(folder)
-        for entry in (Path(parent, name) for name in names)
-    )
+    """The size of all files below a folder; one that has several names there counts once."""
+    found = (Path(parent, name).stat() for parent, _, names in os.walk(folder) for name in names)
+    return sum({(file.st_dev, file.st_ino): file.st_size for file in found}.values())
 
 
 def median_of(answers: Sequence[Answer], key: str) -> float:

@@ -14,6 +14,7 @@ import duckdb
 
 from runlore.domain.errors import RunloreError, RunNotFound
 from runlore.projections import generations
+from runlore.projections.clustering import cluster
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.filters import Conditions, Filter, check_position, check_text_filter
@@ -550,6 +551,7 @@ class RunsReader:
         """Makes the slot a generation. The tables stand still meanwhile: we have the lock."""
         position, leaf = projection.view.applied(APPLICATION)
         with suppress(OSError, duckdb.Error):  # No room, no right: nobody waits for it.
+            cluster(projection.view, self._bounds.cluster_rows)
             projection.view.connection.execute("CHECKPOINT")
             replace = self._distrusts_generations
             folder = _generations(slot)

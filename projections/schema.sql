@@ -8,6 +8,11 @@
 
 CREATE SCHEMA store;
 
+-- How many rows a table had when it was last rewritten in the order of clustering.py: of the
+-- files, not of the log.
+CREATE SCHEMA layout;
+CREATE TABLE layout.clustered (name VARCHAR, rows BIGINT);
+
 CREATE TABLE store.writers (
     writer_id VARCHAR, actor VARCHAR, host VARCHAR, pid BIGINT, process VARCHAR,
     client_version VARCHAR, opened_at BIGINT, position BIGINT

@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 
 import duckdb
 
+from runlore.projections.clustering import CLUSTER_ROWS
+
 SEAL_ROWS: Final = 1_000_000
 """How many rows the tail may have."""
 
@@ -29,11 +31,15 @@ _TAIL_ONLY: Final = "CREATE OR REPLACE VIEW store.metric_points AS FROM store.ta
 
 
 class Bounds(NamedTuple):
-    """When the tail is sealed, and how many neighbours of one size, up to which, become one."""
+    """When the tail is sealed, and how many neighbours of one size, up to which, become one.
+
+    From `cluster_rows` rows on the tables of tags, properties and states are clustered.
+    """
 
     seal_rows: int = SEAL_ROWS
     fan: int = 4
     merged_max_rows: int = 5 * SEAL_ROWS
+    cluster_rows: int = CLUSTER_ROWS
 
 
 BOUNDS: Final = Bounds()

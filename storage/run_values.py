@@ -11,7 +11,7 @@ from runlore.domain.events import ValuesLogged
 from runlore.domain.ids import values_prefix, values_stream
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
-from runlore.storage.spool import FloatPut, FloatPutAt, Spool, WidePut
+from runlore.storage.spool import Spool
 from runlore.storage.spool_format import (
     FLOAT,
     INT,
@@ -22,6 +22,7 @@ from runlore.storage.spool_format import (
     many,
     packed,
 )
+from runlore.storage.spool_puts import FloatPut, FloatPutAt, WidePut
 from runlore.storage.value_codec import Series, series_of
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Where logged values are the moment `log` returns: segments that a killed process leaves behind.
 
-The hot path is a closure for each metric, which stores one slot under a lock: see `_float_put`.
+The hot path is a closure for each metric, which stores one slot under a lock: see `spool_puts`.
 Whatever changes what the closures have bound (another lap, another process) empties the caches
 that hold them, and the next call takes the slow path, which makes them anew.
 
@@ -32,9 +32,7 @@ from runlore.storage.spool_format import (
     FLOAT,
     HEADER,
     LAP_MAX,
-    MARK,
     SEGMENT_NBYTES,
-    SIZED,
     SLOT,
     Channel,
     Record,
@@ -43,13 +41,16 @@ from runlore.storage.spool_format import (
     wide,
     wide_slots,
 )
-
-FloatPut = Callable[[float], None]
-FloatPutAt = Callable[[float, int], None]
-WidePut = Callable[[Sequence[float], "int | None"], "list[int] | None"]
-
-# What `pack_into` raises behind the end of a segment, and on one that was removed.
-_NO_ROOM: Final = (struct.error, ValueError)
+from runlore.storage.spool_puts import (
+    FloatPut,
+    FloatPutAt,
+    WidePut,
+    float_put,
+    float_put_at,
+    pack_record,
+    reserve,
+    wide_put,
+)
 
 _FILES_MAX: Final = 2
 _MEMORY_MAX: Final = 64  # Segments, 256 MiB: more could end a training for want of memory.
@@ -119,7 +120,7 @@ class Spool:
             number = self._defined_number(channel)
             if number is None or self._segment.needs_writing:
                 return lambda value: again(value, self.next_step(steps))
-            put = _float_put(self.lock, self._segment, number, steps, again, self._clock_ns)
+            put = float_put(self.lock, self._segment, number, steps, again, self._clock_ns)
             self._keep(cache, key, put)
             return put
 
@@ -134,7 +135,7 @@ class Spool:
             number = self._defined_number(channel)
             if number is None or self._segment.needs_writing:
                 return again
-            put = _float_put_at(self.lock, self._segment, number, again, self._clock_ns)
+            put = float_put_at(self.lock, self._segment, number, again, self._clock_ns)
             self._keep(cache, key, put)
             return put
 
@@ -167,7 +168,7 @@ class Spool:
             number = self._defined_number(channel)
             if number is None or self._segment.needs_writing:
                 return again
-            put = _wide_put(self.lock, self._segment, number, width, steps, again, self._clock_ns)
+            put = wide_put(self.lock, self._segment, number, width, steps, again, self._clock_ns)
             self._keep(cache, key, put)
             return put
 
@@ -191,7 +192,7 @@ class Spool:
         """What takes several slots: text, rows of mixed types, arrays."""
 
         def pack(segment: Segment, offset: int, number: int) -> None:
-            _pack_record(segment, offset, step, self._clock_ns() // 1_000, number, record)
+            pack_record(segment, offset, step, self._clock_ns() // 1_000, number, record)
 
         self._put(channel, record.nbytes // SLOT, pack)
 
@@ -262,8 +263,8 @@ class Spool:
             segment = self._segment
             size = len(segment.slots) // SLOT
             # In one step, so that no signal handler gets a slot behind the end.
-            left = list(islice(segment.offsets, size + 1))
-            segment.end = min(left[0] // SLOT, size)
+            (last,) = deque(islice(segment.offsets, size + 1), maxlen=1)
+            segment.end = min(last // SLOT - size, size)
             self.park()
 
     def remove(self) -> None:
@@ -319,12 +320,12 @@ class Spool:
         number = self._defined_number(channel, slots)
         if number is None:
             return False
-        offset = _reserve(self._segment, slots)
+        offset = reserve(self._segment, slots)
         if offset is None:
             if not self._next_lap(slots + _definition(number, channel).nbytes // SLOT):
                 return False
             number = self._defined_number(channel)
-            offset = _reserve(self._segment, slots)
+            offset = reserve(self._segment, slots)
             assert number is not None and offset is not None, "it was made for this"
         pack(self._segment, offset, number)
         self._write(self._segment, offset, slots)
@@ -336,13 +337,13 @@ class Spool:
         if number not in self._defined:
             record = _definition(number, channel)
             needed = record.nbytes // SLOT
-            offset = _reserve(self._segment, needed)
+            offset = reserve(self._segment, needed)
             if offset is None:
                 if not self._next_lap(needed + slots):
                     return None
-                offset = _reserve(self._segment, needed)
+                offset = reserve(self._segment, needed)
                 assert offset is not None, "it was made for this"
-            _pack_record(self._segment, offset, 0, 0, DEFINITION, record)
+            pack_record(self._segment, offset, 0, 0, DEFINITION, record)
             self._write(self._segment, offset, needed)
             self._defined.add(number)
         return number
@@ -424,102 +425,9 @@ Pack = Callable[[Segment, int, int], None]
 """Stores a record in a segment at an offset, for the channel of a number."""
 
 
-def _float_put(
-    lock: threading.RLock,
-    segment: Segment,
-    number: int,
-    steps: Iterator[int],
-    again: Callable[[float, int], None],
-    clock_ns: Callable[[], int],
-) -> FloatPut:
-    pack, slots, offsets, mark = FLOAT.pack_into, segment.slots, segment.offsets, segment.lap | END
-
-    def put(value: float) -> None:
-        try:
-            with lock:
-                step = next(steps)
-                pack(slots, next(offsets), step, clock_ns() // 1_000, value, number, mark)
-        except _NO_ROOM:
-            again(value, step)
-
-    return put
-
-
-def _float_put_at(
-    lock: threading.RLock,
-    segment: Segment,
-    number: int,
-    again: Callable[[float, int], None],
-    clock_ns: Callable[[], int],
-) -> FloatPutAt:
-    pack, slots, offsets, mark = FLOAT.pack_into, segment.slots, segment.offsets, segment.lap | END
-
-    def put(value: float, step: int) -> None:
-        try:
-            with lock:
-                pack(slots, next(offsets), step, clock_ns() // 1_000, value, number, mark)
-        except _NO_ROOM:
-            again(value, step)
-
-    return put
-
-
-def _wide_put(
-    lock: threading.RLock,
-    segment: Segment,
-    number: int,
-    width: int,
-    steps: Sequence[Iterator[int]],
-    again: WidePut,
-    clock_ns: Callable[[], int],
-) -> WidePut:
-    pack, behind_first = wide(width).pack_into, wide_slots(width) - 1
-    slots, offsets = segment.slots, segment.offsets
-    begin, end = segment.lap | BEGIN, segment.lap | END
-    series = len(steps)
-    back = behind_first * SLOT
-
-    def put(values: Sequence[float], step: int | None) -> list[int] | None:
-        try:
-            with lock:
-                if step is None:
-                    taken = list(map(next, steps))
-                    step = taken[0]
-                    if taken.count(step) != series:
-                        return taken
-                # All slots in one step, so that they are next to each other.
-                offset = next(islice(offsets, behind_first, None)) - back
-                first, *others = values
-                pack(slots, offset, step, clock_ns() // 1_000, first, number, begin, *others, end)
-                return None
-        except _NO_ROOM:
-            return again(values, step)
-
-    return put
-
-
-def _reserve(segment: Segment, slots: int) -> int | None:
-    """The offset of so many slots next to each other; None, and nothing is left, if too few."""
-    last: int = next(islice(segment.offsets, slots - 1, None))
-    if last + SLOT > len(segment.slots):
-        return None
-    return last - (slots - 1) * SLOT
-
-
 @lru_cache(maxsize=64)
 def _definition(number: int, channel: Channel) -> Record:
     return definition(number, channel)
-
-
-def _pack_record(
-    segment: Segment, offset: int, step: int, now: int, number: int, record: Record
-) -> None:
-    (size, check), rest = record
-    behind, lap = offset + SLOT, segment.lap
-    stop = behind + len(rest)
-    SIZED.pack_into(segment.slots, offset, step, now, size, check, number, lap | BEGIN)
-    segment.slots[behind:stop] = rest
-    MARK.pack_into(segment.slots, stop - MARK.size, lap | END)
 
 
 def _before_first_hole(regions: Sequence[Region]) -> list[Region]:

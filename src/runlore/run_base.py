@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runlore.experiment import Experiment
     from runlore.session import FoldedRun, Session
     from runlore.storage.run_values import RunValues
-    from runlore.storage.spool import FloatPut, FloatPutAt
+    from runlore.storage.spool_puts import FloatPut, FloatPutAt
     from runlore.workspace import Workspace
 
 

@@ -66,6 +66,7 @@ def log_values(history: History) -> None:
 
 
 SEALING = Bounds(seal_rows=3)
+CLUSTERING = Bounds(cluster_rows=1)
 
 
 def below(folder: Path) -> Path:
@@ -417,10 +418,45 @@ def test_a_publication_in_the_background_comes_by_itself(
         assert tables_of(one) == rebuilt(history.log)
 
 
-@settings(deadline=None, max_examples=15)
-@given(histories, st.data())
+def test_tags_of_one_experiment_and_value_lie_together_in_a_generation(folder: Path) -> None:
+    history = History()
+    for experiment in ("a", "b"):
+        history.experiment(experiment, name=experiment)
+    for number in range(40):
+        history.run(f"r{number}", experiment_id="ab"[number % 2], tags={"n": str(number % 4)})
+        history.say(f"run/r{number}", ev.RunCompleted())
+
+    published_by(history, folder, CLUSTERING)
+
+    with reader_of(history.log, folder, CLUSTERING) as one:
+        of_tags = one.sql("SELECT experiment_no, value FROM store.run_tags").fetchall()
+        assert of_tags == sorted(of_tags)
+        of_states = one.sql("SELECT to_position IS NULL, run_no FROM store.run_states").fetchall()
+        assert of_states == sorted(of_states)
+        assert tables_of(one) == rebuilt(history.log)
+
+
+def test_a_table_is_rewritten_when_half_of_it_is_new(folder: Path) -> None:
+    history = filled(History())
+
+    def clustered_after(reader: RunsReader) -> list[tuple[int]]:
+        reader.refresh()
+        reader._finish_publishing()
+        asked = "SELECT rows FROM layout.clustered WHERE name = 'store.run_tags'"
+        return reader.sql(asked).fetchall()
+
+    with reader_of(history.log, folder, Bounds(cluster_rows=20)) as one:
+        assert clustered_after(one) == [(30,)]
+        filled(history, count=29, first=30)
+        assert clustered_after(one) == [(30,)]
+        filled(history, count=1, first=59)
+        assert clustered_after(one) == [(60,)]
+
+
+@settings(deadline=None, max_examples=20)
+@given(histories, st.sampled_from([BOUNDS, CLUSTERING]), st.data())
 def test_readers_over_generations_show_what_a_rebuild_shows(
-    appends: list[list[Happening]], data: st.DataObject
+    appends: list[list[Happening]], bounds: Bounds, data: st.DataObject
 ) -> None:
     history = History()
     with TemporaryDirectory() as name:
@@ -434,11 +470,11 @@ def test_readers_over_generations_show_what_a_rebuild_shows(
                         one = data.draw(st.sampled_from(open_readers), "which")
                         assert tables_of(one) == rebuilt(history.log)
                     case "open":
-                        open_readers.append(open_projection(history.log, folder))
+                        open_readers.append(open_projection(history.log, folder, bounds))
                         open_readers[-1].refresh()
                     case "close" if open_readers:
                         open_readers.pop(data.draw(st.integers(0, len(open_readers) - 1))).close()
-            open_readers.append(open_projection(history.log, folder))
+            open_readers.append(open_projection(history.log, folder, bounds))
             expected = rebuilt(history.log)
             assert all(tables_of(one) == expected for one in open_readers)
         finally:

@@ -453,11 +453,13 @@ def test_values_of_a_process_that_can_start_no_thread_are_written_in_the_end(
 
 
 def test_closing_writes_what_waits_and_ends_the_thread(log: Log, buffer: ValueBuffer) -> None:
+    before = set(threading.enumerate())
     buffer.of_run("r").log(LOSS, 1.0, None)
+    assert set(threading.enumerate()) > before
     buffer.close("lab")
     buffer.close("lab")
     assert values_in(log) == [1.0]
-    assert not [thread for thread in threading.enumerate() if thread.name == "runlore-values"]
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_value_after_the_end_is_refused_and_a_fork_does_not_mind(
