@@ -57,11 +57,11 @@ class SessionAsOf(Session):
         raise PastIsReadOnly(self.position)
 
     def reader(self) -> ReaderAsOf:
-        """The live session's projection, asked as of the position."""
+        """The live session's projection, asked as of the position. Nothing is written for it."""
         from runlore.projections.reader_as_of import ReaderAsOf
 
         self.check_open()
-        return ReaderAsOf(self.live.projection(), self.position)
+        return ReaderAsOf(self.live.tables(), self.position)
 
     def recover_values(self, *, at_once: bool = False) -> None:
         """Nothing: what was not in the log then was not seen."""
