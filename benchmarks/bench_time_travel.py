@@ -30,7 +30,7 @@ from runlore.storage.journal import Pending
 SIZES = (10_000, 100_000)
 STEPS = 10
 WENT_ON = 10
-"""Of so many runs one logs on after the moment, and gets another tag."""
+"""One run in so many, the newest ones, logs on after the moment and gets another tag."""
 
 OF_RUNS = "SELECT status, count(*), max(duration_s) FROM runs GROUP BY status ORDER BY status"
 OF_TAGS = (
@@ -52,11 +52,12 @@ def run(sizes: Sequence[int] = ()) -> Iterator[Result]:
             made = [batch(["loss", "acc"], STEPS, seed=seed) for seed in range(16)]
             add(ws, [(run_id, made[n % len(made)]) for n, run_id in enumerate(ids)])
             then = ws.position
-            went_on = ids[::WENT_ON]
+            went_on = ids[-size // WENT_ON :]
             add(ws, [(run_id, made[n % len(made)]) for n, run_id in enumerate(went_on)])
             tagged = TagSet(key="group", value="7")
             ws._session.journal.append([Pending(run_stream(one), 4, tagged) for one in went_on])
             yield from questions(ws, then, size)
+            yield from differences(ws, then, size)
 
 
 def questions(ws: Workspace, then: int, size: int) -> Iterator[Result]:
@@ -73,6 +74,27 @@ def questions(ws: Workspace, then: int, size: int) -> Iterator[Result]:
                 repeat=9,
                 goals=(at_most_times(goal),),
             )
+
+
+def differences(ws: Workspace, then: int, size: int) -> Iterator[Result]:
+    """What changed since, beside reading the same events from the log."""
+    since = ws.position - then
+    assert len(ws.diff(then)) > since
+    yield side_by_side(
+        f"diff over {since:,} events, {size:,} runs",
+        lambda: ws.diff(then),
+        "ws.events of the same",
+        lambda: list(ws.events(then)),
+        repeat=3,
+    )
+    run = ws.get_run(f"run-{size - 1}")
+    yield side_by_side(
+        f"diff of one run over {since:,} events, {size:,} runs",
+        lambda: run.diff(then),
+        "its history",
+        run.history,
+        repeat=3,
+    )
 
 
 def entities(ws: Workspace) -> list[tuple[str, Callable[[], object]]]:
