@@ -8,7 +8,9 @@ from pathlib import Path
 
 from benchmarks import (
     bench_append,
+    bench_audit,
     bench_cli,
+    bench_erasable,
     bench_import,
     bench_kill,
     bench_log,
@@ -26,6 +28,7 @@ from benchmarks.harness import QUICK, Result, line, machine, markdown, not_run, 
 ALL = {
     "import": bench_import,
     "append": bench_append,
+    "audit": bench_audit,
     "log": bench_log,
     "throughput": bench_throughput,
     "kill": bench_kill,
@@ -36,6 +39,7 @@ ALL = {
     "points": bench_points,
     "time-travel": bench_time_travel,
     "cli": bench_cli,
+    "erasable": bench_erasable,
 }
 
 

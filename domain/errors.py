@@ -5,6 +5,8 @@
     │   ├── InvalidInput             (ValueError) an argument that no state would accept
     │   ├── InvalidType              (TypeError) likewise, of the wrong type
     │   ├── PropertyConflict         also a ChangeRefusedError, see below
+    │   ├── RunGone                  the run was erased
+    │   ├── NotErasable              the workspace was not made so that runs can be erased
     │   ├── WorkspaceClosed          the workspace object was closed
     │   ├── PastIsReadOnly           a change was asked of what as_of() gave
     │   └── NotOverYet               (ValueError) a time was asked for that has not passed
@@ -16,6 +18,7 @@
     │   ├── RunNotFound
     │   ├── ExperimentNotFound
     │   └── WorkspaceNotFound
+    ├── ErasureIncomplete            a run was erased, but other processes have copies
     └── AlreadyExists                an id or a folder that is taken
 
 A message says what was asked, what was found and what to do. The storage and
@@ -30,6 +33,7 @@ projection layers add their own leaves, next to the code that raises them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from runlore.domain.fact import utc_time
@@ -109,7 +113,8 @@ class ChangeRefusedError(RunloreError):
 class PropertyConflict(ChangeRefusedError, UserError):
     """A property is write-once and is held with another value.
 
-    `held_by` and `held_since` say who set the held value and when.
+    `held_by` and `held_since` say who set the held value and when, and `correction` why, if it
+    corrected an earlier one.
     """
 
     def __init__(
@@ -120,11 +125,14 @@ class PropertyConflict(ChangeRefusedError, UserError):
         refused: str | None,
         held_by: str | None,
         held_since: datetime,
+        correction: str | None = None,
     ) -> None:
+        why = "" if correction is None else f" because {correction!r:.80}"
         super().__init__(
             f"property {key!r:.80} of run {run_id} is already {held!r:.80} "
-            f"(set by {held_by or 'an unknown writer'} at {held_since.isoformat()}), "
-            f"so it cannot become {refused!r:.80}; properties never change: use a tag instead"
+            f"({'corrected' if why else 'set'} by {held_by or 'an unknown writer'} at "
+            f"{held_since.isoformat()}{why}), so it cannot become {refused!r:.80}; properties "
+            "never change: use a tag instead, or correct_property() if the held value is wrong"
         )
         self.run_id = run_id
         self.key = key
@@ -132,11 +140,40 @@ class PropertyConflict(ChangeRefusedError, UserError):
         self.refused = refused
         self.held_by = held_by
         self.held_since = held_since
+        self.correction = correction
 
     def attributed(self, held_by: str) -> PropertyConflict:
         """The same conflict, with the holder named as people know them."""
         return PropertyConflict(
-            self.run_id, self.key, self.held, self.refused, held_by, self.held_since
+            self.run_id,
+            self.key,
+            self.held,
+            self.refused,
+            held_by,
+            self.held_since,
+            self.correction,
+        )
+
+
+class RunGone(UserError):
+    """A change of a run that was erased; nothing is left of it that could change."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"run {run_id} was erased, so nothing about it can change or be read any more; "
+            "start a new run"
+        )
+        self.run_id = run_id
+
+
+class NotErasable(UserError):
+    """The workspace keeps payloads in the clear, in a log to which one can only append."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"workspace {name!r} was not made erasable: what was logged stands in the clear in a "
+            "log that only grows, so nothing of it can be erased; make workspaces for such data "
+            "with Workspace.create(name, erasable=True)"
         )
 
 
@@ -193,6 +230,18 @@ class WorkspaceNotFound(NotFound, UserError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
+
+
+class ErasureIncomplete(RunloreError):
+    """The key is gone, but some copy may be left; `pending` says of each where, and what to do."""
+
+    def __init__(self, run_ids: Sequence[str], pending: Sequence[str]) -> None:
+        super().__init__(
+            f"{', '.join(run_ids)}: erased in the log, but copies are left: {'; '.join(pending)}. "
+            "Erase again to finish"
+        )
+        self.run_ids = tuple(run_ids)
+        self.pending = tuple(pending)
 
 
 class AlreadyExists(UserError):

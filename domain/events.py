@@ -42,9 +42,13 @@ class Event(BaseModel):
 
 
 class WorkspaceCreated(Event):
-    """The first event of a log: the workspace's identity."""
+    """The first event of a log: the workspace's identity.
+
+    `erasable` says that what is kept of each run is sealed under a key of its own.
+    """
 
     topic = "workspace.created"
+    schema_version = 2
 
     workspace_id: str
     name: str
@@ -52,6 +56,12 @@ class WorkspaceCreated(Event):
     resource_group: str
     location: str
     tags: dict[str, str | None] = {}
+    erasable: bool = False
+
+    @staticmethod
+    def upcast_v1_v2(state: State) -> None:
+        """Version 1 knew of no erasure."""
+        state["erasable"] = False
 
 
 class WriterOpened(Event):
@@ -271,12 +281,25 @@ class TagRemoved(Event):
 
 
 class PropertyAdded(Event):
-    """A property got its value, once and for all."""
+    """A property got its value, for as long as nobody corrects it."""
 
     topic = "run.property_added"
 
     key: str
     value: str | None
+
+
+class PropertyCorrected(Event):
+    """A property got another value, as the one that it had was wrong; the reason is the envelope's.
+
+    `superseded` is the value that the correction takes the place of.
+    """
+
+    topic = "run.property_corrected"
+
+    key: str
+    value: str | None
+    superseded: str | None
 
 
 class DisplayNameSet(Event):
@@ -352,6 +375,41 @@ class ValuesLogged(Event):
     payload_ref: tuple[str, str, int] | None = None
 
 
+class RunErased(Event):
+    """The key of the run's payloads and files was destroyed; the reason is the envelope's.
+
+    The last event of its run, and the only one that is not sealed: what it says is what remains.
+    """
+
+    topic = "run.erased"
+
+    run_id: str
+    experiment_id: str
+    experiment_name: str
+    parent_id: str | None
+    root_id: str
+    status: Status
+    started_at: int | None
+    ended_at: int | None
+
+
+def remains_of(erased: State) -> State:
+    """What a `run.erased` leaves of its run's `run.created`: the same fields, and `erased`.
+
+    `started_at` and `ended_at`, which other events had told, are there, too.
+    """
+    created = RunCreated(
+        run_id=erased["run_id"],
+        experiment_id=erased["experiment_id"],
+        experiment_name=erased["experiment_name"],
+        status=Status(erased["status"]),
+        parent_id=erased["parent_id"],
+        root_id=erased["root_id"],
+    )
+    times = {name: erased[name] for name in ("started_at", "ended_at")}
+    return {**created.__dict__, **times, "erased": True}
+
+
 EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     WorkspaceCreated,
     WriterOpened,
@@ -376,12 +434,14 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     TagSet,
     TagRemoved,
     PropertyAdded,
+    PropertyCorrected,
     DisplayNameSet,
     DescriptionSet,
     ArtifactAdded,
     SnapshotTaken,
     ChangeRefused,
     ValuesLogged,
+    RunErased,
 )
 
 REGISTRY: Final[Mapping[str, type[Event]]] = MappingProxyType({t.topic: t for t in EVENT_TYPES})

@@ -18,8 +18,10 @@ from runlore.domain.decision import Decision
 from runlore.domain.errors import (
     AlreadyExists,
     ChangeRefusedError,
+    InvalidInput,
     PropertyConflict,
     RunEnded,
+    RunGone,
     RunNotFound,
     TransitionRefused,
 )
@@ -30,10 +32,12 @@ from runlore.domain.events import (
     DisplayNameSet,
     Event,
     PropertyAdded,
+    PropertyCorrected,
     RunCanceled,
     RunCancelRequested,
     RunCompleted,
     RunCreated,
+    RunErased,
     RunFailed,
     RunLost,
     RunStarted,
@@ -53,6 +57,7 @@ from runlore.domain.text import (
     check_key,
     check_keys,
     check_pairs,
+    check_reason,
     check_text,
 )
 
@@ -99,6 +104,18 @@ class AddProperties:
     """Give the run properties: all of them, or none if one is held with another value."""
 
     properties: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectProperty:
+    """Put another value in the place of a property's, which was wrong; ended runs take it, too.
+
+    The caller gives the reason to the journal as well: it stands in the event's envelope.
+    """
+
+    key: str
+    value: str | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +205,22 @@ class AddWarning:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class EraseRun:
+    """Destroy what is kept of a run that has ended; no event if that was done already.
+
+    The caller gives the reason to the journal as well: it stands in the event's envelope.
+    """
+
+    reason: str
+
+
 Command = (
     CreateRun
     | SetTags
     | RemoveTags
     | AddProperties
+    | CorrectProperty
     | SetDisplayName
     | SetDescription
     | AddArtifacts
@@ -204,6 +232,7 @@ Command = (
     | LoseRun
     | RecordExit
     | AddWarning
+    | EraseRun
 )
 
 
@@ -213,6 +242,10 @@ def decide(state: RunState | None, command: Command, writer_id: str | None) -> D
         return _create(state, command)
     if state is None:
         raise RunNotFound("?", "this workspace")
+    if isinstance(command, EraseRun):
+        return _erase(state, command)
+    if state.erased:
+        return Decision(refused=RunGone(state.run_id))
     match command:
         case SetTags(tags):
             return _set_tags(state, tags)
@@ -220,6 +253,8 @@ def decide(state: RunState | None, command: Command, writer_id: str | None) -> D
             return _remove_tags(state, keys)
         case AddProperties(properties):
             return _add_properties(state, properties, writer_id)
+        case CorrectProperty():
+            return _correct_property(state, command)
         case ChangeStatus():
             return _change_status(state, command, writer_id)
         case AddArtifacts(artifacts):
@@ -326,7 +361,13 @@ def _add_properties(
     first = conflicts[0]
     held = state.properties[first]
     error = PropertyConflict(
-        state.run_id, first, held.value, wanted[first], held.writer_id, utc_time(held.since)
+        state.run_id,
+        first,
+        held.value,
+        wanted[first],
+        held.writer_id,
+        utc_time(held.since),
+        held.reason,
     )
     refusals = (
         ChangeRefused(
@@ -339,6 +380,45 @@ def _add_properties(
         for key in conflicts
     )
     return _refuse(state, refusals, error, writer_id)
+
+
+def _correct_property(state: RunState, command: CorrectProperty) -> Decision:
+    check_reason(command.reason, "a correction")
+    ((key, value),) = check_pairs({command.key: command.value}, "property").items()
+    held = state.properties.get(key)
+    if held is None:
+        known = ", ".join(repr(one)[:80] for one in sorted(state.properties)[:5]) or "none"
+        error = InvalidInput(
+            f"run {state.run_id} has no property {key!r:.80}, so there is nothing to correct; it "
+            f"has {known}; give it one with run.add_properties()"
+        )
+        return Decision(refused=error)
+    if held.value == value:
+        return Decision()
+    return Decision((PropertyCorrected(key=key, value=value, superseded=held.value),))
+
+
+def _erase(state: RunState, command: EraseRun) -> Decision:
+    check_reason(command.reason, "an erasure")
+    if state.erased:
+        return Decision()
+    if state.status not in TERMINAL:
+        error = InvalidInput(
+            f"run {state.run_id} is {state.status}, and only runs that have ended are erased; end "
+            "it with complete(), fail() or cancel()"
+        )
+        return Decision(refused=error)
+    erased = RunErased(
+        run_id=state.run_id,
+        experiment_id=state.experiment_id,
+        experiment_name=state.experiment_name,
+        parent_id=state.parent_id,
+        root_id=state.root_id,
+        status=state.status,
+        started_at=state.started_at,
+        ended_at=state.ended_at,
+    )
+    return Decision((erased,))
 
 
 def _change_status(state: RunState, command: ChangeStatus, writer_id: str | None) -> Decision:

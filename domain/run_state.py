@@ -6,16 +6,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from runlore.domain.events import remains_of
 from runlore.domain.fact import Fact
 from runlore.domain.status import Status
 
 
 class Held(NamedTuple):
-    """A property's value, with who set it (a writer id) and when (µs since 1970)."""
+    """A property's value, with who set it (a writer id) and when (µs since 1970).
+
+    `reason` says why the value took the place of an earlier one, and is None if it did not.
+    """
 
     value: str | None
     writer_id: str | None
     since: int
+    reason: str | None = None
 
 
 class Artifact(NamedTuple):
@@ -76,6 +81,7 @@ class RunState:
     snapshot_manifest: str | None = None
     definition: Mapping[str, Any] | None = None
     repeats: str | None = None
+    erased: bool = False
     exits: tuple[Exit, ...] = ()
     warnings: tuple[Warned, ...] = ()
     tags: Mapping[str, str | None] = field(default_factory=dict)
@@ -133,7 +139,7 @@ def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
         status=status,
         created_at=fact.recorded_at,
         created_by=fact.writer_id,
-        started_at=fact.recorded_at if status is Status.RUNNING else None,
+        started_at=data.get("started_at", fact.recorded_at if status is Status.RUNNING else None),
         outputs=tuple(data["outputs"]),
         tags=dict(data["tags"]),
         properties=held,
@@ -175,6 +181,11 @@ def _property_added(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> 
     draft["properties"].setdefault(data["key"], held)
 
 
+def _property_corrected(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+    held = Held(data["value"], fact.writer_id, fact.recorded_at, fact.reason)
+    draft["properties"][data["key"]] = held
+
+
 def _artifact_added(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
     draft["artifacts"][data["name"]] = Artifact(data["sha256"], data["nbytes"])
 
@@ -187,6 +198,13 @@ def _snapshot_taken(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> 
 def _change_refused(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
     refusal = Refusal(fact.writer_id, data["change"], data["key"], data["refused"])
     draft["refusals"].add(refusal)
+
+
+def _erased(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+    """The state of those who never saw more than what remains."""
+    born = fact._replace(recorded_at=draft["created_at"], writer_id=draft["created_by"])
+    draft.clear()
+    _created(draft, remains_of(data), born)
 
 
 _APPLY: Final[Mapping[str, Callable[[dict[str, Any], dict[str, Any], Fact], None]]] = {
@@ -206,6 +224,7 @@ _APPLY: Final[Mapping[str, Callable[[dict[str, Any], dict[str, Any], Fact], None
     "run.tag_set": lambda draft, data, fact: draft["tags"].update({data["key"]: data["value"]}),
     "run.tag_removed": lambda draft, data, fact: draft["tags"].pop(data["key"], None),
     "run.property_added": _property_added,
+    "run.property_corrected": _property_corrected,
     "run.display_name_set": lambda draft, data, fact: draft.update(
         display_name=data["display_name"]
     ),
@@ -213,4 +232,5 @@ _APPLY: Final[Mapping[str, Callable[[dict[str, Any], dict[str, Any], Fact], None
     "run.artifact_added": _artifact_added,
     "run.snapshot_taken": _snapshot_taken,
     "run.change_refused": _change_refused,
+    "run.erased": _erased,
 }

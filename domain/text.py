@@ -67,6 +67,14 @@ def check_text(text: object, what: str) -> str:
     return _plain(text)
 
 
+def check_reason(reason: object, of_what: str) -> str:
+    """Why something was done, as a text that says something; `of_what` is "a correction", say."""
+    text = check_text(reason, f"the reason of {of_what}")
+    if not text.strip():
+        raise InvalidInput(f"{of_what} needs a reason; say why, it is kept with it")
+    return text
+
+
 def check_pairs(pairs: object, what: str) -> dict[str, str | None]:
     """A mapping of keys to texts or None as a plain dict, in its order; `what` is "tag", say."""
     if not isinstance(pairs, Mapping):

@@ -23,6 +23,7 @@ class WorkspaceState:
     location: str
     created_at: int = 0
     version: int = 0
+    erasable: bool = False
     tags: Mapping[str, str | None] = field(default_factory=dict)
 
 
@@ -35,6 +36,7 @@ class CreateWorkspace:
     subscription_id: str
     resource_group: str
     location: str
+    erasable: bool = False
     tags: Mapping[str, str | None] = field(default_factory=dict)
 
 
@@ -51,6 +53,7 @@ def decide(state: WorkspaceState | None, command: CreateWorkspace) -> Decision:
                 resource_group=check_text(command.resource_group, "resource_group"),
                 location=check_text(command.location, "location"),
                 tags=check_pairs(command.tags, "tag"),
+                erasable=command.erasable,
             ),
         )
     )

@@ -15,7 +15,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -68,7 +68,7 @@ def finished(folder: Path) -> list[Generation]:
 
 def usable(folder: Path, log: EventLog, *, after_position: int) -> Iterator[Generation]:
     """The generations of this log, newest first, that are worth copying to who is at a position."""
-    least = after_position + WORTH_POSITIONS if after_position else 1
+    least = max(after_position + WORTH_POSITIONS if after_position else 1, log.last_erasure())
     for generation in finished(folder):
         if generation.position < least:
             return
@@ -77,15 +77,25 @@ def usable(folder: Path, log: EventLog, *, after_position: int) -> Iterator[Gene
                 yield generation
 
 
-def publish(folder: Path, slot: Path, position: int, leaf: bytes, *, replace: bool = False) -> bool:
+def publish(
+    folder: Path,
+    slot: Path,
+    position: int,
+    leaf: bytes,
+    last_erasure: Callable[[], int],
+    *,
+    replace: bool = False,
+) -> bool:
     """Makes the slot, whose database is written out, the newest generation; says whether it did.
 
-    It does not if another process is at it, or if the newest is nearly as new. With `replace`
-    all that are there are taken to be damaged, and go. Raises OSError.
+    It does not if another process is at it, if the newest is nearly as new, or if something of
+    it was erased meanwhile: who erases removes all generations under the same lock, so none
+    comes behind it. With `replace` all that are there are taken to be damaged, and go. Raises
+    OSError.
     """
     folder.mkdir(exist_ok=True)
     with _sole_publisher(folder) as alone:
-        if not alone:
+        if not alone or position < last_erasure():
             return False
         for half_made in folder.glob(f"{_HALF_MADE}*"):
             shutil.rmtree(half_made, ignore_errors=True)
@@ -123,12 +133,21 @@ def _remove(generations: Sequence[Generation]) -> None:
             shutil.rmtree(gone, ignore_errors=True)
 
 
+def remove_all(folder: Path) -> None:
+    """Removes all generations, when nobody publishes one just now. Raises OSError."""
+    if folder.is_dir():
+        with _sole_publisher(folder, waits=True):
+            for path in folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+
+
 @contextmanager
-def _sole_publisher(folder: Path) -> Iterator[bool]:
+def _sole_publisher(folder: Path, *, waits: bool = False) -> Iterator[bool]:
     fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
         else:

@@ -38,6 +38,7 @@ class KnownRun:
     depth: int
     path: str
     state: State
+    erased: bool = False
 
 
 @dataclass(slots=True)
@@ -104,9 +105,9 @@ class Known:
         # The bounds skip most of the table, as rows of states stand near the run's.
         states = connection.execute(_STATES, [min(numbers), max(numbers), numbers]).fetchall()
         state_of: dict[int, State] = {run_no: tuple(state) for run_no, *state in states}
-        for run_id, run_no, experiment_no, root_no, root_id, depth, path in found:
+        for run_id, run_no, experiment_no, root_no, root_id, depth, path, erased in found:
             place = run_no, experiment_no, root_no, root_id, depth, path
-            self.runs[run_stream(run_id)] = KnownRun(*place, state_of[run_no])
+            self.runs[run_stream(run_id)] = KnownRun(*place, state_of[run_no], erased)
 
     def _learn_numbers(self, ids: set[str], connection: duckdb.DuckDBPyConnection) -> None:
         known = [self.experiments[one] for one in ids]
@@ -123,7 +124,7 @@ _COUNTS: Final = (
     "(SELECT coalesce(max(experiment_no), 0) FROM store.experiments)"
 )
 _RUNS: Final = (
-    "SELECT run_id, run_no, experiment_no, root_no, root_id, depth, path FROM store.runs "
+    "SELECT run_id, run_no, experiment_no, root_no, root_id, depth, path, erased FROM store.runs "
 )
 _STATES: Final = (
     "SELECT run_no, status, status_detail, started_at, ended_at, ended_position, display_name, "

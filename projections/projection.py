@@ -23,6 +23,10 @@ from runlore.domain.fact import Fact
 from runlore.projections.duckdb_recorder import DuckDBView
 
 
+class DataErased(Exception):
+    """The tables hold what was erased from the log meanwhile: they must be made anew."""
+
+
 class Projection(LibraryProjection[DuckDBView]):
     """Base of our projections, and of yours: see docs/projections.md for one in 20 lines."""
 

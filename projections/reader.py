@@ -18,6 +18,7 @@ from runlore.projections.clustering import cluster
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.filters import Conditions, Filter, check_position, check_text_filter
+from runlore.projections.projection import DataErased
 from runlore.projections.queries import (
     PAGE,
     PAGE_GROWTH,
@@ -466,6 +467,12 @@ class RunsReader:
                     if took_s > PUBLISH_AFTER_S:
                         self._publish_soon()
                     return answer
+                except DataErased as erased:
+                    # What the tables had, and generations may have, is to be nowhere any more.
+                    self._discard()
+                    self._distrusts_generations = True
+                    if is_last:
+                        raise ProjectionFailed("runs are erased all the time") from erased
                 except duckdb.OutOfMemoryException as error:
                     raise ProjectionFailed(str(error)) from error
                 except RuntimeError as error:
@@ -502,6 +509,7 @@ class RunsReader:
                     held = None
                 slot.clear()
                 with suppress(OSError):
+                    slot.begin(generation.position)
                     generation.copy_to(slot.folder)
                     opened = self._opened_as_it_is(slot)
                     if opened is not None:
@@ -526,6 +534,8 @@ class RunsReader:
 
     def _opened_empty(self, place: Place) -> RunsProjection:
         place.clear()
+        if isinstance(place, Slot):
+            place.begin(self._log.last_erasure())
         return _projection_at(place, self._bounds)
 
     def _publish_soon(self) -> None:
@@ -555,7 +565,9 @@ class RunsReader:
             projection.view.connection.execute("CHECKPOINT")
             replace = self._distrusts_generations
             folder = _generations(slot)
-            if generations.publish(folder, slot.folder, position, leaf, replace=replace):
+            if generations.publish(
+                folder, slot.folder, position, leaf, self._log.last_erasure, replace=replace
+            ):
                 self._distrusts_generations = False
 
     def _finish_publishing(self) -> None:

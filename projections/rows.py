@@ -58,3 +58,4 @@ class RecordRow(NamedTuple):
     tag_values: list[str | None] | None
     property_keys: list[str] | None
     property_values: list[str | None] | None
+    erased: bool

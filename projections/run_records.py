@@ -30,7 +30,7 @@ _RECORDS: Final = """
 WITH page AS (
     SELECT r.run_no, r.run_id, r.experiment_no, r.number, r.parent_id, r.root_id, r.run_type,
            r.target, r.name, r.created_at, r.writer_id, s.status, s.status_detail, s.started_at,
-           s.ended_at, s.display_name, s.description, s.error,
+           s.ended_at, s.display_name, s.description, s.error, r.erased,
            row_number() OVER (
                ORDER BY {order} s.begun_at DESC, r.run_no DESC
            ) AS place
@@ -58,7 +58,7 @@ SELECT p.run_id, e.name, e.experiment_id, p.number, p.parent_id, p.root_id, p.ru
        strftime(make_timestamp(p.ended_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
        p.status, p.status_detail, p.display_name, p.description, p.error,
        w.actor, w.actor || '@' || w.host || ' (pid ' || w.pid || ')',
-       b.definition, b.repeats, v.texts, t.keys, t.held, k.keys, k.held
+       b.definition, b.repeats, v.texts, t.keys, t.held, k.keys, k.held, p.erased
 FROM page p
 JOIN store.experiments e ON e.experiment_no = p.experiment_no
 LEFT JOIN store.writers w ON w.writer_id = p.writer_id AND {known_w}

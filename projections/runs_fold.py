@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from runlore.domain.fact import Fact
 from runlore.domain.ids import run_id_of, run_stream
 from runlore.projections.known import Known, KnownExperiment, KnownRun, State
+from runlore.projections.projection import DataErased
 from runlore.projections.temporal import TemporalRows
 
 TERMINAL_TOPICS = {
@@ -57,7 +58,7 @@ class RunsFold:
         self._known = known
 
     def fold(self, facts: Iterable[Fact]) -> Rows:
-        """The rows that the facts add, in their order."""
+        """The rows that the facts add, in their order. Raises DataErased."""
         runs = self._known.runs
         for fact in facts:
             # Unpacked once: a tuple's fields cost more by name, and this runs for every event.
@@ -143,19 +144,22 @@ class RunsFold:
         number = experiment.last_number = experiment.last_number + 1
         parent = known.runs.get(run_stream(parent_id)) if parent_id else None
         at, writer_id, position = place
-        started_at = at if status == "Running" else None
+        erased = data.get("erased", False)
+        started_at = data["started_at"] if erased else at if status == "Running" else None
+        ended_at = data["ended_at"] if erased else None
         named = data["display_name"], data["description"]
-        state: State = (status, None, started_at, None, None, *named, None, at)
+        begun_at = started_at or at
+        state: State = (status, None, started_at, ended_at, None, *named, None, begun_at)
         experiment_no = experiment.experiment_no
         if parent is None:
             parent_no = parent_id = None
             path = f"{run_no:08x}"
-            run = KnownRun(run_no, experiment_no, run_no, run_id, 0, path, state)
+            run = KnownRun(run_no, experiment_no, run_no, run_id, 0, path, state, erased)
         else:
             parent_no = parent.run_no
             path = f"{parent.path}{run_no:08x}"
             above = parent.root_no, parent.root_id, parent.depth + 1
-            run = KnownRun(run_no, experiment_no, *above, path, state)
+            run = KnownRun(run_no, experiment_no, *above, path, state, erased)
         known.runs[stream] = run
         rows.runs.append(
             (
@@ -175,6 +179,7 @@ class RunsFold:
                 at,
                 writer_id,
                 position,
+                erased,
             )
         )
         rows.run_states.begin((run_no,), [run_no, *state, True, at, writer_id, position, None])
@@ -182,7 +187,7 @@ class RunsFold:
             row = [run_no, experiment_no, key, value, at, writer_id, position, None]
             rows.run_tags.begin((run_no, key), row)
         for key, value in data["properties"].items():
-            row = [run_no, experiment_no, key, value, at, writer_id, position, None]
+            row = [run_no, experiment_no, key, value, None, at, writer_id, position, None]
             rows.run_properties.begin((run_no, key), row)
 
     def _started(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
@@ -224,15 +229,21 @@ class RunsFold:
 
     def _tag_set(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         key = data["key"]
-        self.rows.run_tags.put((run.run_no, key), _pair(run, key, data["value"], place))
+        row = [run.run_no, run.experiment_no, key, data["value"], *place, None]
+        self.rows.run_tags.put((run.run_no, key), row)
 
     def _tag_removed(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         self.rows.run_tags.end((run.run_no, data["key"]), fact.position)
 
     def _property_added(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         key = data["key"]
-        row = _pair(run, key, data["value"], place)
+        row = [run.run_no, run.experiment_no, key, data["value"], None, *place, None]
         self.rows.run_properties.put_once((run.run_no, key), row)
+
+    def _property_corrected(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
+        key = data["key"]
+        row = [run.run_no, run.experiment_no, key, data["value"], fact.reason, *place, None]
+        self.rows.run_properties.replace((run.run_no, key), row)
 
     def _artifact_added(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         run_no, name = run.run_no, data["name"]
@@ -253,6 +264,10 @@ class RunsFold:
 
     def _values_logged(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         self.rows.batches.append((run.run_no, fact))
+
+    def _erased(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
+        if not run.erased:  # Its creation was read while its key was there.
+            raise DataErased
 
     def _change_status(self, run: KnownRun, status: str, detail: str | None, place: Place) -> None:
         _, _, started_at, ended_at, ended_position, name, text, error, begun_at = run.state
@@ -294,17 +309,14 @@ _CHANGES_OF_RUNS: Final[Mapping[str, Callable[[RunsFold, KnownRun, Data, Place, 
     "run.tag_set": RunsFold._tag_set,
     "run.tag_removed": RunsFold._tag_removed,
     "run.property_added": RunsFold._property_added,
+    "run.property_corrected": RunsFold._property_corrected,
     "run.artifact_added": RunsFold._artifact_added,
     "run.snapshot_taken": RunsFold._snapshot_taken,
     "run.change_refused": RunsFold._change_refused,
     "run.warning_added": RunsFold._warning_added,
     "run.values_logged": RunsFold._values_logged,
+    "run.erased": RunsFold._erased,
 }
-
-
-def _pair(run: KnownRun, key: str, value: str | None, place: Place) -> list[Any]:
-    """A row of the tags or properties of runs."""
-    return [run.run_no, run.experiment_no, key, value, *place, None]
 
 
 def as_json(data: Mapping[str, Any]) -> str:

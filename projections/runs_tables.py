@@ -61,6 +61,7 @@ _RUNS: Final = {
     "created_at": _INT,
     "writer_id": _TEXT,
     "position": _INT,
+    "erased": _BOOL,
 }
 _SUBMISSIONS: Final = {"run_no": _INT, "definition": _TEXT, "repeats": _TEXT, "position": _INT}
 _SNAPSHOTS: Final = {
@@ -133,9 +134,25 @@ _RUN_STATES: Final = TemporalTable(
         **_SPAN,
     },
 )
-_OF_RUN: Final = {"run_no": _INT, "experiment_no": _INT, **_VALUE}
-_RUN_TAGS: Final = TemporalTable("store.run_tags", ["run_no", "key"], _OF_RUN)
-_RUN_PROPERTIES: Final = TemporalTable("store.run_properties", ["run_no", "key"], _OF_RUN)
+_RUN_TAGS: Final = TemporalTable(
+    "store.run_tags",
+    ["run_no", "key"],
+    {"run_no": _INT, "experiment_no": _INT, **_VALUE},
+)
+_RUN_PROPERTIES: Final = TemporalTable(
+    "store.run_properties",
+    ["run_no", "key"],
+    {
+        "run_no": _INT,
+        "experiment_no": _INT,
+        "key": _TEXT,
+        "value": _TEXT,
+        "reason": _TEXT,
+        "changed_at": _INT,
+        "writer_id": _TEXT,
+        **_SPAN,
+    },
+)
 _ARTIFACTS: Final = TemporalTable(
     "store.artifacts",
     ["run_no", "name"],

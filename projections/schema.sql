@@ -36,7 +36,7 @@ CREATE TABLE store.runs (
     parent_no BIGINT, parent_id VARCHAR, root_no BIGINT, root_id VARCHAR,
     depth BIGINT, path VARCHAR,
     run_type VARCHAR, target VARCHAR, name VARCHAR,
-    created_at BIGINT, writer_id VARCHAR, position BIGINT
+    created_at BIGINT, writer_id VARCHAR, position BIGINT, erased BOOLEAN
 );
 -- begun_at is what lists are sorted by: started_at or, before there is one, the run's created_at.
 CREATE TABLE store.run_states (
@@ -50,9 +50,10 @@ CREATE TABLE store.run_tags (
     run_no BIGINT, experiment_no BIGINT, key VARCHAR, value VARCHAR, changed_at BIGINT,
     writer_id VARCHAR, from_position BIGINT, to_position BIGINT
 );
+-- A value with a reason corrected an earlier one.
 CREATE TABLE store.run_properties (
-    run_no BIGINT, experiment_no BIGINT, key VARCHAR, value VARCHAR, changed_at BIGINT,
-    writer_id VARCHAR, from_position BIGINT, to_position BIGINT
+    run_no BIGINT, experiment_no BIGINT, key VARCHAR, value VARCHAR, reason VARCHAR,
+    changed_at BIGINT, writer_id VARCHAR, from_position BIGINT, to_position BIGINT
 );
 
 CREATE TABLE store.artifacts (

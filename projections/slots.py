@@ -15,7 +15,7 @@ import weakref
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Place(Protocol):
@@ -50,6 +50,11 @@ class Slot:
     def holds_database(self) -> bool:
         """Whether there is one, of whatever kind."""
         return (self.folder / "projection.duckdb").exists()
+
+    def begin(self, last_erasure: int) -> None:
+        """Notes that what comes here was read after the last erasure, at this position."""
+        if last_erasure:
+            (self.folder / "erasure").write_text(str(last_erasure))
 
     def clear(self) -> None:
         for path in self.folder.glob("projection.duckdb*"):
@@ -113,10 +118,69 @@ def claim(folder: Path) -> Slot:
             os.close(fd)
             raise
         else:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, str(os.getpid()).encode(), 0)
             # A process that was killed leaves its spilled pages behind.
             shutil.rmtree(slot / "spill", ignore_errors=True)
             return Slot(slot, fd)
     raise AssertionError("count() does not end")
+
+
+class InUse(NamedTuple):
+    """A slot that a living process has, and that process."""
+
+    folder: Path
+    pid: int
+
+    def holds_from_before(self, erasure: int) -> bool:
+        """Whether the process still has what was erased at this position, or before."""
+        fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            return _begun_after(self.folder) < erasure
+        finally:
+            os.close(fd)
+
+
+def remove_from_before(folder: Path, erasure: int) -> list[InUse]:
+    """Removes what slots below the folder hold from before an erasure at this position.
+
+    Also the files of slots in use, which are returned: a process that has them open drops them
+    before its next answer. Raises OSError.
+    """
+    in_use = []
+    for slot in folder.glob("reader-*"):
+        if _begun_after(slot) >= erasure:
+            continue
+        fd = os.open(slot / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            in_use.append(InUse(slot, int(os.pread(fd, 20, 0) or b"0")))
+        finally:
+            try:
+                _remove_files(slot)
+            finally:
+                os.close(fd)
+    return in_use
+
+
+def _begun_after(slot: Path) -> int:
+    """The erasure after which what a slot holds was begun to be read; 0 if there was none."""
+    try:
+        return int((slot / "erasure").read_text() or 0)
+    except FileNotFoundError:
+        return 0
+
+
+def _remove_files(slot: Path) -> None:
+    for path in slot.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != "lock":
+            path.unlink(missing_ok=True)
 
 
 def place_below(folder: Path | None) -> Place:

@@ -49,6 +49,7 @@ class TemporalRows:
         self.first_new = first_new
         self.rows: list[list[Any]] = []
         self.ended: dict[tuple[Any, ...], int] = {}
+        self.replacing: list[list[Any]] = []
         self._open: dict[tuple[Any, ...], list[Any]] = {}
         self._vanished = False
 
@@ -68,6 +69,14 @@ class TemporalRows:
         """Like `begin`, but a row that this batch gave the key before stays."""
         if key not in self._open:
             self.begin(key, row)
+
+    def replace(self, key: tuple[Any, ...], row: list[Any]) -> None:
+        """The row holds from now on, whatever came before it by `put_once`."""
+        self.end(key, row[-2])
+        if key[0] < self.first_new:  # What it ended may be no row: one that the table holds stays.
+            self.ended.setdefault(key, row[-2])
+        self._open[key] = row
+        self.replacing.append(row)
 
     def end(self, key: tuple[Any, ...], position: int) -> None:
         """From `position` on, the key has no values."""
@@ -107,22 +116,27 @@ class TemporalTable:
 
     def prepared(self, batch: TemporalRows) -> list[Write]:
         """What ends what the batch ended and adds its lasting rows."""
-        writes: list[Write] = []
-        if batch.ended:
-            ended = [(*key, position) for key, position in batch.ended.items()]
-            owners = [key[0] for key in batch.ended]
-            bounds = [min(owners), max(owners)]
-            writes.append(_with(ended, "ended", self._ended_schema, self._end, bounds))
-        return writes + insertion(self.name, batch.lasting, self._schema)
+        return self._ends(batch) + insertion(self.name, batch.lasting, self._schema)
 
     def prepared_once(self, batch: TemporalRows) -> list[Write]:
-        """What adds the batch's rows, but those whose key the table holds already."""
+        """What adds the batch's rows, but those whose key the table holds already.
+
+        Rows that replace others are added behind them, and end what they replace.
+        """
         new = [row for row in batch.rows if row[0] >= batch.first_new]
         old = [row for row in batch.rows if row[0] < batch.first_new]
-        writes = insertion(self.name, new, self._schema)
+        writes = self._ends(batch) + insertion(self.name, new, self._schema)
         if old:
             writes.append(_with(old, "added", self._schema, self._add_once, ()))
-        return writes
+        return writes + insertion(self.name, batch.replacing, self._schema)
+
+    def _ends(self, batch: TemporalRows) -> list[Write]:
+        if not batch.ended:
+            return []
+        ended = [(*key, position) for key, position in batch.ended.items()]
+        owners = [key[0] for key in batch.ended]
+        bounds = [min(owners), max(owners)]
+        return [_with(ended, "ended", self._ended_schema, self._end, bounds)]
 
 
 def arrow(rows: Sequence[Sequence[Any]], schema: Schema) -> pa.Table:

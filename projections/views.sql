@@ -23,7 +23,7 @@ SELECT r.run_id, e.name AS experiment, e.experiment_id, r.number,
        make_timestamptz(s.ended_at) AS ended_at,
        (s.ended_at - s.started_at) / 1e6 AS duration_s,
        r.parent_id, r.root_id, r.depth, s.description, s.error,
-       w.actor, w.host
+       w.actor, w.host, r.erased
 FROM store.runs r
 JOIN store.experiments e ON e.experiment_no = r.experiment_no
 JOIN store.run_states s ON s.run_no = r.run_no AND HOLDS(s)
@@ -38,7 +38,8 @@ LEFT JOIN store.writers w ON w.writer_id = t.writer_id AND KNOWN(w)
 WHERE HOLDS(t);
 
 CREATE VIEW properties AS
-SELECT r.run_id, t.key, t.value, make_timestamptz(t.changed_at) AS set_at, w.actor AS set_by
+SELECT r.run_id, t.key, t.value, make_timestamptz(t.changed_at) AS set_at, w.actor AS set_by,
+       t.reason
 FROM store.run_properties t
 JOIN store.runs r ON r.run_no = t.run_no
 LEFT JOIN store.writers w ON w.writer_id = t.writer_id AND KNOWN(w)
@@ -79,6 +80,14 @@ JOIN store.runs r ON r.run_no = t.run_no
 LEFT JOIN store.writers w ON w.writer_id = t.writer_id AND KNOWN(w)
 LEFT JOIN store.events x ON x.position = UNTIL(t.to_position)
 LEFT JOIN store.writers o ON o.writer_id = x.writer_id AND KNOWN(o)
+WHERE BEGAN(t);
+
+CREATE VIEW property_history AS
+SELECT r.run_id, t.key, t.value, make_timestamptz(t.changed_at) AS set_at, w.actor AS set_by,
+       t.reason, t.from_position, UNTIL(t.to_position) AS to_position
+FROM store.run_properties t
+JOIN store.runs r ON r.run_no = t.run_no
+LEFT JOIN store.writers w ON w.writer_id = t.writer_id AND KNOWN(w)
 WHERE BEGAN(t);
 
 CREATE VIEW status_history AS

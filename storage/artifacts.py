@@ -18,7 +18,7 @@ import stat
 import tempfile
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,10 +121,17 @@ class ArtifactStore:
         """
         digest = hashlib.sha256()
         nbytes = 0
-        with self._staged() as file:
+
+        def counted() -> Iterator[bytes]:
+            nonlocal nbytes
             for chunk in _chunks(source):
                 digest.update(chunk)
-                nbytes += file.write(chunk)
+                nbytes += len(chunk)
+                yield chunk
+
+        with self._staged() as file:
+            for piece in self._encoded(counted()):
+                file.write(piece)
             stored = StoredArtifact(digest.hexdigest(), nbytes)
             if not self._holds(stored):
                 self._publish(file, stored.sha256)
@@ -165,16 +172,21 @@ class ArtifactStore:
 
     def open(self, sha256: str) -> BinaryIO:
         """The artifact's bytes, unverified; ArtifactMissing if there are none."""
-        path = self.path(sha256)
         try:
-            # A workspace may come from a stranger: a link in it must not show our files.
-            return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+            return self.open_at(self.path(sha256))
         except FileNotFoundError:
             raise ArtifactMissing(sha256, self.root) from None
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
             raise ArtifactCorrupt(sha256, "its file is a symbolic link") from error
+
+    def open_at(self, path: Path) -> BinaryIO:
+        """The bytes of the artifact whose file this is, unverified. Raises OSError."""
+        # A workspace may come from a stranger: a link in it must not show our files.
+        return self._decoded(
+            os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+        )
 
     def verified_chunks(self, sha256: str) -> Iterator[bytes]:
         """The artifact's bytes in chunks; raises ArtifactCorrupt at the end if they differ.
@@ -198,6 +210,14 @@ class ArtifactStore:
         with replacing(destination) as file:
             for chunk in self.verified_chunks(sha256):
                 file.write(chunk)
+
+    def _encoded(self, chunks: Iterable[bytes]) -> Iterable[bytes]:
+        """What is written for the chunks of an artifact."""
+        return chunks
+
+    def _decoded(self, file: BinaryIO) -> BinaryIO:
+        """An artifact as it was given, from its opened file."""
+        return file
 
     @contextmanager
     def _staged(self) -> Iterator[_Sink]:

@@ -6,7 +6,7 @@ never raises on what it does not know: see `runlore.domain.events.upcast`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import index
 from typing import Any, Final
 
@@ -17,20 +17,29 @@ from runlore.domain.fact import Fact
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import StoredRow
 
+ERASED: Final = b"\xc1erased"
+"""The state of an event whose payload was erased; no msgpack begins so."""
+
 _SMALL_NBYTES: Final = 64
 _VERSIONS: Final = {topic: event.schema_version for topic, event in REGISTRY.items()}
 
 
 def encode_event(event: Event) -> bytes:
     """The stored bytes of an event."""
-    state: bytes = msgpack.packb({"v": event.schema_version, **event.__dict__})
+    return encode_state(event.schema_version, event.__dict__)
+
+
+def encode_state(version: int, data: Mapping[str, Any]) -> bytes:
+    """The stored bytes of a payload of this schema version."""
+    state: bytes = msgpack.packb({"v": version, **data})
     return state
 
 
 def decode_event(topic: str, state: bytes) -> dict[str, Any] | None:
     """The payload in the newest shape of its topic; None if this runlore does not know it.
 
-    Raises ValueError if the bytes of a known topic are no msgpack map with a version.
+    None, too, if it was erased. Raises ValueError if the bytes of a known topic are no msgpack
+    map with a version.
     """
     newest = _VERSIONS.get(topic)
     if newest is None:
@@ -42,6 +51,8 @@ def decode_event(topic: str, state: bytes) -> dict[str, Any] | None:
             return data
         return upcast(topic, index(version), data)
     except Exception as error:
+        if state == ERASED:
+            return None
         raise ValueError(f"{len(state)} bytes are no state of a {topic!r} event") from error
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 from eventsourcing.persistence import ProgrammingError
 
 from runlore.storage import fork_guard
-from runlore.storage.errors import LogBusy, LogReadOnly, NotALog, from_os, from_sqlite
+from runlore.storage.errors import LogBusy, LogCorrupt, LogReadOnly, NotALog, from_os, from_sqlite
 from runlore.storage.write_queue import WriteQueue
 
 APPLICATION_ID: Final = 0x726C6F67  # "rlog", where `file` and we look for whose file this is.
@@ -29,6 +29,8 @@ _SETTINGS: Final = (
     "PRAGMA trusted_schema=OFF",
     "PRAGMA cache_size=-4000",
 )
+
+_OVERWRITES: Final = "PRAGMA secure_delete=ON"
 
 
 class Database:
@@ -53,7 +55,7 @@ class Database:
         self._queue: WriteQueue | None = None
         self._frozen: tuple[int, ...] | None = None
         self._pid = os.getpid()
-        self._schema: list[str] = []
+        self._overwrites = False
         fork_guard.guard(self)
 
     def add_schema(self, statements: Sequence[str]) -> None:
@@ -61,6 +63,29 @@ class Database:
         with self.write() as connection:
             for statement in statements:
                 connection.execute(statement)
+
+    def overwrite_what_is_deleted(self) -> None:
+        """From now on what is deleted is overwritten with zeros in the file."""
+        with self._lock, self._translated():
+            self._overwrites = True
+            if self._connection is not None:
+                self._connection.execute(_OVERWRITES)
+
+    def truncate_wal(self, timeout_s: float) -> bool:
+        """Writes the WAL back into the file, syncs that, and empties the WAL.
+
+        False if another process's reading or writing was in the way for so long.
+        """
+        with self._lock, self._translated():
+            connection = self._open()
+            with self._turn():
+                connection.execute(f"PRAGMA busy_timeout={int(1_000 * timeout_s)}")
+                try:
+                    row = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                finally:
+                    connection.execute(f"PRAGMA busy_timeout={int(1_000 * self.lock_timeout_s)}")
+        was_busy: int = row[0]
+        return not was_busy
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -92,6 +117,30 @@ class Database:
                 except BaseException:
                     self._roll_back(connection)
                     raise
+
+    def sync(self) -> None:
+        """Puts everything on disk that was committed before, by whomever and with what settings.
+
+        A commit of ours is synced before anybody sees it. One of a program that has set SQLite
+        to sync less is not; but SQLite syncs the WAL before it copies from it, and what was
+        copied before the WAL begins anew. Raises LogBusy, LogReadOnly.
+        """
+        with self._lock, self._translated():
+            connection = self._open()
+            if self._in_memory:
+                return
+            if self.read_only:
+                raise LogReadOnly(
+                    f"{self.name} was opened for reading only, so it cannot be synced to disk; "
+                    "check the permissions"
+                )
+            with self._turn():  # Writers, which copy now and then, too, are not at it meanwhile.
+                (busy, *_) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if busy:
+                raise LogBusy(
+                    f"{self.name} is being copied from its WAL by another process; nothing was "
+                    "synced, try again"
+                )
 
     def close(self) -> None:
         """Closes the connection; the next use opens it again."""
@@ -125,6 +174,8 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise from_sqlite(error, self.name) from error
+        except UnicodeDecodeError as error:  # Of SQLite's message, which quotes damaged bytes.
+            raise LogCorrupt(f"{self.name} is damaged: {error}; restore it from a copy") from error
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -223,7 +274,7 @@ class Database:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        for setting in _SETTINGS:
+        for setting in (*_SETTINGS, *[_OVERWRITES] * self._overwrites):
             connection.execute(setting)
         if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
             with self._turn():

@@ -204,9 +204,29 @@ class EventLog(ApplicationRecorder):
         )
         return [row[:-1] for row in rows]
 
+    def read_leaves(self, *, after_position: int = 0, limit: int) -> Sequence[bytes]:
+        """The stored leaves of `read_log`'s rows: all that a proof is made of."""
+        return [row.leaf for row in self.read_log(after_position=after_position, limit=limit)]
+
+    def as_stored(self) -> EventLog:
+        """The log with states as they are stored and hashed into the leaves, sealed or not."""
+        return self
+
+    def last_erasure(self) -> int:
+        """The position of the last event that erased a run; 0 if none did."""
+        return 0
+
     @abstractmethod
     def head(self) -> LogHead:
         """The log's head; an empty log has position 0 and size 0."""
+
+    def synced_head(self) -> LogHead:
+        """The head, once all that it covers is as durable as the implementation promises.
+
+        What a reader sees is so already if runlore wrote it; of what others wrote to the file
+        nobody knows. Raises LogReadOnly where it cannot be made so.
+        """
+        return self.head()
 
     @abstractmethod
     def position_at(self, recorded_at: int) -> int:

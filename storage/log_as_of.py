@@ -102,6 +102,9 @@ class LogAsOf(EventLog):
             topics=topics,
         )
 
+    def as_stored(self) -> EventLog:
+        return LogAsOf(self._log.as_stored(), self.position)
+
     def head(self) -> LogHead:
         """The head as it was, computed from all leaves; its time is the last event's."""
         head = LogHead()
@@ -109,6 +112,10 @@ class LogAsOf(EventLog):
             frontier = head.frontier.extended(row.leaf for row in rows)
             head = LogHead(rows[-1].position, rows[-1].recorded_at, frontier)
         return head
+
+    def synced_head(self) -> LogHead:
+        """Refused: it is for signing, and what is signed is what the log is now."""
+        self._refuse()
 
     def position_at(self, recorded_at: int) -> int:
         return min(self.position, self._log.position_at(recorded_at))

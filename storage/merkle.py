@@ -22,6 +22,9 @@ EMPTY_ROOT: Final = sha256(b"").digest()
 _NULL: Final = b"\xff\xff\xff\xff"
 _LENGTH = Struct(">I").pack
 _INT_FIELD = Struct(">Iq").pack
+# An integer field and the length of the next one; the first of all behind the prefix of leaves.
+_FIRST_FIELD = Struct(">cIqI").pack
+_INT_AND_LENGTH = Struct(">IqI").pack
 
 
 def leaf_hash(
@@ -40,12 +43,9 @@ def leaf_hash(
     return sha256(
         b"".join(
             (
-                b"\x00",
-                _INT_FIELD(8, position),
-                _LENGTH(len(stream_bytes)),
+                _FIRST_FIELD(b"\x00", 8, position, len(stream_bytes)),
                 stream_bytes,
-                _INT_FIELD(8, version),
-                _LENGTH(len(topic_bytes)),
+                _INT_AND_LENGTH(8, version, len(topic_bytes)),
                 topic_bytes,
                 _NULL if event_id is None else _LENGTH(len(event_id)) + event_id,
                 _INT_FIELD(8, recorded_at),
@@ -79,7 +79,7 @@ class Frontier(NamedTuple):
         for leaf in leaves:
             carry, filled = leaf, size
             while filled & 1:
-                carry = node_hash(nodes.pop(), carry)
+                carry = sha256(b"\x01" + nodes.pop() + carry).digest()  # A call costs as much.
                 filled >>= 1
             nodes.append(carry)
             size += 1
@@ -102,7 +102,7 @@ class Frontier(NamedTuple):
     @classmethod
     def from_bytes(cls, size: int, nodes: bytes) -> Frontier:
         """The frontier back from `to_bytes()`; raises ValueError if the two do not fit."""
-        if len(nodes) != HASH_NBYTES * size.bit_count():
+        if size < 0 or len(nodes) != HASH_NBYTES * size.bit_count():
             raise ValueError(f"{len(nodes)} bytes cannot be the frontier of {size} leaves")
         split = tuple(nodes[i : i + HASH_NBYTES] for i in range(0, len(nodes), HASH_NBYTES))
         return cls(size, split)

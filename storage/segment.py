@@ -45,6 +45,7 @@ class Segment:
         self.lap = 0
         self.done = 0
         self.end: int | None = None
+        self.definitions: list[tuple[int, int]] = []
 
     @property
     def is_kept(self) -> bool:
@@ -63,6 +64,7 @@ class Segment:
         """
         HEADER.pack_into(self._header, 0, MAGIC, lap)
         self.lap, self.done, self.end = lap, 0, None
+        self.definitions = []
         self.offsets = count(0, SLOT)
         self._writes = False
         if self._file is not None and self._file.mapping is None:
@@ -80,6 +82,20 @@ class Segment:
         except OSError:
             self._writes = False
             raise
+
+    def wipe(self, start: int, stop: int) -> None:
+        """Overwrites drained slots with zeros, but for `definitions`, which later slots need.
+
+        These are (offset, size) of what names a series. Raises OSError.
+        """
+        at, end = start * SLOT, stop * SLOT
+        for offset, nbytes in [*sorted(self.definitions), (end, 0)]:
+            if at < min(offset, end):
+                zeros = bytes(min(offset, end) - at)
+                self.slots[at : at + len(zeros)] = zeros
+                if self._file is not None and self._file.mapping is None:
+                    self._file.write(memoryview(zeros), HEADER.size + at)
+            at = max(at, offset + nbytes)
 
     def forget(self) -> None:
         """In a forked child: lets go of the parent's file, and of its lock."""
@@ -153,6 +169,14 @@ def _write_zeros(fd: int, nbytes: int) -> None:
         # In one call where it can be: other threads get in between calls.
         full, rest = divmod(nbytes - written, len(_ZEROS))
         written += os.pwritev(fd, [*[_ZEROS] * full, _ZEROS[:rest]], written)
+
+
+def overwrite(fd: int) -> None:
+    """Overwrites a file with zeros, down to the disk. Raises OSError."""
+    nbytes = os.fstat(fd).st_size
+    if nbytes:
+        _write_zeros(fd, nbytes)
+        os.fsync(fd)
 
 
 @contextmanager

@@ -190,6 +190,21 @@ def read_manifest(manifest_sha256: str, store: ArtifactStore) -> list[SnapshotFi
     return lines
 
 
+def copy_snapshot(
+    manifest_sha256: str, source: ArtifactStore, target: ArtifactStore
+) -> list[SnapshotFile]:
+    """The files of a snapshot, kept in another store, too, unless that is the same one.
+
+    Raises what `read_manifest` raises.
+    """
+    lines = read_manifest(manifest_sha256, source)
+    if target.root != source.root:
+        for sha256 in (*[line.sha256 for line in lines], manifest_sha256):
+            with source.open(sha256) as content:
+                target.put(content)
+    return lines
+
+
 def restore_snapshot(manifest_sha256: str, store: ArtifactStore, zip_path: Path) -> Path:
     """Writes the snapshot as a zip file, whole or not at all, and returns its path.
 

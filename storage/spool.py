@@ -70,7 +70,8 @@ class Spool:
 
     `wake` is called before each value that takes the slow path, `filled` when a segment is full.
     `make_room` is asked, without the lock, when no segment is free; it returns whether one is
-    now. `complain` is told of the OSError that keeps values from the disk.
+    now. `complain` is told of the OSError that keeps values from the disk. `wipes` overwrites
+    what is drained, so that no value is longer in a segment than it must.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Spool:
         make_room: Callable[[], bool],
         complain: Callable[[OSError], None],
         clock_ns: Callable[[], int] = time.time_ns,
+        wipes: bool = False,
     ) -> None:
         self.writer_id = writer_id
         self.lock = threading.RLock()
@@ -93,6 +95,7 @@ class Spool:
         self._make_room = make_room
         self._complain = complain
         self._clock_ns = clock_ns
+        self._wipes = wipes
         self._caches: list[dict[Any, Any]] = []
         self._numbers: dict[Channel, int] = {}
         self._defined: set[int] = set()
@@ -229,6 +232,12 @@ class Spool:
 
     def drained(self, regions: Sequence[Region]) -> None:
         """These are in the log: their segments are free to be used again."""
+        if self._wipes:
+            for segment, _, start, stop in regions:
+                try:
+                    segment.wipe(start, stop)
+                except OSError as error:
+                    self._complain(error)
         with self.lock:
             for segment, _, _, stop in regions:
                 segment.done = stop
@@ -345,6 +354,7 @@ class Spool:
                 assert offset is not None, "it was made for this"
             pack_record(self._segment, offset, 0, 0, DEFINITION, record)
             self._write(self._segment, offset, needed)
+            self._segment.definitions.append((offset, record.nbytes))
             self._defined.add(number)
         return number
 

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from runlore.storage.event_log import Drained, DrainedMark, EventLog, StoredRow
 from runlore.storage.journal import Journal, Pending
-from runlore.storage.segment import locked
+from runlore.storage.segment import locked, overwrite
 from runlore.storage.spool_format import END, HEADER, MAGIC, SLOT
 from runlore.storage.spool_reader import SlotReader
 from runlore.storage.value_buffer import ValueStreams
@@ -50,16 +50,17 @@ class LiveValues(NamedTuple):
 NOTHING_LIVE: Final = LiveValues({}, {})
 
 
-def recover(folder: Path, journal: Journal) -> int:
+def recover(folder: Path, journal: Journal, *, wipe: bool = False) -> int:
     """Writes what dead processes left in the folder to the log; returns how many values.
 
-    Raises what the log raises; nothing is lost then.
+    With `wipe` the files are overwritten before they are removed. Raises what the log raises;
+    nothing is lost then.
     """
     if not folder.is_dir():
         return 0
     count = 0
     for writer_id in sorted({_writer_of(path) for path in folder.glob("*.spool")}):
-        count += _recover_writer(folder, writer_id, journal)
+        count += _recover_writer(folder, writer_id, journal, wipe)
     return count
 
 
@@ -88,7 +89,7 @@ def live_values(folder: Path, log: EventLog, run_id: str, *, but_of_writer: str 
     return LiveValues(parts, marks)
 
 
-def _recover_writer(folder: Path, writer_id: str, journal: Journal) -> int:
+def _recover_writer(folder: Path, writer_id: str, journal: Journal, wipe: bool) -> int:
     with ExitStack() as stack:
         # The one that was made first is locked for as long as its owner lives, and removed last.
         files = []
@@ -101,8 +102,10 @@ def _recover_writer(folder: Path, writer_id: str, journal: Journal) -> int:
             return 0
         laps = [lap for _, fd in files if (lap := _lap_of(_read(fd))) is not None]
         count = _drain(writer_id, laps, journal)
-        for path, _ in reversed(files):
+        for path, fd in reversed(files):
             with suppress(OSError):
+                if wipe:
+                    overwrite(fd)
                 path.unlink()
     return count
 
@@ -154,13 +157,14 @@ def _whole_lap(number: int, fd: int) -> Lap | None:
     """The slots that were whole at one moment; None if the next lap has begun meanwhile.
 
     That is, the whole of this one is in the log. A slot counts if it had its mark in a first
-    look; its content was there then, and so a second look sees all of it.
+    look; its content was there then, and so a second look sees all of it, or that it was wiped
+    meanwhile, as it is in the log.
     """
     first, second = _lap_of(_read(fd)), _lap_of(_read(fd))
     if first is None or second is None or not first.number == second.number == number:
         return None
     slots = bytearray(second.slots[: len(first.slots)])
-    before = memoryview(first.slots).cast("I")[7::8].tolist()
+    before = memoryview(first.slots[: len(slots)]).cast("I")[7::8].tolist()
     now = memoryview(slots).cast("I")
     for place, (mark, then) in enumerate(zip(now[7::8].tolist(), before, strict=True)):
         if mark != then:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -158,7 +158,7 @@ class SqliteLog(SqliteRecorder, EventLog):
         events: Sequence[NewEvent] = ()
         try:
             with self._appending() as connection:
-                events = decide(lambda stream: _read_stream(connection, stream))
+                events = decide(lambda stream: self._stream(connection, stream))
                 return self._store(connection, events, drained)
         except VersionConflict:
             stored = self._find(events)
@@ -177,7 +177,7 @@ class SqliteLog(SqliteRecorder, EventLog):
         self, stream: str, *, after_version: int = 0, upto_position: int | None = None
     ) -> Sequence[StoredRow]:
         with self.database.read() as connection:
-            return _read_stream(connection, stream, after_version, upto_position)
+            return self._stream(connection, stream, after_version, upto_position)
 
     def read_streams(
         self, prefix: str, *, upto_position: int | None = None, topics: Sequence[str] = ()
@@ -193,7 +193,7 @@ class SqliteLog(SqliteRecorder, EventLog):
             params.append(upto_position)
         with self.database.read() as connection:
             rows = connection.execute(statement, params)
-            return sorted(StoredRow(*row) for row in rows)
+            return sorted(StoredRow(*row) for row in self._opened(connection, rows))
 
     def count_events(self, prefix: str, *, upto_position: int | None = None) -> int:
         # From the index alone.
@@ -219,7 +219,8 @@ class SqliteLog(SqliteRecorder, EventLog):
     ) -> Sequence[StoredRow]:
         wanted = _Wanted(after_position, limit, upto_position, stream, topics)
         with self.database.read() as connection:
-            return [StoredRow(*row) for row in _read_log(connection, _COLUMNS, wanted)]
+            rows = _read_log(connection, _COLUMNS, wanted)
+            return [StoredRow(*row) for row in self._opened(connection, rows)]
 
     def read_plain(
         self,
@@ -232,11 +233,26 @@ class SqliteLog(SqliteRecorder, EventLog):
     ) -> Sequence[tuple[Any, ...]]:
         wanted = _Wanted(after_position, limit, upto_position, stream, topics)
         with self.database.read() as connection:
-            return _read_log(connection, _PLAIN_COLUMNS, wanted).fetchall()
+            rows = _read_log(connection, _PLAIN_COLUMNS, wanted)
+            return list(self._opened(connection, rows))
+
+    def read_leaves(self, *, after_position: int = 0, limit: int) -> Sequence[bytes]:
+        with self.database.read() as connection:
+            rows = connection.execute(
+                "SELECT leaf FROM stored_events WHERE notification_id > ? "
+                "ORDER BY notification_id LIMIT ?",
+                (after_position, limit),
+            )
+            return [leaf for (leaf,) in rows]
 
     def head(self) -> LogHead:
         with self.database.read() as connection:
             return _head(connection)
+
+    def synced_head(self) -> LogHead:
+        head = self.head()
+        self.database.sync()
+        return head
 
     def position_at(self, recorded_at: int) -> int:
         with self.database.read() as connection:
@@ -311,7 +327,10 @@ class SqliteLog(SqliteRecorder, EventLog):
             rows = connection.execute(
                 statement + "ORDER BY notification_id LIMIT ?", [*params, limit]
             )
-            return [RecordedNotification.of(StoredRow(*row), self._id(row[1])) for row in rows]
+            return [
+                RecordedNotification.of(StoredRow(*row), self._id(row[1]))
+                for row in self._opened(connection, rows)
+            ]
 
     def max_notification_id(self) -> int | None:
         with self.database.read() as connection:
@@ -325,6 +344,22 @@ class SqliteLog(SqliteRecorder, EventLog):
         return PollingSubscription(self, gt, topics)
 
     # --- shared -------------------------------------------------------------------------
+
+    def _opened(
+        self, connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]
+    ) -> Iterable[tuple[Any, ...]]:
+        """Rows of `_PLAIN_COLUMNS`, and perhaps the leaf, as readers are to see them."""
+        return rows
+
+    def _stream(
+        self,
+        connection: sqlite3.Connection,
+        stream: str,
+        after_version: int = 0,
+        upto_position: int | None = None,
+    ) -> list[StoredRow]:
+        rows = _read_stream(connection, stream, after_version, upto_position)
+        return [StoredRow(*row) for row in self._opened(connection, rows)]
 
     @contextmanager
     def _appending(self) -> Iterator[sqlite3.Connection]:
@@ -381,7 +416,7 @@ class SqliteLog(SqliteRecorder, EventLog):
                 ).fetchone()
                 if row is None or StoredRow(*row).event_id != event.event_id:
                     return None
-                found.append(StoredRow(*row))
+                found.append(StoredRow(*row)._replace(state=event.state))
         return tuple(found)
 
 
@@ -542,18 +577,35 @@ class Factory(InfrastructureFactory[SqliteTrackingRecorder]):
             ) from None
 
 
-def open_log(path: str | Path, **options: Any) -> SqliteLog:
-    """The log in this file, created if it is not there; `options` are `Database`'s and `clock`."""
+def open_log(path: str | Path, *, erasable: bool = False, **options: Any) -> SqliteLog:
+    """The log in this file, created if it is not there; `options` are `Database`'s and `clock`.
+
+    `erasable` is for a new one: a log that is there stays of the kind that it was made as.
+    """
+    # Imported here, as it is made of what is in this module.
+    from runlore.storage.erasable import KEYS_SCHEMA, ErasableLog, is_erasable
+
     clock = options.pop("clock", now_us)
     log = SqliteLog(Database(path, **options), clock=clock)
-    with log.database.read() as connection:
+    database = log.database
+    with database.read() as connection:
         complete = _has_drained(connection)  # The last of the tables, and the youngest.
-        exists = connection.execute(
-            "SELECT 1 FROM sqlite_schema WHERE name = 'log_head'"
-        ).fetchone()
-    if not complete and not (exists and log.database.read_only):
-        log.create_table()
-    return log
+        exists = _exists(connection)
+    if not complete and not (exists and database.read_only):
+        with database.write() as connection:
+            if erasable and not _exists(connection):  # Another process may have been faster.
+                for statement in KEYS_SCHEMA:
+                    connection.execute(statement)
+            for statement in log.schema:
+                connection.execute(statement)
+    with database.read() as connection:
+        has_keys = is_erasable(connection)
+    return ErasableLog(database, clock=clock) if has_keys else log
+
+
+def _exists(connection: sqlite3.Connection) -> bool:
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'log_head'").fetchone()
+    return found is not None
 
 
 def _has_drained(connection: sqlite3.Connection) -> bool:
@@ -570,6 +622,8 @@ def _head(connection: sqlite3.Connection) -> LogHead:
         raise LogCorrupt("the log has lost its head (table log_head is empty); restore a copy")
     size, position, recorded_at, nodes = row
     try:
+        if not (type(size) is type(position) is type(recorded_at) is int):
+            raise ValueError(f"{row[:3]} are no numbers")
         return LogHead(position, recorded_at, Frontier.from_bytes(size, nodes))
     except ValueError as error:
         raise LogCorrupt(f"the log's head is damaged: {error}; restore a copy") from error
@@ -614,14 +668,13 @@ def _read_stream(
     stream: str,
     after_version: int = 0,
     upto_position: int | None = None,
-) -> list[StoredRow]:
+) -> sqlite3.Cursor:
     statement = _SELECT + "WHERE originator_id = ? AND originator_version > ? "
     params: list[str | int] = [stream, after_version]
     if upto_position is not None:
         statement += "AND notification_id <= ? "
         params.append(upto_position)
-    rows = connection.execute(statement + "ORDER BY originator_version", params)
-    return [StoredRow(*row) for row in rows]
+    return connection.execute(statement + "ORDER BY originator_version", params)
 
 
 def _select_events(

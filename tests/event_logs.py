@@ -54,7 +54,7 @@ def leaf_of(row: StoredRow) -> bytes:
 
 def check_head(log: EventLog) -> LogHead:
     """The log's head, after computing it anew from the columns of all rows."""
-    rows = all_rows(log)
+    rows = all_rows(log.as_stored())
     assert [row.leaf for row in rows] == [leaf_of(row) for row in rows]
     last = rows[-1] if rows else None
     computed = LogHead(

@@ -107,6 +107,7 @@ _FIELDS: dict[type[ev.Event], dict[str, st.SearchStrategy[Any]]] = {
         "resource_group": texts,
         "location": texts,
         "tags": pairs,
+        "erasable": st.booleans(),
     },
     ev.WriterOpened: {
         "actor": texts,
@@ -156,6 +157,11 @@ _FIELDS: dict[type[ev.Event], dict[str, st.SearchStrategy[Any]]] = {
     ev.TagSet: {"key": keys, "value": st.none() | texts},
     ev.TagRemoved: {"key": keys},
     ev.PropertyAdded: {"key": keys, "value": st.none() | texts},
+    ev.PropertyCorrected: {
+        "key": keys,
+        "value": st.none() | texts,
+        "superseded": st.none() | texts,
+    },
     ev.DisplayNameSet: {"display_name": keys},
     ev.DescriptionSet: {"description": texts},
     ev.ArtifactAdded: {"name": keys, "sha256": digests, "nbytes": counts},
@@ -171,6 +177,16 @@ _FIELDS: dict[type[ev.Event], dict[str, st.SearchStrategy[Any]]] = {
         "held": st.none() | texts,
         "refused": st.none() | texts,
         "reason": texts,
+    },
+    ev.RunErased: {
+        "run_id": run_ids,
+        "experiment_id": texts,
+        "experiment_name": experiment_names,
+        "parent_id": st.none() | run_ids,
+        "root_id": run_ids,
+        "status": statuses,
+        "started_at": st.none() | counts,
+        "ended_at": st.none() | counts,
     },
     ev.ValuesLogged: {
         "writer_id": writer_ids,
@@ -213,6 +229,12 @@ run_events = st.one_of(
     st.builds(ev.TagSet, key=few_keys, value=st.none() | texts),
     st.builds(ev.TagRemoved, key=few_keys),
     st.builds(ev.PropertyAdded, key=few_keys, value=st.none() | texts),
+    st.builds(
+        ev.PropertyCorrected,
+        key=few_keys,
+        value=st.none() | texts,
+        superseded=st.none() | texts,
+    ),
 )
 """What can follow `run.created` in a run's stream, allowed by the status machine or not."""
 
@@ -258,6 +280,7 @@ run_commands: st.SearchStrategy[run.Command] = st.one_of(
     st.builds(run.SetTags, few_pairs),
     st.builds(run.RemoveTags, st.lists(few_keys, max_size=3)),
     st.builds(run.AddProperties, few_pairs),
+    st.builds(run.CorrectProperty, few_keys, st.none() | texts, st.just("it was wrong")),
     st.builds(run.SetDisplayName, keys),
     st.builds(run.SetDescription, texts),
     st.builds(run.AddArtifacts, st.dictionaries(few_keys, artifacts, max_size=2)),
@@ -269,6 +292,7 @@ run_commands: st.SearchStrategy[run.Command] = st.one_of(
     st.builds(run.LoseRun, texts),
     st.builds(run.RecordExit, counts, st.none() | counts, st.none() | texts),
     st.builds(run.AddWarning, texts, texts),
+    st.builds(run.EraseRun, st.just("asked to")),
 )
 """Everything that can be asked of a run that exists."""
 

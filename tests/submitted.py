@@ -48,10 +48,10 @@ time.sleep(600)
 class Project:
     """A workspace, an experiment and a folder of scripts."""
 
-    def __init__(self, folder: Path, target: str = "local") -> None:
+    def __init__(self, folder: Path, target: str = "local", *, erasable: bool = False) -> None:
         self.source = folder / "source"
         self.source.mkdir(parents=True)
-        self.ws = Workspace.create("lab", path=folder / "lab")
+        self.ws = Workspace.create("lab", path=folder / "lab", erasable=erasable)
         self.exp = Experiment(self.ws, "explore-runs")
         self.target = target
 

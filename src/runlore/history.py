@@ -90,6 +90,8 @@ def _changes(fact: Fact, held: dict[tuple[str, str | None], Any]) -> Iterator[_T
             yield replaced("tag", data["key"], None)
         case "run.property_added":
             yield what, data["key"], None, data["value"]
+        case "run.property_corrected":
+            yield what, data["key"], data["superseded"], data["value"]
         case "run.display_name_set":
             yield replaced("display_name", None, data["display_name"])
         case "run.description_set":

@@ -1,8 +1,8 @@
 """A project's folder and the workspace it is attached to: what `.azureml/` says.
 
-A workspace is looked for, in this order: the folder of its name below the project, what the
-project's config leads to, the project's folder itself, and `.runlore` below it (where
-`runlore.init()` puts one).
+A workspace is looked for, in this order: the folder of its name below the project; where neither
+a name nor a folder is given, what RUNLORE_WORKSPACE_URI says; what the project's config leads to;
+the project's folder itself; and `.runlore` below it (where `runlore.init()` puts one).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def open_workspace(
     project = _project(path)
     if name is not None:
         check_workspace_name(name)
-    for folder in _candidates(project, name):
+    for folder in _candidates(path, name):
         found = Workspace.open(folder)
         if name in (None, found.name):
             _check_group(found, resource_group, subscription_id)
@@ -58,6 +58,23 @@ def open_workspace(
             f"{name}` or Workspace.create({name!r}, path={str(project / name)!r})"
         )
     location.folder_of_config(location.find_config(project))  # Says what is missing.
+    raise AssertionError("a config that leads to a workspace is a candidate")
+
+
+def find_workspace(path: str | os.PathLike[str] = ".", name: str | None = None) -> Path:
+    """The folder of the workspace that `open_workspace` opens, unopened: its log may be damaged.
+
+    Raises WorkspaceNotFound, which says where it looked.
+    """
+    if name is not None:
+        check_workspace_name(name)
+        if not location.is_workspace(_project(path) / name):
+            with open_workspace(path, name) as found:  # Only its log knows its name.
+                assert found.path is not None, "found in a folder"
+                return found.path
+    for folder in _candidates(path, name):
+        return folder
+    location.folder_of_config(location.find_config(_project(path)))  # Says what is missing.
     raise AssertionError("a config that leads to a workspace is a candidate")
 
 
@@ -174,9 +191,13 @@ def _project(path: str | os.PathLike[str]) -> Path:
     return location.folder_of(path).absolute()
 
 
-def _candidates(project: Path, name: str | None) -> Iterator[Path]:
+def _candidates(path: str | os.PathLike[str], name: str | None) -> Iterator[Path]:
+    project = _project(path)
     if name is not None and location.is_workspace(project / name):
         yield project / name
+    uri = os.environ.get("RUNLORE_WORKSPACE_URI")
+    if uri and name is None and os.fspath(path) == ".":
+        yield location.folder_of(uri)
     configured = _configured(project, name)
     if configured is not None:
         yield configured

@@ -175,6 +175,11 @@ class Run(RunLifecycle):
         return number
 
     @property
+    def erased(self) -> bool:
+        """Whether the run was erased: then only its id, place, status and times are left."""
+        return self._newest().erased
+
+    @property
     def parent(self) -> Run | None:
         """The run that this one is a child of; None for a root."""
         parent_id = self._row.parent_id if self._row else self._held.parent_id
@@ -251,7 +256,7 @@ class Run(RunLifecycle):
         self._change(RemoveTags(tags))
 
     def add_properties(self, properties: Mapping[str, Any]) -> None:
-        """Gives the run properties, which never change: all of them, or none.
+        """Gives the run properties, which never change unless corrected: all of them, or none.
 
         The same value again is a no-op. Raises PropertyConflict (a ServiceException and a
         UserErrorException) if a key is held with another value; who tried is in the history.
@@ -259,6 +264,18 @@ class Run(RunLifecycle):
         from runlore.domain.run import AddProperties
 
         self._change(AddProperties(as_pairs(properties, "property")))
+
+    def correct_property(self, key: str, value: object, *, reason: str) -> None:
+        """Puts another value in the place of a property's that was wrong, and says why.
+
+        The original stays in the history, and in what was true earlier. Runs that have ended
+        take corrections, too. The held value again is a no-op. Raises InvalidInput if the run
+        has no such property, or if the reason is empty.
+        """
+        from runlore.domain.run import CorrectProperty
+
+        ((key, text),) = as_pairs({key: value}, "property").items()
+        self._session.change_run(self._folded, CorrectProperty(key, text, reason), reason=reason)
 
     # --- children -------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ def start_run(
         properties=as_pairs(properties, "property"),
     )
     decide(None, command, None)  # Raises for what no run can have, before anything is kept.
-    source, events = source_of(session, snapshot_directory)
+    source, events = source_of(session, run_id, snapshot_directory)
     make_folders(watched)
     run = Run._of(experiment, run_id)
     command = replace(command, properties={**source, **command.properties})

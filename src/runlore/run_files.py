@@ -106,7 +106,7 @@ class RunFiles(RunBase):
         target = Path(output_file_path) if output_file_path is not None else Path.cwd()
         if target.is_dir():
             target = safe_destination(target, name.rpartition("/")[2])
-        self._session.artifacts.copy_to(artifact.sha256, target)
+        self._artifacts.copy_to(artifact.sha256, target)
 
     def download_files(
         self,
@@ -141,7 +141,7 @@ class RunFiles(RunBase):
                 "output_paths were given; give one per file"
             )
         for name, target in zip(names, targets, strict=True):
-            self._session.artifacts.copy_to(self._artifact(name).sha256, target)
+            self._artifacts.copy_to(self._artifact(name).sha256, target)
 
     def get_file_names(self) -> list[str]:
         """The names of all kept files, in the order in which they were kept."""
@@ -162,9 +162,9 @@ class RunFiles(RunBase):
         for name, source in logs.items():
             target = safe_destination(folder, name)
             if name in artifacts:
-                self._session.artifacts.copy_to(artifacts[name].sha256, target)
+                self._artifacts.copy_to(artifacts[name].sha256, target)
             else:
-                opened = _opened(source) or io.BytesIO(self._log(name))
+                opened = self._open_log(source) or io.BytesIO(self._log(name))
                 with opened as log, replacing(target) as copy:
                     shutil.copyfileobj(log, copy)
             paths.append(str(target))
@@ -180,7 +180,7 @@ class RunFiles(RunBase):
         from runlore.source import snapshot_of
 
         self._session.check_writable()
-        taken = snapshot_of(Path(file_or_folder_path), self._session)
+        taken = snapshot_of(Path(file_or_folder_path), self._artifacts)
         try:
             self._change(
                 KeepSnapshot(taken.snapshot_id, taken.manifest_sha256, taken.files, taken.nbytes)
@@ -210,19 +210,22 @@ class RunFiles(RunBase):
             raise UserError(f"run {self._id} holds snapshot {state.snapshot_id}, not {snapshot_id}")
         folder = Path(path) if path is not None else Path(tempfile.mkdtemp())
         target = (folder / f"{state.snapshot_id}.zip").absolute()
-        return str(restore_snapshot(state.snapshot_manifest, self._session.artifacts, target))
+        return str(restore_snapshot(state.snapshot_manifest, self._artifacts, target))
+
+    @property
+    def _artifacts(self) -> ArtifactStore:
+        return self._session.artifacts_of(self._id)
 
     def _keep(self, files: Mapping[str, Path | BinaryIO]) -> None:
         from runlore.domain.run import AddArtifacts
         from runlore.storage.artifacts import safe_name
 
-        session = self._session
-        session.check_writable()
+        self._session.check_writable()
         for name, source in files.items():
             safe_name(name)
             if isinstance(source, Path) and not source.is_file():
                 raise UserError(f"cannot keep {name!r}: there is no file {os.fspath(source)!r}")
-        self._change(AddArtifacts(dict(_stored(files, session.artifacts))))
+        self._change(AddArtifacts(dict(_stored(files, self._artifacts))))
 
     def _collect(self) -> None:
         """Keeps what is in the watched folders; warns of the files that cannot be kept."""
@@ -245,16 +248,17 @@ class RunFiles(RunBase):
         return artifacts[name]
 
     def _open_file(self, name: str) -> BinaryIO:
-        return self._session.artifacts.open(self._artifact(name).sha256)
+        return self._artifacts.open(self._artifact(name).sha256)
 
     def _log_files(self) -> dict[str, Path]:
         """The log files by name: those that are kept, and those that are written just now."""
-        artifacts = self._newest().artifacts
-        kept = {
-            name: self._session.artifacts.path(artifact.sha256)
-            for name, artifact in artifacts.items()
+        names = {
+            name: artifact.sha256
+            for name, artifact in self._newest().artifacts.items()
             if name.startswith(LOG_FOLDERS)
         }
+        artifacts = self._artifacts if names else None
+        kept = {name: artifacts.path(sha256) for name, sha256 in names.items() if artifacts}
         return {**self._live_logs(), **kept}
 
     def _log(self, name: str) -> bytes:
@@ -262,11 +266,20 @@ class RunFiles(RunBase):
         # When a run ends its logs move into the store: then the second look finds them there.
         for _ in range(2):
             path = self._log_files().get(name)
-            log = None if path is None else _opened(path)
+            log = None if path is None else self._open_log(path)
             if log is not None:
                 with log:
                     return log.read()
         return b""
+
+    def _open_log(self, path: Path) -> BinaryIO | None:
+        """A file of `_log_files`; None if it went away meanwhile."""
+        artifacts = self._artifacts
+        try:
+            is_kept = path.is_relative_to(artifacts.root)
+            return artifacts.open_at(path) if is_kept else path.open("rb")
+        except FileNotFoundError:
+            return None
 
     def _live_logs(self) -> dict[str, Path]:
         state, workspace = self._held, self._session.executing
@@ -303,9 +316,10 @@ def keep_folders(session: Session, run: FoldedRun, folders: Mapping[str, Path]) 
     held = state.artifacts if state else {}
     found: dict[str, Artifact] = {}
     problems: list[str] = []
+    artifacts = session.artifacts_of(run.stream.removeprefix("run/"))
     for name, folder in folders.items():
         for file, path in _files_in(name, folder, problems):
-            artifact = _kept(file, path, session.artifacts, problems)
+            artifact = _kept(file, path, artifacts, problems)
             if artifact is None:
                 continue
             if held.get(file, artifact) == artifact:
@@ -314,13 +328,6 @@ def keep_folders(session: Session, run: FoldedRun, folders: Mapping[str, Path]) 
                 problems.append(f"{file!r} is held with other content, and files never change")
     session.change_run(run, AddArtifacts(found))
     return problems
-
-
-def _opened(path: Path) -> BinaryIO | None:
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        return None
 
 
 def _stored(

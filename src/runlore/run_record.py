@@ -1,4 +1,4 @@
-"""A run as one flat record: Azure ML's `RunDto` in snake_case, plus `_experiment_name`.
+"""A run as one flat record: Azure ML's `RunDto` in snake_case, `_experiment_name` and `_erased`.
 
 The same record comes from a fold of the run's stream (`of_state`) and from the projection
 (`of_row`), so a list of thousands costs one query and a single run no query at all.
@@ -66,6 +66,7 @@ def of_state(state: RunState, session: Session) -> Record:
         tag_values=[state.tags[key] for key in tags],
         property_keys=properties,
         property_values=[state.properties[key].value for key in properties],
+        erased=state.erased,
     )
     warnings = [one._asdict() for one in state.warnings]
     return _record(row, state.error, state.definition, warnings)
@@ -167,6 +168,7 @@ def _record(
         "warnings": warnings,
         "queueing_info": None if row.status_detail is None else {"message": row.status_detail},
         "_experiment_name": row.experiment,
+        "_erased": row.erased,
     }
 
 

@@ -23,8 +23,15 @@ from runlore.domain import run as runs
 from runlore.domain import run_state
 from runlore.domain import workspace as workspaces
 from runlore.domain.decision import Decision
-from runlore.domain.errors import RunloreError, RunNotFound, WorkspaceClosed
-from runlore.domain.events import Event, WriterOpened
+from runlore.domain.errors import RunGone, RunloreError, RunNotFound, WorkspaceClosed
+from runlore.domain.events import (
+    Event,
+    RunCanceled,
+    RunCompleted,
+    RunFailed,
+    RunLost,
+    WriterOpened,
+)
 from runlore.domain.fact import Fact
 from runlore.domain.ids import (
     WORKSPACE_STREAM,
@@ -37,6 +44,7 @@ from runlore.domain.run_state import RunState
 from runlore.location import LOG_NAME
 from runlore.storage import fork_guard
 from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.erasable import ErasableLog
 from runlore.storage.event_log import EventLog
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.journal import Folded, Journal, Pending
@@ -52,6 +60,7 @@ if TYPE_CHECKING:
     from runlore.projections.reader_as_of import Reader
 
 _SWEEP_INTERVAL_S: Final = 1.0
+_ENDS: Final = frozenset(event.topic for event in (RunCompleted, RunFailed, RunCanceled, RunLost))
 
 FoldedRun = Folded[RunState | None]
 FoldedTarget = Folded[targets.TargetState | None]
@@ -76,10 +85,12 @@ class Session:
         self.spools = folder and folder / "spools"
         # Where submitted runs execute, and their logs are as long as they do.
         self.executing = folder
-        self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller)
-        self.artifacts = ArtifactStore(artifacts)
+        self.erasable = isinstance(log, ErasableLog)
+        self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller, wipes=self.erasable)
+        self._artifacts = ArtifactStore(artifacts)
         self.closed = False
         self.warned_of_no_snapshot = False
+        self._warned_of_no_checkpoint = False
         self._sweep_at = 0.0
         self._recover_at = 0.0
         self._lost: Mapping[str, str] = {}
@@ -133,18 +144,48 @@ class Session:
         return folded
 
     def change_run(
-        self, folded: FoldedRun, command: runs.Command, *, with_values: bool = False
+        self,
+        folded: FoldedRun,
+        command: runs.Command,
+        *,
+        with_values: bool = False,
+        reason: str | None = None,
     ) -> Sequence[Fact]:
-        """Runs a command on a run; `with_values` writes its waiting values in the same commit."""
+        """Runs a command on a run; `with_values` writes its waiting values in the same commit.
+
+        `reason` stands in the envelope of the events.
+        """
         self.check_writable()
 
         def decide(state: RunState | None) -> Decision:
             return runs.decide(state, command, self.journal.writer_id)
 
         if not with_values:
-            return self.journal.change(folded, decide)
-        with self.values.taken() as batch:
-            return self.journal.change(folded, decide, with_values=batch)
+            facts = self.journal.change(folded, decide, reason=reason)
+        else:
+            with self.values.taken() as batch:
+                facts = self.journal.change(folded, decide, with_values=batch, reason=reason)
+        if any(fact.topic in _ENDS for fact in facts):
+            self._make_checkpoint()
+        return facts
+
+    def _make_checkpoint(self) -> None:
+        """Signs the log where the workspace is set so: a run has reached its end."""
+        if self.folder is None or not (self.folder / "audit" / "settings.json").exists():
+            return
+        from runlore.audit.audited import AuditedLog
+        from runlore.audit.checkpoints import at_run_end
+
+        problem = at_run_end(AuditedLog.of_session(self))
+        if problem is not None and not self._warned_of_no_checkpoint:
+            self._warned_of_no_checkpoint = True
+            warn_caller(f"no checkpoint was made at the run's end: {problem}", RuntimeWarning)
+
+    def check_change(self, folded: FoldedRun, command: runs.Command) -> None:
+        """Raises what the command would, on the state as it was read; changes nothing."""
+        refused = runs.decide(folded.state, command, None).refused
+        if refused is not None:
+            raise refused
 
     def create_run(
         self, folded: FoldedRun, command: runs.CreateRun, events: Sequence[Event] = ()
@@ -167,6 +208,26 @@ class Session:
             for event in runs.decide(None, command, None).events
         ]
         self.journal.append(pending)
+
+    @property
+    def artifact_folder(self) -> Path:
+        """Below which all files of all runs are kept."""
+        return self._artifacts.root
+
+    def artifacts_of(self, run_id: str) -> ArtifactStore:
+        """Where the files of a run are: in one store for all, or each run's under its own key.
+
+        Raises RunGone if the run was erased.
+        """
+        if not isinstance(self.log, ErasableLog):
+            return self._artifacts
+        # Imported here: only erasable workspaces need it.
+        from runlore.storage.sealed_artifacts import SealedArtifacts
+
+        key = self.log.key_of(run_id)
+        if key is None:
+            raise RunGone(run_id)
+        return SealedArtifacts(self._artifacts.root / run_id, key)
 
     def name(self, name: str) -> FoldedName:
         """The stream of an experiment name, not read yet."""
@@ -209,6 +270,13 @@ class Session:
                 self._parts.reader = open_projection(self.log, folder)
             return self._parts.reader
 
+    def drop_projection(self) -> None:
+        """Closes what queries read; the next one opens it again."""
+        with self._lock:
+            reader, self._parts.reader = self._parts.reader, None
+        if reader is not None:
+            reader.close()
+
     def recover_values(self, *, at_once: bool = False) -> None:
         """Writes the values that killed processes left in their spools, at most once a second.
 
@@ -219,7 +287,7 @@ class Session:
             self._recover_at = now + _SWEEP_INTERVAL_S
             # A read must not fail, nor wait long, for what others left behind.
             with suppress(RunloreError, OSError):
-                recover(self.spools, self.journal)
+                recover(self.spools, self.journal, wipe=self.erasable)
 
     def live_values(self, run_id: str) -> LiveValues:
         """What other processes of this host have logged into a run and not written yet."""
@@ -297,15 +365,21 @@ def _close_abandoned(parts: _Parts) -> None:
 
 
 def open_session(
-    folder: Path, *, actor: str | None = None, allow_network_file_system: bool = False
+    folder: Path,
+    *,
+    actor: str | None = None,
+    allow_network_file_system: bool = False,
+    erasable: bool = False,
 ) -> Session:
     """The session of a workspace's folder, which must exist; the log is made if it is not there.
+
+    Then it can be `erasable`, that is, of a kind that keeps payloads sealed.
 
     Raises UnsafeFileSystem on network mounts, NotALog, LogReadOnly, DiskFull as they say.
     """
     if not allow_network_file_system:
         check_file_system(folder)
-    log = open_log(folder / LOG_NAME)
+    log = open_log(folder / LOG_NAME, erasable=erasable)
     session = Session(log, folder=folder, artifacts=folder / "artifacts", actor=actor)
     session.recover_values()
     return session

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from runlore.domain.errors import PastIsReadOnly, WorkspaceClosed
 from runlore.domain.workspace import WorkspaceState
 from runlore.session import FoldedRun, Session
+from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.journal import Journal
 from runlore.storage.log_as_of import LogAsOf
 from runlore.storage.run_values import RunValues
@@ -29,13 +30,14 @@ class SessionAsOf(Session):
         super().__init__(
             LogAsOf(live.log, position),
             folder=live.folder,
-            artifacts=live.artifacts.root,
+            artifacts=live.artifact_folder,
             actor=None,
         )
         self.live = live
         self.position = position
         self.spools = None
         self.executing = None
+        self.erasable = live.erasable
         self.values = _NoValues(self.journal, position)
 
     @property
@@ -62,6 +64,10 @@ class SessionAsOf(Session):
 
         self.check_open()
         return ReaderAsOf(self.live.tables(), self.position)
+
+    def artifacts_of(self, run_id: str) -> ArtifactStore:
+        """Where the files of a run are now: they never change, but they may be erased."""
+        return self.live.artifacts_of(run_id)
 
     def recover_values(self, *, at_once: bool = False) -> None:
         """Nothing: what was not in the log then was not seen."""

@@ -15,11 +15,12 @@ from runlore.location import is_workspace
 if TYPE_CHECKING:
     from runlore.domain.events import Event
     from runlore.session import Session
+    from runlore.storage.artifacts import ArtifactStore
     from runlore.storage.snapshots import Snapshot
 
 
 def source_of(
-    session: Session, snapshot_directory: str | os.PathLike[str] | None
+    session: Session, run_id: str, snapshot_directory: str | os.PathLike[str] | None
 ) -> tuple[dict[str, str | None], Sequence[Event]]:
     """The git properties and the snapshot event for a new run; nothing for None.
 
@@ -41,7 +42,7 @@ def source_of(
 
     taken = snapshot_of(
         folder,
-        session,
+        session.artifacts_of(run_id),
         " (start_logging() keeps its snapshot_directory, by default the working folder; "
         "pass snapshot_directory=None to keep none)",
     )
@@ -61,12 +62,12 @@ def git_properties_of(folder: Path) -> dict[str, str | None]:
     return {**git_properties(folder, os.environ)}
 
 
-def snapshot_of(folder: Path, session: Session, advice: str = "") -> Snapshot:
+def snapshot_of(folder: Path, artifacts: ArtifactStore, advice: str = "") -> Snapshot:
     """The folder's snapshot, stored. Raises SnapshotException, with the advice."""
     from runlore.storage.snapshots import take_snapshot
 
     try:
-        return take_snapshot(folder, session.artifacts)
+        return take_snapshot(folder, artifacts)
     except RunloreError as error:
         raise SnapshotException(f"{error}{advice}", error) from error
 

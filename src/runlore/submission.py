@@ -24,7 +24,8 @@ from runlore.run import Run
 from runlore.script_run import RUN_TYPE, ScriptRun
 from runlore.script_run_config import ScriptRunConfig, get_run_config_from_script_run
 from runlore.source import git_properties_of, snapshot_of
-from runlore.storage.snapshots import read_manifest
+from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.snapshots import copy_snapshot, read_manifest
 from runlore.targets.definition import Definition, split_secrets
 from runlore.targets.launch import environment_for
 from runlore.targets.run_folder import RunFolder, unlock
@@ -65,17 +66,17 @@ def submit(
             "a workspace in memory cannot hold submitted runs: their scripts are other processes; "
             "create one in a folder with Workspace.create('my-workspace')"
         )
+    run_id = check_run_id(_fresh_id(experiment.name) if run_id is None else run_id)
     if isinstance(config, Run):
-        submission = _repeated(session, config)
+        submission = _repeated(session, config, run_id)
     elif isinstance(config, ScriptRunConfig):
-        submission = _configured(session, config)
+        submission = _configured(session, config, run_id)
     else:
         raise InvalidType(
             f"submit takes a ScriptRunConfig or an earlier submitted run, got "
             f"{type(config).__name__} {config!r:.80}"
         )
     target = target_of(session, submission.target)
-    run_id = check_run_id(_fresh_id(experiment.name) if run_id is None else run_id)
     command = CreateRun(
         run_id=run_id,
         experiment_id=experiment.id,
@@ -154,7 +155,7 @@ def _record_failure(session: Session, run: ScriptRun, message: str) -> None:
         return
 
 
-def _configured(session: Session, config: ScriptRunConfig) -> _Submission:
+def _configured(session: Session, config: ScriptRunConfig, run_id: str) -> _Submission:
     run_config = get_run_config_from_script_run(config)
     folder = Path(config.source_directory)
     if not folder.is_dir():
@@ -165,13 +166,14 @@ def _configured(session: Session, config: ScriptRunConfig) -> _Submission:
     variables = {**run_config.environment.environment_variables, **run_config.environment_variables}
     overrides = {str(name): str(value) for name, value in variables.items()}
     definition = _definition(run_config, folder, overrides)
+    artifacts = session.artifacts_of(run_id)
     taken = snapshot_of(
         folder,
-        session,
+        artifacts,
         "; a submitted script executes in a copy of its source_directory, so it needs one",
     )
     if definition.script is not None:
-        _check_taken(session, definition.script, taken.manifest_sha256, folder)
+        _check_taken(artifacts, definition.script, taken.manifest_sha256, folder)
     snapshot = SnapshotTaken(
         snapshot_id=taken.snapshot_id,
         manifest_sha256=taken.manifest_sha256,
@@ -185,7 +187,7 @@ def _configured(session: Session, config: ScriptRunConfig) -> _Submission:
     return _Submission(run_config.target, definition, overrides, snapshot, properties)
 
 
-def _repeated(session: Session, run: Run) -> _Submission:
+def _repeated(session: Session, run: Run, run_id: str) -> _Submission:
     """What a run was executed with; secrets come from this process's environment."""
     if run._session is not session:
         raise ExperimentExecutionException(
@@ -204,7 +206,7 @@ def _repeated(session: Session, run: Run) -> _Submission:
             f"run {run.id} was executed with {', '.join(missing)}, whose values are kept nowhere; "
             "set them in this process's environment and submit again"
         )
-    files = read_manifest(state.snapshot_manifest, session.artifacts)
+    files = copy_snapshot(state.snapshot_manifest, run._artifacts, session.artifacts_of(run_id))
     snapshot = SnapshotTaken(
         snapshot_id=state.snapshot_id,
         manifest_sha256=state.snapshot_manifest,
@@ -305,8 +307,8 @@ def _checked_script(script: str, folder: Path) -> str:
     return PurePosixPath(os.path.relpath(path, folder)).as_posix()
 
 
-def _check_taken(session: Session, script: str, manifest_sha256: str, folder: Path) -> None:
-    names = {file.name for file in read_manifest(manifest_sha256, session.artifacts)}
+def _check_taken(artifacts: ArtifactStore, script: str, manifest_sha256: str, folder: Path) -> None:
+    names = {file.name for file in read_manifest(manifest_sha256, artifacts)}
     if script not in names:
         raise ExperimentExecutionException(
             f"script {script!r} is left out of the snapshot of {str(folder)!r} by its ignore file "

@@ -80,10 +80,8 @@ class ShownLog:
             return None
         name = primary_log(definition)
         path = self._run._log_files().get(name)
-        try:
-            file = None if path is None else path.open("rb")
-        except FileNotFoundError:  # The run has just ended: the file is elsewhere now.
-            return None
+        # None, too, if the run has just ended: the file is elsewhere now.
+        file = None if path is None else self._run._open_log(path)
         if file is not None and not self._begun:
             self._begun = True
             heading = f"Streaming {name}"

@@ -93,6 +93,7 @@ class Workspace:
         *,
         path: str | os.PathLike[str] | None = None,
         exist_ok: bool = False,
+        erasable: bool = False,
         show_output: bool = True,
         actor: str | None = None,
         allow_network_file_system: bool = False,
@@ -102,9 +103,11 @@ class Workspace:
 
         `path` is the folder, by default `./<name>`; a new one gets a `.gitignore` of `*`, so
         that a workspace inside a repository does not dirty it. `exist_ok` opens the workspace if
-        it is there. `actor` is who writes, by default RUNLORE_ACTOR or the OS user. Subscription,
-        resource group and location are kept and printed back; Azure's other options (`auth`,
-        `sku`, `storage_account`, ...) have nothing to mean here and are taken silently.
+        it is there. `erasable` keeps what belongs to each run under a key of its own, so that
+        `erase_run` can destroy it. `actor` is who writes, by default RUNLORE_ACTOR or the OS
+        user. Subscription, resource group and location are kept and printed back; Azure's other
+        options (`auth`, `sku`, `storage_account`, ...) have nothing to mean here and are taken
+        silently.
 
         Raises AlreadyExists; InvalidInput for a bad name; UnsafeFileSystem on a network mount;
         LogReadOnly or DiskFull if the folder cannot be written.
@@ -119,12 +122,16 @@ class Workspace:
             resource_group=resource_group or "",
             location=location or "local",
             tags=as_pairs(tags, "tag"),
+            erasable=erasable,
         )
         decide(None, command)  # Raises for what cannot be one, before anything is made.
         folder = Path.cwd() / name if path is None else _folder(path)
         _make_folder(folder)
         session = open_session(
-            folder, actor=actor, allow_network_file_system=allow_network_file_system
+            folder,
+            actor=actor,
+            allow_network_file_system=allow_network_file_system,
+            erasable=erasable,
         )
         try:
             session.create_workspace(command)
@@ -272,6 +279,11 @@ class Workspace:
     def tags(self) -> dict[str, str | None]:
         """The tags given at creation."""
         return dict(self._session.workspace.tags)
+
+    @property
+    def erasable(self) -> bool:
+        """Whether runs can be erased: whether it was created so."""
+        return self._session.erasable
 
     @property
     def path(self) -> Path | None:
@@ -493,6 +505,24 @@ class Workspace:
             "storageAccount": str(self.path) if self.path else None,
         }
 
+    def erase_run(
+        self, run_id: str, *, reason: str, recursive: bool = False, timeout_s: float = 10.0
+    ) -> None:
+        """Destroys what is kept of a run that has ended: see docs/erasure.md.
+
+        Names that stand elsewhere, the run's place in its tree, status and times stay. With
+        `recursive` all its descendants go, too; all or none. Processes that have copies open are
+        waited for. Erasing again finishes what was cut short.
+
+        Raises NotErasable if the workspace was not made so; RunNotFound; InvalidInput if a run
+        has not ended or without a reason; ErasureIncomplete, which says what is left and where.
+        """
+        from runlore.audit.erasure import erase
+
+        session = self._live
+        below = session.reader().children(run_id, recursive=True) if recursive else ()
+        erase(session, [run_id, *[row.run_id for row in below]], reason, timeout_s)
+
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
         """The result of one SELECT over the views (`runs`, `tags`, `metrics` ...; see docs/sql.md).
 
@@ -597,6 +627,11 @@ def _check_made(made: WorkspaceState, asked: CreateWorkspace, folder: Path, exis
         raise AlreadyExists(
             f"the workspace in {folder} is named {made.name!r}, not {asked.name!r}; "
             "choose another path"
+        )
+    if asked.erasable and not made.erasable:
+        raise AlreadyExists(
+            f"the workspace in {folder} was not made erasable, and cannot become it; choose "
+            "another path"
         )
     if made.workspace_id != asked.workspace_id and not exist_ok:
         raise AlreadyExists(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from runlore import RunConfiguration, Workspace
+from runlore import Experiment, RunConfiguration, Workspace
 from tests.cli.shell import runlore
 
 
@@ -126,3 +126,37 @@ def test_init_s_workspace_is_found_without_a_config(tmp_path: Path) -> None:
 
     listed = runlore("run", "list", "-e", "first-steps", "[].run_id", cwd=tmp_path)
     assert listed.data == [run.id]
+
+
+def test_run_correct_property_keeps_the_reason(own_project: Path) -> None:
+    command = ("run", "correct-property", "-r", "poor", "author=somebody")
+    corrected = runlore(*command, "--reason", "a typo", cwd=own_project)
+
+    assert corrected.data["properties"]["author"] == "somebody"
+    last = runlore("run", "history", "-r", "poor", cwd=own_project).data[-1]
+    assert (last["what"], last["reason"]) == ("property_corrected", "a typo")
+    silent = runlore(*command, cwd=own_project, code=2)
+    assert "--reason" in silent.err
+
+
+def test_audit_erase_asks_erases_and_shows_what_is_left(tmp_path: Path) -> None:
+    runlore("workspace", "create", "-w", "lab", "--erasable", cwd=tmp_path)
+    with Workspace.open(tmp_path / "lab") as ws:
+        run = Experiment(ws, "e").start_logging(outputs=False, snapshot_directory=None, run_id="r1")
+        run.tag("participant", "Ann")
+        run.complete()
+    command = ("audit", "erase", "-w", "lab", "-r", "r1", "--reason", "consent withdrawn")
+
+    unconfirmed = runlore(*command, cwd=tmp_path, code=130)
+    erased = runlore(*command, "--yes", cwd=tmp_path).data
+
+    assert "Erase run r1 for ever?" in unconfirmed.err
+    assert (erased["status"], erased["tags"], erased["_erased"]) == ("Completed", {}, True)
+    listed = runlore("run", "list", "-w", "lab", "-e", "e", "-o", "table", cwd=tmp_path)
+    assert "Completed, erased" in listed.out
+
+
+def test_audit_erase_says_why_a_workspace_erases_nothing(own_project: Path) -> None:
+    command = ("audit", "erase", "-r", "poor", "--reason", "asked to", "--yes")
+
+    assert "was not made erasable" in runlore(*command, cwd=own_project, code=1).err

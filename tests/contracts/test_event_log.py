@@ -41,6 +41,10 @@ def sqlite(folder: Path, clock: Clock) -> EventLog:
     return open_log(folder / "log.db", clock=clock)
 
 
+def erasable(folder: Path, clock: Clock) -> EventLog:
+    return open_log(folder / "log.db", clock=clock, erasable=True)
+
+
 def sqlite_in_memory(folder: Path, clock: Clock) -> EventLog:
     log = SqliteLog(Database(":memory:"), clock=clock)
     log.create_table()
@@ -52,7 +56,7 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=[memory, sqlite, sqlite_in_memory], ids=lambda make: make.__name__)
+@pytest.fixture(params=[memory, sqlite, sqlite_in_memory, erasable], ids=lambda make: make.__name__)
 def log(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[EventLog]:
     make: MakeLog = request.param
     made = make(tmp_path, clock)

@@ -14,7 +14,14 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "docs/sql.md", "docs/projections.md", "docs/time-travel.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/audit.md",
+    "docs/erasure.md",
+    "docs/projections.md",
+    "docs/sql.md",
+    "docs/time-travel.md",
+)
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = "--- end of block ---"
@@ -64,16 +71,24 @@ def test_python_blocks_print_what_the_document_says(document: str, tmp_path: Pat
         assert check(expected, got, doctest.ELLIPSIS), f"{source}\nprinted:\n{got}"
 
 
-def test_the_transcript_of_the_command_line_is_what_a_shell_shows(tmp_path: Path) -> None:
-    [transcript] = [block.text for block in blocks_of("README.md") if block.language == "console"]
-    steps = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", transcript, re.MULTILINE)
-    runlore = f'runlore() {{ {shlex.quote(sys.executable)} -m runlore.cli "$@"; }}\n'
+@pytest.mark.parametrize("document", ["README.md", "docs/audit.md"])
+def test_the_transcript_of_the_command_line_is_what_a_shell_shows(
+    document: str, tmp_path: Path
+) -> None:
+    text = "".join(block.text for block in blocks_of(document) if block.language == "console")
+    steps = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE)
+    python = shlex.quote(sys.executable)
+    commands = f'python() {{ {python} "$@"; }}\nrunlore() {{ python -m runlore.cli "$@"; }}\n'
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RUNLORE_")}
+    folder = tmp_path
 
     for command, expected in steps:
+        if command.startswith("cd "):
+            folder = folder / command.removeprefix("cd ")
+            continue
         ran = subprocess.run(
-            ["sh", "-c", runlore + command],
-            cwd=tmp_path,
+            ["sh", "-c", commands + command],
+            cwd=folder,
             env=environment,
             capture_output=True,
             text=True,
@@ -100,8 +115,10 @@ def test_links_between_documents_lead_to_files() -> None:
         "README.md",
         "CONTRIBUTING.md",
         "docs/architecture.md",
+        "docs/audit.md",
         "docs/azure.md",
         "docs/cli.md",
+        "docs/erasure.md",
         "docs/time-travel.md",
     ):
         folder = (ROOT / document).parent

@@ -20,6 +20,7 @@ VIEWS = (
     "run_tree",
     "events",
     "tag_history",
+    "property_history",
     "status_history",
 )
 

@@ -33,6 +33,7 @@ from runlore.domain.events import (
     DisplayNameSet,
     Event,
     PropertyAdded,
+    PropertyCorrected,
     RunCanceled,
     RunCancelRequested,
     RunCompleted,
@@ -49,6 +50,7 @@ from runlore.domain.run import (
     AddProperties,
     ChangeStatus,
     Command,
+    CorrectProperty,
     CreateRun,
     EndRun,
     KeepSnapshot,
@@ -725,3 +727,24 @@ def test_ten_thousand_tags_are_one_command() -> None:
     assert after.state.tags == tags
     after.when(SetTags(tags)).then()
     assert given().when(create_run(tags=tags)).then(created(tags=tags)).state is not None
+
+
+# --- corrections ------------------------------------------------------------------------------
+
+
+def test_a_correction_says_what_it_supersedes() -> None:
+    held = given(created(properties={"auc": "0.17"}), RunCompleted())
+    correction = CorrectProperty("auc", "0.71", "digits were swapped")
+
+    corrected = PropertyCorrected(key="auc", value="0.71", superseded="0.17")
+    held.when(correction).then(corrected).when(correction).then()
+
+
+def test_a_property_that_is_not_there_is_not_corrected() -> None:
+    given(created()).when(CorrectProperty("auc", "1", "why")).then_refused(InvalidInput)
+
+
+@pytest.mark.parametrize("reason", ["", " "])
+def test_a_correction_without_a_reason_is_no_command(reason: str) -> None:
+    held = given(created(properties={"auc": "0.17"}))
+    held.when(CorrectProperty("auc", "1", reason)).then_raises(InvalidInput, "needs a reason")

@@ -24,10 +24,12 @@ from runlore.domain.events import (
     ExperimentTagRemoved,
     ExperimentTagSet,
     PropertyAdded,
+    PropertyCorrected,
     RunCanceled,
     RunCancelRequested,
     RunCompleted,
     RunCreated,
+    RunErased,
     RunFailed,
     RunLost,
     RunStarted,
@@ -55,6 +57,7 @@ _NEWEST: Final[tuple[Event, ...]] = (
         resource_group="group",
         location="here",
         tags={"team": "vision", "key only": None},
+        erasable=True,
     ),
     WriterOpened(
         actor="ann",
@@ -105,6 +108,7 @@ _NEWEST: Final[tuple[Event, ...]] = (
     TagSet(key="lr", value="0.2"),
     TagRemoved(key="lr"),
     PropertyAdded(key="auc", value="0.9"),
+    PropertyCorrected(key="auc", value="0.71", superseded="0.9"),
     DisplayNameSet(display_name="ruhige Sonne ☀"),
     DescriptionSet(description="line 1\nline 2"),
     ArtifactAdded(name="outputs/model.pkl", sha256="ab" * 32, nbytes=2**40),
@@ -124,10 +128,29 @@ _NEWEST: Final[tuple[Event, ...]] = (
         payload=bytes(range(256)),
         payload_ref=("file:///values", "ef" * 32, 3),
     ),
+    RunErased(
+        run_id="r2",
+        experiment_id="e1",
+        experiment_name="schätzung",
+        parent_id="r1",
+        root_id="r1",
+        status=Status.COMPLETED,
+        started_at=1_700_000_000_000_000,
+        ended_at=1_700_000_000_000_001,
+    ),
 )
 
 EXPECTED: Final[dict[tuple[str, int], Event]] = {
     **{(event.topic, event.schema_version): event for event in _NEWEST},
+    ("workspace.created", 1): WorkspaceCreated(
+        workspace_id="0f8fad5b-d9cb-469f-a165-70867728950e",
+        name="lab",
+        subscription_id="sub",
+        resource_group="group",
+        location="here",
+        tags={"team": "vision", "key only": None},
+        erasable=False,
+    ),
     ("run.failed", 1): RunFailed(error={"code": "UserError", "message": "boom"}),
 }
 """What the bytes of each topic and version are read as."""

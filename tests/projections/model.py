@@ -176,6 +176,8 @@ def _happen_to_run(run: ModelRun, what: str, data: Mapping[str, Any], fact: Fact
         run.tags.pop(data["key"], None)
     elif what == "property_added":
         run.properties.setdefault(data["key"], data["value"])
+    elif what == "property_corrected":
+        run.properties[data["key"]] = data["value"]
 
 
 def _rows(runs: Iterator[ModelRun]) -> list[RunRow]:

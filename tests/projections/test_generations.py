@@ -387,7 +387,7 @@ def test_who_finds_another_at_it_does_not_wait(folder: Path, tmp_path: Path) -> 
     slot = below(folder).parent / "reader-0"
 
     def while_another_publishes() -> bool:
-        return publish(below(folder), slot, 1_000, b"leaf")
+        return publish(below(folder), slot, 1_000, b"leaf", lambda: 0)
 
     with generations._sole_publisher(below(folder)) as alone:
         assert alone

@@ -79,7 +79,8 @@ def said_by_tables(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[s
     current = "WHERE run_no = ? AND to_position IS NULL"
     tags = ask(f"SELECT key, value FROM store.run_tags {current}", run_no)
     properties = ask(
-        f"SELECT key, value, writer_id, changed_at FROM store.run_properties {current}", run_no
+        f"SELECT key, value, writer_id, changed_at, reason FROM store.run_properties {current}",
+        run_no,
     )
     artifacts = ask(f"SELECT name, sha256, nbytes FROM store.artifacts {current}", run_no)
     refusals = ask(
@@ -163,3 +164,30 @@ def test_the_first_value_of_a_property_stays_in_one_batch_and_in_two() -> None:
             shown = projection.view.connection.execute("SELECT key, value FROM properties")
 
             assert sorted(shown.fetchall()) == [("a", "first"), ("b", "first")]
+
+
+def test_a_correction_ends_the_value_before_it_in_one_batch_and_in_many() -> None:
+    for batch in (1, 2, 100):
+        history = History()
+        history.experiment()
+        history.run("r0", properties={"a": "1"})
+        history.say("run/r0", ev.PropertyCorrected(key="a", value="2", superseded="1"))
+        history.say("run/r0", ev.PropertyAdded(key="a", value="1"))
+        history.say("run/r0", ev.PropertyAdded(key="b", value="1"))
+        history.say("run/r0", ev.PropertyCorrected(key="b", value="2", superseded="1"))
+        history.say("run/r0", ev.PropertyCorrected(key="b", value="3", superseded="2"))
+
+        with projection_in_memory() as projection:
+            catch_up(projection, history.log, batch=batch)
+            shown = projection.view.connection.execute(
+                "SELECT key, value, from_position, to_position FROM property_history "
+                "ORDER BY key, from_position"
+            )
+
+            assert shown.fetchall() == [
+                ("a", "1", 2, 3),
+                ("a", "2", 3, None),
+                ("b", "1", 5, 6),
+                ("b", "2", 6, 7),
+                ("b", "3", 7, None),
+            ]

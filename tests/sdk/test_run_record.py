@@ -45,6 +45,7 @@ KEYS = [
     "warnings",
     "queueing_info",
     "_experiment_name",
+    "_erased",
 ]
 
 

@@ -46,6 +46,7 @@ root = LazyGroup(
         "sql": "sql:sql",
         "events": "events:events",
         "diff": "diff:diff",
+        "audit": "audit:audit",
         "completion": "completion:completion",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -62,6 +62,12 @@ class Place:
         self._opened = found if self.as_of is None else found.as_of(self.as_of)
         return self._opened
 
+    def find_folder(self) -> Path:
+        """The workspace's folder, without opening it."""
+        from runlore.project import find_workspace
+
+        return find_workspace(self.path, self.workspace_name)
+
     def find_run(self, run_id: str) -> Run:
         """The run of an id, or of the only id that starts so."""
         return self.open().find_run(run_id)
@@ -94,7 +100,13 @@ def workspace_options(command: F) -> F:
         with_place,
         click.option("--subscription-id", help="Only a workspace of this Azure subscription."),
         click.option("-g", "--resource-group", help="Only a workspace of this resource group."),
-        click.option("-w", "--workspace-name", help="The workspace's name."),
+        click.option(
+            "-w",
+            "--workspace-name",
+            "--workspace",
+            "workspace_name",
+            help="The workspace's name.",
+        ),
         click.option(
             "--path",
             type=click.Path(path_type=Path),
@@ -157,6 +169,27 @@ def output_options(command: F) -> F:
         ),
         click.option("--debug", is_flag=True, help="Shows where an error comes from."),
         click.option("--verbose", is_flag=True, help="Says more on stderr."),
+    )
+    return made
+
+
+def trust_options(command: F) -> F:
+    """Gives the command `trusted`, a file or None, and `checkpoints`, which are files."""
+    made: F = decorated(
+        command,
+        click.option(
+            "--trusted",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            help="Public keys, one a line; default: those that the workspace says it trusts, "
+            "which whoever may write to it can change.",
+        ),
+        click.option(
+            "--checkpoint",
+            "checkpoints",
+            multiple=True,
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            help="A checkpoint that was kept elsewhere; repeatable.",
+        ),
     )
     return made
 

@@ -13,6 +13,7 @@ run = LazyGroup(
         "update": "run_tags:update",
         "tag": "run_tags:tag",
         "untag": "run_tags:untag",
+        "correct-property": "run_correct:correct_property",
         "tree": "run_tree:tree",
         "watch": "run_watch:watch",
         "metrics": "run_show:metrics",

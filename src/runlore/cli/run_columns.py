@@ -32,10 +32,15 @@ def name(record: Record) -> str:
     return "" if record["display_name"] == record["run_id"] else str(record["display_name"])
 
 
+def status(record: Record) -> str:
+    """The status, and whether there is nothing else to see."""
+    return f"{record['status']}{', erased' * record['_erased']}"
+
+
 RUN_COLUMNS: Final[Columns] = (
     ("run_id", lambda record: record["run_id"]),
     ("name", name),
-    ("status", lambda record: record["status"]),
+    ("status", status),
     ("started", lambda record: moment(record["start_time_utc"] or record["created_utc"])),
     ("duration", duration),
     ("target", lambda record: record["target"]),
@@ -46,7 +51,7 @@ RUN_FIELDS: Final[Columns] = (
     ("run_id", lambda record: record["run_id"]),
     ("name", name),
     ("experiment", lambda record: f"{record['_experiment_name']}, run {record['run_number']}"),
-    ("status", lambda record: record["status"]),
+    ("status", status),
     ("waits for", lambda record: (record["queueing_info"] or {}).get("message")),
     ("error", lambda record: _error(record)),
     ("warnings", lambda record: "; ".join(one["message"] for one in record["warnings"])),

@@ -29,10 +29,16 @@ workspace = LazyGroup(
     help="Where the workspace lies; default: the folder of its name below --path.",
 )
 @click.option("--exist-ok", is_flag=True, help="Takes a workspace that is there already.")
+@click.option("--erasable", is_flag=True, help="Keeps each run under a key of its own.")
 @workspace_options
 @output_options
 def create(
-    location: str | None, folder: Path | None, exist_ok: bool, place: Place, out: Output
+    location: str | None,
+    folder: Path | None,
+    exist_ok: bool,
+    erasable: bool,
+    place: Place,
+    out: Output,
 ) -> None:
     """Makes a workspace.
 
@@ -52,6 +58,7 @@ def create(
         resource_group=place.resource_group,
         location=location,
         exist_ok=exist_ok,
+        erasable=erasable,
     ) as made:
         out.put(made.get_details())
 

@@ -156,7 +156,7 @@ class Supervisor:
             )
         manifest = self._run._held.snapshot_manifest
         assert manifest is not None, "a submitted run has a snapshot"
-        restore_tree(manifest, self._workspace._session.artifacts, self._folder.source)
+        restore_tree(manifest, self._run._artifacts, self._folder.source)
         for name in ("outputs", *self._definition.watched):
             (self._folder.source / name).mkdir(parents=True, exist_ok=True)
 

@@ -1,0 +1,203 @@
+"""Checkpoints: signed statements of a log's size and root, made of what is on disk only."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from runlore.audit.folder import AuditFolder, Settings, names_of, write_checkpoint
+from runlore.audit.keys import SigningKey, default_path, read_key
+from runlore.audit.offline import Checkpoint, NotProved, VerifierKey
+from runlore.domain.errors import InvalidInput, RunloreError, UserError
+from runlore.storage.errors import LogCorrupt
+from runlore.storage.merkle import Frontier
+
+if TYPE_CHECKING:
+    from runlore.audit.audited import AuditedLog
+    from runlore.storage.event_log import EventLog
+
+_CHUNK: Final = 16_384
+
+
+def leaves_of(log: EventLog, size: int, *, after: int = 0) -> Iterator[bytes]:
+    """The stored leaves of the log's events from behind `after` to the one of number `size`."""
+    while after < size:
+        leaves = log.read_leaves(after_position=after, limit=min(_CHUNK, size - after))
+        if not leaves:
+            raise LogCorrupt(
+                f"the log ends after {after} events, where {size} were expected; "
+                "look at it with `runlore audit verify`"
+            )
+        yield from leaves
+        after += len(leaves)
+
+
+def unsigned_text(origin: str, size: int, root: bytes) -> str:
+    """What a checkpoint says."""
+    return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n"
+
+
+def create_checkpoint(
+    audited: AuditedLog,
+    *,
+    key: str | Path | None = None,
+    export: str | Path | None = None,
+) -> tuple[Checkpoint, list[Path]]:
+    """Signs the log as it is on disk now; returns the checkpoint, and where it was written.
+
+    It is kept in the workspace's folder and in the folder `export`. Key and folder are by default
+    those of `set_automatic`, then the key that `default_path` names. The log must begin with what
+    the last checkpoint covers; otherwise LogCorrupt is raised and nothing is signed. Raises
+    BadKey, UserError, OSError.
+    """
+    kept = audited.kept
+    settings = kept.settings()
+    signing = _key(Path(key or settings.key or default_path(audited.origin)), audited.origin)
+    # Before the head is read: one that another process makes meanwhile may be of more events.
+    last = kept.last()
+    head = audited.log.synced_head()
+    if head.size == 0:
+        raise UserError("the log holds no event yet, so there is nothing to sign")
+    if last is not None:
+        _check_grown(audited.log, last, _frontier_of(last, kept), head.frontier)
+    text = unsigned_text(signing.verifier.name, head.size, head.frontier.root)
+    checkpoint = _signed(text, signing, kept.checkpoint(head.size))
+    kept.trust(signing.verifier)
+    written = [kept.keep(checkpoint)]
+    kept.keep_frontier(head.size, head.frontier.to_bytes())
+    to = export or settings.export
+    if to is not None:
+        written.append(write_checkpoint(Path(to), checkpoint))
+    return checkpoint, written
+
+
+def _key(path: Path, origin: str) -> SigningKey:
+    key = read_key(path.expanduser())
+    if key.verifier.name != origin:
+        # A key signs for one log only: else a folder could have others' keys sign what it says.
+        raise InvalidInput(
+            f"the key in {path} is that of {key.verifier.name!r}, this log is {origin!r}; make a "
+            "key for this workspace with `runlore audit key new`"
+        )
+    return key
+
+
+def _signed(text: str, key: SigningKey, earlier: Checkpoint | None) -> Checkpoint:
+    """The text, signed by the key, and as before by the keys that have signed it already."""
+    lines = ""
+    if earlier is not None and earlier.text == text:
+        if earlier.signed_by([key.verifier]):
+            return earlier
+        lines = earlier.note[len(text) + 1 :]
+    return Checkpoint(f"{text}\n{lines}{key.signature_of(text)}")
+
+
+def _check_grown(
+    log: EventLog, last: Checkpoint, begun: Frontier | None, frontier: Frontier
+) -> None:
+    """Raises LogCorrupt unless the tree begins with that of the last checkpoint."""
+    if last.size > frontier.size:
+        raise LogCorrupt(
+            f"the log holds {frontier.size} events, but a checkpoint of {last.size} was kept: its "
+            "end is missing; nothing was signed, look at it with `runlore audit verify`"
+        )
+    if begun is None:
+        begun = Frontier().extended(leaves_of(log, last.size))
+    grown = begun.extended(leaves_of(log, frontier.size, after=last.size))
+    if begun.root != last.root or grown != frontier:
+        raise LogCorrupt(
+            f"the log does not begin with the {last.size} events of the last checkpoint, or its "
+            "head is not that of its events; nothing was signed, look at it with "
+            "`runlore audit verify`"
+        )
+
+
+def _frontier_of(checkpoint: Checkpoint, kept: AuditFolder) -> Frontier | None:
+    """The frontier that was kept beside the checkpoint, if it is its frontier."""
+    found = kept.frontier()
+    if found is None or found[0] != checkpoint.size:
+        return None
+    try:
+        frontier = Frontier.from_bytes(*found)
+    except ValueError:
+        return None
+    return frontier if frontier.root == checkpoint.root else None
+
+
+@dataclass(frozen=True)
+class CheckedCheckpoint:
+    """A kept checkpoint, who has signed it, and what is wrong with it, if anything is."""
+
+    checkpoint: Checkpoint
+    signed_by: tuple[str, ...]
+    problem: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "size": self.checkpoint.size,
+            "root": self.checkpoint.root.hex(),
+            "signed_by": list(self.signed_by),
+            "problem": self.problem,
+        }
+
+
+def check_signature(
+    checkpoint: Checkpoint, origin: str, trusted: list[VerifierKey]
+) -> CheckedCheckpoint:
+    """Whether it is of this log and signed by a trusted key; the log itself is not looked at."""
+    if checkpoint.origin != origin:
+        return CheckedCheckpoint(
+            checkpoint, (), f"it is of another log: {checkpoint.origin}, not {origin}"
+        )
+    try:
+        signed = checkpoint.signed_by(trusted)
+    except NotProved as error:
+        return CheckedCheckpoint(checkpoint, (), str(error))
+    if not signed:
+        claimed = ", ".join(checkpoint.signers) or "nobody"
+        return CheckedCheckpoint(
+            checkpoint,
+            (),
+            f"no trusted key has signed it (it claims to be signed by {claimed})",
+        )
+    return CheckedCheckpoint(checkpoint, tuple(names_of(signed)))
+
+
+def set_automatic(
+    audited: AuditedLog,
+    *,
+    key: str | Path | None,
+    export: str | Path | None = None,
+) -> Settings:
+    """From now on a checkpoint is made when a run reaches its end; with no key, no longer.
+
+    It is made by the process that records the end, which must be able to read the key.
+    """
+    if key is None:
+        settings = Settings()
+    else:
+        _key(Path(key), audited.origin)
+        settings = Settings(
+            str(Path(key).expanduser().absolute()),
+            None if export is None else str(Path(export).expanduser().absolute()),
+            at_run_end=True,
+        )
+    audited.kept.set(settings)
+    return settings
+
+
+def at_run_end(audited: AuditedLog) -> str | None:
+    """Makes the checkpoint of a run's end, if it is set so; what kept it from being made, if so.
+
+    A training that has ended well must not fail because of its checkpoint.
+    """
+    try:
+        if audited.kept.settings().at_run_end:
+            create_checkpoint(audited)
+    except (RunloreError, OSError, NotProved) as error:
+        return str(error)
+    return None

@@ -1,0 +1,145 @@
+"""Erasing runs: the key goes, and with it every copy that runlore keeps of what it sealed.
+
+First, in one transaction, `run.erased` is recorded and the key overwritten: from then on nobody can
+read the run, whatever happens. Then what is left in the clear, or could be opened with an old
+copy of the key, is removed: the log's WAL, spools, files, the folder of a submitted run, and
+projections. Each step can be repeated, so an erasure that was cut short is finished by another one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from runlore.domain.errors import ErasureIncomplete, NotErasable
+from runlore.domain.run import EraseRun
+from runlore.projections import generations, slots
+from runlore.storage.erasable import ErasableLog
+from runlore.storage.spool_folder import live_values, recover
+from runlore.targets.run_folder import RunFolder, remove_leftovers
+
+if TYPE_CHECKING:
+    from runlore.session import FoldedRun, Session
+
+T = TypeVar("T")
+
+_LOOK_S: Final = 0.05
+
+
+def erase(session: Session, run_ids: Sequence[str], reason: str, timeout_s: float) -> None:
+    """Erases runs that have ended, all checked before the first is; waits so long for others.
+
+    Raises NotErasable, RunNotFound; InvalidInput for a run that has not ended or without a
+    reason; ErasureIncomplete if other processes keep copies for longer than that.
+    """
+    session.check_writable()
+    log, folder = session.log, session.folder
+    if not isinstance(log, ErasableLog) or folder is None:
+        raise NotErasable(session.workspace.name)
+    command = EraseRun(reason)
+    runs = [session.existing_run(run_id) for run_id in run_ids]
+    for run in runs:
+        session.check_change(run, command)
+    for run in runs:
+        session.change_run(run, command, with_values=True, reason=reason)
+    session.drop_projection()
+    deadline = time.monotonic() + timeout_s
+    pending: list[str] = []
+    for remove in (_remove_spooled, _remove_files, _remove_projections, _empty_wal):
+        pending += remove(session, runs, deadline)
+    if pending:
+        raise ErasureIncomplete(run_ids, pending)
+
+
+def _remove_spooled(session: Session, runs: Sequence[FoldedRun], deadline: float) -> list[str]:
+    """What dead processes left is drained and wiped; living ones do so themselves, within 5 s."""
+    folder = session.spools
+    if folder is None:
+        return []
+    recover(folder, session.journal, wipe=True)
+    own = session.journal.writer_id
+
+    def writers() -> set[str]:
+        return {
+            writer
+            for run in runs
+            for writer in live_values(folder, session.log, _id_of(run), but_of_writer=own).pieces
+        }
+
+    return [
+        f"values that {session.journal.name_of(writer)} has logged and not written yet: let it "
+        "flush, or end it"
+        for writer in sorted(_left(writers, deadline))
+    ]
+
+
+def _remove_files(session: Session, runs: Sequence[FoldedRun], deadline: float) -> list[str]:
+    """Kept files, and the folder in which a submitted run executed."""
+    assert session.folder is not None, "erase refuses workspaces in memory"
+    folder = session.folder
+    for run in runs:
+        _remove_tree(session.artifact_folder / _id_of(run))
+    folders = [RunFolder(folder, _id_of(run)) for run in runs]
+
+    def kept() -> set[Path]:
+        for one in folders:
+            if one.root.exists() and not one.is_locked():
+                one.remove()
+        return {one.root for one in folders if one.root.exists()}
+
+    left = _left(kept, deadline)
+    remove_leftovers(folder)
+    return [f"the folder {path}, which its supervisor has: end it" for path in sorted(left)]
+
+
+def _remove_projections(session: Session, runs: Sequence[FoldedRun], deadline: float) -> list[str]:
+    """All generations, and all that was read before the erasure; processes that have it open drop
+    it at their next query.
+    """
+    assert session.folder is not None, "erase refuses workspaces in memory"
+    erasure = session.log.last_erasure()
+    in_use: list[slots.InUse] = []
+    for tables in _folders_in(session.folder / "projections"):
+        generations.remove_all(tables / "generations")
+        in_use += slots.remove_from_before(tables, erasure)
+
+    def readers() -> set[slots.InUse]:
+        return {one for one in in_use if one.holds_from_before(erasure)}
+
+    return [
+        f"tables that process {one.pid} has read: let it query something, or end it"
+        for one in sorted(_left(readers, deadline))
+    ]
+
+
+def _empty_wal(session: Session, runs: Sequence[FoldedRun], deadline: float) -> list[str]:
+    """Last, as what came before may have written to the log."""
+    assert isinstance(session.log, ErasableLog), "erase refuses others"
+    if session.log.truncate_wal(max(_LOOK_S, deadline - time.monotonic())):
+        return []
+    return ["old pages in the log's WAL, which another process is reading: let it finish"]
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+
+
+def _remove_tree(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _id_of(run: FoldedRun) -> str:
+    return run.stream.removeprefix("run/")
+
+
+def _left(find: Callable[[], set[T]], deadline: float) -> set[T]:
+    """What is found until nothing is, or time is up."""
+    while found := find():
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(_LOOK_S)
+    return found

@@ -1,0 +1,151 @@
+"""What a workspace keeps of its audit, in the folder `audit` beside its log.
+
+checkpoints/<size>.txt   checkpoints, as other tools read them
+trusted-keys.txt         the public keys whose signatures count, one a line
+settings.json            the key and the folder of checkpoints at a run's end
+frontier.json            shortens the next checkpoint; anybody may delete it
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from runlore.audit.keys import parse_verifier_keys
+from runlore.audit.offline import Checkpoint, NotProved, VerifierKey
+from runlore.domain.errors import UserError
+
+
+class BadCheckpoint(UserError):
+    """A file that should hold a checkpoint and does not."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How checkpoints are made when nobody says otherwise."""
+
+    key: str | None = None
+    export: str | None = None
+    at_run_end: bool = False
+
+
+class AuditFolder:
+    """The audit files of a workspace's folder; nothing is made before something is kept."""
+
+    def __init__(self, workspace: Path) -> None:
+        self.path = workspace / "audit"
+        self._checkpoints = self.path / "checkpoints"
+        self._trusted = self.path / "trusted-keys.txt"
+        self._settings = self.path / "settings.json"
+        self._frontier = self.path / "frontier.json"
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """The checkpoints that were kept, the smallest first. Raises BadCheckpoint."""
+        return sorted(
+            (read_checkpoint(file) for file in self._checkpoints.glob("*.txt")),
+            key=lambda one: one.size,
+        )
+
+    def last(self) -> Checkpoint | None:
+        """The largest that was kept; the others are not read."""
+        sizes = [
+            int(file.stem) for file in self._checkpoints.glob("*.txt") if file.stem.isdecimal()
+        ]
+        return self.checkpoint(max(sizes)) if sizes else None
+
+    def checkpoint(self, size: int) -> Checkpoint | None:
+        """The one of this size, if it was kept."""
+        file = self._checkpoints / f"{size}.txt"
+        return read_checkpoint(file) if file.exists() else None
+
+    def keep(self, checkpoint: Checkpoint) -> Path:
+        """Keeps a checkpoint, in place of an earlier one of its size."""
+        return write_checkpoint(self._checkpoints, checkpoint)
+
+    def trusted(self) -> list[VerifierKey]:
+        """The public keys that whoever may write to the folder calls trusted."""
+        if not self._trusted.exists():
+            return []
+        return parse_verifier_keys(self._trusted.read_text(), self._trusted)
+
+    def trust(self, key: VerifierKey) -> None:
+        """Adds a key; those that are there stay, so that what they signed can be verified."""
+        keys = self.trusted()
+        if key not in keys:
+            write_safely(self._trusted, "".join(f"{one}\n" for one in [*keys, key]))
+
+    def settings(self) -> Settings:
+        """What was set; the defaults if nothing was. Raises UserError."""
+        if not self._settings.exists():
+            return Settings()
+        try:
+            return Settings(**json.loads(self._settings.read_text()))
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"cannot read {self._settings}: {error}; set it again with "
+                "`runlore audit checkpoint auto`"
+            ) from error
+
+    def set(self, settings: Settings) -> None:
+        """Keeps the settings."""
+        write_safely(self._settings, json.dumps(asdict(settings), indent=2) + "\n")
+
+    def frontier(self) -> tuple[int, bytes] | None:
+        """Size and nodes of the last frontier, as somebody wrote them there."""
+        try:
+            fields = json.loads(self._frontier.read_text())
+            return int(fields["size"]), bytes.fromhex(fields["nodes"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def keep_frontier(self, size: int, nodes: bytes) -> None:
+        """Keeps size and nodes for the next time."""
+        write_safely(self._frontier, json.dumps({"size": size, "nodes": nodes.hex()}) + "\n")
+
+
+def read_checkpoint(file: Path) -> Checkpoint:
+    """The checkpoint in a file. Raises BadCheckpoint."""
+    try:
+        return Checkpoint(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, NotProved) as error:
+        raise BadCheckpoint(f"cannot read the checkpoint {file}: {error}") from error
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Writes a checkpoint into a folder, named after its size; whole or not at all."""
+    return write_safely(folder / f"{checkpoint.size}.txt", checkpoint.note)
+
+
+def write_safely(path: Path, text: str) -> Path:
+    """Writes a file that is, after a crash at any moment, the old one or the new one, on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+    _sync_folder(path.parent)
+    return path
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def names_of(keys: Sequence[VerifierKey]) -> list[str]:
+    """Keys as people read them: name and hash."""
+    return [f"{key.name} ({key.key_id.hex()})" for key in keys]

@@ -1,0 +1,130 @@
+"""Keys that sign checkpoints: made, kept in files that nobody else may read, and trusted by name.
+
+The text of a key is that of Go's `sumdb/note`, so other tools for transparency logs read it.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runlore.audit.offline import ED25519, NotProved, VerifierKey
+from runlore.domain.errors import AlreadyExists, UserError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+_PREFIX: Final = "PRIVATE+KEY+"
+
+
+class BadKey(UserError):
+    """A key that is none, or one that others may read; nothing was signed."""
+
+
+class SigningKey:
+    """A private Ed25519 key and its name, which is the origin of the log that it signs for."""
+
+    def __init__(self, name: str, private: Ed25519PrivateKey) -> None:
+        self._private = private
+        self.verifier = VerifierKey(name, private.public_key().public_bytes_raw())
+
+    @classmethod
+    def generate(cls, name: str) -> SigningKey:
+        """A fresh key."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        return cls(name, Ed25519PrivateKey.generate())
+
+    @classmethod
+    def parse(cls, text: str) -> SigningKey:
+        """The key back from `str(key)`. Raises BadKey."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        name, _, rest = text.strip().removeprefix(_PREFIX).partition("+")
+        key_hash, _, encoded = rest.partition("+")
+        try:
+            data = base64.b64decode(encoded, validate=True)
+            if not text.startswith(_PREFIX) or data[:1] != ED25519:
+                raise ValueError("it does not say that it is an Ed25519 key")
+            key = cls(name, Ed25519PrivateKey.from_private_bytes(data[1:]))
+        except (ValueError, NotProved) as error:
+            raise BadKey(f"this is no key of `runlore audit key new`: {error}") from error
+        if key_hash != key.verifier.key_id.hex():
+            raise BadKey("this key contradicts itself: its hash is another one's")
+        return key
+
+    def __str__(self) -> str:
+        seed = base64.b64encode(ED25519 + self._private.private_bytes_raw()).decode()
+        return f"{_PREFIX}{self.verifier.name}+{self.verifier.key_id.hex()}+{seed}"
+
+    def __repr__(self) -> str:
+        return f"<SigningKey of {self.verifier}>"  # Never the secret.
+
+    def signature_of(self, text: str) -> str:
+        """The line by which this key signs a note's text."""
+        signature = self.verifier.key_id + self._private.sign(text.encode())
+        return f"\u2014 {self.verifier.name} {base64.b64encode(signature).decode()}\n"
+
+
+def new_key(path: Path, name: str) -> SigningKey:
+    """Makes a key and keeps it in a new file that only its owner may read.
+
+    Raises AlreadyExists: a key that is overwritten can sign nothing more.
+    """
+    key = SigningKey.generate(name)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError as error:
+        raise AlreadyExists(
+            f"{path} exists already and is not overwritten; name another file for the new key"
+        ) from error
+    with os.fdopen(fd, "w") as file:
+        os.fchmod(file.fileno(), 0o600)  # Whatever the umask says.
+        file.write(f"{key}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return key
+
+
+def read_key(path: Path) -> SigningKey:
+    """The key in a file. Raises BadKey if there is none, or if others may read or change it."""
+    try:
+        with path.open() as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & 0o077:
+                raise BadKey(
+                    f"{path} has the mode {mode:04o}, so others may read the key; nothing was "
+                    f"signed: `chmod 600 {path}`, or make a new key if somebody may have read it"
+                )
+            return SigningKey.parse(file.read(1000))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadKey(
+            f"cannot read the key {path}: {error}; make one with `runlore audit key new`"
+        ) from error
+
+
+def default_path(origin: str) -> Path:
+    """Where the key of a log lies if nobody says otherwise: with the user, not in the workspace."""
+    config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(config) / "runlore" / "keys" / f"{origin.rpartition('/')[2]}.key"
+
+
+def read_trusted(file: Path) -> list[VerifierKey]:
+    """The public keys in a file of one a line. Raises BadKey."""
+    try:
+        return parse_verifier_keys(file.read_text(encoding="utf-8"), file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadKey(f"cannot read the keys in {file}: {error}") from error
+
+
+def parse_verifier_keys(text: str, where: object) -> list[VerifierKey]:
+    """The public keys in a text of one a line; empty lines and those of `#` are passed over."""
+    lines = [line.strip() for line in text.splitlines()]
+    try:
+        return [VerifierKey.parse(line) for line in lines if line and not line.startswith("#")]
+    except NotProved as error:
+        raise BadKey(f"{where}: {error}") from error

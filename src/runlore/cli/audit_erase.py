@@ -1,0 +1,49 @@
+"""`runlore audit erase`: destroys what is kept of a run."""
+
+from __future__ import annotations
+
+import click
+
+from runlore.cli.options import Place, output_options, run_option, workspace_options
+from runlore.cli.output import Output
+from runlore.cli.run_columns import RUN_FIELDS
+
+
+@click.command
+@run_option
+@click.option("--reason", required=True, help="Why; it stands in the log, and is not erased.")
+@click.option("--recursive", is_flag=True, help="Erases all its descendants, too.")
+@click.option("--yes", is_flag=True, help="Does not ask.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=float,
+    default=10.0,
+    show_default=True,
+    help="For how many seconds processes that have copies open are waited for.",
+)
+@workspace_options
+@output_options
+def erase(
+    run_id: str,
+    reason: str,
+    recursive: bool,
+    yes: bool,
+    timeout_s: float,
+    place: Place,
+    out: Output,
+) -> None:
+    """Destroys what is kept of a run that has ended, and shows what is left of its record.
+
+    Only in a workspace that was made with --erasable. Nothing brings the run back.
+
+    \b
+    Example:
+      runlore audit erase -r myexperiment_1700000000_0a1b2c3d --reason "consent withdrawn" --yes
+    """
+    workspace = place.open()
+    run = place.find_run(run_id)
+    if not yes:
+        click.confirm(f"Erase run {run.id} for ever?", abort=True, err=True)
+    workspace.erase_run(run.id, reason=reason, recursive=recursive, timeout_s=timeout_s)
+    out.put(run.get_record(), RUN_FIELDS)

@@ -1,0 +1,38 @@
+"""`runlore run correct-property`: another value in the place of one that was wrong."""
+
+from __future__ import annotations
+
+import click
+
+from runlore.cli.filters import pairs
+from runlore.cli.options import (
+    Place,
+    experiment_option,
+    output_options,
+    run_option,
+    workspace_options,
+)
+from runlore.cli.output import Output
+from runlore.cli.run_columns import RUN_FIELDS
+
+
+@click.command("correct-property")
+@run_option
+@click.argument("given", metavar="KEY=VALUE")
+@click.option("--reason", required=True, help="Why the value that the property has is wrong.")
+@experiment_option
+@workspace_options
+@output_options
+def correct_property(
+    run_id: str, given: str, reason: str, experiment_name: str | None, place: Place, out: Output
+) -> None:
+    """Corrects a property of a run, ended or not, and shows its record. The history keeps both.
+
+    \b
+    Example:
+      runlore run correct-property -r myexperiment_1700000000_0a1b2c3d auc=0.71 --reason "a typo"
+    """
+    ((key, value),) = pairs([given], "a property").items()
+    run = place.find_run(run_id)
+    run.correct_property(key, value, reason=reason)
+    out.put(run.get_record(), RUN_FIELDS)

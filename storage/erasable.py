@@ -1,0 +1,192 @@
+"""The log of an erasable workspace: each run's payloads are sealed under a key of its own.
+
+Readers and writers get and give events in the clear, as from any log; what is stored, and hashed
+into the leaf, is ciphertext. A key is made in the transaction of its run's first event, and
+overwritten in that of `run.erased`. From then on the run's events read as `ERASED`, but for its
+creation, which reads as what `run.erased` says of it in the clear: so positions, versions and the
+numbers of other runs stay what they were.
+
+Keys are never in memory longer than a call: what another process erases is gone for this one, too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from runlore.domain.events import RunCreated, RunErased, remains_of
+from runlore.domain.ids import run_id_of, run_stream
+from runlore.storage.codec import ERASED, decode_event, encode_state
+from runlore.storage.database import Database
+from runlore.storage.errors import LogCorrupt
+from runlore.storage.event_log import Drained, EventLog, NewEvent, StoredRow
+from runlore.storage.seal import KEY_NBYTES, Cipher, is_sealed, new_key
+from runlore.storage.sqlite import Clock, SqliteLog, now_us
+
+# Rows are only added, at the end, and keys overwritten where they are: a row that SQLite moved
+# would leave a copy of a key in a page's free space.
+KEYS_SCHEMA: Final = (
+    """
+    CREATE TABLE run_keys (
+        number INTEGER PRIMARY KEY,
+        run_id TEXT NOT NULL UNIQUE,
+        key BLOB NOT NULL
+    )
+    """,
+    "CREATE TABLE erasures (position INTEGER PRIMARY KEY, run_id TEXT NOT NULL)",
+)
+
+_NO_KEY: Final = bytes(KEY_NBYTES)
+_AT_ONCE: Final = 500
+
+
+class ErasableLog(SqliteLog):
+    """`EventLog` in a SQLite file whose runs can be erased."""
+
+    def __init__(self, database: Database, *, uuid_ids: bool = False, clock: Clock = now_us):
+        super().__init__(database, uuid_ids=uuid_ids, clock=clock)
+        database.overwrite_what_is_deleted()
+
+    def as_stored(self) -> EventLog:
+        return SqliteLog(self.database, clock=self._clock)
+
+    def last_erasure(self) -> int:
+        with self.database.read() as connection:
+            row = connection.execute("SELECT max(position) FROM erasures").fetchone()
+        return row[0] or 0
+
+    def key_of(self, run_id: str) -> bytes | None:
+        """The key of a run, made if it has none yet; None if the run was erased."""
+        with self.database.read() as connection:
+            key = _keys_of(connection, [run_id]).get(run_id)
+        if key is None:
+            with self.database.write() as connection:
+                key = _key_for(connection, run_id)
+        return None if key == _NO_KEY else key
+
+    def truncate_wal(self, timeout_s: float) -> bool:
+        """Writes the log's WAL back and empties it, so that no old page is left in it.
+
+        False if readers or writers of other processes were in the way for so long.
+        """
+        return self.database.truncate_wal(timeout_s)
+
+    def _store(
+        self, connection: sqlite3.Connection, events: Sequence[NewEvent], drained: Drained | None
+    ) -> tuple[StoredRow, ...]:
+        ciphers: dict[str, Cipher] = {}
+        sealed = [
+            event._replace(state=_sealed(connection, event, ciphers))
+            if is_sealed(event.stream, event.topic)
+            else event
+            for event in events
+        ]
+        rows = super()._store(connection, sealed, drained)
+        for row in rows:
+            if row.topic == RunErased.topic:
+                _destroy_key(connection, row)
+        return tuple(
+            row._replace(state=event.state) for row, event in zip(rows, events, strict=True)
+        )
+
+    def _opened(
+        self, connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]
+    ) -> Iterable[tuple[Any, ...]]:
+        rows = list(rows)
+        runs = {run_id for row in rows if (run_id := run_id_of(row[1])) is not None}
+        ciphers = _ciphers_of(connection, runs)
+        left: dict[str, bytes] = {}
+        opened = []
+        for row in rows:
+            position, stream, version, topic, state, event_id, *_ = row
+            if event_id is None or not is_sealed(stream, topic):
+                opened.append(row)
+                continue
+            run_id = stream.split("/", 2)[1]
+            try:
+                cipher = ciphers[run_id]
+                if cipher is not None:
+                    state = cipher.unseal(stream, version, topic, state)
+                elif topic != RunCreated.topic:
+                    state = ERASED
+                else:
+                    if run_id not in left:
+                        left[run_id] = _left_of(connection, run_id)
+                    state = left[run_id]
+            except KeyError:
+                raise _damaged(row, "the key of its run is missing") from None
+            except ValueError as error:
+                raise _damaged(row, str(error)) from error
+            opened.append((position, stream, version, topic, state, *row[5:]))
+        return opened
+
+
+def is_erasable(connection: sqlite3.Connection) -> bool:
+    """Whether the log on this connection was made with keys."""
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'run_keys'").fetchone()
+    return found is not None
+
+
+def _damaged(row: tuple[Any, ...], problem: str) -> LogCorrupt:
+    return LogCorrupt(
+        f"event at position {row[0]} ({row[1]} version {row[2]}) is damaged: {problem}; restore "
+        "the log from a copy"
+    )
+
+
+def _keys_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, bytes]:
+    keys: dict[str, bytes] = {}
+    wanted = list(runs)
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = wanted[start : start + _AT_ONCE]
+        places = ", ".join("?" * len(some))
+        keys.update(
+            connection.execute(
+                f"SELECT run_id, key FROM run_keys WHERE run_id IN ({places})", some
+            ).fetchall()
+        )
+    return keys
+
+
+def _ciphers_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, Cipher | None]:
+    keys = _keys_of(connection, runs)
+    return {run_id: None if key == _NO_KEY else Cipher(key) for run_id, key in keys.items()}
+
+
+def _key_for(connection: sqlite3.Connection, run_id: str) -> bytes:
+    """The run's key, made if it has none; `_NO_KEY` for one that was erased."""
+    held = _keys_of(connection, [run_id]).get(run_id)
+    if held is not None:
+        return held
+    key = new_key()
+    connection.execute("INSERT INTO run_keys (run_id, key) VALUES (?, ?)", (run_id, key))
+    return key
+
+
+def _sealed(connection: sqlite3.Connection, event: NewEvent, ciphers: dict[str, Cipher]) -> bytes:
+    run_id = run_id_of(event.stream) or ""
+    if run_id not in ciphers:
+        key = _key_for(connection, run_id)
+        # What a process that knows nothing of it yet logs into an erased run is sealed under a
+        # key that nobody keeps: its own spool empties, and the value is gone.
+        ciphers[run_id] = Cipher(new_key() if key == _NO_KEY else key)
+    return ciphers[run_id].seal(event.stream, event.version, event.topic, event.state)
+
+
+def _destroy_key(connection: sqlite3.Connection, erased: StoredRow) -> None:
+    run_id = run_id_of(erased.stream)
+    connection.execute("UPDATE run_keys SET key = ? WHERE run_id = ?", (_NO_KEY, run_id))
+    connection.execute("INSERT INTO erasures VALUES (?, ?)", (erased.position, run_id))
+
+
+def _left_of(connection: sqlite3.Connection, run_id: str) -> bytes:
+    """What is left of a run's creation, as the bytes that a creation has."""
+    row = connection.execute(
+        "SELECT state FROM stored_events WHERE originator_id = ? AND topic = ?",
+        (run_stream(run_id), RunErased.topic),
+    ).fetchone()
+    erased = row and decode_event(RunErased.topic, row[0])
+    if not erased:
+        raise ValueError("its run's key is gone, and no event says that the run was erased")
+    return encode_state(RunCreated.schema_version, remains_of(erased))

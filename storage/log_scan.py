@@ -1,0 +1,209 @@
+"""A log as its verification reads it: in short pieces, past everything that a reader is spared.
+
+Each call is a read transaction of its own, and a short one: no writer waits for it, and the WAL
+can be checkpointed in between. What is read lies at or before a head that was read first, so
+writers that go on meanwhile change nothing of it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from runlore.storage.event_log import EventLog, LogHead
+from runlore.storage.sqlite import _COLUMNS, _EVENTS_SCHEMA, SqliteLog, _has_drained, _head
+
+Row = tuple[Any, ...]
+"""A `StoredRow` or an index's entry as a plain tuple; a damaged file may hold any types."""
+
+_STREAM_INDEX: Final = "sqlite_autoindex_stored_events_1"
+_TIME_INDEX: Final = "stored_events_recorded_at"
+_STRAYS: Final = 100
+_SELECT_STRAYS: Final = (
+    f"SELECT {_COLUMNS} FROM stored_events WHERE notification_id > ? "
+    f"UNION ALL SELECT {_COLUMNS} FROM stored_events WHERE notification_id < 1 LIMIT ?"
+)
+
+
+class Beginning(NamedTuple):
+    """What is read of a log before its rows, in one snapshot.
+
+    `strays` are rows at positions that the head does not cover; where they cannot be read,
+    `unreadable` says why. `marks` are the positions that `drained_marks` gives, `altered` the
+    names of tables and indexes that are not as runlore makes them.
+    """
+
+    head: LogHead
+    strays: Sequence[Row] = ()
+    marks: Sequence[tuple[str, int]] = ()
+    altered: Sequence[str] = ()
+    unreadable: str | None = None
+
+
+class LogScan:
+    """The scan of any log, by its own reads: rows only, as there is no file to look into."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def begin(self) -> Beginning:
+        """The head, and what contradicts it at once."""
+        return Beginning(self._log.head())
+
+    def rows(self, after: int, upto: int, limit: int) -> Sequence[Row]:
+        """At most `limit` rows at positions in (after, upto], in their order."""
+        return self._log.read_log(after_position=after, upto_position=upto, limit=limit)
+
+    def count_reached(self, after: int, upto: int) -> int:
+        """How many positions in (after, upto] are found when they are asked for one by one."""
+        return len(self.rows(after, upto, upto - after))
+
+
+class SqliteScan(LogScan):
+    """The scan of a SQLite file: of its table, and of the indexes that reads go through."""
+
+    def __init__(self, log: SqliteLog) -> None:
+        super().__init__(log)
+        self._database = log.database
+
+    def begin(self) -> Beginning:
+        with self._database.read() as connection:
+            connection.execute("BEGIN")
+            try:
+                head = _head(connection)
+                marks = []
+                if _has_drained(connection):
+                    marks = connection.execute("SELECT writer_id, position FROM drained").fetchall()
+                altered = _altered(connection)
+                try:
+                    strays = connection.execute(_SELECT_STRAYS, (head.position, _STRAYS)).fetchall()
+                except sqlite3.DatabaseError as error:
+                    return Beginning(head, (), marks, altered, str(error))
+                return Beginning(head, strays, marks, altered)
+            finally:
+                connection.execute("ROLLBACK")
+
+    def rows(self, after: int, upto: int, limit: int) -> Sequence[Row]:
+        def fetch() -> list[Row]:
+            return connection.execute(
+                f"SELECT {_COLUMNS} FROM stored_events "
+                "WHERE notification_id > ? AND notification_id <= ? "
+                "ORDER BY notification_id LIMIT ?",
+                (after, upto, limit),
+            ).fetchall()
+
+        with self._database.read() as connection:
+            try:
+                return fetch()
+            except sqlite3.OperationalError:
+                # Text that is no UTF-8 should not hide the rows beside it, nor its own columns.
+                connection.text_factory = _any_text
+                try:
+                    return fetch()
+                finally:
+                    connection.text_factory = str
+
+    def count_reached(self, after: int, upto: int) -> int:
+        with self._database.read() as connection:
+            # Downwards: SQLite then goes from the tree's root to each row, as a read of one does,
+            # and does not just take the next one.
+            row = connection.execute(
+                "WITH RECURSIVE wanted (place) AS "
+                "(SELECT ? UNION ALL SELECT place - 1 FROM wanted WHERE place > ?) "
+                "SELECT count(*) FROM wanted CROSS JOIN stored_events ON notification_id = place",
+                (upto, after + 1),
+            ).fetchone()
+        count: int = row[0]
+        return count
+
+    def by_stream(self, after: Row, upto_position: int, limit: int) -> Sequence[Row]:
+        """(stream, version, position) of the stream index, in its order, behind an entry."""
+        with self._database.read() as connection:
+            return connection.execute(
+                "SELECT originator_id, originator_version, notification_id "
+                f"FROM stored_events INDEXED BY {_STREAM_INDEX} "
+                "WHERE (originator_id, originator_version) > (?, ?) "
+                "AND notification_id BETWEEN 1 AND ? "
+                "ORDER BY originator_id, originator_version LIMIT ?",
+                (*after[:2], upto_position, limit),
+            ).fetchall()
+
+    def by_time(self, after: Row, upto_position: int, limit: int) -> Sequence[Row]:
+        """(recorded_at, position) of the index of times, in its order, behind an entry."""
+        recorded_at, position = after
+        with self._database.read() as connection:
+            # Two ranges: one comparison of pairs would walk again over all of a large commit.
+            found = connection.execute(
+                f"SELECT recorded_at, notification_id FROM stored_events INDEXED BY {_TIME_INDEX} "
+                "WHERE recorded_at = ? AND notification_id > ? AND notification_id <= ? "
+                "ORDER BY notification_id LIMIT ?",
+                (recorded_at, position, upto_position, limit),
+            ).fetchall()
+            if len(found) < limit:
+                found += connection.execute(
+                    "SELECT recorded_at, notification_id "
+                    f"FROM stored_events INDEXED BY {_TIME_INDEX} "
+                    "WHERE recorded_at > ? AND notification_id BETWEEN 1 AND ? "
+                    "ORDER BY recorded_at, notification_id LIMIT ?",
+                    (recorded_at, upto_position, limit - len(found)),
+                ).fetchall()
+            return found
+
+    def places_in_stream_index(self, stream: str, version: int) -> Sequence[Any]:
+        """The positions to which the stream index leads for an event."""
+        with self._database.read() as connection:
+            return _flat(
+                connection.execute(
+                    f"SELECT notification_id FROM stored_events INDEXED BY {_STREAM_INDEX} "
+                    "WHERE originator_id = ? AND originator_version = ?",
+                    (stream, version),
+                )
+            )
+
+    def places_in_time_index(self, recorded_at: int, position: int) -> Sequence[Any]:
+        """The position again, if the index of times has it at this time."""
+        with self._database.read() as connection:
+            return _flat(
+                connection.execute(
+                    f"SELECT notification_id FROM stored_events INDEXED BY {_TIME_INDEX} "
+                    "WHERE recorded_at = ? AND notification_id = ?",
+                    (recorded_at, position),
+                )
+            )
+
+
+def scan_of(log: EventLog) -> LogScan:
+    """The scan that sees most of this log."""
+    return SqliteScan(log) if isinstance(log, SqliteLog) else LogScan(log)
+
+
+def _any_text(text: bytes) -> str:
+    return text.decode(errors="surrogateescape")
+
+
+def _flat(cursor: sqlite3.Cursor) -> list[Any]:
+    return [value for (value,) in cursor]
+
+
+def _altered(connection: sqlite3.Connection) -> list[str]:
+    """Tables and indexes of the log that are gone or defined otherwise; all triggers and views."""
+    there = {
+        name: (kind, _plain(sql or ""))
+        for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_schema")
+    }
+    altered = [name for name, (kind, _) in there.items() if kind not in ("table", "index")]
+    for statement in _EVENTS_SCHEMA:
+        words = _plain(statement).split(" ")
+        if words[0] == "CREATE":
+            # CREATE TABLE IF NOT EXISTS name, of which SQLite keeps CREATE TABLE name.
+            kind, name = words[1].lower(), words[5]
+            expected = " ".join(["CREATE", words[1], *words[5:]])
+            # Logs of before the spools have no table of what was drained.
+            if there.get(name, (kind, expected) if name == "drained" else None) != (kind, expected):
+                altered.append(name)
+    return altered
+
+
+def _plain(sql: str) -> str:
+    return " ".join(sql.split())

@@ -1,0 +1,459 @@
+"""Erasing runs: afterwards no byte of the workspace tells what was kept of them."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runlore import Experiment, Run, Workspace
+from runlore.domain.errors import (
+    AlreadyExists,
+    ErasureIncomplete,
+    InvalidInput,
+    NotErasable,
+    PastIsReadOnly,
+    RunGone,
+    RunNotFound,
+)
+from runlore.storage.erasable import ErasableLog
+from tests.audit.erasures import SECRETS, fill, found_in
+from tests.event_logs import check_head
+from tests.processes import start_python, wait_until
+from tests.submitted import Project, wait_until_gone
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working folder, which snapshots are taken of, is not the workspace's."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture
+def ws(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspace.create("lab", path=tmp_path / "lab", erasable=True) as workspace:
+        yield workspace
+
+
+def start(ws: Workspace) -> Run:
+    return Experiment(ws, "lab").start_logging(outputs=False, snapshot_directory=None)
+
+
+def folder_of(ws: Workspace) -> Path:
+    assert ws.path is not None
+    return ws.path
+
+
+def filled_by_another(ws: Workspace, *, last_words: str = "") -> str:
+    """A run that another process filled with secrets; `last_words` is code that ends it."""
+    code = f"""
+import sys, os, signal
+from tests.audit.erasures import fill
+from runlore import Workspace
+ws = Workspace.open(sys.argv[1])
+run = fill(ws)
+ws.sql("FROM metric_points").fetchall()
+print(run.id, flush=True)
+{last_words}
+ws.close()
+"""
+    process = start_python(code, ws.path)
+    out, _ = process.communicate(timeout=60)
+    return out.strip()
+
+
+# --- what is left -----------------------------------------------------------------------------
+
+
+def test_no_byte_of_the_workspace_tells_what_was_in_an_erased_run(ws: Workspace) -> None:
+    run = fill(ws)
+    kept = fill(ws, marker="KEPT")
+    ws.sql("FROM metric_points").fetchall()
+    ws._session.drop_projection()
+    assert found_in(folder_of(ws)) != []  # In tables, as they must be in the clear.
+
+    ws.erase_run(run.id, reason="consent was withdrawn")
+
+    assert found_in(folder_of(ws)) == []
+    ws.sql("FROM metric_points").fetchall()
+    ws._session.drop_projection()
+    assert found_in(folder_of(ws)) == []
+    assert kept.get_tags() == {"note": "KEPT tag"}
+    kept.download_file("secret.txt", "back.txt")
+    assert Path("back.txt").read_bytes().startswith(b"KEPT file")
+
+
+def test_neither_are_values_that_a_killed_process_had_spooled(ws: Workspace) -> None:
+    run_id = filled_by_another(
+        ws,
+        last_words="""
+from runlore import Experiment
+late = ws.get_run(run.id)
+for number in range(1_000):
+    late.log("spooled", SECRETS_IN_SPOOL if number % 2 else 1234.5678)
+os.kill(os.getpid(), signal.SIGKILL)
+""".replace("SECRETS_IN_SPOOL", repr(SECRETS[0].decode())),
+    )
+
+    ws.erase_run(run_id, reason="consent was withdrawn")
+
+    assert found_in(folder_of(ws)) == []
+    assert struct.pack("<d", 1234.5678) not in b"".join(
+        path.read_bytes() for path in folder_of(ws).rglob("*.spool")
+    )
+    assert ws.get_run(run_id).get_metrics() == {}
+
+
+def test_neither_are_drained_values_in_the_spool_of_a_process_that_lives(ws: Workspace) -> None:
+    run = start(ws)
+    other = start(ws)
+    run.log("metric", SECRETS[0].decode())
+    ws._session.values.flush()
+    other.log("metric", "later in the same segment")
+    run.complete()
+
+    ws.erase_run(run.id, reason="consent was withdrawn")
+
+    assert found_in(folder_of(ws)) == []
+    assert other.get_metrics() == {"metric": "later in the same segment"}
+
+
+def test_values_behind_wiped_ones_survive_the_death_of_their_process(ws: Workspace) -> None:
+    run = start(ws)
+    code = f"""
+import os, signal, sys
+from runlore import Workspace
+ws = Workspace.open(sys.argv[1])
+run = ws.get_run({run.id!r})
+for number in range(3):
+    run.log("scalar", float(number))
+    run.log_row("row", a=number, b="text")
+    ws._session.values.flush()
+run.log("scalar", 3.0)
+run.log_row("row", a=3, b="text")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    start_python(code, ws.path).communicate(timeout=60)
+
+    expected = {"scalar": [0.0, 1.0, 2.0, 3.0], "row": {"a": [0, 1, 2, 3], "b": ["text"] * 4}}
+    assert run.get_metrics() == expected
+    ws._session.recover_values(at_once=True)
+    assert list(folder_of(ws).rglob("*.spool")) == []
+    assert run.get_metrics() == expected
+
+
+@pytest.mark.parametrize("step", ["_remove_spooled", "_empty_wal"])
+def test_an_erasure_that_was_killed_is_finished_by_the_next(ws: Workspace, step: str) -> None:
+    run_id = filled_by_another(ws)
+    code = f"""
+import os, signal, sys
+from runlore import Workspace
+from runlore.audit import erasure
+erasure.{step} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+Workspace.open(sys.argv[1]).erase_run(sys.argv[2], reason="consent was withdrawn")
+"""
+    killed = start_python(code, ws.path, run_id)
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    run = ws.get_run(run_id)
+    assert run.erased and run.get_tags() == {}
+
+    ws.erase_run(run_id, reason="again")
+
+    assert found_in(folder_of(ws)) == []
+    assert [change.reason for change in run.history() if change.what == "erased"] == [
+        "consent was withdrawn"
+    ]
+
+
+def test_a_submitted_run_can_be_repeated_and_erased(tmp_path: Path) -> None:
+    project = Project(tmp_path / "submitted", erasable=True)
+    ws = project.ws
+    secret = SECRETS[0].decode()
+    run = project.ended(f"print({secret!r}); open('outputs/x', 'w').write({secret!r})")
+    again = project.exp.submit(run)
+    again.wait_for_completion()
+    for one in (run, again):
+        assert one.get_status() == "Completed"
+        assert secret in one.get_details_with_logs()["logFiles"]["user_logs/std_log.txt"]
+        wait_until_gone(one)
+
+    ws.erase_run(run.id, reason="consent was withdrawn")
+
+    assert again.get_details_with_logs()["logFiles"] != {}
+    ws.erase_run(again.id, reason="consent was withdrawn")
+    assert found_in(folder_of(ws)) == []
+    ws.close()
+
+
+# --- what remains -----------------------------------------------------------------------------
+
+
+def test_an_erased_run_keeps_its_place_status_and_times(ws: Workspace) -> None:
+    parent, neighbour = start(ws), start(ws)
+    child = parent.child_run()
+    child.fail("a secret")
+    parent.complete()
+    before = {key: child.get_record()[key] for key in PLACE}
+
+    ws.erase_run(child.id, reason="asked to")
+
+    assert {key: child.get_record()[key] for key in PLACE} == before
+    [listed] = ws.get_run_records(parent_run_id=parent.id)
+    assert {key: listed[key] for key in PLACE} == before
+    assert (child.erased, child.get_record()["error"], parent.erased) == (True, None, False)
+    assert ws.sql("SELECT run_id FROM runs WHERE erased").fetchall() == [(child.id,)]
+    assert neighbour.number == 2
+
+
+PLACE = ("run_id", "run_number", "parent_run_id", "root_run_id", "status", "_experiment_name") + (
+    "created_utc",
+    "start_time_utc",
+    "end_time_utc",
+    "created_by",
+)
+
+
+def test_the_erasure_is_told_with_its_reason_by_history_and_sql(ws: Workspace) -> None:
+    run = start(ws)
+    run.complete()
+    ws.erase_run(run.id, reason="consent was withdrawn")
+
+    *_, last = run.history()
+    assert (last.what, last.reason) == ("erased", "consent was withdrawn")
+    told = ws.sql("SELECT run_id, reason FROM events WHERE topic = 'run.erased'").fetchall()
+    assert told == [(run.id, "consent was withdrawn")]
+
+
+def test_earlier_positions_show_nothing_of_an_erased_run_either(ws: Workspace) -> None:
+    run = start(ws)
+    run.tag("note", "secret")
+    position = ws.log.head().position
+    run.complete()
+    ws.erase_run(run.id, reason="asked to")
+
+    reader = ws._session.projection()
+    assert list(reader.runs(tags={"note": "secret"}, as_of=position)) == []
+    assert [row.run_id for row in reader.runs(as_of=position)] == [run.id]
+
+
+def test_a_workspace_as_of_a_position_before_the_erasure_shows_what_remains(
+    ws: Workspace,
+) -> None:
+    run = fill(ws)
+    past = ws.as_of(ws.log.head().position)
+    assert past.get_run(run.id).get_tags() == {"note": "PLANTED tag"}
+
+    ws.erase_run(run.id, reason="asked to")
+
+    then = past.get_run(run.id)
+    assert (then.get_tags(), then.get_metrics(), then.get_properties()) == ({}, {}, {})
+    assert past.sql("SELECT * FROM tags").fetchall() == []
+    assert then.get_file_names() == []
+    with pytest.raises(PastIsReadOnly):
+        past.erase_run(run.id, reason="again")
+
+
+def test_the_log_verifies_after_an_erasure(ws: Workspace) -> None:
+    run = fill(ws)
+    ws.erase_run(run.id, reason="asked to")
+
+    check_head(ws.log)
+
+
+def test_children_stay_unless_all_are_asked_for(ws: Workspace) -> None:
+    parent = start(ws)
+    child = parent.child_run()
+    child.tag("note", "kept")
+    child.complete()
+    parent.complete()
+
+    ws.erase_run(parent.id, reason="asked to")
+    assert child.get_tags() == {"note": "kept"}
+
+    ws.erase_run(parent.id, reason="asked to", recursive=True)
+    assert child.erased
+
+
+# --- what is refused --------------------------------------------------------------------------
+
+
+def test_an_erased_run_takes_no_change(ws: Workspace) -> None:
+    run = start(ws)
+    run.complete()
+    ws.erase_run(run.id, reason="asked to")
+
+    with pytest.raises(RunGone, match="was erased"):
+        run.tag("note", "new")
+    with pytest.raises(RunGone):
+        run.upload_file("x", io.BytesIO(b"x"))
+    run.log("metric", 1.0)
+    ws._session.values.flush()
+    assert run.get_metrics() == {}
+    assert run.get_file_names() == []
+
+
+def test_a_run_that_has_not_ended_is_not_erased(ws: Workspace) -> None:
+    run = start(ws)
+    run.tag("note", "kept")
+
+    with pytest.raises(InvalidInput, match="is Running, and only runs that have ended"):
+        ws.erase_run(run.id, reason="asked to")
+
+    assert run.get_tags() == {"note": "kept"}
+
+
+def test_all_or_none_of_a_tree_are_erased(ws: Workspace) -> None:
+    parent = start(ws)
+    child = parent.child_run()
+    parent.complete()
+
+    with pytest.raises(InvalidInput, match=child.id):
+        ws.erase_run(parent.id, reason="asked to", recursive=True)
+
+    assert not parent.erased
+
+
+def test_an_erasure_needs_a_reason(ws: Workspace) -> None:
+    run = start(ws)
+    run.complete()
+
+    with pytest.raises(InvalidInput, match="an erasure needs a reason"):
+        ws.erase_run(run.id, reason=" ")
+
+    assert not run.erased
+
+
+def test_a_run_that_is_not_there_is_not_erased(ws: Workspace) -> None:
+    with pytest.raises(RunNotFound):
+        ws.erase_run("nobody", reason="asked to")
+
+
+def test_a_workspace_that_was_not_made_erasable_says_why_it_erases_nothing(tmp_path: Path) -> None:
+    with Workspace.create("plain", path=tmp_path / "plain") as plain:
+        run = start(plain)
+        run.complete()
+
+        with pytest.raises(NotErasable, match="in the clear.*erasable=True"):
+            plain.erase_run(run.id, reason="asked to")
+
+        assert not plain.erasable
+    with pytest.raises(AlreadyExists, match="was not made erasable"):
+        Workspace.create("plain", path=tmp_path / "plain", erasable=True, exist_ok=True)
+
+
+# --- other processes --------------------------------------------------------------------------
+
+READER = """
+import sys
+from runlore import Workspace
+ws = Workspace.open(sys.argv[1])
+for line in sys.stdin:
+    print(ws.sql("SELECT count(*) FROM tags").fetchall(), flush=True)
+"""
+
+
+def ask(reader: subprocess.Popen[str]) -> str:
+    assert reader.stdin is not None and reader.stdout is not None
+    reader.stdin.write("?\n")
+    reader.stdin.flush()
+    return reader.stdout.readline().strip()
+
+
+def test_a_process_that_has_read_the_run_is_named_and_drops_it_at_its_next_query(
+    ws: Workspace,
+) -> None:
+    run = fill(ws)
+    reader = start_python(READER, ws.path)
+    assert ask(reader) == "[(1,)]"
+
+    with pytest.raises(ErasureIncomplete, match=f"tables that process {reader.pid} has read"):
+        ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
+
+    assert found_in(folder_of(ws)) == []  # By name nothing is there already.
+    assert ask(reader) == "[(0,)]"
+    ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
+    reader.communicate(timeout=60)
+    assert found_in(folder_of(ws)) == []
+
+
+def test_values_that_a_stopped_process_has_not_written_yet_are_named(ws: Workspace) -> None:
+    run = start(ws)
+    run.complete()
+    code = f"""
+import os, signal, sys
+from runlore import Workspace
+run = Workspace.open(sys.argv[1]).get_run({run.id!r})
+run.log("metric", 0.0)
+run._session.values.flush()
+run.log("metric", {SECRETS[0].decode()!r})
+os.kill(os.getpid(), signal.SIGSTOP)
+run._session.values.flush()
+"""
+    writer = start_python(code, ws.path)
+    wait_until(lambda: _state_of(writer.pid) == "T", "it to stop")
+
+    with pytest.raises(ErasureIncomplete, match=rf"pid {writer.pid}\) has logged"):
+        ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
+
+    os.kill(writer.pid, signal.SIGCONT)
+    ws.erase_run(run.id, reason="asked to")
+    writer.communicate(timeout=60)
+    assert writer.returncode == 0
+    assert found_in(folder_of(ws)) == []
+    assert run.get_metrics() == {}
+
+
+def _state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_old_pages_that_a_reader_keeps_in_the_wal_are_told_and_go_when_it_has_finished(
+    ws: Workspace,
+) -> None:
+    run = start(ws)
+    run.complete()
+    code = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1] + "/log.sqlite", isolation_level=None)
+connection.execute("BEGIN")
+connection.execute("SELECT count(*) FROM stored_events").fetchall()
+print("reads", flush=True)
+sys.stdin.readline()
+"""
+    reader = start_python(code, ws.path)
+    assert reader.stdout is not None and reader.stdout.readline() == "reads\n"
+
+    with pytest.raises(ErasureIncomplete, match="the log's WAL, which another process is reading"):
+        ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
+
+    reader.communicate("done\n", timeout=60)
+    ws.erase_run(run.id, reason="asked to")
+    assert (folder_of(ws) / "log.sqlite-wal").stat().st_size == 0
+
+
+def test_no_generation_is_published_of_what_was_erased(ws: Workspace, tmp_path: Path) -> None:
+    run = fill(ws)
+    reader = ws._session.projection()
+    reader.refresh()
+    log = ws._session.log
+    assert isinstance(log, ErasableLog)
+    projection, place = reader._projection, reader._place
+    assert projection is not None
+    # The tables are as they were before the erasure; who has them is about to publish.
+    ws._session._parts.reader = None
+    with pytest.raises(ErasureIncomplete):
+        ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
+
+    reader._publish(projection, place)  # type: ignore[arg-type]  # It is a slot.
+
+    assert found_in(folder_of(ws) / "projections") == []
+    reader.close()
