@@ -25,6 +25,7 @@ OF_NOW = {
     "run monitor-logs": "follows a run",
     "diff": "takes two moments",
     "completion": "is about the shell",
+    **{name: "is about the log" for name in COMMANDS if name.startswith("audit ")},
 }
 ARGUMENTS = {
     "workspace show": [],
