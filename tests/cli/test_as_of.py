@@ -16,7 +16,15 @@ from tests.processes import LIMIT_S
 
 CHANGING = {
     *("folder attach", "workspace create", "experiment archive", "experiment reactivate"),
-    *("run update", "run tag", "run untag", "run submit-script", "run resubmit", "run cancel"),
+    *(
+        "run update",
+        "run tag",
+        "run untag",
+        "run correct-property",
+        "run submit-script",
+        "run resubmit",
+        "run cancel",
+    ),
     *("computetarget attach", "computetarget delete"),
 }
 OF_NOW = {
