@@ -29,7 +29,7 @@ from runlore.storage.journal import Pending
 
 SIZES = (10_000, 100_000)
 STEPS = 10
-WENT_ON = 10
+WENT_ON = 100
 """One run in so many, the newest ones, logs on after the moment and gets another tag."""
 
 OF_RUNS = "SELECT status, count(*), max(duration_s) FROM runs GROUP BY status ORDER BY status"
