@@ -20,6 +20,7 @@ from benchmarks import (
     bench_runs,
     bench_slow,
     bench_throughput,
+    bench_time_travel,
 )
 from benchmarks.fresh import WorkloadFailed
 from benchmarks.harness import QUICK, Result, line, machine, markdown, not_run, write
@@ -36,6 +37,7 @@ ALL = {
     "queries": bench_queries,
     "projections": bench_projections,
     "points": bench_points,
+    "time-travel": bench_time_travel,
     "cli": bench_cli,
     "erasable": bench_erasable,
 }
