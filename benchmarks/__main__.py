@@ -21,6 +21,7 @@ from benchmarks import (
     bench_runs,
     bench_slow,
     bench_throughput,
+    bench_time_travel,
 )
 from benchmarks.fresh import WorkloadFailed
 from benchmarks.harness import QUICK, Result, line, machine, markdown, not_run, write
@@ -37,6 +38,7 @@ ALL = {
     "queries": bench_queries,
     "projections": bench_projections,
     "points": bench_points,
+    "time-travel": bench_time_travel,
     "replay": bench_replay,
     "cli": bench_cli,
     "erasable": bench_erasable,

@@ -51,6 +51,7 @@ def main() -> None:
         print_history(search)
         draw_chart(search)
         submit_scripts(ws)
+        look_back(ws, search)
     console.print(f"\nThe workspace is in [bold]{FOLDER}/workspace[/], the chart beside it.")
 
 
@@ -243,6 +244,17 @@ def print_history(search: Run) -> None:
     best = next(search.get_children(tags={"quality": "fantastic run"}))
     for change in best.history():
         console.print(str(change), highlight=False, soft_wrap=True)
+
+
+def look_back(ws: Workspace, search: Run) -> None:
+    console.rule("audit: what it was, and who changed it")
+    best = next(search.get_children(tags={"quality": "fantastic run"}))
+    tagged = next(change for change in best.history() if change.key == "quality")
+    console.print(f"as of {tagged.time}: {ws.as_of(tagged.position).get_run(best.id).get_tags()}")
+    console.print(f"now: {best.get_tags()}")
+    for one in best.diff(tagged.position):
+        if one.what == "tag":
+            console.print(str(one), highlight=False, soft_wrap=True)
 
 
 def draw_chart(search: Run) -> None:

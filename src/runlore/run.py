@@ -249,23 +249,26 @@ class Run(RunLifecycle):
 
     # --- tags and properties ------------------------------------------------------------------
 
-    def tag(self, key: str, value: object = None) -> None:
-        """Sets a tag, whatever it was; without a value, a key-only one."""
-        self.set_tags({key: value})
+    def tag(self, key: str, value: object = None, *, reason: str | None = None) -> None:
+        """Sets a tag, whatever it was; without a value, a key-only one. See `set_tags`."""
+        self.set_tags({key: value}, reason=reason)
 
-    def set_tags(self, tags: Mapping[str, Any]) -> None:
-        """Sets or replaces tags, all in one commit; the others stay. Values become text."""
+    def set_tags(self, tags: Mapping[str, Any], *, reason: str | None = None) -> None:
+        """Sets or replaces tags, all in one commit; the others stay. Values become text.
+
+        `reason` says why, in the history; the same of the calls below.
+        """
         from runlore.domain.run import SetTags
 
-        self._change(SetTags(as_pairs(tags, "tag")))
+        self._change(SetTags(as_pairs(tags, "tag")), reason=reason)
 
-    def remove_tags(self, tags: Sequence[str]) -> None:
+    def remove_tags(self, tags: Sequence[str], *, reason: str | None = None) -> None:
         """Takes tags away, by key; keys that are not there are passed over."""
         from runlore.domain.run import RemoveTags
 
-        self._change(RemoveTags(tags))
+        self._change(RemoveTags(tags), reason=reason)
 
-    def add_properties(self, properties: Mapping[str, Any]) -> None:
+    def add_properties(self, properties: Mapping[str, Any], *, reason: str | None = None) -> None:
         """Gives the run properties, which never change unless corrected: all of them, or none.
 
         The same value again is a no-op. Raises PropertyConflict (a ServiceException and a
@@ -273,7 +276,7 @@ class Run(RunLifecycle):
         """
         from runlore.domain.run import AddProperties
 
-        self._change(AddProperties(as_pairs(properties, "property")))
+        self._change(AddProperties(as_pairs(properties, "property")), reason=reason)
 
     def correct_property(self, key: str, value: object, *, reason: str) -> None:
         """Puts another value in the place of a property's that was wrong, and says why.

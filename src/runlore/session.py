@@ -268,6 +268,10 @@ class Session:
         self.values.flush()
         self.recover_values()
         self.sweep()
+        return self.tables()
+
+    def tables(self) -> RunsReader:
+        """The projection, which sees what is in the log."""
         with self._lock:
             if self._parts.reader is None:
                 # Imported here: duckdb takes longer to import than all the rest of runlore.

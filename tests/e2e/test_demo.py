@@ -33,6 +33,8 @@ def test_the_demo_trains_queries_and_draws_as_often_as_it_is_run(tmp_path: Path)
     assert "'Canceled': 1" in printed
     assert "quality = fantastic run: alpha=" in printed
     assert "properties never" in printed
+    assert "'quality': 'great run'" in printed
+    assert "'great run' → 'fantastic run'" in printed
     assert (tmp_path / "demo-output" / "chart.png").read_bytes().startswith(b"\x89PNG")
 
     demo(tmp_path)

@@ -66,6 +66,7 @@ OF_RUN: dict[str, Callable[[Run], object]] = {
     "description": lambda run: run.description,
     "type": lambda run: run.type,
     "number": lambda run: run.number,
+    "erased": lambda run: run.erased,
     "parent": lambda run: run.parent,
     "root": lambda run: run.root,
     "status": lambda run: run.status,
@@ -186,6 +187,7 @@ def test_every_answer_as_of_a_position_is_what_was_answered_there(
 
 CHANGES: dict[str, Callable[[Run], object]] = {
     "add_properties": lambda run: run.add_properties({"k": "v"}),
+    "correct_property": lambda run: run.correct_property("k", "w", reason="wrong"),
     "cancel": lambda run: run.cancel(),
     "child_run": lambda run: run.child_run(),
     "complete": lambda run: run.complete(),
@@ -225,6 +227,7 @@ CHANGES: dict[str, Callable[[Run], object]] = {
     "reactivate": lambda run: run.experiment.reactivate(),
     "attach": lambda run: ComputeTarget.attach(run.experiment.workspace, "gpu"),
     "delete": lambda run: ComputeTarget(run.experiment.workspace, "local").delete(),
+    "erase_run": lambda run: run.experiment.workspace.erase_run(run.id, reason="asked"),
     "write_config": lambda run: run.experiment.workspace.write_config(),
     "append": lambda run: run.experiment.workspace.log.append([]),
     "subscribe": lambda run: run.experiment.workspace.subscribe(),
@@ -266,9 +269,10 @@ def test_every_question_of_the_projection_can_be_asked_as_of_a_position(ws: Work
     session = ws.as_of(ws.position)._session
     assert isinstance(session, SessionAsOf)
     questions = {name for name in vars(type(ws._session.projection())) if name[0] != "_"}
-    life = {"fork_order", "before_fork", "after_fork_in_parent", "after_fork_in_child"}
+    life = {"fork_order", "before_fork", "after_fork_in_parent", "after_fork_in_child", "close"}
+    of_the_tables_now = {"refresh", "examine", "published", "write_parquet"}
 
-    assert vars(session.reader()).keys() == questions - life - {"refresh", "close"}
+    assert vars(session.reader()).keys() == questions - life - of_the_tables_now
 
 
 def test_an_as_of_workspace_ends_with_the_one_that_it_is_of(ws: Workspace) -> None:
