@@ -34,6 +34,7 @@ QUERIES: Final = {
     "metrics": "FROM metrics",
     "metric_points": "FROM metric_points",
     "tag_history": "FROM tag_history",
+    "property_history": "FROM property_history",
     "status_history": "FROM status_history",
     "events": _EVENTS,
     "artifacts": _ARTIFACTS,

@@ -151,10 +151,12 @@ def _check_meaning(row: StoredRow, data: Mapping[str, Any]) -> None:
                 _same(data["name"], owner)
             case "run.tag_set" | "experiment.tag_set":
                 check_pairs({data["key"]: data["value"]}, "tag")
-            case "run.property_added":
+            case "run.property_added" | "run.property_corrected":
                 check_pairs({data["key"]: data["value"]}, "property")
             case "run.values_logged":
                 _check_values(row, data)
+            case "run.erased":  # Tables would be made anew for it, in vain: no key is here.
+                raise ValueError("only an erasable workspace has erased runs, and no bundle")
     except RunloreError as error:
         raise ValueError(str(error)) from error
     for name in ("nbytes", "files", "pid", "count", "first_seq", "rank"):

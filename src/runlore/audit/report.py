@@ -185,7 +185,7 @@ def _properties(state: RunState, changes: Sequence[Change]) -> Html:
         for key, held in state.properties.items()
     ]
     heads = ("property", "value", "set by", "time (UTC)")
-    return _titled("Properties, which never change", _table(heads, rows))
+    return _titled("Properties, and who set them first", _table(heads, rows))
 
 
 def _refused(changes: Sequence[Change]) -> Html:

@@ -24,6 +24,9 @@ from runlore.audit.bundle_import import import_bundle
 from runlore.audit.export import export
 from runlore.audit.replay import replay
 from runlore.audit.selection import Selection
+from runlore.domain.events import RunErased
+from runlore.domain.status import Status
+from runlore.storage.codec import encode_event
 from runlore.storage.event_log import StoredRow
 from tests.audit.bundles.conftest import fill
 from tests.audit.bundles.forging import entries_of, with_manifest, with_rows, write
@@ -266,6 +269,25 @@ FORGED: dict[str, tuple[Change, str]] = {
             ]
         ),
         "was not created before it",
+    ),
+    "a run that was erased": (
+        forged(
+            "run.tag_set",
+            topic="run.erased",
+            state=encode_event(
+                RunErased(
+                    run_id="parent",
+                    experiment_id="e",
+                    experiment_name="trees",
+                    parent_id=None,
+                    root_id="parent",
+                    status=Status.COMPLETED,
+                    started_at=None,
+                    ended_at=None,
+                )
+            ),
+        ),
+        "only an erasable workspace has erased runs",
     ),
     "an unknown topic with too much": (
         forged("run.tag_set", topic="run.of_tomorrow", state=Random(0).randbytes(2**20 + 1)),
