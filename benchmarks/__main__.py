@@ -17,6 +17,7 @@ from benchmarks import (
     bench_points,
     bench_projections,
     bench_queries,
+    bench_replay,
     bench_runs,
     bench_slow,
     bench_throughput,
@@ -38,6 +39,7 @@ ALL = {
     "projections": bench_projections,
     "points": bench_points,
     "time-travel": bench_time_travel,
+    "replay": bench_replay,
     "cli": bench_cli,
     "erasable": bench_erasable,
 }

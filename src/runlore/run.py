@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
 
 from runlore.conversion import as_pairs
-from runlore.domain.errors import InvalidInput
+from runlore.domain.errors import InvalidInput, RunNotFound
 from runlore.exceptions import OutOfScope
 from runlore.history import Change, history_of
 from runlore.run_lifecycle import RunLifecycle
@@ -181,17 +182,26 @@ class Run(RunLifecycle):
 
     @property
     def parent(self) -> Run | None:
-        """The run that this one is a child of; None for a root."""
+        """The run that this one is a child of; None for a root, or if it is not here (yet).
+
+        A run can be imported without its parent.
+        """
         parent_id = self._row.parent_id if self._row else self._held.parent_id
         if parent_id is not None and self._parent is None:
-            self._parent = Run.get(self._workspace, parent_id)
+            with suppress(RunNotFound):
+                self._parent = Run.get(self._workspace, parent_id)
         return self._parent
 
     @property
     def root(self) -> Run:
         """The topmost run of the tree; the run itself if it has no parent."""
         root_id = self._held.root_id
-        return self if root_id == self.id else Run.get(self._workspace, root_id)
+        if root_id == self.id:
+            return self
+        try:
+            return Run.get(self._workspace, root_id)
+        except RunNotFound:  # It was imported without those above it.
+            return self if self.parent is None else self.parent.root
 
     @property
     def tags(self) -> dict[str, str | None]:
@@ -239,23 +249,26 @@ class Run(RunLifecycle):
 
     # --- tags and properties ------------------------------------------------------------------
 
-    def tag(self, key: str, value: object = None) -> None:
-        """Sets a tag, whatever it was; without a value, a key-only one."""
-        self.set_tags({key: value})
+    def tag(self, key: str, value: object = None, *, reason: str | None = None) -> None:
+        """Sets a tag, whatever it was; without a value, a key-only one. See `set_tags`."""
+        self.set_tags({key: value}, reason=reason)
 
-    def set_tags(self, tags: Mapping[str, Any]) -> None:
-        """Sets or replaces tags, all in one commit; the others stay. Values become text."""
+    def set_tags(self, tags: Mapping[str, Any], *, reason: str | None = None) -> None:
+        """Sets or replaces tags, all in one commit; the others stay. Values become text.
+
+        `reason` says why, in the history; the same of the calls below.
+        """
         from runlore.domain.run import SetTags
 
-        self._change(SetTags(as_pairs(tags, "tag")))
+        self._change(SetTags(as_pairs(tags, "tag")), reason=reason)
 
-    def remove_tags(self, tags: Sequence[str]) -> None:
+    def remove_tags(self, tags: Sequence[str], *, reason: str | None = None) -> None:
         """Takes tags away, by key; keys that are not there are passed over."""
         from runlore.domain.run import RemoveTags
 
-        self._change(RemoveTags(tags))
+        self._change(RemoveTags(tags), reason=reason)
 
-    def add_properties(self, properties: Mapping[str, Any]) -> None:
+    def add_properties(self, properties: Mapping[str, Any], *, reason: str | None = None) -> None:
         """Gives the run properties, which never change unless corrected: all of them, or none.
 
         The same value again is a no-op. Raises PropertyConflict (a ServiceException and a
@@ -263,7 +276,7 @@ class Run(RunLifecycle):
         """
         from runlore.domain.run import AddProperties
 
-        self._change(AddProperties(as_pairs(properties, "property")))
+        self._change(AddProperties(as_pairs(properties, "property")), reason=reason)
 
     def correct_property(self, key: str, value: object, *, reason: str) -> None:
         """Puts another value in the place of a property's that was wrong, and says why.

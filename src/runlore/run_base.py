@@ -91,8 +91,14 @@ class RunBase:
             self._derived = None if lost is None else shown_as_lost(state, lost)
         return self._derived or state
 
-    def _change(self, command: Command, *, with_values: bool = False) -> None:
-        self._session.change_run(self._folded, command, with_values=with_values)
+    def _change(
+        self, command: Command, *, with_values: bool = False, reason: str | None = None
+    ) -> None:
+        if reason is not None:
+            from runlore.domain.text import check_text
+
+            reason = check_text(reason, "reason")
+        self._session.change_run(self._folded, command, with_values=with_values, reason=reason)
 
     @property
     def _values(self) -> RunValues:

@@ -128,6 +128,13 @@ def test_init_s_workspace_is_found_without_a_config(tmp_path: Path) -> None:
     assert listed.data == [run.id]
 
 
+def test_a_reason_stands_in_the_history(own_project: Path) -> None:
+    runlore("run", "tag", "-r", "poor", "quality=good", "--reason", "mixed up", cwd=own_project)
+
+    history = runlore("run", "history", "-r", "poor", cwd=own_project).data
+    assert history[-1]["reason"] == "mixed up"
+
+
 def test_run_correct_property_keeps_the_reason(own_project: Path) -> None:
     command = ("run", "correct-property", "-r", "poor", "author=somebody")
     corrected = runlore(*command, "--reason", "a typo", cwd=own_project)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Run, Workspace
-from runlore.domain.errors import RunloreError
+from runlore.domain.errors import InvalidType, RunloreError
 from runlore.history import Change
 from runlore.storage.event_log import NewEvent
 from tests.sdk.conftest import start
@@ -129,6 +129,30 @@ def test_history_tells_what_was_refused_and_why(run: Run) -> None:
         ("author", "me", "you", "property is held with another value"),
         ("run.canceled", "Completed", "Canceled", "run has ended"),
     ]
+
+
+def test_history_tells_the_reason_that_was_given(run: Run) -> None:
+    run.tag("quality", "good", reason="looked at it")
+    run.set_tags({"seen": None}, reason="so did I")
+    run.remove_tags(["seen"], reason="was mistaken")
+    run.add_properties({"author": "me"}, reason="asked")
+    run.tag("quality", "poor")
+
+    assert [change.reason for change in run.history()][-5:] == [
+        "looked at it",
+        "so did I",
+        "was mistaken",
+        "asked",
+        None,
+    ]
+
+
+def test_a_reason_that_is_no_text_changes_nothing(run: Run) -> None:
+    before = run.history()
+
+    with pytest.raises(InvalidType, match="reason must be a str"):
+        run.tag("quality", "good", reason=1)  # type: ignore[arg-type]
+    assert run.history() == before
 
 
 def test_history_is_in_the_order_of_positions_and_times(run: Run) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -220,7 +221,7 @@ def test_a_run_that_is_claimed_while_it_is_canceled_keeps_its_folder_for_its_sup
     change = ScriptRun._change
     folders = []
 
-    def claimed_first(run: Run, command: object, **options: bool) -> None:
+    def claimed_first(run: Run, command: object, **options: Any) -> None:
         if isinstance(command, RequestCancel) and run == queued:
             blockers[0].cancel()
             wait_for_status(project.ws.get_run(queued.id), "Running")

@@ -17,6 +17,8 @@ from runlore.cli.options import (
 from runlore.cli.output import Output
 from runlore.cli.run_columns import RUN_FIELDS
 
+_reason = click.option("--reason", help="Why; the history shows it.")
+
 
 @click.command
 @run_option
@@ -27,12 +29,14 @@ from runlore.cli.run_columns import RUN_FIELDS
     metavar="KEY[=VALUE]",
     help="A tag to set or replace; may be given more than once.",
 )
+@_reason
 @experiment_option
 @workspace_options
 @output_options
 def update(
     run_id: str,
     add_tag: Sequence[str],
+    reason: str | None,
     experiment_name: str | None,
     place: Place,
     out: Output,
@@ -43,17 +47,23 @@ def update(
     Example:
       runlore run update -r myexperiment_1700000000_0a1b2c3d --add-tag quality='fantastic run'
     """
-    _set_tags(run_id, add_tag, "--add-tag", place, out)
+    _set_tags(run_id, add_tag, "--add-tag", reason, place, out)
 
 
 @click.command
 @run_option
 @click.argument("tags", nargs=-1, required=True, metavar="KEY[=VALUE]...")
+@_reason
 @experiment_option
 @workspace_options
 @output_options
 def tag(
-    run_id: str, tags: Sequence[str], experiment_name: str | None, place: Place, out: Output
+    run_id: str,
+    tags: Sequence[str],
+    reason: str | None,
+    experiment_name: str | None,
+    place: Place,
+    out: Output,
 ) -> None:
     """Sets tags of a run, all in one commit, and shows its record.
 
@@ -61,17 +71,23 @@ def tag(
     Example:
       runlore run tag -r myexperiment_1700000000_0a1b2c3d quality=good "worth another look"
     """
-    _set_tags(run_id, tags, "a tag", place, out)
+    _set_tags(run_id, tags, "a tag", reason, place, out)
 
 
 @click.command
 @run_option
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@_reason
 @experiment_option
 @workspace_options
 @output_options
 def untag(
-    run_id: str, keys: Sequence[str], experiment_name: str | None, place: Place, out: Output
+    run_id: str,
+    keys: Sequence[str],
+    reason: str | None,
+    experiment_name: str | None,
+    place: Place,
+    out: Output,
 ) -> None:
     """Takes tags of a run away, by key, and shows its record. The history keeps them.
 
@@ -80,12 +96,19 @@ def untag(
       runlore run untag -r myexperiment_1700000000_0a1b2c3d "worth another look"
     """
     run = place.find_run(run_id)
-    run.remove_tags(keys)
+    run.remove_tags(keys, reason=reason)
     out.put(run.get_record(), RUN_FIELDS)
 
 
-def _set_tags(run_id: str, given: Sequence[str], option: str, place: Place, out: Output) -> None:
+def _set_tags(
+    run_id: str,
+    given: Sequence[str],
+    option: str,
+    reason: str | None,
+    place: Place,
+    out: Output,
+) -> None:
     tags = pairs(given, option)
     run = place.find_run(run_id)
-    run.set_tags(tags)
+    run.set_tags(tags, reason=reason)
     out.put(run.get_record(), RUN_FIELDS)
