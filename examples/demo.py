@@ -26,6 +26,7 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import Ridge, SGDRegressor
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
+from tampering import prove, tamper
 
 from runlore import Experiment, Run, ScriptRunConfig, Workspace
 from runlore.exceptions import PropertyConflict
@@ -51,7 +52,9 @@ def main() -> None:
         print_history(search)
         draw_chart(search)
         submit_scripts(ws)
-        look_back(ws, search)
+        tagged_at = look_back(ws, search)
+        prove(ws, tagged_at, FOLDER, console)
+    tamper(FOLDER / "workspace", tagged_at, console)
     console.print(f"\nThe workspace is in [bold]{FOLDER}/workspace[/], the chart beside it.")
 
 
@@ -246,7 +249,8 @@ def print_history(search: Run) -> None:
         console.print(str(change), highlight=False, soft_wrap=True)
 
 
-def look_back(ws: Workspace, search: Run) -> None:
+def look_back(ws: Workspace, search: Run) -> int:
+    """Shows the best child before and after its tag changed; returns where it did."""
     console.rule("audit: what it was, and who changed it")
     best = next(search.get_children(tags={"quality": "fantastic run"}))
     tagged = next(change for change in best.history() if change.key == "quality")
@@ -255,6 +259,7 @@ def look_back(ws: Workspace, search: Run) -> None:
     for one in best.diff(tagged.position):
         if one.what == "tag":
             console.print(str(one), highlight=False, soft_wrap=True)
+    return max(change.position for change in best.history() if change.key == "quality")
 
 
 def draw_chart(search: Run) -> None:
