@@ -52,7 +52,7 @@ def test_what_nobody_touched_is_what_was_logged(ws: Workspace) -> None:
     assert {"run_states", "run_tags", "metric_points", "metric_latest", "events"} <= set(found.rows)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(histories, st.data())
 def test_any_history_holds_at_its_head_and_as_of_any_position(
     appends: list[list[Happening]], data: st.DataObject
