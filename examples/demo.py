@@ -8,7 +8,13 @@ search to the same workspace.
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import matplotlib
@@ -28,6 +34,12 @@ from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
 from runlore import Experiment, Run, ScriptRunConfig, Workspace
+from runlore.audit import offline
+from runlore.audit.audited import AuditedLog
+from runlore.audit.checkpoints import create_checkpoint
+from runlore.audit.keys import new_key, read_key
+from runlore.audit.prove import prove_event
+from runlore.audit.verify import verify_folder
 from runlore.exceptions import PropertyConflict
 
 FOLDER = Path("demo-output")
@@ -51,6 +63,9 @@ def main() -> None:
         print_history(search)
         draw_chart(search)
         submit_scripts(ws)
+        ask_as_of(ws, search)
+        prove(ws, search)
+    catch_a_change(FOLDER / "workspace")
     console.print(f"\nThe workspace is in [bold]{FOLDER}/workspace[/], the chart beside it.")
 
 
@@ -255,6 +270,49 @@ def draw_chart(search: Run) -> None:
     axes.set(xlabel="epoch", ylabel="validation RMSE", title=best.display_name)
     axes.legend()
     figure.savefig(FOLDER / "chart.png", dpi=120)
+
+
+def ask_as_of(ws: Workspace, search: Run) -> None:
+    console.rule("audit: what was true when")
+    best = next(search.get_children(tags={"quality": "fantastic run"}))
+    best.tag("verdict", "promising")
+    then = ws.log.head().position
+    best.tag("verdict", "rejected", reason="looked at the residuals")
+    was = ws.as_of(then).get_run(best.id).get_tags()["verdict"]
+    console.print(f"verdict now: {best.get_tags()['verdict']}; as of position {then}: {was}")
+
+
+def prove(ws: Workspace, search: Run) -> None:
+    """One event, proved to somebody who has neither the log nor runlore."""
+    console.rule("audit: a proof, verified by one file that imports nothing of runlore")
+    audited = AuditedLog.of(ws)
+    key = FOLDER / "demo.key"
+    verifier = (read_key(key) if key.exists() else new_key(key, audited.origin)).verifier
+    create_checkpoint(audited, key=key)
+    proof = FOLDER / "proof.json"
+    proof.write_text(json.dumps(prove_event(audited, f"{search.id}@1"), indent=2))
+    ran = subprocess.run(
+        [sys.executable, offline.__file__, str(proof), "--key", str(verifier)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    console.print(ran.stdout, highlight=False)
+
+
+def catch_a_change(workspace: Path) -> None:
+    console.rule("audit: a copy that was tampered with")
+    copy = FOLDER / "tampered"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(workspace, copy)
+    with closing(sqlite3.connect(copy / "log.sqlite")) as file, file:
+        file.execute(
+            "UPDATE stored_events SET recorded_at = recorded_at + 1 WHERE notification_id = "
+            "(SELECT max(notification_id) FROM stored_events WHERE topic = 'run.tag_set')"
+        )
+    console.print(f"the workspace holds: {verify_folder(workspace).holds}")
+    for finding in verify_folder(copy).log.findings:
+        console.print(f"the copy: {finding.kind}, {finding.message}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,10 @@ def test_the_demo_trains_queries_and_draws_as_often_as_it_is_run(tmp_path: Path)
     assert "'Canceled': 1" in printed
     assert "quality = fantastic run: alpha=" in printed
     assert "properties never" in printed
+    assert re.search(r"verdict now: rejected; as of position \d+: promising", printed)
+    assert "PROVED." in printed
+    assert "the workspace holds: True" in printed
+    assert "the copy: changed, position" in printed
     assert (tmp_path / "demo-output" / "chart.png").read_bytes().startswith(b"\x89PNG")
 
     demo(tmp_path)
