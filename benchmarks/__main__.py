@@ -17,9 +17,11 @@ from benchmarks import (
     bench_points,
     bench_projections,
     bench_queries,
+    bench_replay,
     bench_runs,
     bench_slow,
     bench_throughput,
+    bench_time_travel,
 )
 from benchmarks.fresh import WorkloadFailed
 from benchmarks.harness import QUICK, Result, line, machine, markdown, not_run, write
@@ -36,6 +38,8 @@ ALL = {
     "queries": bench_queries,
     "projections": bench_projections,
     "points": bench_points,
+    "time-travel": bench_time_travel,
+    "replay": bench_replay,
     "cli": bench_cli,
     "erasable": bench_erasable,
 }

@@ -63,7 +63,7 @@ def main() -> None:
         print_history(search)
         draw_chart(search)
         submit_scripts(ws)
-        ask_as_of(ws, search)
+        look_back(ws, search)
         prove(ws, search)
     catch_a_change(FOLDER / "workspace")
     console.print(f"\nThe workspace is in [bold]{FOLDER}/workspace[/], the chart beside it.")
@@ -260,6 +260,17 @@ def print_history(search: Run) -> None:
         console.print(str(change), highlight=False, soft_wrap=True)
 
 
+def look_back(ws: Workspace, search: Run) -> None:
+    console.rule("audit: what it was, and who changed it")
+    best = next(search.get_children(tags={"quality": "fantastic run"}))
+    tagged = next(change for change in best.history() if change.key == "quality")
+    console.print(f"as of {tagged.time}: {ws.as_of(tagged.position).get_run(best.id).get_tags()}")
+    console.print(f"now: {best.get_tags()}")
+    for one in best.diff(tagged.position):
+        if one.what == "tag":
+            console.print(str(one), highlight=False, soft_wrap=True)
+
+
 def draw_chart(search: Run) -> None:
     """The validation error of the best child's folds, read back as arrays."""
     best = next(search.get_children(tags={"quality": "fantastic run"}))
@@ -270,16 +281,6 @@ def draw_chart(search: Run) -> None:
     axes.set(xlabel="epoch", ylabel="validation RMSE", title=best.display_name)
     axes.legend()
     figure.savefig(FOLDER / "chart.png", dpi=120)
-
-
-def ask_as_of(ws: Workspace, search: Run) -> None:
-    console.rule("audit: what was true when")
-    best = next(search.get_children(tags={"quality": "fantastic run"}))
-    best.tag("verdict", "promising")
-    then = ws.log.head().position
-    best.tag("verdict", "rejected", reason="looked at the residuals")
-    was = ws.as_of(then).get_run(best.id).get_tags()["verdict"]
-    console.print(f"verdict now: {best.get_tags()['verdict']}; as of position {then}: {was}")
 
 
 def prove(ws: Workspace, search: Run) -> None:

@@ -55,6 +55,8 @@ class Known:
 
     All experiments are known, and, if `complete`, all runs. The last numbers of the `numberless`
     experiments are still to be asked for: that takes a scan, and only a new run needs one.
+    `awaiting` has the streams of roots by the id of the parent that they await. `moved` says that
+    the tables may yet be told that runs were moved in their trees.
     """
 
     runs: dict[str, KnownRun] = field(default_factory=dict)
@@ -63,6 +65,8 @@ class Known:
     experiment_count: int = 0
     numberless: set[str] = field(default_factory=set)
     complete: bool = True
+    awaiting: dict[str, list[str]] = field(default_factory=dict)
+    moved: bool = False
 
     @classmethod
     def of_tables(cls, connection: duckdb.DuckDBPyConnection) -> Known:
@@ -70,7 +74,11 @@ class Known:
         rows = connection.execute(_EXPERIMENTS).fetchall()
         counts = connection.execute(_COUNTS).fetchall()
         run_count, experiment_count = counts[0]
+        awaiting: dict[str, list[str]] = {}
+        for parent_id, run_id in connection.execute(_AWAITING).fetchall():
+            awaiting.setdefault(parent_id, []).append(run_stream(run_id))
         return cls(
+            awaiting=awaiting,
             run_count=run_count,
             experiments={
                 experiment_id: KnownExperiment(number, 0) for experiment_id, number in rows
@@ -83,7 +91,7 @@ class Known:
     def learn(self, facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> None:
         """Asks the tables about what the facts speak of and is not known yet."""
         if not self.complete:
-            missing = streams_in(facts) - self.runs.keys()
+            missing = (streams_in(facts) | self._awaiting_those_in(facts)) - self.runs.keys()
             if missing:
                 self._learn_runs([stream.removeprefix("run/") for stream in missing], connection)
         if self.numberless:
@@ -91,6 +99,12 @@ class Known:
             wanted = self.numberless & born_in
             if wanted:
                 self._learn_numbers(wanted, connection)
+
+    def _awaiting_those_in(self, facts: Sequence[Fact]) -> set[str]:
+        if not self.awaiting:
+            return set()
+        arriving = (birth["run_id"] for birth in births(facts))
+        return {stream for run_id in arriving for stream in self.awaiting.get(run_id, ())}
 
     def _learn_runs(self, ids: Sequence[str], connection: duckdb.DuckDBPyConnection) -> None:
         if are_few(ids):
@@ -122,6 +136,9 @@ _EXPERIMENTS: Final = "SELECT experiment_id, experiment_no FROM store.experiment
 _COUNTS: Final = (
     "SELECT (SELECT coalesce(max(run_no), 0) FROM store.runs), "
     "(SELECT coalesce(max(experiment_no), 0) FROM store.experiments)"
+)
+_AWAITING: Final = (
+    "SELECT awaited_id, run_id FROM store.runs WHERE awaited_id IS NOT NULL ORDER BY run_no"
 )
 _RUNS: Final = (
     "SELECT run_id, run_no, experiment_no, root_no, root_id, depth, path, erased FROM store.runs "

@@ -29,9 +29,11 @@ SELECT series_no, run_no, n FROM store.metric_latest
 WHERE first_position <= {as_of:d} AND last_position > {as_of:d} AND {only}
 ORDER BY series_no, run_no
 """
+# The bounds pass over most of the points: the runs that log at one time are near each other.
 _POINTS: Final = """
 SELECT p.* FROM store.metric_points p SEMI JOIN grew USING (series_no, run_no)
-WHERE p.position <= {as_of:d} AND p.series_no BETWEEN {first:d} AND {last:d}
+WHERE p.position <= {as_of:d} AND p.series_no BETWEEN {series[0]:d} AND {series[1]:d}
+AND p.run_no BETWEEN {runs[0]:d} AND {runs[1]:d}
 """
 
 
@@ -78,7 +80,8 @@ def _summed_up(
     grew = {"series_no": pa.array(series_no, pa.int32()), "run_no": pa.array(run_no, pa.int64())}
     connection.register("grew", pa.table(grew))
     try:
-        query = _POINTS.format(as_of=as_of, first=series_no[0], last=series_no[-1])
+        bounds = {"series": (series_no[0], series_no[-1]), "runs": (min(run_no), max(run_no))}
+        query = _POINTS.format(as_of=as_of, **bounds)
         return latest_of(points_in(connection.sql(query).to_arrow_table()))
     finally:
         connection.unregister("grew")

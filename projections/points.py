@@ -15,6 +15,7 @@ from runlore.storage.value_arrays import (
     Ints,
     Packed,
     floats,
+    starts_of,
     whole_numbers,
 )
 from runlore.storage.value_reader import read_batch, unpack_batch
@@ -96,11 +97,8 @@ class Points(NamedTuple):
 
 def points_in(table: pa.Table) -> Points:
     """The points of rows as SQL holds them, in whatever order."""
-    keys = [table[name].to_numpy() for name in ("series_no", "run_no", "position", "idx")]
-    table = table.take(pa.array(np.lexsort(keys[::-1]))).combine_chunks()
-    series_no, run_no, position, places = (
-        table[name].to_numpy() for name in ("series_no", "run_no", "position", "idx")
-    )
+    table = table.take(pa.array(_sorted(table))).combine_chunks()
+    series_no, run_no, position, places = _places(table)
     starts = group_starts(series_no, run_no, position)
     value, text = (table[name].combine_chunks() for name in ("value", "text"))
     return Points(
@@ -116,6 +114,28 @@ def points_in(table: pa.Table) -> Points:
         text,
         table["type"].to_numpy(),
     )
+
+
+def _places(table: pa.Table) -> tuple[NDArray[Any], ...]:
+    names = ("series_no", "run_no", "position", "idx")
+    return tuple(table[name].to_numpy() for name in names)
+
+
+def _sorted(table: pa.Table) -> Ints:
+    """The rows by series, run, position and index. They mostly come in whole parts: to sort these
+    takes a tenth of the time of sorting the rows.
+    """
+    series_no, run_no, position, places = _places(table)
+    starts = group_starts(series_no, run_no, position)
+    n = np.diff(starts, append=len(table))
+    order = np.lexsort((position[starts], run_no[starts], series_no[starts]))
+    n = n[order]
+    rows: Ints = np.repeat(starts[order] - starts_of(n), n) + np.arange(len(table))
+    parts = (series_no[rows], run_no[rows], position[rows])
+    begins = np.zeros(len(table), bool)
+    begins[group_starts(*parts)] = True
+    in_order = begins[1:] | (np.diff(places[rows]) > 0)
+    return rows if in_order.all() else np.lexsort((places, position, run_no, series_no))
 
 
 def points_of(

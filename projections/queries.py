@@ -10,6 +10,7 @@ import duckdb
 from runlore.domain.errors import InvalidInput
 from runlore.projections.filters import Conditions, Filter, check_position, check_text_filter
 from runlore.projections.rows import ExperimentRow, RunRow
+from runlore.projections.trees import runs_then
 from runlore.storage.collector import collector_paused
 
 PAGE: Final = 500
@@ -21,7 +22,7 @@ PAGE_MAX: Final = 64_000
 _PAGE_OF_RUNS: Final = """
 WITH page AS (
     SELECT r.run_no, s.status, s.begun_at
-    FROM store.runs r
+    FROM {runs} r
     JOIN store.run_states s ON s.run_no = r.run_no AND {current}
     {where}
     ORDER BY s.begun_at DESC, r.run_no DESC
@@ -30,7 +31,7 @@ WITH page AS (
 SELECT r.run_id, e.name, e.experiment_id, r.number, r.parent_id, r.root_id, r.run_type, p.status,
        r.created_at
 FROM page p
-JOIN store.runs r ON r.run_no = p.run_no
+JOIN {runs} r ON r.run_no = p.run_no
 JOIN store.experiments e ON e.experiment_no = r.experiment_no
 ORDER BY p.begun_at DESC, p.run_no DESC
 """
@@ -41,7 +42,11 @@ def run_page(
 ) -> list[RunRow]:
     """The runs that fit, newest first, from `offset` on; see `run_conditions`."""
     query = _PAGE_OF_RUNS.format(
-        current=conditions.current("s"), where=conditions.where(), limit=limit, offset=offset
+        current=conditions.current("s"),
+        where=conditions.where(),
+        limit=limit,
+        offset=offset,
+        runs=runs_then(connection, conditions.as_of),
     )
     with collector_paused():
         rows = connection.execute(query, conditions.params).fetchall()
@@ -106,7 +111,7 @@ def below(
     The tree's root narrows the search to one tree, the path's prefix to one branch.
     """
     found = connection.execute(
-        "SELECT r.run_no, r.root_no, r.path FROM store.runs r "
+        f"SELECT r.run_no, r.root_no, r.path FROM {runs_then(connection, conditions.as_of)} r "
         f"WHERE r.run_id = ? AND {conditions.known('r')}",
         [check_text_filter("run_id", run_id)],
     ).fetchall()

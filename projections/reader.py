@@ -8,16 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import duckdb
 
 from runlore.domain.errors import RunloreError, RunNotFound
 from runlore.projections import generations
 from runlore.projections.clustering import cluster
-from runlore.projections.connection import connect
-from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.filters import Conditions, Filter, check_position, check_text_filter
+from runlore.projections.opened import projection_at
 from runlore.projections.projection import DataErased
 from runlore.projections.queries import (
     PAGE,
@@ -40,7 +39,7 @@ from runlore.projections.run_records import (
 )
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.projections.runs_projection import RunsProjection, tables_version
-from runlore.projections.segment_files import BOUNDS, Bounds, usable
+from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.projections.slots import Place, Slot, place_below
 from runlore.storage import fork_guard
 from runlore.storage.codec import fact_of
@@ -404,6 +403,28 @@ class RunsReader:
         """Catches up to the log's head; returns the applied position."""
         return self._ask(lambda connection: self._applied())
 
+    def examine(self, question: Callable[[duckdb.DuckDBPyConnection, int], T]) -> T:
+        """What a question about the tables themselves finds, at the position that it is given."""
+        return self._ask(lambda connection: question(connection, self._applied()))
+
+    def write_parquet(self, name: str, run_ids: Sequence[str] | None, file: IO[bytes]) -> int:
+        """Writes a view's rows of some runs, or of all, as Parquet; returns how many."""
+        # Imported here, as pyarrow comes with it.
+        from runlore.projections.parquet_files import write_view
+
+        def question(connection: duckdb.DuckDBPyConnection) -> int:
+            self._check_segments()
+            file.seek(0)
+            file.truncate()  # It may be asked again, of a rebuilt database.
+            return write_view(connection, name, run_ids, file)
+
+        return self._ask(question)
+
+    def published(self) -> list[generations.Generation]:
+        """What new processes would start from, the newest first."""
+        self._finish_publishing()
+        return [] if self._folder is None else generations.finished(self._folder / "generations")
+
     def close(self) -> None:
         """Closes the database and lets its slot go; twice is once."""
         self._finish_publishing()
@@ -521,7 +542,7 @@ class RunsReader:
     def _opened_as_it_is(self, place: Place) -> RunsProjection | None:
         """What is in a place; None if that is damaged or of another log."""
         with suppress(duckdb.Error):
-            projection = _projection_at(place, self._bounds)
+            projection = projection_at(place, self._bounds)
             try:
                 position, leaf = projection.view.applied(APPLICATION)
                 if position == 0 or generations.belongs(self._log, position, leaf):
@@ -536,7 +557,7 @@ class RunsReader:
         place.clear()
         if isinstance(place, Slot):
             place.begin(self._log.last_erasure())
-        return _projection_at(place, self._bounds)
+        return projection_at(place, self._bounds)
 
     def _publish_soon(self) -> None:
         if self._publisher is None and isinstance(self._place, Slot):
@@ -642,13 +663,3 @@ def _may_read_points(query: object, as_of: int | None) -> bool:
     The view `metrics` reads some of them where it is asked as of a position.
     """
     return isinstance(query, str) and ("points" if as_of is None else "metric") in query.casefold()
-
-
-def _projection_at(place: Place, bounds: Bounds) -> RunsProjection:
-    segments = usable(place.segments)
-    connection = connect(place.database, place.spill, segments)
-    try:
-        return RunsProjection(DuckDBView(connection), segments, bounds)
-    except BaseException:
-        connection.close()
-        raise

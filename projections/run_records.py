@@ -10,6 +10,7 @@ import duckdb
 from runlore.domain.errors import InvalidInput
 from runlore.projections.filters import Conditions, check_text_filter
 from runlore.projections.rows import RecordRow
+from runlore.projections.trees import runs_then
 
 RECORD_SORTS: Final[Mapping[str, str]] = {
     "run_number": "r.number",
@@ -34,7 +35,7 @@ WITH page AS (
            row_number() OVER (
                ORDER BY {order} s.begun_at DESC, r.run_no DESC
            ) AS place
-    FROM store.runs r
+    FROM {runs} r
     JOIN store.run_states s ON s.run_no = r.run_no AND {current}
     {where}
     ORDER BY place
@@ -79,6 +80,7 @@ def run_records(
 ) -> list[RecordRow]:
     """The runs that fit, newest first or as `sort` says (a name; `-` before it: descending)."""
     query = _RECORDS.format(
+        runs=runs_then(connection, conditions.as_of),
         current=conditions.current("s"),
         current_tags=conditions.current("t"),
         where=conditions.where(),

@@ -12,6 +12,7 @@ from runlore.projections.curves import restored_value, series_numbers
 from runlore.projections.filters import Conditions
 from runlore.projections.latest_as_of import latest_as_of
 from runlore.projections.rows import RunRow
+from runlore.projections.trees import runs_then
 
 _SUMMARIES: Final = {
     "last": "last",
@@ -61,7 +62,7 @@ WITH wide AS (
 )
 SELECT r.run_id, e.name, e.experiment_id, r.number, r.parent_id, r.root_id, r.run_type, s.status,
        r.created_at, {names}
-FROM store.runs r
+FROM {runs} r
 JOIN store.run_states s ON s.run_no = r.run_no AND {current}
 JOIN store.experiments e ON e.experiment_no = r.experiment_no
 LEFT JOIN wide m ON m.run_no = r.run_no
@@ -95,6 +96,7 @@ def run_table(
     series = ", ".join(map(str, numbers)) or "0"
     with latest_as_of(connection, conditions.as_of, only=f"series_no IN ({series})") as latest:
         query = _TABLE.format(
+            runs=runs_then(connection, conditions.as_of),
             latest=latest,
             current=conditions.current("s"),
             cells="".join(f", {cell}" for cell in cells),

@@ -6,7 +6,7 @@ Pure but for its own lists. What the batch needs to know of earlier events comes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
 
@@ -29,6 +29,22 @@ Place = tuple[int, str | None, int]
 """Of an event: recorded_at, writer_id, position, the last columns of many tables."""
 
 
+class Move(NamedTuple):
+    """Roots, and all below them, go below a run that they awaited.
+
+    To each of them `depth` is added, and `path` before its own.
+    """
+
+    roots: list[int]
+    parent_no: int
+    parent_id: str
+    root_no: int
+    root_id: str
+    depth: int
+    path: str
+    position: int
+
+
 class Rows:
     """What a batch adds to each table; the columns are those of `schema.sql`, in order."""
 
@@ -38,7 +54,9 @@ class Rows:
         self.experiments: list[tuple[Any, ...]] = []
         self.experiment_states = TemporalRows(first_experiment)
         self.experiment_tags = TemporalRows(first_experiment)
-        self.runs: list[tuple[Any, ...]] = []
+        self.first_run = first_run
+        self.runs: list[list[Any]] = []
+        self.moves: list[Move] = []
         self.run_states = TemporalRows(first_run)
         self.run_tags = TemporalRows(first_run)
         self.run_properties = TemporalRows(first_run)
@@ -144,6 +162,7 @@ class RunsFold:
         number = experiment.last_number = experiment.last_number + 1
         parent = known.runs.get(run_stream(parent_id)) if parent_id else None
         at, writer_id, position = place
+        awaited_id = None
         erased = data.get("erased", False)
         started_at = data["started_at"] if erased else at if status == "Running" else None
         ended_at = data["ended_at"] if erased else None
@@ -152,6 +171,9 @@ class RunsFold:
         state: State = (status, None, started_at, ended_at, None, *named, None, begun_at)
         experiment_no = experiment.experiment_no
         if parent is None:
+            if parent_id and parent_id != run_id:
+                awaited_id = parent_id
+                known.awaiting.setdefault(parent_id, []).append(stream)
             parent_no = parent_id = None
             path = f"{run_no:08x}"
             run = KnownRun(run_no, experiment_no, run_no, run_id, 0, path, state, erased)
@@ -162,7 +184,7 @@ class RunsFold:
             run = KnownRun(run_no, experiment_no, *above, path, state, erased)
         known.runs[stream] = run
         rows.runs.append(
-            (
+            [
                 run_no,
                 run_id,
                 experiment_no,
@@ -180,7 +202,9 @@ class RunsFold:
                 writer_id,
                 position,
                 erased,
-            )
+                awaited_id,
+                None,
+            ]
         )
         rows.run_states.begin((run_no,), [run_no, *state, True, at, writer_id, position, None])
         for key, value in data["tags"].items():
@@ -189,6 +213,33 @@ class RunsFold:
         for key, value in data["properties"].items():
             row = [run_no, experiment_no, key, value, None, at, writer_id, position, None]
             rows.run_properties.begin((run_no, key), row)
+        if run_id in known.awaiting:
+            self._attach(known.awaiting.pop(run_id), run, run_id, position)
+
+    def _attach(self, streams: Sequence[str], to: KnownRun, to_id: str, position: int) -> None:
+        """Moves the trees that awaited a run below it, but one that it is itself in."""
+        known, rows = self._known, self.rows
+        waited = {known.runs[stream].run_no for stream in streams} - {to.root_no}
+        if not waited:
+            return
+        move = Move(
+            sorted(waited),
+            to.run_no,
+            to_id,
+            to.root_no,
+            to.root_id,
+            to.depth + 1,
+            to.path,
+            position,
+        )
+        known.moved = True
+        rows.moves.append(move)
+        for run in known.runs.values():
+            if run.root_no in waited:
+                run.root_no, run.root_id = move.root_no, move.root_id
+                run.depth, run.path = run.depth + move.depth, move.path + run.path
+                if run.run_no >= rows.first_run:
+                    _move_row(rows.runs[run.run_no - rows.first_run], run, move)
 
     def _started(self, run: KnownRun, data: Data, place: Place, fact: Fact) -> None:
         self._change_status(run, "Running", run.state[1], place)
@@ -317,6 +368,14 @@ _CHANGES_OF_RUNS: Final[Mapping[str, Callable[[RunsFold, KnownRun, Data, Place, 
     "run.values_logged": RunsFold._values_logged,
     "run.erased": RunsFold._erased,
 }
+
+
+def _move_row(row: list[Any], run: KnownRun, move: Move) -> None:
+    """A row of `runs` that is not written yet; see `_RUNS` of `runs_tables` for its columns."""
+    row[6:10] = run.root_no, run.root_id, run.depth, run.path
+    if run.run_no in move.roots:
+        row[4:6] = move.parent_no, move.parent_id
+        row[-2:] = None, move.position
 
 
 def as_json(data: Mapping[str, Any]) -> str:

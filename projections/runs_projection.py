@@ -75,6 +75,9 @@ class RunsProjection(Projection):
         if known is not None and len(known.runs) > KNOWN_MAX:
             wait()  # For what is known now and the tables do not hold yet.
             known = None
+        elif known is not None and known.moved:
+            wait()  # Runs below those that were moved may be asked for now.
+            known.moved = False
         cursor = self.view.connection.cursor()
         try:
             if known is None:

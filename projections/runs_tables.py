@@ -11,7 +11,7 @@ import duckdb
 
 from runlore.domain.fact import Fact
 from runlore.projections.known import Known
-from runlore.projections.runs_fold import rows_of
+from runlore.projections.runs_fold import Move, rows_of
 from runlore.projections.segment_files import Bounds
 from runlore.projections.temporal import (
     TemporalTable,
@@ -62,6 +62,8 @@ _RUNS: Final = {
     "writer_id": _TEXT,
     "position": _INT,
     "erased": _BOOL,
+    "awaited_id": _TEXT,
+    "attached_position": _INT,
 }
 _SUBMISSIONS: Final = {"run_no": _INT, "definition": _TEXT, "repeats": _TEXT, "position": _INT}
 _SNAPSHOTS: Final = {
@@ -174,7 +176,9 @@ def prepared_batch(facts: Sequence[Fact], known: Known, add_values: AddValues) -
     `add_values` is called for batches of logged values, (run number, fact) each.
     """
     rows = rows_of(facts, known)
+    moves: list[Write] = [partial(_move, move=move) for move in rows.moves]
     writes = [
+        *moves,  # First, as what is inserted was moved already.
         *insertion("store.writers", rows.writers, _WRITERS),
         *insertion("store.experiments", rows.experiments, _EXPERIMENTS),
         *insertion("store.runs", rows.runs, _RUNS),
@@ -193,6 +197,33 @@ def prepared_batch(facts: Sequence[Fact], known: Known, add_values: AddValues) -
     if rows.batches:
         writes.append(partial(add_values, rows.batches))
     return writes
+
+
+# In trees that move, only the roots are awaiting; SET sees the values of before.
+_MOVE: Final = """
+UPDATE store.runs SET
+    parent_no = CASE WHEN run_no = root_no THEN ? ELSE parent_no END,
+    parent_id = CASE WHEN run_no = root_no THEN ? ELSE parent_id END,
+    attached_position = CASE WHEN run_no = root_no THEN ? ELSE attached_position END,
+    awaited_id = NULL, root_no = ?, root_id = ?, depth = depth + ?, path = ? || path
+WHERE list_contains(?, root_no)
+"""
+
+
+def _move(connection: duckdb.DuckDBPyConnection, move: Move) -> None:
+    connection.execute(
+        _MOVE,
+        [
+            move.parent_no,
+            move.parent_id,
+            move.position,
+            move.root_no,
+            move.root_id,
+            move.depth,
+            move.path,
+            move.roots,
+        ],
+    )
 
 
 def _events(facts: Sequence[Fact]) -> list[Write]:

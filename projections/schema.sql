@@ -31,12 +31,15 @@ CREATE TABLE store.experiment_tags (
 
 -- run_no is dense in order of creation; path is the run_nos from the root on, 8 hex digits each.
 -- parent_id and root_id say what joins would say: two joins to all runs take half of a list's time.
+-- A run whose parent is unknown is a root that awaits it (awaited_id); when the parent arrives, it
+-- and all below it move there, and attached_position says since when.
 CREATE TABLE store.runs (
     run_no BIGINT, run_id VARCHAR, experiment_no BIGINT, number BIGINT,
     parent_no BIGINT, parent_id VARCHAR, root_no BIGINT, root_id VARCHAR,
     depth BIGINT, path VARCHAR,
     run_type VARCHAR, target VARCHAR, name VARCHAR,
-    created_at BIGINT, writer_id VARCHAR, position BIGINT, erased BOOLEAN
+    created_at BIGINT, writer_id VARCHAR, position BIGINT, erased BOOLEAN,
+    awaited_id VARCHAR, attached_position BIGINT
 );
 -- begun_at is what lists are sorted by: started_at or, before there is one, the run's created_at.
 CREATE TABLE store.run_states (

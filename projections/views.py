@@ -13,6 +13,7 @@ import duckdb
 
 from runlore.projections.filters import Conditions
 from runlore.projections.latest_as_of import LATEST, latest_as_of
+from runlore.projections.trees import RUNS, runs_then
 
 EVENTS: Final = "events"
 """The view whose functions read payloads from the log: see `event_payloads.py`."""
@@ -23,7 +24,7 @@ _MARK: Final = re.compile(r"\b(HOLDS|KNOWN|BEGAN|UNTIL)\(([\w.]+)\)")
 def views() -> list[str]:
     """What makes the views of now that are kept in the database: all but `events`."""
     return [
-        f"CREATE VIEW {name} AS {_then(text, None, LATEST)}"
+        f"CREATE VIEW {name} AS {_then(text, None, RUNS, LATEST)}"
         for name, text in _templates().items()
         if name != EVENTS
     ]
@@ -31,7 +32,7 @@ def views() -> list[str]:
 
 def events_view() -> str:
     """What makes the view `events` of now, on a connection that has its functions."""
-    return f"CREATE TEMP VIEW {EVENTS} AS {_then(_templates()[EVENTS], None, LATEST)}"
+    return f"CREATE TEMP VIEW {EVENTS} AS {_then(_templates()[EVENTS], None, RUNS, LATEST)}"
 
 
 @contextmanager
@@ -43,10 +44,11 @@ def shown_as_of(connection: duckdb.DuckDBPyConnection, as_of: int, query: str) -
     """
     wanted = {name: text for name, text in _templates().items() if _may_name(query, name)}
     latest = as_of if any("LATEST" in text for text in wanted.values()) else None
+    runs = runs_then(connection, as_of)
     with latest_as_of(connection, latest) as source:
         try:
             for name, text in wanted.items():
-                shown = _then(text, as_of, source)
+                shown = _then(text, as_of, runs, source)
                 connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {shown}")
             yield
         finally:
@@ -62,7 +64,7 @@ def _may_name(query: str, view: str) -> bool:
     return view in text or "query" in text
 
 
-def _then(text: str, as_of: int | None, latest: str) -> str:
+def _then(text: str, as_of: int | None, runs: str, latest: str) -> str:
     conditions = Conditions(as_of)
 
     def condition(mark: re.Match[str]) -> str:
@@ -77,7 +79,7 @@ def _then(text: str, as_of: int | None, latest: str) -> str:
             return f"CASE WHEN {of} <= {as_of:d} THEN {of} END"
         return f"{of}.from_position <= {as_of:d}"
 
-    return _MARK.sub(condition, text).replace("LATEST", latest)
+    return _MARK.sub(condition, text).replace("RUNS", runs).replace("LATEST", latest)
 
 
 @cache

@@ -3,6 +3,7 @@
 --   KNOWN(t)   the row t, which never changes, is there then
 --   BEGAN(t)   the temporal row t has begun by then
 --   UNTIL(x)   the position x, if it is not later
+--   RUNS       `store.runs`, with the places in their trees that they had then
 --   LATEST     `store.metric_latest` as it was then
 
 CREATE VIEW experiments AS
@@ -24,7 +25,7 @@ SELECT r.run_id, e.name AS experiment, e.experiment_id, r.number,
        (s.ended_at - s.started_at) / 1e6 AS duration_s,
        r.parent_id, r.root_id, r.depth, s.description, s.error,
        w.actor, w.host, r.erased
-FROM store.runs r
+FROM RUNS r
 JOIN store.experiments e ON e.experiment_no = r.experiment_no
 JOIN store.run_states s ON s.run_no = r.run_no AND HOLDS(s)
 LEFT JOIN store.writers w ON w.writer_id = r.writer_id AND KNOWN(w)
@@ -66,8 +67,8 @@ JOIN store.runs r ON r.run_no = m.run_no;
 
 CREATE VIEW run_tree AS
 SELECT a.run_id AS ancestor_id, d.run_id, d.depth - a.depth AS distance
-FROM store.runs d
-JOIN store.runs a ON a.root_no = d.root_no AND starts_with(d.path, a.path) AND a.run_no <> d.run_no
+FROM RUNS d
+JOIN RUNS a ON a.root_no = d.root_no AND starts_with(d.path, a.path) AND a.run_no <> d.run_no
 WHERE KNOWN(d);
 
 CREATE VIEW tag_history AS

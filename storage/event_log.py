@@ -23,7 +23,8 @@ class NewEvent(NamedTuple):
     """An event to append. `event_id` is 16 fresh random bytes and stays the same on a retry.
 
     `metadata` is what the envelope says beside the columns: `writer` (id), and where they
-    apply `actor`, `reason`, `observed_at`.
+    apply `actor`, `reason`, `observed_at`; of an imported event also `origin`: the envelope that
+    it had in the log that it comes from.
     """
 
     stream: str
@@ -31,7 +32,7 @@ class NewEvent(NamedTuple):
     topic: str
     state: bytes
     event_id: bytes
-    metadata: dict[str, str | int]
+    metadata: Mapping[str, Any]
 
 
 class StoredRow(NamedTuple):

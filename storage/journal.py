@@ -136,6 +136,16 @@ class Journal:
         """
         self._append(pending, drained, reason)
 
+    def adopt(
+        self, events: Sequence[NewEvent], pending: Sequence[Pending], *, reason: str | None = None
+    ) -> None:
+        """Appends events of another log as they are, and behind them own ones, in one transaction.
+
+        Raises VersionConflict as `append` does.
+        """
+        self._introduce()
+        self._append_surely([*events, *self._new_events(pending, reason)])
+
     def change(
         self,
         folded: Folded[S],
@@ -252,7 +262,7 @@ class Journal:
         return self.log.append(events, drained=drained)
 
     def _new_events(self, pending: Sequence[Pending], reason: str | None) -> list[NewEvent]:
-        metadata: dict[str, str | int] = {"writer": self.writer_id}
+        metadata: dict[str, str] = {"writer": self.writer_id}
         if reason is not None:
             metadata["reason"] = reason
         return [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
 
 from runlore.conversion import as_pairs
-from runlore.domain.errors import InvalidInput
+from runlore.domain.errors import InvalidInput, RunNotFound
 from runlore.exceptions import OutOfScope
 from runlore.history import Change, history_of
 from runlore.run_lifecycle import RunLifecycle
@@ -181,17 +182,26 @@ class Run(RunLifecycle):
 
     @property
     def parent(self) -> Run | None:
-        """The run that this one is a child of; None for a root."""
+        """The run that this one is a child of; None for a root, or if it is not here (yet).
+
+        A run can be imported without its parent.
+        """
         parent_id = self._row.parent_id if self._row else self._held.parent_id
         if parent_id is not None and self._parent is None:
-            self._parent = Run.get(self._workspace, parent_id)
+            with suppress(RunNotFound):
+                self._parent = Run.get(self._workspace, parent_id)
         return self._parent
 
     @property
     def root(self) -> Run:
         """The topmost run of the tree; the run itself if it has no parent."""
         root_id = self._held.root_id
-        return self if root_id == self.id else Run.get(self._workspace, root_id)
+        if root_id == self.id:
+            return self
+        try:
+            return Run.get(self._workspace, root_id)
+        except RunNotFound:  # It was imported without those above it.
+            return self if self.parent is None else self.parent.root
 
     @property
     def tags(self) -> dict[str, str | None]:

@@ -23,7 +23,7 @@ from runlore.domain import run as runs
 from runlore.domain import run_state
 from runlore.domain import workspace as workspaces
 from runlore.domain.decision import Decision
-from runlore.domain.errors import RunGone, RunloreError, RunNotFound, WorkspaceClosed
+from runlore.domain.errors import InvalidInput, RunGone, RunloreError, RunNotFound, WorkspaceClosed
 from runlore.domain.events import (
     Event,
     RunCanceled,
@@ -214,6 +214,17 @@ class Session:
         """Below which all files of all runs are kept."""
         return self._artifacts.root
 
+    @property
+    def shared_artifacts(self) -> ArtifactStore:
+        """The one store of all runs' files. Raises InvalidInput in an erasable workspace."""
+        if self.erasable:
+            raise InvalidInput(
+                f"in the erasable workspace {self.workspace.name!r} each run's events and files "
+                "are sealed under a key of its own, so no bundle is made of them or goes into it; "
+                "export JSON Lines or Parquet, or use a workspace that is not erasable"
+            )
+        return self._artifacts
+
     def artifacts_of(self, run_id: str) -> ArtifactStore:
         """Where the files of a run are: in one store for all, or each run's under its own key.
 
@@ -257,6 +268,10 @@ class Session:
         self.values.flush()
         self.recover_values()
         self.sweep()
+        return self.tables()
+
+    def tables(self) -> RunsReader:
+        """The projection, which sees what is in the log."""
         with self._lock:
             if self._parts.reader is None:
                 # Imported here: duckdb takes longer to import than all the rest of runlore.

@@ -59,11 +59,11 @@ class SessionAsOf(Session):
         raise PastIsReadOnly(self.position)
 
     def reader(self) -> ReaderAsOf:
-        """The live session's projection, asked as of the position."""
+        """The live session's projection, asked as of the position. Nothing is written for it."""
         from runlore.projections.reader_as_of import ReaderAsOf
 
         self.check_open()
-        return ReaderAsOf(self.live.projection(), self.position)
+        return ReaderAsOf(self.live.tables(), self.position)
 
     def artifacts_of(self, run_id: str) -> ArtifactStore:
         """Where the files of a run are now: they never change, but they may be erased."""

@@ -520,6 +520,7 @@ class Workspace:
         from runlore.audit.erasure import erase
 
         session = self._live
+        session.check_writable()
         below = session.reader().children(run_id, recursive=True) if recursive else ()
         erase(session, [run_id, *[row.run_id for row in below]], reason, timeout_s)
 

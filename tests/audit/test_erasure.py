@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Run, Workspace
+from runlore.audit.verify import verify_folder
 from runlore.domain.errors import (
     AlreadyExists,
     ErasureIncomplete,
@@ -264,9 +265,14 @@ def test_a_workspace_as_of_a_position_before_the_erasure_shows_what_remains(
 
 def test_the_log_verifies_after_an_erasure(ws: Workspace) -> None:
     run = fill(ws)
+    before = ws.log.head()
     ws.erase_run(run.id, reason="asked to")
-
     check_head(ws.log)
+    ws.close()
+
+    verified = verify_folder(folder_of(ws))
+    assert verified.holds
+    assert verified.log.size > before.size
 
 
 def test_children_stay_unless_all_are_asked_for(ws: Workspace) -> None:

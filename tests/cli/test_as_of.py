@@ -16,7 +16,15 @@ from tests.processes import LIMIT_S
 
 CHANGING = {
     *("folder attach", "workspace create", "experiment archive", "experiment reactivate"),
-    *("run update", "run tag", "run untag", "run submit-script", "run resubmit", "run cancel"),
+    *(
+        "run update",
+        "run tag",
+        "run untag",
+        "run correct-property",
+        "run submit-script",
+        "run resubmit",
+        "run cancel",
+    ),
     *("computetarget attach", "computetarget delete"),
 }
 OF_NOW = {
@@ -25,6 +33,7 @@ OF_NOW = {
     "run monitor-logs": "follows a run",
     "diff": "takes two moments",
     "completion": "is about the shell",
+    **{name: "is about the log" for name in COMMANDS if name.startswith("audit ")},
 }
 ARGUMENTS = {
     "workspace show": [],

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     "README.md",
     "docs/audit.md",
+    "docs/bundles.md",
     "docs/erasure.md",
     "docs/projections.md",
     "docs/sql.md",

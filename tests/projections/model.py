@@ -41,6 +41,7 @@ class ModelRun:
     started_at: int | None
     tags: Pairs
     properties: Pairs
+    awaited: str | None = None
 
     @property
     def root(self) -> ModelRun:
@@ -140,19 +141,26 @@ class Model:
         if experiment is None or data["run_id"] in self.runs:
             return
         experiment.runs += 1
-        self.runs[data["run_id"]] = ModelRun(
+        parent = self.runs.get(data["parent_id"] or "")
+        created = self.runs[data["run_id"]] = ModelRun(
             len(self.runs),
             data["run_id"],
             experiment,
             experiment.runs,
-            self.runs.get(data["parent_id"] or ""),
+            parent,
             data["run_type"],
             data["status"],
             fact.recorded_at,
             fact.recorded_at if data["status"] == "Running" else None,
             dict(data["tags"]),
             dict(data["properties"]),
+            None if parent or data["parent_id"] == data["run_id"] else data["parent_id"],
         )
+        for run in self.runs.values():
+            if run.awaited == created.run_id:
+                run.awaited = None
+                if created.root is not run:
+                    run.parent = created
 
 
 _STATUSES = {

@@ -32,6 +32,7 @@ def happen(ws: Workspace, pick: random.Random, step: int) -> None:
         lambda: run.remove_tags(["a"]),
         lambda: run.add_properties({"p": str(step)}),
         lambda: run.add_properties({"azureml.runsource": "hyperdrive"}),
+        lambda: run.correct_property("p", f"{step} after all", reason="a slip"),
         lambda: run.log("loss", step / 7),
         lambda: run.log_row("table", x=step, y=f"{step}"),
         lambda: run.upload_file(f"logs/{step}.txt", __file__),

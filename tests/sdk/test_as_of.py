@@ -66,6 +66,7 @@ OF_RUN: dict[str, Callable[[Run], object]] = {
     "description": lambda run: run.description,
     "type": lambda run: run.type,
     "number": lambda run: run.number,
+    "erased": lambda run: run.erased,
     "parent": lambda run: run.parent,
     "root": lambda run: run.root,
     "status": lambda run: run.status,
@@ -186,6 +187,7 @@ def test_every_answer_as_of_a_position_is_what_was_answered_there(
 
 CHANGES: dict[str, Callable[[Run], object]] = {
     "add_properties": lambda run: run.add_properties({"k": "v"}),
+    "correct_property": lambda run: run.correct_property("k", "w", reason="wrong"),
     "cancel": lambda run: run.cancel(),
     "child_run": lambda run: run.child_run(),
     "complete": lambda run: run.complete(),
@@ -225,6 +227,7 @@ CHANGES: dict[str, Callable[[Run], object]] = {
     "reactivate": lambda run: run.experiment.reactivate(),
     "attach": lambda run: ComputeTarget.attach(run.experiment.workspace, "gpu"),
     "delete": lambda run: ComputeTarget(run.experiment.workspace, "local").delete(),
+    "erase_run": lambda run: run.experiment.workspace.erase_run(run.id, reason="asked"),
     "write_config": lambda run: run.experiment.workspace.write_config(),
     "append": lambda run: run.experiment.workspace.log.append([]),
     "subscribe": lambda run: run.experiment.workspace.subscribe(),

@@ -124,3 +124,18 @@ def test_a_diff_takes_the_earlier_moment_first(ws: Workspace, run: Run) -> None:
     with pytest.raises(RunNotFound):
         ws.diff(0, 1, run=run)
     assert ws.diff(ws.position) == []
+
+
+def test_a_correction_is_a_change_of_the_property_which_was_another_before(
+    ws: Workspace, run: Run
+) -> None:
+    run.add_properties({"lr": "0.1"})
+    before = ws.position
+    run.correct_property("lr", "0.01", reason="a slip of the pen")
+
+    [found] = run.diff(before)
+
+    assert (found.what, found.kind, found.old, found.new) == ("property", "changed", "0.1", "0.01")
+    assert found.reason == "a slip of the pen"
+    assert ws.as_of(before).get_run(run.id).get_properties() == {"lr": "0.1"}
+    assert run.get_properties() == {"lr": "0.01"}

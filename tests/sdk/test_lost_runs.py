@@ -87,6 +87,21 @@ def test_the_next_read_shows_a_run_as_lost_whose_supervisor_was_killed(
         assert statuses_of(ws.get_run(run_id))[-1] == "Failed"
 
 
+def test_what_was_before_a_loss_shows_and_records_nothing_of_it(project: Project) -> None:
+    run = killed(project)
+    position = project.ws.position
+    past = project.ws.as_of(position).get_run(run.id)
+
+    def shown() -> list[object]:
+        runs = Experiment(past.experiment.workspace, "explore-runs").get_runs()
+        return [past.get_status(), past.get_details_with_logs()["logFiles"], list(runs)]
+
+    assert shown() == ["Running", {}, [run]]
+    assert project.ws.position == position
+    assert run.get_status() == "Failed"
+    assert shown() == ["Running", {}, [run]]
+
+
 def test_opening_the_workspace_records_the_loss(project: Project) -> None:
     run = killed(project)
 

@@ -15,5 +15,9 @@ audit = LazyGroup(
         "consistency": "audit_prove:consistency",
         "verify-proof": "audit_prove:verify_proof",
         "erase": "audit_erase:erase",
+        "replay": "audit_replay:replay",
+        "export": "audit_bundles:export",
+        "import": "audit_bundles:import_",
+        "report": "audit_bundles:report",
     },
 )

@@ -1,0 +1,76 @@
+"""Replay, export, verification and import of a whole workspace, beside reading its log.
+
+`python -m benchmarks.bench_replay 10000 1000000` runs it at numbers of runs of your own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.bench_queries import fill
+from benchmarks.harness import Result, line, machine, markdown, scratch, seconds, sized
+from runlore import Workspace
+from runlore.audit.bundle_checks import verify_bundle
+from runlore.audit.bundle_import import import_bundle
+from runlore.audit.export import export
+from runlore.audit.replay import replay
+from runlore.audit.selection import Selection
+
+SIZES = (20_000,)
+
+
+def run(sizes: Sequence[int] = ()) -> Iterator[Result]:
+    """For each number of runs (three events each, without values): events a second, once each."""
+    for size in sizes or [sized(one) for one in SIZES]:
+        with scratch() as folder, Workspace.create("bench", path=folder / "ws") as ws:
+            fill(ws, size)
+            yield from figures(ws, folder, size)
+
+
+def figures(ws: Workspace, folder: Path, size: int) -> Iterator[Result]:
+    """In the order in which they need each other."""
+    events = ws._session.log.head().size
+    baseline = events / seconds(lambda: read(ws))
+    bundle, alone = folder / "all.bundle", folder / "one.bundle"
+    ws._session.projection().refresh()
+
+    def rate(what: str, action: Callable[[], object], note: str = "") -> Result:
+        per_s = events / seconds(action)
+        named = f"{what}, {size:,} runs ({events:,} events)"
+        return Result(named, per_s, baseline, "reading the log", "events/s", 1, note=note)
+
+    yield rate("replay", lambda: replay(ws))
+    yield rate("replay, as of the middle", lambda: replay(ws, to=events // 2))
+    yield rate("export of all", lambda: export(ws, bundle))
+    megabytes = bundle.stat().st_size / 1e6
+    yield rate(
+        "export of one run",
+        lambda: export(ws, alone, Selection(run="run-7")),
+        "reads the whole log",
+    )
+    yield rate("verify-bundle", lambda: verify_bundle(bundle), f"{megabytes:.1f} MB")
+    with Workspace.create("other", path=folder / "other") as other:
+        yield rate("import", lambda: import_bundle(other, bundle))
+        yield rate("import, all of it there", lambda: import_bundle(other, bundle))
+
+
+def read(ws: Workspace) -> None:
+    """Every row of the log, as Python objects."""
+    position = 0
+    while rows := ws._session.log.read_log(after_position=position, limit=30_000):
+        position = rows[-1].position
+
+
+def main(sizes: Sequence[int]) -> None:
+    print(machine(), flush=True)
+    results = []
+    for result in run(sizes):
+        results.append(result)
+        print(line(result), flush=True)
+    print(f"\n{markdown(results)}")
+
+
+if __name__ == "__main__":
+    main([int(argument) for argument in sys.argv[1:]])

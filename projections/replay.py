@@ -1,0 +1,205 @@
+"""Replay: the tables made from zero beside those that a process answers from, and what differs.
+
+The tables are never asked where they come from, so the log alone says what they should hold.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import duckdb
+from eventsourcing.persistence import Tracking
+
+from runlore.projections import generations
+from runlore.projections.opened import projection_at
+from runlore.projections.reader import RunsReader
+from runlore.projections.runner import APPLICATION, BATCH, catch_up
+from runlore.projections.runs_projection import RunsProjection
+from runlore.projections.segment_files import BOUNDS
+from runlore.projections.slots import claim
+from runlore.projections.unlike_rows import (
+    Differing,
+    TableById,
+    choose,
+    differences,
+    tables,
+    view_differences,
+)
+from runlore.storage.codec import facts_of
+from runlore.storage.event_log import EventLog, StoredRow
+
+LIVE: Final = "live"
+
+
+@dataclass
+class Compared:
+    """What was compared, and what of it differs. `of` is `live` or `generation <position>`.
+
+    `rows` counts those that the log gives, by table; `left_out` are the tables that say only
+    what is so now, where an earlier position was asked for. With `complete` False there may be
+    more differences than are listed.
+    """
+
+    of: str
+    position: int
+    rows: dict[str, int] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+    differences: list[Differing] = field(default_factory=list)
+    complete: bool = True
+
+
+def replay(
+    reader: RunsReader,
+    log: EventLog,
+    *,
+    upto_position: int | None = None,
+    with_generations: bool = False,
+    most: int,
+) -> Iterator[Compared]:
+    """Compares what the reader answers from with a rebuild, up to a position or to the head.
+
+    With `with_generations` also the copies that the next processes would start from. At most
+    `most` differences each are listed. Other questions to the reader wait while its tables are
+    compared, but not while the others are made.
+    """
+    with _temporary() as rebuilt:
+        if with_generations and upto_position is None:
+            for generation in reversed(reader.published()):
+                if generation.belongs_to(log):
+                    catch_up(rebuilt, log, upto_position=generation.position)
+                    with _copied(generation) as copy:
+                        of = f"generation {generation.position}"
+                        yield compared(of, copy, rebuilt, generation.position, None, most)
+        catch_up(rebuilt, log, upto_position=upto_position)
+
+        def live(connection: duckdb.DuckDBPyConnection, position: int) -> Compared:
+            if upto_position is not None and upto_position < position:
+                return compared(LIVE, connection, rebuilt, upto_position, upto_position, most)
+            catch_up(rebuilt, log, upto_position=position)  # What came meanwhile.
+            return compared(LIVE, connection, rebuilt, position, None, most)
+
+        yield reader.examine(live)
+
+
+def replay_part(reader: RunsReader, rows: Iterable[StoredRow], head: int, *, most: int) -> Compared:
+    """Compares what the reader answers from with what some events of its log say by themselves.
+
+    The events are all of their runs, experiments and writers up to the position `head`; what
+    tables say of others is not looked at, nor numbers and trees, which need the whole log.
+    """
+    with _temporary() as rebuilt:
+        source = iter(rows)
+        while part := list(islice(source, BATCH)):
+            facts = facts_of(row[:-1] for row in part)
+            rebuilt.commit(facts, Tracking(APPLICATION, part[-1].position), part[-1].leaf)
+
+        def live(connection: duckdb.DuckDBPyConnection, position: int) -> Compared:
+            logged = rebuilt.view.connection
+            choose(connection, logged)
+            result = Compared(LIVE, head)
+            found = _differences_by_id(connection, logged, head, result)
+            result.differences = list(islice(found, most))
+            result.complete = next(found, None) is None
+            return result
+
+        return reader.examine(live)
+
+
+def _differences_by_id(
+    shown: duckdb.DuckDBPyConnection,
+    logged: duckdb.DuckDBPyConnection,
+    head: int,
+    result: Compared,
+) -> Iterator[Differing]:
+    for numbered in tables(logged):
+        if numbered.begins is None:
+            result.left_out.append(numbered.name)
+            continue
+        table = TableById(numbered)
+        [(count,)] = logged.execute(f"SELECT count(*) FROM ({table.rows(None)})").fetchall()
+        result.rows[table.name] = count
+        yield from differences(shown, logged, table, head)
+
+
+def compared(
+    of: str,
+    shown: duckdb.DuckDBPyConnection,
+    rebuilt: RunsProjection,
+    position: int,
+    upto_position: int | None,
+    most: int,
+) -> Compared:
+    """All tables of `shown`, at a position or as of an earlier one, beside the rebuilt ones."""
+    logged = rebuilt.view.connection
+    result = Compared(of, position)
+    found = _all_differences(shown, logged, upto_position, result)
+    result.differences = list(islice(found, most))
+    result.complete = next(found, None) is None
+    result.differences = [_with_position(one, logged) for one in result.differences]
+    return result
+
+
+def _all_differences(
+    shown: duckdb.DuckDBPyConnection,
+    logged: duckdb.DuckDBPyConnection,
+    upto_position: int | None,
+    result: Compared,
+) -> Iterator[Differing]:
+    for table in tables(logged):
+        if table.current_only and upto_position is not None:
+            result.left_out.append(table.name)
+            continue
+        [(count,)] = logged.execute(f"SELECT count(*) FROM ({table.rows(None)})").fetchall()
+        result.rows[table.name] = count
+        yield from differences(shown, logged, table, upto_position)
+    yield from view_differences(shown, logged)
+
+
+def _with_position(one: Differing, logged: duckdb.DuckDBPyConnection) -> Differing:
+    """A series says no position: it comes from the first event, its summary from the last."""
+    if one.position is not None or "series_no" not in one.key:
+        return one
+    which = "max" if "run_no" in one.key else "min"
+    conditions = " AND ".join(f"{column} = {number:d}" for column, number in one.key.items())
+    [(position,)] = logged.execute(
+        f"SELECT {which}(position) FROM store.metric_points WHERE {conditions}"
+    ).fetchall()
+    return Differing(one.table, one.key, one.column, one.shown, one.logged, position)
+
+
+@contextmanager
+def _temporary() -> Iterator[RunsProjection]:
+    with tempfile.TemporaryDirectory(prefix="runlore-replay-") as folder, _slot(folder) as slot:
+        yield slot
+
+
+@contextmanager
+def _copied(generation: generations.Generation) -> Iterator[duckdb.DuckDBPyConnection]:
+    with (
+        tempfile.TemporaryDirectory(prefix="runlore-replay-") as folder,
+        _slot(folder, generation) as slot,
+    ):
+        yield slot.view.connection
+
+
+@contextmanager
+def _slot(
+    folder: str, generation: generations.Generation | None = None
+) -> Iterator[RunsProjection]:
+    slot = claim(Path(folder))
+    try:
+        if generation is not None:
+            generation.copy_to(slot.folder)
+        projection = projection_at(slot, BOUNDS)
+        try:
+            yield projection
+        finally:
+            projection.view.close()
+    finally:
+        slot.release()

@@ -1,0 +1,204 @@
+"""Whether an event of a bundle can be what it says: the rules that our own writers keep to.
+
+The folds trust the log, because only our own code writes to it. An imported event passes through
+here first: known topics have the payload of their model, in the stream where they belong; what a
+newer runlore wrote is kept unread, as in our own log, within bounds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgpack
+from pydantic import ValidationError
+
+from runlore.domain.errors import RunloreError
+from runlore.domain.events import REGISTRY
+from runlore.domain.ids import (
+    WORKSPACE_STREAM,
+    check_experiment_name,
+    check_run_id,
+    check_target_name,
+)
+from runlore.domain.text import check_key, check_pairs
+from runlore.storage.codec import decode_event
+from runlore.storage.event_log import StoredRow
+
+STATE_MAX_NBYTES: Final = 2**27
+UNKNOWN_MAX_NBYTES: Final = 2**20
+METADATA_MAX_NBYTES: Final = 2**16
+ORIGINS_MAX: Final = 20
+PAYLOAD_MAX_NBYTES: Final = 2**28
+VALUES_MAX: Final = 10_000_000
+"""In one batch; our own have thousands, arrays may have more."""
+
+_TIME_MAX: Final = 253_402_300_800_000_000  # The year 10,000: no query can show a later time.
+_NBYTES_MAX: Final = 2**53
+_TOPIC: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
+_WRITER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SAID: Final = {"writer": str, "reason": str, "actor": str, "observed_at": int, "origin": dict}
+
+
+def check_event(row: StoredRow) -> dict[str, Any] | None:
+    """The event's data, None if its topic or version is unknown. Raises ValueError if it cannot be.
+
+    Events of foreign applications (without an id) cannot be in a bundle.
+    """
+    if row.event_id is None or row.metadata is None:
+        raise ValueError("it was not written by runlore")
+    _check_metadata(row.metadata)
+    kind = _kind_of(row.stream)
+    if len(row.topic) > 100 or _TOPIC.fullmatch(row.topic) is None:
+        raise ValueError(f"{row.topic!r:.120} is no topic")
+    if len(row.state) > STATE_MAX_NBYTES:
+        raise ValueError(f"its payload has {len(row.state):,} bytes")
+    if row.topic not in REGISTRY:
+        _check_unknown(row)
+        return None
+    if row.topic.partition(".")[0] != kind.partition("/")[0] or (
+        (row.topic == "run.values_logged") != (kind == "run/values")
+    ):
+        raise ValueError(f"a {row.topic} cannot be in the stream {row.stream!r:.120}")
+    data = decode_event(row.topic, row.state)
+    if data is None:
+        _check_unknown(row)
+        return None
+    _check_model(row.topic, data)
+    _check_meaning(row, data)
+    return data
+
+
+def _check_metadata(packed: bytes) -> None:
+    if len(packed) > METADATA_MAX_NBYTES:
+        raise ValueError(f"its metadata has {len(packed):,} bytes")
+    try:
+        said = msgpack.unpackb(packed)
+    except Exception as error:  # msgpack raises whatever its parser comes upon.
+        raise ValueError("its metadata is no msgpack") from error
+    if not isinstance(said, dict) or any(
+        name in said and type(said[name]) is not of for name, of in _SAID.items()
+    ):
+        raise ValueError("its metadata says something of another type")
+    depth = 0
+    while isinstance(said := said.get("origin"), dict):
+        depth += 1
+        if depth > ORIGINS_MAX:
+            raise ValueError(f"it says that it was imported more than {ORIGINS_MAX} times")
+
+
+def _kind_of(stream: str) -> str:
+    """`run`, `run/values`, `experiment` ...: what the name of a stream makes it."""
+    kind, _, rest = stream.partition("/")
+    try:
+        match kind, rest.split("/"):
+            case ("run", [run_id]):
+                check_run_id(run_id)
+                return kind
+            case ("run", [run_id, "values", writer]) if _WRITER.fullmatch(writer):
+                check_run_id(run_id)
+                return "run/values"
+            case ("experiment", [name]):
+                check_experiment_name(name)
+                return kind
+            case ("compute_target", [name]):
+                check_target_name(name)
+                return kind
+            case ("writer", [writer]) if _WRITER.fullmatch(writer):
+                return kind
+    except RunloreError as error:
+        raise ValueError(str(error)) from error
+    if stream == WORKSPACE_STREAM:
+        return kind
+    raise ValueError(f"{stream!r:.120} is no stream of a workspace")
+
+
+def _check_unknown(row: StoredRow) -> None:
+    if len(row.state) > UNKNOWN_MAX_NBYTES:
+        raise ValueError(f"a {row.topic} is unknown here, and has {len(row.state):,} bytes")
+
+
+def _check_model(topic: str, data: dict[str, Any]) -> None:
+    """That the payload is one that the model would have written, to the type of each value."""
+    try:
+        # Not strict: msgpack has lists where models have tuples. What differs else is seen below.
+        held = REGISTRY[topic].model_validate(data, strict=False).__dict__
+        same = msgpack.packb({key: held[key] for key in data}) == msgpack.packb(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"its {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except Exception as error:  # What msgpack raises for depths and sizes.
+        raise ValueError(f"its payload cannot be kept: {error}") from error
+    if not same:
+        raise ValueError("its payload has a value of another type")
+
+
+def _check_meaning(row: StoredRow, data: Mapping[str, Any]) -> None:
+    """What the folds count on and no model says."""
+    owner = row.stream.partition("/")[2]
+    try:
+        match row.topic:
+            case "run.created":
+                _same(data["run_id"], owner)
+                _same(row.version, 1)
+                check_experiment_name(data["experiment_name"])
+                for above in (data["root_id"], data["parent_id"]):
+                    check_run_id(owner if above is None else above)
+                check_pairs(data["tags"], "tag")
+                check_pairs(data["properties"], "property")
+            case "experiment.created" | "compute_target.attached" | "compute_target.deleted":
+                _same(data["name"], owner)
+            case "run.tag_set" | "experiment.tag_set":
+                check_pairs({data["key"]: data["value"]}, "tag")
+            case "run.property_added":
+                check_pairs({data["key"]: data["value"]}, "property")
+            case "run.values_logged":
+                _check_values(row, data)
+    except RunloreError as error:
+        raise ValueError(str(error)) from error
+    for name in ("nbytes", "files", "pid", "count", "first_seq", "rank"):
+        if name in data and not 0 <= data[name] <= _NBYTES_MAX:
+            raise ValueError(f"its {name} is {data[name]!r:.40}")
+
+
+def _same(said: object, by_stream: object) -> None:
+    if said != by_stream:
+        raise ValueError(f"it says {said!r:.120}, and its stream says {by_stream!r:.120}")
+
+
+def _check_values(row: StoredRow, data: Mapping[str, Any]) -> None:
+    """That the projection can read the batch: one that it cannot would end every catch-up."""
+    # Imported here: a bundle without values needs neither NumPy nor Arrow.
+    import zstandard
+
+    from runlore.projections.points import points_of
+    from runlore.storage.codec import fact_of
+
+    total = 0
+    for described in data["series"]:
+        n, name = described.get("n"), described.get("name")
+        columns, kind = described.get("columns", []), described.get("kind", "scalar")
+        if type(n) is not int or not 1 <= n <= VALUES_MAX:
+            raise ValueError(f"a series says that it has {n!r:.40} values")
+        check_key(name, "metric name")
+        if not isinstance(columns, list) or not isinstance(kind, str) or len(kind) > 100:
+            raise ValueError(f"the series {name!r:.80} is described wrongly")
+        for column in columns:
+            check_key(column, "column name")
+        check_pairs({"description": described.get("description")}, "series")
+        total += n * max(1, len(columns))
+    if total > VALUES_MAX:
+        raise ValueError(f"a batch says that it has {total:,} values")
+    payload = data["payload"]
+    nbytes = -1 if payload is None else zstandard.frame_content_size(payload)
+    if not 0 <= nbytes <= PAYLOAD_MAX_NBYTES:
+        raise ValueError(f"its values are elsewhere, or unpack to {nbytes:,} bytes")
+    try:
+        found = list(points_of([(1, fact_of(row))], {}))
+        rows = sum(len(points) for points in found)
+        times = [int(one) for points in found for one in (points.times.min(), points.times.max())]
+    except Exception as error:  # Of a forged payload any step may fail, in any way.
+        raise ValueError(f"its values cannot be read: {error}") from error
+    if rows != total or not all(0 <= one < _TIME_MAX for one in times):
+        raise ValueError("its values are not as many, or not from when, they can be")

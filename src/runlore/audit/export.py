@@ -1,0 +1,239 @@
+"""Export: a bundle made of a workspace's log. The same log gives the same bytes, any time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from os import PathLike
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from runlore.audit.bundle import (
+    ARTIFACTS,
+    CHECKPOINTS,
+    EVENTS,
+    FORMAT,
+    FORMAT_VERSION,
+    MANIFEST,
+    NAME,
+    SCHEMA,
+    TREE,
+    Entry,
+    Head,
+    Manifest,
+    Record,
+    Source,
+    pack_nodes,
+    pack_record,
+)
+from runlore.audit.selection import EVERYTHING, PAGE, Selection, Wanted, wanted_streams
+from runlore.domain.errors import InvalidInput, UserError
+from runlore.domain.events import REGISTRY
+from runlore.storage.artifacts import ArtifactMissing, ArtifactStore, replacing
+from runlore.storage.codec import facts_of
+from runlore.storage.merkle import leaf_hash
+from runlore.storage.pruned_tree import pruned
+from runlore.storage.snapshots import read_manifest
+
+if TYPE_CHECKING:
+    from runlore.session import Session
+    from runlore.storage.event_log import LogHead, StoredRow
+    from runlore.workspace import Workspace
+
+
+class ExportRefused(UserError):
+    """The log holds an event that its leaf does not cover, so that nothing could prove it."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(
+            f"the event at position {position} is not what its leaf was made of, so a bundle could "
+            "not prove it: the log was changed; `runlore audit verify` says where and how"
+        )
+        self.position = position
+
+
+WITH_ARTIFACTS: Final = ("bytes", "digests")
+
+
+def export(
+    workspace: Workspace,
+    path: str | PathLike[str],
+    selection: Selection = EVERYTHING,
+    *,
+    artifacts: str = "bytes",
+) -> Manifest:
+    """Writes a bundle of the selected runs, or of the whole log.
+
+    `artifacts` is `bytes`, or `digests` to leave the files' bytes out: then only the manifests
+    of snapshots are in it. A file at `path` is replaced, when the new one is whole. Costs a
+    reading of the log, however little is selected: all its leaves prove the selected ones.
+
+    Raises RunNotFound, ExperimentNotFound; InvalidInput for options of no sense and in an erasable
+    workspace; ExportRefused if a selected event is not what its leaf was made of;
+    ArtifactNotWritten if the file cannot be written.
+    """
+    if artifacts not in WITH_ARTIFACTS:
+        raise InvalidInput(f"artifacts is {artifacts!r}; it takes one of {WITH_ARTIFACTS}")
+    session = workspace._live
+    store = session.shared_artifacts  # For what it raises, too.
+    session.values.flush()
+    session.recover_values(at_once=True)
+    head = session.log.head()
+    wanted = wanted_streams(session, selection, head.position)
+    with replacing(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
+        return _Writer(archive, store).write(session, selection, wanted, head, artifacts == "bytes")
+
+
+class _Writer:
+    """Writes entries one after the other, and remembers what the manifest says of them."""
+
+    def __init__(self, archive: zipfile.ZipFile, store: ArtifactStore) -> None:
+        self._archive = archive
+        self._store = store
+        self._entries: dict[str, Entry] = {}
+        self._events = 0
+        self._topics: set[str] = set()
+        self._artifacts: set[str] = set()
+        self._snapshots: set[str] = set()
+
+    def write(
+        self,
+        session: Session,
+        selection: Selection,
+        wanted: Wanted,
+        head: LogHead,
+        with_bytes: bool,
+    ) -> Manifest:
+        with self._entry(EVENTS) as events:
+            nodes = pruned(self._leaves(session, wanted, head, events))
+        self._add(TREE, [pack_nodes(nodes)])
+        self._add(SCHEMA, [_json({topic: _schema(topic) for topic in sorted(self._topics)})])
+        for checkpoint in _checkpoints(session.folder):
+            self._add(CHECKPOINTS + checkpoint.name, [checkpoint.read_bytes()])
+        absent = self._add_artifacts(with_bytes)
+        manifest = Manifest(
+            format=FORMAT,
+            version=FORMAT_VERSION,
+            workspace=Source(id=session.workspace.workspace_id, name=session.workspace.name),
+            selection=selection.said(),
+            head=Head(
+                size=head.size,
+                position=head.position,
+                recorded_at=head.recorded_at,
+                root=head.frontier.root.hex(),
+            ),
+            events=self._events,
+            absent=absent,
+            entries=dict(self._entries),
+        )
+        self._add(MANIFEST, [_json(manifest.model_dump())])
+        return manifest
+
+    def _leaves(
+        self, session: Session, wanted: Wanted, head: LogHead, events: _Hashed
+    ) -> Iterator[tuple[bytes, bool]]:
+        """All leaves of the log; the wanted events are written on the way."""
+        indices, position = count(), 0
+        while rows := session.log.read_log(
+            after_position=position, limit=PAGE, upto_position=head.position
+        ):
+            position = rows[-1].position
+            chosen = [row for row in rows if wanted(row.stream)]
+            self._events += len(chosen)
+            self._look_at(chosen)
+            for row, index in zip(rows, indices, strict=False):
+                is_wanted = wanted(row.stream)
+                if is_wanted:
+                    _check_leaf(row)
+                    events.write(pack_record(Record(index, row)))
+                yield row.leaf, is_wanted
+
+    def _look_at(self, rows: Sequence[Any]) -> None:
+        for fact in facts_of([row[:-1] for row in rows]):
+            self._topics.add(fact.topic)
+            if fact.data is None:
+                continue
+            if fact.topic == "run.artifact_added":
+                self._artifacts.add(fact.data["sha256"])
+            elif fact.topic == "run.snapshot_taken":
+                self._snapshots.add(fact.data["manifest_sha256"])
+
+    def _add_artifacts(self, with_bytes: bool) -> list[str]:
+        """Adds the bytes that are to be there; returns the digests of all others."""
+        files = set(self._artifacts)
+        for manifest in self._snapshots:
+            try:
+                files.update(line.sha256 for line in read_manifest(manifest, self._store))
+            except ArtifactMissing:
+                continue
+        absent = []
+        for sha256 in sorted(files | self._snapshots):
+            if (with_bytes or sha256 in self._snapshots) and self._store.has(sha256):
+                # Stored as they are: weights and images do not get smaller.
+                chunks = self._store.verified_chunks(sha256)
+                self._add(ARTIFACTS + sha256, chunks, way=zipfile.ZIP_STORED)
+            else:
+                absent.append(sha256)
+        return absent
+
+    def _add(self, name: str, chunks: Iterable[bytes], *, way: int = zipfile.ZIP_DEFLATED) -> None:
+        with self._entry(name, way) as entry:
+            for chunk in chunks:
+                entry.write(chunk)
+
+    @contextmanager
+    def _entry(self, name: str, way: int = zipfile.ZIP_DEFLATED) -> Iterator[_Hashed]:
+        # The same bytes whenever, and by whomever, it is exported.
+        info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+        info.create_system = 3
+        info.external_attr = (stat.S_IFREG | 0o644) << 16
+        info.compress_type = way
+        with self._archive.open(info, "w", force_zip64=True) as opened:
+            entry = _Hashed(opened)
+            yield entry
+        self._entries[name] = Entry(sha256=entry.digest.hexdigest(), nbytes=entry.nbytes)
+
+
+def _check_leaf(row: StoredRow) -> None:
+    """A bundle of what its leaves do not cover would be refused wherever it comes to."""
+    if row.leaf != leaf_hash(*row[:4], *row[5:8], row.state):
+        raise ExportRefused(row.position)
+
+
+class _Hashed:
+    """What is written to a file, counted and hashed on the way."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+        self.nbytes = 0
+
+    def write(self, chunk: bytes) -> int:
+        self.digest.update(chunk)
+        self.nbytes += len(chunk)
+        return self._file.write(chunk)
+
+
+def _json(document: object) -> bytes:
+    text = json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1)
+    return f"{text}\n".encode()
+
+
+def _schema(topic: str) -> dict[str, Any] | None:
+    """What the payload of a topic holds in its newest version; None of one that is unknown."""
+    event = REGISTRY.get(topic)
+    if event is None:
+        return None
+    return {"version": event.schema_version, "payload": event.model_json_schema()}
+
+
+def _checkpoints(folder: Path | None) -> list[Path]:
+    if folder is None:
+        return []
+    found = (folder / "audit" / "checkpoints").glob("*.txt")
+    return sorted(path for path in found if NAME.fullmatch(CHECKPOINTS + path.name))

@@ -1,0 +1,138 @@
+"""Exports that other tools read as they are: events as JSON Lines, tables as Parquet."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from runlore.audit.selection import EVERYTHING, PAGE, Selection, wanted_streams
+from runlore.domain.fact import utc_time
+from runlore.domain.ids import run_stream
+from runlore.storage.artifacts import ArtifactNotWritten, replacing
+from runlore.storage.codec import fact_of
+
+if TYPE_CHECKING:
+    from runlore.session import Session
+    from runlore.storage.event_log import StoredRow
+    from runlore.workspace import Workspace
+
+
+def export_jsonl(
+    workspace: Workspace,
+    path: str | PathLike[str],
+    selection: Selection = EVERYTHING,
+) -> dict[str, Any]:
+    """Writes the selected events, decoded, one JSON object a line; returns how many.
+
+    Bytes are base64. The payload of logged values is decoded: `values` has a block per series,
+    with the places, steps, times and values of each. NaN and infinities are text, as JSON has
+    no form for them. Raises what `export` raises.
+    """
+    session = workspace._live
+    session.values.flush()
+    position = session.log.head().position
+    wanted = wanted_streams(session, selection, position)
+    count = 0
+    with replacing(Path(path)) as file:
+        for row in _rows(session, position):
+            if wanted(row.stream):
+                line = json.dumps(_plain(_document(row)), ensure_ascii=False, allow_nan=False)
+                file.write(f"{line}\n".encode())
+                count += 1
+    return {"file": str(path), "events": count}
+
+
+def _rows(session: Session, upto_position: int) -> Iterator[StoredRow]:
+    position = 0
+    while rows := session.log.read_log(
+        after_position=position, limit=PAGE, upto_position=upto_position
+    ):
+        position = rows[-1].position
+        yield from rows
+
+
+def _document(row: StoredRow) -> dict[str, Any]:
+    data = fact_of(row).data
+    document: dict[str, Any] = {
+        "position": row.position,
+        "stream": row.stream,
+        "version": row.version,
+        "topic": row.topic,
+        "event_id": row.event_id and row.event_id.hex(),
+        "recorded_at": utc_time(row.recorded_at).isoformat(),
+        "metadata": msgpack.unpackb(row.metadata) if row.metadata else None,
+        "leaf": row.leaf.hex(),
+    }
+    if data is None:  # Of a newer runlore, or a foreign application: nobody here can read it.
+        return {**document, "state": row.state}
+    if row.topic != "run.values_logged":
+        return {**document, "data": data}
+    from runlore.storage.value_reader import read_batch
+
+    said = {key: value for key, value in data.items() if key != "payload"}
+    blocks = [
+        {
+            "name": block.series.name,
+            "columns": list(block.series.columns),
+            "index": block.index.tolist(),
+            "steps": block.steps.tolist(),
+            "times": block.times.tolist(),
+            "values": [column.tolist() for column in block.columns],
+        }
+        for block in read_batch(data)
+    ]
+    return {**document, "data": said, "values": blocks}
+
+
+def _plain(value: Any) -> Any:
+    """The value with what JSON has no form for as text."""
+    match value:
+        case dict():
+            return {str(key): _plain(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case bytes():
+            return base64.b64encode(value).decode()
+        case float() if not math.isfinite(value):
+            return str(value)
+        case _:
+            return value
+
+
+def export_parquet(
+    workspace: Workspace,
+    folder: str | PathLike[str],
+    selection: Selection = EVERYTHING,
+) -> dict[str, Any]:
+    """Writes the views of the selected runs to a folder, a Parquet file each; counts their rows.
+
+    The views are those of docs/sql.md, events without their payloads, and `artifacts`, with the
+    digest and size of each file. Files of these names are replaced. Raises what `export` raises.
+    """
+    from runlore.projections.parquet_files import QUERIES
+
+    session = workspace._live
+    session.check_writable()  # The files show what is so now.
+    reader = session.projection()
+    runs = None
+    if not selection.is_everything:
+        wanted = wanted_streams(session, selection, reader.refresh())
+        listed = reader.runs(include_children=True)
+        runs = [row.run_id for row in listed if wanted(run_stream(row.run_id))]
+    made = Path(folder)
+    try:
+        made.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactNotWritten(made, error) from error
+    counts = {}
+    for name in QUERIES:
+        with replacing(made / f"{name}.parquet") as file:
+            counts[name] = reader.write_parquet(name, runs, file)
+    return {"folder": str(folder), "rows": counts}

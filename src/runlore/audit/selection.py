@@ -1,0 +1,181 @@
+"""What of a log is exported: runs, by id, experiment or time, with all that explains them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from runlore.domain.errors import ExperimentNotFound, InvalidInput, InvalidType
+from runlore.domain.ids import (
+    WORKSPACE_STREAM,
+    check_experiment_name,
+    experiment_stream,
+    run_id_of,
+    writer_stream,
+)
+from runlore.storage.codec import facts_of
+
+if TYPE_CHECKING:
+    from runlore.domain.fact import Fact
+    from runlore.session import Session
+
+PAGE: Final = 10_000
+Moment = datetime | int
+"""An aware time, or a position of the log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which runs: all of those that every given condition fits. None given is the whole log.
+
+    `run` is an id; its descendants belong to it unless `descendants` is False. `experiment` is a
+    name, with all experiments that ever had it. `since` and `until` choose the runs that
+    anything happened to from then, or up to then; of each run all events are taken.
+    """
+
+    run: str | None = None
+    descendants: bool = True
+    experiment: str | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether it leaves nothing out."""
+        return self == replace(EVERYTHING, descendants=self.descendants)
+
+    def said(self) -> dict[str, Any]:
+        """The selection as the manifest says it."""
+        found: dict[str, Any] = {
+            name: said.isoformat() if isinstance(said, datetime) else said
+            for name in ("run", "experiment", "since", "until")
+            if (said := getattr(self, name)) is not None
+        }
+        return found if self.run is None else {**found, "descendants": self.descendants}
+
+
+EVERYTHING: Final = Selection()
+
+Wanted = Callable[[str], bool]
+"""Whether a stream, by its name, is selected."""
+
+
+def wanted_streams(session: Session, selection: Selection, upto_position: int) -> Wanted:
+    """The streams that are selected, of the log up to a position.
+
+    Those of the runs, of their experiments, of the writers that they name, and the workspace's.
+    Raises RunNotFound, ExperimentNotFound; InvalidInput, InvalidType for conditions of no sense.
+    """
+    if selection.is_everything:
+        return lambda stream: True
+    runs = _runs(session, selection, upto_position)
+    streams, writers = {WORKSPACE_STREAM}, set[str]()
+    for fact in _facts(session, upto_position):
+        if (owner := run_id_of(fact.stream)) is not None and owner in runs:
+            streams.add(fact.stream)
+            if fact.topic == "run.created" and fact.data is not None:
+                streams.add(experiment_stream(fact.data["experiment_name"]))
+    # An experiment is born before its runs, and so are the writers of both.
+    for fact in _facts(session, upto_position):
+        if fact.stream in streams and fact.writer_id is not None:
+            writers.add(writer_stream(fact.writer_id))
+    return (streams | writers).__contains__
+
+
+def _facts(session: Session, upto_position: int) -> Iterable[Fact]:
+    position = 0
+    while rows := session.log.read_plain(
+        after_position=position, limit=PAGE, upto_position=upto_position
+    ):
+        position = rows[-1][0]
+        yield from facts_of(rows)
+
+
+def _runs(session: Session, selection: Selection, upto_position: int) -> set[str]:
+    """The ids of the selected runs, by three questions of which each narrows the one before."""
+    reader = session.reader()
+    found: set[str] | None = None
+
+    def narrow(ids: Iterable[str]) -> None:
+        nonlocal found
+        found = set(ids) if found is None else found.intersection(ids)
+
+    if selection.run is not None:
+        session.existing_run(selection.run)
+        below: Iterable[Any] = ()
+        if selection.descendants:
+            below = reader.children(selection.run, recursive=True, as_of=upto_position)
+        narrow([selection.run, *(row.run_id for row in below)])
+    if selection.experiment is not None:
+        narrow(runs_of_experiment(session, selection.experiment, upto_position))
+    if selection.since is not None or selection.until is not None:
+        narrow(_runs_between(session, selection.since, selection.until, upto_position))
+    assert found is not None, "a selection of everything is not asked for its runs"
+    return found
+
+
+def runs_of_experiment(session: Session, name: str, upto_position: int) -> Iterable[str]:
+    """The ids of the runs of all experiments that ever had the name, newest first in each.
+
+    Raises ExperimentNotFound.
+    """
+    ids = [
+        row.experiment_id
+        for row in session.reader().experiments(
+            view="all", name=check_experiment_name(name), as_of=upto_position
+        )
+    ]
+    if not ids:
+        raise ExperimentNotFound(name, f"workspace {session.workspace.name!r}")
+    for experiment_id in ids:
+        for row in session.reader().runs(experiment_id, include_children=True, as_of=upto_position):
+            yield row.run_id
+
+
+def _runs_between(
+    session: Session, since: Moment | None, until: Moment | None, upto_position: int
+) -> Iterable[str]:
+    first = 1 if since is None else _first_position(session, since)
+    last = upto_position if until is None else _last_position(session, until)
+    position = first - 1
+    while rows := session.log.read_plain(
+        after_position=position, limit=PAGE, upto_position=min(last, upto_position)
+    ):
+        position = rows[-1][0]
+        for row in rows:
+            run_id = run_id_of(row[1])
+            if run_id is not None:
+                yield run_id
+
+
+def _first_position(session: Session, since: Moment) -> int:
+    if isinstance(since, datetime):
+        return session.log.position_at(_microseconds("since", since) - 1) + 1
+    return _position("since", since)
+
+
+def _last_position(session: Session, until: Moment) -> int:
+    if isinstance(until, datetime):
+        return session.log.position_at(_microseconds("until", until))
+    return _position("until", until)
+
+
+def _position(name: str, given: object) -> int:
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise InvalidType(
+            f"{name} takes an aware datetime or a position, got {type(given).__name__} {given!r}"
+        )
+    if given < 0:
+        raise InvalidInput(f"{name} is {given}; positions start at 1")
+    return given
+
+
+def _microseconds(name: str, time: datetime) -> int:
+    if time.tzinfo is None:
+        raise InvalidInput(
+            f"{name} is {time.isoformat()} without a time zone; add one, such as tzinfo=UTC"
+        )
+    since_1970 = time.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since_1970.days * 86_400 + since_1970.seconds) * 1_000_000 + since_1970.microseconds

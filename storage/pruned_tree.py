@@ -1,0 +1,122 @@
+"""The part of a log's Merkle tree that ties some of its leaves to its root.
+
+A tree is pruned to its wanted leaves: of every subtree without one, only the topmost node is
+kept. From the wanted leaves and these nodes follows the root, and the RFC 6962 audit path of each
+of the leaves; as paths share most of their nodes, this is far less than all the paths.
+
+A node is named by the leaves below it, [start, stop), counted from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from runlore.storage.merkle import EMPTY_ROOT, node_hash
+
+
+class Node(NamedTuple):
+    """The hash of all leaves from `start` to before `stop`."""
+
+    start: int
+    stop: int
+    digest: bytes
+
+
+def pruned(leaves: Iterable[tuple[bytes, bool]]) -> list[Node]:
+    """The nodes that lead from the wanted leaves to the root; all leaves come, in their order.
+
+    Keeps no more than a node per level in memory, beside the result.
+    """
+    nodes: list[Node] = []
+    open_: list[tuple[Node, bool]] = []
+
+    def join() -> None:
+        (right, right_wanted), (left, left_wanted) = open_.pop(), open_.pop()
+        if left_wanted != right_wanted:
+            nodes.append(left if right_wanted else right)
+        digest = node_hash(left.digest, right.digest)
+        open_.append((Node(left.start, right.stop, digest), left_wanted or right_wanted))
+
+    for index, (leaf, wanted) in enumerate(leaves):
+        open_.append((Node(index, index + 1, leaf), wanted))
+        filled = index
+        while filled & 1:
+            join()
+            filled >>= 1
+    while len(open_) > 1:
+        join()
+    if open_ and not open_[0][1]:
+        nodes.append(open_[0][0])
+    return sorted(nodes)
+
+
+def root_of(size: int, nodes: Iterable[Node]) -> bytes:
+    """The root of a tree of `size` leaves; its known leaves and nodes come in their order.
+
+    Keeps no more than a node per level in memory. Raises ValueError if they do not make it up.
+    """
+    open_: list[Node] = []
+    for node in nodes:
+        begins = open_[-1].stop if open_ else 0
+        if node.start != begins or not _is_subtree(node, size):
+            raise ValueError(f"nothing, or too much, is known of leaf {min(node.start, begins)}")
+        open_.append(node)
+        while len(open_) > 1 and _nleaves(open_[-2]) == _nleaves(open_[-1]):
+            _join(open_)
+    if (open_[-1].stop if open_ else 0) != size:
+        raise ValueError(f"nothing is known of leaf {open_[-1].stop if open_ else 0}")
+    while len(open_) > 1:
+        _join(open_)
+    return open_[0].digest if open_ else EMPTY_ROOT
+
+
+def _join(open_: list[Node]) -> None:
+    right, left = open_.pop(), open_.pop()
+    open_.append(Node(left.start, right.stop, node_hash(left.digest, right.digest)))
+
+
+def _nleaves(node: Node) -> int:
+    return node.stop - node.start
+
+
+def _is_subtree(node: Node, size: int) -> bool:
+    """Whether RFC 6962 has such a node: perfect and in its place, or the rest at the right edge."""
+    nleaves = _nleaves(node)
+    if nleaves < 1 or node.stop > size:
+        return False
+    filled = 1 << (nleaves - 1).bit_length()
+    return node.start % filled == 0 and (filled == nleaves or node.stop == size)
+
+
+def audit_path(index: int, size: int, nodes: Iterable[Node]) -> list[bytes]:
+    """The RFC 6962 audit path of a leaf, from the leaf up, by what is known of a tree.
+
+    Raises ValueError if it does not follow from that.
+    """
+    if not 0 <= index < size:
+        raise ValueError(f"there is no leaf {index} in a tree of {size}")
+    known = {(node.start, node.stop): node.digest for node in nodes}
+    path: list[bytes] = []
+    start, stop = 0, size
+    while stop - start > 1:
+        middle = _middle(start, stop)
+        beside = (middle, stop) if index < middle else (start, middle)
+        path.append(_digest(known, *beside))
+        start, stop = (start, middle) if index < middle else (middle, stop)
+    return path[::-1]
+
+
+def _digest(known: Mapping[tuple[int, int], bytes], start: int, stop: int) -> bytes:
+    digest = known.get((start, stop))
+    if digest is not None:
+        return digest
+    if stop - start == 1:
+        raise ValueError(f"nothing is known of leaf {start}")
+    middle = _middle(start, stop)
+    return node_hash(_digest(known, start, middle), _digest(known, middle, stop))
+
+
+def _middle(start: int, stop: int) -> int:
+    """Where RFC 6962 splits: the left side has the largest power of two of leaves."""
+    return start + (1 << ((stop - start - 1).bit_length() - 1))

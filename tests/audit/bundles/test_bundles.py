@@ -1,0 +1,206 @@
+"""A bundle holds what was asked for, the same bytes each time, and proves itself."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zipfile
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from runlore import Experiment, Workspace
+from runlore.audit.bundle import EVENTS, Record, read_records, unpack_nodes
+from runlore.audit.bundle_checks import verify_bundle
+from runlore.audit.bundle_file import open_bundle
+from runlore.audit.bundle_import import import_bundle
+from runlore.audit.export import ExportRefused, export
+from runlore.audit.selection import Selection
+from runlore.domain.errors import ExperimentNotFound, InvalidInput, RunNotFound
+from runlore.storage.merkle import node_hash
+from runlore.storage.pruned_tree import Node, audit_path
+
+
+def records_of(path: Path) -> list[Record]:
+    with open_bundle(path) as bundle, bundle.open(EVENTS) as source:
+        return list(read_records(source))
+
+
+def streams_of(path: Path) -> set[str]:
+    streams = {record.row.stream for record in records_of(path)}
+    return {one.split("/values/")[0] for one in streams if not one.startswith("writer/")}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "exported.bundle"
+
+
+def test_everything_is_exported_by_default_and_holds(ws: Workspace, path: Path) -> None:
+    manifest = export(ws, path)
+
+    rows = [record.row for record in records_of(path)]
+    assert rows == list(ws.log.read_log(limit=1_000))
+    assert manifest.events == len(rows) == manifest.head.size
+    report = verify_bundle(path)
+    assert report.findings == () and report.manifest == manifest
+
+
+def test_the_same_log_gives_the_same_bytes(ws: Workspace, path: Path, tmp_path: Path) -> None:
+    export(ws, path)
+    export(ws, tmp_path / "again")
+
+    assert path.read_bytes() == (tmp_path / "again").read_bytes()
+
+
+def test_a_run_comes_with_all_that_explains_it(ws: Workspace, path: Path) -> None:
+    export(ws, path, Selection(run="parent"))
+    assert streams_of(path) == {
+        "workspace", "experiment/trees", "run/parent", "run/child-0", "run/child-1"
+    }  # fmt: skip
+    assert verify_bundle(path).holds
+
+    export(ws, path, Selection(run="parent", descendants=False))
+    assert streams_of(path) == {"workspace", "experiment/trees", "run/parent"}
+
+    export(ws, path, Selection(run="child-0"))
+    assert streams_of(path) == {"workspace", "experiment/trees", "run/child-0"}
+    assert any(record.row.stream.startswith("writer/") for record in records_of(path))
+
+
+def test_an_experiment_comes_with_all_of_its_runs(ws: Workspace, path: Path) -> None:
+    export(ws, path, Selection(experiment="other"))
+
+    assert streams_of(path) == {"workspace", "experiment/other", "run/elsewhere"}
+    assert verify_bundle(path).holds
+
+
+def test_a_span_of_time_chooses_the_runs_that_anything_happened_to(
+    ws: Workspace, path: Path
+) -> None:
+    before = ws.log.head().position
+    ws.get_run("child-0").tag("looked", "at")
+    export(ws, path, Selection(since=before + 1))
+    assert streams_of(path) == {"workspace", "experiment/trees", "run/child-0"}
+    assert any(record.row.position < before for record in records_of(path))
+
+    [elsewhere, *_] = ws.log.read_stream("run/elsewhere")
+    export(ws, path, Selection(until=elsewhere.position - 1, experiment="trees"))
+    assert streams_of(path) == {
+        "workspace", "experiment/trees", "run/parent", "run/child-0", "run/child-1"
+    }  # fmt: skip
+
+    export(ws, path, Selection(until=datetime(2001, 1, 1, tzinfo=UTC)))
+    assert streams_of(path) == {"workspace"}
+
+
+def test_an_audit_path_of_rfc_6962_leads_from_each_event_to_the_root(
+    ws: Workspace, path: Path
+) -> None:
+    manifest = export(ws, path, Selection(run="child-1"))
+    records = records_of(path)
+    with open_bundle(path) as bundle:
+        nodes = unpack_nodes(bundle.read("tree.bin"))
+    leaves = [Node(one.leaf_index, one.leaf_index + 1, one.row.leaf) for one in records]
+
+    for index, row in records:
+        digest, size = row.leaf, manifest.head.size
+        # RFC 9162, section 2.1.3.2, which checks a path of RFC 6962.
+        fn, sn = index, size - 1
+        for beside in audit_path(index, size, [*nodes, *leaves]):
+            if fn & 1 or fn == sn:
+                digest = node_hash(beside, digest)
+                while fn and not fn & 1:
+                    fn, sn = fn >> 1, sn >> 1
+            else:
+                digest = node_hash(digest, beside)
+            fn, sn = fn >> 1, sn >> 1
+        assert digest.hex() == manifest.head.root and sn == 0
+
+
+def test_files_are_in_it_or_only_their_digests(ws: Workspace, path: Path) -> None:
+    whole = export(ws, path, Selection(run="parent"))
+    assert whole.absent == []
+    kept = [name for name in whole.entries if name.startswith("artifacts/")]
+
+    lean = export(ws, path, Selection(run="parent"), artifacts="digests")
+    [manifest] = [name for name in lean.entries if name.startswith("artifacts/")]
+    assert {manifest, *(f"artifacts/{sha256}" for sha256 in lean.absent)} == set(kept)
+    assert b"train.py" in zipfile.ZipFile(path).read(manifest)
+    assert verify_bundle(path).holds
+
+
+def test_checkpoints_are_in_it_and_must_have_the_root_of_a_head_of_their_size(
+    ws: Workspace, path: Path
+) -> None:
+    head = ws.log.head()
+    assert ws.path is not None
+    folder = ws.path / "audit" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "1.txt").write_text(f"lab\n{head.size}\n{'A' * 43}=\n\n— lab signature\n")
+
+    export(ws, path)
+
+    [finding] = verify_bundle(path).findings
+    assert finding.entry == "checkpoints/1.txt"
+    assert "another root than the head" in finding.message
+
+
+def test_the_schema_says_what_payloads_hold(ws: Workspace, path: Path) -> None:
+    export(ws, path)
+
+    schema = json.loads(zipfile.ZipFile(path).read("schema.json"))
+    assert set(schema) == {record.row.topic for record in records_of(path)}
+    assert "sha256" in schema["run.artifact_added"]["payload"]["properties"]
+
+
+def test_what_cannot_be_selected_is_said_and_nothing_is_written(ws: Workspace, path: Path) -> None:
+    with pytest.raises(RunNotFound):
+        export(ws, path, Selection(run="nobody"))
+    with pytest.raises(ExperimentNotFound):
+        export(ws, path, Selection(experiment="nothing"))
+    with pytest.raises(InvalidInput, match="time zone"):
+        export(ws, path, Selection(since=datetime(2026, 1, 1)))
+    with pytest.raises(InvalidInput, match="artifacts"):
+        export(ws, path, artifacts="all")
+
+    assert list(path.parent.glob("exported*")) == []
+
+
+def test_an_event_that_its_leaf_does_not_cover_is_not_exported(ws: Workspace, path: Path) -> None:
+    assert ws.path is not None
+    ws.close()
+    with closing(sqlite3.connect(ws.path / "log.sqlite")) as connection, connection:
+        connection.execute("UPDATE stored_events SET topic = 'run.lost' WHERE notification_id = 9")
+    with Workspace.open(ws.path) as changed, pytest.raises(ExportRefused, match="position 9"):
+        export(changed, path)
+
+    assert not path.exists()
+
+
+def test_runs_of_an_archived_namesake_come_along(ws: Workspace, path: Path) -> None:
+    Experiment(ws, "other").archive()
+    Experiment(ws, "other").start_logging(
+        run_id="again", outputs=False, snapshot_directory=None
+    ).complete()
+
+    export(ws, path, Selection(experiment="other"))
+
+    assert {"run/elsewhere", "run/again"} <= streams_of(path)
+
+
+def test_no_bundle_is_made_of_an_erasable_workspace_or_goes_into_it(
+    ws: Workspace, path: Path, tmp_path: Path
+) -> None:
+    export(ws, path)
+    with Workspace.create("sealed", path=tmp_path / "sealed", erasable=True) as sealed:
+        head = sealed.log.head()
+        with pytest.raises(InvalidInput, match="sealed under a key of its own"):
+            export(sealed, tmp_path / "other")
+        with pytest.raises(InvalidInput, match="sealed under a key of its own"):
+            import_bundle(sealed, path)
+
+        assert sealed.log.head() == head
+    assert not (tmp_path / "other").exists()

@@ -1,0 +1,218 @@
+"""An import adds what a bundle holds, once, and keeps who wrote it, where and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from runlore import Experiment, Workspace
+from runlore.audit import bundle_import
+from runlore.audit.bundle_import import ImportClash, import_bundle
+from runlore.audit.export import export
+from runlore.audit.replay import replay
+from runlore.audit.selection import Selection
+from runlore.domain.errors import RunNotFound
+from runlore.storage.errors import LogBusy
+from tests.event_logs import all_rows, check_head
+
+
+@pytest.fixture
+def path(ws: Workspace, tmp_path: Path) -> Path:
+    """The run with its children, exported."""
+    export(ws, tmp_path / "parent.bundle", Selection(run="parent"))
+    return tmp_path / "parent.bundle"
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Workspace]:
+    """Another workspace, with nothing in it."""
+    with Workspace.create("other", path=tmp_path / "other") as workspace:
+        yield workspace
+
+
+def start(workspace: Workspace, experiment: str, run_id: str) -> None:
+    Experiment(workspace, experiment).start_logging(
+        run_id=run_id, outputs=False, snapshot_directory=None
+    )
+
+
+def test_all_of_a_run_is_there_under_its_ids(
+    ws: Workspace, other: Workspace, path: Path, tmp_path: Path
+) -> None:
+    imported = import_bundle(other, path)
+
+    assert imported.runs == 3 and imported.absent == ()
+    before, after = ws.get_run("parent"), other.get_run("parent")
+    assert after.get_status() == "Completed"
+    assert after.get_tags() == before.get_tags()
+    assert after.get_properties() == before.get_properties()
+    assert other.get_run("child-1").get_metrics() == ws.get_run("child-1").get_metrics()
+    assert [child.id for child in after.get_children()] == ["child-1", "child-0"]
+    after.download_file("outputs/model.bin", str(tmp_path / "again.bin"))
+    assert (tmp_path / "again.bin").read_bytes() == b"the weights"
+    assert [one.id for one in Experiment(other, "trees").get_runs()] == ["parent"]
+    check_head(other.log)
+    assert replay(other).holds
+
+
+def test_the_envelope_of_before_is_kept_as_origin(
+    ws: Workspace, other: Workspace, path: Path
+) -> None:
+    import_bundle(other, path)
+
+    [before, *_] = ws.log.read_stream("run/parent")
+    [after, *_] = other.log.read_stream("run/parent")
+    assert (after.event_id, after.state) == (before.event_id, before.state)
+    assert after.position != before.position
+    said = msgpack.unpackb(after.metadata)
+    assert said["writer"] == ws._session.journal.writer_id
+    assert said["origin"] == {
+        "workspace": ws._session.workspace.workspace_id,
+        "position": before.position,
+        "recorded_at": before.recorded_at,
+        "imported_by": other._session.journal.writer_id,
+    }
+
+
+def test_an_imported_run_that_is_exported_and_imported_again_keeps_all_its_origins(
+    other: Workspace, path: Path, tmp_path: Path
+) -> None:
+    import_bundle(other, path)
+    export(other, tmp_path / "second", Selection(run="parent"))
+    with Workspace.create("third", path=tmp_path / "third") as third:
+        import_bundle(third, tmp_path / "second")
+
+        [row, *_] = third.log.read_stream("run/parent")
+    origin = msgpack.unpackb(row.metadata)["origin"]
+    assert origin["workspace"] == other._session.workspace.workspace_id
+    assert origin["origin"]["workspace"] != origin["workspace"]
+
+
+def test_a_second_import_and_one_into_its_own_workspace_change_nothing(
+    ws: Workspace, other: Workspace, path: Path
+) -> None:
+    first = import_bundle(other, path)
+    for workspace in (ws, other):
+        before = workspace.log.head()
+
+        again = import_bundle(workspace, path)
+
+        assert workspace.log.head() == before
+        assert (again.events, again.runs, again.artifacts) == (0, 0, 0)
+        assert again.passed_over == first.events
+
+
+def test_what_was_exported_later_adds_the_rest(ws: Workspace, other: Workspace, path: Path) -> None:
+    import_bundle(other, path)
+    ws.get_run("parent").tag("later", "yes")
+    export(ws, path, Selection(run="parent"))
+
+    assert import_bundle(other, path).events == 1
+    assert other.get_run("parent").get_tags()["later"] == "yes"
+
+
+def test_a_run_of_the_same_id_is_a_clash_and_nothing_is_written(
+    other: Workspace, path: Path
+) -> None:
+    start(other, "trees", "child-1")
+    assert other.path is not None
+    before, files = other.log.head(), set(other.path.rglob("artifacts/**"))
+
+    with pytest.raises(ImportClash, match="run child-1 is in this workspace, too"):
+        import_bundle(other, path)
+
+    assert other.log.head() == before
+    assert set(other.path.rglob("artifacts/**")) == files
+
+
+def test_a_run_that_both_have_continued_is_a_clash(
+    ws: Workspace, other: Workspace, path: Path
+) -> None:
+    import_bundle(other, path)
+    other.get_run("parent").tag("here", "other")
+    ws.get_run("parent").tag("there", "lab")
+    export(ws, path, Selection(run="parent"))
+
+    with pytest.raises(ImportClash, match="run parent is in this workspace, too"):
+        import_bundle(other, path)
+
+
+def test_an_experiment_whose_name_is_held_comes_in_archived(
+    ws: Workspace, other: Workspace, path: Path
+) -> None:
+    start(other, "trees", "mine")
+    held = Experiment(other, "trees").id
+
+    imported = import_bundle(other, path)
+
+    assert imported.archived == ("trees",)
+    assert Experiment(other, "trees").id == held
+    assert other.get_run("parent").experiment.archived_time is not None
+    assert [row.run_id for row in other._session.reader().runs(held)] == ["mine"]
+    assert import_bundle(other, path).events == 0
+    assert replay(other).holds
+
+
+def test_a_child_without_its_parent_is_a_root(ws: Workspace, other: Workspace, path: Path) -> None:
+    export(ws, path, Selection(run="child-0"))
+
+    import_bundle(other, path)
+
+    child = other.get_run("child-0")
+    assert child.parent is None
+    assert child.root.id == "child-0"
+    assert [run.id for run in child.experiment.get_runs()] == ["child-0"]
+
+
+def test_an_import_that_was_cut_off_is_done_again_from_the_start(
+    other: Workspace, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_import, "BATCH", 4)
+    adopt, left = other._session.journal.adopt, iter([True, True, False])
+
+    def adopt_twice(*args: object, **kwargs: object) -> None:
+        if not next(left):
+            raise LogBusy("cut off")
+        adopt(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(other._session.journal, "adopt", adopt_twice)
+    with pytest.raises(LogBusy):
+        import_bundle(other, path)
+    monkeypatch.setattr(other._session.journal, "adopt", adopt)
+
+    assert import_bundle(other, path).passed_over > 0
+
+    ids = [row.event_id for row in all_rows(other.log)]
+    assert len(ids) == len(set(ids))
+    assert other.get_run("parent").get_status() == "Completed"
+
+
+def test_files_that_only_the_digests_are_known_of_are_told(
+    ws: Workspace, other: Workspace, path: Path
+) -> None:
+    lean = export(ws, path, Selection(run="parent"), artifacts="digests")
+
+    assert list(import_bundle(other, path).absent) == lean.absent != []
+
+
+def test_a_parent_that_arrives_takes_its_children_and_earlier_moments_stay_as_they_were(
+    ws: Workspace, other: Workspace, path: Path, tmp_path: Path
+) -> None:
+    export(ws, tmp_path / "child", Selection(run="child-0"))
+    import_bundle(other, tmp_path / "child")
+    reader = other._session.projection()
+    before = reader.refresh()
+    shown = list(reader.runs())
+
+    import_bundle(other, path)
+
+    assert [run.id for run in other.get_run("parent").get_children()] == ["child-1", "child-0"]
+    assert [row.run_id for row in reader.runs()] == ["parent"]
+    assert other.get_run("child-0").root.id == "parent"
+    assert list(reader.runs(as_of=before)) == shown
+    with pytest.raises(RunNotFound):
+        list(reader.children("parent", recursive=True, as_of=before))
+    assert replay(other).holds and replay(other, to=before).holds

@@ -1,0 +1,120 @@
+"""The report says all that happened, and whatever was logged is only text to it."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from runlore import Experiment, Workspace
+from runlore.audit.bundle_import import import_bundle
+from runlore.audit.export import export
+from runlore.audit.report import report
+from runlore.audit.selection import Selection
+from runlore.domain.errors import ExperimentNotFound, InvalidInput, PropertyConflict, RunNotFound
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>&lt;\u202egnp.exe'
+
+
+class Page(HTMLParser):
+    """The elements of a page, its text, and what its attributes lead to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes.extend(attrs)
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.texts)
+
+
+def page_of(path: Path) -> Page:
+    return Page(path.read_text())
+
+
+def test_a_report_of_a_run_says_who_did_what(ws: Workspace, tmp_path: Path) -> None:
+    parent = ws.get_run("parent")
+    with pytest.raises(PropertyConflict):
+        parent.add_properties({"author": "eve"})
+
+    assert report(ws, tmp_path / "report.html", run="parent") == 1
+
+    page = page_of(tmp_path / "report.html")
+    who = parent.history()[0].who
+    [*_, artifact] = [row for row in parent.history() if row.what == "artifact_added"]
+    for said in (
+        "Run parent", "poor → fantastic", who, "author", "ada", "eve", "Refused changes",
+        "train.py", "outputs/model.bin", artifact.new, "Completed", "Timeline",
+        ws.log.head().frontier.root.hex(), "runlore audit verify",
+    ):  # fmt: skip
+        assert said in page.text, said
+    assert page.open == []
+
+
+def test_whatever_was_logged_is_only_text(ws: Workspace, tmp_path: Path) -> None:
+    run = Experiment(ws, "trees").start_logging(
+        run_id="hostile", outputs=False, snapshot_directory=None, display_name=HOSTILE
+    )
+    run.tag(HOSTILE, HOSTILE)
+    run.add_properties({HOSTILE: HOSTILE})
+    run.description = HOSTILE
+    run.log(HOSTILE, 1.0)
+    run.fail(HOSTILE)
+
+    report(ws, tmp_path / "report.html", run="hostile")
+
+    page = page_of(tmp_path / "report.html")
+    assert not {"script", "img", "link", "iframe", "a"} & set(page.tags)
+    assert not [name for name, _ in page.attributes if name.startswith("on") or name == "src"]
+    assert "<script>alert(1)</script>" in page.text
+    assert "\u202e" not in (tmp_path / "report.html").read_text()
+    assert "default-src 'none'" in (tmp_path / "report.html").read_text()
+
+
+def test_a_report_of_an_experiment_has_all_its_runs(ws: Workspace, tmp_path: Path) -> None:
+    assert report(ws, tmp_path / "report.html", experiment="trees") == 3
+
+    text = page_of(tmp_path / "report.html").text
+    assert text.index("Run parent") < text.index("Run child-0") < text.index("Run child-1")
+    assert "elsewhere" not in text
+
+
+def test_a_report_of_an_imported_run_says_where_it_was_written(
+    ws: Workspace, tmp_path: Path
+) -> None:
+    export(ws, tmp_path / "bundle", Selection(run="parent"))
+    with Workspace.create("other", path=tmp_path / "other") as other:
+        import_bundle(other, tmp_path / "bundle")
+        report(other, tmp_path / "report.html", run="parent")
+
+    text = page_of(tmp_path / "report.html").text
+    assert f"workspace {ws._session.workspace.workspace_id}, written there" in text
+
+
+def test_what_there_is_not_has_no_report(ws: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(RunNotFound):
+        report(ws, tmp_path / "report.html", run="nobody")
+    with pytest.raises(ExperimentNotFound):
+        report(ws, tmp_path / "report.html", experiment="nothing")
+    with pytest.raises(InvalidInput, match="one of them"):
+        report(ws, tmp_path / "report.html")
+
+    assert not (tmp_path / "report.html").exists()

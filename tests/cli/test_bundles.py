@@ -1,0 +1,62 @@
+"""Replay, export, verification and import from a shell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+
+from tests.cli.shell import in_this_process as called
+
+
+def test_what_was_exported_is_verified_and_imported_elsewhere(
+    own_project: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "runs.bundle"
+    exported = called("audit", "export", "-r", "fantastic", "--to", str(bundle), cwd=own_project)
+    assert exported.code == 0
+    assert json.loads(exported.out)["selection"] == {"run": "fantastic", "descendants": True}
+
+    verified = called("audit", "verify", str(bundle), cwd=own_project)
+    assert (verified.code, json.loads(verified.out)) == (0, [])
+    assert "in the log of myworkspace" in verified.err
+
+    assert called("workspace", "create", "-w", "other", cwd=tmp_path).code == 0
+    imported = called("audit", "import", str(bundle), "-w", "other", cwd=tmp_path)
+    assert json.loads(imported.out)["runs"] == 1
+    shown = called("run", "show", "-r", "fantastic", "-w", "other", cwd=tmp_path)
+    assert json.loads(shown.out)["tags"] == {"quality": "fantastic run"}
+
+
+def test_a_damaged_bundle_ends_with_1(own_project: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "damaged.bundle"
+    bundle.write_bytes(b"PK nothing")
+
+    assert called("audit", "verify", str(bundle), cwd=own_project).code == 1
+    imported = called("audit", "import", str(bundle), cwd=own_project)
+    assert imported.code == 1
+    assert "is refused" in imported.err
+
+
+def test_other_formats_and_times(own_project: Path, tmp_path: Path) -> None:
+    lines = tmp_path / "events.jsonl"
+    arguments = ["audit", "export", "--format", "jsonl", "--to", str(lines)]
+    assert called(*arguments, "--since", "2026-01-01", cwd=own_project).code == 0
+    assert len(lines.read_text().splitlines()) > 10
+    assert called(*arguments, "--until", "1", cwd=own_project).code == 0
+    assert len(lines.read_text().splitlines()) < 10
+    assert called(*arguments, "--until", "soon", cwd=own_project).code == 2
+
+
+def test_a_replay_of_tables_that_somebody_wrote_to_ends_with_1(own_project: Path) -> None:
+    assert called("audit", "replay", cwd=own_project).code == 0
+    [database] = own_project.glob("myworkspace/projections/*/reader-0/projection.duckdb")
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("UPDATE store.run_tags SET value = 'bad' WHERE value = 'poor'")
+
+    replayed = called("audit", "replay", cwd=own_project)
+
+    assert replayed.code == 1
+    [one] = json.loads(replayed.out)
+    assert (one["shown"], one["logged"], one["topic"]) == ("bad", "poor", "run.tag_set")
