@@ -8,13 +8,7 @@ search to the same workspace.
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
-import sqlite3
-import subprocess
-import sys
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import matplotlib
@@ -32,14 +26,9 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import Ridge, SGDRegressor
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
+from tampering import prove, tamper
 
 from runlore import Experiment, Run, ScriptRunConfig, Workspace
-from runlore.audit import offline
-from runlore.audit.audited import AuditedLog
-from runlore.audit.checkpoints import create_checkpoint
-from runlore.audit.keys import new_key, read_key
-from runlore.audit.prove import prove_event
-from runlore.audit.verify import verify_folder
 from runlore.exceptions import PropertyConflict
 
 FOLDER = Path("demo-output")
@@ -63,9 +52,9 @@ def main() -> None:
         print_history(search)
         draw_chart(search)
         submit_scripts(ws)
-        look_back(ws, search)
-        prove(ws, search)
-    catch_a_change(FOLDER / "workspace")
+        tagged_at = look_back(ws, search)
+        prove(ws, tagged_at, FOLDER, console)
+    tamper(FOLDER / "workspace", tagged_at, console)
     console.print(f"\nThe workspace is in [bold]{FOLDER}/workspace[/], the chart beside it.")
 
 
@@ -260,7 +249,8 @@ def print_history(search: Run) -> None:
         console.print(str(change), highlight=False, soft_wrap=True)
 
 
-def look_back(ws: Workspace, search: Run) -> None:
+def look_back(ws: Workspace, search: Run) -> int:
+    """Shows the best child before and after its tag changed; returns where it did."""
     console.rule("audit: what it was, and who changed it")
     best = next(search.get_children(tags={"quality": "fantastic run"}))
     tagged = next(change for change in best.history() if change.key == "quality")
@@ -269,6 +259,7 @@ def look_back(ws: Workspace, search: Run) -> None:
     for one in best.diff(tagged.position):
         if one.what == "tag":
             console.print(str(one), highlight=False, soft_wrap=True)
+    return max(change.position for change in best.history() if change.key == "quality")
 
 
 def draw_chart(search: Run) -> None:
@@ -281,39 +272,6 @@ def draw_chart(search: Run) -> None:
     axes.set(xlabel="epoch", ylabel="validation RMSE", title=best.display_name)
     axes.legend()
     figure.savefig(FOLDER / "chart.png", dpi=120)
-
-
-def prove(ws: Workspace, search: Run) -> None:
-    """One event, proved to somebody who has neither the log nor runlore."""
-    console.rule("audit: a proof, verified by one file that imports nothing of runlore")
-    audited = AuditedLog.of(ws)
-    key = FOLDER / "demo.key"
-    verifier = (read_key(key) if key.exists() else new_key(key, audited.origin)).verifier
-    create_checkpoint(audited, key=key)
-    proof = FOLDER / "proof.json"
-    proof.write_text(json.dumps(prove_event(audited, f"{search.id}@1"), indent=2))
-    ran = subprocess.run(
-        [sys.executable, offline.__file__, str(proof), "--key", str(verifier)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    console.print(ran.stdout, highlight=False)
-
-
-def catch_a_change(workspace: Path) -> None:
-    console.rule("audit: a copy that was tampered with")
-    copy = FOLDER / "tampered"
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(workspace, copy)
-    with closing(sqlite3.connect(copy / "log.sqlite")) as file, file:
-        file.execute(
-            "UPDATE stored_events SET recorded_at = recorded_at + 1 WHERE notification_id = "
-            "(SELECT max(notification_id) FROM stored_events WHERE topic = 'run.tag_set')"
-        )
-    console.print(f"the workspace holds: {verify_folder(workspace).holds}")
-    for finding in verify_folder(copy).log.findings:
-        console.print(f"the copy: {finding.kind}, {finding.message}", highlight=False)
 
 
 if __name__ == "__main__":

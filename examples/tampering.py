@@ -1,0 +1,61 @@
+"""The end of the demo: who changes the log is caught, and a proof convinces who has no log.
+
+Works on the folder of a workspace that is closed, because it copies the log's file.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from runlore import Workspace
+from runlore.audit import offline
+from runlore.audit.audited import AuditedLog
+from runlore.audit.checkpoints import create_checkpoint
+from runlore.audit.keys import new_key, read_key
+from runlore.audit.prove import prove_event
+from runlore.audit.verify import verify_folder
+
+
+def prove(ws: Workspace, position: int, folder: Path, console: Console) -> None:
+    """Signs the log, and proves one of its events to a process that does not import runlore."""
+    console.rule("audit: a proof for somebody who has no log")
+    audited = AuditedLog.of(ws)
+    secret = folder / "audit.key"
+    key = read_key(secret) if secret.exists() else new_key(secret, audited.origin)
+    checkpoint, _ = create_checkpoint(audited, key=secret, export=folder / "checkpoints")
+    console.print(f"signed: {checkpoint.size:,} events, exported to {folder}/checkpoints")
+    proof, verifier = folder / "proof.json", folder / "verify_proof.py"
+    proof.write_text(json.dumps(prove_event(audited, str(position)), indent=2))
+    shutil.copy(offline.__file__, verifier)
+    command = [sys.executable, "-I", str(verifier), str(proof), "--key", str(key.verifier)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    console.print(said, highlight=False, soft_wrap=True)
+
+
+def tamper(workspace: Path, position: int, console: Console) -> None:
+    """Changes one tag in a copy of the log, as anybody with SQLite can, and verifies both."""
+    console.rule("audit: a copy that somebody touched up")
+    copy = workspace.with_name("tampered")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(workspace, copy, ignore=shutil.ignore_patterns("projections"))
+    log = sqlite3.connect(copy / "log.sqlite")
+    with log:
+        ((state,),) = log.execute(
+            "SELECT state FROM stored_events WHERE notification_id = ?", [position]
+        )
+        log.execute(
+            "UPDATE stored_events SET state = ? WHERE notification_id = ?",
+            [state.replace(b"fantastic run", b"excellent run"), position],
+        )
+    log.close()
+    for folder in (workspace, copy):
+        found = verify_folder(folder)
+        verdict = "all holds" if found.holds else found.log.findings[0].message
+        console.print(f"{folder.name}: {found.log.size:,} events: {verdict}", soft_wrap=True)
