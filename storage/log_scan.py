@@ -107,12 +107,13 @@ class SqliteScan(LogScan):
     def count_reached(self, after: int, upto: int) -> int:
         with self._database.read() as connection:
             # Downwards: SQLite then goes from the tree's root to each row, as a read of one does,
-            # and does not just take the next one.
+            # and does not just take the next one. LIMIT -1: else it would drop the order.
             row = connection.execute(
-                "WITH RECURSIVE wanted (place) AS "
-                "(SELECT ? UNION ALL SELECT place - 1 FROM wanted WHERE place > ?) "
-                "SELECT count(*) FROM wanted CROSS JOIN stored_events ON notification_id = place",
-                (upto, after + 1),
+                "SELECT count(*) FROM (SELECT notification_id AS place FROM stored_events "
+                "WHERE notification_id > ? AND notification_id <= ? "
+                "ORDER BY notification_id DESC LIMIT -1) "
+                "CROSS JOIN stored_events ON notification_id = place",
+                (after, upto),
             ).fetchone()
         count: int = row[0]
         return count

@@ -224,3 +224,26 @@ def test_a_copy_without_its_audit_folder_is_verified_with_a_checkpoint_kept_else
 
     assert isinstance(found, dict) and found["holds"] is True
     assert isinstance(untrusted, dict) and untrusted["holds"] is False
+
+
+def test_a_bundle_is_verified_with_the_signature_of_what_its_events_lead_to(
+    own_project: Path, key: str
+) -> None:
+    (own_project / "keys.txt").write_text(key)
+    verify = ("audit", "verify", "run.bundle", "--trusted", "keys.txt")
+    export = ("audit", "export", "-r", "poor", "--to")
+    runlore(*export, "run.bundle", cwd=own_project)
+    unsigned = in_this_process(*verify, cwd=own_project)
+    audit("checkpoint", "create", "--key", "lab.key", cwd=own_project)
+    (own_project / "run.bundle").unlink()
+    runlore(*export, "run.bundle", cwd=own_project)
+
+    assert unsigned.code == 1
+    assert "has no checkpoint of the" in unsigned.err
+    assert in_this_process(*verify, cwd=own_project).code == 0
+    audit("key", "new", "other.key", cwd=own_project)
+    listed = audit("key", "list", "--query", "[1].verifier_key", cwd=own_project)
+    (own_project / "keys.txt").write_text(str(listed))
+    doubted = in_this_process(*verify, cwd=own_project)
+    assert doubted.code == 1
+    assert "no trusted key has signed it" in doubted.err

@@ -18,7 +18,7 @@ def test_what_was_exported_is_verified_and_imported_elsewhere(
     assert exported.code == 0
     assert json.loads(exported.out)["selection"] == {"run": "fantastic", "descendants": True}
 
-    verified = called("audit", "verify-bundle", str(bundle), cwd=own_project)
+    verified = called("audit", "verify", str(bundle), cwd=own_project)
     assert (verified.code, json.loads(verified.out)) == (0, [])
     assert "in the log of myworkspace" in verified.err
 
@@ -33,7 +33,7 @@ def test_a_damaged_bundle_ends_with_1(own_project: Path, tmp_path: Path) -> None
     bundle = tmp_path / "damaged.bundle"
     bundle.write_bytes(b"PK nothing")
 
-    assert called("audit", "verify-bundle", str(bundle), cwd=own_project).code == 1
+    assert called("audit", "verify", str(bundle), cwd=own_project).code == 1
     imported = called("audit", "import", str(bundle), cwd=own_project)
     assert imported.code == 1
     assert "is refused" in imported.err

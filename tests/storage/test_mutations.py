@@ -23,7 +23,7 @@ from tests.tampering import (
     tampering,
 )
 
-ROUNDS: Final = int(os.environ.get("RUNLORE_MUTATIONS", "260"))
+ROUNDS: Final = int(os.environ.get("RUNLORE_MUTATIONS", "400"))
 """Mutations by SQL, and of the raw bytes of each of three logs."""
 
 

@@ -334,6 +334,23 @@ def test_an_entry_of_the_index_of_times_that_differs_is_found(path: Path) -> Non
     assert "the index of times" in misled[0].message
 
 
+def test_a_row_that_a_read_in_order_comes_to_and_a_read_of_its_position_does_not_is_found(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log.sqlite"
+    make_log(path, page_size=512)
+    content = bytearray(path.read_bytes())
+    # An inner page of the table says up to which position its left child has the rows.
+    page = next(at for at in range(0, len(content), 512) if content[at] == 5)
+    cell = page + int.from_bytes(content[page + 12 : page + 14], "big")
+    content[cell + 4] -= 1
+    path.write_bytes(content)
+
+    [misled] = [one for one in found(path) if one.kind is Kind.MISLED]
+
+    assert "a read in order comes to 32 events, reads by position to 31" in misled.message
+
+
 # --- what only a kept tree head shows -----------------------------------------------------
 
 

@@ -284,7 +284,7 @@ def _log(session: Session, head: LogHead, run_id: str | None) -> Html:
             "runlore audit verify                     # the whole log, event by event",
             "runlore audit replay                     # what is shown, beside the log",
             f"runlore audit export -r {run_id} --to proof.bundle",
-            "runlore audit verify-bundle proof.bundle # says the root: compare it with this one",
+            "runlore audit verify proof.bundle # says the root: compare it with this one",
         )
         parts.append(Html(f"<pre>{_text(chr(10).join(commands))}</pre>"))
     return _section("The log, and how to verify it", parts, is_run=False)

@@ -121,3 +121,29 @@ def _judged(one: CheckedCheckpoint, confirmed: Sequence[TreeHead]) -> CheckedChe
         one.signed_by,
         f"the log's first {one.checkpoint.size} events are not those that were signed",
     )
+
+
+def why_unsigned(bundle: Path, trusted: Sequence[VerifierKey]) -> str | None:
+    """Why no trusted key vouches for what a bundle's events lead to; None if one does.
+
+    The bundle was verified by itself. Raises BundleRefused if it cannot be read.
+    """
+    from runlore.audit.bundle import CHECKPOINTS
+    from runlore.audit.bundle_file import open_bundle
+
+    with open_bundle(bundle) as opened:
+        manifest = opened.manifest
+        problem = (
+            f"the bundle has no checkpoint of the {manifest.head.size} events that its log had; "
+            "make one with `runlore audit checkpoint create` and export again"
+        )
+        for name in opened.names:
+            if name.startswith(CHECKPOINTS):
+                one = Checkpoint(opened.read(name).decode())
+                if (one.size, one.root.hex()) == (manifest.head.size, manifest.head.root):
+                    origin = f"runlore/{manifest.workspace.id}"
+                    checked = check_signature(one, origin, list(trusted))
+                    if checked.problem is None:
+                        return None
+                    problem = f"the bundle's checkpoint is in doubt: {checked.problem}"
+        return problem

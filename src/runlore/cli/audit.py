@@ -19,6 +19,5 @@ audit = LazyGroup(
         "export": "audit_bundles:export",
         "import": "audit_bundles:import_",
         "report": "audit_bundles:report",
-        "verify-bundle": "audit_bundles:verify_bundle",
     },
 )

@@ -1,4 +1,4 @@
-"""`runlore audit export|import|verify-bundle|report`: the log's events in a file, and back."""
+"""`runlore audit export|import|report`: the log's events in a file, and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from runlore.cli.options import Place, output_options, workspace_options
-from runlore.cli.output import Columns, Output
+from runlore.cli.output import Output
 
 
 class _Moment(click.ParamType[datetime | int]):
@@ -118,32 +118,6 @@ def import_(bundle: Path, place: Place, out: Output) -> None:
     out.put(asdict(import_bundle(place.open(), bundle)))
 
 
-@click.command("verify-bundle")
-@click.argument("bundle", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@workspace_options
-@output_options
-def verify_bundle(bundle: Path, place: Place, out: Output) -> None:
-    """Checks a bundle by itself, without its workspace; exit code 1 if anything is wrong.
-
-    \b
-    Example:
-      runlore audit verify-bundle run.bundle
-    """
-    from runlore.audit import bundle_checks
-
-    report = bundle_checks.verify_bundle(bundle)
-    manifest = report.manifest
-    if report.holds and manifest is not None:
-        click.echo(
-            f"{manifest.events:,} events are whole, and in the log of {manifest.workspace.name} "
-            f"of {manifest.head.size:,} events with the root {manifest.head.root}",
-            err=True,
-        )
-    out.put([one._asdict() for one in report.findings], _FINDINGS, heads=_HEADS)
-    if not report.holds:
-        raise click.exceptions.Exit(1)
-
-
 @click.command
 @click.option("-r", "--run", "run_id", help="The run's id, or enough of its beginning.")
 @click.option("-e", "--experiment-name", help="All runs of this experiment.")
@@ -171,11 +145,3 @@ def report(
     run = run_id and place.find_run(run_id).id
     runs = reports.report(workspace, destination, run=run, experiment=experiment_name)
     out.put({"file": str(destination), "runs": runs})
-
-
-_HEADS = ("problem", "message", "entry", "position")
-_FINDINGS: Columns = (
-    ("problem", lambda row: row["problem"]),
-    ("entry", lambda row: row["entry"]),
-    ("message", lambda row: row["message"]),
-)

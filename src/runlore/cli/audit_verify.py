@@ -15,24 +15,41 @@ from runlore.cli.output import Columns, Output
 
 
 @click.command
+@click.argument(
+    "bundle", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
 @trust_options
 @workspace_options
 @output_options
-def verify(trusted: Path | None, checkpoints: tuple[Path, ...], place: Place, out: Output) -> None:
+def verify(
+    bundle: Path | None,
+    trusted: Path | None,
+    checkpoints: tuple[Path, ...],
+    place: Place,
+    out: Output,
+) -> None:
     """Verifies every event, the head, the indexes and all checkpoints that were kept.
 
     Ends with exit code 0 only if all holds. Nothing is changed; writers may go on meanwhile. See
-    docs/audit.md for what this shows and what it cannot.
+    docs/audit.md for what this shows and what it cannot. With BUNDLE, that file is verified by
+    itself, and no workspace is looked for; with --trusted, a trusted key must have signed the log's
+    head that its events are proved to lead to.
 
     \b
     Example:
       runlore audit verify
+      runlore audit verify run.bundle --trusted keys.txt
       runlore audit verify --trusted keys.txt --checkpoint /mnt/elsewhere/1200.txt -o json
     """
     from runlore.audit.folder import read_checkpoint
     from runlore.audit.keys import read_trusted
     from runlore.audit.verify import verify_folder
 
+    if bundle is not None:
+        if checkpoints:
+            raise click.UsageError("A bundle has its own checkpoints: --checkpoint is for logs.")
+        _verify_bundle(bundle, trusted, out)
+        return
     with _progress("verifying") as progress:
         found = verify_folder(
             place.find_folder(),
@@ -57,6 +74,33 @@ def verify(trusted: Path | None, checkpoints: tuple[Path, ...], place: Place, ou
         raise click.exceptions.Exit(1)
 
 
+def _verify_bundle(bundle: Path, trusted: Path | None, out: Output) -> None:
+    from runlore.audit.bundle_checks import verify_bundle
+    from runlore.audit.keys import read_trusted
+    from runlore.audit.verify import why_unsigned
+
+    report = verify_bundle(bundle)
+    out.put([one._asdict() for one in report.findings], _OF_BUNDLE, heads=_OF_BUNDLE_HEADS)
+    manifest = report.manifest
+    if not report.holds or manifest is None:
+        raise click.exceptions.Exit(1)
+    click.echo(
+        f"{manifest.events:,} events are whole, and in the log of {manifest.workspace.name} "
+        f"of {manifest.head.size:,} events with the root {manifest.head.root}",
+        err=True,
+    )
+    if trusted is not None:
+        problem = why_unsigned(bundle, read_trusted(trusted))
+        if problem is not None:
+            raise click.ClickException(problem)
+
+
+_OF_BUNDLE_HEADS = ("problem", "message", "entry", "position")
+_OF_BUNDLE: Columns = (
+    ("problem", lambda row: row["problem"]),
+    ("entry", lambda row: row["entry"]),
+    ("message", lambda row: row["message"]),
+)
 _COLUMNS: Columns = (
     ("what", lambda row: row["what"]),
     ("is", lambda row: row["is"]),
