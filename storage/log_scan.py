@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from runlore.storage.erasable import KEYS_SCHEMA
 from runlore.storage.event_log import EventLog, LogHead
 from runlore.storage.sqlite import _COLUMNS, _EVENTS_SCHEMA, SqliteLog, _has_drained, _head
 
@@ -20,9 +21,18 @@ Row = tuple[Any, ...]
 _STREAM_INDEX: Final = "sqlite_autoindex_stored_events_1"
 _TIME_INDEX: Final = "stored_events_recorded_at"
 _STRAYS: Final = 100
+_HARMLESS: Final = ("CREATE TABLE ", "CREATE INDEX ", "CREATE UNIQUE INDEX ")
 _SELECT_STRAYS: Final = (
     f"SELECT {_COLUMNS} FROM stored_events WHERE notification_id > ? "
     f"UNION ALL SELECT {_COLUMNS} FROM stored_events WHERE notification_id < 1 LIMIT ?"
+)
+# Entries that lead to no row are counted by reads that need only the index. Where the head already
+# covers their positions, they may be of writers that went on.
+_UPTO_OR_NOWHERE: Final = (
+    "(notification_id BETWEEN 1 AND ? OR ("
+    "NOT notification_id BETWEEN 1 AND (SELECT position FROM log_head) AND NOT EXISTS "
+    "(SELECT 1 FROM stored_events AS there WHERE there.notification_id = "
+    "stored_events.notification_id)))"
 )
 
 
@@ -125,7 +135,7 @@ class SqliteScan(LogScan):
                 "SELECT originator_id, originator_version, notification_id "
                 f"FROM stored_events INDEXED BY {_STREAM_INDEX} "
                 "WHERE (originator_id, originator_version) > (?, ?) "
-                "AND notification_id BETWEEN 1 AND ? "
+                f"AND {_UPTO_OR_NOWHERE} "
                 "ORDER BY originator_id, originator_version LIMIT ?",
                 (*after[:2], upto_position, limit),
             ).fetchall()
@@ -137,7 +147,7 @@ class SqliteScan(LogScan):
             # Two ranges: one comparison of pairs would walk again over all of a large commit.
             found = connection.execute(
                 f"SELECT recorded_at, notification_id FROM stored_events INDEXED BY {_TIME_INDEX} "
-                "WHERE recorded_at = ? AND notification_id > ? AND notification_id <= ? "
+                f"WHERE recorded_at = ? AND notification_id > ? AND {_UPTO_OR_NOWHERE} "
                 "ORDER BY notification_id LIMIT ?",
                 (recorded_at, position, upto_position, limit),
             ).fetchall()
@@ -145,7 +155,7 @@ class SqliteScan(LogScan):
                 found += connection.execute(
                     "SELECT recorded_at, notification_id "
                     f"FROM stored_events INDEXED BY {_TIME_INDEX} "
-                    "WHERE recorded_at > ? AND notification_id BETWEEN 1 AND ? "
+                    f"WHERE recorded_at > ? AND {_UPTO_OR_NOWHERE} "
                     "ORDER BY recorded_at, notification_id LIMIT ?",
                     (recorded_at, upto_position, limit - len(found)),
                 ).fetchall()
@@ -188,21 +198,30 @@ def _flat(cursor: sqlite3.Cursor) -> list[Any]:
 
 
 def _altered(connection: sqlite3.Connection) -> list[str]:
-    """Tables and indexes of the log that are gone or defined otherwise; all triggers and views."""
+    """What of the log is gone or defined otherwise; also triggers, views, and others' indexes.
+
+    Reads could go through an index that somebody added to a table, whatever its entries say.
+    """
+    # By the statement, which SQLite goes by: the other columns may say anything.
     there = {
-        name: (kind, _plain(sql or ""))
-        for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_schema")
+        name: _plain(sql)
+        for name, sql in connection.execute("SELECT name, sql FROM sqlite_schema")
+        if sql
     }
-    altered = [name for name, (kind, _) in there.items() if kind not in ("table", "index")]
-    for statement in _EVENTS_SCHEMA:
-        words = _plain(statement).split(" ")
-        if words[0] == "CREATE":
-            # CREATE TABLE IF NOT EXISTS name, of which SQLite keeps CREATE TABLE name.
-            kind, name = words[1].lower(), words[5]
-            expected = " ".join(["CREATE", words[1], *words[5:]])
-            # Logs of before the spools have no table of what was drained.
-            if there.get(name, (kind, expected) if name == "drained" else None) != (kind, expected):
-                altered.append(name)
+    statements = [*_EVENTS_SCHEMA]
+    if there.keys() & {"run_keys", "erasures"}:
+        statements += KEYS_SCHEMA
+    made = [_plain(one).replace(" IF NOT EXISTS ", " ") for one in statements]
+    expected = {one.split(" ")[2]: one for one in made if one.startswith("CREATE ")}
+    altered = [name for name, sql in there.items() if not sql.startswith(_HARMLESS)]
+    for name, sql in expected.items():
+        # Logs of before the spools have no table of what was drained.
+        if there.get(name, sql if name == "drained" else None) != sql:
+            altered.append(name)
+        indexes = connection.execute(
+            "SELECT name FROM pragma_index_list(?) WHERE origin = 'c'", (name,)
+        )
+        altered += [index for (index,) in indexes if index not in expected]
     return altered
 
 

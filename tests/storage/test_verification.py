@@ -291,6 +291,63 @@ def test_a_trigger_is_found(path: Path) -> None:
     assert [one.kind for one in found(path)] == [Kind.CHANGED]
 
 
+def with_index_of(connection: sqlite3.Connection, index: str, other: str) -> None:
+    """Makes SQLite take another index's entries for those of this one."""
+    connection.execute("PRAGMA writable_schema=ON")
+    root = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+    roots = [connection.execute(root, (name,)).fetchone()[0] for name in (other, index)]
+    for name, page in zip((index, other), roots, strict=True):
+        connection.execute("UPDATE sqlite_schema SET rootpage = ? WHERE name = ?", (page, name))
+
+
+def test_an_index_that_somebody_added_is_found_as_reads_may_go_through_it(path: Path) -> None:
+    with tampering(path) as connection:
+        connection.execute(
+            "CREATE INDEX added ON stored_events (originator_id, originator_version, leaf)"
+        )
+        connection.execute("CREATE TABLE empty (a, b, c)")
+        connection.execute("CREATE INDEX of_nothing ON empty (a, b, c)")
+        with_index_of(connection, "added", "of_nothing")
+        # Whoever may write says, too, which index is the best.
+        connection.execute("ANALYZE")
+        connection.execute("UPDATE sqlite_stat1 SET stat = '60 60 60' WHERE idx <> 'added'")
+        connection.execute("UPDATE sqlite_stat1 SET stat = '60 1 1 1' WHERE idx = 'added'")
+    with opened(path) as log:
+        assert log.count_events("run/a")
+        assert log.read_stream("run/a") == []
+
+    [finding] = found(path)
+
+    assert finding.kind is Kind.CHANGED
+    assert finding.message.startswith("added is not in the file as runlore makes it")
+
+
+@pytest.mark.parametrize("position", [1000, -1])
+def test_entries_of_the_indexes_that_lead_to_no_row_are_found(path: Path, position: int) -> None:
+    with opened(path) as log:
+        events, last = log.count_events("run/a"), log.head().recorded_at
+    with tampering(path) as connection:
+        made = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'stored_events'")
+        connection.execute(made.fetchone()[0].replace("stored_events", "twin"))
+        connection.execute("CREATE INDEX twin_times ON twin (recorded_at)")
+        connection.execute(f"INSERT INTO twin SELECT {COLUMNS} FROM stored_events")
+        connection.execute(
+            "INSERT INTO twin VALUES (?, 'run/a', 1000, 'run.started', x'80', NULL, ?, NULL, x'')",
+            (position, last),
+        )
+        with_index_of(connection, "sqlite_autoindex_stored_events_1", "sqlite_autoindex_twin_1")
+        with_index_of(connection, "stored_events_recorded_at", "twin_times")
+    with opened(path) as log:
+        assert log.count_events("run/a") == events + 1
+
+    told = [one.message for one in found(path) if one.kind is Kind.MISLED]
+
+    assert [message.partition(" leads")[0] for message in told] == [
+        "the index of times",
+        "the stream index",
+    ]
+
+
 def test_a_mark_of_a_position_that_is_not_there_is_found(path: Path) -> None:
     execute(path, "UPDATE drained SET position = 1000")
 
