@@ -21,7 +21,7 @@ from runlore.storage.codec import ERASED, decode_event, encode_state
 from runlore.storage.database import Database
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import Drained, EventLog, NewEvent, StoredRow
-from runlore.storage.seal import KEY_NBYTES, Cipher, is_sealed, new_key
+from runlore.storage.seal import NO_KEY, Cipher, is_sealed, new_key
 from runlore.storage.sqlite import Clock, SqliteLog, now_us
 
 # Rows are only added, at the end, and keys overwritten where they are: a row that SQLite moved
@@ -37,7 +37,6 @@ KEYS_SCHEMA: Final = (
     "CREATE TABLE erasures (position INTEGER PRIMARY KEY, run_id TEXT NOT NULL)",
 )
 
-_NO_KEY: Final = bytes(KEY_NBYTES)
 _AT_ONCE: Final = 500
 
 
@@ -59,11 +58,11 @@ class ErasableLog(SqliteLog):
     def key_of(self, run_id: str) -> bytes | None:
         """The key of a run, made if it has none yet; None if the run was erased."""
         with self.database.read() as connection:
-            key = _keys_of(connection, [run_id]).get(run_id)
+            key = keys_of(connection, [run_id]).get(run_id)
         if key is None:
             with self.database.write() as connection:
                 key = _key_for(connection, run_id)
-        return None if key == _NO_KEY else key
+        return None if key == NO_KEY else key
 
     def truncate_wal(self, timeout_s: float) -> bool:
         """Writes the log's WAL back and empties it, so that no old page is left in it.
@@ -135,7 +134,7 @@ def _damaged(row: tuple[Any, ...], problem: str) -> LogCorrupt:
     )
 
 
-def _keys_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, bytes]:
+def keys_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, bytes]:
     keys: dict[str, bytes] = {}
     wanted = list(runs)
     for start in range(0, len(wanted), _AT_ONCE):
@@ -150,13 +149,13 @@ def _keys_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str
 
 
 def _ciphers_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, Cipher | None]:
-    keys = _keys_of(connection, runs)
-    return {run_id: None if key == _NO_KEY else Cipher(key) for run_id, key in keys.items()}
+    keys = keys_of(connection, runs)
+    return {run_id: None if key == NO_KEY else Cipher(key) for run_id, key in keys.items()}
 
 
 def _key_for(connection: sqlite3.Connection, run_id: str) -> bytes:
-    """The run's key, made if it has none; `_NO_KEY` for one that was erased."""
-    held = _keys_of(connection, [run_id]).get(run_id)
+    """The run's key, made if it has none; `NO_KEY` for one that was erased."""
+    held = keys_of(connection, [run_id]).get(run_id)
     if held is not None:
         return held
     key = new_key()
@@ -170,13 +169,13 @@ def _sealed(connection: sqlite3.Connection, event: NewEvent, ciphers: dict[str, 
         key = _key_for(connection, run_id)
         # What a process that knows nothing of it yet logs into an erased run is sealed under a
         # key that nobody keeps: its own spool empties, and the value is gone.
-        ciphers[run_id] = Cipher(new_key() if key == _NO_KEY else key)
+        ciphers[run_id] = Cipher(new_key() if key == NO_KEY else key)
     return ciphers[run_id].seal(event.stream, event.version, event.topic, event.state)
 
 
 def _destroy_key(connection: sqlite3.Connection, erased: StoredRow) -> None:
     run_id = run_id_of(erased.stream)
-    connection.execute("UPDATE run_keys SET key = ? WHERE run_id = ?", (_NO_KEY, run_id))
+    connection.execute("UPDATE run_keys SET key = ? WHERE run_id = ?", (NO_KEY, run_id))
     connection.execute("INSERT INTO erasures VALUES (?, ?)", (erased.position, run_id))
 
 

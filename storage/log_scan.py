@@ -8,11 +8,13 @@ writers that go on meanwhile change nothing of it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from runlore.storage.erasable import KEYS_SCHEMA
+from runlore.domain.events import RunErased
+from runlore.storage.erasable import KEYS_SCHEMA, is_erasable, keys_of
 from runlore.storage.event_log import EventLog, LogHead
+from runlore.storage.seal import NO_KEY
 from runlore.storage.sqlite import _COLUMNS, _EVENTS_SCHEMA, SqliteLog, _has_drained, _head
 
 Row = tuple[Any, ...]
@@ -34,6 +36,17 @@ _UPTO_OR_NOWHERE: Final = (
     "(SELECT 1 FROM stored_events AS there WHERE there.notification_id = "
     "stored_events.notification_id)))"
 )
+_OF_ERASURE: Final = f"topic = '{RunErased.topic}' AND event.notification_id = noted.position"
+_SELECT_ERASURE: Final = (
+    "SELECT substr(event.originator_id, 5), noted.position FROM stored_events AS event "
+    f"LEFT JOIN erasures AS noted ON {_OF_ERASURE} "
+    f"WHERE event.originator_id = 'run/' || ? AND event.topic = '{RunErased.topic}'"
+)
+_SELECT_ERASURES_OF_NOTHING: Final = (
+    "SELECT noted.position, noted.run_id FROM erasures AS noted WHERE NOT EXISTS "
+    f"(SELECT 1 FROM stored_events AS event WHERE {_OF_ERASURE} "
+    "AND event.originator_id = 'run/' || noted.run_id) LIMIT ?"
+)
 
 
 class Beginning(NamedTuple):
@@ -41,7 +54,8 @@ class Beginning(NamedTuple):
 
     `strays` are rows at positions that the head does not cover; where they cannot be read,
     `unreadable` says why. `marks` are the positions that `drained_marks` gives, `altered` the
-    names of tables and indexes that are not as runlore makes them.
+    names of tables and indexes that are not as runlore makes them. `keyed` is whether payloads are
+    sealed and the tables of their keys can be read.
     """
 
     head: LogHead
@@ -49,6 +63,7 @@ class Beginning(NamedTuple):
     marks: Sequence[tuple[str, int]] = ()
     altered: Sequence[str] = ()
     unreadable: str | None = None
+    keyed: bool = False
 
 
 class LogScan:
@@ -86,11 +101,12 @@ class SqliteScan(LogScan):
                 if _has_drained(connection):
                     marks = connection.execute("SELECT writer_id, position FROM drained").fetchall()
                 altered = _altered(connection)
+                keyed = is_erasable(connection) and not {"run_keys", "erasures"} & {*altered}
                 try:
                     strays = connection.execute(_SELECT_STRAYS, (head.position, _STRAYS)).fetchall()
                 except sqlite3.DatabaseError as error:
-                    return Beginning(head, (), marks, altered, str(error))
-                return Beginning(head, strays, marks, altered)
+                    return Beginning(head, (), marks, altered, str(error), keyed)
+                return Beginning(head, strays, marks, altered, keyed=keyed)
             finally:
                 connection.execute("ROLLBACK")
 
@@ -182,6 +198,28 @@ class SqliteScan(LogScan):
                     (recorded_at, position),
                 )
             )
+
+    def keys_of(self, runs: Sequence[str]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """The keys of those of the runs that have one; where which of them are noted as erased.
+
+        None where an event says that a run was erased, and nothing else does.
+        """
+        erased: dict[str, Any] = {}
+        with self._database.read() as connection:
+            connection.execute("BEGIN")
+            try:
+                keys = keys_of(connection, runs)
+                for run_id in runs:
+                    if keys.get(run_id) == NO_KEY:
+                        erased.update(connection.execute(_SELECT_ERASURE, (run_id,)).fetchall())
+                return keys, erased
+            finally:
+                connection.execute("ROLLBACK")
+
+    def erasures_of_nothing(self) -> Sequence[Row]:
+        """(position, run) of noted erasures that no event is of; not all if there are many."""
+        with self._database.read() as connection:
+            return connection.execute(_SELECT_ERASURES_OF_NOTHING, (_STRAYS,)).fetchall()
 
 
 def scan_of(log: EventLog) -> LogScan:

@@ -16,6 +16,8 @@ from runlore.domain.events import RunErased
 
 KEY_NBYTES: Final = 32
 NONCE_NBYTES: Final = 12
+NO_KEY: Final = bytes(KEY_NBYTES)
+"""What stands where the key of an erased run stood."""
 
 
 def new_key() -> bytes:

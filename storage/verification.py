@@ -4,7 +4,7 @@ The leaf of each event is computed anew from its columns, and the tree of all le
 both are compared with what is stored, with the head, and with tree heads that were kept
 elsewhere. Of a SQLite file the indexes are compared with the table, since reads go through them,
 and each row is looked for by its position. It takes memory for one chunk of rows, and holds no
-read transaction for longer.
+read transaction for longer. Of an erasable log the keys are compared with what was erased.
 
 What it rests on: positions begin at 1 and have no holes, because an append gives them out under
 the write lock (`storage/stamp.py`); a leaf covers its event's position; the head's frontier has
@@ -28,6 +28,7 @@ from runlore.storage.findings import Finding, Findings, Kind
 from runlore.storage.log_scan import Beginning, Row, SqliteScan, scan_of
 from runlore.storage.sqlite import Clock, now_us
 from runlore.storage.verify_indexes import IndexesPass
+from runlore.storage.verify_keys import KeysPass
 from runlore.storage.verify_rows import RowsPass, TreeHead
 
 Progress = Callable[[int, int], object]
@@ -73,6 +74,7 @@ def verify_log(
     findings = Findings()
     _check_beginning(beginning, clock(), findings)
     indexes = IndexesPass(scan, head.position, findings) if isinstance(scan, SqliteScan) else None
+    keys = KeysPass(scan, findings) if isinstance(scan, SqliteScan) and beginning.keyed else None
     done, total = 0, head.size * (2 if indexes else 1)
 
     def stepped(count: int) -> None:
@@ -84,12 +86,16 @@ def verify_log(
     def seen(rows: Sequence[Row]) -> None:
         if indexes is not None:
             indexes.see(rows)
+        if keys is not None:
+            keys.see(rows)
         stepped(len(rows))
 
     rows = RowsPass(scan, head, sorted(kept), findings, seen)
     rows.run()
     if indexes is not None:
         indexes.run(stepped)
+    if keys is not None:
+        keys.run()
     return Verification(
         head.size,
         head.frontier.root,
