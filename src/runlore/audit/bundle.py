@@ -165,7 +165,8 @@ def read_records(source: IO[bytes]) -> Iterator[Record]:
 
 def _record(packed: bytes) -> Record:
     try:
-        fields = msgpack.unpackb(packed)
+        # Nothing in an event is an array or a map that is not packed once more.
+        fields = msgpack.unpackb(packed, max_array_len=10, max_map_len=0)
         index, *row = fields
         record = Record(index, StoredRow(*row))
     except Exception as error:  # msgpack raises whatever its parser comes upon.
@@ -201,8 +202,9 @@ def pack_nodes(nodes: Iterable[Node]) -> bytes:
     return b"".join(_NODE.pack(*node) for node in nodes)
 
 
-def unpack_nodes(packed: bytes) -> list[Node]:
-    """The nodes back. Raises ValueError if the bytes are none."""
-    if len(packed) % _NODE.size:
-        raise ValueError(f"{len(packed)} bytes are not a whole number of nodes")
-    return [Node(*fields) for fields in _NODE.iter_unpack(packed)]
+def read_nodes(source: IO[bytes]) -> Iterator[Node]:
+    """The nodes of `tree.bin`, one after the other. Raises ValueError for what is none."""
+    while packed := source.read(_NODE.size):
+        if len(packed) < _NODE.size:
+            raise ValueError("the tree ends within a node")
+        yield Node(*_NODE.unpack(packed))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
@@ -23,11 +21,12 @@ from runlore.audit.bundle import (
     Manifest,
     Problem,
     Record,
+    read_nodes,
     read_records,
-    unpack_nodes,
 )
 from runlore.audit.bundle_events import check_event
 from runlore.audit.bundle_file import BundleFile, open_bundle
+from runlore.audit.offline import Checkpoint, NotProved
 from runlore.domain.ids import experiment_stream, run_id_of, run_stream
 from runlore.storage.event_log import StoredRow
 from runlore.storage.merkle import leaf_hash
@@ -130,8 +129,7 @@ def _wrong_events(bundle: BundleFile, seen: Callable[[Record], object]) -> Itera
                 yield Node(record.leaf_index, record.leaf_index + 1, record.row.leaf)
 
     try:
-        nodes = unpack_nodes(bundle.read(TREE))
-        root = root_of(head.size, merge(leaves(), nodes))
+        root = root_of(head.size, merge(leaves(), _nodes(bundle)))
         problem = None if root.hex() == head.root else "they lead to another root than the head's"
     except BundleRefused:
         raise
@@ -143,9 +141,14 @@ def _wrong_events(bundle: BundleFile, seen: Callable[[Record], object]) -> Itera
     elif checks.count != manifest.events:
         message = f"has {checks.count:,} events, the manifest says {manifest.events:,}"
         yield BundleFinding(Problem.CHANGED, message, EVENTS)
-    elif checks.last > (head.position, head.recorded_at):
+    elif checks.last[0] > head.position or checks.last[1] > head.recorded_at:
         yield BundleFinding(Problem.IMPOSSIBLE, "has events behind the log's head", EVENTS)
     yield from checks.at_the_end()
+
+
+def _nodes(bundle: BundleFile) -> Iterator[Node]:
+    with bundle.open(TREE) as source:
+        yield from read_nodes(source)
 
 
 class _Events:
@@ -231,18 +234,11 @@ def _wrong_checkpoints(bundle: BundleFile) -> Iterator[BundleFinding]:
     for name in bundle.names:
         if not name.startswith(CHECKPOINTS):
             continue
-        said = _checkpoint(bundle.read(name))
-        if said is None:
-            yield BundleFinding(Problem.UNREADABLE, "is no checkpoint", name)
-        elif said[0] == head.size and said[1].hex() != head.root:
+        try:
+            said = Checkpoint(bundle.read(name).decode())
+        except (ValueError, NotProved) as error:
+            yield BundleFinding(Problem.UNREADABLE, f"is no checkpoint: {error}", name)
+            continue
+        if said.size == head.size and said.root.hex() != head.root:
             message = f"says that a log of {head.size:,} events has another root than the head"
             yield BundleFinding(Problem.UNPROVEN, message, name)
-
-
-def _checkpoint(text: bytes) -> tuple[int, bytes] | None:
-    """Size and root of a note in the C2SP tlog-checkpoint format; None if it is none."""
-    lines = text.split(b"\n", 3)
-    with suppress(ValueError):
-        if len(lines) == 4 and lines[1].isdigit() and len(lines[1]) < 20:
-            return int(lines[1]), base64.b64decode(lines[2], validate=True)
-    return None

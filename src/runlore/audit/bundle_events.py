@@ -23,7 +23,7 @@ from runlore.domain.ids import (
     check_target_name,
 )
 from runlore.domain.text import check_key, check_pairs
-from runlore.storage.codec import decode_event
+from runlore.storage.codec import ERASED, decode_event
 from runlore.storage.event_log import StoredRow
 
 STATE_MAX_NBYTES: Final = 2**27
@@ -35,6 +35,7 @@ VALUES_MAX: Final = 10_000_000
 """In one batch; our own have thousands, arrays may have more."""
 
 _TIME_MAX: Final = 253_402_300_800_000_000  # The year 10,000: no query can show a later time.
+_DEPTH_MAX: Final = 100
 _NBYTES_MAX: Final = 2**53
 _TOPIC: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 _WRITER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -48,6 +49,10 @@ def check_event(row: StoredRow) -> dict[str, Any] | None:
     """
     if row.event_id is None or row.metadata is None:
         raise ValueError("it was not written by runlore")
+    if not 0 <= row.recorded_at < _TIME_MAX:
+        raise ValueError(f"it says that it was recorded {row.recorded_at} µs after 1970")
+    if row.state == ERASED:
+        raise ValueError("it was erased, and no erased run comes into a bundle")
     _check_metadata(row.metadata)
     kind = _kind_of(row.stream)
     if len(row.topic) > 100 or _TOPIC.fullmatch(row.topic) is None:
@@ -66,6 +71,7 @@ def check_event(row: StoredRow) -> dict[str, Any] | None:
         _check_unknown(row)
         return None
     _check_model(row.topic, data)
+    _check_plain(data)
     _check_meaning(row, data)
     return data
 
@@ -81,11 +87,27 @@ def _check_metadata(packed: bytes) -> None:
         name in said and type(said[name]) is not of for name, of in _SAID.items()
     ):
         raise ValueError("its metadata says something of another type")
+    _check_plain(said)
     depth = 0
     while isinstance(said := said.get("origin"), dict):
         depth += 1
         if depth > ORIGINS_MAX:
             raise ValueError(f"it says that it was imported more than {ORIGINS_MAX} times")
+
+
+def _check_plain(value: object, above: int = 0) -> None:
+    """That it is of what JSON has, and bytes: msgpack has more, which nothing here could show."""
+    if above > _DEPTH_MAX:
+        raise ValueError(f"it says something in more than {_DEPTH_MAX} layers")
+    if isinstance(value, dict):
+        for key, one in value.items():
+            _check_plain(key, above + 1)
+            _check_plain(one, above + 1)
+    elif isinstance(value, list):
+        for one in value:
+            _check_plain(one, above + 1)
+    elif not isinstance(value, str | bytes | int | float | None):
+        raise ValueError(f"it says something of the type {type(value).__name__}")
 
 
 def _kind_of(stream: str) -> str:

@@ -20,6 +20,7 @@ from typing import BinaryIO, Final, cast
 from pydantic import ValidationError
 
 from runlore.audit.bundle import (
+    CHECKPOINTS,
     EVENTS,
     FORMAT,
     FORMAT_VERSION,
@@ -36,6 +37,7 @@ MAX_NBYTES: Final = 2**36
 """All entries together, unpacked."""
 
 _MANIFEST_MAX_NBYTES: Final = 2**26
+_CHECKPOINT_MAX_NBYTES: Final = 2**16
 _SMALL_NBYTES: Final = 2**20
 _MAX_RATIO: Final = 100
 """Ids and leaves are random bytes: no bundle of ours packs a fifth as well."""
@@ -148,8 +150,13 @@ def _problem_of(info: zipfile.ZipInfo) -> str | None:
         return "is packed in a way that bundles do not use"
     if info.file_size > _SMALL_NBYTES and info.file_size > _MAX_RATIO * info.compress_size:
         return f"unpacks to more than {_MAX_RATIO} times its size"
-    if info.filename == MANIFEST and info.file_size > _MANIFEST_MAX_NBYTES:
-        return f"has {info.file_size:,} bytes, at most {_MANIFEST_MAX_NBYTES:,} are possible"
+    most = MAX_NBYTES
+    if info.filename == MANIFEST:
+        most = _MANIFEST_MAX_NBYTES
+    elif info.filename.startswith(CHECKPOINTS):
+        most = _CHECKPOINT_MAX_NBYTES
+    if info.file_size > most:
+        return f"has {info.file_size:,} bytes, at most {most:,} are possible"
     return None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Workspace
-from runlore.audit.bundle import EVENTS, Record, read_records, unpack_nodes
+from runlore.audit.bundle import EVENTS, Record, read_nodes, read_records
 from runlore.audit.bundle_checks import verify_bundle
 from runlore.audit.bundle_file import open_bundle
 from runlore.audit.bundle_import import import_bundle
@@ -101,8 +101,8 @@ def test_an_audit_path_of_rfc_6962_leads_from_each_event_to_the_root(
 ) -> None:
     manifest = export(ws, path, Selection(run="child-1"))
     records = records_of(path)
-    with open_bundle(path) as bundle:
-        nodes = unpack_nodes(bundle.read("tree.bin"))
+    with open_bundle(path) as bundle, bundle.open("tree.bin") as tree:
+        nodes = list(read_nodes(tree))
     leaves = [Node(one.leaf_index, one.leaf_index + 1, one.row.leaf) for one in records]
 
     for index, row in records:
@@ -139,7 +139,7 @@ def test_checkpoints_are_in_it_and_must_have_the_root_of_a_head_of_their_size(
     assert ws.path is not None
     folder = ws.path / "audit" / "checkpoints"
     folder.mkdir(parents=True)
-    (folder / "1.txt").write_text(f"lab\n{head.size}\n{'A' * 43}=\n\n— lab signature\n")
+    (folder / "1.txt").write_text(f"lab\n{head.size}\n{'A' * 43}=\n\n")
 
     export(ws, path)
 

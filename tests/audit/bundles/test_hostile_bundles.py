@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import stat
 import zipfile
@@ -26,7 +27,7 @@ from runlore.audit.replay import replay
 from runlore.audit.selection import Selection
 from runlore.domain.events import RunErased
 from runlore.domain.status import Status
-from runlore.storage.codec import encode_event
+from runlore.storage.codec import ERASED, encode_event
 from runlore.storage.event_log import StoredRow
 from tests.audit.bundles.conftest import fill
 from tests.audit.bundles.forging import entries_of, with_manifest, with_rows, write
@@ -127,6 +128,32 @@ def test_an_entry_that_unpacks_to_far_more(target: Workspace, path: Path) -> Non
     refused(target, path, "unpacks to more than 100 times its size")
 
 
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"lab\n1\n" + b"A" * 43 + b"=\n",
+        b"lab\n1\n" + b"A" * 43 + b"=\n\n- no signature\n",
+        b"lab\n01\n" + b"A" * 43 + b"=\n\n",
+        b"lab\n1\nAAAA\n\n",
+        b"lab \xff\n1\n" + b"A" * 43 + b"=\n\n",
+    ],
+)
+def test_a_checkpoint_that_is_none(target: Workspace, path: Path, note: bytes) -> None:
+    write(path, {**entries_of(path), "checkpoints/1.txt": note})
+    refused(target, path, "is no checkpoint")
+
+
+def test_a_checkpoint_that_would_fill_the_memory(target: Workspace, path: Path) -> None:
+    write(path, {**entries_of(path), "checkpoints/1.txt": Random(0).randbytes(2**16 + 1)})
+    refused(target, path, "has 65,537 bytes, at most 65,536 are possible")
+
+
+def test_a_time_after_the_heads(target: Workspace, path: Path) -> None:
+    head = json.loads(entries_of(path)["manifest.json"])["head"]
+    with_manifest(path, head={**head, "recorded_at": 1, "position": head["position"] + 1})
+    refused(target, path, "events behind the log's head")
+
+
 def test_more_entries_or_bytes_than_are_possible(
     target: Workspace, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +210,7 @@ def test_a_manifest_that_says_something_else(target: Workspace, path: Path) -> N
         (b"\x00\x00\x01\x00abc", "within an event"),
         (b"\x00\x00\x00\x05\xdd\xff\xff\xff\xff", "no msgpack array of ten fields"),
         (b"\x00\x00\x10\x00" + b"\x91" * 4096, "no msgpack array of ten fields"),
+        (b"\x00\x00\x00\x0d\x9a\xdc\x00\x0b" + b"\xc0" * 9, "no msgpack array of ten fields"),
         (b"\x00\x00\x00\x02\x90\x90", "no msgpack array of ten fields"),
     ],
 )
@@ -299,9 +327,22 @@ FORGED: dict[str, tuple[Change, str]] = {
         "its metadata",
     ),
     "an origin of an origin without end": (
-        forged("run.tag_set", metadata=b"\x81\xa6origin" * 500 + b"\x80"),
+        forged("run.tag_set", metadata=b"\x81\xa6origin" * 50 + b"\x80"),
         "more than 20 times",
     ),
+    "metadata with what JSON has no form for": (
+        forged("run.tag_set", metadata=msgpack.packb({"at": msgpack.Timestamp(1)})),
+        "something of the type Timestamp",
+    ),
+    "metadata in many layers": (
+        forged("run.tag_set", metadata=b"\x81\xa1x" + b"\x91" * 500 + b"\xc0"),
+        "more than 100 layers",
+    ),
+    "a time that no calendar has": (
+        lambda rows: [row._replace(recorded_at=2**61) for row in rows],
+        "says that it was recorded",
+    ),
+    "what an erased event reads as": (forged("run.tag_set", state=ERASED), "it was erased"),
     "an event of nobody": (forged("run.tag_set", event_id=None), "not written by runlore"),
     "more values than are there": (
         forged("run.values_logged", state={"series": [{"name": "loss", "n": 2**40}]}),
