@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from runlore.audit.replay import replay
 from runlore.audit.selection import Selection
 from runlore.domain.errors import RunNotFound
 from runlore.storage.errors import LogBusy
+from runlore.storage.verification import verify_log
 from tests.event_logs import all_rows, check_head
+from tests.processes import LIMIT_S, start_python
 
 
 @pytest.fixture
@@ -188,6 +191,51 @@ def test_an_import_that_was_cut_off_is_done_again_from_the_start(
     ids = [row.event_id for row in all_rows(other.log)]
     assert len(ids) == len(set(ids))
     assert other.get_run("parent").get_status() == "Completed"
+
+
+IMPORT_AND_DIE = """
+import itertools, os, signal, sys
+from runlore import Workspace
+from runlore.audit import bundle_import
+from runlore.storage.sqlite import SqliteLog
+
+bundle_import.BATCH = 4
+insert, count = SqliteLog._insert, itertools.count()
+
+def insert_and_die(*args):
+    insert(*args)
+    if next(count) == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+SqliteLog._insert = insert_and_die
+Workspace.open(sys.argv[1]).import_bundle(sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("committed", [1, 2, 4])
+def test_an_import_that_was_killed_within_a_transaction_is_completed_by_the_next(
+    path: Path, tmp_path: Path, committed: int
+) -> None:
+    folder = tmp_path / "other"
+    Workspace.create("other", path=folder).close()
+
+    killed = start_python(IMPORT_AND_DIE, folder, path, committed)
+    killed.communicate(timeout=LIMIT_S)
+
+    assert killed.returncode == -signal.SIGKILL
+    with Workspace.open(folder) as other:
+        again = import_bundle(other, path)
+
+        assert bool(again.passed_over) == (committed > 1)  # The first is the importer's name.
+        assert again.events + again.passed_over == import_bundle(other, path).passed_over
+        ids = [row.event_id for row in all_rows(other.log)]
+        assert len(ids) == len(set(ids))
+        assert other.get_run("parent").get_status() == "Completed"
+        assert other.get_run("child-1").get_metrics()["loss"] == 0.25
+        other.get_run("parent").download_file("outputs/model.bin", "model.bin")
+        assert Path("model.bin").read_bytes() == b"the weights"
+        assert replay(other).holds
+        assert verify_log(other.log).holds
 
 
 def test_files_that_only_the_digests_are_known_of_are_told(
