@@ -282,16 +282,40 @@ def test_a_checkpoint_that_cannot_be_made_warns_once_and_breaks_no_run(
     assert run.get_status() == "Completed"
 
 
-def test_settings_that_cannot_be_read_break_no_run(
-    ws: Workspace, audited: AuditedLog, key: Path
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("settings.json", '{"key": 1, "more": ', "set it again with"),
+        ("settings.json", '{"key": 1, "at_run_end": true}', "set it again with"),
+        ("settings.json", '{"key": "a\\u0000", "at_run_end": true}', "set it again with"),
+        ("settings.json", "[" * 100_000, "set it again with"),
+        ("settings.json", '{"key": "~nobody-here/k", "at_run_end": true}', "home directory"),
+        ("trusted-keys.txt", "\udcff", "cannot read the keys in"),
+    ],
+)
+def test_files_that_somebody_spoilt_break_no_run(
+    ws: Workspace, audited: AuditedLog, key: Path, name: str, content: str, told: str
 ) -> None:
     set_automatic(audited, key=key)
-    (audited.kept.path / "settings.json").write_text('{"key": 1, "more": ')
+    (audited.kept.path / name).write_text(content, errors="surrogateescape")
 
     run = start(ws, "ends")
-    with pytest.warns(RuntimeWarning, match="set it again with"):
+    with pytest.warns(RuntimeWarning, match=told):
         run.complete()
     assert run.get_status() == "Completed"
+
+
+@pytest.mark.parametrize("content", ['{"size": Infinity, "nodes": ""}', "[" * 100_000, "{}"])
+def test_a_frontier_that_somebody_spoilt_only_shortens_nothing(
+    ws: Workspace, audited: AuditedLog, key: Path, content: str
+) -> None:
+    create_checkpoint(audited, key=key)
+    (audited.kept.path / "frontier.json").write_text(content)
+    start(ws, "more").complete()
+
+    checkpoint, _ = create_checkpoint(audited, key=key)
+
+    assert checkpoint.root == audited.log.head().frontier.root
 
 
 # --- on disk --------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runlore.audit.folder import AuditFolder, Settings, names_of, write_checkpoint
 from runlore.audit.keys import SigningKey, default_path, read_key
 from runlore.audit.offline import Checkpoint, NotProved, VerifierKey
-from runlore.domain.errors import InvalidInput, RunloreError, UserError
+from runlore.domain.errors import InvalidInput, UserError
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.merkle import Frontier
 
@@ -198,6 +198,6 @@ def at_run_end(audited: AuditedLog) -> str | None:
     try:
         if audited.kept.settings().at_run_end:
             create_checkpoint(audited)
-    except (RunloreError, OSError, NotProved) as error:
-        return str(error)
+    except Exception as error:  # Whatever somebody has made of the folder's files.
+        return str(error) or repr(error)
     return None

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from runlore.audit.keys import parse_verifier_keys
+from runlore.audit.keys import read_trusted
 from runlore.audit.offline import Checkpoint, NotProved, VerifierKey
 from runlore.domain.errors import UserError
 
@@ -70,7 +70,7 @@ class AuditFolder:
         """The public keys that whoever may write to the folder calls trusted."""
         if not self._trusted.exists():
             return []
-        return parse_verifier_keys(self._trusted.read_text(), self._trusted)
+        return read_trusted(self._trusted)
 
     def trust(self, key: VerifierKey) -> None:
         """Adds a key; those that are there stay, so that what they signed can be verified."""
@@ -83,8 +83,11 @@ class AuditFolder:
         if not self._settings.exists():
             return Settings()
         try:
-            return Settings(**json.loads(self._settings.read_text()))
-        except (ValueError, TypeError) as error:
+            said = Settings(**json.loads(self._settings.read_text()))
+            if not (_is_path(said.key) and _is_path(said.export)):
+                raise ValueError("key and export are paths, or null")
+            return said
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(
                 f"cannot read {self._settings}: {error}; set it again with "
                 "`runlore audit checkpoint auto`"
@@ -99,12 +102,16 @@ class AuditFolder:
         try:
             fields = json.loads(self._frontier.read_text())
             return int(fields["size"]), bytes.fromhex(fields["nodes"])
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return None
 
     def keep_frontier(self, size: int, nodes: bytes) -> None:
         """Keeps size and nodes for the next time."""
         write_safely(self._frontier, json.dumps({"size": size, "nodes": nodes.hex()}) + "\n")
+
+
+def _is_path(said: object) -> bool:
+    return said is None or (isinstance(said, str) and "\0" not in said)
 
 
 def read_checkpoint(file: Path) -> Checkpoint:
