@@ -147,6 +147,11 @@ def test_a_proof_with_anything_changed_is_not_one(audited: AuditedLog, key: Path
         changed(proof, "checkpoint", to=None),
         changed(proof, "runlore_proof", to="other"),
         changed(proof, "format", to=2),
+        changed(proof, "format", to=True),
+        changed(proof, "event", "stream", to="\ud800"),
+        changed(proof, "checkpoint", to="\ud800" + proof["checkpoint"]),
+        changed(proof, "said by nobody", to="loss 0.1"),
+        changed(proof, "event", "data", to={"loss": 0.1}),
     ]
 
     for one in forged:
@@ -226,6 +231,27 @@ def test_the_file_alone_says_why_nothing_is_proved(
     assert "cannot read" in unread.stderr
     assert "one of the arguments --key --no-key is required" in unsaid.stderr
     assert "PROVED.\n" not in untrusted.stdout + untrue.stdout + unread.stdout
+
+
+def test_a_proof_with_a_name_in_it_twice_is_not_one(
+    proof_file: Path, key: Path, tmp_path: Path
+) -> None:
+    proof_file.write_text('{"event": {"topic": "run.failed"},' + proof_file.read_text()[1:])
+
+    ran = alone(tmp_path, proof_file, "--key", read_key(key).verifier)
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "a name stands in it twice" in ran.stderr
+
+
+def test_what_a_checkpoint_claims_cannot_fool_a_terminal(audited: AuditedLog, key: Path) -> None:
+    checkpoint, _ = create_checkpoint(audited, key=key)
+    proof = prove_event(audited, "3")
+    evil = f"{checkpoint.text}\n\u2014 no\x9b2Kbody AAAAAAAAAAA=\n"
+
+    claimed = offline.verify_proof(changed(proof, "checkpoint", to=evil), [])[-1]
+
+    assert "signed by no\\x9b2Kbody" in claimed
 
 
 def test_what_could_fool_a_terminal_is_shown_as_text() -> None:

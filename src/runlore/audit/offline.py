@@ -31,6 +31,12 @@ ED25519 = b"\x01"
 MAX_DEPTH = 64
 MAX_SIGNATURES = 100
 MAX_SHOWN = 400
+PROOF = frozenset(("runlore_proof", "format", "path"))
+INCLUSION = PROOF | {"event", "index", "checkpoint"}
+CONSISTENCY = PROOF | {"earlier", "later"}
+EVENT = frozenset(
+    ("position", "stream", "version", "topic", "event_id", "recorded_at", "metadata", "state")
+)
 _SIZE = re.compile("0|[1-9][0-9]{0,17}")
 
 
@@ -237,6 +243,7 @@ class Event:
     def __init__(self, fields: object) -> None:
         if not isinstance(fields, dict):
             raise NotProved("the proof has no event")
+        _only(fields, EVENT)
         self.position = _whole(fields, "position")
         self.stream = _text(fields, "stream")
         self.version = _whole(fields, "version")
@@ -277,6 +284,12 @@ def _field(data: bytes | None) -> bytes:
     return struct.pack(">I", len(data)) + data
 
 
+def _only(fields: dict[str, object], names: frozenset[str]) -> None:
+    """Nothing may stand in a proof that it does not prove: somebody would take it for proved."""
+    if more := fields.keys() - names:
+        raise NotProved(f"it says more than is proved: {sorted(more)!r:.80}")
+
+
 def _whole(fields: dict[str, object], name: str) -> int:
     value = fields.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
@@ -284,9 +297,14 @@ def _whole(fields: dict[str, object], name: str) -> int:
     return value
 
 
+def _is_surrogate(char: str) -> bool:
+    """Whether it is half of a character, which JSON can hold and no encoding has bytes for."""
+    return "\ud800" <= char <= "\udfff"
+
+
 def _text(fields: dict[str, object], name: str) -> str:
     value = fields.get(name)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or any(map(_is_surrogate, value)):
         raise NotProved(f"{name} is no text: {value!r:.80}")
     return value
 
@@ -405,8 +423,9 @@ def verify_proof(document: object, keys: list[VerifierKey]) -> list[str]:
     if not isinstance(document, dict):
         raise NotProved("this is no proof: it holds no JSON object")
     kind, version = document.get("runlore_proof"), document.get("format")
-    if version != 1 or kind not in ("inclusion", "consistency"):
+    if type(version) is not int or version != 1 or kind not in ("inclusion", "consistency"):
         raise NotProved("this is no proof that is known here (inclusion or consistency, format 1)")
+    _only(document, INCLUSION if kind == "inclusion" else CONSISTENCY)
     given = document.get("path")
     if not isinstance(given, list) or len(given) > 128:
         raise NotProved("the proof has no path, or one that no tree is high enough for")
@@ -441,7 +460,8 @@ def _consistency(
     earlier = Checkpoint(_text(document, "earlier"))
     later = Checkpoint(_text(document, "later"))
     if earlier.origin != later.origin:
-        raise NotProved(f"the checkpoints are of two logs: {earlier.origin} and {later.origin}")
+        origins = f"{_printable(earlier.origin)} and {_printable(later.origin)}"
+        raise NotProved(f"the checkpoints are of two logs: {origins}")
     check_consistency(earlier.size, earlier.root, later.size, later.root, path)
     added = later.size - earlier.size
     return [
@@ -483,8 +503,8 @@ def _shown(packed: bytes) -> str:
 
 def _vouched(checkpoint: Checkpoint, keys: list[VerifierKey]) -> str:
     root = base64.b64encode(checkpoint.root).decode()
+    claimed = _printable(", ".join(checkpoint.signers)) or "nobody"
     if not keys:
-        claimed = ", ".join(checkpoint.signers) or "nobody"
         return (
             f"NO KEY WAS GIVEN, so nobody vouches for the root {root} (it claims to be signed by "
             f"{claimed}): compare it with one that you have from elsewhere."
@@ -493,10 +513,25 @@ def _vouched(checkpoint: Checkpoint, keys: list[VerifierKey]) -> str:
     if not signed:
         raise NotProved(
             "the checkpoint is not signed by a key that was given; it claims to be signed by "
-            f"{', '.join(checkpoint.signers) or 'nobody'}"
+            f"{claimed}"
         )
     names = " and ".join(f"{key.name} (key {key.key_id.hex()})" for key in signed)
     return f"The checkpoint (root {root}) is signed by {names}."
+
+
+def parse_proof(text: str) -> object:
+    """The JSON of a proof. Raises ValueError for none, and for one in which a name stands twice.
+
+    Of two that have the same name readers take one or the other; all must see what is proved.
+    """
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a name stands in it twice")
+    return fields
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -513,7 +548,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         with open(given.proof, encoding="utf-8") as file:
-            document = json.load(file)
+            document = parse_proof(file.read())
         lines = verify_proof(document, [VerifierKey.parse(text) for text in given.key])
     except (OSError, ValueError, RecursionError) as error:
         sys.stderr.write(f"NOT PROVED: cannot read {given.proof}: {error}\n")

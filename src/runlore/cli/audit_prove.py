@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -69,7 +68,7 @@ def verify_proof(
     if bool(keys) == no_key:
         raise click.UsageError("Give the --key that you trust, or --no-key.")
     try:
-        document = json.loads(proof.read_text(encoding="utf-8"))
+        document = offline.parse_proof(proof.read_text(encoding="utf-8"))
         lines = offline.verify_proof(document, [offline.VerifierKey.parse(key) for key in keys])
     except (offline.NotProved, ValueError, RecursionError) as error:
         raise click.ClickException(f"not proved: {error}") from error
