@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -56,7 +56,8 @@ class Findings:
         if self.full:
             self.more += 1
         else:
-            self.kept.append(finding)
+            # What somebody wrote into the file must not hide itself on a terminal.
+            self.kept.append(replace(finding, message=_printable(finding.message)))
 
     def about_log(self, kind: Kind, what: str) -> None:
         """Something that is about no position."""
@@ -103,3 +104,7 @@ class Findings:
             and one.last >= first
             for one in self.kept
         )
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

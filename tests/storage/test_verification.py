@@ -126,6 +126,15 @@ def test_text_that_is_no_utf8_is_a_change_of_its_event_alone(path: Path) -> None
     assert [(one.kind, one.first) for one in found(path)] == [(Kind.CHANGED, 12)]
 
 
+def test_what_could_hide_a_finding_on_a_terminal_is_shown_as_text(path: Path) -> None:
+    execute(path, "UPDATE stored_events SET topic = char(27) || '[2K' WHERE notification_id = 5")
+
+    [finding] = found(path)
+
+    assert "\\x1b[2K" in finding.message
+    assert finding.topic == "\x1b[2K"
+
+
 def test_a_row_rewritten_with_its_leaf_is_narrowed_down_by_the_head(path: Path) -> None:
     with tampering(path) as connection:
         connection.execute("UPDATE stored_events SET state = x'80' WHERE notification_id = 40")

@@ -168,7 +168,7 @@ class _Events:
             return
 
         def add(problem: Problem, message: str) -> None:
-            place = f"position {row.position} ({row.stream:.120} version {row.version}): "
+            place = f"position {row.position} ({row.stream!r:.120} version {row.version}): "
             wrong.append(BundleFinding(problem, place + message, EVENTS, row.position))
 
         if row.leaf != _leaf_of(record):
