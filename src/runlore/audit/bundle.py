@@ -18,7 +18,7 @@ import re
 import struct
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgpack
 from pydantic import BaseModel, ConfigDict, Field
@@ -134,7 +134,7 @@ class Manifest(BaseModel):
     selection: dict[str, Any]
     head: Head
     events: int = Field(ge=0)
-    absent: list[str]
+    absent: list[Annotated[str, Field(pattern=_DIGEST)]]
     entries: dict[str, Entry]
 
 

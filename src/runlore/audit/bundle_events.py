@@ -22,9 +22,11 @@ from runlore.domain.ids import (
     check_run_id,
     check_target_name,
 )
-from runlore.domain.text import check_key, check_pairs
+from runlore.domain.text import FILE_NAME_MAX_CHARS, check_key, check_pairs
+from runlore.storage.artifacts import safe_name
 from runlore.storage.codec import ERASED, decode_event
 from runlore.storage.event_log import StoredRow
+from runlore.storage.snapshots import snapshot_id_of
 
 STATE_MAX_NBYTES: Final = 2**27
 UNKNOWN_MAX_NBYTES: Final = 2**20
@@ -38,6 +40,7 @@ _TIME_MAX: Final = 253_402_300_800_000_000  # The year 10,000: no query can show
 _DEPTH_MAX: Final = 100
 _NBYTES_MAX: Final = 2**53
 _TOPIC: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _WRITER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SAID: Final = {"writer": str, "reason": str, "actor": str, "observed_at": int, "origin": dict}
 
@@ -175,6 +178,13 @@ def _check_meaning(row: StoredRow, data: Mapping[str, Any]) -> None:
                 check_pairs({data["key"]: data["value"]}, "tag")
             case "run.property_added" | "run.property_corrected":
                 check_pairs({data["key"]: data["value"]}, "property")
+            case "run.artifact_added":
+                check_key(safe_name(data["name"]), "file name", FILE_NAME_MAX_CHARS)
+                _check_digest(data["sha256"])
+            case "run.snapshot_taken":
+                _check_digest(data["manifest_sha256"])
+                # A file is written under this name when the snapshot is restored.
+                _same(data["snapshot_id"], snapshot_id_of(data["manifest_sha256"]))
             case "run.values_logged":
                 _check_values(row, data)
             case "run.erased":  # Tables would be made anew for it, in vain: no key is here.
@@ -189,6 +199,11 @@ def _check_meaning(row: StoredRow, data: Mapping[str, Any]) -> None:
 def _same(said: object, by_stream: object) -> None:
     if said != by_stream:
         raise ValueError(f"it says {said!r:.120}, and its stream says {by_stream!r:.120}")
+
+
+def _check_digest(said: str) -> None:
+    if _DIGEST.fullmatch(said) is None:
+        raise ValueError(f"{said!r:.80} is no SHA-256 digest")
 
 
 def _check_values(row: StoredRow, data: Mapping[str, Any]) -> None:

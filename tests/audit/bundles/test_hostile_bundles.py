@@ -196,6 +196,7 @@ def test_a_manifest_that_says_something_else(target: Workspace, path: Path) -> N
         ({"events": -1}, "wrong events"),
         ({"events": 3}, "the manifest says 3"),
         ({"more": 1}, "wrong more"),
+        ({"absent": ["../../x"]}, "wrong absent"),
         ({"head": {"size": 1, "position": 1, "recorded_at": 1, "root": "00" * 32}}, "not proved"),
     ):
         write(path, entries, sealed=False)
@@ -337,6 +338,22 @@ FORGED: dict[str, tuple[Change, str]] = {
     "metadata in many layers": (
         forged("run.tag_set", metadata=b"\x81\xa1x" + b"\x91" * 500 + b"\xc0"),
         "more than 100 layers",
+    ),
+    "a file's name that leads elsewhere": (
+        forged("run.artifact_added", state={"name": "../../evil"}),
+        "cannot name a file here",
+    ),
+    "a file of no digest": (
+        forged("run.artifact_added", state={"sha256": "../../evil"}),
+        "no SHA-256 digest",
+    ),
+    "a snapshot of no digest": (
+        forged("run.snapshot_taken", state={"manifest_sha256": "../../evil"}),
+        "no SHA-256 digest",
+    ),
+    "a snapshot whose id leads elsewhere": (
+        forged("run.snapshot_taken", state={"snapshot_id": "../../evil"}),
+        "says '../../evil'",
     ),
     "a time that no calendar has": (
         lambda rows: [row._replace(recorded_at=2**61) for row in rows],
