@@ -27,6 +27,7 @@ from runlore.storage.artifacts import safe_name
 from runlore.storage.codec import ERASED, decode_event
 from runlore.storage.event_log import StoredRow
 from runlore.storage.snapshots import snapshot_id_of
+from runlore.targets.definition import Definition
 
 STATE_MAX_NBYTES: Final = 2**27
 UNKNOWN_MAX_NBYTES: Final = 2**20
@@ -178,13 +179,16 @@ def _check_meaning(row: StoredRow, data: Mapping[str, Any]) -> None:
                 check_pairs({data["key"]: data["value"]}, "tag")
             case "run.property_added" | "run.property_corrected":
                 check_pairs({data["key"]: data["value"]}, "property")
+            case "run.submitted":
+                _check_definition(data["definition"])
             case "run.artifact_added":
                 check_key(safe_name(data["name"]), "file name", FILE_NAME_MAX_CHARS)
                 _check_digest(data["sha256"])
             case "run.snapshot_taken":
                 _check_digest(data["manifest_sha256"])
                 # A file is written under this name when the snapshot is restored.
-                _same(data["snapshot_id"], snapshot_id_of(data["manifest_sha256"]))
+                if data["snapshot_id"] != snapshot_id_of(data["manifest_sha256"]):
+                    raise ValueError(f"{data['snapshot_id']!r:.80} is not its snapshot's id")
             case "run.values_logged":
                 _check_values(row, data)
             case "run.erased":  # Tables would be made anew for it, in vain: no key is here.
@@ -199,6 +203,17 @@ def _check_meaning(row: StoredRow, data: Mapping[str, Any]) -> None:
 def _same(said: object, by_stream: object) -> None:
     if said != by_stream:
         raise ValueError(f"it says {said!r:.120}, and its stream says {by_stream!r:.120}")
+
+
+def _check_definition(said: Mapping[str, Any]) -> None:
+    """That it has all that is shown of a script; a newer runlore may say more."""
+    try:
+        held = Definition.model_validate(said).model_dump()
+        same = msgpack.packb({name: said[name] for name in held}) == msgpack.packb(held)
+    except (ValidationError, KeyError) as error:
+        raise ValueError(f"its definition is none: {error}") from error
+    if not same or (held["script"] is None and held["command"] is None):
+        raise ValueError("its definition is none of a script or a command")
 
 
 def _check_digest(said: str) -> None:

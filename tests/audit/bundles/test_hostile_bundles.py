@@ -25,7 +25,7 @@ from runlore.audit.bundle_import import import_bundle
 from runlore.audit.export import export
 from runlore.audit.replay import replay
 from runlore.audit.selection import Selection
-from runlore.domain.events import RunErased
+from runlore.domain.events import RunErased, RunSubmitted
 from runlore.domain.status import Status
 from runlore.storage.codec import ERASED, encode_event
 from runlore.storage.event_log import StoredRow
@@ -339,6 +339,14 @@ FORGED: dict[str, tuple[Change, str]] = {
         forged("run.tag_set", metadata=b"\x81\xa1x" + b"\x91" * 500 + b"\xc0"),
         "more than 100 layers",
     ),
+    "a script of which nothing is said": (
+        forged(
+            "run.tag_set",
+            topic="run.submitted",
+            state=encode_event(RunSubmitted(definition={"interpreter": "python"})),
+        ),
+        "its definition is none",
+    ),
     "a file's name that leads elsewhere": (
         forged("run.artifact_added", state={"name": "../../evil"}),
         "cannot name a file here",
@@ -353,7 +361,7 @@ FORGED: dict[str, tuple[Change, str]] = {
     ),
     "a snapshot whose id leads elsewhere": (
         forged("run.snapshot_taken", state={"snapshot_id": "../../evil"}),
-        "says '../../evil'",
+        "is not its snapshot's id",
     ),
     "a time that no calendar has": (
         lambda rows: [row._replace(recorded_at=2**61) for row in rows],
