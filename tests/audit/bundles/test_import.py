@@ -16,8 +16,12 @@ from runlore.audit.export import export
 from runlore.audit.replay import replay
 from runlore.audit.selection import Selection
 from runlore.domain.errors import RunNotFound
+from runlore.domain.events import RunSubmitted
+from runlore.storage.codec import encode_event
 from runlore.storage.errors import LogBusy
 from runlore.storage.verification import verify_log
+from runlore.targets.definition import Definition
+from tests.audit.bundles.forging import with_rows
 from tests.event_logs import all_rows, check_head
 from tests.processes import LIMIT_S, start_python
 
@@ -191,6 +195,33 @@ def test_an_import_that_was_cut_off_is_done_again_from_the_start(
     ids = [row.event_id for row in all_rows(other.log)]
     assert len(ids) == len(set(ids))
     assert other.get_run("parent").get_status() == "Completed"
+
+
+def test_a_submitted_run_that_has_not_ended_is_lost_where_it_has_no_supervisor(
+    ws: Workspace, other: Workspace, tmp_path: Path
+) -> None:
+    run = Experiment(ws, "scripts").start_logging(
+        run_id="script", outputs=False, snapshot_directory=None
+    )
+    run.tag("stands", "for the submission")
+    path = tmp_path / "script.bundle"
+    export(ws, path, Selection(run="script"))
+    definition = Definition(script="train.py", interpreter="/usr/bin/python3").model_dump()
+    submitted = encode_event(RunSubmitted(definition=definition))
+    with_rows(
+        path,
+        lambda rows: [
+            row._replace(topic="run.submitted", state=submitted)
+            if row.topic == "run.tag_set"
+            else row
+            for row in rows
+        ],
+    )
+
+    import_bundle(other, path)
+
+    assert other.get_run("script").get_status() == "Failed"
+    assert "lost" in {row.topic.rpartition(".")[2] for row in other.log.read_stream("run/script")}
 
 
 IMPORT_AND_DIE = """
