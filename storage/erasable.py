@@ -149,8 +149,15 @@ def keys_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str,
 
 
 def _ciphers_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, Cipher | None]:
-    keys = keys_of(connection, runs)
-    return {run_id: None if key == NO_KEY else Cipher(key) for run_id, key in keys.items()}
+    ciphers: dict[str, Cipher | None] = {}
+    for run_id, key in keys_of(connection, runs).items():
+        try:
+            ciphers[run_id] = None if key == NO_KEY else Cipher(key)
+        except (TypeError, ValueError) as error:
+            raise LogCorrupt(
+                f"the key of the run {run_id} is damaged: {error}; restore the log from a copy"
+            ) from error
+    return ciphers
 
 
 def _key_for(connection: sqlite3.Connection, run_id: str) -> bytes:

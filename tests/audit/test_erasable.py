@@ -104,3 +104,16 @@ def test_a_log_whose_keys_are_gone_altogether_refuses_to_be_read(
 
     with Workspace.open(folder) as ws, pytest.raises(LogCorrupt):
         ws.get_run("kept")
+
+
+@pytest.mark.parametrize("key", ["no bytes", b"too short", 7])
+def test_a_run_whose_key_is_none_says_so(erased: Path, tmp_path: Path, key: object) -> None:
+    folder = Path(shutil.copytree(erased, tmp_path / "copy"))
+    with tampering(folder / "log.sqlite") as connection:
+        connection.execute("UPDATE run_keys SET key = ? WHERE run_id = 'kept'", (key,))
+
+    with (
+        Workspace.open(folder) as ws,
+        pytest.raises(LogCorrupt, match="the key of the run kept is damaged"),
+    ):
+        ws.get_run("kept")
