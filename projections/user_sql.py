@@ -19,16 +19,11 @@ import duckdb
 import pyarrow as pa
 
 from runlore.domain.errors import UserError
+from runlore.projections.views import view_names
 
 if TYPE_CHECKING:
     import pandas
     import polars
-
-_VIEWS = (
-    "experiments, runs, tags, properties, metrics, metric_points, run_tree, events, tag_history, "
-    "status_history"
-)
-
 
 RESULT_MAX_NBYTES: Final = 1_000_000_000
 _ROWS_AT_ONCE: Final = 10_000
@@ -40,7 +35,7 @@ class QueryRefused(UserError):
     def __init__(self, query: str, found: str) -> None:
         super().__init__(
             f"sql() takes one SELECT that only reads, got {found}: {query.strip()[:200]!r}; "
-            f"the views are {_VIEWS}"
+            f"the views are {', '.join(view_names())}"
         )
         self.query = query
 
