@@ -18,11 +18,13 @@ from runlore.domain.errors import (
     AlreadyExists,
     ErasureIncomplete,
     InvalidInput,
+    InvalidType,
     NotErasable,
     PastIsReadOnly,
     RunGone,
     RunNotFound,
 )
+from runlore.projections import slots
 from runlore.storage.erasable import ErasableLog
 from tests.audit.erasures import SECRETS, fill, found_in
 from tests.event_logs import check_head
@@ -444,6 +446,67 @@ sys.stdin.readline()
     reader.communicate("done\n", timeout=60)
     ws.erase_run(run.id, reason="asked to")
     assert (folder_of(ws) / "log.sqlite-wal").stat().st_size == 0
+
+
+def test_files_that_come_while_they_are_removed_are_named_and_go_with_the_next_erasure(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fill(ws)
+    kept = folder_of(ws) / "artifacts" / run.id
+    rmdir = os.rmdir
+
+    def beside_an_upload(path: str, **options: int) -> None:
+        if Path(path) == kept:
+            (kept / "late").touch()
+        rmdir(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", beside_an_upload)
+        with pytest.raises(ErasureIncomplete, match=f"files in {kept}"):
+            ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
+    assert found_in(folder_of(ws)) == []
+
+    ws.erase_run(run.id, reason="asked to")
+    assert not kept.exists()
+
+
+def test_what_a_reader_wrote_until_it_was_killed_goes_too(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fill(ws)
+    slot = slots.claim(folder_of(ws) / "projections" / "tables")
+    holds_from_before = slots.InUse.holds_from_before
+
+    def killed_meanwhile(one: slots.InUse, erasure: int) -> bool:
+        if one.folder == slot.folder:
+            (slot.folder / "segments").mkdir()
+            (slot.folder / "segments" / "late").write_bytes(SECRETS[0])
+            slot.release()
+        return holds_from_before(one, erasure)
+
+    monkeypatch.setattr(slots.InUse, "holds_from_before", killed_meanwhile)
+    ws.erase_run(run.id, reason="asked to")
+
+    assert found_in(folder_of(ws)) == []
+
+
+@pytest.mark.parametrize("timeout", ["long", -1, float("nan"), True])
+def test_a_timeout_of_no_sense_is_refused_before_anything_is_erased(
+    ws: Workspace, timeout: float
+) -> None:
+    run = fill(ws, marker="KEPT")
+
+    with pytest.raises((InvalidInput, InvalidType), match="timeout_s is"):
+        ws.erase_run(run.id, reason="asked to", timeout_s=timeout)
+    assert run.get_tags() == {"note": "KEPT tag"}
+
+
+def test_an_erasure_can_wait_as_long_as_it_takes(ws: Workspace) -> None:
+    run = fill(ws)
+
+    ws.erase_run(run.id, reason="asked to", timeout_s=float("inf"))
+
+    assert run.erased
 
 
 def test_no_generation_is_published_of_what_was_erased(ws: Workspace, tmp_path: Path) -> None:
