@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import signal
@@ -507,6 +508,18 @@ def test_an_erasure_can_wait_as_long_as_it_takes(ws: Workspace) -> None:
     ws.erase_run(run.id, reason="asked to", timeout_s=float("inf"))
 
     assert run.erased
+
+
+def test_a_copy_that_a_stopped_process_is_making_is_told(ws: Workspace) -> None:
+    run = fill(ws)
+    generations = folder_of(ws) / "projections" / "tables" / "generations"
+    generations.mkdir(parents=True)
+    with (generations / "lock").open("w") as publishing:
+        fcntl.flock(publishing, fcntl.LOCK_EX)
+        with pytest.raises(ErasureIncomplete, match=f"a copy of tables in {generations}"):
+            ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
+
+    ws.erase_run(run.id, reason="asked to")
 
 
 def test_no_generation_is_published_of_what_was_erased(ws: Workspace, tmp_path: Path) -> None:

@@ -112,19 +112,25 @@ def _remove_projections(session: Session, runs: Sequence[FoldedRun], deadline: f
     assert session.folder is not None, "erase refuses workspaces in memory"
     erasure = session.log.last_erasure()
     all_tables = _folders_in(session.folder / "projections")
-    in_use: list[slots.InUse] = []
-    for tables in all_tables:
-        generations.remove_all(tables / "generations")
-        in_use += slots.remove_from_before(tables, erasure)
+    published = [tables / "generations" for tables in all_tables]
+    in_use = [one for tables in all_tables for one in slots.remove_from_before(tables, erasure)]
+
+    def publishing() -> set[Path]:
+        return {one for one in published if not generations.remove_all(one)}
 
     def readers() -> set[slots.InUse]:
         return {one for one in in_use if one.holds_from_before(erasure)}
 
-    left = sorted(_left(readers, deadline))
+    copied = sorted(_left(publishing, deadline))
+    read = sorted(_left(readers, deadline))
     for tables in all_tables:  # What processes wrote that were killed instead.
         slots.remove_from_before(tables, erasure)
     return [
-        f"tables that process {one.pid} has read: let it query something, or end it" for one in left
+        *(f"a copy of tables in {path}: let who makes it finish, or end it" for path in copied),
+        *(
+            f"tables that process {one.pid} has read: let it query something, or end it"
+            for one in read
+        ),
     ]
 
 
