@@ -249,6 +249,21 @@ def test_earlier_positions_show_nothing_of_an_erased_run_either(ws: Workspace) -
     assert [row.run_id for row in reader.runs(as_of=position)] == [run.id]
 
 
+def test_what_remains_is_so_from_the_creation_on_and_a_diff_does_not_tell_the_erasure(
+    ws: Workspace,
+) -> None:
+    run = start(ws)
+    running = ws.position
+    run.complete()
+    run.tag("note", "secret")
+    before = ws.position
+    ws.erase_run(run.id, reason="asked to")
+
+    assert ws.as_of(running).get_run(run.id).get_status() == "Completed"
+    assert ws.diff(running) == ws.diff(before) == []
+    assert [one.position for one in ws.events(before)] == [run.history()[-1].position]
+
+
 def test_a_workspace_as_of_a_position_before_the_erasure_shows_what_remains(
     ws: Workspace,
 ) -> None:
