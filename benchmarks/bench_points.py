@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.fresh import folder_bytes
-from benchmarks.harness import Result, line, machine, scratch, seconds, side_by_side
+from benchmarks.harness import Result, at_most, line, machine, scratch, seconds, side_by_side
 from runlore import Workspace
 from runlore.domain.events import ExperimentCreated, RunCreated, ValuesLogged
 from runlore.domain.ids import experiment_stream, run_stream, values_stream
@@ -103,6 +103,7 @@ def charts(folder: Path, runs: int, points: int) -> Iterator[Result]:
                 "WHERE series_no = 1 GROUP BY run_no"
             ),
             repeat=9,
+            goals=(at_most(300),),
         )
 
 
@@ -131,6 +132,7 @@ def table(reader: RunsReader, names: Sequence[str], runs: int) -> Result:
             "SELECT run_id, metric, last FROM metrics WHERE metric = ANY(?)", [names[:20]]
         ),
         repeat=9,
+        goals=(at_most(150),),
     )
 
 
@@ -218,6 +220,7 @@ def caught_up(ws: Workspace, what: str) -> Iterator[Result]:
         "raw DuckDB, CREATE TABLE AS the same rows",
         "µs",
         1,
+        (at_most(0.333),),  # 3 million values a second.
     )
     yield Result(
         f"files of the projection, {what}, per value",

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from benchmarks.bench_queries import fill
 from benchmarks.harness import (
+    Goal,
     Result,
+    at_most,
     line,
     machine,
     markdown,
@@ -23,10 +25,13 @@ from benchmarks.harness import (
     side_by_side,
 )
 from runlore import Experiment, Workspace
+from runlore.storage.codec import facts_of
+from runlore.storage.collector import collector_paused
 from runlore.storage.journal import Pending
 
 SIZES = (10_000, 100_000)
 LARGE_TREE = 10_000
+DEPTH = 1_000
 
 FIRST_ANSWER = """
 import sys
@@ -44,14 +49,15 @@ def run(sizes: Sequence[int] = SIZES) -> Iterator[Result]:
         with scratch() as folder, Workspace.create("bench", path=folder / "ws") as ws:
             fill(ws, size)
             add_tree(ws, LARGE_TREE)
+            add_tree(ws, DEPTH, name="chain", children=1)
             yield catch_up(ws, size)
             yield tail(ws, size)
             yield from first_answers(ws, size)
             yield from queries(ws, size)
 
 
-def add_tree(ws: Workspace, size: int) -> None:
-    """One tree whose root has so many descendants, ten children to each."""
+def add_tree(ws: Workspace, size: int, *, name: str = "tree", children: int = 10) -> None:
+    """One tree whose root has so many descendants, ten children to each or as many as said."""
     from runlore.domain.events import RunCreated
     from runlore.domain.ids import run_stream
     from runlore.domain.status import Status
@@ -59,32 +65,35 @@ def add_tree(ws: Workspace, size: int) -> None:
     pending = []
     for number in range(size + 1):
         created = RunCreated(
-            run_id=f"tree-{number}",
+            run_id=f"{name}-{number}",
             experiment_id="exp-3",
             experiment_name="exp-3",
             status=Status.RUNNING,
-            parent_id=None if number == 0 else f"tree-{(number - 1) // 10}",
-            root_id="tree-0",
+            parent_id=None if number == 0 else f"{name}-{(number - 1) // children}",
+            root_id=f"{name}-0",
         )
         pending.append(Pending(run_stream(created.run_id), 1, created))
     ws._session.journal.append(pending)
 
 
 def catch_up(ws: Workspace, size: int) -> Result:
-    """From nothing, per event; beside reading the same rows into Python."""
+    """From nothing, per event; beside reading and decoding the same rows in Python, no more."""
     log = ws._session.log
     head = log.head().size
 
-    def rows() -> None:
+    def decoded() -> None:
         position = 0
-        while read := log.read_plain(after_position=position, limit=30_000):
-            position = read[-1][0]
+        with collector_paused():
+            while read := log.read_plain(after_position=position, limit=30_000):
+                position = read[-1][0]
+                facts_of(read)
 
     ours = seconds(ws._session.projection().refresh)
-    baseline = seconds(rows)
+    baseline = seconds(decoded)
     what = f"catch-up from zero, {size:,} runs ({head:,} events), per event"
     ours_us, baseline_us = ours / head * 1e6, baseline / head * 1e6
-    return Result(what, ours_us, baseline_us, "reading the rows", "µs", 1)
+    goals = (at_most(5),)  # 200,000 events a second.
+    return Result(what, ours_us, baseline_us, "read and decoded only", "µs", 1, goals)
 
 
 def tail(ws: Workspace, size: int) -> Result:
@@ -123,6 +132,7 @@ def first_answers(ws: Workspace, size: int) -> Iterator[Result]:
             "python -c 'import duckdb'",
             lambda: subprocess.run(python("import duckdb"), check=True),
             repeat=5,
+            goals=(at_most(700),),
         )
 
 
@@ -131,7 +141,7 @@ def queries(ws: Workspace, size: int) -> Iterator[Result]:
     reader = ws._session.projection()
     head = reader.refresh()
     experiment, root = Experiment(ws, "exp-3"), ws.get_run("tree-0")
-    small = ws.get_run("run-0")
+    small, chain = ws.get_run("run-0"), ws.get_run("chain-0")
     held = ({"group": "7"}, {"author": "user-3"})
 
     def filtered_as_of() -> object:
@@ -144,27 +154,44 @@ def queries(ws: Workspace, size: int) -> Iterator[Result]:
     def below_as_of(run_id: str) -> Callable[[], object]:
         return lambda: list(reader.children(run_id, recursive=True, as_of=head))
 
-    asked: list[tuple[str, Callable[[], object], Callable[[], object]]] = [
+    asked: list[tuple[str, Callable[[], object], Callable[[], object], Sequence[Goal]]] = [
         (
             "get_runs(tag, property) of one experiment",
             lambda: list(experiment.get_runs(None, *held, include_children=True)),
             filtered_as_of,
+            _GOALS_OF_FILTERS.get(size, ()),
         ),
         (
             "get_children(recursive), 100 descendants",
             lambda: list(small.get_children(recursive=True)),
             below_as_of("run-0"),
+            (at_most(15),),
+        ),
+        (
+            f"get_children(recursive), {DEPTH:,} descendants below each other",
+            lambda: list(chain.get_children(recursive=True)),
+            below_as_of("chain-0"),
+            (at_most(15),),
         ),
         (
             f"get_children(recursive), {LARGE_TREE:,} descendants",
             lambda: list(root.get_children(recursive=True)),
             below_as_of("tree-0"),
+            (at_most(40),),
         ),
     ]
-    for what, ours, as_of in asked:
+    for what, ours, as_of, goals in asked:
         yield side_by_side(
-            f"{what}, {size:,} runs", ours, "rows of the reader, as of the head", as_of, repeat=15
+            f"{what}, {size:,} runs",
+            ours,
+            "rows of the reader, as of the head",
+            as_of,
+            repeat=15,
+            goals=tuple(goals),
         )
+
+
+_GOALS_OF_FILTERS = {10_000: (at_most(3),), 1_000_000: (at_most(12),)}
 
 
 def main(sizes: Sequence[int]) -> None:

@@ -400,6 +400,7 @@ def test_whatever_bytes_of_events_are_flipped_by_who_knows_the_format_all_tables
         return rows
 
     with_rows(path, change)
+    shutil.rmtree(tmp_path / "fresh", ignore_errors=True)
     with Workspace.create("fresh", path=tmp_path / "fresh") as fresh:
         try:
             import_bundle(fresh, path)
@@ -407,6 +408,6 @@ def test_whatever_bytes_of_events_are_flipped_by_who_knows_the_format_all_tables
             assert fresh.log.head().size <= 2
         check_head(fresh.log)
         assert replay(fresh).holds
-        assert len(fresh.sql("SELECT * FROM runs").fetchall()) in (0, 3)
+        # A creation whose schema version was flipped is of a newer runlore: kept, and not read.
+        assert len(fresh.sql("SELECT * FROM runs").fetchall()) <= 3
         assert fresh.sql("SELECT count(*) FROM metric_points").fetchall()
-    shutil.rmtree(tmp_path / "fresh")
