@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import io
 import os
@@ -523,6 +524,25 @@ def test_an_erasure_can_wait_as_long_as_it_takes(ws: Workspace) -> None:
     ws.erase_run(run.id, reason="asked to", timeout_s=float("inf"))
 
     assert run.erased
+
+
+def test_what_this_user_may_not_remove_is_told_and_all_else_is_removed(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fill(ws)
+    ws.sql("FROM tags").fetchall()
+
+    def refused(folder: Path, erasure: int) -> list[slots.InUse]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder / "reader-7" / "lock"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(slots, "remove_from_before", refused)
+        with pytest.raises(ErasureIncomplete, match="Permission denied.*reader-7"):
+            ws.erase_run(run.id, reason="asked to")
+    assert (folder_of(ws) / "log.sqlite-wal").stat().st_size == 0
+
+    ws.erase_run(run.id, reason="asked to")
+    assert found_in(folder_of(ws)) == []
 
 
 def test_a_copy_that_a_stopped_process_is_making_is_told(ws: Workspace) -> None:

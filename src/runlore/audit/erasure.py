@@ -19,6 +19,7 @@ from runlore.domain.errors import ErasureIncomplete, NotErasable
 from runlore.domain.run import EraseRun
 from runlore.projections import generations, slots
 from runlore.storage.erasable import ErasableLog
+from runlore.storage.errors import LogBusy
 from runlore.storage.spool_folder import live_values, recover
 from runlore.targets.run_folder import RunFolder, remove_leftovers
 
@@ -51,7 +52,10 @@ def erase(session: Session, run_ids: Sequence[str], reason: str, timeout_s: floa
     deadline = time.monotonic() + timeout_s
     pending: list[str] = []
     for remove in (_remove_spooled, _remove_files, _remove_projections, _empty_wal):
-        pending += remove(session, runs, deadline)
+        try:
+            pending += remove(session, runs, deadline)
+        except (OSError, LogBusy) as error:  # Another user's files: what comes behind still goes.
+            pending.append(f"what could not be removed: {error}")
     if pending:
         raise ErasureIncomplete(run_ids, pending)
 
