@@ -379,7 +379,7 @@ class RunsReader:
             if as_of is None:
                 return run_query(connection, query, params)
             with self._payloads.as_of(as_of), shown_as_of(connection, as_of, query):
-                return run_query(connection, query, params)
+                return run_query(connection, query, params, only_views=True)
 
         def read_to_the_end(connection: duckdb.DuckDBPyConnection) -> None:
             self._check_segments()
