@@ -127,8 +127,6 @@ def _remove_projections(session: Session, runs: Sequence[FoldedRun], deadline: f
 
     copied = sorted(_left(publishing, deadline))
     read = sorted(_left(readers, deadline))
-    for tables in all_tables:  # What processes wrote that were killed instead.
-        slots.remove_from_before(tables, erasure)
     return [
         *(f"a copy of tables in {path}: let who makes it finish, or end it" for path in copied),
         *(
