@@ -480,7 +480,7 @@ class RunsReader:
         with self._lock:
             for folder, is_last in ((self._folder, False), (self._folder, False), (None, True)):
                 try:
-                    projection = self._projection or self._open(folder)
+                    projection = self._still_there() or self._open(folder)
                     began = time.monotonic()
                     self.events_read += catch_up(projection, self._log)
                     took_s = time.monotonic() - began
@@ -507,6 +507,14 @@ class RunsReader:
                     if is_last:
                         raise ProjectionFailed(str(error)) from error
             raise AssertionError("the last attempt answers or raises")
+
+    def _still_there(self) -> RunsProjection | None:
+        """What is open, unless its file was taken away: by an erasure, which waits for us to drop
+        it, whether we had read of the run or not.
+        """
+        if isinstance(self._place, Slot) and not self._place.holds_database():
+            self._discard()
+        return self._projection
 
     def _open(self, folder: Path | None) -> RunsProjection:
         place = self._place = self._place or place_below(folder)

@@ -574,3 +574,19 @@ def test_no_generation_is_published_of_what_was_erased(ws: Workspace, tmp_path: 
 
     assert found_in(folder_of(ws) / "projections") == []
     reader.close()
+
+
+def test_a_process_that_had_read_before_the_run_began_is_done_with_it_at_its_next_query(
+    ws: Workspace,
+) -> None:
+    start(ws).tag("kept")
+    reader = start_python(READER, ws.path)
+    assert ask(reader) == "[(1,)]"
+    run = fill(ws)
+    with pytest.raises(ErasureIncomplete, match=f"tables that process {reader.pid} has read"):
+        ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
+
+    assert ask(reader) == "[(1,)]"
+
+    ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
+    reader.communicate(timeout=60)
