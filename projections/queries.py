@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import duckdb
@@ -19,38 +19,61 @@ PAGE_MAX: Final = 64_000
 
 # Newest start first; a run that never started counts from its creation; ties by creation. The
 # page is cut from whole numbers: texts are read, and experiments joined, for its runs alone.
-_PAGE_OF_RUNS: Final = """
-WITH page AS (
-    SELECT r.run_no, s.status, s.begun_at
-    FROM {runs} r
-    JOIN store.run_states s ON s.run_no = r.run_no AND {current}
-    {where}
-    ORDER BY s.begun_at DESC, r.run_no DESC
-    LIMIT {limit:d} OFFSET {offset:d}
-)
-SELECT r.run_id, e.name, e.experiment_id, r.number, r.parent_id, r.root_id, r.run_type, p.status,
+_NUMBERS: Final = """
+SELECT r.run_no, s.status, s.begun_at
+FROM {runs} r
+JOIN store.run_states s ON s.run_no = r.run_no AND {current}
+{where}
+ORDER BY s.begun_at DESC, r.run_no DESC
+LIMIT {limit:d} OFFSET {offset:d}
+"""
+_TEXTS: Final = """
+SELECT r.run_id, e.name, e.experiment_id, r.number, r.parent_id, r.root_id, r.run_type, {more},
        r.created_at
-FROM page p
+FROM {page} p
 JOIN {runs} r ON r.run_no = p.run_no
 JOIN store.experiments e ON e.experiment_no = r.experiment_no
-ORDER BY p.begun_at DESC, p.run_no DESC
 """
+_PAGE_AS_PARAMETER: Final = "(SELECT unnest(?::BIGINT[]) AS run_no)"
+_NEWEST_FIRST: Final = "ORDER BY p.begun_at DESC, p.run_no DESC"
+_STATUS: Final = RunRow._fields.index("status")
 
 
 def run_page(
     connection: duckdb.DuckDBPyConnection, conditions: Conditions, offset: int, limit: int = PAGE
 ) -> list[RunRow]:
     """The runs that fit, newest first, from `offset` on; see `run_conditions`."""
-    query = _PAGE_OF_RUNS.format(
+    runs = runs_then(connection, conditions.as_of)
+    numbers = _NUMBERS.format(
+        runs=runs,
         current=conditions.current("s"),
         where=conditions.where(),
         limit=limit,
         offset=offset,
-        runs=runs_then(connection, conditions.as_of),
     )
     with collector_paused():
-        rows = connection.execute(query, conditions.params).fetchall()
+        # In two steps: only of numbers that it is given does DuckDB read no other run's texts. Of
+        # a long page, to give them takes longer than that.
+        if limit <= PAGE:
+            page = connection.execute(numbers, conditions.params).fetchall()
+            return _rows_of(connection, runs, page) if page else []
+        texts = _TEXTS.format(runs=runs, page=f"({numbers})", more="p.status")
+        rows = connection.execute(texts + _NEWEST_FIRST, conditions.params).fetchall()
         return list(map(RunRow._make, rows))
+
+
+def _rows_of(
+    connection: duckdb.DuckDBPyConnection, runs: str, page: Sequence[tuple[int, str, int]]
+) -> list[RunRow]:
+    """The rows of the runs of these numbers and statuses, in their order."""
+    texts = _TEXTS.format(runs=runs, page=_PAGE_AS_PARAMETER, more="r.run_no")
+    rows = connection.execute(texts, [[run_no for run_no, _, _ in page]]).fetchall()
+    by_number = {row[_STATUS]: row for row in rows}  # Where the status is to be.
+    made = []
+    for run_no, status, _ in page:
+        row = by_number[run_no]
+        made.append(RunRow._make((*row[:_STATUS], status, *row[_STATUS + 1 :])))
+    return made
 
 
 def run_conditions(

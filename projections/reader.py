@@ -130,7 +130,7 @@ class RunsReader:
                 target=target,
             )
 
-        def conditions(connection: duckdb.DuckDBPyConnection, position: int) -> Conditions:
+        def conditions(connection: duckdb.DuckDBPyConnection, position: int | None) -> Conditions:
             return filtered(position, self._experiment_no(connection, experiment_id))
 
         filtered(as_of, None)  # For what it raises.
@@ -158,7 +158,7 @@ class RunsReader:
                 as_of=position, type=type, tags=tags, properties=properties, status=status
             )
 
-        def conditions(connection: duckdb.DuckDBPyConnection, position: int) -> Conditions:
+        def conditions(connection: duckdb.DuckDBPyConnection, position: int | None) -> Conditions:
             made = filtered(position)
             if not below(connection, made, run_id, recursive):
                 raise RunNotFound(run_id, "this workspace")
@@ -458,12 +458,16 @@ class RunsReader:
 
     def _pages(
         self,
-        conditions: Callable[[duckdb.DuckDBPyConnection, int], Conditions],
+        conditions: Callable[[duckdb.DuckDBPyConnection, int | None], Conditions],
         as_of: int | None,
     ) -> Iterator[RunRow]:
         def first(connection: duckdb.DuckDBPyConnection) -> tuple[Conditions, list[RunRow]]:
-            wanted = conditions(connection, self._applied() if as_of is None else as_of)
-            return wanted, run_page(connection, wanted, 0, PAGE)
+            # The first page is of now, which is asked for sooner; all others are as of it.
+            wanted = conditions(connection, as_of)
+            rows = run_page(connection, wanted, 0, PAGE)
+            if as_of is None and len(rows) == PAGE:
+                wanted = conditions(connection, self._applied())
+            return wanted, rows
 
         wanted, rows = self._ask(first)
         offset, limit = 0, PAGE
