@@ -133,21 +133,24 @@ def _remove(generations: Sequence[Generation]) -> None:
             shutil.rmtree(gone, ignore_errors=True)
 
 
-def remove_all(folder: Path) -> None:
-    """Removes all generations, when nobody publishes one just now. Raises OSError."""
-    if folder.is_dir():
-        with _sole_publisher(folder, waits=True):
+def remove_all(folder: Path) -> bool:
+    """Removes all generations; False if somebody publishes one just now. Raises OSError."""
+    if not folder.is_dir():
+        return True
+    with _sole_publisher(folder) as alone:
+        if alone:
             for path in folder.iterdir():
                 if path.is_dir():
                     shutil.rmtree(path)
+        return alone
 
 
 @contextmanager
-def _sole_publisher(folder: Path, *, waits: bool = False) -> Iterator[bool]:
+def _sole_publisher(folder: Path) -> Iterator[bool]:
     fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
         else:

@@ -379,7 +379,7 @@ class RunsReader:
             if as_of is None:
                 return run_query(connection, query, params)
             with self._payloads.as_of(as_of), shown_as_of(connection, as_of, query):
-                return run_query(connection, query, params)
+                return run_query(connection, query, params, only_views=True)
 
         def read_to_the_end(connection: duckdb.DuckDBPyConnection) -> None:
             self._check_segments()
@@ -484,7 +484,7 @@ class RunsReader:
         with self._lock:
             for folder, is_last in ((self._folder, False), (self._folder, False), (None, True)):
                 try:
-                    projection = self._projection or self._open(folder)
+                    projection = self._still_there() or self._open(folder)
                     began = time.monotonic()
                     self.events_read += catch_up(projection, self._log)
                     took_s = time.monotonic() - began
@@ -511,6 +511,14 @@ class RunsReader:
                     if is_last:
                         raise ProjectionFailed(str(error)) from error
             raise AssertionError("the last attempt answers or raises")
+
+    def _still_there(self) -> RunsProjection | None:
+        """What is open, unless its file was taken away: by an erasure, which waits for us to drop
+        it, whether we had read of the run or not.
+        """
+        if isinstance(self._place, Slot) and not self._place.holds_database():
+            self._discard()
+        return self._projection
 
     def _open(self, folder: Path | None) -> RunsProjection:
         place = self._place = self._place or place_below(folder)

@@ -133,10 +133,15 @@ class InUse(NamedTuple):
     pid: int
 
     def holds_from_before(self, erasure: int) -> bool:
-        """Whether the process still has what was erased at this position, or before."""
+        """Whether the process still has what was erased at this position, or before.
+
+        If it has ended, what it wrote until then is removed.
+        """
         fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _begun_after(self.folder) < erasure:
+                _remove_files(self.folder)
             return False
         except BlockingIOError:
             return _begun_after(self.folder) < erasure

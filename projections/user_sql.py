@@ -19,16 +19,11 @@ import duckdb
 import pyarrow as pa
 
 from runlore.domain.errors import UserError
+from runlore.projections.views import view_names
 
 if TYPE_CHECKING:
     import pandas
     import polars
-
-_VIEWS = (
-    "experiments, runs, tags, properties, metrics, metric_points, run_tree, events, tag_history, "
-    "status_history"
-)
-
 
 RESULT_MAX_NBYTES: Final = 1_000_000_000
 _ROWS_AT_ONCE: Final = 10_000
@@ -40,7 +35,7 @@ class QueryRefused(UserError):
     def __init__(self, query: str, found: str) -> None:
         super().__init__(
             f"sql() takes one SELECT that only reads, got {found}: {query.strip()[:200]!r}; "
-            f"the views are {_VIEWS}"
+            f"the views are {', '.join(view_names())}"
         )
         self.query = query
 
@@ -100,12 +95,19 @@ def run_query(
     connection: duckdb.DuckDBPyConnection,
     query: str,
     params: Sequence[Any] | Mapping[str, Any] | None,
+    *,
+    only_views: bool = False,
 ) -> SqlResult:
-    """The result of a user's query. Raises QueryRefused or QueryFailed; changes nothing."""
+    """The result of a user's query. Raises QueryRefused or QueryFailed; changes nothing.
+
+    With `only_views` what is behind the views is refused, too: it would be as it is now.
+    """
     if not isinstance(query, str):
         raise QueryRefused(repr(query), f"a {type(query).__name__}")
     try:
         _check_kind(connection, query)
+        if only_views and _may_pass_by_views(connection, query):
+            raise QueryRefused(query, "tables as they are now, and as of a moment there are none")
         with _reading(connection):
             return SqlResult(_fetch_unless_interrupted(connection, query, _bound(params)))
     except duckdb.PermissionException as error:
@@ -161,18 +163,45 @@ def _copies(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
     A read-only transaction lets it write, into the folder of the segments. DuckDB takes it at
     the top of a statement only, so no function can be given one as a text.
     """
+    nodes = _parsed(connection, query)
+    return nodes is None or any(node.get("type") == "COPY_QUERY_NODE" for node in nodes)
+
+
+def _may_pass_by_views(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
+    """Whether something is named by the schema `store` or by the database: it is no view of then.
+
+    What `query()` and `query_table()` are given may name these, too.
+    """
+    row = connection.execute("SELECT current_database()").fetchone()
+    behind = {"store", row[0] if row else ""}
+    text = query.casefold()
+    if not any(name in text for name in behind):
+        return False
+    nodes = _parsed(connection, query)
+    if nodes is None:
+        return True
+    names = [named["path"] for node in nodes if (named := node.get("qualified_name"))]
+    return any(node.get("function_name") in ("query", "query_table") for node in nodes) or any(
+        part.casefold() in behind for path in names for part in path[:-1]
+    )
+
+
+def _parsed(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]] | None:
+    """All nodes of a query's tree; None if DuckDB has no text for it, and so better refused."""
     answer = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0]
     parsed = json.loads(answer)
+    if parsed["error"]:
+        return None
+    nodes = []
     waiting = [parsed]
     while waiting:
         node = waiting.pop()
         if isinstance(node, dict):
-            if node.get("type") == "COPY_QUERY_NODE":
-                return True
+            nodes.append(node)
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)
-    return bool(parsed["error"])  # Not to be parsed again: better refused.
+    return nodes
 
 
 @contextmanager

@@ -21,6 +21,11 @@ EVENTS: Final = "events"
 _MARK: Final = re.compile(r"\b(HOLDS|KNOWN|BEGAN|UNTIL)\(([\w.]+)\)")
 
 
+def view_names() -> tuple[str, ...]:
+    """What users can query."""
+    return tuple(_templates())
+
+
 def views() -> list[str]:
     """What makes the views of now that are kept in the database: all but `events`."""
     return [

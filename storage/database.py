@@ -31,6 +31,7 @@ _SETTINGS: Final = (
 )
 
 _OVERWRITES: Final = "PRAGMA secure_delete=ON"
+_LONG_S: Final = 1e6  # SQLite counts milliseconds in 31 bits.
 
 
 class Database:
@@ -79,7 +80,7 @@ class Database:
         with self._lock, self._translated():
             connection = self._open()
             with self._turn():
-                connection.execute(f"PRAGMA busy_timeout={int(1_000 * timeout_s)}")
+                connection.execute(f"PRAGMA busy_timeout={int(1_000 * min(timeout_s, _LONG_S))}")
                 try:
                     row = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 finally:

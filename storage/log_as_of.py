@@ -105,6 +105,10 @@ class LogAsOf(EventLog):
     def as_stored(self) -> EventLog:
         return LogAsOf(self._log.as_stored(), self.position)
 
+    def last_erasure(self) -> int:
+        """That of the other log: what was erased is gone from what was, too."""
+        return self._log.last_erasure()
+
     def head(self) -> LogHead:
         """The head as it was, computed from all leaves; its time is the last event's."""
         head = LogHead()

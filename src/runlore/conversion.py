@@ -126,3 +126,12 @@ def as_step(name: str, step: SupportsIndex | None) -> int | None:
     if not -(2**63) <= number < 2**63:
         raise InvalidInput(f"step of metric {name!r} does not fit into 64 bits")
     return number
+
+
+def as_seconds(name: str, value: object) -> float:
+    """A time to wait, from 0 on; `math.inf` is as long as it takes."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidType(f"{name} is {value!r:.80}; it takes a number of seconds")
+    if not value >= 0:
+        raise InvalidInput(f"{name} is {value!r:.80}; it takes seconds, 0 or more")
+    return float(value)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from runlore.domain.errors import InvalidInput, InvalidType
+from runlore.conversion import as_seconds
+from runlore.domain.errors import InvalidType
 from runlore.domain.ids import run_id_of, writer_stream
 from runlore.storage.codec import facts_of
 from runlore.storage.subscription import Waker
@@ -59,6 +60,8 @@ class Wanted(NamedTuple):
 
 def wanted(stream: str | None, topics: str | Sequence[str] | None, actor: str | None) -> Wanted:
     """The selection. Raises InvalidType for what is no text."""
+    if topics is not None and not isinstance(topics, Iterable):
+        raise InvalidType(f"topics is {topics!r:.80}; it takes a text or a list of texts")
     named = (topics,) if isinstance(topics, str) else tuple(topics or ())
     for what, text in (("stream", stream), ("actor", actor), *(("topic", one) for one in named)):
         if text is not None and not isinstance(text, str):
@@ -141,8 +144,8 @@ class Feed:
     def __init__(
         self, session: Session, after: int, wanted: Wanted, timeout_s: float | None = None
     ) -> None:
-        if timeout_s is not None and not timeout_s >= 0:
-            raise InvalidInput(f"timeout_s is {timeout_s!r:.80}; it takes seconds, 0 or more")
+        if timeout_s is not None:
+            timeout_s = as_seconds("timeout_s", timeout_s)
         session.check_writable()  # What was at a position gets no more events.
         self.timeout_s = timeout_s
         self._session = session

@@ -66,7 +66,7 @@ def _position_at(log: EventLog, time: datetime) -> int:
 
 def _parsed(log: EventLog, moment: str | os.PathLike[str]) -> datetime | int:
     text = os.fspath(moment)
-    if text.isascii() and text.isdigit():
+    if _is_number(text):
         return int(text)
     if "\n" in text:
         return _end_of_checkpoint(log, text)
@@ -74,18 +74,26 @@ def _parsed(log: EventLog, moment: str | os.PathLike[str]) -> datetime | int:
         return datetime.fromisoformat(text)
     except ValueError:
         pass
-    path = Path(text)
-    if not path.is_file():
-        raise InvalidInput(f"{text!r:.80} is no moment of a workspace, nor a file: {_FORMS}")
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return _end_of_checkpoint(log, file.read(_CHECKPOINT_MAX_CHARS))
+    try:
+        with Path(text).open(encoding="utf-8", errors="replace") as file:
+            found = file.read(_CHECKPOINT_MAX_CHARS)
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte.
+        raise InvalidInput(
+            f"{text!r:.80} is no moment of a workspace, nor a file that can be read: {_FORMS}"
+        ) from error
+    return _end_of_checkpoint(log, found)
+
+
+def _is_number(text: str) -> bool:
+    """Whether it is a whole number, of no more digits than a log can have events."""
+    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def _end_of_checkpoint(log: EventLog, text: str) -> int:
     """The position of the last event that the tree of a C2SP tlog-checkpoint holds."""
     lines = text.split("\n")
     size = lines[1] if len(lines) > 2 else ""
-    if not (size.isascii() and size.isdigit()):
+    if not _is_number(size):
         raise InvalidInput(
             f"{text!r:.80} is no checkpoint: its second line is no whole number, the tree's size"
         )

@@ -20,6 +20,7 @@ from runlore.storage.run_values import RunValues
 from runlore.storage.value_buffer import ValueBuffer
 
 if TYPE_CHECKING:
+    from runlore.projections.reader import RunsReader
     from runlore.projections.reader_as_of import ReaderAsOf
 
 
@@ -63,7 +64,11 @@ class SessionAsOf(Session):
         from runlore.projections.reader_as_of import ReaderAsOf
 
         self.check_open()
-        return ReaderAsOf(self.live.tables(), self.position)
+        return ReaderAsOf(self.tables(), self.position)
+
+    def tables(self) -> RunsReader:
+        """The live session's, which know of all positions."""
+        return self.live.tables()
 
     def artifacts_of(self, run_id: str) -> ArtifactStore:
         """Where the files of a run are now: they never change, but they may be erased."""

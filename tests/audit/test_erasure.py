@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import io
 import os
 import signal
@@ -18,11 +20,13 @@ from runlore.domain.errors import (
     AlreadyExists,
     ErasureIncomplete,
     InvalidInput,
+    InvalidType,
     NotErasable,
     PastIsReadOnly,
     RunGone,
     RunNotFound,
 )
+from runlore.projections import slots
 from runlore.storage.erasable import ErasableLog
 from tests.audit.erasures import SECRETS, fill, found_in
 from tests.event_logs import check_head
@@ -246,6 +250,21 @@ def test_earlier_positions_show_nothing_of_an_erased_run_either(ws: Workspace) -
     assert [row.run_id for row in reader.runs(as_of=position)] == [run.id]
 
 
+def test_what_remains_is_so_from_the_creation_on_and_a_diff_does_not_tell_the_erasure(
+    ws: Workspace,
+) -> None:
+    run = start(ws)
+    running = ws.position
+    run.complete()
+    run.tag("note", "secret")
+    before = ws.position
+    ws.erase_run(run.id, reason="asked to")
+
+    assert ws.as_of(running).get_run(run.id).get_status() == "Completed"
+    assert ws.diff(running) == ws.diff(before) == []
+    assert [one.position for one in ws.events(before)] == [run.history()[-1].position]
+
+
 def test_a_workspace_as_of_a_position_before_the_erasure_shows_what_remains(
     ws: Workspace,
 ) -> None:
@@ -446,6 +465,98 @@ sys.stdin.readline()
     assert (folder_of(ws) / "log.sqlite-wal").stat().st_size == 0
 
 
+def test_files_that_come_while_they_are_removed_are_named_and_go_with_the_next_erasure(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fill(ws)
+    kept = folder_of(ws) / "artifacts" / run.id
+    rmdir = os.rmdir
+
+    def beside_an_upload(path: str, **options: int) -> None:
+        if Path(path) == kept:
+            (kept / "late").touch()
+        rmdir(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", beside_an_upload)
+        with pytest.raises(ErasureIncomplete, match=f"files in {kept}"):
+            ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
+    assert found_in(folder_of(ws)) == []
+
+    ws.erase_run(run.id, reason="asked to")
+    assert not kept.exists()
+
+
+def test_what_a_reader_wrote_until_it_was_killed_goes_too(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fill(ws)
+    slot = slots.claim(folder_of(ws) / "projections" / "tables")
+    holds_from_before = slots.InUse.holds_from_before
+
+    def killed_meanwhile(one: slots.InUse, erasure: int) -> bool:
+        if one.folder == slot.folder:
+            (slot.folder / "segments").mkdir()
+            (slot.folder / "segments" / "late").write_bytes(SECRETS[0])
+            slot.release()
+        return holds_from_before(one, erasure)
+
+    monkeypatch.setattr(slots.InUse, "holds_from_before", killed_meanwhile)
+    ws.erase_run(run.id, reason="asked to")
+
+    assert found_in(folder_of(ws)) == []
+
+
+@pytest.mark.parametrize("timeout", ["long", -1, float("nan"), True])
+def test_a_timeout_of_no_sense_is_refused_before_anything_is_erased(
+    ws: Workspace, timeout: float
+) -> None:
+    run = fill(ws, marker="KEPT")
+
+    with pytest.raises((InvalidInput, InvalidType), match="timeout_s is"):
+        ws.erase_run(run.id, reason="asked to", timeout_s=timeout)
+    assert run.get_tags() == {"note": "KEPT tag"}
+
+
+def test_an_erasure_can_wait_as_long_as_it_takes(ws: Workspace) -> None:
+    run = fill(ws)
+
+    ws.erase_run(run.id, reason="asked to", timeout_s=float("inf"))
+
+    assert run.erased
+
+
+def test_what_this_user_may_not_remove_is_told_and_all_else_is_removed(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fill(ws)
+    ws.sql("FROM tags").fetchall()
+
+    def refused(folder: Path, erasure: int) -> list[slots.InUse]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder / "reader-7" / "lock"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(slots, "remove_from_before", refused)
+        with pytest.raises(ErasureIncomplete, match="Permission denied.*reader-7"):
+            ws.erase_run(run.id, reason="asked to")
+    assert (folder_of(ws) / "log.sqlite-wal").stat().st_size == 0
+
+    ws.erase_run(run.id, reason="asked to")
+    assert found_in(folder_of(ws)) == []
+
+
+def test_a_copy_that_a_stopped_process_is_making_is_told(ws: Workspace) -> None:
+    run = fill(ws)
+    generations = folder_of(ws) / "projections" / "tables" / "generations"
+    generations.mkdir(parents=True)
+    with (generations / "lock").open("w") as publishing:
+        fcntl.flock(publishing, fcntl.LOCK_EX)
+        with pytest.raises(ErasureIncomplete, match=f"a copy of tables in {generations}"):
+            ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
+
+    ws.erase_run(run.id, reason="asked to")
+
+
 def test_no_generation_is_published_of_what_was_erased(ws: Workspace, tmp_path: Path) -> None:
     run = fill(ws)
     reader = ws._session.projection()
@@ -463,3 +574,19 @@ def test_no_generation_is_published_of_what_was_erased(ws: Workspace, tmp_path: 
 
     assert found_in(folder_of(ws) / "projections") == []
     reader.close()
+
+
+def test_a_process_that_had_read_before_the_run_began_is_done_with_it_at_its_next_query(
+    ws: Workspace,
+) -> None:
+    start(ws).tag("kept")
+    reader = start_python(READER, ws.path)
+    assert ask(reader) == "[(1,)]"
+    run = fill(ws)
+    with pytest.raises(ErasureIncomplete, match=f"tables that process {reader.pid} has read"):
+        ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
+
+    assert ask(reader) == "[(1,)]"
+
+    ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
+    reader.communicate(timeout=60)

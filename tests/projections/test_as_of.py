@@ -13,7 +13,7 @@ from runlore.domain import events as ev
 from runlore.projections.reader import RunsReader
 from runlore.projections.run_tables import MetricColumn, MetricFilter
 from runlore.projections.segment_files import Bounds
-from runlore.projections.user_sql import QueryFailed
+from runlore.projections.user_sql import QueryFailed, QueryRefused
 from runlore.storage.value_codec import Series
 from tests.docs.test_sql_views import VIEWS
 from tests.logged_values import Record
@@ -109,6 +109,32 @@ def test_a_view_as_of_a_position_goes_by_its_qualified_name_too() -> None:
     with reader_of(history.log) as reader:
         for name in ("runs", "main.runs", "query_table('ru' || 'ns')"):
             assert reader.sql(f"SELECT count(*) FROM {name}", as_of=before).fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "FROM store.run_tags",
+        'SELECT (SELECT max(value) FROM "Store".run_tags)',
+        "FROM memory.main.tags",
+        "FROM memory.tags",
+        "SUMMARIZE store.run_tags",
+        "FROM QUERY_TABLE('store.run_tags')",
+        "FROM query('FROM store.run_tags')",
+        "WITH t AS (FROM memory.store.run_tags) FROM t",
+    ],
+)
+def test_tables_that_know_no_moment_are_refused_as_of_one(query: str) -> None:
+    history = History()
+    history.experiment()
+    history.run("r0", tags={"a": "x"})
+    position = history.log.head().position
+    with reader_of(history.log) as reader:
+        assert len(reader.sql(query)) > 0
+        with pytest.raises(QueryRefused, match="as of a moment"):
+            reader.sql(query, as_of=position)
+        told = reader.sql("SELECT t.value, 'store.x', 1 AS memory FROM tags t", as_of=position)
+        assert told.fetchall() == [("x", "store.x", 1)]
 
 
 def test_payloads_of_later_events_are_not_shown_whatever_is_asked() -> None:

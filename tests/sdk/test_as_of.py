@@ -15,6 +15,7 @@ from runlore.comparison import compare_runs
 from runlore.domain.errors import PastIsReadOnly, RunloreError, WorkspaceClosed
 from runlore.run import get_run
 from runlore.session_as_of import SessionAsOf
+from tests.sdk.conftest import start
 from tests.sdk.random_history import RUNS, happen
 
 FILTERS: list[dict[str, Any]] = [
@@ -295,3 +296,20 @@ def test_values_that_still_wait_are_not_seen_as_of_a_position(ws: Workspace, run
 
     assert ws.as_of(position).get_run(run.id).get_metrics() == {"loss": 1.0}
     assert run.get_metrics() == {"loss": [1.0, 2.0]}
+
+
+def test_what_was_can_be_asked_as_of_an_earlier_moment_from_the_same_tables(
+    folder_ws: Workspace,
+) -> None:
+    run = start(Experiment(folder_ws, "e"))
+    run.tag("a", "x")
+    early = folder_ws.position
+    run.tag("a", "y")
+    past = folder_ws.as_of(folder_ws.position)
+    query = "SELECT value FROM tags"
+    assert past.sql(query).fetchall() == [("y",)]
+
+    assert past.as_of(early).sql(query).fetchall() == [("x",)]
+
+    assert folder_ws.path is not None
+    assert len(list(folder_ws.path.glob("projections/*/reader-*"))) == 1

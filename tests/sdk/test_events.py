@@ -88,8 +88,12 @@ def test_arguments_of_no_sense_are_refused_at_once(ws: Workspace) -> None:
         ws.events(10**9)
     with pytest.raises(InvalidType, match="topic is 5"):
         ws.subscribe(topics=[5])  # type: ignore[list-item]  # What is tested.
+    with pytest.raises(InvalidType, match="topics is 5"):
+        ws.events(topics=5)  # type: ignore[arg-type]  # What is tested.
     with pytest.raises(InvalidInput, match="timeout_s"):
         ws.subscribe(timeout_s=-1)
+    with pytest.raises(InvalidType, match="timeout_s"):
+        ws.subscribe(timeout_s="5")  # type: ignore[arg-type]  # What is tested.
     with pytest.raises(PastIsReadOnly):
         ws.as_of(ws.position).subscribe()
 

@@ -73,8 +73,12 @@ def test_a_checkpoint_is_the_position_of_its_last_event(
         (None, "no moment"),
         ("yesterday", "nor a file"),
         ("not\na\ncheckpoint", "no checkpoint"),
+        (f"an/origin\n{'9' * 5_000}\nAAAA\n", "no checkpoint"),
+        ("9" * 5_000, "nor a file"),
+        ("long" * 1_000, "nor a file"),
+        (".", "nor a file"),
     ],
-    ids=repr,
+    ids=lambda value: repr(value)[:40],
 )
 def test_what_is_no_moment_that_has_passed_is_refused_and_says_what_is(
     ws: Workspace, moment: object, message: str

@@ -16,6 +16,7 @@ from runlore.storage.codec import decode_event, encode_event, fact_of
 from runlore.storage.erasable import ErasableLog
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import EventLog, NewEvent
+from runlore.storage.log_as_of import LogAsOf
 from runlore.storage.sealed_artifacts import SealedArtifacts
 from runlore.storage.sqlite import open_log
 from tests.event_logs import all_rows, check_head
@@ -169,6 +170,13 @@ def test_no_key_of_an_erased_run_is_left_among_those_of_many(tmp_path: Path) -> 
     assert [key for key in keys if key in left] == []
     assert kept in left
     log.close()
+
+
+def test_a_log_as_of_a_position_knows_of_later_erasures(log: EventLog) -> None:
+    create(log)
+    append(log, "run/r", 2, erased())
+
+    assert LogAsOf(log, 1).last_erasure() == log.last_erasure() == 2
 
 
 def test_a_payload_that_was_moved_to_another_version_does_not_open(tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from runlore.conversion import as_seconds
 from runlore.domain.errors import ErasureIncomplete, NotErasable
 from runlore.domain.run import EraseRun
 from runlore.projections import generations, slots
 from runlore.storage.erasable import ErasableLog
+from runlore.storage.errors import LogBusy
 from runlore.storage.spool_folder import live_values, recover
 from runlore.targets.run_folder import RunFolder, remove_leftovers
 
@@ -32,13 +34,14 @@ _LOOK_S: Final = 0.05
 def erase(session: Session, run_ids: Sequence[str], reason: str, timeout_s: float) -> None:
     """Erases runs that have ended, all checked before the first is; waits so long for others.
 
-    Raises NotErasable, RunNotFound; InvalidInput for a run that has not ended or without a
-    reason; ErasureIncomplete if other processes keep copies for longer than that.
+    Raises NotErasable, RunNotFound; InvalidInput for a run that has not ended, without a reason
+    and for a timeout of no sense; ErasureIncomplete if other processes keep copies for longer.
     """
     session.check_writable()
     log, folder = session.log, session.folder
     if not isinstance(log, ErasableLog) or folder is None:
         raise NotErasable(session.workspace.name)
+    timeout_s = as_seconds("timeout_s", timeout_s)
     command = EraseRun(reason)
     runs = [session.existing_run(run_id) for run_id in run_ids]
     for run in runs:
@@ -49,7 +52,10 @@ def erase(session: Session, run_ids: Sequence[str], reason: str, timeout_s: floa
     deadline = time.monotonic() + timeout_s
     pending: list[str] = []
     for remove in (_remove_spooled, _remove_files, _remove_projections, _empty_wal):
-        pending += remove(session, runs, deadline)
+        try:
+            pending += remove(session, runs, deadline)
+        except (OSError, LogBusy) as error:  # Another user's files: what comes behind still goes.
+            pending.append(f"what could not be removed: {error}")
     if pending:
         raise ErasureIncomplete(run_ids, pending)
 
@@ -80,19 +86,27 @@ def _remove_files(session: Session, runs: Sequence[FoldedRun], deadline: float) 
     """Kept files, and the folder in which a submitted run executed."""
     assert session.folder is not None, "erase refuses workspaces in memory"
     folder = session.folder
-    for run in runs:
-        _remove_tree(session.artifact_folder / _id_of(run))
+    stores = [session.artifact_folder / _id_of(run) for run in runs]
     folders = [RunFolder(folder, _id_of(run)) for run in runs]
 
     def kept() -> set[Path]:
+        for one in stores:  # Another process may be at putting a file there.
+            shutil.rmtree(one, ignore_errors=True)
+        return {one for one in stores if one.exists()}
+
+    def executing() -> set[Path]:
         for one in folders:
             if one.root.exists() and not one.is_locked():
                 one.remove()
         return {one.root for one in folders if one.root.exists()}
 
-    left = _left(kept, deadline)
+    files = sorted(_left(kept, deadline))
+    executed = sorted(_left(executing, deadline))
     remove_leftovers(folder)
-    return [f"the folder {path}, which its supervisor has: end it" for path in sorted(left)]
+    return [
+        *(f"files in {path}: end who puts them there, or permit their removal" for path in files),
+        *(f"the folder {path}, which its supervisor has: end it" for path in executed),
+    ]
 
 
 def _remove_projections(session: Session, runs: Sequence[FoldedRun], deadline: float) -> list[str]:
@@ -101,17 +115,24 @@ def _remove_projections(session: Session, runs: Sequence[FoldedRun], deadline: f
     """
     assert session.folder is not None, "erase refuses workspaces in memory"
     erasure = session.log.last_erasure()
-    in_use: list[slots.InUse] = []
-    for tables in _folders_in(session.folder / "projections"):
-        generations.remove_all(tables / "generations")
-        in_use += slots.remove_from_before(tables, erasure)
+    all_tables = _folders_in(session.folder / "projections")
+    published = [tables / "generations" for tables in all_tables]
+    in_use = [one for tables in all_tables for one in slots.remove_from_before(tables, erasure)]
+
+    def publishing() -> set[Path]:
+        return {one for one in published if not generations.remove_all(one)}
 
     def readers() -> set[slots.InUse]:
         return {one for one in in_use if one.holds_from_before(erasure)}
 
+    copied = sorted(_left(publishing, deadline))
+    read = sorted(_left(readers, deadline))
     return [
-        f"tables that process {one.pid} has read: let it query something, or end it"
-        for one in sorted(_left(readers, deadline))
+        *(f"a copy of tables in {path}: let who makes it finish, or end it" for path in copied),
+        *(
+            f"tables that process {one.pid} has read: let it query something, or end it"
+            for one in read
+        ),
     ]
 
 
@@ -125,11 +146,6 @@ def _empty_wal(session: Session, runs: Sequence[FoldedRun], deadline: float) -> 
 
 def _folders_in(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-
-
-def _remove_tree(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
 
 
 def _id_of(run: FoldedRun) -> str:
