@@ -42,11 +42,13 @@ def test_a_damaged_bundle_ends_with_1(own_project: Path, tmp_path: Path) -> None
 def test_other_formats_and_times(own_project: Path, tmp_path: Path) -> None:
     lines = tmp_path / "events.jsonl"
     arguments = ["audit", "export", "--format", "jsonl", "--to", str(lines)]
-    assert called(*arguments, "--since", "2026-01-01", cwd=own_project).code == 0
+    assert called(*arguments, "--since", "2026-01-01T00:00Z", cwd=own_project).code == 0
     assert len(lines.read_text().splitlines()) > 10
     assert called(*arguments, "--until", "1", cwd=own_project).code == 0
     assert len(lines.read_text().splitlines()) < 10
     assert called(*arguments, "--until", "soon", cwd=own_project).code == 2
+    without_zone = called(*arguments, "--until", "2026-01-01", cwd=own_project)
+    assert (without_zone.code, "no time zone" in without_zone.err) == (2, True)
 
 
 def test_a_replay_of_tables_that_somebody_wrote_to_ends_with_1(own_project: Path) -> None:
@@ -60,3 +62,17 @@ def test_a_replay_of_tables_that_somebody_wrote_to_ends_with_1(own_project: Path
     assert replayed.code == 1
     [one] = json.loads(replayed.out)
     assert (one["shown"], one["logged"], one["topic"]) == ("bad", "poor", "run.tag_set")
+
+
+def test_the_tables_are_compared_with_what_a_copy_that_was_exported_gives(
+    own_project: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "all.bundle"
+    assert called("audit", "export", "--to", str(bundle), cwd=own_project).code == 0
+    against = ("audit", "replay", "--against-bundle", str(bundle))
+    assert called(*against, cwd=own_project).code == 0
+    [database] = own_project.glob("myworkspace/projections/*/reader-0/projection.duckdb")
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("UPDATE store.run_tags SET value = 'bad' WHERE value = 'poor'")
+
+    assert called(*against, cwd=own_project).code == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,22 @@ def execute(path: Path, statement: str, *params: Any) -> None:
 
 
 # --- whole logs ---------------------------------------------------------------------------
+
+
+def test_a_longer_log_needs_no_more_memory(tmp_path: Path) -> None:
+    def peak(events: int) -> int:
+        log = open_log(tmp_path / f"{events}.sqlite")
+        for first in range(0, events, 2_000):
+            log.append(new_events("run/r", range(first + 1, first + 2_001)))
+        tracemalloc.start()
+        try:
+            assert verify_log(log).holds
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            log.close()
+
+    assert peak(40_000) < peak(20_000) + 500_000  # The rows of 20,000 events are 10 MB.
 
 
 def test_a_log_that_nobody_touched_holds(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -12,7 +12,7 @@ from runlore.cli.output import Output
 
 
 class _Moment(click.ParamType[datetime | int]):
-    """A position of the log, or an ISO time; without a zone it is UTC."""
+    """A position of the log, or an ISO time with its zone."""
 
     name = "position or time"
 
@@ -27,8 +27,12 @@ class _Moment(click.ParamType[datetime | int]):
         try:
             time = datetime.fromisoformat(text)
         except ValueError:
-            self.fail(f"{text!r} is neither a position nor a time such as 2026-03-03T12:00", param)
-        return time if time.tzinfo else time.replace(tzinfo=UTC)
+            self.fail(
+                f"{text!r} is neither a position nor a time such as 2026-03-03T12:00+00:00", param
+            )
+        if time.tzinfo is None:
+            self.fail(f"{text!r} has no time zone; for UTC, write {time.isoformat()}+00:00", param)
+        return time
 
 
 @click.command
@@ -76,7 +80,7 @@ def export(
     \b
     Example:
       runlore audit export -r myexperiment_1700000000_0a1b2c3d --to run.bundle
-      runlore audit export --since 2026-03-03 --format jsonl --to march.jsonl
+      runlore audit export --since 2026-03-03T00:00+00:00 --format jsonl --to march.jsonl
     """
     from runlore.audit.selection import Selection
 
