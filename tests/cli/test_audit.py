@@ -166,6 +166,21 @@ def test_a_checkpoint_that_nobody_trusted_has_signed_fails_the_verification(
     assert found["checkpoints"] == alone
 
 
+def test_where_keys_are_given_a_checkpoint_must_be_there(own_project: Path, key: str) -> None:
+    audit("checkpoint", "create", "--key", "lab.key", cwd=own_project)
+    (own_project / "keys.txt").write_text(f"{key}\n")
+    audit("verify", "--trusted", "keys.txt", cwd=own_project)
+    for made in own_project.glob("**/audit/checkpoints/*.txt"):
+        made.unlink()  # As somebody would who has rewritten the log.
+
+    found = audit("verify", "--trusted", "keys.txt", cwd=own_project, code=1)
+    unasked = audit("verify", cwd=own_project)
+
+    assert isinstance(found, dict) and isinstance(unasked, dict)
+    assert (found["is_unsigned"], found["findings"]) == (True, [])
+    assert unasked["holds"] is True
+
+
 def test_the_ends_of_runs_are_signed_by_whoever_records_them(own_project: Path, key: str) -> None:
     audit("checkpoint", "auto", "--key", "lab.key", cwd=own_project)
     runlore("run", "cancel", "-r", "running", cwd=own_project)

@@ -23,11 +23,23 @@ class WorkspaceVerification:
     origin: str
     log: Verification
     checkpoints: tuple[CheckedCheckpoint, ...]
+    must_be_signed: bool = False
 
     @property
     def holds(self) -> bool:
-        """Whether all holds: the log, and all checkpoints that were looked at."""
-        return self.log.holds and not any(one.problem for one in self.checkpoints)
+        """Whether all holds: the log, all checkpoints that were looked at, and, where the keys
+        that count were given, that there is one: who rewrote the log may have deleted them all.
+        """
+        return (
+            self.log.holds
+            and not any(one.problem for one in self.checkpoints)
+            and not self.is_unsigned
+        )
+
+    @property
+    def is_unsigned(self) -> bool:
+        """Whether a key was to vouch for the log, and there is no checkpoint at all."""
+        return self.must_be_signed and not self.checkpoints
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -39,6 +51,7 @@ class WorkspaceVerification:
             "findings": [asdict(finding) for finding in self.log.findings],
             "more_findings": self.log.more,
             "checkpoints": [one.as_dict() for one in self.checkpoints],
+            "is_unsigned": self.is_unsigned,
         }
 
 
@@ -71,7 +84,7 @@ def verify(
     checked = _check_signatures(audited, checkpoints, trusted)
     found = verify_log(audited.log, kept=_heads(checked), progress=progress)
     judged = tuple(_judged(one, found.confirmed) for one in checked)
-    return WorkspaceVerification(audited.origin, found, judged)
+    return WorkspaceVerification(audited.origin, found, judged, trusted is not None)
 
 
 def verify_checkpoints(

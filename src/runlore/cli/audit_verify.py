@@ -65,6 +65,8 @@ def verify(
         f"{'all holds' if found.holds else 'NOT as it was recorded'}",
         err=True,
     )
+    if found.is_unsigned:
+        click.echo("no checkpoint is there that a trusted key could have signed", err=True)
     data = found.as_dict()
     if out.form == "table" and out.query is None:
         out.put(_lines(data), _COLUMNS)
