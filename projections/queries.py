@@ -13,7 +13,7 @@ from runlore.projections.rows import ExperimentRow, RunRow
 from runlore.projections.trees import runs_then
 from runlore.storage.collector import collector_paused
 
-PAGE: Final = 500
+PAGE: Final = 1_024
 PAGE_GROWTH: Final = 20
 PAGE_MAX: Final = 64_000
 
