@@ -16,12 +16,10 @@ from benchmarks.harness import (
     Goal,
     Result,
     at_most,
-    line,
-    machine,
-    markdown,
     python,
     scratch,
     seconds,
+    shown_as_it_runs,
     side_by_side,
 )
 from runlore import Experiment, Workspace
@@ -194,14 +192,6 @@ def queries(ws: Workspace, size: int) -> Iterator[Result]:
 _GOALS_OF_FILTERS = {10_000: (at_most(3),), 1_000_000: (at_most(12),)}
 
 
-def main(sizes: Sequence[int]) -> None:
-    print(machine(), flush=True)
-    results = []
-    for result in run(sizes or SIZES):
-        results.append(result)
-        print(line(result), flush=True)
-    print(f"\n{markdown(results)}")
-
-
 if __name__ == "__main__":
-    main([int(argument) for argument in sys.argv[1:]])
+    sizes = [int(argument) for argument in sys.argv[1:]]
+    shown_as_it_runs(run(sizes or SIZES))

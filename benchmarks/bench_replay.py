@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.bench_queries import fill
-from benchmarks.harness import Result, line, machine, markdown, scratch, seconds, sized
+from benchmarks.harness import Result, scratch, seconds, shown_as_it_runs, sized
 from runlore import Workspace
 from runlore.audit.bundle_checks import verify_bundle
 from runlore.audit.bundle_import import import_bundle
@@ -63,14 +63,6 @@ def read(ws: Workspace) -> None:
         position = rows[-1].position
 
 
-def main(sizes: Sequence[int]) -> None:
-    print(machine(), flush=True)
-    results = []
-    for result in run(sizes):
-        results.append(result)
-        print(line(result), flush=True)
-    print(f"\n{markdown(results)}")
-
-
 if __name__ == "__main__":
-    main([int(argument) for argument in sys.argv[1:]])
+    sizes = [int(argument) for argument in sys.argv[1:]]
+    shown_as_it_runs(run(sizes))

@@ -14,10 +14,8 @@ from benchmarks.bench_queries import fill
 from benchmarks.harness import (
     Result,
     at_most_times,
-    line,
-    machine,
-    markdown,
     scratch,
+    shown_as_it_runs,
     side_by_side,
     sized,
 )
@@ -139,14 +137,6 @@ def metrics(ws: Workspace) -> list[tuple[str, Callable[[], object]]]:
     ]
 
 
-def main(sizes: Sequence[int]) -> None:
-    print(machine(), flush=True)
-    results = []
-    for result in run(sizes):
-        results.append(result)
-        print(line(result), flush=True)
-    print(f"\n{markdown(results)}")
-
-
 if __name__ == "__main__":
-    main([int(argument) for argument in sys.argv[1:]])
+    sizes = [int(argument) for argument in sys.argv[1:]]
+    shown_as_it_runs(run(sizes))

@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -189,6 +189,16 @@ def markdown(results: Sequence[Result], command: str = "make bench") -> str:
     ]
     lines.extend(_row(result) for result in results)
     return "\n".join(lines) + "\n"
+
+
+def shown_as_it_runs(results: Iterable[Result]) -> None:
+    """Prints each result as it comes, and then the table of all."""
+    print(machine(), flush=True)
+    held = []
+    for result in results:
+        held.append(result)
+        print(line(result), flush=True)
+    print(f"\n{markdown(held)}")
 
 
 def _row(result: Result) -> str:

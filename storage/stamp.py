@@ -56,6 +56,11 @@ def stamp_foreign(
     return tuple(rows), _advanced(head, rows, recorded_at)
 
 
+def leaf_of(row: StoredRow) -> bytes:
+    """The leaf that a row's columns should have."""
+    return leaf_hash(*row[:4], *row[5:8], row.state)
+
+
 def check_passed(recorded_at: int, now: int) -> None:
     """Raises NotOverYet unless the clock has reached the time."""
     if recorded_at > now:

@@ -29,8 +29,8 @@ from runlore.audit.bundle_file import BundleFile, open_bundle
 from runlore.audit.offline import Checkpoint, NotProved
 from runlore.domain.ids import experiment_stream, run_id_of, run_stream
 from runlore.storage.event_log import StoredRow
-from runlore.storage.merkle import leaf_hash
 from runlore.storage.pruned_tree import Node, root_of
+from runlore.storage.stamp import leaf_of
 
 MOST: Final = 1_000
 _CHUNK_NBYTES: Final = 2**20
@@ -171,7 +171,7 @@ class _Events:
             place = f"position {row.position} ({row.stream!r:.120} version {row.version}): "
             wrong.append(BundleFinding(problem, place + message, EVENTS, row.position))
 
-        if row.leaf != _leaf_of(record):
+        if row.leaf != leaf_of(row):
             add(Problem.CHANGED, "its leaf is not that of its fields")
         if row.recorded_at < self.last[1]:
             add(Problem.IMPOSSIBLE, "it is older than the event before it")
@@ -212,20 +212,6 @@ class _Events:
             if run_stream(run_id) not in self._versions:
                 message = f"position {position}: its run {run_id} is not in the bundle"
                 yield BundleFinding(Problem.MISSING, message, EVENTS, position)
-
-
-def _leaf_of(record: Record) -> bytes:
-    row = record.row
-    return leaf_hash(
-        row.position,
-        row.stream,
-        row.version,
-        row.topic,
-        row.event_id,
-        row.recorded_at,
-        row.metadata,
-        row.state,
-    )
 
 
 def _wrong_checkpoints(bundle: BundleFile) -> Iterator[BundleFinding]:

@@ -36,9 +36,9 @@ from runlore.domain.errors import InvalidInput, UserError
 from runlore.domain.events import REGISTRY
 from runlore.storage.artifacts import ArtifactMissing, ArtifactStore, replacing
 from runlore.storage.codec import facts_of
-from runlore.storage.merkle import leaf_hash
 from runlore.storage.pruned_tree import pruned
 from runlore.storage.snapshots import read_manifest
+from runlore.storage.stamp import leaf_of
 
 if TYPE_CHECKING:
     from runlore.session import Session
@@ -206,7 +206,7 @@ def _is_ours(row: StoredRow) -> bool:
 
 def _check_leaf(row: StoredRow) -> None:
     """A bundle of what its leaves do not cover would be refused wherever it comes to."""
-    if row.leaf != leaf_hash(*row[:4], *row[5:8], row.state):
+    if row.leaf != leaf_of(row):
         raise ExportRefused(row.position)
 
 
