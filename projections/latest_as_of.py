@@ -7,7 +7,7 @@ same way and so to the same bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -20,9 +20,6 @@ LATEST: Final = "store.metric_latest"
 
 _AT_ONCE: Final = 8_000_000
 """How many points are in memory at once, 60 bytes each."""
-
-Grown = tuple[int, int, int]
-"""The number of a series, that of the run, and how many points it has now."""
 
 _GREW: Final = """
 SELECT series_no, run_no, n FROM store.metric_latest
@@ -52,14 +49,14 @@ def latest_as_of(
     if as_of is None:
         yield LATEST
         return
-    grown = connection.execute(_GREW.format(as_of=as_of, only=only)).fetchall()
-    unchanged = f"FROM {LATEST} WHERE last_position <= {as_of:d}"
-    if not grown:
-        yield f"({unchanged})"
-        return
-    # Imported here, as NumPy and Arrow come with it.
+    # Imported here, as it takes longer than most questions about now, which do without it.
     import pyarrow as pa
 
+    grown = connection.sql(_GREW.format(as_of=as_of, only=only)).to_arrow_table()
+    unchanged = f"FROM {LATEST} WHERE last_position <= {as_of:d}"
+    if not len(grown):
+        yield f"({unchanged})"
+        return
     again = [_summed_up(connection, group, as_of) for group in _portions(grown)]
     connection.register(name, pa.concat_tables(again))
     try:
@@ -68,33 +65,27 @@ def latest_as_of(
         connection.unregister(name)
 
 
-def _summed_up(
-    connection: duckdb.DuckDBPyConnection, group: Sequence[Grown], as_of: int
-) -> pa.Table:
-    import pyarrow as pa
-
+def _summed_up(connection: duckdb.DuckDBPyConnection, grew: pa.Table, as_of: int) -> pa.Table:
     from runlore.projections.latest import latest_of
     from runlore.projections.points import points_in
 
-    series_no, run_no, _ = zip(*group, strict=True)
-    grew = {"series_no": pa.array(series_no, pa.int32()), "run_no": pa.array(run_no, pa.int64())}
-    connection.register("grew", pa.table(grew))
+    series_no, run_no = (grew[name].to_numpy() for name in ("series_no", "run_no"))
+    connection.register("grew", grew)
     try:
-        bounds = {"series": (series_no[0], series_no[-1]), "runs": (min(run_no), max(run_no))}
+        bounds = {"series": (series_no[0], series_no[-1]), "runs": (run_no.min(), run_no.max())}
         query = _POINTS.format(as_of=as_of, **bounds)
         return latest_of(points_in(connection.sql(query).to_arrow_table()))
     finally:
         connection.unregister("grew")
 
 
-def _portions(grown: Sequence[Grown]) -> Iterator[list[Grown]]:
+def _portions(grown: pa.Table) -> Iterator[pa.Table]:
     """The series in groups that have a bounded number of points together, or are one."""
-    group: list[Grown] = []
-    total = 0
-    for one in grown:
-        if group and total + one[2] > _AT_ONCE:
-            yield group
-            group, total = [], 0
-        group.append(one)
-        total += one[2]
-    yield group
+    import numpy as np
+
+    through = np.cumsum(grown["n"].to_numpy())
+    start = before = 0
+    while start < len(through):
+        end = max(start + 1, int(np.searchsorted(through, before + _AT_ONCE, side="right")))
+        yield grown.slice(start, end - start)
+        start, before = end, int(through[end - 1])

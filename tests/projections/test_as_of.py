@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from runlore.domain import events as ev
+from runlore.projections import latest_as_of
 from runlore.projections.reader import RunsReader
 from runlore.projections.run_tables import MetricColumn, MetricFilter
 from runlore.projections.segment_files import Bounds
@@ -87,6 +88,28 @@ def test_metrics_that_went_on_in_sealed_segments_are_summed_up_again(tmp_path: P
             assert reader.sql("FROM metrics ORDER BY ALL", as_of=position).fetchall() == answer
 
     assert sealed > 0
+
+
+@pytest.mark.parametrize("points", [1, 6, 7])
+def test_series_that_went_on_are_summed_up_again_a_few_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, points: int
+) -> None:
+    history = History()
+    history.experiment()
+    runs = [f"r{number}" for number in range(5)]
+    for number, run_id in enumerate(runs):
+        history.run(run_id)
+        history.values(run_id, values(0.3 * number, *[0.1] * number))
+    before = history.log.head().position
+    query = "FROM metrics ORDER BY ALL"
+    monkeypatch.setattr(latest_as_of, "_AT_ONCE", points)
+
+    with reader_of(history.log) as reader:
+        answer = reader.sql(query).fetchall()
+        for run_id in runs:
+            history.values(run_id, values(9.0, 8.0))
+        assert reader.sql(query).fetchall() != answer
+        assert reader.sql(query, as_of=before).fetchall() == answer
 
 
 def test_queries_of_now_and_of_earlier_take_turns() -> None:
