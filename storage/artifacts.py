@@ -222,7 +222,7 @@ class ArtifactStore:
     @contextmanager
     def _staged(self) -> Iterator[_Sink]:
         """A new file in root/tmp, which is gone at the end unless it was renamed."""
-        with _explained(self.root):
+        with explained(self.root):
             self._prepare()
             fd, name = tempfile.mkstemp(dir=self._tmp)
         with _removed_afterwards(Path(name)), _Sink(fd, Path(name), self.root) as file:
@@ -249,7 +249,7 @@ class ArtifactStore:
 
     def _publish(self, file: _Sink, sha256: str) -> None:
         final = self.path(sha256)
-        with _explained(self.root):
+        with explained(self.root):
             os.fchmod(file.fileno(), 0o444)
             os.fsync(file.fileno())
             final.parent.mkdir(exist_ok=True)
@@ -257,7 +257,7 @@ class ArtifactStore:
 
     def _sync_names(self, sha256: str) -> None:
         """Also done for a held artifact: its writer may not have come to it yet (0.1 ms)."""
-        with _explained(self.root):
+        with explained(self.root):
             _sync_folder(self.path(sha256).parent)
             _sync_folder(self.root)
 
@@ -272,14 +272,14 @@ def replacing(destination: Path) -> Iterator[BinaryIO]:
 
     Makes the parents; failing writes raise ArtifactNotWritten, and no half file is left.
     """
-    with _explained(destination):
+    with explained(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         # Not mkstemp: the copy gets the permissions that the user's umask gives.
         temp = destination.parent / f".runlore-{os.urandom(8).hex()}.part"
         fd = os.open(temp, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     with _removed_afterwards(temp), _Sink(fd, temp, destination) as file:
         yield file
-        with _explained(destination):
+        with explained(destination):
             os.replace(temp, destination)
 
 
@@ -391,14 +391,15 @@ class _Sink(io.FileIO):
     def write(self, data: ReadableBuffer, /) -> int:
         rest = memoryview(data).cast("B")
         nbytes = len(rest)
-        with _explained(self._target):
+        with explained(self._target):
             while rest:
                 rest = rest[super().write(rest) :]
         return nbytes
 
 
 @contextmanager
-def _explained(target: Path) -> Iterator[None]:
+def explained(target: Path) -> Iterator[None]:
+    """What the system refuses inside the block is raised as ArtifactNotWritten."""
     try:
         yield
     except OSError as error:

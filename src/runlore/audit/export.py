@@ -31,6 +31,8 @@ from runlore.audit.bundle import (
     pack_nodes,
     pack_record,
 )
+from runlore.audit.bundle_file import unpacks_too_far
+from runlore.audit.folder import read_checkpoint
 from runlore.audit.selection import EVERYTHING, PAGE, Selection, Wanted, wanted_streams
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.domain.events import REGISTRY
@@ -75,7 +77,7 @@ def export(
 
     Raises RunNotFound, ExperimentNotFound; InvalidInput for options of no sense and in an erasable
     workspace; ExportRefused if a selected event is not what its leaf was made of;
-    ArtifactNotWritten if the file cannot be written.
+    BadCheckpoint if a kept one is damaged; ArtifactNotWritten if the file cannot be written.
     """
     if artifacts not in WITH_ARTIFACTS:
         raise InvalidInput(f"artifacts is {artifacts!r}; it takes one of {WITH_ARTIFACTS}")
@@ -85,15 +87,25 @@ def export(
     session.recover_values(at_once=True)
     head = session.log.head()
     wanted = wanted_streams(session, selection, head.position)
-    with replacing(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
-        return _Writer(archive, store).write(session, selection, wanted, head, artifacts == "bytes")
+    with replacing(Path(path)) as file:
+        for way in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+            file.seek(0)
+            file.truncate()
+            with zipfile.ZipFile(file, "w") as archive:
+                writer = _Writer(archive, store, way)
+                manifest = writer.write(session, selection, wanted, head, artifacts == "bytes")
+            # The same long texts again and again pack so well that an import would refuse them.
+            if not any(map(unpacks_too_far, archive.infolist())):
+                break
+    return manifest
 
 
 class _Writer:
     """Writes entries one after the other, and remembers what the manifest says of them."""
 
-    def __init__(self, archive: zipfile.ZipFile, store: ArtifactStore) -> None:
+    def __init__(self, archive: zipfile.ZipFile, store: ArtifactStore, way: int) -> None:
         self._archive = archive
+        self._way = way
         self._store = store
         self._entries: dict[str, Entry] = {}
         self._events = 0
@@ -113,8 +125,8 @@ class _Writer:
             nodes = pruned(self._leaves(session, wanted, head, events))
         self._add(TREE, [pack_nodes(nodes)])
         self._add(SCHEMA, [_json({topic: _schema(topic) for topic in sorted(self._topics)})])
-        for checkpoint in _checkpoints(session.folder):
-            self._add(CHECKPOINTS + checkpoint.name, [checkpoint.read_bytes()])
+        for name, note in _checkpoints(session.folder):
+            self._add(name, [note])
         absent = self._add_artifacts(with_bytes)
         manifest = Manifest(
             format=FORMAT,
@@ -181,18 +193,18 @@ class _Writer:
                 absent.append(sha256)
         return absent
 
-    def _add(self, name: str, chunks: Iterable[bytes], *, way: int = zipfile.ZIP_DEFLATED) -> None:
+    def _add(self, name: str, chunks: Iterable[bytes], *, way: int | None = None) -> None:
         with self._entry(name, way) as entry:
             for chunk in chunks:
                 entry.write(chunk)
 
     @contextmanager
-    def _entry(self, name: str, way: int = zipfile.ZIP_DEFLATED) -> Iterator[_Hashed]:
+    def _entry(self, name: str, way: int | None = None) -> Iterator[_Hashed]:
         # The same bytes whenever, and by whomever, it is exported.
         info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
         info.create_system = 3
         info.external_attr = (stat.S_IFREG | 0o644) << 16
-        info.compress_type = way
+        info.compress_type = self._way if way is None else way
         with self._archive.open(info, "w", force_zip64=True) as opened:
             entry = _Hashed(opened)
             yield entry
@@ -237,8 +249,11 @@ def _schema(topic: str) -> dict[str, Any] | None:
     return {"version": event.schema_version, "payload": event.model_json_schema()}
 
 
-def _checkpoints(folder: Path | None) -> list[Path]:
+def _checkpoints(folder: Path | None) -> Iterator[tuple[str, bytes]]:
+    """Entries and notes of the kept checkpoints. Raises BadCheckpoint for one that is damaged."""
     if folder is None:
-        return []
-    found = (folder / "audit" / "checkpoints").glob("*.txt")
-    return sorted(path for path in found if NAME.fullmatch(CHECKPOINTS + path.name))
+        return
+    for path in sorted((folder / "audit" / "checkpoints").glob("*.txt")):
+        name = CHECKPOINTS + path.name
+        if NAME.fullmatch(name):
+            yield name, read_checkpoint(path).note.encode()

@@ -18,6 +18,7 @@ from pathlib import Path
 from runlore.audit.keys import read_trusted
 from runlore.audit.offline import Checkpoint, NotProved, VerifierKey
 from runlore.domain.errors import UserError
+from runlore.storage.artifacts import explained
 
 
 class BadCheckpoint(UserError):
@@ -119,7 +120,9 @@ def read_checkpoint(file: Path) -> Checkpoint:
     try:
         return Checkpoint(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, NotProved) as error:
-        raise BadCheckpoint(f"cannot read the checkpoint {file}: {error}") from error
+        raise BadCheckpoint(
+            f"cannot read the checkpoint {file}: {error}; take it from a copy, or away"
+        ) from error
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -128,20 +131,24 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def write_safely(path: Path, text: str) -> Path:
-    """Writes a file that is, after a crash at any moment, the old one or the new one, on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-    _sync_folder(path.parent)
+    """Writes a file that is, after a crash at any moment, the old one or the new one, on disk.
+
+    Raises ArtifactNotWritten; the old one stays then.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        try:
+            with os.fdopen(fd, "w", encoding="utf-8") as file:
+                os.fchmod(file.fileno(), 0o644)
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+        _sync_folder(path.parent)
     return path
 
 

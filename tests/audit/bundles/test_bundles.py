@@ -17,6 +17,7 @@ from runlore.audit.bundle_checks import verify_bundle
 from runlore.audit.bundle_file import open_bundle
 from runlore.audit.bundle_import import import_bundle
 from runlore.audit.export import ExportRefused, export
+from runlore.audit.folder import BadCheckpoint
 from runlore.audit.selection import Selection
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, RunNotFound
 from runlore.storage.merkle import node_hash
@@ -146,6 +147,34 @@ def test_checkpoints_are_in_it_and_must_have_the_root_of_a_head_of_their_size(
     [finding] = verify_bundle(path).findings
     assert finding.entry == "checkpoints/1.txt"
     assert "another root than the head" in finding.message
+
+
+def test_a_damaged_checkpoint_is_said_before_a_bundle_is_made_of_it(
+    ws: Workspace, path: Path
+) -> None:
+    assert ws.path is not None
+    damaged = ws.path / "audit" / "checkpoints" / "7.txt"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("lab\nseven\n")
+
+    with pytest.raises(BadCheckpoint, match=f"{damaged}.*take it from a copy, or away"):
+        export(ws, path)
+
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "epoch done; " * 80_000])
+def test_a_log_that_says_the_same_again_and_again_is_not_taken_for_a_bomb(
+    ws: Workspace, path: Path, tmp_path: Path, text: str
+) -> None:
+    for key in ("a", "b", "c"):
+        ws.get_run("elsewhere").tag(key, text)
+
+    export(ws, path, Selection(run="elsewhere"))
+
+    assert verify_bundle(path).holds
+    with Workspace.create("other", path=tmp_path / "other") as other:
+        assert import_bundle(other, path).runs == 1
 
 
 def test_the_schema_says_what_payloads_hold(ws: Workspace, path: Path) -> None:
