@@ -1,14 +1,15 @@
 """Typed events in, facts out: the log as the rest of runlore uses it.
 
 A `Journal` knows its writer (a fresh id per process, said once in `writer/<id>`), turns events
-into bytes, and runs the decisions of the domain against the log: read the stream, decide,
-append at the version that was read; if somebody else was faster, read on and decide again.
+into bytes, and runs the decisions of the domain against the log: decide on the state that is
+held, append at its version; if somebody else was faster, read on and decide again.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from eventsourcing.persistence import InterfaceError, OperationalError
@@ -161,15 +162,14 @@ class Journal:
         transaction, where nobody can come between. Raises what the decision refused, after its
         events are written.
         """
+        at, decision = self._decided_as_held(folded, decide)
         for _ in range(_LOST_ROUNDS):
-            at = self._newest(folded)
-            decision = decide(at.state)
             pending = [*with_values.pending, *_behind(folded.stream, at.version, decision)]
-            try:
+            with suppress(VersionConflict):
                 rows = self._append(pending, with_values.drained, reason)
                 break
-            except VersionConflict:
-                continue
+            at = self._newest(folded)
+            decision = decide(at.state)
         else:
             at, decision, rows = self._change_alone(folded, decide, with_values, reason)
         facts = tuple(fact_of(row) for row in rows[len(with_values.pending) :])
@@ -220,6 +220,22 @@ class Journal:
         except (OperationalError, InterfaceError):
             rows = self._append_surely(events, with_values.drained)
         return at, decision, rows
+
+    def _decided_as_held(
+        self, folded: Folded[S], decide: Callable[[S], Decision]
+    ) -> tuple[At[S], Decision]:
+        """A decision on the state as far as it was read, and read on only if that is not enough.
+
+        To append events behind it proves that it was the newest; of all else nothing would.
+        """
+        at = folded.at
+        if at.version:
+            with suppress(RunloreError):
+                decision = decide(at.state)
+                if decision.events and decision.refused is None:
+                    return at, decision
+        at = self._newest(folded)
+        return at, decide(at.state)
 
     def _newest(self, folded: Folded[S]) -> At[S]:
         at = folded.at

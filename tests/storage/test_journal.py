@@ -373,6 +373,61 @@ def test_a_lost_race_is_decided_again_on_the_newer_state() -> None:
     assert list(folded.state.tags) == ["rival", "ours"]
 
 
+class CountsReads(InMemory):
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+
+    def read_stream(
+        self, stream: str, *, after_version: int = 0, upto_position: int | None = None
+    ) -> Sequence[StoredRow]:
+        self.reads += 1
+        return super().read_stream(stream, after_version=after_version, upto_position=upto_position)
+
+
+def test_who_holds_the_newest_state_reads_nothing_to_change_it() -> None:
+    log = CountsReads()
+    journal, folded = journal_of(log), run_folded()
+    journal.change(folded, lambda state: Decision((CREATED,)))
+    log.reads = 0
+
+    for key in ("a", "b", "c"):
+        journal.change(folded, deciding(journal, run.SetTags({key: None})))
+
+    assert log.reads == 0
+    assert folded.state is not None
+    assert list(folded.state.tags) == ["a", "b", "c"]
+
+
+def test_what_an_old_state_refuses_or_leaves_as_it_is_is_decided_on_the_newest(
+    log: EventLog,
+) -> None:
+    journal, folded, theirs = journal_of(log), run_folded(), run_folded()
+    journal.change(folded, lambda state: Decision((CREATED,)))
+    rival_journal = journal_of(log, "rival")
+    rival_journal.change(theirs, lambda state: Decision((tag("first"),)))
+    seen: list[int] = []
+
+    def refused_at_first(state: RunState | None) -> Decision:
+        assert state is not None
+        seen.append(state.version)
+        if state.version == 1:
+            raise InvalidInput("not as it is held")
+        return Decision((tag("ours"),))
+
+    def nothing_at_first(state: RunState | None) -> Decision:
+        assert state is not None
+        seen.append(state.version)
+        return Decision() if state.version == 3 else Decision((tag("more"),))
+
+    journal.change(folded, refused_at_first)
+    rival_journal.change(theirs, lambda state: Decision((tag("theirs"),)))
+    journal.change(folded, nothing_at_first)
+
+    assert seen == [1, 2, 3, 4]
+    assert [row.topic for row in log.read_stream("run/r")][2:] == ["run.tag_set"] * 3
+
+
 def test_after_three_lost_rounds_it_decides_inside_the_transaction() -> None:
     log, journal, folded = contested(*[tag(f"rival{n}") for n in range(10)])
 
