@@ -27,6 +27,7 @@ from runlore.projections.segment_files import (
     Bounds,
     check_contents,
     check_sizes,
+    listed,
     remove_unlisted,
     show,
 )
@@ -62,9 +63,10 @@ class RunsProjection(Projection):
             connection.execute(_definitions())
             for view in views():
                 connection.execute(view)
-        check_sizes(connection, self.segments)
-        show(connection, self.segments)
-        remove_unlisted(connection, self.segments)
+        segments = listed(connection)
+        check_sizes(segments, self.segments)
+        show(connection, segments, self.segments)
+        remove_unlisted(segments, self.segments)
 
     def prepare(
         self, facts: Sequence[Fact], wait: Callable[[], None]
@@ -134,8 +136,9 @@ class RunsProjection(Projection):
         """
         if self.segments is not None:
             with self.view.transaction() as connection:
-                show(connection, self.segments)
-                remove_unlisted(connection, self.segments)
+                segments = listed(connection)
+                show(connection, segments, self.segments)
+                remove_unlisted(segments, self.segments)
 
 
 def _nothing_waits() -> None:

@@ -62,25 +62,24 @@ def listed(connection: duckdb.DuckDBPyConnection) -> list[Listed]:
     return [Listed(*row) for row in rows]
 
 
-def show(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> None:
-    """Makes `store.metric_points` read the segments that are listed now.
+def show(
+    connection: duckdb.DuckDBPyConnection, segments: Collection[Listed], folder: Path | None
+) -> None:
+    """Makes `store.metric_points` read these segments.
 
     The view names a variable of the connection and no files: where they are is not for the
     database to know, which may be a copy of another's.
     """
-    paths = [str(path) for path in _paths(listed(connection), folder)]
+    paths = [str(path) for path in _paths(segments, folder)]
     connection.execute("SET VARIABLE segments = ?", [paths])
-    held = connection.execute(
-        "SELECT contains(sql, 'read_parquet') FROM duckdb_views() "
-        "WHERE schema_name = 'store' AND view_name = 'metric_points'"
-    ).fetchall()
+    held = connection.execute("FROM layout.points").fetchall()
     if held != [(bool(paths),)]:
         connection.execute(_WITH_SEGMENTS if paths else _TAIL_ONLY)
+        connection.execute("UPDATE layout.points SET with_segments = ?", [bool(paths)])
 
 
-def check_sizes(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> None:
+def check_sizes(segments: Collection[Listed], folder: Path | None) -> None:
     """Raises duckdb.IOException unless each segment has a file of its size."""
-    segments = listed(connection)
     for segment, path in zip(segments, _paths(segments, folder), strict=True):
         try:
             nbytes = path.stat().st_size
@@ -107,11 +106,11 @@ def check_contents(
     return {segment.name for segment in segments}
 
 
-def remove_unlisted(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> None:
+def remove_unlisted(segments: Collection[Listed], folder: Path | None) -> None:
     """Removes what crashes and merges have left. Not while a change of the list may be undone."""
     if folder is None:
         return
-    names = {segment.name for segment in listed(connection)}
+    names = {segment.name for segment in segments}
     with suppress(OSError):  # Who removes the folder has removed them, too.
         for path in folder.iterdir():
             if path.name not in names:

@@ -61,7 +61,7 @@ def add_points(
     connection.execute(
         f"INSERT INTO store.segments VALUES ({', '.join('?' * len(added))})", list(added)
     )
-    show(connection, folder)
+    show(connection, listed(connection), folder)
     return True
 
 
