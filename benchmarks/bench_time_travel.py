@@ -1,6 +1,7 @@
 """What was, beside what is: the same questions of `ws.as_of(then)` and of the workspace itself.
 
-`python -m benchmarks.bench_time_travel 10000 1000000` runs it at sizes of your own.
+`python -m benchmarks.bench_time_travel 10000 1000000` runs it at sizes of your own, and with
+`went_on=10` before them a tenth of the runs goes on after the moment.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ OF_METRICS = (
 )
 
 
-def run(sizes: Sequence[int] = ()) -> Iterator[Result]:
+def run(sizes: Sequence[int] = (), went_on: int = WENT_ON) -> Iterator[Result]:
     """For each number of runs (a tag, a property, two metrics of ten values, an end): all of it."""
     for size in sizes or [sized(size) for size in SIZES]:
         with scratch() as folder, Workspace.create("bench", path=folder / "ws") as ws:
@@ -50,10 +51,10 @@ def run(sizes: Sequence[int] = ()) -> Iterator[Result]:
             made = [batch(["loss", "acc"], STEPS, seed=seed) for seed in range(16)]
             add(ws, [(run_id, made[n % len(made)]) for n, run_id in enumerate(ids)])
             then = ws.position
-            went_on = ids[-size // WENT_ON :]
-            add(ws, [(run_id, made[n % len(made)]) for n, run_id in enumerate(went_on)])
+            newest = ids[-size // went_on :]
+            add(ws, [(run_id, made[n % len(made)]) for n, run_id in enumerate(newest)])
             tagged = TagSet(key="group", value="7")
-            ws._session.journal.append([Pending(run_stream(one), 4, tagged) for one in went_on])
+            ws._session.journal.append([Pending(run_stream(one), 4, tagged) for one in newest])
             yield from questions(ws, then, size)
             yield from differences(ws, then, size)
 
@@ -138,5 +139,7 @@ def metrics(ws: Workspace) -> list[tuple[str, Callable[[], object]]]:
 
 
 if __name__ == "__main__":
-    sizes = [int(argument) for argument in sys.argv[1:]]
-    shown_as_it_runs(run(sizes))
+    sizes, went_on = sys.argv[1:], WENT_ON
+    if sizes and sizes[0].startswith("went_on="):
+        went_on = int(sizes.pop(0).removeprefix("went_on="))
+    shown_as_it_runs(run([int(size) for size in sizes], went_on))
