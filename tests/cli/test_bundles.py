@@ -14,7 +14,7 @@ def test_what_was_exported_is_verified_and_imported_elsewhere(
     own_project: Path, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "runs.bundle"
-    exported = called("audit", "export", "-r", "fantastic", "--to", str(bundle), cwd=own_project)
+    exported = called("audit", "export", "-r", "fantastic", "-o", str(bundle), cwd=own_project)
     assert exported.code == 0
     assert json.loads(exported.out)["selection"] == {"run": "fantastic", "descendants": True}
 
@@ -68,7 +68,7 @@ def test_the_tables_are_compared_with_what_a_copy_that_was_exported_gives(
     own_project: Path, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "all.bundle"
-    assert called("audit", "export", "--to", str(bundle), cwd=own_project).code == 0
+    assert called("audit", "export", "-o", str(bundle), cwd=own_project).code == 0
     against = ("audit", "replay", "--against-bundle", str(bundle))
     assert called(*against, cwd=own_project).code == 0
     [database] = own_project.glob("myworkspace/projections/*/reader-0/projection.duckdb")

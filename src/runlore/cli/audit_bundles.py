@@ -7,7 +7,12 @@ from pathlib import Path
 
 import click
 
-from runlore.cli.options import Place, output_options, workspace_options
+from runlore.cli.options import (
+    Place,
+    output_options,
+    output_options_beside_a_file,
+    workspace_options,
+)
 from runlore.cli.output import Output
 
 
@@ -55,6 +60,7 @@ class _Moment(click.ParamType[datetime | int]):
     help="Default: a bundle, which can be verified and imported.",
 )
 @click.option(
+    "-o",
     "--to",
     "destination",
     type=click.Path(path_type=Path),
@@ -62,7 +68,7 @@ class _Moment(click.ParamType[datetime | int]):
     help="The file; of Parquet, the folder.",
 )
 @workspace_options
-@output_options
+@output_options_beside_a_file
 def export(
     run_id: str | None,
     no_descendants: bool,
@@ -79,8 +85,8 @@ def export(
 
     \b
     Example:
-      runlore audit export -r myexperiment_1700000000_0a1b2c3d --to run.bundle
-      runlore audit export --since 2026-03-03T00:00+00:00 --format jsonl --to march.jsonl
+      runlore audit export -r myexperiment_1700000000_0a1b2c3d -o run.bundle
+      runlore audit export --since 2026-03-03T00:00+00:00 --format jsonl -o march.jsonl
     """
     from runlore.audit.selection import Selection
 
@@ -126,6 +132,7 @@ def import_(bundle: Path, place: Place, out: Output) -> None:
 @click.option("-r", "--run", "run_id", help="The run's id, or enough of its beginning.")
 @click.option("-e", "--experiment-name", help="All runs of this experiment.")
 @click.option(
+    "-o",
     "--to",
     "destination",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -133,7 +140,7 @@ def import_(bundle: Path, place: Place, out: Output) -> None:
     help="The HTML file.",
 )
 @workspace_options
-@output_options
+@output_options_beside_a_file
 def report(
     run_id: str | None, experiment_name: str | None, destination: Path, place: Place, out: Output
 ) -> None:
@@ -141,7 +148,7 @@ def report(
 
     \b
     Example:
-      runlore audit report -r myexperiment_1700000000_0a1b2c3d --to report.html
+      runlore audit report -r myexperiment_1700000000_0a1b2c3d -o report.html
     """
     from runlore.audit import report as reports
 

@@ -129,7 +129,15 @@ def reading_options(command: F) -> F:
 
 def output_options(command: F) -> F:
     """Gives the command an `out`, to which it gives its data."""
+    return _with_output(command, "-o", "--output")
 
+
+def output_options_beside_a_file(command: F) -> F:
+    """The same where `-o` is the file that the command writes."""
+    return _with_output(command, "--output")
+
+
+def _with_output(command: F, *format_flags: str) -> F:
     @wraps(command)
     def with_output(
         *args: Any,
@@ -155,8 +163,7 @@ def output_options(command: F) -> F:
         with_output,
         click.option("--query", metavar="JMESPATH", help="Shows what the expression selects."),
         click.option(
-            "-o",
-            "--output",
+            *format_flags,
             "output_format",
             type=click.Choice(FORMATS),
             help="Default: table for a terminal, json for a pipe.",
