@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.harness import Result, scratch, side_by_side
 from runlore.storage.event_log import NewEvent
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 
 STATE = b"x" * 100
 METADATA: dict[str, str | int] = {"writer": "0" * 32}

@@ -25,8 +25,9 @@ from runlore.audit.keys import new_key
 from runlore.audit.prove import prove_event
 from runlore.storage import stamp
 from runlore.storage.event_log import NewEvent
+from runlore.storage.log_file import open_log
 from runlore.storage.merkle import Frontier
-from runlore.storage.sqlite import SqliteLog, open_log
+from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.verification import verify_log
 
 REPEAT = 3

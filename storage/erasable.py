@@ -17,12 +17,13 @@ from typing import Any, Final
 
 from runlore.domain.events import RunCreated, RunErased, remains_of
 from runlore.domain.ids import run_id_of, run_stream
+from runlore.storage.clock import Clock, now_us
 from runlore.storage.codec import ERASED, decode_event, encode_state
 from runlore.storage.database import Database
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import Drained, EventLog, NewEvent, StoredRow
 from runlore.storage.seal import NO_KEY, Cipher, is_sealed, new_key
-from runlore.storage.sqlite import Clock, SqliteLog, now_us
+from runlore.storage.sqlite_log import SqliteLog
 
 # Rows are only added, at the end, and keys overwritten where they are: a row that SQLite moved
 # would leave a copy of a key in a page's free space.

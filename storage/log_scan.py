@@ -15,7 +15,8 @@ from runlore.domain.events import RunErased
 from runlore.storage.erasable import KEYS_SCHEMA, is_erasable, keys_of
 from runlore.storage.event_log import EventLog, LogHead
 from runlore.storage.seal import NO_KEY
-from runlore.storage.sqlite import _COLUMNS, _EVENTS_SCHEMA, SqliteLog, _has_drained, _head
+from runlore.storage.sqlite_log import SqliteLog
+from runlore.storage.sqlite_queries import COLUMNS, EVENTS_SCHEMA, has_drained, head_of
 
 Row = tuple[Any, ...]
 """A `StoredRow` or an index's entry as a plain tuple; a damaged file may hold any types."""
@@ -25,8 +26,8 @@ _TIME_INDEX: Final = "stored_events_recorded_at"
 _STRAYS: Final = 100
 _HARMLESS: Final = ("CREATE TABLE ", "CREATE INDEX ", "CREATE UNIQUE INDEX ")
 _SELECT_STRAYS: Final = (
-    f"SELECT {_COLUMNS} FROM stored_events WHERE notification_id > ? "
-    f"UNION ALL SELECT {_COLUMNS} FROM stored_events WHERE notification_id < 1 LIMIT ?"
+    f"SELECT {COLUMNS} FROM stored_events WHERE notification_id > ? "
+    f"UNION ALL SELECT {COLUMNS} FROM stored_events WHERE notification_id < 1 LIMIT ?"
 )
 # Entries that lead to no row are counted by reads that need only the index. Where the head already
 # covers their positions, they may be of writers that went on.
@@ -96,9 +97,9 @@ class SqliteScan(LogScan):
         with self._database.read() as connection:
             connection.execute("BEGIN")
             try:
-                head = _head(connection)
+                head = head_of(connection)
                 marks = []
-                if _has_drained(connection):
+                if has_drained(connection):
                     marks = connection.execute("SELECT writer_id, position FROM drained").fetchall()
                 altered = _altered(connection)
                 keyed = is_erasable(connection) and not {"run_keys", "erasures"} & {*altered}
@@ -113,7 +114,7 @@ class SqliteScan(LogScan):
     def rows(self, after: int, upto: int, limit: int) -> Sequence[Row]:
         def fetch() -> list[Row]:
             return connection.execute(
-                f"SELECT {_COLUMNS} FROM stored_events "
+                f"SELECT {COLUMNS} FROM stored_events "
                 "WHERE notification_id > ? AND notification_id <= ? "
                 "ORDER BY notification_id LIMIT ?",
                 (after, upto, limit),
@@ -246,7 +247,7 @@ def _altered(connection: sqlite3.Connection) -> list[str]:
         for name, sql in connection.execute("SELECT name, sql FROM sqlite_schema")
         if sql
     }
-    statements = [*_EVENTS_SCHEMA]
+    statements = [*EVENTS_SCHEMA]
     if there.keys() & {"run_keys", "erasures"}:
         statements += KEYS_SCHEMA
     made = [_plain(one).replace(" IF NOT EXISTS ", " ") for one in statements]

@@ -12,6 +12,7 @@ from uuid import UUID
 from eventsourcing.persistence import Notification, StoredEvent, Subscription
 
 from runlore.storage import fork_guard
+from runlore.storage.clock import Clock, now_us
 from runlore.storage.errors import VersionConflict
 from runlore.storage.event_log import (
     Drained,
@@ -23,7 +24,6 @@ from runlore.storage.event_log import (
     RecordedNotification,
     StoredRow,
 )
-from runlore.storage.sqlite import Clock, now_us
 from runlore.storage.stamp import check_passed, stamp, stamp_foreign
 from runlore.storage.subscription import PollingSubscription, Waker
 

@@ -23,10 +23,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from runlore.storage.clock import Clock, now_us
 from runlore.storage.event_log import EventLog
 from runlore.storage.findings import Finding, Findings, Kind
 from runlore.storage.log_scan import Beginning, Row, SqliteScan, scan_of
-from runlore.storage.sqlite import Clock, now_us
 from runlore.storage.verify_indexes import IndexesPass
 from runlore.storage.verify_keys import KeysPass
 from runlore.storage.verify_rows import RowsPass, TreeHead

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from runlore.storage.database import APPLICATION_ID
 from runlore.storage.event_log import Drained, NewEvent
+from runlore.storage.log_file import open_log
 from runlore.storage.merkle import Frontier, leaf_hash
-from runlore.storage.sqlite import SqliteLog, open_log
+from runlore.storage.sqlite_log import SqliteLog
 from tests.event_logs import Clock, all_rows
 
 COLUMNS: Final = (

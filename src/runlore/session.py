@@ -48,9 +48,9 @@ from runlore.storage.erasable import ErasableLog
 from runlore.storage.event_log import EventLog
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.journal import Folded, Journal, Pending
+from runlore.storage.log_file import open_log
 from runlore.storage.memory import MemoryLog
 from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, live_values, recover
-from runlore.storage.sqlite import open_log
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.targets.run_folder import boot_id
 from runlore.version import VERSION

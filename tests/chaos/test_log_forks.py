@@ -14,7 +14,8 @@ from runlore.domain.events import RunCreated, TagSet, WriterOpened
 from runlore.domain.ids import run_stream, writer_stream
 from runlore.domain.status import Status
 from runlore.storage.journal import Journal, Pending
-from runlore.storage.sqlite import SqliteLog, open_log
+from runlore.storage.log_file import open_log
+from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
 from tests.chaos.rounds import FORKS

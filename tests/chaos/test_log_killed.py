@@ -28,7 +28,8 @@ from runlore.domain.status import Status
 from runlore.storage.database import Database
 from runlore.storage.event_log import Drained, LogHead, NewEvent, ReadStream, StoredRow
 from runlore.storage.journal import Folded, Journal
-from runlore.storage.sqlite import SqliteLog, open_log
+from runlore.storage.log_file import open_log
+from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
 from tests.chaos.rounds import KILLS

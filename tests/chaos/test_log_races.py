@@ -18,7 +18,7 @@ from runlore.domain.ids import experiment_stream, run_stream
 from runlore.domain.run_state import RunState
 from runlore.domain.status import Status
 from runlore.storage.journal import Folded, Journal
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 from tests.chaos.rounds import RACES
 from tests.event_logs import check_head
 from tests.processes import LIMIT_S, Child

@@ -24,7 +24,7 @@ from runlore import Experiment, Run, Workspace
 from runlore.storage import spool_folder
 from runlore.storage.event_log import Drained, NewEvent, StoredRow
 from runlore.storage.spool_format import MAGIC
-from runlore.storage.sqlite import SqliteLog
+from runlore.storage.sqlite_log import SqliteLog
 from tests.chaos.rounds import KILLS
 from tests.processes import LIMIT_S, wait_until
 

@@ -25,7 +25,9 @@ from eventsourcing.utils import Environment, get_topic
 
 from runlore.storage import sqlite
 from runlore.storage.database import Database
+from runlore.storage.log_file import open_log
 from runlore.storage.memory import MemoryLog
+from runlore.storage.sqlite_log import SqliteLog
 
 
 class WithFile(TestCase):
@@ -64,9 +66,9 @@ class TestSqliteAggregateRecorder(WithFile, persistence.AggregateRecorderTestCas
         return recorder
 
 
-class TestSqliteLog(WithFile, persistence.ApplicationRecorderTestCase[sqlite.SqliteLog]):
-    def create_recorder(self) -> sqlite.SqliteLog:
-        log = sqlite.SqliteLog(self.database(), uuid_ids=True)
+class TestSqliteLog(WithFile, persistence.ApplicationRecorderTestCase[SqliteLog]):
+    def create_recorder(self) -> SqliteLog:
+        log = SqliteLog(self.database(), uuid_ids=True)
         log.create_table()
         return log
 
@@ -75,10 +77,10 @@ class TestSqliteLog(WithFile, persistence.ApplicationRecorderTestCase[sqlite.Sql
 
 
 class TestSqliteLogWithTextIds(
-    WithFile, WithTextIds, persistence.ApplicationRecorderTestCase[sqlite.SqliteLog]
+    WithFile, WithTextIds, persistence.ApplicationRecorderTestCase[SqliteLog]
 ):
-    def create_recorder(self) -> sqlite.SqliteLog:
-        log = sqlite.open_log(self.path)
+    def create_recorder(self) -> SqliteLog:
+        log = open_log(self.path)
         self.addCleanup(log.close)
         return log
 
@@ -86,9 +88,9 @@ class TestSqliteLogWithTextIds(
         self.optional_test_insert_subscribe()
 
 
-class TestSqliteLogInMemory(persistence.ApplicationRecorderTestCase[sqlite.SqliteLog]):
-    def create_recorder(self) -> sqlite.SqliteLog:
-        log = sqlite.SqliteLog(Database(":memory:"), uuid_ids=True)
+class TestSqliteLogInMemory(persistence.ApplicationRecorderTestCase[SqliteLog]):
+    def create_recorder(self) -> SqliteLog:
+        log = SqliteLog(Database(":memory:"), uuid_ids=True)
         self.addCleanup(log.close)
         log.create_table()
         return log
@@ -115,7 +117,7 @@ class TestMemoryLogWithTextIds(WithTextIds, persistence.ApplicationRecorderTestC
 
 class TestPositionsOfSqliteLog(WithFile, persistence.NonInterleavingNotificationIDsBaseCase):
     def create_recorder(self) -> ApplicationRecorder:
-        log = sqlite.SqliteLog(self.database(), uuid_ids=True)
+        log = SqliteLog(self.database(), uuid_ids=True)
         log.create_table()
         return log
 
@@ -179,7 +181,7 @@ class TestFactory(WithFile, persistence.InfrastructureFactoryTestCase[sqlite.Fac
         return sqlite.SqliteAggregateRecorder
 
     def expected_application_recorder_class(self) -> type[ApplicationRecorder]:
-        return sqlite.SqliteLog
+        return SqliteLog
 
     def expected_tracking_recorder_class(self) -> type[TrackingRecorder]:
         return sqlite.SqliteTrackingRecorder

@@ -25,8 +25,9 @@ from runlore.storage.event_log import (
     ReadStream,
     StoredRow,
 )
+from runlore.storage.log_file import open_log
 from runlore.storage.memory import MemoryLog
-from runlore.storage.sqlite import SqliteLog, open_log
+from runlore.storage.sqlite_log import SqliteLog
 from tests.event_logs import NOON, Clock, all_rows, check_head, new_event, new_events
 from tests.processes import LIMIT_S, Child, in_child
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from runlore import Workspace
 from runlore.storage.event_log import Drained, LogHead, NewEvent, StoredRow
-from runlore.storage.sqlite import SqliteLog
+from runlore.storage.sqlite_log import SqliteLog
 
 
 class Doomed(SqliteLog):

@@ -15,7 +15,7 @@ from runlore.domain.run_state import fold
 from runlore.projections.projection import DataErased
 from runlore.projections.runner import catch_up
 from runlore.storage.codec import fact_of
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 from tests.projections.histories import (
     RUNS,
     Happening,

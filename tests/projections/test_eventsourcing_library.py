@@ -21,7 +21,8 @@ from runlore.domain.events import Event, WriterOpened
 from runlore.projections.duckdb_recorder import DuckDBView, Factory
 from runlore.projections.runs_projection import RunsProjection
 from runlore.storage.journal import Folded, Journal, Pending
-from runlore.storage.sqlite import SqliteLog, open_log
+from runlore.storage.log_file import open_log
+from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.value_codec import Series
 from tests.logged_values import Record, batch_of
 from tests.projections.histories import History, rebuilt, run_created, tables

@@ -19,7 +19,7 @@ from runlore.projections import generations, reader
 from runlore.projections.generations import finished, publish
 from runlore.projections.reader import RunsReader, open_projection
 from runlore.projections.segment_files import BOUNDS, Bounds
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 from runlore.storage.value_codec import Series
 from tests.logged_values import Record
 from tests.processes import LIMIT_S, Child, in_child, start_python, wait_until
@@ -106,7 +106,7 @@ SECOND = """
 import sys
 from pathlib import Path
 from runlore.projections.reader import open_projection
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 
 folder = Path(sys.argv[1])
 log = open_log(folder / "log.sqlite")
@@ -287,7 +287,7 @@ import sys
 from pathlib import Path
 from runlore.projections import generations, reader
 from runlore.projections.reader import open_projection
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 
 reader.PUBLISH_AFTER_S = -1.0
 generations.WORTH_POSITIONS = 1

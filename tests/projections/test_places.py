@@ -18,7 +18,7 @@ import pytest
 from runlore.projections.reader import RunsReader, open_projection
 from runlore.projections.runs_projection import tables_version
 from runlore.projections.slots import Memory, claim, place_below
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 from runlore.storage.value_codec import Series
 from tests.disks import Disk
 from tests.logged_values import Record

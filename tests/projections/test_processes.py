@@ -15,7 +15,8 @@ import pytest
 
 from runlore.domain.events import RunCompleted
 from runlore.projections.reader import open_projection
-from runlore.storage.sqlite import SqliteLog, open_log
+from runlore.storage.log_file import open_log
+from runlore.storage.sqlite_log import SqliteLog
 from tests.processes import LIMIT_S, Child, in_child, start_python, wait_until
 from tests.projections.histories import History, reader_of, rebuilt, tables_of
 
@@ -27,7 +28,7 @@ from runlore.domain.status import Status
 from runlore.projections.reader import open_projection
 from runlore.storage.codec import encode_event
 from runlore.storage.event_log import NewEvent
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 
 folder = Path(sys.argv[1])
 log = open_log(folder / "log.sqlite")

@@ -27,7 +27,7 @@ from runlore.projections.segment_files import Bounds, listed
 from runlore.projections.user_sql import QueryFailed, QueryRefused
 from runlore.storage.codec import fact_of
 from runlore.storage.errors import LogCorrupt
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 from runlore.storage.value_codec import Series
 from tests.disks import Disk
 from tests.logged_values import Record
@@ -355,7 +355,7 @@ import sys
 from pathlib import Path
 from runlore.projections.reader import open_projection
 from runlore.projections.segment_files import Bounds
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 
 folder = Path(sys.argv[1])
 log = open_log(folder / "log.sqlite")

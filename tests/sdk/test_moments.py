@@ -14,7 +14,8 @@ from runlore.domain.errors import InvalidInput, NotOverYet
 from runlore.domain.fact import utc_time
 from runlore.moment import position_of
 from runlore.storage.errors import LogReadOnly
-from runlore.storage.sqlite import SqliteLog, open_log
+from runlore.storage.log_file import open_log
+from runlore.storage.sqlite_log import SqliteLog
 from tests.event_logs import NOON, Clock, new_event
 from tests.processes import LIMIT_S, start_python
 from tests.sdk.conftest import start
@@ -150,7 +151,7 @@ def test_an_answer_never_changes_though_two_clocks_differ_and_jump_back(
 
 WRITER = """
 import sys, time
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 from tests.event_logs import new_event
 path, stream, behind_us, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 log = open_log(path, clock=lambda: time.time_ns() // 1_000 - behind_us)

@@ -15,7 +15,7 @@ from runlore import Experiment, Workspace
 from runlore.domain.errors import AlreadyExists, InvalidInput, InvalidType, RunNotFound
 from runlore.exceptions import OutOfScope, UserErrorException, WorkspaceNotFound
 from runlore.storage.errors import LogReadOnly, NotALog
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 from tests.sdk.conftest import start
 from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
 

@@ -22,7 +22,8 @@ from eventsourcing import persistence
 from runlore.storage.database import APPLICATION_ID, SCHEMA_VERSION, Database
 from runlore.storage.errors import DiskFull, LogBusy, LogCorrupt, LogReadOnly, NotALog
 from runlore.storage.event_log import Drained, DrainedMark, NewEvent, ReadStream
-from runlore.storage.sqlite import SqliteLog, open_log
+from runlore.storage.log_file import open_log
+from runlore.storage.sqlite_log import SqliteLog
 from tests.disks import Disk
 from tests.event_logs import all_rows, check_head, new_event, new_events
 from tests.processes import LIMIT_S, Child, in_child, start_python
@@ -224,7 +225,7 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 APPENDER = """
 import sys
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 from tests.event_logs import new_events
 name, path = sys.argv[1:]
 log = open_log(path)
@@ -421,7 +422,7 @@ def test_a_forked_child_inherits_no_file_of_the_log(log: SqliteLog, path: Path) 
 
 FORK_PAST_PYTHON = """
 import ctypes, os, sys
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 from tests.event_logs import all_rows, check_head, new_events
 log = open_log(sys.argv[1])
 log.append(new_events("run/parent", [1]))

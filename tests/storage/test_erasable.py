@@ -17,8 +17,8 @@ from runlore.storage.erasable import ErasableLog
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import EventLog, NewEvent
 from runlore.storage.log_as_of import LogAsOf
+from runlore.storage.log_file import open_log
 from runlore.storage.sealed_artifacts import SealedArtifacts
-from runlore.storage.sqlite import open_log
 from tests.event_logs import all_rows, check_head
 
 SECRET = b"the patient is Ann"

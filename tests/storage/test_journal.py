@@ -28,8 +28,9 @@ from runlore.storage.database import Database
 from runlore.storage.errors import LogBusy, VersionConflict
 from runlore.storage.event_log import Drained, EventLog, NewEvent, ReadStream, StoredRow
 from runlore.storage.journal import Batch, Folded, Journal, Pending
+from runlore.storage.log_file import open_log
 from runlore.storage.memory import MemoryLog
-from runlore.storage.sqlite import SqliteLog, open_log
+from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.value_codec import Series
 from tests.event_logs import all_rows, check_head
 from tests.logged_values import Record, batch_of

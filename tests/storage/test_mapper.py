@@ -14,7 +14,7 @@ from hypothesis import given
 from runlore.domain.events import Event, RunCompleted, RunFailed, RunStarted, TagSet
 from runlore.storage.codec import fact_of
 from runlore.storage.mapper import Envelope, PydanticMsgpackMapper, UnknownEvent
-from runlore.storage.sqlite import SqliteLog
+from runlore.storage.sqlite_log import SqliteLog
 from tests.strategies import events
 
 MAPPER = PydanticMsgpackMapper(JSONTranscoder())  # It must be given one, and leaves it alone.

@@ -36,7 +36,7 @@ from runlore.storage.database import Database
 from runlore.storage.event_log import EventLog
 from runlore.storage.journal import Folded, Journal
 from runlore.storage.memory import MemoryLog
-from runlore.storage.sqlite import SqliteLog
+from runlore.storage.sqlite_log import SqliteLog
 from tests.event_logs import NOON, check_head
 from tests.strategies import few_keys, few_pairs, keys, statuses
 

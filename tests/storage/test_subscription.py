@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from eventsourcing.persistence import Notification
 
+from runlore.storage.log_file import open_log
 from runlore.storage.memory import MemoryLog
-from runlore.storage.sqlite import open_log
 from tests.event_logs import new_event, new_events
 from tests.processes import LIMIT_S, Child, start_python, wait_until
 
@@ -85,7 +85,7 @@ def test_a_commit_of_another_process_arrives(tmp_path: Path) -> None:
     log = open_log(tmp_path / "log.db")
     code = """
 import sys
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 from tests.event_logs import new_events
 sys.stdin.readline()
 open_log(sys.argv[1]).append(new_events("run/a", [1, 2]))

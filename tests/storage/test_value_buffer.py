@@ -19,9 +19,9 @@ from runlore.domain.ids import values_stream
 from runlore.storage.errors import LogBusy
 from runlore.storage.event_log import Drained, NewEvent, ReadStream, StoredRow
 from runlore.storage.journal import Journal
+from runlore.storage.log_file import open_log
 from runlore.storage.memory import MemoryLog
 from runlore.storage.run_values import RunValues
-from runlore.storage.sqlite import open_log
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
 from tests.event_logs import all_rows

@@ -14,9 +14,9 @@ import pytest
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import EventLog
 from runlore.storage.findings import Finding, Kind
+from runlore.storage.log_file import open_log
 from runlore.storage.memory import MemoryLog
 from runlore.storage.merkle import Frontier
-from runlore.storage.sqlite import open_log
 from runlore.storage.verification import Verification, verify_log
 from runlore.storage.verify_rows import TreeHead
 from tests.event_logs import all_rows, new_events
@@ -468,7 +468,7 @@ def test_an_end_that_was_cut_off_with_its_head_is_found_by_a_kept_tree_head_only
 
 APPENDING = """
 import sys
-from runlore.storage.sqlite import open_log
+from runlore.storage.log_file import open_log
 from tests.event_logs import new_events
 log = open_log(sys.argv[1])
 print("ready", flush=True)

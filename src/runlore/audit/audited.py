@@ -58,7 +58,7 @@ def audited_folder(folder: Path) -> Iterator[AuditedLog]:
     """
     from runlore.storage.codec import fact_of
     from runlore.storage.errors import LogCorrupt
-    from runlore.storage.sqlite import open_log
+    from runlore.storage.log_file import open_log
 
     log = open_log(folder / LOG_NAME)
     try:

@@ -28,7 +28,7 @@ from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
 from runlore.location import uri_of
-from runlore.storage.sqlite import now_us
+from runlore.storage.clock import now_us
 from runlore.targets import handover
 from runlore.targets.launch import Slot, environment_for, start_supervisor
 from runlore.targets.run_folder import RunFolder, try_lock, unlock

@@ -228,7 +228,7 @@ IMPORT_AND_DIE = """
 import itertools, os, signal, sys
 from runlore import Workspace
 from runlore.audit import bundle_import
-from runlore.storage.sqlite import SqliteLog
+from runlore.storage.sqlite_log import SqliteLog
 
 bundle_import.BATCH = 4
 insert, count = SqliteLog._insert, itertools.count()

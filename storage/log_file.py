@@ -1,0 +1,35 @@
+"""Opening the log of a workspace: one file, of one of two kinds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from runlore.storage.clock import now_us
+from runlore.storage.database import Database
+from runlore.storage.erasable import KEYS_SCHEMA, ErasableLog, is_erasable
+from runlore.storage.sqlite_log import SqliteLog
+from runlore.storage.sqlite_queries import has_drained, has_log
+
+
+def open_log(path: str | Path, *, erasable: bool = False, **options: Any) -> SqliteLog:
+    """The log in this file, created if it is not there; `options` are `Database`'s and `clock`.
+
+    `erasable` is for a new one: a log that is there stays of the kind that it was made as.
+    """
+    clock = options.pop("clock", now_us)
+    log = SqliteLog(Database(path, **options), clock=clock)
+    database = log.database
+    with database.read() as connection:
+        complete = has_drained(connection)  # The last of the tables, and the youngest.
+        exists = has_log(connection)
+    if not complete and not (exists and database.read_only):
+        with database.write() as connection:
+            if erasable and not has_log(connection):  # Another process may have been faster.
+                for statement in KEYS_SCHEMA:
+                    connection.execute(statement)
+            for statement in log.schema:
+                connection.execute(statement)
+    with database.read() as connection:
+        has_keys = is_erasable(connection)
+    return ErasableLog(database, clock=clock) if has_keys else log

@@ -1,0 +1,347 @@
+"""The log in a SQLite file, as `EventLog` and as the library's `ApplicationRecorder`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.persistence import Notification, StoredEvent, Subscription
+
+from runlore.storage.clock import Clock, now_us
+from runlore.storage.database import Database
+from runlore.storage.errors import LogCorrupt, VersionConflict
+from runlore.storage.event_log import (
+    Drained,
+    DrainedMark,
+    EventLog,
+    LogHead,
+    NewEvent,
+    ReadStream,
+    RecordedNotification,
+    StoredRow,
+)
+from runlore.storage.sqlite_queries import (
+    COLUMNS,
+    EVENTS_SCHEMA,
+    INSERT,
+    PLAIN_COLUMNS,
+    SELECT,
+    Wanted,
+    beyond,
+    has_drained,
+    head_of,
+    library_events,
+    rows_of_log,
+    rows_of_stream,
+    text_id,
+)
+from runlore.storage.stamp import check_passed, stamp, stamp_foreign
+from runlore.storage.subscription import PollingSubscription, Waker
+
+
+class SqliteRecorder:
+    """What our recorders share: a database, and how originator ids are shown to the library."""
+
+    schema: tuple[str, ...] = ()
+
+    def __init__(self, database: Database, *, uuid_ids: bool = False, clock: Clock = now_us):
+        self.database = database
+        self._uuid_ids = uuid_ids
+        self._clock = clock
+
+    def create_table(self) -> None:
+        """Creates the recorder's tables, if they are not there yet."""
+        self.database.add_schema(self.schema)
+
+    def close(self) -> None:
+        """Closes the database; the next use opens it again."""
+        self.database.close()
+
+    def _id(self, text: str) -> UUID | str:
+        return UUID(text) if self._uuid_ids else text
+
+
+class SqliteLog(SqliteRecorder, EventLog):
+    """`EventLog` in a SQLite file: every commit is synced to disk before the call returns."""
+
+    schema: tuple[str, ...] = EVENTS_SCHEMA
+
+    # --- EventLog ---------------------------------------------------------------------
+
+    def append(
+        self, events: Sequence[NewEvent], *, drained: Drained | None = None
+    ) -> tuple[StoredRow, ...]:
+        return self.append_decided(lambda read_stream: events, drained=drained)
+
+    def append_decided(
+        self,
+        decide: Callable[[ReadStream], Sequence[NewEvent]],
+        *,
+        drained: Drained | None = None,
+    ) -> tuple[StoredRow, ...]:
+        events: Sequence[NewEvent] = ()
+        try:
+            with self._appending() as connection:
+                events = decide(lambda stream: self._stream(connection, stream))
+                return self._store(connection, events, drained)
+        except VersionConflict:
+            stored = self._find(events)
+            if not stored:
+                raise
+            return stored
+
+    def drained_marks(self) -> Mapping[str, DrainedMark]:
+        with self.database.read() as connection:
+            if not has_drained(connection):
+                return {}
+            rows = connection.execute("SELECT writer_id, lap, slot, position FROM drained")
+            return {writer_id: DrainedMark(*mark) for writer_id, *mark in rows}
+
+    def read_stream(
+        self, stream: str, *, after_version: int = 0, upto_position: int | None = None
+    ) -> Sequence[StoredRow]:
+        with self.database.read() as connection:
+            return self._stream(connection, stream, after_version, upto_position)
+
+    def read_streams(
+        self, prefix: str, *, upto_position: int | None = None, topics: Sequence[str] = ()
+    ) -> Sequence[StoredRow]:
+        end = beyond(prefix)
+        statement = SELECT + "WHERE originator_id >= ? AND originator_id < ? "
+        params: list[str | int] = [prefix, end]
+        if topics:
+            statement += f"AND topic IN ({', '.join('?' * len(topics))}) "
+            params.extend(topics)
+        if upto_position is not None:
+            statement += "AND notification_id <= ? "
+            params.append(upto_position)
+        with self.database.read() as connection:
+            rows = connection.execute(statement, params)
+            return sorted(StoredRow(*row) for row in self._opened(connection, rows))
+
+    def count_events(self, prefix: str, *, upto_position: int | None = None) -> int:
+        # From the index alone.
+        statement = "SELECT count(*) FROM stored_events WHERE originator_id >= ? "
+        statement += "AND originator_id < ? "
+        params: list[str | int] = [prefix, beyond(prefix)]
+        if upto_position is not None:
+            statement += "AND notification_id <= ? "
+            params.append(upto_position)
+        with self.database.read() as connection:
+            row = connection.execute(statement, params).fetchone()
+        count: int = row[0]
+        return count
+
+    def read_log(
+        self,
+        *,
+        after_position: int = 0,
+        limit: int,
+        upto_position: int | None = None,
+        stream: str | None = None,
+        topics: Sequence[str] = (),
+    ) -> Sequence[StoredRow]:
+        wanted = Wanted(after_position, limit, upto_position, stream, topics)
+        with self.database.read() as connection:
+            rows = rows_of_log(connection, COLUMNS, wanted)
+            return [StoredRow(*row) for row in self._opened(connection, rows)]
+
+    def read_plain(
+        self,
+        *,
+        after_position: int = 0,
+        limit: int,
+        upto_position: int | None = None,
+        stream: str | None = None,
+        topics: Sequence[str] = (),
+    ) -> Sequence[tuple[Any, ...]]:
+        wanted = Wanted(after_position, limit, upto_position, stream, topics)
+        with self.database.read() as connection:
+            rows = rows_of_log(connection, PLAIN_COLUMNS, wanted)
+            return list(self._opened(connection, rows))
+
+    def read_leaves(self, *, after_position: int = 0, limit: int) -> Sequence[bytes]:
+        with self.database.read() as connection:
+            rows = connection.execute(
+                "SELECT leaf FROM stored_events WHERE notification_id > ? "
+                "ORDER BY notification_id LIMIT ?",
+                (after_position, limit),
+            )
+            return [leaf for (leaf,) in rows]
+
+    def head(self) -> LogHead:
+        with self.database.read() as connection:
+            return head_of(connection)
+
+    def synced_head(self) -> LogHead:
+        head = self.head()
+        self.database.sync()
+        return head
+
+    def position_at(self, recorded_at: int) -> int:
+        with self.database.read() as connection:
+            row = connection.execute(
+                "SELECT notification_id FROM stored_events WHERE recorded_at <= ? "
+                "ORDER BY recorded_at DESC, notification_id DESC LIMIT 1",
+                (recorded_at,),
+            ).fetchone()
+        return row[0] if row else 0
+
+    def settle(self, recorded_at: int) -> None:
+        if self.head().recorded_at > recorded_at:
+            return
+        check_passed(recorded_at, self._clock())
+        with self.database.write() as connection:
+            connection.execute(
+                "UPDATE log_head SET recorded_at = max(recorded_at, ?)", (recorded_at + 1,)
+            )
+
+    # --- the library's ApplicationRecorder ----------------------------------------------
+
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], **kwargs: Any
+    ) -> Sequence[int] | None:
+        """Stores another application's events: without ids and metadata, but with leaves."""
+        with self._appending() as connection:
+            head = head_of(connection)
+            rows, head = stamp_foreign(
+                [
+                    (text_id(e.originator_id), e.originator_version, e.topic, e.state)
+                    for e in stored_events
+                ],
+                head,
+                self._clock(),
+            )
+            self._insert(connection, rows, head)
+            self._insert_more(connection, **kwargs)
+        return [row.position for row in rows]
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        with self.database.read() as connection:
+            return library_events(
+                connection, "stored_events", self._id, originator_id, gt, lte, desc, limit
+            )
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        statement = SELECT + "WHERE notification_id >= ? "
+        params: list[int | str] = [(start or 0) + (not inclusive_of_start)]
+        if stop is not None:
+            statement += "AND notification_id <= ? "
+            params.append(stop)
+        if topics:
+            statement += f"AND topic IN ({', '.join('?' * len(topics))}) "
+            params.extend(topics)
+        with self.database.read() as connection:
+            rows = connection.execute(
+                statement + "ORDER BY notification_id LIMIT ?", [*params, limit]
+            )
+            return [
+                RecordedNotification.of(StoredRow(*row), self._id(row[1]))
+                for row in self._opened(connection, rows)
+            ]
+
+    def max_notification_id(self) -> int | None:
+        with self.database.read() as connection:
+            row = connection.execute("SELECT max(notification_id) FROM stored_events").fetchone()
+        last: int | None = row[0]
+        return last
+
+    def subscribe(
+        self, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> Subscription[EventLog]:
+        return PollingSubscription(self, gt, topics)
+
+    # --- shared -------------------------------------------------------------------------
+
+    def _opened(
+        self, connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]
+    ) -> Iterable[tuple[Any, ...]]:
+        """Rows of `PLAIN_COLUMNS`, and perhaps the leaf, as readers are to see them."""
+        return rows
+
+    def _stream(
+        self,
+        connection: sqlite3.Connection,
+        stream: str,
+        after_version: int = 0,
+        upto_position: int | None = None,
+    ) -> list[StoredRow]:
+        rows = rows_of_stream(connection, stream, after_version, upto_position)
+        return [StoredRow(*row) for row in self._opened(connection, rows)]
+
+    @contextmanager
+    def _appending(self) -> Iterator[sqlite3.Connection]:
+        with self.database.write() as connection:
+            yield connection
+        Waker.ring_all()
+
+    def _store(
+        self, connection: sqlite3.Connection, events: Sequence[NewEvent], drained: Drained | None
+    ) -> tuple[StoredRow, ...]:
+        rows, head = stamp(events, head_of(connection), self._clock())
+        self._insert(connection, rows, head)
+        if drained is not None:
+            connection.execute(
+                "INSERT INTO drained VALUES (?, ?, ?, ?) ON CONFLICT (writer_id) DO UPDATE "
+                "SET lap = excluded.lap, slot = excluded.slot, position = excluded.position",
+                (*drained, head.position),
+            )
+        return rows
+
+    def _insert(
+        self, connection: sqlite3.Connection, rows: Sequence[StoredRow], head: LogHead
+    ) -> None:
+        if not rows:
+            return
+        try:
+            connection.executemany(INSERT, rows)
+        except sqlite3.IntegrityError as error:
+            if "notification_id" in str(error):
+                raise LogCorrupt(
+                    f"{self.database.name} holds events behind its head {head.position}; "
+                    "somebody else wrote to it: verify it before you go on"
+                ) from error
+            raise VersionConflict(
+                f"another event holds one of the versions from {rows[0].stream} "
+                f"{rows[0].version} on; read the stream again and decide again"
+            ) from error
+        connection.execute(
+            "UPDATE log_head SET size = ?, position = ?, recorded_at = ?, frontier = ?",
+            (head.size, head.position, head.recorded_at, head.frontier.to_bytes()),
+        )
+
+    def _insert_more(self, connection: sqlite3.Connection, **kwargs: Any) -> None:
+        """What else belongs into the transaction of `insert_events`."""
+
+    def _find(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...] | None:
+        """These very events as they stand in the log; None if one does not or is another's."""
+        found = []
+        with self.database.read() as connection:
+            for event in events:
+                row = connection.execute(
+                    SELECT + "WHERE originator_id = ? AND originator_version = ?",
+                    (event.stream, event.version),
+                ).fetchone()
+                if row is None or StoredRow(*row).event_id != event.event_id:
+                    return None
+                found.append(StoredRow(*row)._replace(state=event.state))
+        return tuple(found)

@@ -1,0 +1,167 @@
+"""SQL over the tables of a log in SQLite, on an open connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+
+from runlore.storage.errors import LogCorrupt
+from runlore.storage.event_log import LogHead
+from runlore.storage.merkle import Frontier
+
+EVENTS_SCHEMA: Final = (
+    """
+    CREATE TABLE IF NOT EXISTS stored_events (
+        notification_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        originator_id TEXT NOT NULL,
+        originator_version INTEGER NOT NULL,
+        topic TEXT NOT NULL,
+        state BLOB NOT NULL,
+        event_id BLOB,
+        recorded_at INTEGER NOT NULL,
+        metadata BLOB,
+        leaf BLOB NOT NULL,
+        UNIQUE (originator_id, originator_version)
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS stored_events_recorded_at ON stored_events (recorded_at)",
+    """
+    CREATE TABLE IF NOT EXISTS log_head (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        size INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        recorded_at INTEGER NOT NULL,
+        frontier BLOB NOT NULL
+    )
+    """,
+    "INSERT OR IGNORE INTO log_head VALUES (1, 0, 0, 0, x'')",
+    # Beside the log, not of it: up to where the spools of values were written to it.
+    """
+    CREATE TABLE IF NOT EXISTS drained (
+        writer_id TEXT PRIMARY KEY,
+        lap INTEGER NOT NULL,
+        slot INTEGER NOT NULL,
+        position INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
+)
+
+PLAIN_COLUMNS: Final = (
+    "notification_id, originator_id, originator_version, topic, state, "
+    "event_id, recorded_at, metadata"
+)
+COLUMNS: Final = f"{PLAIN_COLUMNS}, leaf"
+SELECT: Final = f"SELECT {COLUMNS} FROM stored_events "
+INSERT: Final = f"INSERT INTO stored_events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def has_log(connection: sqlite3.Connection) -> bool:
+    """Whether the file holds a log, or one that was begun."""
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'log_head'").fetchone()
+    return found is not None
+
+
+def has_drained(connection: sqlite3.Connection) -> bool:
+    """Whether the log is of a runlore that spools values; older ones lack the table."""
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'drained'").fetchone()
+    return found is not None
+
+
+def head_of(connection: sqlite3.Connection) -> LogHead:
+    row = connection.execute(
+        "SELECT size, position, recorded_at, frontier FROM log_head"
+    ).fetchone()
+    if row is None:
+        raise LogCorrupt("the log has lost its head (table log_head is empty); restore a copy")
+    size, position, recorded_at, nodes = row
+    try:
+        if not (type(size) is type(position) is type(recorded_at) is int):
+            raise ValueError(f"{row[:3]} are no numbers")
+        return LogHead(position, recorded_at, Frontier.from_bytes(size, nodes))
+    except ValueError as error:
+        raise LogCorrupt(f"the log's head is damaged: {error}; restore a copy") from error
+
+
+class Wanted(NamedTuple):
+    """What is to be read of the log; see `EventLog.read_log`."""
+
+    after_position: int
+    limit: int
+    upto_position: int | None
+    stream: str | None
+    topics: Sequence[str]
+
+
+def rows_of_log(connection: sqlite3.Connection, columns: str, wanted: Wanted) -> sqlite3.Cursor:
+    statement = f"SELECT {columns} FROM stored_events WHERE notification_id > ? "
+    params: list[int | str] = [wanted.after_position]
+    if wanted.upto_position is not None:
+        statement += "AND notification_id <= ? "
+        params.append(wanted.upto_position)
+    if wanted.stream is not None:
+        below = f"{wanted.stream}/"
+        statement += "AND (originator_id = ? OR (originator_id >= ? AND originator_id < ?)) "
+        params.extend((wanted.stream, below, beyond(below)))
+    if wanted.topics:
+        statement += f"AND topic IN ({', '.join('?' * len(wanted.topics))}) "
+        params.extend(wanted.topics)
+    params.append(wanted.limit)
+    return connection.execute(statement + "ORDER BY notification_id LIMIT ?", params)
+
+
+def beyond(prefix: str) -> str:
+    """The least text that is greater than all that start with the prefix."""
+    if not prefix:
+        raise ValueError("a prefix of no characters is the whole log: use read_log()")
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+def rows_of_stream(
+    connection: sqlite3.Connection,
+    stream: str,
+    after_version: int = 0,
+    upto_position: int | None = None,
+) -> sqlite3.Cursor:
+    statement = SELECT + "WHERE originator_id = ? AND originator_version > ? "
+    params: list[str | int] = [stream, after_version]
+    if upto_position is not None:
+        statement += "AND notification_id <= ? "
+        params.append(upto_position)
+    return connection.execute(statement + "ORDER BY originator_version", params)
+
+
+def library_events(
+    connection: sqlite3.Connection,
+    table: str,
+    show_id: Callable[[str], UUID | str],
+    originator_id: UUID | str,
+    gt: int | None,
+    lte: int | None,
+    desc: bool,
+    limit: int | None,
+) -> list[StoredEvent]:
+    statement = (
+        f"SELECT originator_id, originator_version, topic, state FROM {table} "
+        "WHERE originator_id = ? "
+    )
+    params: list[str | int] = [text_id(originator_id)]
+    if gt is not None:
+        statement += "AND originator_version > ? "
+        params.append(gt)
+    if lte is not None:
+        statement += "AND originator_version <= ? "
+        params.append(lte)
+    statement += f"ORDER BY originator_version {'DESC' if desc else 'ASC'} "
+    if limit is not None:
+        statement += "LIMIT ?"
+        params.append(limit)
+    rows = connection.execute(statement, params)
+    return [StoredEvent(show_id(row[0]), *row[1:]) for row in rows]
+
+
+def text_id(originator_id: UUID | str) -> str:
+    return originator_id.hex if isinstance(originator_id, UUID) else originator_id
