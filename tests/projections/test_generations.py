@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runlore.domain import events as ev
-from runlore.projections import generations, reader
+from runlore.projections import generations, own_projection
 from runlore.projections.generations import finished, publish
 from runlore.projections.reader import RunsReader, open_projection
 from runlore.projections.segment_files import BOUNDS, Bounds
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def every_catch_up_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "PUBLISH_AFTER_S", -1.0)
+    monkeypatch.setattr(own_projection, "PUBLISH_AFTER_S", -1.0)
     monkeypatch.setattr(generations, "WORTH_POSITIONS", 1)
 
 
@@ -145,7 +145,7 @@ def test_a_slot_that_is_far_behind_goes_on_from_a_newer_generation(
 def test_a_catch_up_that_was_quick_publishes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "PUBLISH_AFTER_S", float("inf"))
+    monkeypatch.setattr(own_projection, "PUBLISH_AFTER_S", float("inf"))
     published_by(filled(History()), folder)
     assert list(folder.glob("*/generations/*")) == []
 
@@ -153,7 +153,7 @@ def test_a_catch_up_that_was_quick_publishes_nothing(
 def test_an_answer_does_not_wait_for_the_publication(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "_PUBLISH_PAUSE_S", 3_600.0)
+    monkeypatch.setattr(own_projection, "_PUBLISH_PAUSE_S", 3_600.0)
     with reader_of(filled(History()).log, folder) as one:
         assert len(list(one.runs())) == 30
         assert list(folder.glob("*/generations/*")) == []
@@ -285,11 +285,11 @@ def test_a_folder_in_which_nothing_can_be_published_does_not_disturb(folder: Pat
 PUBLISHER = """
 import sys
 from pathlib import Path
-from runlore.projections import generations, reader
+from runlore.projections import generations, own_projection
 from runlore.projections.reader import open_projection
 from runlore.storage.log_file import open_log
 
-reader.PUBLISH_AFTER_S = -1.0
+own_projection.PUBLISH_AFTER_S = -1.0
 generations.WORTH_POSITIONS = 1
 folder = Path(sys.argv[1])
 one = open_projection(open_log(folder / "log.sqlite"), folder / "projections")
@@ -340,7 +340,7 @@ def survives_publishing(history: History, folder: Path, fatal: int) -> bool:
 def test_a_kill_at_any_step_of_a_publication_leaves_a_good_generation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "_PUBLISH_PAUSE_S", 3_600.0)
+    monkeypatch.setattr(own_projection, "_PUBLISH_PAUSE_S", 3_600.0)
     history = filled(History(open_log(tmp_path / "log.sqlite")))
     folder = tmp_path / "projections"
     published_by(history, folder)
@@ -396,7 +396,7 @@ def test_who_finds_another_at_it_does_not_wait(folder: Path, tmp_path: Path) -> 
 
 
 def test_no_thread_publishes_across_a_fork(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_PUBLISH_PAUSE_S", 3_600.0)
+    monkeypatch.setattr(own_projection, "_PUBLISH_PAUSE_S", 3_600.0)
     history = filled(History())
     with reader_of(history.log, folder) as one:
         one.refresh()
@@ -409,7 +409,7 @@ def test_no_thread_publishes_across_a_fork(folder: Path, monkeypatch: pytest.Mon
 def test_a_publication_in_the_background_comes_by_itself(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "_PUBLISH_PAUSE_S", 0.0)
+    monkeypatch.setattr(own_projection, "_PUBLISH_PAUSE_S", 0.0)
     history = filled(History())
     with reader_of(history.log, folder) as one:
         one.refresh()

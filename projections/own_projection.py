@@ -1,0 +1,275 @@
+"""A reading process's own projection: caught up before each question, mended, and published."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+import duckdb
+
+from runlore.domain.errors import RunloreError
+from runlore.projections import generations
+from runlore.projections.clustering import cluster
+from runlore.projections.opened import projection_at
+from runlore.projections.projection import DataErased
+from runlore.projections.runner import APPLICATION, catch_up
+from runlore.projections.runs_projection import RunsProjection, tables_version
+from runlore.projections.segment_files import BOUNDS, Bounds
+from runlore.projections.slots import Place, Slot, place_below
+from runlore.storage import fork_guard
+from runlore.storage.event_log import EventLog
+
+T = TypeVar("T")
+
+PUBLISH_AFTER_S: Final = 0.2
+"""Who needed longer to catch up spares the next ones the time: see `generations`."""
+
+_PUBLISH_PAUSE_S: Final = 0.3
+"""So long after the answer, as a question is seldom the only one."""
+
+
+class ProjectionFailed(RunloreError):
+    """The tables could be made neither in a file nor in memory; the log is not concerned."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"could not bring the tables that queries read up to the log's head: {reason}; the "
+            "log itself is not concerned: free memory or disk space and ask again"
+        )
+        self.reason = reason
+
+
+class OwnProjection:
+    """The tables that one process asks. Any thread may; a forked child gets its own.
+
+    Every answer sees all events that were committed, by any process, before the question. The
+    projection lives in a slot below `folder`, or in memory where that is None or cannot be
+    written. A file that is damaged, or of another log or version, is rebuilt silently. A long
+    catch-up is published, so that others start from there: in the background, or by `close()`.
+    """
+
+    fork_order = 15
+
+    def __init__(self, log: EventLog, folder: Path | None, bounds: Bounds = BOUNDS) -> None:
+        self.events_read = 0
+        self._lock = threading.RLock()
+        self._log = log
+        self._bounds = bounds
+        self._folder = folder and folder / f"{tables_version()}-duckdb{duckdb.__version__}"
+        self._place: Place | None = None
+        self._projection: RunsProjection | None = None
+        self._publisher: threading.Thread | None = None
+        self._publish_now = threading.Event()
+        self._distrusts_generations = False
+        fork_guard.guard(self)
+
+    def refresh(self) -> int:
+        """Catches up to the log's head; returns the applied position."""
+        return self._ask(lambda connection: self._applied())
+
+    def examine(self, question: Callable[[duckdb.DuckDBPyConnection, int], T]) -> T:
+        """What a question about the tables themselves finds, at the position that it is given."""
+        return self._ask(lambda connection: question(connection, self._applied()))
+
+    def published(self) -> list[generations.Generation]:
+        """What new processes would start from, the newest first."""
+        self._finish_publishing()
+        return [] if self._folder is None else generations.finished(self._folder / "generations")
+
+    def close(self) -> None:
+        """Closes the database and lets its slot go; twice is once."""
+        self._finish_publishing()
+        with self._lock:
+            self._let_go()
+
+    # --- forks ----------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        # Closed, because DuckDB's threads do not go along: a child could neither use nor destroy
+        # its copy, and its DuckDB would hand it that copy whenever it opened the same file.
+        while True:
+            self._finish_publishing()
+            self._lock.acquire()
+            if self._publisher is None:
+                break
+            self._lock.release()
+        self._close_database()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
+        self._publish_now = threading.Event()
+        if self._place is not None:
+            self._place.forget()
+            self._place = None
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _ask(self, question: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Catches up and answers; a broken file is rebuilt, the last time in memory."""
+        with self._lock:
+            for folder, is_last in ((self._folder, False), (self._folder, False), (None, True)):
+                try:
+                    projection = self._still_there() or self._open(folder)
+                    began = time.monotonic()
+                    self.events_read += catch_up(projection, self._log)
+                    took_s = time.monotonic() - began
+                    answer = question(projection.view.connection)
+                    if took_s > PUBLISH_AFTER_S:
+                        self._publish_soon()
+                    return answer
+                except DataErased as erased:
+                    # What the tables had, and generations may have, is to be nowhere any more.
+                    self._discard()
+                    self._distrusts_generations = True
+                    if is_last:
+                        raise ProjectionFailed("runs are erased all the time") from erased
+                except duckdb.OutOfMemoryException as error:
+                    raise ProjectionFailed(str(error)) from error
+                except RuntimeError as error:
+                    if str(error) != "Query interrupted":
+                        raise
+                    raise KeyboardInterrupt from error  # What DuckDB had translated.
+                except duckdb.Error as error:
+                    # Our own SQL cannot fail: the file is damaged, or cannot grow.
+                    self._discard()
+                    self._distrusts_generations = True  # It may have come from one.
+                    if is_last:
+                        raise ProjectionFailed(str(error)) from error
+            raise AssertionError("the last attempt answers or raises")
+
+    def _still_there(self) -> RunsProjection | None:
+        """What is open, unless its file was taken away: by an erasure, which waits for us to drop
+        it, whether we had read of the run or not.
+        """
+        if isinstance(self._place, Slot) and not self._place.holds_database():
+            self._discard()
+        return self._projection
+
+    def _open(self, folder: Path | None) -> RunsProjection:
+        place = self._place = self._place or place_below(folder)
+        self._projection = (
+            self._opened_as_it_is(place) or self._opened_empty(place)
+            if not isinstance(place, Slot)
+            else self._opened_slot(place)
+        )
+        return self._projection
+
+    def _opened_slot(self, slot: Slot) -> RunsProjection:
+        """What is in the slot, or in a generation that is further, or nothing yet."""
+        held = self._opened_as_it_is(slot) if slot.holds_database() else None
+        position = 0 if held is None else held.view.applied(APPLICATION)[0]
+        if not self._distrusts_generations:
+            for generation in generations.usable(
+                _generations(slot), self._log, after_position=position
+            ):
+                if held is not None:
+                    held.view.close()
+                    held = None
+                slot.clear()
+                with suppress(OSError):
+                    slot.begin(generation.position)
+                    generation.copy_to(slot.folder)
+                    opened = self._opened_as_it_is(slot)
+                    if opened is not None:
+                        return opened
+        if held is None and generations.finished(_generations(slot)):
+            self._distrusts_generations = True  # None of those that are there was of use.
+        return held or self._opened_empty(slot)
+
+    def _opened_as_it_is(self, place: Place) -> RunsProjection | None:
+        """What is in a place; None if that is damaged or of another log."""
+        with suppress(duckdb.Error):
+            projection = projection_at(place, self._bounds)
+            try:
+                position, leaf = projection.view.applied(APPLICATION)
+                if position == 0 or generations.belongs(self._log, position, leaf):
+                    return projection
+            except BaseException:
+                projection.view.close()
+                raise
+            projection.view.close()
+        return None
+
+    def _opened_empty(self, place: Place) -> RunsProjection:
+        place.clear()
+        if isinstance(place, Slot):
+            place.begin(self._log.last_erasure())
+        return projection_at(place, self._bounds)
+
+    def _publish_soon(self) -> None:
+        if self._publisher is None and isinstance(self._place, Slot):
+            self._publish_now.clear()
+            publisher = threading.Thread(
+                target=self._publish_later, name="runlore-publish", daemon=True
+            )
+            with suppress(RuntimeError):  # No room for its stack: then somebody else will.
+                publisher.start()
+                self._publisher = publisher
+
+    def _publish_later(self) -> None:
+        self._publish_now.wait(_PUBLISH_PAUSE_S)
+        with self._lock:
+            try:
+                if self._projection is not None and isinstance(self._place, Slot):
+                    self._publish(self._projection, self._place)
+            finally:
+                self._publisher = None
+
+    def _publish(self, projection: RunsProjection, slot: Slot) -> None:
+        """Makes the slot a generation. The tables stand still meanwhile: we have the lock."""
+        position, leaf = projection.view.applied(APPLICATION)
+        with suppress(OSError, duckdb.Error):  # No room, no right: nobody waits for it.
+            cluster(projection.view, self._bounds.cluster_rows)
+            projection.view.connection.execute("CHECKPOINT")
+            replace = self._distrusts_generations
+            folder = _generations(slot)
+            if generations.publish(
+                folder, slot.folder, position, leaf, self._log.last_erasure, replace=replace
+            ):
+                self._distrusts_generations = False
+
+    def _finish_publishing(self) -> None:
+        """Returns when no thread publishes any more. Not to be called with the lock."""
+        publisher = self._publisher
+        if publisher is not None:
+            self._publish_now.set()
+            publisher.join()
+
+    def _check_segments(self) -> None:
+        assert self._projection is not None, "only asked for inside _ask"
+        self._projection.check_segments()
+
+    def _applied(self) -> int:
+        assert self._projection is not None, "only asked for inside _ask"
+        return self._projection.view.applied(APPLICATION)[0]
+
+    def _discard(self) -> None:
+        """Drops a database that turned out to be broken, and its place with it."""
+        self._close_database()
+        if self._place is not None:
+            with suppress(OSError):
+                self._place.clear()
+        self._let_go()
+
+    def _close_database(self) -> None:
+        if self._projection is not None:
+            with suppress(duckdb.Error):
+                self._projection.view.close()
+            self._projection = None
+
+    def _let_go(self) -> None:
+        self._close_database()
+        if self._place is not None:
+            self._place.release()
+            self._place = None
+
+
+def _generations(slot: Slot) -> Path:
+    return slot.folder.parent / "generations"
