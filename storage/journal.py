@@ -16,7 +16,7 @@ from eventsourcing.persistence import InterfaceError, OperationalError
 
 from runlore.domain.decision import Decision
 from runlore.domain.errors import PropertyConflict, RunloreError
-from runlore.domain.events import Event, WriterOpened
+from runlore.domain.events import Event, ValuesLogged, WriterOpened
 from runlore.domain.fact import Fact
 from runlore.domain.ids import writer_stream
 from runlore.storage.codec import encode_event, fact_of
@@ -279,10 +279,17 @@ class Journal:
 
     def _new_events(self, pending: Sequence[Pending], reason: str | None) -> list[NewEvent]:
         metadata: dict[str, str] = {"writer": self.writer_id}
-        if reason is not None:
-            metadata["reason"] = reason
+        said = metadata if reason is None else {**metadata, "reason": reason}
+        # Values that go along with a change were not logged for its reason.
         return [
-            NewEvent(stream, version, event.topic, encode_event(event), os.urandom(16), metadata)
+            NewEvent(
+                stream,
+                version,
+                event.topic,
+                encode_event(event),
+                os.urandom(16),
+                metadata if isinstance(event, ValuesLogged) else said,
+            )
             for stream, version, event in pending
         ]
 

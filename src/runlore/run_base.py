@@ -94,11 +94,9 @@ class RunBase:
     def _change(
         self, command: Command, *, with_values: bool = False, reason: str | None = None
     ) -> None:
-        if reason is not None:
-            from runlore.domain.text import check_text
-
-            reason = check_text(reason, "reason")
-        self._session.change_run(self._folded, command, with_values=with_values, reason=reason)
+        self._session.change_run(
+            self._folded, command, with_values=with_values, reason=checked_reason(reason)
+        )
 
     @property
     def _values(self) -> RunValues:
@@ -109,3 +107,12 @@ class RunBase:
         values = self._run_values = self._session.values.of_run(self._id, fresh=fresh)
         self._puts, self._puts_at = values.puts, values.puts_at
         return values
+
+
+def checked_reason(reason: str | None) -> str | None:
+    """The reason given for a change. Raises InvalidType or InvalidInput for one that cannot be."""
+    if reason is None:
+        return None
+    from runlore.domain.text import check_text
+
+    return check_text(reason, "reason")

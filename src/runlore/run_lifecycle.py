@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runlore.caller_warning import warn_caller
 from runlore.domain.errors import RunloreError
 from runlore.exceptions import ActivityFailedException, ExperimentExecutionException
+from runlore.run_base import checked_reason
 from runlore.run_metrics import RunMetrics
 
 if TYPE_CHECKING:
@@ -91,19 +92,21 @@ class RunLifecycle(RunMetrics):
 
         self._end("Failed", _set_status, error_document(error_details, error_code))
 
-    def cancel(self) -> None:
+    def cancel(self, *, reason: str | None = None) -> None:
         """Ends the run as Canceled. Raises RunEnded on a run that completed or failed.
 
+        `reason` says why, in the history.
         A submitted run is asked to stop; this waits up to 5 s for it, and returns with the status
         CancelRequested if the script takes longer.
         """
         self._session.check_writable()
+        reason = checked_reason(reason)
         if not self._owns_status:
             warn_caller(f"run {self._id} is canceled by its launcher only")
         elif self._newest().submitted:
-            self._cancel_submitted()
+            self._cancel_submitted(reason)
         else:
-            self._end("Canceled", set_status=True)
+            self._end("Canceled", set_status=True, reason=reason)
 
     def wait_for_completion(
         self,
@@ -158,20 +161,29 @@ class RunLifecycle(RunMetrics):
         else:
             self.complete()
 
-    def _change_status(self, status: str, error: Mapping[str, str] | None = None) -> None:
+    def _change_status(
+        self, status: str, error: Mapping[str, str] | None = None, reason: str | None = None
+    ) -> None:
         from runlore.domain.run import ChangeStatus
         from runlore.domain.status import Status
 
-        self._change(ChangeStatus(Status(status), error), with_values=True)
+        command = ChangeStatus(Status(status), error)
+        self._change(command, with_values=True, reason=reason)
 
-    def _end(self, status: str, set_status: bool, error: Mapping[str, str] | None = None) -> None:
+    def _end(
+        self,
+        status: str,
+        set_status: bool,
+        error: Mapping[str, str] | None = None,
+        reason: str | None = None,
+    ) -> None:
         self._session.check_writable()
         if self._newest().status == status:
             self.flush()
             return
         self._collect()
         if set_status and self._owns_status:
-            self._change_status(status, error)
+            self._change_status(status, error, reason)
         else:
             self.flush()
 
@@ -189,13 +201,13 @@ class RunLifecycle(RunMetrics):
         to_the_end = wait_post_processing or self._held.submitted
         return not to_the_end and self._held.status in ending
 
-    def _cancel_submitted(self) -> None:
+    def _cancel_submitted(self, reason: str | None) -> None:
         from runlore.domain.run import RequestCancel
         from runlore.domain.status import Status
         from runlore.targets.target import attached, target_of
 
         was = self._held.status
-        self._change(RequestCancel())
+        self._change(RequestCancel(), reason=reason)
         target = self._held.target or ""
         # One that was claimed meanwhile has a supervisor, which needs what lies there.
         unclaimed = was is Status.QUEUED and self._newest().status is Status.CANCELED

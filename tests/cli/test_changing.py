@@ -27,10 +27,13 @@ def test_run_tag_and_untag(own_project: Path) -> None:
 
 
 def test_run_cancel_says_azures_sentence(own_project: Path) -> None:
-    said = runlore("run", "cancel", "-r", "running", "-t", "record.json", cwd=own_project)
+    cancel = ("run", "cancel", "-r", "running", "--reason", "it diverged", "-t", "record.json")
+    said = runlore(*cancel, cwd=own_project)
 
     assert said.out == "Experiment run canceled successfully.\n"
     assert json.loads((own_project / "record.json").read_text())["status"] == "Canceled"
+    history = runlore("run", "history", "-r", "running", cwd=own_project).data
+    assert history[-1]["reason"] == "it diverged"
     ended = runlore("run", "cancel", "-r", "poor", cwd=own_project, code=1)
     assert "has ended as Completed" in ended.err
 

@@ -147,11 +147,22 @@ def test_history_tells_the_reason_that_was_given(run: Run) -> None:
     ]
 
 
+def test_history_tells_why_a_run_was_canceled_but_not_of_values_that_went_along(run: Run) -> None:
+    run.log("loss", 0.5)
+    run.cancel(reason="it diverged")
+
+    assert (run.history()[-1].what, run.history()[-1].reason) == ("canceled", "it diverged")
+    stream = run.experiment.workspace.events(topics=("run.values_logged", "run.canceled"))
+    assert [event.reason for event in stream] == [None, "it diverged"]
+
+
 def test_a_reason_that_is_no_text_changes_nothing(run: Run) -> None:
     before = run.history()
 
     with pytest.raises(InvalidType, match="reason must be a str"):
         run.tag("quality", "good", reason=1)  # type: ignore[arg-type]
+    with pytest.raises(InvalidType, match="reason must be a str"):
+        run.cancel(reason=1)  # type: ignore[arg-type]
     assert run.history() == before
 
 

@@ -337,9 +337,10 @@ def test_an_end_from_outside_is_recorded_at_once_and_ends_the_script(
 
 def test_a_run_that_is_canceled_before_it_starts_never_executes(project: Project) -> None:
     run = project.submit("print('executed')")
-    run.cancel()
+    run.cancel(reason="the wrong script")
 
     assert run.get_status() == "Canceled"
+    assert "the wrong script" in [change.reason for change in run.history()]
     assert "Running" not in statuses_of(run) or printed(run) in ("", "executed\n")
 
 

@@ -104,17 +104,20 @@ def resubmit(
 @click.command
 @run_option
 @experiment_option
+@click.option("--reason", help="Why; the history shows it.")
 @workspace_options
 @output_options
-def cancel(run_id: str, experiment_name: str | None, place: Place, out: Output) -> None:
+def cancel(
+    run_id: str, experiment_name: str | None, reason: str | None, place: Place, out: Output
+) -> None:
     """Cancels a run: its processes are asked to end, then made to.
 
     \b
     Example:
-      runlore run cancel -r myexperiment_1700000000_0a1b2c3d
+      runlore run cancel -r myexperiment_1700000000_0a1b2c3d --reason "diverged"
     """
     run = place.find_run(run_id)
-    run.cancel()
+    run.cancel(reason=reason)
     record = run.get_record()
     if record["status"] == Status.CANCELED:
         out.say("Experiment run canceled successfully.", record)
