@@ -196,6 +196,7 @@ def queries(ws: Workspace, size: int) -> Iterator[Result]:
             as_of,
             repeat=15,
             goals=tuple(goals),
+            warm=True,
         )
 
 

@@ -100,6 +100,7 @@ def queries(ws: Workspace, folder: Path, size: int) -> Iterator[Result]:
         "raw DuckDB, the same filter",
         lambda: raw.execute(FILTERED, ["exp-3", "7", "user-3"]).fetchall(),
         repeat=15,
+        warm=True,
     )
     root = ws.get_run("run-0")
     descendants = raw.execute(NAIVE_TREE, ["run-0"]).fetchall()
@@ -110,6 +111,7 @@ def queries(ws: Workspace, folder: Path, size: int) -> Iterator[Result]:
         "raw DuckDB, naive recursive CTE",
         lambda: raw.execute(NAIVE_TREE, ["run-0"]).fetchall(),
         repeat=15,
+        warm=True,
     )
 
 

@@ -60,6 +60,7 @@ def run() -> Iterator[Result]:
             select,
             repeat=9,
             goals=(at_most(40),),
+            warm=True,
         )
 
 

@@ -124,6 +124,15 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def seconds_warm(action: Callable[[], object]) -> float:
+    """How long a call takes that comes right behind another one."""
+    gc.collect()
+    action()
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
 def side_by_side(
     what: str,
     ours: Callable[[], object],
@@ -134,10 +143,16 @@ def side_by_side(
     count: int = 1,
     unit: str = "ms",
     goals: tuple[Goal, ...] = (),
+    warm: bool = False,
 ) -> Result:
-    """Both actions in turns, `repeat` times; figures are per one of `count` things."""
+    """Both actions in turns, `repeat` times; figures are per one of `count` things.
+
+    In each turn the garbage collector goes through all memory first. Where that is not to count,
+    `warm` actions are called twice in a row, and the second call is timed.
+    """
     scale = {"s": 1, "ms": 1e3, "µs": 1e6}[unit] / count
-    took = [(seconds(ours), seconds(baseline)) for _ in range(repeat)]
+    timed = seconds_warm if warm else seconds
+    took = [(timed(ours), timed(baseline)) for _ in range(repeat)]
     mine = statistics.median(one for one, _ in took) * scale
     theirs = statistics.median(other for _, other in took) * scale
     return Result(what, mine, theirs, baseline_what, unit, repeat, goals)

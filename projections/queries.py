@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final, cast
 
 import duckdb
 
@@ -37,6 +38,8 @@ JOIN store.experiments e ON e.experiment_no = r.experiment_no
 _PAGE_AS_PARAMETER: Final = "(SELECT unnest(?::BIGINT[]) AS run_no)"
 _NEWEST_FIRST: Final = "ORDER BY p.begun_at DESC, p.run_no DESC"
 _STATUS: Final = RunRow._fields.index("status")
+_run_row: Final = cast("Callable[[Sequence[Any]], RunRow]", partial(tuple.__new__, RunRow))
+"""As `RunRow._make`, in a third of the time."""
 
 
 def run_page(
@@ -59,7 +62,7 @@ def run_page(
             return _rows_of(connection, runs, page) if page else []
         texts = _TEXTS.format(runs=runs, page=f"({numbers})", more="p.status")
         rows = connection.execute(texts + _NEWEST_FIRST, conditions.params).fetchall()
-        return list(map(RunRow._make, rows))
+        return list(map(_run_row, rows))
 
 
 def _rows_of(
@@ -72,7 +75,7 @@ def _rows_of(
     made = []
     for run_no, status, _ in page:
         row = by_number[run_no]
-        made.append(RunRow._make((*row[:_STATUS], status, *row[_STATUS + 1 :])))
+        made.append(_run_row((*row[:_STATUS], status, *row[_STATUS + 1 :])))
     return made
 
 

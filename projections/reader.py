@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -87,7 +88,7 @@ class RunsReader(OwnProjection):
             return filtered(position, self._experiment_no(connection, experiment_id))
 
         filtered(as_of, None)  # For what it raises.
-        return self._pages(conditions, as_of)
+        return chain.from_iterable(self._pages(conditions, as_of))
 
     def children(
         self,
@@ -118,7 +119,7 @@ class RunsReader(OwnProjection):
             return made
 
         filtered(as_of)  # For what it raises.
-        return self._pages(conditions, as_of)
+        return chain.from_iterable(self._pages(conditions, as_of))
 
     def records(
         self,
@@ -371,7 +372,7 @@ class RunsReader(OwnProjection):
         self,
         conditions: Callable[[duckdb.DuckDBPyConnection, int | None], Conditions],
         as_of: int | None,
-    ) -> Iterator[RunRow]:
+    ) -> Iterator[list[RunRow]]:
         def first(connection: duckdb.DuckDBPyConnection) -> tuple[Conditions, list[RunRow]]:
             # The first page is of now, which is asked for sooner; all others are as of it.
             wanted = conditions(connection, as_of)
@@ -383,7 +384,7 @@ class RunsReader(OwnProjection):
         wanted, rows = self._ask(first)
         offset, limit = 0, PAGE
         while True:
-            yield from rows
+            yield rows
             if len(rows) < limit:
                 return
             # All runs are filtered and sorted for each page: a long list gets longer pages.
