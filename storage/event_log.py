@@ -168,6 +168,13 @@ class EventLog(ApplicationRecorder):
         """How many events all streams whose name starts with `prefix` have; reads no payload."""
 
     @abstractmethod
+    def positions_of(self, stream: str, *, upto_position: int | None = None) -> Sequence[int]:
+        """Those of the events of a stream and of the streams below it, ascending; reads no payload.
+
+        Below `run/r` are `run/r/...`.
+        """
+
+    @abstractmethod
     def read_log(
         self,
         *,

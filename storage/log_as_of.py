@@ -68,6 +68,9 @@ class LogAsOf(EventLog):
     def count_events(self, prefix: str, *, upto_position: int | None = None) -> int:
         return self._log.count_events(prefix, upto_position=self._bound(upto_position))
 
+    def positions_of(self, stream: str, *, upto_position: int | None = None) -> Sequence[int]:
+        return self._log.positions_of(stream, upto_position=self._bound(upto_position))
+
     def read_log(
         self,
         *,

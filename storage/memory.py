@@ -106,6 +106,11 @@ class MemoryLog(EventLog):
     def count_events(self, prefix: str, *, upto_position: int | None = None) -> int:
         return len(self.read_streams(prefix, upto_position=upto_position))
 
+    def positions_of(self, stream: str, *, upto_position: int | None = None) -> Sequence[int]:
+        below = self.read_streams(f"{stream}/", upto_position=upto_position)
+        own = self.read_stream(stream, upto_position=upto_position)
+        return sorted(row.position for row in (*own, *below))
+
     def read_log(
         self,
         *,

@@ -9,7 +9,8 @@ A node is named by the leaves below it, [start, stop), counted from 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from runlore.storage.merkle import EMPTY_ROOT, node_hash
@@ -23,32 +24,27 @@ class Node(NamedTuple):
     digest: bytes
 
 
-def pruned(leaves: Iterable[tuple[bytes, bool]]) -> list[Node]:
-    """The nodes that lead from the wanted leaves to the root; all leaves come, in their order.
+def pruned(size: int, wanted: Sequence[int], digest: Callable[[int, int], bytes]) -> list[Node]:
+    """The nodes that lead from the wanted leaves of a tree of `size` leaves to its root, in order.
 
-    Keeps no more than a node per level in memory, beside the result.
+    `wanted` are their places, ascending. `digest` gives the hash of all leaves from one to before
+    another: it is asked from the left to the right, and for no leaf that is wanted.
     """
     nodes: list[Node] = []
-    open_: list[tuple[Node, bool]] = []
 
-    def join() -> None:
-        (right, right_wanted), (left, left_wanted) = open_.pop(), open_.pop()
-        if left_wanted != right_wanted:
-            nodes.append(left if right_wanted else right)
-        digest = node_hash(left.digest, right.digest)
-        open_.append((Node(left.start, right.stop, digest), left_wanted or right_wanted))
+    def walk(start: int, stop: int, first: int, last: int) -> None:
+        """Of the subtree whose wanted leaves are those from `first` to before `last`."""
+        if first == last:
+            nodes.append(Node(start, stop, digest(start, stop)))
+        elif last - first < stop - start:
+            middle = _middle(start, stop)
+            place = bisect_left(wanted, middle, first, last)
+            walk(start, middle, first, place)
+            walk(middle, stop, place, last)
 
-    for index, (leaf, wanted) in enumerate(leaves):
-        open_.append((Node(index, index + 1, leaf), wanted))
-        filled = index
-        while filled & 1:
-            join()
-            filled >>= 1
-    while len(open_) > 1:
-        join()
-    if open_ and not open_[0][1]:
-        nodes.append(open_[0][0])
-    return sorted(nodes)
+    if size:
+        walk(0, size, 0, len(wanted))
+    return nodes
 
 
 def root_of(size: int, nodes: Iterable[Node]) -> bytes:

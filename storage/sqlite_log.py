@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -134,6 +135,21 @@ class SqliteLog(SqliteRecorder, EventLog):
             row = connection.execute(statement, params).fetchone()
         count: int = row[0]
         return count
+
+    def positions_of(self, stream: str, *, upto_position: int | None = None) -> Sequence[int]:
+        # From the index alone; with OR instead of UNION it would be sorted by SQLite.
+        below = f"{stream}/"
+        with self.database.read() as connection:
+            found = connection.execute(
+                "SELECT notification_id FROM stored_events WHERE originator_id = ? UNION ALL "
+                "SELECT notification_id FROM stored_events "
+                "WHERE originator_id >= ? AND originator_id < ?",
+                (stream, below, beyond(below)),
+            )
+            positions = sorted(position for (position,) in found)
+        if upto_position is None:
+            return positions
+        return positions[: bisect_right(positions, upto_position)]
 
     def read_log(
         self,

@@ -96,6 +96,7 @@ def all_reads(path: Path) -> list[Any]:
             [list(log.read_stream(row.stream, after_version=row.version - 1)) for row in rows],
             [list(log.read_streams(prefix)) for prefix in ("run/", "run/a", "e", "w", "x")],
             [log.count_events(prefix) for prefix in ("run/", "run/a/", "e", "w", "x")],
+            [log.positions_of(stream) for stream in STREAMS],
             [log.position_at(time + n) for time in times for n in (-1, 0, 1)],
             (log.head().position, log.head().frontier),
             log.max_notification_id(),

@@ -294,6 +294,18 @@ def test_a_page_of_a_stream_holds_the_streams_below_it_and_no_others(log: EventL
     assert plain == [tuple(rows[1])[:-1]]
 
 
+def test_positions_are_those_of_a_stream_and_of_the_streams_below_it(log: EventLog) -> None:
+    names = ["run/r/values/w", "run/rr", "run/r", "run/r0", "run", "run/r/values/v", "run/r-"]
+    rows = log.append([new_event(name) for name in names])
+    log.append([new_event("run/r", 2)])
+    own = [rows[0].position, rows[2].position, rows[5].position]
+
+    assert list(log.positions_of("run/r")) == [*own, log.head().position]
+    assert list(log.positions_of("run/r", upto_position=own[-1])) == own
+    assert list(log.positions_of("run/r", upto_position=own[-1] - 1)) == own[:-1]
+    assert list(log.positions_of("run/missing")) == []
+
+
 def test_a_page_of_topics_is_full_of_them(log: EventLog) -> None:
     rows = log.append(
         [new_event("run/a", n, topic) for n, topic in enumerate(["x", "y", "z", "x"], 1)]

@@ -29,6 +29,7 @@ def told(log: EventLog) -> list[Any]:
         list(log.read_stream("run/r0", after_version=1)),
         list(log.read_streams("run/", topics=("run.values_logged",))),
         log.count_events("run/"),
+        list(log.positions_of("run/r0")),
         list(log.select_events("run/r0", desc=True, limit=2)),
         list(log.select_notifications(1, 5)),
     ]

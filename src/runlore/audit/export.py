@@ -6,9 +6,10 @@ import hashlib
 import json
 import stat
 import zipfile
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -32,19 +33,22 @@ from runlore.audit.bundle import (
     pack_record,
 )
 from runlore.audit.bundle_file import unpacks_too_far
+from runlore.audit.checkpoints import leaves_of
 from runlore.audit.folder import read_checkpoint
-from runlore.audit.selection import EVERYTHING, PAGE, Selection, Wanted, wanted_streams
+from runlore.audit.selection import EVERYTHING, Selection, rows_at, selected_positions
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.domain.events import REGISTRY
 from runlore.storage.artifacts import ArtifactMissing, ArtifactStore, replacing
 from runlore.storage.codec import facts_of
+from runlore.storage.errors import LogCorrupt
+from runlore.storage.merkle import Frontier
 from runlore.storage.pruned_tree import pruned
 from runlore.storage.snapshots import read_manifest
 from runlore.storage.stamp import leaf_of
 
 if TYPE_CHECKING:
     from runlore.session import Session
-    from runlore.storage.event_log import LogHead, StoredRow
+    from runlore.storage.event_log import EventLog, LogHead, StoredRow
     from runlore.workspace import Workspace
 
 
@@ -72,8 +76,8 @@ def export(
     """Writes a bundle of the selected runs, or of the whole log.
 
     `artifacts` is `bytes`, or `digests` to leave the files' bytes out: then only the manifests
-    of snapshots are in it. A file at `path` is replaced, when the new one is whole. Costs a
-    reading of the log, however little is selected: all its leaves prove the selected ones.
+    of snapshots are in it. A file at `path` is replaced, when the new one is whole. However little
+    is selected, all leaves of the log are read, 32 bytes each: they prove the selected events.
 
     Raises RunNotFound, ExperimentNotFound; InvalidInput for options of no sense and in an erasable
     workspace; ExportRefused if a selected event is not what its leaf was made of;
@@ -86,14 +90,15 @@ def export(
     session.values.flush()
     session.recover_values(at_once=True)
     head = session.log.head()
-    wanted = wanted_streams(session, selection, head.position)
+    _check_whole(head)
+    positions = selected_positions(session, selection, head.position)
     with replacing(Path(path)) as file:
         for way in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
             file.seek(0)
             file.truncate()
             with zipfile.ZipFile(file, "w") as archive:
                 writer = _Writer(archive, store, way)
-                manifest = writer.write(session, selection, wanted, head, artifacts == "bytes")
+                manifest = writer.write(session, selection, positions, head, artifacts == "bytes")
             # The same long texts again and again pack so well that an import would refuse them.
             if not any(map(unpacks_too_far, archive.infolist())):
                 break
@@ -117,12 +122,13 @@ class _Writer:
         self,
         session: Session,
         selection: Selection,
-        wanted: Wanted,
+        positions: Sequence[int],
         head: LogHead,
         with_bytes: bool,
     ) -> Manifest:
         with self._entry(EVENTS) as events:
-            nodes = pruned(self._leaves(session, wanted, head, events))
+            exported = self._write_events(session.log, positions, events)
+        nodes = pruned(head.size, exported, partial(_digest_of_leaves, session.log))
         self._add(TREE, [pack_nodes(nodes)])
         self._add(SCHEMA, [_json({topic: _schema(topic) for topic in sorted(self._topics)})])
         for name, note in _checkpoints(session.folder):
@@ -146,24 +152,21 @@ class _Writer:
         self._add(MANIFEST, [_json(manifest.model_dump())])
         return manifest
 
-    def _leaves(
-        self, session: Session, wanted: Wanted, head: LogHead, events: _Hashed
-    ) -> Iterator[tuple[bytes, bool]]:
-        """All leaves of the log; the wanted events are written on the way."""
-        indices, position = count(), 0
-        while rows := session.log.read_log(
-            after_position=position, limit=PAGE, upto_position=head.position
-        ):
-            position = rows[-1].position
-            chosen = [row for row in rows if _is_ours(row) and wanted(row.stream)]
+    def _write_events(
+        self, log: EventLog, positions: Sequence[int], events: _Hashed
+    ) -> Sequence[int]:
+        """Writes the events at the positions; returns their numbers among all leaves."""
+        exported = array("q")
+        for rows in rows_at(log, positions):
+            chosen = [row for row in rows if _is_ours(row)]
             self._events += len(chosen)
             self._look_at(chosen)
-            for row, index in zip(rows, indices, strict=False):
-                is_wanted = _is_ours(row) and wanted(row.stream)
-                if is_wanted:
-                    _check_leaf(row)
-                    events.write(pack_record(Record(index, row)))
-                yield row.leaf, is_wanted
+            for row in chosen:
+                _check_leaf(row)
+                index = row.position - 1  # As positions have no holes.
+                exported.append(index)
+                events.write(pack_record(Record(index, row)))
+        return exported
 
     def _look_at(self, rows: Sequence[Any]) -> None:
         for fact in facts_of([row[:-1] for row in rows]):
@@ -209,6 +212,19 @@ class _Writer:
             entry = _Hashed(opened)
             yield entry
         self._entries[name] = Entry(sha256=entry.digest.hexdigest(), nbytes=entry.nbytes)
+
+
+def _check_whole(head: LogHead) -> None:
+    """The number of an event among all leaves is its position, less one, of a log without holes."""
+    if head.size != head.position:
+        raise LogCorrupt(
+            f"the log's head says {head.size} events and the position {head.position}; look at it "
+            "with `runlore audit verify`"
+        )
+
+
+def _digest_of_leaves(log: EventLog, start: int, stop: int) -> bytes:
+    return Frontier().extended(leaves_of(log, stop, after=start)).root
 
 
 def _is_ours(row: StoredRow) -> bool:

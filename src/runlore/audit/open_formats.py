@@ -5,21 +5,24 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from runlore.audit.selection import EVERYTHING, PAGE, Selection, wanted_streams
+from runlore.audit.selection import (
+    EVERYTHING,
+    Selection,
+    rows_at,
+    selected_positions,
+    selected_runs,
+)
 from runlore.domain.fact import utc_time
-from runlore.domain.ids import run_stream
 from runlore.storage.artifacts import ArtifactNotWritten, replacing
 from runlore.storage.codec import fact_of
 
 if TYPE_CHECKING:
-    from runlore.session import Session
     from runlore.storage.event_log import StoredRow
     from runlore.workspace import Workspace
 
@@ -38,24 +41,13 @@ def export_jsonl(
     session = workspace._live
     session.values.flush()
     position = session.log.head().position
-    wanted = wanted_streams(session, selection, position)
-    count = 0
+    positions = selected_positions(session, selection, position)
     with replacing(Path(path)) as file:
-        for row in _rows(session, position):
-            if wanted(row.stream):
+        for rows in rows_at(session.log, positions):
+            for row in rows:
                 line = json.dumps(_plain(_document(row)), ensure_ascii=False, allow_nan=False)
                 file.write(f"{line}\n".encode())
-                count += 1
-    return {"file": str(path), "events": count}
-
-
-def _rows(session: Session, upto_position: int) -> Iterator[StoredRow]:
-    position = 0
-    while rows := session.log.read_log(
-        after_position=position, limit=PAGE, upto_position=upto_position
-    ):
-        position = rows[-1].position
-        yield from rows
+    return {"file": str(path), "events": len(positions)}
 
 
 def _document(row: StoredRow) -> dict[str, Any]:
@@ -123,9 +115,7 @@ def export_parquet(
     reader = session.projection()
     runs = None
     if not selection.is_everything:
-        wanted = wanted_streams(session, selection, reader.refresh())
-        listed = reader.runs(include_children=True)
-        runs = [row.run_id for row in listed if wanted(run_stream(row.run_id))]
+        runs = sorted(selected_runs(session, selection, reader.refresh()))
     made = Path(folder)
     try:
         made.mkdir(parents=True, exist_ok=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, InvalidType
@@ -13,13 +14,15 @@ from runlore.domain.ids import (
     check_experiment_name,
     experiment_stream,
     run_id_of,
+    run_stream,
     writer_stream,
 )
 from runlore.storage.codec import facts_of
+from runlore.storage.errors import LogCorrupt
 
 if TYPE_CHECKING:
-    from runlore.domain.fact import Fact
     from runlore.session import Session
+    from runlore.storage.event_log import EventLog, StoredRow
 
 PAGE: Final = 10_000
 Moment = datetime | int
@@ -58,43 +61,74 @@ class Selection:
 
 EVERYTHING: Final = Selection()
 
-Wanted = Callable[[str], bool]
-"""Whether a stream, by its name, is selected."""
 
-
-def wanted_streams(session: Session, selection: Selection, upto_position: int) -> Wanted:
-    """The streams that are selected, of the log up to a position.
+def selected_positions(session: Session, selection: Selection, upto_position: int) -> Sequence[int]:
+    """The positions of the selected events, ascending, of the log up to a position.
 
     Those of the runs, of their experiments, of the writers that they name, and the workspace's.
     Raises RunNotFound, ExperimentNotFound; InvalidInput, InvalidType for conditions of no sense.
     """
     if selection.is_everything:
-        return lambda stream: True
-    runs = _runs(session, selection, upto_position)
-    streams, writers = {WORKSPACE_STREAM}, set[str]()
-    for fact in _facts(session, upto_position):
-        if (owner := run_id_of(fact.stream)) is not None and owner in runs:
-            streams.add(fact.stream)
-            if fact.topic == "run.created" and fact.data is not None:
-                streams.add(experiment_stream(fact.data["experiment_name"]))
-    # An experiment is born before its runs, and so are the writers of both.
-    for fact in _facts(session, upto_position):
-        if fact.stream in streams and fact.writer_id is not None:
-            writers.add(writer_stream(fact.writer_id))
-    return (streams | writers).__contains__
+        return range(1, upto_position + 1)
+    found: set[int] = set()
+    writers: set[str] = set()
+
+    def take(streams: Iterable[str]) -> set[str]:
+        """Takes the events of the streams; returns the streams of the experiments of their runs."""
+        positions = {
+            position
+            for stream in streams
+            for position in session.log.positions_of(stream, upto_position=upto_position)
+        }
+        experiments = set()
+        for rows in rows_at(session.log, sorted(positions)):
+            for fact in facts_of(row[:-1] for row in rows):
+                if fact.writer_id is not None:
+                    writers.add(writer_stream(fact.writer_id))
+                if fact.topic == "run.created" and fact.data is not None:
+                    experiments.add(experiment_stream(fact.data["experiment_name"]))
+        found.update(positions)
+        return experiments
+
+    experiments = take(map(run_stream, selected_runs(session, selection, upto_position)))
+    take([WORKSPACE_STREAM, *experiments])
+    take(sorted(writers))
+    return sorted(found)
 
 
-def _facts(session: Session, upto_position: int) -> Iterable[Fact]:
-    position = 0
-    while rows := session.log.read_plain(
-        after_position=position, limit=PAGE, upto_position=upto_position
-    ):
-        position = rows[-1][0]
-        yield from facts_of(rows)
+def rows_at(log: EventLog, positions: Sequence[int]) -> Iterator[Sequence[StoredRow]]:
+    """The rows at these positions, which ascend, a page at a time.
+
+    Raises LogCorrupt if the log lacks one of them.
+    """
+    for first, last in _stretches(positions):
+        while first <= last:
+            rows = log.read_log(after_position=first - 1, limit=PAGE, upto_position=last)
+            if not rows or rows[-1].position - first + 1 != len(rows):
+                raise LogCorrupt(
+                    f"the log lacks events at positions {first} to {last}; look at it with "
+                    "`runlore audit verify`"
+                )
+            first = rows[-1].position + 1
+            yield rows
 
 
-def _runs(session: Session, selection: Selection, upto_position: int) -> set[str]:
-    """The ids of the selected runs, by three questions of which each narrows the one before."""
+def _stretches(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The first and the last of positions that follow each other."""
+    if isinstance(positions, range):
+        if positions:
+            yield positions[0], positions[-1]
+        return
+    for _, stretch in groupby(enumerate(positions), lambda one: one[1] - one[0]):
+        members = [position for _, position in stretch]
+        yield members[0], members[-1]
+
+
+def selected_runs(session: Session, selection: Selection, upto_position: int) -> set[str]:
+    """The ids of the selected runs, by three questions of which each narrows the one before.
+
+    Raises as `selected_positions`.
+    """
     reader = session.reader()
     found: set[str] | None = None
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 import zipfile
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +22,10 @@ from runlore.audit.export import ExportRefused, export
 from runlore.audit.folder import BadCheckpoint
 from runlore.audit.selection import Selection
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, RunNotFound
+from runlore.storage.event_log import StoredRow
 from runlore.storage.merkle import node_hash
 from runlore.storage.pruned_tree import Node, audit_path
+from runlore.storage.sqlite_log import SqliteLog
 
 
 def records_of(path: Path) -> list[Record]:
@@ -69,6 +73,25 @@ def test_a_run_comes_with_all_that_explains_it(ws: Workspace, path: Path) -> Non
     export(ws, path, Selection(run="child-0"))
     assert streams_of(path) == {"workspace", "experiment/trees", "run/child-0"}
     assert any(record.row.stream.startswith("writer/") for record in records_of(path))
+
+
+def test_nothing_is_read_of_other_runs_but_their_leaves(
+    ws: Workspace, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws.sql("SELECT 1").fetchall()  # The tables are caught up before.
+    read: set[str] = set()
+    read_log = SqliteLog.read_log
+
+    def noted(self: SqliteLog, **wanted: Any) -> Sequence[StoredRow]:
+        rows = read_log(self, **wanted)
+        read.update(row.stream for row in rows)
+        return rows
+
+    monkeypatch.setattr(SqliteLog, "read_log", noted)
+    export(ws, path, Selection(run="elsewhere"))
+
+    assert read == {record.row.stream for record in records_of(path)}
+    assert verify_bundle(path).holds
 
 
 def test_an_experiment_comes_with_all_of_its_runs(ws: Workspace, path: Path) -> None:
