@@ -48,7 +48,7 @@ def figures(ws: Workspace, folder: Path, size: int) -> Iterator[Result]:
     yield rate(
         "export of one run",
         lambda: export(ws, alone, Selection(run="run-7")),
-        "reads the whole log",
+        "reads all leaves of the log",
     )
     yield rate("verify-bundle", lambda: verify_bundle(bundle), f"{megabytes:.1f} MB")
     with Workspace.create("other", path=folder / "other") as other:
