@@ -27,10 +27,12 @@ WHERE first_position <= {as_of:d} AND last_position > {as_of:d} AND {only}
 ORDER BY series_no, run_no
 """
 # The bounds pass over most of the points: the runs that log at one time are near each other.
+_WITHIN: Final = "series_no BETWEEN {0:d} AND {1:d} AND run_no BETWEEN {2:d} AND {3:d}"
+_BEGUN: Final = """
+SELECT count(*) FROM store.metric_latest WHERE first_position <= {as_of:d} AND {within}
+"""
 _POINTS: Final = """
-SELECT p.* FROM store.metric_points p SEMI JOIN grew USING (series_no, run_no)
-WHERE p.position <= {as_of:d} AND p.series_no BETWEEN {series[0]:d} AND {series[1]:d}
-AND p.run_no BETWEEN {runs[0]:d} AND {runs[1]:d}
+SELECT p.* FROM store.metric_points p {narrowed} WHERE p.position <= {as_of:d} AND {within}
 """
 
 
@@ -70,10 +72,13 @@ def _summed_up(connection: duckdb.DuckDBPyConnection, grew: pa.Table, as_of: int
     from runlore.projections.points import points_in
 
     series_no, run_no = (grew[name].to_numpy() for name in ("series_no", "run_no"))
+    within = _WITHIN.format(series_no[0], series_no[-1], run_no.min(), run_no.max())
+    [(begun,)] = connection.execute(_BEGUN.format(as_of=as_of, within=within)).fetchall()
+    # Often all series there are those that grew: then there is nothing to look for.
+    narrowed = "" if begun == len(grew) else "SEMI JOIN grew USING (series_no, run_no)"
     connection.register("grew", grew)
     try:
-        bounds = {"series": (series_no[0], series_no[-1]), "runs": (run_no.min(), run_no.max())}
-        query = _POINTS.format(as_of=as_of, **bounds)
+        query = _POINTS.format(as_of=as_of, within=within, narrowed=narrowed)
         return latest_of(points_in(connection.sql(query).to_arrow_table()))
     finally:
         connection.unregister("grew")
