@@ -74,7 +74,7 @@ class ArtifactNotWritten(RunloreError, OSError):
             advice = "make the folder writable for this user, or choose another one"
         else:
             advice = "check the path and try again"
-        super().__init__(f"cannot write {target}: {problem}; nothing is left of it; {advice}")
+        super().__init__(f"cannot write {target}: {problem}; nothing of it was written; {advice}")
         self.target = target
         self.errno = error.errno
 

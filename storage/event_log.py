@@ -111,7 +111,7 @@ class EventLog(ApplicationRecorder):
     - When it returns, the events are as durable as the implementation promises (SQLite: synced
       to disk) and every read that begins later, in any process, sees them.
     - Positions increase in the order in which readers see events; a reader that has seen
-      position p never sees a smaller one appear later. Positions are opaque and may have holes.
+      position p never sees a smaller one appear later. They begin at 1 and have no holes.
     - Versions of a stream are unique. `recorded_at` never decreases along positions.
     - Leaf and head are written in the same transaction as the events.
     - All methods may be called from any thread; a forked child may use the object at once.

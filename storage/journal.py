@@ -55,12 +55,16 @@ class At(NamedTuple, Generic[S]):
 
 
 class Folded(Generic[S]):
-    """A stream's state as far as it was read: `fold(state, facts)` takes it further."""
+    """A stream's state as far as it was read: `fold(state, facts)` takes it further.
+
+    `contested` says that somebody else was faster lately.
+    """
 
     def __init__(
         self, stream: str, fold: Callable[[S, Iterable[Fact]], S], state: S, version: int = 0
     ) -> None:
         self.stream = stream
+        self.contested = False
         self._fold = fold
         # State and version change hands together: threads share run objects, and a decision
         # on an old state must not be appended behind a newer version.
@@ -133,6 +137,7 @@ class Journal:
     ) -> None:
         """Appends the events in one transaction; `drained` as `EventLog.append` takes it.
 
+        Batches of values among them do not take the `reason`: they were not logged for it.
         Raises VersionConflict if another event holds one of the versions.
         """
         self._append(pending, drained, reason)
@@ -163,13 +168,15 @@ class Journal:
         events are written.
         """
         at, decision = self._decided_as_held(folded, decide)
-        for _ in range(_LOST_ROUNDS):
+        for lost in range(_LOST_ROUNDS):
+            if lost:
+                folded.contested = True
+                at = self._newest(folded)
+                decision = decide(at.state)
             pending = [*with_values.pending, *_behind(folded.stream, at.version, decision)]
             with suppress(VersionConflict):
                 rows = self._append(pending, with_values.drained, reason)
                 break
-            at = self._newest(folded)
-            decision = decide(at.state)
         else:
             at, decision, rows = self._change_alone(folded, decide, with_values, reason)
         facts = tuple(fact_of(row) for row in rows[len(with_values.pending) :])
@@ -226,16 +233,18 @@ class Journal:
     ) -> tuple[At[S], Decision]:
         """A decision on the state as far as it was read, and read on only if that is not enough.
 
-        To append events behind it proves that it was the newest; of all else nothing would.
+        To append events behind it proves that it was the newest; of all else nothing would. Where
+        somebody else writes to the stream, too, it is read first: a lost append takes longer.
         """
         at = folded.at
-        if at.version:
+        if at.version and not folded.contested:
             with suppress(RunloreError):
                 decision = decide(at.state)
                 if decision.events and decision.refused is None:
                     return at, decision
-        at = self._newest(folded)
-        return at, decide(at.state)
+        newest = self._newest(folded)
+        folded.contested = newest.version > at.version > 0
+        return newest, decide(newest.state)
 
     def _newest(self, folded: Folded[S]) -> At[S]:
         at = folded.at
@@ -256,8 +265,10 @@ class Journal:
                 return rows[1:]
             except VersionConflict:
                 # It may be in the log already: from another thread, or from an append whose
-                # outcome we never learned.
-                self._introduce()
+                # outcome we never learned. If not, the conflict was of the events.
+                if not self.log.read_stream(writer_stream(writer.id)):
+                    raise
+                writer.introduced = True
         return self._append_surely(events, drained)
 
     def _append_surely(
@@ -280,7 +291,6 @@ class Journal:
     def _new_events(self, pending: Sequence[Pending], reason: str | None) -> list[NewEvent]:
         metadata: dict[str, str] = {"writer": self.writer_id}
         said = metadata if reason is None else {**metadata, "reason": reason}
-        # Values that go along with a change were not logged for its reason.
         return [
             NewEvent(
                 stream,

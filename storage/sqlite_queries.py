@@ -72,6 +72,7 @@ def has_drained(connection: sqlite3.Connection) -> bool:
 
 
 def head_of(connection: sqlite3.Connection) -> LogHead:
+    """The log's head. Raises LogCorrupt if it is missing or damaged."""
     row = connection.execute(
         "SELECT size, position, recorded_at, frontier FROM log_head"
     ).fetchone()
@@ -97,6 +98,7 @@ class Wanted(NamedTuple):
 
 
 def rows_of_log(connection: sqlite3.Connection, columns: str, wanted: Wanted) -> sqlite3.Cursor:
+    """The wanted rows, by increasing position."""
     statement = f"SELECT {columns} FROM stored_events WHERE notification_id > ? "
     params: list[int | str] = [wanted.after_position]
     if wanted.upto_position is not None:
@@ -126,6 +128,7 @@ def rows_of_stream(
     after_version: int = 0,
     upto_position: int | None = None,
 ) -> sqlite3.Cursor:
+    """The rows of a stream, by increasing version."""
     statement = SELECT + "WHERE originator_id = ? AND originator_version > ? "
     params: list[str | int] = [stream, after_version]
     if upto_position is not None:
@@ -144,6 +147,7 @@ def library_events(
     desc: bool,
     limit: int | None,
 ) -> list[StoredEvent]:
+    """The events of a stream, as `select_events` of the library's recorders gives them."""
     statement = (
         f"SELECT originator_id, originator_version, topic, state FROM {table} "
         "WHERE originator_id = ? "
@@ -164,4 +168,5 @@ def library_events(
 
 
 def text_id(originator_id: UUID | str) -> str:
+    """The name of the stream in which the library's aggregate of this id is."""
     return originator_id.hex if isinstance(originator_id, UUID) else originator_id

@@ -22,10 +22,11 @@ class Disk:
         except OSError:
             self.mounted = False
 
-    def fill(self) -> None:
-        """From here on nothing more fits."""
+    def fill(self, *, even_for_small_files: bool = False) -> None:
+        """From here on nothing more fits; without a mount, no file that is larger than all."""
         if not self.mounted:
-            self._limit(max(f.stat().st_size for f in self.folder.rglob("*") if f.is_file()))
+            sizes = [f.stat().st_size for f in self.folder.rglob("*") if f.is_file()]
+            self._limit(0 if even_for_small_files else max(sizes))
             return
         fd = os.open(self.folder / "filling", os.O_WRONLY | os.O_CREAT)
         try:
@@ -44,6 +45,8 @@ class Disk:
     def close(self) -> None:
         if self.mounted:
             subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
+        else:
+            self._limit(resource.RLIM_INFINITY)
 
     def _limit(self, nbytes: int) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -261,8 +261,10 @@ class Experiment:
     def remove_tags(self, tags: Sequence[str]) -> None:
         """Takes tags away, by key."""
         from runlore.domain.experiment import RemoveExperimentTags
+        from runlore.domain.text import check_keys
 
-        self._live.change_name(self._names, RemoveExperimentTags(self._id, tags))
+        keys = check_keys(tags, "tag")
+        self._live.change_name(self._names, RemoveExperimentTags(self._id, keys))
 
     def refresh(self) -> None:
         """Reads the experiment's newest state; the properties do so by themselves."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _AT_ONCE: Final = 1_024
+"""How many listed runs are made in a row."""
 
 
 class Run(RunLifecycle):
@@ -270,8 +271,9 @@ class Run(RunLifecycle):
     def remove_tags(self, tags: Sequence[str], *, reason: str | None = None) -> None:
         """Takes tags away, by key; keys that are not there are passed over."""
         from runlore.domain.run import RemoveTags
+        from runlore.domain.text import check_keys
 
-        self._change(RemoveTags(tags), reason=reason)
+        self._change(RemoveTags(check_keys(tags, "tag")), reason=reason)
 
     def add_properties(self, properties: Mapping[str, Any], *, reason: str | None = None) -> None:
         """Gives the run properties, which never change unless corrected: all of them, or none.
@@ -466,7 +468,9 @@ def _from_rows(workspace: Workspace, rows: Iterable[RunRow]) -> Iterator[Run]:
                 run = kind.__new__(kind)
                 run._experiment, run._id, run._row = experiment, row.run_id, row
                 runs.append(run)
-        for run, row in zip(runs, page, strict=True):
+        runs.reverse()
+        for row in page:
+            run = runs.pop()  # Whoever has done with it lets it go, with all that it has read.
             # Without providers nobody asks for the type, which is one more read.
             factory = Run._type_providers.get(run.type or "") if Run._type_providers else None
             yield factory(run._experiment, row._asdict()) if factory else run

@@ -85,6 +85,7 @@ class Session:
         self.spools = folder and folder / "spools"
         # Where submitted runs execute, and their logs are as long as they do.
         self.executing = folder
+        self._audit_settings = folder and folder / "audit" / "settings.json"
         self.erasable = isinstance(log, ErasableLog)
         self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller, wipes=self.erasable)
         self._artifacts = ArtifactStore(artifacts)
@@ -171,7 +172,7 @@ class Session:
 
     def _make_checkpoint(self) -> None:
         """Signs the log where the workspace is set so: a run has reached its end."""
-        if self.folder is None or not (self.folder / "audit" / "settings.json").exists():
+        if self._audit_settings is None or not self._audit_settings.exists():
             return
         from runlore.audit.audited import AuditedLog
         from runlore.audit.checkpoints import at_run_end

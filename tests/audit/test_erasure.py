@@ -326,6 +326,22 @@ def test_an_erased_run_takes_no_change(ws: Workspace) -> None:
     assert run.get_file_names() == []
 
 
+def test_an_erased_run_takes_no_change_from_who_has_not_heard_of_it(ws: Workspace) -> None:
+    run = start(ws)
+    run.complete()
+    before = ws.get_run(run.id)
+    assert before.get_tags() == run.get_tags()
+    ws.erase_run(run.id, reason="asked to")
+    position = ws.position
+
+    with pytest.raises(RunGone):
+        before.tag("note", "new")
+    with pytest.raises(RunGone):
+        before.remove_tags(["note"])
+
+    assert ws.position == position
+
+
 def test_a_run_that_has_not_ended_is_not_erased(ws: Workspace) -> None:
     run = start(ws)
     run.tag("note", "kept")

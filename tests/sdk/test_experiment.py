@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -182,6 +183,16 @@ def test_tags_of_an_experiment_are_set_replaced_and_removed(ws: Workspace) -> No
     assert Experiment(ws, "e").tags == exp.tags
 
 
+def test_keys_of_an_experiment_may_come_one_by_one_whatever_was_read(ws: Workspace) -> None:
+    exp = Experiment(ws, "e")
+    assert exp.tags == {}
+    Experiment(ws, "e").set_tags({"a": "1", "b": "2"})
+
+    exp.remove_tags(key for key in ["a"])  # type: ignore[arg-type]  # Not in the signature.
+
+    assert Experiment(ws, "e").tags == {"b": "2"}
+
+
 def test_experiments_are_listed_by_tags(ws: Workspace) -> None:
     one, two = Experiment(ws, "one"), Experiment(ws, "two")
     one.set_tags({"team": "vision"})
@@ -240,6 +251,17 @@ def test_get_runs_gives_an_iterator_over_the_newest_first(exp: Experiment) -> No
 
     assert isinstance(found, Iterator)
     assert list(found) == runs[::-1]
+
+
+def test_a_list_keeps_no_run_that_its_reader_has_let_go(exp: Experiment) -> None:
+    for _ in range(3):
+        start(exp)
+
+    found = exp.get_runs()
+    first = weakref.ref(next(found))
+    next(found)
+
+    assert first() is None
 
 
 def test_get_runs_of_more_than_a_page_gives_each_run_once(exp: Experiment) -> None:

@@ -69,6 +69,18 @@ def test_tags_are_removed_by_key(run: Run) -> None:
     assert run.get_tags() == {"c": "3"}
 
 
+def test_keys_may_come_one_by_one_whatever_this_object_has_read(run: Run) -> None:
+    run.get_tags()
+    seen_again(run).set_tags({"a": "1", "b": "2", "c": "3"})
+
+    run.remove_tags(key for key in ["a", "b"])  # type: ignore[arg-type]  # Not in the signature.
+
+    assert run.get_tags() == {"c": "3"}
+    with pytest.raises(InvalidType):
+        run.remove_tags(key for key in [1, "c"])  # type: ignore[arg-type]
+    assert run.get_tags() == {"c": "3"}
+
+
 def test_a_removed_tag_can_be_set_again(run: Run) -> None:
     run.tag("a", "1")
     run.remove_tags(["a"])

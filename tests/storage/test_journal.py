@@ -400,33 +400,69 @@ def test_who_holds_the_newest_state_reads_nothing_to_change_it() -> None:
     assert list(folded.state.tags) == ["a", "b", "c"]
 
 
-def test_what_an_old_state_refuses_or_leaves_as_it_is_is_decided_on_the_newest(
-    log: EventLog,
-) -> None:
-    journal, folded, theirs = journal_of(log), run_folded(), run_folded()
+def held_before_a_rival(log: EventLog) -> tuple[Journal, Folded[RunState | None]]:
+    """A run at version 1, of which version 2 is in the log already."""
+    journal, folded = journal_of(log), run_folded()
     journal.change(folded, lambda state: Decision((CREATED,)))
-    rival_journal = journal_of(log, "rival")
-    rival_journal.change(theirs, lambda state: Decision((tag("first"),)))
-    seen: list[int] = []
+    journal_of(log, "rival").append([Pending("run/r", 2, tag("theirs"))])
+    return journal, folded
 
-    def refused_at_first(state: RunState | None) -> Decision:
+
+def test_what_an_old_state_refuses_is_decided_on_the_newest(log: EventLog) -> None:
+    journal, folded = held_before_a_rival(log)
+
+    def decide(state: RunState | None) -> Decision:
         assert state is not None
-        seen.append(state.version)
         if state.version == 1:
             raise InvalidInput("not as it is held")
         return Decision((tag("ours"),))
 
-    def nothing_at_first(state: RunState | None) -> Decision:
+    journal.change(folded, decide)
+
+    assert folded.state is not None
+    assert list(folded.state.tags) == ["theirs", "ours"]
+
+
+def test_what_changes_nothing_of_an_old_state_is_decided_on_the_newest(log: EventLog) -> None:
+    journal, folded = held_before_a_rival(log)
+
+    def decide(state: RunState | None) -> Decision:
         assert state is not None
-        seen.append(state.version)
-        return Decision() if state.version == 3 else Decision((tag("more"),))
+        return Decision() if state.version == 1 else Decision((tag("ours"),))
 
-    journal.change(folded, refused_at_first)
-    rival_journal.change(theirs, lambda state: Decision((tag("theirs"),)))
-    journal.change(folded, nothing_at_first)
+    journal.change(folded, decide)
 
-    assert seen == [1, 2, 3, 4]
-    assert [row.topic for row in log.read_stream("run/r")][2:] == ["run.tag_set"] * 3
+    assert folded.state is not None
+    assert list(folded.state.tags) == ["theirs", "ours"]
+
+
+def test_who_was_slower_reads_before_the_next_change_and_not_before_the_one_after() -> None:
+    log = CountsReads()
+    ours, theirs = run_folded(), run_folded()
+    journal, rival = journal_of(log), journal_of(log, "rival")
+    journal.change(ours, lambda state: Decision((CREATED,)))
+    rival.change(theirs, lambda state: Decision((tag("theirs"),)))
+
+    def reads(key: str) -> int:
+        log.reads = 0
+        journal.change(ours, lambda state: Decision((tag(key),)))
+        return log.reads
+
+    assert reads("lost at first") == 1
+    assert reads("read first") == 1
+    assert reads("alone again") == 0
+
+
+def test_a_change_that_turns_out_to_be_none_leaves_no_trace(log: EventLog) -> None:
+    journal_of(log).append([Pending("run/r", 1, CREATED)])
+    ours, journal = run_folded(), journal_of(log, "ours")
+    journal.refresh(ours)
+    journal_of(log, "rival").append([Pending("run/r", 2, tag("a"))])
+    size = log.head().size
+
+    journal.change(ours, deciding(journal, run.SetTags({"a": None})))
+
+    assert log.head().size == size
 
 
 def test_after_three_lost_rounds_it_decides_inside_the_transaction() -> None:

@@ -7,7 +7,7 @@ import json
 import stat
 import zipfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from os import PathLike
@@ -34,7 +34,7 @@ from runlore.audit.bundle import (
 )
 from runlore.audit.bundle_file import unpacks_too_far
 from runlore.audit.checkpoints import leaves_of
-from runlore.audit.folder import read_checkpoint
+from runlore.audit.folder import AuditFolder
 from runlore.audit.selection import EVERYTHING, Selection, rows_at, selected_positions
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.domain.events import REGISTRY
@@ -91,6 +91,7 @@ def export(
     session.recover_values(at_once=True)
     head = session.log.head()
     _check_whole(head)
+    checkpoints = _checkpoints(session.folder)
     positions = selected_positions(session, selection, head.position)
     with replacing(Path(path)) as file:
         for way in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
@@ -98,8 +99,11 @@ def export(
             file.truncate()
             with zipfile.ZipFile(file, "w") as archive:
                 writer = _Writer(archive, store, way)
-                manifest = writer.write(session, selection, positions, head, artifacts == "bytes")
-            # The same long texts again and again pack so well that an import would refuse them.
+                manifest = writer.write(
+                    session, selection, positions, head, checkpoints, artifacts == "bytes"
+                )
+            # The same long texts again and again pack so well that an import would refuse them:
+            # then all is written once more.
             if not any(map(unpacks_too_far, archive.infolist())):
                 break
     return manifest
@@ -124,6 +128,7 @@ class _Writer:
         selection: Selection,
         positions: Sequence[int],
         head: LogHead,
+        checkpoints: Mapping[str, bytes],
         with_bytes: bool,
     ) -> Manifest:
         with self._entry(EVENTS) as events:
@@ -131,7 +136,7 @@ class _Writer:
         nodes = pruned(head.size, exported, partial(_digest_of_leaves, session.log))
         self._add(TREE, [pack_nodes(nodes)])
         self._add(SCHEMA, [_json({topic: _schema(topic) for topic in sorted(self._topics)})])
-        for name, note in _checkpoints(session.folder):
+        for name, note in checkpoints.items():
             self._add(name, [note])
         absent = self._add_artifacts(with_bytes)
         manifest = Manifest(
@@ -265,11 +270,8 @@ def _schema(topic: str) -> dict[str, Any] | None:
     return {"version": event.schema_version, "payload": event.model_json_schema()}
 
 
-def _checkpoints(folder: Path | None) -> Iterator[tuple[str, bytes]]:
-    """Entries and notes of the kept checkpoints. Raises BadCheckpoint for one that is damaged."""
-    if folder is None:
-        return
-    for path in sorted((folder / "audit" / "checkpoints").glob("*.txt")):
-        name = CHECKPOINTS + path.name
-        if NAME.fullmatch(name):
-            yield name, read_checkpoint(path).note.encode()
+def _checkpoints(folder: Path | None) -> dict[str, bytes]:
+    """The entries of the kept checkpoints. Raises BadCheckpoint for one that is damaged."""
+    kept = {} if folder is None else AuditFolder(folder).checkpoints_by_file()
+    entries = {CHECKPOINTS + name: one.note.encode() for name, one in kept.items()}
+    return {name: note for name, note in entries.items() if NAME.fullmatch(name)}

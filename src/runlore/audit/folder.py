@@ -46,10 +46,11 @@ class AuditFolder:
 
     def checkpoints(self) -> list[Checkpoint]:
         """The checkpoints that were kept, the smallest first. Raises BadCheckpoint."""
-        return sorted(
-            (read_checkpoint(file) for file in self._checkpoints.glob("*.txt")),
-            key=lambda one: one.size,
-        )
+        return sorted(self.checkpoints_by_file().values(), key=lambda one: one.size)
+
+    def checkpoints_by_file(self) -> dict[str, Checkpoint]:
+        """The same by the names of their files, in order of these. Raises BadCheckpoint."""
+        return {file.name: _read_kept(file) for file in sorted(self._checkpoints.glob("*.txt"))}
 
     def last(self) -> Checkpoint | None:
         """The largest that was kept; the others are not read."""
@@ -61,7 +62,7 @@ class AuditFolder:
     def checkpoint(self, size: int) -> Checkpoint | None:
         """The one of this size, if it was kept."""
         file = self._checkpoints / f"{size}.txt"
-        return read_checkpoint(file) if file.exists() else None
+        return _read_kept(file) if file.exists() else None
 
     def keep(self, checkpoint: Checkpoint) -> Path:
         """Keeps a checkpoint, in place of an earlier one of its size."""
@@ -120,9 +121,14 @@ def read_checkpoint(file: Path) -> Checkpoint:
     try:
         return Checkpoint(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, NotProved) as error:
-        raise BadCheckpoint(
-            f"cannot read the checkpoint {file}: {error}; take it from a copy, or away"
-        ) from error
+        raise BadCheckpoint(f"cannot read the checkpoint {file}: {error}") from error
+
+
+def _read_kept(file: Path) -> Checkpoint:
+    try:
+        return read_checkpoint(file)
+    except BadCheckpoint as error:
+        raise BadCheckpoint(f"{error}; restore it, or move it out of this folder") from error
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -133,7 +139,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 def write_safely(path: Path, text: str) -> Path:
     """Writes a file that is, after a crash at any moment, the old one or the new one, on disk.
 
-    Raises ArtifactNotWritten; the old one stays then.
+    Raises ArtifactNotWritten: then it is the old one or, if only its folder could not be synced,
+    the new one.
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -283,7 +283,7 @@ def _log(session: Session, head: LogHead, run_id: str | None) -> Html:
         commands = (
             "runlore audit verify                     # the whole log, event by event",
             "runlore audit replay                     # what is shown, beside the log",
-            f"runlore audit export -r {run_id} --to proof.bundle",
+            f"runlore audit export -r {run_id} -o proof.bundle",
             "runlore audit verify proof.bundle # says the root: compare it with this one",
         )
         parts.append(Html(f"<pre>{_text(chr(10).join(commands))}</pre>"))

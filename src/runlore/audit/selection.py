@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -70,30 +71,38 @@ def selected_positions(session: Session, selection: Selection, upto_position: in
     """
     if selection.is_everything:
         return range(1, upto_position + 1)
-    found: set[int] = set()
-    writers: set[str] = set()
+    # Eight bytes for each event.
+    found, writers = array("q"), set[str]()
 
     def take(streams: Iterable[str]) -> set[str]:
         """Takes the events of the streams; returns the streams of the experiments of their runs."""
-        positions = {
-            position
-            for stream in streams
-            for position in session.log.positions_of(stream, upto_position=upto_position)
-        }
+        positions = array("q")
+        for stream in streams:
+            positions.extend(session.log.positions_of(stream, upto_position=upto_position))
+        _sort(positions)
         experiments = set()
-        for rows in rows_at(session.log, sorted(positions)):
+        for rows in rows_at(session.log, positions):
             for fact in facts_of(row[:-1] for row in rows):
                 if fact.writer_id is not None:
                     writers.add(writer_stream(fact.writer_id))
                 if fact.topic == "run.created" and fact.data is not None:
                     experiments.add(experiment_stream(fact.data["experiment_name"]))
-        found.update(positions)
+        found.extend(positions)
         return experiments
 
     experiments = take(map(run_stream, selected_runs(session, selection, upto_position)))
     take([WORKSPACE_STREAM, *experiments])
     take(sorted(writers))
-    return sorted(found)
+    _sort(found)
+    return found
+
+
+def _sort(positions: array[int]) -> None:
+    """Sorts them where they are: a list would take ten times the memory."""
+    import numpy as np
+
+    if positions:
+        np.frombuffer(positions, np.int64).sort()
 
 
 def rows_at(log: EventLog, positions: Sequence[int]) -> Iterator[Sequence[StoredRow]]:

@@ -23,7 +23,7 @@ class WorkspaceVerification:
     origin: str
     log: Verification
     checkpoints: tuple[CheckedCheckpoint, ...]
-    must_be_signed: bool = False
+    must_be_signed: bool
 
     @property
     def holds(self) -> bool:

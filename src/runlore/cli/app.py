@@ -26,7 +26,7 @@ INTERRUPTED: Final = 130
 _HELP: Final = """Keeps, finds and compares machine-learning runs.
 
 The commands are those of `az ml` (its version 1), and more. Data goes to stdout: tables to a
-terminal, JSON to a pipe, or what -o says. Everything else goes to stderr.
+terminal, JSON to a pipe, or what --output says. Everything else goes to stderr.
 
 \b
 Example:

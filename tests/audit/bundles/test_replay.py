@@ -15,6 +15,7 @@ from runlore.audit.export import export
 from runlore.audit.replay import Replayed, replay, replay_bundle
 from runlore.audit.selection import Selection
 from runlore.domain.errors import InvalidInput
+from runlore.projections.reader import RunsReader
 from runlore.projections.replay import replay as compared_tables
 from runlore.projections.segment_files import Bounds
 from tests.projections.histories import (
@@ -159,6 +160,23 @@ def test_no_more_differences_are_listed_than_asked_for(folder: Path) -> None:
     assert not found.complete
 
 
+def test_what_is_logged_while_tables_are_rebuilt_is_compared_too(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examine = RunsReader.examine
+
+    def after_a_tag(self: RunsReader, question: Any) -> Any:
+        ws.get_run("parent").tag("later", "while the tables were rebuilt")
+        return examine(self, question)
+
+    monkeypatch.setattr(RunsReader, "examine", after_a_tag)
+    found = replay(ws)
+
+    assert found.holds
+    assert found.position == ws.log.head().position
+    assert found.rows["events"] == found.position
+
+
 def test_a_published_copy_is_compared_too(folder: Path) -> None:
     with Workspace.open(folder) as ws:
         reader: Any = ws._session.projection()
@@ -200,11 +218,12 @@ def test_an_exported_copy_says_the_same_until_somebody_writes_into_the_tables(
 
         found = replay_bundle(ws, bundle)
 
-    assert found.holds
+    assert found.holds and found.complete
     assert found.rows["runs"] == 3 and found.rows["metric_points"] == 6
     corrupted(folder, "UPDATE store.run_tags SET value = 'superb' WHERE value = 'fantastic'")
     with Workspace.open(folder) as ws:
         [one] = replay_bundle(ws, bundle).differences
+        assert replay_bundle(ws, bundle, most=1).complete
     assert (one.table, one.key["run_id"], one.shown) == ("run_tags", "parent", "superb")
     assert one.event is not None and one.event.topic == "run.tag_set"
 
@@ -217,6 +236,8 @@ def test_a_row_that_was_added_to_a_run_shows_against_an_exported_copy(
     corrupted(folder, "INSERT INTO store.tail_points FROM store.tail_points")
     with Workspace.open(folder) as ws:
         found = replay_bundle(ws, tmp_path / "bundle")
+
+        assert not replay_bundle(ws, tmp_path / "bundle", most=1).complete
 
     assert {one.table for one in found.differences} == {"metric_points"}
     assert {one.key["run_id"] for one in found.differences} == {"child-1"}
