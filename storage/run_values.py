@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from runlore.storage.value_buffer import ValueBuffer
 
 _Key = tuple[str, tuple[str, ...]]  # A series by name and columns.
-_MANY_MAX = 30_000  # Values of a record: two fit into a segment, with steps.
+_MANY_MAX = 30_000  # Values of a record: three fit into a segment, with steps.
 
 
 class RunValues:

@@ -5,7 +5,7 @@ Three kinds, from the best to the last resort:
 mapped    a file of zeros, mapped: what is stored survives the death of the process at once.
           Written out when made, as a store into a hole on a full disk ends the process (SIGBUS).
 written   memory, and each record goes to a file by `write` too. For file systems that copy on
-          write, where even a written page may need new room, and disks without 4 MiB.
+          write, where even a written page may need new room, and disks without 2 MiB.
 memory    nothing behind it: where no file can be made, and for workspaces in memory.
 """
 

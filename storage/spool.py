@@ -53,7 +53,7 @@ from runlore.storage.spool_puts import (
 )
 
 _FILES_MAX: Final = 2
-_MEMORY_MAX: Final = 64  # Segments, 256 MiB: more could end a training for want of memory.
+_MEMORY_MAX: Final = 128  # Segments, 256 MiB: more could end a training for want of memory.
 
 
 class Region(NamedTuple):
@@ -374,7 +374,7 @@ class Spool:
             self._full.append(ended)
             self._filled()
         self._lap += 1
-        assert self._lap <= LAP_MAX, "a billion laps of 4 MiB"
+        assert self._lap <= LAP_MAX, "a billion laps of 2 MiB"
         try:
             segment.begin(self._lap)
         except OSError as error:

@@ -24,7 +24,15 @@ from runlore.storage.memory import MemoryLog
 from runlore.storage.run_values import RunValues
 from runlore.storage.segment import SLOTS
 from runlore.storage.spool_folder import live_values, recover
-from runlore.storage.spool_format import BEGIN, END, HEADER, SLOT, wide, wide_slots
+from runlore.storage.spool_format import (
+    BEGIN,
+    END,
+    HEADER,
+    SEGMENT_NBYTES,
+    SLOT,
+    wide,
+    wide_slots,
+)
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
 from runlore.storage.value_reader import block_of
@@ -312,7 +320,7 @@ def test_what_a_dead_process_left_is_recovered_once(
 
     expected = Child(child).result()
     [path] = folder.glob("*.spool")
-    assert (path.stat().st_size == 4 << 20) is not written
+    assert (path.stat().st_size == SEGMENT_NBYTES) is not written
 
     survivor = journal_of(log)
     assert recover(folder, survivor) == len(expected)

@@ -180,7 +180,9 @@ def test_a_damaged_checkpoint_is_said_before_a_bundle_is_made_of_it(
     damaged.parent.mkdir(parents=True)
     damaged.write_text("lab\nseven\n")
 
-    with pytest.raises(BadCheckpoint, match=f"{damaged}.*restore it, or move it out of this folder"):
+    with pytest.raises(
+        BadCheckpoint, match=f"{damaged}.*restore it, or move it out of this folder"
+    ):
         export(ws, path)
 
     assert not path.exists()
