@@ -89,7 +89,7 @@ def remove_slots(folder: Path) -> None:
 def test_the_first_reader_of_a_slot_reads_no_more_than_the_tail(tmp_path: Path) -> None:
     history = History(open_log(tmp_path / "log.sqlite"))
     history.experiment()
-    for start in range(0, 50_000, 10_000):
+    for start in range(0, 100_000, 10_000):
         births = [run_created(f"r{number}") for number in range(start, start + 10_000)]
         history.add(*[Happening(f"run/{one.run_id}", one) for one in births])
     published_by(history, tmp_path / "projections")
@@ -99,7 +99,7 @@ def test_the_first_reader_of_a_slot_reads_no_more_than_the_tail(tmp_path: Path) 
     process = start_python(SECOND, tmp_path)
     answer, _ = process.communicate(timeout=LIMIT_S)
 
-    assert eval(answer) == (["r7"], 2, 50_000)
+    assert eval(answer) == (["r7"], 2, 100_000)
 
 
 SECOND = """
