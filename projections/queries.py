@@ -17,6 +17,8 @@ from runlore.storage.collector import collector_paused
 PAGE: Final = 1_024
 PAGE_GROWTH: Final = 20
 PAGE_MAX: Final = 64_000
+TREE_PAGE: Final = PAGE_GROWTH * PAGE
+"""The first page of a tree: its runs lie near each other and are mostly all wanted."""
 
 # Newest start first; a run that never started counts from its creation; ties by creation. The
 # page is cut from whole numbers: texts are read, and experiments joined, for its runs alone.

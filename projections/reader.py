@@ -17,6 +17,7 @@ from runlore.projections.queries import (
     PAGE,
     PAGE_GROWTH,
     PAGE_MAX,
+    TREE_PAGE,
     below,
     experiment_number,
     experiment_rows,
@@ -119,7 +120,7 @@ class RunsReader(OwnProjection):
             return made
 
         filtered(as_of)  # For what it raises.
-        return chain.from_iterable(self._pages(conditions, as_of))
+        return chain.from_iterable(self._pages(conditions, as_of, limit=TREE_PAGE))
 
     def records(
         self,
@@ -372,17 +373,18 @@ class RunsReader(OwnProjection):
         self,
         conditions: Callable[[duckdb.DuckDBPyConnection, int | None], Conditions],
         as_of: int | None,
+        limit: int = PAGE,
     ) -> Iterator[list[RunRow]]:
         def first(connection: duckdb.DuckDBPyConnection) -> tuple[Conditions, list[RunRow]]:
             # The first page is of now, which is asked for sooner; all others are as of it.
             wanted = conditions(connection, as_of)
-            rows = run_page(connection, wanted, 0, PAGE)
-            if as_of is None and len(rows) == PAGE:
+            rows = run_page(connection, wanted, 0, limit)
+            if as_of is None and len(rows) == limit:
                 wanted = conditions(connection, self._applied())
             return wanted, rows
 
         wanted, rows = self._ask(first)
-        offset, limit = 0, PAGE
+        offset = 0
         while True:
             yield rows
             if len(rows) < limit:

@@ -257,6 +257,27 @@ def test_no_row_is_lost_or_shown_twice_at_the_border_of_a_page(count: int) -> No
         assert [row.run_id for row in reader.runs()] == [one.run_id for one in reversed(births)]
 
 
+@pytest.mark.parametrize("count", [2 * PAGE - 1, 2 * PAGE, 5 * PAGE])
+def test_a_tree_of_several_pages_shows_each_run_once_and_as_the_first_page_did(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr("runlore.projections.reader.TREE_PAGE", 2 * PAGE)
+    history = History()
+    history.experiment()
+    history.run("root")
+    below = {"parent_id": "root", "root_id": "root"}
+    births = [run_created(f"r{number}", **below) for number in range(count)]
+    history.add(*[Happening(f"run/{one.run_id}", one) for one in births])
+
+    with reader_of(history.log) as reader:
+        pages = reader.children("root")
+        found = [next(pages)]
+        history.add(Happening("run/late", run_created("late", **below)))
+        found += pages
+
+    assert [row.run_id for row in found] == [one.run_id for one in reversed(births)]
+
+
 def test_a_list_that_is_never_read_reads_nothing() -> None:
     history = History()
     history.experiment()
