@@ -136,6 +136,7 @@ def _damaged(row: tuple[Any, ...], problem: str) -> LogCorrupt:
 
 
 def keys_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, bytes]:
+    """The keys as they are stored, by run; without the runs that never had one."""
     keys: dict[str, bytes] = {}
     wanted = list(runs)
     for start in range(0, len(wanted), _AT_ONCE):

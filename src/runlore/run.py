@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar, Final, SupportsIndex
+from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
 
 from runlore.conversion import as_pairs
 from runlore.domain.errors import InvalidInput, RunNotFound
 from runlore.exceptions import OutOfScope
 from runlore.history import Change, history_of
 from runlore.run_lifecycle import RunLifecycle
-from runlore.storage.collector import collector_paused
 
 if TYPE_CHECKING:
     from typing import Self
@@ -28,10 +26,6 @@ if TYPE_CHECKING:
     from runlore.script_run_config import ScriptRunConfig
     from runlore.session import FoldedRun
     from runlore.workspace import Workspace
-
-
-_AT_ONCE: Final = 1_024
-"""How many listed runs are made in a row."""
 
 
 class Run(RunLifecycle):
@@ -454,27 +448,20 @@ def _from_rows(workspace: Workspace, rows: Iterable[RunRow]) -> Iterator[Run]:
     from runlore.script_run import RUN_TYPE, ScriptRun
 
     experiments: dict[str, Experiment] = {}
-    rows, check_open = iter(rows), workspace._session.check_open
+    check_open = workspace._session.check_open
     check_open()
-    while page := list(islice(rows, _AT_ONCE)):
-        runs: list[Run] = []
-        with collector_paused():
-            for row in page:
-                experiment = experiments.get(row.experiment_id)
-                if experiment is None:
-                    experiment = Experiment._attached(workspace, row.experiment, row.experiment_id)
-                    experiments[row.experiment_id] = experiment
-                kind = ScriptRun if row.run_type == RUN_TYPE else Run  # A call for each would show.
-                run = kind.__new__(kind)
-                run._experiment, run._id, run._row = experiment, row.run_id, row
-                runs.append(run)
-        runs.reverse()
-        for row in page:
-            run = runs.pop()  # Whoever has done with it lets it go, with all that it has read.
-            # Without providers nobody asks for the type, which is one more read.
-            factory = Run._type_providers.get(run.type or "") if Run._type_providers else None
-            yield factory(run._experiment, row._asdict()) if factory else run
-            check_open()
+    for row in rows:
+        experiment = experiments.get(row.experiment_id)
+        if experiment is None:
+            experiment = Experiment._attached(workspace, row.experiment, row.experiment_id)
+            experiments[row.experiment_id] = experiment
+        kind = ScriptRun if row.run_type == RUN_TYPE else Run  # A call for each would show.
+        run = kind.__new__(kind)
+        run._experiment, run._id, run._row = experiment, row.run_id, row
+        # Without providers nobody asks for the type, which is one more read.
+        factory = Run._type_providers.get(run.type or "") if Run._type_providers else None
+        yield factory(experiment, row._asdict()) if factory else run
+        check_open()
 
 
 def _experiment_of(workspace: Workspace, folded: FoldedRun) -> Experiment:

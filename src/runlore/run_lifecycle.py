@@ -95,9 +95,8 @@ class RunLifecycle(RunMetrics):
     def cancel(self, *, reason: str | None = None) -> None:
         """Ends the run as Canceled. Raises RunEnded on a run that completed or failed.
 
-        `reason` says why, in the history.
         A submitted run is asked to stop; this waits up to 5 s for it, and returns with the status
-        CancelRequested if the script takes longer.
+        CancelRequested if the script takes longer. `reason` says why, in the history.
         """
         self._session.check_writable()
         reason = checked_reason(reason)
