@@ -88,6 +88,13 @@ def test_what_is_no_moment_that_has_passed_is_refused_and_says_what_is(
         ws.as_of(moment)  # type: ignore[arg-type]  # What is tested.
 
 
+def test_a_time_that_has_not_passed_is_no_moment_of_the_past_either(ws: Workspace) -> None:
+    past = ws.as_of(ws.position)
+
+    with pytest.raises(NotOverYet):
+        past.as_of(datetime.now(UTC) + timedelta(days=1))
+
+
 def test_a_workspace_can_be_asked_as_of_its_beginning(ws: Workspace, run: Run) -> None:
     past = ws.as_of(0)
 

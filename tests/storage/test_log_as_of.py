@@ -24,6 +24,7 @@ def told(log: EventLog) -> list[Any]:
         log.max_notification_id(),
         [log.position_at(NOON + later) for later in range(0, 12_000, 500)],
         list(log.read_log(limit=1_000)),
+        list(log.read_plain(limit=1_000)),
         list(log.read_plain(after_position=2, limit=2, upto_position=9)),
         list(log.read_log(limit=9, stream="run/r0", topics=("run.tag_set", "run.created"))),
         list(log.read_stream("run/r0", after_version=1)),
