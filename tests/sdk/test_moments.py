@@ -74,6 +74,7 @@ def test_a_checkpoint_is_the_position_of_its_last_event(
         (None, "no moment"),
         ("yesterday", "nor a file"),
         ("not\na\ncheckpoint", "no checkpoint"),
+        ("an/origin\n1", "no checkpoint"),
         (f"an/origin\n{'9' * 5_000}\nAAAA\n", "no checkpoint"),
         ("9" * 5_000, "nor a file"),
         ("long" * 1_000, "nor a file"),
