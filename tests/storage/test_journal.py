@@ -463,6 +463,8 @@ def test_a_change_that_turns_out_to_be_none_leaves_no_trace(log: EventLog) -> No
     journal.change(ours, deciding(journal, run.SetTags({"a": None})))
 
     assert log.head().size == size
+    journal.change(ours, deciding(journal, run.SetTags({"b": None})))
+    assert story(log, writer_stream(journal.writer_id)) == ["writer.opened"]
 
 
 def test_after_three_lost_rounds_it_decides_inside_the_transaction() -> None:
