@@ -6,10 +6,10 @@ Scripts written for the Azure ML SDK v1 run on it by changing the import (`azure
 
 from runlore.compute_target import ComputeTarget as ComputeTarget
 from runlore.conda_dependencies import CondaDependencies as CondaDependencies
+from runlore.engine.metric_values import MetricValues as MetricValues
 from runlore.environment import Environment as Environment
 from runlore.experiment import Experiment as Experiment
 from runlore.experiment import ViewType as ViewType
-from runlore.metric_values import MetricValues as MetricValues
 from runlore.out_of_scope import Dataset as Dataset
 from runlore.out_of_scope import Datastore as Datastore
 from runlore.out_of_scope import Keyvault as Keyvault

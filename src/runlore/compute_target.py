@@ -10,8 +10,8 @@ from runlore.exceptions import ComputeTargetException as ComputeTargetException
 
 if TYPE_CHECKING:
     from runlore.domain.compute_target import TargetState
+    from runlore.engine.session import FoldedTarget
     from runlore.run import Run
-    from runlore.session import FoldedTarget
     from runlore.workspace import Workspace
 
 

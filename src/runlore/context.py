@@ -48,8 +48,8 @@ def get_context(allow_offline: bool = True) -> Run:
 
 
 def _attached(uri: str, run_id: str) -> Run:
+    from runlore.engine.run_creation import watched_folders
     from runlore.run import Run
-    from runlore.run_creation import watched_folders
     from runlore.workspace import Workspace
 
     run = Run.get(Workspace.open(uri), run_id)
@@ -60,8 +60,8 @@ def _attached(uri: str, run_id: str) -> Run:
 
 
 def _offline() -> Run:
+    from runlore.engine.session import memory_session
     from runlore.experiment import Experiment
-    from runlore.session import memory_session
     from runlore.workspace import Workspace
 
     workspace = Workspace._of(memory_session("offline"))

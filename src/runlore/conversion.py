@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, SupportsIndex
 
-from runlore.caller_warning import warn_caller
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
 from runlore.domain.text import check_text
+from runlore.engine.caller_warning import warn_caller
 
 _PLAIN: Final = frozenset({float, int, bool, str, type(None)})
 _PLURALS: Final = {"tag": "tags", "property": "properties"}

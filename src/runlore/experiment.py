@@ -14,11 +14,11 @@ from runlore.domain.ids import check_experiment_name
 
 if TYPE_CHECKING:
     from runlore.domain.experiment import ExperimentState
+    from runlore.engine.run_creation import Outputs
+    from runlore.engine.session import FoldedName, Session
     from runlore.run import Run
-    from runlore.run_creation import Outputs
     from runlore.script_run import ScriptRun
     from runlore.script_run_config import ScriptRunConfig
-    from runlore.session import FoldedName, Session
     from runlore.workspace import Workspace
 
 Tags = str | Mapping[str, str | None] | None
@@ -117,7 +117,7 @@ class Experiment:
         UserErrorException if an output folder cannot be made, AlreadyExists if `run_id` is
         taken, InvalidInput or InvalidType for what cannot be a name, id, tag or folder.
         """
-        from runlore.run_creation import start_run
+        from runlore.engine.run_creation import start_run
 
         return start_run(
             self._for_new_runs(),

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runlore import location
 from runlore.domain.errors import (
     ExperimentNotFound,
     RunloreError,
@@ -21,6 +20,7 @@ from runlore.domain.errors import (
     WorkspaceNotFound,
 )
 from runlore.domain.ids import check_experiment_name, check_workspace_name
+from runlore.engine import places as location
 from runlore.quickstart import as_name
 from runlore.workspace import Workspace
 

@@ -34,7 +34,7 @@ def init(
     >>> run.get_status(), run.get_properties()
     ('Completed', {'lr': '0.1'})
     """
-    from runlore.run_creation import start_run
+    from runlore.engine.run_creation import start_run
 
     folder = Path(path)
     name = folder.absolute().parent.name if folder.name == ".runlore" else folder.name

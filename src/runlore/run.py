@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
 
 from runlore.conversion import as_pairs
 from runlore.domain.errors import InvalidInput, RunNotFound
+from runlore.engine.history import Change, history_of
 from runlore.exceptions import OutOfScope
-from runlore.history import Change, history_of
 from runlore.run_lifecycle import RunLifecycle
 
 if TYPE_CHECKING:
     from typing import Self
 
     from runlore.compute_target import ComputeTarget
-    from runlore.difference import Difference
     from runlore.domain.fact import Fact
+    from runlore.engine.moments import Moment
+    from runlore.engine.net_changes import Difference
+    from runlore.engine.run_creation import Outputs
+    from runlore.engine.session import FoldedRun
     from runlore.experiment import Experiment, Tags
-    from runlore.moment import Moment
     from runlore.projections.rows import RunRow
-    from runlore.run_creation import Outputs
     from runlore.script_run import ScriptRun
     from runlore.script_run_config import ScriptRunConfig
-    from runlore.session import FoldedRun
     from runlore.workspace import Workspace
 
 
@@ -62,7 +62,7 @@ class Run(RunLifecycle):
         outputs: Outputs = None,
         **kwargs: object,
     ) -> None:
-        from runlore.run_creation import make_folders, watched_folders
+        from runlore.engine.run_creation import make_folders, watched_folders
 
         folded = experiment._live.existing_run(run_id)
         self._attach(_experiment_of(experiment.workspace, folded), folded, run_id)
@@ -300,7 +300,7 @@ class Run(RunLifecycle):
         outputs: Outputs = None,
     ) -> Run:
         """Starts a child run; it is Running when this returns. `outputs` None keeps no folder."""
-        from runlore.run_creation import start_run
+        from runlore.engine.run_creation import start_run
 
         return start_run(
             self._experiment,
@@ -321,7 +321,7 @@ class Run(RunLifecycle):
         Either `count`, which tags them `azureml.batch_child_number` = 0, 1, ..., or one child per
         value of `tag_values`, tagged `tag_key` = value. No limit: 10,000 are one transaction.
         """
-        from runlore.run_creation import children_tags, start_children
+        from runlore.engine.run_creation import children_tags, start_children
 
         return start_children(self, children_tags(count, tag_key, tag_values))
 

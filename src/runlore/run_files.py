@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from runlore.caller_warning import warn_caller
 from runlore.domain.errors import ChangeRefusedError, InvalidInput, InvalidType, UserError
+from runlore.engine.caller_warning import warn_caller
+from runlore.engine.run_handle import NONE_YET, RunBase
 from runlore.exceptions import SnapshotException
-from runlore.run_base import NONE_YET, RunBase
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import Artifact
-    from runlore.session import FoldedRun, Session
+    from runlore.engine.session import FoldedRun, Session
     from runlore.storage.artifacts import ArtifactStore
 
 LOG_FOLDERS: Final = ("logs/", "user_logs/", "system_logs/", "azureml-logs/")
@@ -177,7 +177,7 @@ class RunFiles(RunBase):
         a snapshot already, or if the folder cannot be kept.
         """
         from runlore.domain.run import AddProperties, KeepSnapshot
-        from runlore.source import snapshot_of
+        from runlore.engine.sources import snapshot_of
 
         self._session.check_writable()
         taken = snapshot_of(Path(file_or_folder_path), self._artifacts)

@@ -7,10 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from runlore.caller_warning import warn_caller
 from runlore.domain.errors import RunloreError
+from runlore.engine.caller_warning import warn_caller
+from runlore.engine.run_handle import checked_reason
 from runlore.exceptions import ActivityFailedException, ExperimentExecutionException
-from runlore.run_base import checked_reason
 from runlore.run_metrics import RunMetrics
 
 if TYPE_CHECKING:

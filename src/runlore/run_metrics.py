@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 from runlore.conversion import as_list, as_scalar, as_step
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
 from runlore.domain.text import check_key, check_text
-from runlore.metric_values import (
+from runlore.engine.metric_values import (
     ARTIFACT_KINDS,
     MetricValues,
     read_curve,

@@ -15,8 +15,8 @@ from runlore.run_details import azure_time, definition_document, root_error
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import RunState
+    from runlore.engine.session import Session
     from runlore.projections.rows import RecordRow
-    from runlore.session import Session
 
 Record = dict[str, Any]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from runlore import runconfig_content, yaml_file
 from runlore import runconfig_values as values
-from runlore.caller_warning import warn_caller
 from runlore.conda_dependencies import CondaDependencies
+from runlore.engine.caller_warning import warn_caller
 from runlore.exceptions import RunConfigurationException, RunConfigurationFileNotFound
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runlore import runconfig_values as values
-from runlore.caller_warning import warn_caller
 from runlore.domain.errors import UserError
+from runlore.engine.caller_warning import warn_caller
 from runlore.environment import Environment
 from runlore.exceptions import RunConfigurationException
 from runlore.runconfig import (

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from runlore.caller_warning import warn_caller
+from runlore.engine.caller_warning import warn_caller
 
 FOLDER = "logs"
 

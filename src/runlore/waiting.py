@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from runlore.caller_warning import warn_caller
+from runlore.engine.caller_warning import warn_caller
 
 if TYPE_CHECKING:
     from runlore.run_lifecycle import RunLifecycle

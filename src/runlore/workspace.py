@@ -9,8 +9,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from runlore import location
-from runlore.caller_warning import warn_caller
 from runlore.conversion import as_pairs
 from runlore.domain.errors import (
     AlreadyExists,
@@ -21,6 +19,8 @@ from runlore.domain.errors import (
     WorkspaceNotFound,
 )
 from runlore.domain.ids import check_workspace_name
+from runlore.engine import places as location
+from runlore.engine.caller_warning import warn_caller
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from runlore.audit.bundle import Manifest
     from runlore.audit.bundle_import import Imported
     from runlore.compute_target import ComputeTarget
-    from runlore.difference import Difference
     from runlore.domain.workspace import CreateWorkspace, WorkspaceState
+    from runlore.engine.event_feed import Feed, LoggedEvent
+    from runlore.engine.moments import Moment
+    from runlore.engine.net_changes import Difference
+    from runlore.engine.session import Session
     from runlore.experiment import Experiment, Tags
-    from runlore.feed import Feed, LoggedEvent
-    from runlore.moment import Moment
     from runlore.projections.user_sql import SqlResult
     from runlore.run import Run
-    from runlore.session import Session
     from runlore.storage.event_log import EventLog
 
 PORTAL_URL: Final = "http://127.0.0.1:8080"
@@ -116,7 +116,7 @@ class Workspace:
         LogReadOnly or DiskFull if the folder cannot be written.
         """
         from runlore.domain.workspace import CreateWorkspace, decide
-        from runlore.session import open_session
+        from runlore.engine.session import open_session
 
         command = CreateWorkspace(
             workspace_id=str(uuid4()),
@@ -157,7 +157,7 @@ class Workspace:
         Raises WorkspaceNotFound if there is none; NotALog for a file that is not ours or of a
         newer runlore. A folder that cannot be written is opened for reading.
         """
-        from runlore.session import open_session
+        from runlore.engine.session import open_session
 
         folder = _folder(path_or_uri)
         if not location.is_workspace(folder):
@@ -323,8 +323,8 @@ class Workspace:
         >>> Experiment(ws, "explore-runs").name, list(ws.as_of(before).experiments)
         ('explore-runs', [])
         """
-        from runlore.moment import position_of
-        from runlore.session_as_of import SessionAsOf
+        from runlore.engine.moments import position_of
+        from runlore.engine.past import SessionAsOf
 
         session = self._live
         return Workspace._of(SessionAsOf(session, position_of(session.log, moment)))
@@ -344,8 +344,8 @@ class Workspace:
         >>> [(one.what, one.kind, one.key, one.new) for one in ws.diff(before)]
         [('experiment', 'created', None, 'active'), ('experiment_tag', 'created', 'stage', 'first')]
         """
-        from runlore.difference import differences
-        from runlore.moment import position_of
+        from runlore.engine.moments import position_of
+        from runlore.engine.net_changes import differences
 
         session = self._live
         session.values.flush()
@@ -372,8 +372,8 @@ class Workspace:
         >>> [event.topic for event in ws.events(after=2)]
         ['experiment.created']
         """
-        from runlore import feed
-        from runlore.moment import position_of
+        from runlore.engine import event_feed as feed
+        from runlore.engine.moments import position_of
 
         session = self._live
         session.values.flush()
@@ -392,7 +392,7 @@ class Workspace:
         """A feed of the events after a moment, by default from now on; selected as by `events`.
 
         It goes on with those that come, from any process, each once and in order, until it is
-        stopped or none comes for `timeout_s`; see `runlore.feed.Feed` for going on later.
+        stopped or none comes for `timeout_s`; see `runlore.engine.event_feed.Feed` to resume.
 
         >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
         >>> with ws.subscribe(topics="experiment.tag_set", timeout_s=0) as feed:
@@ -400,8 +400,8 @@ class Workspace:
         ...     [event.data["value"] for event in feed]
         ['first']
         """
-        from runlore import feed
-        from runlore.moment import position_of
+        from runlore.engine import event_feed as feed
+        from runlore.engine.moments import position_of
 
         session = self._live
         wanted = feed.wanted(stream, topics, actor)
@@ -520,7 +520,7 @@ class Workspace:
         Raises NotErasable if the workspace was not made so; RunNotFound; InvalidInput if a run
         has not ended or without a reason; ErasureIncomplete, which says what is left and where.
         """
-        from runlore.audit.erasure import erase
+        from runlore.engine.erasure import erase
 
         session = self._live
         session.check_writable()

@@ -161,7 +161,7 @@ def test_an_erasure_that_was_killed_is_finished_by_the_next(ws: Workspace, step:
     code = f"""
 import os, signal, sys
 from runlore import Workspace
-from runlore.audit import erasure
+from runlore.engine import erasure
 erasure.{step} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 Workspace.open(sys.argv[1]).erase_run(sys.argv[2], reason="consent was withdrawn")
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Run, Workspace
-from runlore.session import memory_session
+from runlore.engine.session import memory_session
 
 
 @pytest.fixture(autouse=True)

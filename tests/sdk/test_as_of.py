@@ -13,8 +13,8 @@ import pytest
 from runlore import ComputeTarget, Experiment, Run, ViewType, Workspace
 from runlore.comparison import compare_runs
 from runlore.domain.errors import PastIsReadOnly, RunloreError, WorkspaceClosed
+from runlore.engine.past import SessionAsOf
 from runlore.run import get_run
-from runlore.session_as_of import SessionAsOf
 from tests.sdk.conftest import start
 from tests.sdk.random_history import RUNS, happen
 

@@ -9,7 +9,7 @@ import pytest
 
 from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import InvalidType, RunloreError
-from runlore.history import Change
+from runlore.engine.history import Change
 from runlore.storage.event_log import NewEvent
 from tests.sdk.conftest import start
 from tests.sdk.processes import run_python

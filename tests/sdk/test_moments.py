@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import InvalidInput, NotOverYet
 from runlore.domain.fact import utc_time
-from runlore.moment import position_of
+from runlore.engine.moments import position_of
 from runlore.storage.errors import LogReadOnly
 from runlore.storage.log_file import open_log
 from runlore.storage.sqlite_log import SqliteLog

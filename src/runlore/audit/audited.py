@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from runlore.audit.folder import AuditFolder
 from runlore.domain.errors import UserError
 from runlore.domain.ids import WORKSPACE_STREAM
-from runlore.location import LOG_NAME
+from runlore.engine.places import LOG_NAME
 
 if TYPE_CHECKING:
-    from runlore.session import Session
+    from runlore.engine.session import Session
     from runlore.storage.event_log import EventLog
     from runlore.workspace import Workspace
 

@@ -28,7 +28,7 @@ from runlore.storage.event_log import NewEvent
 from runlore.storage.journal import Pending
 
 if TYPE_CHECKING:
-    from runlore.session import Session
+    from runlore.engine.session import Session
     from runlore.storage.artifacts import ArtifactStore
     from runlore.storage.event_log import StoredRow
     from runlore.workspace import Workspace

@@ -47,7 +47,7 @@ from runlore.storage.snapshots import read_manifest
 from runlore.storage.stamp import leaf_of
 
 if TYPE_CHECKING:
-    from runlore.session import Session
+    from runlore.engine.session import Session
     from runlore.storage.event_log import EventLog, LogHead, StoredRow
     from runlore.workspace import Workspace
 

@@ -21,14 +21,14 @@ from runlore.domain import run_state
 from runlore.domain.errors import InvalidInput, RunGone
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import run_stream, values_prefix
-from runlore.history import Change, history_of
+from runlore.engine.history import Change, history_of
 from runlore.storage.artifacts import ArtifactMissing, replacing
 from runlore.storage.codec import fact_of
 from runlore.storage.snapshots import read_manifest
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import RunState
-    from runlore.session import Session
+    from runlore.engine.session import Session
     from runlore.storage.event_log import LogHead, StoredRow
     from runlore.workspace import Workspace
 

@@ -22,7 +22,7 @@ from runlore.storage.codec import facts_of
 from runlore.storage.errors import LogCorrupt
 
 if TYPE_CHECKING:
-    from runlore.session import Session
+    from runlore.engine.session import Session
     from runlore.storage.event_log import EventLog, StoredRow
 
 PAGE: Final = 10_000

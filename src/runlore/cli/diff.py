@@ -11,7 +11,7 @@ from runlore.cli.options import Place, output_options, workspace_options
 from runlore.cli.output import Columns, Output
 
 if TYPE_CHECKING:
-    from runlore.difference import Difference
+    from runlore.engine.net_changes import Difference
 
 
 @click.command

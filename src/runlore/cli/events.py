@@ -14,7 +14,7 @@ from runlore.cli.options import Place, output_options, reading_options
 from runlore.cli.output import Columns, Output
 
 if TYPE_CHECKING:
-    from runlore.feed import LoggedEvent
+    from runlore.engine.event_feed import LoggedEvent
 
 
 @click.command

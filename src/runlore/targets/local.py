@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runlore.domain.events import Event
-from runlore.location import uri_of
+from runlore.engine.places import uri_of
 from runlore.targets.launch import start_supervisor
 from runlore.targets.run_folder import RunFolder
 from runlore.targets.target import Placement, Target

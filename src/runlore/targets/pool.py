@@ -26,8 +26,8 @@ from runlore.domain.events import Event, RunStatusChanged
 from runlore.domain.run import ChangeStatus, ClaimRun
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
+from runlore.engine.places import uri_of
 from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
-from runlore.location import uri_of
 from runlore.storage.clock import now_us
 from runlore.targets import handover
 from runlore.targets.launch import Slot, environment_for, start_supervisor

@@ -17,7 +17,7 @@ from typing import Final
 
 import psutil
 
-from runlore.location import uri_of
+from runlore.engine.places import uri_of
 from runlore.targets.run_folder import RunFolder
 
 _LOOK_INTERVAL_S: Final = 0.01

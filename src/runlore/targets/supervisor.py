@@ -19,11 +19,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from runlore import location
 from runlore.domain import run as commands
 from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_state import Exit, RunState
 from runlore.domain.status import TERMINAL, Status
+from runlore.engine import places as location
 from runlore.storage.errors import DiskFull, LogBusy
 from runlore.targets.definition import Definition
 from runlore.targets.launch import Slot, split_environment

@@ -32,7 +32,7 @@ from runlore.targets.run_folder import (
 )
 
 if TYPE_CHECKING:
-    from runlore.session import FoldedRun, Session
+    from runlore.engine.session import FoldedRun, Session
 
 
 def sweep(session: Session) -> dict[str, str]:

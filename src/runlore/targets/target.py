@@ -20,7 +20,7 @@ from runlore.storage.codec import fact_of
 
 if TYPE_CHECKING:
     from runlore.domain.events import Event
-    from runlore.session import Session
+    from runlore.engine.session import Session
 
 ENTRY_POINTS: Final = "runlore.targets"
 

@@ -15,8 +15,8 @@ from runlore.domain.errors import InvalidInput, InvalidType, UserError
 from runlore.domain.ids import check_run_id
 from runlore.domain.run import CreateRun, decide
 from runlore.domain.status import Status
+from runlore.engine.sources import source_of
 from runlore.run import Run
-from runlore.source import source_of
 from runlore.storage.collector import collector_paused
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from runlore.storage.spool_folder import live_values, recover
 from runlore.targets.run_folder import RunFolder, remove_leftovers
 
 if TYPE_CHECKING:
-    from runlore.session import FoldedRun, Session
+    from runlore.engine.session import FoldedRun, Session
 
 T = TypeVar("T")
 

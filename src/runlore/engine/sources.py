@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runlore.caller_warning import warn_caller
 from runlore.domain.errors import InvalidType, RunloreError
+from runlore.engine.caller_warning import warn_caller
+from runlore.engine.places import is_workspace
 from runlore.exceptions import SnapshotException
-from runlore.location import is_workspace
 
 if TYPE_CHECKING:
     from runlore.domain.events import Event
-    from runlore.session import Session
+    from runlore.engine.session import Session
     from runlore.storage.artifacts import ArtifactStore
     from runlore.storage.snapshots import Snapshot
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from runlore.domain.fact import Fact
-    from runlore.session import Session
+    from runlore.engine.session import Session
 
 _PAGE: Final = 500
 

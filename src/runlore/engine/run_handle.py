@@ -12,8 +12,8 @@ from runlore.domain.errors import RunNotFound
 if TYPE_CHECKING:
     from runlore.domain.run import Command
     from runlore.domain.run_state import RunState
+    from runlore.engine.session import FoldedRun, Session
     from runlore.experiment import Experiment
-    from runlore.session import FoldedRun, Session
     from runlore.storage.run_values import RunValues
     from runlore.storage.spool_puts import FloatPut, FloatPutAt
     from runlore.workspace import Workspace

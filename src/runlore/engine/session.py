@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-from runlore.caller_warning import warn_caller
 from runlore.domain import compute_target as targets
 from runlore.domain import experiment as names
 from runlore.domain import run as runs
@@ -41,7 +40,8 @@ from runlore.domain.ids import (
     run_stream,
 )
 from runlore.domain.run_state import RunState
-from runlore.location import LOG_NAME
+from runlore.engine.caller_warning import warn_caller
+from runlore.engine.places import LOG_NAME
 from runlore.storage import fork_guard
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.erasable import ErasableLog

@@ -11,8 +11,8 @@ from runlore.domain.errors import InvalidInput
 from runlore.domain.fact import utc_time
 
 if TYPE_CHECKING:
+    from runlore.engine.session import Session
     from runlore.projections.differences import DifferenceRow
-    from runlore.session import Session
 
 What = Literal[
     "experiment",

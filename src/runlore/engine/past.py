@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from runlore.domain.errors import PastIsReadOnly, WorkspaceClosed
 from runlore.domain.workspace import WorkspaceState
-from runlore.session import FoldedRun, Session
+from runlore.engine.session import FoldedRun, Session
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.journal import Journal
 from runlore.storage.log_as_of import LogAsOf

@@ -1,0 +1,1 @@
+"""What one open workspace can do, in runlore's own words."""
