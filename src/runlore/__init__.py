@@ -4,16 +4,16 @@ Scripts written for the Azure ML SDK v1 run on it by changing the import (`azure
 `runlore`); `runlore.init()` starts a run in one line.
 """
 
+from runlore.azure.uncovered import Dataset as Dataset
+from runlore.azure.uncovered import Datastore as Datastore
+from runlore.azure.uncovered import Keyvault as Keyvault
+from runlore.azure.uncovered import Model as Model
 from runlore.compute_target import ComputeTarget as ComputeTarget
 from runlore.conda_dependencies import CondaDependencies as CondaDependencies
 from runlore.engine.metric_values import MetricValues as MetricValues
 from runlore.environment import Environment as Environment
 from runlore.experiment import Experiment as Experiment
 from runlore.experiment import ViewType as ViewType
-from runlore.out_of_scope import Dataset as Dataset
-from runlore.out_of_scope import Datastore as Datastore
-from runlore.out_of_scope import Keyvault as Keyvault
-from runlore.out_of_scope import Model as Model
 from runlore.quickstart import init as init
 from runlore.run import Run as Run
 from runlore.run import get_run as get_run

@@ -219,7 +219,7 @@ class Experiment:
 
     def get_record(self) -> dict[str, Any]:
         """Id, name, times of creation and archiving (text) and tags, as `experiment list` shows."""
-        from runlore.run_details import azure_time
+        from runlore.azure.documents import azure_time
 
         state = self._state()
         return {
@@ -253,7 +253,7 @@ class Experiment:
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Sets or replaces tags, all in one commit; the others stay."""
-        from runlore.conversion import as_pairs
+        from runlore.azure.arguments import as_pairs
         from runlore.domain.experiment import SetExperimentTags
 
         self._live.change_name(self._names, SetExperimentTags(self._id, as_pairs(tags, "tag")))

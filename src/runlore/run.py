@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
 
-from runlore.conversion import as_pairs
+from runlore.azure.arguments import as_pairs
 from runlore.domain.errors import InvalidInput, RunNotFound
 from runlore.engine.history import Change, history_of
 from runlore.exceptions import OutOfScope
@@ -228,7 +228,7 @@ class Run(RunLifecycle):
 
         `tags` and `properties` are always there. `Workspace.get_run_records` gives the same.
         """
-        from runlore.run_record import of_state
+        from runlore.azure.records import of_state
 
         return of_state(self._newest(), self._session)
 
@@ -420,7 +420,7 @@ class Run(RunLifecycle):
         return f"Run(Experiment: {name},\nId: {self.id},\nType: {self.type},\nStatus: {status})"
 
     def _repr_html_(self) -> str:
-        from runlore.run_details import html_row
+        from runlore.azure.documents import html_row
 
         return html_row(self._newest(), self.get_portal_url())
 

@@ -16,7 +16,7 @@ from runlore.run_metrics import RunMetrics
 if TYPE_CHECKING:
     from typing import Self
 
-    from runlore.user_log import UserLog
+    from runlore.azure.user_log import UserLog
 
 _POLL_INTERVAL_S: Final = 0.02
 _CANCEL_WAIT_S: Final = 5.0
@@ -47,7 +47,7 @@ class RunLifecycle(RunMetrics):
 
     def get_details(self) -> dict[str, Any]:
         """The run as Azure ML's document: camelCase keys, those without a value absent."""
-        from runlore.run_details import details_of
+        from runlore.azure.documents import details_of
 
         session = self._session
         files = {name: path.absolute().as_uri() for name, path in self._log_files().items()}
@@ -88,7 +88,7 @@ class RunLifecycle(RunMetrics):
 
         Raises InvalidType (a TypeError) for details of another type, RunEnded as `complete`.
         """
-        from runlore.run_details import error_document
+        from runlore.azure.documents import error_document
 
         self._end("Failed", _set_status, error_document(error_details, error_code))
 
@@ -139,7 +139,7 @@ class RunLifecycle(RunMetrics):
         return details
 
     def __enter__(self) -> Self:
-        from runlore.user_log import UserLog
+        from runlore.azure.user_log import UserLog
 
         self._session.check_writable()
         tee = _WATCHED_BY_DEFAULT in self._held.outputs and not self._user_logs
@@ -228,7 +228,7 @@ class RunLifecycle(RunMetrics):
                 )
 
     def _fail_if_it_runs(self, error: BaseException) -> None:
-        from runlore.run_details import error_document
+        from runlore.azure.documents import error_document
 
         if self._owns_status and not self._ended():
             self._change_status("Failed", error_document(error, None))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from runlore.conversion import as_pairs
+from runlore.azure.arguments import as_pairs
 from runlore.domain.errors import ChangeRefusedError, InvalidType, UserError
 from runlore.domain.events import Event, RunSubmitted, SnapshotTaken
 from runlore.domain.ids import check_run_id

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from runlore.conversion import as_pairs
+from runlore.azure.arguments import as_pairs
 from runlore.domain.errors import (
     AlreadyExists,
     InvalidInput,
@@ -475,7 +475,7 @@ class Workspace:
 
         Raises ExperimentNotFound, RunNotFound; InvalidInput for filters and orders of no sense.
         """
-        from runlore.run_record import records_of
+        from runlore.azure.records import records_of
 
         return records_of(
             self._live,

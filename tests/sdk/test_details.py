@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Run, Workspace
-from runlore.run_details import details_of, html_row
+from runlore.azure.documents import details_of, html_row
 from tests.sdk.conftest import in_memory, seen_again, start
 
 AZURES_KEYS = {

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from runlore import Experiment, Run, Workspace
+from runlore.azure.records import minimal, nested
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, RunNotFound
-from runlore.run_record import minimal, nested
 from tests.sdk.conftest import seen_again, start
 from tests.sdk.processes import run_python
 

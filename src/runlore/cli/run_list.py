@@ -124,7 +124,7 @@ def list_(
         last = DEFAULT_LAST
     records = records_of(place, experiment_name, {**filters, "last": last})
     if minimal:
-        from runlore.run_record import minimal as minimal_of
+        from runlore.azure.records import minimal as minimal_of
 
         out.put([minimal_of(record) for record in records])
     else:

@@ -31,7 +31,7 @@ def tree(run_id: str | None, experiment_name: str | None, place: Place, out: Out
     Example:
       runlore run tree -r myexperiment_1700000000_0a1b2c3d
     """
-    from runlore.run_record import nested
+    from runlore.azure.records import nested
 
     workspace = place.open()
     if run_id is None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from runlore.conversion import as_seconds
+from runlore.azure.arguments import as_seconds
 from runlore.domain.errors import ErasureIncomplete, NotErasable
 from runlore.domain.run import EraseRun
 from runlore.projections import generations, slots

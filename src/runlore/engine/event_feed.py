@@ -10,7 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from runlore.conversion import as_seconds
+from runlore.azure.arguments import as_seconds
 from runlore.domain.errors import InvalidType
 from runlore.domain.ids import run_id_of, writer_stream
 from runlore.storage.codec import facts_of

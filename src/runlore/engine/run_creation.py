@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 from uuid import uuid4
 
-from runlore.conversion import as_pairs
+from runlore.azure.arguments import as_pairs
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
 from runlore.domain.ids import check_run_id
 from runlore.domain.run import CreateRun, decide

@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from runlore.azure.documents import azure_time, definition_document, root_error
 from runlore.domain.errors import ExperimentNotFound, InvalidInput
-from runlore.run_details import azure_time, definition_document, root_error
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import RunState
