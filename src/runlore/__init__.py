@@ -9,17 +9,17 @@ from runlore.azure.uncovered import Datastore as Datastore
 from runlore.azure.uncovered import Keyvault as Keyvault
 from runlore.azure.uncovered import Model as Model
 from runlore.compute_target import ComputeTarget as ComputeTarget
-from runlore.conda_dependencies import CondaDependencies as CondaDependencies
+from runlore.configuration.conda_dependencies import CondaDependencies as CondaDependencies
+from runlore.configuration.environment import Environment as Environment
+from runlore.configuration.runconfig import RunConfiguration as RunConfiguration
+from runlore.configuration.script_run_config import ScriptRunConfig as ScriptRunConfig
 from runlore.engine.metric_values import MetricValues as MetricValues
-from runlore.environment import Environment as Environment
 from runlore.experiment import Experiment as Experiment
 from runlore.experiment import ViewType as ViewType
 from runlore.quickstart import init as init
 from runlore.run import Run as Run
 from runlore.run import get_run as get_run
-from runlore.runconfig import RunConfiguration as RunConfiguration
 from runlore.script_run import ScriptRun as ScriptRun
-from runlore.script_run_config import ScriptRunConfig as ScriptRunConfig
 from runlore.version import VERSION as VERSION
 from runlore.workspace import Workspace as Workspace
 

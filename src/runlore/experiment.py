@@ -13,12 +13,12 @@ from runlore.domain.errors import InvalidInput, UserError
 from runlore.domain.ids import check_experiment_name
 
 if TYPE_CHECKING:
+    from runlore.configuration.script_run_config import ScriptRunConfig
     from runlore.domain.experiment import ExperimentState
     from runlore.engine.run_creation import Outputs
     from runlore.engine.session import FoldedName, Session
     from runlore.run import Run
     from runlore.script_run import ScriptRun
-    from runlore.script_run_config import ScriptRunConfig
     from runlore.workspace import Workspace
 
 Tags = str | Mapping[str, str | None] | None

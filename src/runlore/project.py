@@ -137,10 +137,10 @@ def submit_script(
     conda_dependencies: str | os.PathLike[str] | None = None,
 ) -> Run:
     """Submits a script with a run configuration of the project, and returns the run at once."""
-    from runlore.conda_dependencies import CondaDependencies
+    from runlore.configuration.conda_dependencies import CondaDependencies
+    from runlore.configuration.runconfig import RunConfiguration
+    from runlore.configuration.script_run_config import ScriptRunConfig
     from runlore.experiment import Experiment
-    from runlore.runconfig import RunConfiguration
-    from runlore.script_run_config import ScriptRunConfig
 
     folder = _project(project)
     if run_configuration_name is None:
@@ -252,7 +252,7 @@ def _fields(config: Path) -> Mapping[str, object]:
 
 def _write_samples(project: Path, targets: Sequence[str]) -> None:
     """A run configuration for this machine, one with Docker, and one per compute target."""
-    from runlore.runconfig import RunConfiguration
+    from runlore.configuration.runconfig import RunConfiguration
 
     for name in dict.fromkeys(["local", "docker", *targets]):
         file = f"{name}.runconfig"

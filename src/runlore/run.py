@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from runlore.compute_target import ComputeTarget
+    from runlore.configuration.script_run_config import ScriptRunConfig
     from runlore.domain.fact import Fact
     from runlore.engine.moments import Moment
     from runlore.engine.net_changes import Difference
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from runlore.experiment import Experiment, Tags
     from runlore.projections.rows import RunRow
     from runlore.script_run import ScriptRun
-    from runlore.script_run_config import ScriptRunConfig
     from runlore.workspace import Workspace
 
 

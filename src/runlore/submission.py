@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from runlore.azure.arguments import as_pairs
+from runlore.configuration.script_run_config import ScriptRunConfig, get_run_config_from_script_run
 from runlore.domain.errors import ChangeRefusedError, InvalidType, UserError
 from runlore.domain.events import Event, RunSubmitted, SnapshotTaken
 from runlore.domain.ids import check_run_id
@@ -23,7 +24,6 @@ from runlore.exceptions import (
 )
 from runlore.run import Run
 from runlore.script_run import RUN_TYPE, ScriptRun
-from runlore.script_run_config import ScriptRunConfig, get_run_config_from_script_run
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.snapshots import copy_snapshot, read_manifest
 from runlore.targets.definition import Definition, split_secrets
@@ -32,9 +32,9 @@ from runlore.targets.run_folder import RunFolder, unlock
 from runlore.targets.target import Placement, Target, target_of
 
 if TYPE_CHECKING:
+    from runlore.configuration.runconfig import RunConfiguration
     from runlore.engine.session import Session
     from runlore.experiment import Experiment
-    from runlore.runconfig import RunConfiguration
 
 _SEED_NAME_MAX_CHARS: Final = 230
 

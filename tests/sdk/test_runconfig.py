@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from runlore import CondaDependencies, RunConfiguration
+from runlore.configuration.content import content_of
 from runlore.exceptions import (
     RunConfigurationFileNotFound,
     UserErrorException,
 )
 from runlore.runconfig import HistoryConfiguration
-from runlore.runconfig_content import content_of
 from tests.sdk.runconfigs import AZURES_FILE, loaded, written
 
 # --- the object -------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from runlore import CondaDependencies, RunConfiguration
+from runlore.configuration.yaml_file import LARGEST_NBYTES
 from runlore.exceptions import RunConfigurationException, RunConfigurationFileNotFound
-from runlore.yaml_file import LARGEST_NBYTES
 from tests.sdk.runconfigs import loaded, written
 
 WRONG = {

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 
 from runlore import CondaDependencies, Environment, RunConfiguration
+from runlore.configuration.content import content_of
 from runlore.exceptions import RunConfigurationException
 from runlore.runconfig import DockerConfiguration
-from runlore.runconfig_content import content_of
 from tests.sdk.runconfigs import AZURES_FILE, loaded, run_configs, written
 
 

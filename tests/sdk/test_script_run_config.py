@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from runlore import Environment, RunConfiguration, ScriptRunConfig
+from runlore.configuration.content import content_of
 from runlore.exceptions import RunConfigurationException, UserErrorException
 from runlore.runconfig import (
     DockerConfiguration,
@@ -17,7 +18,6 @@ from runlore.runconfig import (
     PyTorchConfiguration,
     TensorflowConfiguration,
 )
-from runlore.runconfig_content import content_of
 from runlore.script_run_config import get_run_config_from_script_run
 
 two: Any = "2"

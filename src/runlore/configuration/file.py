@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runlore import runconfig_content, yaml_file
-from runlore import runconfig_values as values
-from runlore.conda_dependencies import CondaDependencies
+from runlore.configuration import content as runconfig_content
+from runlore.configuration import values, yaml_file
+from runlore.configuration.conda_dependencies import CondaDependencies
 from runlore.engine.caller_warning import warn_caller
 from runlore.exceptions import RunConfigurationException, RunConfigurationFileNotFound
 
 if TYPE_CHECKING:
-    from runlore.runconfig import RunConfiguration
+    from runlore.configuration.runconfig import RunConfiguration
 
 FOLDERS = (".azureml", "aml_config")
 EXTENSION = ".runconfig"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from runlore import runconfig_values as values
+from runlore.configuration import values
 from runlore.exceptions import RunConfigurationException
 
 Content = dict[object, object]

@@ -1,0 +1,1 @@
+"""How a script would run, as data and as files."""
