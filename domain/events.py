@@ -166,7 +166,7 @@ class RunCreated(Event):
 class RunSubmitted(Event):
     """The run is a script that a supervisor executes; `definition` is all that it needs for that.
 
-    The keys of `definition` are those of `runlore.targets.definition.Definition`. Values of
+    The keys of `definition` are those of `runlore.domain.definition.Definition`. Values of
     secret environment variables are not in it. `repeats` is the run whose snapshot and
     definition this one executes again.
     """

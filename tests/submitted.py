@@ -12,8 +12,8 @@ import psutil
 
 from runlore import Experiment, Run, ScriptRun, ScriptRunConfig, Workspace
 from runlore.domain.status import TERMINAL
-from runlore.targets.processes import processes_of
-from runlore.targets.run_folder import RunFolder
+from runlore.execution.processes import processes_of
+from runlore.storage.run_folder import RunFolder
 from tests.processes import wait_until
 
 READY = "ready to be ended"
@@ -102,7 +102,7 @@ def supervisors_of(run_id: str) -> list[psutil.Process]:
             words = process.cmdline()
         except psutil.Error:
             continue
-        if "runlore.targets.supervisor" in words and run_id in words:
+        if "runlore.execution.supervisor" in words and run_id in words:
             found.append(process)
     return sorted(found, key=lambda process: process.create_time())
 

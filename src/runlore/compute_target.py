@@ -52,7 +52,7 @@ class ComputeTarget:
     """
 
     def __init__(self, workspace: Workspace, name: str) -> None:
-        from runlore.targets.target import target_of
+        from runlore.execution.targets.target import target_of
 
         target = target_of(workspace._live, name)
         self.workspace = workspace
@@ -69,7 +69,7 @@ class ComputeTarget:
     @property
     def grace_s(self) -> float:
         """The seconds between TERM and KILL when a script is ended."""
-        from runlore.targets.target import DEFAULT_GRACE_S
+        from runlore.execution.targets.target import DEFAULT_GRACE_S
 
         return float(self._settings.get("grace_s", DEFAULT_GRACE_S))
 
@@ -96,7 +96,7 @@ class ComputeTarget:
         Raises ComputeTargetException for an unknown kind or setting, InvalidInput for the name.
         """
         from runlore.domain.compute_target import AttachTarget
-        from runlore.targets.target import kind_of
+        from runlore.execution.targets.target import kind_of
 
         session = workspace._live
         session.check_writable()
@@ -128,7 +128,7 @@ class ComputeTarget:
     @staticmethod
     def list(workspace: Workspace) -> dict[str, ComputeTarget]:
         """The workspace's compute targets by name, `local` first."""
-        from runlore.targets.target import attached
+        from runlore.execution.targets.target import attached
 
         session = workspace._live
         return {name: ComputeTarget._of(workspace, at) for name, at in attached(session).items()}

@@ -148,7 +148,7 @@ class Experiment:
         ComputeTargetException (no such target), SnapshotException (the folder cannot be kept) or
         RunConfigurationException.
         """
-        from runlore.submission import submit
+        from runlore.execution.submission import submit
 
         return submit(self._for_new_runs(), config, tags=tags, run_id=run_id)
 

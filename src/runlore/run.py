@@ -358,7 +358,7 @@ class Run(RunLifecycle):
         **kwargs: object,
     ) -> ScriptRun:
         """Hands a script to a compute target as a child of this run; see `Experiment.submit`."""
-        from runlore.submission import submit
+        from runlore.execution.submission import submit
 
         return submit(self._experiment, config, tags=tags, run_id=run_id, parent=self)
 

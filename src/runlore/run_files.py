@@ -285,7 +285,7 @@ class RunFiles(RunBase):
         state, workspace = self._held, self._session.executing
         if state.definition is None or workspace is None:
             return {}
-        from runlore.targets.run_folder import RunFolder
+        from runlore.storage.run_folder import RunFolder
 
         folder = RunFolder(workspace, self._id)
         names = ("user_logs", *state.definition["watched"])

@@ -121,7 +121,7 @@ class RunLifecycle(RunMetrics):
         (unless `raise_on_error` is False), ExperimentExecutionException on Ctrl-C: the run then
         goes on.
         """
-        from runlore.waiting import wait_for
+        from runlore.execution.waiting import wait_for
 
         try:
             wait_for(self, show_output, wait_post_processing)
@@ -203,7 +203,7 @@ class RunLifecycle(RunMetrics):
     def _cancel_submitted(self, reason: str | None) -> None:
         from runlore.domain.run import RequestCancel
         from runlore.domain.status import Status
-        from runlore.targets.target import attached, target_of
+        from runlore.execution.targets.target import attached, target_of
 
         was = self._held.status
         self._change(RequestCancel(), reason=reason)

@@ -16,8 +16,8 @@ import pytest
 from runlore import ComputeTarget, Run
 from runlore.domain.status import TERMINAL
 from runlore.exceptions import RunNotFound
-from runlore.targets.processes import processes_of
-from runlore.targets.run_folder import RUNS, RunFolder
+from runlore.execution.processes import processes_of
+from runlore.storage.run_folder import RUNS, RunFolder
 from tests.chaos.rounds import SUBMITTED
 from tests.processes import wait_until
 from tests.submitted import Project, without_ours
@@ -144,7 +144,7 @@ class Round:
         for process in psutil.process_iter():
             try:
                 words = process.cmdline()
-                if "runlore.targets.supervisor" in words and self.project.ws.uri in words:
+                if "runlore.execution.supervisor" in words and self.project.ws.uri in words:
                     found.append(process)
             except psutil.Error:
                 continue

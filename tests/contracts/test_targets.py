@@ -22,7 +22,7 @@ from runlore.exceptions import (
     ComputeTargetException,
     ExperimentExecutionException,
 )
-from runlore.targets.local import LocalTarget
+from runlore.execution.targets.local import LocalTarget
 from tests.processes import wait_until
 from tests.submitted import (
     STAYS,
@@ -322,7 +322,9 @@ def test_a_kind_of_target_may_come_with_another_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = EntryPoint("elsewhere", f"{__name__}:TargetOfAnotherPackage", "runlore.targets")
-    monkeypatch.setattr("runlore.targets.target.entry_points", lambda group: EntryPoints([entry]))
+    monkeypatch.setattr(
+        "runlore.execution.targets.target.entry_points", lambda group: EntryPoints([entry])
+    )
     project = Project(tmp_path, "cloud")
 
     target = ComputeTarget.attach(project.ws, "cloud", type="elsewhere")

@@ -16,7 +16,7 @@ import pytest
 from runlore import ComputeTarget, Experiment, Run, Workspace
 from runlore.domain.errors import AlreadyExists
 from runlore.domain.status import TERMINAL
-from runlore.targets.run_folder import RunFolder, boot_id, try_lock, unlock
+from runlore.storage.run_folder import RunFolder, boot_id, try_lock, unlock
 from tests.processes import Child, start_python, wait_until
 from tests.sdk.conftest import start
 from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
@@ -359,7 +359,7 @@ def test_what_a_submitter_killed_before_it_locked_has_left_is_taken_away(project
 _READS_ON_AND_ON = """
 import sys
 from runlore import Workspace
-from runlore.targets.sweep import sweep
+from runlore.execution.caretaker import sweep
 workspace = Workspace.open(sys.argv[1])
 print("reads", flush=True)
 while True:

@@ -17,10 +17,10 @@ import pytest
 from runlore import ComputeTarget, Run, ScriptRun, Workspace
 from runlore.domain.status import TERMINAL
 from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
-from runlore.targets import handover
-from runlore.targets.pool import Pool
-from runlore.targets.run_folder import RunFolder
-from runlore.targets.target import Placement
+from runlore.execution import handover
+from runlore.execution.targets.pool import Pool
+from runlore.execution.targets.target import Placement
+from runlore.storage.run_folder import RunFolder
 from tests.processes import wait_until
 from tests.submitted import (
     STAYS,
@@ -95,7 +95,7 @@ def supervisors_in(project: Project) -> list[psutil.Process]:
             words = process.cmdline()
         except psutil.Error:
             continue
-        if "runlore.targets.supervisor" in words and project.ws.uri in words:
+        if "runlore.execution.supervisor" in words and project.ws.uri in words:
             found.append(process)
     return found
 
@@ -467,7 +467,7 @@ def test_a_supervisor_that_cannot_be_started_fails_that_run_and_no_other(
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no more processes")
 
-    monkeypatch.setattr("runlore.targets.pool.start_supervisor", refuse)
+    monkeypatch.setattr("runlore.execution.targets.pool.start_supervisor", refuse)
     with pytest.raises(ExperimentExecutionException, match="no more processes"):
         project.submit("pass")
     [failed] = project.exp.get_runs()

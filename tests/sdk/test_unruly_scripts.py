@@ -14,7 +14,7 @@ import pytest
 from runlore import ComputeTarget, Run, ScriptRun
 from runlore.domain.errors import RunEnded, RunloreError
 from runlore.domain.status import TERMINAL
-from runlore.targets.processes import end_processes, processes_of
+from runlore.execution.processes import end_processes, processes_of
 from tests.disks import Disk
 from tests.processes import in_child, wait_until
 from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
@@ -178,7 +178,7 @@ def test_a_process_that_nothing_ends_is_not_waited_for_for_ever(
     """Another user's, or one that waits for a dead disk; here its signals never arrive."""
     run = project.submit(STAYS)
     wait_until_ready(run)
-    monkeypatch.setattr("runlore.targets.processes._KILLED_MAX_S", 0.1)
+    monkeypatch.setattr("runlore.execution.processes._KILLED_MAX_S", 0.1)
     monkeypatch.setattr(psutil.Process, "send_signal", lambda *_: None)
 
     end_processes(folder_of(run), (), grace_s=0.1)
@@ -348,7 +348,7 @@ def test_thousands_of_outputs_are_all_kept(project: Project) -> None:
 FORBIDDEN = """
 import os
 from pathlib import Path
-from runlore.targets.run_folder import RunFolder
+from runlore.storage.run_folder import RunFolder
 obey_file_modes()
 folder = RunFolder(Path.cwd(), "a-run")
 folder.make()

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgpack
 from pydantic import ValidationError
 
+from runlore.domain.definition import Definition
 from runlore.domain.errors import RunloreError
 from runlore.domain.events import REGISTRY
 from runlore.domain.ids import (
@@ -27,7 +28,6 @@ from runlore.storage.artifacts import safe_name
 from runlore.storage.codec import ERASED, decode_event
 from runlore.storage.event_log import StoredRow
 from runlore.storage.snapshots import snapshot_id_of
-from runlore.targets.definition import Definition
 
 STATE_MAX_NBYTES: Final = 2**27
 UNKNOWN_MAX_NBYTES: Final = 2**20

@@ -20,8 +20,8 @@ from runlore.domain.run import EraseRun
 from runlore.projections import generations, slots
 from runlore.storage.erasable import ErasableLog
 from runlore.storage.errors import LogBusy
+from runlore.storage.run_folder import RunFolder, remove_leftovers
 from runlore.storage.spool_folder import live_values, recover
-from runlore.targets.run_folder import RunFolder, remove_leftovers
 
 if TYPE_CHECKING:
     from runlore.engine.session import FoldedRun, Session

@@ -50,9 +50,9 @@ from runlore.storage.filesystem import check_file_system
 from runlore.storage.journal import Folded, Journal, Pending
 from runlore.storage.log_file import open_log
 from runlore.storage.memory import MemoryLog
+from runlore.storage.run_folder import boot_id
 from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, live_values, recover
 from runlore.storage.value_buffer import ValueBuffer
-from runlore.targets.run_folder import boot_id
 from runlore.version import VERSION
 
 if TYPE_CHECKING:
@@ -317,7 +317,7 @@ class Session:
         if now >= self._sweep_at and self.folder and (self.folder / "runs").is_dir():
             self._sweep_at = now + _SWEEP_INTERVAL_S
             # Imported here: most workspaces have no submitted runs.
-            from runlore.targets.sweep import sweep
+            from runlore.execution.caretaker import sweep
 
             self._lost = sweep(self)
         return self._lost
@@ -327,7 +327,7 @@ class Session:
 
         Returns why it is lost if that could not be recorded.
         """
-        from runlore.targets.sweep import lose_without_folder
+        from runlore.execution.caretaker import lose_without_folder
 
         run_id = folded.stream.removeprefix("run/")
         return self.sweep().get(run_id) or lose_without_folder(self, folded, run_id)

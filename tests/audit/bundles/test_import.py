@@ -15,12 +15,12 @@ from runlore.audit.bundle_import import ImportClash, import_bundle
 from runlore.audit.export import export
 from runlore.audit.replay import replay
 from runlore.audit.selection import Selection
+from runlore.domain.definition import Definition
 from runlore.domain.errors import RunNotFound
 from runlore.domain.events import RunSubmitted
 from runlore.storage.codec import encode_event
 from runlore.storage.errors import LogBusy
 from runlore.storage.verification import verify_log
-from runlore.targets.definition import Definition
 from tests.audit.bundles.forging import with_rows
 from tests.event_logs import all_rows, check_head
 from tests.processes import LIMIT_S, start_python

@@ -19,10 +19,10 @@ from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run import ChangeStatus, LoseRun
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
-from runlore.targets import handover
-from runlore.targets.pool import POOLS, Pool
-from runlore.targets.processes import end_processes, processes_of
-from runlore.targets.run_folder import (
+from runlore.execution import handover
+from runlore.execution.processes import end_processes, processes_of
+from runlore.execution.targets.pool import POOLS, Pool
+from runlore.storage.run_folder import (
     SILENT_AFTER_S,
     RunFolder,
     boot_id,

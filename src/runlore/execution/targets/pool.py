@@ -28,11 +28,11 @@ from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.places import uri_of
 from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
+from runlore.execution import handover
+from runlore.execution.launch import Slot, environment_for, start_supervisor
+from runlore.execution.targets.target import DEFAULT_GRACE_S, Placement, Target, target_of
 from runlore.storage.clock import now_us
-from runlore.targets import handover
-from runlore.targets.launch import Slot, environment_for, start_supervisor
-from runlore.targets.run_folder import RunFolder, try_lock, unlock
-from runlore.targets.target import DEFAULT_GRACE_S, Placement, Target, target_of
+from runlore.storage.run_folder import RunFolder, try_lock, unlock
 
 POOLS = "pools"
 _SLOTS_MAX = 10_000

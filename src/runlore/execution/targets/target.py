@@ -87,8 +87,8 @@ class Target(ABC):
 
 def kinds() -> dict[str, type[Target]]:
     """The kinds of targets by name: ours, and those of installed packages."""
-    from runlore.targets.local import LocalTarget
-    from runlore.targets.pool import Pool
+    from runlore.execution.targets.local import LocalTarget
+    from runlore.execution.targets.pool import Pool
 
     found: dict[str, type[Target]] = {LocalTarget.kind: LocalTarget, Pool.kind: Pool}
     for entry in entry_points(group=ENTRY_POINTS):

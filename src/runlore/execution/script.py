@@ -16,11 +16,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from runlore.domain.definition import Definition
 from runlore.domain.run_state import Exit
-from runlore.targets.definition import Definition
-from runlore.targets.outcome import exit_of
-from runlore.targets.processes import end_processes, reap
-from runlore.targets.run_folder import RunFolder
+from runlore.execution.outcome import exit_of
+from runlore.execution.processes import end_processes, reap
+from runlore.storage.run_folder import RunFolder
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36

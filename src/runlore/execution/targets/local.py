@@ -8,9 +8,9 @@ from typing import Any
 
 from runlore.domain.events import Event
 from runlore.engine.places import uri_of
-from runlore.targets.launch import start_supervisor
-from runlore.targets.run_folder import RunFolder
-from runlore.targets.target import Placement, Target
+from runlore.execution.launch import start_supervisor
+from runlore.execution.targets.target import Placement, Target
+from runlore.storage.run_folder import RunFolder
 
 
 class LocalTarget(Target):

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from runlore.targets.run_folder import RunFolder
+from runlore.storage.run_folder import RunFolder
 
 OVERRIDES: Final = "RUNLORE_SUPERVISOR_OVERRIDES"
 """What the configuration sets on top of the environment, for the supervisor's eyes only."""
@@ -43,7 +43,7 @@ def start_supervisor(
         sys.executable,
         "-P",  # A random.py beside the script must not become the supervisor's.
         *("-W", "default"),
-        *("-m", "runlore.targets.supervisor"),
+        *("-m", "runlore.execution.supervisor"),
         uri,
         folder.run_id,
         str(lock_fd),

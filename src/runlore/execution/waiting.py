@@ -91,7 +91,7 @@ class ShownLog:
 
 def primary_log(definition: object) -> str:
     """The name of the log that stands for the run: that of the first process."""
-    from runlore.targets.definition import Definition
+    from runlore.domain.definition import Definition
 
     return Definition.model_validate(definition).log_name()
 
@@ -109,7 +109,7 @@ def _warn_if_stuck(run: RunLifecycle) -> bool:
     import os
 
     from runlore.domain.status import Status
-    from runlore.targets.target import attached, target_of
+    from runlore.execution.targets.target import attached, target_of
 
     ours = os.environ.get("RUNLORE_RUN_ID")
     state = run._held

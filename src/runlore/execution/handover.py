@@ -16,7 +16,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from runlore.targets.run_folder import RunFolder
+from runlore.storage.run_folder import RunFolder
 
 
 def keep(folder: RunFolder, environment: Mapping[str, str]) -> None:

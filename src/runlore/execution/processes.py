@@ -18,7 +18,7 @@ from typing import Final
 import psutil
 
 from runlore.engine.places import uri_of
-from runlore.targets.run_folder import RunFolder
+from runlore.storage.run_folder import RunFolder
 
 _LOOK_INTERVAL_S: Final = 0.01
 _KILLED_MAX_S: Final = 10.0

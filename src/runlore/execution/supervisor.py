@@ -1,6 +1,6 @@
 """The process that executes one submitted run after the other and records what becomes of them.
 
-    python -m runlore.targets.supervisor <uri> <run id> <lock fd> [<pool> <slot> <slot fd>]
+    python -m runlore.execution.supervisor <uri> <run id> <lock fd> [<pool> <slot> <slot fd>]
 
 It is started apart (`launch`), holds the run's lock as long as it takes care of it, and sees a
 cancellation, or an end that somebody else recorded, by looking into the run's stream. On the slot
@@ -20,17 +20,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from runlore.domain import run as commands
+from runlore.domain.definition import Definition
 from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_state import Exit, RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine import places as location
+from runlore.execution.launch import Slot, split_environment
+from runlore.execution.leash import Leash
+from runlore.execution.outcome import error_of, is_good
+from runlore.execution.script import Script, adopt_orphans
 from runlore.storage.errors import DiskFull, LogBusy
-from runlore.targets.definition import Definition
-from runlore.targets.launch import Slot, split_environment
-from runlore.targets.leash import Leash
-from runlore.targets.outcome import error_of, is_good
-from runlore.targets.run_folder import HEARTBEAT_S, RunFolder, beat, unlock
-from runlore.targets.script import Script, adopt_orphans
+from runlore.storage.run_folder import HEARTBEAT_S, RunFolder, beat, unlock
 
 if TYPE_CHECKING:
     from runlore.run import Run
@@ -290,7 +290,7 @@ def main(arguments: list[str]) -> None:
 def _supervise(
     uri: str, folder: Path, run_id: str, lock_fd: int, slot: Slot | None, leash: Leash
 ) -> None:
-    from runlore.targets.pool import Pool
+    from runlore.execution.targets.pool import Pool
     from runlore.workspace import Workspace
 
     base, overrides = split_environment(os.environ)
@@ -317,7 +317,7 @@ def _supervise(
 
 
 def _grace_s(workspace: Workspace, target: str | None) -> float:
-    from runlore.targets.target import DEFAULT_GRACE_S, settings_of
+    from runlore.execution.targets.target import DEFAULT_GRACE_S, settings_of
 
     grace_s = settings_of(workspace._session, target or "local").get("grace_s", DEFAULT_GRACE_S)
     return float(grace_s)

@@ -17,8 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from runlore.targets.processes import end_processes
-from runlore.targets.run_folder import RunFolder
+from runlore.execution.processes import end_processes
+from runlore.storage.run_folder import RunFolder
 
 _IGNORED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from runlore.azure.arguments import as_pairs
 from runlore.configuration.script_run_config import ScriptRunConfig, get_run_config_from_script_run
+from runlore.domain.definition import Definition, split_secrets
 from runlore.domain.errors import ChangeRefusedError, InvalidType, UserError
 from runlore.domain.events import Event, RunSubmitted, SnapshotTaken
 from runlore.domain.ids import check_run_id
@@ -22,14 +23,13 @@ from runlore.exceptions import (
     ExperimentExecutionException,
     RunConfigurationException,
 )
+from runlore.execution.launch import environment_for
+from runlore.execution.targets.target import Placement, Target, target_of
 from runlore.run import Run
 from runlore.script_run import RUN_TYPE, ScriptRun
 from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.run_folder import RunFolder, unlock
 from runlore.storage.snapshots import copy_snapshot, read_manifest
-from runlore.targets.definition import Definition, split_secrets
-from runlore.targets.launch import environment_for
-from runlore.targets.run_folder import RunFolder, unlock
-from runlore.targets.target import Placement, Target, target_of
 
 if TYPE_CHECKING:
     from runlore.configuration.runconfig import RunConfiguration
