@@ -120,7 +120,7 @@ def test_a_stubborn_script_is_killed_after_the_grace(tmp_path: Path) -> None:
 def test_cancel_returns_while_a_stubborn_script_still_has_its_grace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runlore.run_lifecycle._CANCEL_WAIT_S", 0.2)
+    monkeypatch.setattr("runlore.run.lifecycle._CANCEL_WAIT_S", 0.2)
     project = Project(tmp_path, "patient")
     ComputeTarget.attach(project.ws, "patient", slots=1, grace_s=3600)
     run = project.submit(STUBBORN)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from runlore import ComputeTarget, Experiment, Run, ViewType, Workspace
-from runlore.comparison import compare_runs
 from runlore.domain.errors import PastIsReadOnly, RunloreError, WorkspaceClosed
 from runlore.engine.past import SessionAsOf
 from runlore.run import get_run
+from runlore.run.comparison import compare_runs
 from tests.sdk.conftest import start
 from tests.sdk.random_history import RUNS, happen
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from runlore import Experiment
-from runlore.comparison import compare_runs, parameters_of
 from runlore.domain.errors import InvalidInput
-from runlore.metric_tables import VALUE_COLUMNS, last_values, summary_rows, value_rows
+from runlore.run.comparison import compare_runs, parameters_of
+from runlore.run.metric_tables import VALUE_COLUMNS, last_values, summary_rows, value_rows
 from tests.sdk.conftest import start
 
 

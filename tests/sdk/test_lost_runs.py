@@ -116,7 +116,7 @@ def test_opening_the_workspace_records_the_loss(project: Project) -> None:
 def test_a_run_that_was_to_be_canceled_is_canceled_when_its_supervisor_is_killed(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runlore.run_lifecycle._CANCEL_WAIT_S", 0.0)
+    monkeypatch.setattr("runlore.run.lifecycle._CANCEL_WAIT_S", 0.0)
     ComputeTarget.attach(project.ws, "patient", slots=1, grace_s=3600)
     project.target = "patient"
     run = project.submit(STUBBORN)

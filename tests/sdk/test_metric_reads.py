@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runlore import Experiment, MetricValues, Run, Workspace, run_metrics
+from runlore import Experiment, MetricValues, Run, Workspace
 from runlore.domain.errors import InvalidInput
+from runlore.run import metrics as run_metrics
 from runlore.storage import spool_folder
 from tests.processes import LIMIT_S, in_child
 from tests.sdk.conftest import seen_again, start

@@ -215,7 +215,7 @@ def test_a_run_that_is_claimed_while_it_is_canceled_keeps_its_folder_for_its_sup
     """The canceler has read Queued; before it asks, the run is started."""
     from runlore.domain.run import RequestCancel
 
-    monkeypatch.setattr("runlore.run_lifecycle._CANCEL_WAIT_S", 0.0)
+    monkeypatch.setattr("runlore.run.lifecycle._CANCEL_WAIT_S", 0.0)
     blockers = [project.submit(STAYS) for _ in range(2)]
     queued = project.submit("import time; time.sleep(600)")
     change = ScriptRun._change

@@ -54,7 +54,7 @@ def metrics(
       runlore run metrics -r myexperiment_1700000000_0a1b2c3d
       runlore run metrics -r myexperiment_1700000000_0a1b2c3d --csv > metrics.csv
     """
-    from runlore.metric_tables import VALUE_COLUMNS, summary_rows, value_rows
+    from runlore.run.metric_tables import VALUE_COLUMNS, summary_rows, value_rows
 
     found = place.find_run(run_id)
     if as_csv:
@@ -129,7 +129,7 @@ def compare(
     Example:
       runlore run compare first-run second-run --differing -o table
     """
-    from runlore.comparison import compare_runs
+    from runlore.run.comparison import compare_runs
 
     workspace = place.open()
     runs = [workspace.find_run(run_id) for run_id in run_ids]

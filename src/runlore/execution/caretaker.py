@@ -154,7 +154,7 @@ def _look_from_afar(session: Session, folded: FoldedRun, folder: RunFolder, host
 
 
 def _keep_files(session: Session, folder: RunFolder, state: RunState) -> None:
-    from runlore.run_files import keep_folders
+    from runlore.run.files import keep_folders
 
     watched = (state.definition or {}).get("watched", ())
     kept = {name: folder.source / name for name in ("outputs", *watched)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from runlore.engine.caller_warning import warn_caller
 
 if TYPE_CHECKING:
-    from runlore.run_lifecycle import RunLifecycle
+    from runlore.run.lifecycle import RunLifecycle
 
 _POLL_INTERVAL_S: Final = 0.02
 _CHUNK_NBYTES: Final = 2**16

@@ -25,7 +25,7 @@ from runlore.engine.metric_values import (
     read_series,
     thinned,
 )
-from runlore.run_files import RunFiles
+from runlore.run.files import RunFiles
 
 if TYPE_CHECKING:
     from runlore.run import Run

@@ -11,7 +11,7 @@ from runlore.domain.errors import RunloreError
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.run_handle import checked_reason
 from runlore.exceptions import ActivityFailedException, ExperimentExecutionException
-from runlore.run_metrics import RunMetrics
+from runlore.run.metrics import RunMetrics
 
 if TYPE_CHECKING:
     from typing import Self

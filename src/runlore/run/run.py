@@ -10,7 +10,7 @@ from runlore.azure.arguments import as_pairs
 from runlore.domain.errors import InvalidInput, RunNotFound
 from runlore.engine.history import Change, history_of
 from runlore.exceptions import OutOfScope
-from runlore.run_lifecycle import RunLifecycle
+from runlore.run.lifecycle import RunLifecycle
 
 if TYPE_CHECKING:
     from typing import Self
