@@ -12,11 +12,11 @@ from pathlib import Path
 from benchmarks.bench_queries import fill
 from benchmarks.harness import Result, scratch, seconds, shown_as_it_runs, sized
 from runlore import Workspace
-from runlore.audit.bundle_checks import verify_bundle
-from runlore.audit.bundle_import import import_bundle
-from runlore.audit.export import export
+from runlore.audit.bundles.checks import verify_bundle
+from runlore.audit.bundles.export import export
+from runlore.audit.bundles.imports import import_bundle
+from runlore.audit.bundles.selection import Selection
 from runlore.audit.replay import replay
-from runlore.audit.selection import Selection
 
 SIZES = (20_000,)
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Self
 
-    from runlore.audit.bundle import Manifest
-    from runlore.audit.bundle_import import Imported
+    from runlore.audit.bundles.format import Manifest
+    from runlore.audit.bundles.imports import Imported
     from runlore.compute_target import ComputeTarget
     from runlore.domain.workspace import CreateWorkspace, WorkspaceState
     from runlore.engine.event_feed import Feed, LoggedEvent
@@ -540,14 +540,14 @@ class Workspace:
     ) -> Manifest:
         """Writes runs, or the whole log, to one file that proves itself: see docs/bundles.md.
 
-        The conditions are those of `runlore.audit.selection.Selection`: all that are given must
+        The conditions are those of `runlore.audit.bundles.selection.Selection`: all that are given must
         fit. `artifacts` is `bytes`, or `digests` to leave the bytes of files out.
 
         Raises RunNotFound, ExperimentNotFound; InvalidInput for options of no sense and in an
         erasable workspace; ArtifactNotWritten if the file cannot be written.
         """
-        from runlore.audit.export import export
-        from runlore.audit.selection import Selection
+        from runlore.audit.bundles.export import export
+        from runlore.audit.bundles.selection import Selection
 
         selection = Selection(
             run=run, descendants=descendants, experiment=experiment, since=since, until=until
@@ -560,7 +560,7 @@ class Workspace:
         Raises BundleRefused for a file in which anything is wrong, ImportClash if other events
         are here under the same ids: then nothing was written. See docs/bundles.md.
         """
-        from runlore.audit.bundle_import import import_bundle
+        from runlore.audit.bundles.imports import import_bundle
 
         return import_bundle(self, path)
 

@@ -10,10 +10,10 @@ import pytest
 
 from runlore import Workspace
 from runlore.audit.audited import AuditedLog
-from runlore.audit.bundle_checks import verify_bundle
-from runlore.audit.bundle_import import import_bundle
+from runlore.audit.bundles.checks import verify_bundle
+from runlore.audit.bundles.export import export
+from runlore.audit.bundles.imports import import_bundle
 from runlore.audit.checkpoints import create_checkpoint, set_automatic
-from runlore.audit.export import export
 from runlore.audit.keys import new_key
 from runlore.audit.verify import verify
 from runlore.storage.artifacts import ArtifactNotWritten

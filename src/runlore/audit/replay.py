@@ -122,9 +122,9 @@ def replay_bundle(workspace: Workspace, path: str | PathLike[str], *, most: int 
     give, made from nothing else. Raises BundleRefused if anything is wrong with the bundle,
     InvalidInput if it is of another workspace.
     """
-    from runlore.audit.bundle import EVENTS, BundleRefused, read_records
-    from runlore.audit.bundle_checks import findings_of
-    from runlore.audit.bundle_file import open_bundle
+    from runlore.audit.bundles.checks import findings_of
+    from runlore.audit.bundles.file import open_bundle
+    from runlore.audit.bundles.format import EVENTS, BundleRefused, read_records
     from runlore.projections.replay import replay_part
 
     path = Path(path)

@@ -88,7 +88,7 @@ def report(
 
 def _of_experiment(session: Session, name: str, position: int) -> list[str]:
     """The ids of its newest runs, children included, oldest first."""
-    from runlore.audit.selection import runs_of_experiment
+    from runlore.audit.bundles.selection import runs_of_experiment
 
     newest = list(runs_of_experiment(session, name, position))[:RUNS_MAX]
     return newest[::-1]

@@ -141,8 +141,8 @@ def why_unsigned(bundle: Path, trusted: Sequence[VerifierKey]) -> str | None:
 
     The bundle was verified by itself. Raises BundleRefused if it cannot be read.
     """
-    from runlore.audit.bundle import CHECKPOINTS
-    from runlore.audit.bundle_file import open_bundle
+    from runlore.audit.bundles.file import open_bundle
+    from runlore.audit.bundles.format import CHECKPOINTS
 
     with open_bundle(bundle) as opened:
         manifest = opened.manifest

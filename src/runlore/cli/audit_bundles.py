@@ -88,7 +88,7 @@ def export(
       runlore audit export -r myexperiment_1700000000_0a1b2c3d -o run.bundle
       runlore audit export --since 2026-03-03T00:00+00:00 --format jsonl -o march.jsonl
     """
-    from runlore.audit.selection import Selection
+    from runlore.audit.bundles.selection import Selection
 
     workspace = place.open()
     selection = Selection(
@@ -99,12 +99,12 @@ def export(
         until=until,
     )
     if form != "bundle":
-        from runlore.audit import open_formats
+        from runlore.audit.bundles import open_formats
 
         write = open_formats.export_jsonl if form == "jsonl" else open_formats.export_parquet
         out.put(write(workspace, destination, selection))
         return
-    from runlore.audit import export as exports
+    from runlore.audit.bundles import export as exports
 
     manifest = exports.export(workspace, destination, selection, artifacts=artifacts)
     out.put({"file": str(destination), **manifest.model_dump(exclude={"entries"})})
@@ -123,7 +123,7 @@ def import_(bundle: Path, place: Place, out: Output) -> None:
     """
     from dataclasses import asdict
 
-    from runlore.audit.bundle_import import import_bundle
+    from runlore.audit.bundles.imports import import_bundle
 
     out.put(asdict(import_bundle(place.open(), bundle)))
 

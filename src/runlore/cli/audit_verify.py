@@ -77,7 +77,7 @@ def verify(
 
 
 def _verify_bundle(bundle: Path, trusted: Path | None, out: Output) -> None:
-    from runlore.audit.bundle_checks import verify_bundle
+    from runlore.audit.bundles.checks import verify_bundle
     from runlore.audit.keys import read_trusted
     from runlore.audit.verify import why_unsigned
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runlore.audit.bundle import (
+from runlore.audit.bundles.format import (
     EVENTS,
     MANIFEST,
     TREE,

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from runlore import Experiment, Workspace
-from runlore.audit.bundle import EVENTS, Record, read_nodes, read_records
-from runlore.audit.bundle_checks import verify_bundle
-from runlore.audit.bundle_file import open_bundle
-from runlore.audit.bundle_import import import_bundle
-from runlore.audit.export import ExportRefused, export
+from runlore.audit.bundles.checks import verify_bundle
+from runlore.audit.bundles.export import ExportRefused, export
+from runlore.audit.bundles.file import open_bundle
+from runlore.audit.bundles.format import EVENTS, Record, read_nodes, read_records
+from runlore.audit.bundles.imports import import_bundle
+from runlore.audit.bundles.selection import Selection
 from runlore.audit.folder import BadCheckpoint
-from runlore.audit.selection import Selection
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, RunNotFound
 from runlore.storage.event_log import StoredRow
 from runlore.storage.merkle import node_hash

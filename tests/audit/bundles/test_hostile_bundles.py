@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runlore import Workspace
-from runlore.audit import bundle_file
-from runlore.audit.bundle import BundleRefused
-from runlore.audit.bundle_checks import verify_bundle
-from runlore.audit.bundle_import import import_bundle
-from runlore.audit.export import export
+from runlore.audit.bundles import file as bundle_file
+from runlore.audit.bundles.checks import verify_bundle
+from runlore.audit.bundles.export import export
+from runlore.audit.bundles.format import BundleRefused
+from runlore.audit.bundles.imports import import_bundle
+from runlore.audit.bundles.selection import Selection
 from runlore.audit.replay import replay
-from runlore.audit.selection import Selection
 from runlore.domain.events import RunErased, RunSubmitted
 from runlore.domain.status import Status
 from runlore.storage.codec import ERASED, encode_event

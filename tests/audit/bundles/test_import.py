@@ -10,11 +10,11 @@ import msgpack
 import pytest
 
 from runlore import Experiment, Workspace
-from runlore.audit import bundle_import
-from runlore.audit.bundle_import import ImportClash, import_bundle
-from runlore.audit.export import export
+from runlore.audit.bundles import imports as bundle_import
+from runlore.audit.bundles.export import export
+from runlore.audit.bundles.imports import ImportClash, import_bundle
+from runlore.audit.bundles.selection import Selection
 from runlore.audit.replay import replay
-from runlore.audit.selection import Selection
 from runlore.domain.definition import Definition
 from runlore.domain.errors import RunNotFound
 from runlore.domain.events import RunSubmitted
@@ -227,7 +227,7 @@ def test_a_submitted_run_that_has_not_ended_is_lost_where_it_has_no_supervisor(
 IMPORT_AND_DIE = """
 import itertools, os, signal, sys
 from runlore import Workspace
-from runlore.audit import bundle_import
+from runlore.audit.bundles import imports as bundle_import
 from runlore.storage.sqlite_log import SqliteLog
 
 bundle_import.BATCH = 4

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from runlore import Workspace
-from runlore.audit.open_formats import export_jsonl, export_parquet
-from runlore.audit.selection import Selection
+from runlore.audit.bundles.open_formats import export_jsonl, export_parquet
+from runlore.audit.bundles.selection import Selection
 from runlore.domain.errors import RunNotFound
 
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runlore import Workspace
-from runlore.audit.export import export
+from runlore.audit.bundles.export import export
+from runlore.audit.bundles.selection import Selection
 from runlore.audit.replay import Replayed, replay, replay_bundle
-from runlore.audit.selection import Selection
 from runlore.domain.errors import InvalidInput
 from runlore.projections.reader import RunsReader
 from runlore.projections.replay import replay as compared_tables

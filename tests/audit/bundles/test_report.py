@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Workspace
-from runlore.audit.bundle_import import import_bundle
-from runlore.audit.export import export
+from runlore.audit.bundles.export import export
+from runlore.audit.bundles.imports import import_bundle
+from runlore.audit.bundles.selection import Selection
 from runlore.audit.report import report
-from runlore.audit.selection import Selection
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, PropertyConflict, RunNotFound
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>&lt;\u202egnp.exe'

@@ -19,7 +19,7 @@ from typing import BinaryIO, Final, cast
 
 from pydantic import ValidationError
 
-from runlore.audit.bundle import (
+from runlore.audit.bundles.format import (
     CHECKPOINTS,
     EVENTS,
     FORMAT,

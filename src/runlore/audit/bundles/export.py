@@ -14,7 +14,8 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from runlore.audit.bundle import (
+from runlore.audit.bundles.file import unpacks_too_far
+from runlore.audit.bundles.format import (
     ARTIFACTS,
     CHECKPOINTS,
     EVENTS,
@@ -32,10 +33,9 @@ from runlore.audit.bundle import (
     pack_nodes,
     pack_record,
 )
-from runlore.audit.bundle_file import unpacks_too_far
+from runlore.audit.bundles.selection import EVERYTHING, Selection, rows_at, selected_positions
 from runlore.audit.checkpoints import leaves_of
 from runlore.audit.folder import AuditFolder
-from runlore.audit.selection import EVERYTHING, Selection, rows_at, selected_positions
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.domain.events import REGISTRY
 from runlore.storage.artifacts import ArtifactMissing, ArtifactStore, replacing

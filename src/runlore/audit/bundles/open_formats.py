@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from runlore.audit.selection import (
+from runlore.audit.bundles.selection import (
     EVERYTHING,
     Selection,
     rows_at,

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 
-from runlore.audit.bundle import ARTIFACTS, EVENTS, BundleRefused, Record, read_records
-from runlore.audit.bundle_checks import findings_of
-from runlore.audit.bundle_file import BundleFile, open_bundle
+from runlore.audit.bundles.checks import findings_of
+from runlore.audit.bundles.file import BundleFile, open_bundle
+from runlore.audit.bundles.format import ARTIFACTS, EVENTS, BundleRefused, Record, read_records
 from runlore.domain import experiment as names
 from runlore.domain.errors import AlreadyExists
 from runlore.domain.events import ExperimentArchived

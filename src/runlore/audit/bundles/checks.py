@@ -11,7 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Final
 
-from runlore.audit.bundle import (
+from runlore.audit.bundles.events import check_event
+from runlore.audit.bundles.file import BundleFile, open_bundle
+from runlore.audit.bundles.format import (
     ARTIFACTS,
     CHECKPOINTS,
     EVENTS,
@@ -24,8 +26,6 @@ from runlore.audit.bundle import (
     read_nodes,
     read_records,
 )
-from runlore.audit.bundle_events import check_event
-from runlore.audit.bundle_file import BundleFile, open_bundle
 from runlore.audit.offline import Checkpoint, NotProved
 from runlore.domain.ids import experiment_stream, run_id_of, run_stream
 from runlore.storage.event_log import StoredRow

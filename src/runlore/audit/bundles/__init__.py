@@ -1,0 +1,1 @@
+"""Events of a log in one file, with their proof."""
