@@ -14,9 +14,9 @@ from runlore.configuration.environment import Environment as Environment
 from runlore.configuration.runconfig import RunConfiguration as RunConfiguration
 from runlore.configuration.script_run_config import ScriptRunConfig as ScriptRunConfig
 from runlore.engine.metric_values import MetricValues as MetricValues
+from runlore.entry.init import init as init
 from runlore.experiment import Experiment as Experiment
 from runlore.experiment import ViewType as ViewType
-from runlore.quickstart import init as init
 from runlore.run import Run as Run
 from runlore.run import get_run as get_run
 from runlore.script_run import ScriptRun as ScriptRun

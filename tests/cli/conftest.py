@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Run, Workspace
-from runlore.project import attach
+from runlore.entry.attached_folder import attach
 
 
 @pytest.fixture(scope="session")

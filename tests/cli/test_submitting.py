@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runlore import Workspace
-from runlore.project import attach
+from runlore.entry.attached_folder import attach
 from tests.cli.shell import COMMAND, environment, runlore
 
 TRAIN = """

@@ -21,7 +21,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in os.environ:
         if name.startswith(("RUNLORE_", "AZUREML_")):
             monkeypatch.delenv(name)
-    monkeypatch.setattr("runlore.context._runs", {})
+    monkeypatch.setattr("runlore.entry.context._runs", {})
     return folder
 
 

@@ -9,7 +9,7 @@ import pytest
 import runlore
 from runlore import Workspace
 from runlore.domain.errors import InvalidInput
-from runlore.quickstart import _script_name, _workspace_name
+from runlore.entry.init import _script_name, _workspace_name
 from tests.sdk.processes import run_python
 
 

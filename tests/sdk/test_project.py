@@ -7,7 +7,7 @@ import pytest
 
 from runlore import Experiment, RunConfiguration, Workspace
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, UserError, WorkspaceNotFound
-from runlore.project import attach, attached_experiment, open_workspace
+from runlore.entry.attached_folder import attach, attached_experiment, open_workspace
 
 
 def test_the_folder_of_the_name_wins_over_the_config(project: Path) -> None:

@@ -29,7 +29,7 @@ def attach(experiment_name: str | None, place: Place, out: Output) -> None:
     Example:
       runlore folder attach -w myworkspace -g myresourcegroup -e myexperiment
     """
-    from runlore.project import attach as attach_folder
+    from runlore.entry.attached_folder import attach as attach_folder
 
     if place.workspace_name is None:
         raise click.UsageError("Missing option '-w' / '--workspace-name'.")

@@ -47,7 +47,7 @@ class Place:
 
     def open(self) -> Workspace:
         """The workspace, or what it was as of a moment; opened once, and closed at the end."""
-        from runlore.project import open_workspace
+        from runlore.entry.attached_folder import open_workspace
 
         if self._opened is not None:
             return self._opened
@@ -64,7 +64,7 @@ class Place:
 
     def find_folder(self) -> Path:
         """The workspace's folder, without opening it."""
-        from runlore.project import find_workspace
+        from runlore.entry.attached_folder import find_workspace
 
         return find_workspace(self.path, self.workspace_name)
 
@@ -74,7 +74,7 @@ class Place:
 
     def experiment_name(self, given: str | None) -> str:
         """The experiment that was given, else that of the attached folder."""
-        from runlore.project import attached_experiment
+        from runlore.entry.attached_folder import attached_experiment
 
         return given or attached_experiment(self.path)
 

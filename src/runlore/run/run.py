@@ -112,8 +112,8 @@ class Run(RunLifecycle):
 
     @staticmethod
     def get_context(allow_offline: bool = True, **kwargs: object) -> Run:
-        """The run that this process executes; see `runlore.context`."""
-        from runlore.context import get_context
+        """The run that this process executes; see `runlore.entry.context`."""
+        from runlore.entry.context import get_context
 
         return get_context(allow_offline)
 

@@ -21,7 +21,7 @@ from runlore.domain.errors import (
 )
 from runlore.domain.ids import check_experiment_name, check_workspace_name
 from runlore.engine import places as location
-from runlore.quickstart import as_name
+from runlore.entry.init import as_name
 from runlore.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The ways into runlore, and the wiring."""
