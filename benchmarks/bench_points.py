@@ -22,8 +22,8 @@ from runlore.domain.events import ExperimentCreated, RunCreated, ValuesLogged
 from runlore.domain.ids import experiment_stream, run_stream, values_stream
 from runlore.domain.status import Status
 from runlore.engine.metric_values import read_metrics
+from runlore.projections.metric_columns import MetricColumn, MetricFilter
 from runlore.projections.reader import RunsReader
-from runlore.projections.run_tables import MetricColumn, MetricFilter
 from runlore.storage.journal import Pending
 from runlore.storage.value_codec import Part, Series, encode_batch
 

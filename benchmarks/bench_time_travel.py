@@ -23,7 +23,7 @@ from benchmarks.harness import (
 from runlore import Experiment, Workspace
 from runlore.domain.events import TagSet
 from runlore.domain.ids import run_stream
-from runlore.projections.run_tables import MetricColumn
+from runlore.projections.metric_columns import MetricColumn
 from runlore.storage.journal import Pending
 
 SIZES = (10_000, 100_000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
-from runlore.projections.runs_projection import RunsProjection
+from runlore.projections.projection_of_runs import RunsProjection
 from runlore.projections.segment_files import Bounds, usable
 from runlore.projections.slots import Place
 

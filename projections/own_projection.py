@@ -13,13 +13,13 @@ import duckdb
 
 from runlore.domain.errors import RunloreError
 from runlore.projections import generations
-from runlore.projections.clustering import cluster
 from runlore.projections.opened import projection_at
 from runlore.projections.projection import DataErased
+from runlore.projections.projection_of_runs import RunsProjection, tables_version
 from runlore.projections.runner import APPLICATION, catch_up
-from runlore.projections.runs_projection import RunsProjection, tables_version
 from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.projections.slots import Place, Slot, place_below
+from runlore.projections.table_order import cluster
 from runlore.storage import fork_guard
 from runlore.storage.event_log import EventLog
 

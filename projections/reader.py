@@ -27,21 +27,21 @@ from runlore.projections.queries import (
     run_number,
     run_page,
 )
-from runlore.projections.rows import ExperimentRow, RecordRow, RunRow
-from runlore.projections.run_records import (
+from runlore.projections.record_queries import (
     add_record_conditions,
     ids_that_start_with,
     run_records,
 )
+from runlore.projections.rows import ExperimentRow, RecordRow, RunRow
 from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
 
 if TYPE_CHECKING:
     from runlore.projections.curves import Curve, SeriesValues
-    from runlore.projections.differences import DifferenceRow
     from runlore.projections.event_payloads import EventPayloads
-    from runlore.projections.run_tables import MetricColumn, MetricFilter, TableRow
+    from runlore.projections.metric_columns import MetricColumn, MetricFilter, TableRow
+    from runlore.projections.net_changes import DifferenceRow
     from runlore.projections.user_sql import SqlResult
 
 
@@ -272,7 +272,7 @@ class RunsReader(OwnProjection):
         runs, not that of their points; as of a position, also that of the points of runs that
         logged then and went on. Raises InvalidInput for a filter or column of another type.
         """
-        from runlore.projections.run_tables import check_columns, run_table
+        from runlore.projections.metric_columns import check_columns, run_table
 
         experiment_id = check_text_filter("experiment_id", experiment_id)
         check_columns([*columns, *([] if order_by is None else [order_by])], filters)
@@ -300,7 +300,7 @@ class RunsReader(OwnProjection):
         Of one run, or of all and of the experiments. Raises RunNotFound if it is not there at `b`.
         """
         # Imported here, as numpy and pyarrow come with it.
-        from runlore.projections.differences import differences
+        from runlore.projections.net_changes import differences
 
         def question(connection: duckdb.DuckDBPyConnection) -> list[DifferenceRow]:
             self._check_segments()

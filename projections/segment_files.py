@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import duckdb
 
-from runlore.projections.clustering import CLUSTER_ROWS
+from runlore.projections.table_order import CLUSTER_ROWS
 
 SEAL_ROWS: Final = 1_000_000
 """How many rows the tail may have."""

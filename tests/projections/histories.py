@@ -18,9 +18,9 @@ from runlore.domain.ids import experiment_stream, run_stream, values_stream, wri
 from runlore.domain.status import Status
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
+from runlore.projections.projection_of_runs import RunsProjection
 from runlore.projections.reader import RunsReader, open_projection
 from runlore.projections.runner import catch_up
-from runlore.projections.runs_projection import RunsProjection
 from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.storage.codec import encode_event
 from runlore.storage.event_log import EventLog, NewEvent

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 
 from runlore.domain import events as ev
-from runlore.projections import latest_as_of
+from runlore.projections import metric_summaries_as_of as latest_as_of
+from runlore.projections.metric_columns import MetricColumn, MetricFilter
 from runlore.projections.reader import RunsReader
-from runlore.projections.run_tables import MetricColumn, MetricFilter
 from runlore.projections.segment_files import Bounds
 from runlore.projections.user_sql import QueryFailed, QueryRefused
 from runlore.storage.value_codec import Series

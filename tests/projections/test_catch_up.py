@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from runlore.domain.events import DescriptionSet
 from runlore.domain.fact import Fact
-from runlore.projections import runs_projection, temporal
+from runlore.projections import projection_of_runs as runs_projection
+from runlore.projections import temporal
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.projection import Projection
+from runlore.projections.projection_of_runs import RunsProjection
 from runlore.projections.runner import APPLICATION, Beside, catch_up
-from runlore.projections.runs_projection import RunsProjection
 from runlore.storage.codec import fact_of
 from runlore.storage.errors import LogCorrupt
 from tests.projections.histories import (

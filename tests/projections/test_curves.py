@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from runlore.domain.errors import InvalidInput, RunNotFound
 from runlore.engine.metric_values import read_metrics
 from runlore.projections.curves import thinned_rows
-from runlore.projections.run_tables import MetricColumn, MetricFilter
+from runlore.projections.metric_columns import MetricColumn, MetricFilter
 from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.storage.value_codec import Series
 from tests.logged_values import Record

@@ -19,7 +19,7 @@ from runlore.domain import events as ev
 from runlore.domain.decision import Decision
 from runlore.domain.events import Event, WriterOpened
 from runlore.projections.duckdb_recorder import DuckDBView, Factory
-from runlore.projections.runs_projection import RunsProjection
+from runlore.projections.projection_of_runs import RunsProjection
 from runlore.storage.journal import Folded, Journal, Pending
 from runlore.storage.log_file import open_log
 from runlore.storage.sqlite_log import SqliteLog

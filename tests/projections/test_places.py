@@ -15,8 +15,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from runlore.projections.projection_of_runs import tables_version
 from runlore.projections.reader import RunsReader, open_projection
-from runlore.projections.runs_projection import tables_version
 from runlore.projections.slots import Memory, claim, place_below
 from runlore.storage.log_file import open_log
 from runlore.storage.value_codec import Series

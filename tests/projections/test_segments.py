@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from runlore.projections import segments
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
+from runlore.projections.projection_of_runs import RunsProjection
 from runlore.projections.reader import RunsReader
 from runlore.projections.runner import APPLICATION, catch_up
-from runlore.projections.runs_projection import RunsProjection
 from runlore.projections.segment_files import Bounds, listed
 from runlore.projections.user_sql import QueryFailed, QueryRefused
 from runlore.storage.codec import fact_of

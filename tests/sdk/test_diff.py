@@ -10,7 +10,7 @@ import pytest
 
 from runlore import Experiment, Run, ViewType, Workspace
 from runlore.domain.errors import InvalidInput, RunNotFound
-from runlore.projections.differences import MetricSummary
+from runlore.projections.net_changes import MetricSummary
 from tests.sdk.random_history import happen
 
 Thing = tuple[str, str, str | None]

@@ -13,8 +13,8 @@ from runlore.domain.errors import InvalidInput, InvalidType
 from runlore.domain.fact import utc_time
 
 if TYPE_CHECKING:
-    from runlore.projections.replay import Compared
-    from runlore.projections.unlike_rows import Differing
+    from runlore.projections.rebuild_check import Compared
+    from runlore.projections.table_mismatch import Differing
     from runlore.storage.event_log import EventLog
     from runlore.workspace import Workspace
 
@@ -98,7 +98,7 @@ def replay(
     room for the tables in the temporary folder. Raises InvalidInput for a position or number
     of no sense.
     """
-    from runlore.projections.replay import replay as replayed
+    from runlore.projections.rebuild_check import replay as replayed
 
     position = None if to is None else _whole_number("to", to, least=0)
     session = workspace._live
@@ -125,7 +125,7 @@ def replay_bundle(workspace: Workspace, path: str | PathLike[str], *, most: int 
     from runlore.audit.bundles.checks import findings_of
     from runlore.audit.bundles.file import open_bundle
     from runlore.audit.bundles.format import EVENTS, BundleRefused, read_records
-    from runlore.projections.replay import replay_part
+    from runlore.projections.rebuild_check import replay_part
 
     path = Path(path)
     session = workspace._live

@@ -12,7 +12,7 @@ from runlore.domain.fact import utc_time
 
 if TYPE_CHECKING:
     from runlore.engine.session import Session
-    from runlore.projections.differences import DifferenceRow
+    from runlore.projections.net_changes import DifferenceRow
 
 What = Literal[
     "experiment",

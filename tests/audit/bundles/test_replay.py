@@ -16,7 +16,7 @@ from runlore.audit.bundles.selection import Selection
 from runlore.audit.replay import Replayed, replay, replay_bundle
 from runlore.domain.errors import InvalidInput
 from runlore.projections.reader import RunsReader
-from runlore.projections.replay import replay as compared_tables
+from runlore.projections.rebuild_check import replay as compared_tables
 from runlore.projections.segment_files import Bounds
 from tests.projections.histories import (
     Happening,

@@ -19,8 +19,8 @@ from eventsourcing.persistence import Tracking
 
 from runlore.domain.events import REGISTRY
 from runlore.domain.fact import Fact
+from runlore.projections.batch_context import KNOWN_MAX, Known
 from runlore.projections.duckdb_recorder import DuckDBView
-from runlore.projections.known import KNOWN_MAX, Known
 from runlore.projections.projection import Projection
 from runlore.projections.segment_files import (
     BOUNDS,
@@ -71,7 +71,7 @@ class RunsProjection(Projection):
     def prepare(
         self, facts: Sequence[Fact], wait: Callable[[], None]
     ) -> Callable[[duckdb.DuckDBPyConnection], None]:
-        from runlore.projections.runs_tables import prepared_batch
+        from runlore.projections.table_writes import prepared_batch
 
         known = self._known
         if known is not None and len(known.runs) > KNOWN_MAX:
@@ -125,7 +125,7 @@ class RunsProjection(Projection):
     def _add_values(
         self, batches: Sequence[tuple[int, Fact]], connection: duckdb.DuckDBPyConnection
     ) -> None:
-        from runlore.projections.runs_tables import add_batches
+        from runlore.projections.table_writes import add_batches
 
         self._sealed |= add_batches(connection, batches, self.segments, self._bounds)
 

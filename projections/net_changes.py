@@ -13,7 +13,7 @@ import duckdb
 
 from runlore.projections.curves import restored_value
 from runlore.projections.filters import Conditions
-from runlore.projections.latest_as_of import latest_as_of
+from runlore.projections.metric_summaries_as_of import latest_as_of
 
 
 class MetricSummary(NamedTuple):

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from runlore.domain.fact import Fact
 from runlore.domain.ids import run_id_of, run_stream
-from runlore.projections.known import Known, KnownExperiment, KnownRun, State
+from runlore.projections.batch_context import Known, KnownExperiment, KnownRun, State
 from runlore.projections.projection import DataErased
 from runlore.projections.temporal import TemporalRows
 

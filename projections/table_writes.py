@@ -10,8 +10,8 @@ from typing import Final
 import duckdb
 
 from runlore.domain.fact import Fact
-from runlore.projections.known import Known
-from runlore.projections.runs_fold import Move, rows_of
+from runlore.projections.batch_context import Known
+from runlore.projections.fold import Move, rows_of
 from runlore.projections.segment_files import Bounds
 from runlore.projections.temporal import (
     TemporalTable,
@@ -243,7 +243,7 @@ def add_batches(
 ) -> bool:
     """Adds the values of batches, (run number, fact) each; returns whether segments changed."""
     # Imported here: NumPy and Arrow take longer than to write a few rows without them.
-    from runlore.projections.latest import add_to_latest
+    from runlore.projections.metric_summaries import add_to_latest
     from runlore.projections.points import names_of, points_of
     from runlore.projections.segments import add_points
 

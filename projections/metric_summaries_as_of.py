@@ -68,7 +68,7 @@ def latest_as_of(
 
 
 def _summed_up(connection: duckdb.DuckDBPyConnection, grew: pa.Table, as_of: int) -> pa.Table:
-    from runlore.projections.latest import latest_of
+    from runlore.projections.metric_summaries import latest_of
     from runlore.projections.points import points_in
 
     series_no, run_no = (grew[name].to_numpy() for name in ("series_no", "run_no"))

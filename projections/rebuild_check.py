@@ -18,12 +18,12 @@ from eventsourcing.persistence import Tracking
 
 from runlore.projections import generations
 from runlore.projections.opened import projection_at
+from runlore.projections.projection_of_runs import RunsProjection
 from runlore.projections.reader import RunsReader
 from runlore.projections.runner import APPLICATION, BATCH, catch_up
-from runlore.projections.runs_projection import RunsProjection
 from runlore.projections.segment_files import BOUNDS
 from runlore.projections.slots import claim
-from runlore.projections.unlike_rows import (
+from runlore.projections.table_mismatch import (
     Differing,
     TableById,
     choose,
