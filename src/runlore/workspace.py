@@ -540,8 +540,8 @@ class Workspace:
     ) -> Manifest:
         """Writes runs, or the whole log, to one file that proves itself: see docs/bundles.md.
 
-        The conditions are those of `runlore.audit.bundles.selection.Selection`: all that are given must
-        fit. `artifacts` is `bytes`, or `digests` to leave the bytes of files out.
+        The conditions are those of `runlore.audit.bundles.selection.Selection`: a run must fit all
+        that are given. `artifacts` is `bytes`, or `digests` to leave the bytes of files out.
 
         Raises RunNotFound, ExperimentNotFound; InvalidInput for options of no sense and in an
         erasable workspace; ArtifactNotWritten if the file cannot be written.

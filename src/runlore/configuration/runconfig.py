@@ -156,7 +156,7 @@ class RunConfiguration:
             RunConfigurationFileNotFound: there is no such folder, or no `.azureml` in it.
             RunConfigurationException: a value is not what it must be, or there is no name.
         """
-        from runlore import runconfig_file  # with PyYAML, that most processes never need
+        from runlore.configuration import file as runconfig_file  # with PyYAML, that most processes never need
 
         runconfig_file.save(self, path, name, separate_environment_yaml)
 
