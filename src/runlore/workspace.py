@@ -636,6 +636,11 @@ class Workspace:
         )
 
 
+def session_of(workspace: Workspace) -> Session:
+    """The open session of a workspace, for runlore's own packages. Raises WorkspaceClosed."""
+    return workspace._live
+
+
 def _folder(path_or_uri: str | os.PathLike[str]) -> Path:
     return location.folder_of(path_or_uri).absolute()
 

@@ -28,7 +28,8 @@ class CondaDependencies:
         self.pip_options: list[str] = []
         self._others: dict[object, object] = {}
         if conda_dependencies_file_path is not None:
-            from runlore.configuration import yaml_file  # PyYAML loads where a file is read, not at import
+            # Imported here: PyYAML loads where a file is read.
+            from runlore.configuration import yaml_file
 
             path = Path(conda_dependencies_file_path)
             self._take(yaml_file.read_mapping(path), str(path))

@@ -156,7 +156,8 @@ class RunConfiguration:
             RunConfigurationFileNotFound: there is no such folder, or no `.azureml` in it.
             RunConfigurationException: a value is not what it must be, or there is no name.
         """
-        from runlore.configuration import file as runconfig_file  # with PyYAML, that most processes never need
+        # Imported here: it loads PyYAML, which most processes never need.
+        from runlore.configuration import file as runconfig_file
 
         runconfig_file.save(self, path, name, separate_environment_yaml)
 
