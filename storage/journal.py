@@ -54,7 +54,7 @@ class At(NamedTuple, Generic[S]):
     version: int
 
 
-class Folded(Generic[S]):
+class StreamState(Generic[S]):
     """A stream's state as far as it was read: `fold(state, facts)` takes it further.
 
     `contested` says that somebody else was faster lately.
@@ -124,7 +124,7 @@ class Journal:
         )
         return [fact_of(row) for row in rows]
 
-    def refresh(self, folded: Folded[S]) -> S:
+    def refresh(self, folded: StreamState[S]) -> S:
         """Reads what the stream got since, and returns the state."""
         return self._newest(folded).state
 
@@ -154,7 +154,7 @@ class Journal:
 
     def change(
         self,
-        folded: Folded[S],
+        folded: StreamState[S],
         decide: Callable[[S], Decision],
         *,
         with_values: Batch = NO_VALUES,
@@ -199,7 +199,7 @@ class Journal:
 
     def _change_alone(
         self,
-        folded: Folded[S],
+        folded: StreamState[S],
         decide: Callable[[S], Decision],
         with_values: Batch,
         reason: str | None,
@@ -229,7 +229,7 @@ class Journal:
         return at, decision, rows
 
     def _decided_as_held(
-        self, folded: Folded[S], decide: Callable[[S], Decision]
+        self, folded: StreamState[S], decide: Callable[[S], Decision]
     ) -> tuple[At[S], Decision]:
         """A decision on the state as far as it was read, and read on only if that is not enough.
 
@@ -246,7 +246,7 @@ class Journal:
         folded.contested = newest.version > at.version > 0
         return newest, decide(newest.state)
 
-    def _newest(self, folded: Folded[S]) -> At[S]:
+    def _newest(self, folded: StreamState[S]) -> At[S]:
         at = folded.at
         return folded.advance(self.facts(folded.stream, after_version=at.version), at)
 

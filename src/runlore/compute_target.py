@@ -10,7 +10,7 @@ from runlore.exceptions import ComputeTargetException as ComputeTargetException
 
 if TYPE_CHECKING:
     from runlore.domain.compute_target import TargetState
-    from runlore.engine.session import FoldedTarget
+    from runlore.engine.session import TargetStream
     from runlore.run import Run
     from runlore.workspace import Workspace
 
@@ -218,7 +218,7 @@ class ComputeTarget:
         return f"ComputeTarget(name={self.name!r}, type={self.type!r}{slots})"
 
 
-def _folded(workspace: Workspace, name: object) -> FoldedTarget:
+def _folded(workspace: Workspace, name: object) -> TargetStream:
     from runlore.domain.ids import check_target_name
 
     if not isinstance(name, str):

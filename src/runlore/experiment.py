@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runlore.configuration.script_run_config import ScriptRunConfig
     from runlore.domain.experiment import ExperimentState
     from runlore.engine.run_creation import Outputs
-    from runlore.engine.session import FoldedName, Session
+    from runlore.engine.session import ExperimentStream, Session
     from runlore.run import Run
     from runlore.script_run import ScriptRun
     from runlore.workspace import Workspace
@@ -51,7 +51,7 @@ class Experiment:
         check_experiment_name(name)
         session = workspace._live
         self._workspace = workspace
-        self._names: FoldedName = session.name(name)
+        self._names: ExperimentStream = session.name(name)
         session.journal.refresh(self._names)
         if self._names.state.active is None:
             session.change_name(self._names, GetOrCreate(name, str(uuid4())))

@@ -27,7 +27,7 @@ from runlore.domain.run_state import RunState
 from runlore.domain.status import Status
 from runlore.storage.database import Database
 from runlore.storage.event_log import Drained, LogHead, NewEvent, ReadStream, StoredRow
-from runlore.storage.journal import Folded, Journal
+from runlore.storage.journal import Journal, StreamState
 from runlore.storage.log_file import open_log
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.value_buffer import ValueBuffer
@@ -203,7 +203,7 @@ def journal_of(log: SqliteLog) -> Journal:
 def train(path: Path, run_id: str, acknowledge: Callable[[int], None]) -> None:
     journal = journal_of(open_log(path))
     buffer = ValueBuffer(journal)
-    folded: Folded[RunState | None] = Folded(run_stream(run_id), run_state.fold, None)
+    folded: StreamState[RunState | None] = StreamState(run_stream(run_id), run_state.fold, None)
     created = RunCreated(
         run_id=run_id,
         experiment_id="e",

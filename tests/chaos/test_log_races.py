@@ -17,7 +17,7 @@ from runlore.domain.events import RunCreated, WriterOpened
 from runlore.domain.ids import experiment_stream, run_stream
 from runlore.domain.run_state import RunState
 from runlore.domain.status import Status
-from runlore.storage.journal import Folded, Journal
+from runlore.storage.journal import Journal, StreamState
 from runlore.storage.log_file import open_log
 from tests.chaos.rounds import RACES
 from tests.event_logs import check_head
@@ -35,8 +35,8 @@ def journal_of(path: Path, actor: str) -> Journal:
     return Journal(open_log(path), lambda: opened)
 
 
-def run_folded() -> Folded[RunState | None]:
-    return Folded(run_stream("r"), run_state.fold, None)
+def run_folded() -> StreamState[RunState | None]:
+    return StreamState(run_stream("r"), run_state.fold, None)
 
 
 def race(path: Path, actor: str, start: Barrier) -> tuple[str, list[str]]:
@@ -105,7 +105,7 @@ def create(path: Path, name: str, start: Barrier) -> list[str]:
     ids = []
     for number in range(20):
         lab = f"lab{number}"
-        folded = Folded(experiment_stream(lab), experiment.fold, experiment.NameState())
+        folded = StreamState(experiment_stream(lab), experiment.fold, experiment.NameState())
         command = experiment.GetOrCreate(lab, f"{name}-{number}")
         start.wait(LIMIT_S)
         journal.change(folded, partial(experiment.decide, command=command))

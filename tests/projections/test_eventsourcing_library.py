@@ -20,7 +20,7 @@ from runlore.domain.decision import Decision
 from runlore.domain.events import Event, WriterOpened
 from runlore.projections.duckdb_recorder import DuckDBView, Factory
 from runlore.projections.projection_of_runs import RunsProjection
-from runlore.storage.journal import Folded, Journal, Pending
+from runlore.storage.journal import Journal, Pending, StreamState
 from runlore.storage.log_file import open_log
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.value_codec import Series
@@ -145,7 +145,7 @@ def write_with_a_journal(log: SqliteLog) -> None:
     append("run/r1", 1, run_created("r1", parent_id="r0", properties={"b": "y"}))
     batch = batch_of(journal.writer_id, 0, [Record(Series("loss"), 0, 1, 0.5)])
     append(f"run/r0/values/{journal.writer_id}", 1, batch)
-    folded: Folded[None] = Folded("run/r0", lambda state, _: state, None)
+    folded: StreamState[None] = StreamState("run/r0", lambda state, _: state, None)
     ended = (ev.TagRemoved(key="a"), ev.RunFailed(error={"code": "UserError"}))
     journal.change(folded, lambda _: Decision(ended), reason="a test")
     history = History(log)

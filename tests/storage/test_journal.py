@@ -27,7 +27,7 @@ from runlore.domain.status import Status
 from runlore.storage.database import Database
 from runlore.storage.errors import LogBusy, VersionConflict
 from runlore.storage.event_log import Drained, EventLog, NewEvent, ReadStream, StoredRow
-from runlore.storage.journal import Batch, Folded, Journal, Pending
+from runlore.storage.journal import Batch, Journal, Pending, StreamState
 from runlore.storage.log_file import open_log
 from runlore.storage.memory import MemoryLog
 from runlore.storage.sqlite_log import SqliteLog
@@ -51,15 +51,15 @@ def journal_of(log: EventLog, actor: str = "ann") -> Journal:
     return Journal(log, lambda: introduce(actor))
 
 
-def run_folded() -> Folded[RunState | None]:
-    return Folded(run_stream("r"), fold, None)
+def run_folded() -> StreamState[RunState | None]:
+    return StreamState(run_stream("r"), fold, None)
 
 
 def deciding(journal: Journal, command: run.Command) -> Callable[[RunState | None], Decision]:
     return lambda state: run.decide(state, command, journal.writer_id)
 
 
-def add(journal: Journal, folded: Folded[RunState | None], **properties: str) -> None:
+def add(journal: Journal, folded: StreamState[RunState | None], **properties: str) -> None:
     journal.change(folded, deciding(journal, run.AddProperties(properties)))
 
 
@@ -343,7 +343,7 @@ class _Plain(SqliteLog):
         super().__init__(log.database)
 
 
-def contested(*rivals: Event) -> tuple[Contested, Journal, Folded[RunState | None]]:
+def contested(*rivals: Event) -> tuple[Contested, Journal, StreamState[RunState | None]]:
     log = Contested()
     journal = journal_of(log)
     folded = run_folded()
@@ -400,7 +400,7 @@ def test_who_holds_the_newest_state_reads_nothing_to_change_it() -> None:
     assert list(folded.state.tags) == ["a", "b", "c"]
 
 
-def held_before_a_rival(log: EventLog) -> tuple[Journal, Folded[RunState | None]]:
+def held_before_a_rival(log: EventLog) -> tuple[Journal, StreamState[RunState | None]]:
     """A run at version 1, of which version 2 is in the log already."""
     journal, folded = journal_of(log), run_folded()
     journal.change(folded, lambda state: Decision((CREATED,)))
@@ -680,7 +680,7 @@ def test_a_folded_stream_reads_only_what_is_new(log: EventLog) -> None:
         seen.append(len(facts))
         return fold(state, facts)  # type: ignore[arg-type]  # Counts first, and so asks for a Sequence.
 
-    reader = Folded("run/r", counting, None)  # type: ignore[arg-type]  # As above.
+    reader = StreamState("run/r", counting, None)  # type: ignore[arg-type]  # As above.
     journal.refresh(reader)
     add(rival, theirs, a="1")
     add(rival, theirs, b="2")

@@ -34,7 +34,7 @@ from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status, may_follow
 from runlore.storage.database import Database
 from runlore.storage.event_log import EventLog
-from runlore.storage.journal import Folded, Journal
+from runlore.storage.journal import Journal, StreamState
 from runlore.storage.memory import MemoryLog
 from runlore.storage.sqlite_log import SqliteLog
 from tests.event_logs import NOON, check_head
@@ -73,14 +73,14 @@ class Store:
     def __init__(self, log: EventLog) -> None:
         self.log = log
         self.journals = {name: Journal(log, opened_by(name)) for name in WRITERS}
-        self.known: dict[tuple[str, str], Folded[Any]] = {}
+        self.known: dict[tuple[str, str], StreamState[Any]] = {}
 
     def change(
         self, writer: str, stream: str, fold: Any, empty: Any, decide: Callable[..., Decision]
     ) -> type[RunloreError] | None:
         """The type of the error, or None for a success."""
         journal = self.journals[writer]
-        folded = self.known.setdefault((writer, stream), Folded(stream, fold, empty))
+        folded = self.known.setdefault((writer, stream), StreamState(stream, fold, empty))
         try:
             journal.change(folded, lambda state: decide(state, journal.writer_id))
         except RunloreError as error:

@@ -24,7 +24,7 @@ from runlore.storage.run_folder import RunFolder, remove_leftovers
 from runlore.storage.spool_folder import live_values, recover
 
 if TYPE_CHECKING:
-    from runlore.engine.session import FoldedRun, Session
+    from runlore.engine.session import RunStream, Session
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ def erase(session: Session, run_ids: Sequence[str], reason: str, timeout_s: floa
         raise ErasureIncomplete(run_ids, pending)
 
 
-def _remove_spooled(session: Session, runs: Sequence[FoldedRun], deadline: float) -> list[str]:
+def _remove_spooled(session: Session, runs: Sequence[RunStream], deadline: float) -> list[str]:
     """What dead processes left is drained and wiped; living ones do so themselves, within 5 s."""
     folder = session.spools
     if folder is None:
@@ -82,7 +82,7 @@ def _remove_spooled(session: Session, runs: Sequence[FoldedRun], deadline: float
     ]
 
 
-def _remove_files(session: Session, runs: Sequence[FoldedRun], deadline: float) -> list[str]:
+def _remove_files(session: Session, runs: Sequence[RunStream], deadline: float) -> list[str]:
     """Kept files, and the folder in which a submitted run executed."""
     assert session.folder is not None, "erase refuses workspaces in memory"
     folder = session.folder
@@ -109,7 +109,7 @@ def _remove_files(session: Session, runs: Sequence[FoldedRun], deadline: float) 
     ]
 
 
-def _remove_projections(session: Session, runs: Sequence[FoldedRun], deadline: float) -> list[str]:
+def _remove_projections(session: Session, runs: Sequence[RunStream], deadline: float) -> list[str]:
     """All generations, and all that was read before the erasure; processes that have it open drop
     it at their next query.
     """
@@ -136,7 +136,7 @@ def _remove_projections(session: Session, runs: Sequence[FoldedRun], deadline: f
     ]
 
 
-def _empty_wal(session: Session, runs: Sequence[FoldedRun], deadline: float) -> list[str]:
+def _empty_wal(session: Session, runs: Sequence[RunStream], deadline: float) -> list[str]:
     """Last, as what came before may have written to the log."""
     assert isinstance(session.log, ErasableLog), "erase refuses others"
     if session.log.truncate_wal(max(_LOOK_S, deadline - time.monotonic())):
@@ -148,7 +148,7 @@ def _folders_in(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
 
 
-def _id_of(run: FoldedRun) -> str:
+def _id_of(run: RunStream) -> str:
     return run.stream.removeprefix("run/")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from runlore.domain.errors import PastIsReadOnly, WorkspaceClosed
 from runlore.domain.workspace import WorkspaceState
-from runlore.engine.session import FoldedRun, Session
+from runlore.engine.session import RunStream, Session
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.journal import Journal
 from runlore.storage.log_as_of import LogAsOf
@@ -81,7 +81,7 @@ class SessionAsOf(Session):
         """Nothing is looked after, and nothing known but what was recorded."""
         return {}
 
-    def why_lost(self, folded: FoldedRun) -> str | None:
+    def why_lost(self, folded: RunStream) -> str | None:
         return None
 
 

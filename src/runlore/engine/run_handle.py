@@ -12,7 +12,7 @@ from runlore.domain.errors import RunNotFound
 if TYPE_CHECKING:
     from runlore.domain.run import Command
     from runlore.domain.run_state import RunState
-    from runlore.engine.session import FoldedRun, Session
+    from runlore.engine.session import RunStream, Session
     from runlore.experiment import Experiment
     from runlore.storage.run_values import RunValues
     from runlore.storage.spool_puts import FloatPut, FloatPutAt
@@ -38,7 +38,7 @@ class RunBase:
     # What most runs of a long list never need is on the class until then.
     _experiment: Experiment
     _id: str
-    _stream: FoldedRun | None = None
+    _stream: RunStream | None = None
     _run_values: RunValues | None = None
     # Of its values: what logs a float, by the metric's name.
     _puts: Mapping[str, FloatPut] = NONE_YET
@@ -59,7 +59,7 @@ class RunBase:
         return self._experiment
 
     @property
-    def _folded(self) -> FoldedRun:
+    def _folded(self) -> RunStream:
         """The run's stream, as far as this object has read it."""
         if self._stream is None:
             self._stream = self._session.run(self._id)

@@ -47,7 +47,7 @@ from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.erasable import ErasableLog
 from runlore.storage.event_log import EventLog
 from runlore.storage.filesystem import check_file_system
-from runlore.storage.journal import Folded, Journal, Pending
+from runlore.storage.journal import Journal, Pending, StreamState
 from runlore.storage.log_file import open_log
 from runlore.storage.memory import MemoryLog
 from runlore.storage.run_folder import boot_id
@@ -62,9 +62,9 @@ if TYPE_CHECKING:
 _SWEEP_INTERVAL_S: Final = 1.0
 _ENDS: Final = frozenset(event.topic for event in (RunCompleted, RunFailed, RunCanceled, RunLost))
 
-FoldedRun = Folded[RunState | None]
-FoldedTarget = Folded[targets.TargetState | None]
-FoldedName = Folded[names.NameState]
+RunStream = StreamState[RunState | None]
+TargetStream = StreamState[targets.TargetState | None]
+ExperimentStream = StreamState[names.NameState]
 
 
 class Session:
@@ -118,7 +118,7 @@ class Session:
 
     def create_workspace(self, command: workspaces.CreateWorkspace) -> None:
         """Gives the log its identity; if another process was faster, takes that one."""
-        folded: Folded[workspaces.WorkspaceState | None] = Folded(
+        folded: StreamState[workspaces.WorkspaceState | None] = StreamState(
             WORKSPACE_STREAM, workspaces.fold, None
         )
         self.journal.change(folded, lambda state: workspaces.decide(state, command))
@@ -132,11 +132,11 @@ class Session:
         """Raises what whoever wants to change something is to be told before anything is done."""
         self.check_open()
 
-    def run(self, run_id: str) -> FoldedRun:
+    def run(self, run_id: str) -> RunStream:
         """A run's stream, not read yet."""
-        return Folded(run_stream(run_id), run_state.fold, None)
+        return StreamState(run_stream(run_id), run_state.fold, None)
 
-    def existing_run(self, run_id: str) -> FoldedRun:
+    def existing_run(self, run_id: str) -> RunStream:
         """A run's stream, read. Raises RunNotFound if there is none of this id."""
         self.check_open()
         folded = self.run(check_run_id(run_id))
@@ -146,7 +146,7 @@ class Session:
 
     def change_run(
         self,
-        folded: FoldedRun,
+        folded: RunStream,
         command: runs.Command,
         *,
         with_values: bool = False,
@@ -182,14 +182,14 @@ class Session:
             self._warned_of_no_checkpoint = True
             warn_caller(f"no checkpoint was made at the run's end: {problem}", RuntimeWarning)
 
-    def check_change(self, folded: FoldedRun, command: runs.Command) -> None:
+    def check_change(self, folded: RunStream, command: runs.Command) -> None:
         """Raises what the command would, on the state as it was read; changes nothing."""
         refused = runs.decide(folded.state, command, None).refused
         if refused is not None:
             raise refused
 
     def create_run(
-        self, folded: FoldedRun, command: runs.CreateRun, events: Sequence[Event] = ()
+        self, folded: RunStream, command: runs.CreateRun, events: Sequence[Event] = ()
     ) -> None:
         """Creates a run, with more events of its stream in the same commit."""
         self.check_writable()
@@ -200,7 +200,7 @@ class Session:
 
         self.journal.change(folded, decide)
 
-    def create_runs(self, folded: Sequence[FoldedRun], commands: Sequence[runs.CreateRun]) -> None:
+    def create_runs(self, folded: Sequence[RunStream], commands: Sequence[runs.CreateRun]) -> None:
         """Creates many runs with fresh ids in one commit."""
         self.check_writable()
         pending = [
@@ -241,20 +241,20 @@ class Session:
             raise RunGone(run_id)
         return SealedArtifacts(self._artifacts.root / run_id, key)
 
-    def name(self, name: str) -> FoldedName:
+    def name(self, name: str) -> ExperimentStream:
         """The stream of an experiment name, not read yet."""
-        return Folded(experiment_stream(name), names.fold, names.NameState())
+        return StreamState(experiment_stream(name), names.fold, names.NameState())
 
-    def change_name(self, folded: FoldedName, command: names.Command) -> None:
+    def change_name(self, folded: ExperimentStream, command: names.Command) -> None:
         """Runs a command on the experiments of a name."""
         self.check_writable()
         self.journal.change(folded, lambda state: names.decide(state, command))
 
-    def target(self, name: str) -> FoldedTarget:
+    def target(self, name: str) -> TargetStream:
         """The stream of a compute target's name, not read yet."""
-        return Folded(compute_target_stream(name), targets.fold, None)
+        return StreamState(compute_target_stream(name), targets.fold, None)
 
-    def change_target(self, folded: FoldedTarget, command: targets.Command) -> None:
+    def change_target(self, folded: TargetStream, command: targets.Command) -> None:
         """Runs a command on a compute target."""
         self.check_writable()
         self.journal.change(folded, lambda state: targets.decide(state, command))
@@ -322,7 +322,7 @@ class Session:
             self._lost = sweep(self)
         return self._lost
 
-    def why_lost(self, folded: FoldedRun) -> str | None:
+    def why_lost(self, folded: RunStream) -> str | None:
         """Looks after a submitted run that has not ended, and all others.
 
         Returns why it is lost if that could not be recorded.

@@ -32,7 +32,7 @@ from runlore.storage.run_folder import (
 )
 
 if TYPE_CHECKING:
-    from runlore.engine.session import FoldedRun, Session
+    from runlore.engine.session import RunStream, Session
 
 
 def sweep(session: Session) -> dict[str, str]:
@@ -57,7 +57,7 @@ def sweep(session: Session) -> dict[str, str]:
     return unrecorded
 
 
-def lose_without_folder(session: Session, folded: FoldedRun, run_id: str) -> str | None:
+def lose_without_folder(session: Session, folded: RunStream, run_id: str) -> str | None:
     """Records a run as lost whose folder somebody took away: nobody will find it by that.
 
     Returns why it is lost if that could not be recorded.
@@ -97,7 +97,7 @@ def _look_after(session: Session, folder: RunFolder) -> str | None:
         unlock(lock_fd)
 
 
-def _take_over(session: Session, folded: FoldedRun, folder: RunFolder) -> str | None:
+def _take_over(session: Session, folded: RunStream, folder: RunFolder) -> str | None:
     state = session.journal.refresh(folded)
     if state is not None and state.status is Status.QUEUED:
         return None
@@ -129,7 +129,7 @@ def _why(folder: RunFolder) -> str:
     )
 
 
-def _is_lost(session: Session, folded: FoldedRun) -> bool:
+def _is_lost(session: Session, folded: RunStream) -> bool:
     state = session.journal.refresh(folded)
     if state is None or not state.submitted:
         return False
@@ -141,7 +141,7 @@ def _is_elsewhere(host: str, boot: str) -> bool:
     return boot != boot_id() and host != socket.gethostname()
 
 
-def _look_from_afar(session: Session, folded: FoldedRun, folder: RunFolder, host: str) -> None:
+def _look_from_afar(session: Session, folded: RunStream, folder: RunFolder, host: str) -> None:
     silence_s = folder.silence_s()
     state = session.journal.refresh(folded)
     if state is None or silence_s < SILENT_AFTER_S:

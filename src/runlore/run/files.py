@@ -17,7 +17,7 @@ from runlore.exceptions import SnapshotException
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import Artifact
-    from runlore.engine.session import FoldedRun, Session
+    from runlore.engine.session import RunStream, Session
     from runlore.storage.artifacts import ArtifactStore
 
 LOG_FOLDERS: Final = ("logs/", "user_logs/", "system_logs/", "azureml-logs/")
@@ -305,7 +305,7 @@ class RunFiles(RunBase):
         return name
 
 
-def keep_folders(session: Session, run: FoldedRun, folders: Mapping[str, Path]) -> list[str]:
+def keep_folders(session: Session, run: RunStream, folders: Mapping[str, Path]) -> list[str]:
     """Keeps the files of folders for a run, below the names given; returns what was not kept.
 
     Files never change: one that is held with other content is a problem, not an error.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runlore.engine.moments import Moment
     from runlore.engine.net_changes import Difference
     from runlore.engine.run_creation import Outputs
-    from runlore.engine.session import FoldedRun
+    from runlore.engine.session import RunStream
     from runlore.experiment import Experiment, Tags
     from runlore.projections.rows import RunRow
     from runlore.script_run import ScriptRun
@@ -69,13 +69,13 @@ class Run(RunLifecycle):
         self._watched = watched_folders(outputs or False)
         make_folders(self._watched)
 
-    def _attach(self, experiment: Experiment, folded: FoldedRun | None, run_id: str) -> None:
+    def _attach(self, experiment: Experiment, folded: RunStream | None, run_id: str) -> None:
         self._experiment = experiment
         self._id = run_id
         self._stream = folded
 
     @classmethod
-    def _of(cls, experiment: Experiment, run_id: str, folded: FoldedRun | None = None) -> Self:
+    def _of(cls, experiment: Experiment, run_id: str, folded: RunStream | None = None) -> Self:
         run = cls.__new__(cls)
         run._attach(experiment, folded, run_id)
         return run
@@ -464,7 +464,7 @@ def _from_rows(workspace: Workspace, rows: Iterable[RunRow]) -> Iterator[Run]:
         check_open()
 
 
-def _experiment_of(workspace: Workspace, folded: FoldedRun) -> Experiment:
+def _experiment_of(workspace: Workspace, folded: RunStream) -> Experiment:
     from runlore.experiment import Experiment
 
     state = folded.state
