@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from runlore.cli.filters import filter_of, pairs
-from runlore.cli.output import as_json
-from runlore.cli.separated import as_csv, as_tsv
+from runlore.cli.output.output import as_json
+from runlore.cli.output.separated import as_csv, as_tsv
+from runlore.cli.run.key_values import filter_of, pairs
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from typing import Final, TextIO
 
 import click
 
+from runlore.cli.command_context import Diagnostics
 from runlore.cli.lazy import LazyGroup
-from runlore.cli.options import Talk
 from runlore.domain.errors import RunloreError
 from runlore.version import VERSION
 
@@ -58,14 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line, by default the process's own; returns the exit code."""
     # Long lists are many objects and no garbage: looking for it takes a seventh of their time.
     gc.set_threshold(1_000_000)
-    talk = Talk()
+    diagnostics = Diagnostics()
     warnings.showwarning = _show_warning
     try:
         code = root.main(
             None if arguments is None else list(arguments),
             prog_name="runlore",
             standalone_mode=False,
-            obj=talk,
+            obj=diagnostics,
         )
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error.__cause__, KeyboardInterrupt):
             _say(str(error))
             return INTERRUPTED
-        if talk.debug:
+        if diagnostics.debug:
             traceback.print_exc()
         _say(f"error: {error}")
         return ERROR

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from runlore.cli.command_context import CommandContext
 from runlore.cli.options import (
-    Place,
     output_options,
     output_options_beside_a_file,
     workspace_options,
@@ -78,7 +78,7 @@ def export(
     artifacts: str,
     form: str,
     destination: Path,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Writes runs, or the whole log, with all that proves them, to one file.
@@ -90,9 +90,9 @@ def export(
     """
     from runlore.audit.bundles.selection import Selection
 
-    workspace = place.open()
+    workspace = context.open()
     selection = Selection(
-        run=run_id and place.find_run(run_id).id,
+        run=run_id and context.find_run(run_id).id,
         descendants=not no_descendants,
         experiment=experiment_name,
         since=since,
@@ -114,7 +114,7 @@ def export(
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @workspace_options
 @output_options
-def import_(bundle: Path, place: Place, out: Output) -> None:
+def import_(bundle: Path, context: CommandContext, out: Output) -> None:
     """Adds what a bundle holds to the workspace; doing it twice changes nothing.
 
     \b
@@ -125,7 +125,7 @@ def import_(bundle: Path, place: Place, out: Output) -> None:
 
     from runlore.audit.bundles.imports import import_bundle
 
-    out.put(asdict(import_bundle(place.open(), bundle)))
+    out.put(asdict(import_bundle(context.open(), bundle)))
 
 
 @click.command
@@ -142,7 +142,11 @@ def import_(bundle: Path, place: Place, out: Output) -> None:
 @workspace_options
 @output_options_beside_a_file
 def report(
-    run_id: str | None, experiment_name: str | None, destination: Path, place: Place, out: Output
+    run_id: str | None,
+    experiment_name: str | None,
+    destination: Path,
+    context: CommandContext,
+    out: Output,
 ) -> None:
     """Writes what the log says of a run, or of an experiment's runs, as one page for people.
 
@@ -152,7 +156,7 @@ def report(
     """
     from runlore.audit import report as reports
 
-    workspace = place.open()
-    run = run_id and place.find_run(run_id).id
+    workspace = context.open()
+    run = run_id and context.find_run(run_id).id
     runs = reports.report(workspace, destination, run=run, experiment=experiment_name)
     out.put({"file": str(destination), "runs": runs})

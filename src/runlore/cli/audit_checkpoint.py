@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from runlore.cli.command_context import CommandContext
 from runlore.cli.lazy import LazyGroup
-from runlore.cli.options import Place, output_options, trust_options, workspace_options
+from runlore.cli.options import output_options, trust_options, workspace_options
 from runlore.cli.output import Columns, Output
 
 checkpoint = LazyGroup(
@@ -38,7 +39,7 @@ _export = click.option(
 @_export
 @workspace_options
 @output_options
-def create(key: Path | None, export: Path | None, place: Place, out: Output) -> None:
+def create(key: Path | None, export: Path | None, context: CommandContext, out: Output) -> None:
     """Signs the log as it is on disk now, and keeps the checkpoint in the workspace.
 
     \b
@@ -48,7 +49,7 @@ def create(key: Path | None, export: Path | None, place: Place, out: Output) -> 
     from runlore.audit.audited import AuditedLog
     from runlore.audit.checkpoints import create_checkpoint
 
-    audited = AuditedLog.of(place.open())
+    audited = AuditedLog.of(context.open())
     made, files = create_checkpoint(audited, key=key, export=export)
     out.put(
         {
@@ -70,7 +71,7 @@ def create(key: Path | None, export: Path | None, place: Place, out: Output) -> 
 @click.command("list")
 @workspace_options
 @output_options
-def list_(place: Place, out: Output) -> None:
+def list_(context: CommandContext, out: Output) -> None:
     """Lists the checkpoints that the workspace has kept; nothing is checked.
 
     \b
@@ -79,7 +80,7 @@ def list_(place: Place, out: Output) -> None:
     """
     from runlore.audit.audited import AuditedLog
 
-    kept = AuditedLog.of(place.open()).kept.checkpoints()
+    kept = AuditedLog.of(context.open()).kept.checkpoints()
     out.put(
         [
             {"size": one.size, "root": one.root.hex(), "signed_by": one.signers, "note": one.note}
@@ -97,7 +98,9 @@ def list_(place: Place, out: Output) -> None:
 @trust_options
 @workspace_options
 @output_options
-def verify(trusted: Path | None, checkpoints: tuple[Path, ...], place: Place, out: Output) -> None:
+def verify(
+    trusted: Path | None, checkpoints: tuple[Path, ...], context: CommandContext, out: Output
+) -> None:
     """Checks the signatures of all checkpoints, and their roots against the log's leaves.
 
     Faster than `audit verify`, because events are not read: their leaves are taken as they are
@@ -113,7 +116,7 @@ def verify(trusted: Path | None, checkpoints: tuple[Path, ...], place: Place, ou
     from runlore.audit.verify import verify_checkpoints
 
     found = verify_checkpoints(
-        AuditedLog.of(place.open()),
+        AuditedLog.of(context.open()),
         checkpoints=[read_checkpoint(file) for file in checkpoints],
         trusted=None if trusted is None else read_trusted(trusted),
     )
@@ -135,7 +138,9 @@ _COLUMNS: Columns = (
 @click.option("--off", is_flag=True, help="No longer.")
 @workspace_options
 @output_options
-def auto(key: Path | None, export: Path | None, off: bool, place: Place, out: Output) -> None:
+def auto(
+    key: Path | None, export: Path | None, off: bool, context: CommandContext, out: Output
+) -> None:
     """Makes a checkpoint whenever a run reaches its end, from now on.
 
     The process that records the end makes it, so it must be able to read the key. If it cannot,
@@ -152,6 +157,6 @@ def auto(key: Path | None, export: Path | None, off: bool, place: Place, out: Ou
     from runlore.audit.checkpoints import set_automatic
     from runlore.audit.keys import default_path
 
-    audited = AuditedLog.of(place.open())
+    audited = AuditedLog.of(context.open())
     chosen = None if off else key or default_path(audited.origin)
     out.put(asdict(set_automatic(audited, key=chosen, export=export)))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from runlore.cli.options import Place, output_options, run_option, workspace_options
+from runlore.cli.command_context import CommandContext
+from runlore.cli.options import output_options, run_option, workspace_options
 from runlore.cli.output import Output
-from runlore.cli.run_columns import RUN_FIELDS
+from runlore.cli.run.columns import RUN_FIELDS
 
 
 @click.command
@@ -30,7 +31,7 @@ def erase(
     recursive: bool,
     yes: bool,
     timeout_s: float,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Destroys what is kept of a run that has ended, and shows what is left of its record.
@@ -41,8 +42,8 @@ def erase(
     Example:
       runlore audit erase -r myexperiment_1700000000_0a1b2c3d --reason "consent withdrawn" --yes
     """
-    workspace = place.open()
-    run = place.find_run(run_id)
+    workspace = context.open()
+    run = context.find_run(run_id)
     if not yes:
         click.confirm(f"Erase run {run.id} for ever?", abort=True, err=True)
     workspace.erase_run(run.id, reason=reason, recursive=recursive, timeout_s=timeout_s)

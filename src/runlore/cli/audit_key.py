@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from runlore.cli.command_context import CommandContext
 from runlore.cli.lazy import LazyGroup
-from runlore.cli.options import Place, output_options, workspace_options
+from runlore.cli.options import output_options, workspace_options
 from runlore.cli.output import Output
 
 key = LazyGroup(
@@ -21,7 +22,7 @@ key = LazyGroup(
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @workspace_options
 @output_options
-def new(file: Path | None, place: Place, out: Output) -> None:
+def new(file: Path | None, context: CommandContext, out: Output) -> None:
     """Makes a key for the workspace's checkpoints, in a new file that only you may read.
 
     The public key is added to those that the workspace trusts; earlier ones stay, so that what
@@ -35,7 +36,7 @@ def new(file: Path | None, place: Place, out: Output) -> None:
     from runlore.audit.audited import AuditedLog
     from runlore.audit.keys import default_path, new_key
 
-    audited = AuditedLog.of(place.open())
+    audited = AuditedLog.of(context.open())
     file = file or default_path(audited.origin)
     verifier = new_key(file, audited.origin).verifier
     audited.kept.trust(verifier)
@@ -45,7 +46,7 @@ def new(file: Path | None, place: Place, out: Output) -> None:
 @click.command("list")
 @workspace_options
 @output_options
-def list_(place: Place, out: Output) -> None:
+def list_(context: CommandContext, out: Output) -> None:
     """Lists the public keys that the workspace trusts, the oldest first.
 
     \b
@@ -54,7 +55,7 @@ def list_(place: Place, out: Output) -> None:
     """
     from runlore.audit.audited import AuditedLog
 
-    keys = AuditedLog.of(place.open()).kept.trusted()
+    keys = AuditedLog.of(context.open()).kept.trusted()
     out.put(
         [{"name": one.name, "hash": one.key_id.hex(), "verifier_key": str(one)} for one in keys],
         heads=("name", "hash", "verifier_key"),

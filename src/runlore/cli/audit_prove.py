@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from runlore.cli.options import Place, output_options, workspace_options
+from runlore.cli.command_context import CommandContext
+from runlore.cli.options import output_options, workspace_options
 from runlore.cli.output import Output
 
 
@@ -14,7 +15,7 @@ from runlore.cli.output import Output
 @click.argument("event")
 @workspace_options
 @output_options
-def prove(event: str, place: Place, out: Output) -> None:
+def prove(event: str, context: CommandContext, out: Output) -> None:
     """Proves that an event is in the log: JSON for somebody who has neither log nor runlore.
 
     EVENT is a position, RUN_ID@VERSION, STREAM@VERSION, or an event's id. The proof leads to the
@@ -27,7 +28,7 @@ def prove(event: str, place: Place, out: Output) -> None:
     from runlore.audit.audited import AuditedLog
     from runlore.audit.prove import prove_event
 
-    out.put(prove_event(AuditedLog.of(place.open()), event))
+    out.put(prove_event(AuditedLog.of(context.open()), event))
 
 
 @click.command
@@ -35,7 +36,7 @@ def prove(event: str, place: Place, out: Output) -> None:
 @click.argument("later", type=click.IntRange(min=0))
 @workspace_options
 @output_options
-def consistency(earlier: int, later: int, place: Place, out: Output) -> None:
+def consistency(earlier: int, later: int, context: CommandContext, out: Output) -> None:
     """Proves that the log only grew between two checkpoints, which are named by their sizes.
 
     \b
@@ -45,7 +46,7 @@ def consistency(earlier: int, later: int, place: Place, out: Output) -> None:
     from runlore.audit.audited import AuditedLog
     from runlore.audit.prove import prove_consistency
 
-    out.put(prove_consistency(AuditedLog.of(place.open()), earlier, later))
+    out.put(prove_consistency(AuditedLog.of(context.open()), earlier, later))
 
 
 @click.command("verify-proof")
@@ -55,7 +56,7 @@ def consistency(earlier: int, later: int, place: Place, out: Output) -> None:
 @workspace_options
 @output_options
 def verify_proof(
-    proof: Path, keys: tuple[str, ...], no_key: bool, place: Place, out: Output
+    proof: Path, keys: tuple[str, ...], no_key: bool, context: CommandContext, out: Output
 ) -> None:
     """Verifies a proof as `python offline.py` does where runlore is not; no workspace is opened.
 

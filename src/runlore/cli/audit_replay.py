@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runlore.cli.options import Place, output_options, workspace_options
+from runlore.cli.command_context import CommandContext
+from runlore.cli.options import output_options, workspace_options
 from runlore.cli.output import Columns, Output
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @workspace_options
 @output_options
 def replay(
-    to: int | None, generations: bool, bundle: Path | None, place: Place, out: Output
+    to: int | None, generations: bool, bundle: Path | None, context: CommandContext, out: Output
 ) -> None:
     """Rebuilds all tables from the log and compares each row with those in use.
 
@@ -42,9 +43,9 @@ def replay(
     if bundle is not None:
         if to is not None or generations:
             raise click.UsageError("--against-bundle goes with neither --to nor --generations.")
-        found = replays.replay_bundle(place.open(), bundle)
+        found = replays.replay_bundle(context.open(), bundle)
     else:
-        found = replays.replay(place.open(), to=to, generations=generations)
+        found = replays.replay(context.open(), to=to, generations=generations)
     rows = sum(found.rows.values())
     more = "" if found.complete else " or more"
     click.echo(

@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from runlore.cli.options import Place, output_options, trust_options, workspace_options
+from runlore.cli.command_context import CommandContext
+from runlore.cli.options import output_options, trust_options, workspace_options
 from runlore.cli.output import Columns, Output
 
 
@@ -25,7 +26,7 @@ def verify(
     bundle: Path | None,
     trusted: Path | None,
     checkpoints: tuple[Path, ...],
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Verifies every event, the head, the indexes and all checkpoints that were kept.
@@ -52,7 +53,7 @@ def verify(
         return
     with _progress("verifying") as progress:
         found = verify_folder(
-            place.find_folder(),
+            context.find_folder(),
             checkpoints=[read_checkpoint(file) for file in checkpoints],
             trusted=None if trusted is None else read_trusted(trusted),
             progress=progress,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runlore.cli.command_context import CommandContext
 from runlore.cli.lazy import LazyGroup
 from runlore.cli.options import (
-    Place,
     output_options,
     reading_options,
     trailing_query,
@@ -41,14 +41,14 @@ _COLUMNS: Columns = (
 @trailing_query
 @reading_options
 @output_options
-def list_(place: Place, out: Output) -> None:
+def list_(context: CommandContext, out: Output) -> None:
     """Lists the compute targets; "local" is always there.
 
     \b
     Example:
       runlore computetarget list -o table
     """
-    targets = place.open().compute_targets
+    targets = context.open().compute_targets
     out.put([_document(target) for target in targets.values()], _COLUMNS)
 
 
@@ -56,7 +56,7 @@ def list_(place: Place, out: Output) -> None:
 @click.option("-n", "--name", required=True, help="The target's name.")
 @reading_options
 @output_options
-def show(name: str, place: Place, out: Output) -> None:
+def show(name: str, context: CommandContext, out: Output) -> None:
     """Shows a compute target and what runs on it.
 
     \b
@@ -65,7 +65,7 @@ def show(name: str, place: Place, out: Output) -> None:
     """
     from runlore.compute_target import ComputeTarget
 
-    target = ComputeTarget(place.open(), name)
+    target = ComputeTarget(context.open(), name)
     out.put({**_document(target), "status": target.get_status().serialize()})
 
 
@@ -75,7 +75,7 @@ def show(name: str, place: Place, out: Output) -> None:
 @click.option("--grace-s", type=float, default=10.0, help="Seconds from TERM to KILL.")
 @workspace_options
 @output_options
-def attach(name: str, slots: int, grace_s: float, place: Place, out: Output) -> None:
+def attach(name: str, slots: int, grace_s: float, context: CommandContext, out: Output) -> None:
     """Makes a pool of slots on this machine: runs beyond them wait in a queue.
 
     \b
@@ -84,7 +84,7 @@ def attach(name: str, slots: int, grace_s: float, place: Place, out: Output) -> 
     """
     from runlore.compute_target import ComputeTarget
 
-    target = ComputeTarget.attach(place.open(), name, slots=slots, grace_s=grace_s)
+    target = ComputeTarget.attach(context.open(), name, slots=slots, grace_s=grace_s)
     out.put(_document(target))
 
 
@@ -92,7 +92,7 @@ def attach(name: str, slots: int, grace_s: float, place: Place, out: Output) -> 
 @click.option("-n", "--name", required=True, help="The target's name.")
 @workspace_options
 @output_options
-def delete(name: str, place: Place, out: Output) -> None:
+def delete(name: str, context: CommandContext, out: Output) -> None:
     """Detaches a compute target. Its runs and their history stay.
 
     \b
@@ -101,7 +101,7 @@ def delete(name: str, place: Place, out: Output) -> None:
     """
     from runlore.compute_target import ComputeTarget
 
-    target = ComputeTarget(place.open(), name)
+    target = ComputeTarget(context.open(), name)
     document = _document(target)
     target.delete()
     out.put(document)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runlore.cli.options import Place, output_options, workspace_options
+from runlore.cli.command_context import CommandContext
+from runlore.cli.options import output_options, workspace_options
 from runlore.cli.output import Columns, Output
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("-r", "--run", "run_id", help="Of this run only: its id, or enough of its beginning.")
 @workspace_options
 @output_options
-def diff(a: str, b: str | None, run_id: str | None, place: Place, out: Output) -> None:
+def diff(a: str, b: str | None, run_id: str | None, context: CommandContext, out: Output) -> None:
     """Shows what was created, changed and removed between two moments, the second by default now.
 
     A moment is a time with its zone (2026-03-03T12:00:00+00:00), a position of the log, or the
@@ -31,8 +32,8 @@ def diff(a: str, b: str | None, run_id: str | None, place: Place, out: Output) -
       runlore diff 2026-03-03T00:00:00+00:00 -o table
       runlore diff 120 168 -r myexperiment_1700000000_0a1b2c3d
     """
-    workspace = place.open()
-    run = None if run_id is None else place.find_run(run_id)
+    workspace = context.open()
+    run = None if run_id is None else context.find_run(run_id)
     out.put([_document(one) for one in workspace.diff(a, b, run=run)], _COLUMNS)
 
 

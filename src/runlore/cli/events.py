@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runlore.cli.options import Place, output_options, reading_options
+from runlore.cli.command_context import CommandContext
+from runlore.cli.options import output_options, reading_options
 from runlore.cli.output import Columns, Output
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def events(
     limit: int | None,
     follow: bool,
     timeout: float | None,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Shows the events of the log: what happened, where, when, and who did it.
@@ -50,7 +51,7 @@ def events(
       runlore events --topic run.tag_set --topic run.tag_removed -o table
       runlore events --after 120 --follow
     """
-    workspace = place.open()
+    workspace = context.open()
     chosen: dict[str, Any] = {"stream": stream, "topics": topics, "actor": actor}
     if not follow:
         found = workspace.events(after, **chosen)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from runlore.cli.command_context import CommandContext
 from runlore.cli.lazy import LazyGroup
 from runlore.cli.options import (
-    Place,
     experiment_option,
     output_options,
     reading_options,
@@ -39,7 +39,7 @@ _COLUMNS: Columns = (
 @trailing_query
 @reading_options
 @output_options
-def list_(archived: bool, show_all: bool, place: Place, out: Output) -> None:
+def list_(archived: bool, show_all: bool, context: CommandContext, out: Output) -> None:
     """Lists the workspace's experiments in order of creation.
 
     \b
@@ -50,7 +50,7 @@ def list_(archived: bool, show_all: bool, place: Place, out: Output) -> None:
 
     view = ViewType.All if show_all else ViewType.ActiveOnly
     view = ViewType.ArchivedOnly if archived else view
-    found = Experiment.list(place.open(), view_type=view)
+    found = Experiment.list(context.open(), view_type=view)
     out.put([one.get_record() for one in found], _COLUMNS)
 
 
@@ -58,7 +58,7 @@ def list_(archived: bool, show_all: bool, place: Place, out: Output) -> None:
 @experiment_option
 @workspace_options
 @output_options
-def archive(experiment_name: str | None, place: Place, out: Output) -> None:
+def archive(experiment_name: str | None, context: CommandContext, out: Output) -> None:
     """Hides an experiment from lists; its runs stay, and its name is free.
 
     \b
@@ -67,7 +67,7 @@ def archive(experiment_name: str | None, place: Place, out: Output) -> None:
     """
     from runlore.experiment import Experiment
 
-    found = Experiment.find(place.open(), place.experiment_name(experiment_name))
+    found = Experiment.find(context.open(), context.experiment_name(experiment_name))
     found.archive()
     out.put(found.get_record())
 
@@ -76,7 +76,7 @@ def archive(experiment_name: str | None, place: Place, out: Output) -> None:
 @experiment_option
 @workspace_options
 @output_options
-def reactivate(experiment_name: str | None, place: Place, out: Output) -> None:
+def reactivate(experiment_name: str | None, context: CommandContext, out: Output) -> None:
     """Brings the experiment of this name back that was archived last.
 
     \b
@@ -85,6 +85,6 @@ def reactivate(experiment_name: str | None, place: Place, out: Output) -> None:
     """
     from runlore.experiment import Experiment
 
-    found = Experiment.find(place.open(), place.experiment_name(experiment_name), archived=True)
+    found = Experiment.find(context.open(), context.experiment_name(experiment_name), archived=True)
     found.reactivate()
     out.put(found.get_record())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from runlore.cli.command_context import CommandContext
 from runlore.cli.lazy import LazyGroup
-from runlore.cli.options import Place, experiment_option, output_options, workspace_options
+from runlore.cli.options import experiment_option, output_options, workspace_options
 from runlore.cli.output import Output
 
 folder = LazyGroup(
@@ -19,7 +20,7 @@ folder = LazyGroup(
 @experiment_option
 @workspace_options
 @output_options
-def attach(experiment_name: str | None, place: Place, out: Output) -> None:
+def attach(experiment_name: str | None, context: CommandContext, out: Output) -> None:
     """Finds or makes a workspace, and writes .azureml/ with a config and sample runconfigs.
 
     A new workspace is the folder of its name below the project's (--path). The experiment, by
@@ -31,14 +32,14 @@ def attach(experiment_name: str | None, place: Place, out: Output) -> None:
     """
     from runlore.entry.attached_folder import attach as attach_folder
 
-    if place.workspace_name is None:
+    if context.workspace_name is None:
         raise click.UsageError("Missing option '-w' / '--workspace-name'.")
     out.put(
         attach_folder(
-            place.path,
-            place.workspace_name,
+            context.path,
+            context.workspace_name,
             experiment_name=experiment_name,
-            resource_group=place.resource_group,
-            subscription_id=place.subscription_id,
+            resource_group=context.resource_group,
+            subscription_id=context.subscription_id,
         )
     )

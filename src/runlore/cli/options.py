@@ -3,87 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from runlore.cli.command_context import CommandContext, Diagnostics
+
 if TYPE_CHECKING:
     from runlore.cli.output import Output
-    from runlore.run import Run
-    from runlore.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 FORMATS: Final = ("json", "jsonc", "table", "tsv", "csv")
 
 
-@dataclass
-class Talk:
-    """How much is said on stderr: one for the whole command line."""
-
-    debug: bool = False
-    verbose: bool = False
-
-    def say(self, text: str) -> None:
-        """Says it where --verbose or --debug was given."""
-        if self.verbose or self.debug:
-            click.echo(text, err=True)
-
-
-@dataclass
-class Place:
-    """Which workspace is meant, and the folder of the project."""
-
-    path: Path
-    workspace_name: str | None
-    resource_group: str | None
-    subscription_id: str | None
-    talk: Talk
-    as_of: str | None = None
-    _opened: Workspace | None = None
-
-    def open(self) -> Workspace:
-        """The workspace, or what it was as of a moment; opened once, and closed at the end."""
-        from runlore.entry.attached_folder import open_workspace
-
-        if self._opened is not None:
-            return self._opened
-        found = open_workspace(
-            self.path,
-            self.workspace_name,
-            resource_group=self.resource_group,
-            subscription_id=self.subscription_id,
-        )
-        self.talk.say(f"workspace {found.name} in {found.path}")
-        click.get_current_context().call_on_close(found.close)
-        self._opened = found if self.as_of is None else found.as_of(self.as_of)
-        return self._opened
-
-    def find_folder(self) -> Path:
-        """The workspace's folder, without opening it."""
-        from runlore.entry.attached_folder import find_workspace
-
-        return find_workspace(self.path, self.workspace_name)
-
-    def find_run(self, run_id: str) -> Run:
-        """The run of an id, or of the only id that starts so."""
-        return self.open().find_run(run_id)
-
-    def experiment_name(self, given: str | None) -> str:
-        """The experiment that was given, else that of the attached folder."""
-        from runlore.entry.attached_folder import attached_experiment
-
-        return given or attached_experiment(self.path)
-
-
 def workspace_options(command: F) -> F:
-    """Gives the command a `place`."""
+    """Add the options that select a workspace; the command takes a `context`."""
 
     @wraps(command)
-    def with_place(
+    def with_context(
         *args: Any,
         path: Path,
         workspace_name: str | None,
@@ -92,12 +32,13 @@ def workspace_options(command: F) -> F:
         as_of: str | None = None,
         **kwargs: Any,
     ) -> Any:
-        talk = click.get_current_context().find_object(Talk) or Talk()
-        place = Place(path, workspace_name, resource_group, subscription_id, talk, as_of)
-        return command(*args, place=place, **kwargs)
+        context = CommandContext(
+            path, workspace_name, resource_group, subscription_id, _diagnostics(), as_of
+        )
+        return command(*args, context=context, **kwargs)
 
     made: F = decorated(
-        with_place,
+        with_context,
         click.option("--subscription-id", help="Only a workspace of this Azure subscription."),
         click.option("-g", "--resource-group", help="Only a workspace of this resource group."),
         click.option(
@@ -150,9 +91,8 @@ def _with_output(command: F, *format_flags: str) -> F:
     ) -> Any:
         from runlore.cli.output import Output
 
-        context = click.get_current_context()
-        talk = context.find_object(Talk) or Talk()
-        talk.debug, talk.verbose = debug, verbose
+        diagnostics = _diagnostics()
+        diagnostics.debug, diagnostics.verbose = debug, verbose
         trailing = kwargs.pop("trailing_query", None)
         if trailing is not None:
             query = _the_query(query, trailing)
@@ -220,6 +160,10 @@ def experiment_option(command: F) -> F:
         "--experiment-name",
         help="The experiment; default: that of the attached folder.",
     )(command)
+
+
+def _diagnostics() -> Diagnostics:
+    return click.get_current_context().find_object(Diagnostics) or Diagnostics()
 
 
 def _the_query(query: str | None, trailing: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from runlore.cli.options import Place, output_options, reading_options
+from runlore.cli.command_context import CommandContext
+from runlore.cli.options import output_options, reading_options
 from runlore.cli.output import Output
 
 
@@ -12,13 +13,13 @@ from runlore.cli.output import Output
 @click.argument("select")
 @reading_options
 @output_options
-def sql(select: str, place: Place, out: Output) -> None:
+def sql(select: str, context: CommandContext, out: Output) -> None:
     """Runs one SELECT over the views: runs, tags, metrics and more; see docs/sql.md.
 
     \b
     Example:
       runlore sql "SELECT experiment, count(*) AS runs FROM runs GROUP BY ALL" -o csv
     """
-    result = place.open().sql(select)
+    result = context.open().sql(select)
     columns = result.columns
     out.put([dict(zip(columns, row, strict=True)) for row in result], heads=columns)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from runlore.cli.command_context import CommandContext
 from runlore.cli.lazy import LazyGroup
-from runlore.cli.options import Place, output_options, reading_options, workspace_options
+from runlore.cli.options import output_options, reading_options, workspace_options
 from runlore.cli.output import Output
 
 workspace = LazyGroup(
@@ -37,7 +38,7 @@ def create(
     folder: Path | None,
     exist_ok: bool,
     erasable: bool,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Makes a workspace.
@@ -48,14 +49,14 @@ def create(
     """
     from runlore.workspace import Workspace
 
-    name = place.workspace_name
+    name = context.workspace_name
     if name is None:
         raise click.UsageError("Missing option '-w' / '--workspace-name'.")
     with Workspace.create(
         name,
-        path=folder or place.path / name,
-        subscription_id=place.subscription_id,
-        resource_group=place.resource_group,
+        path=folder or context.path / name,
+        subscription_id=context.subscription_id,
+        resource_group=context.resource_group,
         location=location,
         exist_ok=exist_ok,
         erasable=erasable,
@@ -66,20 +67,20 @@ def create(
 @click.command
 @reading_options
 @output_options
-def show(place: Place, out: Output) -> None:
+def show(context: CommandContext, out: Output) -> None:
     """Shows the workspace that the folder leads to, or the one of a name.
 
     \b
     Example:
       runlore workspace show
     """
-    out.put(place.open().get_details())
+    out.put(context.open().get_details())
 
 
 @click.command("list")
 @workspace_options
 @output_options
-def list_(place: Place, out: Output) -> None:
+def list_(context: CommandContext, out: Output) -> None:
     """Lists the workspaces in a folder (--path) and its subfolders.
 
     \b
@@ -89,13 +90,13 @@ def list_(place: Place, out: Output) -> None:
     from runlore.workspace import Workspace
 
     found = Workspace.list(
-        place.subscription_id, resource_group=place.resource_group, path=place.path
+        context.subscription_id, resource_group=context.resource_group, path=context.path
     )
     out.put(
         [
             one.get_details()
             for name, those in found.items()
-            if place.workspace_name in (None, name)
+            if context.workspace_name in (None, name)
             for one in those
         ],
         columns=[

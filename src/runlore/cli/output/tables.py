@@ -13,12 +13,11 @@ from rich.json import JSON
 from rich.markup import escape
 from rich.table import Table
 
-from runlore.cli.separated import rows_of
+from runlore.cli.output.columns import Columns
+from runlore.cli.output.separated import rows_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-    from runlore.cli.output import Columns
 
 _PIPE_WIDTH: Final = 100_000  # Nothing is cut for `grep`.
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from runlore.cli.options import Place, experiment_option, output_options, workspace_options
+from runlore.cli.command_context import CommandContext
+from runlore.cli.options import experiment_option, output_options, workspace_options
 from runlore.cli.output import Output
-from runlore.cli.run_columns import RUN_COLUMNS
-from runlore.cli.run_list import DEFAULT_LAST, filter_options, records_of
+from runlore.cli.run.columns import RUN_COLUMNS
+from runlore.cli.run.listing import DEFAULT_LAST, filter_options, records_of
 from runlore.domain.status import TERMINAL
 
 Records = list[dict[str, Any]]
@@ -33,7 +34,7 @@ def watch(
     once: bool,
     interval: float,
     experiment_name: str | None,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Shows runs in a table that follows them until all have ended, or until Ctrl-C.
@@ -47,7 +48,7 @@ def watch(
     wanted = {**filters, "last": last}
 
     def look() -> Records:
-        return records_of(place, experiment_name, wanted)
+        return records_of(context, experiment_name, wanted)
 
     records = look()
     if not once:
@@ -73,7 +74,7 @@ def _wait(look: Callable[[], Records], records: Records, interval: float) -> Rec
 def _live(look: Callable[[], Records], records: Records, interval: float) -> Records:
     from rich.live import Live
 
-    from runlore.cli.tables import console, table_of
+    from runlore.cli.output.tables import console, table_of
 
     with Live(table_of(records, RUN_COLUMNS), console=console(), auto_refresh=False) as live:
         while not _ended(records):

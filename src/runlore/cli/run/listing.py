@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from runlore.cli.command_context import CommandContext
 from runlore.cli.options import (
-    Place,
     decorated,
     experiment_option,
     output_options,
@@ -17,7 +17,7 @@ from runlore.cli.options import (
     trailing_query,
 )
 from runlore.cli.output import Output
-from runlore.cli.run_columns import RUN_COLUMNS
+from runlore.cli.run.columns import RUN_COLUMNS
 from runlore.domain.status import Status
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,7 +39,7 @@ def filter_options(command: F) -> F:
         parent_run_id: str | None,
         **kwargs: Any,
     ) -> Any:
-        from runlore.cli.filters import filter_of
+        from runlore.cli.run.key_values import filter_of
 
         filters = {
             "tags": filter_of(tag, "--tag"),
@@ -107,7 +107,7 @@ def list_(
     last: int | None,
     minimal: bool,
     experiment_name: str | None,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Lists runs of an experiment, newest first.
@@ -122,7 +122,7 @@ def list_(
     """
     if last is None and out.query is None:
         last = DEFAULT_LAST
-    records = records_of(place, experiment_name, {**filters, "last": last})
+    records = records_of(context, experiment_name, {**filters, "last": last})
     if minimal:
         from runlore.azure.records import minimal as minimal_of
 
@@ -132,12 +132,12 @@ def list_(
 
 
 def records_of(
-    place: Place, experiment_name: str | None, filters: dict[str, Any]
+    context: CommandContext, experiment_name: str | None, filters: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """The records of an experiment's runs; of a run's children, in whatever experiment."""
-    workspace = place.open()
+    workspace = context.open()
     parent = filters["parent_run_id"]
     if parent is not None:
         filters = {**filters, "parent_run_id": workspace.find_run(parent).id}
         return list(workspace.get_run_records(experiment_name, **filters))
-    return list(workspace.get_run_records(place.experiment_name(experiment_name), **filters))
+    return list(workspace.get_run_records(context.experiment_name(experiment_name), **filters))

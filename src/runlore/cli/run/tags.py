@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import click
 
-from runlore.cli.filters import pairs
+from runlore.cli.command_context import CommandContext
 from runlore.cli.options import (
-    Place,
     experiment_option,
     output_options,
     run_option,
     workspace_options,
 )
 from runlore.cli.output import Output
-from runlore.cli.run_columns import RUN_FIELDS
+from runlore.cli.run.columns import RUN_FIELDS
+from runlore.cli.run.key_values import pairs
 
 _reason = click.option("--reason", help="Why; the history shows it.")
 
@@ -38,7 +38,7 @@ def update(
     add_tag: Sequence[str],
     reason: str | None,
     experiment_name: str | None,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Sets tags of a run, all in one commit, and shows its record.
@@ -47,7 +47,7 @@ def update(
     Example:
       runlore run update -r myexperiment_1700000000_0a1b2c3d --add-tag quality='fantastic run'
     """
-    _set_tags(run_id, add_tag, "--add-tag", reason, place, out)
+    _set_tags(run_id, add_tag, "--add-tag", reason, context, out)
 
 
 @click.command
@@ -62,7 +62,7 @@ def tag(
     tags: Sequence[str],
     reason: str | None,
     experiment_name: str | None,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Sets tags of a run, all in one commit, and shows its record.
@@ -71,7 +71,7 @@ def tag(
     Example:
       runlore run tag -r myexperiment_1700000000_0a1b2c3d quality=good "worth another look"
     """
-    _set_tags(run_id, tags, "a tag", reason, place, out)
+    _set_tags(run_id, tags, "a tag", reason, context, out)
 
 
 @click.command
@@ -86,7 +86,7 @@ def untag(
     keys: Sequence[str],
     reason: str | None,
     experiment_name: str | None,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Takes tags of a run away, by key, and shows its record. The history keeps them.
@@ -95,7 +95,7 @@ def untag(
     Example:
       runlore run untag -r myexperiment_1700000000_0a1b2c3d "worth another look"
     """
-    run = place.find_run(run_id)
+    run = context.find_run(run_id)
     run.remove_tags(keys, reason=reason)
     out.put(run.get_record(), RUN_FIELDS)
 
@@ -105,10 +105,10 @@ def _set_tags(
     given: Sequence[str],
     option: str,
     reason: str | None,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     tags = pairs(given, option)
-    run = place.find_run(run_id)
+    run = context.find_run(run_id)
     run.set_tags(tags, reason=reason)
     out.put(run.get_record(), RUN_FIELDS)

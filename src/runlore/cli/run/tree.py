@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
+from runlore.cli.command_context import CommandContext
 from runlore.cli.options import (
-    Place,
     experiment_option,
     output_options,
     reading_options,
 )
 from runlore.cli.output import Output
-from runlore.cli.run_columns import duration, name
+from runlore.cli.run.columns import duration, name
 
 
 @click.command
@@ -22,7 +22,9 @@ from runlore.cli.run_columns import duration, name
 @experiment_option
 @reading_options
 @output_options
-def tree(run_id: str | None, experiment_name: str | None, place: Place, out: Output) -> None:
+def tree(
+    run_id: str | None, experiment_name: str | None, context: CommandContext, out: Output
+) -> None:
     """Shows a run, or all runs of an experiment, with their children at any depth.
 
     JSON gives each record its `children`.
@@ -33,9 +35,9 @@ def tree(run_id: str | None, experiment_name: str | None, place: Place, out: Out
     """
     from runlore.azure.records import nested
 
-    workspace = place.open()
+    workspace = context.open()
     if run_id is None:
-        experiment = place.experiment_name(experiment_name)
+        experiment = context.experiment_name(experiment_name)
         records = list(workspace.get_run_records(experiment, include_children=True))
     else:
         top = workspace.find_run(run_id)

@@ -6,18 +6,17 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from runlore.cli.output.columns import Columns
+
 if TYPE_CHECKING:
     from jmespath.parser import ParsedResult
-
-Columns = Sequence[tuple[str, Callable[[Any], object]]]
-"""Heads of a table's columns, and what each shows of a row."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Output:
             raise click.ClickException(f"{metadata_file} exists already; name a new file")
         compiled = None
         if query is not None:
-            from runlore.cli.queries import compiled_query
+            from runlore.cli.output.queries import compiled_query
 
             compiled = compiled_query(query)
         return cls(form or ("table" if sys.stdout.isatty() else "json"), compiled, metadata_file)
@@ -67,7 +66,7 @@ class Output:
         """What the query selects of the data; all, if there is none."""
         if self.query is None:
             return data
-        from runlore.cli.queries import selected
+        from runlore.cli.output.queries import selected
 
         return selected(self.query, data)
 
@@ -86,19 +85,19 @@ class Output:
             case "json":
                 return as_json(data)
             case "jsonc":
-                from runlore.cli.tables import colored_json
+                from runlore.cli.output.tables import colored_json
 
                 return colored_json(as_json(data))
             case "table":
-                from runlore.cli.tables import as_table
+                from runlore.cli.output.tables import as_table
 
                 return as_table(data, columns, heads)
             case "csv":
-                from runlore.cli.separated import as_csv
+                from runlore.cli.output.separated import as_csv
 
                 return as_csv(data, heads)
             case _:
-                from runlore.cli.separated import as_tsv
+                from runlore.cli.output.separated import as_tsv
 
                 return as_tsv(data)
 

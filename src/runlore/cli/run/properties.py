@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import click
 
-from runlore.cli.filters import pairs
+from runlore.cli.command_context import CommandContext
 from runlore.cli.options import (
-    Place,
     experiment_option,
     output_options,
     run_option,
     workspace_options,
 )
 from runlore.cli.output import Output
-from runlore.cli.run_columns import RUN_FIELDS
+from runlore.cli.run.columns import RUN_FIELDS
+from runlore.cli.run.key_values import pairs
 
 
 @click.command("correct-property")
@@ -24,7 +24,12 @@ from runlore.cli.run_columns import RUN_FIELDS
 @workspace_options
 @output_options
 def correct_property(
-    run_id: str, given: str, reason: str, experiment_name: str | None, place: Place, out: Output
+    run_id: str,
+    given: str,
+    reason: str,
+    experiment_name: str | None,
+    context: CommandContext,
+    out: Output,
 ) -> None:
     """Corrects a property of a run, ended or not, and shows its record. The history keeps both.
 
@@ -33,6 +38,6 @@ def correct_property(
       runlore run correct-property -r myexperiment_1700000000_0a1b2c3d auc=0.71 --reason "a typo"
     """
     ((key, value),) = pairs([given], "a property").items()
-    run = place.find_run(run_id)
+    run = context.find_run(run_id)
     run.correct_property(key, value, reason=reason)
     out.put(run.get_record(), RUN_FIELDS)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from runlore.cli.command_context import CommandContext
 from runlore.cli.options import (
-    Place,
     experiment_option,
     output_options,
     reading_options,
@@ -19,7 +19,7 @@ from runlore.cli.options import (
     workspace_options,
 )
 from runlore.cli.output import Output
-from runlore.cli.run_columns import RUN_FIELDS
+from runlore.cli.run.columns import RUN_FIELDS
 from runlore.domain.status import Status
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def submit_script(
     is_async: bool,
     command: Sequence[str],
     experiment_name: str | None,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Submits a script as a run, shows what it prints until it ends, then its record.
@@ -69,11 +69,11 @@ def submit_script(
     from runlore.entry.attached_folder import submit_script as submit
 
     run = submit(
-        place.open(),
-        place.experiment_name(experiment_name),
+        context.open(),
+        context.experiment_name(experiment_name),
         command[0],
         command[1:],
-        project=place.path,
+        project=context.path,
         source_directory=source_directory,
         run_configuration_name=run_configuration_name,
         target=target,
@@ -89,7 +89,7 @@ def submit_script(
 @workspace_options
 @output_options
 def resubmit(
-    run_id: str, is_async: bool, experiment_name: str | None, place: Place, out: Output
+    run_id: str, is_async: bool, experiment_name: str | None, context: CommandContext, out: Output
 ) -> None:
     """Submits once more what a run was submitted with: its snapshot, arguments and target.
 
@@ -97,7 +97,7 @@ def resubmit(
     Example:
       runlore run resubmit -r myexperiment_1700000000_0a1b2c3d
     """
-    found = place.find_run(run_id)
+    found = context.find_run(run_id)
     _follow(found.experiment.submit(found), out, wait=not is_async)
 
 
@@ -108,7 +108,11 @@ def resubmit(
 @workspace_options
 @output_options
 def cancel(
-    run_id: str, experiment_name: str | None, reason: str | None, place: Place, out: Output
+    run_id: str,
+    experiment_name: str | None,
+    reason: str | None,
+    context: CommandContext,
+    out: Output,
 ) -> None:
     """Cancels a run: its processes are asked to end, then made to.
 
@@ -116,7 +120,7 @@ def cancel(
     Example:
       runlore run cancel -r myexperiment_1700000000_0a1b2c3d --reason "diverged"
     """
-    run = place.find_run(run_id)
+    run = context.find_run(run_id)
     run.cancel(reason=reason)
     record = run.get_record()
     if record["status"] == Status.CANCELED:
@@ -135,7 +139,7 @@ def monitor_logs(
     run_id: str,
     local_directory: str | None,
     experiment_name: str | None,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Shows what a run prints until it ends, then its record. Exit code 3 if it does not complete.
@@ -144,7 +148,7 @@ def monitor_logs(
     Example:
       runlore run monitor-logs -r myexperiment_1700000000_0a1b2c3d
     """
-    _follow(place.find_run(run_id), out, wait=True)
+    _follow(context.find_run(run_id), out, wait=True)
 
 
 @click.command
@@ -164,7 +168,7 @@ def download_logs(
     run_id: str,
     download_directory: Path,
     experiment_name: str | None,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Writes a run's log files to a folder and lists them.
@@ -173,7 +177,7 @@ def download_logs(
     Example:
       runlore run download-logs -r myexperiment_1700000000_0a1b2c3d -d logs
     """
-    paths = place.find_run(run_id).get_all_logs(destination=str(download_directory))
+    paths = context.find_run(run_id).get_all_logs(destination=str(download_directory))
     out.put([str(path) for path in paths])
 
 

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import click
 
+from runlore.cli.command_context import CommandContext
 from runlore.cli.options import (
-    Place,
     experiment_option,
     output_options,
     reading_options,
     run_option,
 )
 from runlore.cli.output import Columns, Output
-from runlore.cli.run_columns import RUN_FIELDS
+from runlore.cli.run.columns import RUN_FIELDS
 
 
 @click.command
@@ -22,14 +22,14 @@ from runlore.cli.run_columns import RUN_FIELDS
 @experiment_option
 @reading_options
 @output_options
-def show(run_id: str, experiment_name: str | None, place: Place, out: Output) -> None:
+def show(run_id: str, experiment_name: str | None, context: CommandContext, out: Output) -> None:
     """Shows the record of a run. Ids are unique in the workspace: -e is not needed.
 
     \b
     Example:
       runlore run show -r myexperiment_1700000000_0a1b2c3d --query status -o tsv
     """
-    out.put(place.find_run(run_id).get_record(), RUN_FIELDS)
+    out.put(context.find_run(run_id).get_record(), RUN_FIELDS)
 
 
 @click.command
@@ -44,7 +44,7 @@ def metrics(
     all_values: bool,
     as_csv: bool,
     experiment_name: str | None,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Shows a run's metrics: count, last, min, max and mean of each. CSV holds every value.
@@ -56,7 +56,7 @@ def metrics(
     """
     from runlore.run.metric_tables import VALUE_COLUMNS, summary_rows, value_rows
 
-    found = place.find_run(run_id)
+    found = context.find_run(run_id)
     if as_csv:
         out = out.as_form("csv")
     if all_values or out.form == "csv":
@@ -85,14 +85,14 @@ def _short(value: object) -> object:
 @experiment_option
 @reading_options
 @output_options
-def history(run_id: str, experiment_name: str | None, place: Place, out: Output) -> None:
+def history(run_id: str, experiment_name: str | None, context: CommandContext, out: Output) -> None:
     """Shows every change of a run: when, who, what, from what to what.
 
     \b
     Example:
       runlore run history -r myexperiment_1700000000_0a1b2c3d -o table
     """
-    changes = place.find_run(run_id).history()
+    changes = context.find_run(run_id).history()
     out.put(
         [{**change._asdict(), "time": change.time.isoformat()} for change in changes],
         _HISTORY,
@@ -120,7 +120,7 @@ def compare(
     run_ids: Sequence[str],
     differing: bool,
     experiment_name: str | None,
-    place: Place,
+    context: CommandContext,
     out: Output,
 ) -> None:
     """Shows runs side by side: tags, properties, script parameters, last metrics.
@@ -131,7 +131,7 @@ def compare(
     """
     from runlore.run.comparison import compare_runs
 
-    workspace = place.open()
+    workspace = context.open()
     runs = [workspace.find_run(run_id) for run_id in run_ids]
     rows = [row for row in compare_runs(runs) if not (differing and row["equal"])]
     out.put(rows)

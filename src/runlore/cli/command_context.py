@@ -1,0 +1,72 @@
+"""The workspace and the project that one call of a command is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from runlore.run import Run
+    from runlore.workspace import Workspace
+
+
+@dataclass
+class Diagnostics:
+    """What goes to stderr beside errors; one object for the whole command line."""
+
+    debug: bool = False
+    verbose: bool = False
+
+    def say(self, text: str) -> None:
+        """Print the text if --verbose or --debug was given."""
+        if self.verbose or self.debug:
+            click.echo(text, err=True)
+
+
+@dataclass
+class CommandContext:
+    """The options that select a workspace, and the workspace once it is open."""
+
+    path: Path
+    workspace_name: str | None
+    resource_group: str | None
+    subscription_id: str | None
+    diagnostics: Diagnostics
+    as_of: str | None = None
+    _opened: Workspace | None = None
+
+    def open(self) -> Workspace:
+        """The workspace, or a view of it as of a moment; opened once, closed with the command."""
+        from runlore.entry.attached_folder import open_workspace
+
+        if self._opened is not None:
+            return self._opened
+        found = open_workspace(
+            self.path,
+            self.workspace_name,
+            resource_group=self.resource_group,
+            subscription_id=self.subscription_id,
+        )
+        self.diagnostics.say(f"workspace {found.name} in {found.path}")
+        click.get_current_context().call_on_close(found.close)
+        self._opened = found if self.as_of is None else found.as_of(self.as_of)
+        return self._opened
+
+    def find_folder(self) -> Path:
+        """The workspace's folder; the workspace is not opened."""
+        from runlore.entry.attached_folder import find_workspace
+
+        return find_workspace(self.path, self.workspace_name)
+
+    def find_run(self, run_id: str) -> Run:
+        """The run of an id, or of an unambiguous beginning of one."""
+        return self.open().find_run(run_id)
+
+    def experiment_name(self, given: str | None) -> str:
+        """The given experiment, or else the experiment of the attached folder."""
+        from runlore.entry.attached_folder import attached_experiment
+
+        return given or attached_experiment(self.path)

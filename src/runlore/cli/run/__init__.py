@@ -1,0 +1,28 @@
+"""`runlore run`: the group of all commands about runs."""
+
+from __future__ import annotations
+
+from runlore.cli.lazy import LazyGroup
+
+run = LazyGroup(
+    "run",
+    help="Submits, lists, shows, tags and compares runs. Runs are never deleted.",
+    places={
+        "list": "run.listing:list_",
+        "show": "run.show:show",
+        "update": "run.tags:update",
+        "tag": "run.tags:tag",
+        "untag": "run.tags:untag",
+        "correct-property": "run.properties:correct_property",
+        "tree": "run.tree:tree",
+        "watch": "run.watch:watch",
+        "metrics": "run.show:metrics",
+        "history": "run.show:history",
+        "compare": "run.show:compare",
+        "submit-script": "run.submission:submit_script",
+        "resubmit": "run.submission:resubmit",
+        "cancel": "run.submission:cancel",
+        "monitor-logs": "run.submission:monitor_logs",
+        "download-logs": "run.submission:download_logs",
+    },
+)
