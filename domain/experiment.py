@@ -167,11 +167,11 @@ def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
 
 
 _APPLY: Final[Mapping[str, Callable[[dict[str, Any], dict[str, Any], Fact], None]]] = {
-    "experiment.created": _created,
-    "experiment.archived": lambda draft, data, fact: draft.update(archived_at=fact.recorded_at),
-    "experiment.reactivated": lambda draft, data, fact: draft.update(archived_at=None),
-    "experiment.tag_set": lambda draft, data, fact: draft["tags"].update(
+    ExperimentCreated.topic: _created,
+    ExperimentArchived.topic: lambda draft, data, fact: draft.update(archived_at=fact.recorded_at),
+    ExperimentReactivated.topic: lambda draft, data, fact: draft.update(archived_at=None),
+    ExperimentTagSet.topic: lambda draft, data, fact: draft["tags"].update(
         {data["key"]: data["value"]}
     ),
-    "experiment.tag_removed": lambda draft, data, fact: draft["tags"].pop(data["key"], None),
+    ExperimentTagRemoved.topic: lambda draft, data, fact: draft["tags"].pop(data["key"], None),
 }

@@ -6,9 +6,29 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from runlore.domain.events import remains_of
+from runlore.domain.events import (
+    ArtifactAdded,
+    ChangeRefused,
+    DescriptionSet,
+    DisplayNameSet,
+    PropertyAdded,
+    PropertyCorrected,
+    RunCreated,
+    RunErased,
+    RunStatusChanged,
+    RunSubmitted,
+    ScriptExited,
+    SnapshotTaken,
+    TagRemoved,
+    TagSet,
+    WarningAdded,
+    remains_of,
+)
 from runlore.domain.fact import Fact
-from runlore.domain.status import Status
+from runlore.domain.status import TERMINAL, Status
+from runlore.domain.topics import STATUS_AFTER
+
+_Apply = Callable[[dict[str, Any], dict[str, Any], Fact], None]
 
 
 class Held(NamedTuple):
@@ -154,9 +174,11 @@ def _status(draft: dict[str, Any], status: Status, fact: Fact) -> None:
         draft["started_at"] = fact.recorded_at
 
 
-def _ended(status: Status) -> Callable[[dict[str, Any], dict[str, Any], Fact], None]:
+def _status_given(status: Status) -> _Apply:
     def apply(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
-        draft.update(status=status, ended_at=fact.recorded_at, error=data.get("error"))
+        _status(draft, status, fact)
+        if status in TERMINAL:
+            draft.update(ended_at=fact.recorded_at, error=data.get("error"))
 
     return apply
 
@@ -207,30 +229,23 @@ def _erased(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
     _created(draft, remains_of(data), born)
 
 
-_APPLY: Final[Mapping[str, Callable[[dict[str, Any], dict[str, Any], Fact], None]]] = {
-    "run.created": _created,
-    "run.started": lambda draft, data, fact: _status(draft, Status.RUNNING, fact),
-    "run.status_changed": _status_changed,
-    "run.cancel_requested": lambda draft, data, fact: _status(draft, Status.CANCEL_REQUESTED, fact),
-    "run.completed": _ended(Status.COMPLETED),
-    "run.failed": _ended(Status.FAILED),
-    "run.canceled": _ended(Status.CANCELED),
-    "run.lost": _ended(Status.FAILED),
-    "run.submitted": lambda draft, data, fact: draft.update(
+_APPLY: Final[Mapping[str, _Apply]] = {
+    RunCreated.topic: _created,
+    **{topic: _status_given(status) for topic, status in STATUS_AFTER.items()},
+    RunStatusChanged.topic: _status_changed,
+    RunSubmitted.topic: lambda draft, data, fact: draft.update(
         definition=data["definition"], repeats=data["repeats"]
     ),
-    "run.script_exited": _exited,
-    "run.warning_added": _warned,
-    "run.tag_set": lambda draft, data, fact: draft["tags"].update({data["key"]: data["value"]}),
-    "run.tag_removed": lambda draft, data, fact: draft["tags"].pop(data["key"], None),
-    "run.property_added": _property_added,
-    "run.property_corrected": _property_corrected,
-    "run.display_name_set": lambda draft, data, fact: draft.update(
-        display_name=data["display_name"]
-    ),
-    "run.description_set": lambda draft, data, fact: draft.update(description=data["description"]),
-    "run.artifact_added": _artifact_added,
-    "run.snapshot_taken": _snapshot_taken,
-    "run.change_refused": _change_refused,
-    "run.erased": _erased,
+    ScriptExited.topic: _exited,
+    WarningAdded.topic: _warned,
+    TagSet.topic: lambda draft, data, fact: draft["tags"].update({data["key"]: data["value"]}),
+    TagRemoved.topic: lambda draft, data, fact: draft["tags"].pop(data["key"], None),
+    PropertyAdded.topic: _property_added,
+    PropertyCorrected.topic: _property_corrected,
+    DisplayNameSet.topic: lambda draft, data, fact: draft.update(display_name=data["display_name"]),
+    DescriptionSet.topic: lambda draft, data, fact: draft.update(description=data["description"]),
+    ArtifactAdded.topic: _artifact_added,
+    SnapshotTaken.topic: _snapshot_taken,
+    ChangeRefused.topic: _change_refused,
+    RunErased.topic: _erased,
 }

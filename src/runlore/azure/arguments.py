@@ -6,6 +6,7 @@ number, and nothing is dropped silently.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, SupportsIndex
 
@@ -128,10 +129,32 @@ def as_step(name: str, step: SupportsIndex | None) -> int | None:
     return number
 
 
-def as_seconds(name: str, value: object) -> float:
-    """A time to wait, from 0 on; `math.inf` is as long as it takes."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidType(f"{name} is {value!r:.80}; it takes a number of seconds")
-    if not value >= 0:
-        raise InvalidInput(f"{name} is {value!r:.80}; it takes seconds, 0 or more")
-    return float(value)
+def children_tags(
+    count: SupportsIndex | None, tag_key: str | None, tag_values: Iterable[object] | None
+) -> list[dict[str, str | None]]:
+    """One dict of tags per child; the errors have Azure ML's texts."""
+    if count is None and tag_key is None and tag_values is None:
+        raise UserError("Either count or tag_key and tag_values must be set")
+    if tag_key is None and tag_values is None:
+        return [{"azureml.batch_child_number": str(n)} for n in range(_checked_count(count))]
+    if tag_key is None:
+        raise UserError("tag_key must not be null when tag_values is set")
+    if tag_values is None:
+        raise UserError("tag_values must not be null when tag_key is set")
+    if count is not None:
+        raise UserError("count can not be set when tag_key and tag_values are set")
+    if isinstance(tag_values, str | bytes) or not isinstance(tag_values, Iterable):
+        raise InvalidType(
+            f"tag_values must be a list of values, got {type(tag_values).__name__} "
+            f"{tag_values!r:.80}"
+        )
+    return [as_pairs({tag_key: value}, "tag") for value in tag_values]
+
+
+def _checked_count(count: object) -> int:
+    if isinstance(count, bool) or not hasattr(count, "__index__"):
+        raise InvalidType(f"count must be a whole number, got {count!r:.80}")
+    number = operator.index(count)
+    if number < 0:
+        raise InvalidInput(f"count must be 0 or more, got {number}")
+    return number

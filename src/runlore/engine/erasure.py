@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from runlore.azure.arguments import as_seconds
 from runlore.domain.errors import ErasureIncomplete, NotErasable
 from runlore.domain.run import EraseRun
+from runlore.engine.checks import as_seconds
 from runlore.projections import generations, slots
 from runlore.storage.erasable import ErasableLog
 from runlore.storage.errors import LogBusy

@@ -10,9 +10,9 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from runlore.azure.arguments import as_seconds
 from runlore.domain.errors import InvalidType
 from runlore.domain.ids import run_id_of, writer_stream
+from runlore.engine.checks import as_seconds
 from runlore.storage.codec import facts_of
 from runlore.storage.subscription import Waker
 

@@ -6,6 +6,25 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runlore.domain.events import (
+    ArtifactAdded,
+    ChangeRefused,
+    DescriptionSet,
+    DisplayNameSet,
+    PropertyAdded,
+    PropertyCorrected,
+    RunCreated,
+    RunStatusChanged,
+    RunSubmitted,
+    ScriptExited,
+    SnapshotTaken,
+    TagRemoved,
+    TagSet,
+    ValuesLogged,
+    WarningAdded,
+)
+from runlore.domain.topics import STATUS_AFTER
+
 if TYPE_CHECKING:
     from runlore.domain.fact import Fact
 
@@ -50,15 +69,6 @@ def history_of(facts: Iterable[Fact], name_of: Callable[[str | None], str]) -> I
 
 _Told = tuple[str, str | None, Any, Any]
 
-_STATUSES = {
-    "run.started": "Running",
-    "run.cancel_requested": "CancelRequested",
-    "run.completed": "Completed",
-    "run.failed": "Failed",
-    "run.canceled": "Canceled",
-    "run.lost": "Failed",
-}
-
 
 def _changes(fact: Fact, held: dict[tuple[str, str | None], Any]) -> Iterator[_Told]:
     """What, key, old and new of each change; `held` is what stood before, and is kept up."""
@@ -71,7 +81,7 @@ def _changes(fact: Fact, held: dict[tuple[str, str | None], Any]) -> Iterator[_T
         return what, key, old, new
 
     match fact.topic if fact.data is not None else "unknown":
-        case "run.created":
+        case RunCreated.topic:
             yield replaced("status", None, data["status"])
             for kind in ("display_name", "description"):
                 if data[kind] is not None:
@@ -80,35 +90,35 @@ def _changes(fact: Fact, held: dict[tuple[str, str | None], Any]) -> Iterator[_T
                 yield replaced("tag", key, value, "tag_set")
             for key, value in data["properties"].items():
                 yield "property_added", key, None, value
-        case "run.status_changed":
+        case RunStatusChanged.topic:
             yield replaced("status", None, data["status"])
-        case topic if topic in _STATUSES:
-            yield replaced("status", None, _STATUSES[topic])
-        case "run.tag_set":
+        case topic if topic in STATUS_AFTER:
+            yield replaced("status", None, str(STATUS_AFTER[topic]))
+        case TagSet.topic:
             yield replaced("tag", data["key"], data["value"])
-        case "run.tag_removed":
+        case TagRemoved.topic:
             yield replaced("tag", data["key"], None)
-        case "run.property_added":
+        case PropertyAdded.topic:
             yield what, data["key"], None, data["value"]
-        case "run.property_corrected":
+        case PropertyCorrected.topic:
             yield what, data["key"], data["superseded"], data["value"]
-        case "run.display_name_set":
+        case DisplayNameSet.topic:
             yield replaced("display_name", None, data["display_name"])
-        case "run.description_set":
+        case DescriptionSet.topic:
             yield replaced("description", None, data["description"])
-        case "run.submitted":
+        case RunSubmitted.topic:
             yield what, None, data["repeats"], data["definition"]["script"]
-        case "run.script_exited":
+        case ScriptExited.topic:
             yield what, f"process {data['rank']}", None, data["signal"] or data["exit_code"]
-        case "run.warning_added":
+        case WarningAdded.topic:
             yield what, data["source"], None, data["message"]
-        case "run.artifact_added":
+        case ArtifactAdded.topic:
             yield what, data["name"], None, data["sha256"]
-        case "run.snapshot_taken":
+        case SnapshotTaken.topic:
             yield what, None, None, data["snapshot_id"]
-        case "run.change_refused":
+        case ChangeRefused.topic:
             yield what, data["key"] or data["change"], data["held"], data["refused"]
-        case "run.values_logged":
+        case ValuesLogged.topic:
             names = ", ".join(dict.fromkeys(series["name"] for series in data["series"]))
             yield what, names, None, f"{data['count']} values"
         case _:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, SupportsIndex
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from runlore.azure.arguments import as_pairs
@@ -125,37 +124,6 @@ def make_folders(watched: Mapping[str, Path]) -> None:
                 "outputs=, or outputs=False to keep none",
                 error,
             ) from error
-
-
-def children_tags(
-    count: SupportsIndex | None, tag_key: str | None, tag_values: Iterable[object] | None
-) -> list[dict[str, str | None]]:
-    """One dict of tags per child; the errors have Azure ML's texts."""
-    if count is None and tag_key is None and tag_values is None:
-        raise UserError("Either count or tag_key and tag_values must be set")
-    if tag_key is None and tag_values is None:
-        return [{"azureml.batch_child_number": str(n)} for n in range(_checked_count(count))]
-    if tag_key is None:
-        raise UserError("tag_key must not be null when tag_values is set")
-    if tag_values is None:
-        raise UserError("tag_values must not be null when tag_key is set")
-    if count is not None:
-        raise UserError("count can not be set when tag_key and tag_values are set")
-    if isinstance(tag_values, str | bytes) or not isinstance(tag_values, Iterable):
-        raise InvalidType(
-            f"tag_values must be a list of values, got {type(tag_values).__name__} "
-            f"{tag_values!r:.80}"
-        )
-    return [as_pairs({tag_key: value}, "tag") for value in tag_values]
-
-
-def _checked_count(count: object) -> int:
-    if isinstance(count, bool) or not hasattr(count, "__index__"):
-        raise InvalidType(f"count must be a whole number, got {count!r:.80}")
-    number = operator.index(count)
-    if number < 0:
-        raise InvalidInput(f"count must be 0 or more, got {number}")
-    return number
 
 
 def _listed(outputs: object) -> Sequence[str | os.PathLike[str]]:

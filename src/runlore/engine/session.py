@@ -23,14 +23,7 @@ from runlore.domain import run_state
 from runlore.domain import workspace as workspaces
 from runlore.domain.decision import Decision
 from runlore.domain.errors import InvalidInput, RunGone, RunloreError, RunNotFound, WorkspaceClosed
-from runlore.domain.events import (
-    Event,
-    RunCanceled,
-    RunCompleted,
-    RunFailed,
-    RunLost,
-    WriterOpened,
-)
+from runlore.domain.events import Event, WriterOpened
 from runlore.domain.fact import Fact
 from runlore.domain.ids import (
     WORKSPACE_STREAM,
@@ -40,6 +33,7 @@ from runlore.domain.ids import (
     run_stream,
 )
 from runlore.domain.run_state import RunState
+from runlore.domain.topics import END_TOPICS
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.places import LOG_NAME
 from runlore.storage import fork_guard
@@ -60,7 +54,6 @@ if TYPE_CHECKING:
     from runlore.projections.reader_as_of import Reader
 
 _SWEEP_INTERVAL_S: Final = 1.0
-_ENDS: Final = frozenset(event.topic for event in (RunCompleted, RunFailed, RunCanceled, RunLost))
 
 RunStream = StreamState[RunState | None]
 TargetStream = StreamState[targets.TargetState | None]
@@ -166,7 +159,7 @@ class Session:
         else:
             with self.values.taken() as batch:
                 facts = self.journal.change(folded, decide, with_values=batch, reason=reason)
-        if any(fact.topic in _ENDS for fact in facts):
+        if any(fact.topic in END_TOPICS for fact in facts):
             self._make_checkpoint()
         return facts
 

@@ -321,7 +321,8 @@ class Run(RunLifecycle):
         Either `count`, which tags them `azureml.batch_child_number` = 0, 1, ..., or one child per
         value of `tag_values`, tagged `tag_key` = value. No limit: 10,000 are one transaction.
         """
-        from runlore.engine.run_creation import children_tags, start_children
+        from runlore.azure.arguments import children_tags
+        from runlore.engine.run_creation import start_children
 
         return start_children(self, children_tags(count, tag_key, tag_values))
 
