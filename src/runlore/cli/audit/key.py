@@ -14,7 +14,7 @@ from runlore.cli.output import Output
 key = LazyGroup(
     "key",
     help="Makes and lists the keys that sign checkpoints.",
-    places={"new": "audit_key:new", "list": "audit_key:list_"},
+    places={"new": "audit.key:new", "list": "audit.key:list_"},
 )
 
 

@@ -15,10 +15,10 @@ checkpoint = LazyGroup(
     "checkpoint",
     help="Signs the log's size and root, and checks what was signed.",
     places={
-        "create": "audit_checkpoint:create",
-        "list": "audit_checkpoint:list_",
-        "verify": "audit_checkpoint:verify",
-        "auto": "audit_checkpoint:auto",
+        "create": "audit.checkpoint:create",
+        "list": "audit.checkpoint:list_",
+        "verify": "audit.checkpoint:verify",
+        "auto": "audit.checkpoint:auto",
     },
 )
 
