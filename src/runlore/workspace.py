@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+from runlore.azure import config_file
 from runlore.azure.arguments import as_pairs
 from runlore.domain.errors import (
     AlreadyExists,
@@ -19,7 +20,7 @@ from runlore.domain.errors import (
     WorkspaceNotFound,
 )
 from runlore.domain.ids import check_workspace_name
-from runlore.engine import places as location
+from runlore.engine import places
 from runlore.engine.caller_warning import warn_caller
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Workspace:
         )
         decide(None, command)  # Raises for what cannot be one, before anything is made.
         folder = Path.cwd() / name if path is None else _folder(path)
-        _make_folder(folder)
+        places.make_folder(folder)
         session = open_session(
             folder,
             actor=actor,
@@ -160,9 +161,9 @@ class Workspace:
         from runlore.engine.session import open_session
 
         folder = _folder(path_or_uri)
-        if not location.is_workspace(folder):
+        if not places.is_workspace(folder):
             raise WorkspaceNotFound(
-                f"no workspace in {folder.absolute()} (no file {location.LOG_NAME} there); "
+                f"no workspace in {folder.absolute()} (no file {places.LOG_NAME} there); "
                 f"create one with Workspace.create('my-workspace', path={str(folder)!r})"
             )
         session = open_session(
@@ -193,9 +194,7 @@ class Workspace:
         Raises WorkspaceNotFound if there is none, or if the one there has another name.
         """
         check_workspace_name(name)
-        folder = Path.cwd() / name if path is None else _folder(path)
-        configured = None if path is not None or _is_workspace(folder) else _configured_folder()
-        found = cls.open(configured or folder)
+        found = cls.open(_folder_of_name(name) if path is None else path)
         if found.name != name:
             found.close()
             raise WorkspaceNotFound(
@@ -216,8 +215,8 @@ class Workspace:
 
         Raises WorkspaceNotFound, which says where it looked and how to create a workspace.
         """
-        config = location.find_config(None if path is None else Path(path))
-        return cls.open(location.folder_of_config(config))
+        config = config_file.find_config(None if path is None else Path(path))
+        return cls.open(config_file.folder_of_config(config))
 
     @staticmethod
     def list(
@@ -232,7 +231,7 @@ class Workspace:
         Those that cannot be opened (of a newer runlore, say) are left out with a warning.
         """
         found: dict[str, list[Workspace]] = {}
-        for folder in location.workspaces_in(_folder(path)):
+        for folder in places.workspaces_in(_folder(path)):
             try:
                 workspace = Workspace.open(folder)
             except RunloreError as error:
@@ -256,7 +255,7 @@ class Workspace:
         folder = self._live.folder
         if folder is None:
             raise UserError("a workspace in memory has no place that a config could lead to")
-        location.write_config(folder, Path(path or "."), file_name, self._scope)
+        config_file.write_config(folder, Path(path or "."), file_name, self._scope)
 
     @property
     def name(self) -> str:
@@ -299,7 +298,7 @@ class Workspace:
         folder = self._session.folder
         if folder is None:
             return f"memory:{self._session.workspace.workspace_id}"
-        return location.uri_of(folder)
+        return places.uri_of(folder)
 
     @property
     def position(self) -> int:
@@ -627,7 +626,7 @@ class Workspace:
 
     @property
     def _scope(self) -> str:
-        return location.scope_of(self.subscription_id, self.resource_group, self.name)
+        return config_file.scope_of(self.subscription_id, self.resource_group, self.name)
 
     def _portal_url(self, page: str) -> str:
         return (
@@ -642,30 +641,18 @@ def session_of(workspace: Workspace) -> Session:
 
 
 def _folder(path_or_uri: str | os.PathLike[str]) -> Path:
-    return location.folder_of(path_or_uri).absolute()
+    return places.folder_of(path_or_uri).absolute()
 
 
-def _is_workspace(folder: Path) -> bool:
-    return location.is_workspace(folder)
-
-
-def _configured_folder() -> Path | None:
-    """The workspace that the working folder's config leads to, if there are both."""
+def _folder_of_name(name: str) -> Path:
+    """The folder of the name in the working folder, or else where the nearest config leads."""
+    folder = Path.cwd() / name
+    if places.is_workspace(folder):
+        return folder
     try:
-        return location.folder_of_config(location.find_config(None))
+        return config_file.folder_of_config(config_file.find_config(None))
     except UserError:
-        return None
-
-
-def _make_folder(folder: Path) -> None:
-    from runlore.storage.errors import LogReadOnly
-
-    try:
-        location.make_folder(folder)
-    except OSError as error:
-        raise LogReadOnly(
-            f"cannot make the workspace's folder {folder}: {error.strerror}; choose another path"
-        ) from error
+        return folder
 
 
 def _check_made(made: WorkspaceState, asked: CreateWorkspace, folder: Path, exist_ok: bool) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from runlore.azure import config_file
 from runlore.domain.errors import (
     ExperimentNotFound,
     RunloreError,
@@ -20,7 +21,7 @@ from runlore.domain.errors import (
     WorkspaceNotFound,
 )
 from runlore.domain.ids import check_experiment_name, check_workspace_name
-from runlore.engine import places as location
+from runlore.engine import places
 from runlore.entry.init import as_name
 from runlore.workspace import Workspace
 
@@ -57,7 +58,7 @@ def open_workspace(
             "leads, and in the folder itself; create it with `runlore workspace create -w "
             f"{name}` or Workspace.create({name!r}, path={str(project / name)!r})"
         )
-    location.folder_of_config(location.find_config(project))  # Says what is missing.
+    config_file.folder_of_config(config_file.find_config(project))  # Says what is missing.
     raise AssertionError("a config that leads to a workspace is a candidate")
 
 
@@ -68,13 +69,13 @@ def find_workspace(path: str | os.PathLike[str] = ".", name: str | None = None) 
     """
     if name is not None:
         check_workspace_name(name)
-        if not location.is_workspace(_project(path) / name):
+        if not places.is_workspace(_project(path) / name):
             with open_workspace(path, name) as found:  # Only its log knows its name.
                 assert found.path is not None, "found in a folder"
                 return found.path
     for folder in _candidates(path, name):
         return folder
-    location.folder_of_config(location.find_config(_project(path)))  # Says what is missing.
+    config_file.folder_of_config(config_file.find_config(_project(path)))  # Says what is missing.
     raise AssertionError("a config that leads to a workspace is a candidate")
 
 
@@ -167,7 +168,7 @@ def attached_experiment(path: str | os.PathLike[str] = ".") -> str:
     """The experiment that the project's folder was attached with. Raises ExperimentNotFound."""
     project = _project(path)
     try:
-        name = _fields(location.find_config(project)).get(_EXPERIMENT)
+        name = config_file.read_config(config_file.find_config(project)).get(_EXPERIMENT)
     except WorkspaceNotFound:
         name = None
     if not isinstance(name, str):
@@ -188,32 +189,32 @@ class NoExperiment(ExperimentNotFound, UserError):
 
 
 def _project(path: str | os.PathLike[str]) -> Path:
-    return location.folder_of(path).absolute()
+    return places.folder_of(path).absolute()
 
 
 def _candidates(path: str | os.PathLike[str], name: str | None) -> Iterator[Path]:
     project = _project(path)
-    if name is not None and location.is_workspace(project / name):
+    if name is not None and places.is_workspace(project / name):
         yield project / name
     uri = os.environ.get("RUNLORE_WORKSPACE_URI")
     if uri and name is None and os.fspath(path) == ".":
-        yield location.folder_of(uri)
+        yield places.folder_of(uri)
     configured = _configured(project, name)
     if configured is not None:
         yield configured
     for folder in (project, project / ".runlore"):
-        if location.is_workspace(folder):
+        if places.is_workspace(folder):
             yield folder
 
 
 def _configured(project: Path, name: str | None) -> Path | None:
     """Where the config leads; one that leads nowhere is an error unless a name is looked for."""
     try:
-        config = location.find_config(project)
+        config = config_file.find_config(project)
     except WorkspaceNotFound:
         return None
     try:
-        return location.folder_of_config(config)
+        return config_file.folder_of_config(config)
     except UserError:
         if name is None:
             raise
@@ -242,12 +243,8 @@ def _name_of(project: Path) -> str:
 
 
 def _remember(config: Path, experiment: str) -> None:
-    fields = {**_fields(config), _EXPERIMENT: experiment}
+    fields = {**config_file.read_config(config), _EXPERIMENT: experiment}
     config.write_text(json.dumps(fields, indent=4) + "\n")
-
-
-def _fields(config: Path) -> Mapping[str, object]:
-    return location.read_config(config)
 
 
 def _write_samples(project: Path, targets: Sequence[str]) -> None:

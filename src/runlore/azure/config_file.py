@@ -1,0 +1,95 @@
+"""Azure's `config.json`, which leads from a project to its workspace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from runlore.domain.errors import UserError, WorkspaceNotFound
+from runlore.engine.places import is_workspace
+
+_FOLDERS: Final = (".azureml", "aml_config", ".")
+_NAMES: Final = ("config.json", "project.json")
+
+
+def scope_of(subscription_id: str, resource_group: str, name: str) -> str:
+    """Azure's address of a workspace."""
+    return (
+        f"/subscriptions/{subscription_id}/resourceGroups/{resource_group}"
+        f"/providers/Microsoft.MachineLearningServices/workspaces/{name}"
+    )
+
+
+def write_config(folder: Path, target: Path, file_name: str | None, scope: str) -> Path:
+    """Write the config by which `find_config` leads to a workspace's folder; return its path.
+
+    A folder below `target` is written relative to it, so that the project can be moved.
+    """
+    config = target / ".azureml" / (file_name or "config.json")
+    config.parent.mkdir(parents=True, exist_ok=True)
+    absolute, base = folder.resolve(), target.resolve()
+    inside = absolute.is_relative_to(base)
+    path = absolute.relative_to(base).as_posix() if inside else str(absolute)
+    config.write_text(json.dumps({"Id": None, "Scope": scope, "Path": path}, indent=4) + "\n")
+    return config
+
+
+def find_config(path: Path | None) -> Path:
+    """The config file for a path: the file itself, or the nearest one in or above the folder.
+
+    Azure's order: each name is looked for in all folders up to the root before the next name.
+    Raises WorkspaceNotFound, which says where it looked and how to create a workspace.
+    """
+    start = (path or Path.cwd()).expanduser()
+    if start.is_file():
+        return start
+    for folder in _FOLDERS:
+        for name in _NAMES:
+            for above in (start.absolute(), *start.absolute().parents):
+                if (above / folder / name).is_file():
+                    return above / folder / name
+    raise WorkspaceNotFound(
+        f"no workspace config for {start.absolute()}: looked for .azureml/config.json, "
+        "aml_config/config.json, config.json and project.json there and in every folder above; "
+        "create one with Workspace.create('my-workspace').write_config()"
+    )
+
+
+def folder_of_config(config: Path) -> Path:
+    """The workspace's folder that a config file leads to.
+
+    Azure's own configs hold only the workspace's name: it is the folder of that name in the
+    config's project. Raises WorkspaceNotFound if there is no workspace there.
+    """
+    fields = read_config(config)
+    project = config.parent.parent if config.parent.name in _FOLDERS else config.parent
+    name = fields.get("workspace_name") or str(fields.get("Scope") or "").rpartition("/")[2]
+    where = fields.get("Path") or name
+    if not isinstance(where, str) or not where:
+        raise UserError(
+            f"{config} does not name a workspace: it needs 'Path', 'Scope' or 'workspace_name'; "
+            "write it again with workspace.write_config()"
+        )
+    folder = project / where
+    if not is_workspace(folder):
+        raise WorkspaceNotFound(
+            f"{config} leads to {folder}, where there is no workspace; create it with "
+            f"Workspace.create({name or 'my-workspace'!r}, path={str(folder)!r})"
+        )
+    return folder
+
+
+def read_config(config: Path) -> dict[str, Any]:
+    """The fields of a config file. Raises UserError if it cannot be read."""
+    try:
+        fields = json.loads(config.read_text(encoding="utf-8-sig"))
+    except (ValueError, OSError) as error:
+        raise UserError(
+            f"cannot read {config}: {error}; write it again with workspace.write_config()"
+        ) from error
+    if not isinstance(fields, dict):
+        raise UserError(
+            f"{config} does not hold a JSON object; write it again with workspace.write_config()"
+        )
+    return fields
