@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
 
 from runlore.azure.arguments import as_pairs
 from runlore.domain.errors import InvalidInput, RunNotFound
-from runlore.engine.history import Change, history_of
 from runlore.exceptions import OutOfScope
 from runlore.run.lifecycle import RunLifecycle
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from runlore.compute_target import ComputeTarget
     from runlore.configuration.script_run_config import ScriptRunConfig
     from runlore.domain.fact import Fact
+    from runlore.engine.history import Change
     from runlore.engine.moments import Moment
     from runlore.engine.net_changes import Difference
     from runlore.engine.run_creation import Outputs
@@ -235,6 +235,7 @@ class Run(RunLifecycle):
     def history(self) -> Sequence[Change]:
         """Every change of the run in the order of the log: when, who, from what to what."""
         from runlore.domain.ids import values_prefix
+        from runlore.engine.history import history_of
         from runlore.storage.codec import fact_of
 
         session = self._session
