@@ -16,7 +16,7 @@ from typing import Final, TextIO
 import click
 
 from runlore.cli.command_context import Diagnostics
-from runlore.cli.lazy import LazyGroup
+from runlore.cli.plug_ins import PlugInGroup
 from runlore.domain.errors import RunloreError
 from runlore.version import VERSION
 
@@ -34,7 +34,7 @@ Example:
   runlore run list -e myexperiment --status Completed --last 5
 """
 
-root = LazyGroup(
+root = PlugInGroup(
     "runlore",
     help=_HELP,
     places={
