@@ -9,7 +9,7 @@
     │   ├── NotErasable              the workspace was not made so that runs can be erased
     │   ├── WorkspaceClosed          the workspace object was closed
     │   ├── PastIsReadOnly           a change was asked of what as_of() gave
-    │   └── NotOverYet               (ValueError) a time was asked for that has not passed
+    │   └── MomentInFuture               (ValueError) a time was asked for that has not passed
     ├── ChangeRefusedError           the state of the run refused the change; recorded as an event
     │   ├── PropertyConflict         a property is held with another value
     │   ├── RunEnded                 the run is Completed, Failed or Canceled
@@ -94,7 +94,7 @@ class PastIsReadOnly(UserError):
         self.position = position
 
 
-class NotOverYet(UserError, ValueError):
+class MomentInFuture(UserError, ValueError):
     """What was at a time can be asked once it has passed: until then anything may happen."""
 
     def __init__(self, asked: int, now: int) -> None:

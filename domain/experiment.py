@@ -157,11 +157,6 @@ def fold(state: NameState, facts: Iterable[Fact]) -> NameState:
     return NameState(tuple(ExperimentState(**draft) for draft in drafts.values()), version)
 
 
-def evolve(state: NameState, fact: Fact) -> NameState:
-    """The state after one more fact. Pure."""
-    return fold(state, (fact,))
-
-
 def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
     draft.update(data, created_at=fact.recorded_at, archived_at=None, tags={})
 

@@ -131,11 +131,6 @@ def fold(state: RunState | None, facts: Iterable[Fact]) -> RunState | None:
     return _state_of(draft) if draft else None
 
 
-def evolve(state: RunState | None, fact: Fact) -> RunState | None:
-    """The state after one more fact. Pure."""
-    return fold(state, (fact,))
-
-
 def _draft_of(state: RunState) -> dict[str, Any]:
     draft: dict[str, Any] = {name: getattr(state, name) for name in RunState.__slots__}
     for name in ("tags", "properties", "artifacts"):

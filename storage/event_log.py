@@ -249,8 +249,8 @@ class EventLog(ApplicationRecorder):
 
         Where the last one was, nothing is to be done. Else a writer whose clock is behind could
         still record one at or before the time: so the head's time is moved past it, in a commit
-        of its own. Raises NotOverYet for a time that this host's clock has not reached, because all
-        writers would be bound to it; LogReadOnly where that commit cannot be made.
+        of its own. Raises MomentInFuture for a time that this host's clock has not reached, because
+        all writers would be bound to it; LogReadOnly where that commit cannot be made.
         """
 
     @abstractmethod

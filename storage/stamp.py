@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgpack
 
-from runlore.domain.errors import NotOverYet
+from runlore.domain.errors import MomentInFuture
 from runlore.storage.event_log import LogHead, NewEvent, StoredRow
 from runlore.storage.merkle import leaf_hash
 
@@ -62,9 +62,9 @@ def leaf_of(row: StoredRow) -> bytes:
 
 
 def check_passed(recorded_at: int, now: int) -> None:
-    """Raises NotOverYet unless the clock has reached the time."""
+    """Raises MomentInFuture unless the clock has reached the time."""
     if recorded_at > now:
-        raise NotOverYet(recorded_at, now)
+        raise MomentInFuture(recorded_at, now)
 
 
 def _advanced(head: LogHead, rows: Sequence[StoredRow], recorded_at: int) -> LogHead:

@@ -313,7 +313,7 @@ class Workspace:
         later; a moment may fall between the events of one commit. Logged values are there as
         soon as their batch was. Costs what a read of now costs; see docs/time-travel.md.
 
-        Raises NotOverYet for a time that has not passed, InvalidInput for a position beyond the
+        Raises MomentInFuture for a time that has not passed, InvalidInput for a position beyond the
         end and for a time without a zone. A change raises PastIsReadOnly. Closing it is not
         needed, and leaves this workspace open.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -151,13 +150,10 @@ def test_a_killed_trainer_with_live_workers_keeps_nobody_waiting(tmp_path: Path)
 
         os.kill(pid, signal.SIGKILL)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-        killed_at = time.monotonic()
-        other.append(new_events("run/other", [number + 1]))
-        waited_s = time.monotonic() - killed_at
+        other.append(new_events("run/other", [number + 1]))  # LogBusy if the lock were held.
 
         os.close(go[1])  # All four workers, orphans now, append on.
         with os.fdopen(done[0], "rb") as answers:
             assert answers.read() == b"++++"
-        assert waited_s < 10  # At once; a held lock would have kept us for 20 s.
         check_head(other)
     other.close()

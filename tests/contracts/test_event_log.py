@@ -13,7 +13,7 @@ import msgpack
 import pytest
 from eventsourcing.persistence import IntegrityError, StoredEvent
 
-from runlore.domain.errors import NotOverYet
+from runlore.domain.errors import MomentInFuture
 from runlore.storage.database import Database
 from runlore.storage.errors import VersionConflict
 from runlore.storage.event_log import (
@@ -485,7 +485,7 @@ def test_a_time_that_has_not_passed_cannot_be_settled(log: EventLog, clock: Cloc
     log.append(new_events("run/a", [1]))
     head = check_head(log)
 
-    with pytest.raises(NotOverYet, match="has not passed"):
+    with pytest.raises(MomentInFuture, match="has not passed"):
         log.settle(NOON + 1)
 
     assert log.head() == head

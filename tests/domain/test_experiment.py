@@ -25,7 +25,6 @@ from runlore.domain.experiment import (
     RemoveExperimentTags,
     SetExperimentTags,
     decide,
-    evolve,
     fold,
 )
 from runlore.domain.fact import Fact
@@ -153,7 +152,7 @@ def test_at_most_one_experiment_of_a_name_is_active(commands: list[Command]) -> 
             continue  # Ids are fresh by construction: nobody asks for a taken one.
         for event in events:
             facts.append(fact_of_event(event, state.version + 1))
-            state = evolve(state, facts[-1])
+            state = fold(state, facts[-1:])
 
         assert sum(e.archived_at is None for e in state.experiments) <= 1
         assert decide(state, command).events == ()  # Done is done.
@@ -165,6 +164,6 @@ def test_at_most_one_experiment_of_a_name_is_active(commands: list[Command]) -> 
 
 def test_events_of_a_newer_runlore_only_move_the_version() -> None:
     unknown = fact_of_event(CREATED, 3)._replace(topic="experiment.of_tomorrow", data=None)
-    state = evolve(after(CREATED), unknown)
+    state = fold(after(CREATED), [unknown])
     assert state.version == 3
     assert state.experiments == after(CREATED).experiments

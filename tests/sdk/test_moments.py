@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runlore import Experiment, Run, Workspace
-from runlore.domain.errors import InvalidInput, NotOverYet
+from runlore.domain.errors import InvalidInput, MomentInFuture
 from runlore.domain.fact import utc_time
 from runlore.engine.moments import position_of
 from runlore.storage.errors import LogReadOnly
@@ -85,14 +85,14 @@ def test_a_checkpoint_is_the_position_of_its_last_event(
 def test_what_is_no_moment_that_has_passed_is_refused_and_says_what_is(
     ws: Workspace, moment: object, message: str
 ) -> None:
-    with pytest.raises((InvalidInput, NotOverYet), match=message):
+    with pytest.raises((InvalidInput, MomentInFuture), match=message):
         ws.as_of(moment)  # type: ignore[arg-type]  # What is tested.
 
 
 def test_a_time_that_has_not_passed_is_no_moment_of_the_past_either(ws: Workspace) -> None:
     past = ws.as_of(ws.position)
 
-    with pytest.raises(NotOverYet):
+    with pytest.raises(MomentInFuture):
         past.as_of(datetime.now(UTC) + timedelta(days=1))
 
 
@@ -148,7 +148,7 @@ def test_an_answer_never_changes_though_two_clocks_differ_and_jump_back(
         time = utc_time(clocks[who].now - ago * MINUTE)
         try:
             position = position_of(logs[who], time)
-        except NotOverYet:
+        except MomentInFuture:
             continue
         assert answered.setdefault(time, position) == position
     for time, position in answered.items():

@@ -27,7 +27,7 @@ _FORMS: Final = (
 def position_of(log: EventLog, moment: Moment) -> int:
     """The position at which the log ended then, which no later event changes.
 
-    Of a time, the last one recorded at or before it. Raises NotOverYet for a time that has not
+    Of a time, the last one recorded at or before it. Raises MomentInFuture for a time that has not
     passed; InvalidInput for a position or checkpoint beyond the log's end, a time without a zone,
     and what is no moment; LogReadOnly for a time after the last event where this process may not
     write to the log (see `EventLog.settle`).
