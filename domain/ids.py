@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from enum import StrEnum
+from typing import Final, NamedTuple
 
 from runlore.domain.errors import InvalidInput, InvalidType
 
 WORKSPACE_STREAM: Final = "workspace"
+RUNS: Final = "run/"
+"""The prefix of the names of all runs' streams, those of their values included."""
 COMPUTE_TARGETS: Final = "compute_target/"
-"""What the names of all compute targets' streams start with."""
+"""The prefix of the names of all compute targets' streams."""
 
 # Source of the two name rules: azureml-core 1.61, experiment.py and _check_valid_workspace_name.
 _EXPERIMENT_NAME = re.compile(r"[a-zA-Z0-9][\w-]{0,254}")
@@ -18,19 +21,42 @@ _TARGET_NAME = re.compile(r"[a-zA-Z0-9][\w-]{0,63}", re.ASCII)
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w.-]{0,255}", re.ASCII)
 
 
+class StreamKind(StrEnum):
+    """What a stream's events are about."""
+
+    WORKSPACE = "workspace"
+    EXPERIMENT = "experiment"
+    RUN = "run"
+    VALUES = "values"
+    WRITER = "writer"
+    COMPUTE_TARGET = "compute_target"
+
+
+class StreamName(NamedTuple):
+    """A stream's name in its parts.
+
+    `owner` is a run's or a writer's id, or the name of an experiment or compute target; empty for
+    the workspace. `writer_id` says who logged a stream of values.
+    """
+
+    kind: StreamKind
+    owner: str = ""
+    writer_id: str = ""
+
+
 def run_stream(run_id: str) -> str:
     """The stream of a run's lifecycle, tags, properties and artifacts."""
-    return f"run/{run_id}"
+    return f"{RUNS}{run_id}"
 
 
 def values_prefix(run_id: str) -> str:
-    """What the names of all value streams of a run start with."""
-    return f"run/{run_id}/values/"
+    """The prefix of the names of all value streams of a run."""
+    return f"{RUNS}{run_id}/values/"
 
 
 def values_stream(run_id: str, writer_id: str) -> str:
     """The stream of the values that one writer logs into a run."""
-    return f"run/{run_id}/values/{writer_id}"
+    return f"{RUNS}{run_id}/values/{writer_id}"
 
 
 def experiment_stream(name: str) -> str:
@@ -50,9 +76,31 @@ def compute_target_stream(name: str) -> str:
 
 def run_id_of(stream: str) -> str | None:
     """The run that a stream belongs to, or None if it is not a run's."""
-    if not stream.startswith("run/"):
+    if not stream.startswith(RUNS):
         return None
     return stream.split("/", 2)[1]
+
+
+def owner_of(stream: str) -> str:
+    """The id or name after the stream's kind; empty for the workspace's stream."""
+    return stream.partition("/")[2].partition("/")[0]
+
+
+def parse_stream(stream: str) -> StreamName | None:
+    """A stream's name in its parts, or None if no stream of a workspace has this name."""
+    match stream.split("/"):
+        case ["workspace"]:
+            return StreamName(StreamKind.WORKSPACE)
+        case ["experiment" | "run" | "writer" | "compute_target" as kind, owner]:
+            return StreamName(StreamKind(kind), owner)
+        case ["run", run_id, "values", writer_id]:
+            return StreamName(StreamKind.VALUES, run_id, writer_id)
+    return None
+
+
+def stream_of(text: str) -> str:
+    """The stream that a user means by its name or, for a run's, by the run's id."""
+    return text if "/" in text or text == WORKSPACE_STREAM else run_stream(text)
 
 
 def check_experiment_name(name: object) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import duckdb
 
 from runlore.domain.fact import Fact
-from runlore.domain.ids import run_id_of, run_stream
+from runlore.domain.ids import owner_of, run_id_of, run_stream
 from runlore.projections.temporal import are_few, with_rows
 
 KNOWN_MAX: Final = 500_000
@@ -93,7 +93,7 @@ class Known:
         if not self.complete:
             missing = (streams_in(facts) | self._awaiting_those_in(facts)) - self.runs.keys()
             if missing:
-                self._learn_runs([stream.removeprefix("run/") for stream in missing], connection)
+                self._learn_runs([owner_of(stream) for stream in missing], connection)
         if self.numberless:
             born_in = {birth["experiment_id"] for birth in births(facts)}
             wanted = self.numberless & born_in
@@ -156,9 +156,12 @@ _NUMBERS: Final = (
 
 def streams_in(facts: Iterable[Fact]) -> set[str]:
     """The streams of the runs that a batch speaks of, parents among them."""
-    streams = {fact.stream for fact in facts if fact.stream.startswith("run/")}
     # A run's values are in streams below its own.
-    streams = {run_stream(run_id_of(one) or "") if one.count("/") > 1 else one for one in streams}
+    streams = {
+        run_stream(run_id)
+        for stream in {fact.stream for fact in facts}
+        if (run_id := run_id_of(stream)) is not None
+    }
     for birth in births(facts):
         streams.add(run_stream(birth["run_id"]))
         if birth["parent_id"]:

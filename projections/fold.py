@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import to_json
 
 from runlore.domain.fact import Fact
-from runlore.domain.ids import run_id_of, run_stream
+from runlore.domain.ids import owner_of, run_id_of, run_stream
 from runlore.projections.batch_context import Known, KnownExperiment, KnownRun, State
 from runlore.projections.projection import DataErased
 from runlore.projections.temporal import TemporalRows
@@ -104,7 +104,7 @@ class RunsFold:
     def _writer_opened(self, data: Data, place: Place, fact: Fact) -> None:
         self.rows.writers.append(
             (
-                fact.stream.removeprefix("writer/"),
+                owner_of(fact.stream),
                 data["actor"],
                 data["host"],
                 data["pid"],

@@ -60,13 +60,13 @@ def replay(
     *,
     upto_position: int | None = None,
     with_generations: bool = False,
-    most: int,
+    max_differences: int,
 ) -> Iterator[Compared]:
     """Compares what the reader answers from with a rebuild, up to a position or to the head.
 
-    With `with_generations` also the copies that the next processes would start from. At most
-    `most` differences each are listed. Other questions to the reader wait while its tables are
-    compared, but not while the others are made.
+    With `with_generations` also the copies that the next processes would start from. Lists at most
+    `max_differences` of each. Other questions to the reader wait while its tables are compared, but
+    not while the others are made.
     """
     with _temporary() as rebuilt:
         if with_generations and upto_position is None:
@@ -75,19 +75,25 @@ def replay(
                     catch_up(rebuilt, log, upto_position=generation.position)
                     with _copied(generation) as copy:
                         of = f"generation {generation.position}"
-                        yield compared(of, copy, rebuilt, generation.position, None, most)
+                        yield compared(
+                            of, copy, rebuilt, generation.position, None, max_differences
+                        )
         catch_up(rebuilt, log, upto_position=upto_position)
 
         def live(connection: duckdb.DuckDBPyConnection, position: int) -> Compared:
             if upto_position is not None and upto_position < position:
-                return compared(LIVE, connection, rebuilt, upto_position, upto_position, most)
+                return compared(
+                    LIVE, connection, rebuilt, upto_position, upto_position, max_differences
+                )
             catch_up(rebuilt, log, upto_position=position)  # What came meanwhile.
-            return compared(LIVE, connection, rebuilt, position, None, most)
+            return compared(LIVE, connection, rebuilt, position, None, max_differences)
 
         yield reader.examine(live)
 
 
-def replay_part(reader: RunsReader, rows: Iterable[StoredRow], head: int, *, most: int) -> Compared:
+def replay_part(
+    reader: RunsReader, rows: Iterable[StoredRow], head: int, *, max_differences: int
+) -> Compared:
     """Compares what the reader answers from with what some events of its log say by themselves.
 
     The events are all of their runs, experiments and writers up to the position `head`; what
@@ -104,7 +110,7 @@ def replay_part(reader: RunsReader, rows: Iterable[StoredRow], head: int, *, mos
             choose(connection, logged)
             result = Compared(LIVE, head)
             found = _differences_by_id(connection, logged, head, result)
-            result.differences = list(islice(found, most))
+            result.differences = list(islice(found, max_differences))
             result.complete = next(found, None) is None
             return result
 
@@ -133,13 +139,13 @@ def compared(
     rebuilt: RunsProjection,
     position: int,
     upto_position: int | None,
-    most: int,
+    max_differences: int,
 ) -> Compared:
     """All tables of `shown`, at a position or as of an earlier one, beside the rebuilt ones."""
     logged = rebuilt.view.connection
     result = Compared(of, position)
     found = _all_differences(shown, logged, upto_position, result)
-    result.differences = list(islice(found, most))
+    result.differences = list(islice(found, max_differences))
     result.complete = next(found, None) is None
     result.differences = [_with_position(one, logged) for one in result.differences]
     return result

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from runlore.domain.events import RunCreated, RunErased, remains_of
-from runlore.domain.ids import run_id_of, run_stream
+from runlore.domain.ids import owner_of, run_id_of, run_stream
 from runlore.storage.clock import Clock, now_us
 from runlore.storage.codec import ERASED, decode_event, encode_state
 from runlore.storage.database import Database
@@ -103,7 +103,7 @@ class ErasableLog(SqliteLog):
             if event_id is None or not is_sealed(stream, topic):
                 opened.append(row)
                 continue
-            run_id = stream.split("/", 2)[1]
+            run_id = owner_of(stream)
             try:
                 cipher = ciphers[run_id]
                 if cipher is not None:

@@ -157,12 +157,12 @@ class Journal:
         folded: StreamState[S],
         decide: Callable[[S], Decision],
         *,
-        with_values: Batch = NO_VALUES,
+        values: Batch = NO_VALUES,
         reason: str | None = None,
     ) -> tuple[Fact, ...]:
         """Decides on the stream's newest state, appends, and folds what was appended.
 
-        `with_values` go into the same transaction, before the decided events, if there are any
+        `values` go into the same transaction, before the decided events, if there are any
         of either. Optimistic at first; after three lost races it decides inside the write
         transaction, where nobody can come between. Raises what the decision refused, after its
         events are written.
@@ -173,13 +173,13 @@ class Journal:
                 folded.contested = True
                 at = self._newest(folded)
                 decision = decide(at.state)
-            pending = [*with_values.pending, *_behind(folded.stream, at.version, decision)]
+            pending = [*values.pending, *_behind(folded.stream, at.version, decision)]
             with suppress(VersionConflict):
-                rows = self._append(pending, with_values.drained, reason)
+                rows = self._append(pending, values.drained, reason)
                 break
         else:
-            at, decision, rows = self._change_alone(folded, decide, with_values, reason)
-        facts = tuple(fact_of(row) for row in rows[len(with_values.pending) :])
+            at, decision, rows = self._change_alone(folded, decide, values, reason)
+        facts = tuple(fact_of(row) for row in rows[len(values.pending) :])
         folded.advance(facts, at)
         if decision.refused is not None:
             raise self._attributed(decision.refused)
@@ -201,7 +201,7 @@ class Journal:
         self,
         folded: StreamState[S],
         decide: Callable[[S], Decision],
-        with_values: Batch,
+        values: Batch,
         reason: str | None,
     ) -> tuple[At[S], Decision, Sequence[StoredRow]]:
         at = folded.at
@@ -215,17 +215,17 @@ class Journal:
             ]
             at = folded.advance(unread, at)
             decision = decide(at.state)
-            pending = [*with_values.pending, *_behind(folded.stream, at.version, decision)]
+            pending = [*values.pending, *_behind(folded.stream, at.version, decision)]
             events = self._new_events(pending, reason)
             return events
 
         self._introduce()
         try:
-            rows = self.log.append_decided(decide_now, drained=with_values.drained)
+            rows = self.log.append_decided(decide_now, drained=values.drained)
         except RunloreError:
             raise
         except (OperationalError, InterfaceError):
-            rows = self._append_surely(events, with_values.drained)
+            rows = self._append_surely(events, values.drained)
         return at, decision, rows
 
     def _decided_as_held(

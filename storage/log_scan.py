@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from runlore.domain.events import RunErased
+from runlore.domain.ids import RUNS, run_stream
 from runlore.storage.erasable import KEYS_SCHEMA, is_erasable, keys_of
 from runlore.storage.event_log import EventLog, LogHead
 from runlore.storage.seal import NO_KEY
@@ -39,14 +40,14 @@ _UPTO_OR_NOWHERE: Final = (
 )
 _OF_ERASURE: Final = f"topic = '{RunErased.topic}' AND event.notification_id = noted.position"
 _SELECT_ERASURE: Final = (
-    "SELECT substr(event.originator_id, 5), noted.position FROM stored_events AS event "
+    "SELECT noted.position FROM stored_events AS event "
     f"LEFT JOIN erasures AS noted ON {_OF_ERASURE} "
-    f"WHERE event.originator_id = 'run/' || ? AND event.topic = '{RunErased.topic}'"
+    f"WHERE event.originator_id = ? AND event.topic = '{RunErased.topic}'"
 )
 _SELECT_ERASURES_OF_NOTHING: Final = (
     "SELECT noted.position, noted.run_id FROM erasures AS noted WHERE NOT EXISTS "
     f"(SELECT 1 FROM stored_events AS event WHERE {_OF_ERASURE} "
-    "AND event.originator_id = 'run/' || noted.run_id) LIMIT ?"
+    f"AND event.originator_id = '{RUNS}' || noted.run_id) LIMIT ?"
 )
 
 
@@ -212,7 +213,8 @@ class SqliteScan(LogScan):
                 keys = keys_of(connection, runs)
                 for run_id in runs:
                     if keys.get(run_id) == NO_KEY:
-                        erased.update(connection.execute(_SELECT_ERASURE, (run_id,)).fetchall())
+                        found = connection.execute(_SELECT_ERASURE, (run_stream(run_id),))
+                        erased.update((run_id, position) for (position,) in found)
                 return keys, erased
             finally:
                 connection.execute("ROLLBACK")

@@ -179,7 +179,9 @@ class RunValues:
             if self._taken is None:
                 # What this process logged until now had steps of its own.
                 journal = self._buffer.journal
-                self._taken = steps_taken(journal.log, self.run_id, but_of_writer=journal.writer_id)
+                self._taken = steps_taken(
+                    journal.log, self.run_id, excluding_writer=journal.writer_id
+                )
             steps = self._steps.setdefault(key, count(self._taken.get(key, 0)))
         return steps
 
@@ -209,10 +211,10 @@ def _typed(series: Series, values: Sequence[Any]) -> array[Any] | None:
     return None
 
 
-def steps_taken(log: EventLog, run_id: str, *, but_of_writer: str) -> dict[_Key, int]:
+def steps_taken(log: EventLog, run_id: str, *, excluding_writer: str) -> dict[_Key, int]:
     """How many values others have in the log of each series of a run; reads no payload."""
     taken: dict[_Key, int] = {}
-    own = values_stream(run_id, but_of_writer)
+    own = values_stream(run_id, excluding_writer)
     for row in log.read_streams(values_prefix(run_id), topics=(ValuesLogged.topic,)):
         data = fact_of(row).data if row.stream != own else None
         for described in data["series"] if data else ():

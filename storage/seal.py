@@ -13,6 +13,7 @@ from typing import Final
 import msgpack
 
 from runlore.domain.events import RunErased
+from runlore.domain.ids import run_id_of
 
 KEY_NBYTES: Final = 32
 NONCE_NBYTES: Final = 12
@@ -27,7 +28,7 @@ def new_key() -> bytes:
 
 def is_sealed(stream: str, topic: str) -> bool:
     """Whether an event's payload is sealed: those of runs are, but for the one that they end in."""
-    return stream.startswith("run/") and topic != RunErased.topic
+    return run_id_of(stream) is not None and topic != RunErased.topic
 
 
 class Cipher:

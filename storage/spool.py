@@ -35,7 +35,7 @@ from runlore.storage.spool_format import (
     SEGMENT_NBYTES,
     SLOT,
     Channel,
-    Record,
+    SpoolRecord,
     columns_of,
     definition,
     wide,
@@ -191,7 +191,7 @@ class Spool:
 
         self._put(channel, 1, pack)
 
-    def put_record(self, channel: Channel, step: int, record: Record) -> None:
+    def put_record(self, channel: Channel, step: int, record: SpoolRecord) -> None:
         """What takes several slots: text, rows of mixed types, arrays."""
 
         def pack(segment: Segment, offset: int, number: int) -> None:
@@ -209,7 +209,7 @@ class Spool:
 
     # --- draining -----------------------------------------------------------------------------
 
-    def waiting(self) -> list[Region]:
+    def undrained(self) -> list[Region]:
         """What waits, in the order of laps; what is logged later comes behind it.
 
         A slot there that is not whole never will be. A call that interrupts one that logs gets
@@ -436,7 +436,7 @@ Pack = Callable[[Segment, int, int], None]
 
 
 @lru_cache(maxsize=64)
-def _definition(number: int, channel: Channel) -> Record:
+def _definition(number: int, channel: Channel) -> SpoolRecord:
     return definition(number, channel)
 
 

@@ -14,6 +14,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from runlore.domain.ids import parse_stream
 from runlore.storage.event_log import Drained, DrainedMark, EventLog, StoredRow
 from runlore.storage.journal import Journal, Pending
 from runlore.storage.segment import locked, overwrite
@@ -43,7 +44,8 @@ class LiveValues(NamedTuple):
 
     def covers(self, row: StoredRow) -> bool:
         """Whether the row's values are among these: it was written after the marks were read."""
-        mark = self.marks.get(row.stream.rpartition("/")[2])
+        stream = parse_stream(row.stream)
+        mark = self.marks.get(stream.writer_id) if stream else None
         return mark is not None and row.position > mark.position
 
 
@@ -64,7 +66,9 @@ def recover(folder: Path, journal: Journal, *, wipe: bool = False) -> int:
     return count
 
 
-def live_values(folder: Path, log: EventLog, run_id: str, *, but_of_writer: str = "") -> LiveValues:
+def live_values(
+    folder: Path, log: EventLog, run_id: str, *, excluding_writer: str = ""
+) -> LiveValues:
     """What the spools in the folder hold of a run, beyond what the log held right after.
 
     A caller that has just flushed leaves its own writer out: to read a spool takes milliseconds.
@@ -74,7 +78,7 @@ def live_values(folder: Path, log: EventLog, run_id: str, *, but_of_writer: str 
     by_writer: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*.spool")):
         by_writer.setdefault(_writer_of(path), []).append(path)
-    by_writer.pop(but_of_writer, None)
+    by_writer.pop(excluding_writer, None)
     laps = {writer_id: _laps_of_living(paths) for writer_id, paths in by_writer.items()}
     if not any(laps.values()):
         return NOTHING_LIVE

@@ -77,7 +77,7 @@ class Channel(NamedTuple):
     series: tuple[Series, ...]
 
 
-class Record(NamedTuple):
+class SpoolRecord(NamedTuple):
     """Slots, but for the parts that are known only where they are written.
 
     `nbytes` is a multiple of a slot; `fields` are the BEGIN slot's third and fourth field, and
@@ -111,17 +111,17 @@ def wide_slots(columns: int) -> int:
     return 1 + (columns + 1) // 3
 
 
-def packed(value: Any) -> Record:
+def packed(value: Any) -> SpoolRecord:
     """A value, or a row as a tuple, as a record of form b. Raises TypeError if it cannot be."""
     data: bytes = msgpack.packb(value, default=pack_other)
     padded = data + bytes(-len(data) % PIECE)
     rest = b"".join(
         padded[start : start + PIECE] + _NO_MARK for start in range(0, len(padded), PIECE)
     )
-    return Record((len(data), zlib.crc32(data)), rest)
+    return SpoolRecord((len(data), zlib.crc32(data)), rest)
 
 
-def many(values: array[Any], steps: array[int] | None) -> Record:
+def many(values: array[Any], steps: array[int] | None) -> SpoolRecord:
     """Values of one type, and their steps, as a record of form F, I, G or J."""
     data = values.tobytes() + (b"" if steps is None else steps.tobytes())
     padded = memoryview(data + bytes(-len(data) % 24)).cast("Q")
@@ -129,10 +129,10 @@ def many(values: array[Any], steps: array[int] | None) -> Record:
     slots = memoryview(rest).cast("Q")
     for column in range(3):
         slots[column::4] = padded[column::3]
-    return Record((len(values), zlib.crc32(data)), bytes(rest))
+    return SpoolRecord((len(values), zlib.crc32(data)), bytes(rest))
 
 
-def definition(number: int, channel: Channel) -> Record:
+def definition(number: int, channel: Channel) -> SpoolRecord:
     """The record that says what a series number stands for."""
     return packed([number, *channel])
 

@@ -20,7 +20,7 @@ from runlore.storage.spool_format import (
     MARK,
     SIZED,
     SLOT,
-    Record,
+    SpoolRecord,
     wide,
     wide_slots,
 )
@@ -119,7 +119,7 @@ def reserve(segment: Segment, slots: int) -> int | None:
 
 
 def pack_record(
-    segment: Segment, offset: int, step: int, now: int, number: int, record: Record
+    segment: Segment, offset: int, step: int, now: int, number: int, record: SpoolRecord
 ) -> None:
     """Stores what takes several slots: the mark of the last comes last."""
     (size, check), rest = record

@@ -135,7 +135,7 @@ class ValueBuffer:
     @property
     def waiting(self) -> bool:
         """Whether there are values that are not in the log yet."""
-        return any(region.stop - region.start > 1 for region in self._waiting())
+        return any(region.stop - region.start > 1 for region in self._undrained())
 
     def flush(self) -> None:
         """Writes all that waits, of all runs; returns when it is on disk.
@@ -161,7 +161,7 @@ class ValueBuffer:
         with self._write_lock:
             if self._unsettled is not None:
                 self._settle(*self._unsettled)
-            regions = self._waiting()
+            regions = self._undrained()
             if not regions:
                 yield NO_VALUES
                 return
@@ -240,8 +240,8 @@ class ValueBuffer:
         self._born = time.monotonic()
         self._dropped_reported = 0
 
-    def _waiting(self) -> list[Region]:
-        return [] if self._spool is None else self._spool.waiting()
+    def _undrained(self) -> list[Region]:
+        return [] if self._spool is None else self._spool.undrained()
 
     def _events(self, regions: Sequence[Region], streams: ValueStreams) -> list[Pending]:
         pending = []

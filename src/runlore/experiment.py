@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from runlore.domain.errors import InvalidInput, UserError
-from runlore.domain.ids import check_experiment_name
+from runlore.domain.ids import check_experiment_name, owner_of
 
 if TYPE_CHECKING:
     from runlore.configuration.script_run_config import ScriptRunConfig
@@ -76,7 +76,7 @@ class Experiment:
     @property
     def name(self) -> str:
         """The experiment's name."""
-        return self._names.stream.removeprefix("experiment/")
+        return owner_of(self._names.stream)
 
     @property
     def id(self) -> str:

@@ -219,7 +219,7 @@ def train(path: Path, run_id: str, acknowledge: Callable[[int], None]) -> None:
         command = run.AddProperties({f"step {step}": str(step)})
         decide = partial(decided, command, journal.writer_id)
         with buffer.taken() as batch:
-            journal.change(folded, decide, with_values=batch)
+            journal.change(folded, decide, values=batch)
         acknowledge(step)
 
 

@@ -97,3 +97,31 @@ def test_streams_of_different_runs_never_meet(one: str, other: str) -> None:
 def test_other_streams_belong_to_no_run(name: str) -> None:
     for stream in (ids.experiment_stream(name), ids.writer_stream(name), ids.WORKSPACE_STREAM):
         assert ids.run_id_of(stream) is None
+
+
+@pytest.mark.parametrize(
+    ("stream", "parts"),
+    [
+        (ids.WORKSPACE_STREAM, (ids.StreamKind.WORKSPACE, "", "")),
+        (ids.experiment_stream("lab"), (ids.StreamKind.EXPERIMENT, "lab", "")),
+        (ids.run_stream("r"), (ids.StreamKind.RUN, "r", "")),
+        (ids.values_stream("r", "w"), (ids.StreamKind.VALUES, "r", "w")),
+        (ids.writer_stream("w"), (ids.StreamKind.WRITER, "w", "")),
+        (ids.compute_target_stream("pool"), (ids.StreamKind.COMPUTE_TARGET, "pool", "")),
+    ],
+)
+def test_a_stream_comes_apart_as_it_was_made(stream: str, parts: tuple[str, str, str]) -> None:
+    assert ids.parse_stream(stream) == parts
+    assert ids.owner_of(stream) == parts[1]
+    assert ids.stream_of(stream) == stream
+
+
+@pytest.mark.parametrize(
+    "name", ["", "run", "workspace/", "lab/r", "run/r/values", "run/r/other/w", "writer/w/x"]
+)
+def test_a_name_of_another_form_is_not_a_stream(name: str) -> None:
+    assert ids.parse_stream(name) is None
+
+
+def test_an_id_alone_means_the_run() -> None:
+    assert ids.stream_of("r") == ids.run_stream("r")

@@ -485,9 +485,7 @@ def test_values_go_along_when_it_decides_inside_the_transaction() -> None:
     log, journal, folded = contested(tag("a"), tag("b"), tag("c"))
     values = values_of(journal)
 
-    facts = journal.change(
-        folded, lambda state: Decision((tag("ours"),)), with_values=Batch(values)
-    )
+    facts = journal.change(folded, lambda state: Decision((tag("ours"),)), values=Batch(values))
 
     assert [fact.topic for fact in facts] == ["run.tag_set"]
     assert [row.topic for row in all_rows(log)][-2:] == ["run.values_logged", "run.tag_set"]
@@ -623,7 +621,7 @@ def test_invalid_input_writes_nothing(log: EventLog) -> None:
         journal.change(
             folded,
             deciding(journal, run.SetTags({"": "x"})),
-            with_values=Batch(values_of(journal)),
+            values=Batch(values_of(journal)),
         )
 
     assert log.head() == before
@@ -637,7 +635,7 @@ def test_values_stand_before_the_decided_events_in_one_transaction(log: EventLog
     facts = journal.change(
         folded,
         deciding(journal, run.ChangeStatus(Status.COMPLETED)),
-        with_values=Batch(values_of(journal)),
+        values=Batch(values_of(journal)),
     )
 
     assert [fact.topic for fact in facts] == ["run.completed"]
@@ -654,12 +652,12 @@ def test_values_are_written_where_nothing_else_is_or_where_the_change_is_refused
     complete = deciding(journal, run.ChangeStatus(Status.COMPLETED))
     journal.change(folded, complete)
 
-    assert journal.change(folded, complete, with_values=Batch(values_of(journal, 1))) == ()
+    assert journal.change(folded, complete, values=Batch(values_of(journal, 1))) == ()
     with pytest.raises(RunEnded):
         journal.change(
             folded,
             deciding(journal, run.ChangeStatus(Status.FAILED)),
-            with_values=Batch(values_of(journal, 2)),
+            values=Batch(values_of(journal, 2)),
         )
 
     stream = values_stream("r", journal.writer_id)

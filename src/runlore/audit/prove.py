@@ -9,7 +9,7 @@ from runlore.audit.audited import AuditedLog
 from runlore.audit.checkpoints import leaves_of, unsigned_text
 from runlore.audit.offline import Checkpoint, NotProved, verify_proof
 from runlore.domain.errors import InvalidInput, NotFound
-from runlore.domain.ids import run_stream
+from runlore.domain.ids import stream_of
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import StoredRow
 from runlore.storage.log_scan import scan_of
@@ -107,10 +107,9 @@ def _find(audited: AuditedLog, event: str) -> StoredRow:
         stream, _, version = event.rpartition("@")
         if not (version.isascii() and version.isdecimal() and len(version) < 19):
             raise EventNotFound(event)
-        named = stream if "/" in stream or stream == "workspace" else run_stream(stream)
         rows = [
             row
-            for row in audited.log.read_stream(named, after_version=int(version) - 1)
+            for row in audited.log.read_stream(stream_of(stream), after_version=int(version) - 1)
             if row.version == int(version)
         ]
     else:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runlore.storage.event_log import EventLog
     from runlore.workspace import Workspace
 
-MOST: Final = 1_000
+MAX_DIFFERENCES: Final = 1_000
 """How many differences are listed."""
 
 
@@ -89,7 +89,11 @@ class Replayed:
 
 
 def replay(
-    workspace: Workspace, *, to: int | None = None, generations: bool = False, most: int = MOST
+    workspace: Workspace,
+    *,
+    to: int | None = None,
+    generations: bool = False,
+    max_differences: int = MAX_DIFFERENCES,
 ) -> Replayed:
     """Makes the tables that queries read from zero, and compares each row of those in use.
 
@@ -109,13 +113,15 @@ def replay(
             session.log,
             upto_position=position,
             with_generations=generations,
-            most=_whole_number("most", most, least=1),
+            max_differences=_whole_number("max_differences", max_differences, least=1),
         )
     )
     return replay_of(found, session.log)
 
 
-def replay_bundle(workspace: Workspace, path: str | PathLike[str], *, most: int = MOST) -> Replayed:
+def replay_bundle(
+    workspace: Workspace, path: str | PathLike[str], *, max_differences: int = MAX_DIFFERENCES
+) -> Replayed:
     """Compares what is shown with what a bundle says that was exported from this workspace.
 
     Of the bundle's runs, experiments and writers, as of its export: each row that its events
@@ -143,7 +149,10 @@ def replay_bundle(workspace: Workspace, path: str | PathLike[str], *, most: int 
         with bundle.open(EVENTS) as events:
             rows = (record.row for record in read_records(events))
             found = replay_part(
-                session.projection(), rows, bundle.manifest.head.position, most=most
+                session.projection(),
+                rows,
+                bundle.manifest.head.position,
+                max_differences=max_differences,
             )
     return replay_of([found], session.log)
 

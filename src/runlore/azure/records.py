@@ -191,13 +191,13 @@ def _number(state: RunState, session: Session) -> int:
     Counting reads the creations of all earlier runs, 5 µs each: in a short log that takes less
     time than to load DuckDB, in a long one more.
     """
-    from runlore.domain.ids import run_stream
+    from runlore.domain.ids import RUNS, run_stream
     from runlore.storage.codec import fact_of
 
     if (session.log.max_notification_id() or 0) > _LONG_LOG_EVENTS:
         return session.reader().run_number(state.run_id)
     created = session.log.read_stream(run_stream(state.run_id))[0]
     mark = state.experiment_id.encode()
-    rows = session.log.read_streams("run/", upto_position=created.position, topics=[created.topic])
+    rows = session.log.read_streams(RUNS, upto_position=created.position, topics=[created.topic])
     facts = (fact_of(row) for row in rows if mark in row.state)
     return sum((fact.data or {}).get("experiment_id") == state.experiment_id for fact in facts)

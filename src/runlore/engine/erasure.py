@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from runlore.domain.errors import ErasureIncomplete, NotErasable
+from runlore.domain.ids import owner_of
 from runlore.domain.run import EraseRun
 from runlore.engine.checks import as_seconds
 from runlore.projections import generations, slots
@@ -72,7 +73,9 @@ def _remove_spooled(session: Session, runs: Sequence[RunStream], deadline: float
         return {
             writer
             for run in runs
-            for writer in live_values(folder, session.log, _id_of(run), but_of_writer=own).pieces
+            for writer in live_values(
+                folder, session.log, owner_of(run.stream), excluding_writer=own
+            ).pieces
         }
 
     return [
@@ -86,8 +89,8 @@ def _remove_files(session: Session, runs: Sequence[RunStream], deadline: float) 
     """Kept files, and the folder in which a submitted run executed."""
     assert session.folder is not None, "erase refuses workspaces in memory"
     folder = session.folder
-    stores = [session.artifact_folder / _id_of(run) for run in runs]
-    folders = [RunFolder(folder, _id_of(run)) for run in runs]
+    stores = [session.artifact_folder / owner_of(run.stream) for run in runs]
+    folders = [RunFolder(folder, owner_of(run.stream)) for run in runs]
 
     def kept() -> set[Path]:
         for one in stores:  # Another process may be at putting a file there.
@@ -146,10 +149,6 @@ def _empty_wal(session: Session, runs: Sequence[RunStream], deadline: float) -> 
 
 def _folders_in(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-
-
-def _id_of(run: RunStream) -> str:
-    return run.stream.removeprefix("run/")
 
 
 def _left(find: Callable[[], set[T]], deadline: float) -> set[T]:

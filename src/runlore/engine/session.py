@@ -30,6 +30,7 @@ from runlore.domain.ids import (
     check_run_id,
     compute_target_stream,
     experiment_stream,
+    owner_of,
     run_stream,
 )
 from runlore.domain.run_state import RunState
@@ -158,7 +159,7 @@ class Session:
             facts = self.journal.change(folded, decide, reason=reason)
         else:
             with self.values.taken() as batch:
-                facts = self.journal.change(folded, decide, with_values=batch, reason=reason)
+                facts = self.journal.change(folded, decide, values=batch, reason=reason)
         if any(fact.topic in END_TOPICS for fact in facts):
             self._make_checkpoint()
         return facts
@@ -299,7 +300,7 @@ class Session:
         if self.spools is None:
             return NOTHING_LIVE
         own = self.journal.writer_id
-        return live_values(self.spools, self.log, run_id, but_of_writer=own)
+        return live_values(self.spools, self.log, run_id, excluding_writer=own)
 
     def sweep(self) -> Mapping[str, str]:
         """Looks after submitted runs whose supervisors were killed, at most once a second.
@@ -322,7 +323,7 @@ class Session:
         """
         from runlore.execution.caretaker import lose_without_folder
 
-        run_id = folded.stream.removeprefix("run/")
+        run_id = owner_of(folded.stream)
         return self.sweep().get(run_id) or lose_without_folder(self, folded, run_id)
 
     def close(self) -> None:

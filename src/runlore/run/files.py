@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from runlore.domain.errors import ChangeRefusedError, InvalidInput, InvalidType, UserError
+from runlore.domain.ids import owner_of
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.run_handle import NONE_YET, RunBase
 from runlore.exceptions import SnapshotException
@@ -316,7 +317,7 @@ def keep_folders(session: Session, run: RunStream, folders: Mapping[str, Path]) 
     held = state.artifacts if state else {}
     found: dict[str, Artifact] = {}
     problems: list[str] = []
-    artifacts = session.artifacts_of(run.stream.removeprefix("run/"))
+    artifacts = session.artifacts_of(owner_of(run.stream))
     for name, folder in folders.items():
         for file, path in _files_in(name, folder, problems):
             artifact = _kept(file, path, artifacts, problems)

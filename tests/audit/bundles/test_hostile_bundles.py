@@ -266,7 +266,7 @@ FORGED: dict[str, tuple[Change, str]] = {
     ),
     "a topic that is none": (forged("run.tag_set", topic="os:system"), "is no topic"),
     "a stream that is none": (forged("run.created", stream="run/.x"), "is not a valid run id"),
-    "a stream of another kind": (forged("run.created", stream="invoice/1"), "is no stream"),
+    "a stream of another kind": (forged("run.created", stream="invoice/1"), "is not a stream"),
     "a payload that is no msgpack": (forged("run.tag_set", state=b"\xc1"), "are no state"),
     "a payload with more in it": (forged("run.tag_set", state={"x": 1}), "Extra inputs"),
     "a value of another type": (forged("run.tag_set", state={"value": 7}), "value"),

@@ -62,7 +62,7 @@ def test_any_history_holds_at_its_head_and_as_of_any_position(
     position = data.draw(st.integers(0, history.log.head().position))
     with reader_of(history.log, bounds=Bounds(2, 2, 8)) as reader:
         for upto in (None, position):
-            [found] = compared_tables(reader, history.log, upto_position=upto, most=10)
+            [found] = compared_tables(reader, history.log, upto_position=upto, max_differences=10)
 
             assert found.differences == []
 
@@ -154,7 +154,7 @@ def test_a_table_that_cannot_be_read_is_told(folder: Path) -> None:
 def test_no_more_differences_are_listed_than_asked_for(folder: Path) -> None:
     corrupted(folder, "UPDATE store.events SET topic = 'x'")
     with Workspace.open(folder) as ws:
-        found = replay(ws, most=3)
+        found = replay(ws, max_differences=3)
 
     assert len(found.differences) == 3
     assert not found.complete
@@ -223,7 +223,7 @@ def test_an_exported_copy_says_the_same_until_somebody_writes_into_the_tables(
     corrupted(folder, "UPDATE store.run_tags SET value = 'superb' WHERE value = 'fantastic'")
     with Workspace.open(folder) as ws:
         [one] = replay_bundle(ws, bundle).differences
-        assert replay_bundle(ws, bundle, most=1).complete
+        assert replay_bundle(ws, bundle, max_differences=1).complete
     assert (one.table, one.key["run_id"], one.shown) == ("run_tags", "parent", "superb")
     assert one.event is not None and one.event.topic == "run.tag_set"
 
@@ -237,7 +237,7 @@ def test_a_row_that_was_added_to_a_run_shows_against_an_exported_copy(
     with Workspace.open(folder) as ws:
         found = replay_bundle(ws, tmp_path / "bundle")
 
-        assert not replay_bundle(ws, tmp_path / "bundle", most=1).complete
+        assert not replay_bundle(ws, tmp_path / "bundle", max_differences=1).complete
 
     assert {one.table for one in found.differences} == {"metric_points"}
     assert {one.key["run_id"] for one in found.differences} == {"child-1"}

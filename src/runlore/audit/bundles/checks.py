@@ -32,7 +32,7 @@ from runlore.storage.event_log import StoredRow
 from runlore.storage.pruned_tree import Node, root_of
 from runlore.storage.stamp import leaf_of
 
-MOST: Final = 1_000
+MAX_FINDINGS: Final = 1_000
 _CHUNK_NBYTES: Final = 2**20
 
 
@@ -55,7 +55,7 @@ class BundleReport:
         return not self.findings
 
 
-def verify_bundle(path: str | PathLike[str], *, most: int = MOST) -> BundleReport:
+def verify_bundle(path: str | PathLike[str], *, max_findings: int = MAX_FINDINGS) -> BundleReport:
     """Checks a bundle by itself, without its workspace.
 
     That it is whole (the manifest has the SHA-256 of every entry), that each event's leaf is that
@@ -67,7 +67,7 @@ def verify_bundle(path: str | PathLike[str], *, most: int = MOST) -> BundleRepor
     try:
         with open_bundle(path) as bundle:
             found = findings_of(bundle)
-            listed = tuple(islice(found, most))
+            listed = tuple(islice(found, max_findings))
             return BundleReport(path, bundle.manifest, listed, next(found, None) is None)
     except BundleRefused as refused:
         finding = BundleFinding(Problem.UNREADABLE, refused.problem, str(path))
@@ -164,7 +164,7 @@ class _Events:
     def look_at(self, record: Record, wrong: list[BundleFinding]) -> None:
         row = record.row
         self.count += 1
-        if len(wrong) >= MOST:
+        if len(wrong) >= MAX_FINDINGS:
             return
 
         def add(problem: Problem, message: str) -> None:

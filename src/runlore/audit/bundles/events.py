@@ -18,10 +18,12 @@ from runlore.domain.definition import Definition
 from runlore.domain.errors import RunloreError
 from runlore.domain.events import REGISTRY
 from runlore.domain.ids import (
-    WORKSPACE_STREAM,
+    StreamKind,
+    StreamName,
     check_experiment_name,
     check_run_id,
     check_target_name,
+    parse_stream,
 )
 from runlore.domain.text import FILE_NAME_MAX_CHARS, check_key, check_pairs
 from runlore.storage.artifacts import safe_name
@@ -58,7 +60,7 @@ def check_event(row: StoredRow) -> dict[str, Any] | None:
     if row.state == ERASED:
         raise ValueError("it was erased, and no erased run comes into a bundle")
     _check_metadata(row.metadata)
-    kind = _kind_of(row.stream)
+    stream = _checked_stream(row.stream)
     if len(row.topic) > 100 or _TOPIC.fullmatch(row.topic) is None:
         raise ValueError(f"{row.topic!r:.120} is no topic")
     if len(row.state) > STATE_MAX_NBYTES:
@@ -66,9 +68,7 @@ def check_event(row: StoredRow) -> dict[str, Any] | None:
     if row.topic not in REGISTRY:
         _check_unknown(row)
         return None
-    if row.topic.partition(".")[0] != kind.partition("/")[0] or (
-        (row.topic == "run.values_logged") != (kind == "run/values")
-    ):
+    if _kind_of(row.topic) != stream.kind:
         raise ValueError(f"a {row.topic} cannot be in the stream {row.stream!r:.120}")
     data = decode_event(row.topic, row.state)
     if data is None:
@@ -76,7 +76,7 @@ def check_event(row: StoredRow) -> dict[str, Any] | None:
         return None
     _check_model(row.topic, data)
     _check_plain(data)
-    _check_meaning(row, data)
+    _check_meaning(row, data, stream.owner)
     return data
 
 
@@ -114,30 +114,37 @@ def _check_plain(value: object, above: int = 0) -> None:
         raise ValueError(f"it says something of the type {type(value).__name__}")
 
 
-def _kind_of(stream: str) -> str:
-    """`run`, `run/values`, `experiment` ...: what the name of a stream makes it."""
-    kind, _, rest = stream.partition("/")
+def _kind_of(topic: str) -> StreamKind:
+    """The kind of the streams that events of a known topic belong in."""
+    if topic == "run.values_logged":
+        return StreamKind.VALUES
+    return StreamKind(topic.partition(".")[0])
+
+
+def _checked_stream(name: str) -> StreamName:
+    """The parts of a stream's name. Raises ValueError if no stream of ours has this name."""
+    stream = parse_stream(name)
     try:
-        match kind, rest.split("/"):
-            case ("run", [run_id]):
+        match stream:
+            case StreamName(StreamKind.WORKSPACE):
+                return stream
+            case StreamName(StreamKind.RUN, run_id):
                 check_run_id(run_id)
-                return kind
-            case ("run", [run_id, "values", writer]) if _WRITER.fullmatch(writer):
+                return stream
+            case StreamName(StreamKind.VALUES, run_id, writer) if _WRITER.fullmatch(writer):
                 check_run_id(run_id)
-                return "run/values"
-            case ("experiment", [name]):
-                check_experiment_name(name)
-                return kind
-            case ("compute_target", [name]):
-                check_target_name(name)
-                return kind
-            case ("writer", [writer]) if _WRITER.fullmatch(writer):
-                return kind
+                return stream
+            case StreamName(StreamKind.EXPERIMENT, owner):
+                check_experiment_name(owner)
+                return stream
+            case StreamName(StreamKind.COMPUTE_TARGET, owner):
+                check_target_name(owner)
+                return stream
+            case StreamName(StreamKind.WRITER, writer) if _WRITER.fullmatch(writer):
+                return stream
     except RunloreError as error:
         raise ValueError(str(error)) from error
-    if stream == WORKSPACE_STREAM:
-        return kind
-    raise ValueError(f"{stream!r:.120} is no stream of a workspace")
+    raise ValueError(f"{name!r:.120} is not a stream of a workspace")
 
 
 def _check_unknown(row: StoredRow) -> None:
@@ -160,9 +167,8 @@ def _check_model(topic: str, data: dict[str, Any]) -> None:
         raise ValueError("its payload has a value of another type")
 
 
-def _check_meaning(row: StoredRow, data: Mapping[str, Any]) -> None:
+def _check_meaning(row: StoredRow, data: Mapping[str, Any], owner: str) -> None:
     """What the folds count on and no model says."""
-    owner = row.stream.partition("/")[2]
     try:
         match row.topic:
             case "run.created":

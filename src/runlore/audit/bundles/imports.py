@@ -22,7 +22,7 @@ from runlore.audit.bundles.format import ARTIFACTS, EVENTS, BundleRefused, Recor
 from runlore.domain import experiment as names
 from runlore.domain.errors import AlreadyExists
 from runlore.domain.events import ExperimentArchived
-from runlore.domain.ids import run_id_of
+from runlore.domain.ids import StreamKind, owner_of, parse_stream, run_id_of
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import NewEvent
 from runlore.storage.journal import Pending
@@ -96,6 +96,9 @@ def import_bundle(workspace: Workspace, path: str | PathLike[str]) -> Imported:
     )
 
 
+_KEPT: Final = (StreamKind.RUN, StreamKind.VALUES, StreamKind.WRITER)
+
+
 @dataclass
 class _Plan:
     """What is to be appended: first the experiments' events with their new versions, then runs."""
@@ -115,7 +118,12 @@ class _Plan:
 
 def _is_kept(stream: str) -> bool:
     """Whether a stream is a run's or a writer's: one that is the same in every workspace."""
-    return stream.startswith(("run/", "writer/"))
+    return _kind_of(stream) in _KEPT
+
+
+def _kind_of(stream: str) -> StreamKind | None:
+    name = parse_stream(stream)
+    return name.kind if name else None
 
 
 def _planned(session: Session, bundle: BundleFile) -> _Plan:
@@ -125,7 +133,7 @@ def _planned(session: Session, bundle: BundleFile) -> _Plan:
     of_names: dict[str, list[Record]] = {}
     for record in _records(bundle):
         row = record.row
-        if row.stream.startswith("experiment/"):
+        if _kind_of(row.stream) == StreamKind.EXPERIMENT:
             of_names.setdefault(row.stream, []).append(record)
         elif _is_kept(row.stream):
             if row.stream not in held:
@@ -158,7 +166,7 @@ def _plan_names(
 ) -> None:
     taken = {one.experiment_id: one.name for one in session.reader().experiments(view="all")}
     for stream, records in of_names.items():
-        folded = session.name(stream.removeprefix("experiment/"))
+        folded = session.name(owner_of(stream))
         before = session.journal.refresh(folded)
         known = {row.event_id for row in session.log.read_stream(stream)}
         new = [one for one in records if one.row.event_id not in known]
