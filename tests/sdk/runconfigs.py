@@ -59,6 +59,6 @@ def run_configs(draw: st.DrawFn) -> RunConfiguration:
     run_config.history = HistoryConfiguration(
         draw(st.booleans()), draw(st.booleans()), draw(st.lists(words, max_size=2))
     )
-    run_config._kept = draw(unknown) | {"mpi": draw(unknown)}
-    run_config.environment._kept = draw(unknown) | {"python": draw(unknown)}
+    run_config.extra_keys = draw(unknown) | {"mpi": draw(unknown)}
+    run_config.environment.extra_keys = draw(unknown) | {"python": draw(unknown)}
     return run_config

@@ -122,7 +122,7 @@ def test_an_environment_is_made_from_a_requirements_file(project: Path) -> None:
 
 
 def test_a_missing_file_is_named(project: Path) -> None:
-    with pytest.raises(RunConfigurationFileNotFound, match=r"no file gone.yml; check the path"):
+    with pytest.raises(RunConfigurationFileNotFound, match=r"file gone.yml does not exist; check"):
         Environment.from_conda_specification("e", "gone.yml")
     with pytest.raises(RunConfigurationFileNotFound, match="no requirements file gone.txt; check"):
         Environment.from_pip_requirements("e", "gone.txt")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -317,6 +318,20 @@ def test_errors_have_azures_attributes(ws: Workspace) -> None:
     assert isinstance(raised.value, AzureMLException)
     assert raised.value.message == str(raised.value)
     assert raised.value.inner_exception is None
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["conda_dependencies", "environment", "runconfig", "script_run_config"],
+)
+def test_a_public_class_says_where_users_import_it_from(module: str) -> None:
+    """Pickles and reprs must not depend on where the code lies."""
+    public = importlib.import_module(f"runlore.{module}")
+
+    classes = [value for value in vars(public).values() if inspect.isclass(value)]
+    assert classes
+    assert {value.__module__ for value in classes} == {public.__name__}
+    assert [pickle.loads(pickle.dumps(value)) for value in classes] == classes
 
 
 @pytest.mark.parametrize("name", ["domain", "storage", "projections"])

@@ -227,7 +227,7 @@ def test_a_name_that_is_nowhere_says_where_it_was_looked_for(project: Path) -> N
 
 
 def test_what_is_kept_but_not_used_is_named_in_one_warning(project: Path) -> None:
-    with pytest.warns(UserWarning, match="keeps but does not use") as warned:
+    with pytest.warns(UserWarning, match="asks for features that runlore does not have") as warned:
         loaded(
             project,
             "docker: {useDocker: true, shmSize: 8g}\npriority: 5\nzones: [a]\nnothing:\n"
@@ -235,7 +235,7 @@ def test_what_is_kept_but_not_used_is_named_in_one_warning(project: Path) -> Non
         )
 
     [warning] = warned
-    named = str(warning.message).split("does not use: ")[1].split("; ")[0]
+    named = str(warning.message).split("does not have: ")[1].split("; ")[0]
     assert set(named.split(", ")) == {
         "docker.useDocker",
         "docker.shmSize",

@@ -44,7 +44,7 @@ WRONG = {
     "pytorch: {communicationBackend: mpi}": "must be 'Nccl' or 'Gloo', found 'mpi'",
     "mpi: {processCountPerNode: 0}": "mpi.processCountPerNode must be a whole number from 1",
     "tensorflow: {parameterServerCount: -1}": "parameter_server_count of TensorFlow must be",
-    "nodeCount: 1\nnode_count: 2": "nodeCount is there twice, the second time as node_count",
+    "nodeCount: 1\nnode_count: 2": "nodeCount appears twice, the second time as node_count",
 }
 
 
@@ -61,7 +61,7 @@ def test_a_wrong_value_says_file_key_found_and_expected(
 BROKEN = {
     "script: [a": "line 1, column 11 cannot be read as YAML: expected ',' or ']'",
     "a: 1\n\tb: 2": "line 2, column 1 cannot be read as YAML: found character '\\t'",
-    "a: 1\nb: 1\na: 2": "line 3, column 1 cannot be read as YAML: the key 'a' is there twice",
+    "a: 1\nb: 1\na: 2": "line 3, column 1 cannot be read as YAML: the key 'a' appears twice",
     "a: *nobody": "line 1, column 4 cannot be read as YAML: found undefined alias",
     "a: 1\n---\nb: 2": "but found another document",
     "a: 2024-99-99": "month must be in 1..12",
@@ -70,9 +70,9 @@ BROKEN = {
     "- a": "must hold a mapping (lines of `key: value`), found a list",
     "just words": "must hold a mapping (lines of `key: value`), found a single value",
     "? [a]\n: b": "found unhashable key",
-    "a: !!int x": "a value is not what its form or tag says",
-    "a: !!bool 2": "a value is not what its form or tag says",
-    "a: !!timestamp x": "a value is not what its form or tag says",
+    "a: !!int x": "a value does not fit its form or tag",
+    "a: !!bool 2": "a value does not fit its form or tag",
+    "a: !!timestamp x": "a value does not fit its form or tag",
     "!!set {a, b}": "it is a set, not a mapping",
 }
 
@@ -105,7 +105,7 @@ def test_aliases_that_would_fill_the_memory_are_refused(project: Path) -> None:
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30)
     )
 
-    with pytest.raises(RunConfigurationException, match="over 100,000 values, aliases written"):
+    with pytest.raises(RunConfigurationException, match="over 100,000 values after its aliases"):
         loaded(project, bomb)
 
 
@@ -114,7 +114,7 @@ def test_merged_aliases_that_would_fill_the_memory_are_refused(project: Path) ->
         f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 30)
     )
 
-    with pytest.raises(RunConfigurationException, match="over 100,000 values, aliases written"):
+    with pytest.raises(RunConfigurationException, match="over 100,000 values after its aliases"):
         loaded(project, bomb)
 
 

@@ -90,9 +90,9 @@ def test_a_conda_file_that_is_there_is_kept_and_a_difference_warned_about(projec
 
 
 def test_a_missing_folder_is_a_file_not_found(project: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="there is no folder .*azureml; create it"):
+    with pytest.raises(FileNotFoundError, match="the folder .*azureml does not exist; create it"):
         RunConfiguration().save(project, "train")
-    with pytest.raises(RunConfigurationException, match="there is no such folder; create it"):
+    with pytest.raises(RunConfigurationException, match="the folder does not exist; create it"):
         RunConfiguration().save(project / "gone", "train")
 
 

@@ -1,4 +1,4 @@
-"""`CondaDependencies`, kept as data: runlore records it and installs nothing."""
+"""`CondaDependencies`, as data: runlore records it and installs nothing."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _NAME = re.compile(r"[A-Za-z0-9._-]*")
 class CondaDependencies:
     """Channels and packages of a conda environment, as lists.
 
-    Raises RunConfigurationException where the file is not a conda environment, and
-    RunConfigurationFileNotFound where there is none.
+    Raises RunConfigurationException if the file is not a conda environment, and
+    RunConfigurationFileNotFound if it does not exist.
     """
 
     def __init__(self, conda_dependencies_file_path: str | os.PathLike[str] | None = None) -> None:
@@ -28,11 +28,18 @@ class CondaDependencies:
         self.pip_options: list[str] = []
         self._others: dict[object, object] = {}
         if conda_dependencies_file_path is not None:
-            # Imported here: PyYAML loads where a file is read.
+            # Imported here: most processes never need PyYAML.
             from runlore.configuration import yaml_file
 
             path = Path(conda_dependencies_file_path)
             self._take(yaml_file.read_mapping(path), str(path))
+
+    @staticmethod
+    def from_content(content: dict[object, object], source: str) -> CondaDependencies:
+        """Dependencies from the content of a conda file; errors name the `source`."""
+        dependencies = CondaDependencies()
+        dependencies._take(content, source)
+        return dependencies
 
     @staticmethod
     def create(
@@ -64,7 +71,7 @@ class CondaDependencies:
         self.pip_packages.append(pip_package)
 
     def remove_pip_package(self, pip_package: str) -> None:
-        """Removes a package, whatever version was asked for."""
+        """Removes a package in any version."""
         name = _name_of(pip_package)
         self.pip_packages[:] = [kept for kept in self.pip_packages if _name_of(kept) != name]
 
@@ -76,7 +83,7 @@ class CondaDependencies:
             self.conda_packages.append(conda_package)
 
     def remove_conda_package(self, conda_package: str) -> None:
-        """Removes a package, as it was written when it was added."""
+        """Removes a package, given exactly as it was added."""
         self.conda_packages[:] = [kept for kept in self.conda_packages if kept != conda_package]
 
     def add_channel(self, channel: str) -> None:
@@ -93,7 +100,7 @@ class CondaDependencies:
         self.python_version = version
 
     def get_python_version(self) -> str | None:
-        """The version of Python, or None where any will do."""
+        """The version of Python, or None for any."""
         return self.python_version or None
 
     def set_pip_option(self, pip_option: str) -> None:
@@ -102,7 +109,7 @@ class CondaDependencies:
             self.pip_options.append(pip_option)
 
     def set_pip_requirements(self, pip_requirements: Iterable[str]) -> None:
-        """Takes the lines of a requirements file in place of the packages for pip."""
+        """Replaces the packages for pip with the lines of a requirements file."""
         self.pip_packages.clear()
         for line in (line.strip() for line in pip_requirements):
             if line.startswith("-"):
@@ -128,7 +135,7 @@ class CondaDependencies:
         return yaml_file.dump(self.as_dict())
 
     def save(self, path: str | os.PathLike[str]) -> str:
-        """Writes the content to a file, and gives its path."""
+        """Writes the content to a file and returns its path."""
         from runlore.configuration import yaml_file
 
         if Path(path).is_dir():
@@ -139,13 +146,13 @@ class CondaDependencies:
     def save_to_file(
         self, base_directory: str | os.PathLike[str], conda_file_path: str | None = None
     ) -> str:
-        """Writes the content below the folder, and gives the path from there."""
+        """Writes the content to a file in the folder and returns the path relative to it."""
         conda_file_path = conda_file_path or ".azureml/auto_conda_dependencies.yml"
         self.save(Path(base_directory, conda_file_path))
         return conda_file_path
 
     def _take(self, content: dict[object, object], source: str) -> None:
-        """Takes what a conda file holds; keys that only conda reads are kept."""
+        """Fills this object from a conda file's content; keys that only conda reads are kept."""
         self._others = {
             key: held for key, held in content.items() if key not in ("channels", "dependencies")
         }
@@ -182,3 +189,6 @@ def _texts(value: object, what: str) -> list[str]:
                 f"{what} must hold texts such as `numpy=1.26`, found {item!r:.80}; correct the file"
             )
     return [item for item in items if isinstance(item, str)]
+
+
+CondaDependencies.__module__ = "runlore.conda_dependencies"  # Where users import it from.

@@ -1,27 +1,40 @@
-"""What a `.runconfig` file says, to and from a `RunConfiguration`: names, order and defaults."""
+"""The content of a `.runconfig` file, to and from a `RunConfiguration`: names, order, defaults."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from runlore.configuration import values
+from runlore.configuration.environment import Environment
 from runlore.exceptions import RunConfigurationException
 
 Content = dict[object, object]
 
 
+class Configuration(Protocol):
+    """The parts of a `RunConfiguration` that are not read and written key by key."""
+
+    environment: Environment
+    extra_keys: Content
+
+
+@runtime_checkable
+class _ChecksItself(Protocol):
+    def check(self) -> None: ...
+
+
 class _Key(NamedTuple):
-    """A key that runlore has an attribute for; without `read` it is a section of its own."""
+    """A key with an attribute of its own; without `read` its value is a section."""
 
     name: str
     attribute: str
     read: Callable[[object, str], object] | None = None
-    optional: bool = False  # null stands for None, not for "as if left out"
-    unused: bool = False  # kept, and warned about where it asks for something
+    optional: bool = False  # null means None; elsewhere it means "as if left out"
+    unused: bool = False  # kept, with a warning if it asks for something
 
 
-# The order is that of a file which azureml-core 1.61 saves.
+# In the order of a file that azureml-core 1.61 saves.
 _KEYS: dict[str, tuple[_Key, ...]] = {
     "": (
         _Key("script", "script", values.path, optional=True),
@@ -88,8 +101,8 @@ _KEYS: dict[str, tuple[_Key, ...]] = {
     ),
 }
 
-# What azureml-core writes into a file that nobody has changed. False, 0 and what is empty ask for
-# nothing, either, and are not listed.
+# The values in a file that azureml-core writes and nobody has changed. False, 0 and empty values
+# ask for nothing either and are not listed.
 _ASKS_FOR_NOTHING: dict[str, tuple[object, ...]] = {
     "docker.sharedVolumes": (True,),
     "docker.shmSize": ("2g", "1g"),
@@ -104,11 +117,11 @@ _ASKS_FOR_NOTHING: dict[str, tuple[object, ...]] = {
     "paralleltask.workerCountPerNode": (1,),
     "amlcompute.clusterMaxNodeCount": (1,),
 }
-_AZURES_IMAGES = "/azureml/"  # the default image changes with every version, this part does not
+_AZURES_IMAGES = "/azureml/"  # the part of the default image that stays the same in all versions
 
 
 def written_as_text(path: tuple[str, ...]) -> bool:
-    """Whether a value is a text however it looks: the argument `0.10` is not 0.1."""
+    """Whether the value at this path is always text: the argument `0.10` is not 0.1."""
     return tuple(map(_camel, path)) in {
         ("arguments",),
         ("argumentVector",),
@@ -120,16 +133,16 @@ def written_as_text(path: tuple[str, ...]) -> bool:
     }
 
 
-def content_of(run_config: object) -> Content:
-    """All that a run configuration says: what runlore has names for, and what it kept.
+def content_of(run_config: Configuration) -> Content:
+    """The content of a run configuration's file: its attributes and its extra keys.
 
-    The conda dependencies are not in it, as they have a file of their own.
+    The conda dependencies are left out: they have a file of their own.
     """
-    return _merged(_written(run_config, ""), _kept_of(run_config))
+    return _merged(_written(run_config, ""), _extra_keys_of(run_config))
 
 
 def check(section: object, at: str = "") -> None:
-    """Puts every value into the type it must have; raises RunConfigurationException where none."""
+    """Convert every value to its type, or raise RunConfigurationException if it has none."""
     for key in _KEYS[at]:
         where = f"{at}.{key.attribute}".lstrip(".")
         held = getattr(section, key.attribute, None)
@@ -140,18 +153,22 @@ def check(section: object, at: str = "") -> None:
             raise values.refusal(where, "there", held, f"{where} is what a new configuration has")
         else:
             check(held, f"{at}.{key.name}".lstrip("."))
-    getattr(section, "_check", lambda: None)()
+    if isinstance(section, _ChecksItself):
+        section.check()
 
 
-def take(run_config: object, content: Content, file: str) -> list[str]:
-    """Sets all that the content says, and gives the keys which ask for what runlore does not do."""
+def take(run_config: Configuration, content: Content, file: str) -> list[str]:
+    """Set a new configuration from a file's content.
+
+    Returns the keys that ask for features which runlore does not have.
+    """
     content = _modern(content, file)
     unused: list[str] = []
-    kept = _read(run_config, "", content, file, unused)
-    environment = kept.pop("environment", {})
-    vars(run_config)["_kept"] = kept
-    vars(run_config)["environment"]._kept = environment
-    unused += _asking({**kept, "environment": environment})
+    extra = _read(run_config, "", content, file, unused)
+    environment = extra.pop("environment", None)
+    run_config.environment.extra_keys = environment if isinstance(environment, dict) else {}
+    run_config.extra_keys = extra
+    unused += _asking({**extra, "environment": environment})
     return unused
 
 
@@ -164,20 +181,20 @@ def _written(section: object, at: str) -> Content:
         else:
             content[key.name] = held
     if not at and content["command"] is None:
-        content["command"] = ""  # azureml-core submits no file with null there
+        content["command"] = ""  # azureml-core does not submit a file with null there
     return content
 
 
-def _kept_of(run_config: object) -> Content:
-    kept: Content = dict(vars(run_config)["_kept"])
-    if environment := vars(run_config)["environment"]._kept:
-        kept["environment"] = environment
-    return kept
+def _extra_keys_of(run_config: Configuration) -> Content:
+    extra = dict(run_config.extra_keys)
+    if environment := run_config.environment.extra_keys:
+        extra["environment"] = environment
+    return extra
 
 
-def _merged(content: Content, kept: Content) -> Content:
+def _merged(content: Content, extra: Content) -> Content:
     merged = dict(content)
-    for key, held in kept.items():
+    for key, held in extra.items():
         known = merged.get(key)
         if isinstance(known, dict) and isinstance(held, dict):
             merged[key] = _merged(known, held)
@@ -187,30 +204,30 @@ def _merged(content: Content, kept: Content) -> Content:
 
 
 def _read(target: object, at: str, content: Content, file: str, unused: list[str]) -> Content:
-    """Sets the attributes of a section, and gives what it holds beyond them."""
+    """Set the attributes of a section, and return its other keys."""
     keys = {key.name: key for key in _KEYS[at]}
     seen: set[str] = set()
-    kept: Content = {}
+    extra: Content = {}
     for name, held in content.items():
         key = keys.get(_camel(name)) if isinstance(name, str) else None
         if key is None:
-            kept[name] = held
+            extra[name] = held
             continue
         where = f"{at}.{key.name}".lstrip(".")
         if key.name in seen:
             raise RunConfigurationException(
-                f"{file}: {where} is there twice, the second time as {name}; remove one of them"
+                f"{file}: {where} appears twice, the second time as {name}; remove one of them"
             )
         seen.add(key.name)
         if key.read is None:
             rest = _read_section(target, key, where, held, file, unused)
-            kept.update({key.name: rest} if rest else {})
+            extra.update({key.name: rest} if rest else {})
         elif held is not None:
             setattr(target, key.attribute, key.read(held, f"{file}: {where}"))
             unused += _asking_at(held, where) if key.unused else ()
         elif key.optional:
             setattr(target, key.attribute, None)
-    return kept
+    return extra
 
 
 def _read_section(
@@ -221,16 +238,17 @@ def _read_section(
     if not isinstance(held, dict):
         raise values.refusal(f"{file}: {where}", "a mapping", held, "indent its keys below it")
     section = getattr(target, key.attribute)
-    kept = _read(section, where, held, file, unused)
-    try:
-        getattr(section, "_check", lambda: None)()
-    except RunConfigurationException as error:
-        raise RunConfigurationException(f"{file}: {error.message}") from error
-    return kept
+    extra = _read(section, where, held, file, unused)
+    if isinstance(section, _ChecksItself):
+        try:
+            section.check()
+        except RunConfigurationException as error:
+            raise RunConfigurationException(f"{file}: {error.message}") from error
+    return extra
 
 
 def _modern(content: Content, file: str) -> Content:
-    """The content in the names of today: the first versions had others, in TitleCase."""
+    """The content under current names: early versions wrote other ones, in TitleCase."""
     modern = dict(content)
     for name, held in content.items():
         match _camel(name) if isinstance(name, str) else "":
@@ -252,7 +270,7 @@ def _asking(content: Content, at: str = "") -> Iterator[str]:
 
 
 def _asking_at(held: object, where: str) -> Iterator[str]:
-    """The keys below which something is asked for, out of what runlore keeps without using it."""
+    """The keys, at or below `where`, that ask for something runlore keeps and does not use."""
     if where == "environment.python.condaDependencies":
         return
     if isinstance(held, dict):

@@ -1,4 +1,4 @@
-"""`Environment`, kept as data: runs execute in the environment of the process that starts them."""
+"""`Environment`, as data: runs execute in the environment of the process that submits them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ class DockerSection:
 
 
 class Environment:
-    """A named environment: packages and variables, as data."""
+    """A named environment: packages and variables, as data.
+
+    `extra_keys` are the keys of a loaded file that have no attribute here; saving writes them.
+    """
 
     def __init__(self, name: str | None, version: str | None = None) -> None:
         self.name = name
@@ -43,11 +46,11 @@ class Environment:
         self.python = PythonSection()
         self.docker = DockerSection()
         self.environment_variables: dict[str, str] = {}
-        self._kept: dict[object, object] = {}  # what a file says that runlore has no name for
+        self.extra_keys: dict[object, object] = {}
 
     @staticmethod
     def from_existing_conda_environment(name: str, conda_environment_name: str) -> Environment:
-        """An environment that names a conda environment; nothing is looked up."""
+        """An environment that names a conda environment, without looking it up."""
         environment = Environment(name)
         environment.python.interpreter_path = conda_environment_name
         return environment
@@ -84,3 +87,11 @@ class Environment:
 
     def __repr__(self) -> str:
         return f"Environment(name={self.name!r}, version={self.version!r})"
+
+
+for _class in (
+    PythonSection,
+    DockerSection,
+    Environment,
+):
+    _class.__module__ = "runlore.environment"  # Where users import it from.

@@ -1,68 +1,103 @@
-"""Files of run configurations: where they are looked for, and what is saved beside them."""
+"""Files of run configurations: where they are found, and the files beside them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from runlore.configuration import content as runconfig_content
 from runlore.configuration import values, yaml_file
 from runlore.configuration.conda_dependencies import CondaDependencies
+from runlore.configuration.content import Content, written_as_text
 from runlore.engine.caller_warning import warn_caller
 from runlore.exceptions import RunConfigurationException, RunConfigurationFileNotFound
-
-if TYPE_CHECKING:
-    from runlore.configuration.runconfig import RunConfiguration
 
 FOLDERS = (".azureml", "aml_config")
 EXTENSION = ".runconfig"
 
 
-def load(
-    run_config: RunConfiguration, path: str | os.PathLike[str] | None, name: str | None
-) -> RunConfiguration:
-    """The configuration, filled from the file that `path` and `name` lead to."""
-    base = Path(path or Path.cwd())
+class Loaded(NamedTuple):
+    """A file's content, and the folders where paths in it may begin."""
+
+    content: Content
+    file: Path
+    roots: list[Path]
+
+
+class Place(NamedTuple):
+    """The file to save to, and the folder where paths in it begin."""
+
+    root: Path
+    file: Path
+
+    @property
+    def prefix(self) -> str:
+        """The start of paths to files beside this one: `.azureml/`, or nothing."""
+        return "" if self.file.parent == self.root else f"{self.file.parent.name}/"
+
+
+def read(base: Path, name: str | None) -> Loaded:
+    """The configuration that `base` and `name` lead to, its environment's file read in.
+
+    Raises RunConfigurationFileNotFound and RunConfigurationException, as `RunConfiguration.load`.
+    """
     file = _find(base, name)
-    content = yaml_file.read_mapping(file, runconfig_content.written_as_text)
+    content = yaml_file.read_mapping(file, written_as_text)
     # Paths in the file begin at the project's folder, or beside the file if it was named itself.
     roots = [base] if file != base else [file.parent, *_project_of(file)]
-    content = _with_environment(content, roots, file)
-    unused = runconfig_content.take(run_config, content, str(file))
-    run_config._path = str(base)
-    run_config._name = None if file == base else file.name
-    if unused:
-        warn_caller(
-            f"{file} asks for what runlore keeps but does not use: {', '.join(unused)}; the script "
-            "runs in processes of this machine, in the environment that is there"
-        )
-    _take_conda_dependencies(run_config, roots, file)
-    return run_config
+    return Loaded(_with_environment(content, roots, file), file, roots)
 
 
-def save(
-    run_config: RunConfiguration,
-    path: str | os.PathLike[str] | None,
-    name: str | None,
-    separate_environment_yaml: bool,
-) -> None:
-    """Writes the configuration's file, its environment's if wanted, and a missing conda file."""
-    base, file = _where_to_save(
-        Path(path or run_config._path or Path.cwd()), name, run_config._name
-    )
-    checked = run_config._checked()
-    prefix = "" if file.parent == base else f"{file.parent.name}/"
-    python = checked.environment.python
-    python.conda_dependencies_file = (
-        python.conda_dependencies_file or f"{prefix}conda_dependencies.yml"
-    )
-    _save_conda_dependencies(python.conda_dependencies, python.conda_dependencies_file, base, file)
-    content = runconfig_content.content_of(checked)
+def write(place: Place, content: Content, separate_environment_yaml: bool) -> None:
+    """Write the configuration's file, and its environment's if asked for."""
     if separate_environment_yaml:
-        yaml_file.write_yaml(file.parent / "environment.yml", content["environment"])
-        content["environment"] = f"{prefix}environment.yml"
-    yaml_file.write_yaml(file, content)
+        yaml_file.write_yaml(place.file.parent / "environment.yml", content["environment"])
+        content = {**content, "environment": f"{place.prefix}environment.yml"}
+    yaml_file.write_yaml(place.file, content)
+
+
+def conda_dependencies_of(loaded: Loaded, inline: object, name: str | None) -> CondaDependencies:
+    """The dependencies that a file holds `inline`, or those of the conda file that it names.
+
+    Warns if the named file does not exist: the list is empty then.
+    """
+    source = f"{loaded.file}: environment.python.condaDependencies"
+    if isinstance(inline, dict):
+        return CondaDependencies.from_content(inline, source)
+    if inline is not None:
+        raise values.refusal(source, "a mapping", inline, "indent its keys below it")
+    found = None if name is None else _beside(name, loaded.roots)
+    if name is not None and found is None:
+        warn_caller(
+            f"{loaded.file} names the conda file {name!r}, which is not in {loaded.roots[-1]}; "
+            "runlore installs nothing and goes on without the list"
+        )
+    return CondaDependencies(found)
+
+
+def save_conda_dependencies(dependencies: CondaDependencies, name: str, place: Place) -> None:
+    """Write the conda file if it does not exist: an existing one is somebody's work."""
+    roots = [place.root, *_project_of(place.file)]
+    target = next((at / name for at in roots if (at / name).parent.is_dir()), place.root / name)
+    if target.is_file():
+        if dependencies.as_dict() != CondaDependencies().as_dict() and (
+            CondaDependencies(target).as_dict() != dependencies.as_dict()
+        ):
+            warn_caller(
+                f"{target} exists and lists other packages than the run configuration; it was "
+                "kept. Delete it, or set environment.python.conda_dependencies_file to another name"
+            )
+        return
+    if not any(target.resolve().is_relative_to(root.resolve()) for root in roots):
+        raise RunConfigurationException(
+            f"{place.file}: condaDependenciesFile must be a path inside {place.root}, found "
+            f"{name!r}; set environment.python.conda_dependencies_file to one"
+        )
+    if not target.parent.is_dir():
+        raise RunConfigurationFileNotFound(
+            f"cannot save {target}: the folder {target.parent} does not exist; create it"
+        )
+    dependencies.save(target)
 
 
 def _find(base: Path, name: str | None) -> Path:
@@ -81,31 +116,31 @@ def _find(base: Path, name: str | None) -> Path:
     looked = ", ".join(map(str, places))
     raise RunConfigurationFileNotFound(
         f"Failed to load RunConfiguration from path={str(base)!r} name={name!r}: found no file at "
-        f"{looked}; give the folder that holds .azureml and the file's name, or the file's path"
+        f"{looked}; pass the folder that holds .azureml and the file's name, or the file's path"
     )
 
 
-def _where_to_save(base: Path, name: str | None, loaded_as: str | None) -> tuple[Path, Path]:
-    """The folder that paths in the file begin at, and the file."""
+def place_of(base: Path, name: str | None, loaded_as: str | None) -> Place:
+    """Where `RunConfiguration.save` writes: raises as it does if that is nowhere."""
     if base.is_file() or (name is None and not base.exists() and base.parent.is_dir()):
-        return base.parent, base
+        return Place(base.parent, base)
     if not base.is_dir():
         raise RunConfigurationFileNotFound(
-            f"cannot save a run configuration to {base}: there is no such folder; create it"
+            f"cannot save a run configuration to {base}: the folder does not exist; create it"
         )
     name = name or loaded_as
     if not name or name in (".", "..") or os.path.basename(name) != name:
         raise RunConfigurationException(
             f"a run configuration is saved under a file's name, found {name!r}; "
-            'pass name="train", say'
+            'pass one, for example name="train"'
         )
     for folder in FOLDERS:
         if (base / folder).is_dir():
-            return base, base / folder / name
+            return Place(base, base / folder / name)
     if (base / f"{name}").is_file() and loaded_as == name:  # where load found it
-        return base, base / name
+        return Place(base, base / name)
     raise RunConfigurationFileNotFound(
-        f"cannot save run configuration {name!r}: there is no folder {base / FOLDERS[0]}; "
+        f"cannot save run configuration {name!r}: the folder {base / FOLDERS[0]} does not exist; "
         "create it, or pass the path of a file"
     )
 
@@ -118,10 +153,8 @@ def _beside(name: str, roots: list[Path]) -> Path | None:
     return next((root / name for root in roots if (root / name).is_file()), None)
 
 
-def _with_environment(
-    content: runconfig_content.Content, roots: list[Path], file: Path
-) -> runconfig_content.Content:
-    """The content, with the environment read from a file of its own if only that is named."""
+def _with_environment(content: Content, roots: list[Path], file: Path) -> Content:
+    """The content, with the environment read from its own file if it only names that file."""
     named = content.get("environment")
     if not isinstance(named, str):
         return content
@@ -133,53 +166,6 @@ def _with_environment(
         )
 
     def as_written(at: tuple[str, ...]) -> bool:
-        return runconfig_content.written_as_text(("environment", *at))
+        return written_as_text(("environment", *at))
 
     return {**content, "environment": yaml_file.read_mapping(found, as_written)}
-
-
-def _take_conda_dependencies(run_config: RunConfiguration, roots: list[Path], file: Path) -> None:
-    python = run_config.environment.python
-    kept = run_config.environment._kept.get("python")
-    inline = kept.pop("condaDependencies", None) if isinstance(kept, dict) else None
-    if isinstance(inline, dict):
-        python.conda_dependencies._take(inline, f"{file}: environment.python.condaDependencies")
-    elif inline is not None:
-        what = f"{file}: environment.python.condaDependencies"
-        raise values.refusal(what, "a mapping", inline, "indent its keys below it")
-    elif python.conda_dependencies_file is not None:
-        found = _beside(python.conda_dependencies_file, roots)
-        if found is not None:
-            python.conda_dependencies = CondaDependencies(found)
-        else:
-            warn_caller(
-                f"{file} names the conda file {python.conda_dependencies_file!r}, which is not in "
-                f"{roots[-1]}; runlore installs nothing, and goes on without the list"
-            )
-
-
-def _save_conda_dependencies(
-    dependencies: CondaDependencies, name: str, root: Path, file: Path
-) -> None:
-    """Writes the conda file if there is none: one that is there is somebody's work."""
-    roots = [root, *_project_of(file)]
-    target = next((at / name for at in roots if (at / name).parent.is_dir()), root / name)
-    if target.is_file():
-        if dependencies.as_dict() != CondaDependencies().as_dict() and (
-            CondaDependencies(target).as_dict() != dependencies.as_dict()
-        ):
-            warn_caller(
-                f"{target} is there and lists other packages than the run configuration; it was "
-                "kept. Delete it, or set environment.python.conda_dependencies_file to another name"
-            )
-        return
-    if not any(target.resolve().is_relative_to(root.resolve()) for root in roots):
-        raise RunConfigurationException(
-            f"{file}: condaDependenciesFile must be a path inside {root}, found {name!r}; "
-            "set environment.python.conda_dependencies_file to one"
-        )
-    if not target.parent.is_dir():
-        raise RunConfigurationFileNotFound(
-            f"cannot save {target}: there is no folder {target.parent}; create it"
-        )
-    dependencies.save(target)

@@ -1,4 +1,4 @@
-"""How a script would be run, as data: `RunConfiguration` and what it is made of."""
+"""How a script would run, as data: `RunConfiguration` and its parts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from runlore.configuration import values
+from runlore.configuration import content, values
 from runlore.configuration.conda_dependencies import CondaDependencies
 from runlore.configuration.environment import Environment
+from runlore.engine.caller_warning import warn_caller
 
 _BACKENDS = ("nccl", "gloo")
 
@@ -22,9 +24,10 @@ class MpiConfiguration:
     node_count: int = 1
 
     def __post_init__(self) -> None:
-        self._check()
+        self.check()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raises RunConfigurationException for an impossible value."""
         values.positive(self.process_count_per_node, "process_count_per_node of MPI")
         values.positive(self.node_count, "node_count of MPI")
 
@@ -38,9 +41,10 @@ class PyTorchConfiguration:
     node_count: int = 1
 
     def __post_init__(self) -> None:
-        self._check()
+        self.check()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raises RunConfigurationException for an impossible value."""
         backend = values.text(self.communication_backend, "communication_backend of PyTorch")
         if backend.lower() not in _BACKENDS:
             raise values.refusal(
@@ -60,9 +64,10 @@ class TensorflowConfiguration:
     parameter_server_count: int = 1
 
     def __post_init__(self) -> None:
-        self._check()
+        self.check()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raises RunConfigurationException for an impossible value."""
         values.positive(self.worker_count, "worker_count of TensorFlow")
         servers = self.parameter_server_count
         if servers != 0:
@@ -81,7 +86,7 @@ class DockerConfiguration:
 
 @dataclass
 class HistoryConfiguration:
-    """What is kept of a run: its outputs, a snapshot of its source, and which other folders."""
+    """The parts of a run to keep: outputs, a snapshot of the source, other folders."""
 
     output_collection: bool = True
     snapshot_project: bool = True
@@ -89,10 +94,11 @@ class HistoryConfiguration:
 
 
 class RunConfiguration:
-    """A script, its arguments, where and in which environment it would run.
+    """A script, its arguments, and where and in which environment it would run.
 
     Every attribute can be changed afterwards; `environment_variables` win over those of the
-    environment. A configuration that was loaded keeps what its file says beyond these attributes.
+    environment. `extra_keys` are the keys of a loaded file that have no attribute here; `save`
+    writes them again.
     """
 
     def __init__(
@@ -126,11 +132,11 @@ class RunConfiguration:
         self.tensorflow = TensorflowConfiguration()
         self.docker = DockerConfiguration()
         self._path, self._name = _path, _name
-        self._kept: dict[object, object] = {}  # what a file says that runlore has no name for
+        self.extra_keys: dict[object, object] = {}
 
     @property
     def target(self) -> str:
-        """The name of the compute target; a target object can be set, too."""
+        """The name of the compute target; can also be set to a target object."""
         return self._target
 
     @target.setter
@@ -150,16 +156,25 @@ class RunConfiguration:
     ) -> None:
         """Writes `<path>/.azureml/<name>`, or the file `path`, with the conda file it names.
 
-        A conda file that is there is kept. Without arguments it goes where it was loaded from.
+        An existing conda file is kept. Without arguments, writes to the file it was loaded from.
 
         Raises:
-            RunConfigurationFileNotFound: there is no such folder, or no `.azureml` in it.
-            RunConfigurationException: a value is not what it must be, or there is no name.
+            RunConfigurationFileNotFound: the folder does not exist, or has no `.azureml`.
+            RunConfigurationException: a value has the wrong type, or the name is missing.
         """
         # Imported here: it loads PyYAML, which most processes never need.
         from runlore.configuration import file as runconfig_file
 
-        runconfig_file.save(self, path, name, separate_environment_yaml)
+        place = runconfig_file.place_of(Path(path or self._path or Path.cwd()), name, self._name)
+        checked = self.checked()
+        python = checked.environment.python
+        python.conda_dependencies_file = (
+            python.conda_dependencies_file or f"{place.prefix}conda_dependencies.yml"
+        )
+        runconfig_file.save_conda_dependencies(
+            python.conda_dependencies, python.conda_dependencies_file, place
+        )
+        runconfig_file.write(place, content.content_of(checked), separate_environment_yaml)
 
     @staticmethod
     def load(
@@ -167,22 +182,40 @@ class RunConfiguration:
     ) -> RunConfiguration:
         """Reads `<path>/.azureml/<name>` (`.runconfig` may be left out), or the file `path`.
 
-        Warns about what the file asks for and runlore does not do; all of it is kept for `save`.
+        Warns about the features that the file asks for and runlore does not have; their keys are
+        kept for `save`.
 
         Raises:
-            RunConfigurationFileNotFound: with the places that were looked at.
-            RunConfigurationException: with the file, the key, what was found and expected.
+            RunConfigurationFileNotFound: with the places that were searched.
+            RunConfigurationException: with the file, the key, and the values found and expected.
         """
         from runlore.configuration import file as runconfig_file
 
-        return runconfig_file.load(RunConfiguration(), path, name)
+        base = Path(path or Path.cwd())
+        loaded = runconfig_file.read(base, name)
+        run_config = RunConfiguration(
+            _path=str(base), _name=None if loaded.file == base else loaded.file.name
+        )
+        if unused := content.take(run_config, loaded.content, str(loaded.file)):
+            warn_caller(
+                f"{loaded.file} asks for features that runlore does not have: {', '.join(unused)}; "
+                "they are kept in the configuration, and the script runs in processes of this "
+                "machine, in the environment of the submitting process"
+            )
+        python, extra = (
+            run_config.environment.python,
+            run_config.environment.extra_keys.get("python"),
+        )
+        inline = extra.pop("condaDependencies", None) if isinstance(extra, dict) else None
+        python.conda_dependencies = runconfig_file.conda_dependencies_of(
+            loaded, inline, python.conda_dependencies_file
+        )
+        return run_config
 
-    def _checked(self) -> RunConfiguration:
-        """A deep copy to submit or save, every value checked: attributes can be set to anything."""
-        from runlore.configuration import content as runconfig_content
-
+    def checked(self) -> RunConfiguration:
+        """A deep copy with every value checked: attributes can be set to anything."""
         checked = copy.deepcopy(self)
-        runconfig_content.check(checked)
+        content.check(checked)
         return checked
 
     def __repr__(self) -> str:
@@ -190,3 +223,14 @@ class RunConfiguration:
         if self.command is not None:
             return f"RunConfiguration(command={self.command!r}, {where})"
         return f"RunConfiguration(script={self.script!r}, arguments={self.arguments!r}, {where})"
+
+
+for _class in (
+    MpiConfiguration,
+    PyTorchConfiguration,
+    TensorflowConfiguration,
+    DockerConfiguration,
+    HistoryConfiguration,
+    RunConfiguration,
+):
+    _class.__module__ = "runlore.runconfig"  # Where users import it from.

@@ -1,4 +1,4 @@
-"""What to submit, as data: `ScriptRunConfig`."""
+"""A script to submit, as data: `ScriptRunConfig`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Job = MpiConfiguration | PyTorchConfiguration | TensorflowConfiguration
 
 @dataclass
 class _Own:
-    """What wins over a run configuration that others may use, too."""
+    """The settings that win over a run configuration which others may share."""
 
     script: str | None = None
     arguments: list[str] = field(default_factory=list)
@@ -35,7 +35,7 @@ class ScriptRunConfig:
     """A script in a folder, its arguments, and the configuration it would run with.
 
     Its own script, arguments and command win over those of a given `run_config`, which is shared,
-    not copied and never changed from here. All can be set afterwards; submitting takes a copy.
+    not copied, and never changed from here. All can be set afterwards; `submit` takes a copy.
     """
 
     MAX_DURATION_SECONDS_DEFAULT = 2592000
@@ -88,7 +88,7 @@ class ScriptRunConfig:
 
     @property
     def run_config(self) -> RunConfiguration:
-        """Where and how the script would run; one that is set keeps script and arguments as own."""
+        """Where and how the script would run; setting another one keeps script and arguments."""
         return self._run_config
 
     @run_config.setter
@@ -102,7 +102,7 @@ class ScriptRunConfig:
 
     @property
     def script(self) -> str | None:
-        """The script's path, from the source directory."""
+        """The script's path, relative to the source directory."""
         return self._own.script or (None if self._own.command else self.run_config.script)
 
     @script.setter
@@ -111,7 +111,7 @@ class ScriptRunConfig:
 
     @property
     def arguments(self) -> list[str]:
-        """What the script is called with."""
+        """The script's arguments."""
         return self._own.arguments or ([] if self._own.command else self.run_config.arguments)
 
     @arguments.setter
@@ -120,7 +120,7 @@ class ScriptRunConfig:
 
     @property
     def command(self) -> str | list[str] | None:
-        """What runs in place of a script: a text for the shell, or a list of words."""
+        """The command to run instead of a script: a text for the shell, or a list of words."""
         return self._own.command or (None if self._own.script else self.run_config.command)
 
     @command.setter
@@ -129,7 +129,7 @@ class ScriptRunConfig:
 
     @property
     def compute_target(self) -> str:
-        """The name of the compute target; a target object can be set, too."""
+        """The name of the compute target; can also be set to a target object."""
         return self.run_config.target
 
     @compute_target.setter
@@ -138,7 +138,7 @@ class ScriptRunConfig:
 
     @property
     def max_run_duration_seconds(self) -> int | None:
-        """After how long the run is canceled, or None."""
+        """The time after which the run is canceled, or None."""
         return self.run_config.max_run_duration_seconds
 
     @max_run_duration_seconds.setter
@@ -153,17 +153,17 @@ class ScriptRunConfig:
 
 
 def get_run_config_from_script_run(script_run_config: ScriptRunConfig) -> RunConfiguration:
-    """A checked deep copy of what would run: own script, arguments and command are in place.
+    """A checked deep copy of the run configuration, with the own script, arguments and command.
 
-    Raises RunConfigurationException where an attribute was set to what it cannot be, and
-    UserErrorException where both a script and a command are there.
+    Raises RunConfigurationException if an attribute has an impossible value, and
+    UserErrorException if both a script and a command are given.
     """
-    run_config = script_run_config.run_config._checked()
+    run_config = script_run_config.run_config.checked()
     run_config.script = script_run_config.script
     run_config.arguments = list(script_run_config.arguments)
     run_config.command = script_run_config.command
     _refuse_two(run_config.script, run_config.arguments, run_config.command)
-    return run_config._checked()
+    return run_config.checked()
 
 
 def _refuse_two(script: object, arguments: object, command: object) -> None:
@@ -204,7 +204,7 @@ def _warn_of_ignored(given: dict[str, object], max_run_duration_seconds: int | N
 
 
 def _distribute(run_config: RunConfiguration, job: _Job) -> None:
-    job._check()  # its attributes may have been changed since it was made
+    job.check()  # its attributes may have changed since it was made
     match job:
         case TensorflowConfiguration():
             run_config.tensorflow, run_config.node_count = job, job.worker_count
@@ -215,3 +215,6 @@ def _distribute(run_config: RunConfiguration, job: _Job) -> None:
         case PyTorchConfiguration():
             run_config.pytorch, run_config.node_count = job, job.node_count
             run_config.framework, run_config.communicator = "PyTorch", job.communication_backend
+
+
+ScriptRunConfig.__module__ = "runlore.script_run_config"  # Where users import it from.

@@ -1,4 +1,4 @@
-"""What a run configuration may hold: each value checked, or refused with what to give instead."""
+"""The values of a run configuration: each checked, or refused with advice on a valid one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runlore.exceptions import RunConfigurationException
 
 
 def refusal(what: str, expected: str, found: object, to_do: str) -> RunConfigurationException:
-    """The error for a value that is not what was expected."""
+    """The error for an unexpected value."""
     kind = "nothing" if found is None else f"{found!r:.80} ({type(found).__name__})"
     return RunConfigurationException(f"{what} must be {expected}, found {kind}; {to_do}")
 
@@ -30,7 +30,7 @@ def path(value: object, what: str) -> str:
 
 
 def truth(value: object, what: str) -> bool:
-    """True or false, and nothing that merely looks like it."""
+    """True or false, and nothing that only looks like it."""
     if not isinstance(value, bool):
         raise refusal(what, "true or false", value, "write it without quotes")
     return value
@@ -51,7 +51,7 @@ def whole(value: object, what: str) -> int:
 
 
 def texts(value: object, what: str) -> list[str]:
-    """A list of arguments; numbers and paths become the texts that a command line shows."""
+    """A list of arguments; numbers and paths become text, as on a command line."""
     if isinstance(value, (str, bytes)):
         raise refusal(what, "a list", value, 'pass a list, one item a word: ["--alpha", 0.5]')
     if not isinstance(value, Iterable) or isinstance(value, Mapping):
@@ -72,7 +72,7 @@ def _argument(value: object, what: str) -> str:
 
 
 def command(value: object, what: str) -> str | list[str] | None:
-    """A command line, as one text or as a list; what is empty is no command."""
+    """A command line, as one text or as a list; None if it is empty."""
     if value is None:
         return None
     return (text(value, what) if isinstance(value, str) else texts(value, what)) or None

@@ -1,4 +1,4 @@
-"""YAML files that others wrote: read within bounds, and refused with the line at fault."""
+"""YAML files written by others: read within bounds, or refused with the line at fault."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runlore.exceptions import RunConfigurationException, RunConfigurationFileNo
 
 LARGEST_NBYTES = 1 << 20
 MOST_VALUES = 100_000
-"""Values in a file after its aliases are written out, so that a short file cannot fill memory."""
+"""Values in a file after its aliases are expanded, so that a short file cannot fill memory."""
 
 _YAML = "tag:yaml.org,2002:"
 _Path = tuple[str, ...]
@@ -22,13 +22,13 @@ _Path = tuple[str, ...]
 def read_mapping(
     path: Path, as_written: Callable[[_Path], bool] = lambda _: False
 ) -> dict[object, object]:
-    """The file's one mapping, of plain values: tags that stand for other objects are refused.
+    """The file's one mapping, of plain values: tags for other objects are refused.
 
-    Where `as_written` says so, the values are the file's own texts: `0.10`, not 0.1.
+    Where `as_written` returns True, the values are the file's own text: `0.10`, not 0.1.
 
     Raises:
-        RunConfigurationFileNotFound: there is no such file.
-        RunConfigurationException: it is no UTF-8, no YAML, no mapping, or out of bounds.
+        RunConfigurationFileNotFound: the file does not exist.
+        RunConfigurationException: it is not UTF-8, YAML or a mapping, or it is out of bounds.
     """
     try:
         root = yaml.compose(_text_of(path), Loader=_Loader)
@@ -37,7 +37,7 @@ def read_mapping(
             found = "nothing" if root is None else f"a {kind}"
             raise RunConfigurationException(
                 f"{path} must hold a mapping (lines of `key: value`), found {found}; "
-                "RunConfiguration().save() writes a file to begin with"
+                "RunConfiguration().save() writes a file to start from"
             )
         _check(root, path, {}, set())
         content = _constructed(_with_texts(root, (), as_written))
@@ -47,13 +47,13 @@ def read_mapping(
         raise _refused(path, str(error), None) from error
     except RecursionError:
         raise _refused(path, "values are nested too deeply", None) from None
-    if not isinstance(content, dict):  # !!set and its like are mappings in YAML only
+    if not isinstance(content, dict):  # !!set and the like are mappings in YAML only
         raise _refused(path, f"it is a {type(content).__name__}, not a mapping", root.start_mark)
     return content
 
 
 def write_yaml(path: Path, content: object) -> None:
-    """Puts the file in place as a whole, or not at all."""
+    """Write the whole file, or nothing."""
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         beside.write_text(dump(content), encoding="utf-8")
@@ -67,8 +67,8 @@ def dump(content: object) -> str:
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 20)
 
 
-# Numbers and truth values as YAML 1.2 has them, and as azureml-core writes: `yes`, `on` and `1:30`
-# are texts. Texts that look like one in either version are quoted when they are written.
+# Numbers and truth values as YAML 1.2 defines them and azureml-core writes them: `yes`, `on` and
+# `1:30` are text. Text that looks like a value in either version is quoted when it is written.
 _FORMS = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+|0o[0-7]+", "-+0123456789"),
@@ -92,7 +92,7 @@ _Loader.yaml_implicit_resolvers = {
 
 
 class _Dumper(yaml.SafeDumper):
-    """Escapes texts of several lines: PyYAML loses spaces and rare line breaks in them."""
+    """Escapes text of several lines: PyYAML loses spaces and rare line breaks in it."""
 
     def write_double_quoted(self, text: str, split: bool = True) -> None:
         self.allow_unicode = False
@@ -117,13 +117,13 @@ def _constructed(root: yaml.Node) -> object:
     try:
         return _Loader("").construct_document(root)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # PyYAML trusts explicit tags: `!!int x`, `!!bool 2`, `!!timestamp x` end in any of these.
-        raise yaml.YAMLError(f"a value is not what its form or tag says ({error})") from error
+        # PyYAML trusts explicit tags: `!!int x`, `!!bool 2`, `!!timestamp x` raise any of these.
+        raise yaml.YAMLError(f"a value does not fit its form or tag ({error})") from error
 
 
 def _text_of(path: Path) -> str:
     if not path.exists():
-        raise RunConfigurationFileNotFound(f"there is no file {path}; check the path")
+        raise RunConfigurationFileNotFound(f"file {path} does not exist; check the path")
     if not path.is_file():
         raise RunConfigurationException(f"{path} is not a file; give the path of a YAML file")
     with path.open("rb") as file:
@@ -140,7 +140,7 @@ def _text_of(path: Path) -> str:
 
 
 def _check(node: yaml.Node, path: Path, counted: dict[int, int], open_nodes: set[int]) -> int:
-    """How many values the node stands for, each alias counted as what it repeats."""
+    """The number of values in the node, each alias counted as the values it repeats."""
     if isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) in open_nodes:
@@ -153,7 +153,9 @@ def _check(node: yaml.Node, path: Path, counted: dict[int, int], open_nodes: set
         open_nodes.remove(id(node))
     if counted[id(node)] > MOST_VALUES:
         raise _refused(
-            path, f"it makes over {MOST_VALUES:,} values, aliases written out", node.start_mark
+            path,
+            f"it makes over {MOST_VALUES:,} values after its aliases are expanded",
+            node.start_mark,
         )
     return counted[id(node)]
 
@@ -165,13 +167,13 @@ def _children(node: yaml.Node, path: Path) -> list[yaml.Node]:
     for key, _ in node.value:
         if isinstance(key, yaml.ScalarNode) and key.tag != f"{_YAML}merge":
             if (key.tag, key.value) in seen:  # YAML forbids it; the parser would drop the first
-                raise _refused(path, f"the key {key.value!r:.80} is there twice", key.start_mark)
+                raise _refused(path, f"the key {key.value!r:.80} appears twice", key.start_mark)
             seen.add((key.tag, key.value))
     return [part for pair in node.value for part in pair]
 
 
 def _with_texts(node: yaml.Node, at: _Path, as_written: Callable[[_Path], bool]) -> yaml.Node:
-    """The node, with scalars as texts where asked: copied there, as an alias may share it."""
+    """The node, with scalars as text where asked: copied there, since an alias may share it."""
     if at and as_written(at):
         return _as_text(node)
     if not isinstance(node, yaml.MappingNode) or len(at) > 2:
