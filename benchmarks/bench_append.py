@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.harness import Result, scratch, side_by_side
 from runlore.storage.event_log import NewEvent
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 
 STATE = b"x" * 100
 METADATA: dict[str, str | int] = {"writer": "0" * 32}
@@ -41,7 +41,7 @@ def times(commits: int, action: Callable[[int], None], batch: int) -> None:
 
 def appender(path: Path) -> Callable[[int], None]:
     """Appends a batch to a stream of its own."""
-    log = open_log(path)
+    log = open_sqlite(path)
     streams = count()
 
     def append(batch: int) -> None:

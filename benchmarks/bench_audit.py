@@ -25,8 +25,8 @@ from runlore.audit.keys import new_key
 from runlore.audit.prove import prove_event
 from runlore.storage import stamp
 from runlore.storage.event_log import NewEvent
-from runlore.storage.log_file import open_log
 from runlore.storage.merkle import Frontier
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.verification import verify_log
 
@@ -40,7 +40,7 @@ def run() -> Iterator[Result]:
     count = sized(500_000)
     with scratch() as folder:
         path = folder / "log.sqlite"
-        with closing(open_log(path)) as log:
+        with closing(open_sqlite(path)) as log:
             _fill(log, count)
             verifying, reading = [], []
             for _ in range(REPEAT):
@@ -113,7 +113,7 @@ def _appending() -> Iterator[Result]:
 
 
 def _append(count: int, batch: int) -> float:
-    with scratch() as folder, closing(open_log(folder / "log.sqlite")) as log:
+    with scratch() as folder, closing(open_sqlite(folder / "log.sqlite")) as log:
         commits = [
             [_event(f"run/{first}", version) for version in range(1, batch + 1)]
             for first in range(0, count, batch)

@@ -34,15 +34,15 @@ from runlore.storage.artifacts import (
     safe_name,
     walk_files,
 )
+from runlore.storage.log_opener import LOG_NAME
 
 # Source: azureml-core 1.61, limits of a snapshot.
 MAX_SNAPSHOT_NBYTES: Final = 300 * 2**20
 MAX_SNAPSHOT_FILES: Final = 2_000
 
-_WORKSPACE_LOG = "log.sqlite"
 _NEVER_NAMES = frozenset({".git", "__pycache__", "site-packages"})
 _NEVER_PREFIX = ".env"
-_NEVER_HOLDING = ("pyvenv.cfg", "conda-meta", _WORKSPACE_LOG)
+_NEVER_HOLDING = ("pyvenv.cfg", "conda-meta", LOG_NAME)
 
 # A notebook's folder may be the whole home directory: counting stops there.
 _COUNTED_BEYOND = 10
@@ -329,7 +329,7 @@ def _check_folder(folder: Path) -> None:
         raise InvalidInput(
             f"{folder} is not a folder, so there is no snapshot of it; pass the folder of the code"
         )
-    if (folder / _WORKSPACE_LOG).exists():
+    if (folder / LOG_NAME).exists():
         raise InvalidInput(
             f"{folder} is itself a runlore workspace, and a snapshot never holds one; "
             "keep code and workspace in different folders"

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from runlore.storage.database import APPLICATION_ID
 from runlore.storage.event_log import Drained, NewEvent
-from runlore.storage.log_file import open_log
 from runlore.storage.merkle import Frontier, leaf_hash
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from tests.event_logs import Clock, all_rows
 
@@ -38,7 +38,7 @@ def make_log(path: Path, *, page_size: int = 8192, events: int = EVENTS) -> None
     random = Random(1)
     clock = Clock()
     versions = dict.fromkeys(STREAMS, 0)
-    with closing(open_log(path, clock=clock)) as log:
+    with closing(open_sqlite(path, clock=clock)) as log:
         count = 0
         while count < events:
             clock.now += random.choice((0, 0, 7, 1000))
@@ -65,7 +65,7 @@ def make_log(path: Path, *, page_size: int = 8192, events: int = EVENTS) -> None
 @contextmanager
 def opened(path: Path) -> Iterator[SqliteLog]:
     """The log in the file, closed afterwards."""
-    log = open_log(path)
+    log = open_sqlite(path)
     try:
         yield log
     finally:

@@ -22,6 +22,8 @@ from runlore.domain.errors import (
 from runlore.domain.ids import check_workspace_name
 from runlore.engine import places
 from runlore.engine.caller_warning import warn_caller
+from runlore.storage.log_opener import LOG_NAME
+from runlore.storage.open_log import locate
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -163,7 +165,7 @@ class Workspace:
         folder = _folder(path_or_uri)
         if not places.is_workspace(folder):
             raise WorkspaceNotFound(
-                f"no workspace in {folder.absolute()} (no file {places.LOG_NAME} there); "
+                f"no workspace in {folder.absolute()} (no file {LOG_NAME} there); "
                 f"create one with Workspace.create('my-workspace', path={str(folder)!r})"
             )
         session = open_session(
@@ -298,7 +300,7 @@ class Workspace:
         folder = self._session.folder
         if folder is None:
             return f"memory:{self._session.workspace.workspace_id}"
-        return places.uri_of(folder)
+        return locate(folder).uri
 
     @property
     def position(self) -> int:
@@ -641,7 +643,7 @@ def session_of(workspace: Workspace) -> Session:
 
 
 def _folder(path_or_uri: str | os.PathLike[str]) -> Path:
-    return places.folder_of(path_or_uri).absolute()
+    return places.folder_of(path_or_uri)
 
 
 def _folder_of_name(name: str) -> Path:

@@ -13,7 +13,7 @@ from runlore.domain.events import RunCreated, TagSet, WriterOpened
 from runlore.domain.ids import run_stream, writer_stream
 from runlore.domain.status import Status
 from runlore.storage.journal import Journal, Pending
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
@@ -37,7 +37,7 @@ def journal_of(log: SqliteLog) -> Journal:
 def test_forks_beside_threads_that_append_and_log_lose_nothing_on_either_side(
     tmp_path: Path,
 ) -> None:
-    log = open_log(tmp_path / "log.db", lock_timeout_s=20)
+    log = open_sqlite(tmp_path / "log.db", lock_timeout_s=20)
     journal = journal_of(log)
     buffer = ValueBuffer(journal)
     values = buffer.of_run("parent", fresh=True)
@@ -93,7 +93,7 @@ def test_forks_beside_threads_that_append_and_log_lose_nothing_on_either_side(
 
 def trainer(path: Path, started: int, go: int, done: int) -> None:
     """Forks four workers, says so, and trains until it is killed."""
-    log = open_log(path)
+    log = open_sqlite(path)
     journal = journal_of(log)
     buffer = ValueBuffer(journal)
     created = RunCreated(
@@ -132,7 +132,7 @@ def trainer(path: Path, started: int, go: int, done: int) -> None:
 
 def test_a_killed_trainer_with_live_workers_keeps_nobody_waiting(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
-    other = open_log(path, lock_timeout_s=20)
+    other = open_sqlite(path, lock_timeout_s=20)
     for number in range(FORKS):
         started, go, done = os.pipe(), os.pipe(), os.pipe()
         pid = os.fork()

@@ -28,7 +28,7 @@ from runlore.domain.status import Status
 from runlore.storage.database import Database
 from runlore.storage.event_log import Drained, LogHead, NewEvent, ReadStream, StoredRow
 from runlore.storage.journal import Journal, StreamState
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
@@ -114,7 +114,7 @@ def test_a_writer_killed_at_a_fault_point_loses_nothing_that_was_acknowledged(
     tmp_path: Path, point: str
 ) -> None:
     path = tmp_path / "log.db"
-    survivor = open_log(path, lock_timeout_s=10)
+    survivor = open_sqlite(path, lock_timeout_s=10)
     for number in range(KILLS):
         stream = f"run/{number}"
 
@@ -133,7 +133,7 @@ def test_a_writer_killed_at_a_fault_point_loses_nothing_that_was_acknowledged(
             v for c in range(1, len(calls) + 1 + killed_after_commit) for v in versions_of(c)
         ]
         check_head(survivor)
-        late = open_log(path, lock_timeout_s=10)
+        late = open_sqlite(path, lock_timeout_s=10)
         check_head(late)
         late.close()
     survivor.close()
@@ -147,12 +147,12 @@ def test_writers_killed_at_random_moments_lose_nothing_that_was_acknowledged(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "log.db"
-    survivor = open_log(path, lock_timeout_s=10)
+    survivor = open_sqlite(path, lock_timeout_s=10)
     for number in range(KILLS):
         stream = f"run/{number}"
 
         def until_killed(acknowledge: Callable[[int], None], stream: str = stream) -> None:
-            log = open_log(path)
+            log = open_sqlite(path)
             for call in count(1):
                 log.append(new_events(stream, versions_of(call)))
                 acknowledge(call)
@@ -173,7 +173,7 @@ def test_trainers_killed_at_random_moments_lose_no_change_and_no_flushed_value(
 ) -> None:
     """The whole way: journal, decisions, value batches in the background and by flush."""
     path = tmp_path / "log.db"
-    survivor = open_log(path, lock_timeout_s=10)
+    survivor = open_sqlite(path, lock_timeout_s=10)
     for number in range(KILLS):
         run_id = f"r{number}"
 
@@ -201,7 +201,7 @@ def journal_of(log: SqliteLog) -> Journal:
 
 
 def train(path: Path, run_id: str, acknowledge: Callable[[int], None]) -> None:
-    journal = journal_of(open_log(path))
+    journal = journal_of(open_sqlite(path))
     buffer = ValueBuffer(journal)
     folded: StreamState[RunState | None] = StreamState(run_stream(run_id), run_state.fold, None)
     created = RunCreated(

@@ -18,7 +18,7 @@ from runlore.domain.ids import experiment_stream, run_stream
 from runlore.domain.run_state import RunState
 from runlore.domain.status import Status
 from runlore.storage.journal import Journal, StreamState
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from tests.chaos.rounds import RACES
 from tests.event_logs import check_head
 from tests.processes import LIMIT_S, Child
@@ -32,7 +32,7 @@ def journal_of(path: Path, actor: str) -> Journal:
     opened = WriterOpened(
         actor=actor, host="h", boot_id="b", pid=1, process="p", client_version="0"
     )
-    return Journal(open_log(path), lambda: opened)
+    return Journal(open_sqlite(path), lambda: opened)
 
 
 def run_folded() -> StreamState[RunState | None]:
@@ -126,7 +126,7 @@ def test_processes_that_create_an_experiment_at_once_all_get_the_same_one(
     ]
     found = [child.result() for child in children]
     assert all(ids == found[0] for ids in found)
-    log = open_log(tmp_path / "log.db")
+    log = open_sqlite(tmp_path / "log.db")
     assert len(log.read_streams("experiment/")) == 20
     check_head(log)
     log.close()

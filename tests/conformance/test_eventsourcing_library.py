@@ -25,8 +25,8 @@ from eventsourcing.utils import Environment, get_topic
 
 from runlore.storage import sqlite
 from runlore.storage.database import Database
-from runlore.storage.log_file import open_log
-from runlore.storage.memory import MemoryLog
+from runlore.storage.memory_log import MemoryLog
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 
 
@@ -80,7 +80,7 @@ class TestSqliteLogWithTextIds(
     WithFile, WithTextIds, persistence.ApplicationRecorderTestCase[SqliteLog]
 ):
     def create_recorder(self) -> SqliteLog:
-        log = open_log(self.path)
+        log = open_sqlite(self.path)
         self.addCleanup(log.close)
         return log
 

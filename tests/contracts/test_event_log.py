@@ -25,8 +25,8 @@ from runlore.storage.event_log import (
     ReadStream,
     StoredRow,
 )
-from runlore.storage.log_file import open_log
-from runlore.storage.memory import MemoryLog
+from runlore.storage.memory_log import MemoryLog
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from tests.event_logs import NOON, Clock, all_rows, check_head, new_event, new_events
 from tests.processes import LIMIT_S, Child, in_child
@@ -39,11 +39,11 @@ def memory(folder: Path, clock: Clock) -> EventLog:
 
 
 def sqlite(folder: Path, clock: Clock) -> EventLog:
-    return open_log(folder / "log.db", clock=clock)
+    return open_sqlite(folder / "log.db", clock=clock)
 
 
 def erasable(folder: Path, clock: Clock) -> EventLog:
-    return open_log(folder / "log.db", clock=clock, erasable=True)
+    return open_sqlite(folder / "log.db", clock=clock, erasable=True)
 
 
 def sqlite_in_memory(folder: Path, clock: Clock) -> EventLog:

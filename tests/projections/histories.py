@@ -24,7 +24,7 @@ from runlore.projections.runner import catch_up
 from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.storage.codec import encode_event
 from runlore.storage.event_log import EventLog, NewEvent
-from runlore.storage.memory import MemoryLog
+from runlore.storage.memory_log import MemoryLog
 from runlore.storage.value_codec import Series
 from tests.event_logs import Clock
 from tests.logged_values import Record, batch_of

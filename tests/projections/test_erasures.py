@@ -15,7 +15,7 @@ from runlore.domain.run_state import fold
 from runlore.projections.projection import DataErased
 from runlore.projections.runner import catch_up
 from runlore.storage.codec import fact_of
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from tests.projections.histories import (
     RUNS,
     Happening,
@@ -56,7 +56,7 @@ def test_any_interleaving_of_events_erasures_and_catch_ups_gives_the_tables_of_a
     appends: list[list[Happening]], data: st.DataObject
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        history = History(open_log(Path(folder) / "log.sqlite", erasable=True))
+        history = History(open_sqlite(Path(folder) / "log.sqlite", erasable=True))
         with reader_of(history.log) as reader:
             for append in appends:
                 history.add(*append)
@@ -72,7 +72,7 @@ def test_any_interleaving_of_events_erasures_and_catch_ups_gives_the_tables_of_a
 
 
 def test_who_applied_what_was_erased_is_told_to_begin_anew(tmp_path: Path) -> None:
-    history = History(open_log(tmp_path / "log.sqlite", erasable=True))
+    history = History(open_sqlite(tmp_path / "log.sqlite", erasable=True))
     history.experiment()
     history.run("r0", tags={"a": "secret"})
     with projection_in_memory() as projection:
@@ -85,7 +85,7 @@ def test_who_applied_what_was_erased_is_told_to_begin_anew(tmp_path: Path) -> No
 
 
 def test_an_erased_run_keeps_its_number_and_its_children(tmp_path: Path) -> None:
-    history = History(open_log(tmp_path / "log.sqlite", erasable=True))
+    history = History(open_sqlite(tmp_path / "log.sqlite", erasable=True))
     history.experiment()
     history.run("r0")
     history.run("r1", parent_id="r0")

@@ -21,7 +21,7 @@ from runlore.domain.events import Event, WriterOpened
 from runlore.projections.duckdb_recorder import DuckDBView, Factory
 from runlore.projections.projection_of_runs import RunsProjection
 from runlore.storage.journal import Journal, Pending, StreamState
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.value_codec import Series
 from tests.logged_values import Record, batch_of
@@ -154,7 +154,7 @@ def write_with_a_journal(log: SqliteLog) -> None:
 
 def test_the_librarys_runner_makes_the_tables_of_our_own(tmp_path: Path) -> None:
     path = tmp_path / "log.sqlite"
-    log = open_log(path)
+    log = open_sqlite(path)
     write_with_a_journal(log)
     env = {
         "PERSISTENCE_MODULE": SQLITE,

@@ -19,7 +19,7 @@ from runlore.projections import generations, own_projection
 from runlore.projections.generations import finished, publish
 from runlore.projections.reader import RunsReader, open_projection
 from runlore.projections.segment_files import BOUNDS, Bounds
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.value_codec import Series
 from tests.logged_values import Record
 from tests.processes import LIMIT_S, Child, in_child, start_python, wait_until
@@ -87,7 +87,7 @@ def remove_slots(folder: Path) -> None:
 
 
 def test_the_first_reader_of_a_slot_reads_no_more_than_the_tail(tmp_path: Path) -> None:
-    history = History(open_log(tmp_path / "log.sqlite"))
+    history = History(open_sqlite(tmp_path / "log.sqlite"))
     history.experiment()
     for start in range(0, 100_000, 10_000):
         births = [run_created(f"r{number}") for number in range(start, start + 10_000)]
@@ -106,10 +106,10 @@ SECOND = """
 import sys
 from pathlib import Path
 from runlore.projections.reader import open_projection
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 
 folder = Path(sys.argv[1])
-log = open_log(folder / "log.sqlite")
+log = open_sqlite(folder / "log.sqlite")
 taken = open_projection(log, folder / "projections")  # The slot of who published: not ours.
 taken.refresh()
 reader = open_projection(log, folder / "projections")
@@ -287,12 +287,12 @@ import sys
 from pathlib import Path
 from runlore.projections import generations, own_projection
 from runlore.projections.reader import open_projection
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 
 own_projection.PUBLISH_AFTER_S = -1.0
 generations.WORTH_POSITIONS = 1
 folder = Path(sys.argv[1])
-one = open_projection(open_log(folder / "log.sqlite"), folder / "projections")
+one = open_projection(open_sqlite(folder / "log.sqlite"), folder / "projections")
 one.refresh()
 one.close()
 """
@@ -341,7 +341,7 @@ def test_a_kill_at_any_step_of_a_publication_leaves_a_good_generation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(own_projection, "_PUBLISH_PAUSE_S", 3_600.0)
-    history = filled(History(open_log(tmp_path / "log.sqlite")))
+    history = filled(History(open_sqlite(tmp_path / "log.sqlite")))
     folder = tmp_path / "projections"
     published_by(history, folder)
     fatal, survived = 0, False
@@ -364,7 +364,7 @@ def test_a_kill_at_any_step_of_a_publication_leaves_a_good_generation(
 
 
 def test_several_processes_publish_at_once(tmp_path: Path) -> None:
-    history = filled(History(open_log(tmp_path / "log.sqlite")))
+    history = filled(History(open_sqlite(tmp_path / "log.sqlite")))
     history.log.close()
     processes = [start_python(PUBLISHER, tmp_path) for _ in range(4)]
     for process in processes:

@@ -18,7 +18,7 @@ import pytest
 from runlore.projections.projection_of_runs import tables_version
 from runlore.projections.reader import RunsReader, open_projection
 from runlore.projections.slots import Memory, claim, place_below
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.value_codec import Series
 from tests.disks import Disk
 from tests.logged_values import Record
@@ -212,7 +212,7 @@ def test_the_projection_of_another_log_is_rebuilt(history: History, folder: Path
 
 
 def test_the_projection_of_a_log_that_was_set_back_is_rebuilt(folder: Path, tmp_path: Path) -> None:
-    history = History(open_log(tmp_path / "log.sqlite"))
+    history = History(open_sqlite(tmp_path / "log.sqlite"))
     history.experiment()
     history.log.close()
     copy = (tmp_path / "log.sqlite").read_bytes()
@@ -224,7 +224,7 @@ def test_the_projection_of_a_log_that_was_set_back_is_rebuilt(folder: Path, tmp_
         path.unlink()
     (tmp_path / "log.sqlite").write_bytes(copy)
 
-    restored = History(open_log(tmp_path / "log.sqlite"))
+    restored = History(open_sqlite(tmp_path / "log.sqlite"))
     with reader_of(restored.log, folder) as reader:
         assert list(reader.runs()) == []
     restored.log.close()

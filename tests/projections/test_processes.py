@@ -15,7 +15,7 @@ import pytest
 
 from runlore.domain.events import RunCompleted
 from runlore.projections.reader import open_projection
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from tests.processes import LIMIT_S, Child, in_child, start_python, wait_until
 from tests.projections.histories import History, reader_of, rebuilt, tables_of
@@ -28,10 +28,10 @@ from runlore.domain.status import Status
 from runlore.projections.reader import open_projection
 from runlore.storage.codec import encode_event
 from runlore.storage.event_log import NewEvent
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 
 folder = Path(sys.argv[1])
-log = open_log(folder / "log.sqlite")
+log = open_sqlite(folder / "log.sqlite")
 reader = open_projection(log, folder / "projections")
 
 def write(run_id):
@@ -96,7 +96,7 @@ class Asked:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[SqliteLog]:
-    log = open_log(tmp_path / "log.sqlite")
+    log = open_sqlite(tmp_path / "log.sqlite")
     yield log
     log.close()
 

@@ -27,7 +27,7 @@ from runlore.projections.segment_files import Bounds, listed
 from runlore.projections.user_sql import QueryFailed, QueryRefused
 from runlore.storage.codec import fact_of
 from runlore.storage.errors import LogCorrupt
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.value_codec import Series
 from tests.disks import Disk
 from tests.logged_values import Record
@@ -355,10 +355,10 @@ import sys
 from pathlib import Path
 from runlore.projections.reader import open_projection
 from runlore.projections.segment_files import Bounds
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 
 folder = Path(sys.argv[1])
-log = open_log(folder / "log.sqlite")
+log = open_sqlite(folder / "log.sqlite")
 reader = open_projection(log, folder / "projections", Bounds(3, 2, 40))
 while True:
     reader.refresh()
@@ -367,7 +367,7 @@ while True:
 
 
 def test_a_process_that_is_killed_while_it_seals_leaves_a_sound_projection(tmp_path: Path) -> None:
-    history = History(open_log(tmp_path / "log.sqlite"))
+    history = History(open_sqlite(tmp_path / "log.sqlite"))
     history.experiment()
     for number in range(3):
         history.run(f"r{number}")

@@ -11,7 +11,7 @@ import pytest
 from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import InvalidInput, InvalidType, PastIsReadOnly, WorkspaceClosed
 from runlore.engine.event_feed import LoggedEvent
-from runlore.storage.memory import MemoryLog
+from runlore.storage.memory_log import MemoryLog
 from tests.event_logs import new_event
 from tests.processes import LIMIT_S, in_child, start_python, wait_until
 from tests.sdk.conftest import start

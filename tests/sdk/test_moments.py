@@ -14,7 +14,7 @@ from runlore.domain.errors import InvalidInput, MomentInFuture
 from runlore.domain.fact import utc_time
 from runlore.engine.moments import position_of
 from runlore.storage.errors import LogReadOnly
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from tests.event_logs import NOON, Clock, new_event
 from tests.processes import LIMIT_S, start_python
@@ -138,7 +138,7 @@ def test_an_answer_never_changes_though_two_clocks_differ_and_jump_back(
 ) -> None:
     path = tmp_path_factory.mktemp("log") / "log.sqlite"
     clocks = [Clock(), Clock(NOON - behind * MINUTE)]
-    logs = [open_log(path, clock=clock) for clock in clocks]
+    logs = [open_sqlite(path, clock=clock) for clock in clocks]
     answered: dict[datetime, int] = {}
     for version, (who, turn, ago) in enumerate(steps, 1):
         clocks[who].now += turn * MINUTE
@@ -159,10 +159,10 @@ def test_an_answer_never_changes_though_two_clocks_differ_and_jump_back(
 
 WRITER = """
 import sys, time
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from tests.event_logs import new_event
 path, stream, behind_us, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-log = open_log(path, clock=lambda: time.time_ns() // 1_000 - behind_us)
+log = open_sqlite(path, clock=lambda: time.time_ns() // 1_000 - behind_us)
 for version in range(1, count + 1):
     log.append([new_event(stream, version)])
 """

@@ -15,7 +15,7 @@ from runlore import Experiment, Workspace
 from runlore.domain.errors import AlreadyExists, InvalidInput, InvalidType, RunNotFound
 from runlore.exceptions import OutOfScope, UserErrorException, WorkspaceNotFound
 from runlore.storage.errors import LogReadOnly, NotALog
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from tests.sdk.conftest import start
 from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
 
@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_made_is_named(project: Path) -> None:
 
 def test_an_interrupted_creation_can_be_finished(project: Path) -> None:
     (project / "lab").mkdir()
-    open_log(project / "lab" / "log.sqlite").close()
+    open_sqlite(project / "lab" / "log.sqlite").close()
 
     with pytest.raises(WorkspaceNotFound, match="holds no workspace; create it with"):
         Workspace.open("lab")
@@ -197,7 +197,7 @@ def test_the_uri_is_the_same_by_whichever_path(folder_ws: Workspace, project: Pa
 
 
 def test_open_refuses_a_uri_of_another_kind(project: Path) -> None:
-    with pytest.raises(InvalidInput, match="knows folders and sqlite:///absolute/folder"):
+    with pytest.raises(InvalidInput, match="PostgreSQL is not part of this version"):
         Workspace.open("postgresql://host/db")
 
 

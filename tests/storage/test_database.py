@@ -22,7 +22,7 @@ from eventsourcing import persistence
 from runlore.storage.database import APPLICATION_ID, SCHEMA_VERSION, Database
 from runlore.storage.errors import DiskFull, LogBusy, LogCorrupt, LogReadOnly, NotALog
 from runlore.storage.event_log import Drained, DrainedMark, NewEvent, ReadStream
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from tests.disks import Disk
 from tests.event_logs import all_rows, check_head, new_event, new_events
@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def log(path: Path) -> Iterator[SqliteLog]:
-    log = open_log(path)
+    log = open_sqlite(path)
     yield log
     log.close()
 
@@ -84,9 +84,9 @@ def test_a_new_file_says_whose_it_is_and_every_commit_is_synced(log: SqliteLog) 
 
 @pytest.mark.parametrize("name", ["log.db", "with space.db", "100%.db", "schön?.db", "a#b.db"])
 def test_a_file_can_be_named_by_path_or_by_uri(tmp_path: Path, name: str) -> None:
-    by_path = open_log(tmp_path / name)
+    by_path = open_sqlite(tmp_path / name)
     by_path.append([new_event("run/a", 1)])
-    by_uri = open_log((tmp_path / name).as_uri())
+    by_uri = open_sqlite((tmp_path / name).as_uri())
     by_uri.append([new_event("run/a", 2)])
 
     assert len(all_rows(by_path)) == 2
@@ -98,7 +98,7 @@ def test_a_file_can_be_named_by_path_or_by_uri(tmp_path: Path, name: str) -> Non
 def test_a_folder_that_happens_to_be_called_like_memory_is_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "mode=memory"
     folder.mkdir()
-    log = open_log(folder / ":memory:")
+    log = open_sqlite(folder / ":memory:")
     log.append([new_event()])
     log.close()
     assert len(all_rows(log)) == 1
@@ -177,7 +177,7 @@ def other_application_with_an_id(path: Path) -> None:
 
 
 def newer_runlore(path: Path) -> None:
-    log = open_log(path)
+    log = open_sqlite(path)
     log.append([new_event()])
     log.close()
     with closing(sqlite3.connect(path)) as connection:
@@ -207,7 +207,7 @@ def test_a_file_that_is_not_ours_is_refused_with_the_way_out_and_not_touched(
     open_files = len(os.listdir("/proc/self/fd"))
 
     with pytest.raises(NotALog, match=way_out):
-        open_log(path)
+        open_sqlite(path)
     with pytest.raises(NotALog):
         SqliteLog(Database(path)).append([new_event()])
 
@@ -218,17 +218,17 @@ def test_a_file_that_is_not_ours_is_refused_with_the_way_out_and_not_touched(
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(LogReadOnly, match="no folder .*missing"):
-        open_log(tmp_path / "missing" / "log.db")
+        open_sqlite(tmp_path / "missing" / "log.db")
 
 
 # --- several processes --------------------------------------------------------------------
 
 APPENDER = """
 import sys
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from tests.event_logs import new_events
 name, path = sys.argv[1:]
-log = open_log(path)
+log = open_sqlite(path)
 print("ready", flush=True)
 sys.stdin.readline()
 for call in range(30):
@@ -246,7 +246,7 @@ def test_processes_that_create_and_write_one_log_at_once_lose_nothing(path: Path
         writer.communicate("go\n", timeout=LIMIT_S)
     assert [writer.returncode for writer in writers] == [0, 0, 0]
 
-    log = open_log(path)
+    log = open_sqlite(path)
     rows = all_rows(log)
     check_head(log)
     log.close()
@@ -263,7 +263,7 @@ def test_a_log_that_many_make_at_once_is_refused_to_nobody(tmp_path: Path) -> No
         def make(name: int, path: Path = path, start: tuple[int, int] = start) -> int:
             os.close(start[1])
             os.read(start[0], 1)  # Ends for all at once, when the parent closes its end.
-            log = open_log(path)
+            log = open_sqlite(path)
             rows = log.append(new_events(f"run/{name}", [1]))
             log.close()
             return len(rows)
@@ -284,7 +284,7 @@ def test_a_read_that_begins_after_a_commit_sees_it_in_any_process(
 
 
 def test_a_queue_that_does_not_move_is_busy_and_nothing_is_stored(path: Path) -> None:
-    log = open_log(path, lock_timeout_s=0.2)
+    log = open_sqlite(path, lock_timeout_s=0.2)
     with held_by_another_process(HOLD_QUEUE, path):
         with pytest.raises(LogBusy, match="queue did not move for 0.2 s; nothing was stored"):
             log.append([new_event("run/a", 1)])
@@ -295,16 +295,16 @@ def test_a_queue_that_does_not_move_is_busy_and_nothing_is_stored(path: Path) ->
 
 
 def test_readers_do_not_stand_in_the_writers_queue(path: Path) -> None:
-    open_log(path).append([new_event("run/a", 1)])
+    open_sqlite(path).append([new_event("run/a", 1)])
     with held_by_another_process(HOLD_QUEUE, path):
-        late = open_log(path, lock_timeout_s=0.2)
+        late = open_sqlite(path, lock_timeout_s=0.2)
         assert len(all_rows(late)) == 1
         late.close()
 
 
 def test_a_writer_beside_the_queue_makes_us_wait_and_then_busy(path: Path) -> None:
     """The sqlite3 shell, a backup: whoever knows nothing of the queue."""
-    log = open_log(path, lock_timeout_s=0.2)
+    log = open_sqlite(path, lock_timeout_s=0.2)
     with held_by_another_process(HOLD_SQLITE, path):
         with pytest.raises(LogBusy, match="other writers held it"):
             log.append([new_event("run/a", 1)])
@@ -315,7 +315,7 @@ def test_a_writer_beside_the_queue_makes_us_wait_and_then_busy(path: Path) -> No
 
 def test_a_fork_after_a_lost_wait_keeps_no_writer_out(path: Path) -> None:
     """The wait that was given up goes on in the kernel; its turn must not end up in a child."""
-    log = open_log(path, lock_timeout_s=0.1)
+    log = open_sqlite(path, lock_timeout_s=0.1)
     release = os.pipe()
     with held_by_another_process(HOLD_QUEUE, path), pytest.raises(LogBusy):
         log.append([new_event("run/a", 1)])
@@ -329,7 +329,7 @@ def test_a_fork_after_a_lost_wait_keeps_no_writer_out(path: Path) -> None:
             os._exit(0)
     os.close(release[0])
     try:
-        patient = open_log(path, lock_timeout_s=LIMIT_S / 2)
+        patient = open_sqlite(path, lock_timeout_s=LIMIT_S / 2)
         patient.append([new_event("run/a", 1)])
         patient.close()
     finally:
@@ -362,12 +362,12 @@ def interrupted_after(seconds: float) -> Iterator[None]:
 
 
 def test_an_interrupt_while_waiting_for_the_queue_holds_no_turn_afterwards(path: Path) -> None:
-    log = open_log(path)
+    log = open_sqlite(path)
     held = held_by_another_process(HOLD_QUEUE, path)
     with held, pytest.raises(Interrupted), interrupted_after(0.1):
         log.append([new_event("run/a", 1)])
 
-    other = open_log(path, lock_timeout_s=LIMIT_S / 2)
+    other = open_sqlite(path, lock_timeout_s=LIMIT_S / 2)
     other.append([new_event("run/a", 1)])
     log.append([new_event("run/a", 2)])
     assert len(all_rows(log)) == 2
@@ -376,7 +376,7 @@ def test_an_interrupt_while_waiting_for_the_queue_holds_no_turn_afterwards(path:
 
 
 def test_an_interrupt_while_waiting_for_sqlite_leaves_no_transaction_open(path: Path) -> None:
-    log = open_log(path)
+    log = open_sqlite(path)
     rival = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     rival.execute("BEGIN IMMEDIATE")
     # The driver waits in C; the interrupt comes while it waits and is raised once it has begun.
@@ -387,7 +387,7 @@ def test_an_interrupt_while_waiting_for_sqlite_leaves_no_transaction_open(path: 
     letting_go.join()
     rival.close()
 
-    other = open_log(path, lock_timeout_s=1)
+    other = open_sqlite(path, lock_timeout_s=1)
     other.append([new_event("run/b", 1)])
     log.append([new_event("run/a", 1)])
     assert [row.stream for row in all_rows(log)] == ["run/b", "run/a"]
@@ -422,9 +422,9 @@ def test_a_forked_child_inherits_no_file_of_the_log(log: SqliteLog, path: Path) 
 
 FORK_PAST_PYTHON = """
 import ctypes, os, sys
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from tests.event_logs import all_rows, check_head, new_events
-log = open_log(sys.argv[1])
+log = open_sqlite(sys.argv[1])
 log.append(new_events("run/parent", [1]))
 pid = ctypes.PyDLL(None).fork()
 if pid == 0:
@@ -510,13 +510,13 @@ def test_a_log_in_a_read_only_folder_can_be_read_and_says_that_it_cannot_be_writ
     public_folder: Path,
 ) -> None:
     path = public_folder / "log.db"
-    log = open_log(path)
+    log = open_sqlite(path)
     log.append(new_events("run/a", [1, 2]))
     log.close()
     public_folder.chmod(0o555)
 
     def child() -> tuple[int, str, list[str]]:
-        opened = open_log(path)
+        opened = open_sqlite(path)
         rows = len(all_rows(opened))
         message = refused(opened)
         opened.close()
@@ -534,12 +534,12 @@ def test_a_reader_without_permissions_sees_what_a_live_writer_commits(
     public_folder: Path,
 ) -> None:
     path = public_folder / "log.db"
-    log = open_log(path)
+    log = open_sqlite(path)
     log.append(new_events("run/a", [1, 2]))
     public_folder.chmod(0o555)
 
     def child() -> list[int]:
-        opened = open_log(path)
+        opened = open_sqlite(path)
         return [row.version for row in all_rows(opened)]
 
     assert as_nobody(child) == [1, 2]
@@ -555,7 +555,7 @@ def test_a_reader_without_permissions_sees_commits_that_come_while_it_has_the_lo
     public_folder: Path,
 ) -> None:
     path = public_folder / "log.db"
-    log = open_log(path)
+    log = open_sqlite(path)
     log.append(new_events("run/a", [1, 2]))
     log.close()  # Nobody has the file open now, so the reader must take it as it lies there.
     public_folder.chmod(0o555)
@@ -563,7 +563,7 @@ def test_a_reader_without_permissions_sees_commits_that_come_while_it_has_the_lo
     written, writes = os.pipe()
 
     def child() -> list[list[int]]:
-        opened = open_log(path)
+        opened = open_sqlite(path)
         shown = [[row.version for row in all_rows(opened)]]
         for _ in range(2):
             os.write(sees, b"x")
@@ -597,7 +597,7 @@ def test_a_new_log_in_a_read_only_folder_is_refused(public_folder: Path) -> None
 
     def child() -> str:
         with pytest.raises(LogReadOnly) as caught:
-            open_log(public_folder / "log.db")
+            open_sqlite(public_folder / "log.db")
         return str(caught.value)
 
     assert "the folder cannot be written; check its permissions" in str(as_nobody(child))
@@ -605,14 +605,14 @@ def test_a_new_log_in_a_read_only_folder_is_refused(public_folder: Path) -> None
 
 def test_a_read_only_file_in_a_writable_folder_is_read(public_folder: Path) -> None:
     path = public_folder / "log.db"
-    log = open_log(path)
+    log = open_sqlite(path)
     log.append([new_event()])
     log.close()
     path.chmod(0o444)
     public_folder.chmod(0o777)
 
     def child() -> int:
-        opened = open_log(path)
+        opened = open_sqlite(path)
         refused(opened)
         return len(all_rows(opened))
 
@@ -621,7 +621,7 @@ def test_a_read_only_file_in_a_writable_folder_is_read(public_folder: Path) -> N
 
 def test_another_users_queue_that_cannot_be_opened_is_named(public_folder: Path) -> None:
     path = public_folder / "log.db"
-    log = open_log(path)
+    log = open_sqlite(path)
     log.append([new_event()])
     log.close()
     for file in public_folder.iterdir():
@@ -630,7 +630,7 @@ def test_another_users_queue_that_cannot_be_opened_is_named(public_folder: Path)
     public_folder.chmod(0o777)
 
     def child() -> tuple[int, str]:
-        opened = open_log(path)
+        opened = open_sqlite(path)
         return len(all_rows(opened)), refused(opened)
 
     rows, message = as_nobody(child)
@@ -655,7 +655,7 @@ def limited(tmp_path: Path) -> Disk:
 
 
 def fill_up_and_recover(disk: Disk) -> None:
-    log = open_log(disk.folder / "log.db")
+    log = open_sqlite(disk.folder / "log.db")
     for version in range(1, 51):
         log.append([new_event("run/a", version, state=b"x" * 10_000)])
     disk.fill()
@@ -669,7 +669,7 @@ def fill_up_and_recover(disk: Disk) -> None:
         with pytest.raises(DiskFull):
             log.append([new_event("run/b", 1, state=b"x" * 1_000_000)])
     assert check_head(log) == stored
-    reader = open_log(disk.folder / "log.db")
+    reader = open_sqlite(disk.folder / "log.db")
     assert check_head(reader) == stored
     reader.close()
 
@@ -693,9 +693,9 @@ def test_a_log_that_does_not_fit_can_be_made_when_there_is_room(disk: Disk) -> N
         (disk.folder / "other").touch()
         disk.fill()
         with pytest.raises(DiskFull):
-            open_log(disk.folder / "log.db")
+            open_sqlite(disk.folder / "log.db")
         disk.free()
-        log = open_log(disk.folder / "log.db")
+        log = open_sqlite(disk.folder / "log.db")
         log.append([new_event()])
         check_head(log)
         log.close()
@@ -707,12 +707,12 @@ def test_a_log_that_does_not_fit_can_be_made_when_there_is_room(disk: Disk) -> N
 
 
 def test_a_log_of_before_the_spools_gets_its_table_and_keeps_its_events(path: Path) -> None:
-    with closing(open_log(path)) as log:
+    with closing(open_sqlite(path)) as log:
         log.append([new_event("run/a", 1)])
         with log.database.write() as connection:
             connection.execute("DROP TABLE drained")
 
-    with closing(open_log(path)) as log:
+    with closing(open_sqlite(path)) as log:
         assert log.drained_marks() == {}
         log.append([new_event("run/a/values/w", 1)], drained=Drained("w", 1, 2))
         assert log.drained_marks() == {"w": DrainedMark(1, 2, 2)}
@@ -723,7 +723,7 @@ def test_a_log_of_before_the_spools_can_be_read_where_it_cannot_be_written(
     public_folder: Path,
 ) -> None:
     path = public_folder / "log.db"
-    with closing(open_log(path)) as log:
+    with closing(open_sqlite(path)) as log:
         log.append([new_event("run/a", 1)])
         with log.database.write() as connection:
             connection.execute("DROP TABLE drained")
@@ -733,7 +733,7 @@ def test_a_log_of_before_the_spools_can_be_read_where_it_cannot_be_written(
         if os.getuid() == 0:
             os.setgid(NOBODY)
             os.setuid(NOBODY)
-        with closing(open_log(path)) as log:
+        with closing(open_sqlite(path)) as log:
             return log.head().size, log.drained_marks()
 
     assert in_child(read) == (1, {})

@@ -17,7 +17,7 @@ from runlore.storage.erasable import ErasableLog
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import EventLog, NewEvent
 from runlore.storage.log_as_of import LogAsOf
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sealed_artifacts import SealedArtifacts
 from tests.event_logs import all_rows, check_head
 
@@ -26,7 +26,7 @@ SECRET = b"the patient is Ann"
 
 @pytest.fixture
 def log(tmp_path: Path) -> EventLog:
-    return open_log(tmp_path / "log.sqlite", erasable=True)
+    return open_sqlite(tmp_path / "log.sqlite", erasable=True)
 
 
 def append(log: EventLog, stream: str, version: int, event: ev.Event) -> None:
@@ -144,7 +144,7 @@ def test_what_is_appended_to_an_erased_run_is_gone_at_once(log: EventLog) -> Non
 
 def test_no_key_of_an_erased_run_is_left_among_those_of_many(tmp_path: Path) -> None:
     path = tmp_path / "log.sqlite"
-    log = open_log(path, erasable=True)
+    log = open_sqlite(path, erasable=True)
     assert isinstance(log, ErasableLog)
     ids = [f"r{number}" for number in range(1_000)]
     random.Random(7).shuffle(ids)
@@ -181,7 +181,7 @@ def test_a_log_as_of_a_position_knows_of_later_erasures(log: EventLog) -> None:
 
 def test_a_payload_that_was_moved_to_another_version_does_not_open(tmp_path: Path) -> None:
     path = tmp_path / "log.sqlite"
-    log = open_log(path, erasable=True)
+    log = open_sqlite(path, erasable=True)
     create(log)
     append(log, "run/r", 2, ev.TagSet(key="k", value="first"))
     append(log, "run/r", 3, ev.TagSet(key="k", value="second"))
@@ -200,10 +200,10 @@ def test_a_payload_that_was_moved_to_another_version_does_not_open(tmp_path: Pat
 
 
 def test_a_log_stays_of_the_kind_that_it_was_made_as(tmp_path: Path) -> None:
-    plain = open_log(tmp_path / "plain.sqlite")
-    assert not isinstance(open_log(tmp_path / "plain.sqlite", erasable=True), ErasableLog)
-    sealed = open_log(tmp_path / "sealed.sqlite", erasable=True)
-    assert isinstance(open_log(tmp_path / "sealed.sqlite"), ErasableLog)
+    plain = open_sqlite(tmp_path / "plain.sqlite")
+    assert not isinstance(open_sqlite(tmp_path / "plain.sqlite", erasable=True), ErasableLog)
+    sealed = open_sqlite(tmp_path / "sealed.sqlite", erasable=True)
+    assert isinstance(open_sqlite(tmp_path / "sealed.sqlite"), ErasableLog)
     plain.close()
     sealed.close()
 

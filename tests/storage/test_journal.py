@@ -28,8 +28,8 @@ from runlore.storage.database import Database
 from runlore.storage.errors import LogBusy, VersionConflict
 from runlore.storage.event_log import Drained, EventLog, NewEvent, ReadStream, StoredRow
 from runlore.storage.journal import Batch, Journal, Pending, StreamState
-from runlore.storage.log_file import open_log
-from runlore.storage.memory import MemoryLog
+from runlore.storage.memory_log import MemoryLog
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.value_codec import Series
 from tests.event_logs import all_rows, check_head
@@ -77,7 +77,7 @@ class InMemory(SqliteLog):
 
 @pytest.fixture(params=["memory", "sqlite"])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventLog]:
-    log = MemoryLog() if request.param == "memory" else open_log(tmp_path / "log.db")
+    log = MemoryLog() if request.param == "memory" else open_sqlite(tmp_path / "log.db")
     yield log
     log.close()
 
@@ -117,7 +117,7 @@ def test_two_journals_are_two_writers(log: EventLog) -> None:
 
 
 def test_a_forked_child_is_another_writer_and_says_so(tmp_path: Path) -> None:
-    log = open_log(tmp_path / "log.db")
+    log = open_sqlite(tmp_path / "log.db")
     journal = journal_of(log)
     journal.append([Pending("run/r", 1, CREATED)])
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from runlore.domain.errors import PastIsReadOnly
 from runlore.storage.event_log import EventLog
 from runlore.storage.log_as_of import LogAsOf
-from runlore.storage.memory import MemoryLog
+from runlore.storage.memory_log import MemoryLog
 from tests.event_logs import NOON, Clock, new_event, new_events
 from tests.projections.histories import Happening, History, histories
 

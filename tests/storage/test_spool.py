@@ -20,7 +20,7 @@ from runlore.storage import segment, spool
 from runlore.storage.errors import LogBusy, ValuesDropped
 from runlore.storage.event_log import Drained, NewEvent, StoredRow
 from runlore.storage.journal import Journal
-from runlore.storage.memory import MemoryLog
+from runlore.storage.memory_log import MemoryLog
 from runlore.storage.run_values import RunValues
 from runlore.storage.segment import SLOTS
 from runlore.storage.spool_folder import live_values, recover

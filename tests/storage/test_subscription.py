@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from eventsourcing.persistence import Notification
 
-from runlore.storage.log_file import open_log
-from runlore.storage.memory import MemoryLog
+from runlore.storage.memory_log import MemoryLog
+from runlore.storage.open_sqlite import open_sqlite
 from tests.event_logs import new_event, new_events
 from tests.processes import LIMIT_S, Child, start_python, wait_until
 
@@ -82,13 +82,13 @@ def test_many_events_come_in_pages_and_none_is_left_out() -> None:
 
 
 def test_a_commit_of_another_process_arrives(tmp_path: Path) -> None:
-    log = open_log(tmp_path / "log.db")
+    log = open_sqlite(tmp_path / "log.db")
     code = """
 import sys
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from tests.event_logs import new_events
 sys.stdin.readline()
-open_log(sys.argv[1]).append(new_events("run/a", [1, 2]))
+open_sqlite(sys.argv[1]).append(new_events("run/a", [1, 2]))
 """
     with start_python(code, tmp_path / "log.db") as writer, log.subscribe() as subscription:
         assert writer.stdin is not None

@@ -19,8 +19,8 @@ from runlore.domain.ids import values_stream
 from runlore.storage.errors import LogBusy
 from runlore.storage.event_log import Drained, NewEvent, ReadStream, StoredRow
 from runlore.storage.journal import Journal
-from runlore.storage.log_file import open_log
-from runlore.storage.memory import MemoryLog
+from runlore.storage.memory_log import MemoryLog
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.run_values import RunValues
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
@@ -361,7 +361,7 @@ def test_two_threads_get_the_same_values_of_a_run(buffer: ValueBuffer) -> None:
 
 
 def test_a_forked_child_writes_nothing_of_its_parent(tmp_path: Path) -> None:
-    log = open_log(tmp_path / "log.db")
+    log = open_sqlite(tmp_path / "log.db")
     opened = WriterOpened(
         actor="a", host="h", boot_id="b", pid=os.getpid(), process="p", client_version="0"
     )

@@ -14,9 +14,9 @@ import pytest
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import EventLog
 from runlore.storage.findings import Finding, Kind
-from runlore.storage.log_file import open_log
-from runlore.storage.memory import MemoryLog
+from runlore.storage.memory_log import MemoryLog
 from runlore.storage.merkle import Frontier
+from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.verification import Verification, verify_log
 from runlore.storage.verify_rows import TreeHead
 from tests.event_logs import all_rows, new_events
@@ -62,7 +62,7 @@ def execute(path: Path, statement: str, *params: Any) -> None:
 
 def test_a_longer_log_needs_no_more_memory(tmp_path: Path) -> None:
     def peak(events: int) -> int:
-        log = open_log(tmp_path / f"{events}.sqlite")
+        log = open_sqlite(tmp_path / f"{events}.sqlite")
         for first in range(0, events, 2_000):
             log.append(new_events("run/r", range(first + 1, first + 2_001)))
         tracemalloc.start()
@@ -468,9 +468,9 @@ def test_an_end_that_was_cut_off_with_its_head_is_found_by_a_kept_tree_head_only
 
 APPENDING = """
 import sys
-from runlore.storage.log_file import open_log
+from runlore.storage.open_sqlite import open_sqlite
 from tests.event_logs import new_events
-log = open_log(sys.argv[1])
+log = open_sqlite(sys.argv[1])
 print("ready", flush=True)
 version = 0
 while True:
@@ -549,6 +549,6 @@ def test_a_damaged_page_is_reported_with_the_events_that_were_on_it(tmp_path: Pa
 
 
 def test_open_log_is_all_that_is_needed(path: Path) -> None:
-    log = open_log(path)
+    log = open_sqlite(path)
     assert verify_log(log).holds
     log.close()

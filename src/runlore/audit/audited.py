@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from runlore.audit.folder import AuditFolder
 from runlore.domain.errors import UserError
 from runlore.domain.ids import WORKSPACE_STREAM
-from runlore.engine.places import LOG_NAME
 
 if TYPE_CHECKING:
     from runlore.engine.session import Session
@@ -58,9 +57,9 @@ def audited_folder(folder: Path) -> Iterator[AuditedLog]:
     """
     from runlore.storage.codec import fact_of
     from runlore.storage.errors import LogCorrupt
-    from runlore.storage.log_file import open_log
+    from runlore.storage.open_log import locate, open_log
 
-    log = open_log(folder / LOG_NAME)
+    log = open_log(locate(folder))
     try:
         try:
             rows = log.read_stream(WORKSPACE_STREAM)[:1]

@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
-from urllib.parse import quote, unquote, urlsplit
 
-from runlore.domain.errors import InvalidInput, InvalidType
-
-LOG_NAME: Final = "log.sqlite"
-"""A folder with this file in it is a workspace."""
+from runlore.domain.errors import InvalidInput
+from runlore.storage.open_log import exists, locate
 
 
 def is_workspace(folder: Path) -> bool:
     """Whether the folder holds a workspace's log."""
-    return (folder / LOG_NAME).is_file()
+    return exists(locate(folder))
 
 
 def make_folder(folder: Path) -> None:
@@ -39,29 +35,14 @@ def make_folder(folder: Path) -> None:
 
 
 def folder_of(path_or_uri: str | os.PathLike[str]) -> Path:
-    """The folder that a path or a `sqlite:///` URI means.
+    """The folder that a path or a URI means, absolute.
 
-    >>> folder_of("sqlite:///data/lab").as_posix()
-    '/data/lab'
+    Raises InvalidInput if the URI means a workspace without a folder on this machine.
     """
-    if not isinstance(path_or_uri, str | os.PathLike):
-        raise InvalidType(f"a workspace's path must be a str or a path, got {path_or_uri!r:.80}")
-    text = os.fspath(path_or_uri)
-    if "\0" in text:
-        raise InvalidInput(f"{text!r:.80} cannot be a path: it holds a null character")
-    if "://" not in text:
-        return Path(text).expanduser()
-    uri = urlsplit(text)
-    if uri.scheme != "sqlite" or uri.netloc:
-        raise InvalidInput(
-            f"cannot open {text!r}: this runlore knows folders and sqlite:///absolute/folder"
-        )
-    return Path(unquote(uri.path))
-
-
-def uri_of(folder: Path) -> str:
-    """The URI of a workspace's folder; the same for all paths that lead to it."""
-    return "sqlite://" + quote(str(folder.resolve()))
+    location = locate(path_or_uri)
+    if location.folder is None:
+        raise InvalidInput(f"{location.uri} has no folder on this machine")
+    return location.folder
 
 
 def workspaces_in(folder: Path) -> Iterator[Path]:

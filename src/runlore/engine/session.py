@@ -36,15 +36,14 @@ from runlore.domain.ids import (
 from runlore.domain.run_state import RunState
 from runlore.domain.topics import END_TOPICS
 from runlore.engine.caller_warning import warn_caller
-from runlore.engine.places import LOG_NAME
 from runlore.storage import fork_guard
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.erasable import ErasableLog
 from runlore.storage.event_log import EventLog
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.journal import Journal, Pending, StreamState
-from runlore.storage.log_file import open_log
-from runlore.storage.memory import MemoryLog
+from runlore.storage.memory_log import MemoryLog
+from runlore.storage.open_log import locate, open_log
 from runlore.storage.run_folder import boot_id
 from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, live_values, recover
 from runlore.storage.value_buffer import ValueBuffer
@@ -385,7 +384,7 @@ def open_session(
     """
     if not allow_network_file_system:
         check_file_system(folder)
-    log = open_log(folder / LOG_NAME, erasable=erasable)
+    log = open_log(locate(folder), erasable=erasable)
     session = Session(log, folder=folder, artifacts=folder / "artifacts", actor=actor)
     session.recover_values()
     return session

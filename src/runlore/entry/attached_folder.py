@@ -189,7 +189,7 @@ class NoExperiment(ExperimentNotFound, UserError):
 
 
 def _project(path: str | os.PathLike[str]) -> Path:
-    return places.folder_of(path).absolute()
+    return places.folder_of(path)
 
 
 def _candidates(path: str | os.PathLike[str], name: str | None) -> Iterator[Path]:

@@ -17,7 +17,7 @@ from typing import Final
 
 import psutil
 
-from runlore.engine.places import uri_of
+from runlore.storage.open_log import locate
 from runlore.storage.run_folder import RunFolder
 
 _LOOK_INTERVAL_S: Final = 0.01
@@ -44,7 +44,7 @@ def end_processes(run: RunFolder, groups: Iterable[int], grace_s: float) -> None
 def processes_of(run: RunFolder, groups: Iterable[int] = ()) -> list[psutil.Process]:
     """The living processes of a run, this one left out; zombies do not count."""
     wanted = set(groups)
-    mark = {"RUNLORE_RUN_ID": run.run_id, "RUNLORE_WORKSPACE_URI": uri_of(run.workspace)}
+    mark = {"RUNLORE_RUN_ID": run.run_id, "RUNLORE_WORKSPACE_URI": locate(run.workspace).uri}
     return [
         process
         for process in psutil.process_iter()

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from runlore.domain.events import Event
-from runlore.engine.places import uri_of
 from runlore.execution.launch import start_supervisor
 from runlore.execution.targets.target import Placement, Target
+from runlore.storage.open_log import locate
 from runlore.storage.run_folder import RunFolder
 
 
@@ -33,7 +33,7 @@ class LocalTarget(Target):
         assert folder is not None, "submission refuses workspaces in memory"
         try:
             start_supervisor(
-                uri_of(folder),
+                locate(folder).uri,
                 RunFolder(folder, placement.run_id),
                 placement.lock_fd,
                 placement.environment,

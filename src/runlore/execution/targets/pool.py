@@ -26,12 +26,12 @@ from runlore.domain.events import Event, RunStatusChanged
 from runlore.domain.run import ChangeStatus, ClaimRun
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
-from runlore.engine.places import uri_of
 from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
 from runlore.execution import handover
 from runlore.execution.launch import Slot, environment_for, start_supervisor
 from runlore.execution.targets.target import DEFAULT_GRACE_S, Placement, Target, target_of
 from runlore.storage.clock import now_us
+from runlore.storage.open_log import locate
 from runlore.storage.run_folder import RunFolder, try_lock, unlock
 
 POOLS = "pools"
@@ -234,7 +234,7 @@ class Pool(Target):
         assert self.session.folder is not None
         folder = self._run_folder(claim.run_id)
         try:
-            uri = uri_of(self.session.folder)
+            uri = locate(self.session.folder).uri
             start_supervisor(uri, folder, claim.lock_fd, claim.environment, slot=slot)
         except OSError as error:
             message = f"the supervisor could not be started: {error}"

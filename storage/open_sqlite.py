@@ -1,23 +1,24 @@
-"""Opening the log of a workspace: one file, of one of two kinds."""
+"""Opening a log in a SQLite file, of one of two kinds."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from runlore.storage.clock import now_us
+from runlore.storage.clock import Clock, now_us
 from runlore.storage.database import Database
 from runlore.storage.erasable import KEYS_SCHEMA, ErasableLog, is_erasable
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.sqlite_queries import has_drained, has_log
 
 
-def open_log(path: str | Path, *, erasable: bool = False, **options: Any) -> SqliteLog:
-    """The log in this file, created if it is not there; `options` are `Database`'s and `clock`.
+def open_sqlite(
+    path: str | Path, *, erasable: bool = False, clock: Clock = now_us, **options: Any
+) -> SqliteLog:
+    """The log in this file, created if it does not exist; `options` are `Database`'s.
 
-    `erasable` is for a new one: a log that is there stays of the kind that it was made as.
+    `erasable` chooses the kind of a new log; an existing one keeps its kind.
     """
-    clock = options.pop("clock", now_us)
     log = SqliteLog(Database(path, **options), clock=clock)
     database = log.database
     with database.read() as connection:

@@ -1,0 +1,57 @@
+"""The contract of what opens logs: one opener for each scheme of URIs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from runlore.storage.event_log import EventLog
+
+LOG_NAME: Final = "log.sqlite"
+"""The log's file in a workspace's folder; a folder with this file in it is a workspace."""
+
+
+@dataclass(frozen=True)
+class LogLocation:
+    """Where a workspace's log is kept.
+
+    `uri` is the same for all paths that lead to the log. `folder` is the workspace's folder on
+    this machine, absolute, or None if it has none.
+    """
+
+    uri: str
+    folder: Path | None
+
+    @property
+    def scheme(self) -> str:
+        """The part of the URI that names the opener."""
+        return self.uri.partition(":")[0]
+
+
+class LogOpener(ABC):
+    """Opens the logs of one scheme of URIs.
+
+    Other packages bring theirs by an entry point in the group `runlore.recorders`: its name is the
+    scheme, its value a subclass that is called without arguments.
+    """
+
+    @abstractmethod
+    def locate(self, uri: str) -> LogLocation:
+        """The location that a URI of this scheme means; touches nothing.
+
+        No URI with a password in it comes here. Raises InvalidInput for a malformed URI.
+        """
+
+    @abstractmethod
+    def exists(self, location: LogLocation) -> bool:
+        """Whether there is a log."""
+
+    @abstractmethod
+    def open(self, location: LogLocation, *, erasable: bool) -> EventLog:
+        """The log, created if it does not exist; `erasable` chooses the kind of a new one.
+
+        Raises the errors of `storage/errors.py`: NotALog, LogReadOnly, DiskFull, LogBusy.
+        """

@@ -1,0 +1,119 @@
+"""Opening a workspace's log: in a folder, or wherever the scheme of a URI says.
+
+Other packages bring openers by entry points in the group `runlore.recorders`; see `LogOpener`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from runlore.domain.errors import InvalidInput, InvalidType
+from runlore.storage.log_opener import LogLocation, LogOpener
+from runlore.storage.sqlite_opener import SqliteOpener, folder_location
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
+
+    from runlore.storage.event_log import EventLog
+
+ENTRY_POINTS: Final = "runlore.recorders"
+
+_OPENERS: Final[dict[str, type[LogOpener]]] = {"sqlite": SqliteOpener}
+
+_HINTS: Final = {
+    "postgresql": (
+        "a log in PostgreSQL is not part of this version of runlore; a version that has it "
+        "gets it by pip install 'runlore[postgres]'"
+    )
+}
+_PASSWORDS: Final = frozenset({"password", "passwd", "pwd", "sslpassword"})
+
+
+def locate(path_or_uri: str | os.PathLike[str]) -> LogLocation:
+    """The location that a folder's path or a URI means; nothing has to exist there yet.
+
+    >>> locate("sqlite:///data/lab").folder.as_posix()
+    '/data/lab'
+
+    Raises InvalidInput for a scheme that no installed package opens, and for a URI with a
+    password.
+    """
+    if not isinstance(path_or_uri, str | os.PathLike):
+        raise InvalidType(f"a workspace's path must be a str or a path, got {path_or_uri!r:.80}")
+    text = os.fspath(path_or_uri)
+    if "\0" in text:
+        raise InvalidInput(f"{text!r:.80} cannot be a path: it holds a null character")
+    if "://" not in text:
+        return folder_location(Path(text).expanduser())
+    _refuse_password(text)
+    return _opener(text).locate(text)
+
+
+def exists(location: LogLocation) -> bool:
+    """Whether there is a log at the location."""
+    return _opener(location.uri).exists(location)
+
+
+def open_log(location: LogLocation, *, erasable: bool = False) -> EventLog:
+    """The log at the location, created if it does not exist; a folder must exist.
+
+    `erasable` chooses the kind of a new log; an existing one keeps its kind.
+    """
+    return _opener(location.uri).open(location, erasable=erasable)
+
+
+def _opener(uri: str) -> LogOpener:
+    scheme = uri.partition("://")[0].lower()
+    if scheme in _OPENERS:
+        return _OPENERS[scheme]()
+    for entry in _entry_points().select(name=scheme):
+        return _loaded(entry)
+    raise InvalidInput(f"cannot open {uri!r}: {_why_unknown(scheme)}")
+
+
+def _entry_points() -> EntryPoints:
+    from importlib.metadata import entry_points  # Imported here: folders need none.
+
+    return entry_points(group=ENTRY_POINTS)
+
+
+def _loaded(entry: EntryPoint) -> LogOpener:
+    try:
+        opener: type[LogOpener] = entry.load()
+    except ImportError as error:
+        package = entry.dist.name if entry.dist else entry.module
+        raise InvalidInput(
+            f"cannot open a {entry.name}:// log: its opener {entry.value} needs a package that is "
+            f"missing ({error}); install {package} again, with its extras"
+        ) from error
+    return opener()
+
+
+def _why_unknown(scheme: str) -> str:
+    if scheme in _HINTS:
+        return _HINTS[scheme]
+    brought = _entry_points().names
+    known = ", ".join(f"{name}://" for name in sorted({*_OPENERS, *brought}))
+    return (
+        f"no opener for {scheme}:// is installed; runlore opens folders and URIs that begin "
+        f"with {known}"
+    )
+
+
+def _refuse_password(uri: str) -> None:
+    """Raises InvalidInput without repeating the URI, which may end up in a log file."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        raise InvalidInput("the workspace's URI is malformed: check its host part") from None
+    keys = {key.lower() for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    if parts.password is not None or keys & _PASSWORDS:
+        raise InvalidInput(
+            f"the workspace's {parts.scheme}:// URI holds a password; a URI is written into "
+            "config files, the environment of scripts and messages, where others can read it. "
+            "Remove the password from the URI and keep it where only you can read it, such as "
+            "~/.pgpass for PostgreSQL"
+        )

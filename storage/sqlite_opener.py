@@ -1,0 +1,49 @@
+"""Logs in folders of this machine: where they are, and how they are opened."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
+
+from runlore.domain.errors import InvalidInput
+from runlore.storage.log_opener import LOG_NAME, LogLocation, LogOpener
+
+if TYPE_CHECKING:
+    from runlore.storage.event_log import EventLog
+
+
+class SqliteOpener(LogOpener):
+    """One SQLite file in the workspace's folder, `sqlite:///absolute/folder`."""
+
+    def locate(self, uri: str) -> LogLocation:
+        parts = urlsplit(uri)
+        if parts.netloc:
+            raise InvalidInput(f"cannot open {uri!r}: it must be sqlite:///absolute/folder")
+        return folder_location(Path(unquote(parts.path, errors="surrogateescape")))
+
+    def exists(self, location: LogLocation) -> bool:
+        return _file(location).is_file()
+
+    def open(self, location: LogLocation, *, erasable: bool) -> EventLog:
+        # Imported here: paths are looked at without opening a log, and drivers take long to import.
+        from runlore.storage.open_sqlite import open_sqlite
+
+        return open_sqlite(_file(location), erasable=erasable)
+
+
+def folder_location(folder: Path) -> LogLocation:
+    """The location of a folder's log.
+
+    >>> folder_location(Path("/data/my lab")).uri
+    'sqlite:///data/my%20lab'
+    """
+    return LogLocation(
+        "sqlite://" + quote(os.fsencode(os.path.realpath(folder))), folder.absolute()
+    )
+
+
+def _file(location: LogLocation) -> Path:
+    assert location.folder is not None, "a log in SQLite is in a folder"
+    return location.folder / LOG_NAME
