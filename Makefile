@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.runlore-installed
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint format bench bench-peers bench-scale docs help clean
+.PHONY: demo test lint house format bench bench-peers bench-scale docs help clean
 
 demo: $(READY) ## Track a real training and query it
 	$(BIN)/python examples/demo.py
@@ -19,6 +19,9 @@ lint: $(READY) ## Check style, types and the direction of imports
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+house: $(READY) ## Show rooms, arrows between them, circles and private uses
+	$(BIN)/python -m tests.architecture.house $(ROOT)
 
 format: $(READY) ## Format the code and fix what can be fixed
 	$(BIN)/ruff format

@@ -1,4 +1,4 @@
-"""The command line `runlore`; see docs/cli.md. Nothing in the SDK imports it."""
+"""The command line `runlore`, described in docs/cli.md."""
 
 from runlore.cli.app import main as main
 
