@@ -15,7 +15,7 @@ from tests.architecture.start_up import StartUp
 PRIVATE_USES = 84
 CIRCLES = 2
 LARGEST_CIRCLE = 30
-ARROWS_UP = 17
+ARROWS_UP = 19
 FULL_FOLDERS = 0
 NEEDLESS_LAZY_IMPORTS = 91
 
