@@ -178,10 +178,9 @@ def test_a_process_that_nothing_ends_is_not_waited_for_for_ever(
     """Another user's, or one that waits for a dead disk; here its signals never arrive."""
     run = project.submit(STAYS)
     wait_until_ready(run)
-    monkeypatch.setattr("runlore.execution.processes._KILLED_MAX_S", 0.1)
     monkeypatch.setattr(psutil.Process, "send_signal", lambda *_: None)
 
-    end_processes(folder_of(run), (), grace_s=0.1)
+    end_processes(folder_of(run), (), grace_s=0.1, killed_max_s=0.1)
 
     monkeypatch.undo()
     assert processes_of(folder_of(run))

@@ -1,9 +1,9 @@
-"""The environment of a queued run, from the process that submits it to whoever starts it.
+"""The environment of a queued run, from the process that submits it to the one that starts it.
 
-It may hold secrets, so it must not touch a disk: it waits in a file of the system's memory
-(XDG_RUNTIME_DIR or /dev/shm) that its owner alone can read, and goes when the run starts. Where
-there is no such place, or after a restart of the machine, the run gets the environment of the
-process that starts it, and fails with a clear error if a secret is missing there.
+It may hold secrets, so it must not touch a disk: it waits in a file in memory (XDG_RUNTIME_DIR or
+/dev/shm) that only its owner can read, and the file is removed when the run starts. If there is no
+such place, or the machine was restarted, the run gets the environment of the process that starts
+it, and fails with a clear error if a secret is missing there.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from runlore.storage.run_folder import RunFolder
 
 
 def keep(folder: RunFolder, environment: Mapping[str, str]) -> None:
-    """Keeps the environment until it is taken; silently nowhere if there is no place for it."""
+    """Keep the environment until it is taken. Does nothing if there is no place for it."""
     path = _path(folder)
     if path is None:
         return
-    drop(folder)  # Of an earlier run at this place whose submitter was killed.
-    text = json.dumps(dict(environment))  # Surrogates of odd bytes are escaped: ASCII.
+    drop(folder)  # One left by a killed submitter of the same id.
+    text = json.dumps(dict(environment))  # ASCII: surrogates of odd bytes are escaped.
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(text.encode())
-    except OSError:  # Containers often have little room there: half of it is worse than none.
+    except OSError:  # Containers often have little room there, and a part is worse than nothing.
         drop(folder)
 
 
 def take(folder: RunFolder) -> dict[str, str] | None:
-    """The environment, which is gone then; None if there is none."""
+    """Remove and return the environment; None if none was kept."""
     path = _path(folder)
     if path is None:
         return None
@@ -44,18 +44,18 @@ def take(folder: RunFolder) -> dict[str, str] | None:
     except OSError:
         return None
     with os.fdopen(fd, "rb") as file:
-        ours = os.fstat(fd).st_uid == os.getuid()  # Anybody may write to /dev/shm.
+        ours = os.fstat(fd).st_uid == os.getuid()  # Anyone may write to /dev/shm.
         content = file.read()
     drop(folder)
     try:
         environment: dict[str, str] | None = json.loads(content) if ours else None
-    except ValueError:  # Its writer was killed while it wrote.
+    except ValueError:  # Its writer was killed halfway.
         return None
     return environment
 
 
 def drop(folder: RunFolder) -> None:
-    """Takes the environment of a run away that will not start."""
+    """Remove the environment of a run that will not start."""
     path = _path(folder)
     if path is not None:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""A supervisor, started apart: it outlives the process that starts it, and never is its child."""
+"""Starting a supervisor: it outlives the process that starts it and is never its child."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Final, NamedTuple
 from runlore.storage.run_folder import RunFolder
 
 OVERRIDES: Final = "RUNLORE_SUPERVISOR_OVERRIDES"
-"""What the configuration sets on top of the environment, for the supervisor's eyes only."""
+"""Carries the configuration's variables to the supervisor, as JSON, beside the environment."""
 
 _OURS: Final = ("RUNLORE_RUN_ID", "RUNLORE_WORKSPACE_URI", "RUNLORE_PARENT_RUN_ID")
 
 
-class Slot(NamedTuple):
-    """A place in a pool: the descriptor that holds its lock."""
+class PoolSlot(NamedTuple):
+    """A slot of a pool, and the descriptor that holds its lock."""
 
     pool: str
     number: int
@@ -31,12 +31,12 @@ def start_supervisor(
     lock_fd: int,
     environment: Mapping[str, str],
     *,
-    slot: Slot | None = None,
+    slot: PoolSlot | None = None,
 ) -> None:
-    """Starts the run's supervisor and hands the locks over to it; the caller closes its own.
+    """Start the run's supervisor and hand the locks over to it; the caller closes its own.
 
-    The shell in between ends at once, so that the supervisor is nobody's child. Raises OSError
-    if it cannot be started.
+    The shell in between ends at once, so the supervisor is not a child of this process. Raises
+    OSError if it cannot be started.
     """
     fds = [lock_fd] if slot is None else [lock_fd, slot.fd]
     words = [
@@ -66,16 +66,15 @@ def start_supervisor(
 
 
 def environment_for(overrides: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment for a supervisor, with what the configuration sets beside it.
+    """This process's environment for a supervisor, with the configuration's variables beside it.
 
-    What makes a process part of the run that it was started by is left out: the run that is
-    submitted is another one.
+    The variables that make this process part of a run are left out: the submitted run is another.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
     return {**inherited, OVERRIDES: json.dumps(dict(overrides))}
 
 
 def split_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """What `environment_for` put together: the environment, and what the configuration sets."""
+    """The two parts that `environment_for` joined: the environment, and the overrides."""
     base = {k: v for k, v in environment.items() if k != OVERRIDES and k not in _OURS}
     return base, json.loads(environment.get(OVERRIDES) or "{}")

@@ -1,9 +1,9 @@
 """A small process beside a supervisor that ends the run's processes if the supervisor is killed.
 
-It reads from a pipe whose other end only the supervisor holds. Each line says which run has which
-process groups; the end of the pipe without a goodbye says that the supervisor is dead. It is
-forked while the supervisor has no thread and nothing open, and keeps the slot of a pool, if there
-is one, until the processes that use it are gone.
+It reads from a pipe whose other end only the supervisor holds. Each line names a run and its
+process groups; a pipe that ends without a goodbye means that the supervisor is dead. The leash is
+forked while the supervisor has no threads and nothing open. It keeps the pool's slot, if there is
+one, until the processes that use it are gone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _IGNORED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Leash:
-    """The supervisor's end: what it says is what the leash would end."""
+    """The supervisor's end of the pipe: it names the processes that the leash would end."""
 
     def __init__(self, workspace: Path, close_in_leash: Sequence[int]) -> None:
         read_end, self._write_end = os.pipe()
@@ -41,21 +41,21 @@ class Leash:
         os.close(read_end)
 
     def hold(self, run_id: str, groups: Sequence[int], grace_s: float) -> None:
-        """From now on these processes die with the supervisor."""
-        self._say([run_id, list(groups), grace_s])
+        """From now on, these processes die with the supervisor."""
+        self._send([run_id, list(groups), grace_s])
 
     def let_go(self) -> None:
-        """There is nothing to end any more, until the next `hold`."""
-        self._say(None)
+        """There is nothing to end until the next `hold`."""
+        self._send(None)
 
     def close(self) -> None:
-        """Says goodbye: the supervisor ends as it should."""
+        """Say goodbye: the supervisor ends normally."""
         self.let_go()
         os.close(self._write_end)
 
-    def _say(self, what: object) -> None:
-        with suppress(BrokenPipeError):  # Somebody killed the leash; the supervisor goes on.
-            os.write(self._write_end, json.dumps(what).encode() + b"\n")
+    def _send(self, held: object) -> None:
+        with suppress(BrokenPipeError):  # The leash was killed; the supervisor goes on without it.
+            os.write(self._write_end, json.dumps(held).encode() + b"\n")
 
 
 def _watch(workspace: Path, read_end: int) -> None:
@@ -83,4 +83,4 @@ def _locked(workspace: Path, run_id: str) -> Callable[[], None]:
 
 
 def _nothing() -> None:
-    """No lock to let go."""
+    """There is no lock to release."""

@@ -1,4 +1,4 @@
-"""What the exits of a script's processes mean for its run. Pure."""
+"""The meaning of a script's exits for its run. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TRACE_MAX_CHARS: Final = 100_000
 
 
 def exit_of(rank: int, returncode: int) -> Exit:
-    """How a process ended, by `Popen.returncode`.
+    """The exit of a process, from `Popen.returncode`.
 
     >>> exit_of(0, -9)
     Exit(rank=0, exit_code=None, signal='SIGKILL')
@@ -38,34 +38,37 @@ def exit_of(rank: int, returncode: int) -> Exit:
 
 
 def is_good(ended: Exit) -> bool:
-    """Whether the process says that all went well."""
+    """Whether the process reports success."""
     return ended.exit_code == 0
 
 
 def error_of(ended: Exit, ranks: int, tail: str, *, out_of_memory: bool) -> dict[str, str]:
-    """The error document of a run whose process ended like this; `tail` is what it printed last.
+    """The error document of a run whose process ended so; `tail` is the end of its output.
 
-    An uncaught exception is found by the traceback that Python prints.
+    An uncaught exception is recognized by the traceback that Python prints.
     """
-    who = f"process {ended.rank} of {ranks}" if ranks > 1 else "the script"
+    process = f"process {ended.rank} of {ranks}" if ranks > 1 else "the script"
     if out_of_memory and ended.signal == "SIGKILL":
         return {
             "code": "OutOfMemory",
-            "message": f"{who} was killed by the system because memory ran out; give it more "
-            "memory or let it use less",
+            "message": f"the system killed {process} because memory ran out; give it more memory "
+            "or let it use less",
         }
     if ended.signal is not None:
         advice = (
-            " (not by runlore: somebody's kill -9, or the system, out of memory)"
+            " (not sent by runlore: a kill -9, or the system ran out of memory)"
             if ended.signal == "SIGKILL"
-            else " (not by runlore)"
+            else " (not sent by runlore)"
         )
-        return {"code": "ProcessKilled", "message": f"{who} was ended by {ended.signal}{advice}"}
+        return {
+            "code": "ProcessKilled",
+            "message": f"{process} was ended by {ended.signal}{advice}",
+        }
     trace = last_traceback(tail)
     if trace is None:
         return {
             "code": "UserError",
-            "message": f"{who} ended with exit code {ended.exit_code}; see its log",
+            "message": f"{process} ended with exit code {ended.exit_code}; see its log",
         }
     kind, text = _kind_and_text(trace)
     return {
@@ -78,9 +81,9 @@ def error_of(ended: Exit, ranks: int, tail: str, *, out_of_memory: bool) -> dict
 
 
 def last_traceback(text: str) -> str | None:
-    """The traceback that ends the text, with those of the exceptions that led to it.
+    """The traceback at the end of the text, with those of the exceptions that led to it.
 
-    A script that cannot be compiled has no frames: Python prints where, and a SyntaxError.
+    A script that does not compile has no frames: Python prints the place and a SyntaxError.
     """
     start = text.rfind(_HEADING)
     if start < 0:
@@ -97,10 +100,10 @@ def last_traceback(text: str) -> str | None:
 
 
 def _own_lines(trace: str) -> Sequence[str]:
-    """The exception's own lines: what comes behind the last frame. Frames are indented."""
+    """The exception's own lines, after the last frame. Frames are indented."""
     lines = trace[trace.rfind(_HEADING) + len(_HEADING) :].split("\n")[1:]
-    behind = (number for number, line in enumerate(lines) if line and not line.startswith(" "))
-    first = next(behind, len(lines))
+    after = (number for number, line in enumerate(lines) if line and not line.startswith(" "))
+    first = next(after, len(lines))
     return lines[first:] if first < len(lines) and _KIND.match(lines[first]) else ()
 
 

@@ -1,9 +1,9 @@
-"""The processes of a run: its groups, and whatever carries its id in its environment.
+"""The processes of a run: those in its groups, and those with its id in their environment.
 
 A process belongs to a run if it is in one of the process groups that its script was started in,
-or if RUNLORE_RUN_ID and RUNLORE_WORKSPACE_URI in its environment, which children inherit, are the
-run's. So one that only leaves its group (a daemon, `setsid`) is found. One that leaves its group
-*and* clears its environment is not: nothing on this system tells any more whose it is.
+or if its RUNLORE_RUN_ID and RUNLORE_WORKSPACE_URI, which children inherit, are the run's. So a
+process that only leaves its group (a daemon, `setsid`) is found. One that leaves its group *and*
+clears its environment is not: nothing on the system says which run it belongs to.
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ from runlore.storage.open_log import locate
 from runlore.storage.run_folder import RunFolder
 
 _LOOK_INTERVAL_S: Final = 0.01
-_KILLED_MAX_S: Final = 10.0
+KILLED_MAX_S: Final = 10.0
+"""How long a process that was sent KILL is waited for."""
 
 
-def end_processes(run: RunFolder, groups: Iterable[int], grace_s: float) -> None:
-    """Ends all processes of a run: TERM, up to `grace_s` seconds, KILL.
+def end_processes(
+    run: RunFolder, groups: Iterable[int], grace_s: float, *, killed_max_s: float = KILLED_MAX_S
+) -> None:
+    """End all processes of a run: TERM, up to `grace_s` seconds, KILL.
 
-    Returns when none is left but zombies that others must reap; those of ours are reaped. One that
-    KILL does not end for 10 s (another user's, or one that waits for a dead disk) is left alone.
+    Returns when only zombies are left, which their parents must reap. A process that KILL has not
+    ended after `killed_max_s` (another user's, or one that waits for a dead disk) is left alone.
     """
     groups = list(groups)
     deadline = time.monotonic() + grace_s
     found = _send(run, groups, signal.SIGTERM)
-    while found and time.monotonic() < deadline + _KILLED_MAX_S:
+    while found and time.monotonic() < deadline + killed_max_s:
         time.sleep(_LOOK_INTERVAL_S)
         if time.monotonic() < deadline:
             found = bool(processes_of(run, groups))
@@ -42,7 +45,7 @@ def end_processes(run: RunFolder, groups: Iterable[int], grace_s: float) -> None
 
 
 def processes_of(run: RunFolder, groups: Iterable[int] = ()) -> list[psutil.Process]:
-    """The living processes of a run, this one left out; zombies do not count."""
+    """The living processes of a run, except this one and zombies."""
     wanted = set(groups)
     mark = {"RUNLORE_RUN_ID": run.run_id, "RUNLORE_WORKSPACE_URI": locate(run.workspace).uri}
     return [
@@ -53,7 +56,7 @@ def processes_of(run: RunFolder, groups: Iterable[int] = ()) -> list[psutil.Proc
 
 
 def reap(spared: Collection[int] = ()) -> None:
-    """Takes leave of children that have ended, up to one that somebody else waits for."""
+    """Reap children that have ended, up to one that is `spared` for another waiter."""
     with suppress(ChildProcessError):
         while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             if ended.si_pid in spared:
@@ -74,7 +77,7 @@ def _belongs(process: psutil.Process, mark: dict[str, str], groups: set[int]) ->
 
 
 def _send(run: RunFolder, groups: list[int], number: signal.Signals) -> bool:
-    """Sends a signal to what is alive of the run; whether anything is."""
+    """Signal the living processes of the run. Returns whether there were any."""
     found = processes_of(run, groups)
     for process in found:
         with suppress(psutil.Error, ProcessLookupError, PermissionError):

@@ -28,7 +28,7 @@ _TAIL_NBYTES: Final = 2**18
 
 
 class Script:
-    """All ranks of one run's script. Each is the head of a process group of its own."""
+    """All ranks of one run's script, each the leader of its own process group."""
 
     def __init__(self, folder: RunFolder, definition: Definition) -> None:
         self._folder = folder
@@ -43,8 +43,8 @@ class Script:
 
     @property
     def ended(self) -> bool:
-        """Whether all ranks have ended, or one has failed: then the others wait in vain."""
-        failed = any(one.exit_code != 0 for one in self.exits)
+        """Whether all ranks have ended, or one has failed: the others would wait in vain."""
+        failed = any(ended.exit_code != 0 for ended in self.exits)
         return failed or len(self.exits) == len(self._processes)
 
     def start(self, environment: Mapping[str, str]) -> None:
@@ -57,7 +57,7 @@ class Script:
             )
 
     def wait(self, timeout_s: float) -> list[Exit]:
-        """The ranks that ended meanwhile; returns as soon as there is one, or at the timeout."""
+        """Wait until a rank ends, or the timeout. Returns the ranks that have ended."""
         running = [process for process in self._processes if process.returncode is None]
         _wait_for_any(running, timeout_s)
         fresh = [
@@ -66,17 +66,17 @@ class Script:
             if process in running and process.poll() is not None
         ]
         self.exits += fresh
-        if sys.platform == "linux":  # Elsewhere orphans come to nobody.
+        if sys.platform == "linux":  # Other systems do not give us the orphans.
             reap(spared=self.groups)
         return fresh
 
     def stop(self, grace_s: float) -> list[Exit]:
-        """Ends what is left of the run, grandchildren too; returns the ranks that ended by it."""
+        """End all processes of the run, grandchildren included. Returns the exits this caused."""
         end_processes(self._folder, self.groups, grace_s)
         return self.wait(0)
 
     def tail(self, rank: int) -> str:
-        """The end of what a rank printed; nothing if the script took its log away."""
+        """The end of a rank's output; empty if the script removed its log."""
         path = self._folder.log_path(self._definition.log_name(rank))
         try:
             with path.open("rb") as log:
@@ -87,7 +87,7 @@ class Script:
 
 
 def adopt_orphans() -> None:
-    """Makes the calling process the parent of its descendants' orphans, so that it reaps them."""
+    """Make the calling process the parent of its descendants' orphans, so that it reaps them."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -96,8 +96,8 @@ def _start(
     words: Sequence[str] | str, environment: Mapping[str, str], folder: RunFolder, log: Path
 ) -> subprocess.Popen[bytes]:
     log.parent.mkdir(parents=True, exist_ok=True)
-    # The script writes into the file itself, both streams through one descriptor: order is kept,
-    # a slow supervisor stops nobody, and a killed one loses nothing.
+    # The script writes to the file itself, both streams through one descriptor: this keeps the
+    # order, a slow supervisor does not block the script, and a killed one loses no output.
     with log.open("ab") as output:
         return subprocess.Popen(
             words,
@@ -120,7 +120,7 @@ def _in_child(supervisor: int) -> Callable[[], None]:
             signal.signal(number, signal.SIG_DFL)
         if prctl is not None:
             prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-        if os.getppid() != supervisor:  # It died before it could be said.
+        if os.getppid() != supervisor:  # It died before the line above.
             os._exit(1)
 
     return prepare
@@ -129,7 +129,7 @@ def _in_child(supervisor: int) -> Callable[[], None]:
 def _wait_for_any(processes: Sequence[subprocess.Popen[bytes]], timeout_s: float) -> None:
     if sys.platform != "linux":
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline and all(one.poll() is None for one in processes):
+        while time.monotonic() < deadline and all(process.poll() is None for process in processes):
             time.sleep(0.01)
         return
     poll = select.poll()
@@ -145,7 +145,7 @@ def _wait_for_any(processes: Sequence[subprocess.Popen[bytes]], timeout_s: float
 
 
 def _ranks(definition: Definition) -> list[dict[str, str]]:
-    """The variables that tell each process its rank; one process needs none."""
+    """The variables that tell each process its rank; a single process needs none."""
     count = definition.process_count
     if definition.distribution == "tensorflow":
         return _tensorflow_ranks(count, definition.parameter_servers)
@@ -187,7 +187,7 @@ def _tensorflow_ranks(workers: int, servers: int) -> list[dict[str, str]]:
 
 def _free_ports(count: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    ports = [server.getsockname()[1] for server in sockets]
+    for server in sockets:
+        server.close()
     return ports

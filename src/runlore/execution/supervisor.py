@@ -25,7 +25,7 @@ from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_state import Exit, RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine import places as location
-from runlore.execution.launch import Slot, split_environment
+from runlore.execution.launch import PoolSlot, split_environment
 from runlore.execution.leash import Leash
 from runlore.execution.outcome import error_of, is_good
 from runlore.execution.script import Script, adopt_orphans
@@ -276,7 +276,7 @@ class Supervisor:
 def main(arguments: list[str]) -> None:
     """Executes the run, and on a slot those that are queued behind it."""
     uri, run_id, lock_fd, *rest = arguments
-    slot = Slot(rest[0], int(rest[1]), int(rest[2])) if rest else None
+    slot = PoolSlot(rest[0], int(rest[1]), int(rest[2])) if rest else None
     _handle_signals()
     adopt_orphans()
     for fd in (int(lock_fd), *([slot.fd] if slot else ())):
@@ -288,7 +288,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _supervise(
-    uri: str, folder: Path, run_id: str, lock_fd: int, slot: Slot | None, leash: Leash
+    uri: str, folder: Path, run_id: str, lock_fd: int, slot: PoolSlot | None, leash: Leash
 ) -> None:
     from runlore.execution.targets.pool import Pool
     from runlore.workspace import Workspace

@@ -28,7 +28,7 @@ from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
 from runlore.execution import handover
-from runlore.execution.launch import Slot, environment_for, start_supervisor
+from runlore.execution.launch import PoolSlot, environment_for, start_supervisor
 from runlore.execution.targets.target import DEFAULT_GRACE_S, Placement, Target, target_of
 from runlore.storage.clock import now_us
 from runlore.storage.open_log import locate
@@ -165,7 +165,7 @@ class Pool(Target):
 
     # --- for supervisors --------------------------------------------------------------------
 
-    def next_for(self, slot: Slot) -> Claim | None:
+    def next_for(self, slot: PoolSlot) -> Claim | None:
         """The oldest queued run, claimed; None if there is none: the slot is free again then."""
         while True:
             fresh = Pool.of(self.session, self.name)
@@ -187,7 +187,7 @@ class Pool(Target):
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _claim(self, slot: Slot) -> Claim | None:
+    def _claim(self, slot: PoolSlot) -> Claim | None:
         for hint, run_id in self._hints():
             folder = self._run_folder(run_id)
             lock_fd = self._lock_queued(folder)
@@ -230,7 +230,7 @@ class Pool(Target):
             time.sleep(_LOCK_INTERVAL_S)
         return None
 
-    def _start(self, claim: Claim, slot: Slot) -> bool:
+    def _start(self, claim: Claim, slot: PoolSlot) -> bool:
         assert self.session.folder is not None
         folder = self._run_folder(claim.run_id)
         try:
@@ -250,12 +250,12 @@ class Pool(Target):
             os.close(slot.fd)
         return True
 
-    def _free_slot(self) -> Slot | None:
+    def _free_slot(self) -> PoolSlot | None:
         self._folder.mkdir(parents=True, exist_ok=True)
         for number in range(self.slots):
             fd = try_lock(self._folder / f"slot-{number}")
             if fd is not None:
-                return Slot(self.name, number, fd)
+                return PoolSlot(self.name, number, fd)
         return None
 
     def _hints(self) -> Iterator[tuple[Path, str]]:
@@ -320,7 +320,7 @@ class Pool(Target):
         state = self._state(run_id) if run_id else None
         return run_id if state is not None and state.status not in TERMINAL else None
 
-    def _say_holder(self, slot: Slot, run_id: str) -> None:
+    def _say_holder(self, slot: PoolSlot, run_id: str) -> None:
         with suppress(OSError):
             os.ftruncate(slot.fd, 0)
             os.pwrite(slot.fd, run_id.encode(), 0)
