@@ -1,4 +1,4 @@
-"""Compute targets: names in a workspace for the places where submitted runs execute. Pure."""
+"""Compute targets: a workspace's names for the places where submitted runs execute."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from runlore.domain.fact import Fact
 from runlore.domain.ids import check_target_name
 
 LOCAL: Final = "local"
-"""The target that every workspace has: this machine, without a limit. Its name is taken."""
+"""The target that every workspace has: this machine, without a limit. The name is reserved."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """What a name stands for: the kind of place, and its settings."""
+    """The target that a name stands for: the kind of place and its settings."""
 
     name: str
     type: str
@@ -27,7 +27,7 @@ class TargetState:
 
 @dataclass(frozen=True, slots=True)
 class AttachTarget:
-    """Let the name stand for this place from now on."""
+    """Give the name this target, in place of any other."""
 
     name: str
     type: str
@@ -36,7 +36,7 @@ class AttachTarget:
 
 @dataclass(frozen=True, slots=True)
 class DeleteTarget:
-    """Let the name stand for nothing."""
+    """Free the name."""
 
     name: str
 
@@ -45,12 +45,11 @@ Command = AttachTarget | DeleteTarget
 
 
 def decide(state: TargetState | None, command: Command) -> Decision:
-    """What is already so writes nothing."""
+    """The events of a command; none if they would change nothing."""
     name = check_target_name(command.name)
     if name == LOCAL:
         raise InvalidInput(
-            f"the compute target {LOCAL!r} is always there and cannot be changed; "
-            "choose another name"
+            f"the compute target {LOCAL!r} is built in and cannot be changed; choose another name"
         )
     if isinstance(command, DeleteTarget):
         return Decision((ComputeTargetDeleted(name=name),) if state is not None else ())
@@ -61,7 +60,7 @@ def decide(state: TargetState | None, command: Command) -> Decision:
 
 
 def fold(state: TargetState | None, facts: Iterable[Fact]) -> TargetState | None:
-    """What the name stands for after the facts; None for nothing. Pure."""
+    """The name's target after the facts, or None. Pure."""
     for fact in facts:
         if fact.data is None:
             continue

@@ -1,4 +1,4 @@
-"""What a decision gives: the events to append and, if the change was refused, the error."""
+"""The outcome of a command: events to append and, if it was refused, the error to raise."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from runlore.domain.events import Event
 
 
 class Decision(NamedTuple):
-    """Events to append, in order and all together; then `refused` is raised if there is one.
+    """Events to append in one commit, in order; then `refused` is raised if it is set.
 
-    No events and no error: the state is already as asked.
+    Neither events nor an error: the command would change nothing.
     """
 
     events: tuple[Event, ...] = ()

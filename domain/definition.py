@@ -1,4 +1,4 @@
-"""What a submitted run is executed with, as the event `run.submitted` holds it."""
+"""The definition of a submitted run: all that its supervisor needs to execute it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _SECRET: Final = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.I
 
 
 class Definition(BaseModel):
-    """A script or a command with all that its supervisor needs to know; times in seconds.
+    """A script or a command with its settings, as `run.submitted` holds it; times in seconds.
 
-    `command` is a list of words, or one line for the shell; without it `script`, a path below
-    the run's own copy of the source, is given to `interpreter` (absolute). `distribution` says
-    which variables tell the processes their ranks. Values of secret variables are not here,
-    only their names: whoever starts the run must have them.
+    `command` is a list of words, or one line for the shell; without it, `interpreter` (absolute)
+    executes `script`, a path in the run's own copy of the source. `distribution` chooses the
+    variables that tell the processes their ranks. Secret variables are here by name only: the
+    process that starts the run must have their values.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -36,7 +36,7 @@ class Definition(BaseModel):
     watched: tuple[str, ...] = ("logs",)
 
     def words(self) -> list[str] | str:
-        """What is executed; a text is for the shell."""
+        """The command line: a list of words, or a text for the shell."""
         if isinstance(self.command, str):
             return self.command
         if self.command is not None:
@@ -46,17 +46,17 @@ class Definition(BaseModel):
 
     @property
     def ranks(self) -> int:
-        """How many processes the script is started as."""
+        """The number of processes, parameter servers included."""
         return self.process_count + self.parameter_servers
 
     def log_name(self, rank: int = 0) -> str:
-        """Under which name what a process prints is kept (azureml's new runtime's names)."""
+        """The file name of a process's output, as in Azure ML's current runtime."""
         part = f"_process_{rank}" if self.ranks > 1 else ""
         return f"user_logs/std_log{part}.txt"
 
 
 def is_secret(variable: str) -> bool:
-    """Whether an environment variable's value must not be kept.
+    """Whether an environment variable's value must not be stored.
 
     >>> is_secret("AWS_SECRET_ACCESS_KEY"), is_secret("LEARNING_RATE")
     (True, False)
@@ -65,6 +65,6 @@ def is_secret(variable: str) -> bool:
 
 
 def split_secrets(variables: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The variables whose values may be kept, and the names of the others."""
+    """The variables whose values may be stored, and the names of the others."""
     kept = {name: value for name, value in variables.items() if not is_secret(name)}
     return kept, tuple(name for name in variables if name not in kept)

@@ -1,25 +1,25 @@
 """Every error that runlore raises on purpose, under one root.
 
     RunloreError
-    ├── UserError                    the caller asked for something that cannot be
-    │   ├── InvalidInput             (ValueError) an argument that no state would accept
+    ├── UserError                    the caller asked for something impossible
+    │   ├── InvalidInput             (ValueError) an argument that is never acceptable
     │   ├── InvalidType              (TypeError) likewise, of the wrong type
     │   ├── PropertyConflict         also a ChangeRefusedError, see below
     │   ├── RunGone                  the run was erased
-    │   ├── NotErasable              the workspace was not made so that runs can be erased
+    │   ├── NotErasable              the workspace was not created as erasable
     │   ├── WorkspaceClosed          the workspace object was closed
-    │   ├── PastIsReadOnly           a change was asked of what as_of() gave
-    │   └── MomentInFuture               (ValueError) a time was asked for that has not passed
+    │   ├── PastIsReadOnly           a change to a workspace as of the past
+    │   └── MomentInFuture               (ValueError) a time that has not passed yet
     ├── ChangeRefusedError           the state of the run refused the change; recorded as an event
-    │   ├── PropertyConflict         a property is held with another value
+    │   ├── PropertyConflict         a property already has another value
     │   ├── RunEnded                 the run is Completed, Failed or Canceled
-    │   └── TransitionRefused        the status machine has no such step
+    │   └── TransitionRefused        the status machine does not allow the step
     ├── NotFound                     (LookupError)
     │   ├── RunNotFound
     │   ├── ExperimentNotFound
     │   └── WorkspaceNotFound
-    ├── ErasureIncomplete            a run was erased, but other processes have copies
-    └── AlreadyExists                an id or a folder that is taken
+    ├── ErasureIncomplete            a run was erased, but copies remain
+    └── AlreadyExists                an id or a folder is taken
 
 A message says what was asked, what was found and what to do. The storage and
 projection layers add their own leaves, next to the code that raises them.
@@ -48,9 +48,7 @@ class RunloreError(Exception):
         self.inner_exception = inner_exception
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Subclasses take facts, not messages: without this they would not come back from a
-        worker process.
-        """
+        """Subclasses take facts, not messages: without this they could not be unpickled."""
         return (_restored, (type(self), self.args, self.__dict__.copy()))
 
 
@@ -64,11 +62,11 @@ def _restored(
 
 
 class UserError(RunloreError):
-    """The caller's mistake: another call, not another try, makes it go away."""
+    """A mistake of the caller's: change the call, retrying does not help."""
 
 
 class InvalidInput(UserError, ValueError):
-    """An argument that no state of the store would accept; nothing was written."""
+    """An argument that is never acceptable; nothing was written."""
 
 
 class InvalidType(UserError, TypeError):
@@ -84,37 +82,37 @@ class WorkspaceClosed(UserError):
 
 
 class PastIsReadOnly(UserError):
-    """A change was asked of a workspace as of a position; what was stays as it was."""
+    """A change to a workspace as of a past position, which is read-only."""
 
     def __init__(self, position: int) -> None:
         super().__init__(
-            f"this is what was at position {position} of the log, which nothing changes any more; "
-            "ask the workspace itself, and not what as_of() gave, to change or follow a run"
+            f"this workspace is a view as of position {position} and is read-only; use the live "
+            "workspace to change or follow runs"
         )
         self.position = position
 
 
 class MomentInFuture(UserError, ValueError):
-    """What was at a time can be asked once it has passed: until then anything may happen."""
+    """A moment that this host's clock has not reached: until then more may be recorded."""
 
     def __init__(self, asked: int, now: int) -> None:
         super().__init__(
             f"{utc_time(asked).isoformat()} has not passed yet (this host's clock says "
-            f"{utc_time(now).isoformat()}); ask for a time that has, or for a position of the log"
+            f"{utc_time(now).isoformat()}); give a past time or a position of the log"
         )
         self.asked = asked
         self.now = now
 
 
 class ChangeRefusedError(RunloreError):
-    """The state of a run refused a change; `run.change_refused` stands in the log."""
+    """A change that the run's state refused; the log has a `run.change_refused` for it."""
 
 
 class PropertyConflict(ChangeRefusedError, UserError):
-    """A property is write-once and is held with another value.
+    """Another value for a property that has one: properties are write-once.
 
-    `held_by` and `held_since` say who set the held value and when, and `correction` why, if it
-    corrected an earlier one.
+    `held_by` and `held_since` say who set the value that it has, and when; `correction` is the
+    reason if that value corrected an earlier one.
     """
 
     def __init__(
@@ -143,7 +141,7 @@ class PropertyConflict(ChangeRefusedError, UserError):
         self.correction = correction
 
     def attributed(self, held_by: str) -> PropertyConflict:
-        """The same conflict, with the holder named as people know them."""
+        """The same conflict, with a readable name for the writer that holds the value."""
         return PropertyConflict(
             self.run_id,
             self.key,
@@ -156,29 +154,29 @@ class PropertyConflict(ChangeRefusedError, UserError):
 
 
 class RunGone(UserError):
-    """A change of a run that was erased; nothing is left of it that could change."""
+    """A change to a run that was erased."""
 
     def __init__(self, run_id: str) -> None:
         super().__init__(
-            f"run {run_id} was erased, so nothing about it can change or be read any more; "
+            f"run {run_id} was erased, so it can neither be changed nor read any more; "
             "start a new run"
         )
         self.run_id = run_id
 
 
 class NotErasable(UserError):
-    """The workspace keeps payloads in the clear, in a log to which one can only append."""
+    """An erasure in a workspace whose append-only log stores payloads unencrypted."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"workspace {name!r} was not made erasable: what was logged stands in the clear in a "
-            "log that only grows, so nothing of it can be erased; make workspaces for such data "
-            "with Workspace.create(name, erasable=True)"
+            f"workspace {name!r} was not created as erasable: its append-only log stores payloads "
+            "unencrypted, so nothing can be erased from it; create workspaces for such data with "
+            "Workspace.create(name, erasable=True)"
         )
 
 
 class RunEnded(ChangeRefusedError):
-    """A change of status that came after the run's end; terminal states absorb."""
+    """A change of status after the run's end; terminal statuses are final."""
 
     def __init__(self, run_id: str, status: str, asked: str) -> None:
         super().__init__(
@@ -191,7 +189,7 @@ class RunEnded(ChangeRefusedError):
 
 
 class TransitionRefused(ChangeRefusedError):
-    """A change of status that the status machine does not know (Finalizing to Running, say)."""
+    """A change of status that the status machine does not allow, such as Finalizing to Running."""
 
     def __init__(self, run_id: str, status: str, asked: str) -> None:
         super().__init__(
@@ -204,7 +202,7 @@ class TransitionRefused(ChangeRefusedError):
 
 
 class NotFound(RunloreError, LookupError):
-    """Something was asked for by a name or id that the store does not hold."""
+    """A name or an id that the store does not contain."""
 
 
 class RunNotFound(NotFound):
@@ -226,18 +224,18 @@ class ExperimentNotFound(NotFound):
 
 
 class WorkspaceNotFound(NotFound, UserError):
-    """No workspace where one was looked for; the message says where and how to create one."""
+    """No workspace at this place; the message says where, and how to create one."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
 
 
 class ErasureIncomplete(RunloreError):
-    """The key is gone, but some copy may be left; `pending` says of each where, and what to do."""
+    """The run's key was destroyed, but copies remain; `pending` lists them and what to do."""
 
     def __init__(self, run_ids: Sequence[str], pending: Sequence[str]) -> None:
         super().__init__(
-            f"{', '.join(run_ids)}: erased in the log, but copies are left: {'; '.join(pending)}. "
+            f"{', '.join(run_ids)}: erased in the log, but copies remain: {'; '.join(pending)}. "
             "Erase again to finish"
         )
         self.run_ids = tuple(run_ids)
@@ -245,4 +243,4 @@ class ErasureIncomplete(RunloreError):
 
 
 class AlreadyExists(UserError):
-    """An id or a folder that must be fresh is taken."""
+    """An id or a folder that is already taken."""

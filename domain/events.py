@@ -1,13 +1,13 @@
-"""What can happen: every event of the log, as a frozen, payload-only model.
+"""All events of the log, as frozen models of their payloads.
 
-An event is a past-tense fact with a stable `topic` and a `schema_version`. It holds only
-its payload; where and when it happened (stream, version, position, time, writer) is the
-envelope's, see `runlore.domain.fact`. The meaning of a stored event never changes: a new
+An event is a past-tense fact with a stable `topic` and a `schema_version`. Where and when it
+happened (stream, version, position, time, writer) is in the envelope, see
+`runlore.domain.fact`. The meaning of a stored event never changes: a new
 shape gets the next schema version and an `upcast_v1_v2` on the stored dict, and the old
 bytes stay in the tests.
 
-Models validate on write. Reads fold the upcasted dicts (`upcast`) and build no models:
-3 to 5 times faster, and an old reader can pass over what it does not know.
+Models validate on write. Reads fold the upcast dicts (`upcast`) and build no models: that is
+3 to 5 times faster, and an old reader can skip unknown events.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from pydantic import BaseModel, ConfigDict
 
 from runlore.domain.status import Status
 
-State = dict[str, Any]
+Payload = dict[str, Any]
 
 
 class Event(BaseModel):
-    """Base of all events; subclasses state their `topic`, and fields that msgpack can hold."""
+    """Base of all events; subclasses have a `topic`, and fields that msgpack can encode."""
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         strict=True,
         use_enum_values=True,
-        defer_build=True,  # A process writes a few of the topics; validators of all take 8 MB.
+        defer_build=True,  # A process writes few of the topics; all validators take 8 MB.
     )
 
     topic: ClassVar[str]
@@ -44,7 +44,7 @@ class Event(BaseModel):
 class WorkspaceCreated(Event):
     """The first event of a log: the workspace's identity.
 
-    `erasable` says that what is kept of each run is sealed under a key of its own.
+    If `erasable`, each run's payloads and files are encrypted with a key of their own.
     """
 
     topic = "workspace.created"
@@ -59,13 +59,13 @@ class WorkspaceCreated(Event):
     erasable: bool = False
 
     @staticmethod
-    def upcast_v1_v2(state: State) -> None:
-        """Version 1 knew of no erasure."""
+    def upcast_v1_v2(state: Payload) -> None:
+        """Version 1 had no erasure."""
         state["erasable"] = False
 
 
 class WriterOpened(Event):
-    """A process began to write: who, where, with which version. Said once, not per event."""
+    """A process began to write: who, where, with which version. Recorded once per process."""
 
     topic = "writer.opened"
 
@@ -78,7 +78,7 @@ class WriterOpened(Event):
 
 
 class ExperimentCreated(Event):
-    """A name that had no active experiment got one."""
+    """An experiment was created; no other active one had its name."""
 
     topic = "experiment.created"
 
@@ -87,7 +87,7 @@ class ExperimentCreated(Event):
 
 
 class ExperimentArchived(Event):
-    """The experiment is hidden from lists and its name is free again."""
+    """The experiment was hidden from lists, and its name became free."""
 
     topic = "experiment.archived"
 
@@ -95,7 +95,7 @@ class ExperimentArchived(Event):
 
 
 class ExperimentReactivated(Event):
-    """An archived experiment took its name back."""
+    """An archived experiment got its name back."""
 
     topic = "experiment.reactivated"
 
@@ -103,7 +103,7 @@ class ExperimentReactivated(Event):
 
 
 class ExperimentTagSet(Event):
-    """A tag of an experiment got a value; None is a key-only tag."""
+    """A tag of an experiment was set; None is a key-only tag."""
 
     topic = "experiment.tag_set"
 
@@ -113,7 +113,7 @@ class ExperimentTagSet(Event):
 
 
 class ExperimentTagRemoved(Event):
-    """A tag of an experiment was taken away."""
+    """A tag of an experiment was removed."""
 
     topic = "experiment.tag_removed"
 
@@ -122,7 +122,7 @@ class ExperimentTagRemoved(Event):
 
 
 class ComputeTargetAttached(Event):
-    """A name stands for a place where submitted runs execute; again, it is changed."""
+    """A name was given a place where submitted runs execute, or another place than before."""
 
     topic = "compute_target.attached"
 
@@ -132,7 +132,7 @@ class ComputeTargetAttached(Event):
 
 
 class ComputeTargetDeleted(Event):
-    """The name stands for no place any more."""
+    """The name was freed."""
 
     topic = "compute_target.deleted"
 
@@ -143,7 +143,7 @@ class ComputeTargetDeleted(Event):
 
 
 class RunCreated(Event):
-    """A run began to exist, with all that is known at its birth, so that one event says it."""
+    """A run was created; one event holds all that is known of it at that time."""
 
     topic = "run.created"
 
@@ -164,11 +164,11 @@ class RunCreated(Event):
 
 
 class RunSubmitted(Event):
-    """The run is a script that a supervisor executes; `definition` is all that it needs for that.
+    """The run is a script for a supervisor to execute, as its `definition` says.
 
-    The keys of `definition` are those of `runlore.domain.definition.Definition`. Values of
-    secret environment variables are not in it. `repeats` is the run whose snapshot and
-    definition this one executes again.
+    The keys of `definition` are those of `runlore.domain.definition.Definition`. It has
+    no values of secret environment variables. `repeats` is the id of the run whose snapshot and
+    definition are executed again.
     """
 
     topic = "run.submitted"
@@ -178,13 +178,13 @@ class RunSubmitted(Event):
 
 
 class RunStarted(Event):
-    """The run's code began to execute: status Running."""
+    """The run's code began to execute; its status became Running."""
 
     topic = "run.started"
 
 
 class RunStatusChanged(Event):
-    """The run moved between statuses that are neither its start nor its end."""
+    """The run got a status that is neither its start nor its end."""
 
     topic = "run.status_changed"
 
@@ -193,19 +193,19 @@ class RunStatusChanged(Event):
 
 
 class RunCancelRequested(Event):
-    """Somebody asked a run to stop; its own process has not stopped yet."""
+    """Someone asked the run to stop; its process has not stopped yet."""
 
     topic = "run.cancel_requested"
 
 
 class RunCompleted(Event):
-    """The run ended well."""
+    """The run succeeded."""
 
     topic = "run.completed"
 
 
 class RunFailed(Event):
-    """The run ended badly.
+    """The run failed.
 
     `error` is the document of Azure ML's `get_details()["error"]["error"]`: `code` and, where
     known, `message`, `debug_type`, `debug_message`, `debug_stack_trace`.
@@ -219,8 +219,8 @@ class RunFailed(Event):
     error: dict[str, str]
 
     @staticmethod
-    def upcast_v1_v2(state: State) -> None:
-        """Gathers version 1's `code` and `message` into the error document."""
+    def upcast_v1_v2(state: Payload) -> None:
+        """Moves `code` and `message` of version 1 into the error document."""
         fields = ("code", "message")
         state["error"] = {
             key: value for key in fields if (value := state.pop(key, None)) is not None
@@ -234,7 +234,7 @@ class RunCanceled(Event):
 
 
 class RunLost(Event):
-    """The run's supervisor died without recording an end: the run has failed of it."""
+    """The run's supervisor died without recording an end: the run counts as failed."""
 
     topic = "run.lost"
 
@@ -242,7 +242,7 @@ class RunLost(Event):
 
 
 class ScriptExited(Event):
-    """A process of the submitted script ended: by itself (`exit_code`) or by a signal (its name).
+    """A process of the submitted script ended, with an `exit_code` or by a `signal` (its name).
 
     `rank` numbers the processes of a distributed script; a single one is 0.
     """
@@ -255,7 +255,7 @@ class ScriptExited(Event):
 
 
 class WarningAdded(Event):
-    """Something about the run is not as asked, and does not stop it: who says so, and what."""
+    """The run deviates from the request but goes on: who reports it, and the text."""
 
     topic = "run.warning_added"
 
@@ -264,7 +264,7 @@ class WarningAdded(Event):
 
 
 class TagSet(Event):
-    """A tag got a value, whatever it was before; None is a key-only tag."""
+    """A tag was set or replaced; None is a key-only tag."""
 
     topic = "run.tag_set"
 
@@ -273,7 +273,7 @@ class TagSet(Event):
 
 
 class TagRemoved(Event):
-    """A tag was taken away."""
+    """A tag was removed."""
 
     topic = "run.tag_removed"
 
@@ -281,7 +281,7 @@ class TagRemoved(Event):
 
 
 class PropertyAdded(Event):
-    """A property got its value, for as long as nobody corrects it."""
+    """A property got its value, which only a correction can change."""
 
     topic = "run.property_added"
 
@@ -290,9 +290,9 @@ class PropertyAdded(Event):
 
 
 class PropertyCorrected(Event):
-    """A property got another value, as the one that it had was wrong; the reason is the envelope's.
+    """A wrong value of a property was replaced; the reason is in the envelope.
 
-    `superseded` is the value that the correction takes the place of.
+    `superseded` is the old value.
     """
 
     topic = "run.property_corrected"
@@ -303,7 +303,7 @@ class PropertyCorrected(Event):
 
 
 class DisplayNameSet(Event):
-    """The name that people see was set."""
+    """The display name was set."""
 
     topic = "run.display_name_set"
 
@@ -319,7 +319,7 @@ class DescriptionSet(Event):
 
 
 class ArtifactAdded(Event):
-    """A file was kept for the run under `name`; its bytes live in the artifact store."""
+    """A file was added to the run as `name`; its content is in the artifact store."""
 
     topic = "run.artifact_added"
 
@@ -329,7 +329,7 @@ class ArtifactAdded(Event):
 
 
 class SnapshotTaken(Event):
-    """The source folder was kept; `manifest_sha256` names the artifact that lists its files."""
+    """The source folder was stored; `manifest_sha256` is the artifact that lists its files."""
 
     topic = "run.snapshot_taken"
 
@@ -340,10 +340,10 @@ class SnapshotTaken(Event):
 
 
 class ChangeRefused(Event):
-    """A change that the run's state refused: what was asked, and why not.
+    """The run's state refused a change, for this `reason`.
 
-    `change` is the topic that the change would have had, `key` the property or tag concerned,
-    `held` what stood, `refused` what was asked.
+    `change` is the topic that the change would have had, `key` its property, tag or file, `held`
+    the current value and `refused` the requested one.
     """
 
     topic = "run.change_refused"
@@ -359,10 +359,9 @@ class ValuesLogged(Event):
     """A batch of values that one writer logged into one run.
 
     `first_seq` and `count` number the writer's records in this stream, so that a batch that
-    is delivered twice, by whatever way, is known. `series` describes the blocks of the payload
-    in order (see `runlore.storage.value_codec`) and can be read without unpacking it. The
-    payload is inline, compressed with zstd, or, for large ones, elsewhere: `payload_ref` is
-    then (uri, sha256, rows).
+    is delivered twice is recognized. `series` describes the blocks of the payload in order (see
+    `runlore.storage.value_codec`) and can be read without unpacking it. The payload is inline,
+    compressed with zstd; a large one may be elsewhere: `payload_ref` is then (uri, sha256, rows).
     """
 
     topic = "run.values_logged"
@@ -376,9 +375,9 @@ class ValuesLogged(Event):
 
 
 class RunErased(Event):
-    """The key of the run's payloads and files was destroyed; the reason is the envelope's.
+    """The key of the run's payloads and files was destroyed; the reason is in the envelope.
 
-    The last event of its run, and the only one that is not sealed: what it says is what remains.
+    The run's last event, and the only one in plain text: only its fields remain of the run.
     """
 
     topic = "run.erased"
@@ -393,10 +392,10 @@ class RunErased(Event):
     ended_at: int | None
 
 
-def remains_of(erased: State) -> State:
-    """What a `run.erased` leaves of its run's `run.created`: the same fields, and `erased`.
+def remains_of(erased: Payload) -> Payload:
+    """The payload of `run.created` that is left after a `run.erased`, with `erased` set.
 
-    `started_at` and `ended_at`, which other events had told, are there, too.
+    It also has `started_at` and `ended_at`, which came from other events.
     """
     created = RunCreated(
         run_id=erased["run_id"],
@@ -445,20 +444,20 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
 )
 
 REGISTRY: Final[Mapping[str, type[Event]]] = MappingProxyType({t.topic: t for t in EVENT_TYPES})
-"""The closed list of topics. Text from a log is only ever looked up here, never imported."""
+"""All topics. Text from a log is only looked up here, never imported."""
 
 
-def upcast(topic: str, version: int, state: State) -> State | None:
-    """The stored `state` in the newest shape of its topic, changed in place.
+def upcast(topic: str, version: int, state: Payload) -> Payload | None:
+    """The stored `state` in its topic's newest version, changed in place.
 
-    None if this runlore does not know the topic, or not this version of it: the event was
-    written by a newer runlore, and is kept, hashed and passed over.
+    None if this runlore does not know the topic or the version: a newer runlore wrote the event,
+    which is kept, hashed and skipped.
     """
     event_type = REGISTRY.get(topic)
     if event_type is None or version > event_type.schema_version or version < 1:
         return None
     while version < event_type.schema_version:
-        step: Callable[[State], None] = getattr(event_type, f"upcast_v{version}_v{version + 1}")
+        step: Callable[[Payload], None] = getattr(event_type, f"upcast_v{version}_v{version + 1}")
         step(state)
         version += 1
     return state

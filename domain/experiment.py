@@ -1,4 +1,4 @@
-"""What may happen to an experiment name: at most one active experiment holds it at a time."""
+"""Experiment names: at most one active experiment has a name at a time."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ class ExperimentState:
 
 @dataclass(frozen=True, slots=True)
 class NameState:
-    """All experiments that ever held a name, in order of creation, and the stream's version."""
+    """All experiments that ever had a name, in order of creation, and the stream's version."""
 
     experiments: tuple[ExperimentState, ...] = ()
     version: int = 0
 
     @property
     def active(self) -> ExperimentState | None:
-        """The experiment that holds the name now."""
+        """The experiment that has the name now, or None."""
         return next((e for e in self.experiments if e.archived_at is None), None)
 
     def get(self, experiment_id: str) -> ExperimentState | None:
-        """The experiment of this id, active or archived."""
+        """The experiment with this id, active or archived, or None."""
         return next((e for e in self.experiments if e.experiment_id == experiment_id), None)
 
 
 @dataclass(frozen=True, slots=True)
 class GetOrCreate:
-    """Make sure that the name has an active experiment; `experiment_id` is used if it has none."""
+    """Create an experiment with this id, unless the name has an active one."""
 
     name: str
     experiment_id: str
@@ -80,7 +80,7 @@ class SetExperimentTags:
 
 @dataclass(frozen=True, slots=True)
 class RemoveExperimentTags:
-    """Take tags away; keys that are not there are passed over."""
+    """Remove tags; unknown keys are ignored."""
 
     experiment_id: str
     keys: Sequence[str]
@@ -90,7 +90,7 @@ Command = GetOrCreate | Archive | Reactivate | SetExperimentTags | RemoveExperim
 
 
 def decide(state: NameState, command: Command) -> Decision:
-    """What a command does to the experiments of one name."""
+    """The events of a command about the experiments of one name."""
     if isinstance(command, GetOrCreate):
         check_experiment_name(command.name)
         if state.active is not None:
@@ -130,8 +130,8 @@ def _reactivate(state: NameState, held: ExperimentState, experiment_id: str) -> 
         return Decision()
     if state.active is not None:
         raise AlreadyExists(
-            f"experiment {held.name!r} ({experiment_id}) cannot come back: its name is held by "
-            f"{state.active.experiment_id}; archive that one first"
+            f"experiment {held.name!r} ({experiment_id}) cannot be reactivated: its name is "
+            f"taken by {state.active.experiment_id}; archive that experiment first"
         )
     return Decision((ExperimentReactivated(experiment_id=experiment_id),))
 

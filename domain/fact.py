@@ -1,4 +1,4 @@
-"""An event as it was recorded: its payload, and the envelope that says where, when and by whom."""
+"""An event as it was recorded: its payload and its envelope (where, when and by whom)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 
 class Fact(NamedTuple):
-    """One recorded event, as folds take it.
+    """A recorded event, in the form that folds take.
 
     `data` is the payload upcast to the newest version of its topic, or None where this runlore
-    does not know the topic (the event is then kept and passed over). `recorded_at` is in
-    microseconds since 1970 UTC and never decreases along positions. `actor` is set only where
-    it is another than the writer's own (see `WriterOpened`).
+    does not know the topic (the event is then kept and skipped). `recorded_at` is in
+    microseconds since 1970 UTC and never decreases along positions. `actor` is set only if
+    it differs from the writer's own (see `WriterOpened`).
     """
 
     position: int
@@ -33,7 +33,7 @@ class Fact(NamedTuple):
 
 
 def utc_time(microseconds: int) -> datetime:
-    """The aware UTC time of a count of microseconds since 1970.
+    """The aware UTC time of a number of microseconds since 1970.
 
     >>> utc_time(1_700_000_000_123_456).isoformat()
     '2023-11-14T22:13:20.123456+00:00'

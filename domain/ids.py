@@ -1,4 +1,4 @@
-"""Ids and names: what they may look like, and which stream each thing's events live in."""
+"""Ids and names: their rules, and the names of the streams made from them."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def values_stream(run_id: str, writer_id: str) -> str:
 
 
 def experiment_stream(name: str) -> str:
-    """The stream of everything that ever held this experiment name."""
+    """The stream of all experiments that ever had this name."""
     return f"experiment/{name}"
 
 
 def writer_stream(writer_id: str) -> str:
-    """The stream that says once who a writer is."""
+    """The stream in which a writer introduces itself, once."""
     return f"writer/{writer_id}"
 
 
@@ -75,7 +75,7 @@ def compute_target_stream(name: str) -> str:
 
 
 def run_id_of(stream: str) -> str | None:
-    """The run that a stream belongs to, or None if it is not a run's."""
+    """The id of the run that a stream belongs to, or None if it belongs to none."""
     if not stream.startswith(RUNS):
         return None
     return stream.split("/", 2)[1]
@@ -104,7 +104,7 @@ def stream_of(text: str) -> str:
 
 
 def check_experiment_name(name: object) -> str:
-    """The name, if it is one; else InvalidInput (letters, digits, `_`, `-`; at most 255)."""
+    """The name if it is valid (letters, digits, `_`, `-`; at most 255), else InvalidInput."""
     return _check(
         name,
         _EXPERIMENT_NAME,
@@ -114,7 +114,7 @@ def check_experiment_name(name: object) -> str:
 
 
 def check_workspace_name(name: object) -> str:
-    """The name, if it is one; else InvalidInput (letters, digits, `_`, `-`; 3 to 33)."""
+    """The name if it is valid (letters, digits, `_`, `-`; 3 to 33), else InvalidInput."""
     return _check(
         name,
         _WORKSPACE_NAME,
@@ -124,7 +124,7 @@ def check_workspace_name(name: object) -> str:
 
 
 def check_target_name(name: object) -> str:
-    """The name, if it is one; else InvalidInput (letters, digits, `_`, `-`; at most 64)."""
+    """The name if it is valid (letters, digits, `_`, `-`; at most 64), else InvalidInput."""
     return _check(
         name,
         _TARGET_NAME,
@@ -134,7 +134,7 @@ def check_target_name(name: object) -> str:
 
 
 def check_run_id(run_id: object) -> str:
-    """The id, if it can be one; else InvalidInput (no separators: ids name streams and folders)."""
+    """The id if it is valid (no separators: it names streams and folders), else InvalidInput."""
     return _check(
         run_id,
         _RUN_ID,

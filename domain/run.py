@@ -1,10 +1,11 @@
-"""What may happen to a run: commands, and the pure decision about each.
+"""The commands that change a run, and the pure decision about each.
 
-`decide(state, command, writer_id)` takes the run's folded state and returns the events to
+`decide(state, command, writer_id)` takes the run's folded state. It returns the events to
 append and, if the state refuses the change, the error to raise after they are written:
 
-- arguments that no state would accept raise at once and write nothing;
-- what is already so writes nothing (the same property value again, `complete()` twice);
+- invalid arguments raise at once and write nothing;
+- a command that would change nothing writes nothing (the same property again, a second
+  `complete()`);
 - a refused change writes `run.change_refused`, once per writer and change.
 """
 
@@ -67,7 +68,7 @@ LOST: Final = "RunLost"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateRun:
-    """Begin a run; `status` is what it has from its first event on."""
+    """Create a run with this status."""
 
     run_id: str
     experiment_id: str
@@ -94,23 +95,23 @@ class SetTags:
 
 @dataclass(frozen=True, slots=True)
 class RemoveTags:
-    """Take tags away; keys that are not there are passed over."""
+    """Remove tags; unknown keys are ignored."""
 
     keys: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class AddProperties:
-    """Give the run properties: all of them, or none if one is held with another value."""
+    """Give the run properties: all of them, or none if one already has another value."""
 
     properties: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class CorrectProperty:
-    """Put another value in the place of a property's, which was wrong; ended runs take it, too.
+    """Replace the wrong value of a property, also after the run's end.
 
-    The caller gives the reason to the journal as well: it stands in the event's envelope.
+    The caller passes the reason to the journal as well, which puts it in the event's envelope.
     """
 
     key: str
@@ -120,7 +121,7 @@ class CorrectProperty:
 
 @dataclass(frozen=True, slots=True)
 class SetDisplayName:
-    """Change the name that people see."""
+    """Change the display name."""
 
     display_name: str
 
@@ -134,7 +135,7 @@ class SetDescription:
 
 @dataclass(frozen=True, slots=True)
 class AddArtifacts:
-    """Name stored files: all of them, or none if a name is held with other content."""
+    """Add stored files to the run: all of them, or none if a name has other content."""
 
     artifacts: Mapping[str, Artifact]
 
@@ -160,9 +161,9 @@ class ChangeStatus:
 
 @dataclass(frozen=True, slots=True)
 class EndRun:
-    """The run's supervisor is done with it: Canceled if that was asked for, else as it says.
+    """End a run for its supervisor: as Canceled if that was requested, else with this status.
 
-    No event if somebody else has ended the run.
+    No event if the run has ended already.
     """
 
     status: Status
@@ -171,26 +172,26 @@ class EndRun:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRun:
-    """Take a run out of its queue; no event if it is not queued any more."""
+    """Take a run out of its queue; no event if it is no longer queued."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class RequestCancel:
-    """Ask a submitted run to stop; one that waits in a queue is canceled at once."""
+    """Ask a submitted run to stop; a queued one is canceled at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoseRun:
-    """The run's supervisor is dead: what was asked to cancel is canceled, the rest has failed."""
+    """End a run whose supervisor is dead: Canceled if that was requested, else Failed."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class RecordExit:
-    """Record how a process of the script ended."""
+    """Record the end of one of the script's processes."""
 
     rank: int
     exit_code: int | None
@@ -199,7 +200,7 @@ class RecordExit:
 
 @dataclass(frozen=True, slots=True)
 class AddWarning:
-    """Record that something is not as asked; the same warning is recorded once."""
+    """Record a deviation from the request; the same warning is recorded once."""
 
     source: str
     message: str
@@ -207,9 +208,9 @@ class AddWarning:
 
 @dataclass(frozen=True, slots=True)
 class EraseRun:
-    """Destroy what is kept of a run that has ended; no event if that was done already.
+    """Erase a run that has ended; no event if it is erased already.
 
-    The caller gives the reason to the journal as well: it stands in the event's envelope.
+    The caller passes the reason to the journal as well, which puts it in the event's envelope.
     """
 
     reason: str
@@ -237,7 +238,7 @@ Command = (
 
 
 def decide(state: RunState | None, command: Command, writer_id: str | None) -> Decision:
-    """What a command does to a run in this state; see the module for the rules."""
+    """The events of a command, by the rules in the module's docstring."""
     if isinstance(command, CreateRun):
         return _create(state, command)
     if state is None:
@@ -296,8 +297,7 @@ def _create(state: RunState | None, command: CreateRun) -> Decision:
     check_run_id(command.run_id)
     if state is not None:
         raise AlreadyExists(
-            f"run id {command.run_id!r} is taken in this workspace; "
-            "leave run_id out to get a fresh one"
+            f"run id {command.run_id!r} is taken in this workspace; omit run_id to get a new one"
         )
     created = RunCreated(
         run_id=command.run_id,
@@ -387,10 +387,10 @@ def _correct_property(state: RunState, command: CorrectProperty) -> Decision:
     ((key, value),) = check_pairs({command.key: command.value}, "property").items()
     held = state.properties.get(key)
     if held is None:
-        known = ", ".join(repr(one)[:80] for one in sorted(state.properties)[:5]) or "none"
+        known = ", ".join(repr(key)[:80] for key in sorted(state.properties)[:5]) or "none"
         error = InvalidInput(
-            f"run {state.run_id} has no property {key!r:.80}, so there is nothing to correct; it "
-            f"has {known}; give it one with run.add_properties()"
+            f"run {state.run_id} has no property {key!r:.80} to correct; it has {known}; add "
+            "properties with run.add_properties()"
         )
         return Decision(refused=error)
     if held.value == value:
@@ -404,8 +404,8 @@ def _erase(state: RunState, command: EraseRun) -> Decision:
         return Decision()
     if state.status not in TERMINAL:
         error = InvalidInput(
-            f"run {state.run_id} is {state.status}, and only runs that have ended are erased; end "
-            "it with complete(), fail() or cancel()"
+            f"run {state.run_id} is {state.status}, and only runs that have ended can be erased; "
+            "end it first with complete(), fail() or cancel()"
         )
         return Decision(refused=error)
     erased = RunErased(
@@ -500,7 +500,7 @@ def _add_artifacts(
             )
         )
     error = ChangeRefusedError(
-        f"run {state.run_id} already holds a file {taken[0]!r} with other content "
+        f"run {state.run_id} already has a file {taken[0]!r} with other content "
         f"(sha256 {state.artifacts[taken[0]].sha256[:12]}...); files never change: "
         "upload it under another name"
     )
@@ -533,8 +533,8 @@ def _keep_snapshot(state: RunState, command: KeepSnapshot, writer_id: str | None
         reason="run has a snapshot",
     )
     error = ChangeRefusedError(
-        f"Cannot take snapshot as the run already has one: run {state.run_id} holds "
-        f"{state.snapshot_id}; start a new run to keep another"
+        f"Cannot take snapshot as the run already has one: run {state.run_id} has "
+        f"{state.snapshot_id}; start a new run to take another"
     )
     return _refuse(state, (refusal,), error, writer_id)
 
@@ -545,7 +545,7 @@ def _refuse(
     error: ChangeRefusedError,
     writer_id: str | None,
 ) -> Decision:
-    """The error, with those refusals that this writer has not yet been given."""
+    """The error, with the refusals that are not yet recorded for this writer."""
     fresh = tuple(
         refusal
         for refusal in refusals

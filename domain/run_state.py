@@ -31,10 +31,10 @@ from runlore.domain.topics import STATUS_AFTER
 _Apply = Callable[[dict[str, Any], dict[str, Any], Fact], None]
 
 
-class Held(NamedTuple):
-    """A property's value, with who set it (a writer id) and when (µs since 1970).
+class PropertyValue(NamedTuple):
+    """A property's value, the id of the writer that set it, and when (µs since 1970).
 
-    `reason` says why the value took the place of an earlier one, and is None if it did not.
+    `reason` is the reason of a correction, and None if the value is the first one.
     """
 
     value: str | None
@@ -44,14 +44,14 @@ class Held(NamedTuple):
 
 
 class Artifact(NamedTuple):
-    """A file of a run: the digest under which the artifact store holds it, and its size."""
+    """A file of a run: its digest, which is its name in the artifact store, and its size."""
 
     sha256: str
     nbytes: int
 
 
 class Refusal(NamedTuple):
-    """A change that was refused to a writer, so that the same one is recorded once."""
+    """A refused change of one writer, remembered so that it is recorded only once."""
 
     writer_id: str | None
     change: str
@@ -60,15 +60,15 @@ class Refusal(NamedTuple):
 
 
 class Exit(NamedTuple):
-    """How a process of a submitted script ended; one of `exit_code` and `signal` is None."""
+    """The end of a process of a submitted script; one of `exit_code` and `signal` is None."""
 
     rank: int
     exit_code: int | None
     signal: str | None
 
 
-class Warned(NamedTuple):
-    """Something that is not as asked: who says so, and what."""
+class RunWarning(NamedTuple):
+    """A deviation from the request: who reports it, and the text."""
 
     source: str
     message: str
@@ -76,7 +76,7 @@ class Warned(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """All that the events of a run's own stream say about it. Times are µs since 1970 UTC."""
+    """A run's state after the events of its own stream. Times are µs since 1970 UTC."""
 
     run_id: str
     experiment_id: str
@@ -103,23 +103,23 @@ class RunState:
     repeats: str | None = None
     erased: bool = False
     exits: tuple[Exit, ...] = ()
-    warnings: tuple[Warned, ...] = ()
+    warnings: tuple[RunWarning, ...] = ()
     tags: Mapping[str, str | None] = field(default_factory=dict)
-    properties: Mapping[str, Held] = field(default_factory=dict)
+    properties: Mapping[str, PropertyValue] = field(default_factory=dict)
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     refusals: frozenset[Refusal] = frozenset()
 
     @property
     def submitted(self) -> bool:
-        """Whether a supervisor executes the run, and not the process that created it."""
+        """Whether a supervisor executes the run, not the process that created it."""
         return self.definition is not None
 
 
 def fold(state: RunState | None, facts: Iterable[Fact]) -> RunState | None:
-    """The state after the facts, in their order; None if nothing was created yet. Pure.
+    """The state after the facts, in order; None before the creation. Pure.
 
-    Unknown topics (written by a newer runlore) and anything before `run.created` only move
-    the version. Cost: O(facts), not O(facts * tags): maps are copied once per call.
+    Unknown topics (written by a newer runlore) only advance the version; anything before
+    `run.created` is ignored. Cost: O(facts), not O(facts * tags): maps are copied once per call.
     """
     draft: dict[str, Any] = {} if state is None else _draft_of(state)
     for fact in facts:
@@ -146,7 +146,7 @@ def _state_of(draft: dict[str, Any]) -> RunState:
 def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
     status = Status(data["status"])
     held = {
-        key: Held(value, fact.writer_id, fact.recorded_at)
+        key: PropertyValue(value, fact.writer_id, fact.recorded_at)
         for key, value in data["properties"].items()
     }
     draft.update(
@@ -189,17 +189,17 @@ def _exited(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
 
 
 def _warned(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
-    warned = Warned(data["source"], data["message"])
+    warned = RunWarning(data["source"], data["message"])
     draft["warnings"] = (*draft.get("warnings", ()), warned)
 
 
 def _property_added(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
-    held = Held(data["value"], fact.writer_id, fact.recorded_at)
+    held = PropertyValue(data["value"], fact.writer_id, fact.recorded_at)
     draft["properties"].setdefault(data["key"], held)
 
 
 def _property_corrected(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
-    held = Held(data["value"], fact.writer_id, fact.recorded_at, fact.reason)
+    held = PropertyValue(data["value"], fact.writer_id, fact.recorded_at, fact.reason)
     draft["properties"][data["key"]] = held
 
 
@@ -218,7 +218,7 @@ def _change_refused(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> 
 
 
 def _erased(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
-    """The state of those who never saw more than what remains."""
+    """Leave the state of a reader that never saw more than the remains."""
     born = fact._replace(recorded_at=draft["created_at"], writer_id=draft["created_by"])
     draft.clear()
     _created(draft, remains_of(data), born)

@@ -2,7 +2,7 @@
 
 The statuses and their order are Azure ML's (azureml-core 1.61, `RunStatus`, "ordered by
 transition order"); the transitions are those that its documentation describes. NotResponding
-is the one status that is exempt from the order: a run goes from it to wherever it was.
+is exempt from the order: a run returns from it to any status.
 Statuses of parents and children are independent.
 """
 
@@ -13,7 +13,7 @@ from typing import Final
 
 
 class Status(StrEnum):
-    """Where a run stands."""
+    """The status of a run."""
 
     NOT_STARTED = "NotStarted"
     STARTING = "Starting"
@@ -33,7 +33,7 @@ class Status(StrEnum):
 _PLACING: Final = frozenset({Status.PROVISIONING, Status.PREPARING, Status.QUEUED})
 
 TERMINAL: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED})
-"""A run in one of these never changes its status again."""
+"""The final statuses: a run never leaves them."""
 
 ACTIVE: Final = frozenset(Status) - TERMINAL
 
@@ -52,10 +52,10 @@ _NEXT: Final[dict[Status, frozenset[Status]]] = {
 
 
 def may_follow(held: Status, asked: Status) -> bool:
-    """Whether a run whose status is `held` may get the status `asked`, which is another one.
+    """Whether a run may go from the status `held` to the status `asked`; not to the same one.
 
-    Any status that is not terminal may fail, complete, be canceled, be asked to cancel or stop
-    responding: whoever ends a run says so from outside, whatever it was doing.
+    A run that has not ended may always complete, fail, be canceled, be asked to cancel or stop
+    responding: these are reported from outside, whatever the run was doing.
 
     >>> may_follow(Status.RUNNING, Status.COMPLETED)
     True

@@ -1,7 +1,7 @@
-"""What keys, values and labels may be. One set of limits, generous, and raised instead of cut.
+"""Limits of keys, values and labels. Generous; longer input is rejected, never truncated.
 
-Azure ML's limits (50 tags of 100 characters, metric names of 255 ...) are a service's; an
-embedded store keeps none of the small ones.
+Azure ML's smaller limits (50 tags of 100 characters, metric names of 255 ...) are those of a
+service; an embedded store does not need them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ KEY_MAX_CHARS: Final = 1_000
 """Tag and property keys, metric and column names, run names."""
 
 FILE_NAME_MAX_CHARS: Final = 5_000
-"""Names of a run's files; whether one is a safe path is the artifact store's question."""
+"""Names of a run's files; the artifact store checks that they are safe paths."""
 
 VALUE_MAX_BYTES: Final = 2**20
 """Tag and property values and descriptions, as UTF-8."""
@@ -24,7 +24,7 @@ VALUE_MAX_BYTES: Final = 2**20
 def check_key(key: object, what: str, max_chars: int = KEY_MAX_CHARS) -> str:
     """The key as a plain str; `what` names it in errors ("tag key", "metric name").
 
-    Raises InvalidType if it is no str; InvalidInput if it is empty, too long, holds control
+    Raises InvalidType if it is not a str; InvalidInput if it is empty, too long, holds control
     characters or cannot be written as UTF-8.
     """
     if not isinstance(key, str):
@@ -33,18 +33,18 @@ def check_key(key: object, what: str, max_chars: int = KEY_MAX_CHARS) -> str:
         raise InvalidInput(f"{what} is empty; give it at least one character")
     if len(key) > max_chars:
         raise InvalidInput(
-            f"{what} {key[:40]!r}... has {len(key)} characters; at most {max_chars} fit"
+            f"{what} {key[:40]!r}... has {len(key)} characters; the limit is {max_chars}"
         )
     if not key.isprintable() and any(ord(c) < 32 or 127 <= ord(c) < 160 for c in key):
-        raise InvalidInput(f"{what} {key!r:.80} holds control characters; leave them out")
+        raise InvalidInput(f"{what} {key!r:.80} holds control characters; remove them")
     _check_utf8(key, what)
     return _plain(key)
 
 
 def check_keys(keys: object, what: str) -> list[str]:
-    """The keys of a list or another iterable, each once, in their order; `what` is "tag", say.
+    """The keys of an iterable without duplicates, in order; `what` is, say, "tag".
 
-    One text alone raises InvalidType: its characters are not what was meant.
+    A single text raises InvalidType: nobody means its characters.
     """
     if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
         raise InvalidType(
@@ -55,28 +55,28 @@ def check_keys(keys: object, what: str) -> list[str]:
 
 
 def check_text(text: object, what: str) -> str:
-    """The text as a plain str of at most 1 MiB of UTF-8; any character but lone surrogates."""
+    """The text as a plain str: at most 1 MiB of UTF-8, any characters but lone surrogates."""
     if not isinstance(text, str):
         raise InvalidType(f"{what} must be a str, got {type(text).__name__} {text!r:.80}")
     nbytes = _check_utf8(text, what)
     if nbytes > VALUE_MAX_BYTES:
         raise InvalidInput(
-            f"{what} has {nbytes} bytes; at most {VALUE_MAX_BYTES} fit: "
-            "keep large content as a file with run.upload_file()"
+            f"{what} has {nbytes} bytes; the limit is {VALUE_MAX_BYTES}: "
+            "upload large content as a file with run.upload_file()"
         )
     return _plain(text)
 
 
 def check_reason(reason: object, of_what: str) -> str:
-    """Why something was done, as a text that says something; `of_what` is "a correction", say."""
-    text = check_text(reason, f"the reason of {of_what}")
+    """The reason for a change, which must not be blank; `of_what` is, say, "a correction"."""
+    text = check_text(reason, f"the reason for {of_what}")
     if not text.strip():
-        raise InvalidInput(f"{of_what} needs a reason; say why, it is kept with it")
+        raise InvalidInput(f"{of_what} needs a reason; it is recorded in the log")
     return text
 
 
 def check_pairs(pairs: object, what: str) -> dict[str, str | None]:
-    """A mapping of keys to texts or None as a plain dict, in its order; `what` is "tag", say."""
+    """A mapping of keys to texts or None as a plain dict, in order; `what` is, say, "tag"."""
     if not isinstance(pairs, Mapping):
         raise InvalidType(
             f"{_plural(what)} must be a dict of str to str or None, got {type(pairs).__name__}"
@@ -90,7 +90,7 @@ def check_pairs(pairs: object, what: str) -> dict[str, str | None]:
 
 
 def _plain(text: str) -> str:
-    # Not str(text): a subclass (`class Colour(str, Enum)`) may show another text than it holds.
+    # Not str(text): a subclass (`class Colour(str, Enum)`) may override its text.
     return str.__str__(text)
 
 

@@ -26,7 +26,7 @@ STATUS_AFTER: Final[Mapping[str, Status]] = MappingProxyType(
         RunLost.topic: Status.FAILED,
     }
 )
-"""`run.created`, `run.status_changed` and `run.erased` are not here: they carry their status."""
+"""Without `run.created`, `run.status_changed` and `run.erased`, which carry a status themselves."""
 
 END_TOPICS: Final = frozenset(t for t, status in STATUS_AFTER.items() if status in TERMINAL)
 """The topics of the events that end a run."""

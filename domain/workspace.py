@@ -1,4 +1,4 @@
-"""A workspace's identity: created once, by whichever process comes first."""
+"""A workspace's identity: created once, by the first process that opens it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runlore.domain.text import check_pairs, check_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkspaceState:
-    """Who the workspace is. The Azure coordinates are kept as data and printed back."""
+    """The workspace's identity. Azure's coordinates are stored as plain data."""
 
     workspace_id: str
     name: str
@@ -29,7 +29,7 @@ class WorkspaceState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateWorkspace:
-    """Give the log its identity, if it has none."""
+    """Give the log an identity, unless it has one."""
 
     workspace_id: str
     name: str
@@ -41,7 +41,7 @@ class CreateWorkspace:
 
 
 def decide(state: WorkspaceState | None, command: CreateWorkspace) -> Decision:
-    """The creation, or nothing where the workspace exists."""
+    """The creation, or no event if the workspace exists."""
     if state is not None:
         return Decision()
     return Decision(

@@ -82,7 +82,7 @@ def test_an_archived_experiment_takes_its_name_back() -> None:
 
 
 def test_an_archived_experiment_cannot_come_back_while_its_name_is_held() -> None:
-    with pytest.raises(AlreadyExists, match="held by e2; archive that one first"):
+    with pytest.raises(AlreadyExists, match="taken by e2; archive that experiment first"):
         decide(after(CREATED, ARCHIVED, SUCCESSOR), Reactivate("e1"))
 
 

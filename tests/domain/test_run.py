@@ -60,7 +60,7 @@ from runlore.domain.run import (
     SetTags,
     decide,
 )
-from runlore.domain.run_state import Artifact, Held, RunState, fold
+from runlore.domain.run_state import Artifact, PropertyValue, RunState, fold
 from runlore.domain.status import TERMINAL, Status, may_follow
 from tests.domain.given import ALICE, BOB, created, given
 from tests.strategies import fact_of_event, run_commands, run_histories
@@ -133,7 +133,7 @@ def test_one_event_says_all_that_is_known_at_birth() -> None:
     assert after.state is not None
     assert after.state.started_at is None
     assert after.state.created_by == ALICE
-    assert after.state.properties == {"author": Held("me", ALICE, after.state.created_at)}
+    assert after.state.properties == {"author": PropertyValue("me", ALICE, after.state.created_at)}
 
 
 def test_a_run_that_is_created_running_starts_at_its_creation() -> None:

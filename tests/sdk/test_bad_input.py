@@ -179,7 +179,7 @@ BAD_STARTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"name": ""}, InvalidInput, "run name is empty"),
     ({"name": 5}, InvalidType, "run name must be a str, got int 5"),
     ({"display_name": "a\nb"}, InvalidInput, "display name .* holds control characters"),
-    ({"display_name": "x" * 1001}, InvalidInput, "has 1001 characters; at most 1000 fit"),
+    ({"display_name": "x" * 1001}, InvalidInput, "has 1001 characters; the limit is 1000"),
     ({"display_name": b"x"}, InvalidType, "display name must be a str, got bytes"),
     ({"description": "\ud800"}, InvalidInput, "description .* lone surrogate"),
     ({"description": "x" * (2**20 + 1)}, InvalidInput, "description has 1048577 bytes"),

@@ -138,7 +138,7 @@ def test_reactivate_is_refused_while_the_name_is_held(ws: Workspace) -> None:
     old.archive()
     new = Experiment(ws, "e")
 
-    with pytest.raises(AlreadyExists, match=f"its name is held by {new.id}; archive that one"):
+    with pytest.raises(AlreadyExists, match=f"its name is taken by {new.id}; archive that"):
         old.reactivate()
 
 

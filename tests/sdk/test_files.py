@@ -404,7 +404,7 @@ def test_other_content_under_a_taken_name_is_refused_and_in_the_history(run: Run
     run.upload_file("a.txt", io.BytesIO(b"first"))
 
     with pytest.raises(
-        ChangeRefusedError, match=r"already holds a file 'a\.txt'.*under another name"
+        ChangeRefusedError, match=r"already has a file 'a\.txt'.*under another name"
     ) as raised:
         run.upload_file("a.txt", io.BytesIO(b"second"))
 

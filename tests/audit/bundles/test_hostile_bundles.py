@@ -273,7 +273,7 @@ FORGED: dict[str, tuple[Change, str]] = {
     "a number as text": (forged("run.artifact_added", state={"nbytes": "7"}), "another type"),
     "a key that is too long": (
         forged("run.tag_set", state={"key": "k" * 2_000}),
-        "at most 1000 fit",
+        "the limit is 1000",
     ),
     "text that is no UTF-8": (
         forged("run.tag_set", state=b"\x83\xa1v\x01\xa3key\xa1a\xa5value\xa1\xff"),
