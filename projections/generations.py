@@ -12,7 +12,6 @@ fsync: a file that a power failure tore is found to be damaged, and the tables a
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from typing import Final
 from uuid import uuid4
 
 from runlore.storage.event_log import EventLog
+from runlore.storage.file_lock import locked
 
 KEPT: Final = 2
 WORTH_POSITIONS: Final = 2_000
@@ -94,8 +94,8 @@ def publish(
     OSError.
     """
     folder.mkdir(exist_ok=True)
-    with _sole_publisher(folder) as alone:
-        if not alone or position < last_erasure():
+    with locked(folder / "lock") as lock:
+        if lock is None or position < last_erasure():
             return False
         for half_made in folder.glob(f"{_HALF_MADE}*"):
             shutil.rmtree(half_made, ignore_errors=True)
@@ -137,26 +137,13 @@ def remove_all(folder: Path) -> bool:
     """Removes all generations; False if somebody publishes one just now. Raises OSError."""
     if not folder.is_dir():
         return True
-    with _sole_publisher(folder) as alone:
-        if alone:
-            for path in folder.iterdir():
-                if path.is_dir():
-                    shutil.rmtree(path)
-        return alone
-
-
-@contextmanager
-def _sole_publisher(folder: Path) -> Iterator[bool]:
-    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(fd)
+    with locked(folder / "lock") as lock:
+        if lock is None:
+            return False
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+        return True
 
 
 @contextmanager

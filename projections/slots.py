@@ -7,7 +7,6 @@ there: start-up stays flat, and a dead process's file is the next one's.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -16,6 +15,8 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+from runlore.storage.file_lock import locked, try_lock
 
 
 class Place(Protocol):
@@ -106,24 +107,25 @@ def claim(folder: Path) -> Slot:
         if not os.access(slot, os.W_OK):
             continue
         try:
-            fd = os.open(slot / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            fd = try_lock(slot / "lock")
         except PermissionError:  # Another user's.
             continue
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            (slot / "segments").mkdir(exist_ok=True)
-        except BlockingIOError:
-            os.close(fd)
-        except BaseException:
-            os.close(fd)
-            raise
-        else:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, str(os.getpid()).encode(), 0)
-            # A process that was killed leaves its spilled pages behind.
-            shutil.rmtree(slot / "spill", ignore_errors=True)
+        if fd is not None:
+            _prepare(slot, fd)
             return Slot(slot, fd)
     raise AssertionError("count() does not end")
+
+
+def _prepare(slot: Path, fd: int) -> None:
+    try:
+        (slot / "segments").mkdir(exist_ok=True)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, str(os.getpid()).encode(), 0)
+    except BaseException:
+        os.close(fd)
+        raise
+    # A process that was killed leaves its spilled pages behind.
+    shutil.rmtree(slot / "spill", ignore_errors=True)
 
 
 class InUse(NamedTuple):
@@ -137,16 +139,11 @@ class InUse(NamedTuple):
 
         If it has ended, what it wrote until then is removed.
         """
-        fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _begun_after(self.folder) < erasure:
+        with locked(self.folder / "lock", flags=0) as lock:
+            holds = _begun_after(self.folder) < erasure
+            if holds and lock is not None:
                 _remove_files(self.folder)
-            return False
-        except BlockingIOError:
-            return _begun_after(self.folder) < erasure
-        finally:
-            os.close(fd)
+            return holds and lock is None
 
 
 def remove_from_before(folder: Path, erasure: int) -> list[InUse]:
@@ -159,16 +156,10 @@ def remove_from_before(folder: Path, erasure: int) -> list[InUse]:
     for slot in folder.glob("reader-*"):
         if _begun_after(slot) >= erasure:
             continue
-        fd = os.open(slot / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            in_use.append(InUse(slot, int(os.pread(fd, 20, 0) or b"0")))
-        finally:
-            try:
-                _remove_files(slot)
-            finally:
-                os.close(fd)
+        with locked(slot / "lock") as lock:
+            if lock is None:
+                in_use.append(InUse(slot, int((slot / "lock").read_bytes() or b"0")))
+            _remove_files(slot)
     return in_use
 
 

@@ -11,7 +11,6 @@ memory    nothing behind it: where no file can be made, and for workspaces in me
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from runlore.storage.file_lock import is_at, open_lock_file, try_lock, wait_and_take
 from runlore.storage.spool_format import HEADER, MAGIC, SEGMENT_NBYTES, SLOT
 
 SLOTS: Final = (SEGMENT_NBYTES - HEADER.size) // SLOT
@@ -146,14 +146,14 @@ class SpoolFile:
 
 def make_file(path: Path, nbytes: int, *, mapped: bool) -> SpoolFile:
     """A new file at the path, locked: mapped and full of zeros, or empty. Raises OSError."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    fd = open_lock_file(path, flags=os.O_CREAT | os.O_EXCL)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        wait_and_take(fd)
         mapping = None
         if mapped:
             _write_zeros(fd, nbytes)
             mapping = mmap.mmap(fd, nbytes)
-        if not _is_at(fd, path):
+        if not is_at(fd, path):
             raise FileNotFoundError(f"{path} was taken away while it was made")
     except BaseException:
         with suppress(OSError):
@@ -182,26 +182,11 @@ def overwrite(fd: int) -> None:
 @contextmanager
 def locked(path: Path) -> Iterator[int | None]:
     """A descriptor of the file, if nobody else holds its lock and it is still there."""
+    fd = None
+    with suppress(OSError):  # Gone in the meantime, or another user's.
+        fd = try_lock(path, flags=0)
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:  # Gone meanwhile, or another user's.
-        yield None
-        return
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield None
-            return
-        yield fd if _is_at(fd, path) else None
+        yield fd if fd is not None and is_at(fd, path) else None
     finally:
-        os.close(fd)
-
-
-def _is_at(fd: int, path: Path) -> bool:
-    try:
-        found = path.stat()
-    except OSError:
-        return False
-    held = os.fstat(fd)
-    return (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino)
+        if fd is not None:
+            os.close(fd)

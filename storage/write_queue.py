@@ -1,41 +1,38 @@
-"""Writers of all processes stand in one queue: a kernel `flock` on a side file.
+"""One queue for the writers of all processes: a kernel `flock` on a side file.
 
 SQLite's own busy handler sleeps and retries, which is unfair: with four writers the worst
-append took 743 ms, behind this queue 28 ms, at the same throughput. The kernel drops the lock
-of a process that dies.
+append took 743 ms, with this queue 28 ms, at the same throughput. The kernel drops the lock of a
+process that dies.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
 from pathlib import Path
 from typing import Final
 
+from runlore.storage.file_lock import open_lock_file, release, take, unlock, wait_and_take
+
 _POLL_INTERVAL_S: Final = 0.005
 
 
 class WriteQueue:
-    """The queue of one log file. Not for use by two threads at once: the caller has a lock."""
+    """The queue of one log file. Not thread-safe: the caller holds a lock."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd: int | None = None
 
     def acquire(self, timeout_s: float) -> bool:
-        """Waits for this process's turn; False if it did not come within the timeout.
+        """Wait for this process's turn; False if it did not come within the timeout.
 
-        Raises OSError where the side file cannot be made.
+        Raises OSError if the side file cannot be made.
         """
         if self._fd is None:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return self._wait(self._fd, timeout_s)
-        return True
+            self._fd = open_lock_file(self._path)
+        return take(self._fd) or self._wait(self._fd, timeout_s)
 
     def _wait(self, fd: int, timeout_s: float) -> bool:
         """A blocking flock has no timeout, so another thread waits in the kernel's queue."""
@@ -43,24 +40,24 @@ class WriteQueue:
         try:
             threading.Thread(target=turn.wait, name="runlore-write-queue", daemon=True).start()
         except RuntimeError:
-            # The process may have no more threads, and Python 3.12 starts none at exit, when
-            # waiting values are written.
+            # The process may be out of threads, and Python 3.12 starts none at exit, when the
+            # last values are written.
             return _poll(fd, timeout_s)
         came = False
         try:
             came = turn.came.wait(timeout_s)
-        finally:  # Also when Ctrl-C ends the wait: a turn that comes later would never be over.
+        finally:  # Also when Ctrl-C ends the wait: a turn that came later would never end.
             if not came and turn.give_up():
                 self._fd = None  # The thread closes it when its turn comes; we open a new one.
         return self._fd is not None
 
     def release(self) -> None:
-        """Lets the next writer go on."""
+        """Let the next writer go on."""
         if self._fd is not None:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            release(self._fd)
 
     def forget(self) -> None:
-        """Closes the descriptor without unlocking: the lock may be another process's."""
+        """Close the descriptor without unlocking: the lock may be another process's."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -70,15 +67,12 @@ class WriteQueue:
 
 
 def _poll(fd: int, timeout_s: float) -> bool:
-    """Looks again and again instead of standing in the kernel's queue: less fair, but it ends."""
+    """Poll instead of waiting in the kernel's queue: less fair, but with a timeout."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         time.sleep(_POLL_INTERVAL_S)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if take(fd):
             return True
-        except BlockingIOError:
-            continue
     return False
 
 
@@ -92,12 +86,11 @@ class _Turn:
         self.came = threading.Event()
 
     def wait(self) -> None:
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        wait_and_take(self._fd)
         with self._lock:
             if self._given_up:
-                # Not only closed: a child that was forked meanwhile shares the lock.
-                fcntl.flock(self._fd, fcntl.LOCK_UN)
-                os.close(self._fd)
+                # Not only closed: a child that was forked in the meantime shares the lock.
+                unlock(self._fd)
             else:
                 self.came.set()
 

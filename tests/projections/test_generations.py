@@ -19,6 +19,7 @@ from runlore.projections import generations, own_projection
 from runlore.projections.generations import finished, publish
 from runlore.projections.reader import RunsReader, open_projection
 from runlore.projections.segment_files import BOUNDS, Bounds
+from runlore.storage.file_lock import locked
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.value_codec import Series
 from tests.logged_values import Record
@@ -389,8 +390,8 @@ def test_who_finds_another_at_it_does_not_wait(folder: Path, tmp_path: Path) -> 
     def while_another_publishes() -> bool:
         return publish(below(folder), slot, 1_000, b"leaf", lambda: 0)
 
-    with generations._sole_publisher(below(folder)) as alone:
-        assert alone
+    with locked(below(folder) / "lock") as lock:
+        assert lock is not None
         assert in_child(while_another_publishes) is False
     assert positions(folder) == [31]
 

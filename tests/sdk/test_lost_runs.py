@@ -16,8 +16,9 @@ import pytest
 from runlore import ComputeTarget, Experiment, Run, Workspace
 from runlore.domain.errors import AlreadyExists
 from runlore.domain.status import TERMINAL
-from runlore.storage.run_folder import RunFolder, boot_id, try_lock, unlock
-from tests.processes import Child, start_python, wait_until
+from runlore.storage.file_lock import unlock
+from runlore.storage.run_folder import RunFolder, boot_id
+from tests.processes import start_python, wait_until
 from tests.sdk.conftest import start
 from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
 from tests.submitted import (
@@ -389,23 +390,6 @@ def test_a_folder_is_locked_and_whole_however_many_readers_look_meanwhile(
         for reader in readers:
             reader.kill()
             reader.communicate()
-
-
-def test_a_lock_that_was_let_go_is_free_though_a_fork_has_its_descriptor(tmp_path: Path) -> None:
-    """As when a data loader is forked in another thread, just while a reader looks."""
-    lock_fd = try_lock(tmp_path / "lock")
-    assert lock_fd is not None
-    read_end, write_end = os.pipe()
-    child = Child(lambda: os.read(read_end, 1))
-
-    unlock(lock_fd)
-    again = try_lock(tmp_path / "lock")
-
-    assert again is not None
-    os.write(write_end, b"x")
-    assert child.result() == b"x"
-    for fd in (again, read_end, write_end):
-        os.close(fd)
 
 
 def test_a_run_of_the_same_id_in_another_workspace_goes_on(

@@ -22,13 +22,13 @@ from runlore.domain.status import TERMINAL, Status
 from runlore.execution import handover
 from runlore.execution.processes import end_processes, processes_of
 from runlore.execution.targets.pool import POOLS, Pool
+from runlore.storage.file_lock import unlock
 from runlore.storage.run_folder import (
     SILENT_AFTER_S,
     RunFolder,
     boot_id,
     folders_in,
     remove_leftovers,
-    unlock,
 )
 
 if TYPE_CHECKING:

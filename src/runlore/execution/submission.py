@@ -28,7 +28,8 @@ from runlore.execution.targets.target import Placement, Target, target_of
 from runlore.run import Run
 from runlore.script_run import RUN_TYPE, ScriptRun
 from runlore.storage.artifacts import ArtifactStore
-from runlore.storage.run_folder import RunFolder, unlock
+from runlore.storage.file_lock import unlock
+from runlore.storage.run_folder import RunFolder
 from runlore.storage.snapshots import copy_snapshot, read_manifest
 
 if TYPE_CHECKING:

@@ -30,7 +30,8 @@ from runlore.execution.leash import Leash
 from runlore.execution.outcome import error_of, is_good
 from runlore.execution.script import Script, adopt_orphans
 from runlore.storage.errors import DiskFull, LogBusy
-from runlore.storage.run_folder import HEARTBEAT_S, RunFolder, beat, unlock
+from runlore.storage.file_lock import unlock
+from runlore.storage.run_folder import HEARTBEAT_S, RunFolder, beat
 
 if TYPE_CHECKING:
     from runlore.run import Run

@@ -13,7 +13,6 @@ reader starts what waits.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -31,8 +30,9 @@ from runlore.execution import handover
 from runlore.execution.launch import PoolSlot, environment_for, start_supervisor
 from runlore.execution.targets.target import DEFAULT_GRACE_S, Placement, Target, target_of
 from runlore.storage.clock import now_us
+from runlore.storage.file_lock import release, take, try_lock, unlock
 from runlore.storage.open_log import locate
-from runlore.storage.run_folder import RunFolder, try_lock, unlock
+from runlore.storage.run_folder import RunFolder
 
 POOLS = "pools"
 _SLOTS_MAX = 10_000
@@ -176,13 +176,11 @@ class Pool(Target):
             if claim is not None:
                 return claim
             self._say_holder(slot, "")
-            fcntl.flock(slot.fd, fcntl.LOCK_UN)
+            release(slot.fd)
             # Only now: whoever queues a run from here on finds the slot free.
             if fresh is None or not wanted or not fresh._waits():
                 return None
-            try:
-                fcntl.flock(slot.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # Who has it now looks again as well.
+            if not take(slot.fd):  # Its new holder looks again as well.
                 return None
 
     # --- inside -----------------------------------------------------------------------------
@@ -253,7 +251,7 @@ class Pool(Target):
     def _free_slot(self) -> PoolSlot | None:
         self._folder.mkdir(parents=True, exist_ok=True)
         for number in range(self.slots):
-            fd = try_lock(self._folder / f"slot-{number}")
+            fd = try_lock(self._folder / f"slot-{number}", mode=0o600)
             if fd is not None:
                 return PoolSlot(self.name, number, fd)
         return None

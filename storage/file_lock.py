@@ -1,0 +1,116 @@
+"""Lock files: an exclusive `flock` on a side file, which the kernel drops when its holders die.
+
+A lock is a descriptor, because some are handed to another process. Processes that were forked in
+the meantime share the lock: `os.close` leaves it to them, `unlock` takes it from them, too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+_INTERVAL_S: Final = 0.005
+
+
+def open_lock_file(path: Path, *, mode: int = 0o666, flags: int = os.O_CREAT) -> int:
+    """A descriptor of the file, not locked yet. `flags` and `mode` as for `os.open`."""
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, mode)
+
+
+def take(fd: int) -> bool:
+    """Lock the file unless another descriptor holds its lock; say whether it is locked now."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def wait_and_take(fd: int) -> None:
+    """Lock the file when its turn comes, in the kernel's order; without a timeout."""
+    fcntl.flock(fd, fcntl.LOCK_EX)
+
+
+def release(fd: int) -> None:
+    """Let go of the lock, and keep the descriptor."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def try_lock(path: Path, *, mode: int = 0o666, flags: int = os.O_CREAT) -> int | None:
+    """A descriptor that holds the file's lock; None if another one holds it."""
+    fd = open_lock_file(path, mode=mode, flags=flags)
+    try:
+        if take(fd):
+            return fd
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
+
+
+def lock(path: Path, *, patience_s: float, mode: int = 0o666) -> int | None:
+    """As `try_lock`, but tries again for as long as the patience lasts.
+
+    The file is at the path when this returns. Raises FileNotFoundError if its folder is gone.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        fd = try_lock(path, mode=mode)
+        if fd is not None and is_at(fd, path):
+            return fd
+        if fd is not None:  # The folder was moved aside between opening and locking.
+            unlock(fd)
+        elif time.monotonic() >= deadline:
+            return None
+        else:
+            time.sleep(_INTERVAL_S)
+
+
+def unlock(fd: int) -> None:
+    """Let go of the lock, even if a process that was forked in the meantime shares it; close."""
+    release(fd)
+    os.close(fd)
+
+
+@contextmanager
+def locked(path: Path, *, flags: int = os.O_CREAT) -> Iterator[int | None]:
+    """A descriptor that holds the file's lock within the block; None if another one holds it."""
+    fd = try_lock(path, flags=flags)
+    try:
+        yield fd
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock; also for those who may only read the file.
+
+    Raises PermissionError for those who may not.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        release(fd)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def is_at(fd: int, path: Path) -> bool:
+    """Whether the open file is still the one at the path."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
