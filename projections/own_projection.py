@@ -52,7 +52,7 @@ class OwnProjection:
     catch-up is published, so that others start from there: in the background, or by `close()`.
     """
 
-    fork_order = 15
+    fork_order = fork_guard.ForkOrder.PROJECTION
 
     def __init__(self, log: EventLog, folder: Path | None, bounds: Bounds = BOUNDS) -> None:
         self.events_read = 0

@@ -44,7 +44,7 @@ class Database:
     Opened lazily and once per process; closed before a fork (see `fork_guard`).
     """
 
-    fork_order = 20
+    fork_order = fork_guard.ForkOrder.LOG
 
     def __init__(self, path: str | Path, *, lock_timeout_s: float | None = None) -> None:
         self.name = str(path)

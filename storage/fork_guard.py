@@ -13,14 +13,24 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from enum import IntEnum, auto
 from typing import Protocol
 from weakref import WeakSet
 
 
-class Forkable(Protocol):
-    """Something with locks, threads or connections; a lower `fork_order` lets go first."""
+class ForkOrder(IntEnum):
+    """The order in which things let go before a fork: each before those that it uses."""
 
-    fork_order: int
+    SESSION = auto()
+    VALUES = auto()
+    PROJECTION = auto()
+    LOG = auto()
+
+
+class Forkable(Protocol):
+    """Something with locks, threads or connections."""
+
+    fork_order: ForkOrder
 
     def before_fork(self) -> None:
         """Finish what is under way, take the locks, close what cannot be shared."""

@@ -31,7 +31,7 @@ from runlore.storage.subscription import PollingSubscription, Waker
 class MemoryLog(EventLog):
     """`EventLog` in this process's memory; a forked child goes on with a copy of its own."""
 
-    fork_order = 20
+    fork_order = fork_guard.ForkOrder.LOG
 
     def __init__(self, *, clock: Clock = now_us) -> None:
         self._clock = clock

@@ -77,7 +77,7 @@ class ValueBuffer:
     child starts empty: what waited is written by the parent.
     """
 
-    fork_order = 10
+    fork_order = fork_guard.ForkOrder.VALUES
 
     _spool: Spool | None
     _spools: dict[str, Spool]

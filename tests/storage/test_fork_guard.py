@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from runlore.storage import fork_guard
+from runlore.storage.fork_guard import ForkOrder
 from tests.processes import in_child
 
 
 class Thing:
     """Writes down what is asked of it."""
 
-    def __init__(self, name: str, fork_order: int, told: list[str]) -> None:
+    def __init__(self, name: str, fork_order: ForkOrder, told: list[str]) -> None:
         self.name = name
         self.fork_order = fork_order
         self.told = told
@@ -53,7 +54,7 @@ def unraisable() -> Iterator[list[str]]:
 
 def test_things_let_go_in_their_order_and_take_up_in_reverse() -> None:
     told: list[str] = []
-    things = [Thing("log", 20, told), Thing("values", 10, told)]
+    things = [Thing("log", ForkOrder.LOG, told), Thing("values", ForkOrder.VALUES, told)]
 
     in_the_child = in_child(lambda: list(told))
 
@@ -65,7 +66,7 @@ def test_things_let_go_in_their_order_and_take_up_in_reverse() -> None:
 
 def test_a_thing_that_is_gone_is_not_asked() -> None:
     told: list[str] = []
-    thing = Thing("log", 20, told)
+    thing = Thing("log", ForkOrder.LOG, told)
     del thing
     in_child(lambda: None)
     assert told == []
@@ -75,7 +76,9 @@ def test_a_thing_that_cannot_let_go_hinders_neither_the_others_nor_the_next_fork
     unraisable: list[str],
 ) -> None:
     told: list[str] = []
-    first, broken, last = (Thing(name, n, told) for n, name in enumerate("abc"))
+    first, broken, last = (
+        Thing(name, order, told) for name, order in zip("abc", ForkOrder, strict=False)
+    )
     broken.broken = {"before"}
 
     in_the_child = in_child(lambda: list(told))
@@ -92,7 +95,9 @@ def test_a_thing_that_cannot_take_up_hinders_neither_the_others_nor_the_next_for
     unraisable: list[str],
 ) -> None:
     told: list[str] = []
-    first, broken, last = (Thing(name, n, told) for n, name in enumerate("abc"))
+    first, broken, last = (
+        Thing(name, order, told) for name, order in zip("abc", ForkOrder, strict=False)
+    )
     broken.broken = {"parent"}
 
     in_child(lambda: None)

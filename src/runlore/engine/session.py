@@ -67,7 +67,7 @@ class Session:
     waits. A session that nobody refers to any more is closed, and all are at the process's exit.
     """
 
-    fork_order = 5
+    fork_order = fork_guard.ForkOrder.SESSION
 
     def __init__(
         self, log: EventLog, *, folder: Path | None, artifacts: Path, actor: str | None
