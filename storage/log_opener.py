@@ -30,6 +30,10 @@ class LogLocation:
         """The part of the URI that names the opener."""
         return self.uri.partition(":")[0]
 
+    def __str__(self) -> str:
+        """The place as messages name it: the folder, or else the URI."""
+        return str(self.folder or self.uri)
+
 
 class LogOpener(ABC):
     """Opens the logs of one scheme of URIs.

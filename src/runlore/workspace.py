@@ -22,8 +22,7 @@ from runlore.domain.errors import (
 from runlore.domain.ids import check_workspace_name
 from runlore.engine import places
 from runlore.engine.caller_warning import warn_caller
-from runlore.storage.log_opener import LOG_NAME
-from runlore.storage.open_log import locate
+from runlore.storage.open_log import exists, locate
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from runlore.projections.user_sql import SqlResult
     from runlore.run import Run
     from runlore.storage.event_log import EventLog
+    from runlore.storage.log_opener import LogLocation
 
 PORTAL_URL: Final = "http://127.0.0.1:8080"
 """Where links to runs point; something listens there once the Studio has been started."""
@@ -105,21 +105,19 @@ class Workspace:
         allow_network_file_system: bool = False,
         **azure_options: object,
     ) -> Workspace:
-        """Makes the folder and the log in it, and opens the workspace.
+        """Make the folder and the log in it, and open the workspace.
 
-        `path` is the folder, by default `./<name>`; a new one gets a `.gitignore` of `*`, so
-        that a workspace inside a repository does not dirty it. `exist_ok` opens the workspace if
-        it is there. `erasable` keeps what belongs to each run under a key of its own, so that
-        `erase_run` can destroy it. `actor` is who writes, by default RUNLORE_ACTOR or the OS
-        user. Subscription, resource group and location are kept and printed back; Azure's other
-        options (`auth`, `sku`, `storage_account`, ...) have nothing to mean here and are taken
-        silently.
+        `path` is the folder, or a URI such as `sqlite:///absolute/folder`; by default `./<name>`.
+        A new folder gets a `.gitignore` of `*`, so that a workspace inside a repository does not
+        dirty it. `exist_ok` opens the workspace if it exists. `erasable` keeps the data of each
+        run under a key of its own, so that `erase_run` can destroy it. `actor` is who writes, by
+        default RUNLORE_ACTOR or the OS user. Subscription, resource group and location are stored
+        and shown; Azure's other options (`auth`, `sku`, `storage_account`, ...) are ignored.
 
-        Raises AlreadyExists; InvalidInput for a bad name; UnsafeFileSystem on a network mount;
-        LogReadOnly or DiskFull if the folder cannot be written.
+        Raises AlreadyExists; InvalidInput for an invalid name or URI; UnsafeFileSystem on a
+        network mount; LogReadOnly or DiskFull if the folder cannot be written.
         """
         from runlore.domain.workspace import CreateWorkspace, decide
-        from runlore.engine.session import open_session
 
         command = CreateWorkspace(
             workspace_id=str(uuid4()),
@@ -130,22 +128,16 @@ class Workspace:
             tags=as_pairs(tags, "tag"),
             erasable=erasable,
         )
-        decide(None, command)  # Raises for what cannot be one, before anything is made.
-        folder = Path.cwd() / name if path is None else _folder(path)
-        places.make_folder(folder)
-        session = open_session(
-            folder,
+        decide(None, command)  # Raises for invalid arguments, before anything is made.
+        place = locate(Path.cwd() / name if path is None else path)
+        session = _create(
+            place,
+            command,
+            exist_ok=exist_ok,
             actor=actor,
             allow_network_file_system=allow_network_file_system,
-            erasable=erasable,
         )
-        try:
-            session.create_workspace(command)
-            _check_made(session.workspace, command, folder, exist_ok)
-        except BaseException:
-            session.close()
-            raise
-        return Workspace._of(session)
+        return cls._of(session)
 
     @classmethod
     def open(
@@ -157,28 +149,29 @@ class Workspace:
     ) -> Workspace:
         """The workspace in a folder, given by its path or as `sqlite:///absolute/folder`.
 
-        Raises WorkspaceNotFound if there is none; NotALog for a file that is not ours or of a
-        newer runlore. A folder that cannot be written is opened for reading.
+        A folder that cannot be written is opened for reading. Raises WorkspaceNotFound; NotALog
+        if the folder's log is of another application or of a newer runlore; InvalidInput for a
+        URI of an unknown scheme or with a password.
         """
         from runlore.engine.session import open_session
 
-        folder = _folder(path_or_uri)
-        if not places.is_workspace(folder):
+        place = locate(path_or_uri)
+        if not exists(place):
             raise WorkspaceNotFound(
-                f"no workspace in {folder.absolute()} (no file {LOG_NAME} there); "
-                f"create one with Workspace.create('my-workspace', path={str(folder)!r})"
+                f"no workspace in {place}; create one with "
+                f"Workspace.create('my-workspace', path={str(place)!r})"
             )
         session = open_session(
-            folder, actor=actor, allow_network_file_system=allow_network_file_system
+            place, actor=actor, allow_network_file_system=allow_network_file_system
         )
         if not session.has_workspace():
             session.close()
             raise WorkspaceNotFound(
-                f"the log in {folder.absolute()} holds no workspace; create it with "
-                f"Workspace.create('my-workspace', path={str(folder)!r})"
+                f"the log in {place} holds no workspace; create it with "
+                f"Workspace.create('my-workspace', path={str(place)!r})"
             )
         session.sweep()
-        return Workspace._of(session)
+        return cls._of(session)
 
     @classmethod
     def get(
@@ -191,17 +184,19 @@ class Workspace:
         *,
         path: str | os.PathLike[str] | None = None,
     ) -> Workspace:
-        """The workspace of a name: in `path`, or in `./<name>`, or that of the folder's config.
+        """The workspace of a name: at `path` (a folder or URI), or else in `./<name>`, or else
+        where the nearest config leads.
 
-        Raises WorkspaceNotFound if there is none, or if the one there has another name.
+        Raises WorkspaceNotFound if there is none, or if the workspace there has another name.
         """
         check_workspace_name(name)
-        found = cls.open(_folder_of_name(name) if path is None else path)
+        found = cls.open(_address_of_name(name) if path is None else path)
         if found.name != name:
             found.close()
+            where = str(found.path or found.uri)
             raise WorkspaceNotFound(
-                f"the workspace in {found.path} is named {found.name!r}, not {name!r}; open it "
-                f"with Workspace.open({str(found.path)!r})"
+                f"the workspace in {where} is named {found.name!r}, not {name!r}; open it "
+                f"with Workspace.open({where!r})"
             )
         return found
 
@@ -218,7 +213,7 @@ class Workspace:
         Raises WorkspaceNotFound, which says where it looked and how to create a workspace.
         """
         config = config_file.find_config(None if path is None else Path(path))
-        return cls.open(config_file.folder_of_config(config))
+        return cls.open(config_file.address_in(config))
 
     @staticmethod
     def list(
@@ -228,12 +223,12 @@ class Workspace:
         *,
         path: str | os.PathLike[str] = ".",
     ) -> dict[str, Sequence[Workspace]]:
-        """The workspaces in a folder and its subfolders, by name; filtered where asked.
+        """The workspaces in a folder and its subfolders by name, filtered by Azure's coordinates.
 
-        Those that cannot be opened (of a newer runlore, say) are left out with a warning.
+        Workspaces that cannot be opened (of a newer runlore, say) are left out with a warning.
         """
         found: dict[str, list[Workspace]] = {}
-        for folder in places.workspaces_in(_folder(path)):
+        for folder in places.workspaces_in(places.folder_of(path)):
             try:
                 workspace = Workspace.open(folder)
             except RunloreError as error:
@@ -256,7 +251,7 @@ class Workspace:
         self._live.check_writable()
         folder = self._live.folder
         if folder is None:
-            raise UserError("a workspace in memory has no place that a config could lead to")
+            raise UserError("a workspace in memory ends with its process; no config can lead to it")
         config_file.write_config(folder, Path(path or "."), file_name, self._scope)
 
     @property
@@ -296,7 +291,7 @@ class Workspace:
 
     @property
     def uri(self) -> str:
-        """What `open` takes, from any process on this machine; `memory:<id>` of one in memory."""
+        """The URI that `open` takes in any process on this machine; `memory:<id>` if in memory."""
         folder = self._session.folder
         if folder is None:
             return f"memory:{self._session.workspace.workspace_id}"
@@ -642,34 +637,60 @@ def session_of(workspace: Workspace) -> Session:
     return workspace._live
 
 
-def _folder(path_or_uri: str | os.PathLike[str]) -> Path:
-    return places.folder_of(path_or_uri)
-
-
-def _folder_of_name(name: str) -> Path:
+def _address_of_name(name: str) -> Path | str:
     """The folder of the name in the working folder, or else where the nearest config leads."""
     folder = Path.cwd() / name
     if places.is_workspace(folder):
         return folder
     try:
-        return config_file.folder_of_config(config_file.find_config(None))
+        return config_file.address_in(config_file.find_config(None))
     except UserError:
         return folder
 
 
-def _check_made(made: WorkspaceState, asked: CreateWorkspace, folder: Path, exist_ok: bool) -> None:
-    if made.name != asked.name:
+def _create(
+    place: LogLocation,
+    command: CreateWorkspace,
+    *,
+    exist_ok: bool,
+    actor: str | None,
+    allow_network_file_system: bool,
+) -> Session:
+    from runlore.engine.session import open_session
+
+    if place.folder is not None:
+        places.make_folder(place.folder)
+    session = open_session(
+        place,
+        actor=actor,
+        allow_network_file_system=allow_network_file_system,
+        erasable=command.erasable,
+    )
+    try:
+        session.create_workspace(command)
+        _check_created(session.workspace, command, place, exist_ok)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def _check_created(
+    found: WorkspaceState, command: CreateWorkspace, place: LogLocation, exist_ok: bool
+) -> None:
+    """Raises AlreadyExists if the workspace is another than the one that was asked for."""
+    if found.name != command.name:
         raise AlreadyExists(
-            f"the workspace in {folder} is named {made.name!r}, not {asked.name!r}; "
+            f"the workspace in {place} is named {found.name!r}, not {command.name!r}; "
             "choose another path"
         )
-    if asked.erasable and not made.erasable:
+    if command.erasable and not found.erasable:
         raise AlreadyExists(
-            f"the workspace in {folder} was not made erasable, and cannot become it; choose "
+            f"the workspace in {place} was not made erasable, and cannot become erasable; choose "
             "another path"
         )
-    if made.workspace_id != asked.workspace_id and not exist_ok:
+    if found.workspace_id != command.workspace_id and not exist_ok:
         raise AlreadyExists(
-            f"there is a workspace {made.name!r} in {folder} already; open it with "
-            f"Workspace.open({str(folder)!r}), or pass exist_ok=True"
+            f"there is a workspace {found.name!r} in {place} already; open it with "
+            f"Workspace.open({str(place)!r}), or pass exist_ok=True"
         )

@@ -124,7 +124,7 @@ def test_a_pool_is_attached_and_deleted(own_project: Path) -> None:
 def test_init_s_workspace_is_found_without_a_config(tmp_path: Path) -> None:
     from runlore import init
 
-    with init("first-steps", path=tmp_path / ".runlore") as run:
+    with init("first-steps", workspace=tmp_path / ".runlore") as run:
         run.log("loss", 1.0)
 
     listed = runlore("run", "list", "-e", "first-steps", "[].run_id", cwd=tmp_path)

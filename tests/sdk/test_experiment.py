@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runlore import Experiment, Run, ViewType, Workspace
-from runlore.domain.errors import AlreadyExists, InvalidInput, InvalidType
+from runlore.domain.errors import AlreadyExists, ExperimentNotFound, InvalidInput, InvalidType
 from runlore.exceptions import OutOfScope, UserErrorException
 from tests.sdk.conftest import start
 from tests.sdk.processes import race
@@ -405,3 +405,21 @@ def test_a_type_provider_makes_listed_runs(
     assert [type(found) for found in exp.get_runs()] == [MyRun]
     with pytest.raises(ValueError, match="run type 'mine' has a factory already"):
         Run.add_type_provider("mine", lambda exp, record: run)
+
+
+def test_find_creates_no_experiment(folder_ws: Workspace) -> None:
+    with pytest.raises(ExperimentNotFound, match="nope"):
+        Experiment.find(folder_ws, "nope")
+
+    assert Experiment.list(folder_ws) == []
+
+
+def test_find_knows_active_and_archived_ones_apart(folder_ws: Workspace) -> None:
+    first = Experiment(folder_ws, "e")
+    first.archive()
+    second = Experiment(folder_ws, "e")
+
+    assert Experiment.find(folder_ws, "e") == second
+    assert Experiment.find(folder_ws, "e", archived=True) == first
+    second.archive()
+    assert Experiment.find(folder_ws, "e", archived=True) == second

@@ -9,7 +9,6 @@ import pytest
 import runlore
 from runlore import Workspace
 from runlore.domain.errors import InvalidInput
-from runlore.entry.init import _script_name, _workspace_name
 from tests.sdk.processes import run_python
 
 
@@ -64,7 +63,7 @@ def test_a_config_that_cannot_be_kept_starts_no_run(project: Path) -> None:
 def test_init_takes_another_place_and_a_snapshot(project: Path) -> None:
     (project / "train.py").write_text("")
 
-    run = runlore.init("e", path="elsewhere", snapshot_directory=".")
+    run = runlore.init("e", workspace="elsewhere", snapshot_directory=".")
 
     assert Workspace.open("elsewhere").get_run(run.id) == run
     assert run.get_snapshot_id() is not None
@@ -88,36 +87,6 @@ def test_the_experiment_is_named_after_the_script(project: Path) -> None:
     assert printed == "train-model-v2\n"
 
 
-@pytest.mark.parametrize(
-    ("argv", "name"),
-    [
-        (["/a/b/train.py"], "train"),
-        (["-c"], "interactive"),
-        (["-m"], "interactive"),
-        ([""], "interactive"),
-        ([], "interactive"),
-        (["___.py"], "interactive"),
-        (["ключ.py"], "interactive"),
-        (["9.py"], "9"),
-        (["a" * 300 + ".py"], "a" * 255),
-    ],
-)
-def test_any_script_gives_a_name_that_an_experiment_can_have(
-    monkeypatch: pytest.MonkeyPatch, argv: list[str], name: str
-) -> None:
-    monkeypatch.setattr("sys.argv", argv)
-
-    assert _script_name() == name
-
-
-@pytest.mark.parametrize(
-    ("folder", "name"),
-    [("lab", "lab"), ("a", "a--"), ("", "workspace"), ("my lab!", "my-lab-"), ("x" * 50, "x" * 33)],
-)
-def test_any_folder_gives_a_name_that_a_workspace_can_have(folder: str, name: str) -> None:
-    assert _workspace_name(folder) == name
-
-
 def test_init_in_a_loop_holds_no_more_and_more_files_open(project: Path) -> None:
     runlore.init("e")
     process = psutil.Process()
@@ -136,6 +105,6 @@ def test_init_works_at_the_root_of_a_file_system(
 ) -> None:
     monkeypatch.chdir(os.sep)
 
-    run = runlore.init("e", path=project / ".runlore")
+    run = runlore.init("e", workspace=project / ".runlore")
 
     assert run.experiment.workspace.name == "project"

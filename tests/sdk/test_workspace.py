@@ -202,7 +202,7 @@ def test_open_refuses_a_uri_of_another_kind(project: Path) -> None:
 
 
 def test_a_folder_that_is_no_workspace_says_how_to_create_one(project: Path) -> None:
-    with pytest.raises(WorkspaceNotFound, match=r"no file log\.sqlite there.*Workspace\.create\("):
+    with pytest.raises(WorkspaceNotFound, match=r"no workspace in .*Workspace\.create\("):
         Workspace.open(project)
 
 

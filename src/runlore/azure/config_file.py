@@ -21,18 +21,23 @@ def scope_of(subscription_id: str, resource_group: str, name: str) -> str:
     )
 
 
-def write_config(folder: Path, target: Path, file_name: str | None, scope: str) -> Path:
-    """Write the config by which `find_config` leads to a workspace's folder; return its path.
+def write_config(workspace: Path | str, project: Path, file_name: str | None, scope: str) -> Path:
+    """Write the config that leads from a project to a workspace's folder or URI; return its path.
 
-    A folder below `target` is written relative to it, so that the project can be moved.
+    A folder below the project is written relative to it, so that the project can be moved.
     """
-    config = target / ".azureml" / (file_name or "config.json")
+    config = project / ".azureml" / (file_name or "config.json")
     config.parent.mkdir(parents=True, exist_ok=True)
-    absolute, base = folder.resolve(), target.resolve()
-    inside = absolute.is_relative_to(base)
-    path = absolute.relative_to(base).as_posix() if inside else str(absolute)
-    config.write_text(json.dumps({"Id": None, "Scope": scope, "Path": path}, indent=4) + "\n")
+    fields = {"Id": None, "Scope": scope, "Path": _from_project(workspace, project)}
+    config.write_text(json.dumps(fields, indent=4) + "\n")
     return config
+
+
+def _from_project(workspace: Path | str, project: Path) -> str:
+    if isinstance(workspace, str):
+        return workspace
+    folder, base = workspace.resolve(), project.resolve()
+    return folder.relative_to(base).as_posix() if folder.is_relative_to(base) else str(folder)
 
 
 def find_config(path: Path | None) -> Path:
@@ -49,18 +54,23 @@ def find_config(path: Path | None) -> Path:
             for above in (start.absolute(), *start.absolute().parents):
                 if (above / folder / name).is_file():
                     return above / folder / name
-    raise WorkspaceNotFound(
+    raise config_not_found(start)
+
+
+def config_not_found(start: Path) -> WorkspaceNotFound:
+    """The error that says where a config was looked for, and how to create a workspace."""
+    return WorkspaceNotFound(
         f"no workspace config for {start.absolute()}: looked for .azureml/config.json, "
         "aml_config/config.json, config.json and project.json there and in every folder above; "
         "create one with Workspace.create('my-workspace').write_config()"
     )
 
 
-def folder_of_config(config: Path) -> Path:
-    """The workspace's folder that a config file leads to.
+def address_in(config: Path) -> Path | str:
+    """The folder or URI of the workspace that a config file leads to.
 
     Azure's own configs hold only the workspace's name: it is the folder of that name in the
-    config's project. Raises WorkspaceNotFound if there is no workspace there.
+    config's project. Raises WorkspaceNotFound if there is no workspace in the folder.
     """
     fields = read_config(config)
     project = config.parent.parent if config.parent.name in _FOLDERS else config.parent
@@ -71,6 +81,8 @@ def folder_of_config(config: Path) -> Path:
             f"{config} does not name a workspace: it needs 'Path', 'Scope' or 'workspace_name'; "
             "write it again with workspace.write_config()"
         )
+    if "://" in where:
+        return where
     folder = project / where
     if not is_workspace(folder):
         raise WorkspaceNotFound(

@@ -31,7 +31,7 @@ class CommandContext:
     """The options that select a workspace, and the workspace once it is open."""
 
     path: Path
-    workspace_name: str | None
+    workspace: str | None
     resource_group: str | None
     subscription_id: str | None
     diagnostics: Diagnostics
@@ -40,26 +40,34 @@ class CommandContext:
 
     def open(self) -> Workspace:
         """The workspace, or a view of it as of a moment; opened once, closed with the command."""
-        from runlore.entry.attached_folder import open_workspace
+        from runlore.entry.workspace_address import open_workspace
 
         if self._opened is not None:
             return self._opened
         found = open_workspace(
             self.path,
-            self.workspace_name,
+            self.workspace,
             resource_group=self.resource_group,
             subscription_id=self.subscription_id,
         )
-        self.diagnostics.say(f"workspace {found.name} in {found.path}")
+        self.diagnostics.say(f"workspace {found.name} in {found.path or found.uri}")
         click.get_current_context().call_on_close(found.close)
         self._opened = found if self.as_of is None else found.as_of(self.as_of)
         return self._opened
 
     def find_folder(self) -> Path:
         """The workspace's folder; the workspace is not opened."""
-        from runlore.entry.attached_folder import find_workspace
+        from runlore.engine.places import folder_of
+        from runlore.entry.workspace_address import find_workspace
 
-        return find_workspace(self.path, self.workspace_name)
+        place = find_workspace(self.path, self.workspace)
+        return place.folder or folder_of(place.uri)
+
+    def required_workspace(self) -> str:
+        """The name, folder or URI that was given. Raises UsageError if none was."""
+        if self.workspace is None:
+            raise click.UsageError("Missing option '-w' / '--workspace-name'.")
+        return self.workspace
 
     def find_run(self, run_id: str) -> Run:
         """The run of an id, or of an unambiguous beginning of one."""

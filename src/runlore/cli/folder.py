@@ -21,10 +21,11 @@ folder = LazyGroup(
 @workspace_options
 @output_options
 def attach(experiment_name: str | None, context: CommandContext, out: Output) -> None:
-    """Finds or makes a workspace, and writes .azureml/ with a config and sample runconfigs.
+    """Finds or creates a workspace, and writes .azureml/ with a config and sample runconfigs.
 
-    A new workspace is the folder of its name below the project's (--path). The experiment, by
-    default named after the folder, is what later commands take without -e.
+    A new workspace becomes a subfolder of the project's folder (--path), unless -w is a folder or
+    a URI. The experiment, by default named after the project's folder, is the one that later
+    commands use without -e.
 
     \b
     Example:
@@ -32,12 +33,10 @@ def attach(experiment_name: str | None, context: CommandContext, out: Output) ->
     """
     from runlore.entry.attached_folder import attach as attach_folder
 
-    if context.workspace_name is None:
-        raise click.UsageError("Missing option '-w' / '--workspace-name'.")
     out.put(
         attach_folder(
             context.path,
-            context.workspace_name,
+            context.required_workspace(),
             experiment_name=experiment_name,
             resource_group=context.resource_group,
             subscription_id=context.subscription_id,

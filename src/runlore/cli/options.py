@@ -26,14 +26,14 @@ def workspace_options(command: F) -> F:
     def with_context(
         *args: Any,
         path: Path,
-        workspace_name: str | None,
+        workspace: str | None,
         resource_group: str | None,
         subscription_id: str | None,
         as_of: str | None = None,
         **kwargs: Any,
     ) -> Any:
         context = CommandContext(
-            path, workspace_name, resource_group, subscription_id, _diagnostics(), as_of
+            path, workspace, resource_group, subscription_id, _diagnostics(), as_of
         )
         return command(*args, context=context, **kwargs)
 
@@ -45,8 +45,9 @@ def workspace_options(command: F) -> F:
             "-w",
             "--workspace-name",
             "--workspace",
-            "workspace_name",
-            help="The workspace's name.",
+            "workspace",
+            metavar="WORKSPACE",
+            help="The workspace: its name, its folder (such as ./lab), or its URI.",
         ),
         click.option(
             "--path",

@@ -1,8 +1,6 @@
-"""`runlore workspace`: workspaces, which are folders."""
+"""`runlore workspace`: creating, showing and listing workspaces."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import click
 
@@ -13,7 +11,7 @@ from runlore.cli.output import Output
 
 workspace = LazyGroup(
     "workspace",
-    help="Makes, shows and lists workspaces, which are folders.",
+    help="Creates, shows and lists workspaces.",
     places={
         "create": "workspace:create",
         "show": "workspace:show",
@@ -23,38 +21,38 @@ workspace = LazyGroup(
 
 
 @click.command
-@click.option("-l", "--location", help="Kept and shown; means nothing here.")
+@click.option("-l", "--location", help="Stored and shown; has no effect.")
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where the workspace lies; default: the folder of its name below --path.",
+    metavar="FOLDER",
+    help="The workspace's folder or URI; default: the folder of its name below --path.",
 )
-@click.option("--exist-ok", is_flag=True, help="Takes a workspace that is there already.")
-@click.option("--erasable", is_flag=True, help="Keeps each run under a key of its own.")
+@click.option("--exist-ok", is_flag=True, help="Accepts a workspace that exists already.")
+@click.option(
+    "--erasable", is_flag=True, help="Encrypts each run with its own key, so that it can be erased."
+)
 @workspace_options
 @output_options
 def create(
     location: str | None,
-    folder: Path | None,
+    folder: str | None,
     exist_ok: bool,
     erasable: bool,
     context: CommandContext,
     out: Output,
 ) -> None:
-    """Makes a workspace.
+    """Creates a workspace, and shows it.
 
     \b
     Example:
       runlore workspace create -w myworkspace
     """
-    from runlore.workspace import Workspace
+    from runlore.entry.workspace_address import create_workspace
 
-    name = context.workspace_name
-    if name is None:
-        raise click.UsageError("Missing option '-w' / '--workspace-name'.")
-    with Workspace.create(
-        name,
-        path=folder or context.path / name,
+    with create_workspace(
+        context.path,
+        context.required_workspace(),
+        folder=folder,
         subscription_id=context.subscription_id,
         resource_group=context.resource_group,
         location=location,
@@ -68,7 +66,7 @@ def create(
 @reading_options
 @output_options
 def show(context: CommandContext, out: Output) -> None:
-    """Shows the workspace that the folder leads to, or the one of a name.
+    """Shows the workspace of the project's folder, or the one given by -w.
 
     \b
     Example:
@@ -81,7 +79,7 @@ def show(context: CommandContext, out: Output) -> None:
 @workspace_options
 @output_options
 def list_(context: CommandContext, out: Output) -> None:
-    """Lists the workspaces in a folder (--path) and its subfolders.
+    """Lists the workspaces in a folder (--path) and in its subfolders.
 
     \b
     Example:
@@ -94,14 +92,14 @@ def list_(context: CommandContext, out: Output) -> None:
     )
     out.put(
         [
-            one.get_details()
-            for name, those in found.items()
-            if context.workspace_name in (None, name)
-            for one in those
+            workspace.get_details()
+            for name, workspaces in found.items()
+            if context.workspace in (None, name)
+            for workspace in workspaces
         ],
         columns=[
-            ("name", lambda one: one["name"]),
-            ("folder", lambda one: one["storageAccount"]),
-            ("created", lambda one: one["creationTime"]),
+            ("name", lambda details: details["name"]),
+            ("folder", lambda details: details["storageAccount"]),
+            ("created", lambda details: details["creationTime"]),
         ],
     )

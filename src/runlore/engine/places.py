@@ -1,4 +1,4 @@
-"""The folders and URIs of workspaces."""
+"""The places where workspaces are: folders on this machine, and URIs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,15 @@ from runlore.storage.open_log import exists, locate
 def is_workspace(folder: Path) -> bool:
     """Whether the folder holds a workspace's log."""
     return exists(locate(folder))
+
+
+def is_address(text: str) -> bool:
+    """Whether the text is the path of a folder or a URI, rather than a workspace's name.
+
+    >>> [is_address(text) for text in ("sqlite:///data/lab", "./lab", "~", "lab")]
+    [True, True, True, False]
+    """
+    return os.sep in text or text.startswith("~") or text in (".", "..")
 
 
 def make_folder(folder: Path) -> None:

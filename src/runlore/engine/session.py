@@ -42,8 +42,9 @@ from runlore.storage.erasable import ErasableLog
 from runlore.storage.event_log import EventLog
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.journal import Journal, Pending, StreamState
+from runlore.storage.log_opener import LogLocation
 from runlore.storage.memory_log import MemoryLog
-from runlore.storage.open_log import locate, open_log
+from runlore.storage.open_log import open_log
 from runlore.storage.run_folder import boot_id
 from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, live_values, recover
 from runlore.storage.value_buffer import ValueBuffer
@@ -370,21 +371,25 @@ def _close_abandoned(parts: _Parts) -> None:
 
 
 def open_session(
-    folder: Path,
+    place: LogLocation,
     *,
     actor: str | None = None,
     allow_network_file_system: bool = False,
     erasable: bool = False,
 ) -> Session:
-    """The session of a workspace's folder, which must exist; the log is made if it is not there.
+    """The session of a workspace, whose folder must exist; the log is created if it is missing.
 
-    Then it can be `erasable`, that is, of a kind that keeps payloads sealed.
+    A new log can be `erasable`, that is, keep payloads sealed.
 
-    Raises UnsafeFileSystem on network mounts, NotALog, LogReadOnly, DiskFull as they say.
+    Raises UnsafeFileSystem on network mounts, NotALog, LogReadOnly, DiskFull as they say;
+    InvalidInput for a place without a folder, which artifacts and live values need.
     """
+    folder = place.folder
+    if folder is None:
+        raise InvalidInput(f"{place} has no folder on this machine, which a workspace needs")
     if not allow_network_file_system:
         check_file_system(folder)
-    log = open_log(locate(folder), erasable=erasable)
+    log = open_log(place, erasable=erasable)
     session = Session(log, folder=folder, artifacts=folder / "artifacts", actor=actor)
     session.recover_values()
     return session

@@ -1,46 +1,49 @@
-"""`runlore.init()`: a run in one line, for people who know no Azure."""
+"""`runlore.init()`: a run in one line, without Azure's workspace and experiment."""
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runlore.domain.errors import WorkspaceNotFound
+from runlore.entry.default_names import experiment_of_script, workspace_of_folder
 from runlore.experiment import Experiment
 from runlore.run import Run
+from runlore.storage.log_opener import LogLocation
+from runlore.storage.open_log import locate
 from runlore.workspace import Workspace
 
 
 def init(
     experiment: str | None = None,
     *,
-    path: str | os.PathLike[str] = ".runlore",
+    workspace: str | os.PathLike[str] = ".runlore",
     config: Mapping[str, Any] | None = None,
     tags: Mapping[str, Any] | None = None,
     display_name: str | None = None,
     snapshot_directory: str | os.PathLike[str] | None = None,
 ) -> Run:
-    """Starts a run in the workspace at `path`, which is made if it is not there.
+    """Start a run in a workspace, which is created if it does not exist.
 
-    The experiment is named after the script if no name is given. `config` is kept as
-    properties, with numbers and the like as their text. Use it with `with`, or call
-    `run.complete()` at the end.
+    `workspace` is a folder or a URI. The experiment is named after the script if no name is
+    given. `config` becomes the run's properties, with numbers and the like as text. Use the run
+    with `with`, or call `run.complete()` at the end.
 
-    >>> with init("first-steps", path=getfixture("tmp_path") / "lab", config={"lr": 0.1}) as run:
+    >>> lab = getfixture("tmp_path") / "lab"
+    >>> with init("first-steps", workspace=lab, config={"lr": 0.1}) as run:
     ...     run.log("loss", 0.5)
     >>> run.get_status(), run.get_properties()
     ('Completed', {'lr': '0.1'})
     """
     from runlore.engine.run_creation import start_run
 
-    folder = Path(path)
-    name = folder.absolute().parent.name if folder.name == ".runlore" else folder.name
-    workspace = Workspace.create(_workspace_name(name), path=folder, exist_ok=True)
+    if experiment is None:
+        experiment = experiment_of_script(sys.argv)
     return start_run(
-        Experiment(workspace, _script_name() if experiment is None else experiment),
+        Experiment(_opened(workspace), experiment),
         outputs=False,
         snapshot_directory=snapshot_directory,
         display_name=display_name,
@@ -49,20 +52,18 @@ def init(
     )
 
 
+def _opened(address: str | os.PathLike[str]) -> Workspace:
+    try:
+        return Workspace.open(address)
+    except WorkspaceNotFound:
+        # Another process may be creating it as well: with the same name, and with exist_ok.
+        return Workspace.create(_name(locate(address)), path=address, exist_ok=True)
+
+
+def _name(place: LogLocation) -> str:
+    folder = place.folder or Path()
+    return workspace_of_folder(folder.parent.name if folder.name == ".runlore" else folder.name)
+
+
 def _as_text(value: object) -> str | None:
     return None if value is None else str(value)
-
-
-def _script_name() -> str:
-    stem = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
-    return as_name(stem, "interactive")[:255]
-
-
-def _workspace_name(folder: str) -> str:
-    return as_name(folder, "workspace")[:33].ljust(3, "-")
-
-
-def as_name(text: str, otherwise: str) -> str:
-    """The text with what names cannot hold replaced."""
-    # Names begin with a letter or digit of ASCII.
-    return re.sub(r"^[^a-zA-Z0-9]+", "", re.sub(r"[^\w-]", "-", text)) or otherwise

@@ -66,7 +66,7 @@ def submit_script(
     Example:
       runlore run submit-script -c sklearn -e testexperiment train.py --alpha 0.3
     """
-    from runlore.entry.attached_folder import submit_script as submit
+    from runlore.entry.script_submission import submit_script as submit
 
     run = submit(
         context.open(),

@@ -1,0 +1,58 @@
+"""Submitting a script of a project from the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from runlore.engine import places
+
+if TYPE_CHECKING:
+    from runlore.configuration.runconfig import RunConfiguration
+    from runlore.run import Run
+    from runlore.workspace import Workspace
+
+
+def submit_script(
+    workspace: Workspace,
+    experiment_name: str,
+    script: str,
+    arguments: Sequence[str] = (),
+    *,
+    project: str | os.PathLike[str] = ".",
+    source_directory: str | os.PathLike[str] | None = None,
+    run_configuration_name: str | None = None,
+    target: str | None = None,
+    conda_dependencies: str | os.PathLike[str] | None = None,
+) -> Run:
+    """Submit a script with a run configuration of the project; return the run at once.
+
+    The arguments take precedence over the run configuration's file.
+    """
+    from runlore.configuration.conda_dependencies import CondaDependencies
+    from runlore.configuration.script_run_config import ScriptRunConfig
+    from runlore.experiment import Experiment
+
+    configuration = _configuration(project, run_configuration_name)
+    configuration.script, configuration.arguments = script, list(arguments)
+    configuration.command = None
+    configuration.target = target or configuration.target
+    if conda_dependencies is not None:
+        dependencies = CondaDependencies(conda_dependencies)
+        configuration.environment.python.conda_dependencies = dependencies
+    config = ScriptRunConfig(
+        str(places.folder_of(project) if source_directory is None else source_directory),
+        script=script,
+        arguments=arguments,
+        run_config=configuration,
+    )
+    return Experiment(workspace, experiment_name).submit(config)
+
+
+def _configuration(project: str | os.PathLike[str], name: str | None) -> RunConfiguration:
+    from runlore.configuration.runconfig import RunConfiguration
+
+    if name is None:
+        return RunConfiguration()
+    return RunConfiguration.load(places.folder_of(project), name)

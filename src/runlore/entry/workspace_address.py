@@ -1,0 +1,157 @@
+"""The workspace that a command means: opened, found unopened, or created.
+
+It is given by its folder, by a URI, or by its name. A folder is told from a name by a separator
+(`./lab`). The workspace of a name is looked for, in this order: in the folder of the name below
+the project; where the project's config leads; in the project's folder itself; and in `.runlore`
+below it (where `runlore.init()` creates one). Without a name the order is the same, but for the
+first: it is RUNLORE_WORKSPACE_URI, unless a project is given.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from runlore.azure import config_file
+from runlore.domain.errors import InvalidInput, UserError, WorkspaceNotFound
+from runlore.domain.ids import check_workspace_name
+from runlore.engine import places
+from runlore.entry.default_names import workspace_of_folder
+from runlore.storage.log_opener import LogLocation
+from runlore.storage.open_log import exists, locate
+from runlore.workspace import Workspace
+
+
+def open_workspace(
+    project: str | os.PathLike[str] = ".",
+    workspace: str | None = None,
+    *,
+    resource_group: str | None = None,
+    subscription_id: str | None = None,
+) -> Workspace:
+    """The workspace of a name, folder or URI, or that of the project; see the module.
+
+    Raises WorkspaceNotFound, which says where it looked.
+    """
+    name = _name_in(workspace)
+    for address in _addresses(project, workspace):
+        found = Workspace.open(address)
+        if name in (None, found.name):
+            _check_group(found, resource_group, subscription_id)
+            return found
+        found.close()
+    raise _not_found(places.folder_of(project), name)
+
+
+def find_workspace(
+    project: str | os.PathLike[str] = ".", workspace: str | None = None
+) -> LogLocation:
+    """The place of the workspace that `open_workspace` opens, unopened: its log may be damaged.
+
+    Raises WorkspaceNotFound, which says where it looked.
+    """
+    name = _name_in(workspace)
+    folder = places.folder_of(project)
+    if name is not None and not places.is_workspace(folder / name):
+        with open_workspace(project, name) as found:  # Only its log knows its name.
+            return locate(found.path or found.uri)
+    for address in _addresses(project, workspace):
+        place = locate(address)
+        if not exists(place):
+            raise WorkspaceNotFound(f"no workspace in {place}")
+        return place
+    raise _not_found(folder, name)
+
+
+def create_workspace(
+    project: str | os.PathLike[str],
+    workspace: str,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> Workspace:
+    """Create the workspace of a name in `folder`, by default in the folder of its name.
+
+    A workspace given by its folder or URI is named after its folder. The options are those of
+    `Workspace.create`.
+    """
+    if places.is_address(workspace):
+        if folder is not None:
+            raise InvalidInput(
+                f"the workspace has two folders, {workspace} and {os.fspath(folder)}; give its "
+                "name and one folder"
+            )
+        place = locate(workspace)
+        name = workspace_of_folder("" if place.folder is None else place.folder.name)
+        return Workspace.create(name, path=workspace, **options)
+    if folder is None:
+        folder = places.folder_of(project) / check_workspace_name(workspace)
+    return Workspace.create(workspace, path=folder, **options)
+
+
+def _name_in(workspace: str | None) -> str | None:
+    if workspace is None or places.is_address(workspace):
+        return None
+    return check_workspace_name(workspace)
+
+
+def _addresses(
+    project: str | os.PathLike[str], workspace: str | None
+) -> Iterator[str | os.PathLike[str]]:
+    if workspace is not None and places.is_address(workspace):
+        yield workspace
+        return
+    folder = places.folder_of(project)
+    if workspace is not None and places.is_workspace(folder / workspace):
+        yield folder / workspace
+    uri = os.environ.get("RUNLORE_WORKSPACE_URI")
+    if uri and workspace is None and os.fspath(project) == ".":
+        yield uri
+    configured = _configured(folder, is_named=workspace is not None)
+    if configured is not None:
+        yield configured
+    for candidate in (folder, folder / ".runlore"):
+        if places.is_workspace(candidate):
+            yield candidate
+
+
+def _configured(project: Path, *, is_named: bool) -> Path | str | None:
+    """Where the config leads; one that leads nowhere is an error unless a name is looked for."""
+    try:
+        config = config_file.find_config(project)
+    except WorkspaceNotFound:
+        return None
+    try:
+        return config_file.address_in(config)
+    except UserError:
+        if is_named:
+            return None
+        raise
+
+
+def _not_found(project: Path, name: str | None) -> WorkspaceNotFound:
+    if name is None:
+        return config_file.config_not_found(project)
+    return WorkspaceNotFound(
+        f"no workspace {name!r} for {project}: looked in {project / name}, where the config "
+        "leads, and in the folder itself; create it with `runlore workspace create -w "
+        f"{name}` or Workspace.create({name!r}, path={str(project / name)!r})"
+    )
+
+
+def _check_group(
+    workspace: Workspace, resource_group: str | None, subscription_id: str | None
+) -> None:
+    asked = (
+        ("resource group", resource_group, workspace.resource_group),
+        ("subscription", subscription_id, workspace.subscription_id),
+    )
+    for what, wanted, held in asked:
+        if wanted is not None and held and wanted != held:
+            where, name = workspace.path or workspace.uri, workspace.name
+            workspace.close()
+            raise WorkspaceNotFound(
+                f"the workspace {name!r} in {where} has the {what} {held!r}, not {wanted!r}"
+            )
