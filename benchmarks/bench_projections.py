@@ -30,6 +30,7 @@ from runlore.domain.fact import Fact
 from runlore.storage.codec import facts_of
 from runlore.storage.collector import collector_paused
 from runlore.storage.journal import Pending
+from runlore.storage.log_query import LogQuery
 
 SIZES = (10_000, 100_000)
 LARGE_TREE = 10_000
@@ -95,7 +96,7 @@ def least_projection(ws: Workspace) -> None:
     columns = ("position", "stream", "version", "topic", "recorded_at", "writer_id", "reason")
     position = 0
     with collector_paused(), duckdb.connect(config={"threads": 2}) as connection:
-        while read := ws._session.log.read_plain(after_position=position, limit=30_000):
+        while read := ws._session.log.read_plain(LogQuery(after_position=position, limit=30_000)):
             rows = dict(zip(Fact._fields, zip(*facts_of(read), strict=True), strict=True))
             connection.register("rows", pa.table({name: rows[name] for name in columns}))
             if position == 0:

@@ -17,6 +17,7 @@ from runlore.audit.bundles.export import export
 from runlore.audit.bundles.imports import import_bundle
 from runlore.audit.bundles.selection import Selection
 from runlore.audit.replay import replay
+from runlore.storage.log_query import LogQuery
 
 SIZES = (20_000,)
 
@@ -59,7 +60,7 @@ def figures(ws: Workspace, folder: Path, size: int) -> Iterator[Result]:
 def read(ws: Workspace) -> None:
     """Every row of the log, as Python objects."""
     position = 0
-    while rows := ws._session.log.read_log(after_position=position, limit=30_000):
+    while rows := ws._session.log.read_log(LogQuery(after_position=position, limit=30_000)):
         position = rows[-1].position
 
 

@@ -20,6 +20,7 @@ from runlore.projections.fold import as_json
 from runlore.projections.views import events_view
 from runlore.storage.codec import facts_of
 from runlore.storage.event_log import EventLog
+from runlore.storage.log_query import LogQuery
 
 _NEAR: Final = 32
 """Positions that are not farther apart are read together."""
@@ -80,7 +81,7 @@ def _facts_at(log: EventLog, positions: Sequence[int]) -> Iterator[Fact]:
         start, stop = positions[first], positions[after - 1]
         limit = stop - start + 1
         yield from facts_of(
-            log.read_plain(after_position=start - 1, upto_position=stop, limit=limit)
+            log.read_plain(LogQuery(after_position=start - 1, upto_position=stop, limit=limit))
         )
         first = after
 

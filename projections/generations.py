@@ -22,6 +22,7 @@ from uuid import uuid4
 
 from runlore.storage.event_log import EventLog
 from runlore.storage.file_lock import locked
+from runlore.storage.log_query import LogQuery
 
 KEPT: Final = 2
 WORTH_POSITIONS: Final = 2_000
@@ -53,7 +54,7 @@ class Generation:
 
 def belongs(log: EventLog, position: int, leaf: bytes) -> bool:
     """Whether a position with this leaf is in the log."""
-    rows = log.read_log(after_position=position - 1, limit=1)
+    rows = log.read_log(LogQuery.at(position))
     return bool(rows) and (rows[0].position, rows[0].leaf) == (position, leaf)
 
 

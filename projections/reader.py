@@ -36,6 +36,7 @@ from runlore.projections.rows import ExperimentRow, RecordRow, RunRow
 from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
+from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
     from runlore.projections.curves import Curve, SeriesValues
@@ -395,7 +396,7 @@ class RunsReader(OwnProjection):
 
     def _described_at(self, position: int) -> Sequence[Mapping[str, Any]]:
         """The series of the batch at a position."""
-        (row,) = self._log.read_log(after_position=position - 1, limit=1)
+        (row,) = self._log.read_log(LogQuery.at(position))
         data = fact_of(row).data
         return () if data is None else data["series"]
 

@@ -15,6 +15,7 @@ from runlore.projections.projection import Projection
 from runlore.storage.codec import facts_of
 from runlore.storage.collector import collector_paused
 from runlore.storage.event_log import EventLog, StoredRow
+from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
     from typing import Self
@@ -48,7 +49,9 @@ def catch_up(
     position, _ = projection.view.applied(application_name)
     with collector_paused(), _forgetting(projection), Beside() as beside:
         while True:
-            rows = log.read_plain(after_position=position, limit=limit, upto_position=upto_position)
+            rows = log.read_plain(
+                LogQuery(after_position=position, limit=limit, upto_position=upto_position)
+            )
             if not rows:
                 return read
             position = rows[-1][0]
@@ -71,7 +74,7 @@ _STATE: Final = itemgetter(StoredRow._fields.index("state"))
 
 
 def _leaf_at(log: EventLog, position: int) -> bytes:
-    return log.read_log(after_position=position - 1, limit=1)[0].leaf
+    return log.read_log(LogQuery.at(position))[0].leaf
 
 
 class Beside:

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import ApplicationRecorder, Notification
 
+from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier
 
 
@@ -158,63 +159,27 @@ class EventLog(ApplicationRecorder):
         """The stream's rows by increasing version; `[]` if there is no such stream."""
 
     @abstractmethod
-    def read_streams(
-        self, prefix: str, *, upto_position: int | None = None, topics: Sequence[str] = ()
-    ) -> Sequence[StoredRow]:
-        """The rows of all streams whose name starts with `prefix`, by increasing position."""
+    def read_log(self, query: LogQuery) -> Sequence[StoredRow]:
+        """The rows asked for, by increasing position; `[]` if there are none."""
 
-    @abstractmethod
-    def count_events(self, prefix: str, *, upto_position: int | None = None) -> int:
-        """How many events all streams whose name starts with `prefix` have; reads no payload."""
-
-    @abstractmethod
-    def positions_of(self, stream: str, *, upto_position: int | None = None) -> Sequence[int]:
-        """Those of the events of a stream and of the streams below it, ascending; reads no payload.
-
-        Below `run/r` are `run/r/...`.
-        """
-
-    @abstractmethod
-    def read_log(
-        self,
-        *,
-        after_position: int = 0,
-        limit: int,
-        upto_position: int | None = None,
-        stream: str | None = None,
-        topics: Sequence[str] = (),
-    ) -> Sequence[StoredRow]:
-        """At most `limit` rows of the whole log by increasing position.
-
-        `after_position` is exclusive, `upto_position` inclusive. Only those of `stream` and the
-        streams below it (`run/r` and `run/r/values/w`), and of the topics, where they are given.
-        """
-
-    def read_plain(
-        self,
-        *,
-        after_position: int = 0,
-        limit: int,
-        upto_position: int | None = None,
-        stream: str | None = None,
-        topics: Sequence[str] = (),
-    ) -> Sequence[tuple[Any, ...]]:
+    def read_plain(self, query: LogQuery) -> Sequence[tuple[Any, ...]]:
         """The rows of `read_log` without their leaves, as plain tuples: for reading millions.
 
         A `StoredRow` takes longer to make than its columns to read.
         """
-        rows = self.read_log(
-            after_position=after_position,
-            limit=limit,
-            upto_position=upto_position,
-            stream=stream,
-            topics=topics,
-        )
-        return [row[:-1] for row in rows]
+        return [row[:-1] for row in self.read_log(query)]
 
-    def read_leaves(self, *, after_position: int = 0, limit: int) -> Sequence[bytes]:
+    def read_leaves(self, query: LogQuery) -> Sequence[bytes]:
         """The stored leaves of `read_log`'s rows: all that a proof is made of."""
-        return [row.leaf for row in self.read_log(after_position=after_position, limit=limit)]
+        return [row.leaf for row in self.read_log(query)]
+
+    def positions_of(self, query: LogQuery) -> Sequence[int]:
+        """The positions of `read_log`'s rows. May be overridden to read no payload."""
+        return [row.position for row in self.read_log(query)]
+
+    def count_events(self, query: LogQuery) -> int:
+        """The number of `read_log`'s rows. May be overridden to read no payload."""
+        return len(self.positions_of(query))
 
     def as_stored(self) -> EventLog:
         """The log with states as they are stored and hashed into the leaves, sealed or not."""

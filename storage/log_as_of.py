@@ -18,6 +18,7 @@ from runlore.storage.event_log import (
     ReadStream,
     StoredRow,
 )
+from runlore.storage.log_query import LogQuery
 
 _PAGE: Final = 10_000
 
@@ -58,52 +59,20 @@ class LogAsOf(EventLog):
             stream, after_version=after_version, upto_position=self._bound(upto_position)
         )
 
-    def read_streams(
-        self, prefix: str, *, upto_position: int | None = None, topics: Sequence[str] = ()
-    ) -> Sequence[StoredRow]:
-        return self._log.read_streams(
-            prefix, upto_position=self._bound(upto_position), topics=topics
-        )
+    def read_log(self, query: LogQuery) -> Sequence[StoredRow]:
+        return self._log.read_log(query.within(self.position))
 
-    def count_events(self, prefix: str, *, upto_position: int | None = None) -> int:
-        return self._log.count_events(prefix, upto_position=self._bound(upto_position))
+    def read_plain(self, query: LogQuery) -> Sequence[tuple[Any, ...]]:
+        return self._log.read_plain(query.within(self.position))
 
-    def positions_of(self, stream: str, *, upto_position: int | None = None) -> Sequence[int]:
-        return self._log.positions_of(stream, upto_position=self._bound(upto_position))
+    def read_leaves(self, query: LogQuery) -> Sequence[bytes]:
+        return self._log.read_leaves(query.within(self.position))
 
-    def read_log(
-        self,
-        *,
-        after_position: int = 0,
-        limit: int,
-        upto_position: int | None = None,
-        stream: str | None = None,
-        topics: Sequence[str] = (),
-    ) -> Sequence[StoredRow]:
-        return self._log.read_log(
-            after_position=after_position,
-            limit=limit,
-            upto_position=self._bound(upto_position),
-            stream=stream,
-            topics=topics,
-        )
+    def positions_of(self, query: LogQuery) -> Sequence[int]:
+        return self._log.positions_of(query.within(self.position))
 
-    def read_plain(
-        self,
-        *,
-        after_position: int = 0,
-        limit: int,
-        upto_position: int | None = None,
-        stream: str | None = None,
-        topics: Sequence[str] = (),
-    ) -> Sequence[tuple[Any, ...]]:
-        return self._log.read_plain(
-            after_position=after_position,
-            limit=limit,
-            upto_position=self._bound(upto_position),
-            stream=stream,
-            topics=topics,
-        )
+    def count_events(self, query: LogQuery) -> int:
+        return self._log.count_events(query.within(self.position))
 
     def as_stored(self) -> EventLog:
         return LogAsOf(self._log.as_stored(), self.position)
@@ -115,7 +84,7 @@ class LogAsOf(EventLog):
     def head(self) -> LogHead:
         """The head as it was, computed from all leaves; its time is the last event's."""
         head = LogHead()
-        while rows := self.read_log(after_position=head.position, limit=_PAGE):
+        while rows := self.read_log(LogQuery(after_position=head.position, limit=_PAGE)):
             frontier = head.frontier.extended(row.leaf for row in rows)
             head = LogHead(rows[-1].position, rows[-1].recorded_at, frontier)
         return head

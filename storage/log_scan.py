@@ -15,6 +15,7 @@ from runlore.domain.events import RunErased
 from runlore.domain.ids import RUNS, run_stream
 from runlore.storage.erasable import KEYS_SCHEMA, is_erasable, keys_of
 from runlore.storage.event_log import EventLog, LogHead
+from runlore.storage.log_query import LogQuery
 from runlore.storage.seal import NO_KEY
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.sqlite_queries import COLUMNS, EVENTS_SCHEMA, has_drained, head_of
@@ -80,7 +81,7 @@ class LogScan:
 
     def rows(self, after: int, upto: int, limit: int) -> Sequence[Row]:
         """At most `limit` rows at positions in (after, upto], in their order."""
-        return self._log.read_log(after_position=after, upto_position=upto, limit=limit)
+        return self._log.read_log(LogQuery(after_position=after, upto_position=upto, limit=limit))
 
     def count_reached(self, after: int, upto: int) -> int:
         """How many positions in (after, upto] are found when they are asked for one by one."""

@@ -24,6 +24,7 @@ from runlore.storage.event_log import (
     RecordedNotification,
     StoredRow,
 )
+from runlore.storage.log_query import LogQuery
 from runlore.storage.stamp import check_passed, stamp, stamp_foreign
 from runlore.storage.subscription import PollingSubscription, Waker
 
@@ -88,52 +89,28 @@ class MemoryLog(EventLog):
                 and (upto_position is None or row.position <= upto_position)
             ]
 
-    def read_streams(
-        self, prefix: str, *, upto_position: int | None = None, topics: Sequence[str] = ()
-    ) -> Sequence[StoredRow]:
-        if not prefix:
-            raise ValueError("a prefix of no characters is the whole log: use read_log()")
+    def read_log(self, query: LogQuery) -> Sequence[StoredRow]:
         with self._lock:
-            return sorted(
-                row
-                for stream, rows in self._streams.items()
-                if stream.startswith(prefix)
-                for row in rows.values()
-                if (upto_position is None or row.position <= upto_position)
-                and (not topics or row.topic in topics)
-            )
-
-    def count_events(self, prefix: str, *, upto_position: int | None = None) -> int:
-        return len(self.read_streams(prefix, upto_position=upto_position))
-
-    def positions_of(self, stream: str, *, upto_position: int | None = None) -> Sequence[int]:
-        below = self.read_streams(f"{stream}/", upto_position=upto_position)
-        own = self.read_stream(stream, upto_position=upto_position)
-        return sorted(row.position for row in (*own, *below))
-
-    def read_log(
-        self,
-        *,
-        after_position: int = 0,
-        limit: int,
-        upto_position: int | None = None,
-        stream: str | None = None,
-        topics: Sequence[str] = (),
-    ) -> Sequence[StoredRow]:
-        with self._lock:
-            start = bisect_right(self._rows, after_position, key=_position)
+            start = bisect_right(self._rows, query.after_position, key=_position)
             stop = len(self._rows)
-            if upto_position is not None:
-                stop = bisect_right(self._rows, upto_position, key=_position)
-            if stream is None and not topics:
-                return self._rows[start : min(stop, start + limit)]
-            wanted = (
-                row
-                for row in self._rows[start:stop]
-                if (stream is None or f"{row.stream}/".startswith(f"{stream}/"))
-                and (not topics or row.topic in topics)
-            )
-            return list(islice(wanted, limit))
+            if query.upto_position is not None:
+                stop = bisect_right(self._rows, query.upto_position, key=_position)
+            if not query.all_streams:
+                first, last = query.after_position, query.upto_position
+                found = sorted(
+                    row
+                    for stream, rows in self._streams.items()
+                    if query.takes(stream)
+                    for row in rows.values()
+                    if row.position > first and (last is None or row.position <= last)
+                )
+            elif query.topics or query.limit is None:
+                found = self._rows[start:stop]
+            else:
+                return self._rows[start : min(stop, start + query.limit)]
+        if not query.topics:
+            return found[: query.limit]
+        return list(islice((row for row in found if row.topic in query.topics), query.limit))
 
     def head(self) -> LogHead:
         return self._head

@@ -11,6 +11,7 @@ from runlore.domain.events import ValuesLogged
 from runlore.domain.ids import values_prefix, values_stream
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
+from runlore.storage.log_query import LogQuery
 from runlore.storage.spool import Spool
 from runlore.storage.spool_format import (
     FLOAT,
@@ -215,7 +216,7 @@ def steps_taken(log: EventLog, run_id: str, *, excluding_writer: str) -> dict[_K
     """How many values others have in the log of each series of a run; reads no payload."""
     taken: dict[_Key, int] = {}
     own = values_stream(run_id, excluding_writer)
-    for row in log.read_streams(values_prefix(run_id), topics=(ValuesLogged.topic,)):
+    for row in log.read_log(LogQuery(prefix=values_prefix(run_id), topics=(ValuesLogged.topic,))):
         data = fact_of(row).data if row.stream != own else None
         for described in data["series"] if data else ():
             series = series_of(described)

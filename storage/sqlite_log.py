@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from eventsourcing.persistence import Notification, StoredEvent, Subscription
@@ -24,23 +23,24 @@ from runlore.storage.event_log import (
     RecordedNotification,
     StoredRow,
 )
+from runlore.storage.log_query import LogQuery
 from runlore.storage.sqlite_queries import (
     COLUMNS,
     EVENTS_SCHEMA,
     INSERT,
     PLAIN_COLUMNS,
     SELECT,
-    Wanted,
-    beyond,
     has_drained,
     head_of,
     library_events,
-    rows_of_log,
     rows_of_stream,
+    select,
     text_id,
 )
 from runlore.storage.stamp import check_passed, stamp, stamp_foreign
 from runlore.storage.subscription import PollingSubscription, Waker
+
+_Row = TypeVar("_Row", bound=tuple[Any, ...])
 
 
 class SqliteRecorder:
@@ -107,86 +107,34 @@ class SqliteLog(SqliteRecorder, EventLog):
         with self.database.read() as connection:
             return self._stream(connection, stream, after_version, upto_position)
 
-    def read_streams(
-        self, prefix: str, *, upto_position: int | None = None, topics: Sequence[str] = ()
-    ) -> Sequence[StoredRow]:
-        end = beyond(prefix)
-        statement = SELECT + "WHERE originator_id >= ? AND originator_id < ? "
-        params: list[str | int] = [prefix, end]
-        if topics:
-            statement += f"AND topic IN ({', '.join('?' * len(topics))}) "
-            params.extend(topics)
-        if upto_position is not None:
-            statement += "AND notification_id <= ? "
-            params.append(upto_position)
+    def read_log(self, query: LogQuery) -> Sequence[StoredRow]:
         with self.database.read() as connection:
-            rows = connection.execute(statement, params)
-            return sorted(StoredRow(*row) for row in self._opened(connection, rows))
+            rows = self._opened(connection, connection.execute(*select(COLUMNS, query)))
+            return _by_position([StoredRow(*row) for row in rows], query)
 
-    def count_events(self, prefix: str, *, upto_position: int | None = None) -> int:
-        # From the index alone.
-        statement = "SELECT count(*) FROM stored_events WHERE originator_id >= ? "
-        statement += "AND originator_id < ? "
-        params: list[str | int] = [prefix, beyond(prefix)]
-        if upto_position is not None:
-            statement += "AND notification_id <= ? "
-            params.append(upto_position)
+    def read_plain(self, query: LogQuery) -> Sequence[tuple[Any, ...]]:
         with self.database.read() as connection:
-            row = connection.execute(statement, params).fetchone()
+            rows = self._opened(connection, connection.execute(*select(PLAIN_COLUMNS, query)))
+            return _by_position(list(rows), query)
+
+    def read_leaves(self, query: LogQuery) -> Sequence[bytes]:
+        with self.database.read() as connection:
+            rows = connection.execute(*select("notification_id, leaf", query)).fetchall()
+        return [leaf for _, leaf in _by_position(rows, query)]
+
+    def count_events(self, query: LogQuery) -> int:
+        # From an index alone, unless topics are asked for.
+        statement, params = select("notification_id", query)
+        with self.database.read() as connection:
+            row = connection.execute(f"SELECT count(*) FROM ({statement})", params).fetchone()
         count: int = row[0]
         return count
 
-    def positions_of(self, stream: str, *, upto_position: int | None = None) -> Sequence[int]:
-        # From the index alone; with OR instead of UNION it would be sorted by SQLite.
-        below = f"{stream}/"
+    def positions_of(self, query: LogQuery) -> Sequence[int]:
+        # From an index alone, unless topics are asked for.
         with self.database.read() as connection:
-            found = connection.execute(
-                "SELECT notification_id FROM stored_events WHERE originator_id = ? UNION ALL "
-                "SELECT notification_id FROM stored_events "
-                "WHERE originator_id >= ? AND originator_id < ?",
-                (stream, below, beyond(below)),
-            )
-            positions = sorted(position for (position,) in found)
-        if upto_position is None:
-            return positions
-        return positions[: bisect_right(positions, upto_position)]
-
-    def read_log(
-        self,
-        *,
-        after_position: int = 0,
-        limit: int,
-        upto_position: int | None = None,
-        stream: str | None = None,
-        topics: Sequence[str] = (),
-    ) -> Sequence[StoredRow]:
-        wanted = Wanted(after_position, limit, upto_position, stream, topics)
-        with self.database.read() as connection:
-            rows = rows_of_log(connection, COLUMNS, wanted)
-            return [StoredRow(*row) for row in self._opened(connection, rows)]
-
-    def read_plain(
-        self,
-        *,
-        after_position: int = 0,
-        limit: int,
-        upto_position: int | None = None,
-        stream: str | None = None,
-        topics: Sequence[str] = (),
-    ) -> Sequence[tuple[Any, ...]]:
-        wanted = Wanted(after_position, limit, upto_position, stream, topics)
-        with self.database.read() as connection:
-            rows = rows_of_log(connection, PLAIN_COLUMNS, wanted)
-            return list(self._opened(connection, rows))
-
-    def read_leaves(self, *, after_position: int = 0, limit: int) -> Sequence[bytes]:
-        with self.database.read() as connection:
-            rows = connection.execute(
-                "SELECT leaf FROM stored_events WHERE notification_id > ? "
-                "ORDER BY notification_id LIMIT ?",
-                (after_position, limit),
-            )
-            return [leaf for (leaf,) in rows]
+            rows = connection.execute(*select("notification_id", query)).fetchall()
+        return [position for (position,) in _by_position(rows, query)]
 
     def head(self) -> LogHead:
         with self.database.read() as connection:
@@ -361,3 +309,10 @@ class SqliteLog(SqliteRecorder, EventLog):
                     return None
                 found.append(StoredRow(*row)._replace(state=event.state))
         return tuple(found)
+
+
+def _by_position(rows: list[_Row], query: LogQuery) -> list[_Row]:
+    """The rows of a `select`, each of which begins with its position, in the log's order."""
+    if query.limit is None and not query.all_streams:
+        rows.sort()
+    return rows

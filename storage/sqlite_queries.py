@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import LogHead
+from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier
 
 EVENTS_SCHEMA: Final = (
@@ -87,39 +88,64 @@ def head_of(connection: sqlite3.Connection) -> LogHead:
         raise LogCorrupt(f"the log's head is damaged: {error}; restore a copy") from error
 
 
-class Wanted(NamedTuple):
-    """What is to be read of the log; see `EventLog.read_log`."""
+def select(columns: str, query: LogQuery) -> tuple[str, list[int | str]]:
+    """A statement for columns of the events asked for, and its parameters.
 
-    after_position: int
-    limit: int
-    upto_position: int | None
-    stream: str | None
-    topics: Sequence[str]
-
-
-def rows_of_log(connection: sqlite3.Connection, columns: str, wanted: Wanted) -> sqlite3.Cursor:
-    """The wanted rows, by increasing position."""
-    statement = f"SELECT {columns} FROM stored_events WHERE notification_id > ? "
-    params: list[int | str] = [wanted.after_position]
-    if wanted.upto_position is not None:
-        statement += "AND notification_id <= ? "
-        params.append(wanted.upto_position)
-    if wanted.stream is not None:
-        below = f"{wanted.stream}/"
-        statement += "AND (originator_id = ? OR (originator_id >= ? AND originator_id < ?)) "
-        params.extend((wanted.stream, below, beyond(below)))
-    if wanted.topics:
-        statement += f"AND topic IN ({', '.join('?' * len(wanted.topics))}) "
-        params.extend(wanted.topics)
-    params.append(wanted.limit)
-    return connection.execute(statement + "ORDER BY notification_id LIMIT ?", params)
+    Its rows come by increasing position, but for unlimited queries of some streams: reading these
+    through the index of streams and sorting them afterwards is faster.
+    """
+    streams = _conditions_of_streams(query)
+    limited = query.limit is not None or not streams
+    where, params = _conditions(query, always_after=limited)
+    select = f"SELECT {columns} FROM stored_events "
+    if limited:
+        if streams:
+            where.append(f"({' OR '.join(condition for condition, _ in streams)})")
+            params += [param for _, bounds in streams for param in bounds]
+        params.append(-1 if query.limit is None else query.limit)
+        return f"{select}{_where(where)}ORDER BY notification_id LIMIT ?", params
+    branches = [f"{select}{_where([condition, *where])}" for condition, _ in streams]
+    return "UNION ALL ".join(branches), [
+        param for _, bounds in streams for param in (*bounds, *params)
+    ]
 
 
-def beyond(prefix: str) -> str:
-    """The least text that is greater than all that start with the prefix."""
-    if not prefix:
-        raise ValueError("a prefix of no characters is the whole log: use read_log()")
-    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+def _where(conditions: Sequence[str]) -> str:
+    return f"WHERE {' AND '.join(conditions)} " if conditions else ""
+
+
+def _conditions(query: LogQuery, *, always_after: bool) -> tuple[list[str], list[int | str]]:
+    """The conditions but those on streams, and their parameters."""
+    where: list[str] = []
+    params: list[int | str] = []
+    if always_after or query.after_position:
+        where.append("notification_id > ?")
+        params.append(query.after_position)
+    if query.upto_position is not None:
+        where.append("notification_id <= ?")
+        params.append(query.upto_position)
+    if query.topics:
+        where.append(f"topic IN ({', '.join('?' * len(query.topics))})")
+        params.extend(query.topics)
+    return where, params
+
+
+def _conditions_of_streams(query: LogQuery) -> list[tuple[str, tuple[str, ...]]]:
+    """Conditions of which one must hold, each with its parameters; none for all streams."""
+    conditions: list[tuple[str, tuple[str, ...]]] = []
+    if query.under is not None:
+        conditions = [("originator_id = ?", (query.under,)), _begins_with(f"{query.under}/")]
+    if query.prefix is not None:
+        condition, bounds = _begins_with(query.prefix)
+        conditions = [
+            (f"{other} AND {condition}", (*params, *bounds)) for other, params in conditions
+        ] or [(condition, bounds)]
+    return conditions
+
+
+def _begins_with(prefix: str) -> tuple[str, tuple[str, str]]:
+    beyond = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    return "originator_id >= ? AND originator_id < ?", (prefix, beyond)
 
 
 def rows_of_stream(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 
 from runlore.storage.event_log import EventLog, LogHead, NewEvent, StoredRow
+from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier, leaf_hash
 
 NOON = 1_700_000_000_000_000
@@ -35,7 +36,7 @@ def new_events(stream: str, versions: Iterable[int]) -> list[NewEvent]:
 
 def all_rows(log: EventLog) -> list[StoredRow]:
     """Everything that the log holds."""
-    return list(log.read_log(limit=1_000_000))
+    return list(log.read_log(LogQuery(limit=1_000_000)))
 
 
 def leaf_of(row: StoredRow) -> bytes:

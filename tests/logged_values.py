@@ -9,6 +9,7 @@ from runlore.domain.events import ValuesLogged
 from runlore.domain.ids import values_prefix
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
+from runlore.storage.log_query import LogQuery
 from runlore.storage.value_codec import Part, Series, encode_batch
 from runlore.storage.value_reader import Block, read_batch
 
@@ -62,7 +63,7 @@ def records_in(log: EventLog, run_id: str) -> list[Record]:
     """
     found = []
     next_seq: dict[str, int] = {}
-    for row in log.read_streams(values_prefix(run_id), topics=[ValuesLogged.topic]):
+    for row in log.read_log(LogQuery(prefix=values_prefix(run_id), topics=[ValuesLogged.topic])):
         data = fact_of(row).data
         assert data is not None
         assert data["first_seq"] == next_seq.get(row.stream, 0)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from runlore.storage.database import APPLICATION_ID
 from runlore.storage.event_log import Drained, NewEvent
+from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier, leaf_hash
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
@@ -89,14 +90,23 @@ def all_reads(path: Path) -> list[Any]:
         times = sorted({row.recorded_at for row in rows})
         return [
             rows,
-            [log.read_log(after_position=n, limit=3) for n in range(EVENTS + 2)],
-            [log.read_log(after_position=n, limit=9, upto_position=n + 2) for n in range(EVENTS)],
+            [log.read_log(LogQuery(after_position=n, limit=3)) for n in range(EVENTS + 2)],
+            [
+                log.read_log(LogQuery(after_position=n, limit=9, upto_position=n + 2))
+                for n in range(EVENTS)
+            ],
             [list(log.read_stream(stream)) for stream in STREAMS],
             [list(log.read_stream("run/a", after_version=n)) for n in range(EVENTS)],
             [list(log.read_stream(row.stream, after_version=row.version - 1)) for row in rows],
-            [list(log.read_streams(prefix)) for prefix in ("run/", "run/a", "e", "w", "x")],
-            [log.count_events(prefix) for prefix in ("run/", "run/a/", "e", "w", "x")],
-            [log.positions_of(stream) for stream in STREAMS],
+            [
+                list(log.read_log(LogQuery(prefix=prefix)))
+                for prefix in ("run/", "run/a", "e", "w", "x")
+            ],
+            [
+                log.count_events(LogQuery(prefix=prefix))
+                for prefix in ("run/", "run/a/", "e", "w", "x")
+            ],
+            [log.positions_of(LogQuery(under=stream)) for stream in STREAMS],
             [log.position_at(time + n) for time in times for n in (-1, 0, 1)],
             (log.head().position, log.head().frontier),
             log.max_notification_id(),

@@ -18,6 +18,7 @@ from runlore.domain.ids import experiment_stream, run_stream
 from runlore.domain.run_state import RunState
 from runlore.domain.status import Status
 from runlore.storage.journal import Journal, StreamState
+from runlore.storage.log_query import LogQuery
 from runlore.storage.open_sqlite import open_sqlite
 from tests.chaos.rounds import RACES
 from tests.event_logs import check_head
@@ -127,6 +128,6 @@ def test_processes_that_create_an_experiment_at_once_all_get_the_same_one(
     found = [child.result() for child in children]
     assert all(ids == found[0] for ids in found)
     log = open_sqlite(tmp_path / "log.db")
-    assert len(log.read_streams("experiment/")) == 20
+    assert len(log.read_log(LogQuery(prefix="experiment/"))) == 20
     check_head(log)
     log.close()

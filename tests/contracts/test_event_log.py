@@ -25,6 +25,7 @@ from runlore.storage.event_log import (
     ReadStream,
     StoredRow,
 )
+from runlore.storage.log_query import LogQuery
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
@@ -272,23 +273,23 @@ def test_a_stream_is_read_after_a_version_and_up_to_a_position(log: EventLog) ->
 
 def test_a_stream_that_does_not_exist_is_empty(log: EventLog) -> None:
     assert list(log.read_stream("run/missing")) == []
-    assert list(log.read_streams("run/missing/")) == []
-    assert log.count_events("run/missing/") == 0
+    assert list(log.read_log(LogQuery(prefix="run/missing/"))) == []
+    assert log.count_events(LogQuery(prefix="run/missing/")) == 0
 
 
 def test_events_are_counted_up_to_a_position(log: EventLog) -> None:
     rows = log.append(new_events("run/a/x", range(1, 6)))
 
-    assert log.count_events("run/a/", upto_position=rows[2].position) == 3
-    assert log.count_events("run/a/", upto_position=0) == 0
+    assert log.count_events(LogQuery(prefix="run/a/", upto_position=rows[2].position)) == 3
+    assert log.count_events(LogQuery(prefix="run/a/", upto_position=0)) == 0
 
 
 def test_a_page_of_a_stream_holds_the_streams_below_it_and_no_others(log: EventLog) -> None:
     names = ["run/r", "run/r/values/w", "run/rr", "run/r0", "run", "run/r/values/v"]
     log.append([new_event(name) for name in names])
 
-    rows = log.read_log(limit=10, stream="run/r")
-    plain = log.read_plain(limit=1, stream="run/r", after_position=rows[0].position)
+    rows = log.read_log(LogQuery(limit=10, under="run/r"))
+    plain = log.read_plain(LogQuery(limit=1, under="run/r", after_position=rows[0].position))
 
     assert [row.stream for row in rows] == ["run/r", "run/r/values/w", "run/r/values/v"]
     assert plain == [tuple(rows[1])[:-1]]
@@ -300,10 +301,10 @@ def test_positions_are_those_of_a_stream_and_of_the_streams_below_it(log: EventL
     log.append([new_event("run/r", 2)])
     own = [rows[0].position, rows[2].position, rows[5].position]
 
-    assert list(log.positions_of("run/r")) == [*own, log.head().position]
-    assert list(log.positions_of("run/r", upto_position=own[-1])) == own
-    assert list(log.positions_of("run/r", upto_position=own[-1] - 1)) == own[:-1]
-    assert list(log.positions_of("run/missing")) == []
+    assert list(log.positions_of(LogQuery(under="run/r"))) == [*own, log.head().position]
+    assert list(log.positions_of(LogQuery(under="run/r", upto_position=own[-1]))) == own
+    assert list(log.positions_of(LogQuery(under="run/r", upto_position=own[-1] - 1))) == own[:-1]
+    assert list(log.positions_of(LogQuery(under="run/missing"))) == []
 
 
 def test_a_page_of_topics_is_full_of_them(log: EventLog) -> None:
@@ -311,8 +312,8 @@ def test_a_page_of_topics_is_full_of_them(log: EventLog) -> None:
         [new_event("run/a", n, topic) for n, topic in enumerate(["x", "y", "z", "x"], 1)]
     )
 
-    assert list(log.read_log(limit=2, topics=["x", "z"])) == [rows[0], rows[2]]
-    assert list(log.read_log(limit=9, topics=["x"], stream="run/a")) == [rows[0], rows[3]]
+    assert list(log.read_log(LogQuery(limit=2, topics=["x", "z"]))) == [rows[0], rows[2]]
+    assert list(log.read_log(LogQuery(limit=9, topics=["x"], under="run/a"))) == [rows[0], rows[3]]
 
 
 def test_streams_with_a_prefix_are_read_by_increasing_position(log: EventLog) -> None:
@@ -320,7 +321,7 @@ def test_streams_with_a_prefix_are_read_by_increasing_position(log: EventLog) ->
     log.append([new_event(name, 1) for name in names])
     log.append([new_event("run/r/values/w2", 2)])
 
-    rows = log.read_streams("run/r/values/")
+    rows = log.read_log(LogQuery(prefix="run/r/values/"))
 
     assert [(row.stream, row.version) for row in rows] == [
         ("run/r/values/w2", 1),
@@ -332,8 +333,8 @@ def test_streams_with_a_prefix_are_read_by_increasing_position(log: EventLog) ->
 @pytest.mark.parametrize("prefix", ["run/%", "run/_", "run/*", "experiment/schä", "\U0010fffe"])
 def test_a_prefix_is_meant_literally(log: EventLog, prefix: str) -> None:
     log.append([new_event("run/abc", 1), new_event(f"{prefix}z", 1), new_event(prefix, 1)])
-    assert [row.stream for row in log.read_streams(prefix)] == [f"{prefix}z", prefix]
-    assert log.count_events(prefix) == 2
+    assert [row.stream for row in log.read_log(LogQuery(prefix=prefix))] == [f"{prefix}z", prefix]
+    assert log.count_events(LogQuery(prefix=prefix)) == 2
 
 
 def test_streams_with_a_prefix_can_be_cut_at_a_position_and_chosen_by_topic(
@@ -342,22 +343,23 @@ def test_streams_with_a_prefix_can_be_cut_at_a_position_and_chosen_by_topic(
     rows = log.append(
         [new_event("run/a", n, topic) for n, topic in enumerate(["x", "y", "z", "x"], 1)]
     )
-    assert list(log.read_streams("run/", topics=("x", "z"))) == [rows[0], rows[2], rows[3]]
-    assert list(log.read_streams("run/", upto_position=rows[1].position)) == list(rows[:2])
-    chosen = log.read_streams("run/", topics=("x",), upto_position=rows[1].position)
+    assert list(log.read_log(LogQuery(prefix="run/", topics=("x", "z")))) == [
+        rows[0],
+        rows[2],
+        rows[3],
+    ]
+    assert list(log.read_log(LogQuery(prefix="run/", upto_position=rows[1].position))) == list(
+        rows[:2]
+    )
+    chosen = log.read_log(LogQuery(prefix="run/", topics=("x",), upto_position=rows[1].position))
     assert list(chosen) == [rows[0]]
-
-
-def test_a_prefix_of_no_characters_is_refused(log: EventLog) -> None:
-    with pytest.raises(ValueError, match="read_log"):
-        log.read_streams("")
 
 
 def test_the_whole_log_is_read_in_pages(log: EventLog) -> None:
     rows = log.append(new_events("run/a", range(1, 8)))
     pages: list[list[StoredRow]] = []
     after = 0
-    while page := log.read_log(after_position=after, limit=3):
+    while page := log.read_log(LogQuery(after_position=after, limit=3)):
         pages.append(list(page))
         after = page[-1].position
 
@@ -371,17 +373,23 @@ def test_plain_rows_are_those_of_the_log_without_their_leaves(log: EventLog) -> 
         "after_position": rows[0].position,
         "upto_position": rows[5].position,
     }
-    assert list(log.read_plain(limit=100)) == [tuple(row)[:-1] for row in rows]
-    assert list(log.read_plain(limit=3, **bounds)) == [tuple(row)[:-1] for row in rows[1:4]]
-    assert list(log.read_plain(limit=100, **bounds)) == [tuple(row)[:-1] for row in rows[1:6]]
+    assert list(log.read_plain(LogQuery(limit=100))) == [tuple(row)[:-1] for row in rows]
+    assert list(log.read_plain(LogQuery(limit=3, **bounds))) == [
+        tuple(row)[:-1] for row in rows[1:4]
+    ]
+    assert list(log.read_plain(LogQuery(limit=100, **bounds))) == [
+        tuple(row)[:-1] for row in rows[1:6]
+    ]
 
 
 def test_the_first_bound_of_a_page_is_exclusive_and_the_last_inclusive(log: EventLog) -> None:
     rows = log.append(new_events("run/a", range(1, 6)))
-    page = log.read_log(after_position=rows[0].position, upto_position=rows[3].position, limit=100)
+    page = log.read_log(
+        LogQuery(after_position=rows[0].position, upto_position=rows[3].position, limit=100)
+    )
     assert list(page) == list(rows[1:4])
-    assert list(log.read_log(limit=0)) == []
-    assert list(log.read_log(after_position=rows[-1].position, limit=5)) == []
+    assert list(log.read_log(LogQuery(limit=0))) == []
+    assert list(log.read_log(LogQuery(after_position=rows[-1].position, limit=5))) == []
 
 
 # --- head, times --------------------------------------------------------------------------
@@ -506,7 +514,8 @@ def test_threads_append_whole_calls_and_readers_see_positions_grow(log: EventLog
         while True:
             finished = done.is_set()  # Asked first: one more look after the last append.
             seen.extend(
-                row.position for row in log.read_log(after_position=max(seen, default=0), limit=9)
+                row.position
+                for row in log.read_log(LogQuery(after_position=max(seen, default=0), limit=9))
             )
             if finished and seen and seen[-1] == log.head().position:
                 return

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Run, Workspace
+from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier
 from tests.chaos.rounds import KILLS
 
@@ -68,7 +69,7 @@ def assert_consistent(run: Run) -> None:
     """The head is that of the leaves, and the projection shows what the log says."""
     workspace = run.experiment.workspace
     log = workspace._session.log
-    rows = log.read_log(limit=10**6)
+    rows = log.read_log(LogQuery(limit=10**6))
     assert [row.position for row in rows] == list(range(1, len(rows) + 1))
     assert log.head().frontier == Frontier().extended(row.leaf for row in rows)
     shown = workspace.sql("SELECT key, value FROM tags WHERE run_id = ?", [run.id]).fetchall()

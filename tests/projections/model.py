@@ -11,6 +11,7 @@ from runlore.domain.ids import run_id_of
 from runlore.projections.rows import ExperimentRow, RunRow
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
+from runlore.storage.log_query import LogQuery
 
 Pairs = dict[str, str | None]
 
@@ -72,7 +73,7 @@ class Model:
     def __init__(self, log: EventLog, upto_position: int | None = None) -> None:
         self.experiments: dict[str, ModelExperiment] = {}
         self.runs: dict[str, ModelRun] = {}
-        for row in log.read_log(limit=1_000_000, upto_position=upto_position):
+        for row in log.read_log(LogQuery(limit=1_000_000, upto_position=upto_position)):
             self._happen(fact_of(row))
 
     def run_rows(

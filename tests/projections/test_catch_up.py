@@ -23,6 +23,7 @@ from runlore.projections.projection_of_runs import RunsProjection
 from runlore.projections.runner import APPLICATION, Beside, catch_up
 from runlore.storage.codec import fact_of
 from runlore.storage.errors import LogCorrupt
+from runlore.storage.log_query import LogQuery
 from tests.projections.histories import (
     Happening,
     History,
@@ -146,7 +147,7 @@ def test_a_batch_that_is_delivered_twice_changes_nothing(
         history.add(*append)
     with projection_in_memory() as projection:
         position = 0
-        while rows := history.log.read_log(after_position=position, limit=batch):
+        while rows := history.log.read_log(LogQuery(after_position=position, limit=batch)):
             position = rows[-1].position
             facts = [fact_of(row) for row in rows]
             projection.commit(facts, Tracking(APPLICATION, position), rows[-1].leaf)

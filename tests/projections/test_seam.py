@@ -13,6 +13,7 @@ from runlore.domain import events as ev
 from runlore.projections.queries import PAGE
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.storage.codec import fact_of
+from runlore.storage.log_query import LogQuery
 from runlore.storage.mapper import Envelope
 from tests.projections.histories import (
     Happening,
@@ -33,14 +34,14 @@ def test_a_batch_that_overlaps_earlier_ones_adds_only_what_is_new(
     appends: list[list[Happening]], data: st.DataObject
 ) -> None:
     history = history_of(appends)
-    facts = [fact_of(row) for row in history.log.read_log(limit=1_000)]
+    facts = [fact_of(row) for row in history.log.read_log(LogQuery(limit=1_000))]
     with projection_in_memory() as projection:
         applied = 0
         while applied < len(facts):
             start = data.draw(st.integers(0, applied), "where the batch begins again")
             applied = data.draw(st.integers(applied + 1, len(facts)), "and where it ends")
             last = facts[applied - 1].position
-            leaf = history.log.read_log(after_position=last - 1, limit=1)[0].leaf
+            leaf = history.log.read_log(LogQuery(after_position=last - 1, limit=1))[0].leaf
             projection.commit(facts[start:applied], Tracking(APPLICATION, last), leaf)
 
         assert tables(projection.view.connection) == (
@@ -63,7 +64,7 @@ def test_a_projection_goes_on_where_the_librarys_runner_left_it() -> None:
     history.run("r0")
     history.say("run/r0", ev.RunCompleted())
     with projection_in_memory() as projection:
-        for row in history.log.read_log(limit=2):
+        for row in history.log.read_log(LogQuery(limit=2)):
             envelope = Envelope(row.stream, row.version, ev.RunStarted(), fact_of(row))
             projection.process_event(envelope, Tracking("TrainingRuns", row.position))
 

@@ -27,6 +27,7 @@ from runlore.projections.segment_files import Bounds, listed
 from runlore.projections.user_sql import QueryFailed, QueryRefused
 from runlore.storage.codec import fact_of
 from runlore.storage.errors import LogCorrupt
+from runlore.storage.log_query import LogQuery
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.value_codec import Series
 from tests.disks import Disk
@@ -151,7 +152,7 @@ def test_a_batch_that_is_delivered_twice_neither_adds_nor_seals(
         projection_in(Path(name), bounds) as projection,
     ):
         position = 0
-        while rows := history.log.read_log(after_position=position, limit=3):
+        while rows := history.log.read_log(LogQuery(after_position=position, limit=3)):
             position = rows[-1].position
             facts = [fact_of(row) for row in rows]
             projection.commit(facts, Tracking(APPLICATION, position), rows[-1].leaf)
@@ -195,7 +196,7 @@ def test_a_batch_that_fails_after_a_seal_leaves_what_was_there(
 def test_a_damaged_batch_among_good_ones_is_named(tmp_path: Path) -> None:
     history = begun()
     log_some(history, 9)
-    facts = [fact_of(row) for row in history.log.read_log(limit=99)]
+    facts = [fact_of(row) for row in history.log.read_log(LogQuery(limit=99))]
     data = facts[6].data
     assert data is not None
     data["series"][0]["n"] += 1

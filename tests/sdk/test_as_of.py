@@ -15,6 +15,7 @@ from runlore.domain.errors import PastIsReadOnly, RunloreError, WorkspaceClosed
 from runlore.engine.past import SessionAsOf
 from runlore.run import get_run
 from runlore.run.comparison import compare_runs
+from runlore.storage.log_query import LogQuery
 from tests.sdk.conftest import start
 from tests.sdk.random_history import RUNS, happen
 
@@ -133,7 +134,7 @@ OF_WORKSPACE: dict[str, Callable[[Workspace], object]] = {
     ],
     "events": lambda ws: [ws.events(), ws.events(2, topics="run.tag_set")],
     "diff": lambda ws: [ws.diff(0), ws.diff(ws.position // 2)],
-    "log": lambda ws: [list(ws.log.read_log(limit=1_000)), ws.log.head().frontier],
+    "log": lambda ws: [list(ws.log.read_log(LogQuery(limit=1_000))), ws.log.head().frontier],
     "Experiment.list": lambda ws: Experiment.list(ws, view_type=ViewType.All),
     "Experiment.find": lambda ws: Experiment.find(ws, "e0", archived=True),
     "ComputeTarget.get_status": lambda ws: ComputeTarget(ws, "pool").get_status().serialize(),

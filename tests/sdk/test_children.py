@@ -11,6 +11,7 @@ import pytest
 from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import InvalidInput, InvalidType
 from runlore.exceptions import UserErrorException
+from runlore.storage.log_query import LogQuery
 from tests.sdk.conftest import seen_again, start
 from tests.sdk.processes import race
 
@@ -154,7 +155,7 @@ def test_ten_thousand_children_are_one_transaction(run: Run) -> None:
     children = run.create_children(count=10_000)
 
     after = log.head()
-    rows = log.read_log(after_position=before.position, limit=20_000)
+    rows = log.read_log(LogQuery(after_position=before.position, limit=20_000))
     assert after.size - before.size == len(rows) == len(children) == 10_000
     assert len({row.recorded_at for row in rows}) == 1
     assert len({child.id for child in children}) == 10_000

@@ -11,6 +11,7 @@ import pytest
 from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import InvalidInput, InvalidType, PastIsReadOnly, WorkspaceClosed
 from runlore.engine.event_feed import LoggedEvent
+from runlore.storage.log_query import LogQuery
 from runlore.storage.memory_log import MemoryLog
 from tests.event_logs import new_event
 from tests.processes import LIMIT_S, in_child, start_python, wait_until
@@ -33,7 +34,7 @@ def test_the_events_are_those_of_the_log_with_who_did_it(ws: Workspace, run: Run
 
     found = list(ws.events())
 
-    rows = ws.log.read_log(limit=100)
+    rows = ws.log.read_log(LogQuery(limit=100))
     assert [(one.position, one.stream, one.version, one.topic) for one in found] == [
         (row.position, row.stream, row.version, row.topic) for row in rows
     ]
@@ -200,7 +201,7 @@ def test_a_feed_gives_each_event_of_many_processes_once_though_some_are_killed(
     feed.timeout_s = 0
     seen += [event.position for event in feed]
 
-    assert seen == [row.position for row in folder_ws.log.read_log(limit=1_000_000)]
+    assert seen == [row.position for row in folder_ws.log.read_log(LogQuery(limit=1_000_000))]
     for name in ("writer 0", "writer 1"):
         assert tags[name] == [f"{name} {number}" for number in range(30)]
     assert tags["doomed"] == [f"doomed {number}" for number in range(len(tags["doomed"]))]
@@ -213,8 +214,8 @@ def test_the_events_of_a_long_log_are_read_a_page_at_a_time(
     pages: list[int] = []
     read_plain = type(ws.log).read_plain
 
-    def watched(log: MemoryLog, **bounds: object) -> object:
-        rows = read_plain(log, **bounds)  # type: ignore[arg-type]  # As they came.
+    def watched(log: MemoryLog, query: LogQuery) -> object:
+        rows = read_plain(log, query)
         pages.append(len(rows))
         return rows
 

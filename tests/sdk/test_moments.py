@@ -14,6 +14,7 @@ from runlore.domain.errors import InvalidInput, MomentInFuture
 from runlore.domain.fact import utc_time
 from runlore.engine.moments import position_of
 from runlore.storage.errors import LogReadOnly
+from runlore.storage.log_query import LogQuery
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from tests.event_logs import NOON, Clock, new_event
@@ -184,6 +185,6 @@ def test_processes_whose_clocks_are_minutes_behind_cannot_write_into_what_was_as
     for writer in writers:
         writer.communicate()
     assert {time: folder_ws.as_of(time).position for time in answered} == answered
-    rows = folder_ws.log.read_log(limit=1_000)
+    rows = folder_ws.log.read_log(LogQuery(limit=1_000))
     assert [row.recorded_at for row in rows] == sorted(row.recorded_at for row in rows)
     assert len(rows) == folder_ws.position

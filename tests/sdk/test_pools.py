@@ -20,6 +20,7 @@ from runlore.exceptions import ComputeTargetException, ExperimentExecutionExcept
 from runlore.execution import handover
 from runlore.execution.targets.pool import Pool
 from runlore.execution.targets.target import Placement
+from runlore.storage.log_query import LogQuery
 from runlore.storage.run_folder import RunFolder
 from tests.processes import wait_until
 from tests.submitted import (
@@ -151,7 +152,7 @@ def test_20_runs_end_in_order_though_submitter_and_a_supervisor_are_killed(
         lambda: (
             sum(
                 row.topic in ("run.completed", "run.failed", "run.lost")
-                for row in log.read_log(limit=10**6)
+                for row in log.read_log(LogQuery(limit=10**6))
             )
             == 20
         ),
@@ -383,7 +384,10 @@ def test_runs_of_many_submitters_all_end_and_never_more_than_the_slots_execute(
     log = project.ws._session.log
 
     wait_until(
-        lambda: sum(row.topic == "run.completed" for row in log.read_log(limit=10**6)) == len(ids),
+        lambda: (
+            sum(row.topic == "run.completed" for row in log.read_log(LogQuery(limit=10**6)))
+            == len(ids)
+        ),
         f"{len(ids)} runs to complete",
     )
 

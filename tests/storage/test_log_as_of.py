@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from runlore.domain.errors import PastIsReadOnly
 from runlore.storage.event_log import EventLog
 from runlore.storage.log_as_of import LogAsOf
+from runlore.storage.log_query import LogQuery
 from runlore.storage.memory_log import MemoryLog
 from tests.event_logs import NOON, Clock, new_event, new_events
 from tests.projections.histories import Happening, History, histories
@@ -23,14 +24,16 @@ def told(log: EventLog) -> list[Any]:
         log.head(),
         log.max_notification_id(),
         [log.position_at(NOON + later) for later in range(0, 12_000, 500)],
-        list(log.read_log(limit=1_000)),
-        list(log.read_plain(limit=1_000)),
-        list(log.read_plain(after_position=2, limit=2, upto_position=9)),
-        list(log.read_log(limit=9, stream="run/r0", topics=("run.tag_set", "run.created"))),
+        list(log.read_log(LogQuery(limit=1_000))),
+        list(log.read_plain(LogQuery(limit=1_000))),
+        list(log.read_plain(LogQuery(after_position=2, limit=2, upto_position=9))),
+        list(
+            log.read_log(LogQuery(limit=9, under="run/r0", topics=("run.tag_set", "run.created")))
+        ),
         list(log.read_stream("run/r0", after_version=1)),
-        list(log.read_streams("run/", topics=("run.values_logged",))),
-        log.count_events("run/"),
-        list(log.positions_of("run/r0")),
+        list(log.read_log(LogQuery(prefix="run/", topics=("run.values_logged",)))),
+        log.count_events(LogQuery(prefix="run/")),
+        list(log.positions_of(LogQuery(under="run/r0"))),
         list(log.select_events("run/r0", desc=True, limit=2)),
         list(log.select_notifications(1, 5)),
     ]
@@ -73,5 +76,5 @@ def test_a_log_as_of_a_position_leaves_the_other_open() -> None:
 
     past.close()
 
-    assert list(past.read_log(limit=1)) == []
+    assert list(past.read_log(LogQuery(limit=1))) == []
     log.append(new_events("run/r", [1]))

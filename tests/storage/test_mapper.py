@@ -13,6 +13,7 @@ from hypothesis import given
 
 from runlore.domain.events import Event, RunCompleted, RunFailed, RunStarted, TagSet
 from runlore.storage.codec import fact_of
+from runlore.storage.log_query import LogQuery
 from runlore.storage.mapper import Envelope, PydanticMsgpackMapper, UnknownEvent
 from runlore.storage.sqlite_log import SqliteLog
 from tests.strategies import events
@@ -95,7 +96,7 @@ def test_text_from_a_log_is_never_imported_as_a_module(application: Application[
     assert plain == Envelope("run/r", 1, UnknownEvent("this:d", forged.state))
     assert row.topic == "this:d"
     assert isinstance(application.recorder, SqliteLog)
-    assert fact_of(application.recorder.read_log(limit=1)[0]).data is None
+    assert fact_of(application.recorder.read_log(LogQuery(limit=1))[0]).data is None
     assert "this" not in sys.modules
 
 

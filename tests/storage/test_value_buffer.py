@@ -155,7 +155,7 @@ def test_a_fresh_run_looks_nothing_up(buffer: ValueBuffer, log: Log) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a fresh run has no values yet")
 
-    log.read_streams = never  # type: ignore[method-assign, assignment]  # The point of the test.
+    log.read_log = never  # type: ignore[method-assign, assignment]  # The point of the test.
     buffer.of_run("r", fresh=True).log(LOSS, 1.0, None)
     buffer.flush()
 

@@ -14,6 +14,7 @@ import pytest
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import EventLog
 from runlore.storage.findings import Finding, Kind
+from runlore.storage.log_query import LogQuery
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.merkle import Frontier
 from runlore.storage.open_sqlite import open_sqlite
@@ -339,7 +340,7 @@ def test_an_index_that_somebody_added_is_found_as_reads_may_go_through_it(path: 
         connection.execute("UPDATE sqlite_stat1 SET stat = '60 60 60' WHERE idx <> 'added'")
         connection.execute("UPDATE sqlite_stat1 SET stat = '60 1 1 1' WHERE idx = 'added'")
     with opened(path) as log:
-        assert log.count_events("run/a")
+        assert log.count_events(LogQuery(prefix="run/a"))
         assert log.read_stream("run/a") == []
 
     [finding] = found(path)
@@ -351,7 +352,7 @@ def test_an_index_that_somebody_added_is_found_as_reads_may_go_through_it(path: 
 @pytest.mark.parametrize("position", [1000, -1])
 def test_entries_of_the_indexes_that_lead_to_no_row_are_found(path: Path, position: int) -> None:
     with opened(path) as log:
-        events, last = log.count_events("run/a"), log.head().recorded_at
+        events, last = log.count_events(LogQuery(prefix="run/a")), log.head().recorded_at
     with tampering(path) as connection:
         made = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'stored_events'")
         connection.execute(made.fetchone()[0].replace("stored_events", "twin"))
@@ -364,7 +365,7 @@ def test_entries_of_the_indexes_that_lead_to_no_row_are_found(path: Path, positi
         with_index_of(connection, "sqlite_autoindex_stored_events_1", "sqlite_autoindex_twin_1")
         with_index_of(connection, "stored_events_recorded_at", "twin_times")
     with opened(path) as log:
-        assert log.count_events("run/a") == events + 1
+        assert log.count_events(LogQuery(prefix="run/a")) == events + 1
 
     told = [one.message for one in found(path) if one.kind is Kind.MISLED]
 

@@ -13,6 +13,7 @@ from runlore.audit.keys import SigningKey, default_path, read_key
 from runlore.audit.offline import Checkpoint, NotProved, VerifierKey
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.storage.errors import LogCorrupt
+from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _CHUNK: Final = 16_384
 def leaves_of(log: EventLog, size: int, *, after: int = 0) -> Iterator[bytes]:
     """The stored leaves of the log's events from behind `after` to the one of number `size`."""
     while after < size:
-        leaves = log.read_leaves(after_position=after, limit=min(_CHUNK, size - after))
+        leaves = log.read_leaves(LogQuery(after_position=after, limit=min(_CHUNK, size - after)))
         if not leaves:
             raise LogCorrupt(
                 f"the log ends after {after} events, where {size} were expected; "

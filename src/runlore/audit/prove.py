@@ -12,6 +12,7 @@ from runlore.domain.errors import InvalidInput, NotFound
 from runlore.domain.ids import stream_of
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import StoredRow
+from runlore.storage.log_query import LogQuery
 from runlore.storage.log_scan import scan_of
 from runlore.storage.merkle_proofs import consistency_ranges, inclusion_ranges, roots_of
 
@@ -102,7 +103,7 @@ def _proved(document: dict[str, Any]) -> dict[str, Any]:
 def _find(audited: AuditedLog, event: str) -> StoredRow:
     if event.isascii() and event.isdecimal() and len(event) < 19:
         position = int(event)
-        rows = audited.log.read_log(after_position=position - 1, upto_position=position, limit=1)
+        rows = audited.log.read_log(LogQuery.at(position))
     elif "@" in event:
         stream, _, version = event.rpartition("@")
         if not (version.isascii() and version.isdecimal() and len(version) < 19):
@@ -127,7 +128,7 @@ def _of_id(audited: AuditedLog, event: str) -> list[StoredRow]:
         return []
     after = 0
     while len(event) == _EVENT_ID_DIGITS:
-        rows = audited.log.read_log(after_position=after, limit=_CHUNK)
+        rows = audited.log.read_log(LogQuery(after_position=after, limit=_CHUNK))
         found = [row for row in rows if row.event_id == event_id]
         if found or not rows:
             return found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import InvalidInput, InvalidType
 from runlore.domain.fact import utc_time
+from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
     from runlore.projections.rebuild_check import Compared
@@ -185,7 +186,7 @@ def _difference(of: str, one: Differing, log: EventLog) -> Difference:
 def _event(position: int | None, log: EventLog) -> EventPlace | None:
     if position is None:
         return None
-    rows = log.read_log(after_position=position - 1, limit=1, upto_position=position)
+    rows = log.read_log(LogQuery.at(position))
     return next(
         (
             EventPlace(row.position, row.stream, row.version, row.topic, utc_time(row.recorded_at))

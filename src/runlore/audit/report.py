@@ -24,6 +24,7 @@ from runlore.domain.ids import run_stream, values_prefix
 from runlore.engine.history import Change, history_of
 from runlore.storage.artifacts import ArtifactMissing, replacing
 from runlore.storage.codec import fact_of
+from runlore.storage.log_query import LogQuery
 from runlore.storage.snapshots import read_manifest
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _of_experiment(session: Session, name: str, position: int) -> list[str]:
 
 def _run(session: Session, run_id: str, position: int) -> Html:
     rows = session.log.read_stream(run_stream(run_id), upto_position=position)
-    values = session.log.read_streams(values_prefix(run_id), upto_position=position)
+    values = session.log.read_log(LogQuery(prefix=values_prefix(run_id), upto_position=position))
     facts = [fact_of(row) for row in rows]
     state = run_state.fold(None, facts)
     if state is None:  # Only events of a newer runlore: they are counted, and that is all.

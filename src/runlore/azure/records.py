@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runlore.azure.documents import azure_time, definition_document, root_error
 from runlore.domain.errors import ExperimentNotFound, InvalidInput
+from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import RunState
@@ -198,6 +199,8 @@ def _number(state: RunState, session: Session) -> int:
         return session.reader().run_number(state.run_id)
     created = session.log.read_stream(run_stream(state.run_id))[0]
     mark = state.experiment_id.encode()
-    rows = session.log.read_streams(RUNS, upto_position=created.position, topics=[created.topic])
+    rows = session.log.read_log(
+        LogQuery(prefix=RUNS, upto_position=created.position, topics=[created.topic])
+    )
     facts = (fact_of(row) for row in rows if mark in row.state)
     return sum((fact.data or {}).get("experiment_id") == state.experiment_id for fact in facts)

@@ -14,6 +14,7 @@ from runlore.domain.errors import InvalidType
 from runlore.domain.ids import run_id_of, writer_stream
 from runlore.engine.checks import as_seconds
 from runlore.storage.codec import facts_of
+from runlore.storage.log_query import LogQuery
 from runlore.storage.subscription import Waker
 
 if TYPE_CHECKING:
@@ -82,11 +83,13 @@ class _Reader:
         """The next events that are wanted; empty if the log was read up to there, or a long way."""
         stream, topics, actor = self._wanted
         rows = self._session.log.read_plain(
-            after_position=self.position,
-            limit=_PAGE,
-            upto_position=upto_position,
-            stream=stream,
-            topics=topics,
+            LogQuery(
+                after_position=self.position,
+                limit=_PAGE,
+                upto_position=upto_position,
+                under=stream,
+                topics=topics,
+            )
         )
         events = map(self._event, facts_of(rows))
         # A page that is not full has seen everything: what was passed over is not read again.

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runlore.storage.log_query import LogQuery
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -75,8 +77,10 @@ def read_metrics(
     from runlore.storage.codec import fact_of
     from runlore.storage.value_reader import read_batch
 
-    rows = log.read_streams(
-        values_prefix(run_id), upto_position=upto_position, topics=(ValuesLogged.topic,)
+    rows = log.read_log(
+        LogQuery(
+            prefix=values_prefix(run_id), upto_position=upto_position, topics=(ValuesLogged.topic,)
+        )
     )
     batches: list[list[Block]] = []
     for row in rows:

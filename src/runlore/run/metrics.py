@@ -26,6 +26,7 @@ from runlore.engine.metric_values import (
     thinned,
 )
 from runlore.run.files import RunFiles
+from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
     from runlore.run import Run
@@ -279,7 +280,7 @@ class RunMetrics(RunFiles):
         session.values.flush()
         if name is not None and session.folder is not None:
             # Thousands of batches are unpacked once, for all who ask the projection.
-            batches = session.log.count_events(values_prefix(self._id))
+            batches = session.log.count_events(LogQuery(prefix=values_prefix(self._id)))
             if batches > _BATCHES_MAX:
                 read_live = partial(session.live_values, self._id)
                 reader = session.reader()

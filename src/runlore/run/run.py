@@ -10,6 +10,7 @@ from runlore.azure.arguments import as_pairs
 from runlore.domain.errors import InvalidInput, RunNotFound
 from runlore.exceptions import OutOfScope
 from runlore.run.lifecycle import RunLifecycle
+from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
     from typing import Self
@@ -241,7 +242,7 @@ class Run(RunLifecycle):
         session = self._session
         session.values.flush()
         facts = session.journal.facts(self._folded.stream)
-        values = map(fact_of, session.log.read_streams(values_prefix(self.id)))
+        values = map(fact_of, session.log.read_log(LogQuery(prefix=values_prefix(self.id))))
         return tuple(history_of(sorted([*facts, *values], key=_position), session.journal.name_of))
 
     def diff(self, a: Moment, b: Moment | None = None) -> Sequence[Difference]:

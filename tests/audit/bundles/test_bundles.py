@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,6 +22,7 @@ from runlore.audit.bundles.selection import Selection
 from runlore.audit.folder import BadCheckpoint
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, RunNotFound
 from runlore.storage.event_log import StoredRow
+from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import node_hash
 from runlore.storage.pruned_tree import Node, audit_path
 from runlore.storage.sqlite_log import SqliteLog
@@ -47,7 +47,7 @@ def test_everything_is_exported_by_default_and_holds(ws: Workspace, path: Path) 
     manifest = export(ws, path)
 
     rows = [record.row for record in records_of(path)]
-    assert rows == list(ws.log.read_log(limit=1_000))
+    assert rows == list(ws.log.read_log(LogQuery(limit=1_000)))
     assert manifest.events == len(rows) == manifest.head.size
     report = verify_bundle(path)
     assert report.findings == () and report.manifest == manifest
@@ -82,8 +82,8 @@ def test_nothing_is_read_of_other_runs_but_their_leaves(
     read: set[str] = set()
     read_log = SqliteLog.read_log
 
-    def noted(self: SqliteLog, **wanted: Any) -> Sequence[StoredRow]:
-        rows = read_log(self, **wanted)
+    def noted(self: SqliteLog, query: LogQuery) -> Sequence[StoredRow]:
+        rows = read_log(self, query)
         read.update(row.stream for row in rows)
         return rows
 

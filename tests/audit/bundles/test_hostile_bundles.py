@@ -29,6 +29,7 @@ from runlore.domain.events import RunErased, RunSubmitted
 from runlore.domain.status import Status
 from runlore.storage.codec import ERASED, encode_event
 from runlore.storage.event_log import StoredRow
+from runlore.storage.log_query import LogQuery
 from tests.audit.bundles.conftest import fill
 from tests.audit.bundles.forging import entries_of, with_manifest, with_rows, write
 from tests.event_logs import check_head
@@ -430,7 +431,7 @@ def test_whatever_bytes_are_flipped_it_is_refused_or_the_same(
             import_bundle(fresh, spoilt)
             kept = [
                 (row.stream, row.version, row.topic, row.state, row.event_id)
-                for row in fresh.log.read_log(limit=1_000)
+                for row in fresh.log.read_log(LogQuery(limit=1_000))
                 if row.metadata is not None and b"origin" in row.metadata
             ]
     except BundleRefused:
@@ -444,7 +445,7 @@ def test_whatever_bytes_are_flipped_it_is_refused_or_the_same(
         import_bundle(fresh, honest)
         assert kept == [
             (row.stream, row.version, row.topic, row.state, row.event_id)
-            for row in fresh.log.read_log(limit=1_000)
+            for row in fresh.log.read_log(LogQuery(limit=1_000))
             if row.metadata is not None and b"origin" in row.metadata
         ]
     shutil.rmtree(tmp_path / "fresh")

@@ -20,6 +20,7 @@ from runlore.domain.ids import (
 )
 from runlore.storage.codec import facts_of
 from runlore.storage.errors import LogCorrupt
+from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
     from runlore.engine.session import Session
@@ -78,7 +79,9 @@ def selected_positions(session: Session, selection: Selection, upto_position: in
         """Takes the events of the streams; returns the streams of the experiments of their runs."""
         positions = array("q")
         for stream in streams:
-            positions.extend(session.log.positions_of(stream, upto_position=upto_position))
+            positions.extend(
+                session.log.positions_of(LogQuery(under=stream, upto_position=upto_position))
+            )
         _sort(positions)
         experiments = set()
         for rows in rows_at(session.log, positions):
@@ -112,7 +115,7 @@ def rows_at(log: EventLog, positions: Sequence[int]) -> Iterator[Sequence[Stored
     """
     for first, last in _stretches(positions):
         while first <= last:
-            rows = log.read_log(after_position=first - 1, limit=PAGE, upto_position=last)
+            rows = log.read_log(LogQuery(after_position=first - 1, limit=PAGE, upto_position=last))
             if not rows or rows[-1].position - first + 1 != len(rows):
                 raise LogCorrupt(
                     f"the log lacks events at positions {first} to {last}; look at it with "
@@ -184,7 +187,7 @@ def _runs_between(
     last = upto_position if until is None else _last_position(session, until)
     position = first - 1
     while rows := session.log.read_plain(
-        after_position=position, limit=PAGE, upto_position=min(last, upto_position)
+        LogQuery(after_position=position, limit=PAGE, upto_position=min(last, upto_position))
     ):
         position = rows[-1][0]
         for row in rows:

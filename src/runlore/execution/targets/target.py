@@ -17,6 +17,7 @@ from runlore.domain.compute_target import LOCAL, TargetState, fold
 from runlore.domain.ids import COMPUTE_TARGETS, owner_of
 from runlore.exceptions import ComputeTargetException
 from runlore.storage.codec import fact_of
+from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
     from runlore.domain.events import Event
@@ -100,7 +101,7 @@ def kinds() -> dict[str, type[Target]]:
 def attached(session: Session) -> dict[str, TargetState]:
     """The workspace's targets by name, in the order in which they were attached; local first."""
     states: dict[str, TargetState | None] = {LOCAL: TargetState(LOCAL, LOCAL, {})}
-    for row in session.log.read_streams(COMPUTE_TARGETS):
+    for row in session.log.read_log(LogQuery(prefix=COMPUTE_TARGETS)):
         name = owner_of(row.stream)
         states[name] = fold(states.get(name), (fact_of(row),))
     return {name: state for name, state in states.items() if state is not None}
