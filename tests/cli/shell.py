@@ -1,4 +1,4 @@
-"""The command line in processes of its own, as a shell would start it."""
+"""The command line: in this process, in a new one, and on a terminal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,35 @@ class Ran:
 
 
 def runlore(*arguments: str, cwd: Path, code: int = 0, **variables: str) -> Ran:
-    """Runs a command in a folder, its output being a pipe; checks its exit code."""
+    """Runs a command in a folder, in this process; checks its exit code."""
+    ran = in_this_process(*arguments, cwd=cwd, **variables)
+    assert ran.code == code, f"{arguments}: {ran.code}\n{ran.out}\n{ran.err}"
+    assert "Traceback" not in ran.err
+    return ran
+
+
+def in_this_process(*arguments: str, cwd: Path, **variables: str) -> Ran:
+    """The same for any exit code."""
+    from runlore.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    show_warning, threshold, inherited = warnings.showwarning, gc.get_threshold(), dict(os.environ)
+    stdin = sys.stdin
+    try:
+        sys.stdin = io.StringIO()
+        _set(environment(**variables))
+        with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
+            code = main(arguments)
+    finally:
+        sys.stdin = stdin
+        _set(inherited)
+        warnings.showwarning = show_warning
+        gc.set_threshold(*threshold)
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+def in_new_process(*arguments: str, cwd: Path, code: int = 0, **variables: str) -> Ran:
+    """The same where a process of its own is the point: its output is a pipe."""
     ran = subprocess.run(
         [*COMMAND, *arguments],
         cwd=cwd,
@@ -48,21 +76,6 @@ def runlore(*arguments: str, cwd: Path, code: int = 0, **variables: str) -> Ran:
     assert ran.returncode == code, f"{arguments}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
     assert "Traceback" not in ran.stderr
     return Ran(ran.returncode, ran.stdout, ran.stderr)
-
-
-def in_this_process(*arguments: str, cwd: Path) -> Ran:
-    """The same without a process of its own, for many cases of one command."""
-    from runlore.cli import main
-
-    out, err = io.StringIO(), io.StringIO()
-    show_warning, threshold = warnings.showwarning, gc.get_threshold()
-    try:
-        with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
-            code = main(arguments)
-    finally:
-        warnings.showwarning = show_warning
-        gc.set_threshold(*threshold)
-    return Ran(code, out.getvalue(), err.getvalue())
 
 
 def on_terminal(
@@ -98,10 +111,15 @@ def on_terminal(
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's, without what would turn the commands elsewhere."""
+    """This process's variables, without those that runlore reads."""
     mine = ("RUNLORE_", "AZUREML_", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
     inherited = {name: held for name, held in os.environ.items() if not name.startswith(mine)}
     return {**inherited, **variables}
+
+
+def _set(variables: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
 
 
 def _read(leader: int) -> bytes:

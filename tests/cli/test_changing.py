@@ -1,4 +1,4 @@
-"""Commands that change something, each in a process of its own."""
+"""Commands that change something."""
 
 from __future__ import annotations
 
@@ -169,4 +169,4 @@ def test_audit_erase_asks_erases_and_shows_what_is_left(tmp_path: Path) -> None:
 def test_audit_erase_says_why_a_workspace_erases_nothing(own_project: Path) -> None:
     command = ("audit", "erase", "-r", "poor", "--reason", "asked to", "--yes")
 
-    assert "was not made erasable" in runlore(*command, cwd=own_project, code=1).err
+    assert "was not created as erasable" in runlore(*command, cwd=own_project, code=1).err

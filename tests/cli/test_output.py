@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from runlore import Workspace
-from tests.cli.shell import COMMAND, environment, on_terminal, runlore
+from tests.cli.shell import COMMAND, environment, in_new_process, on_terminal, runlore
 
 ESCAPE = "\x1b["
 
@@ -19,7 +19,7 @@ def test_people_get_a_table_and_pipes_json(project: Path) -> None:
     heads, _, *rows = [line for line in shown.out.splitlines() if line.strip()]
     assert "run_id" in heads and "status" in heads
     assert any("fantastic" in row for row in rows)
-    assert isinstance(runlore("run", "list", cwd=project).data, list)
+    assert isinstance(in_new_process("run", "list", cwd=project).data, list)
 
 
 def test_no_color_is_respected(project: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(project: Path) -> None:
 
 
 def test_text_that_the_terminal_lacks_is_escaped(project: Path) -> None:
-    shown = runlore("sql", "SELECT '→ é' AS t", cwd=project, PYTHONIOENCODING="ascii")
+    shown = in_new_process("sql", "SELECT '→ é' AS t", cwd=project, PYTHONIOENCODING="ascii")
 
     assert json.loads(shown.out.replace("\\xe9", "e").replace("\\u2192", ">")) == [{"t": "> e"}]
 

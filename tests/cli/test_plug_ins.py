@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import runlore
+from tests.cli.shell import in_new_process
 
 MODULE = """
 import click
@@ -57,19 +57,19 @@ def install(folder: Path, name: str, commands: dict[str, str]) -> None:
 
 
 def test_a_package_adds_a_command(packages: Path) -> None:
-    ran = runlore("echo", "hello", cwd=packages, PYTHONPATH=str(packages))
+    ran = in_new_process("echo", "hello", cwd=packages, PYTHONPATH=str(packages))
 
     assert ran.out == "imported\nplug-in says hello\n"
 
 
 def test_a_package_adds_a_group(packages: Path) -> None:
-    ran = runlore("tools", "echo", "hello", cwd=packages, PYTHONPATH=str(packages))
+    ran = in_new_process("tools", "echo", "hello", cwd=packages, PYTHONPATH=str(packages))
 
     assert ran.out.endswith("plug-in says hello\n")
 
 
 def test_help_lists_the_commands_of_packages_and_imports_none(packages: Path) -> None:
-    ran = runlore("--help", cwd=packages, PYTHONPATH=str(packages))
+    ran = in_new_process("--help", cwd=packages, PYTHONPATH=str(packages))
 
     lines = [line.split(maxsplit=1) for line in ran.out.splitlines()]
     assert ["echo", "Comes with lore-tools."] in lines
@@ -78,7 +78,7 @@ def test_help_lists_the_commands_of_packages_and_imports_none(packages: Path) ->
 
 
 def test_completion_knows_the_commands_of_packages_and_imports_none(packages: Path) -> None:
-    ran = runlore(
+    ran = in_new_process(
         cwd=packages,
         PYTHONPATH=str(packages),
         _RUNLORE_COMPLETE="bash_complete",
@@ -91,7 +91,7 @@ def test_completion_knows_the_commands_of_packages_and_imports_none(packages: Pa
 
 
 def test_the_commands_of_runlore_win_over_equal_names(packages: Path) -> None:
-    ran = runlore("sql", "--help", cwd=packages, PYTHONPATH=str(packages))
+    ran = in_new_process("sql", "--help", cwd=packages, PYTHONPATH=str(packages))
 
     assert "Usage: runlore sql [OPTIONS] SELECT" in ran.out
     assert "imported" not in ran.out
@@ -106,13 +106,13 @@ def test_the_commands_of_runlore_win_over_equal_names(packages: Path) -> None:
     ],
 )
 def test_a_broken_package_is_named(packages: Path, name: str, message: str) -> None:
-    ran = runlore(name, cwd=packages, code=1, PYTHONPATH=str(packages))
+    ran = in_new_process(name, cwd=packages, code=1, PYTHONPATH=str(packages))
 
     assert message in ran.err
     assert "uninstall" in ran.err
 
 
 def test_a_broken_package_does_not_break_other_commands(packages: Path) -> None:
-    ran = runlore("workspace", "list", cwd=packages, PYTHONPATH=str(packages))
+    ran = in_new_process("workspace", "list", cwd=packages, PYTHONPATH=str(packages))
 
     assert ran.data == []

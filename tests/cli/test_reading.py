@@ -1,4 +1,4 @@
-"""Commands that only read, each in a process of its own."""
+"""Commands that only read."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import in_this_process, runlore
-from tests.sdk.test_run_record import KEYS
+from tests.cli.shell import in_new_process, in_this_process, runlore
+from tests.records import KEYS
 
 
 def ids(*arguments: str, project: Path) -> list[str]:
@@ -205,7 +205,7 @@ def test_completion_prints_a_script(project: Path, shell: str) -> None:
 
 
 def test_completion_completes(project: Path) -> None:
-    completed = runlore(
+    completed = in_new_process(
         cwd=project,
         _RUNLORE_COMPLETE="bash_complete",
         COMP_WORDS="runlore run sub",

@@ -5,48 +5,9 @@ import pytest
 from runlore import Experiment, Run, Workspace
 from runlore.azure.records import minimal, nested
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, RunNotFound
+from tests.records import KEYS
 from tests.sdk.conftest import seen_again, start
 from tests.sdk.processes import run_python
-
-KEYS = [
-    "run_number",
-    "root_run_id",
-    "experiment_id",
-    "created_utc",
-    "user_id",
-    "run_id",
-    "parent_run_id",
-    "status",
-    "start_time_utc",
-    "end_time_utc",
-    "heartbeat_enabled",
-    "name",
-    "display_name",
-    "data_container_id",
-    "description",
-    "hidden",
-    "run_type",
-    "run_type_v2",
-    "parent_run_uuid",
-    "root_run_uuid",
-    "run_uuid",
-    "properties",
-    "script_name",
-    "target",
-    "tags",
-    "run_definition",
-    "primary_metric_name",
-    "created_from",
-    "created_by",
-    "cancel_uri",
-    "complete_uri",
-    "diagnostics_uri",
-    "error",
-    "warnings",
-    "queueing_info",
-    "_experiment_name",
-    "_erased",
-]
 
 
 def ids(records: object) -> list[str]:
