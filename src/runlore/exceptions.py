@@ -1,8 +1,12 @@
 """The errors of runlore under the names that Azure ML scripts catch (`azureml.exceptions`).
 
-`AzureMLException` is runlore's own root, so `except AzureMLException` catches everything that
-runlore raises on purpose; `.message` and `.inner_exception` are there. `str(error)` is the
-message alone: Azure's multi-line wrapping ("Class:\\n\\tMessage: ...") is left out on purpose.
+`AzureMLException` is runlore's own root, so `except AzureMLException` catches every error that
+runlore raises on purpose, with its `.message` and `.inner_exception`. `str(error)` is the message
+alone, without Azure's multi-line frame ("Class:\\n\\tMessage: ...").
+
+This module only re-exports `runlore.domain.errors` and adds the classes that exist for Azure's
+sake. Code inside runlore imports the former from `runlore.domain.errors`, by their names there,
+and only the latter from here.
 """
 
 from __future__ import annotations
@@ -35,27 +39,27 @@ ServiceException = ChangeRefusedError
 
 
 class RunEnvironmentException(UserError):
-    """There is no run to attach to in this process's environment."""
+    """This process's environment does not name a run to attach to."""
 
 
 class ActivityFailedException(RunloreError):
-    """A run that was waited for has failed."""
+    """The awaited run has failed."""
 
 
 class ExperimentExecutionException(UserError):
-    """A script could not be submitted, or waiting for it was interrupted."""
+    """A script could not be submitted, or the wait for it was interrupted."""
 
 
 class SnapshotException(UserError):
-    """The source folder could not be kept; nothing was recorded."""
+    """The source folder could not be stored; nothing was recorded."""
 
 
 class RunConfigurationException(UserError):
-    """A run configuration contradicts itself, or holds what it cannot."""
+    """A run configuration contradicts itself, or has an invalid value."""
 
 
 class RunConfigurationFileNotFound(RunConfigurationException, FileNotFoundError):
-    """A file or folder that a run configuration is read from or saved to is not there."""
+    """The file or folder to load a run configuration from, or to save it to, does not exist."""
 
 
 class WorkspaceException(UserError):
@@ -63,7 +67,7 @@ class WorkspaceException(UserError):
 
 
 class ComputeTargetException(UserError):
-    """There is no such compute target, or it cannot do what was asked."""
+    """The compute target does not exist, or cannot execute the request."""
 
 
 class ModelPathNotFoundException(UserError):
@@ -71,7 +75,7 @@ class ModelPathNotFoundException(UserError):
 
 
 class OutOfScope(UserError, NotImplementedError):
-    """A part of Azure ML that runlore does not cover; the message says what to use instead."""
+    """A part of Azure ML that runlore does not cover; the message names the alternative."""
 
     def __init__(self, what: str, instead: str) -> None:
         super().__init__(f"runlore does not cover {what}; {instead}")

@@ -368,13 +368,13 @@ class Workspace:
         >>> [event.topic for event in ws.events(after=2)]
         ['experiment.created']
         """
-        from runlore.engine import event_feed as feed
+        from runlore.engine.event_feed import EventFilter, events
         from runlore.engine.moments import position_of
 
         session = self._live
         session.values.flush()
-        wanted = feed.wanted(stream, topics, actor)
-        return feed.events(session, position_of(session.log, after), wanted)
+        chosen = EventFilter.checked(stream, topics, actor)
+        return events(session, position_of(session.log, after), chosen)
 
     def subscribe(
         self,
@@ -396,13 +396,13 @@ class Workspace:
         ...     [event.data["value"] for event in feed]
         ['first']
         """
-        from runlore.engine import event_feed as feed
+        from runlore.engine.event_feed import EventFilter, Feed
         from runlore.engine.moments import position_of
 
         session = self._live
-        wanted = feed.wanted(stream, topics, actor)
+        chosen = EventFilter.checked(stream, topics, actor)
         start = self.position if after is None else position_of(session.log, after)
-        return feed.Feed(session, start, wanted, timeout_s)
+        return Feed(session, start, chosen, timeout_s)
 
     @property
     def experiments(self) -> dict[str, Experiment]:

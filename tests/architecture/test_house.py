@@ -17,7 +17,7 @@ CIRCLES = 2
 LARGEST_CIRCLE = 30
 ARROWS_UP = 19
 FULL_FOLDERS = 0
-NEEDLESS_LAZY_IMPORTS = 91
+NEEDLESS_LAZY_IMPORTS = 88
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,17 @@ def test_an_import_inside_a_function_saves_a_slow_library(house: House) -> None:
         if lazy.in_function and not start_up.saved_by(lazy)
     }
     assert len(needless) <= NEEDLESS_LAZY_IMPORTS, sorted(needless)
+
+
+def test_only_the_classes_that_exist_for_azure_are_imported_from_exceptions(house: House) -> None:
+    tree = house.checkout.modules["runlore.exceptions"].tree
+    classes = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    others = [
+        found
+        for found in house.checkout.imports
+        if found.imported == "runlore.exceptions" and found.name not in classes
+    ]
+    assert others == []
 
 
 def packages() -> list[Module]:

@@ -126,7 +126,7 @@ def test_a_time_and_the_file_of_a_checkpoint_are_moments_too(
     [
         ("2026-03-03T12:00:00", "has no time zone"),
         ("99999", "which ends at"),
-        ("yesterday", "is no moment of a workspace"),
+        ("yesterday", "is not a moment of a workspace"),
         ("2999-01-01T00:00:00Z", "has not passed yet"),
     ],
 )

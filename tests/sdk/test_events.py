@@ -1,4 +1,4 @@
-"""The events of a workspace: all that there are, and a feed of those that come."""
+"""The events of a workspace: all recorded ones, and a feed of new ones."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def test_the_events_are_those_of_the_log_with_who_did_it(ws: Workspace, run: Run
     found = list(ws.events())
 
     rows = ws.log.read_log(LogQuery(limit=100))
-    assert [(one.position, one.stream, one.version, one.topic) for one in found] == [
+    assert [(event.position, event.stream, event.version, event.topic) for event in found] == [
         (row.position, row.stream, row.version, row.topic) for row in rows
     ]
     assert found[-1].topic == "run.values_logged"
-    tagged = next(one for one in found if one.topic == "run.tag_set")
+    tagged = next(event for event in found if event.topic == "run.tag_set")
     assert tagged.data == {"key": "a", "value": "x"}
     assert (tagged.run_id, tagged.time) == (run.id, run.history()[-2].time)
     assert (
@@ -60,8 +60,8 @@ def test_events_are_chosen_by_place_stream_topic_and_actor(
     with Workspace.open(folder_ws.path or "", actor="somebody else") as other:
         other.get_run(second.id).remove_tags(["a"])
 
-    def topics(**wanted: object) -> list[str]:
-        return [one.topic for one in folder_ws.events(before, **wanted)]  # type: ignore[arg-type]
+    def topics(**conditions: object) -> list[str]:
+        return [event.topic for event in folder_ws.events(before, **conditions)]  # type: ignore[arg-type]
 
     assert topics(stream=f"run/{first.id}") == ["run.tag_set", "run.values_logged"]
     assert topics(topics="run.tag_set") == ["run.tag_set", "run.tag_set"]
@@ -72,7 +72,7 @@ def test_events_are_chosen_by_place_stream_topic_and_actor(
     assert topics(actor="somebody else") == ["writer.opened", "run.tag_removed"]
     assert topics(actor="nobody") == []
     past = folder_ws.as_of(before)
-    assert [one.position for one in past.events(before - 1)] == [before]
+    assert [event.position for event in past.events(before - 1)] == [before]
 
 
 def test_the_events_end_where_the_log_ended_at_the_first(ws: Workspace, run: Run) -> None:
@@ -81,15 +81,15 @@ def test_the_events_end_where_the_log_ended_at_the_first(ws: Workspace, run: Run
     first = next(feed)
     run.tag("later")
 
-    assert [first.position, *(one.position for one in feed)][-1] == head
+    assert [first.position, *(event.position for event in feed)][-1] == head
 
 
-def test_arguments_of_no_sense_are_refused_at_once(ws: Workspace) -> None:
+def test_invalid_arguments_are_refused_at_once(ws: Workspace) -> None:
     with pytest.raises(InvalidInput, match="no position"):
         ws.events(10**9)
-    with pytest.raises(InvalidType, match="topic is 5"):
+    with pytest.raises(InvalidType, match="topic must be a str"):
         ws.subscribe(topics=[5])  # type: ignore[list-item]  # What is tested.
-    with pytest.raises(InvalidType, match="topics is 5"):
+    with pytest.raises(InvalidType, match="topics must be a str"):
         ws.events(topics=5)  # type: ignore[arg-type]  # What is tested.
     with pytest.raises(InvalidInput, match="timeout_s"):
         ws.subscribe(timeout_s=-1)
@@ -104,8 +104,8 @@ def test_a_feed_begins_with_now_or_where_it_is_told_to(ws: Workspace, run: Run) 
     now, all_of_it = ws.subscribe(timeout_s=0), ws.subscribe(0, timeout_s=0)
     run.tag("after")
 
-    assert [one.data for one in now] == [{"key": "after", "value": None}]
-    assert [one.position for one in all_of_it] == [one.position for one in ws.events()]
+    assert [event.data for event in now] == [{"key": "after", "value": None}]
+    assert [event.position for event in all_of_it] == [event.position for event in ws.events()]
 
 
 def test_a_feed_that_passes_over_what_is_not_wanted_says_how_far_it_came(
@@ -136,7 +136,7 @@ def test_a_feed_that_goes_on_where_another_ended_misses_and_repeats_nothing(
     with ws.subscribe(position, timeout_s=0) as feed:
         seen += feed
 
-    assert [one.position for one in seen] == list(range(begin + 1, ws.position + 1))
+    assert [event.position for event in seen] == list(range(begin + 1, ws.position + 1))
 
 
 def test_a_feed_waits_until_it_is_stopped_from_another_thread(ws: Workspace, run: Run) -> None:
@@ -151,7 +151,7 @@ def test_a_feed_waits_until_it_is_stopped_from_another_thread(ws: Workspace, run
     reading.join(LIMIT_S)
 
     assert not reading.is_alive()
-    assert [one.topic for one in seen] == ["run.tag_set"]
+    assert [event.topic for event in seen] == ["run.tag_set"]
 
 
 def test_a_feed_ends_with_its_workspace(ws: Workspace) -> None:
@@ -172,7 +172,7 @@ def test_a_feed_goes_on_in_parent_and_child_after_a_fork(
 
     def next_tag() -> object:
         run.tag("b")
-        return next(one.data for one in feed if one.topic == "run.tag_set")
+        return next(event.data for event in feed if event.topic == "run.tag_set")
 
     assert in_child(next_tag) == {"key": "b", "value": None}
     assert next_tag() == {"key": "b", "value": None}

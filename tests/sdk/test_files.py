@@ -332,7 +332,7 @@ def test_a_log_that_cannot_be_written_is_warned_of(exp: Experiment, project: Pat
     (project / "logs").write_text("a file")
 
     with (
-        pytest.warns(UserWarning, match="what the block prints is not kept: cannot write"),
+        pytest.warns(UserWarning, match="the output of the block is not kept: cannot write"),
         exp.start_logging(snapshot_directory=None) as run,
     ):
         print("still printed")

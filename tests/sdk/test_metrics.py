@@ -182,7 +182,7 @@ def test_nan_comes_back_as_nan(run: Run, value: object) -> None:
     ids=repr,
 )
 def test_what_is_no_value_is_stored_as_its_text_with_a_warning(run: Run, value: object) -> None:
-    with pytest.warns(UserWarning, match="is no number, bool or text; it is stored") as caught:
+    with pytest.warns(UserWarning, match="is not a number, bool or text; it is stored") as caught:
         run.log("m", value)
 
     assert run.get_metrics() == {"m": repr(value)}
@@ -357,7 +357,7 @@ def test_a_step_that_is_no_whole_number_is_refused(run: Run, step: Any) -> None:
 
 def test_a_step_beyond_64_bits_is_refused(run: Run) -> None:
     for step in (2**63, -(2**63) - 1, 10**5000):
-        with pytest.raises(InvalidInput, match="step of metric 'm' does not fit into 64 bits"):
+        with pytest.raises(InvalidInput, match="step of metric 'm' does not fit in 64 bits"):
             run.log("m", 1, step=step)
 
 

@@ -58,7 +58,7 @@ def test_a_checkpoint_is_the_position_of_its_last_event(
 
     assert ws.as_of(checkpoint).get_run(run.id).get_tags() == {}
     assert ws.as_of(tmp_path / "saved").position == size
-    with pytest.raises(InvalidInput, match="of 99 events, and the log holds"):
+    with pytest.raises(InvalidInput, match="of 99 events, but the log has"):
         ws.as_of("example.org/lab\n99\nAAAA\n")
 
 
@@ -70,27 +70,27 @@ def test_a_checkpoint_is_the_position_of_its_last_event(
         (datetime(2999, 1, 1, tzinfo=UTC), "has not passed yet"),
         (-1, "no position -1"),
         (10**6, "no position 1000000 in the log, which ends at"),
-        (True, "no moment"),
-        (1.5, "no moment"),
-        (None, "no moment"),
-        ("yesterday", "nor a file"),
-        ("not\na\ncheckpoint", "no checkpoint"),
-        ("an/origin\n1", "no checkpoint"),
-        (f"an/origin\n{'9' * 5_000}\nAAAA\n", "no checkpoint"),
-        ("9" * 5_000, "nor a file"),
-        ("long" * 1_000, "nor a file"),
-        (".", "nor a file"),
+        (True, "not a moment"),
+        (1.5, "not a moment"),
+        (None, "not a moment"),
+        ("yesterday", "nor a readable file"),
+        ("not\na\ncheckpoint", "not a checkpoint"),
+        ("an/origin\n1", "not a checkpoint"),
+        (f"an/origin\n{'9' * 5_000}\nAAAA\n", "not a checkpoint"),
+        ("9" * 5_000, "nor a readable file"),
+        ("long" * 1_000, "nor a readable file"),
+        (".", "nor a readable file"),
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_what_is_no_moment_that_has_passed_is_refused_and_says_what_is(
+def test_anything_but_a_moment_that_has_passed_is_refused_with_a_hint(
     ws: Workspace, moment: object, message: str
 ) -> None:
     with pytest.raises((InvalidInput, MomentInFuture), match=message):
         ws.as_of(moment)  # type: ignore[arg-type]  # What is tested.
 
 
-def test_a_time_that_has_not_passed_is_no_moment_of_the_past_either(ws: Workspace) -> None:
+def test_a_view_of_the_past_refuses_a_time_that_has_not_passed(ws: Workspace) -> None:
     past = ws.as_of(ws.position)
 
     with pytest.raises(MomentInFuture):
@@ -103,7 +103,7 @@ def test_a_workspace_can_be_asked_as_of_its_beginning(ws: Workspace, run: Run) -
     assert (past.name, past.experiments, list(past.sql("SELECT * FROM events"))) == ("lab", {}, [])
 
 
-def test_who_may_only_read_asks_until_the_last_event_and_is_told_of_the_rest(
+def test_a_reader_without_write_access_may_ask_up_to_the_last_event(
     folder_ws: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = clock_of(folder_ws)

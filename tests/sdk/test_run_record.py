@@ -105,7 +105,7 @@ def test_records_can_be_sorted_either_way(many: Workspace) -> None:
 def test_what_has_no_sense_is_refused(many: Workspace) -> None:
     with pytest.raises(InvalidInput, match="cannot sort by 'nothing'; it takes one of"):
         many.get_run_records(sort="nothing")
-    with pytest.raises(InvalidInput, match="last is -1"):
+    with pytest.raises(InvalidInput, match="last must be 0 or more, got -1"):
         many.get_run_records(last=-1)
     with pytest.raises(ExperimentNotFound, match="nope"):
         many.get_run_records("nope")

@@ -1,7 +1,7 @@
-"""What scripts pass, as the store's own types: tag values, logged scalars, steps.
+"""Conversion of Azure's loosely typed arguments: tags, logged values, steps, children.
 
-The conversions are azureml-core's (measured on 1.61), minus its faults: `np.int64` stays a
-number, and nothing is dropped silently.
+The conversions are those of azureml-core (measured on 1.61) without its faults: `np.int64` stays
+a number, and nothing is dropped silently.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PLURALS: Final = {"tag": "tags", "property": "properties"}
 
 
 def as_pairs(pairs: object, what: Literal["tag", "property"]) -> dict[str, str | None]:
-    """Tags or properties with text values: others become `str(value)`, with a warning."""
+    """Tags or properties with text values; other values become `str(value)`, with a warning."""
     if pairs is None:
         return {}
     if not isinstance(pairs, Mapping):
@@ -41,10 +41,10 @@ def _as_text(key: object, value: object, what: str) -> str | None:
 
 
 def as_scalar(name: str, value: Any) -> float | int | bool | str | None:
-    """One loggable value: numbers, bools, text and None as they are, numpy's as Python's.
+    """A value to log: numbers, bools, text and None unchanged, numpy's scalars as Python's.
 
-    Anything else becomes its `repr`, with a warning; lists and the like raise, because they
-    belong into `log_list`.
+    Anything else becomes its `repr`, with a warning. Lists and other iterables raise, because they
+    belong in `log_list`.
     """
     kind = type(value)
     if kind in _PLAIN:
@@ -58,7 +58,7 @@ def as_scalar(name: str, value: Any) -> float | int | bool | str | None:
 
 
 def _as_python(name: str, value: Any) -> float | int | bool | str | None:
-    if isinstance(value, str):  # Not str(value): enums show another text than they hold.
+    if isinstance(value, str):  # Not str(value): enums override it.
         return check_text(value, f"value of metric {name!r}")
     if isinstance(value, int | float):  # Subclasses: enums, numpy's float64.
         return int(value) if isinstance(value, int) else float(value)
@@ -66,19 +66,19 @@ def _as_python(name: str, value: Any) -> float | int | bool | str | None:
         item = value.item()
         if isinstance(item, int | float):
             return item
-        if hasattr(item, "__float__"):  # numpy's long double, for which Python has no type.
+        if hasattr(item, "__float__"):  # numpy's long double, which Python does not have.
             return float(item)
     text = repr(value)
     warn_caller(
-        f"metric {name!r} got a {type(value).__name__}, which is no number, bool or text; it is "
+        f"metric {name!r} got a {type(value).__name__}, which is not a number, bool or text; it is "
         f"stored as its text {text!r:.80}"
     )
     return check_text(text, f"value of metric {name!r}")
 
 
 def _is_zero_dimensional(value: Any) -> bool:
-    """Scalars of numpy and tensors of PyTorch, JAX and TensorFlow; not numpy's times, whose
-    items may be bare counts of nanoseconds.
+    """Whether it is a scalar of numpy, PyTorch, JAX or TensorFlow; not numpy's times, whose items
+    may be bare counts of nanoseconds.
     """
     if getattr(value, "shape", None) != () or not callable(getattr(value, "item", None)):
         return False
@@ -86,9 +86,9 @@ def _is_zero_dimensional(value: Any) -> bool:
 
 
 def as_list(name: str, values: object) -> list[float | int | bool | str | None]:
-    """The values of any iterable, each as a scalar; whole numbers beside floats become floats.
+    """The values of any iterable as scalars; whole numbers next to floats become floats.
 
-    A text is the list of its characters. Nested lists and arrays raise.
+    A text becomes the list of its characters. Nested lists and arrays raise.
     """
     if not isinstance(values, Iterable):
         raise InvalidType(
@@ -107,7 +107,7 @@ def as_list(name: str, values: object) -> list[float | int | bool | str | None]:
 
 
 def _as_floats(scalars: list[Any]) -> list[Any]:
-    """Whole numbers beside floats as floats, unless one is too large to be one exactly."""
+    """Whole numbers next to floats as floats, unless one is too large to be exact."""
     mixed = {type(scalar) for scalar in scalars} == {int, float}
     if mixed and all(type(s) is float or abs(s) <= 2**53 for s in scalars):
         return [float(scalar) for scalar in scalars]
@@ -115,7 +115,7 @@ def _as_floats(scalars: list[Any]) -> list[Any]:
 
 
 def as_step(name: str, step: SupportsIndex | None) -> int | None:
-    """A whole number of 64 bits, numpy's included; None stays None (the next step)."""
+    """A whole number of 64 bits, or None for the next step; numpy's integers are accepted."""
     if step is None or type(step) is int and -(2**63) <= step < 2**63:
         return step
     if isinstance(step, bool) or not hasattr(step, "__index__"):
@@ -125,14 +125,14 @@ def as_step(name: str, step: SupportsIndex | None) -> int | None:
         )
     number = step.__index__()
     if not -(2**63) <= number < 2**63:
-        raise InvalidInput(f"step of metric {name!r} does not fit into 64 bits")
+        raise InvalidInput(f"step of metric {name!r} does not fit in 64 bits")
     return number
 
 
 def children_tags(
     count: SupportsIndex | None, tag_key: str | None, tag_values: Iterable[object] | None
 ) -> list[dict[str, str | None]]:
-    """One dict of tags per child; the errors have Azure ML's texts."""
+    """The tags of each child to create; the errors have Azure ML's texts."""
     if count is None and tag_key is None and tag_values is None:
         raise UserError("Either count or tag_key and tag_values must be set")
     if tag_key is None and tag_values is None:

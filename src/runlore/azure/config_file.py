@@ -86,7 +86,7 @@ def address_in(config: Path) -> Path | str:
     folder = project / where
     if not is_workspace(folder):
         raise WorkspaceNotFound(
-            f"{config} leads to {folder}, where there is no workspace; create it with "
+            f"{config} leads to {folder}, which is not a workspace; create it with "
             f"Workspace.create({name or 'my-workspace'!r}, path={str(folder)!r})"
         )
     return folder

@@ -1,4 +1,7 @@
-"""The documents that a run shows: details, error, HTML. Shapes of Azure ML (spec: `RunDto`)."""
+"""A run as Azure ML's nested documents: `get_details()`, its error and definition, HTML.
+
+The keys are camelCase. For flat records in snake_case, see `runlore.azure.records`.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ _ERROR_MAX_CHARS: Final = 100_000
 
 
 def azure_time(microseconds: int | None) -> str | None:
-    """`2026-01-01T00:00:00.000000Z`, the form of Azure ML's documents."""
+    """A time in the format of Azure ML's documents, `2026-01-01T00:00:00.000000Z`."""
     if microseconds is None:
         return None
     return utc_time(microseconds).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def details_of(state: RunState, *, log_files: dict[str, str], submitted_by: str) -> dict[str, Any]:
-    """`get_details()`: camelCase keys; those whose value is None are absent."""
+    """The document of `get_details()`; keys whose value is None are left out."""
     details: dict[str, Any] = {
         "runId": state.run_id,
         "target": state.target or "local",
@@ -33,7 +36,7 @@ def details_of(state: RunState, *, log_files: dict[str, str], submitted_by: str)
         "endTimeUtc": azure_time(state.ended_at),
         "services": {},
         "error": {"error": root_error(state.error)} if state.error is not None else None,
-        "warnings": [one._asdict() for one in state.warnings] or None,
+        "warnings": [warning._asdict() for warning in state.warnings] or None,
         "properties": {key: held.value for key, held in state.properties.items()},
         "inputDatasets": [],
         "outputDatasets": [],
@@ -47,7 +50,7 @@ def details_of(state: RunState, *, log_files: dict[str, str], submitted_by: str)
 def definition_document(
     definition: Mapping[str, Any] | None, target: str | None, repeats: str | None
 ) -> dict[str, Any] | None:
-    """What a submitted run is executed with, as `get_details()["runDefinition"]`."""
+    """The definition of a submitted run, as in `get_details()["runDefinition"]`."""
     if definition is None:
         return None
     return {**definition, "target": target, "repeats": repeats}
@@ -56,9 +59,9 @@ def definition_document(
 def error_document(
     error_details: str | BaseException | None, error_code: str | None
 ) -> dict[str, str]:
-    """What `fail()` records. Raises InvalidType (a TypeError) for details of another type.
+    """The error that `fail()` records. Raises InvalidType for details of another type.
 
-    The texts of an exception are made storable: whatever it says, the run has failed of it.
+    The texts of an exception are made storable, so that any exception can be recorded.
     """
     if error_details is None:
         return {"code": error_code or "UserError"}
@@ -87,7 +90,7 @@ def _text_of(error: BaseException) -> str:
 
 
 def _storable(text: str) -> str:
-    """UTF-8, and its beginning and end if it is too long to be kept whole."""
+    """The text as valid UTF-8; of a long one, only the beginning and the end."""
     if len(text) > _ERROR_MAX_CHARS:
         half = _ERROR_MAX_CHARS // 2
         text = f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
@@ -95,7 +98,7 @@ def _storable(text: str) -> str:
 
 
 def html_row(state: RunState, link: str) -> str:
-    """One run as a one-row table with a link, for notebooks."""
+    """The run as an HTML table of one row with a link, for notebooks."""
     cells = (state.experiment_name, state.run_id, state.run_type or "", str(state.status))
     shown = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
     return (
@@ -106,7 +109,7 @@ def html_row(state: RunState, link: str) -> str:
 
 
 def root_error(error: Any) -> dict[str, Any]:
-    """A recorded error in the shape of `get_details()["error"]["error"]`."""
+    """A recorded error, as in `get_details()["error"]["error"]`."""
     root: dict[str, Any] = {key: error[key] for key in ("code", "message") if key in error}
     debug = {
         shown: error[key]

@@ -1,7 +1,8 @@
-"""A run as one flat record: Azure ML's `RunDto` in snake_case, `_experiment_name` and `_erased`.
+"""A run as a flat record: the keys of Azure ML's `RunDto` in snake_case, as in lists and the CLI.
 
-The same record comes from a fold of the run's stream (`of_state`) and from the projection
-(`of_row`), so a list of thousands costs one query and a single run no query at all.
+The same record is made from the folded state of one run (`of_state`, without a query) and from a
+row of the projection (`of_row`, thousands in one query). The keys `_experiment_name` and `_erased`
+are runlore's own. For the nested documents of one run, see `runlore.azure.documents`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runlore.azure.documents import azure_time, definition_document, root_error
 from runlore.domain.errors import ExperimentNotFound, InvalidInput
+from runlore.domain.ids import RUNS, run_stream, writer_stream
+from runlore.projections.rows import RecordRow
+from runlore.storage.codec import fact_of
 from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import RunState
     from runlore.engine.session import Session
-    from runlore.projections.rows import RecordRow
 
 Record = dict[str, Any]
 
@@ -25,19 +28,17 @@ _LONG_LOG_EVENTS: Final = 100_000
 
 
 def of_row(row: RecordRow) -> Record:
-    """The record of a row of the projection."""
+    """The record of a projection's row."""
     return _record(
         row,
         _loaded(row.error),
         _loaded(row.definition),
-        [_loaded(one) for one in row.warnings or ()],
+        [_loaded(warning) for warning in row.warnings or ()],
     )
 
 
 def of_state(state: RunState, session: Session) -> Record:
-    """The record of a run's state; loads no database but the log."""
-    from runlore.projections.rows import RecordRow
-
+    """The record of a run's state; opens no database other than the log."""
     opened = _writer(session, state.created_by)
     tags, properties = sorted(state.tags), sorted(state.properties)
     row = RecordRow(
@@ -69,7 +70,7 @@ def of_state(state: RunState, session: Session) -> Record:
         property_values=[state.properties[key].value for key in properties],
         erased=state.erased,
     )
-    warnings = [one._asdict() for one in state.warnings]
+    warnings = [warning._asdict() for warning in state.warnings]
     return _record(row, state.error, state.definition, warnings)
 
 
@@ -83,7 +84,7 @@ def records_of(
 ) -> list[Record]:
     """The records that fit, see `Workspace.get_run_records`; the conditions are the reader's."""
     if last is not None and last < 0:
-        raise InvalidInput(f"last is {last}; it takes 0 or more")
+        raise InvalidInput(f"last must be 0 or more, got {last}")
     reader = session.reader()
     experiment_id = None
     if experiment_name is not None:
@@ -112,9 +113,9 @@ def minimal(record: Record) -> Record:
 
 
 def nested(records: Iterable[Record]) -> list[Record]:
-    """The records as trees: each with its `children`; roots are those whose parent is not there.
+    """The records as trees, each with its `children`; a record without its parent is a root.
 
-    Children stand in the order of the records.
+    Children are in the order of the records.
     """
     copies = [{**record, "children": []} for record in records]
     by_id = {record["run_id"]: record for record in copies}
@@ -131,7 +132,7 @@ def _record(
     definition: Mapping[str, Any] | None,
     warnings: Sequence[Mapping[str, str]],
 ) -> Record:
-    """The record; what is JSON in the row comes apart from it."""
+    """The record of a row; the row's JSON columns come parsed."""
     return {
         "run_number": row.number,
         "root_run_id": row.root_id,
@@ -178,8 +179,6 @@ def _loaded(text: str | None) -> Any:
 
 
 def _writer(session: Session, writer_id: str | None) -> dict[str, Any] | None:
-    from runlore.domain.ids import writer_stream
-
     if writer_id is None:
         return None
     opened = next(iter(session.journal.facts(writer_stream(writer_id))), None)
@@ -187,14 +186,11 @@ def _writer(session: Session, writer_id: str | None) -> dict[str, Any] | None:
 
 
 def _number(state: RunState, session: Session) -> int:
-    """The run's number in its experiment: counted in the log, or read from the projection.
+    """The run's number in its experiment, counted in the log or read from the projection.
 
-    Counting reads the creations of all earlier runs, 5 µs each: in a short log that takes less
-    time than to load DuckDB, in a long one more.
+    Counting reads the creations of all earlier runs, 5 µs each: in a short log that is faster than
+    loading DuckDB, in a long one slower.
     """
-    from runlore.domain.ids import RUNS, run_stream
-    from runlore.storage.codec import fact_of
-
     if (session.log.max_notification_id() or 0) > _LONG_LOG_EVENTS:
         return session.reader().run_number(state.run_id)
     created = session.log.read_stream(run_stream(state.run_id))[0]

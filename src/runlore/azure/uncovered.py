@@ -1,4 +1,4 @@
-"""Names of the Azure ML SDK that runlore does not cover: importable, and plain about it on use."""
+"""Names of the Azure ML SDK that runlore does not cover: any use raises OutOfScope."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from runlore.exceptions import OutOfScope
 
 
 class _Uncovered(type):
-    """Every use of the class says what to use instead: calling it, and any of its attributes."""
+    """Calling the class or using its attributes raises OutOfScope, which names the alternative."""
 
     what: str
     instead: str
@@ -17,7 +17,7 @@ class _Uncovered(type):
         raise OutOfScope(cls.what, cls.instead)
 
     def __getattr__(cls, name: str) -> NoReturn:
-        if name.startswith("__"):  # What Python, doctest and pickle ask must get its usual no.
+        if name.startswith("__"):  # Python, doctest and pickle probe for these.
             raise AttributeError(name)
         raise OutOfScope(f"{cls.what} ({cls.__name__}.{name})", cls.instead)
 

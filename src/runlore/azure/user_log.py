@@ -1,4 +1,4 @@
-"""What a `with run:` block prints, kept in `./logs/user_log.txt` as Azure ML does."""
+"""The output of a `with run:` block, copied to `./logs/user_log.txt` as in Azure ML."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FOLDER = "logs"
 
 
 class UserLog:
-    """From its making to `close()`: tees stdout and stderr, and restores the working folder.
+    """Copies stdout and stderr to a file until `close()`, which also restores the working folder.
 
-    `folder` is where the file lies, None if there is none: not asked for, or not writable.
+    `folder` is the folder of the file, or None without one: not requested, or not writable.
     """
 
     def __init__(self, *, tee: bool) -> None:
@@ -29,7 +29,7 @@ class UserLog:
             sys.stdout, sys.stderr = self._teed
 
     def close(self) -> None:
-        """Gives the streams back, unless somebody else replaced them meanwhile."""
+        """Restore the streams, unless someone else has replaced them in the meantime."""
         with suppress(OSError):  # The script may have removed the folder.
             os.chdir(self._working_folder)
         if self._file is None:
@@ -46,15 +46,15 @@ def _open(path: Path) -> TextIO | None:
     try:
         path.parent.mkdir(exist_ok=True)
         path.write_text("")
-        # Appended to: a run inside the block of another starts the file anew, and both go on.
+        # Append: a run in the block of another empties the file, and both go on writing.
         return path.open("a", encoding="utf-8", errors="replace")
     except OSError as error:
-        warn_caller(f"what the block prints is not kept: cannot write {path}: {error.strerror}")
+        warn_caller(f"the output of the block is not kept: cannot write {path}: {error.strerror}")
         return None
 
 
 class _Tee:
-    """A text stream that also writes into a file, while that is open."""
+    """A text stream that also writes to a file while that is open."""
 
     def __init__(self, stream: TextIO, file: TextIO) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""The events of a workspace as people read them: those that there are, and those that come."""
+"""A workspace's events in readable form: the recorded ones, and a feed of new ones."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _PAGE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class LoggedEvent:
-    """Something that happened, as it stands in the log, and who did it.
+    """A recorded event and its writer.
 
-    `topic` says what happened (`run.tag_set`), `data` its details in the newest shape of the
-    topic; None if this runlore does not know it. Events that are alike share `data`: read it, never
-    change it. `run_id` is that of the run whose stream it is in. `actor` and `host` are what the
-    writer said of itself; `who` is both, and its process: `actor@host (pid 42)`.
+    `data` is the payload in the newest version of the `topic`, or None if this runlore does not
+    know it; equal events share it, so never change it. `run_id` is the run whose stream the event
+    is in. `actor` and `host` are as the writer introduced itself; `who` is both with its process:
+    `actor@host (pid 42)`.
     """
 
     position: int
@@ -51,37 +51,42 @@ class LoggedEvent:
     writer_id: str | None
 
 
-class Wanted(NamedTuple):
-    """Which events are wanted: of a stream and those below it, of topics, of an actor; else all."""
+class EventFilter(NamedTuple):
+    """Selects the events of a stream and the streams below it, of topics, and of an actor.
+
+    None selects all streams or actors, an empty sequence all topics.
+    """
 
     stream: str | None = None
     topics: Sequence[str] = ()
     actor: str | None = None
 
-
-def wanted(stream: str | None, topics: str | Sequence[str] | None, actor: str | None) -> Wanted:
-    """The selection. Raises InvalidType for what is no text."""
-    if topics is not None and not isinstance(topics, Iterable):
-        raise InvalidType(f"topics is {topics!r:.80}; it takes a text or a list of texts")
-    named = (topics,) if isinstance(topics, str) else tuple(topics or ())
-    for what, text in (("stream", stream), ("actor", actor), *(("topic", one) for one in named)):
-        if text is not None and not isinstance(text, str):
-            raise InvalidType(f"{what} is {text!r:.80}; it takes a text")
-    return Wanted(stream, named, actor)
+    @classmethod
+    def checked(
+        cls, stream: str | None, topics: str | Sequence[str] | None, actor: str | None
+    ) -> EventFilter:
+        """The filter of a user's arguments. Raises InvalidType if one is not text."""
+        if topics is not None and not isinstance(topics, Iterable):
+            raise InvalidType(f"topics must be a str or a list of str, got {topics!r:.80}")
+        listed = (topics,) if isinstance(topics, str) else tuple(topics or ())
+        for what, text in (("stream", stream), ("actor", actor), *(("topic", t) for t in listed)):
+            if text is not None and not isinstance(text, str):
+                raise InvalidType(f"{what} must be a str, got {text!r:.80}")
+        return cls(stream, listed, actor)
 
 
 class _Reader:
-    """Reads the log on, a page at a time."""
+    """Reads the log from a position on, a page at a time."""
 
-    def __init__(self, session: Session, after: int, wanted: Wanted) -> None:
+    def __init__(self, session: Session, after: int, chosen: EventFilter) -> None:
         self.position = after
         self._session = session
-        self._wanted = wanted
+        self._filter = chosen
         self._writers: dict[str | None, Mapping[str, Any]] = {None: _NOBODY}
 
     def page(self, upto_position: int) -> list[LoggedEvent]:
-        """The next events that are wanted; empty if the log was read up to there, or a long way."""
-        stream, topics, actor = self._wanted
+        """The selected events of the next page; there may be none although more pages follow."""
+        stream, topics, actor = self._filter
         rows = self._session.log.read_plain(
             LogQuery(
                 after_position=self.position,
@@ -92,7 +97,7 @@ class _Reader:
             )
         )
         events = map(self._event, facts_of(rows))
-        # A page that is not full has seen everything: what was passed over is not read again.
+        # A page that is not full reached the end: skipped events are not read again.
         self.position = rows[-1][0] if len(rows) == _PAGE else upto_position
         return [event for event in events if actor in (None, event.actor)]
 
@@ -124,35 +129,39 @@ class _Reader:
 _NOBODY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-def events(session: Session, after: int, wanted: Wanted) -> Iterator[LoggedEvent]:
-    """The events after a position, in order, up to the log's end as it is at the first one."""
+def events(session: Session, after: int, chosen: EventFilter) -> Iterator[LoggedEvent]:
+    """The events after a position, in order, up to the log's end at the time of the first read."""
     session.check_open()
     head = session.log.max_notification_id() or 0
-    reader = _Reader(session, after, wanted)
+    reader = _Reader(session, after, chosen)
     while reader.position < head:
         session.check_open()
         yield from reader.page(head)
 
 
 class Feed:
-    """The events after a position, those included that come later, from whatever process.
+    """The events after a position, including those that any process records later.
 
-    Iterate over it: it waits for the next event, until `stop()` is called from another thread, or
-    for `timeout_s` in vain. Each event comes once, in the order of the log. `position` is how far
-    it has come: a feed that is made with `after=position` goes on behind it, so whoever keeps it
-    together with what came of the events sees each of them exactly once, restarts included. To be
-    read by one thread; after a fork, parent and child each go on with their own.
+    Iterating waits for the next event until another thread calls `stop()`, or until none comes for
+    `timeout_s`. Each event comes once, in the order of the log. A feed made with `after=position`
+    continues where this one is: store `position` together with the results of the events, and you
+    process each event exactly once, restarts included. Only one thread may read a feed; after a
+    fork, parent and child each continue with their own.
     """
 
     def __init__(
-        self, session: Session, after: int, wanted: Wanted, timeout_s: float | None = None
+        self,
+        session: Session,
+        after: int,
+        chosen: EventFilter,
+        timeout_s: float | None = None,
     ) -> None:
         if timeout_s is not None:
             timeout_s = as_seconds("timeout_s", timeout_s)
-        session.check_writable()  # What was at a position gets no more events.
+        session.check_writable()  # A view of the past gets no new events.
         self.timeout_s = timeout_s
         self._session = session
-        self._reader = _Reader(session, after, wanted)
+        self._reader = _Reader(session, after, chosen)
         self._position = after
         self._page: deque[LoggedEvent] = deque()
         self._stopped = False
@@ -160,11 +169,11 @@ class Feed:
 
     @property
     def position(self) -> int:
-        """How far the feed has come: all that is wanted up to there was given."""
+        """The position up to which all matching events have been delivered."""
         return self._position if self._page else max(self._position, self._reader.position)
 
     def stop(self) -> None:
-        """Ends the iteration, from any thread."""
+        """End the iteration; may be called from any thread."""
         self._stopped = True
         self._waker.ring()
 

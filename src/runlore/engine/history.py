@@ -1,4 +1,4 @@
-"""A run's history: every change, when, by whom, from what to what."""
+"""A run's history: every change, with its time, its writer, and the old and new values."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Change(NamedTuple):
     """One change of a run.
 
     `what` is the event's topic without `run.` (`tag_set`, `completed`, `values_logged` ...),
-    `key` the tag, property, file or metrics concerned, `old` and `new` what it was and became
-    (None where there is nothing). A refused change has the held value as `old`, the refused one
-    as `new` and its `reason`. `who` is `actor@host (pid)`, `time` is aware UTC, `position` the
-    place in the log. What a run was created with are changes at the position of its creation.
+    `key` the name of the tag, property, file or metrics, `old` and `new` are its values before and
+    after (None if it has none). A refused change has the current value as `old`, the refused one as
+    `new`, and a `reason`. `who` is `actor@host (pid)`, `time` is aware UTC, `position` is the
+    event's in the log. Initial tags and the like are changes at the position of the creation.
     """
 
     time: datetime
@@ -55,29 +55,29 @@ class Change(NamedTuple):
 
 
 def history_of(facts: Iterable[Fact], name_of: Callable[[str | None], str]) -> Iterator[Change]:
-    """The changes that a run's facts are, in their order; `name_of` names a writer id.
+    """The changes that a run's facts made, in order; `name_of` gives a writer id's readable name.
 
-    Events that this runlore does not know are there, with nothing but their topic.
+    Events that this runlore does not know are included, with only their topic.
     """
-    held: dict[tuple[str, str | None], Any] = {}
+    current: dict[tuple[str, str | None], Any] = {}
     for fact in facts:
         who = fact.actor or name_of(fact.writer_id)
         reason = fact.reason or (fact.data or {}).get("reason")
-        for what, key, old, new in _changes(fact, held):
+        for what, key, old, new in _changes(fact, current):
             yield Change(fact.time, who, what, key, old, new, reason, fact.position)
 
 
-_Told = tuple[str, str | None, Any, Any]
+_Values = tuple[str, str | None, Any, Any]
 
 
-def _changes(fact: Fact, held: dict[tuple[str, str | None], Any]) -> Iterator[_Told]:
-    """What, key, old and new of each change; `held` is what stood before, and is kept up."""
+def _changes(fact: Fact, current: dict[tuple[str, str | None], Any]) -> Iterator[_Values]:
+    """What, key, old and new of each change; updates `current`, the values so far."""
     data = fact.data or {}
     what = fact.topic.removeprefix("run.")
 
-    def replaced(kind: str, key: str | None, new: Any, what: str = what) -> _Told:
-        old = held.get((kind, key))
-        held[kind, key] = new
+    def replaced(kind: str, key: str | None, new: Any, what: str = what) -> _Values:
+        old = current.get((kind, key))
+        current[kind, key] = new
         return what, key, old, new
 
     match fact.topic if fact.data is not None else "unknown":
@@ -117,7 +117,7 @@ def _changes(fact: Fact, held: dict[tuple[str, str | None], Any]) -> Iterator[_T
         case SnapshotTaken.topic:
             yield what, None, None, data["snapshot_id"]
         case ChangeRefused.topic:
-            yield what, data["key"] or data["change"], data["held"], data["refused"]
+            yield what, data["key"] or data["change"], data["current"], data["refused"]
         case ValuesLogged.topic:
             names = ", ".join(dict.fromkeys(series["name"] for series in data["series"]))
             yield what, names, None, f"{data['count']} values"

@@ -1,4 +1,4 @@
-"""Points of a workspace's history, as people name them: a time, a position, a checkpoint."""
+"""Moments of a workspace's history: a time, a position or a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runlore.storage.event_log import EventLog
 
 Moment = datetime | int | str | os.PathLike[str]
-"""An aware time, a position of the log, either as text, or a checkpoint: its text or its file."""
+"""An aware time or a position, also as text, or a checkpoint: its text or the path of its file."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CHECKPOINT_MAX_CHARS: Final = 100_000
@@ -25,19 +25,19 @@ _FORMS: Final = (
 
 
 def position_of(log: EventLog, moment: Moment) -> int:
-    """The position at which the log ended then, which no later event changes.
+    """The log's last position at that moment, which no later event changes.
 
-    Of a time, the last one recorded at or before it. Raises MomentInFuture for a time that has not
-    passed; InvalidInput for a position or checkpoint beyond the log's end, a time without a zone,
-    and what is no moment; LogReadOnly for a time after the last event where this process may not
-    write to the log (see `EventLog.settle`).
+    For a time, that is the last position recorded at or before it. Raises MomentInFuture for a time
+    that has not passed; InvalidInput for a position or checkpoint beyond the log's end, a time
+    without a zone, and anything that is not a moment; LogReadOnly for a time after the last event
+    if this process may not write to the log (see `EventLog.settle`).
     """
     if isinstance(moment, str | os.PathLike):
         moment = _parsed(log, moment)
     if isinstance(moment, datetime):
         return _position_at(log, moment)
     if isinstance(moment, bool) or not isinstance(moment, int):
-        raise InvalidInput(f"{moment!r:.80} is no moment of a workspace: {_FORMS}")
+        raise InvalidInput(f"{moment!r:.80} is not a moment of a workspace: {_FORMS}")
     head = log.max_notification_id() or 0
     if not 0 <= moment <= head:
         raise InvalidInput(f"there is no position {moment} in the log, which ends at {head}")
@@ -47,8 +47,8 @@ def position_of(log: EventLog, moment: Moment) -> int:
 def _position_at(log: EventLog, time: datetime) -> int:
     if time.utcoffset() is None:
         raise InvalidInput(
-            f"{time.isoformat()} has no time zone, and so is another moment on each machine; "
-            f"write {time.isoformat()}+00:00 for UTC, or take datetime.astimezone() for this "
+            f"{time.isoformat()} has no time zone, so it is a different moment on each machine; "
+            f"write {time.isoformat()}+00:00 for UTC, or use datetime.astimezone() for this "
             "machine's zone"
         )
     recorded_at = (time - _EPOCH) // timedelta(microseconds=1)
@@ -56,8 +56,8 @@ def _position_at(log: EventLog, time: datetime) -> int:
         log.settle(recorded_at)
     except LogReadOnly as error:
         raise LogReadOnly(
-            f"nothing was recorded after {time.isoformat()} yet, and who may only read cannot "
-            "keep others from recording something before it; ask as of the log's last position, "
+            f"nothing was recorded after {time.isoformat()} yet, and without write access this "
+            "process cannot keep others from recording before it; use the log's last position, "
             f"{log.max_notification_id() or 0}"
         ) from error
     return log.position_at(recorded_at)
@@ -78,29 +78,28 @@ def _parsed(log: EventLog, moment: str | os.PathLike[str]) -> datetime | int:
             found = file.read(_CHECKPOINT_MAX_CHARS)
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte.
         raise InvalidInput(
-            f"{text!r:.80} is no moment of a workspace, nor a file that can be read: {_FORMS}"
+            f"{text!r:.80} is not a moment of a workspace, nor a readable file: {_FORMS}"
         ) from error
     return _end_of_checkpoint(log, found)
 
 
 def _is_number(text: str) -> bool:
-    """Whether it is a whole number, of no more digits than a log can have events."""
+    """Whether it is a whole number with no more digits than a position can have."""
     return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def _end_of_checkpoint(log: EventLog, text: str) -> int:
-    """The position of the last event that the tree of a C2SP tlog-checkpoint holds."""
+    """The position of the last event in the tree of a C2SP tlog-checkpoint."""
     lines = text.split("\n")
     size = lines[1] if len(lines) > 2 else ""
     if not _is_number(size):
         raise InvalidInput(
-            f"{text!r:.80} is no checkpoint: its second line is no whole number, the tree's size"
+            f"{text!r:.80} is not a checkpoint: its second line is not the size of a tree"
         )
     head = log.head()
-    wanted = int(size)
-    if wanted > head.size:
+    if int(size) > head.size:
         raise InvalidInput(
-            f"the checkpoint is of {wanted} events, and the log holds {head.size}: it is of "
+            f"the checkpoint is of {size} events, but the log has {head.size}: it belongs to "
             "another workspace, or the log was truncated (see `runlore audit verify`)"
         )
-    return wanted  # As positions have no holes.
+    return int(size)  # Positions have no holes.
