@@ -4,11 +4,20 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.runlore-installed
 
+# Where `make check` looks for tests.
+CHECKED := $(addprefix tests/,architecture contracts domain sdk storage)
+
 .DEFAULT_GOAL := help
-.PHONY: demo test lint house format bench bench-peers bench-scale docs help clean
+.PHONY: demo check test lint house format bench bench-peers bench-scale docs help clean
 
 demo: $(READY) ## Track a real training and query it
 	$(BIN)/python examples/demo.py
+
+check: $(READY) ## Check style and imports, run the tests that start no process; in a minute
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -q -n 2 -m "not processes and not slow" --hypothesis-profile=check $(CHECKED)
 
 test: $(READY) ## Run the doctests, then all tests
 	$(BIN)/pytest --doctest-modules src

@@ -2,8 +2,47 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Generator
+
+import pytest
 from hypothesis import settings
 
 # Examples have no time limit of their own: the machine may be busy, and a disk may be slow.
 settings.register_profile("runlore", deadline=None)
+settings.register_profile("check", deadline=None, max_examples=10)
 settings.load_profile("runlore")
+
+_STARTS_A_PROCESS = {
+    "os.exec",
+    "os.fork",
+    "os.forkpty",
+    "os.posix_spawn",
+    "os.system",
+    "subprocess.Popen",
+}
+_started: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """If tests that start processes are left out, any other test that starts one is noticed."""
+    if "not processes" in config.option.markexpr:
+        sys.addaudithook(_note_processes)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    yield
+    if _started:
+        message = f"This test starts a process ({', '.join(sorted(set(_started)))})"
+        pytest.fail(f"{message}: mark it with pytest.mark.processes", pytrace=False)
+
+
+def pytest_runtest_logfinish() -> None:
+    _started.clear()
+
+
+def _note_processes(event: str, _: tuple[object, ...], own_pid: int = os.getpid()) -> None:
+    if event in _STARTS_A_PROCESS and os.getpid() == own_pid:
+        _started.append(event)

@@ -538,6 +538,7 @@ def test_threads_append_whole_calls_and_readers_see_positions_grow(log: EventLog
     check_head(log)
 
 
+@pytest.mark.processes
 def test_a_forked_child_uses_the_log_at_once_and_the_parent_goes_on(log: EventLog) -> None:
     before = log.append(new_events("run/parent", [1]))
 
@@ -554,6 +555,7 @@ def test_a_forked_child_uses_the_log_at_once_and_the_parent_goes_on(log: EventLo
     assert [row.version for row in log.read_stream("run/parent")] == [1, 2]
 
 
+@pytest.mark.processes
 def test_forks_beside_a_thread_that_appends_leave_both_sides_working(log: EventLog) -> None:
     stop = threading.Event()
     count = 0
@@ -626,6 +628,7 @@ def test_a_waiting_subscription_can_be_stopped_from_another_thread(log: EventLog
     waiting.join(LIMIT_S)
 
 
+@pytest.mark.processes
 def test_a_forked_child_can_go_on_with_a_subscription(log: EventLog) -> None:
     log.append(new_events("run/a", [1, 2]))
     with log.subscribe() as subscription:

@@ -39,6 +39,8 @@ from tests.submitted import (
     without_ours,
 )
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(params=["local", "pool"])
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Project]:

@@ -324,6 +324,7 @@ for number in range(100):
 """
 
 
+@pytest.mark.processes
 def test_eight_processes_that_put_the_same_files_at_once_end_with_one_of_each(
     store: ArtifactStore,
 ) -> None:
@@ -386,6 +387,7 @@ print(json.dumps(died))
 """
 
 
+@pytest.mark.processes
 def test_a_process_killed_at_any_step_of_put_leaves_no_half_artifact(tmp_path: Path) -> None:
     died = json.loads(run_child(DIE_AT_EVERY_STEP, tmp_path))
 
@@ -424,6 +426,7 @@ def kill_while_putting(store: ArtifactStore) -> Path:
     return leftover
 
 
+@pytest.mark.processes
 def test_a_leftover_older_than_a_day_is_swept_by_the_next_stores_first_put(
     store: ArtifactStore,
 ) -> None:
@@ -436,6 +439,7 @@ def test_a_leftover_older_than_a_day_is_swept_by_the_next_stores_first_put(
     assert not leftover.exists()
 
 
+@pytest.mark.processes
 def test_a_younger_leftover_stays_because_it_may_still_be_written(store: ArtifactStore) -> None:
     leftover = kill_while_putting(store)
 
@@ -467,6 +471,7 @@ print(json.dumps([told, held.sha256, small.sha256]))
 """
 
 
+@pytest.mark.processes
 def test_no_room_is_a_clear_error_and_leaves_no_half_file(tmp_path: Path) -> None:
     told, held, small = json.loads(run_child(WITHOUT_ROOM, tmp_path))
 
@@ -493,6 +498,7 @@ except ArtifactNotWritten as error:
 """
 
 
+@pytest.mark.processes
 def test_an_unwritable_folder_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir()
 
@@ -725,6 +731,7 @@ def test_sockets_and_pipes_are_left_out(tmp_path: Path) -> None:
     assert files_below(tmp_path) == ["file"]
 
 
+@pytest.mark.processes
 def test_a_deep_tree_is_walked_without_recursion(tmp_path: Path) -> None:
     depth = 1_200
     folder_fd = os.open(tmp_path, os.O_RDONLY)

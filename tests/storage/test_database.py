@@ -237,6 +237,7 @@ log.close()
 """
 
 
+@pytest.mark.processes
 def test_processes_that_create_and_write_one_log_at_once_lose_nothing(path: Path) -> None:
     writers = [start_python(APPENDER, name, path) for name in ("a", "b", "c")]
     for writer in writers:
@@ -255,6 +256,7 @@ def test_processes_that_create_and_write_one_log_at_once_lose_nothing(path: Path
         assert len({row.stream for row in call}) == 1
 
 
+@pytest.mark.processes
 def test_a_log_that_many_make_at_once_is_refused_to_nobody(tmp_path: Path) -> None:
     for attempt in range(10):
         path = tmp_path / f"{attempt}.db"
@@ -274,6 +276,7 @@ def test_a_log_that_many_make_at_once_is_refused_to_nobody(tmp_path: Path) -> No
         assert [child.result() for child in children] == [1] * 6
 
 
+@pytest.mark.processes
 def test_a_read_that_begins_after_a_commit_sees_it_in_any_process(
     log: SqliteLog, path: Path
 ) -> None:
@@ -283,6 +286,7 @@ def test_a_read_that_begins_after_a_commit_sees_it_in_any_process(
         assert reader(lambda: [row.version for row in all_rows(log)]) == [*range(1, version + 1)]
 
 
+@pytest.mark.processes
 def test_a_queue_that_does_not_move_is_busy_and_nothing_is_stored(path: Path) -> None:
     log = open_sqlite(path, lock_timeout_s=0.2)
     with held_by_another_process(HOLD_QUEUE, path):
@@ -294,6 +298,7 @@ def test_a_queue_that_does_not_move_is_busy_and_nothing_is_stored(path: Path) ->
     log.close()
 
 
+@pytest.mark.processes
 def test_readers_do_not_stand_in_the_writers_queue(path: Path) -> None:
     open_sqlite(path).append([new_event("run/a", 1)])
     with held_by_another_process(HOLD_QUEUE, path):
@@ -302,6 +307,7 @@ def test_readers_do_not_stand_in_the_writers_queue(path: Path) -> None:
         late.close()
 
 
+@pytest.mark.processes
 def test_a_writer_beside_the_queue_makes_us_wait_and_then_busy(path: Path) -> None:
     """The sqlite3 shell, a backup: whoever knows nothing of the queue."""
     log = open_sqlite(path, lock_timeout_s=0.2)
@@ -313,6 +319,7 @@ def test_a_writer_beside_the_queue_makes_us_wait_and_then_busy(path: Path) -> No
     log.close()
 
 
+@pytest.mark.processes
 def test_a_fork_after_a_lost_wait_keeps_no_writer_out(path: Path) -> None:
     """The wait that was given up goes on in the kernel; its turn must not end up in a child."""
     log = open_sqlite(path, lock_timeout_s=0.1)
@@ -361,6 +368,7 @@ def interrupted_after(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.processes
 def test_an_interrupt_while_waiting_for_the_queue_holds_no_turn_afterwards(path: Path) -> None:
     log = open_sqlite(path)
     held = held_by_another_process(HOLD_QUEUE, path)
@@ -398,6 +406,7 @@ def test_an_interrupt_while_waiting_for_sqlite_leaves_no_transaction_open(path: 
 # --- forks --------------------------------------------------------------------------------
 
 
+@pytest.mark.processes
 def test_a_forked_child_inherits_no_file_of_the_log(log: SqliteLog, path: Path) -> None:
     log.append([new_event()])
 
@@ -437,6 +446,7 @@ print(len(all_rows(log)))
 """
 
 
+@pytest.mark.processes
 def test_a_fork_that_python_does_not_see_leaves_both_sides_working(path: Path) -> None:
     with start_python(FORK_PAST_PYTHON, path) as process:
         assert process.communicate(timeout=LIMIT_S)[0] == "4\n"
@@ -506,6 +516,7 @@ def refused(log: SqliteLog) -> str:
     return str(caught.value)
 
 
+@pytest.mark.processes
 def test_a_log_in_a_read_only_folder_can_be_read_and_says_that_it_cannot_be_written(
     public_folder: Path,
 ) -> None:
@@ -530,6 +541,7 @@ def test_a_log_in_a_read_only_folder_can_be_read_and_says_that_it_cannot_be_writ
     assert sorted(files) == ["log.db", "log.db-queue"]
 
 
+@pytest.mark.processes
 def test_a_reader_without_permissions_sees_what_a_live_writer_commits(
     public_folder: Path,
 ) -> None:
@@ -551,6 +563,7 @@ def test_a_reader_without_permissions_sees_what_a_live_writer_commits(
     log.close()
 
 
+@pytest.mark.processes
 def test_a_reader_without_permissions_sees_commits_that_come_while_it_has_the_log_open(
     public_folder: Path,
 ) -> None:
@@ -592,6 +605,7 @@ def test_a_reader_without_permissions_sees_commits_that_come_while_it_has_the_lo
         os.close(end)
 
 
+@pytest.mark.processes
 def test_a_new_log_in_a_read_only_folder_is_refused(public_folder: Path) -> None:
     public_folder.chmod(0o555)
 
@@ -603,6 +617,7 @@ def test_a_new_log_in_a_read_only_folder_is_refused(public_folder: Path) -> None
     assert "the folder cannot be written; check its permissions" in str(as_nobody(child))
 
 
+@pytest.mark.processes
 def test_a_read_only_file_in_a_writable_folder_is_read(public_folder: Path) -> None:
     path = public_folder / "log.db"
     log = open_sqlite(path)
@@ -619,6 +634,7 @@ def test_a_read_only_file_in_a_writable_folder_is_read(public_folder: Path) -> N
     assert as_nobody(child) == 1
 
 
+@pytest.mark.processes
 def test_another_users_queue_that_cannot_be_opened_is_named(public_folder: Path) -> None:
     path = public_folder / "log.db"
     log = open_sqlite(path)
@@ -680,14 +696,17 @@ def fill_up_and_recover(disk: Disk) -> None:
     log.close()
 
 
+@pytest.mark.processes
 def test_a_full_disk_loses_nothing_and_works_again_when_there_is_room(disk: Disk) -> None:
     in_child(lambda: fill_up_and_recover(disk))
 
 
+@pytest.mark.processes
 def test_a_limit_on_file_sizes_loses_nothing_and_can_be_raised(tmp_path: Path) -> None:
     in_child(lambda: fill_up_and_recover(limited(tmp_path)))
 
 
+@pytest.mark.processes
 def test_a_log_that_does_not_fit_can_be_made_when_there_is_room(disk: Disk) -> None:
     def child() -> None:
         (disk.folder / "other").touch()
@@ -719,6 +738,7 @@ def test_a_log_of_before_the_spools_gets_its_table_and_keeps_its_events(path: Pa
         check_head(log)
 
 
+@pytest.mark.processes
 def test_a_log_of_before_the_spools_can_be_read_where_it_cannot_be_written(
     public_folder: Path,
 ) -> None:

@@ -76,6 +76,7 @@ def test_local_and_working_fuse_mounts_are_accepted(kind: str, tmp_path: Path) -
     check_file_system(tmp_path, mounts_of(tmp_path, kind))
 
 
+@pytest.mark.processes
 def test_a_fuse_mount_whose_locks_fail_is_refused(tmp_path: Path) -> None:
     # A process that may open no more files cannot lock one: the probe fails for real.
     code = (

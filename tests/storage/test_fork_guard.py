@@ -12,6 +12,8 @@ from runlore.storage import fork_guard
 from runlore.storage.fork_guard import ForkOrder
 from tests.processes import in_child
 
+pytestmark = pytest.mark.processes
+
 
 class Thing:
     """Writes down what is asked of it."""

@@ -62,6 +62,7 @@ def repository(tmp_path: Path) -> Path:
 # --- what git says
 
 
+@pytest.mark.processes
 def test_a_clean_repository_gives_uri_branch_commit_and_that_it_is_clean(
     repository: Path, environ: dict[str, str]
 ) -> None:
@@ -78,6 +79,7 @@ def test_a_clean_repository_gives_uri_branch_commit_and_that_it_is_clean(
     }
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("change", ["modified", "staged", "untracked", "deleted"])
 def test_a_changed_repository_is_dirty(
     repository: Path, environ: dict[str, str], change: str
@@ -96,6 +98,7 @@ def test_a_changed_repository_is_dirty(
     assert git_properties(repository, environ)["azureml.git.dirty"] == "True"
 
 
+@pytest.mark.processes
 def test_ignored_files_make_nothing_dirty(repository: Path, environ: dict[str, str]) -> None:
     (repository / ".git" / "info" / "exclude").write_text("outputs/\n")
     (repository / "outputs").mkdir()
@@ -104,6 +107,7 @@ def test_ignored_files_make_nothing_dirty(repository: Path, environ: dict[str, s
     assert git_properties(repository, environ)["azureml.git.dirty"] == "False"
 
 
+@pytest.mark.processes
 def test_a_folder_within_the_repository_is_asked_for_its_own_changes(
     repository: Path, environ: dict[str, str]
 ) -> None:
@@ -117,6 +121,7 @@ def test_a_folder_within_the_repository_is_asked_for_its_own_changes(
     assert properties["azureml.git.dirty"] == "False"
 
 
+@pytest.mark.processes
 def test_a_detached_head_has_a_commit_and_no_branch(
     repository: Path, environ: dict[str, str]
 ) -> None:
@@ -129,6 +134,7 @@ def test_a_detached_head_has_a_commit_and_no_branch(
     assert "mlflow.source.git.branch" not in properties
 
 
+@pytest.mark.processes
 def test_a_repository_without_commits_has_a_branch_only(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:
@@ -141,12 +147,14 @@ def test_a_repository_without_commits_has_a_branch_only(
     }
 
 
+@pytest.mark.processes
 def test_a_repository_without_remotes_has_no_uri(repository: Path, environ: dict[str, str]) -> None:
     git(repository, "remote", "remove", "origin")
 
     assert not {name for name in git_properties(repository, environ) if "rep" in name}
 
 
+@pytest.mark.processes
 def test_without_an_origin_the_first_remote_counts(
     repository: Path, environ: dict[str, str]
 ) -> None:
@@ -156,6 +164,7 @@ def test_without_an_origin_the_first_remote_counts(
     assert git_properties(repository, environ)["azureml.git.repository_uri"] == URL
 
 
+@pytest.mark.processes
 def test_a_token_that_a_ci_system_puts_into_urls_is_not_seen(
     repository: Path, environ: dict[str, str]
 ) -> None:
@@ -164,6 +173,7 @@ def test_a_token_that_a_ci_system_puts_into_urls_is_not_seen(
     assert "t0ken" not in str(git_properties(repository, environ))
 
 
+@pytest.mark.processes
 def test_credentials_are_cut_from_the_remote(repository: Path, environ: dict[str, str]) -> None:
     git(repository, "remote", "set-url", "origin", "https://me:t0ken@github.com/someone/code.git")
 
@@ -173,6 +183,7 @@ def test_credentials_are_cut_from_the_remote(repository: Path, environ: dict[str
     assert properties["mlflow.source.git.repoURL"] == URL
 
 
+@pytest.mark.processes
 def test_a_folder_outside_any_repository_has_no_properties(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:
@@ -180,12 +191,14 @@ def test_a_folder_outside_any_repository_has_no_properties(
     assert git_properties(tmp_path / "missing", environ) == {}
 
 
+@pytest.mark.processes
 def test_without_git_there_are_no_properties(
     repository: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:
     assert git_properties(repository, environ | {"PATH": str(tmp_path)}) == {}
 
 
+@pytest.mark.processes
 def test_a_hanging_git_is_given_up(
     repository: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:
@@ -198,6 +211,7 @@ def test_a_hanging_git_is_given_up(
     assert git_properties(repository, environ | {"PATH": path}, timeout_s=0.1) == {}
 
 
+@pytest.mark.processes
 def test_the_variables_of_a_surrounding_git_hook_do_not_mislead(
     repository: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:
@@ -211,6 +225,7 @@ def test_the_variables_of_a_surrounding_git_hook_do_not_mislead(
     assert properties["azureml.git.repository_uri"] == URL
 
 
+@pytest.mark.processes
 def test_asking_starts_no_program_that_the_repository_names(
     repository: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:
@@ -223,6 +238,7 @@ def test_asking_starts_no_program_that_the_repository_names(
     assert not (tmp_path / "started").exists()
 
 
+@pytest.mark.processes
 def test_asking_changes_nothing_in_the_repository(
     repository: Path, environ: dict[str, str]
 ) -> None:
@@ -234,6 +250,7 @@ def test_asking_changes_nothing_in_the_repository(
     assert (repository / ".git" / "index").stat().st_mtime_ns == before
 
 
+@pytest.mark.processes
 def test_git_is_asked_once_per_folder_until_the_answers_are_forgotten(
     repository: Path, environ: dict[str, str]
 ) -> None:
@@ -250,6 +267,7 @@ def test_git_is_asked_once_per_folder_until_the_answers_are_forgotten(
 # --- overrides
 
 
+@pytest.mark.processes
 def test_variables_override_what_git_says(repository: Path, environ: dict[str, str]) -> None:
     overrides = {
         "AZUREML_GIT_REPOSITORY_URI": "https://ci:t0ken@example.org/code",
@@ -273,18 +291,21 @@ def test_variables_override_what_git_says(repository: Path, environ: dict[str, s
     }
 
 
+@pytest.mark.processes
 def test_variables_count_without_a_repository(tmp_path: Path, environ: dict[str, str]) -> None:
     properties = git_properties(tmp_path, environ | {"AZUREML_GIT_COMMIT": "abc"})
 
     assert properties == {"azureml.git.commit": "abc", "mlflow.source.git.commit": "abc"}
 
 
+@pytest.mark.processes
 def test_empty_variables_override_nothing(repository: Path, environ: dict[str, str]) -> None:
     overrides = {"AZUREML_GIT_BRANCH": " ", "AZUREML_GIT_DIRTY": ""}
 
     assert git_properties(repository, environ | overrides) == git_properties(repository, environ)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("given", "kept"),
     [("1", "True"), ("TRUE", "True"), ("yes", "True"), ("0", "False"), ("no", "False")],
@@ -297,6 +318,7 @@ def test_the_dirty_variable_becomes_true_or_false(
     assert properties == {"azureml.git.dirty": kept}
 
 
+@pytest.mark.processes
 def test_a_variable_that_is_not_utf8_becomes_text_that_can_be_stored(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:

@@ -116,6 +116,7 @@ def test_two_journals_are_two_writers(log: EventLog) -> None:
     assert one.writer_id == one.writer_id
 
 
+@pytest.mark.processes
 def test_a_forked_child_is_another_writer_and_says_so(tmp_path: Path) -> None:
     log = open_sqlite(tmp_path / "log.db")
     journal = journal_of(log)

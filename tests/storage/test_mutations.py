@@ -23,6 +23,8 @@ from tests.tampering import (
     tampering,
 )
 
+pytestmark = pytest.mark.slow
+
 ROUNDS: Final = int(os.environ.get("RUNLORE_MUTATIONS", "400"))
 """Mutations by SQL, and of the raw bytes of each of three logs."""
 

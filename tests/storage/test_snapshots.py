@@ -187,6 +187,7 @@ IGNORES = {
 }
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("ignores", IGNORES.values(), ids=IGNORES)
 def test_gitignores_mean_what_they_mean_to_git(
     code: Path, store: ArtifactStore, ignores: dict[str, str]
@@ -251,6 +252,7 @@ def test_virtual_environments_and_workspaces_are_never_taken(
     assert snapshot_names(code, store) == ["tools/x", "train.py"]
 
 
+@pytest.mark.processes
 def test_a_real_virtual_environment_is_never_taken(code: Path, store: ArtifactStore) -> None:
     make_files(code, "train.py")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", code / "venv"], check=True)
@@ -334,6 +336,7 @@ with tempfile.TemporaryDirectory(dir="/tmp") as name:
 """
 
 
+@pytest.mark.processes
 def test_an_unreadable_file_or_folder_is_a_clear_error() -> None:
     done = subprocess.run(
         [sys.executable, "-c", UNREADABLE],

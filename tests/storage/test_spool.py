@@ -308,6 +308,7 @@ def log_some(values: RunValues, n: int = 2_000) -> list[tuple[str, int, Any]]:
     return model.records
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("written", [False, True], ids=["mapped", "written"])
 def test_what_a_dead_process_left_is_recovered_once(
     log: Log, folder: Path, monkeypatch: pytest.MonkeyPatch, written: bool
@@ -406,6 +407,7 @@ def test_a_file_that_takes_no_more_leaves_the_rest_in_memory(
     assert found_in(log) == expected
 
 
+@pytest.mark.slow
 def test_more_than_memory_is_kept_for_is_dropped_and_said(
     log: Log, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

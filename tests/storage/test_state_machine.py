@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -39,6 +40,8 @@ from runlore.storage.memory_log import MemoryLog
 from runlore.storage.sqlite_log import SqliteLog
 from tests.event_logs import NOON, check_head
 from tests.strategies import few_keys, few_pairs, keys, statuses
+
+pytestmark = pytest.mark.slow
 
 WRITERS = ("ann", "bob")
 writers = st.sampled_from(WRITERS)

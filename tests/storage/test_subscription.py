@@ -81,6 +81,7 @@ def test_many_events_come_in_pages_and_none_is_left_out() -> None:
     assert log.starts == [0, 500, 1_000]
 
 
+@pytest.mark.processes
 def test_a_commit_of_another_process_arrives(tmp_path: Path) -> None:
     log = open_sqlite(tmp_path / "log.db")
     code = """
@@ -121,6 +122,7 @@ def test_an_append_beside_new_subscriptions_never_fails() -> None:
             thread.join(LIMIT_S)
 
 
+@pytest.mark.processes
 @pytest.mark.usefixtures("eager_switches")
 def test_a_child_can_append_whatever_its_parents_subscriptions_were_doing() -> None:
     """A thread that is just going to sleep holds a lock, which the child would inherit."""

@@ -360,6 +360,7 @@ def test_two_threads_get_the_same_values_of_a_run(buffer: ValueBuffer) -> None:
 # --- forks --------------------------------------------------------------------------------
 
 
+@pytest.mark.processes
 def test_a_forked_child_writes_nothing_of_its_parent(tmp_path: Path) -> None:
     log = open_sqlite(tmp_path / "log.db")
     opened = WriterOpened(
@@ -384,6 +385,7 @@ def test_a_forked_child_writes_nothing_of_its_parent(tmp_path: Path) -> None:
     assert sorted(str(record.value) for record in records_in(log, "r")) == ["1.0", "2.0", "3.0"]
 
 
+@pytest.mark.processes
 def test_the_background_of_a_forked_child_writes_too(log: Log, buffer: ValueBuffer) -> None:
     values = buffer.of_run("r", fresh=True)
     values.log(LOSS, 1.0, None)
@@ -397,6 +399,7 @@ def test_the_background_of_a_forked_child_writes_too(log: Log, buffer: ValueBuff
     wait_until(lambda: values_in(log) == [1.0], "the parent's background thread")
 
 
+@pytest.mark.processes
 def test_forks_beside_threads_that_log_leave_both_sides_working(
     log: Log, buffer: ValueBuffer
 ) -> None:
@@ -432,6 +435,7 @@ def test_forks_beside_threads_that_log_leave_both_sides_working(
         assert of_thread == list(range(logged[number]))
 
 
+@pytest.mark.processes
 def test_values_of_a_process_that_can_start_no_thread_are_written_in_the_end(
     log: Log, buffer: ValueBuffer
 ) -> None:
@@ -462,6 +466,7 @@ def test_closing_writes_what_waits_and_ends_the_thread(log: Log, buffer: ValueBu
     assert set(threading.enumerate()) <= before
 
 
+@pytest.mark.processes
 def test_a_value_after_the_end_is_refused_and_a_fork_does_not_mind(
     log: Log, buffer: ValueBuffer
 ) -> None:

@@ -61,6 +61,7 @@ def execute(path: Path, statement: str, *params: Any) -> None:
 # --- whole logs ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_longer_log_needs_no_more_memory(tmp_path: Path) -> None:
     def peak(events: int) -> int:
         log = open_sqlite(tmp_path / f"{events}.sqlite")
@@ -498,6 +499,7 @@ def writers(tmp_path: Path) -> Iterator[Path]:
             process.communicate(timeout=LIMIT_S)
 
 
+@pytest.mark.processes
 def test_verification_beside_four_writers_is_right_and_blocks_none_of_them(writers: Path) -> None:
     with opened(writers) as log:
         wait_until(lambda: log.head().size > 10_100, "the writers to begin")

@@ -69,6 +69,7 @@ sys.stdin.readline()
 """
 
 
+@pytest.mark.processes
 def test_the_kernel_drops_the_turn_of_a_process_that_dies(queue: WriteQueue, path: Path) -> None:
     with start_python(HOLD, path) as holder:
         assert holder.stdout is not None
@@ -114,6 +115,7 @@ def test_a_queue_in_a_folder_that_does_not_exist_is_the_systems_error(tmp_path: 
         WriteQueue(tmp_path / "missing" / "queue").acquire(0)
 
 
+@pytest.mark.processes
 def test_a_process_that_can_start_no_thread_waits_all_the_same(path: Path) -> None:
     with start_python(HOLD, path) as holder:
         assert holder.stdout is not None
