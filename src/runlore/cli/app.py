@@ -1,7 +1,7 @@
-"""The root command, and what a process ends with.
+"""The root command, and the exit codes.
 
-Exit codes: 0 done; 1 it could not be done (the message is on stderr); 2 the command line is
-wrong; 3 the run that was waited for did not complete; 130 Ctrl-C.
+0 success; 1 failure, with a message on stderr; 2 a wrong command line; 3 the run that was waited
+for did not complete; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ INTERRUPTED: Final = 130
 
 _HELP: Final = """Keeps, finds and compares machine-learning runs.
 
-The commands are those of `az ml` (its version 1), and more. Data goes to stdout: tables to a
-terminal, JSON to a pipe, or what --output says. Everything else goes to stderr.
+The commands are those of `az ml` (version 1), and more. Data goes to stdout: as a table to a
+terminal, as JSON to a pipe, or in the form that --output selects. Everything else goes to stderr.
 
 \b
 Example:
@@ -55,8 +55,8 @@ root = click.version_option(VERSION, message="runlore %(version)s")(root)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command line, by default the process's own; returns the exit code."""
-    # Long lists are many objects and no garbage: looking for it takes a seventh of their time.
+    """Run a command line, by default that of the process; return the exit code."""
+    # Long lists are many objects without garbage: collecting takes a seventh of the time.
     gc.set_threshold(1_000_000)
     diagnostics = Diagnostics()
     warnings.showwarning = _show_warning
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
-    except (RunloreError, OSError) as error:  # OSError: a folder that cannot be written, say.
+    except (RunloreError, OSError) as error:  # OSError: an unwritable folder, say.
         if isinstance(error.__cause__, KeyboardInterrupt):
             _say(str(error))
             return INTERRUPTED

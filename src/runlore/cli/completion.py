@@ -1,4 +1,4 @@
-"""`runlore completion`: what a shell needs to complete our commands."""
+"""`runlore completion`: the scripts by which shells complete commands."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def completion(shell: str) -> None:
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)
-    assert kind is not None, "click knows the shells that the argument takes"
+    assert kind is not None, "click knows the shells of the argument"
     root = click.get_current_context().find_root().command
     write(kind(root, {}, "runlore", "_RUNLORE_COMPLETE").source() + "\n")

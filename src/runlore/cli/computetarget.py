@@ -1,4 +1,4 @@
-"""`runlore computetarget`: where submitted runs execute."""
+"""`runlore computetarget`: the places where submitted runs execute."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _COLUMNS: Columns = (
 @reading_options
 @output_options
 def list_(context: CommandContext, out: Output) -> None:
-    """Lists the compute targets; "local" is always there.
+    """Lists the compute targets; "local" always exists.
 
     \b
     Example:
@@ -57,7 +57,7 @@ def list_(context: CommandContext, out: Output) -> None:
 @reading_options
 @output_options
 def show(name: str, context: CommandContext, out: Output) -> None:
-    """Shows a compute target and what runs on it.
+    """Shows a compute target, and its running and queued runs.
 
     \b
     Example:
@@ -71,12 +71,14 @@ def show(name: str, context: CommandContext, out: Output) -> None:
 
 @click.command
 @click.option("-n", "--name", required=True, help="The target's name.")
-@click.option("--slots", type=click.IntRange(min=1), default=2, help="How many runs at a time.")
-@click.option("--grace-s", type=float, default=10.0, help="Seconds from TERM to KILL.")
+@click.option(
+    "--slots", type=click.IntRange(min=1), default=2, help="The number of runs at a time."
+)
+@click.option("--grace-s", type=float, default=10.0, help="Seconds between TERM and KILL.")
 @workspace_options
 @output_options
 def attach(name: str, slots: int, grace_s: float, context: CommandContext, out: Output) -> None:
-    """Makes a pool of slots on this machine: runs beyond them wait in a queue.
+    """Creates a pool of slots on this machine; more runs than slots wait in a queue.
 
     \b
     Example:
@@ -93,7 +95,7 @@ def attach(name: str, slots: int, grace_s: float, context: CommandContext, out: 
 @workspace_options
 @output_options
 def delete(name: str, context: CommandContext, out: Output) -> None:
-    """Detaches a compute target. Its runs and their history stay.
+    """Detaches a compute target; its runs and their history stay.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`runlore diff`: what differs between two moments."""
+"""`runlore diff`: the changes between two moments."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 @click.command
 @click.argument("a", metavar="MOMENT")
 @click.argument("b", metavar="[LATER]", required=False)
-@click.option("-r", "--run", "run_id", help="Of this run only: its id, or enough of its beginning.")
+@click.option(
+    "-r",
+    "--run",
+    "run_id",
+    help="Only changes of this run: its id, or an unambiguous beginning of it.",
+)
 @workspace_options
 @output_options
 def diff(a: str, b: str | None, run_id: str | None, context: CommandContext, out: Output) -> None:
-    """Shows what was created, changed and removed between two moments, the second by default now.
+    """Shows what was created, changed and removed between two moments; by default until now.
 
-    A moment is a time with its zone (2026-03-03T12:00:00+00:00), a position of the log, or the
-    file of a checkpoint. What was changed and changed back does not differ.
+    A moment is a time with its zone (2026-03-03T12:00:00+00:00), a position in the log, or the
+    file of a checkpoint. A change that was undone in between is not shown.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`runlore events`: the log as people read it, and what comes."""
+"""`runlore events`: the events of the log, recorded and to come."""
 
 from __future__ import annotations
 
@@ -19,14 +19,23 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.option("--after", metavar="MOMENT", default="0", help="Events after this; default: all.")
-@click.option("--stream", help="Of this stream and those below it, such as run/<id>.")
-@click.option("--topic", "topics", multiple=True, help="Of this topic, such as run.tag_set.")
-@click.option("--actor", help="What this actor did.")
-@click.option("--limit", type=click.IntRange(min=1), help="So many events.")
-@click.option("--follow", is_flag=True, help="Goes on with those that come; a line for each.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=0), help="With --follow: ends if none comes for so long."
+    "--after", metavar="MOMENT", default="0", help="Events after this moment; default: all."
+)
+@click.option("--stream", help="Events of this stream and the streams below it, such as run/<id>.")
+@click.option(
+    "--topic",
+    "topics",
+    multiple=True,
+    help="Events of this topic, such as run.tag_set; may be given more than once.",
+)
+@click.option("--actor", help="Events by this actor.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most this many events.")
+@click.option("--follow", is_flag=True, help="Continue with new events, a line for each.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    help="With --follow: end after this many seconds without an event.",
 )
 @reading_options
 @output_options
@@ -41,10 +50,10 @@ def events(
     context: CommandContext,
     out: Output,
 ) -> None:
-    """Shows the events of the log: what happened, where, when, and who did it.
+    """Shows the events of the log: what happened, when, and who did it.
 
-    With --follow each event is a line as soon as it is committed, by whatever process: JSON, or
-    with -o table a sentence. To go on later, give the last position that you saw as --after.
+    With --follow each event becomes a line of JSON (or of text, with -o table) as soon as any
+    process commits it. To resume, give the last position that you saw as --after.
 
     \b
     Example:
@@ -71,7 +80,7 @@ def _follow(feed: Iterable[LoggedEvent], out: Output) -> None:
 
 
 def _document(event: LoggedEvent) -> dict[str, Any]:
-    """The event as JSON has it: the values of a batch are shown by `run metrics`."""
+    """The event as JSON, without the values of a batch: `run metrics` shows them."""
     data = None if event.data is None else {k: v for k, v in event.data.items() if k != "payload"}
     return {**asdict(event), "time": event.time.isoformat(), "data": data}
 

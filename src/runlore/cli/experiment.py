@@ -1,4 +1,4 @@
-"""`runlore experiment`: the names under which runs are gathered."""
+"""`runlore experiment`: the names that group runs."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ experiment = LazyGroup(
 )
 
 _COLUMNS: Columns = (
-    ("name", lambda one: one["name"]),
-    ("created", lambda one: one["created"]),
-    ("archived", lambda one: one["archived"]),
-    ("tags", lambda one: one["tags"]),
+    ("name", lambda record: record["name"]),
+    ("created", lambda record: record["created"]),
+    ("archived", lambda record: record["archived"]),
+    ("tags", lambda record: record["tags"]),
 )
 
 
 @click.command("list")
-@click.option("--archived", is_flag=True, help="The archived experiments instead.")
-@click.option("--all", "show_all", is_flag=True, help="Archived experiments, too.")
+@click.option("--archived", is_flag=True, help="Archived experiments only.")
+@click.option("--all", "show_all", is_flag=True, help="Archived experiments as well.")
 @trailing_query
 @reading_options
 @output_options
@@ -51,7 +51,7 @@ def list_(archived: bool, show_all: bool, context: CommandContext, out: Output) 
     view = ViewType.All if show_all else ViewType.ActiveOnly
     view = ViewType.ArchivedOnly if archived else view
     found = Experiment.list(context.open(), view_type=view)
-    out.put([one.get_record() for one in found], _COLUMNS)
+    out.put([experiment.get_record() for experiment in found], _COLUMNS)
 
 
 @click.command
@@ -59,7 +59,7 @@ def list_(archived: bool, show_all: bool, context: CommandContext, out: Output) 
 @workspace_options
 @output_options
 def archive(experiment_name: str | None, context: CommandContext, out: Output) -> None:
-    """Hides an experiment from lists; its runs stay, and its name is free.
+    """Hides an experiment from lists and frees its name; its runs stay.
 
     \b
     Example:
@@ -77,7 +77,7 @@ def archive(experiment_name: str | None, context: CommandContext, out: Output) -
 @workspace_options
 @output_options
 def reactivate(experiment_name: str | None, context: CommandContext, out: Output) -> None:
-    """Brings the experiment of this name back that was archived last.
+    """Restores the experiment of this name that was archived last.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`runlore folder`: a project's folder and the workspace it is attached to."""
+"""`runlore folder`: attaching a project's folder to a workspace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups whose commands are imported when they are called: a call imports what it needs."""
+"""Groups that import a command only when it is called."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import click
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and place (`module:attribute` below this package)."""
+    """A group of commands, each at a place: `module:attribute` below this package."""
 
     def __init__(self, *args: Any, places: Mapping[str, str], **kwargs: Any) -> None:
-        # `Any`: what click's own constructor takes.
+        # `Any`: the arguments are those of click's constructor.
         super().__init__(*args, **kwargs)
         self._places = places
 

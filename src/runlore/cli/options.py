@@ -1,4 +1,4 @@
-"""Options that mean the same on every command, as decorators, and what becomes of them."""
+"""Options that mean the same on every command, as decorators."""
 
 from __future__ import annotations
 
@@ -60,22 +60,22 @@ def workspace_options(command: F) -> F:
 
 
 def reading_options(command: F) -> F:
-    """The same for a command that changes nothing: its `place` may be as of a moment."""
+    """The same for a command that only reads; its `context` may be as of a moment."""
     made: F = click.option(
         "--as-of",
         metavar="MOMENT",
-        help="As it was then: a time with its zone, a position of the log, or a checkpoint's file.",
+        help="The state at a time with its zone, a position in the log, or a checkpoint's file.",
     )(workspace_options(command))
     return made
 
 
 def output_options(command: F) -> F:
-    """Gives the command an `out`, to which it gives its data."""
+    """Add the options of the output; the command takes an `out`, to which it puts its data."""
     return _with_output(command, "-o", "--output")
 
 
 def output_options_beside_a_file(command: F) -> F:
-    """The same where `-o` is the file that the command writes."""
+    """The same for a command whose `-o` is the file to write."""
     return _with_output(command, "--output")
 
 
@@ -102,7 +102,7 @@ def _with_output(command: F, *format_flags: str) -> F:
 
     made: F = decorated(
         with_output,
-        click.option("--query", metavar="JMESPATH", help="Shows what the expression selects."),
+        click.option("--query", metavar="JMESPATH", help="Select from the data; see jmespath.org."),
         click.option(
             *format_flags,
             "output_format",
@@ -113,10 +113,10 @@ def _with_output(command: F, *format_flags: str) -> F:
             "-t",
             "--output-metadata-file",
             type=click.Path(path_type=Path, dir_okay=False),
-            help="Also writes the result as JSON to this file, which must not exist.",
+            help="Also write the result as JSON to this file, which must not exist.",
         ),
-        click.option("--debug", is_flag=True, help="Shows where an error comes from."),
-        click.option("--verbose", is_flag=True, help="Says more on stderr."),
+        click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+        click.option("--verbose", is_flag=True, help="Print more to stderr."),
     )
     return made
 
@@ -143,23 +143,27 @@ def trust_options(command: F) -> F:
 
 
 def trailing_query(command: F) -> F:
-    """Lets the command take its query without `--query`, as an argument that starts with `[`."""
+    """Accept a query without `--query`: a last argument that starts with `[`."""
     return click.argument("trailing_query", required=False, metavar="[JMESPATH]")(command)
 
 
 def run_option(command: F) -> F:
-    """Gives the command a `run_id`."""
+    """Add the required option of a run; the command takes a `run_id`."""
     return click.option(
-        "-r", "--run", "run_id", required=True, help="The run's id, or enough of its beginning."
+        "-r",
+        "--run",
+        "run_id",
+        required=True,
+        help="The run's id, or an unambiguous beginning of it.",
     )(command)
 
 
 def experiment_option(command: F) -> F:
-    """Gives the command an `experiment_name`, which may be None."""
+    """Add the option of an experiment; the command takes an `experiment_name`, or None."""
     return click.option(
         "-e",
         "--experiment-name",
-        help="The experiment; default: that of the attached folder.",
+        help="The experiment; default: the one that the folder is attached to.",
     )(command)
 
 
@@ -178,7 +182,7 @@ def _the_query(query: str | None, trailing: str) -> str:
 
 
 def decorated(command: Callable[..., Any], *decorators: Callable[[Any], Any]) -> Any:
-    """The command with the decorators, the first of them outermost."""
+    """The command with the decorators applied, the first one outermost."""
     for decorator in reversed(decorators):
         command = decorator(command)
     return command

@@ -21,15 +21,15 @@ workspace = LazyGroup(
 
 
 @click.command
-@click.option("-l", "--location", help="Stored and shown; has no effect.")
+@click.option("-l", "--location", help="A location to store and show; it has no effect.")
 @click.option(
     "--folder",
     metavar="FOLDER",
     help="The workspace's folder or URI; default: the folder of its name below --path.",
 )
-@click.option("--exist-ok", is_flag=True, help="Accepts a workspace that exists already.")
+@click.option("--exist-ok", is_flag=True, help="Accept a workspace that exists already.")
 @click.option(
-    "--erasable", is_flag=True, help="Encrypts each run with its own key, so that it can be erased."
+    "--erasable", is_flag=True, help="Encrypt each run with its own key, so that it can be erased."
 )
 @workspace_options
 @output_options

@@ -1,10 +1,10 @@
 """The workspace that a command means: opened, found unopened, or created.
 
-It is given by its folder, by a URI, or by its name. A folder is told from a name by a separator
-(`./lab`). The workspace of a name is looked for, in this order: in the folder of the name below
-the project; where the project's config leads; in the project's folder itself; and in `.runlore`
-below it (where `runlore.init()` creates one). Without a name the order is the same, but for the
-first: it is RUNLORE_WORKSPACE_URI, unless a project is given.
+It is given by its folder, its URI or its name; a folder contains a separator (`./lab`), a name
+does not. A name is looked up in this order: the folder of that name in the project's folder; the
+workspace that the project's config leads to; the project's folder itself; `.runlore` in it, where
+`runlore.init()` creates a workspace. Without a name, and without a project, RUNLORE_WORKSPACE_URI
+comes first.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _addresses(
 
 
 def _configured(project: Path, *, is_named: bool) -> Path | str | None:
-    """Where the config leads; one that leads nowhere is an error unless a name is looked for."""
+    """The address in the config; a config that leads nowhere is an error if there is no name."""
     try:
         config = config_file.find_config(project)
     except WorkspaceNotFound:

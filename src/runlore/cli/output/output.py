@@ -1,4 +1,4 @@
-"""Data to stdout, as JSON, TSV, CSV or a table, whole or what a query selects of it."""
+"""Printing data as JSON, TSV, CSV or a table, whole or as selected by a query."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Output:
-    """Where the data of one command goes, and in which form."""
+    """The form and the destination of one command's data."""
 
     form: str
     query: ParsedResult | None
@@ -29,12 +29,12 @@ class Output:
 
     @classmethod
     def of(cls, form: str | None, query: str | None, metadata_file: Path | None) -> Output:
-        """Checks what was asked for before anything is done.
+        """The output for the options of a command, checked before the command does anything.
 
-        Raises UsageError for a query that is none, ClickException for a file that is there.
+        Raises UsageError for an invalid query, ClickException if the file exists.
         """
         if metadata_file is not None and metadata_file.exists():
-            raise click.ClickException(f"{metadata_file} exists already; name a new file")
+            raise click.ClickException(f"{metadata_file} exists already; give a new file")
         compiled = None
         if query is not None:
             from runlore.cli.output.queries import compiled_query
@@ -44,7 +44,7 @@ class Output:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether people read stdout."""
+        """Whether stdout is a terminal."""
         return sys.stdout.isatty()
 
     def as_form(self, form: str) -> Output:
@@ -52,9 +52,9 @@ class Output:
         return replace(self, form=form)
 
     def put(self, data: Any, columns: Columns | None = None, *, heads: Sequence[str] = ()) -> None:
-        """Prints the data; `columns` say what people see of it where no query selects.
+        """Print the data; without a query a table shows only the `columns`.
 
-        `heads` are those of a list of records that may be empty.
+        `heads` are the column names of a list of records, for the case that it is empty.
         """
         if self.query is not None:
             data, columns, heads = self.chosen(data), None, ()
@@ -63,7 +63,7 @@ class Output:
         write(self._text(data, columns, heads))
 
     def chosen(self, data: Any) -> Any:
-        """What the query selects of the data; all, if there is none."""
+        """The part of the data that the query selects; all of it without a query."""
         if self.query is None:
             return data
         from runlore.cli.output.queries import selected
@@ -71,11 +71,11 @@ class Output:
         return selected(self.query, data)
 
     def line(self, text: str) -> None:
-        """Prints one line of many, at once."""
+        """Print one line of a continuing output immediately."""
         write(text + "\n")
 
     def say(self, text: str, data: Any) -> None:
-        """Prints a sentence, which is all that the command shows; the data go to the file."""
+        """Print a sentence instead of the data, which go to the metadata file only."""
         if self.metadata_file is not None:
             self._keep(data)
         write(text + "\n")
@@ -102,7 +102,7 @@ class Output:
                 return as_tsv(data)
 
     def _keep(self, data: Any) -> None:
-        assert self.metadata_file is not None, "asked for by the caller"
+        assert self.metadata_file is not None, "the caller checks"
         try:
             with self.metadata_file.open("x") as file:
                 file.write(as_json(data))
@@ -113,7 +113,7 @@ class Output:
 
 
 def as_json(data: Any) -> str:
-    """Indented JSON; what JSON has no form for, NaN and infinities included, becomes text."""
+    """Indented JSON; values that JSON lacks, such as NaN and infinities, become text."""
     options: dict[str, Any] = {"indent": 2, "ensure_ascii": False, "default": str}
     try:
         return json.dumps(data, allow_nan=False, **options) + "\n"
@@ -134,14 +134,14 @@ def _finite(data: Any) -> Any:
 
 
 def write(text: str) -> None:
-    """Writes to stdout; a reader that has seen enough (`| head`) ends the command quietly."""
-    # Ids, tags and texts may hold what the terminal's encoding lacks.
+    """Write to stdout; a reader that closes the pipe (`| head`) ends the command quietly."""
+    # Ids, tags and texts may hold characters that the terminal's encoding lacks.
     encoding = sys.stdout.encoding or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The interpreter flushes once more at its end: into nothing.
+        # The interpreter flushes stdout once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise click.exceptions.Exit(0) from None

@@ -1,4 +1,4 @@
-"""JMESPath expressions: read, with the place of a mistake, and applied."""
+"""Compiling and applying JMESPath expressions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jmespath.parser import ParsedResult
 
 
 def compiled_query(expression: str) -> ParsedResult:
-    """The query; UsageError with the place of the mistake if it is none."""
+    """The compiled query. Raises UsageError that points at the mistake."""
     try:
         return jmespath.compile(expression)
     except LexerError as error:
@@ -30,7 +30,7 @@ def compiled_query(expression: str) -> ParsedResult:
 
 
 def selected(query: ParsedResult, data: Any) -> Any:
-    """What the query selects; ClickException if a function of it cannot take the data."""
+    """The data that the query selects. Raises ClickException if it does not fit the data."""
     try:
         return query.search(data)
     except JMESPathError as error:
@@ -38,8 +38,8 @@ def selected(query: ParsedResult, data: Any) -> Any:
 
 
 def _invalid(expression: str, position: int | None, reason: str) -> click.UsageError:
-    place = len(expression) if position is None else position
+    column = len(expression) if position is None else position
     reason = reason.strip().splitlines()[0] if reason.strip() else "it cannot be read"
-    # A caret under one long line: line ends in the expression would move it away.
+    # The caret stands under a single line: line ends in the expression would displace it.
     shown = " ".join(expression.splitlines())
-    return click.UsageError(f"invalid JMESPath: {reason}\n  {shown}\n  {' ' * place}^")
+    return click.UsageError(f"invalid JMESPath: {reason}\n  {shown}\n  {' ' * column}^")

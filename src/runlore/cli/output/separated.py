@@ -1,4 +1,4 @@
-"""Rows as CSV (RFC 4180, with a head) or TSV (without one, as `az` prints it)."""
+"""Rows as CSV (RFC 4180, with a header) or TSV (without one, as `az` prints it)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def as_csv(data: Any, heads: Sequence[str] = ()) -> str:
-    """A head and a line per row; text is quoted where it must be."""
+    """A header and a line per row; values are quoted where necessary."""
     heads, rows = rows_of(data, heads)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -28,7 +28,7 @@ def as_tsv(data: Any) -> str:
 
 
 def rows_of(data: Any, heads: Sequence[str] = ()) -> tuple[Sequence[str], list[list[Any]]]:
-    """Heads and rows of whatever a command or a query gives: records, lists or single values."""
+    """The header and rows of records, lists or single values."""
     items = data if isinstance(data, list) else [] if data is None else [data]
     if items and all(isinstance(item, dict) for item in items):
         heads = list(dict.fromkeys(key for item in items for key in item))

@@ -1,4 +1,4 @@
-"""Tables and coloured JSON for people, with rich. Plain where there is no terminal."""
+"""Tables and coloured JSON for people, by rich; plain text if stdout is not a terminal."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from runlore.cli.output.separated import rows_of
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_PIPE_WIDTH: Final = 100_000  # Nothing is cut for `grep`.
+_PIPE_WIDTH: Final = 100_000  # `grep` must see whole lines.
 
 
 def as_table(data: Any, columns: Columns | None = None, heads: Sequence[str] = ()) -> str:
-    """Records as a table; a single record as one line per field that holds something."""
+    """Records as a table; a single record as one line per non-empty field."""
     return rendered(table_of(data, columns, heads))
 
 
 def table_of(data: Any, columns: Columns | None = None, heads: Sequence[str] = ()) -> Table:
-    """The table itself, for a live view."""
+    """The table as an object, for a live view."""
     if columns is not None and isinstance(data, list):
         heads = [head for head, _ in columns]
         rows = [[show(row) for _, show in columns] for row in data]
@@ -47,21 +47,21 @@ def table_of(data: Any, columns: Columns | None = None, heads: Sequence[str] = (
 
 
 def colored_json(text: str) -> str:
-    """The JSON text with colours, if the terminal and NO_COLOR allow them."""
+    """The JSON text with colours, unless NO_COLOR or the terminal forbids them."""
     return rendered(JSON(text, indent=2, ensure_ascii=False))
 
 
 def console(**options: Any) -> Console:
-    """The terminal, or a pipe so wide that no line is broken."""
+    """A console on stdout; lines in a pipe are never broken."""
     width = None if sys.stdout.isatty() else _PIPE_WIDTH
     return Console(width=width, **options)
 
 
-def rendered(what: RenderableType) -> str:
-    """What stdout would show."""
+def rendered(renderable: RenderableType) -> str:
+    """The text that stdout would show."""
     shown = console()
     with shown.capture() as captured:
-        shown.print(what, highlight=False, crop=False)
+        shown.print(renderable, highlight=False, crop=False)
     lines = captured.get().splitlines()
     return "".join(f"{line.rstrip()}\n" for line in lines)
 

@@ -1,4 +1,4 @@
-"""`runlore run`: the group of all commands about runs."""
+"""`runlore run`: all commands about runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people see of a run in a table."""
+"""The columns of runs in tables for people."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from runlore.cli.output import Columns
 
-Record = dict[str, Any]
+RunRecord = dict[str, Any]
 
 
-def duration(record: Record) -> str:
-    """From start to end, or to now, as `1:02:03`; nothing for a run that has not started."""
+def duration(record: RunRecord) -> str:
+    """The time from start to end, or to now, as `1:02:03`; empty for a run that has not started."""
     if record["start_time_utc"] is None:
         return ""
     started = datetime.fromisoformat(record["start_time_utc"])
@@ -23,17 +23,17 @@ def duration(record: Record) -> str:
 
 
 def moment(text: str | None) -> str:
-    """A record's time to the second, UTC."""
+    """A record's time to the second, in UTC."""
     return "" if text is None else text[:19].replace("T", " ")
 
 
-def name(record: Record) -> str:
-    """The display name where it says more than the id."""
+def name(record: RunRecord) -> str:
+    """The display name, if it differs from the id."""
     return "" if record["display_name"] == record["run_id"] else str(record["display_name"])
 
 
-def status(record: Record) -> str:
-    """The status, and whether there is nothing else to see."""
+def status(record: RunRecord) -> str:
+    """The status, and whether the run was erased."""
     return f"{record['status']}{', erased' * record['_erased']}"
 
 
@@ -54,7 +54,7 @@ RUN_FIELDS: Final[Columns] = (
     ("status", status),
     ("waits for", lambda record: (record["queueing_info"] or {}).get("message")),
     ("error", lambda record: _error(record)),
-    ("warnings", lambda record: "; ".join(one["message"] for one in record["warnings"])),
+    ("warnings", lambda record: "; ".join(warning["message"] for warning in record["warnings"])),
     ("created", lambda record: moment(record["created_utc"])),
     ("started", lambda record: moment(record["start_time_utc"])),
     ("ended", lambda record: moment(record["end_time_utc"])),
@@ -67,15 +67,15 @@ RUN_FIELDS: Final[Columns] = (
     ("tags", lambda record: record["tags"]),
     ("properties", lambda record: record["properties"]),
 )
-"""What people see of a single run; JSON has all of it."""
+"""The fields of a single run for people; JSON has the whole record."""
 
 
-def _error(record: Record) -> str:
+def _error(record: RunRecord) -> str:
     root = (record["error"] or {}).get("error", {})
     return str(root.get("message") or root.get("code") or "")
 
 
-def _script(definition: Record | None) -> str:
+def _script(definition: RunRecord | None) -> str:
     if definition is None:
         return ""
     words = [definition.get("script") or "", *definition.get("arguments", ())]

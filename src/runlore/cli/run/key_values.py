@@ -1,4 +1,4 @@
-"""`key` and `key=value`, as tags, properties and filters by them are written."""
+"""Tags and properties as they are given on the command line: `key` or `key=value`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 def pairs(given: Iterable[str], option: str) -> dict[str, str | None]:
-    """`k=v` pairs as a dict; a bare `k` has the value None."""
+    """`key=value` pairs as a dict; a bare `key` has the value None."""
     found: dict[str, str | None] = {}
     for text in given:
         key, equals, value = text.partition("=")
@@ -22,6 +22,6 @@ def pairs(given: Iterable[str], option: str) -> dict[str, str | None]:
 
 
 def filter_of(given: Iterable[str], option: str) -> dict[str, Any] | None:
-    """`k=v` as a filter by the pair, a bare `k` by the key, whatever its value (`...`)."""
+    """A filter by `key=value` pairs; a bare `key` matches any value (`...`)."""
     found = {key: ... if value is None else value for key, value in pairs(given, option).items()}
     return found or None

@@ -1,4 +1,4 @@
-"""`runlore run list`."""
+"""`runlore run list`, and the filters of runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEFAULT_LAST = 10
 
 
 def filter_options(command: F) -> F:
-    """The filters of runs, gathered as `filters`, which `Workspace.get_run_records` takes."""
+    """Add the filters of runs; the command takes `filters` for `Workspace.get_run_records`."""
 
     @wraps(command)
     def with_filters(
@@ -57,7 +57,7 @@ def filter_options(command: F) -> F:
 
 
 _FILTERS = (
-    click.option("--parent-run-id", help="The children of this run."),
+    click.option("--parent-run-id", help="Children of this run only."),
     click.option(
         "--status",
         multiple=True,
@@ -71,7 +71,7 @@ _FILTERS = (
         "--tags",
         multiple=True,
         metavar="KEY[=VALUE]",
-        help="Runs with this tag; given more than once: with all of them.",
+        help="Runs with this tag; if given more than once, with all of them.",
     ),
     click.option(
         "--property",
@@ -79,13 +79,13 @@ _FILTERS = (
         "property_",
         multiple=True,
         metavar="KEY[=VALUE]",
-        help="Runs with this property; given more than once: with all of them.",
+        help="Runs with this property; if given more than once, with all of them.",
     ),
-    click.option("--recursive", is_flag=True, help="Child runs at any depth, too."),
+    click.option("--recursive", is_flag=True, help="Include child runs at any depth."),
     click.option(
         "--sort",
         metavar="FIELD",
-        help="Such as start_time_utc, or -start_time_utc for the reverse. Default: newest first.",
+        help="A field such as start_time_utc; -start_time_utc reverses. Default: newest first.",
     ),
 )
 
@@ -95,9 +95,9 @@ _FILTERS = (
 @click.option(
     "--last",
     type=click.IntRange(min=1),
-    help=f"So many runs. Default: {DEFAULT_LAST}; with a query, all.",
+    help=f"At most this many runs. Default: {DEFAULT_LAST}; with a query, all.",
 )
-@click.option("--minimal", is_flag=True, help="Seven fields of each run only.")
+@click.option("--minimal", is_flag=True, help="Only seven fields of each run.")
 @experiment_option
 @trailing_query
 @reading_options
@@ -112,8 +112,8 @@ def list_(
 ) -> None:
     """Lists runs of an experiment, newest first.
 
-    A query is a JMESPath expression over the records: after --query, or as a last argument that
-    starts with '['. With a query and without --last all runs of the experiment are considered.
+    A query is a JMESPath expression over the records, given by --query or as a last argument that
+    starts with '['. A query without --last considers all runs of the experiment.
 
     \b
     Example:
@@ -134,7 +134,7 @@ def list_(
 def records_of(
     context: CommandContext, experiment_name: str | None, filters: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """The records of an experiment's runs; of a run's children, in whatever experiment."""
+    """The records of an experiment's runs, or of a run's children in any experiment."""
     workspace = context.open()
     parent = filters["parent_run_id"]
     if parent is not None:

@@ -1,4 +1,4 @@
-"""`runlore run correct-property`: another value in the place of one that was wrong."""
+"""`runlore run correct-property`: correcting a property."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runlore.cli.run.key_values import pairs
 @click.command("correct-property")
 @run_option
 @click.argument("given", metavar="KEY=VALUE")
-@click.option("--reason", required=True, help="Why the value that the property has is wrong.")
+@click.option("--reason", required=True, help="Why the present value is wrong.")
 @experiment_option
 @workspace_options
 @output_options
@@ -31,7 +31,7 @@ def correct_property(
     context: CommandContext,
     out: Output,
 ) -> None:
-    """Corrects a property of a run, ended or not, and shows its record. The history keeps both.
+    """Corrects a property of a run, and shows the run's record. The history keeps both values.
 
     \b
     Example:

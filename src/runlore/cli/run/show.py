@@ -1,4 +1,4 @@
-"""`runlore run show|metrics|history|compare`: what is known about single runs."""
+"""`runlore run show|metrics|history|compare`: single runs in detail."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from runlore.cli.run.columns import RUN_FIELDS
 @reading_options
 @output_options
 def show(run_id: str, experiment_name: str | None, context: CommandContext, out: Output) -> None:
-    """Shows the record of a run. Ids are unique in the workspace: -e is not needed.
+    """Shows the record of a run. Ids are unique in a workspace, so -e is not needed.
 
     \b
     Example:
@@ -34,8 +34,12 @@ def show(run_id: str, experiment_name: str | None, context: CommandContext, out:
 
 @click.command
 @run_option
-@click.option("--values", "all_values", is_flag=True, help="Every value, not one line per metric.")
-@click.option("--csv", "as_csv", is_flag=True, help="Every value, as CSV: --values -o csv.")
+@click.option(
+    "--values", "all_values", is_flag=True, help="Show every value instead of a line per metric."
+)
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="Show every value as CSV, like --values -o csv."
+)
 @experiment_option
 @reading_options
 @output_options
@@ -47,7 +51,7 @@ def metrics(
     context: CommandContext,
     out: Output,
 ) -> None:
-    """Shows a run's metrics: count, last, min, max and mean of each. CSV holds every value.
+    """Shows the count, last, min, max and mean of a run's metrics. CSV holds every value.
 
     \b
     Example:
@@ -86,7 +90,7 @@ def _short(value: object) -> object:
 @reading_options
 @output_options
 def history(run_id: str, experiment_name: str | None, context: CommandContext, out: Output) -> None:
-    """Shows every change of a run: when, who, what, from what to what.
+    """Shows every change of a run: when, by whom, the old and the new value.
 
     \b
     Example:
@@ -112,7 +116,7 @@ _HISTORY: Columns = (
 
 @click.command
 @click.argument("run_ids", nargs=-1, required=True, metavar="RUN RUN ...")
-@click.option("--differing", is_flag=True, help="Only what is not the same in all.")
+@click.option("--differing", is_flag=True, help="Only rows in which the runs differ.")
 @experiment_option
 @reading_options
 @output_options

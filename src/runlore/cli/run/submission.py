@@ -32,16 +32,21 @@ FAILED: Final = 3
 @click.option(
     "-c",
     "--run-configuration-name",
-    help="The runconfig in .azureml/, without its ending. Default: none.",
+    help="A runconfig in .azureml/, without its file extension. Default: none.",
 )
 @click.option(
     "--source-directory",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The script's folder; default: the project's (--path).",
+    help="The script's folder; default: the project's folder (--path).",
 )
-@click.option("--target", "--ct", help="The compute target, instead of the runconfig's.")
-@click.option("-d", "--conda-dependencies", type=click.Path(path_type=Path), help="Kept as data.")
-@click.option("--async", "is_async", is_flag=True, help="Does not wait for the run's end.")
+@click.option("--target", "--ct", help="The compute target; overrides the runconfig's.")
+@click.option(
+    "-d",
+    "--conda-dependencies",
+    type=click.Path(path_type=Path),
+    help="A conda file to record with the run; nothing is installed.",
+)
+@click.option("--async", "is_async", is_flag=True, help="Do not wait for the run to end.")
 @click.argument("command", nargs=-1, required=True, metavar="SCRIPT [ARGUMENT]...")
 @experiment_option
 @workspace_options
@@ -57,10 +62,10 @@ def submit_script(
     context: CommandContext,
     out: Output,
 ) -> None:
-    """Submits a script as a run, shows what it prints until it ends, then its record.
+    """Submits a script as a run, shows its output until it ends, then the run's record.
 
-    Options come before the script; all that follows it is the script's. What the script prints
-    goes to stdout with -o table, else to stderr. Exit code 3 if the run does not complete.
+    Options come before the script; all arguments after it are the script's. The script's output
+    goes to stdout with -o table, otherwise to stderr. Exit code 3 if the run does not complete.
 
     \b
     Example:
@@ -84,14 +89,14 @@ def submit_script(
 
 @click.command
 @run_option
-@click.option("--async", "is_async", is_flag=True, help="Does not wait for the run's end.")
+@click.option("--async", "is_async", is_flag=True, help="Do not wait for the run to end.")
 @experiment_option
 @workspace_options
 @output_options
 def resubmit(
     run_id: str, is_async: bool, experiment_name: str | None, context: CommandContext, out: Output
 ) -> None:
-    """Submits once more what a run was submitted with: its snapshot, arguments and target.
+    """Submits a run again, with its snapshot, arguments and target.
 
     \b
     Example:
@@ -104,7 +109,7 @@ def resubmit(
 @click.command
 @run_option
 @experiment_option
-@click.option("--reason", help="Why; the history shows it.")
+@click.option("--reason", help="The reason, which the history shows.")
 @workspace_options
 @output_options
 def cancel(
@@ -114,7 +119,7 @@ def cancel(
     context: CommandContext,
     out: Output,
 ) -> None:
-    """Cancels a run: its processes are asked to end, then made to.
+    """Cancels a run: its processes get TERM, and later KILL.
 
     \b
     Example:
@@ -142,7 +147,7 @@ def monitor_logs(
     context: CommandContext,
     out: Output,
 ) -> None:
-    """Shows what a run prints until it ends, then its record. Exit code 3 if it does not complete.
+    """Shows the output of a run until it ends, then its record. Exit code 3 if it did not complete.
 
     \b
     Example:
@@ -159,7 +164,7 @@ def monitor_logs(
     "--local-directory",
     type=click.Path(path_type=Path, file_okay=False),
     default=".",
-    help="Where the files go; default: the working folder.",
+    help="The folder to write to; default: the working folder.",
 )
 @experiment_option
 @reading_options
@@ -171,7 +176,7 @@ def download_logs(
     context: CommandContext,
     out: Output,
 ) -> None:
-    """Writes a run's log files to a folder and lists them.
+    """Writes the log files of a run to a folder, and lists them.
 
     \b
     Example:
@@ -182,7 +187,7 @@ def download_logs(
 
 
 def _follow(run: Run, out: Output, *, wait: bool) -> None:
-    """Streams the run to its end, if that is wanted, and puts its record."""
+    """Put the run's record; with `wait`, show its output and wait for its end first."""
     if wait:
         with redirect_stdout(sys.stdout if out.form == "table" else sys.stderr):
             run.wait_for_completion(

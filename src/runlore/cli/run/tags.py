@@ -1,4 +1,4 @@
-"""`runlore run update|tag|untag`: what may change about a run."""
+"""`runlore run update|tag|untag`: the tags of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runlore.cli.output import Output
 from runlore.cli.run.columns import RUN_FIELDS
 from runlore.cli.run.key_values import pairs
 
-_reason = click.option("--reason", help="Why; the history shows it.")
+_reason = click.option("--reason", help="The reason, which the history shows.")
 
 
 @click.command
@@ -41,7 +41,7 @@ def update(
     context: CommandContext,
     out: Output,
 ) -> None:
-    """Sets tags of a run, all in one commit, and shows its record.
+    """Sets tags of a run in one commit, and shows the run's record.
 
     \b
     Example:
@@ -65,7 +65,7 @@ def tag(
     context: CommandContext,
     out: Output,
 ) -> None:
-    """Sets tags of a run, all in one commit, and shows its record.
+    """Sets tags of a run in one commit, and shows the run's record.
 
     \b
     Example:
@@ -89,7 +89,7 @@ def untag(
     context: CommandContext,
     out: Output,
 ) -> None:
-    """Takes tags of a run away, by key, and shows its record. The history keeps them.
+    """Removes tags of a run by key, and shows the run's record. The history keeps them.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`runlore run tree`: parents, children and theirs."""
+"""`runlore run tree`: runs with their descendants."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from runlore.cli.run.columns import duration, name
 
 
 @click.command
-@click.option("-r", "--run", "run_id", help="The run at the top; default: all of the experiment.")
+@click.option(
+    "-r", "--run", "run_id", help="The run at the top; default: all runs of the experiment."
+)
 @experiment_option
 @reading_options
 @output_options
@@ -27,7 +29,7 @@ def tree(
 ) -> None:
     """Shows a run, or all runs of an experiment, with their children at any depth.
 
-    JSON gives each record its `children`.
+    In JSON each record has its `children`.
 
     \b
     Example:
@@ -45,7 +47,7 @@ def tree(
         records = [top.get_record(), *below]
     trees = nested(records)
     if out.form == "table" and out.query is None:
-        out.say("\n".join(line for one in trees for line in _lines(one, "", "")), trees)
+        out.say("\n".join(line for record in trees for line in _lines(record, "", "")), trees)
     else:
         out.put(trees)
 

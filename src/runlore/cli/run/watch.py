@@ -20,10 +20,12 @@ Records = list[dict[str, Any]]
 
 @click.command
 @filter_options
-@click.option("--last", type=click.IntRange(min=1), default=DEFAULT_LAST, help="So many runs.")
-@click.option("--once", is_flag=True, help="Shows the table once, without waiting.")
 @click.option(
-    "--interval", type=click.FloatRange(min=0.05), default=1.0, help="Seconds between looks."
+    "--last", type=click.IntRange(min=1), default=DEFAULT_LAST, help="At most this many runs."
+)
+@click.option("--once", is_flag=True, help="Show the table once, without waiting.")
+@click.option(
+    "--interval", type=click.FloatRange(min=0.05), default=1.0, help="Seconds between updates."
 )
 @experiment_option
 @workspace_options
@@ -37,9 +39,9 @@ def watch(
     context: CommandContext,
     out: Output,
 ) -> None:
-    """Shows runs in a table that follows them until all have ended, or until Ctrl-C.
+    """Shows runs in a live table until all have ended, or until Ctrl-C.
 
-    Where stdout is no terminal, or -o asks for JSON, it waits and prints the end only.
+    If stdout is not a terminal, or -o asks for another form, only the final state is printed.
 
     \b
     Example:
