@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what runlore stores: texts, events, facts, commands, logged values."""
+"""Hypothesis strategies for texts, events, facts, commands and logged values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ keys = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_s
 """Tag, property and metric names: no control characters, never empty."""
 
 few_keys = st.sampled_from(["a", "b", "worth another look", "ключ"])
-"""Keys that meet again within one example."""
+"""Keys that occur repeatedly in one example."""
 
 run_ids = st.from_regex(r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]{0,20}\Z")
 experiment_names = st.from_regex(r"\A[a-zA-Z0-9][\w-]{0,20}\Z")
@@ -47,7 +47,7 @@ floats = st.floats() | st.sampled_from([0.0, -0.0, float("nan"), float("inf"), f
 scalars: st.SearchStrategy[Scalar] = st.one_of(
     floats, int64s, st.integers(), st.integers(2**64, 2**200), st.booleans(), texts, st.none()
 )
-"""Every type that `log` takes, the extremes included."""
+"""Values of every type that `log` takes, including extremes."""
 
 
 def _columns_of(width: int) -> st.SearchStrategy[tuple[Scalar, ...]]:
@@ -236,13 +236,13 @@ run_events = st.one_of(
         superseded=st.none() | texts,
     ),
 )
-"""What can follow `run.created` in a run's stream, allowed by the status machine or not."""
+"""The events that can follow `run.created`, whether the status machine allows them or not."""
 
 # --- facts --------------------------------------------------------------------------------
 
 
 def fact_of_event(event: ev.Event, version: int, writer_id: str = "1" * 32) -> Fact:
-    """The event as it comes back from a log: its bytes decoded, a place and a time around it."""
+    """The event as a log returns it: encoded and decoded, with a position and a time."""
     return Fact(
         position=version,
         stream="run/r",
@@ -270,7 +270,7 @@ run_histories: st.SearchStrategy[list[Fact]] = st.tuples(
     st.lists(events_of(ev.RunCreated), min_size=1, max_size=1),
     st.lists(run_events | st.none(), max_size=20),
 ).map(lambda parts: _numbered([*parts[0], *parts[1]]))
-"""The facts of a run's stream, events of a newer runlore among them."""
+"""The facts of a run's stream, including events of a newer runlore."""
 
 # --- commands -----------------------------------------------------------------------------
 
@@ -294,11 +294,11 @@ run_commands: st.SearchStrategy[run.Command] = st.one_of(
     st.builds(run.AddWarning, texts, texts),
     st.builds(run.EraseRun, st.just("asked to")),
 )
-"""Everything that can be asked of a run that exists."""
+"""All commands on an existing run."""
 
 
 def experiment_commands(ids: st.SearchStrategy[str]) -> st.SearchStrategy[experiment.Command]:
-    """Everything that can be asked of the experiments of the name `lab`."""
+    """All commands on the experiments named `lab`."""
     make: Callable[..., st.SearchStrategy[Any]] = st.builds
     return st.one_of(
         make(experiment.GetOrCreate, st.just("lab"), ids),

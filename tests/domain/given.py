@@ -1,4 +1,4 @@
-"""`given(events).when(command).then(events)`: one decision about a run, told in three steps."""
+"""`given(events).when(command).then(events)`: a decision about a run in three steps."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def created(status: Status = Status.RUNNING, **fields: object) -> RunCreated:
 
 
 def given(*events: Event, writer: str = ALICE) -> Given:
-    """A run to which these things happened, all through one writer."""
+    """A run with these events, all of one writer."""
     facts = [fact_of_event(event, version, writer) for version, event in enumerate(events, 1)]
     return Given(fold(None, facts))
 
 
 class Given:
-    """A state that waits for a command."""
+    """A run's state, before a command."""
 
     def __init__(self, state: RunState | None) -> None:
         self.state = state
 
     def when(self, command: run.Command, writer: str = ALICE) -> When:
-        """The command is decided on, for this writer."""
+        """Issue the command as this writer."""
         return When(self.state, lambda: run.decide(self.state, command, writer), writer)
 
 
 class When:
-    """A decision under way."""
+    """A command and the state that it meets."""
 
     def __init__(self, state: RunState | None, decide: Callable[[], Decision], writer: str) -> None:
         self._state = state
@@ -69,7 +69,7 @@ class When:
         return decision.refused
 
     def then_raises(self, error: type[RunloreError], match: str) -> None:
-        """The command is no command: it raises, and nothing can be written."""
+        """The command is invalid: it raises, and nothing can be written."""
         with pytest.raises(error, match=match):
             self._decide()
 

@@ -1,4 +1,4 @@
-"""Errors that say what was asked, what was found and what to do, and that travel."""
+"""Errors: their messages, their standard base classes, and pickling."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_errors_are_also_what_callers_would_expect(
     assert issubclass(kind, standard)
 
 
-def test_a_conflict_can_name_its_holder_as_people_know_them() -> None:
+def test_a_conflict_can_give_its_holder_a_readable_name() -> None:
     conflict = errors.PropertyConflict("r", "k", "1", None, None, NOON)
     assert "set by an unknown writer at 2024-01-01" in str(conflict)
     named = conflict.attributed("ann@host (pid 7)")

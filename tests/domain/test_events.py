@@ -1,4 +1,4 @@
-"""The closed list of events, and how old shapes are read."""
+"""The list of events, and the reading of old versions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_event_type_is_registered_under_a_topic_of_its_own() -> None:
 
 def test_the_registry_is_closed() -> None:
     with pytest.raises(TypeError):
-        ev.REGISTRY["run.mine"] = ev.RunStarted  # type: ignore[index]  # That is the test.
+        ev.REGISTRY["run.mine"] = ev.RunStarted  # type: ignore[index]  # the test's point
 
 
 @pytest.mark.parametrize("kind", ev.EVENT_TYPES, ids=lambda kind: kind.topic)
@@ -52,12 +52,12 @@ def test_events_never_change(event: ev.Event) -> None:
 
 
 @given(events)
-def test_an_event_takes_no_field_that_it_does_not_know(event: ev.Event) -> None:
+def test_an_event_refuses_unknown_fields(event: ev.Event) -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         type(event).model_validate({**vars(event), "surprise": 1})
 
 
-def test_values_are_not_converted_into_what_they_are_not() -> None:
+def test_values_are_not_converted_to_other_types() -> None:
     with pytest.raises(ValidationError):
         ev.TagSet.model_validate({"key": "k", "value": 3})
     with pytest.raises(ValidationError):
@@ -84,7 +84,7 @@ def test_version_1_of_a_failure_becomes_the_error_document_of_version_2(
     assert ev.RunFailed.model_validate(state) == ev.RunFailed(error=new)
 
 
-def test_the_newest_version_is_left_as_it_is() -> None:
+def test_the_newest_version_stays_unchanged() -> None:
     state = {"error": {"code": "UserError"}}
     assert ev.upcast("run.failed", 2, state) is state
     assert state == {"error": {"code": "UserError"}}
@@ -94,5 +94,5 @@ def test_the_newest_version_is_left_as_it_is() -> None:
     ("topic", "version"),
     [("run.failed", 3), ("run.failed", 0), ("run.failed", -1), ("run.of_tomorrow", 1), ("", 1)],
 )
-def test_what_a_newer_runlore_wrote_is_passed_over(topic: str, version: int) -> None:
+def test_events_of_a_newer_runlore_are_skipped(topic: str, version: int) -> None:
     assert ev.upcast(topic, version, {"error": {}}) is None

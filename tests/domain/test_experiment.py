@@ -1,4 +1,4 @@
-"""At most one active experiment holds a name; archived ones keep theirs and may come back."""
+"""At most one active experiment has a name; archived ones may be reactivated."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_new_name_gets_an_experiment() -> None:
     assert created.active.created_at == 1_700_000_000_000_001
 
 
-def test_a_name_that_is_held_gets_no_second_experiment() -> None:
+def test_a_taken_name_gets_no_second_experiment() -> None:
     assert decide(after(CREATED), GetOrCreate("lab", "e2")) == Decision()
 
 
@@ -61,7 +61,7 @@ def test_archiving_hides_the_experiment_and_frees_its_name() -> None:
     assert archived.archived_at == 1_700_000_000_000_002
 
 
-def test_the_name_of_an_archived_experiment_makes_a_new_one() -> None:
+def test_the_name_of_an_archived_experiment_creates_a_new_one() -> None:
     state = after(CREATED, ARCHIVED)
     assert decide(state, GetOrCreate("lab", "e2")) == Decision((SUCCESSOR,))
     both = after(CREATED, ARCHIVED, SUCCESSOR)
@@ -69,19 +69,19 @@ def test_the_name_of_an_archived_experiment_makes_a_new_one() -> None:
     assert both.active == both.get("e2")
 
 
-def test_archiving_and_reactivating_twice_is_once() -> None:
+def test_archiving_and_reactivating_are_idempotent() -> None:
     assert decide(after(CREATED, ARCHIVED), Archive("e1")) == Decision()
     assert decide(after(CREATED), Reactivate("e1")) == Decision()
 
 
-def test_an_archived_experiment_takes_its_name_back() -> None:
+def test_an_archived_experiment_gets_its_name_back() -> None:
     state = after(CREATED, ARCHIVED)
     reactivated = ExperimentReactivated(experiment_id="e1")
     assert decide(state, Reactivate("e1")) == Decision((reactivated,))
     assert after(CREATED, ARCHIVED, reactivated).active is not None
 
 
-def test_an_archived_experiment_cannot_come_back_while_its_name_is_held() -> None:
+def test_an_experiment_is_not_reactivated_while_its_name_is_taken() -> None:
     with pytest.raises(AlreadyExists, match="taken by e2; archive that experiment first"):
         decide(after(CREATED, ARCHIVED, SUCCESSOR), Reactivate("e1"))
 
@@ -149,20 +149,20 @@ def test_at_most_one_experiment_of_a_name_is_active(commands: list[Command]) -> 
         except (AlreadyExists, ExperimentNotFound):
             continue
         if isinstance(command, GetOrCreate) and state.get(command.experiment_id):
-            continue  # Ids are fresh by construction: nobody asks for a taken one.
+            continue  # New experiments get new ids: nobody passes a taken one.
         for event in events:
             facts.append(fact_of_event(event, state.version + 1))
             state = fold(state, facts[-1:])
 
         assert sum(e.archived_at is None for e in state.experiments) <= 1
-        assert decide(state, command).events == ()  # Done is done.
+        assert decide(state, command).events == ()  # Idempotent.
 
     assert fold(NameState(), facts) == state
     middle = len(facts) // 2
     assert fold(fold(NameState(), facts[:middle]), facts[middle:]) == state
 
 
-def test_events_of_a_newer_runlore_only_move_the_version() -> None:
+def test_events_of_a_newer_runlore_only_advance_the_version() -> None:
     unknown = fact_of_event(CREATED, 3)._replace(topic="experiment.of_tomorrow", data=None)
     state = fold(after(CREATED), [unknown])
     assert state.version == 3

@@ -20,5 +20,5 @@ def test_microseconds_become_exact_utc_times(microseconds: int) -> None:
     assert utc_time(microseconds).utcoffset() == timedelta(0)
 
 
-def test_a_fact_says_when_it_was_recorded() -> None:
+def test_a_fact_has_the_time_of_its_recording() -> None:
     assert fact_of_event(RunStarted(), 7).time.isoformat() == "2023-11-14T22:13:20.000007+00:00"

@@ -1,4 +1,4 @@
-"""Names and ids: what is one, what is none, and which stream belongs to which thing."""
+"""Names and ids: their rules and their streams."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_good_names_come_back_as_they_are(check: Check, name: str) -> None:
         (ids.check_run_id, "x" * 1_000_000),
     ],
 )
-def test_bad_names_are_named_with_the_rule(check: Check, name: str) -> None:
+def test_bad_names_are_refused_with_the_rule(check: Check, name: str) -> None:
     with pytest.raises(InvalidInput, match="it takes .* letters, digits") as caught:
         check(name)
     assert len(str(caught.value)) < 300
@@ -75,7 +75,7 @@ def test_a_name_is_a_str(check: Check, name: Any) -> None:
 
 
 @given(st.text())
-def test_a_run_id_can_be_no_path(text: str) -> None:
+def test_a_run_id_is_never_a_path(text: str) -> None:
     try:
         run_id = ids.check_run_id(text)
     except UserError:
@@ -110,7 +110,9 @@ def test_other_streams_belong_to_no_run(name: str) -> None:
         (ids.compute_target_stream("pool"), (ids.StreamKind.COMPUTE_TARGET, "pool", "")),
     ],
 )
-def test_a_stream_comes_apart_as_it_was_made(stream: str, parts: tuple[str, str, str]) -> None:
+def test_a_stream_name_is_parsed_into_the_parts_that_made_it(
+    stream: str, parts: tuple[str, str, str]
+) -> None:
     assert ids.parse_stream(stream) == parts
     assert ids.owner_of(stream) == parts[1]
     assert ids.stream_of(stream) == stream

@@ -1,4 +1,4 @@
-"""Decisions about a run: given what happened, when a command comes, then these events."""
+"""Decisions about a run: given its events, when a command comes, then these events follow."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ def create_run(**fields: Any) -> CreateRun:
 
 
 def state_in(status: Status) -> RunState:
-    """A run that is in this status, however it got there."""
+    """The state of a run in this status."""
     state = fold(None, [fact_of_event(created(status), 1)])
     assert state is not None
     return state
 
 
 def event_for(status: Status) -> Event:
-    """The event that says that a run got this status."""
+    """The event that gives a run this status."""
     named: dict[Status, Event] = {
         Status.RUNNING: RunStarted(),
         Status.COMPLETED: RunCompleted(),
@@ -95,7 +95,7 @@ def event_for(status: Status) -> Event:
 # --- creation -----------------------------------------------------------------------------
 
 
-def test_one_event_says_all_that_is_known_at_birth() -> None:
+def test_the_creation_is_one_event_with_everything_known_then() -> None:
     command = create_run(
         status=Status.NOT_STARTED,
         parent_id="p",
@@ -188,7 +188,7 @@ def test_every_step_of_the_status_machine(held: Status, asked: Status) -> None:
 
 
 @pytest.mark.parametrize("ended", sorted(TERMINAL))
-def test_a_late_change_of_an_ended_run_is_recorded_and_never_applied(ended: Status) -> None:
+def test_a_late_change_of_an_ended_run_is_recorded_but_not_applied(ended: Status) -> None:
     late = Status.RUNNING
 
     after = (
@@ -207,7 +207,7 @@ def test_a_late_change_of_an_ended_run_is_recorded_and_never_applied(ended: Stat
 
 
 @pytest.mark.parametrize("ended", sorted(TERMINAL))
-def test_ending_a_run_the_same_way_twice_is_once(ended: Status) -> None:
+def test_ending_a_run_the_same_way_again_writes_nothing(ended: Status) -> None:
     given(created(), event_for(ended)).when(ChangeStatus(ended)).then()
 
 
@@ -217,31 +217,31 @@ def test_a_supervisor_ends_a_run_as_its_script_did() -> None:
     given(created()).when(EndRun(Status.FAILED, error)).then(RunFailed(error=error))
 
 
-def test_a_run_that_was_asked_to_stop_is_canceled_however_its_script_ended() -> None:
+def test_a_run_that_was_asked_to_stop_ends_canceled_whatever_its_script_returned() -> None:
     asked = given(created(), RunCancelRequested())
     asked.when(EndRun(Status.COMPLETED)).then(RunCanceled())
     asked.when(EndRun(Status.FAILED, {"code": "UserError"})).then(RunCanceled())
 
 
 @pytest.mark.parametrize("ended", sorted(TERMINAL))
-def test_a_supervisor_leaves_the_end_that_somebody_else_recorded(ended: Status) -> None:
+def test_a_supervisor_respects_an_end_that_someone_else_recorded(ended: Status) -> None:
     given(created(), event_for(ended)).when(EndRun(Status.FAILED)).then()
 
 
-def test_an_ended_run_still_takes_tags_and_properties() -> None:
+def test_an_ended_run_still_accepts_tags_and_properties() -> None:
     ended = given(created(), RunCompleted())
     ended.when(SetTags({"best": None})).then(TagSet(key="best", value=None))
     ended.when(AddProperties({"auc": "0.9"})).then(PropertyAdded(key="auc", value="0.9"))
 
 
-def test_a_paused_run_goes_on_without_a_second_start() -> None:
+def test_a_paused_run_resumes_without_a_second_start() -> None:
     state = given(created(), RunStatusChanged(status=Status.PAUSED), RunStarted()).state
     assert state is not None
     assert state.status is Status.RUNNING
     assert state.started_at == state.created_at
 
 
-def test_a_run_that_did_not_respond_comes_back_to_where_it_was() -> None:
+def test_a_run_that_did_not_respond_returns_to_any_status() -> None:
     silent = given(created(), RunStatusChanged(status=Status.NOT_RESPONDING))
     silent.when(ChangeStatus(Status.RUNNING)).then(RunStarted())
     silent.when(ChangeStatus(Status.QUEUED)).then(RunStatusChanged(status=Status.QUEUED))
@@ -327,7 +327,9 @@ def test_a_refused_change_changes_nothing_but_the_list_of_refusals(
 
 
 @for_all(run_histories, run_commands)
-def test_what_was_done_is_not_done_twice(history: list[Fact], command: Command) -> None:
+def test_a_command_that_was_done_writes_nothing_again(
+    history: list[Fact], command: Command
+) -> None:
     state = fold(None, history)
     assert state is not None
     first = decide(state, command, ALICE)
@@ -339,7 +341,7 @@ def test_what_was_done_is_not_done_twice(history: list[Fact], command: Command) 
         ],
     )
     again = decide(after, command, ALICE)
-    # A snapshot is kept once, even the same one: its id is fresh for every call.
+    # A second snapshot is refused even if it is the same: each has a new id.
     if isinstance(command, KeepSnapshot):
         return
     assert again.events == ()
@@ -430,7 +432,7 @@ def test_tags_are_set_replaced_and_made_key_only() -> None:
     assert after.state.tags == {"a": "other", "b": None, "c": None, "d": "new"}
 
 
-def test_removing_tags_passes_over_those_that_are_not_there() -> None:
+def test_removing_unknown_tags_is_ignored() -> None:
     after = (
         given(created(tags={"a": "1", "b": "2"}))
         .when(RemoveTags(["b", "missing", "b"]))
@@ -465,7 +467,7 @@ def test_files_are_added_once() -> None:
     )
 
 
-def test_a_file_name_that_is_held_with_other_content_refuses_all_files_of_the_call() -> None:
+def test_other_content_for_a_known_file_name_refuses_all_files_of_the_call() -> None:
     held = given(created(), ArtifactAdded(name="model.pt", sha256="1" * 64, nbytes=5))
     other = {"log": Artifact("3" * 64, 1), "model.pt": Artifact("2" * 64, 5)}
     held.when(AddArtifacts(other)).then_refused(
@@ -526,7 +528,7 @@ def bad(cases: Mapping[str, tuple[Any, ...]]) -> pytest.MarkDecorator:
 
 
 @bad(BAD_KEYS)
-def test_keys_that_no_map_takes(case: tuple[Any, type[RunloreError], str]) -> None:
+def test_invalid_keys_are_refused(case: tuple[Any, type[RunloreError], str]) -> None:
     key, error, message = case
     run = given(created())
     run.when(SetTags({"fine": "x", key: "x"})).then_raises(error, f"tag key.*{message}")
@@ -537,7 +539,7 @@ def test_keys_that_no_map_takes(case: tuple[Any, type[RunloreError], str]) -> No
 
 
 @bad(BAD_VALUES)
-def test_values_that_no_map_takes(case: tuple[Any, type[RunloreError], str]) -> None:
+def test_invalid_values_are_refused(case: tuple[Any, type[RunloreError], str]) -> None:
     value, error, message = case
     run = given(created())
     run.when(SetTags({"k": value})).then_raises(error, f"value of tag 'k'.*{message}")
@@ -546,7 +548,7 @@ def test_values_that_no_map_takes(case: tuple[Any, type[RunloreError], str]) -> 
 
 
 @bad(BAD_MAPS)
-def test_maps_that_are_no_maps(case: tuple[Any, str]) -> None:
+def test_anything_but_a_mapping_is_refused(case: tuple[Any, str]) -> None:
     given_map, message = case
     run = given(created())
     run.when(SetTags(given_map)).then_raises(InvalidType, f"tags must be a dict.*{message}")
@@ -561,7 +563,7 @@ def test_tags_to_remove_are_a_list_of_keys(keys: Any) -> None:
 
 
 @bad({name: case for name, case in BAD_KEYS.items() if name != "none"})
-def test_names_that_no_run_takes(case: tuple[Any, type[RunloreError], str]) -> None:
+def test_invalid_run_names_are_refused(case: tuple[Any, type[RunloreError], str]) -> None:
     name, error, message = case
     given(created()).when(SetDisplayName(name)).then_raises(error, f"display name.*{message}")
     for field in ("display_name", "name", "run_type", "target"):
@@ -570,7 +572,7 @@ def test_names_that_no_run_takes(case: tuple[Any, type[RunloreError], str]) -> N
 
 
 @bad(BAD_VALUES)
-def test_descriptions_and_details_that_no_run_takes(
+def test_invalid_descriptions_and_details_are_refused(
     case: tuple[Any, type[RunloreError], str],
 ) -> None:
     text, error, message = case
@@ -582,7 +584,7 @@ def test_descriptions_and_details_that_no_run_takes(
 
 
 @pytest.mark.parametrize("name", ["", "a\x00b", LONE, "x" * 5_001, 3], ids=repr)
-def test_file_names_that_no_run_takes(name: Any) -> None:
+def test_invalid_file_names_are_refused(name: Any) -> None:
     file = Artifact("1" * 64, 5)
     given(created()).when(AddArtifacts({name: file})).then_raises(UserError, "file name")
 
@@ -603,13 +605,13 @@ def test_values_of_one_megabyte_are_kept() -> None:
     assert after.state.tags["k"] == big
 
 
-def test_control_characters_are_welcome_in_values() -> None:
+def test_values_may_have_control_characters() -> None:
     value = "\x00 line\r\n\t\x1b[31m"
     given(created()).when(SetTags({"k": value})).then(TagSet(key="k", value=value))
 
 
 class Text(str):
-    """A text with more to it."""
+    """A text with an attribute."""
 
     def __str__(self) -> str:
         return "not what was checked"
@@ -677,7 +679,7 @@ def test_folding_changes_neither_the_state_before_nor_the_facts(history: list[Fa
 
 
 def test_the_first_of_two_writes_of_a_property_counts() -> None:
-    """No decision writes it twice; a log from elsewhere might."""
+    """No decision writes it twice, but a log from elsewhere might."""
     state = given(
         created(), PropertyAdded(key="k", value="1"), PropertyAdded(key="k", value="2")
     ).state
@@ -685,7 +687,7 @@ def test_the_first_of_two_writes_of_a_property_counts() -> None:
     assert state.properties["k"].value == "1"
 
 
-def test_facts_before_the_creation_are_passed_over() -> None:
+def test_facts_before_the_creation_are_skipped() -> None:
     early = [fact_of_event(TagSet(key="a", value="1"), 1), fact_of_event(created(), 2)]
     state = fold(None, early)
     assert state is not None
@@ -750,11 +752,11 @@ def test_a_correction_says_what_it_supersedes() -> None:
     held.when(correction).then(corrected).when(correction).then()
 
 
-def test_a_property_that_is_not_there_is_not_corrected() -> None:
+def test_an_unknown_property_is_not_corrected() -> None:
     given(created()).when(CorrectProperty("auc", "1", "why")).then_refused(InvalidInput)
 
 
 @pytest.mark.parametrize("reason", ["", " "])
-def test_a_correction_without_a_reason_is_no_command(reason: str) -> None:
+def test_a_correction_without_a_reason_is_refused(reason: str) -> None:
     held = given(created(properties={"auc": "0.17"}))
     held.when(CorrectProperty("auc", "1", reason)).then_raises(InvalidInput, "needs a reason")

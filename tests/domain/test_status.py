@@ -1,4 +1,4 @@
-"""The status machine, told once more and independently, as the list of its steps."""
+"""The status machine, written down a second time as the list of its steps."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ FORWARD = {
     "Paused": "Running Finalizing",
     "Finalizing": "",
     "CancelRequested": "",
-    # The one status that is exempt from the order: back to wherever the run was.
+    # Exempt from the order: a run returns from it to any status.
     "NotResponding": "NotStarted Starting Provisioning Preparing Queued Running Paused Finalizing",
 }
 FROM_ANYWHERE = "CancelRequested NotResponding Completed Failed Canceled"
 
 
-def test_every_status_of_the_specification_is_there() -> None:
+def test_every_status_of_the_specification_exists() -> None:
     expected = [*FORWARD, "Completed", "Failed", "Canceled"]
     assert sorted(status.value for status in Status) == sorted(expected)
 
 
 @pytest.mark.parametrize("held", FORWARD)
-def test_an_active_run_goes_on_as_the_machine_says(held: str) -> None:
+def test_an_active_run_has_the_next_statuses_of_the_machine(held: str) -> None:
     expected = {*FORWARD[held].split(), *FROM_ANYWHERE.split()} - {held}
     found = {asked.value for asked in Status if may_follow(Status(held), asked)}
     assert found == expected

@@ -1,4 +1,4 @@
-"""The one set of limits for keys, values and labels."""
+"""The limits of keys, values and labels."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ def test_limits_are_inclusive() -> None:
 
 
 @pytest.mark.parametrize("code", [*range(32), *range(127, 160)])
-def test_no_control_character_fits_into_a_key(code: int) -> None:
+def test_keys_have_no_control_characters(code: int) -> None:
     with pytest.raises(InvalidInput, match="control characters"):
         check_key(f"a{chr(code)}b", "tag key")
 
 
-def test_unusual_but_printable_keys_are_welcome() -> None:
+def test_unusual_but_printable_keys_are_valid() -> None:
     for key in ("a b", " ", "\xa0", "\u200b", "\u202e", "𝛼", "e\u0301", "'\"`;--"):
         assert check_key(key, "tag key") == key
 
 
-def test_keys_to_remove_come_once_each_in_their_order() -> None:
+def test_keys_to_remove_are_listed_once_each_in_order() -> None:
     assert check_keys(iter(["b", "a", "b"]), "tag") == ["b", "a"]
     assert check_keys({"k": "a dict gives its keys"}, "tag") == ["k"]
 

@@ -1,4 +1,4 @@
-"""A workspace's identity: given once."""
+"""A workspace's identity, which is created once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_log_gets_its_identity() -> None:
     assert decision == Decision((created(tags={"team": None}),))
 
 
-def test_whoever_comes_second_changes_nothing() -> None:
+def test_a_second_creation_changes_nothing() -> None:
     first = fold(None, [fact_of_event(created(), 1)])
     assert first == WorkspaceState(
         workspace_id="w",
@@ -50,7 +50,7 @@ def test_a_second_creation_in_the_log_does_not_count() -> None:
     assert fold(state, facts[1:]) == state
 
 
-def test_a_newer_event_is_passed_over() -> None:
+def test_a_newer_event_is_skipped() -> None:
     fact = fact_of_event(created(), 1)._replace(data=None)
     assert fold(None, [fact]) is None
 

@@ -1,8 +1,8 @@
-"""Writes the bytes of events that have none here yet: `python -m tests.golden.make`.
+"""Write the bytes of events that have no golden file yet: `python -m tests.golden.make`.
 
-A file that stands is never written again: it is what logs out there hold. A new topic, or a
-new version of one, gets an example below; the example of the old version then says what its
-bytes are read as after the upcast.
+An existing file is never rewritten: logs in use have the same bytes. A new topic, or a new version
+of one, gets an example below; the example of the old version then says how its bytes read after the
+upcast.
 """
 
 from __future__ import annotations
@@ -153,22 +153,22 @@ EXPECTED: Final[dict[tuple[str, int], Event]] = {
     ),
     ("run.failed", 1): RunFailed(error={"code": "UserError", "message": "boom"}),
 }
-"""What the bytes of each topic and version are read as."""
+"""The event of each topic and version after decoding."""
 
 
 def path_of(topic: str, version: int, folder: Path = FOLDER) -> Path:
-    """Where the bytes of a topic and version are kept."""
+    """The golden file of a topic and version."""
     return folder / f"{topic}.v{version}.bin"
 
 
 def parse_name(name: str) -> tuple[str, int]:
-    """Topic and version back from the name of a file."""
+    """The topic and version of a golden file."""
     topic, _, version = name.removesuffix(".bin").rpartition(".v")
     return topic, int(version)
 
 
 def write_missing(folder: Path = FOLDER) -> list[str]:
-    """Writes the newest bytes of topics that have none; returns the names of the files."""
+    """Write missing files of the newest versions; return their names."""
     made = []
     for event in _NEWEST:
         path = path_of(event.topic, event.schema_version, folder)

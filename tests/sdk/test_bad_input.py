@@ -133,7 +133,7 @@ def test_a_run_of_a_closed_workspace_says_that_it_is_closed(
         use(run)
 
 
-def test_a_list_that_is_read_on_after_the_close_says_that_it_is_closed(exp: Experiment) -> None:
+def test_a_list_that_is_continued_after_the_close_says_that_it_is_closed(exp: Experiment) -> None:
     start(exp).create_children(count=600)
     runs = exp.get_runs(include_children=True)
     next(runs)
@@ -143,7 +143,7 @@ def test_a_list_that_is_read_on_after_the_close_says_that_it_is_closed(exp: Expe
         list(runs)
 
 
-def test_what_needs_no_read_still_works_after_the_close(run: Run) -> None:
+def test_attributes_that_need_no_read_still_work_after_the_close(run: Run) -> None:
     ws, exp = run.experiment.workspace, run.experiment
     run.tag("a", "b")
 
@@ -161,7 +161,7 @@ def test_what_needs_no_read_still_works_after_the_close(run: Run) -> None:
     assert run == run
 
 
-def test_a_value_that_is_logged_after_the_close_is_nowhere(folder_ws: Workspace) -> None:
+def test_a_value_that_is_logged_after_the_close_is_dropped(folder_ws: Workspace) -> None:
     run = start(Experiment(folder_ws, "e"))
     run.log("m", 1)
     folder_ws.close()
@@ -263,7 +263,7 @@ def test_a_path_with_a_null_character_is_refused(project: Path) -> None:
 @pytest.mark.parametrize(
     "query", ["", "DELETE FROM runs", "SELECT 1; SELECT 2", "nonsense", 5, "SELECT * FROM nobody"]
 )
-def test_a_query_that_cannot_be_run_says_why(ws: Workspace, query: Any) -> None:
+def test_a_failing_query_says_why(ws: Workspace, query: Any) -> None:
     with pytest.raises(UserErrorException, match=r"sql\(\)"):
         ws.sql(query)
 

@@ -1,4 +1,4 @@
-"""`run.correct_property`: another value in the place of one that was wrong; both stay visible."""
+"""`run.correct_property` replaces a wrong value; both stay visible."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_corrected_value_is_the_one_that_reads_and_filters_see(exp: Experiment
     assert list(exp.get_runs(properties={"auc": "0.17"})) == []
 
 
-def test_the_history_tells_the_correction_with_its_reason(run: Run) -> None:
+def test_the_history_has_the_correction_with_its_reason(run: Run) -> None:
     run.add_properties({"auc": "0.17"})
     run.correct_property("auc", "0.71", reason="digits were swapped")
 
@@ -61,7 +61,7 @@ def test_lists_as_of_a_position_before_the_correction_show_the_original(
     assert list(reader.runs(properties={"auc": "0.71"}, as_of=before)) == []
 
 
-def test_a_run_that_has_ended_takes_corrections(run: Run) -> None:
+def test_an_ended_run_accepts_corrections(run: Run) -> None:
     run.add_properties({"auc": "0.17"})
     run.complete()
 
@@ -70,7 +70,7 @@ def test_a_run_that_has_ended_takes_corrections(run: Run) -> None:
     assert run.get_properties() == {"auc": None}
 
 
-def test_a_property_that_is_not_there_cannot_be_corrected(run: Run) -> None:
+def test_an_unknown_property_cannot_be_corrected(run: Run) -> None:
     run.add_properties({"auc": "0.17"})
 
     with pytest.raises(InvalidInput, match="no property 'acu'.*it has 'auc'"):
@@ -89,7 +89,7 @@ def test_a_correction_needs_a_reason(run: Run, reason: str) -> None:
     assert run.get_properties() == {"auc": "0.17"}
 
 
-def test_the_held_value_again_is_no_correction(run: Run) -> None:
+def test_the_current_value_again_is_not_a_correction(run: Run) -> None:
     run.add_properties({"auc": "0.17"})
     before = run.history()
 

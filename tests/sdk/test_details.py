@@ -34,7 +34,7 @@ def time_of(text: str) -> datetime:
 # --- get_details ------------------------------------------------------------------------------
 
 
-def test_details_of_a_running_run_hold_what_is_known_and_no_none(run: Run) -> None:
+def test_details_of_a_running_run_leave_out_unknown_values(run: Run) -> None:
     run.add_properties({"author": "azureml-user", "empty": None})
 
     details = run.get_details()
@@ -70,7 +70,7 @@ def test_details_of_a_failed_run_hold_its_error(run: Run) -> None:
     }
 
 
-def test_details_are_the_same_for_everybody(run: Run) -> None:
+def test_details_are_the_same_in_a_new_object_of_the_run(run: Run) -> None:
     run.log("loss", 0.5)
     run.complete()
 
@@ -122,7 +122,7 @@ def test_an_actor_that_is_not_utf8_does_not_stop_the_first_write(
     assert details["submittedBy"].startswith("Gr?ce@")
 
 
-def test_the_detailed_status_says_what_the_run_waits_for(run: Run) -> None:
+def test_the_detailed_status_has_the_status_and_its_detail(run: Run) -> None:
     assert run.get_detailed_status() == {"status": "Running", "details": None}
 
     run.cancel()
@@ -149,7 +149,7 @@ def test_repr_is_azures(run: Run) -> None:
     assert repr(run) == f"{expected}Completed)"
 
 
-def test_repr_of_a_run_in_a_closed_workspace_still_says_which_it_is(folder_ws: Workspace) -> None:
+def test_repr_of_a_run_in_a_closed_workspace_still_has_its_id(folder_ws: Workspace) -> None:
     run = start(Experiment(folder_ws, "e"))
     never_read = folder_ws.get_run(run.id)
 

@@ -47,7 +47,7 @@ def test_the_events_are_those_of_the_log_with_who_did_it(ws: Workspace, run: Run
     )
 
 
-def test_events_are_chosen_by_place_stream_topic_and_actor(
+def test_events_are_selected_by_position_stream_topic_and_actor(
     folder_ws: Workspace,
 ) -> None:
     exp = Experiment(folder_ws, "e")
@@ -75,7 +75,7 @@ def test_events_are_chosen_by_place_stream_topic_and_actor(
     assert [event.position for event in past.events(before - 1)] == [before]
 
 
-def test_the_events_end_where_the_log_ended_at_the_first(ws: Workspace, run: Run) -> None:
+def test_the_events_end_where_the_log_ended_at_the_first_read(ws: Workspace, run: Run) -> None:
     head = ws.position
     feed = ws.events()
     first = next(feed)
@@ -88,18 +88,18 @@ def test_invalid_arguments_are_refused_at_once(ws: Workspace) -> None:
     with pytest.raises(InvalidInput, match="no position"):
         ws.events(10**9)
     with pytest.raises(InvalidType, match="topic must be a str"):
-        ws.subscribe(topics=[5])  # type: ignore[list-item]  # What is tested.
+        ws.subscribe(topics=[5])  # type: ignore[list-item]  # the test's point
     with pytest.raises(InvalidType, match="topics must be a str"):
-        ws.events(topics=5)  # type: ignore[arg-type]  # What is tested.
+        ws.events(topics=5)  # type: ignore[arg-type]  # the test's point
     with pytest.raises(InvalidInput, match="timeout_s"):
         ws.subscribe(timeout_s=-1)
     with pytest.raises(InvalidType, match="timeout_s"):
-        ws.subscribe(timeout_s="5")  # type: ignore[arg-type]  # What is tested.
+        ws.subscribe(timeout_s="5")  # type: ignore[arg-type]  # the test's point
     with pytest.raises(PastIsReadOnly):
         ws.as_of(ws.position).subscribe()
 
 
-def test_a_feed_begins_with_now_or_where_it_is_told_to(ws: Workspace, run: Run) -> None:
+def test_a_feed_starts_now_or_at_a_given_position(ws: Workspace, run: Run) -> None:
     run.tag("before")
     now, all_of_it = ws.subscribe(timeout_s=0), ws.subscribe(0, timeout_s=0)
     run.tag("after")
@@ -108,9 +108,7 @@ def test_a_feed_begins_with_now_or_where_it_is_told_to(ws: Workspace, run: Run) 
     assert [event.position for event in all_of_it] == [event.position for event in ws.events()]
 
 
-def test_a_feed_that_passes_over_what_is_not_wanted_says_how_far_it_came(
-    ws: Workspace, run: Run
-) -> None:
+def test_a_feed_that_skips_events_still_advances_its_position(ws: Workspace, run: Run) -> None:
     feed = ws.subscribe(topics="run.tag_removed", timeout_s=0)
     run.tag("a")
     run.remove_tags(["a"])
@@ -123,7 +121,7 @@ def test_a_feed_that_passes_over_what_is_not_wanted_says_how_far_it_came(
     assert feed.position == ws.position
 
 
-def test_a_feed_that_goes_on_where_another_ended_misses_and_repeats_nothing(
+def test_a_feed_that_resumes_where_another_ended_misses_and_repeats_nothing(
     ws: Workspace, run: Run
 ) -> None:
     begin = position = ws.position
@@ -131,7 +129,7 @@ def test_a_feed_that_goes_on_where_another_ended_misses_and_repeats_nothing(
     for number in range(5):
         run.set_tags({f"{number} {key}": None for key in "abc"})
         with ws.subscribe(position, timeout_s=0) as feed:
-            seen += [next(feed), next(feed)]  # Stopped in the middle of a commit, mostly.
+            seen += [next(feed), next(feed)]  # Mostly stops in the middle of a commit.
             position = feed.position
     with ws.subscribe(position, timeout_s=0) as feed:
         seen += feed
@@ -162,7 +160,7 @@ def test_a_feed_ends_with_its_workspace(ws: Workspace) -> None:
         next(feed)
 
 
-def test_a_feed_goes_on_in_parent_and_child_after_a_fork(
+def test_a_feed_continues_in_parent_and_child_after_a_fork(
     folder_ws: Workspace,
 ) -> None:
     run = start(Experiment(folder_ws, "e"))
@@ -178,7 +176,7 @@ def test_a_feed_goes_on_in_parent_and_child_after_a_fork(
     assert next_tag() == {"key": "b", "value": None}
 
 
-def test_a_feed_gives_each_event_of_many_processes_once_though_some_are_killed(
+def test_a_feed_delivers_each_event_of_many_processes_once_even_if_some_are_killed(
     folder_ws: Workspace,
 ) -> None:
     folder = str(folder_ws.path)

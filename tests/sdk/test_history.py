@@ -19,7 +19,7 @@ def told(run: Run) -> list[tuple[str, str | None, object, object]]:
     return [(change.what, change.key, change.old, change.new) for change in run.history()]
 
 
-def test_history_tells_every_change_from_what_to_what(exp: Experiment) -> None:
+def test_history_has_every_change_with_old_and_new_values(exp: Experiment) -> None:
     run = start(exp, tags={"quality": "great run"}, display_name="first name")
     run.tag("quality", "fantastic run")
     run.tag("worth another look")
@@ -54,7 +54,7 @@ def test_history_tells_every_change_from_what_to_what(exp: Experiment) -> None:
     ]
 
 
-def test_history_tells_what_a_run_was_created_with(exp: Experiment) -> None:
+def test_history_has_the_initial_values(exp: Experiment) -> None:
     run = start(exp, tags={"a": "1", "b": None}, description="text")
     run.tag("a", "2")
 
@@ -70,7 +70,7 @@ def test_history_tells_what_a_run_was_created_with(exp: Experiment) -> None:
     assert others[-1].position > created.position
 
 
-def test_history_tells_of_events_of_a_newer_runlore_with_nothing_but_their_topic(run: Run) -> None:
+def test_history_has_events_of_a_newer_runlore_by_topic_only(run: Run) -> None:
     event = NewEvent(f"run/{run.id}", 2, "run.promoted", b"?", b"0" * 16, {"writer": "w"})
     run._session.log.append([event])
     run.tag("a")
@@ -86,13 +86,13 @@ def test_history_tells_of_events_of_a_newer_runlore_with_nothing_but_their_topic
     ("end", "what", "status"),
     [("fail", "failed", "Failed"), ("cancel", "canceled", "Canceled")],
 )
-def test_history_tells_each_end(run: Run, end: str, what: str, status: str) -> None:
+def test_history_has_each_end(run: Run, end: str, what: str, status: str) -> None:
     getattr(run, end)()
 
     assert told(run)[-1] == (what, None, "Running", status)
 
 
-def test_history_tells_statuses_between(run: Run) -> None:
+def test_history_has_the_statuses_in_between(run: Run) -> None:
     run._change_status("Paused")
     run.start()
     run._change_status("CancelRequested")
@@ -106,7 +106,7 @@ def test_history_tells_statuses_between(run: Run) -> None:
     ]
 
 
-def test_history_tells_a_snapshot(exp: Experiment, project: Path) -> None:
+def test_history_has_a_snapshot(exp: Experiment, project: Path) -> None:
     run = exp.start_logging(outputs=False)
 
     snapshot_id = run.get_snapshot_id()
@@ -116,7 +116,7 @@ def test_history_tells_a_snapshot(exp: Experiment, project: Path) -> None:
     ]
 
 
-def test_history_tells_what_was_refused_and_why(run: Run) -> None:
+def test_history_has_refused_changes_with_their_reasons(run: Run) -> None:
     run.add_properties({"author": "me"})
     with pytest.raises(RunloreError):
         run.add_properties({"author": "you"})
@@ -131,7 +131,7 @@ def test_history_tells_what_was_refused_and_why(run: Run) -> None:
     ]
 
 
-def test_history_tells_the_reason_that_was_given(run: Run) -> None:
+def test_history_has_the_given_reason(run: Run) -> None:
     run.tag("quality", "good", reason="looked at it")
     run.set_tags({"seen": None}, reason="so did I")
     run.remove_tags(["seen"], reason="was mistaken")
@@ -147,7 +147,7 @@ def test_history_tells_the_reason_that_was_given(run: Run) -> None:
     ]
 
 
-def test_history_tells_why_a_run_was_canceled_but_not_of_values_that_went_along(run: Run) -> None:
+def test_the_reason_of_a_cancellation_is_not_given_to_values_written_with_it(run: Run) -> None:
     run.log("loss", 0.5)
     run.cancel(reason="it diverged")
 
@@ -156,7 +156,7 @@ def test_history_tells_why_a_run_was_canceled_but_not_of_values_that_went_along(
     assert [event.reason for event in stream] == [None, "it diverged"]
 
 
-def test_a_reason_that_is_no_text_changes_nothing(run: Run) -> None:
+def test_a_reason_that_is_not_text_changes_nothing(run: Run) -> None:
     before = run.history()
 
     with pytest.raises(InvalidType, match="reason must be a str"):
@@ -181,7 +181,7 @@ def test_history_is_in_the_order_of_positions_and_times(run: Run) -> None:
     assert {change.time.tzinfo for change in history} == {UTC}
 
 
-def test_history_tells_who_it_was(folder_ws: Workspace, project: Path) -> None:
+def test_history_has_the_writer_of_each_change(folder_ws: Workspace, project: Path) -> None:
     run = start(Experiment(folder_ws, "e"))
 
     run_python(
@@ -202,7 +202,7 @@ run.log("loss", 1)
     assert all(change.who.startswith("Grace@") for change in theirs)
 
 
-def test_history_tells_of_children_only_in_their_own(run: Run) -> None:
+def test_history_leaves_out_changes_of_children(run: Run) -> None:
     child = run.child_run()
     child.tag("a")
 

@@ -1,4 +1,4 @@
-"""What `as_of` takes, and that a moment which has passed stays as it was, whatever clocks say."""
+"""Moments that `as_of` takes; a past one never changes, whatever the clocks say."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ MINUTE = 60_000_000
 
 
 def clock_of(ws: Workspace) -> Clock:
-    """The workspace's log's clock, which stands at NOON until it is turned."""
+    """The clock of the workspace's log, stopped at NOON until it is moved."""
     log = ws._session.log
     clock = Clock()
     log._clock = clock  # type: ignore[attr-defined]  # Both kinds of log have one.
     return clock
 
 
-def test_a_time_is_the_last_position_recorded_until_then(ws: Workspace, run: Run) -> None:
+def test_a_time_means_the_last_position_recorded_by_then(ws: Workspace, run: Run) -> None:
     clock = clock_of(ws)
     clock.now = NOON + 10 * 365 * 1440 * MINUTE
     run.tag("a", "x")
@@ -87,7 +87,7 @@ def test_anything_but_a_moment_that_has_passed_is_refused_with_a_hint(
     ws: Workspace, moment: object, message: str
 ) -> None:
     with pytest.raises((InvalidInput, MomentInFuture), match=message):
-        ws.as_of(moment)  # type: ignore[arg-type]  # What is tested.
+        ws.as_of(moment)  # type: ignore[arg-type]  # the test's point
 
 
 def test_a_view_of_the_past_refuses_a_time_that_has_not_passed(ws: Workspace) -> None:
@@ -132,7 +132,7 @@ asks = st.tuples(st.sampled_from([0, 1]), st.integers(-10, 10), st.integers(-10,
     st.integers(-30, 30),
     st.lists(writes | asks, min_size=2, max_size=30),
 )
-def test_an_answer_never_changes_though_two_clocks_differ_and_jump_back(
+def test_an_answer_never_changes_even_if_two_clocks_differ_and_jump_back(
     tmp_path_factory: pytest.TempPathFactory,
     behind: int,
     steps: list[tuple[int, int, int | None]],
@@ -169,7 +169,7 @@ for version in range(1, count + 1):
 """
 
 
-def test_processes_whose_clocks_are_minutes_behind_cannot_write_into_what_was_asked(
+def test_processes_whose_clocks_are_slow_cannot_write_before_a_moment_that_was_read(
     folder_ws: Workspace,
 ) -> None:
     path = (folder_ws.path or Path()) / "log.sqlite"

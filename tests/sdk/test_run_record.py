@@ -102,7 +102,7 @@ def test_records_can_be_sorted_either_way(many: Workspace) -> None:
     assert ids(many.get_run_records("explore-runs", sort="-run_id")) == up[::-1]
 
 
-def test_what_has_no_sense_is_refused(many: Workspace) -> None:
+def test_invalid_arguments_are_refused(many: Workspace) -> None:
     with pytest.raises(InvalidInput, match="cannot sort by 'nothing'; it takes one of"):
         many.get_run_records(sort="nothing")
     with pytest.raises(InvalidInput, match="last must be 0 or more, got -1"):
@@ -113,7 +113,7 @@ def test_what_has_no_sense_is_refused(many: Workspace) -> None:
         many.get_run_records(parent_run_id="nope")
 
 
-def test_records_of_an_archived_experiment_stay_within_reach(many: Workspace) -> None:
+def test_records_of_an_archived_experiment_can_still_be_read(many: Workspace) -> None:
     Experiment(many, "other").archive()
     assert ids(many.get_run_records("other")) == ["elsewhere"]
 
@@ -133,7 +133,7 @@ def test_minimal_is_azures(many: Workspace) -> None:
     }
 
 
-def test_nested_hangs_children_below_their_parents(many: Workspace) -> None:
+def test_nested_puts_children_below_their_parents(many: Workspace) -> None:
     trees = nested(many.get_run_records("explore-runs", include_children=True))
 
     assert ids(trees) == ["stays", "rich", "plain"]
@@ -146,14 +146,14 @@ def test_a_run_is_found_by_the_beginning_of_its_id(many: Workspace) -> None:
     assert many.find_run("rich").id == "rich"
 
 
-def test_a_whole_id_that_others_begin_with_is_found(exp: Experiment) -> None:
+def test_an_id_that_is_also_the_beginning_of_others_is_found(exp: Experiment) -> None:
     start(exp, run_id="run_1")
     start(exp, run_id="run_10")
 
     assert exp.workspace.find_run("run_1").id == "run_1"
 
 
-def test_a_beginning_of_several_ids_names_the_candidates(exp: Experiment) -> None:
+def test_an_ambiguous_beginning_of_an_id_lists_the_candidates(exp: Experiment) -> None:
     for number in range(12):
         start(exp, run_id=f"run_{number:02}")
 
@@ -164,7 +164,7 @@ def test_a_beginning_of_several_ids_names_the_candidates(exp: Experiment) -> Non
 
 
 @pytest.mark.parametrize("run_id", ["nope", "no/such", ""])
-def test_a_beginning_of_no_id_is_not_found(exp: Experiment, run_id: str) -> None:
+def test_a_beginning_that_fits_no_id_is_not_found(exp: Experiment, run_id: str) -> None:
     with pytest.raises((RunNotFound, InvalidInput)):
         exp.workspace.find_run(run_id)
 
@@ -177,7 +177,7 @@ def test_a_record_shows_what_others_changed(run: Run) -> None:
 
 def test_the_record_of_one_run_loads_no_duckdb(many: Workspace, tmp_path: object) -> None:
     if many.path is None:
-        return  # Nobody else reads a workspace in memory.
+        return  # No other process can read a workspace in memory.
     printed = run_python(
         f"import sys, runlore\nrun = runlore.Workspace.open({str(many.path)!r}).find_run('rich')\n"
         "print(run.get_record()['run_number'], 'duckdb' in sys.modules)",
