@@ -1,7 +1,7 @@
-"""A real hyper-parameter search, tracked, and then looked at as a user would.
+"""A real hyper-parameter search: tracked, queried, submitted, audited.
 
 Ridge regression on scikit-learn's bundled diabetes data: one parent run, one child per alpha, one
-grandchild per fold of the cross-validation. Run it with `make demo`; a second time adds a second
+grandchild per fold of the cross-validation. Run it with `make demo`; running it again adds another
 search to the same workspace.
 """
 
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def train(experiment: Experiment) -> Run:
-    """The whole search; returns its parent run."""
+    """Run the whole search; return its parent run."""
     features, target = load_diabetes(return_X_y=True)
     features = StandardScaler().fit_transform(features)
     with experiment.start_logging(
@@ -87,7 +87,7 @@ def train(experiment: Experiment) -> Run:
 
 
 def train_alpha(search: Run, alpha: float, features: Floats, target: Floats) -> float:
-    """One child: cross-validates one alpha, a grandchild per fold; returns the mean R²."""
+    """Cross-validate one alpha as a child run, a grandchild per fold; return the mean R²."""
     with search.child_run() as child:
         child.display_name = f"alpha={alpha:.2g}"
         child.tag("alpha", f"{alpha:.6g}")
@@ -111,7 +111,7 @@ def train_fold(
     train_rows: NDArray[np.intp],
     test_rows: NDArray[np.intp],
 ) -> float:
-    """One grandchild: logs the error of every epoch, and the closed form's R² at the end."""
+    """Log the error of every epoch as a grandchild run, and the closed form's R² at the end."""
     with child.child_run() as fold:
         fold.tag("fold", str(number))
         sgd = SGDRegressor(alpha=alpha / len(train_rows), random_state=number, eta0=0.003)
@@ -142,7 +142,7 @@ def curve(scores: Sequence[tuple[float, float]]) -> Figure:
 
 
 def mark_best(search: Run) -> None:
-    """Tags the best child, and a second one that deserves a look."""
+    """Tag the best child, and a second one that deserves a look."""
     children = sorted(search.get_children(), key=lambda run: -run.get_metrics("r2")["r2"])
     children[0].tag("quality", "great run")
     children[0].tag("quality", "fantastic run")
@@ -150,7 +150,7 @@ def mark_best(search: Run) -> None:
 
 
 def break_two(search: Run, features: Floats, target: Floats) -> None:
-    """One child is canceled, one fails; the parent completes all the same."""
+    """Cancel one child and let another fail; the parent completes anyway."""
     canceled = search.child_run()
     canceled.tag("alpha", "1e9")
     canceled.cancel()
@@ -174,7 +174,7 @@ STAYS = "import time; time.sleep(600)"
 
 
 def submit_scripts(ws: Workspace) -> None:
-    """One script is submitted and its output streamed, another one is canceled."""
+    """Submit one script and stream its output; submit another and cancel it."""
     console.rule("submitted scripts")
     source = FOLDER / "scripts"
     source.mkdir(exist_ok=True)
@@ -186,11 +186,11 @@ def submit_scripts(ws: Workspace) -> None:
     trained.wait_for_completion(show_output=True)
     stays.cancel()
     console.print(f"{trained.get_status()}, {trained.get_metrics()}")
-    console.print(f"the other one: {stays.get_status()}")
+    console.print(f"the second script: {stays.get_status()}")
 
 
 def show_lifecycle(search: Run) -> None:
-    console.rule("statuses are independent")
+    console.rule("each run has a status of its own")
     count: dict[str, int] = {}
     for child in search.get_children():
         count[child.get_status()] = count.get(child.get_status(), 0) + 1
@@ -211,7 +211,7 @@ def find_runs(experiment: Experiment, search: Run) -> None:
     console.print(f"worth another look: {[run.display_name for run in flagged]}")
     descendants = list(search.get_children(recursive=True))
     first_folds = list(search.get_children(recursive=True, tags={"fold": "0"}))
-    console.print(f"{len(descendants)} descendants, {len(first_folds)} of them a first fold")
+    console.print(f"{len(descendants)} descendants, {len(first_folds)} of them first folds")
 
 
 def refuse_a_property(search: Run) -> None:
@@ -250,20 +250,20 @@ def print_history(search: Run) -> None:
 
 
 def look_back(ws: Workspace, search: Run) -> int:
-    """Shows the best child before and after its tag changed; returns where it did."""
-    console.rule("audit: what it was, and who changed it")
+    """Show the best child before and after its tag changed; return the position of the change."""
+    console.rule("audit: an earlier state, and the changes since")
     best = next(search.get_children(tags={"quality": "fantastic run"}))
     tagged = next(change for change in best.history() if change.key == "quality")
     console.print(f"as of {tagged.time}: {ws.as_of(tagged.position).get_run(best.id).get_tags()}")
     console.print(f"now: {best.get_tags()}")
-    for one in best.diff(tagged.position):
-        if one.what == "tag":
-            console.print(str(one), highlight=False, soft_wrap=True)
+    for change in best.diff(tagged.position):
+        if change.what == "tag":
+            console.print(str(change), highlight=False, soft_wrap=True)
     return max(change.position for change in best.history() if change.key == "quality")
 
 
 def draw_chart(search: Run) -> None:
-    """The validation error of the best child's folds, read back as arrays."""
+    """Draw the validation error of the best child's folds, read back as arrays."""
     best = next(search.get_children(tags={"quality": "fantastic run"}))
     figure, axes = plt.subplots(figsize=(6, 4))
     for fold in best.get_children():

@@ -1,6 +1,6 @@
-"""The end of the demo: who changes the log is caught, and a proof convinces who has no log.
+"""The end of the demo: an edit of the log is found, and a proof convinces a reader without the log.
 
-Works on the folder of a workspace that is closed, because it copies the log's file.
+The workspace must be closed before `tamper`, which copies the log's file.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from runlore.audit.verify import verify_folder
 
 
 def prove(ws: Workspace, position: int, folder: Path, console: Console) -> None:
-    """Signs the log, and proves one of its events to a process that does not import runlore."""
-    console.rule("audit: a proof for somebody who has no log")
+    """Sign the log, and prove one of its events to a process that does not import runlore."""
+    console.rule("audit: a proof for a reader without the log")
     audited = AuditedLog.of(ws)
     secret = folder / "audit.key"
     key = read_key(secret) if secret.exists() else new_key(secret, audited.origin)
@@ -35,13 +35,13 @@ def prove(ws: Workspace, position: int, folder: Path, console: Console) -> None:
     proof.write_text(json.dumps(prove_event(audited, str(position)), indent=2))
     shutil.copy(offline.__file__, verifier)
     command = [sys.executable, "-I", str(verifier), str(proof), "--key", str(key.verifier)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    console.print(said, highlight=False, soft_wrap=True)
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    console.print(printed, highlight=False, soft_wrap=True)
 
 
 def tamper(workspace: Path, position: int, console: Console) -> None:
-    """Changes one tag in a copy of the log, as anybody with SQLite can, and verifies both."""
-    console.rule("audit: a copy that somebody touched up")
+    """Change one tag in a copy of the log, as anyone with SQLite can, and verify both."""
+    console.rule("audit: an edited copy")
     copy = workspace.with_name("tampered")
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(workspace, copy, ignore=shutil.ignore_patterns("projections"))

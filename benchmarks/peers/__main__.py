@@ -69,8 +69,8 @@ def markdown(peers: Sequence[Peer], table: Table, command: str) -> str:
     """A row per quantity, a column per peer; ratios are how many times runlore's time or size."""
     names = " | ".join(peer.pin if peer.package is None else title(peer) for peer in peers)
     lines = [
-        f"`{command}` · {machine()} · in parentheses: how many times runlore's figure (for rates: "
-        "how many times as slow)",
+        f"`{command}` · {machine()} · in parentheses: the figure divided by runlore's (for rates: "
+        "how many times slower)",
         "",
         f"| what | {names} |",
         "|---" * (len(peers) + 1) + "|",
@@ -80,7 +80,7 @@ def markdown(peers: Sequence[Peer], table: Table, command: str) -> str:
         lines.append(f"| {quantity.what}{', ' * bool(quantity.unit)}{quantity.unit} | {cells} |")
     lines += ["", "What each guarantees:", ""]
     lines += [f"- **{peer.name}**: {peer.guarantees}" for peer in peers]
-    lines += ["", "Of what the figures are, and what was not run:", ""]
+    lines += ["", "How each figure was measured, and what was not run:", ""]
     lines += [f"- **{peer.name}**: {notes(table[peer.name])}" for peer in peers]
     return "\n".join(lines) + "\n"
 
