@@ -21,7 +21,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def own_project(tmp_path: Path) -> Path:
-    """The like, for one test, which may change it."""
+    """A project like it, for a single test, which may change it."""
     folder = tmp_path / "own"
     folder.mkdir()
     fill(folder)
@@ -29,7 +29,7 @@ def own_project(tmp_path: Path) -> Path:
 
 
 def fill(folder: Path) -> None:
-    """Three finished runs (the last with a child that failed), and one that runs."""
+    """Three finished runs (the last with a child that failed), and a running one."""
     attach(folder, "myworkspace", experiment_name="experiment")
     with Workspace.open(folder / "myworkspace") as ws:
         experiment = Experiment(ws, "experiment")

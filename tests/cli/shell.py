@@ -22,7 +22,7 @@ COMMAND = (sys.executable, "-m", "runlore.cli")
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended, and what it wrote."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -30,7 +30,7 @@ class Ran:
 
     @property
     def data(self) -> Any:
-        """What it wrote to stdout, which is JSON."""
+        """Its output on stdout, parsed as JSON."""
         return json.loads(self.out)
 
 

@@ -79,7 +79,7 @@ def shown(name: str, folder: Path, *more: str) -> str:
     return ran.out
 
 
-def test_every_reading_command_has_the_option_and_no_other() -> None:
+def test_only_commands_that_read_have_the_option() -> None:
     having = {
         name
         for name, command in COMMANDS.items()
@@ -98,7 +98,7 @@ def test_a_command_shows_as_of_a_position_what_it_showed_there(
     assert shown(name, folder, "--as-of", str(position)) == then[name]
 
 
-def test_a_command_that_follows_what_was_is_refused(
+def test_following_an_earlier_state_is_refused(
     changed: tuple[Path, int, dict[str, str]],
 ) -> None:
     folder, position, _ = changed
@@ -108,7 +108,7 @@ def test_a_command_that_follows_what_was_is_refused(
     assert ran.code == 1 and "is read-only" in ran.err
 
 
-def test_a_time_and_the_file_of_a_checkpoint_are_moments_too(
+def test_a_time_and_the_file_of_a_checkpoint_are_moments(
     changed: tuple[Path, int, dict[str, str]], tmp_path: Path
 ) -> None:
     folder, position, then = changed
@@ -130,7 +130,7 @@ def test_a_time_and_the_file_of_a_checkpoint_are_moments_too(
         ("2999-01-01T00:00:00Z", "has not passed yet"),
     ],
 )
-def test_what_is_no_moment_is_refused_with_the_way_out(
+def test_an_invalid_moment_is_refused_with_the_way_out(
     project: Path, moment: str, message: str
 ) -> None:
     ran = in_this_process("run", "list", "--as-of", moment, cwd=project)
@@ -146,16 +146,18 @@ def test_diff_shows_what_happened_in_between(changed: tuple[Path, int, dict[str,
     of_run = in_this_process("diff", str(position), "-r", "fan", cwd=folder).data
     table = in_this_process("diff", "0", str(position), "-o", "table", cwd=folder).out
 
-    assert [one for one in every if one["run_id"] == "fantastic"] == of_run
-    assert [(one["what"], one["kind"], one["key"], one["new"]) for one in of_run][:2] == [
+    assert [change for change in every if change["run_id"] == "fantastic"] == of_run
+    assert [(change["what"], change["kind"], change["key"], change["new"]) for change in of_run][
+        :2
+    ] == [
         ("tag", "changed", "quality", "poor after all"),
         ("metric", "changed", "loss", {"n": 3, "last": 9.0}),
     ]
-    assert {one["what"] for one in every} >= {"experiment", "experiment_tag", "status"}
+    assert {change["what"] for change in every} >= {"experiment", "experiment_tag", "status"}
     assert "run created" in table and "fantastic" in table
 
 
-def test_events_are_chosen_and_counted(changed: tuple[Path, int, dict[str, str]]) -> None:
+def test_events_are_filtered_and_limited(changed: tuple[Path, int, dict[str, str]]) -> None:
     folder, position, _ = changed
 
     tags = in_this_process("events", "--topic", "run.tag_set", "--limit", "2", cwd=folder).data
@@ -168,7 +170,7 @@ def test_events_are_chosen_and_counted(changed: tuple[Path, int, dict[str, str]]
     assert in_this_process("events", "--actor", "nobody", cwd=folder).data == []
 
 
-def test_events_that_come_are_lines_as_soon_as_they_are_committed(tmp_path: Path) -> None:
+def test_new_events_become_lines_as_soon_as_they_are_committed(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     folder.mkdir()
     fill(folder)
@@ -196,7 +198,7 @@ def test_events_that_come_are_lines_as_soon_as_they_are_committed(tmp_path: Path
     assert process.returncode == 0
 
 
-def test_a_feed_that_gets_nothing_ends_after_its_timeout(project: Path) -> None:
+def test_a_feed_without_events_ends_after_its_timeout(project: Path) -> None:
     with Workspace.open(project / "myworkspace") as ws:
         after = str(ws.position - 1)
 

@@ -69,7 +69,7 @@ def test_every_option_has_help(name: str) -> None:
     assert silent == []
 
 
-def test_the_document_names_no_command_that_there_is_not() -> None:
+def test_the_document_names_only_commands_that_exist() -> None:
     named = [name.split() for name in re.findall(r"`runlore ([a-z]+(?: [a-z-]+){0,2})", DOCUMENT)]
     # A command, a group, or a command with its first argument.
     known = {tuple(name.split()[:words]) for name in COMMANDS for words in (1, 2, 3)}

@@ -1,4 +1,4 @@
-"""What users get wrong: a message on stderr, an exit code, nothing on stdout, no traceback."""
+"""Mistakes of users: a message on stderr, an exit code, nothing on stdout, no traceback."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ from tests.cli.shell import COMMAND, environment, in_this_process, on_terminal, 
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_done_exits_with_1(
-    project: Path, arguments: list[str], message: str | None
-) -> None:
+def test_a_failure_exits_with_1(project: Path, arguments: list[str], message: str | None) -> None:
     if message is None:  # A workspace without a group is in any.
         runlore(*arguments, cwd=project)
         return
@@ -143,7 +141,7 @@ def test_debug_shows_where_an_error_comes_from(project: Path) -> None:
     assert "Traceback" in ran.err and "error: no run 'nope'" in ran.err
 
 
-def test_a_file_that_is_there_is_refused_before_anything_is_done(own_project: Path) -> None:
+def test_an_existing_file_is_refused_before_anything_is_done(own_project: Path) -> None:
     (own_project / "there.json").write_text("")
     command = ("run", "update", "-r", "other", "--add-tag", "a", "-t", "there.json")
 
@@ -153,7 +151,7 @@ def test_a_file_that_is_there_is_refused_before_anything_is_done(own_project: Pa
     assert shown.data == {}
 
 
-def test_a_folder_that_cannot_be_written_is_no_traceback(project: Path) -> None:
+def test_a_folder_that_cannot_be_written_gives_a_message(project: Path) -> None:
     made = runlore("workspace", "create", "-w", "lab", "--folder", "/proc/no", cwd=project, code=1)
     assert "/proc/no" in made.err
 

@@ -12,7 +12,7 @@ from tests.cli.shell import COMMAND, environment, in_new_process, on_terminal, r
 ESCAPE = "\x1b["
 
 
-def test_people_get_a_table_and_pipes_json(project: Path) -> None:
+def test_terminals_get_a_table_and_pipes_get_json(project: Path) -> None:
     shown = on_terminal("run", "list", cwd=project)
 
     assert shown.code == 0
@@ -44,7 +44,7 @@ def test_a_table_in_a_pipe_is_not_cut_and_takes_text_as_it_is(project: Path) -> 
     assert ESCAPE not in shown
 
 
-def test_a_run_for_people_leaves_out_what_is_empty(project: Path) -> None:
+def test_a_run_as_a_table_leaves_out_empty_fields(project: Path) -> None:
     shown = runlore("run", "show", "--run=child", "-o", "table", cwd=project).out
 
     fields = [line.split()[0] for line in shown.splitlines()[2:]]
@@ -52,7 +52,7 @@ def test_a_run_for_people_leaves_out_what_is_empty(project: Path) -> None:
     assert "tags" not in fields
 
 
-def test_tsv_has_no_head(project: Path) -> None:
+def test_tsv_has_no_header(project: Path) -> None:
     query = "[?tags].[run_id, tags.quality]"
     shown = runlore("run", "list", "--query", query, "-o", "tsv", cwd=project)
 
@@ -66,7 +66,7 @@ def test_a_single_value_is_a_line_of_tsv(project: Path) -> None:
     assert runlore(*command, cwd=project).out == "Completed\n"
 
 
-def test_csv_has_a_head_and_quotes(project: Path) -> None:
+def test_csv_has_a_header_and_quotes(project: Path) -> None:
     query = "[?run_id=='other'].{id: run_id, tags: properties}"
     shown = runlore("run", "list", query, "-o", "csv", cwd=project)
 
@@ -84,7 +84,7 @@ def test_the_result_is_kept_in_a_new_file_only(project: Path, tmp_path: Path) ->
     assert str(file) in again.err and again.out == ""
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(project: Path) -> None:
+def test_a_reader_that_closes_the_pipe_is_not_an_error(project: Path) -> None:
     # More than a pipe holds, so that the writer does meet the closed end.
     query = "SELECT repeat('x', 1000) AS text FROM range(2000)"
     with subprocess.Popen(
@@ -103,7 +103,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(project: Path) -> None:
     assert (process.returncode, err) == (0, "")
 
 
-def test_text_that_the_terminal_lacks_is_escaped(project: Path) -> None:
+def test_characters_that_the_terminal_lacks_are_escaped(project: Path) -> None:
     shown = in_new_process("sql", "SELECT '→ é' AS t", cwd=project, PYTHONIOENCODING="ascii")
 
     assert json.loads(shown.out.replace("\\xe9", "e").replace("\\u2192", ">")) == [{"t": "> e"}]
@@ -139,7 +139,7 @@ def test_a_live_table_follows_its_runs(own_project: Path) -> None:
     assert "Running" not in shown.out[shown.out.rindex("run_id") :]
 
 
-def test_in_a_pipe_only_the_end_of_watching_is_shown(own_project: Path) -> None:
+def test_in_a_pipe_watching_prints_the_final_state_only(own_project: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, "run", "watch", "--interval=0.05", "--verbose", "--query=[].status"],
         cwd=own_project,

@@ -18,7 +18,7 @@ def ids(*arguments: str, project: Path) -> list[str]:
     return [record["run_id"] for record in ran.data]
 
 
-def test_run_list_gives_records_newest_first_without_children(project: Path) -> None:
+def test_run_list_shows_records_newest_first_without_children(project: Path) -> None:
     records = runlore("run", "list", cwd=project).data
 
     assert [record["run_id"] for record in records] == ["running", "other", "poor", "fantastic"]
@@ -95,13 +95,13 @@ def test_run_metrics_as_csv_holds_every_value(project: Path, option: list[str]) 
     assert all(row["time"].endswith("Z") for row in rows)
 
 
-def test_what_is_no_number_is_text_in_json(project: Path) -> None:
+def test_nan_is_text_in_json(project: Path) -> None:
     [row] = runlore("run", "metrics", "-r", "poor", "--values", cwd=project).data
 
     assert row["value"] == "nan"
 
 
-def test_run_compare_lays_runs_side_by_side(project: Path) -> None:
+def test_run_compare_shows_runs_side_by_side(project: Path) -> None:
     rows = runlore("run", "compare", "fantastic", "poor", cwd=project).data
 
     by_name = {(row["kind"], row["name"]): row for row in rows}
@@ -115,7 +115,7 @@ def test_run_compare_lays_runs_side_by_side(project: Path) -> None:
     assert by_name["metric", "roc.tpr"]["poor"] is None
 
 
-def test_run_compare_can_leave_out_what_is_equal(project: Path) -> None:
+def test_run_compare_can_leave_out_equal_rows(project: Path) -> None:
     rows = runlore("run", "compare", "fantastic", "poor", "--differing", cwd=project).data
 
     assert ("property", "author") not in {(row["kind"], row["name"]) for row in rows}

@@ -1,4 +1,4 @@
-"""Scripts submitted by the command line, and what it says of them."""
+"""Submitting scripts from the command line."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_source_directory_and_a_target_can_be_given(scripts: Path) -> None:
     assert (ran.data["target"], ran.data["status"]) == ("pool", "Completed")
 
 
-def test_what_a_runconfig_asks_for_holds(scripts: Path) -> None:
+def test_the_settings_of_a_runconfig_apply(scripts: Path) -> None:
     config = scripts / ".azureml" / "sample.runconfig"
     config.write_text("maxRunDurationSeconds: 77\nenvironmentVariables:\n  COLOR: blue\n")
 
@@ -143,7 +143,7 @@ def test_a_run_is_canceled(scripts: Path, slow: str) -> None:
     assert shown.data == "Canceled"
 
 
-def test_ctrl_c_ends_the_waiting_and_not_the_run(scripts: Path, slow: str) -> None:
+def test_ctrl_c_ends_the_waiting_but_not_the_run(scripts: Path, slow: str) -> None:
     with subprocess.Popen(
         [*COMMAND, "run", "monitor-logs", "-r", slow],
         cwd=scripts,

@@ -78,7 +78,7 @@ def test_a_damaged_config_is_named(project: Path) -> None:
         attached_experiment(project)
 
 
-def test_the_experiment_does_not_stand_in_the_way_of_from_config(project: Path) -> None:
+def test_from_config_ignores_the_experiment(project: Path) -> None:
     attach(project, "lab", experiment_name="first")
 
     assert Workspace.from_config(project).name == "lab"

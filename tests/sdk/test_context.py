@@ -168,14 +168,14 @@ def test_one_of_the_variables_alone_never_leads_offline(
         Run.get_context()
 
 
-def test_a_run_that_is_not_there_is_named(submitted: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_run_is_named(submitted: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNLORE_RUN_ID", "nobody")
 
     with pytest.raises(RunNotFound, match="no run 'nobody'"):
         Run.get_context()
 
 
-def test_a_workspace_that_is_not_there_is_named(
+def test_a_missing_workspace_is_named(
     submitted: Run, monkeypatch: pytest.MonkeyPatch, project: Path
 ) -> None:
     monkeypatch.setenv("RUNLORE_WORKSPACE_URI", f"sqlite://{project}/nowhere")

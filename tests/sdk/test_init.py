@@ -47,7 +47,7 @@ def test_init_keeps_the_config_as_properties_and_the_tags_as_tags(project: Path)
     assert run.display_name == "my run"
 
 
-def test_numbers_of_the_config_become_texts_without_a_word(project: Path) -> None:
+def test_numbers_in_the_config_become_text_without_a_warning(project: Path) -> None:
     run = runlore.init("e", config={"lr": 0.1, "layers": [64, 64], "seed": None})
 
     assert run.get_properties() == {"lr": "0.1", "layers": "[64, 64]", "seed": None}
@@ -60,7 +60,7 @@ def test_a_config_that_cannot_be_kept_starts_no_run(project: Path) -> None:
     assert list(runlore.Experiment(Workspace.open(".runlore"), "e").get_runs()) == []
 
 
-def test_init_takes_another_place_and_a_snapshot(project: Path) -> None:
+def test_init_takes_another_folder_and_a_snapshot(project: Path) -> None:
     (project / "train.py").write_text("")
 
     run = runlore.init("e", workspace="elsewhere", snapshot_directory=".")
@@ -87,7 +87,7 @@ def test_the_experiment_is_named_after_the_script(project: Path) -> None:
     assert printed == "train-model-v2\n"
 
 
-def test_init_in_a_loop_holds_no_more_and_more_files_open(project: Path) -> None:
+def test_init_in_a_loop_does_not_leak_open_files(project: Path) -> None:
     runlore.init("e")
     process = psutil.Process()
     before = process.num_fds()

@@ -174,7 +174,7 @@ def test_a_place_without_a_workspace_is_named(project: Path, way: str, address: 
     assert Path(address).name in str(raised.value)
 
 
-# --- to a new one -------------------------------------------------------------------------------
+# --- to a new workspace -------------------------------------------------------------------------
 
 CREATING: dict[str, Callable[[str], str]] = {
     "create": lambda address: id_of(Workspace.create("lab", path=address)),

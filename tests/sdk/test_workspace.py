@@ -68,7 +68,7 @@ def test_creating_a_workspace_twice_is_refused_with_the_way_out(project: Path) -
         Workspace.create("lab")
 
 
-def test_exist_ok_opens_the_workspace_that_is_there(project: Path) -> None:
+def test_exist_ok_opens_an_existing_workspace(project: Path) -> None:
     first = Workspace.create("lab", location="here")
 
     again = Workspace.create("lab", location="elsewhere", exist_ok=True)
@@ -122,7 +122,7 @@ def test_an_interrupted_creation_can_be_finished(project: Path) -> None:
         assert ws.name == "lab"
 
 
-def test_azures_other_options_are_taken_silently(project: Path) -> None:
+def test_azures_other_options_are_ignored(project: Path) -> None:
     with Workspace.create(
         "lab",
         create_resource_group=False,
@@ -181,7 +181,7 @@ def test_open_takes_a_path_a_text_and_a_uri(folder_ws: Workspace) -> None:
             assert seen.uri == folder_ws.uri
 
 
-def test_the_uri_quotes_what_a_uri_cannot_hold(project: Path) -> None:
+def test_the_uri_quotes_special_characters(project: Path) -> None:
     ws = Workspace.create("lab", path="a folder #1 ü")
 
     assert " " not in ws.uri
@@ -189,7 +189,7 @@ def test_the_uri_quotes_what_a_uri_cannot_hold(project: Path) -> None:
     assert Workspace.open(ws.uri).name == "lab"
 
 
-def test_the_uri_is_the_same_by_whichever_path(folder_ws: Workspace, project: Path) -> None:
+def test_the_uri_is_the_same_by_any_path(folder_ws: Workspace, project: Path) -> None:
     assert folder_ws.path is not None
     (project / "link").symlink_to(folder_ws.path)
 
@@ -201,7 +201,7 @@ def test_open_refuses_a_uri_of_another_kind(project: Path) -> None:
         Workspace.open("postgresql://host/db")
 
 
-def test_a_folder_that_is_no_workspace_says_how_to_create_one(project: Path) -> None:
+def test_opening_a_folder_without_a_workspace_says_how_to_create_one(project: Path) -> None:
     with pytest.raises(WorkspaceNotFound, match=r"no workspace in .*Workspace\.create\("):
         Workspace.open(project)
 
@@ -220,7 +220,7 @@ def test_a_file_of_another_application_is_refused_and_left_alone(project: Path) 
     assert (project / "log.sqlite").read_bytes() == before
 
 
-def test_a_file_that_is_no_database_is_refused(project: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(project: Path) -> None:
     (project / "log.sqlite").write_text("these are my notes, not a database\n" * 100)
 
     with pytest.raises(NotALog, match="is not a runlore log"):
@@ -259,14 +259,14 @@ except runlore.exceptions.UserErrorException as error:
     assert printed == "NotALog\n"
 
 
-def test_close_twice_is_once(project: Path) -> None:
+def test_close_is_idempotent(project: Path) -> None:
     ws = Workspace.create("lab")
 
     ws.close()
     ws.close()
 
 
-def test_close_writes_the_values_that_wait(project: Path) -> None:
+def test_close_writes_buffered_values(project: Path) -> None:
     with Workspace.create("lab") as ws:
         run = start(Experiment(ws, "e"))
         run.log("loss", 0.5)
@@ -274,7 +274,7 @@ def test_close_writes_the_values_that_wait(project: Path) -> None:
     assert Workspace.open("lab").get_run(run.id).get_metrics() == {"loss": 0.5}
 
 
-def test_the_exit_of_the_process_writes_the_values_that_wait(project: Path) -> None:
+def test_the_exit_of_the_process_writes_buffered_values(project: Path) -> None:
     run_id = run_python(
         """
 import runlore
@@ -290,7 +290,7 @@ print(run.id)
     assert Workspace.open("lab").get_run(run_id).get_metrics() == {"loss": list(range(1000))}
 
 
-def test_a_workspace_that_nobody_refers_to_writes_its_values_and_lets_go(project: Path) -> None:
+def test_an_unreferenced_workspace_writes_its_values_and_closes(project: Path) -> None:
     Workspace.create("lab").close()
     process = psutil.Process()
     open_before, threads_before = process.num_fds(), threading.active_count()
@@ -378,7 +378,7 @@ run.log("loss", 0.25)
 attempt("flush", run.flush)
 attempt("close", ws.close)
 print(run.get_status())
-sys.stderr = sys.stdout  # For what the exit of the process has to say.
+sys.stderr = sys.stdout  # For the messages at the exit of the process.
 """
 
 # --- get, list --------------------------------------------------------------------------------
@@ -527,7 +527,7 @@ AZURES_CONFIGS = {
 
 @pytest.mark.parametrize("place", [".azureml", "aml_config", "."])
 @pytest.mark.parametrize("content", AZURES_CONFIGS.values(), ids=AZURES_CONFIGS)
-def test_azures_own_config_leads_to_the_folder_of_the_name_beside_the_project(
+def test_azures_own_config_leads_to_the_folder_of_the_name_in_the_project(
     project: Path, content: str, place: str
 ) -> None:
     ws = Workspace.create("lab")
@@ -564,7 +564,7 @@ def test_a_broken_config_is_named_with_the_way_out(project: Path, content: str) 
         Workspace.from_config()
 
 
-# --- what is in it ----------------------------------------------------------------------------
+# --- contents ---------------------------------------------------------------------------------
 
 
 def test_experiments_are_given_by_name(ws: Workspace) -> None:
@@ -589,11 +589,11 @@ def test_get_run_of_an_unknown_id_says_where_it_looked(ws: Workspace) -> None:
         ws.get_run("r_42")
 
 
-def test_the_local_compute_target_is_always_there(ws: Workspace) -> None:
+def test_the_local_compute_target_always_exists(ws: Workspace) -> None:
     assert list(ws.compute_targets) == ["local"]
 
 
-def test_what_is_not_covered_says_what_to_do_instead(ws: Workspace) -> None:
+def test_uncovered_methods_say_what_to_do_instead(ws: Workspace) -> None:
     with pytest.raises(OutOfScope, match="remove its folder"):
         ws.delete()
     with pytest.raises(OutOfScope, match="upload_file"):

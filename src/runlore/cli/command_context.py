@@ -1,4 +1,4 @@
-"""The workspace and the project that one call of a command is about."""
+"""The project and the workspace of a command's call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Diagnostics:
-    """What goes to stderr beside errors; one object for the whole command line."""
+    """The messages on stderr other than errors; a single object per command line."""
 
     debug: bool = False
     verbose: bool = False
@@ -70,7 +70,7 @@ class CommandContext:
         return self.workspace
 
     def find_run(self, run_id: str) -> Run:
-        """The run of an id, or of an unambiguous beginning of one."""
+        """The run of an id, or of an unambiguous beginning of an id."""
         return self.open().find_run(run_id)
 
     def experiment_name(self, given: str | None) -> str:

@@ -39,27 +39,27 @@ def diff(a: str, b: str | None, run_id: str | None, context: CommandContext, out
     """
     workspace = context.open()
     run = None if run_id is None else context.find_run(run_id)
-    out.put([_document(one) for one in workspace.diff(a, b, run=run)], _COLUMNS)
+    out.put([_document(change) for change in workspace.diff(a, b, run=run)], _COLUMNS)
 
 
-def _document(one: Difference) -> dict[str, Any]:
+def _document(change: Difference) -> dict[str, Any]:
     def shown(value: Any) -> Any:
         return value._asdict() if hasattr(value, "_asdict") else value
 
     return {
-        **asdict(one),
-        "old": shown(one.old),
-        "new": shown(one.new),
-        "time": one.time.isoformat(),
+        **asdict(change),
+        "old": shown(change.old),
+        "new": shown(change.new),
+        "time": change.time.isoformat(),
     }
 
 
 _COLUMNS: Columns = (
-    ("time", lambda one: one["time"][:19].replace("T", " ")),
-    ("who", lambda one: one["who"]),
-    ("what", lambda one: f"{one['what']} {one['kind']}"),
-    ("of", lambda one: one["run_id"] or one["experiment"]),
-    ("key", lambda one: one["key"]),
-    ("old", lambda one: one["old"]),
-    ("new", lambda one: one["new"]),
+    ("time", lambda change: change["time"][:19].replace("T", " ")),
+    ("who", lambda change: change["who"]),
+    ("what", lambda change: f"{change['what']} {change['kind']}"),
+    ("of", lambda change: change["run_id"] or change["experiment"]),
+    ("key", lambda change: change["key"]),
+    ("old", lambda change: change["old"]),
+    ("new", lambda change: change["new"]),
 )

@@ -122,21 +122,21 @@ def _with_output(command: F, *format_flags: str) -> F:
 
 
 def trust_options(command: F) -> F:
-    """Gives the command `trusted`, a file or None, and `checkpoints`, which are files."""
+    """Add the options of trust; the command takes `trusted`, a file or None, and `checkpoints`."""
     made: F = decorated(
         command,
         click.option(
             "--trusted",
             type=click.Path(path_type=Path, exists=True, dir_okay=False),
-            help="Public keys, one a line; default: those that the workspace says it trusts, "
-            "which whoever may write to it can change.",
+            help="Trusted public keys, one per line; default: the keys that the workspace lists, "
+            "which anyone who can write to it can change.",
         ),
         click.option(
             "--checkpoint",
             "checkpoints",
             multiple=True,
             type=click.Path(path_type=Path, exists=True, dir_okay=False),
-            help="A checkpoint that was kept elsewhere; repeatable.",
+            help="A checkpoint that was kept elsewhere; may be given more than once.",
         ),
     )
     return made
