@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from runlore.domain.events import RunCreated, RunErased, remains_of
 from runlore.domain.ids import owner_of, run_id_of, run_stream
@@ -23,22 +23,8 @@ from runlore.storage.database import Database
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import Drained, EventLog, NewEvent, StoredRow
 from runlore.storage.seal import NO_KEY, Cipher, is_sealed, new_key
+from runlore.storage.sqlite_keys import destroy_key, key_for, keys_of
 from runlore.storage.sqlite_log import SqliteLog
-
-# Rows are only added, at the end, and keys overwritten where they are: a row that SQLite moved
-# would leave a copy of a key in a page's free space.
-KEYS_SCHEMA: Final = (
-    """
-    CREATE TABLE run_keys (
-        number INTEGER PRIMARY KEY,
-        run_id TEXT NOT NULL UNIQUE,
-        key BLOB NOT NULL
-    )
-    """,
-    "CREATE TABLE erasures (position INTEGER PRIMARY KEY, run_id TEXT NOT NULL)",
-)
-
-_AT_ONCE: Final = 500
 
 
 class ErasableLog(SqliteLog):
@@ -51,25 +37,25 @@ class ErasableLog(SqliteLog):
     def as_stored(self) -> EventLog:
         return SqliteLog(self.database, clock=self._clock)
 
+    @property
+    def erasable(self) -> bool:
+        return True
+
     def last_erasure(self) -> int:
         with self.database.read() as connection:
             row = connection.execute("SELECT max(position) FROM erasures").fetchone()
         return row[0] or 0
 
     def key_of(self, run_id: str) -> bytes | None:
-        """The key of a run, made if it has none yet; None if the run was erased."""
         with self.database.read() as connection:
             key = keys_of(connection, [run_id]).get(run_id)
         if key is None:
             with self.database.write() as connection:
-                key = _key_for(connection, run_id)
+                key = key_for(connection, run_id)
         return None if key == NO_KEY else key
 
-    def truncate_wal(self, timeout_s: float) -> bool:
-        """Writes the log's WAL back and empties it, so that no old page is left in it.
-
-        False if readers or writers of other processes were in the way for so long.
-        """
+    def scrub(self, timeout_s: float) -> bool:
+        """Writes the log's WAL back and empties it, so that no old page is left in it."""
         return self.database.truncate_wal(timeout_s)
 
     def _store(
@@ -85,7 +71,7 @@ class ErasableLog(SqliteLog):
         rows = super()._store(connection, sealed, drained)
         for row in rows:
             if row.topic == RunErased.topic:
-                _destroy_key(connection, row)
+                destroy_key(connection, row)
         return tuple(
             row._replace(state=event.state) for row, event in zip(rows, events, strict=True)
         )
@@ -122,32 +108,11 @@ class ErasableLog(SqliteLog):
         return opened
 
 
-def is_erasable(connection: sqlite3.Connection) -> bool:
-    """Whether the log on this connection was made with keys."""
-    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'run_keys'").fetchone()
-    return found is not None
-
-
 def _damaged(row: tuple[Any, ...], problem: str) -> LogCorrupt:
     return LogCorrupt(
         f"event at position {row[0]} ({row[1]} version {row[2]}) is damaged: {problem}; restore "
         "the log from a copy"
     )
-
-
-def keys_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, bytes]:
-    """The keys as they are stored, by run; without the runs that never had one."""
-    keys: dict[str, bytes] = {}
-    wanted = list(runs)
-    for start in range(0, len(wanted), _AT_ONCE):
-        some = wanted[start : start + _AT_ONCE]
-        places = ", ".join("?" * len(some))
-        keys.update(
-            connection.execute(
-                f"SELECT run_id, key FROM run_keys WHERE run_id IN ({places})", some
-            ).fetchall()
-        )
-    return keys
 
 
 def _ciphers_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, Cipher | None]:
@@ -162,30 +127,14 @@ def _ciphers_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[
     return ciphers
 
 
-def _key_for(connection: sqlite3.Connection, run_id: str) -> bytes:
-    """The run's key, made if it has none; `NO_KEY` for one that was erased."""
-    held = keys_of(connection, [run_id]).get(run_id)
-    if held is not None:
-        return held
-    key = new_key()
-    connection.execute("INSERT INTO run_keys (run_id, key) VALUES (?, ?)", (run_id, key))
-    return key
-
-
 def _sealed(connection: sqlite3.Connection, event: NewEvent, ciphers: dict[str, Cipher]) -> bytes:
     run_id = run_id_of(event.stream) or ""
     if run_id not in ciphers:
-        key = _key_for(connection, run_id)
+        key = key_for(connection, run_id)
         # What a process that knows nothing of it yet logs into an erased run is sealed under a
         # key that nobody keeps: its own spool empties, and the value is gone.
         ciphers[run_id] = Cipher(new_key() if key == NO_KEY else key)
     return ciphers[run_id].seal(event.stream, event.version, event.topic, event.state)
-
-
-def _destroy_key(connection: sqlite3.Connection, erased: StoredRow) -> None:
-    run_id = run_id_of(erased.stream)
-    connection.execute("UPDATE run_keys SET key = ? WHERE run_id = ?", (NO_KEY, run_id))
-    connection.execute("INSERT INTO erasures VALUES (?, ?)", (erased.position, run_id))
 
 
 def _left_of(connection: sqlite3.Connection, run_id: str) -> bytes:

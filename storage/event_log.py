@@ -16,8 +16,9 @@ from uuid import UUID
 
 from eventsourcing.persistence import ApplicationRecorder, Notification
 
+from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
-from runlore.storage.merkle import Frontier
+from runlore.storage.log_scan import LogScan, PlainScan
 
 
 class NewEvent(NamedTuple):
@@ -68,23 +69,6 @@ class DrainedMark(NamedTuple):
     lap: int = 0
     slot: int = 0
     position: int = 0
-
-
-class LogHead(NamedTuple):
-    """The state of the whole log: its last position and time, and the frontier over all leaves.
-
-    Nothing is recorded before `recorded_at` any more. It is the time of the last event, or a later
-    one, if somebody asked as of a time after it: see `EventLog.settle`.
-    """
-
-    position: int = 0
-    recorded_at: int = 0
-    frontier: Frontier = Frontier()
-
-    @property
-    def size(self) -> int:
-        """How many events the log holds."""
-        return self.frontier.size
 
 
 @dataclass(frozen=True)
@@ -185,9 +169,35 @@ class EventLog(ApplicationRecorder):
         """The log with states as they are stored and hashed into the leaves, sealed or not."""
         return self
 
+    def scan(self) -> LogScan:
+        """The log as its verification reads it; an implementation's own may see more."""
+        return PlainScan(self)
+
+    @property
+    def erasable(self) -> bool:
+        """Whether runs can be erased: each run's payloads are sealed under a key of its own.
+
+        Appending `run.erased` then destroys the run's key in the same transaction.
+        """
+        return False
+
+    def key_of(self, run_id: str) -> bytes | None:
+        """The key of a run, made if it has none yet; None if the run was erased.
+
+        Only for an erasable log; others raise NotImplementedError.
+        """
+        raise NotImplementedError("runs of this log have no keys: it is not erasable")
+
     def last_erasure(self) -> int:
         """The position of the last event that erased a run; 0 if none did."""
         return 0
+
+    def scrub(self, timeout_s: float) -> bool:
+        """Removes what storage still holds of overwritten content, such as old pages in a WAL.
+
+        Returns False if readers or writers of other processes prevented it until the timeout.
+        """
+        return True
 
     @abstractmethod
     def head(self) -> LogHead:

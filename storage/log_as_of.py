@@ -13,11 +13,11 @@ from runlore.storage.event_log import (
     Drained,
     DrainedMark,
     EventLog,
-    LogHead,
     NewEvent,
     ReadStream,
     StoredRow,
 )
+from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 
 _PAGE: Final = 10_000
@@ -76,6 +76,14 @@ class LogAsOf(EventLog):
 
     def as_stored(self) -> EventLog:
         return LogAsOf(self._log.as_stored(), self.position)
+
+    @property
+    def erasable(self) -> bool:
+        return self._log.erasable
+
+    def key_of(self, run_id: str) -> bytes | None:
+        """The key that the run has now."""
+        return self._log.key_of(run_id)
 
     def last_erasure(self) -> int:
         """That of the other log: what was erased is gone from what was, too."""

@@ -18,12 +18,12 @@ from runlore.storage.event_log import (
     Drained,
     DrainedMark,
     EventLog,
-    LogHead,
     NewEvent,
     ReadStream,
     RecordedNotification,
     StoredRow,
 )
+from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.stamp import check_passed, stamp, stamp_foreign
 from runlore.storage.subscription import PollingSubscription, Waker

@@ -17,13 +17,14 @@ from runlore.storage.event_log import (
     Drained,
     DrainedMark,
     EventLog,
-    LogHead,
     NewEvent,
     ReadStream,
     RecordedNotification,
     StoredRow,
 )
+from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
+from runlore.storage.log_scan import LogScan
 from runlore.storage.sqlite_queries import (
     COLUMNS,
     EVENTS_SCHEMA,
@@ -37,6 +38,7 @@ from runlore.storage.sqlite_queries import (
     select,
     text_id,
 )
+from runlore.storage.sqlite_scan import SqliteScan
 from runlore.storage.stamp import check_passed, stamp, stamp_foreign
 from runlore.storage.subscription import PollingSubscription, Waker
 
@@ -135,6 +137,9 @@ class SqliteLog(SqliteRecorder, EventLog):
         with self.database.read() as connection:
             rows = connection.execute(*select("notification_id", query)).fetchall()
         return [position for (position,) in _by_position(rows, query)]
+
+    def scan(self) -> LogScan:
+        return SqliteScan(self.database)
 
     def head(self) -> LogHead:
         with self.database.read() as connection:

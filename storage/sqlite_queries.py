@@ -10,7 +10,7 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from runlore.storage.errors import LogCorrupt
-from runlore.storage.event_log import LogHead
+from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import msgpack
 
 from runlore.domain.errors import MomentInFuture
-from runlore.storage.event_log import LogHead, NewEvent, StoredRow
+from runlore.storage.event_log import NewEvent, StoredRow
+from runlore.storage.log_head import LogHead
 from runlore.storage.merkle import leaf_hash
 
 

@@ -26,7 +26,7 @@ from typing import Final
 from runlore.storage.clock import Clock, now_us
 from runlore.storage.event_log import EventLog
 from runlore.storage.findings import Finding, Findings, Kind
-from runlore.storage.log_scan import Beginning, Row, SqliteScan, scan_of
+from runlore.storage.log_scan import Beginning, Row
 from runlore.storage.verify_indexes import IndexesPass
 from runlore.storage.verify_keys import KeysPass
 from runlore.storage.verify_rows import RowsPass, TreeHead
@@ -68,13 +68,17 @@ def verify_log(
 
     Raises LogCorrupt, NotALog or another error of the log where not even the head can be read.
     """
-    scan = scan_of(log)
+    scan = log.scan()
     beginning = scan.begin()
     head = beginning.head
     findings = Findings()
     _check_beginning(beginning, clock(), findings)
-    indexes = IndexesPass(scan, head.position, findings) if isinstance(scan, SqliteScan) else None
-    keys = KeysPass(scan, findings) if isinstance(scan, SqliteScan) and beginning.keyed else None
+    indexes = (
+        IndexesPass(scan, scan.indexes, head.position, findings)
+        if scan.indexes is not None
+        else None
+    )
+    keys = KeysPass(beginning.keys, findings) if beginning.keys is not None else None
     done, total = 0, head.size * (2 if indexes else 1)
 
     def stepped(count: int) -> None:

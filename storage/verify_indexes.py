@@ -12,7 +12,7 @@ from eventsourcing.persistence import PersistenceError
 
 from runlore.storage.errors import LogBusy
 from runlore.storage.findings import Findings, Kind
-from runlore.storage.log_scan import Row, SqliteScan
+from runlore.storage.log_scan import IndexScan, LogScan, Row
 from runlore.storage.verify_rows import CHUNK
 
 _BEFORE_ALL_STREAMS: Final = ("", 0, 0)
@@ -31,8 +31,11 @@ class IndexesPass:
     prepared other entries of the same sum. Only where an index differs is each event looked up.
     """
 
-    def __init__(self, scan: SqliteScan, upto_position: int, findings: Findings) -> None:
+    def __init__(
+        self, scan: LogScan, indexes: IndexScan, upto_position: int, findings: Findings
+    ) -> None:
         self._scan = scan
+        self._indexes = indexes
         self._upto = upto_position
         self._findings = findings
         self._salt = secrets.randbits(61)
@@ -46,7 +49,7 @@ class IndexesPass:
         self._sum_of_rows += sum([hash((salt, row[1], row[2], row[0])) for row in rows])
         if self._times_agree:
             try:
-                entries = self._scan.by_time(self._last_time, self._upto, len(rows))
+                entries = self._indexes.by_time(self._last_time, self._upto, len(rows))
             except LogBusy:
                 raise
             except PersistenceError:
@@ -71,10 +74,10 @@ class IndexesPass:
             self._findings.about_log(Kind.UNREADABLE, f"{name}: {error}")
 
     def _check_rest_of_times(self) -> None:
-        if not self._times_agree or self._scan.by_time(self._last_time, self._upto, 1):
+        if not self._times_agree or self._indexes.by_time(self._last_time, self._upto, 1):
             self._tell_of_difference(
                 "the index of times",
-                lambda row: self._scan.places_in_time_index(row[6], row[0]),
+                lambda row: self._indexes.places_in_time_index(row[6], row[0]),
                 in_order_of_rows=self._times_ascend,
             )
 
@@ -82,14 +85,14 @@ class IndexesPass:
         salt, total = self._salt, 0
         last: Entry = _BEFORE_ALL_STREAMS
         in_order = True
-        while in_order and (entries := self._scan.by_stream(last, self._upto, CHUNK)):
+        while in_order and (entries := self._indexes.by_stream(last, self._upto, CHUNK)):
             total += sum([hash((salt, *entry)) for entry in entries])
             in_order = self._check_order([last, *entries])
             last = entries[-1]
             stepped(len(entries))
         if not in_order or total != self._sum_of_rows:
             self._tell_of_difference(
-                "the stream index", lambda row: self._scan.places_in_stream_index(row[1], row[2])
+                "the stream index", lambda row: self._indexes.places_in_stream_index(row[1], row[2])
             )
 
     def _check_order(self, entries: Sequence[Entry]) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from runlore.domain.events import RunCreated, RunErased
 from runlore.domain.ids import run_id_of
 from runlore.storage.findings import Findings, Kind
-from runlore.storage.log_scan import Row, SqliteScan
+from runlore.storage.log_scan import KeyScan, Row
 from runlore.storage.seal import NO_KEY, Cipher
 
 
@@ -21,7 +21,7 @@ class KeysPass:
     One event is enough: all of a run are sealed under the same key.
     """
 
-    def __init__(self, scan: SqliteScan, findings: Findings) -> None:
+    def __init__(self, scan: KeyScan, findings: Findings) -> None:
         self._scan = scan
         self._findings = findings
 

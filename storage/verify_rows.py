@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 from eventsourcing.persistence import PersistenceError
 
 from runlore.storage.errors import LogBusy
-from runlore.storage.event_log import LogHead
 from runlore.storage.findings import Findings, Kind
+from runlore.storage.log_head import LogHead
 from runlore.storage.log_scan import LogScan, Row
 from runlore.storage.merkle import HASH_NBYTES, Frontier, leaf_hash
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from runlore.storage.event_log import EventLog, LogHead, NewEvent, StoredRow
+from runlore.storage.event_log import EventLog, NewEvent, StoredRow
+from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier, leaf_hash
 

@@ -22,7 +22,7 @@ from runlore.audit.offline import Checkpoint
 from runlore.audit.verify import verify, verify_checkpoints, verify_folder
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.storage.errors import LogCorrupt, LogReadOnly
-from runlore.storage.event_log import LogHead
+from runlore.storage.log_head import LogHead
 from tests.audit.conftest import start
 from tests.tampering import rewrite, tampering
 

@@ -14,8 +14,8 @@ from runlore.audit.keys import new_key, read_key
 from runlore.audit.offline import verify_proof
 from runlore.audit.prove import prove_event
 from runlore.audit.verify import verify, verify_folder
-from runlore.storage.erasable import KEYS_SCHEMA
 from runlore.storage.errors import LogCorrupt
+from runlore.storage.sqlite_keys import KEYS_SCHEMA
 from tests.audit.conftest import start
 from tests.tampering import tampering
 

@@ -27,7 +27,6 @@ from runlore.domain.errors import (
     RunNotFound,
 )
 from runlore.projections import slots
-from runlore.storage.erasable import ErasableLog
 from tests.audit.erasures import SECRETS, fill, found_in
 from tests.event_logs import check_head
 from tests.processes import start_python, wait_until
@@ -577,8 +576,6 @@ def test_no_generation_is_published_of_what_was_erased(ws: Workspace, tmp_path: 
     run = fill(ws)
     reader = ws._session.projection()
     reader.refresh()
-    log = ws._session.log
-    assert isinstance(log, ErasableLog)
     projection, place = reader._projection, reader._place
     assert projection is not None
     # The tables are as they were before the erasure; who has them is about to publish.

@@ -26,8 +26,9 @@ from runlore.domain.ids import run_stream
 from runlore.domain.run_state import RunState
 from runlore.domain.status import Status
 from runlore.storage.database import Database
-from runlore.storage.event_log import Drained, LogHead, NewEvent, ReadStream, StoredRow
+from runlore.storage.event_log import Drained, NewEvent, ReadStream, StoredRow
 from runlore.storage.journal import Journal, StreamState
+from runlore.storage.log_head import LogHead
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.value_buffer import ValueBuffer

@@ -20,11 +20,11 @@ from runlore.storage.event_log import (
     Drained,
     DrainedMark,
     EventLog,
-    LogHead,
     NewEvent,
     ReadStream,
     StoredRow,
 )
+from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_sqlite import open_sqlite

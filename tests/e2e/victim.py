@@ -18,7 +18,8 @@ from itertools import count
 from typing import Any
 
 from runlore import Workspace
-from runlore.storage.event_log import Drained, LogHead, NewEvent, StoredRow
+from runlore.storage.event_log import Drained, NewEvent, StoredRow
+from runlore.storage.log_head import LogHead
 from runlore.storage.sqlite_log import SqliteLog
 
 

@@ -13,7 +13,6 @@ from runlore.domain.ids import stream_of
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import StoredRow
 from runlore.storage.log_query import LogQuery
-from runlore.storage.log_scan import scan_of
 from runlore.storage.merkle_proofs import consistency_ranges, inclusion_ranges, roots_of
 
 _FORMAT: Final = 1
@@ -41,7 +40,7 @@ def prove_event(audited: AuditedLog, event: str) -> dict[str, Any]:
     """
     position = _find(audited, event).position
     # As it is stored and hashed, which of a sealed event is not what readers see.
-    row = StoredRow(*scan_of(audited.log).rows(position - 1, position, 1)[0])
+    row = StoredRow(*audited.log.scan().rows(position - 1, position, 1)[0])
     checkpoint = _newest_of(audited, row.position)
     index = row.position - 1
     path = roots_of(

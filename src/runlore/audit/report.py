@@ -30,7 +30,8 @@ from runlore.storage.snapshots import read_manifest
 if TYPE_CHECKING:
     from runlore.domain.run_state import RunState
     from runlore.engine.session import Session
-    from runlore.storage.event_log import LogHead, StoredRow
+    from runlore.storage.event_log import StoredRow
+    from runlore.storage.log_head import LogHead
     from runlore.workspace import Workspace
 
 RUNS_MAX: Final = 1_000

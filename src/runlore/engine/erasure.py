@@ -19,7 +19,6 @@ from runlore.domain.ids import owner_of
 from runlore.domain.run import EraseRun
 from runlore.engine.checks import as_seconds
 from runlore.projections import generations, slots
-from runlore.storage.erasable import ErasableLog
 from runlore.storage.errors import LogBusy
 from runlore.storage.run_folder import RunFolder, remove_leftovers
 from runlore.storage.spool_folder import live_values, recover
@@ -40,7 +39,7 @@ def erase(session: Session, run_ids: Sequence[str], reason: str, timeout_s: floa
     """
     session.check_writable()
     log, folder = session.log, session.folder
-    if not isinstance(log, ErasableLog) or folder is None:
+    if not log.erasable or folder is None:
         raise NotErasable(session.workspace.name)
     timeout_s = as_seconds("timeout_s", timeout_s)
     command = EraseRun(reason)
@@ -141,8 +140,7 @@ def _remove_projections(session: Session, runs: Sequence[RunStream], deadline: f
 
 def _empty_wal(session: Session, runs: Sequence[RunStream], deadline: float) -> list[str]:
     """Last, as what came before may have written to the log."""
-    assert isinstance(session.log, ErasableLog), "erase refuses others"
-    if session.log.truncate_wal(max(_LOOK_S, deadline - time.monotonic())):
+    if session.log.scrub(max(_LOOK_S, deadline - time.monotonic())):
         return []
     return ["old pages in the log's WAL, which another process is reading: let it finish"]
 

@@ -38,7 +38,6 @@ class SessionAsOf(Session):
         self.position = position
         self.spools = None
         self.executing = None
-        self.erasable = live.erasable
         self.values = _NoValues(self.journal, position)
 
     @property

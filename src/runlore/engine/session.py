@@ -38,7 +38,6 @@ from runlore.domain.topics import END_TOPICS
 from runlore.engine.caller_warning import warn_caller
 from runlore.storage import fork_guard
 from runlore.storage.artifacts import ArtifactStore
-from runlore.storage.erasable import ErasableLog
 from runlore.storage.event_log import EventLog
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.journal import Journal, Pending, StreamState
@@ -80,7 +79,7 @@ class Session:
         # Where submitted runs execute, and their logs are as long as they do.
         self.executing = folder
         self._audit_settings = folder and folder / "audit" / "settings.json"
-        self.erasable = isinstance(log, ErasableLog)
+        self.erasable = log.erasable
         self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller, wipes=self.erasable)
         self._artifacts = ArtifactStore(artifacts)
         self.closed = False
@@ -225,7 +224,7 @@ class Session:
 
         Raises RunGone if the run was erased.
         """
-        if not isinstance(self.log, ErasableLog):
+        if not self.erasable:
             return self._artifacts
         # Imported here: only erasable workspaces need it.
         from runlore.storage.sealed_artifacts import SealedArtifacts

@@ -48,7 +48,8 @@ from runlore.storage.stamp import leaf_of
 
 if TYPE_CHECKING:
     from runlore.engine.session import Session
-    from runlore.storage.event_log import EventLog, LogHead, StoredRow
+    from runlore.storage.event_log import EventLog, StoredRow
+    from runlore.storage.log_head import LogHead
     from runlore.workspace import Workspace
 
 

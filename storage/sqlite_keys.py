@@ -1,0 +1,64 @@
+"""The tables of an erasable log in SQLite: each run's key, and which runs were erased."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from runlore.domain.ids import run_id_of
+from runlore.storage.event_log import StoredRow
+from runlore.storage.seal import NO_KEY, new_key
+
+# Rows are only added, at the end, and keys overwritten where they are: a row that SQLite moved
+# would leave a copy of a key in a page's free space.
+KEYS_SCHEMA: Final = (
+    """
+    CREATE TABLE run_keys (
+        number INTEGER PRIMARY KEY,
+        run_id TEXT NOT NULL UNIQUE,
+        key BLOB NOT NULL
+    )
+    """,
+    "CREATE TABLE erasures (position INTEGER PRIMARY KEY, run_id TEXT NOT NULL)",
+)
+
+_AT_ONCE: Final = 500
+
+
+def is_erasable(connection: sqlite3.Connection) -> bool:
+    """Whether the log on this connection was made with keys."""
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'run_keys'").fetchone()
+    return found is not None
+
+
+def keys_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, bytes]:
+    """The keys as they are stored, by run; without the runs that never had one."""
+    keys: dict[str, bytes] = {}
+    wanted = list(runs)
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = wanted[start : start + _AT_ONCE]
+        places = ", ".join("?" * len(some))
+        keys.update(
+            connection.execute(
+                f"SELECT run_id, key FROM run_keys WHERE run_id IN ({places})", some
+            ).fetchall()
+        )
+    return keys
+
+
+def key_for(connection: sqlite3.Connection, run_id: str) -> bytes:
+    """The run's key, made if it has none; `NO_KEY` if the run was erased."""
+    held = keys_of(connection, [run_id]).get(run_id)
+    if held is not None:
+        return held
+    key = new_key()
+    connection.execute("INSERT INTO run_keys (run_id, key) VALUES (?, ?)", (run_id, key))
+    return key
+
+
+def destroy_key(connection: sqlite3.Connection, erased: StoredRow) -> None:
+    """Overwrites the key of the run that the event erased, and records where that was."""
+    run_id = run_id_of(erased.stream)
+    connection.execute("UPDATE run_keys SET key = ? WHERE run_id = ?", (NO_KEY, run_id))
+    connection.execute("INSERT INTO erasures VALUES (?, ?)", (erased.position, run_id))
