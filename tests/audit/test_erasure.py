@@ -382,7 +382,7 @@ def test_a_workspace_that_was_not_made_erasable_says_why_it_erases_nothing(tmp_p
         run = start(plain)
         run.complete()
 
-        with pytest.raises(NotErasable, match="in the clear.*erasable=True"):
+        with pytest.raises(NotErasable, match="payloads unencrypted.*erasable=True"):
             plain.erase_run(run.id, reason="asked to")
 
         assert not plain.erasable
