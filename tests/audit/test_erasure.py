@@ -523,12 +523,12 @@ def test_what_a_reader_wrote_until_it_was_killed_goes_too(
 
 
 @pytest.mark.parametrize("timeout", ["long", -1, float("nan"), True])
-def test_a_timeout_of_no_sense_is_refused_before_anything_is_erased(
+def test_a_meaningless_timeout_is_refused_before_anything_is_erased(
     ws: Workspace, timeout: float
 ) -> None:
     run = fill(ws, marker="KEPT")
 
-    with pytest.raises((InvalidInput, InvalidType), match="timeout_s is"):
+    with pytest.raises((InvalidInput, InvalidType), match="timeout_s must be"):
         ws.erase_run(run.id, reason="asked to", timeout_s=timeout)
     assert run.get_tags() == {"note": "KEPT tag"}
 
