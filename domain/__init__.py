@@ -1,1 +1,1 @@
-"""What happened to a run and what may happen to it: events and pure decisions."""
+"""The events of a workspace, and the pure decisions and folds over them."""

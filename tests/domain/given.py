@@ -62,6 +62,12 @@ class When:
         assert decision.events == events
         return self._after(decision)
 
+    def events(self) -> tuple[Event, ...]:
+        """The events with which the command is accepted."""
+        decision = self._decide()
+        assert decision.refused is None
+        return decision.events
+
     def then_refusal(self) -> RunloreError:
         """The error with which the command is refused."""
         decision = self._decide()
