@@ -117,7 +117,7 @@ def _changes(fact: Fact, current: dict[tuple[str, str | None], Any]) -> Iterator
         case SnapshotTaken.topic:
             yield what, None, None, data["snapshot_id"]
         case ChangeRefused.topic:
-            yield what, data["key"] or data["change"], data["current"], data["refused"]
+            yield what, data["key"] or data["change"], data["held"], data["refused"]
         case ValuesLogged.topic:
             names = ", ".join(dict.fromkeys(series["name"] for series in data["series"]))
             yield what, names, None, f"{data['count']} values"
