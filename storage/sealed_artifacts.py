@@ -10,13 +10,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import io
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from runlore.storage.artifacts import ArtifactCorrupt, ArtifactStore, StoredArtifact
+from runlore.storage.artifact_backend import (
+    ArtifactBackend,
+    ArtifactCorrupt,
+    ArtifactMissing,
+    StagedArtifact,
+)
+from runlore.storage.artifact_folder import ArtifactFolder
+from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.seal import Cipher
 
 if TYPE_CHECKING:
@@ -26,39 +33,70 @@ _LENGTH: Final = Struct("<I")
 _PLACE: Final = "artifact"
 
 
-class SealedArtifacts(ArtifactStore):
-    """`ArtifactStore` of one run below a folder of its own."""
+def sealed_artifacts_below(folder: Path, key: bytes) -> ArtifactStore:
+    """The artifacts in a folder of this machine, sealed under the key."""
+    return ArtifactStore(SealedArtifacts(ArtifactFolder(folder), key))
 
-    def __init__(self, root: Path, key: bytes) -> None:
-        super().__init__(root)
+
+class SealedArtifacts(ArtifactBackend):
+    """Seals what another backend keeps, and hides the digests that it is named by."""
+
+    def __init__(self, backend: ArtifactBackend, key: bytes) -> None:
+        self.location = backend.location
+        self.folder = backend.folder
+        self._backend = backend
         self._key = key
         self._cipher = Cipher(key)
 
-    def path(self, sha256: str) -> Path:
-        super().path(sha256)  # For what it raises.
-        name = hmac.new(self._key, sha256.encode(), hashlib.sha256).hexdigest()
-        return self.root / name[:2] / name
+    @contextmanager
+    def staged(self) -> Iterator[StagedArtifact]:
+        with self._backend.staged() as staged:
+            yield _Sealing(staged, self._cipher, self._hidden)
 
-    def _holds(self, artifact: StoredArtifact) -> bool:
-        return self.has(artifact.sha256)
+    def sync(self, name: str) -> None:
+        self._backend.sync(self._hidden(name))
 
-    def _prepare(self) -> None:
-        self.root.parent.mkdir(parents=True, exist_ok=True)
-        super()._prepare()
+    def holds(self, name: str, nbytes: int | None = None) -> bool:
+        # The size of a sealed file depends on the number of its pieces.
+        return self._backend.holds(self._hidden(name))
 
-    def _encoded(self, chunks: Iterable[bytes]) -> Iterable[bytes]:
-        for number, chunk in enumerate(chunks):
-            sealed = self._cipher.seal(_PLACE, number, "", chunk)
-            yield _LENGTH.pack(len(sealed)) + sealed
+    def open(self, name: str) -> BinaryIO:
+        hidden = self._hidden(name)
+        try:
+            file = self._backend.open(hidden)
+        except ArtifactMissing:
+            raise ArtifactMissing(name, self.location) from None
+        return io.BufferedReader(_Unsealed(file, hidden, self._cipher))
 
-    def _decoded(self, file: BinaryIO) -> BinaryIO:
-        return io.BufferedReader(_Unsealed(file, self._cipher))
+    def path(self, name: str) -> Path | None:
+        return self._backend.path(self._hidden(name))
+
+    def _hidden(self, name: str) -> str:
+        return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest()
+
+
+class _Sealing(StagedArtifact):
+    def __init__(
+        self, staged: StagedArtifact, cipher: Cipher, hidden: Callable[[str], str]
+    ) -> None:
+        self._staged = staged
+        self._cipher = cipher
+        self._hidden = hidden
+        self._pieces = 0
+
+    def write(self, data: bytes) -> None:
+        sealed = self._cipher.seal(_PLACE, self._pieces, "", data)
+        self._staged.write(_LENGTH.pack(len(sealed)) + sealed)
+        self._pieces += 1
+
+    def publish(self, name: str) -> None:
+        self._staged.publish(self._hidden(name))
 
 
 class _Unsealed(io.RawIOBase):
-    def __init__(self, file: BinaryIO, cipher: Cipher) -> None:
+    def __init__(self, file: BinaryIO, name: str, cipher: Cipher) -> None:
         self._file = file
-        self._pieces = _pieces(file, cipher)
+        self._pieces = _pieces(file, name, cipher)
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
@@ -77,14 +115,13 @@ class _Unsealed(io.RawIOBase):
         super().close()
 
 
-def _pieces(file: BinaryIO, cipher: Cipher) -> Iterator[bytes]:
+def _pieces(file: BinaryIO, name: str, cipher: Cipher) -> Iterator[bytes]:
     number = 0
     while length := file.read(_LENGTH.size):
         try:
             sealed = file.read(_LENGTH.unpack(length)[0])
             piece = cipher.unseal(_PLACE, number, "", sealed)
         except Exception as error:
-            name = os.path.basename(str(file.name))
             raise ArtifactCorrupt(name, f"its piece {number} does not open") from error
         if piece:
             yield piece

@@ -26,15 +26,11 @@ from pathspec import GitIgnoreSpec
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from runlore.domain.errors import InvalidInput, RunloreError, UserError
-from runlore.storage.artifacts import (
-    ArtifactStore,
-    StoredArtifact,
-    UnsafePath,
-    replacing,
-    safe_name,
-    walk_files,
-)
+from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.atomic_files import replacing
 from runlore.storage.log_opener import LOG_NAME
+from runlore.storage.safe_paths import UnsafePath, safe_name, walk_files
+from runlore.storage.zip_entry import zip_entry
 
 # Source: azureml-core 1.61, limits of a snapshot.
 MAX_SNAPSHOT_NBYTES: Final = 300 * 2**20
@@ -152,12 +148,12 @@ def take_snapshot(
     meanwhile is left out. Cost: O(files) stats, and a read of every file.
 
     Raises SnapshotTooLarge, SnapshotUnreadable, UnsafePath for a file whose name cannot be
-    kept, ArtifactNotWritten.
+    kept, FileNotWritten.
     """
     folder = Path(os.path.realpath(folder))
     with _unreadable_explained(folder):
         _check_folder(folder)
-        rules = _Rules(folder, store.root)
+        rules = _Rules(folder, store.folder)
         found = _find(folder, rules, max_files=max_files, max_nbytes=max_nbytes)
         lines = list(_store_files(found, store))
     manifest = store.put(io.BytesIO(_canonical(lines)))
@@ -198,7 +194,7 @@ def copy_snapshot(
     Raises what `read_manifest` raises.
     """
     lines = read_manifest(manifest_sha256, source)
-    if target.root != source.root:
+    if target.location != source.location:
         for sha256 in (*[line.sha256 for line in lines], manifest_sha256):
             with source.open(sha256) as content:
                 target.put(content)
@@ -214,7 +210,8 @@ def restore_snapshot(manifest_sha256: str, store: ArtifactStore, zip_path: Path)
     lines = read_manifest(manifest_sha256, store)
     with replacing(zip_path) as file, zipfile.ZipFile(file, "w") as archive:
         for line in lines:
-            with archive.open(_zip_info(line), "w") as member:
+            entry = zip_entry(line.name, executable=line.executable, nbytes=line.nbytes)
+            with archive.open(entry, "w") as member:
                 for chunk in store.verified_chunks(line.sha256):
                     member.write(chunk)
     return zip_path
@@ -223,7 +220,7 @@ def restore_snapshot(manifest_sha256: str, store: ArtifactStore, zip_path: Path)
 def restore_tree(manifest_sha256: str, store: ArtifactStore, folder: Path) -> None:
     """Writes the snapshot's files below a folder, which is made, with their execute permissions.
 
-    Raises ArtifactMissing, ArtifactCorrupt, ArtifactNotWritten, NotASnapshot or UnsafePath.
+    Raises ArtifactMissing, ArtifactCorrupt, FileNotWritten, NotASnapshot or UnsafePath.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for line in read_manifest(manifest_sha256, store):
@@ -236,9 +233,9 @@ def restore_tree(manifest_sha256: str, store: ArtifactStore, folder: Path) -> No
 class _Rules:
     """Which files below a folder belong to its snapshot."""
 
-    def __init__(self, folder: Path, store_root: Path) -> None:
+    def __init__(self, folder: Path, store: Path | None) -> None:
         self._folder = folder
-        self._store_root = os.path.realpath(store_root)
+        self._store = None if store is None else os.path.realpath(store)
         self._read: dict[str, list[_IgnorePattern]] = {}
         given = [name for name in (".amlignore", ".gitignore") if (folder / name).is_file()]
         self._nested = given[:1] != [".amlignore"]
@@ -258,7 +255,7 @@ class _Rules:
             return True
         path = os.path.join(self._folder, name)
         return is_folder and (
-            path == self._store_root
+            path == self._store
             or any(os.path.lexists(os.path.join(path, held)) for held in _NEVER_HOLDING)
         )
 
@@ -390,7 +387,7 @@ def _check_name(name: str) -> None:
 def _store_files(found: list[_Found], store: ArtifactStore) -> Iterator[SnapshotFile]:
     for file in found:
         try:
-            stored: StoredArtifact = store.put_path_unless_held(file.path)
+            stored = store.put_path_unless_held(file.path)
         except FileNotFoundError:
             continue
         yield SnapshotFile(
@@ -410,14 +407,6 @@ def _canonical(lines: list[SnapshotFile]) -> bytes:
 @cache
 def _manifest_type() -> TypeAdapter[list[SnapshotFile]]:
     return TypeAdapter(list[SnapshotFile])
-
-
-def _zip_info(line: SnapshotFile) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(line.name, date_time=(1980, 1, 1, 0, 0, 0))
-    info.create_system = 3  # Unix, on every system: it gives the mode below its meaning
-    info.external_attr = (stat.S_IFREG | (0o755 if line.executable else 0o644)) << 16
-    info.file_size = line.nbytes  # decides on ZIP64 before the bytes are there
-    return info
 
 
 def _size(nbytes: int) -> str:

@@ -540,7 +540,7 @@ class Workspace:
         that are given. `artifacts` is `bytes`, or `digests` to leave the bytes of files out.
 
         Raises RunNotFound, ExperimentNotFound; InvalidInput for options of no sense and in an
-        erasable workspace; ArtifactNotWritten if the file cannot be written.
+        erasable workspace; FileNotWritten if the file cannot be written.
         """
         from runlore.audit.bundles.export import export
         from runlore.audit.bundles.selection import Selection

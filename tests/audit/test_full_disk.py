@@ -16,7 +16,7 @@ from runlore.audit.bundles.imports import import_bundle
 from runlore.audit.checkpoints import create_checkpoint, set_automatic
 from runlore.audit.keys import new_key
 from runlore.audit.verify import verify
-from runlore.storage.artifacts import ArtifactNotWritten
+from runlore.storage.atomic_files import FileNotWritten
 from runlore.storage.errors import DiskFull
 from tests.audit import erasures
 from tests.audit.conftest import start
@@ -47,7 +47,7 @@ def test_a_checkpoint_is_signed_when_there_is_room_for_it(disk: Disk, tmp_path: 
         disk.fill(even_for_small_files=True)
 
         # Without a mount there is no room for the log's own files either.
-        refused = ArtifactNotWritten if disk.mounted else DiskFull
+        refused = FileNotWritten if disk.mounted else DiskFull
         with pytest.raises(refused, match=r"free some space"):
             create_checkpoint(audited, key=key)
         assert files_in(disk.folder / "lab" / "audit") == before
@@ -94,7 +94,7 @@ def test_an_export_leaves_the_earlier_bundle_alone(disk: Disk, tmp_path: Path) -
         run.complete()
         disk.fill()
 
-        with pytest.raises(ArtifactNotWritten, match="No space left|File too large"):
+        with pytest.raises(FileNotWritten, match="No space left|File too large"):
             export(ws, bundle)
         assert files_in(disk.folder) == {"bundle"}
         assert bundle.read_bytes() == before

@@ -208,7 +208,7 @@ def test_a_bad_argument_starts_no_run_and_keeps_no_file(
     message: str,
 ) -> None:
     (project / "train.py").write_text("")
-    root = exp.workspace._session._artifacts.root
+    root = exp.workspace._session.artifact_folder
 
     with pytest.raises(error, match=message) as raised:
         exp.start_logging(**options)

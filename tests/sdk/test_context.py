@@ -102,8 +102,8 @@ import io, pathlib, runlore
 run = runlore.Run.get_context()
 run.upload_file("a.txt", io.BytesIO(b"a"))
 run.log("loss", 1)
-print(run._session.shared_artifacts.root)
-assert pathlib.Path(run._session.shared_artifacts.root).exists()
+print(run._session.shared_artifacts.folder)
+assert pathlib.Path(run._session.shared_artifacts.folder).exists()
 """,
         cwd=project,
     ).strip()

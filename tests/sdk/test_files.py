@@ -14,7 +14,7 @@ from runlore.domain.errors import ChangeRefusedError, InvalidInput, InvalidType
 from runlore.domain.run import AddArtifacts
 from runlore.domain.run_state import Artifact
 from runlore.exceptions import ServiceException, UserErrorException
-from runlore.storage.artifacts import UnsafePath
+from runlore.storage.safe_paths import UnsafePath
 from tests.sdk.conftest import seen_again, start
 from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
 

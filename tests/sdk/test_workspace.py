@@ -332,7 +332,7 @@ def test_a_read_only_folder_opens_for_reading_and_refuses_writes_clearly(project
         "tag: LogReadOnly",
         "new experiment: LogReadOnly",
         "start: LogReadOnly",
-        "upload: ArtifactNotWritten",
+        "upload: FileNotWritten",
         "create: AlreadyExists",
         "exist_ok: done",
         "flush: LogReadOnly",

@@ -7,33 +7,26 @@ import hashlib
 import io
 import json
 import os
-import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 import tracemalloc
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from runlore.domain.errors import InvalidType, UserError
+from runlore.domain.errors import InvalidType
+from runlore.storage.artifact_backend import ArtifactCorrupt, ArtifactMissing
 from runlore.storage.artifacts import (
     CHUNK_NBYTES,
-    ArtifactCorrupt,
-    ArtifactMissing,
-    ArtifactNotWritten,
     ArtifactStore,
     StoredArtifact,
-    UnsafePath,
-    safe_destination,
-    safe_name,
-    walk_files,
+    artifacts_below,
 )
+from runlore.storage.atomic_files import FileNotWritten
+from runlore.storage.safe_paths import UnsafePath, walk_files
 
 CONTENT = b"weights" * 100_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -42,7 +35,13 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "store")
+    return artifacts_below(tmp_path / "store")
+
+
+def file_of(store: ArtifactStore, sha256: str) -> Path:
+    path = store.path(sha256)
+    assert path is not None
+    return path
 
 
 def start_child(code: str, *arguments: object) -> subprocess.Popen[str]:
@@ -64,7 +63,7 @@ def run_child(code: str, *arguments: object) -> str:
 
 
 def replace_bytes(store: ArtifactStore, sha256: str, content: bytes) -> None:
-    path = store.path(sha256)
+    path = file_of(store, sha256)
     path.unlink()
     path.write_bytes(content)
 
@@ -82,7 +81,7 @@ def test_stored_bytes_come_back_under_their_digest(store: ArtifactStore) -> None
     assert stored == StoredArtifact(SHA256, len(CONTENT))
     with store.open(stored.sha256) as file:
         assert file.read() == CONTENT
-    assert files_below(store.root) == [f"{SHA256[:2]}/{SHA256}"]
+    assert files_below(Path(store.location)) == [f"{SHA256[:2]}/{SHA256}"]
 
 
 def test_a_file_is_stored_by_its_path(store: ArtifactStore, tmp_path: Path) -> None:
@@ -104,20 +103,20 @@ def test_a_stream_is_stored_from_where_it_stands(store: ArtifactStore) -> None:
 
 
 def test_a_stored_file_is_read_only(store: ArtifactStore) -> None:
-    path = store.path(store.put(io.BytesIO(CONTENT)).sha256)
+    path = file_of(store, store.put(io.BytesIO(CONTENT)).sha256)
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o444
 
 
 def test_an_existing_artifact_is_not_rewritten(store: ArtifactStore) -> None:
     store.put(io.BytesIO(CONTENT))
-    before = store.path(SHA256).stat()
+    before = file_of(store, SHA256).stat()
 
     store.put(io.BytesIO(CONTENT))
 
-    after = store.path(SHA256).stat()
+    after = file_of(store, SHA256).stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert files_below(store.root) == [f"{SHA256[:2]}/{SHA256}"]
+    assert files_below(Path(store.location)) == [f"{SHA256[:2]}/{SHA256}"]
 
 
 @pytest.mark.parametrize("damage", [b"", CONTENT[:-1]], ids=["emptied", "cut short"])
@@ -129,7 +128,7 @@ def test_putting_the_original_again_heals_a_file_of_wrong_length(
 
     store.put(io.BytesIO(CONTENT))
 
-    assert store.path(SHA256).read_bytes() == CONTENT
+    assert file_of(store, SHA256).read_bytes() == CONTENT
 
 
 def test_a_held_file_is_not_written_again_when_probably_held(
@@ -138,11 +137,11 @@ def test_a_held_file_is_not_written_again_when_probably_held(
     (tmp_path / "model.bin").write_bytes(CONTENT)
 
     first = store.put_path_unless_held(tmp_path / "model.bin")
-    changed_ns = (store.root / "tmp").stat().st_mtime_ns
+    changed_ns = (Path(store.location) / "tmp").stat().st_mtime_ns
     second = store.put_path_unless_held(tmp_path / "model.bin")
 
     assert first == second == StoredArtifact(SHA256, len(CONTENT))
-    assert (store.root / "tmp").stat().st_mtime_ns == changed_ns
+    assert (Path(store.location) / "tmp").stat().st_mtime_ns == changed_ns
 
 
 def test_a_large_file_passes_in_chunks(store: ArtifactStore) -> None:
@@ -156,7 +155,7 @@ def test_a_large_file_passes_in_chunks(store: ArtifactStore) -> None:
 
     tracemalloc.start()
     stored = store.put(cast(BinaryIO, Zeros()))
-    store.copy_to(stored.sha256, store.root.parent / "copy")
+    store.copy_to(stored.sha256, Path(store.location).parent / "copy")
     _, peak_nbytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -168,7 +167,7 @@ def test_a_text_stream_is_refused_and_nothing_is_kept(store: ArtifactStore) -> N
     with pytest.raises(InvalidType, match="'rb'"):
         store.put(cast(BinaryIO, io.StringIO("text")))
 
-    assert files_below(store.root) == []
+    assert files_below(Path(store.location)) == []
 
 
 def test_an_error_of_the_source_passes_through_and_nothing_is_kept(store: ArtifactStore) -> None:
@@ -183,8 +182,8 @@ def test_an_error_of_the_source_passes_through_and_nothing_is_kept(store: Artifa
     with pytest.raises(OSError, match="stick") as caught:
         store.put(cast(BinaryIO, Broken()))
 
-    assert not isinstance(caught.value, ArtifactNotWritten)
-    assert files_below(store.root) == []
+    assert not isinstance(caught.value, FileNotWritten)
+    assert files_below(Path(store.location)) == []
 
 
 def test_a_missing_artifact_is_a_lookup_error_that_names_digest_and_store(
@@ -195,7 +194,7 @@ def test_a_missing_artifact_is_a_lookup_error_that_names_digest_and_store(
 
     assert isinstance(caught.value, LookupError)
     assert caught.value.sha256 == SHA256
-    assert SHA256 in str(caught.value) and str(store.root) in str(caught.value)
+    assert SHA256 in str(caught.value) and str(Path(store.location)) in str(caught.value)
     assert not store.has(SHA256)
 
 
@@ -219,15 +218,15 @@ def test_no_path_is_made_of_a_malformed_digest(store: ArtifactStore, digest: str
         with pytest.raises(UnsafePath):
             use(digest)
     with pytest.raises(UnsafePath):
-        store.copy_to(digest, store.root / "copy")
+        store.copy_to(digest, Path(store.location) / "copy")
 
 
 def test_a_link_in_the_store_shows_nothing_from_outside(
     store: ArtifactStore, tmp_path: Path
 ) -> None:
     (tmp_path / "private").write_bytes(CONTENT)
-    store.path(SHA256).parent.mkdir(parents=True)
-    store.path(SHA256).symlink_to(tmp_path / "private")
+    file_of(store, SHA256).parent.mkdir(parents=True)
+    file_of(store, SHA256).symlink_to(tmp_path / "private")
 
     assert not store.has(SHA256)
     with pytest.raises(ArtifactCorrupt, match="symbolic link"):
@@ -235,7 +234,7 @@ def test_a_link_in_the_store_shows_nothing_from_outside(
 
 
 def test_making_a_store_object_writes_nothing(tmp_path: Path) -> None:
-    ArtifactStore(tmp_path / "store").has(SHA256)
+    artifacts_below(tmp_path / "store").has(SHA256)
 
     assert not (tmp_path / "store").exists()
 
@@ -302,7 +301,7 @@ def test_copying_onto_a_folder_is_a_clear_error(store: ArtifactStore, tmp_path: 
     store.put(io.BytesIO(CONTENT))
     (tmp_path / "out" / "model").mkdir(parents=True)
 
-    with pytest.raises(ArtifactNotWritten) as caught:
+    with pytest.raises(FileNotWritten) as caught:
         store.copy_to(SHA256, tmp_path / "out" / "model")
 
     assert caught.value.errno == errno.EISDIR
@@ -314,10 +313,10 @@ def test_copying_onto_a_folder_is_a_clear_error(store: ArtifactStore, tmp_path: 
 PUT_MANY = """
 import hashlib, io, sys
 from pathlib import Path
-from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.artifacts import artifacts_below
 print("ready", flush=True)
 sys.stdin.readline()
-store = ArtifactStore(Path(sys.argv[1]))
+store = artifacts_below(Path(sys.argv[1]))
 for number in range(100):
     content = b"%d" % number * 50_000
     assert store.put(io.BytesIO(content)).sha256 == hashlib.sha256(content).hexdigest()
@@ -328,7 +327,7 @@ for number in range(100):
 def test_eight_processes_that_put_the_same_files_at_once_end_with_one_of_each(
     store: ArtifactStore,
 ) -> None:
-    children = [start_child(PUT_MANY, store.root) for _ in range(8)]
+    children = [start_child(PUT_MANY, Path(store.location)) for _ in range(8)]
     for child in children:
         assert child.stdout is not None and child.stdout.readline() == "ready\n"
 
@@ -340,7 +339,7 @@ def test_eight_processes_that_put_the_same_files_at_once_end_with_one_of_each(
     for child in children:
         child.communicate(timeout=120)
         assert child.returncode == 0
-    found = files_below(store.root)
+    found = files_below(Path(store.location))
     assert len(found) == 100
     assert all(name == f"{digest[:2]}/{digest}" for name, digest in hash_all(store).items())
 
@@ -348,7 +347,7 @@ def test_eight_processes_that_put_the_same_files_at_once_end_with_one_of_each(
 def hash_all(store: ArtifactStore) -> dict[str, str]:
     return {
         name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in walk_files(store.root)
+        for name, path in walk_files(Path(store.location))
         if not name.startswith("tmp/")
     }
 
@@ -356,7 +355,7 @@ def hash_all(store: ArtifactStore) -> dict[str, str]:
 DIE_AT_EVERY_STEP = """
 import io, json, os, signal, sys
 from pathlib import Path
-from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.artifacts import artifacts_below
 
 STEPS = ("open", "os.mkdir", "os.scandir", "os.chmod", "os.rename", "os.remove")
 
@@ -369,7 +368,7 @@ def put_and_die_at(step, root):
             if left < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
     sys.addaudithook(die)
-    ArtifactStore(root).put(io.BytesIO(b"weights" * 100_000))
+    artifacts_below(root).put(io.BytesIO(b"weights" * 100_000))
     os._exit(0)
 
 died = []
@@ -393,17 +392,17 @@ def test_a_process_killed_at_any_step_of_put_leaves_no_half_artifact(tmp_path: P
 
     assert len(died) > 8
     for step in died:
-        store = ArtifactStore(tmp_path / str(step))
-        if store.root.exists():
+        store = artifacts_below(tmp_path / str(step))
+        if Path(store.location).exists():
             assert all(name.endswith(digest) for name, digest in hash_all(store).items())
         assert store.put(io.BytesIO(CONTENT)).sha256 == SHA256
-        assert store.path(SHA256).read_bytes() == CONTENT
+        assert file_of(store, SHA256).read_bytes() == CONTENT
 
 
 PUT_HALF = """
 import io, sys
 from pathlib import Path
-from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.artifacts import artifacts_below
 
 class Half(io.RawIOBase):
     chunks = [b"half"]
@@ -413,16 +412,16 @@ class Half(io.RawIOBase):
         print("half", flush=True)
         sys.stdin.read()
 
-ArtifactStore(Path(sys.argv[1])).put(Half())
+artifacts_below(Path(sys.argv[1])).put(Half())
 """
 
 
 def kill_while_putting(store: ArtifactStore) -> Path:
-    child = start_child(PUT_HALF, store.root)
+    child = start_child(PUT_HALF, Path(store.location))
     assert child.stdout is not None and child.stdout.readline() == "half\n"
     child.kill()
     child.communicate(timeout=60)
-    (leftover,) = (store.root / "tmp").iterdir()
+    (leftover,) = (Path(store.location) / "tmp").iterdir()
     return leftover
 
 
@@ -451,10 +450,11 @@ def test_a_younger_leftover_stays_because_it_may_still_be_written(store: Artifac
 WITHOUT_ROOM = """
 import errno, io, json, os, resource, sys
 from pathlib import Path
-from runlore.storage.artifacts import ArtifactNotWritten, ArtifactStore
+from runlore.storage.artifacts import artifacts_below
+from runlore.storage.atomic_files import FileNotWritten
 
 root = Path(sys.argv[1])
-store = ArtifactStore(root / "store")
+store = artifacts_below(root / "store")
 held = store.put(io.BytesIO(bytes(3 * 2**20)))
 resource.setrlimit(resource.RLIMIT_FSIZE, (2**20 + 17, resource.RLIM_INFINITY))
 told = []
@@ -464,7 +464,7 @@ for attempt in (
 ):
     try:
         attempt()
-    except ArtifactNotWritten as error:
+    except FileNotWritten as error:
         told.append([error.errno, str(error)])
 small = store.put(io.BytesIO(b"small"))
 print(json.dumps([told, held.sha256, small.sha256]))
@@ -485,15 +485,16 @@ def test_no_room_is_a_clear_error_and_leaves_no_half_file(tmp_path: Path) -> Non
 WITHOUT_PERMISSION = """
 import io, json, os, sys
 from pathlib import Path
-from runlore.storage.artifacts import ArtifactNotWritten, ArtifactStore
+from runlore.storage.artifacts import artifacts_below
+from runlore.storage.atomic_files import FileNotWritten
 
 os.chdir(sys.argv[1])
 os.chmod("closed", 0o555)
 if os.geteuid() == 0:
     os.setuid(65534)  # root may write anywhere
 try:
-    ArtifactStore(Path("closed/store")).put(io.BytesIO(b"x"))
-except ArtifactNotWritten as error:
+    artifacts_below(Path("closed/store")).put(io.BytesIO(b"x"))
+except FileNotWritten as error:
     print(json.dumps([error.errno, str(error)]))
 """
 
@@ -512,242 +513,5 @@ def test_an_unwritable_folder_is_a_clear_error(tmp_path: Path) -> None:
 def test_a_store_below_a_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
 
-    with pytest.raises(ArtifactNotWritten, match="Not a directory"):
-        ArtifactStore(tmp_path / "file" / "store").put(io.BytesIO(CONTENT))
-
-
-# --- names
-
-GOOD_NAMES = [
-    "model.pkl",
-    "outputs/model.pkl",
-    "outputs/.hidden",
-    "a...b/..c/d..",
-    "with space/ü/模型/🙂.bin",
-    "~/x",
-    "tag:v1/c",
-    "x" * 5_000,
-    "nul/con.txt",
-]
-BAD_NAMES = [
-    "",
-    "/etc/passwd",
-    "//host/share",
-    "..",
-    ".",
-    "../up",
-    "a/../../up",
-    "a/./b",
-    "a//b",
-    "a/",
-    "./a",
-    "C:/windows",
-    "c:relative",
-    "C:\\windows",
-    "\\\\host\\share",
-    "a\\b",
-    "..\\up",
-    "a\0b",
-    "a\nb",
-    "a\x7fb",
-    "a\x85b",
-    "a\udcffb",
-    "x" * 5_001,
-]
-
-
-@pytest.mark.parametrize("name", GOOD_NAMES, ids=lambda name: ascii(name)[:30])
-def test_a_plain_relative_name_is_kept_to_the_letter(name: str) -> None:
-    assert safe_name(name) == name
-
-
-@pytest.mark.parametrize("name", BAD_NAMES, ids=lambda name: ascii(name)[:30])
-def test_a_name_that_could_leave_its_folder_or_break_a_reader_is_refused(name: str) -> None:
-    with pytest.raises(UnsafePath) as caught:
-        safe_name(name)
-
-    assert isinstance(caught.value, UserError) and isinstance(caught.value, ValueError)
-    assert caught.value.asked == name
-    assert len(str(caught.value).encode()) < 500
-
-
-@pytest.mark.parametrize("name", [None, 7, b"model.pkl", Path("model.pkl")])
-def test_a_name_that_is_no_text_is_refused(name: object) -> None:
-    with pytest.raises(InvalidType, match=type(name).__name__):
-        safe_name(cast(str, name))
-
-
-NASTY = st.lists(
-    st.sampled_from(["..", ".", "", "/", "\\", "a", "C:", "~", "\0", "\udc80", "é", "\n", " "])
-).map("/".join)
-
-
-@given(name=st.text() | NASTY | st.text(alphabet="./\\aC:~"))
-@example(name="a/../../b")
-@example(name="...")
-def test_whatever_name_is_accepted_stays_below_the_folder(
-    tmp_path_factory: pytest.TempPathFactory, name: str
-) -> None:
-    folder = tmp_path_factory.getbasetemp() / "folder"
-    try:
-        accepted = safe_name(name)
-    except UnsafePath:
-        return
-
-    assert accepted == name
-    assert "/".join((folder / name).relative_to(folder).parts) == name
-    assert os.path.normpath(folder / name) == str(folder / name)
-    assert safe_destination(folder, name) == folder.resolve() / name
-
-
-@given(
-    parts=st.lists(
-        st.text(st.characters(exclude_characters="/", codec="utf-8"), min_size=1, max_size=40),
-        min_size=1,
-        max_size=4,
-    )
-)
-def test_a_file_written_under_an_accepted_name_is_found_under_that_name(parts: list[str]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            path = safe_destination(Path(folder), "/".join(parts))
-        except UnsafePath:
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-
-        assert files_below(Path(folder)) == ["/".join(parts)]
-
-
-# --- where a download goes
-
-
-def test_a_download_goes_below_the_folder(tmp_path: Path) -> None:
-    assert safe_destination(tmp_path, "a/b.txt") == tmp_path.resolve() / "a" / "b.txt"
-
-
-def test_a_linked_folder_that_leads_outside_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "folder" / "link").symlink_to(tmp_path / "outside")
-
-    with pytest.raises(UnsafePath, match="symbolic link"):
-        safe_destination(tmp_path / "folder", "link/model.pkl")
-
-
-@pytest.mark.parametrize("target", ["../outside", "../missing", "/etc/passwd", "loop/../../x"])
-def test_a_linked_file_that_leads_outside_is_refused(tmp_path: Path, target: str) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "outside").write_bytes(b"")
-    (tmp_path / "folder" / "link").symlink_to(target)
-
-    with pytest.raises(UnsafePath, match="symbolic link"):
-        safe_destination(tmp_path / "folder", "link")
-
-
-def test_a_sibling_whose_name_starts_like_the_folder_is_outside(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run2").mkdir()
-    (tmp_path / "run" / "link").symlink_to(tmp_path / "run2")
-
-    with pytest.raises(UnsafePath):
-        safe_destination(tmp_path / "run", "link/x")
-
-
-def test_a_link_within_the_folder_is_followed(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to("real")
-
-    assert safe_destination(tmp_path, "link/x") == tmp_path.resolve() / "real" / "x"
-
-
-def test_the_folder_itself_may_be_reached_by_a_link(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to("real")
-
-    assert safe_destination(tmp_path / "link", "x") == tmp_path.resolve() / "real" / "x"
-
-
-# --- walking
-
-
-def make_files(folder: Path, *names: str) -> None:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(name)
-
-
-def test_files_come_sorted_by_their_whole_name(tmp_path: Path) -> None:
-    names = ["b", "a/c", "a.txt", "a-b", "a/b/c", "a0", "Z", "a/b.c"]
-    make_files(tmp_path, *names)
-
-    assert files_below(tmp_path) == sorted(names)
-    assert all(path.read_text() == name for name, path in walk_files(tmp_path))
-
-
-def test_a_refused_folder_is_not_read(tmp_path: Path) -> None:
-    make_files(tmp_path, "a/x", "b/x", "c")
-    asked: list[tuple[str, bool]] = []
-
-    def wanted(name: str, is_folder: bool) -> bool:
-        asked.append((name, is_folder))
-        return name != "a"
-
-    assert [name for name, _ in walk_files(tmp_path, wanted=wanted)] == ["b/x", "c"]
-    assert asked == [("a", True), ("b", True), ("b/x", False), ("c", False)]
-
-
-def test_links_are_followed_to_files_inside_only(tmp_path: Path) -> None:
-    make_files(tmp_path, "outside", "folder/real/file")
-    folder = tmp_path / "folder"
-    for name, target in {
-        "to_file": "real/file",
-        "to_outside": "../outside",
-        "to_absolute": "/etc/passwd",
-        "to_folder": "real",
-        "to_itself": "to_itself",
-        "to_parent": ".",
-        "to_nothing": "missing",
-    }.items():
-        (folder / name).symlink_to(target)
-
-    found = dict(walk_files(folder))
-
-    assert list(found) == ["real/file", "to_file"]
-    assert found["to_file"] == (folder / "real" / "file").resolve()
-
-
-def test_sockets_and_pipes_are_left_out(tmp_path: Path) -> None:
-    make_files(tmp_path, "file")
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "link").symlink_to("pipe")
-    with socket.socket(socket.AF_UNIX) as server:
-        # A socket's path is limited to about 100 characters, so it is bound by a short one.
-        folder_fd = os.open(tmp_path, os.O_RDONLY)
-        server.bind(f"/proc/self/fd/{folder_fd}/socket")
-        os.close(folder_fd)
-
-    assert (tmp_path / "socket").is_socket()
-    assert files_below(tmp_path) == ["file"]
-
-
-@pytest.mark.processes
-def test_a_deep_tree_is_walked_without_recursion(tmp_path: Path) -> None:
-    depth = 1_200
-    folder_fd = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir("d", dir_fd=folder_fd)
-        inner_fd = os.open("d", os.O_RDONLY, dir_fd=folder_fd)
-        os.close(folder_fd)
-        folder_fd = inner_fd
-    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=folder_fd))
-    os.close(folder_fd)
-
-    assert files_below(tmp_path) == ["d/" * depth + "file"]
-    # The recursive clean-up of pytest would not get through.
-    subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
-
-
-def test_walking_a_missing_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        list(walk_files(tmp_path / "missing"))
+    with pytest.raises(FileNotWritten, match="Not a directory"):
+        artifacts_below(tmp_path / "file" / "store").put(io.BytesIO(CONTENT))

@@ -132,6 +132,7 @@ def test_a_lock_whose_file_was_moved_away_is_that_of_another_file(path: Path) ->
     unlock(second)
 
 
+@pytest.mark.processes
 def test_a_lock_that_was_let_go_is_free_though_a_fork_has_its_descriptor(path: Path) -> None:
     """As when a data loader is forked in another thread, just while a reader looks."""
     lock_fd = lock_of(path)

@@ -16,13 +16,9 @@ from pathlib import Path
 import pytest
 
 from runlore.domain.errors import InvalidInput, UserError
-from runlore.storage.artifacts import (
-    ArtifactCorrupt,
-    ArtifactMissing,
-    ArtifactStore,
-    UnsafePath,
-    walk_files,
-)
+from runlore.storage.artifact_backend import ArtifactCorrupt, ArtifactMissing
+from runlore.storage.artifacts import ArtifactStore, artifacts_below
+from runlore.storage.safe_paths import UnsafePath, walk_files
 from runlore.storage.snapshots import (
     NotASnapshot,
     Snapshot,
@@ -35,7 +31,7 @@ from runlore.storage.snapshots import (
 
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "store")
+    return artifacts_below(tmp_path / "store")
 
 
 @pytest.fixture
@@ -104,13 +100,13 @@ def test_an_unchanged_tree_has_the_same_id_and_stores_nothing(
 ) -> None:
     make_files(code, "train.py", "lib/model.py")
     first = take_snapshot(code, store)
-    before = state_of(store.root)
+    before = state_of(Path(store.location))
 
     os.utime(code / "train.py", (1, 1))
     second = take_snapshot(code, store)
 
     assert second == first
-    assert state_of(store.root) == before
+    assert state_of(Path(store.location)) == before
 
 
 def test_the_same_tree_elsewhere_has_the_same_id(
@@ -262,7 +258,7 @@ def test_a_real_virtual_environment_is_never_taken(code: Path, store: ArtifactSt
 
 def test_the_store_itself_is_never_taken(code: Path) -> None:
     make_files(code, "train.py")
-    inner = ArtifactStore(code / "artifacts")
+    inner = artifacts_below(code / "artifacts")
 
     first = take_snapshot(code, inner)
 
@@ -315,7 +311,7 @@ def test_a_name_that_cannot_be_kept_is_refused_with_the_way_out(
 UNREADABLE = """
 import os, tempfile
 from pathlib import Path
-from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.artifacts import artifacts_below
 from runlore.storage.snapshots import SnapshotUnreadable, take_snapshot
 
 if os.geteuid() == 0:
@@ -329,7 +325,7 @@ with tempfile.TemporaryDirectory(dir="/tmp") as name:
     for private in (file, folder):
         private.chmod(0)
         try:
-            take_snapshot(private.parent, ArtifactStore(Path(name) / "store"))
+            take_snapshot(private.parent, artifacts_below(Path(name) / "store"))
         except SnapshotUnreadable as error:
             print(error)
         private.chmod(0o700)
@@ -370,7 +366,7 @@ def test_too_many_bytes_are_refused_before_anything_is_copied(
     assert error.biggest[0] == ("data/big.bin", 301 * 2**20)
     for part in ("301.0 MB", "300.0 MB", "data/big.bin", ".gitignore"):
         assert part in str(error)
-    assert not store.root.exists()
+    assert not Path(store.location).exists()
 
 
 def test_too_many_files_are_refused_before_anything_is_copied(
@@ -383,7 +379,7 @@ def test_too_many_files_are_refused_before_anything_is_copied(
 
     assert (caught.value.files, caught.value.max_files) == (6, 5)
     assert "6 files" in str(caught.value) and ".amlignore" in str(caught.value)
-    assert not store.root.exists()
+    assert not Path(store.location).exists()
 
 
 def test_what_is_ignored_does_not_count(code: Path, store: ArtifactStore) -> None:
@@ -462,6 +458,7 @@ def test_a_corrupt_file_is_found_and_no_zip_is_left(
     make_files(code, "train.py")
     snapshot = take_snapshot(code, store)
     path = store.path(hashlib.sha256(b"train.py").hexdigest())
+    assert path is not None
     path.unlink()
     path.write_bytes(b"trojan.y")
 

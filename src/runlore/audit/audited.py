@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from runlore.audit.folder import AuditFolder
 from runlore.domain.errors import UserError
 from runlore.domain.ids import WORKSPACE_STREAM
+from runlore.storage.open_log import locate, open_log
 
 if TYPE_CHECKING:
     from runlore.engine.session import Session
@@ -57,7 +58,6 @@ def audited_folder(folder: Path) -> Iterator[AuditedLog]:
     """
     from runlore.storage.codec import fact_of
     from runlore.storage.errors import LogCorrupt
-    from runlore.storage.open_log import locate, open_log
 
     log = open_log(locate(folder))
     try:

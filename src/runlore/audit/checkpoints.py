@@ -52,7 +52,7 @@ def create_checkpoint(
     It is kept in the workspace's folder and in the folder `export`. Key and folder are by default
     those of `set_automatic`, then the key that `default_path` names. The log must begin with what
     the last checkpoint covers; otherwise LogCorrupt is raised and nothing is signed. Raises
-    BadKey, UserError, ArtifactNotWritten.
+    BadKey, UserError, FileNotWritten.
     """
     kept = audited.kept
     settings = kept.settings()

@@ -9,8 +9,6 @@ frontier.json            shortens the next checkpoint; anybody may delete it
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from pathlib import Path
 from runlore.audit.keys import read_trusted
 from runlore.audit.offline import Checkpoint, NotProved, VerifierKey
 from runlore.domain.errors import UserError
-from runlore.storage.artifacts import explained
+from runlore.storage.atomic_files import write_synced
 
 
 class BadCheckpoint(UserError):
@@ -78,7 +76,7 @@ class AuditFolder:
         """Adds a key; those that are there stay, so that what they signed can be verified."""
         keys = self.trusted()
         if key not in keys:
-            write_safely(self._trusted, "".join(f"{one}\n" for one in [*keys, key]))
+            write_synced(self._trusted, "".join(f"{one}\n" for one in [*keys, key]))
 
     def settings(self) -> Settings:
         """What was set; the defaults if nothing was. Raises UserError."""
@@ -97,7 +95,7 @@ class AuditFolder:
 
     def set(self, settings: Settings) -> None:
         """Keeps the settings."""
-        write_safely(self._settings, json.dumps(asdict(settings), indent=2) + "\n")
+        write_synced(self._settings, json.dumps(asdict(settings), indent=2) + "\n")
 
     def frontier(self) -> tuple[int, bytes] | None:
         """Size and nodes of the last frontier, as somebody wrote them there."""
@@ -109,7 +107,7 @@ class AuditFolder:
 
     def keep_frontier(self, size: int, nodes: bytes) -> None:
         """Keeps size and nodes for the next time."""
-        write_safely(self._frontier, json.dumps({"size": size, "nodes": nodes.hex()}) + "\n")
+        write_synced(self._frontier, json.dumps({"size": size, "nodes": nodes.hex()}) + "\n")
 
 
 def _is_path(said: object) -> bool:
@@ -133,38 +131,7 @@ def _read_kept(file: Path) -> Checkpoint:
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Writes a checkpoint into a folder, named after its size; whole or not at all."""
-    return write_safely(folder / f"{checkpoint.size}.txt", checkpoint.note)
-
-
-def write_safely(path: Path, text: str) -> Path:
-    """Writes a file that is, after a crash at any moment, the old one or the new one, on disk.
-
-    Raises ArtifactNotWritten: then it is the old one or, if only its folder could not be synced,
-    the new one.
-    """
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(fd, "w", encoding="utf-8") as file:
-                os.fchmod(file.fileno(), 0o644)
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-        _sync_folder(path.parent)
-    return path
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    return write_synced(folder / f"{checkpoint.size}.txt", checkpoint.note)
 
 
 def names_of(keys: Sequence[VerifierKey]) -> list[str]:

@@ -22,7 +22,8 @@ from runlore.domain.errors import InvalidInput, RunGone
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import run_stream, values_prefix
 from runlore.engine.history import Change, history_of
-from runlore.storage.artifacts import ArtifactMissing, replacing
+from runlore.storage.artifact_backend import ArtifactMissing
+from runlore.storage.atomic_files import replacing
 from runlore.storage.codec import fact_of
 from runlore.storage.log_query import LogQuery
 from runlore.storage.snapshots import read_manifest

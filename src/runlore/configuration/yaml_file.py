@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from runlore.exceptions import RunConfigurationException, RunConfigurationFileNotFound
+from runlore.storage.atomic_files import replacing
 
 LARGEST_NBYTES = 1 << 20
 MOST_VALUES = 100_000
@@ -53,13 +53,9 @@ def read_mapping(
 
 
 def write_yaml(path: Path, content: object) -> None:
-    """Write the whole file, or nothing."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        beside.write_text(dump(content), encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    """Write the whole file, or nothing. Raises FileNotWritten."""
+    with replacing(path) as file:
+        file.write(dump(content).encode())
 
 
 def dump(content: object) -> str:

@@ -37,7 +37,7 @@ from runlore.domain.run_state import RunState
 from runlore.domain.topics import END_TOPICS
 from runlore.engine.caller_warning import warn_caller
 from runlore.storage import fork_guard
-from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.artifacts import ArtifactStore, artifacts_below
 from runlore.storage.event_log import EventLog
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.journal import Journal, Pending, StreamState
@@ -45,6 +45,7 @@ from runlore.storage.log_opener import LogLocation
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_log import open_log
 from runlore.storage.run_folder import boot_id
+from runlore.storage.sealed_artifacts import sealed_artifacts_below
 from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, live_values, recover
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.version import VERSION
@@ -81,7 +82,8 @@ class Session:
         self._audit_settings = folder and folder / "audit" / "settings.json"
         self.erasable = log.erasable
         self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller, wipes=self.erasable)
-        self._artifacts = ArtifactStore(artifacts)
+        self._artifact_folder = artifacts
+        self._artifacts = artifacts_below(artifacts)
         self.closed = False
         self.warned_of_no_snapshot = False
         self._warned_of_no_checkpoint = False
@@ -206,7 +208,7 @@ class Session:
     @property
     def artifact_folder(self) -> Path:
         """Below which all files of all runs are kept."""
-        return self._artifacts.root
+        return self._artifact_folder
 
     @property
     def shared_artifacts(self) -> ArtifactStore:
@@ -226,13 +228,10 @@ class Session:
         """
         if not self.erasable:
             return self._artifacts
-        # Imported here: only erasable workspaces need it.
-        from runlore.storage.sealed_artifacts import SealedArtifacts
-
         key = self.log.key_of(run_id)
         if key is None:
             raise RunGone(run_id)
-        return SealedArtifacts(self._artifacts.root / run_id, key)
+        return sealed_artifacts_below(self._artifact_folder / run_id, key)
 
     def name(self, name: str) -> ExperimentStream:
         """The stream of an experiment name, not read yet."""

@@ -11,6 +11,7 @@ from runlore.domain.errors import InvalidType, RunloreError
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.places import is_workspace
 from runlore.exceptions import SnapshotException
+from runlore.storage.git_info import git_properties
 
 if TYPE_CHECKING:
     from runlore.domain.events import Event
@@ -57,8 +58,6 @@ def source_of(
 
 def git_properties_of(folder: Path) -> dict[str, str | None]:
     """Where git stands in the folder, as the properties of a run; empty without a repository."""
-    from runlore.storage.git_info import git_properties
-
     return {**git_properties(folder, os.environ)}
 
 

@@ -62,7 +62,9 @@ def attach(
             _remember(project / ".azureml" / "config.json", experiment)
             _write_samples(project, list(found.compute_targets))
         except OSError as error:
-            raise UserError(f"cannot write {project / '.azureml'}: {error.strerror}") from error
+            raise UserError(
+                f"cannot write {project / '.azureml'}: {error.strerror or error}"
+            ) from error
         return {
             "Experiment name": experiment,
             "Subscription id": found.subscription_id,

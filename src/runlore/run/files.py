@@ -15,6 +15,10 @@ from runlore.domain.ids import owner_of
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.run_handle import NONE_YET, RunBase
 from runlore.exceptions import SnapshotException
+from runlore.storage.artifact_backend import ArtifactMissing
+from runlore.storage.atomic_files import replacing
+from runlore.storage.run_folder import RunFolder
+from runlore.storage.safe_paths import UnsafePath, safe_destination, safe_name, walk_files
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import Artifact
@@ -80,8 +84,6 @@ class RunFiles(RunBase):
         self, name: str, path: str | os.PathLike[str], datastore_name: str | None = None
     ) -> None:
         """Keeps all files of a folder, with their tree, below `name`, in one commit."""
-        from runlore.storage.artifacts import walk_files
-
         if not isinstance(name, str):
             raise InvalidType(f"name must be a str, got {type(name).__name__} {name!r:.80}")
         folder = Path(path)
@@ -101,8 +103,6 @@ class RunFiles(RunBase):
         A path that is a folder keeps the base name. The content is checked against its digest.
         Raises UserErrorException if the run holds no file of this name.
         """
-        from runlore.storage.artifacts import safe_destination
-
         artifact = self._artifact(name)
         target = Path(output_file_path) if output_file_path is not None else Path.cwd()
         if target.is_dir():
@@ -123,8 +123,6 @@ class RunFiles(RunBase):
         No name leads out of the folder. Without `append_prefix` the prefix is cut from the
         paths. `output_paths` gives each file its own path instead, in the order of the names.
         """
-        from runlore.storage.artifacts import safe_destination
-
         names = [name for name in self.get_file_names() if name.startswith(prefix or "")]
         folder = Path(output_directory) if output_directory is not None else Path.cwd()
         if output_paths is None:
@@ -153,8 +151,6 @@ class RunFiles(RunBase):
 
         Of a submitted run that executes, as far as they are written.
         """
-        from runlore.storage.artifacts import replacing, safe_destination
-
         folder = Path(destination) if destination is not None else Path(tempfile.mkdtemp())
         if folder.exists() and not folder.is_dir():
             raise UserError(f"get_all_logs: {folder} is a file; give a folder")
@@ -219,7 +215,6 @@ class RunFiles(RunBase):
 
     def _keep(self, files: Mapping[str, Path | BinaryIO]) -> None:
         from runlore.domain.run import AddArtifacts
-        from runlore.storage.artifacts import safe_name
 
         self._session.check_writable()
         for name, source in files.items():
@@ -253,14 +248,18 @@ class RunFiles(RunBase):
 
     def _log_files(self) -> dict[str, Path]:
         """The log files by name: those that are kept, and those that are written just now."""
-        names = {
-            name: artifact.sha256
-            for name, artifact in self._newest().artifacts.items()
-            if name.startswith(LOG_FOLDERS)
-        }
+        self._newest()
+        return {**self._live_logs(), **self._kept_logs()}
+
+    def _kept_logs(self) -> dict[str, Path]:
+        """The paths in the artifact store of the log files that are kept there."""
+        names = [name for name in self._held.artifacts if name.startswith(LOG_FOLDERS)]
         artifacts = self._artifacts if names else None
-        kept = {name: artifacts.path(sha256) for name, sha256 in names.items() if artifacts}
-        return {**self._live_logs(), **kept}
+        return {
+            name: path
+            for name in names
+            if artifacts and (path := artifacts.path(self._held.artifacts[name].sha256))
+        }
 
     def _log(self, name: str) -> bytes:
         """A log's content; empty if the script has taken it away."""
@@ -274,20 +273,19 @@ class RunFiles(RunBase):
         return b""
 
     def _open_log(self, path: Path) -> BinaryIO | None:
-        """A file of `_log_files`; None if it went away meanwhile."""
-        artifacts = self._artifacts
+        """A file of `_log_files`; None if it was removed in the meantime."""
         try:
-            is_kept = path.is_relative_to(artifacts.root)
-            return artifacts.open_at(path) if is_kept else path.open("rb")
-        except FileNotFoundError:
+            for name, kept in self._kept_logs().items():
+                if kept == path:  # Perhaps sealed.
+                    return self._open_file(name)
+            return path.open("rb")
+        except (FileNotFoundError, ArtifactMissing):
             return None
 
     def _live_logs(self) -> dict[str, Path]:
         state, workspace = self._held, self._session.executing
         if state.definition is None or workspace is None:
             return {}
-        from runlore.storage.run_folder import RunFolder
-
         folder = RunFolder(workspace, self._id)
         names = ("user_logs", *state.definition["watched"])
         return {
@@ -342,8 +340,6 @@ def _stored(
 
 
 def _files_in(name: str, folder: Path, problems: list[str]) -> Iterator[tuple[str, Path]]:
-    from runlore.storage.artifacts import walk_files
-
     try:
         for below, path in walk_files(folder) if folder.is_dir() else ():
             yield f"{name}/{below}", path
@@ -355,7 +351,6 @@ def _files_in(name: str, folder: Path, problems: list[str]) -> Iterator[tuple[st
 
 def _kept(name: str, path: Path, artifacts: ArtifactStore, problems: list[str]) -> Artifact | None:
     from runlore.domain.run_state import Artifact
-    from runlore.storage.artifacts import UnsafePath, safe_name
 
     try:
         safe_name(name)

@@ -26,9 +26,9 @@ from runlore.domain.ids import (
     parse_stream,
 )
 from runlore.domain.text import FILE_NAME_MAX_CHARS, check_key, check_pairs
-from runlore.storage.artifacts import safe_name
 from runlore.storage.codec import ERASED, decode_event
 from runlore.storage.event_log import StoredRow
+from runlore.storage.safe_paths import safe_name
 from runlore.storage.snapshots import snapshot_id_of
 
 STATE_MAX_NBYTES: Final = 2**27

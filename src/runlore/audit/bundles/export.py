@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import stat
 import zipfile
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,13 +37,16 @@ from runlore.audit.checkpoints import leaves_of
 from runlore.audit.folder import AuditFolder
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.domain.events import REGISTRY
-from runlore.storage.artifacts import ArtifactMissing, ArtifactStore, replacing
+from runlore.storage.artifact_backend import ArtifactMissing
+from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.atomic_files import replacing
 from runlore.storage.codec import facts_of
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.merkle import Frontier
 from runlore.storage.pruned_tree import pruned
 from runlore.storage.snapshots import read_manifest
 from runlore.storage.stamp import leaf_of
+from runlore.storage.zip_entry import zip_entry
 
 if TYPE_CHECKING:
     from runlore.engine.session import Session
@@ -82,7 +84,7 @@ def export(
 
     Raises RunNotFound, ExperimentNotFound; InvalidInput for options of no sense and in an erasable
     workspace; ExportRefused if a selected event is not what its leaf was made of;
-    BadCheckpoint if a kept one is damaged; ArtifactNotWritten if the file cannot be written.
+    BadCheckpoint if a kept one is damaged; FileNotWritten if the file cannot be written.
     """
     if artifacts not in WITH_ARTIFACTS:
         raise InvalidInput(f"artifacts is {artifacts!r}; it takes one of {WITH_ARTIFACTS}")
@@ -209,10 +211,7 @@ class _Writer:
 
     @contextmanager
     def _entry(self, name: str, way: int | None = None) -> Iterator[_Hashed]:
-        # The same bytes whenever, and by whomever, it is exported.
-        info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-        info.create_system = 3
-        info.external_attr = (stat.S_IFREG | 0o644) << 16
+        info = zip_entry(name)
         info.compress_type = self._way if way is None else way
         with self._archive.open(info, "w", force_zip64=True) as opened:
             entry = _Hashed(opened)

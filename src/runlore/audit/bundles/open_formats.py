@@ -19,7 +19,7 @@ from runlore.audit.bundles.selection import (
     selected_runs,
 )
 from runlore.domain.fact import utc_time
-from runlore.storage.artifacts import ArtifactNotWritten, replacing
+from runlore.storage.atomic_files import FileNotWritten, replacing
 from runlore.storage.codec import fact_of
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def export_parquet(
     try:
         made.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ArtifactNotWritten(made, error) from error
+        raise FileNotWritten(made, error) from error
     counts = {}
     for name in QUERIES:
         with replacing(made / f"{name}.parquet") as file:

@@ -1,0 +1,115 @@
+"""Files written whole or not at all: a new file is written aside, then renamed into its place."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runlore.domain.errors import RunloreError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class FileNotWritten(RunloreError, OSError):
+    """The file system refused a write; no partial file is left. `errno` is the system's."""
+
+    def __init__(self, target: Path, error: OSError) -> None:
+        problem = error.strerror or str(error)
+        if error.errno in _FULL:
+            advice = "free some space (or lift the file size limit or quota) and try again"
+        elif error.errno in _FORBIDDEN:
+            advice = "make the folder writable for this user, or choose another one"
+        else:
+            advice = "check the path and try again"
+        super().__init__(f"cannot write {target}: {problem}; nothing of it was written; {advice}")
+        self.target = target
+        self.errno = error.errno
+
+
+@contextmanager
+def explained(target: Path) -> Iterator[None]:
+    """Raise FileNotWritten for what the system refuses inside the block."""
+    try:
+        yield
+    except OSError as error:
+        raise FileNotWritten(target, error) from error
+
+
+@contextmanager
+def replacing(destination: Path) -> Iterator[WholeFile]:
+    """A file that takes the destination's place at the end of the block, if nothing was raised.
+
+    A symbolic link there is replaced, too. Makes the parents. Failing writes raise FileNotWritten
+    and leave no partial file. Not synced: a power loss may leave the new file empty.
+    """
+    with explained(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        # Not mkstemp: the file gets the permissions that the user's umask allows.
+        aside = destination.parent / f".runlore-{os.urandom(8).hex()}.part"
+        fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    with removed_afterwards(aside), WholeFile(fd, aside, destination) as file:
+        yield file
+        with explained(destination):
+            os.replace(aside, destination)
+
+
+def write_synced(path: Path, text: str) -> Path:
+    """Write a file that is, after a crash at any moment, the old one or the new one, on disk.
+
+    All users may read it. Raises FileNotWritten: the file is the old one then or, if only its
+    folder could not be synced, the new one.
+    """
+    with replacing(path) as file:
+        file.write(text.encode())
+        with explained(path):
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+    with explained(path):
+        sync_folder(path.parent)
+    return path
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in the folder on disk. Raises OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def removed_afterwards(path: Path) -> Iterator[None]:
+    """Remove the file at the end of the block, unless it was renamed."""
+    try:
+        yield
+    finally:
+        # If even this fails, the first error is the one to see.
+        with suppress(OSError):
+            path.unlink()
+
+
+class WholeFile(io.FileIO):
+    """An unbuffered file whose writes are complete; a failing one raises FileNotWritten."""
+
+    def __init__(self, fd: int, path: Path, target: Path) -> None:
+        super().__init__(fd, "w+b")
+        self.path = path
+        self._target = target
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        rest = memoryview(data).cast("B")
+        nbytes = len(rest)
+        with explained(self._target):
+            while rest:
+                rest = rest[super().write(rest) :]
+        return nbytes

@@ -1,0 +1,128 @@
+"""The rules by which a name becomes a path, so that none leads out of its folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from runlore.domain.errors import InvalidType, UserError
+
+MAX_NAME_LENGTH: Final = 5_000
+
+_DRIVE: Final = re.compile(r"[A-Za-z]:")
+
+
+class UnsafePath(UserError, ValueError):
+    """A name or digest that does not lead to a place below its folder."""
+
+    def __init__(
+        self,
+        asked: object,
+        problem: str,
+        advice: str = "use a relative name such as 'outputs/model.pkl'",
+    ) -> None:
+        super().__init__(f"{asked!r:.200} cannot name a file here: {problem}; {advice}")
+        self.asked = asked
+        self.problem = problem
+
+
+def safe_name(name: str) -> str:
+    """Return the name if it is a plain relative path with '/' between its parts.
+
+    Raises UnsafePath for any other. Nothing is normalised: an accepted name is kept unchanged.
+
+        >>> safe_name("outputs/model.pkl")
+        'outputs/model.pkl'
+    """
+    if not isinstance(name, str):
+        raise InvalidType(f"an artifact's name must be a str, got {type(name).__name__}")
+    problem = _problem(name)
+    if problem:
+        raise UnsafePath(name, problem)
+    return str(name)
+
+
+def safe_destination(folder: Path, name: str) -> Path:
+    """The path of a download called `name` below `folder`, with symbolic links resolved.
+
+    Raises UnsafePath if existing links would lead out of the folder.
+    """
+    root = Path(os.path.realpath(folder))
+    resolved = Path(os.path.realpath(root / safe_name(name)))
+    if not resolved.is_relative_to(root):
+        raise UnsafePath(
+            name,
+            f"a symbolic link leads it out of {root} to {resolved}",
+            "remove the link or download to another folder",
+        )
+    return resolved
+
+
+def _everything(_name: str, _is_folder: bool) -> bool:
+    return True
+
+
+def walk_files(
+    folder: Path, *, wanted: Callable[[str, bool], bool] = _everything
+) -> Iterator[tuple[str, Path]]:
+    """(name, path) of the regular files below `folder`, sorted by name, '/' between the parts.
+
+    A link to a file inside counts as that file, with its resolved path. Other links, sockets, pipes
+    and devices are left out, and linked folders are not entered. `wanted(name, is_folder)` prunes:
+    an unwanted folder is not read. Names are as on disk, unchecked: see `safe_name`.
+    """
+    root = Path(os.path.realpath(folder))
+    todo = _entries(folder, "")
+    while todo:
+        name, entry = todo.pop()
+        if entry.is_dir(follow_symlinks=False):
+            if wanted(name, True):
+                # A folder that was removed in the meantime holds no files.
+                with suppress(FileNotFoundError):
+                    todo += _entries(Path(entry.path), name + "/")
+        elif (path := _file_inside(entry, root)) and wanted(name, False):
+            yield name, path
+
+
+def _entries(folder: Path, prefix: str) -> list[tuple[str, os.DirEntry[str]]]:
+    """In reverse order. A folder sorts with its slash, so that whole names come out sorted."""
+
+    def key(entry: os.DirEntry[str]) -> str:
+        return entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
+
+    with os.scandir(folder) as entries:
+        return [(prefix + entry.name, entry) for entry in sorted(entries, key=key, reverse=True)]
+
+
+def _file_inside(entry: os.DirEntry[str], root: Path) -> Path | None:
+    if entry.is_file(follow_symlinks=False):
+        return Path(entry.path)
+    if not entry.is_symlink():
+        return None
+    target = Path(os.path.realpath(entry.path))
+    return target if target.is_relative_to(root) and target.is_file() else None
+
+
+def _problem(name: str) -> str | None:
+    if not name:
+        return "it is empty"
+    if len(name) > MAX_NAME_LENGTH:
+        return f"it has {len(name):,} characters, at most {MAX_NAME_LENGTH:,} are possible"
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        return "it holds control characters"
+    if any(unicodedata.category(character) == "Cs" for character in name):
+        return "it is not UTF-8 text"
+    if "\\" in name:
+        return "it holds a backslash (parts are separated by '/')"
+    if name.startswith("/"):
+        return "it is absolute"
+    if _DRIVE.match(name):
+        return "it starts with a drive letter"
+    if not {"", ".", ".."}.isdisjoint(name.split("/")):
+        return "a part of it is empty, '.' or '..'"
+    return None
