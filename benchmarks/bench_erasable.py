@@ -109,7 +109,7 @@ def catch_up(ws: Workspace) -> None:
     """By a reader without tables, nor anybody's generation."""
     ws._session.drop_projection()
     shutil.rmtree(_folder(ws) / "projections", ignore_errors=True)
-    ws._session.projection().refresh()
+    ws._session.reader().projection.refresh()
 
 
 def filtered(ws: Workspace) -> None:
@@ -122,9 +122,9 @@ def erasure(ws: Workspace, runs: int) -> Result:
     """Of one run among many, by a process that has read them all."""
     run = started(ws)
     run.complete()
-    ws._session.projection().refresh()
+    ws._session.reader().projection.refresh()
     took = seconds(partial(ws.erase_run, run.id, reason="benchmark"))
-    after = seconds(ws._session.projection().refresh)
+    after = seconds(ws._session.reader().projection.refresh)
     note = f"the next query makes the tables anew: {after:.2f} s"
     what = f"erasable: erasing a run among {runs:,}"
     return Result(what, took * 1e3, None, "", "ms", 1, (), note)

@@ -69,7 +69,7 @@ def a_slow_day(folder: Path, batches: int) -> Iterator[Result]:
         made = [batch(names, 10, seed=seed) for seed in range(500)]
         add(ws, [("r0", made[number % len(made)]) for number in range(batches)])
         yield from caught_up(ws, "100 values of 10 series a batch")
-        reader = ws._session.projection()
+        reader = ws._session.reader()
         log = ws._session.log
         found = reader.series("r0", "metric-3")
         assert found is not None and len(found.steps) == 10 * batches
@@ -90,8 +90,8 @@ def charts(folder: Path, runs: int, points: int) -> Iterator[Result]:
         made = [batch(["loss", "acc"], 10_000, seed=seed) for seed in range(8)]
         for _ in range(max(1, points // 10_000)):
             add(ws, [(run_id, made[n % len(made)]) for n, run_id in enumerate(ids)])
-        reader = ws._session.projection()
-        reader.refresh()
+        reader = ws._session.reader()
+        reader.projection.refresh()
         curves = reader.curves(ids, "loss", max_points=1_000)
         assert len(curves) == runs and all(len(curve.steps) <= 1_000 for curve in curves)
         yield side_by_side(
@@ -116,7 +116,7 @@ def wide(folder: Path, runs: int, metrics: int) -> Iterator[Result]:
         made = [batch(names, 20, seed=seed) for seed in range(16)]
         add(ws, [(run_id, made[n % len(made)]) for n, run_id in enumerate(ids)])
         yield from caught_up(ws, f"{metrics:,} series of 20 values a batch")
-        reader = ws._session.projection()
+        reader = ws._session.reader()
         yield table(reader, names, runs)
 
 
@@ -200,8 +200,8 @@ def add(ws: Workspace, batches: Sequence[tuple[str, ValuesLogged]]) -> None:
 
 def caught_up(ws: Workspace, what: str) -> Iterator[Result]:
     """Catch-up from nothing, per value, and what a value takes in the projection's files."""
-    reader = ws._session.projection()
-    took = seconds(reader.refresh)
+    reader = ws._session.reader()
+    took = seconds(reader.projection.refresh)
     rows = int(reader.sql("SELECT sum(n) FROM metrics").fetchall()[0][0])
     print(
         f"    {rows:,} values: {rows / took / 1e6:.2f} million a second; "

@@ -27,6 +27,7 @@ from benchmarks.harness import (
 )
 from runlore import Experiment, Workspace
 from runlore.domain.fact import Fact
+from runlore.projections.filters import RunFilter
 from runlore.storage.codec import facts_of
 from runlore.storage.collector import collector_paused
 from runlore.storage.journal import Pending
@@ -82,7 +83,7 @@ def add_tree(ws: Workspace, size: int, *, name: str = "tree", children: int = 10
 def catch_up(ws: Workspace, size: int) -> Result:
     """From nothing, per event; beside the least that a projection in Python has to do."""
     head = ws._session.log.head().size
-    ours = seconds(ws._session.projection().refresh)
+    ours = seconds(ws._session.reader().projection.refresh)
     baseline = seconds(lambda: least_projection(ws))
     what = f"catch-up from zero, {size:,} runs ({head:,} events), per event"
     ours_us, baseline_us = ours / head * 1e6, baseline / head * 1e6
@@ -107,16 +108,16 @@ def least_projection(ws: Workspace) -> None:
 
 def tail(ws: Workspace, size: int) -> Result:
     """The catch-up by one tag, which comes before an answer; beside the answer without one."""
-    reader = ws._session.projection()
+    reader = ws._session.reader()
     run = ws.get_run("run-0")
     turn = iter(range(1_000))
 
     def after_a_tag() -> float:
         run.tag("turn", str(next(turn)))
-        return seconds(reader.refresh)
+        return seconds(reader.projection.refresh)
 
     ours = sorted(after_a_tag() for _ in range(15))[7] * 1e3
-    baseline = sorted(seconds(reader.refresh) for _ in range(15))[7] * 1e3
+    baseline = sorted(seconds(reader.projection.refresh) for _ in range(15))[7] * 1e3
     return Result(f"catch-up by one tag, {size:,} runs", ours, baseline, "by nothing", "ms", 15)
 
 
@@ -124,7 +125,7 @@ def first_answers(ws: Workspace, size: int) -> Iterator[Result]:
     """A whole process that asks one filter: in a slot of its own, and in one that was used."""
     assert ws.path is not None
     command = [*python(FIRST_ANSWER), str(ws.path)]
-    ws._session.projection()._finish_publishing()
+    ws._session.reader().projection.finish_publishing()
 
     def ask() -> None:
         subprocess.run(command, check=True)
@@ -147,21 +148,25 @@ def first_answers(ws: Workspace, size: int) -> Iterator[Result]:
 
 def queries(ws: Workspace, size: int) -> Iterator[Result]:
     """Through the SDK to Run objects; beside the same as of the log's head."""
-    reader = ws._session.projection()
-    head = reader.refresh()
+    reader = ws._session.reader()
+    head = reader.projection.refresh()
     experiment, root = Experiment(ws, "exp-3"), ws.get_run("tree-0")
     small, chain = ws.get_run("run-0"), ws.get_run("chain-0")
     held = ({"group": "7"}, {"author": "user-3"})
 
     def filtered_as_of() -> object:
         tags, properties = held
-        found = reader.runs(
-            experiment.id, tags=tags, properties=properties, include_children=True, as_of=head
+        found = reader.at(head).runs(
+            RunFilter(
+                experiment_id=experiment.id, tags=tags, properties=properties, include_children=True
+            )
         )
         return list(found)
 
     def below_as_of(run_id: str) -> Callable[[], object]:
-        return lambda: list(reader.children(run_id, recursive=True, as_of=head))
+        return lambda: list(
+            reader.at(head).runs(RunFilter(below_run=run_id, include_children=True))
+        )
 
     asked: list[tuple[str, Callable[[], object], Callable[[], object], Sequence[Goal]]] = [
         (

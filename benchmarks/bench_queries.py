@@ -71,7 +71,7 @@ def catch_up(ws: Workspace, size: int) -> Result:
     """Events per second from nothing, beside reading the same rows with sqlite3."""
     log = ws._session.log
     head = log.head().size
-    ours = seconds(ws._session.projection().refresh)
+    ours = seconds(ws._session.reader().projection.refresh)
     path = ws.path
     assert path is not None
     connection = sqlite3.connect(path / "log.sqlite")

@@ -35,7 +35,7 @@ def figures(ws: Workspace, folder: Path, size: int) -> Iterator[Result]:
     events = ws._session.log.head().size
     baseline = events / seconds(lambda: read(ws))
     bundle, alone = folder / "all.bundle", folder / "one.bundle"
-    ws._session.projection().refresh()
+    ws._session.reader().projection.refresh()
 
     def rate(what: str, action: Callable[[], object], note: str = "") -> Result:
         per_s = events / seconds(action)

@@ -23,6 +23,7 @@ from benchmarks.harness import (
 from runlore import Experiment, Workspace
 from runlore.domain.events import TagSet
 from runlore.domain.ids import run_stream
+from runlore.projections.filters import RunFilter
 from runlore.projections.metric_columns import MetricColumn
 from runlore.storage.journal import Pending
 
@@ -133,7 +134,9 @@ def metrics(ws: Workspace) -> list[tuple[str, Callable[[], object]]]:
         ("SQL over metrics", lambda: ws.sql(OF_METRICS).fetchall()),
         (
             "table of one experiment's runs, 2 metric columns",
-            lambda: reader.run_table(columns, experiment_id="exp-3"),
+            lambda: reader.run_table(
+                columns, RunFilter(experiment_id="exp-3", include_children=True)
+            ),
         ),
     ]
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from runlore.domain.errors import InvalidInput
-from runlore.projections.filters import check_position, check_text_filter
+from runlore.projections.filters import check_text_filter
 from runlore.projections.points import TYPES, group_starts
 
 Ints = NDArray[np.int64]
@@ -228,7 +228,7 @@ def curves(
 ) -> list[Curve]:
     """The curves of the runs that have the metric, in the order of the ids."""
     check_max_points(max_points)
-    until = "" if (as_of := check_position(as_of)) is None else f"AND p.position <= {as_of:d}"
+    until = "" if as_of is None else f"AND p.position <= {as_of:d}"
     series_no = series_numbers(connection, [metric]).get((metric, column))
     if series_no is None:
         return []

@@ -1,73 +1,69 @@
-"""The filters of run lists as SQL conditions.
-
-One meaning everywhere: a text keeps what has the key, whatever its value; a list of texts what
-has all the keys; a dict what has all its pairs, where None stands for a key without a value.
-"""
+"""Which runs a question is about, as plain data that is checked when it is made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import index
-from typing import Any
+from types import EllipsisType
+from typing import Any, Final
 
 from runlore.domain.errors import InvalidInput
 
-Filter = str | Sequence[str] | Mapping[str, str | None] | None
+Filter = str | Sequence[str] | Mapping[str, str | EllipsisType | None] | None
+"""A filter by tags or properties.
+
+A text keeps runs that have the key, whatever its value; a list of texts those that have all the
+keys; a dict those that have all its pairs, where None stands for a key without a value and `...`
+for any value.
+"""
 
 
-@dataclass
-class Conditions:
-    """Conditions joined by AND, and their parameters in order."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """The conditions of a question over runs: a run must meet all that are given.
 
-    as_of: int | None
-    texts: list[str] = field(default_factory=list)
-    params: list[Any] = field(default_factory=list)
+    `type` is the run's type or its property `azureml.runsource`. `target` is the compute target
+    that records show, `local` for runs that were never submitted; `submitted_to` leaves those
+    out. Runs below others count only with `include_children`. With `below_run` the question is
+    about that run's children, or with `include_children` about all its descendants; a descendant
+    counts even if the runs above it do not meet the other conditions.
 
-    def add(self, text: str, *params: Any) -> None:
-        """One more condition."""
-        self.texts.append(text)
-        self.params.extend(params)
+    Raises InvalidInput for a condition of another type.
+    """
 
-    def current(self, alias: str) -> str:
-        """That a temporal row holds: now, or at the position that was asked for."""
-        if self.as_of is None:
-            return f"{alias}.to_position IS NULL"
-        return (
-            f"{alias}.from_position <= {self.as_of:d} "
-            f"AND ({alias}.to_position IS NULL OR {alias}.to_position > {self.as_of:d})"
-        )
+    experiment_id: str | None = None
+    type: str | None = None
+    tags: Filter = None
+    properties: Filter = None
+    statuses: Sequence[str] = ()
+    target: str | None = None
+    submitted_to: str | None = None
+    include_children: bool = False
+    below_run: str | None = None
 
-    def known(self, alias: str) -> str:
-        """That a row which never changes is there: now, or at the position that was asked for."""
-        return "true" if self.as_of is None else f"{alias}.position <= {self.as_of:d}"
+    def __post_init__(self) -> None:
+        checked = {
+            "experiment_id": check_text_filter("experiment_id", self.experiment_id),
+            "statuses": tuple(check_text_filter("status", status) for status in self.statuses),
+            "target": check_text_filter("target", self.target),
+            "submitted_to": check_text_filter("target", self.submitted_to),
+            "type": check_text_filter("type", self.type),
+            "tags": checked_pairs("tags", self.tags),
+            "properties": checked_pairs("properties", self.properties),
+            "below_run": check_text_filter("run_id", self.below_run),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)  # A copy: the caller's list may change.
 
-    def has(self, table: str, owner: str, what: str, wanted: Filter, within: str = "") -> None:
-        """That the owner (`r.run_no`) has the keys or pairs in a key-value table.
 
-        `within` are more conditions, which hold for the table's rows of all owners that fit.
-        """
-        column = owner.partition(".")[2]
-        for key, value in _pairs(what, wanted):
-            # IN, not EXISTS: each is asked once, for all owners, before any other table.
-            held = (
-                f"{owner} IN (SELECT k.{column} FROM {table} k WHERE {within} k.key = ? "
-                f"AND {self.current('k')}"
-            )
-            if value is ...:
-                self.add(held + ")", key)
-            elif value is None:
-                self.add(held + " AND k.value IS NULL)", key)
-            else:
-                self.add(held + " AND k.value = ?)", key, value)
-
-    def where(self) -> str:
-        """The WHERE clause, empty if there are no conditions."""
-        return f"WHERE {' AND '.join(self.texts)}" if self.texts else ""
+def statuses_of(status: str | None) -> tuple[str, ...]:
+    """The one status that Azure's methods take as the filter's statuses; None is any."""
+    return () if status is None else (status,)
 
 
 def check_text_filter(what: str, wanted: object) -> str | None:
-    """A filter that is a text or None; else InvalidInput, which is a ValueError."""
+    """The filter, which must be a text or None. Raises InvalidInput."""
     if wanted is None:
         return None
     if isinstance(wanted, str):
@@ -75,24 +71,11 @@ def check_text_filter(what: str, wanted: object) -> str | None:
     raise InvalidInput(f"Unknown filter type {type(wanted).__name__} for {what}: it takes a str")
 
 
-def check_position(as_of: object) -> int | None:
-    """A position of the log, or None; else InvalidInput."""
-    if as_of is None:
-        return None
-    try:
-        position = index(as_of)  # type: ignore[arg-type]  # What is checked here.
-    except TypeError:
-        position = -1
-    if not 0 <= position < 2**63:
-        raise InvalidInput(f"as_of is {as_of!r:.80}; it takes a position of the log, 0 or more")
-    return position
-
-
-def _pairs(what: str, wanted: Filter) -> list[tuple[str, Any]]:
-    """The keys with their values; `...` stands for any value."""
+def checked_pairs(what: str, wanted: Filter) -> dict[str, str | EllipsisType | None]:
+    """The filter's keys and values, `...` for any value. Raises InvalidInput."""
     pairs: list[tuple[Any, Any]]
     if wanted is None:
-        return []
+        return {}
     if isinstance(wanted, str):
         pairs = [(wanted, ...)]
     elif isinstance(wanted, Mapping):
@@ -107,15 +90,32 @@ def _pairs(what: str, wanted: Filter) -> list[tuple[str, Any]]:
                 f"Unknown filter type {type(wanted).__name__} for {what}: it takes a key (str), a "
                 f"list of keys, or a dict of str to str or None, got {wanted!r:.80}"
             )
-    return [
-        (_utf8(what, key), _utf8(what, value) if isinstance(value, str) else value)
+    return {
+        _utf8(what, key): _utf8(what, value) if isinstance(value, str) else value
         for key, value in pairs
-    ]
+    }
+
+
+def check_position(as_of: object) -> int:
+    """The position, which must be one of a log. Raises InvalidInput."""
+    try:
+        position = index(as_of)  # type: ignore[arg-type]  # What is checked here.
+    except TypeError:
+        position = -1
+    if not 0 <= position < 2**63:
+        raise InvalidInput(f"as_of is {as_of!r:.80}; it takes a position of the log, 0 or more")
+    return position
 
 
 def _utf8(what: str, text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InvalidInput(f"{text!r:.80} in {what} is no text that can be stored") from error
+        raise InvalidInput(f"{text!r:.80} in {what} cannot be stored as text") from error
     return str.__str__(text)  # A plain one, also of an enumeration.
+
+
+TOP_LEVEL: Final = RunFilter()
+"""All runs but those below others."""
+
+ALL_RUNS: Final = RunFilter(include_children=True)

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import uuid4
 
 from runlore.storage.event_log import EventLog
@@ -25,11 +25,25 @@ from runlore.storage.file_lock import locked
 from runlore.storage.log_query import LogQuery
 
 KEPT: Final = 2
-WORTH_POSITIONS: Final = 2_000
-"""A generation that is less far ahead than this is neither copied nor replaced by a new one."""
 
 _DATABASE: Final = "projection.duckdb"
 _HALF_MADE: Final = "new-"
+
+
+class Publishing(NamedTuple):
+    """When a process publishes its tables as a generation.
+
+    A catch-up that took longer than `after_s` is worth it; it begins `pause_s` after the answer,
+    as a question is seldom the only one. A generation that is less than `worth_positions` ahead
+    is neither copied nor replaced by a new one.
+    """
+
+    after_s: float = 0.2
+    pause_s: float = 0.3
+    worth_positions: int = 2_000
+
+
+PUBLISHING: Final = Publishing()
 
 
 class Generation:
@@ -67,9 +81,15 @@ def finished(folder: Path) -> list[Generation]:
     return sorted(found, key=lambda one: one.position, reverse=True)
 
 
-def usable(folder: Path, log: EventLog, *, after_position: int) -> Iterator[Generation]:
-    """The generations of this log, newest first, that are worth copying to who is at a position."""
-    least = max(after_position + WORTH_POSITIONS if after_position else 1, log.last_erasure())
+def usable(
+    folder: Path,
+    log: EventLog,
+    *,
+    after_position: int,
+    worth_positions: int = PUBLISHING.worth_positions,
+) -> Iterator[Generation]:
+    """The generations of this log, newest first, that are worth copying at a position."""
+    least = max(after_position + worth_positions if after_position else 1, log.last_erasure())
     for generation in finished(folder):
         if generation.position < least:
             return
@@ -86,13 +106,14 @@ def publish(
     last_erasure: Callable[[], int],
     *,
     replace: bool = False,
+    worth_positions: int = PUBLISHING.worth_positions,
 ) -> bool:
-    """Makes the slot, whose database is written out, the newest generation; says whether it did.
+    """Makes the slot, whose database is checkpointed, the newest generation; True if it did.
 
-    It does not if another process is at it, if the newest is nearly as new, or if something of
-    it was erased meanwhile: who erases removes all generations under the same lock, so none
-    comes behind it. With `replace` all that are there are taken to be damaged, and go. Raises
-    OSError.
+    Returns False if another process is publishing, if the newest generation is almost as recent,
+    or if a run was erased in the meantime: an erasure removes all generations under the same
+    lock, so none appears after it. With `replace` the existing ones are taken to be damaged and
+    removed. Raises OSError.
     """
     folder.mkdir(exist_ok=True)
     with locked(folder / "lock") as lock:
@@ -102,8 +123,8 @@ def publish(
             shutil.rmtree(half_made, ignore_errors=True)
         if replace:
             _remove(finished(folder))
-        held = [one.position for one in finished(folder)]
-        if any(abs(position - one) < WORTH_POSITIONS for one in held):
+        held = [generation.position for generation in finished(folder)]
+        if any(abs(position - other) < worth_positions for other in held):
             return False
         _make(folder, slot, position, leaf)
         _remove(finished(folder)[KEPT:])

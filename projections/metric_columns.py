@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 import duckdb
 
 from runlore.domain.errors import InvalidInput
+from runlore.projections.conditions import Conditions
 from runlore.projections.curves import restored_value, series_numbers
-from runlore.projections.filters import Conditions
 from runlore.projections.metric_summaries_as_of import latest_as_of
 from runlore.projections.rows import RunRow
 from runlore.projections.trees import runs_then

@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import duckdb
 
+from runlore.projections.conditions import Conditions
 from runlore.projections.curves import restored_value
-from runlore.projections.filters import Conditions
 from runlore.projections.metric_summaries_as_of import latest_as_of
 
 
@@ -23,7 +23,7 @@ class MetricSummary(NamedTuple):
     last: Any
 
 
-class DifferenceRow(NamedTuple):
+class NetChangeRow(NamedTuple):
     """A thing that differs: `had` and `has` say whether it was there at the two positions."""
 
     what: str
@@ -111,9 +111,9 @@ LEFT JOIN store.events x ON x.position = d.position
 """
 
 
-def differences(
+def net_changes(
     connection: duckdb.DuckDBPyConnection, a: int, b: int, run_no: int | None
-) -> list[DifferenceRow]:
+) -> list[NetChangeRow]:
     """What differs at position `b` from what was at `a`, in order of position; of a run or all."""
     rows = [*_of_tables(connection, a, b, run_no), *_of_metrics(connection, a, b, run_no)]
     order = {what: place for place, what in enumerate(_ORDER)}
@@ -128,7 +128,7 @@ _ORDER: Final = (
 
 def _of_tables(
     connection: duckdb.DuckDBPyConnection, a: int, b: int, run_no: int | None
-) -> Iterator[DifferenceRow]:
+) -> Iterator[NetChangeRow]:
     held = {"held_a": Conditions(a).current("t"), "held_b": Conditions(b).current("t")}
     narrowed = "" if run_no is None else f"AND t.run_no = {run_no:d}"
     touched = _TOUCHED.format(a=a, b=b) + narrowed
@@ -147,12 +147,12 @@ def _of_tables(
         what, _, key, had, has, old, new, position, _, *told = row
         name, experiment_id, run_id, at, by, reason = told
         whose, event = (name, experiment_id, run_id), (position, at, by, reason)
-        yield DifferenceRow(what, *whose, key, had, has, old, new, *event)
+        yield NetChangeRow(what, *whose, key, had, has, old, new, *event)
 
 
 def _of_metrics(
     connection: duckdb.DuckDBPyConnection, a: int, b: int, run_no: int | None
-) -> Iterator[DifferenceRow]:
+) -> Iterator[NetChangeRow]:
     only = "true" if run_no is None else f"run_no = {run_no:d}"
     with (
         latest_as_of(connection, b, only=only, name="latest_b") as now,
@@ -166,4 +166,4 @@ def _of_metrics(
         old = None if n_a is None else MetricSummary(n_a, restored_value(*lasts[:3]))
         new = MetricSummary(lasts[3], restored_value(*lasts[4:]))
         whose, event = (name, experiment_id, run_id), (position, at, by, reason)
-        yield DifferenceRow("metric", *whose, key, old is not None, True, old, new, *event)
+        yield NetChangeRow("metric", *whose, key, old is not None, True, old, new, *event)

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import duckdb
 
 from runlore.domain.errors import RunloreError
 from runlore.projections import generations
-from runlore.projections.opened import projection_at
+from runlore.projections.generations import PUBLISHING, Publishing
+from runlore.projections.open_tables import OpenTables
 from runlore.projections.projection import DataErased
 from runlore.projections.projection_of_runs import RunsProjection, tables_version
 from runlore.projections.runner import APPLICATION, catch_up
@@ -24,12 +25,6 @@ from runlore.storage import fork_guard
 from runlore.storage.event_log import EventLog
 
 T = TypeVar("T")
-
-PUBLISH_AFTER_S: Final = 0.2
-"""Who needed longer to catch up spares the next ones the time: see `generations`."""
-
-_PUBLISH_PAUSE_S: Final = 0.3
-"""So long after the answer, as a question is seldom the only one."""
 
 
 class ProjectionFailed(RunloreError):
@@ -54,14 +49,21 @@ class OwnProjection:
 
     fork_order = fork_guard.ForkOrder.PROJECTION
 
-    def __init__(self, log: EventLog, folder: Path | None, bounds: Bounds = BOUNDS) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        folder: Path | None,
+        bounds: Bounds = BOUNDS,
+        publishing: Publishing = PUBLISHING,
+    ) -> None:
         self.events_read = 0
         self._lock = threading.RLock()
         self._log = log
         self._bounds = bounds
+        self._publishing = publishing
         self._folder = folder and folder / f"{tables_version()}-duckdb{duckdb.__version__}"
         self._place: Place | None = None
-        self._projection: RunsProjection | None = None
+        self._tables: OpenTables | None = None
         self._publisher: threading.Thread | None = None
         self._publish_now = threading.Event()
         self._distrusts_generations = False
@@ -69,59 +71,19 @@ class OwnProjection:
 
     def refresh(self) -> int:
         """Catches up to the log's head; returns the applied position."""
-        return self._ask(lambda connection: self._applied())
+        return self.ask(lambda tables: tables.position)
 
-    def examine(self, question: Callable[[duckdb.DuckDBPyConnection, int], T]) -> T:
-        """What a question about the tables themselves finds, at the position that it is given."""
-        return self._ask(lambda connection: question(connection, self._applied()))
-
-    def published(self) -> list[generations.Generation]:
-        """What new processes would start from, the newest first."""
-        self._finish_publishing()
-        return [] if self._folder is None else generations.finished(self._folder / "generations")
-
-    def close(self) -> None:
-        """Closes the database and lets its slot go; twice is once."""
-        self._finish_publishing()
-        with self._lock:
-            self._let_go()
-
-    # --- forks ----------------------------------------------------------------------------
-
-    def before_fork(self) -> None:
-        # Closed, because DuckDB's threads do not go along: a child could neither use nor destroy
-        # its copy, and its DuckDB would hand it that copy whenever it opened the same file.
-        while True:
-            self._finish_publishing()
-            self._lock.acquire()
-            if self._publisher is None:
-                break
-            self._lock.release()
-        self._close_database()
-
-    def after_fork_in_parent(self) -> None:
-        self._lock.release()
-
-    def after_fork_in_child(self) -> None:
-        self._lock = threading.RLock()
-        self._publish_now = threading.Event()
-        if self._place is not None:
-            self._place.forget()
-            self._place = None
-
-    # --- inside ---------------------------------------------------------------------------
-
-    def _ask(self, question: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+    def ask(self, question: Callable[[OpenTables], T]) -> T:
         """Catches up and answers; a broken file is rebuilt, the last time in memory."""
         with self._lock:
             for folder, is_last in ((self._folder, False), (self._folder, False), (None, True)):
                 try:
-                    projection = self._still_there() or self._open(folder)
+                    tables = self._still_there() or self._open(folder)
                     began = time.monotonic()
-                    self.events_read += catch_up(projection, self._log)
+                    self.events_read += catch_up(tables.projection, self._log)
                     took_s = time.monotonic() - began
-                    answer = question(projection.view.connection)
-                    if took_s > PUBLISH_AFTER_S:
+                    answer = question(tables)
+                    if took_s > self._publishing.after_s:
                         self._publish_soon()
                     return answer
                 except DataErased as erased:
@@ -144,22 +106,113 @@ class OwnProjection:
                         raise ProjectionFailed(str(error)) from error
             raise AssertionError("the last attempt answers or raises")
 
-    def _still_there(self) -> RunsProjection | None:
+    def ask_in_doubt(
+        self, question: Callable[[OpenTables], T], may_be_damage: Callable[[Exception], bool]
+    ) -> T:
+        """The answer to a question that hides the database's errors in its own.
+
+        After an error that may be damage, all tables are read, so that damaged ones are rebuilt,
+        and the question is asked again.
+        """
+        with self._lock:
+            try:
+                return self.ask(question)
+            except Exception as error:
+                if not may_be_damage(error):
+                    raise
+            try:
+                self._close_database()
+                self.ask(OpenTables.read_all)
+                return self.ask(question)
+            except Exception:
+                self._close_database()  # An internal error leaves a dead connection behind.
+                raise
+
+    def published(self) -> list[generations.Generation]:
+        """What new processes would start from, the newest first."""
+        self.finish_publishing()
+        return [] if self._folder is None else generations.finished(self._folder / "generations")
+
+    def publish(self) -> None:
+        """Makes the tables, if they are in a slot, a generation that others start from."""
+        with self._lock, suppress(OSError, duckdb.Error):  # No room, no right: nobody waits for it.
+            tables, slot = self._tables, self._place
+            if tables is None or not isinstance(slot, Slot):
+                return
+            cluster(tables.projection.view, self._bounds.cluster_rows)
+            tables.connection.execute("CHECKPOINT")
+            position, leaf = tables.projection.view.applied(APPLICATION)
+            if generations.publish(
+                _generations(slot),
+                slot.folder,
+                position,
+                leaf,
+                self._log.last_erasure,
+                replace=self._distrusts_generations,
+                worth_positions=self._publishing.worth_positions,
+            ):
+                self._distrusts_generations = False
+
+    @property
+    def is_publishing(self) -> bool:
+        """Whether a thread is going to publish, or does."""
+        return self._publisher is not None
+
+    def finish_publishing(self) -> None:
+        """Returns when no thread publishes any more. Call it without the lock."""
+        publisher = self._publisher
+        if publisher is not None:
+            self._publish_now.set()
+            publisher.join()
+
+    def close(self) -> None:
+        """Closes the database and releases its slot. Idempotent."""
+        self.finish_publishing()
+        with self._lock:
+            self._let_go()
+
+    # --- forks ----------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        # Closed, because DuckDB's threads do not go along: a child could neither use nor destroy
+        # its copy, and its DuckDB would hand it that copy whenever it opened the same file.
+        while True:
+            self.finish_publishing()
+            self._lock.acquire()
+            if self._publisher is None:
+                break
+            self._lock.release()
+        self._close_database()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
+        self._publish_now = threading.Event()
+        if self._place is not None:
+            self._place.forget()
+            self._place = None
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _still_there(self) -> OpenTables | None:
         """What is open, unless its file was taken away: by an erasure, which waits for us to drop
         it, whether we had read of the run or not.
         """
         if isinstance(self._place, Slot) and not self._place.holds_database():
             self._discard()
-        return self._projection
+        return self._tables
 
-    def _open(self, folder: Path | None) -> RunsProjection:
+    def _open(self, folder: Path | None) -> OpenTables:
         place = self._place = self._place or place_below(folder)
-        self._projection = (
+        projection = (
             self._opened_as_it_is(place) or self._opened_empty(place)
             if not isinstance(place, Slot)
             else self._opened_slot(place)
         )
-        return self._projection
+        self._tables = OpenTables(projection, self._log)
+        return self._tables
 
     def _opened_slot(self, slot: Slot) -> RunsProjection:
         """What is in the slot, or in a generation that is further, or nothing yet."""
@@ -167,7 +220,10 @@ class OwnProjection:
         position = 0 if held is None else held.view.applied(APPLICATION)[0]
         if not self._distrusts_generations:
             for generation in generations.usable(
-                _generations(slot), self._log, after_position=position
+                _generations(slot),
+                self._log,
+                after_position=position,
+                worth_positions=self._publishing.worth_positions,
             ):
                 if held is not None:
                     held.view.close()
@@ -186,7 +242,7 @@ class OwnProjection:
     def _opened_as_it_is(self, place: Place) -> RunsProjection | None:
         """What is in a place; None if that is damaged or of another log."""
         with suppress(duckdb.Error):
-            projection = projection_at(place, self._bounds)
+            projection = RunsProjection.open(place, self._bounds)
             try:
                 position, leaf = projection.view.applied(APPLICATION)
                 if position == 0 or generations.belongs(self._log, position, leaf):
@@ -201,7 +257,7 @@ class OwnProjection:
         place.clear()
         if isinstance(place, Slot):
             place.begin(self._log.last_erasure())
-        return projection_at(place, self._bounds)
+        return RunsProjection.open(place, self._bounds)
 
     def _publish_soon(self) -> None:
         if self._publisher is None and isinstance(self._place, Slot):
@@ -214,41 +270,12 @@ class OwnProjection:
                 self._publisher = publisher
 
     def _publish_later(self) -> None:
-        self._publish_now.wait(_PUBLISH_PAUSE_S)
+        self._publish_now.wait(self._publishing.pause_s)
         with self._lock:
             try:
-                if self._projection is not None and isinstance(self._place, Slot):
-                    self._publish(self._projection, self._place)
+                self.publish()
             finally:
                 self._publisher = None
-
-    def _publish(self, projection: RunsProjection, slot: Slot) -> None:
-        """Makes the slot a generation. The tables stand still meanwhile: we have the lock."""
-        position, leaf = projection.view.applied(APPLICATION)
-        with suppress(OSError, duckdb.Error):  # No room, no right: nobody waits for it.
-            cluster(projection.view, self._bounds.cluster_rows)
-            projection.view.connection.execute("CHECKPOINT")
-            replace = self._distrusts_generations
-            folder = _generations(slot)
-            if generations.publish(
-                folder, slot.folder, position, leaf, self._log.last_erasure, replace=replace
-            ):
-                self._distrusts_generations = False
-
-    def _finish_publishing(self) -> None:
-        """Returns when no thread publishes any more. Not to be called with the lock."""
-        publisher = self._publisher
-        if publisher is not None:
-            self._publish_now.set()
-            publisher.join()
-
-    def _check_segments(self) -> None:
-        assert self._projection is not None, "only asked for inside _ask"
-        self._projection.check_segments()
-
-    def _applied(self) -> int:
-        assert self._projection is not None, "only asked for inside _ask"
-        return self._projection.view.applied(APPLICATION)[0]
 
     def _discard(self) -> None:
         """Drops a database that turned out to be broken, and its place with it."""
@@ -259,10 +286,10 @@ class OwnProjection:
         self._let_go()
 
     def _close_database(self) -> None:
-        if self._projection is not None:
+        if self._tables is not None:
             with suppress(duckdb.Error):
-                self._projection.view.close()
-            self._projection = None
+                self._tables.projection.view.close()
+            self._tables = None
 
     def _let_go(self) -> None:
         self._close_database()

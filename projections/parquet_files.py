@@ -9,6 +9,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from runlore.projections.open_tables import OpenTables
+from runlore.projections.own_projection import OwnProjection
+
 _ROWS_AT_ONCE: Final = 100_000
 
 _EVENTS: Final = """
@@ -43,12 +46,25 @@ QUERIES: Final = {
 
 
 def write_view(
+    projection: OwnProjection, name: str, run_ids: Sequence[str] | None, file: IO[bytes]
+) -> int:
+    """Writes a view's rows of some runs, or of all, as Parquet; returns their number."""
+
+    def question(tables: OpenTables) -> int:
+        tables.check_segments()
+        file.seek(0)
+        file.truncate()  # It may be asked again, of a rebuilt database.
+        return _write(tables.connection, name, run_ids, file)
+
+    return projection.ask(question)
+
+
+def _write(
     connection: duckdb.DuckDBPyConnection,
     name: str,
     run_ids: Sequence[str] | None,
     file: IO[bytes],
 ) -> int:
-    """Writes the rows of some runs, or of all, as Parquet; returns how many there are."""
     query = f"SELECT * FROM ({QUERIES[name]})"
     if run_ids is not None:
         connection.register("chosen", pa.table({"run_id": pa.array(run_ids, pa.string())}))

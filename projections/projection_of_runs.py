@@ -20,6 +20,7 @@ from eventsourcing.persistence import Tracking
 from runlore.domain.events import REGISTRY
 from runlore.domain.fact import Fact
 from runlore.projections.batch_context import KNOWN_MAX, Known
+from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.projection import Projection
 from runlore.projections.segment_files import (
@@ -30,7 +31,10 @@ from runlore.projections.segment_files import (
     listed,
     remove_unlisted,
     show,
+    usable,
 )
+from runlore.projections.slots import Place
+from runlore.projections.table_writes import add_batches, prepared_batch
 from runlore.projections.views import views
 
 SCHEMA_VERSION: Final = 2
@@ -44,6 +48,17 @@ class RunsProjection(Projection):
     """
 
     name = "runs"
+
+    @classmethod
+    def open(cls, place: Place, bounds: Bounds = BOUNDS) -> RunsProjection:
+        """The tables at a place, empty if it is. Raises duckdb.Error if they are damaged."""
+        segments = usable(place.segments)
+        connection = connect(place.database, place.spill, segments)
+        try:
+            return cls(DuckDBView(connection), segments, bounds)
+        except BaseException:
+            connection.close()
+            raise
 
     def __init__(
         self, view: DuckDBView, segments: Path | None = None, bounds: Bounds = BOUNDS
@@ -71,8 +86,6 @@ class RunsProjection(Projection):
     def prepare(
         self, facts: Sequence[Fact], wait: Callable[[], None]
     ) -> Callable[[duckdb.DuckDBPyConnection], None]:
-        from runlore.projections.table_writes import prepared_batch
-
         known = self._known
         if known is not None and len(known.runs) > KNOWN_MAX:
             wait()  # For what is known now and the tables do not hold yet.
@@ -125,8 +138,6 @@ class RunsProjection(Projection):
     def _add_values(
         self, batches: Sequence[tuple[int, Fact]], connection: duckdb.DuckDBPyConnection
     ) -> None:
-        from runlore.projections.table_writes import add_batches
-
         self._sealed |= add_batches(connection, batches, self.segments, self._bounds)
 
     def _settle(self) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
 import duckdb
 
 from runlore.domain.errors import InvalidInput
-from runlore.projections.filters import Conditions, Filter, check_position, check_text_filter
+from runlore.projections.conditions import Conditions
+from runlore.projections.filters import Filter, check_text_filter
 from runlore.projections.rows import ExperimentRow, RunRow
 from runlore.projections.trees import runs_then
 from runlore.storage.collector import collector_paused
@@ -47,7 +48,7 @@ _run_row: Final = cast("Callable[[Sequence[Any]], RunRow]", partial(tuple.__new_
 def run_page(
     connection: duckdb.DuckDBPyConnection, conditions: Conditions, offset: int, limit: int = PAGE
 ) -> list[RunRow]:
-    """The runs that fit, newest first, from `offset` on; see `run_conditions`."""
+    """The matching runs, newest first, from `offset` on; see `run_conditions`."""
     runs = runs_then(connection, conditions.as_of)
     numbers = _NUMBERS.format(
         runs=runs,
@@ -81,78 +82,12 @@ def _rows_of(
     return made
 
 
-def run_conditions(
-    *,
-    as_of: int | None,
-    experiment_no: int | None = None,
-    type: object = None,
-    tags: Filter = None,
-    properties: Filter = None,
-    status: object = None,
-    include_children: bool = True,
-    target: object = None,
-) -> Conditions:
-    """The conditions of a run list. Raises InvalidInput for a filter of another type."""
-    as_of = check_position(as_of)
-    conditions = Conditions(as_of)
-    if as_of is not None:
-        conditions.add(conditions.known("r"))
-    within = ""
-    if experiment_no is not None:
-        conditions.add(f"r.experiment_no = {experiment_no:d}")
-        within = f"k.experiment_no = {experiment_no:d} AND"
-    if not include_children:
-        conditions.add("r.parent_no IS NULL")
-    status = check_text_filter("status", status)
-    if status is not None:
-        conditions.add("s.status = ?", status)
-    target = check_text_filter("target", target)
-    if target is not None:
-        conditions.add("r.target = ?", target)
-    type = check_text_filter("type", type)
-    if type is not None:
-        conditions.add(
-            "(r.run_type = ? OR r.run_no IN (SELECT k.run_no FROM store.run_properties k WHERE "
-            f"{within} k.key = 'azureml.runsource' AND k.value = ? "
-            f"AND {conditions.current('k')}))",
-            type,
-            type,
-        )
-    conditions.has("store.run_tags", "r.run_no", "tags", tags, within)
-    conditions.has("store.run_properties", "r.run_no", "properties", properties, within)
-    return conditions
-
-
 def experiment_number(connection: duckdb.DuckDBPyConnection, experiment_id: str) -> int:
     """An experiment's number in the tables; 0, which is nobody's, if it is unknown."""
     found = connection.execute(
         "SELECT experiment_no FROM store.experiments WHERE experiment_id = ?", [experiment_id]
     ).fetchall()
     return found[0][0] if found else 0
-
-
-def below(
-    connection: duckdb.DuckDBPyConnection, conditions: Conditions, run_id: str, recursive: bool
-) -> bool:
-    """Adds that the runs are children, or at any depth descendants, of one; False if it is unknown.
-
-    The tree's root narrows the search to one tree, the path's prefix to one branch.
-    """
-    found = connection.execute(
-        f"SELECT r.run_no, r.root_no, r.path FROM {runs_then(connection, conditions.as_of)} r "
-        f"WHERE r.run_id = ? AND {conditions.known('r')}",
-        [check_text_filter("run_id", run_id)],
-    ).fetchall()
-    if not found:
-        return False
-    run_no, root_no, path = found[0]
-    conditions.add("r.root_no = ?", root_no)
-    if recursive:
-        conditions.add("starts_with(r.path, ?)", path)
-        conditions.add("r.run_no <> ?", run_no)
-    else:
-        conditions.add("r.parent_no = ?", run_no)
-    return True
 
 
 def run_number(
@@ -187,12 +122,10 @@ def experiment_rows(
     view: str,
     name: str | None,
     tags: Filter,
-) -> Iterator[ExperimentRow]:
+) -> list[ExperimentRow]:
     """The experiments that fit, in order of creation; `view` is active, archived or all."""
-    as_of = check_position(as_of)
     conditions = Conditions(as_of)
-    if as_of is not None:
-        conditions.add(conditions.known("e"))
+    conditions.add_known("e")
     archived: dict[str, str | None] = {
         "active": "s.archived_at IS NULL",
         "archived": "s.archived_at IS NOT NULL",
@@ -213,13 +146,4 @@ def experiment_rows(
         f"AND {conditions.current('s')} {conditions.where()} ORDER BY e.experiment_no",
         conditions.params,
     ).fetchall()
-    return (ExperimentRow(*row) for row in rows)
-
-
-def read_all(connection: duckdb.DuckDBPyConnection) -> None:
-    """Reads every table to its end, so that damage shows."""
-    names = connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'store'"
-    ).fetchall()
-    for (name,) in names:
-        connection.execute(f"SELECT count(hash(t)) FROM store.{name} t").fetchall()
+    return [ExperimentRow(*row) for row in rows]

@@ -17,14 +17,13 @@ import duckdb
 from eventsourcing.persistence import Tracking
 
 from runlore.projections import generations
-from runlore.projections.opened import projection_at
+from runlore.projections.open_tables import OpenTables
+from runlore.projections.own_projection import OwnProjection
 from runlore.projections.projection_of_runs import RunsProjection
-from runlore.projections.reader import RunsReader
 from runlore.projections.runner import APPLICATION, BATCH, catch_up
-from runlore.projections.segment_files import BOUNDS
 from runlore.projections.slots import claim
 from runlore.projections.table_mismatch import (
-    Differing,
+    RowMismatch,
     TableById,
     choose,
     differences,
@@ -50,12 +49,12 @@ class Compared:
     position: int
     rows: dict[str, int] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
-    differences: list[Differing] = field(default_factory=list)
+    differences: list[RowMismatch] = field(default_factory=list)
     complete: bool = True
 
 
 def replay(
-    reader: RunsReader,
+    projection: OwnProjection,
     log: EventLog,
     *,
     upto_position: int | None = None,
@@ -70,7 +69,7 @@ def replay(
     """
     with _temporary() as rebuilt:
         if with_generations and upto_position is None:
-            for generation in reversed(reader.published()):
+            for generation in reversed(projection.published()):
                 if generation.belongs_to(log):
                     catch_up(rebuilt, log, upto_position=generation.position)
                     with _copied(generation) as copy:
@@ -80,7 +79,8 @@ def replay(
                         )
         catch_up(rebuilt, log, upto_position=upto_position)
 
-        def live(connection: duckdb.DuckDBPyConnection, position: int) -> Compared:
+        def live(tables: OpenTables) -> Compared:
+            connection, position = tables.connection, tables.position
             if upto_position is not None and upto_position < position:
                 return compared(
                     LIVE, connection, rebuilt, upto_position, upto_position, max_differences
@@ -88,11 +88,11 @@ def replay(
             catch_up(rebuilt, log, upto_position=position)  # What came meanwhile.
             return compared(LIVE, connection, rebuilt, position, None, max_differences)
 
-        yield reader.examine(live)
+        yield projection.ask(live)
 
 
 def replay_part(
-    reader: RunsReader, rows: Iterable[StoredRow], head: int, *, max_differences: int
+    projection: OwnProjection, rows: Iterable[StoredRow], head: int, *, max_differences: int
 ) -> Compared:
     """Compares what the reader answers from with what some events of its log say by themselves.
 
@@ -105,8 +105,8 @@ def replay_part(
             facts = facts_of(row[:-1] for row in part)
             rebuilt.commit(facts, Tracking(APPLICATION, part[-1].position), part[-1].leaf)
 
-        def live(connection: duckdb.DuckDBPyConnection, position: int) -> Compared:
-            logged = rebuilt.view.connection
+        def live(tables: OpenTables) -> Compared:
+            connection, logged = tables.connection, rebuilt.view.connection
             choose(connection, logged)
             result = Compared(LIVE, head)
             found = _differences_by_id(connection, logged, head, result)
@@ -114,7 +114,7 @@ def replay_part(
             result.complete = next(found, None) is None
             return result
 
-        return reader.examine(live)
+        return projection.ask(live)
 
 
 def _differences_by_id(
@@ -122,7 +122,7 @@ def _differences_by_id(
     logged: duckdb.DuckDBPyConnection,
     head: int,
     result: Compared,
-) -> Iterator[Differing]:
+) -> Iterator[RowMismatch]:
     for numbered in tables(logged):
         if numbered.begins is None:
             result.left_out.append(numbered.name)
@@ -156,7 +156,7 @@ def _all_differences(
     logged: duckdb.DuckDBPyConnection,
     upto_position: int | None,
     result: Compared,
-) -> Iterator[Differing]:
+) -> Iterator[RowMismatch]:
     for table in tables(logged):
         if table.current_only and upto_position is not None:
             result.left_out.append(table.name)
@@ -167,7 +167,7 @@ def _all_differences(
     yield from view_differences(shown, logged)
 
 
-def _with_position(one: Differing, logged: duckdb.DuckDBPyConnection) -> Differing:
+def _with_position(one: RowMismatch, logged: duckdb.DuckDBPyConnection) -> RowMismatch:
     """A series says no position: it comes from the first event, its summary from the last."""
     if one.position is not None or "series_no" not in one.key:
         return one
@@ -176,7 +176,7 @@ def _with_position(one: Differing, logged: duckdb.DuckDBPyConnection) -> Differi
     [(position,)] = logged.execute(
         f"SELECT {which}(position) FROM store.metric_points WHERE {conditions}"
     ).fetchall()
-    return Differing(one.table, one.key, one.column, one.shown, one.logged, position)
+    return RowMismatch(one.table, one.key, one.column, one.shown, one.logged, position)
 
 
 @contextmanager
@@ -202,7 +202,7 @@ def _slot(
     try:
         if generation is not None:
             generation.copy_to(slot.folder)
-        projection = projection_at(slot, BOUNDS)
+        projection = RunsProjection.open(slot)
         try:
             yield projection
         finally:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import duckdb
 
 from runlore.domain.errors import InvalidInput
-from runlore.projections.filters import Conditions, check_text_filter
+from runlore.projections.conditions import Conditions
+from runlore.projections.filters import check_text_filter
 from runlore.projections.rows import RecordRow
 from runlore.projections.trees import runs_then
 
@@ -89,17 +90,6 @@ def run_records(
         limit="ALL" if limit is None else f"{limit:d}",
     )
     return [RecordRow(*row) for row in connection.execute(query, conditions.params).fetchall()]
-
-
-def add_record_conditions(
-    conditions: Conditions, *, statuses: Sequence[str] = (), target: str | None = None
-) -> None:
-    """Adds that the status is one of several, and where the run executes."""
-    if statuses:
-        conditions.add(f"s.status IN ({', '.join('?' * len(statuses))})", *statuses)
-    target = check_text_filter("target", target)
-    if target is not None:
-        conditions.add("coalesce(r.target, 'local') = ?", target)
 
 
 def ids_that_start_with(

@@ -26,7 +26,7 @@ _POINTS: Final = "metric_points"
 
 
 @dataclass(frozen=True, slots=True)
-class Differing:
+class RowMismatch:
     """One value that differs; `column` is None for a row that only one side has.
 
     `key` is what names the row in its table, `position` that of the event that the row comes
@@ -161,7 +161,7 @@ def differences(
     logged: duckdb.DuckDBPyConnection,
     table: Table,
     upto_position: int | None = None,
-) -> Iterator[Differing]:
+) -> Iterator[RowMismatch]:
     """What `shown` has otherwise in a table than `logged`, which was made from the log alone.
 
     With `upto_position` the rows of `shown` are taken as they were there, where `logged` stands.
@@ -170,12 +170,12 @@ def differences(
     try:
         yield from _differences(shown, logged, table, upto_position)
     except _Unreadable as error:
-        yield Differing(table.name, {}, None, f"cannot be read: {error}", None, None)
+        yield RowMismatch(table.name, {}, None, f"cannot be read: {error}", None, None)
 
 
 def view_differences(
     shown: duckdb.DuckDBPyConnection, logged: duckdb.DuckDBPyConnection
-) -> Iterator[Differing]:
+) -> Iterator[RowMismatch]:
     """The public views that are not defined as they should be: right rows can be shown wrongly."""
     query = (
         "SELECT view_name, sql FROM duckdb_views() "
@@ -184,7 +184,9 @@ def view_differences(
     held, wanted = (dict(one.execute(query).fetchall()) for one in (shown, logged))
     for name in sorted(held.keys() | wanted.keys()):
         if held.get(name) != wanted.get(name):
-            yield Differing("views", {"view": name}, "sql", held.get(name), wanted.get(name), None)
+            yield RowMismatch(
+                "views", {"view": name}, "sql", held.get(name), wanted.get(name), None
+            )
 
 
 class _Unreadable(Exception):
@@ -199,7 +201,7 @@ def _differences(
     logged: duckdb.DuckDBPyConnection,
     table: Table,
     upto_position: int | None,
-) -> Iterator[Differing]:
+) -> Iterator[RowMismatch]:
     [(count,)] = logged.execute(f"SELECT count(*) FROM ({table.rows(None)})").fetchall()
     buckets = count // _ROWS_IN_BUCKET + 1
     sums = _sums(logged, table, buckets, None)
@@ -248,7 +250,7 @@ def _rows(
 
 def _compared(
     wrong: Mapping[_Row, Sequence[_Row]], right: Mapping[_Row, Sequence[_Row]], table: Table
-) -> Iterator[Differing]:
+) -> Iterator[RowMismatch]:
     for key in sorted(wrong.keys() | right.keys(), key=repr):
         extra, missing = _unlike(wrong.get(key, ()), right.get(key, ()))
         named = dict(zip(table.key, key, strict=True))
@@ -257,10 +259,10 @@ def _compared(
             continue
         for row in extra:
             values = dict(zip(table.types, row, strict=True))
-            yield Differing(table.name, named, None, values, None, _position(table, row))
+            yield RowMismatch(table.name, named, None, values, None, _position(table, row))
         for row in missing:
             values = dict(zip(table.types, row, strict=True))
-            yield Differing(table.name, named, None, None, values, _position(table, row))
+            yield RowMismatch(table.name, named, None, None, values, _position(table, row))
 
 
 def _unlike(wrong: Sequence[_Row], right: Sequence[_Row]) -> tuple[list[_Row], list[_Row]]:
@@ -279,10 +281,10 @@ def _taken(left: Counter[str], row: _Row) -> bool:
 
 def _in_columns(
     table: Table, key: Mapping[str, Any], wrong: _Row, right: _Row
-) -> Iterator[Differing]:
+) -> Iterator[RowMismatch]:
     for column, shown, logged in zip(table.types, wrong, right, strict=True):
         if repr(shown) != repr(logged):
-            yield Differing(table.name, key, column, shown, logged, _position(table, right))
+            yield RowMismatch(table.name, key, column, shown, logged, _position(table, right))
 
 
 def _position(table: Table, row: _Row) -> int | None:

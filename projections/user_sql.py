@@ -19,11 +19,14 @@ import duckdb
 import pyarrow as pa
 
 from runlore.domain.errors import UserError
-from runlore.projections.views import view_names
+from runlore.projections.views import shown_as_of, view_names
 
 if TYPE_CHECKING:
     import pandas
     import polars
+
+Params = Sequence[Any] | Mapping[str, Any] | None
+"""The values of a query's parameters, by place or by name."""
 
 RESULT_MAX_NBYTES: Final = 1_000_000_000
 _ROWS_AT_ONCE: Final = 10_000
@@ -94,22 +97,39 @@ class SqlResult:
 def run_query(
     connection: duckdb.DuckDBPyConnection,
     query: str,
-    params: Sequence[Any] | Mapping[str, Any] | None,
-    *,
-    only_views: bool = False,
+    params: Params,
 ) -> SqlResult:
-    """The result of a user's query. Raises QueryRefused or QueryFailed; changes nothing.
-
-    With `only_views` what is behind the views is refused, too: it would be as it is now.
-    """
-    if not isinstance(query, str):
-        raise QueryRefused(repr(query), f"a {type(query).__name__}")
-    try:
+    """The result of a user's query. Raises QueryRefused or QueryFailed; changes nothing."""
+    _check_text(query)
+    with _told_as_ours(query):
         _check_kind(connection, query)
-        if only_views and _may_pass_by_views(connection, query):
+        return _result(connection, query, params)
+
+
+def run_query_as_of(
+    connection: duckdb.DuckDBPyConnection, query: str, params: Params, position: int
+) -> SqlResult:
+    """The result of a user's query as of a position.
+
+    Refuses the tables behind the views, which would answer as of now.
+    """
+    _check_text(query)
+    with shown_as_of(connection, position, query), _told_as_ours(query):
+        _check_kind(connection, query)
+        if _may_pass_by_views(connection, query):
             raise QueryRefused(query, "tables as they are now, and as of a moment there are none")
-        with _reading(connection):
-            return SqlResult(_fetch_unless_interrupted(connection, query, _bound(params)))
+        return _result(connection, query, params)
+
+
+def _result(connection: duckdb.DuckDBPyConnection, query: str, params: Params) -> SqlResult:
+    with _reading(connection):
+        return SqlResult(_fetch_unless_interrupted(connection, query, _bound(params)))
+
+
+@contextmanager
+def _told_as_ours(query: str) -> Iterator[None]:
+    try:
+        yield
     except duckdb.PermissionException as error:
         raise QueryRefused(query, f"one that leaves the database ({error})") from error
     except duckdb.TransactionException as error:
@@ -128,9 +148,9 @@ _FAILURES: Final = (
 )
 
 
-def may_be_damage(failed: QueryFailed) -> bool:
+def may_be_damage(error: Exception) -> bool:
     """Whether the database may be the reason, and not the query."""
-    return failed.reason.startswith(_SIGNS_OF_DAMAGE)
+    return isinstance(error, QueryFailed) and error.reason.startswith(_SIGNS_OF_DAMAGE)
 
 
 # By their text, because a stream's errors have lost their class.
@@ -141,6 +161,11 @@ _SIGNS_OF_DAMAGE: Final = (
     "FATAL Error",
     "Serialization Error",
 )
+
+
+def _check_text(query: object) -> None:
+    if not isinstance(query, str):
+        raise QueryRefused(repr(query), f"a {type(query).__name__}")
 
 
 def _check_kind(connection: duckdb.DuckDBPyConnection, query: str) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import duckdb
 
-from runlore.projections.filters import Conditions
+from runlore.projections.conditions import Conditions
 from runlore.projections.metric_summaries_as_of import LATEST, latest_as_of
 from runlore.projections.trees import RUNS, runs_then
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.domain.ids import check_experiment_name, owner_of
+from runlore.projections.filters import RunFilter
 
 if TYPE_CHECKING:
     from runlore.configuration.script_run_config import ScriptRunConfig
@@ -167,11 +168,16 @@ class Experiment:
 
         Raises InvalidInput (a ValueError) for a filter of another type.
         """
-        from runlore.run import Run
+        from runlore.run.run import matching_runs
 
-        return Run.list(
-            self, type=type, tags=tags, properties=properties, include_children=include_children
+        which = RunFilter(
+            experiment_id=self.id,
+            type=type,
+            tags=tags,
+            properties=properties,
+            include_children=include_children,
         )
+        return matching_runs(self.workspace, which)
 
     @staticmethod
     def list(

@@ -22,6 +22,7 @@ from runlore.domain.errors import (
 from runlore.domain.ids import check_workspace_name
 from runlore.engine import places
 from runlore.engine.caller_warning import warn_caller
+from runlore.projections.filters import RunFilter
 from runlore.storage.open_log import exists, locate
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from runlore.domain.workspace import CreateWorkspace, WorkspaceState
     from runlore.engine.event_feed import Feed, LoggedEvent
     from runlore.engine.moments import Moment
-    from runlore.engine.net_changes import Difference
+    from runlore.engine.net_changes import NetChange
     from runlore.engine.session import Session
     from runlore.experiment import Experiment, Tags
     from runlore.projections.user_sql import SqlResult
@@ -327,7 +328,7 @@ class Workspace:
 
     def diff(
         self, a: Moment, b: Moment | None = None, *, run: Run | str | None = None
-    ) -> Sequence[Difference]:
+    ) -> Sequence[NetChange]:
         """What was created, changed and removed between two moments, in the order of the log.
 
         `b` is by default now. Net: what was changed and changed back is not there, and of several
@@ -341,13 +342,13 @@ class Workspace:
         [('experiment', 'created', None, 'active'), ('experiment_tag', 'created', 'stage', 'first')]
         """
         from runlore.engine.moments import position_of
-        from runlore.engine.net_changes import differences
+        from runlore.engine.net_changes import net_changes
 
         session = self._live
         session.values.flush()
         end = self.position if b is None else position_of(session.log, b)
         run_id = run if run is None or isinstance(run, str) else run.id
-        return differences(session, position_of(session.log, a), end, run_id=run_id)
+        return net_changes(session, position_of(session.log, a), end, run_id=run_id)
 
     def events(
         self,
@@ -469,23 +470,20 @@ class Workspace:
         its descendants. `sort` is a field such as `start_time_utc`, `-` before it turns it
         round; `last` cuts the list. In the filters' dicts `...` stands for any value.
 
-        Raises ExperimentNotFound, RunNotFound; InvalidInput for filters and orders of no sense.
+        Raises ExperimentNotFound, RunNotFound; InvalidInput for an unknown filter or sort key.
         """
         from runlore.azure.records import records_of
 
-        return records_of(
-            self._live,
-            experiment_name,
-            parent_run_id=parent_run_id,
+        which = RunFilter(
+            below_run=parent_run_id,
             type=type,
             tags=tags,
             properties=properties,
             statuses=statuses,
             target=target,
             include_children=include_children,
-            sort=sort,
-            last=last,
         )
+        return records_of(self._live, which, experiment_name=experiment_name, sort=sort, last=last)
 
     def get_details(self) -> dict[str, Any]:
         """The workspace's coordinates as a dict, in Azure's keys."""
@@ -520,8 +518,11 @@ class Workspace:
 
         session = self._live
         session.check_writable()
-        below = session.reader().children(run_id, recursive=True) if recursive else ()
-        erase(session, [run_id, *[row.run_id for row in below]], reason, timeout_s)
+        run_ids = [run_id]
+        if recursive:
+            below = RunFilter(below_run=run_id, include_children=True)
+            run_ids += [row.run_id for row in session.reader().runs(below)]
+        erase(session, run_ids, reason, timeout_s)
 
     def export(
         self,

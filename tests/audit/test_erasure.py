@@ -27,6 +27,7 @@ from runlore.domain.errors import (
     RunNotFound,
 )
 from runlore.projections import slots
+from runlore.projections.filters import RunFilter
 from tests.audit.erasures import SECRETS, fill, found_in
 from tests.event_logs import check_head
 from tests.processes import start_python, wait_until
@@ -244,9 +245,9 @@ def test_earlier_positions_show_nothing_of_an_erased_run_either(ws: Workspace) -
     run.complete()
     ws.erase_run(run.id, reason="asked to")
 
-    reader = ws._session.projection()
-    assert list(reader.runs(tags={"note": "secret"}, as_of=position)) == []
-    assert [row.run_id for row in reader.runs(as_of=position)] == [run.id]
+    reader = ws._session.reader()
+    assert list(reader.at(position).runs(RunFilter(tags={"note": "secret"}))) == []
+    assert [row.run_id for row in reader.at(position).runs()] == [run.id]
 
 
 def test_what_remains_is_so_from_the_creation_on_and_a_diff_does_not_tell_the_erasure(
@@ -574,19 +575,17 @@ def test_a_copy_that_a_stopped_process_is_making_is_told(ws: Workspace) -> None:
 
 def test_no_generation_is_published_of_what_was_erased(ws: Workspace, tmp_path: Path) -> None:
     run = fill(ws)
-    reader = ws._session.projection()
-    reader.refresh()
-    projection, place = reader._projection, reader._place
-    assert projection is not None
+    projection = ws._session.reader().projection
+    projection.refresh()
     # The tables are as they were before the erasure; who has them is about to publish.
     ws._session._parts.reader = None
     with pytest.raises(ErasureIncomplete):
         ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
 
-    reader._publish(projection, place)  # type: ignore[arg-type]  # It is a slot.
+    projection.publish()
 
     assert found_in(folder_of(ws) / "projections") == []
-    reader.close()
+    projection.close()
 
 
 def test_a_process_that_had_read_before_the_run_began_is_done_with_it_at_its_next_query(

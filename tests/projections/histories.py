@@ -18,8 +18,10 @@ from runlore.domain.ids import experiment_stream, run_stream, values_stream, wri
 from runlore.domain.status import Status
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
+from runlore.projections.generations import Publishing
+from runlore.projections.own_projection import OwnProjection
 from runlore.projections.projection_of_runs import RunsProjection
-from runlore.projections.reader import RunsReader, open_projection
+from runlore.projections.reader import RunsReader
 from runlore.projections.runner import catch_up
 from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.storage.codec import encode_event
@@ -269,16 +271,33 @@ def _tables(ask: Query) -> dict[str, list[str]]:
     return {name: sorted(map(repr, ask(f"FROM {name}"))) for name in names}
 
 
+NEVER = Publishing(after_s=float("inf"))
+"""On a busy machine any catch-up may take long enough to be published."""
+
+
+def opened(
+    log: EventLog,
+    folder: Path | None = None,
+    bounds: Bounds = BOUNDS,
+    publishing: Publishing = NEVER,
+) -> RunsReader:
+    """A reader of the log, to be closed by the test."""
+    return RunsReader(OwnProjection(log, folder, bounds, publishing))
+
+
 @contextmanager
 def reader_of(
-    log: EventLog, folder: Path | None = None, bounds: Bounds = BOUNDS
+    log: EventLog,
+    folder: Path | None = None,
+    bounds: Bounds = BOUNDS,
+    publishing: Publishing = NEVER,
 ) -> Iterator[RunsReader]:
     """A reader of the log, closed at the end."""
-    reader = open_projection(log, folder, bounds)
+    reader = opened(log, folder, bounds, publishing)
     try:
         yield reader
     finally:
-        reader.close()
+        reader.projection.close()
 
 
 def history_of(appends: Sequence[Sequence[Happening]]) -> History:

@@ -198,10 +198,10 @@ def _rows(runs: Iterator[ModelRun]) -> list[RunRow]:
     return [run.row() for run in sorted(runs, key=newest, reverse=True)]
 
 
-def _fits(run: ModelRun, type: Any, tags: Any, properties: Any, status: Any) -> bool:
+def _fits(run: ModelRun, type: Any, tags: Any, properties: Any, statuses: Any) -> bool:
     return (
         type in (None, run.run_type, run.properties.get("azureml.runsource"))
-        and status in (None, run.status)
+        and (not statuses or run.status in statuses)
         and _has(run.tags, tags)
         and _has(run.properties, properties)
     )

@@ -30,14 +30,12 @@ COLUMNS = [
 
 def shown(reader: RunsReader, as_of: int | None = None) -> list[Any]:
     """All that SQL and tables of runs tell; as text, in which NaN is itself and 0.0 not -0.0."""
-    views = [
-        repr(reader.sql(f"SELECT * FROM {view} ORDER BY ALL", as_of=as_of).fetchall())
-        for view in VIEWS
-    ]
+    reader = reader if as_of is None else reader.at(as_of)
+    views = [repr(reader.sql(f"SELECT * FROM {view} ORDER BY ALL").fetchall()) for view in VIEWS]
     filters = [MetricFilter(MetricColumn("loss", what="min"), "<", 0.5)]
     tables = [
-        repr(reader.run_table(COLUMNS, order_by=COLUMNS[1], as_of=as_of)),
-        repr(reader.run_table(COLUMNS[:1], filters=filters, as_of=as_of)),
+        repr(reader.run_table(COLUMNS, order_by=COLUMNS[1])),
+        repr(reader.run_table(COLUMNS[:1], filters=filters)),
     ]
     return [*views, *tables]
 
@@ -85,7 +83,7 @@ def test_metrics_that_went_on_in_sealed_segments_are_summed_up_again(tmp_path: P
             then.append((position, reader.sql("FROM metrics ORDER BY ALL").fetchall()))
         [(sealed,)] = reader.sql("SELECT count(*) FROM store.segments").fetchall()
         for position, answer in then:
-            assert reader.sql("FROM metrics ORDER BY ALL", as_of=position).fetchall() == answer
+            assert reader.at(position).sql("FROM metrics ORDER BY ALL").fetchall() == answer
 
     assert sealed > 0
 
@@ -109,7 +107,7 @@ def test_series_that_went_on_are_summed_up_again_a_few_at_a_time(
         for run_id in runs:
             history.values(run_id, values(9.0, 8.0))
         assert reader.sql(query).fetchall() != answer
-        assert reader.sql(query, as_of=before).fetchall() == answer
+        assert reader.at(before).sql(query).fetchall() == answer
 
 
 def test_queries_of_now_and_of_earlier_take_turns() -> None:
@@ -119,7 +117,7 @@ def test_queries_of_now_and_of_earlier_take_turns() -> None:
 
     with reader_of(history.log) as reader:
         for _ in range(2):
-            assert reader.sql(query, as_of=positions[2]).fetchall() == [("r0", 6), ("r1", 3)]
+            assert reader.at(positions[2]).sql(query).fetchall() == [("r0", 6), ("r1", 3)]
             assert reader.sql(query).fetchall() == [("r0", 9), ("r1", 9)]
 
 
@@ -131,7 +129,7 @@ def test_a_view_as_of_a_position_goes_by_its_qualified_name_too() -> None:
 
     with reader_of(history.log) as reader:
         for name in ("runs", "main.runs", "query_table('ru' || 'ns')"):
-            assert reader.sql(f"SELECT count(*) FROM {name}", as_of=before).fetchall() == [(0,)]
+            assert reader.at(before).sql(f"SELECT count(*) FROM {name}").fetchall() == [(0,)]
 
 
 @pytest.mark.parametrize(
@@ -155,8 +153,8 @@ def test_tables_that_know_no_moment_are_refused_as_of_one(query: str) -> None:
     with reader_of(history.log) as reader:
         assert len(reader.sql(query)) > 0
         with pytest.raises(QueryRefused, match="as of a moment"):
-            reader.sql(query, as_of=position)
-        told = reader.sql("SELECT t.value, 'store.x', 1 AS memory FROM tags t", as_of=position)
+            reader.at(position).sql(query)
+        told = reader.at(position).sql("SELECT t.value, 'store.x', 1 AS memory FROM tags t")
         assert told.fetchall() == [("x", "store.x", 1)]
 
 
@@ -168,7 +166,7 @@ def test_payloads_of_later_events_are_not_shown_whatever_is_asked() -> None:
     asked = f"SELECT event_data_at({before}) IS NULL, event_data_at({before + 1}) IS NULL"
 
     with reader_of(history.log) as reader:
-        assert reader.sql(asked, as_of=before).fetchall() == [(False, True)]
+        assert reader.at(before).sql(asked).fetchall() == [(False, True)]
         assert reader.sql(asked).fetchall() == [(False, False)]
 
 
@@ -180,7 +178,7 @@ def test_a_query_that_fails_as_of_a_position_leaves_the_views_of_now() -> None:
 
     with reader_of(history.log) as reader:
         with pytest.raises(QueryFailed):
-            reader.sql("SELECT nothing FROM runs, events", as_of=before)
+            reader.at(before).sql("SELECT nothing FROM runs, events")
         found = reader.sql("SELECT count(*), (SELECT count(*) FROM runs) FROM events").fetchall()
 
     assert found == [(2, 1)]
@@ -196,6 +194,6 @@ def test_whoever_removed_a_tag_stands_in_its_history() -> None:
 
     with reader_of(history.log) as reader:
         assert reader.sql(query).fetchall() == [("x", replaced, False), ("y", removed, True)]
-        then = reader.sql(query, as_of=replaced).fetchall()
+        then = reader.at(replaced).sql(query).fetchall()
 
     assert then == [("x", replaced, False), ("y", None, None)]

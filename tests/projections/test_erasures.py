@@ -61,7 +61,7 @@ def test_any_interleaving_of_events_erasures_and_catch_ups_gives_the_tables_of_a
             for append in appends:
                 history.add(*append)
                 if data.draw(st.booleans(), "catches up"):
-                    reader.refresh()
+                    reader.projection.refresh()
                 run_id = data.draw(st.none() | st.sampled_from(RUNS), "erased")
                 if run_id is not None and erased(history, run_id):
                     # A process that knows nothing of it yet may still write.
@@ -90,7 +90,7 @@ def test_an_erased_run_keeps_its_number_and_its_children(tmp_path: Path) -> None
     history.run("r0")
     history.run("r1", parent_id="r0")
     with reader_of(history.log, tmp_path / "projections") as reader:
-        reader.refresh()
+        reader.projection.refresh()
         erased(history, "r0")
 
         shown = reader.sql("SELECT run_id, number, parent_id, erased FROM runs ORDER BY number")

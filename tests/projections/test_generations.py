@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,19 +16,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runlore.domain import events as ev
-from runlore.projections import generations, own_projection
-from runlore.projections.generations import finished, publish
-from runlore.projections.reader import RunsReader, open_projection
+from runlore.projections.generations import Publishing, finished, publish
+from runlore.projections.reader import RunsReader
 from runlore.projections.segment_files import BOUNDS, Bounds
+from runlore.storage.event_log import EventLog
 from runlore.storage.file_lock import locked
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.value_codec import Series
 from tests.logged_values import Record
 from tests.processes import LIMIT_S, Child, in_child, start_python, wait_until
 from tests.projections.histories import (
+    NEVER,
     Happening,
     History,
     histories,
+    opened,
     reader_of,
     rebuilt,
     run_created,
@@ -40,10 +43,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "projections"
 
 
-@pytest.fixture(autouse=True)
-def every_catch_up_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_projection, "PUBLISH_AFTER_S", -1.0)
-    monkeypatch.setattr(generations, "WORTH_POSITIONS", 1)
+ALWAYS = Publishing(after_s=-1.0, worth_positions=1)
+LATER = ALWAYS._replace(pause_s=3_600.0)
+
+
+def publisher_of(
+    log: EventLog, folder: Path, bounds: Bounds = BOUNDS, publishing: Publishing = ALWAYS
+) -> AbstractContextManager[RunsReader]:
+    """A reader that publishes what it caught up with."""
+    return reader_of(log, folder, bounds, publishing)
 
 
 def filled(history: History, count: int = 30, first: int = 0) -> History:
@@ -54,11 +62,13 @@ def filled(history: History, count: int = 30, first: int = 0) -> History:
     return history
 
 
-def published_by(history: History, folder: Path, bounds: Bounds = BOUNDS) -> RunsReader:
+def published_by(
+    history: History, folder: Path, bounds: Bounds = BOUNDS, publishing: Publishing = ALWAYS
+) -> RunsReader:
     """A reader that caught up, published and closed."""
-    with reader_of(history.log, folder, bounds) as one:
-        one.refresh()
-    return one
+    with publisher_of(history.log, folder, bounds, publishing) as reader:
+        reader.projection.refresh()
+    return reader
 
 
 def log_values(history: History) -> None:
@@ -106,56 +116,49 @@ def test_the_first_reader_of_a_slot_reads_no_more_than_the_tail(tmp_path: Path) 
 SECOND = """
 import sys
 from pathlib import Path
-from runlore.projections.reader import open_projection
+from runlore.projections.filters import RunFilter
+from runlore.projections.own_projection import OwnProjection
+from runlore.projections.reader import RunsReader
 from runlore.storage.open_sqlite import open_sqlite
 
 folder = Path(sys.argv[1])
 log = open_sqlite(folder / "log.sqlite")
-taken = open_projection(log, folder / "projections")  # The slot of who published: not ours.
+taken = OwnProjection(log, folder / "projections")  # The slot of the publisher: not ours.
 taken.refresh()
-reader = open_projection(log, folder / "projections")
-found = [row.run_id for row in reader.runs(tags="late")]
-print((found, reader.events_read, len(list(reader.runs()))))
-reader.close()
+reader = RunsReader(OwnProjection(log, folder / "projections"))
+found = [row.run_id for row in reader.runs(RunFilter(tags="late"))]
+print((found, reader.projection.events_read, len(list(reader.runs()))))
+reader.projection.close()
 taken.close()
 """
 
 
-def test_a_slot_that_is_far_behind_goes_on_from_a_newer_generation(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slot_that_is_far_behind_goes_on_from_a_newer_generation(folder: Path) -> None:
     history = filled(History())
     published_by(history, folder)
     filled(history, first=30)
-    with reader_of(history.log, folder) as one, reader_of(history.log, folder) as other:
-        assert one.refresh() == other.refresh()
-        assert one.events_read == other.events_read == 30
+    with publisher_of(history.log, folder) as one, publisher_of(history.log, folder) as other:
+        assert one.projection.refresh() == other.projection.refresh()
+        assert one.projection.events_read == other.projection.events_read == 30
     filled(history, first=60)
-    with reader_of(history.log, folder) as first:
-        first.refresh()
-        first._finish_publishing()
-        with reader_of(history.log, folder) as second:  # Its slot is that of `other`.
+    with publisher_of(history.log, folder) as first:
+        first.projection.refresh()
+        first.projection.finish_publishing()
+        with publisher_of(history.log, folder) as second:  # Its slot is that of `other`.
             assert tables_of(second) == rebuilt(history.log)
-            assert second.events_read == 0
-    monkeypatch.setattr(generations, "WORTH_POSITIONS", 1_000)
+            assert second.projection.events_read == 0
     filled(history, first=90)
-    published_by(history, folder)
+    published_by(history, folder, publishing=ALWAYS._replace(worth_positions=1_000))
     assert positions(folder) == [91, 61], "30 events more are not worth another one"
 
 
-def test_a_catch_up_that_was_quick_publishes_nothing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(own_projection, "PUBLISH_AFTER_S", float("inf"))
-    published_by(filled(History()), folder)
+def test_a_catch_up_that_was_quick_publishes_nothing(folder: Path) -> None:
+    published_by(filled(History()), folder, publishing=NEVER)
     assert list(folder.glob("*/generations/*")) == []
 
 
-def test_an_answer_does_not_wait_for_the_publication(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(own_projection, "_PUBLISH_PAUSE_S", 3_600.0)
-    with reader_of(filled(History()).log, folder) as one:
+def test_an_answer_does_not_wait_for_the_publication(folder: Path) -> None:
+    with publisher_of(filled(History()).log, folder, publishing=LATER) as one:
         assert len(list(one.runs())) == 30
         assert list(folder.glob("*/generations/*")) == []
     assert positions(folder) == [31], "by close()"
@@ -174,9 +177,9 @@ def test_segments_are_linked_and_outlive_their_generation(folder: Path) -> None:
     history = filled(History())
     log_values(history)
     published_by(history, folder, SEALING)
-    with reader_of(history.log, folder) as one, reader_of(history.log, folder) as other:
-        one.refresh()
-        assert other.refresh() == 32
+    with publisher_of(history.log, folder) as one, publisher_of(history.log, folder) as other:
+        one.projection.refresh()
+        assert other.projection.refresh() == 32
         (segment,) = below(folder).parent.glob("reader-0/segments/*")
         (linked,) = below(folder).parent.glob("reader-1/segments/*")
         assert linked.stat().st_ino == segment.stat().st_ino
@@ -197,9 +200,9 @@ def test_where_no_links_are_possible_segments_are_copied(
     published_by(history, folder, SEALING)
     remove_slots(folder)
 
-    with reader_of(history.log, folder) as one:
+    with publisher_of(history.log, folder) as one:
         assert tables_of(one) == rebuilt(history.log)
-        assert one.events_read == 0
+        assert one.projection.events_read == 0
         assert len(list(below(folder).parent.glob("reader-0/segments/*"))) == 1
 
 
@@ -251,12 +254,12 @@ def test_a_generation_that_cannot_be_used_is_passed_over_and_replaced(
     spoil(below(folder) / "31")
     remove_slots(folder)
 
-    with reader_of(history.log, folder) as one:
+    with publisher_of(history.log, folder) as one:
         assert tables_of(one) == rebuilt(history.log)
     remove_slots(folder)
-    with reader_of(history.log, folder) as two:
+    with publisher_of(history.log, folder) as two:
         assert tables_of(two) == rebuilt(history.log)
-        assert two.events_read == 0, "a sound one was published"
+        assert two.projection.events_read == 0, "a sound one was published"
 
 
 def test_an_older_generation_serves_where_the_newest_is_spoilt(folder: Path) -> None:
@@ -267,9 +270,9 @@ def test_an_older_generation_serves_where_the_newest_is_spoilt(folder: Path) -> 
     without_leaf(below(folder) / "61")
     remove_slots(folder)
 
-    with reader_of(history.log, folder) as one:
+    with publisher_of(history.log, folder) as one:
         assert tables_of(one) == rebuilt(history.log)
-        assert one.events_read == 30
+        assert one.projection.events_read == 30
 
 
 def test_a_folder_in_which_nothing_can_be_published_does_not_disturb(folder: Path) -> None:
@@ -278,7 +281,7 @@ def test_a_folder_in_which_nothing_can_be_published_does_not_disturb(folder: Pat
     shutil.rmtree(below(folder))
     (folder / next(folder.iterdir()).name / "generations").write_bytes(b"no folder")
     filled(history, first=30)
-    assert published_by(history, folder).events_read == 30
+    assert published_by(history, folder).projection.events_read == 30
 
 
 # --- several processes ----------------------------------------------------------------------------
@@ -286,16 +289,17 @@ def test_a_folder_in_which_nothing_can_be_published_does_not_disturb(folder: Pat
 PUBLISHER = """
 import sys
 from pathlib import Path
-from runlore.projections import generations, own_projection
-from runlore.projections.reader import open_projection
+from runlore.projections.generations import Publishing
+from runlore.projections.own_projection import OwnProjection
+from runlore.projections.segment_files import BOUNDS
 from runlore.storage.open_sqlite import open_sqlite
 
-own_projection.PUBLISH_AFTER_S = -1.0
-generations.WORTH_POSITIONS = 1
 folder = Path(sys.argv[1])
-one = open_projection(open_sqlite(folder / "log.sqlite"), folder / "projections")
-one.refresh()
-one.close()
+log = open_sqlite(folder / "log.sqlite")
+always = Publishing(after_s=-1.0, worth_positions=1)
+projection = OwnProjection(log, folder / "projections", BOUNDS, always)
+projection.refresh()
+projection.close()
 """
 
 
@@ -326,10 +330,10 @@ def survives_publishing(history: History, folder: Path, fatal: int) -> bool:
     """Whether a child that catches up and publishes gets so far that it ends by itself."""
 
     def catch_up_and_publish() -> None:
-        one = open_projection(history.log, folder)
-        one.refresh()
+        projection = opened(history.log, folder, publishing=LATER).projection
+        projection.refresh()
         Steps(fatal)
-        one.close()
+        projection.close()
         os._exit(0)
 
     child = Child(catch_up_and_publish)
@@ -338,13 +342,10 @@ def survives_publishing(history: History, folder: Path, fatal: int) -> bool:
     return status == 0
 
 
-def test_a_kill_at_any_step_of_a_publication_leaves_a_good_generation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(own_projection, "_PUBLISH_PAUSE_S", 3_600.0)
+def test_a_kill_at_any_step_of_a_publication_leaves_a_good_generation(tmp_path: Path) -> None:
     history = filled(History(open_sqlite(tmp_path / "log.sqlite")))
     folder = tmp_path / "projections"
-    published_by(history, folder)
+    published_by(history, folder, publishing=LATER)
     fatal, survived = 0, False
     while not survived:
         fatal += 1
@@ -354,9 +355,9 @@ def test_a_kill_at_any_step_of_a_publication_leaves_a_good_generation(
         assert held, "the old one, or the new one"
         with TemporaryDirectory() as apart:  # What a new process finds; it changes nothing here.
             shutil.copytree(below(folder), Path(apart) / below(folder).relative_to(folder))
-            with reader_of(history.log, Path(apart)) as one:
+            with publisher_of(history.log, Path(apart), publishing=LATER) as one:
                 assert tables_of(one) == rebuilt(history.log)
-                assert one.events_read <= history.log.head().position - held[0].position
+                assert one.projection.events_read <= history.log.head().position - held[0].position
     assert fatal > 8
     assert positions(folder)[0] == history.log.head().position
     assert len(positions(folder)) == 2
@@ -376,9 +377,9 @@ def test_several_processes_publish_at_once(tmp_path: Path) -> None:
     assert positions(folder) == [31]
     assert sorted(path.name for path in below(folder).iterdir()) == ["31", "lock"]
     remove_slots(folder)
-    with reader_of(history.log, folder) as one:
+    with publisher_of(history.log, folder) as one:
         assert tables_of(one) == rebuilt(history.log)
-        assert one.events_read == 0
+        assert one.projection.events_read == 0
     history.log.close()
 
 
@@ -396,24 +397,23 @@ def test_who_finds_another_at_it_does_not_wait(folder: Path, tmp_path: Path) -> 
     assert positions(folder) == [31]
 
 
-def test_no_thread_publishes_across_a_fork(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_projection, "_PUBLISH_PAUSE_S", 3_600.0)
+def test_no_thread_publishes_across_a_fork(folder: Path) -> None:
     history = filled(History())
-    with reader_of(history.log, folder) as one:
-        one.refresh()
-        assert one._publisher is not None and one._publisher.is_alive()
-        assert in_child(lambda: (one._publisher, len(list(one.runs())))) == (None, 30)
+    with publisher_of(history.log, folder, publishing=LATER) as one:
+        one.projection.refresh()
+        assert one.projection.is_publishing
+        assert in_child(lambda: (one.projection.is_publishing, len(list(one.runs())))) == (
+            False,
+            30,
+        )
         assert positions(folder) == [31], "it was hurried up before the fork"
         assert len(list(one.runs())) == 30
 
 
-def test_a_publication_in_the_background_comes_by_itself(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(own_projection, "_PUBLISH_PAUSE_S", 0.0)
+def test_a_publication_in_the_background_comes_by_itself(folder: Path) -> None:
     history = filled(History())
-    with reader_of(history.log, folder) as one:
-        one.refresh()
+    with publisher_of(history.log, folder, publishing=ALWAYS._replace(pause_s=0.0)) as one:
+        one.projection.refresh()
         wait_until(lambda: list(folder.glob("*/generations/31")) != [], "the generation")
         filled(history, first=30)
         assert tables_of(one) == rebuilt(history.log)
@@ -429,7 +429,7 @@ def test_tags_of_one_experiment_and_value_lie_together_in_a_generation(folder: P
 
     published_by(history, folder, CLUSTERING)
 
-    with reader_of(history.log, folder, CLUSTERING) as one:
+    with publisher_of(history.log, folder, CLUSTERING) as one:
         of_tags = one.sql("SELECT experiment_no, value FROM store.run_tags").fetchall()
         assert of_tags == sorted(of_tags)
         of_states = one.sql("SELECT to_position IS NULL, run_no FROM store.run_states").fetchall()
@@ -441,12 +441,12 @@ def test_a_table_is_rewritten_when_half_of_it_is_new(folder: Path) -> None:
     history = filled(History())
 
     def clustered_after(reader: RunsReader) -> list[tuple[int]]:
-        reader.refresh()
-        reader._finish_publishing()
+        reader.projection.refresh()
+        reader.projection.finish_publishing()
         asked = "SELECT rows FROM layout.clustered WHERE name = 'store.run_tags'"
         return reader.sql(asked).fetchall()
 
-    with reader_of(history.log, folder, Bounds(cluster_rows=20)) as one:
+    with publisher_of(history.log, folder, Bounds(cluster_rows=20)) as one:
         assert clustered_after(one) == [(30,)]
         filled(history, count=29, first=30)
         assert clustered_after(one) == [(30,)]
@@ -471,13 +471,14 @@ def test_readers_over_generations_show_what_a_rebuild_shows(
                         one = data.draw(st.sampled_from(open_readers), "which")
                         assert tables_of(one) == rebuilt(history.log)
                     case "open":
-                        open_readers.append(open_projection(history.log, folder, bounds))
-                        open_readers[-1].refresh()
+                        open_readers.append(opened(history.log, folder, bounds, ALWAYS))
+                        open_readers[-1].projection.refresh()
                     case "close" if open_readers:
-                        open_readers.pop(data.draw(st.integers(0, len(open_readers) - 1))).close()
-            open_readers.append(open_projection(history.log, folder, bounds))
+                        which = data.draw(st.integers(0, len(open_readers) - 1))
+                        open_readers.pop(which).projection.close()
+            open_readers.append(opened(history.log, folder, bounds, ALWAYS))
             expected = rebuilt(history.log)
             assert all(tables_of(one) == expected for one in open_readers)
         finally:
             for one in open_readers:
-                one.close()
+                one.projection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from runlore.domain import events as ev
 from runlore.domain.errors import InvalidInput, RunNotFound
 from runlore.domain.status import Status
-from runlore.projections.queries import PAGE, run_conditions, run_page
+from runlore.projections.conditions import run_conditions
+from runlore.projections.filters import RunFilter
+from runlore.projections.queries import PAGE, run_page
 from runlore.projections.runner import catch_up
 from tests.projections.histories import (
     EXPERIMENTS,
@@ -36,12 +39,12 @@ wanted = st.fixed_dictionaries(
         "type": st.none() | st.sampled_from(["hyperdrive", "azureml.scriptrun"]),
         "tags": filters,
         "properties": filters,
-        "status": st.none() | statuses.map(str),
+        "statuses": st.lists(statuses.map(str), max_size=2),
     }
 )
 """Filters of run lists, all four together; most are None."""
 
-ANYTHING: dict[str, Any] = {"type": None, "tags": None, "properties": None, "status": None}
+ANYTHING: dict[str, Any] = {"type": None, "tags": None, "properties": None, "statuses": ()}
 
 
 @settings(deadline=None, max_examples=40)
@@ -57,12 +60,14 @@ def test_filtered_lists_and_their_order_are_those_of_a_plain_model(
                 "experiment_id": data.draw(st.none() | st.sampled_from(EXPERIMENTS)),
                 "include_children": data.draw(st.booleans()),
             }
-            assert list(reader.runs(**within, **chosen)) == model.run_rows(**within, **chosen)
+            listed = list(reader.runs(RunFilter(**within, **chosen)))
+            assert listed == model.run_rows(**within, **chosen)
             if model.runs:
                 run_id = data.draw(st.sampled_from(sorted(model.runs)))
-                depth: dict[str, Any] = {"recursive": data.draw(st.booleans())}
-                found = list(reader.children(run_id, **depth, **chosen))
-                assert found == model.children(run_id, **depth, **chosen)
+                recursive = data.draw(st.booleans())
+                below = RunFilter(below_run=run_id, include_children=recursive, **chosen)
+                expected = model.children(run_id, recursive=recursive, **chosen)
+                assert list(reader.runs(below)) == expected
             named: dict[str, Any] = {
                 "view": data.draw(st.sampled_from(["active", "archived", "all"]))
             }
@@ -84,18 +89,19 @@ def test_every_list_as_of_a_position_is_what_was_shown_when_the_log_ended_there(
             then = Model(history.log, position)
             catch_up(earlier, history.log, upto_position=position)
             for filters in (ANYTHING, chosen):
-                shown = run_page(
-                    earlier.view.connection, run_conditions(as_of=None, **filters), offset=0
-                )
-                now = list(reader.runs(**filters, include_children=True, as_of=position))
+                which = RunFilter(**filters, include_children=True)
+                connection = earlier.view.connection
+                conditions = run_conditions(connection, which, as_of=None, experiment_no=None)
+                shown = run_page(connection, conditions, offset=0)
+                now = list(reader.at(position).runs(which))
                 assert now == shown
                 assert now == then.run_rows(experiment_id=None, include_children=True, **filters)
                 for run_id in then.runs.keys() & {"r0", "r1"}:
-                    below = list(reader.children(run_id, recursive=True, **filters, as_of=position))
+                    below = list(reader.at(position).runs(replace(which, below_run=run_id)))
                     assert below == then.children(run_id, recursive=True, **filters)
                 for view in ("active", "archived", "all"):
                     tags = filters["tags"]
-                    experiments = reader.experiments(view=view, tags=tags, as_of=position)
+                    experiments = reader.at(position).experiments(view=view, tags=tags)
                     assert experiments == then.experiment_rows(view=view, tags=tags)
 
 
@@ -122,7 +128,7 @@ def test_a_type_is_also_found_in_the_property_that_azure_keeps_it_in() -> None:
     history.run("c", tags={"azureml.runsource": "sweep"})
 
     with reader_of(history.log) as reader:
-        assert [row.run_id for row in reader.runs(type="sweep")] == ["b", "a"]
+        assert [row.run_id for row in reader.runs(RunFilter(type="sweep"))] == ["b", "a"]
 
 
 def test_keys_with_quotes_and_zero_bytes_are_only_texts() -> None:
@@ -132,16 +138,16 @@ def test_keys_with_quotes_and_zero_bytes_are_only_texts() -> None:
     history.run("a", tags=strange)
 
     with reader_of(history.log) as reader:
-        assert [row.run_id for row in reader.runs(tags=strange)] == ["a"]
-        assert [row.run_id for row in reader.runs(tags=list(strange))] == ["a"]
-        assert list(reader.runs(tags={"%_": "x"})) == []
+        assert [row.run_id for row in reader.runs(RunFilter(tags=strange))] == ["a"]
+        assert [row.run_id for row in reader.runs(RunFilter(tags=list(strange)))] == ["a"]
+        assert list(reader.runs(RunFilter(tags={"%_": "x"}))) == []
 
 
 @pytest.mark.parametrize(
     "filters",
     [
         {"type": 5},
-        {"status": ["Running"]},
+        {"statuses": [5]},
         {"tags": 5},
         {"tags": b"key"},
         {"tags": {"key": 5}},
@@ -152,15 +158,9 @@ def test_keys_with_quotes_and_zero_bytes_are_only_texts() -> None:
     ],
     ids=str,
 )
-def test_a_filter_of_another_type_raises_at_the_call_and_not_at_the_first_row(
-    filters: dict[str, Any],
-) -> None:
-    history = History()
-    with reader_of(history.log) as reader:
-        with pytest.raises(InvalidInput, match="Unknown filter type"):
-            reader.runs(**filters)
-        with pytest.raises(InvalidInput, match="Unknown filter type"):
-            reader.children("r0", **filters)
+def test_a_filter_of_another_type_raises_when_it_is_made(filters: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="Unknown filter type"):
+        RunFilter(**filters)
 
 
 def test_experiments_refuse_filters_of_another_type_and_unknown_views() -> None:
@@ -182,9 +182,9 @@ def test_enumerations_and_other_subclasses_of_text_filter_like_their_text() -> N
     history.run("a", tags={KEY: "yes"})
 
     with reader_of(history.log) as reader:
-        found = reader.runs(status=Status.RUNNING, tags={Name(KEY): Name("yes")})
+        found = reader.runs(RunFilter(statuses=[Status.RUNNING], tags={Name(KEY): Name("yes")}))
         assert [row.run_id for row in found] == ["a"]
-        assert [row.run_id for row in reader.runs(tags=Name(KEY))] == ["a"]
+        assert [row.run_id for row in reader.runs(RunFilter(tags=Name(KEY)))] == ["a"]
 
 
 def test_children_and_number_of_an_unknown_run_raise() -> None:
@@ -193,7 +193,7 @@ def test_children_and_number_of_an_unknown_run_raise() -> None:
     with reader_of(history.log) as reader:
         for recursive in (False, True):
             with pytest.raises(RunNotFound, match="nobody"):
-                next(reader.children("nobody", recursive=recursive))
+                next(reader.runs(RunFilter(below_run="nobody", include_children=recursive)))
         with pytest.raises(RunNotFound, match="nobody"):
             reader.run_number("nobody")
 
@@ -207,10 +207,10 @@ def test_a_run_is_not_found_as_of_a_position_before_it_was_created() -> None:
 
     with reader_of(history.log) as reader:
         with pytest.raises(RunNotFound):
-            list(reader.children("r0", as_of=before))
+            list(reader.at(before).runs(RunFilter(below_run="r0")))
         with pytest.raises(RunNotFound):
-            reader.run_number("r0", as_of=before)
-        assert reader.ids_that_start_with("r", 9, as_of=before) == []
+            reader.at(before).run_number("r0")
+        assert reader.at(before).ids_that_start_with("r", 9) == []
 
 
 def test_all_pages_show_the_log_as_the_first_one_did() -> None:
@@ -220,7 +220,7 @@ def test_all_pages_show_the_log_as_the_first_one_did() -> None:
     history.add(*[Happening(f"run/{one.run_id}", one) for one in births])
 
     with reader_of(history.log) as reader:
-        pages = reader.runs("e1", status="Running")
+        pages = reader.runs(RunFilter(experiment_id="e1", statuses=["Running"]))
         found = [next(pages)]
         for number in range(2 * PAGE + 1):
             history.say(f"run/r{number}", ev.RunCompleted())
@@ -229,7 +229,7 @@ def test_all_pages_show_the_log_as_the_first_one_did() -> None:
 
         assert [row.run_id for row in found] == [one.run_id for one in reversed(births)]
         assert {row.status for row in found} == {"Running"}
-        assert [row.run_id for row in reader.runs(status="Running")] == ["late"]
+        assert [row.run_id for row in reader.runs(RunFilter(statuses=["Running"]))] == ["late"]
 
 
 def test_a_filter_that_is_changed_between_pages_is_still_the_first_one() -> None:
@@ -240,7 +240,7 @@ def test_a_filter_that_is_changed_between_pages_is_still_the_first_one() -> None
     tags = [KEY]
 
     with reader_of(history.log) as reader:
-        pages = reader.runs(tags=tags)
+        pages = reader.runs(RunFilter(tags=tags))
         next(pages)
         tags.append("another")
         assert len(list(pages)) == PAGE
@@ -259,9 +259,8 @@ def test_no_row_is_lost_or_shown_twice_at_the_border_of_a_page(count: int) -> No
 
 @pytest.mark.parametrize("count", [2 * PAGE - 1, 2 * PAGE, 5 * PAGE])
 def test_a_tree_of_several_pages_shows_each_run_once_and_as_the_first_page_did(
-    monkeypatch: pytest.MonkeyPatch, count: int
+    count: int,
 ) -> None:
-    monkeypatch.setattr("runlore.projections.reader.TREE_PAGE", 2 * PAGE)
     history = History()
     history.experiment()
     history.run("root")
@@ -270,7 +269,7 @@ def test_a_tree_of_several_pages_shows_each_run_once_and_as_the_first_page_did(
     history.add(*[Happening(f"run/{one.run_id}", one) for one in births])
 
     with reader_of(history.log) as reader:
-        pages = reader.children("root")
+        pages = reader.runs(RunFilter(below_run="root"), first_page=2 * PAGE)
         found = [next(pages)]
         history.add(Happening("run/late", run_created("late", **below)))
         found += pages
@@ -283,6 +282,6 @@ def test_a_list_that_is_never_read_reads_nothing() -> None:
     history.experiment()
     with reader_of(history.log) as reader:
         reader.runs()
-        assert reader.events_read == 0
+        assert reader.projection.events_read == 0
         assert RUNS[0] not in {row.run_id for row in reader.runs()}
-        assert reader.events_read == 1
+        assert reader.projection.events_read == 1

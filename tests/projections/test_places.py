@@ -15,15 +15,16 @@ from typing import Any
 import duckdb
 import pytest
 
+from runlore.projections.filters import RunFilter
 from runlore.projections.projection_of_runs import tables_version
-from runlore.projections.reader import RunsReader, open_projection
+from runlore.projections.reader import RunsReader
 from runlore.projections.slots import Memory, claim, place_below
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.value_codec import Series
 from tests.disks import Disk
 from tests.logged_values import Record
 from tests.processes import in_child
-from tests.projections.histories import History, reader_of, rebuilt, tables_of
+from tests.projections.histories import History, opened, reader_of, rebuilt, tables_of
 
 NOBODY = 65534
 RUNS = 40
@@ -70,15 +71,15 @@ def database_below(folder: Path) -> Path:
 
 def make_database(history: History, folder: Path) -> Path:
     with reader_of(history.log, folder) as reader:
-        reader.refresh()
+        reader.projection.refresh()
     return database_below(folder)
 
 
 def answers(reader: RunsReader) -> tuple[Any, ...]:
     """An answer of each kind, from every part of the file."""
     return (
-        [row.run_id for row in reader.runs(include_children=True, tags="n")],
-        [row.run_id for row in reader.children("r0", recursive=True)],
+        [row.run_id for row in reader.runs(RunFilter(include_children=True, tags="n"))],
+        [row.run_id for row in reader.runs(RunFilter(below_run="r0", include_children=True))],
         reader.sql("SELECT count(*), sum(value), sum(hash(step)) FROM metric_points").fetchall(),
         reader.sql("SELECT sum(hash(data)) FROM events").fetchall(),
     )
@@ -147,7 +148,7 @@ def test_a_damaged_database_is_rebuilt_silently(
         assert answers(reader) == expected(history)
     with reader_of(history.log, folder) as reader:
         assert answers(reader) == expected(history)
-        assert reader.events_read == 0, "the rebuilt file is sound"
+        assert reader.projection.events_read == 0, "the rebuilt file is sound"
 
 
 def test_damage_anywhere_in_the_file_never_changes_an_answer(
@@ -190,7 +191,7 @@ def test_damage_that_a_users_query_meets_first_is_mended_before_it_answers(
         database.write_bytes(damaged)
         with reader_of(history.log, folder) as reader:
             assert reader.sql(query).fetchall() == right
-            rebuilds += reader.events_read > 0
+            rebuilds += reader.projection.events_read > 0
     assert rebuilds
 
 
@@ -205,7 +206,7 @@ def test_the_projection_of_another_log_is_rebuilt(history: History, folder: Path
     longer.run("one more")
     for log in (other.log, longer.log):
         with reader_of(log, folder) as reader:
-            reader.refresh()
+            reader.projection.refresh()
 
         with reader_of(history.log, folder) as reader:
             assert tables_of(reader) == rebuilt(history.log)
@@ -270,7 +271,7 @@ def test_what_is_deleted_between_two_readers_is_made_again(
 
     with reader_of(history.log, folder) as reader:
         assert answers(reader) == expected(history)
-        assert reader.events_read > 0
+        assert reader.projection.events_read > 0
 
 
 def test_what_is_deleted_under_an_open_reader_does_not_disturb_it(
@@ -286,9 +287,9 @@ def test_what_is_deleted_under_an_open_reader_does_not_disturb_it(
 
 def test_a_file_that_is_cut_under_an_open_reader_is_rebuilt(history: History, folder: Path) -> None:
     with reader_of(history.log, folder) as reader:
-        reader.refresh()
+        reader.projection.refresh()
     with reader_of(history.log, folder) as reader:
-        reader.refresh()
+        reader.projection.refresh()
         os.truncate(database_below(folder), 5_000)
         history.run("late", tags={"n": "late"})
         assert answers(reader) == expected(history)
@@ -350,7 +351,7 @@ def test_a_full_disk_is_answered_from_memory_and_used_again_when_there_is_room(
         disk = Disk(tmp_path)
         try:
             with reader_of(history.log, tmp_path / "before") as reader:
-                reader.refresh()
+                reader.projection.refresh()
                 disk.fill()
                 history.run("late", tags={"n": "late"})
                 history.values("late", [Record(Series("x"), n, n, "y" * 999) for n in range(9_999)])
@@ -362,7 +363,7 @@ def test_a_full_disk_is_answered_from_memory_and_used_again_when_there_is_room(
                 for _ in range(2):
                     with reader_of(history.log, folder) as reader:
                         assert answers(reader) == expected(history)
-                assert reader.events_read == 0, "the file is whole again"
+                assert reader.projection.events_read == 0, "the file is whole again"
         finally:
             disk.close()
 
@@ -386,23 +387,23 @@ def test_the_next_reader_reads_only_what_the_log_got_since(history: History, fol
 
     with reader_of(history.log, folder) as reader:
         assert [row.run_id for row in reader.runs()][0] == "new"
-        assert reader.events_read == 1
+        assert reader.projection.events_read == 1
 
 
 def test_readers_in_one_process_each_have_a_slot(history: History, folder: Path) -> None:
     with reader_of(history.log, folder) as one, reader_of(history.log, folder) as other:
         assert answers(one) == answers(other)
         assert len(list(folder.rglob("reader-*/projection.duckdb"))) == 2
-        assert one.events_read == other.events_read > 0
+        assert one.projection.events_read == other.projection.events_read > 0
 
 
 def test_closing_frees_the_slot_and_twice_is_once(history: History, folder: Path) -> None:
-    reader = open_projection(history.log, folder)
-    reader.close()  # Never opened.
-    reader.refresh()
+    reader = opened(history.log, folder)
+    reader.projection.close()  # Never opened.
+    reader.projection.refresh()
     lock = database_below(folder).with_name("lock")
-    reader.close()
-    reader.close()
+    reader.projection.close()
+    reader.projection.close()
 
     fd = os.open(lock, os.O_RDWR)
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -416,7 +417,7 @@ def test_pages_that_a_killed_process_spilled_are_removed(history: History, folde
     (slot / "spill" / "duckdb_temp_storage-0.tmp").write_bytes(b"x" * 1_000)
 
     with reader_of(history.log, folder) as reader:
-        reader.refresh()
+        reader.projection.refresh()
         assert not (slot / "spill").exists()
 
 
@@ -459,7 +460,7 @@ def test_threads_share_one_reader_while_another_writes(folder: Path) -> None:
                         case 1:
                             (found,) = reader.sql("SELECT count(*) FROM runs").fetchall()[0]
                         case _:
-                            found = reader.refresh() - len(reader.experiments())
+                            found = reader.projection.refresh() - len(reader.experiments())
                     assert found >= max(seen, head)
                     seen = found
             except BaseException as error:

@@ -275,7 +275,7 @@ def test_the_summary_that_grows_is_that_of_all_points(
             records = [Record(Series(name), step, time, value) for name, value, step, time in batch]
             history.values("r0", records, writer=WRITERS[number % 2])
             if number % 2:
-                reader.refresh()
+                reader.projection.refresh()
         grown = reader.sql(f"SELECT {SUMMARY} FROM metrics ORDER BY metric").fetchall()
         computed = reader.sql(AGGREGATE).fetchall()
 

@@ -14,25 +14,25 @@ from typing import Any
 import pytest
 
 from runlore.domain.events import RunCompleted
-from runlore.projections.reader import open_projection
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from tests.processes import LIMIT_S, Child, in_child, start_python, wait_until
-from tests.projections.histories import History, reader_of, rebuilt, tables_of
+from tests.projections.histories import History, opened, reader_of, rebuilt, tables_of
 
 READER = """
 import os, sys
 from pathlib import Path
 from runlore.domain.events import RunCreated
 from runlore.domain.status import Status
-from runlore.projections.reader import open_projection
+from runlore.projections.own_projection import OwnProjection
+from runlore.projections.reader import RunsReader
 from runlore.storage.codec import encode_event
 from runlore.storage.event_log import NewEvent
 from runlore.storage.open_sqlite import open_sqlite
 
 folder = Path(sys.argv[1])
 log = open_sqlite(folder / "log.sqlite")
-reader = open_projection(log, folder / "projections")
+reader = RunsReader(OwnProjection(log, folder / "projections"))
 
 def write(run_id):
     lab = {"experiment_id": "e1", "experiment_name": "lab", "status": Status.RUNNING}
@@ -46,9 +46,9 @@ for line in sys.stdin:
 
 FORK = """
 import signal
-reader.refresh()
+reader.projection.refresh()
 if os.fork() == 0:
-    {asked} and reader.refresh()
+    {asked} and reader.projection.refresh()
     print(os.getpid(), flush=True)
     signal.pause()
 for line in sys.stdin:
@@ -56,10 +56,10 @@ for line in sys.stdin:
 
 
 EXIT = """
-reader.refresh()
+reader.projection.refresh()
 pid = os.fork()
 if pid == 0:
-    {asked} and reader.refresh()
+    {asked} and reader.projection.refresh()
     sys.exit(7)
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
@@ -157,7 +157,7 @@ def test_the_slot_of_a_killed_process_is_taken_over_and_only_the_tail_is_read(
 
     with reader_of(history.log, tmp_path / "projections") as reader:
         assert [row.run_id for row in reader.runs()][:2] == ["new", "seen"]
-        assert reader.events_read == 1
+        assert reader.projection.events_read == 1
         assert slots(tmp_path) == ["reader-0"]
         assert tables_of(reader) == rebuilt(history.log)
 
@@ -167,15 +167,15 @@ def test_a_process_that_is_killed_while_it_catches_up_leaves_a_sound_slot(
 ) -> None:
     for round_ in range(5):
         with Asked(tmp_path) as killed:
-            assert killed.ask("reader.refresh()") == history.log.head().position
-            killed.tell("[reader.refresh() for _ in iter(int, 1)]")
+            assert killed.ask("reader.projection.refresh()") == history.log.head().position
+            killed.tell("[reader.projection.refresh() for _ in iter(int, 1)]")
             for number in range(20 + round_ * 7):
                 history.run(f"r{round_}-{number}")
             killed.kill()
 
         with reader_of(history.log, tmp_path / "projections") as reader:
             assert tables_of(reader) == rebuilt(history.log)
-            assert reader.events_read < 60, "the slot was sound: nothing was rebuilt"
+            assert reader.projection.events_read < 60, "the slot was sound: nothing was rebuilt"
     assert slots(tmp_path) == ["reader-0"]
 
 
@@ -184,7 +184,7 @@ def test_a_process_that_is_killed_while_it_catches_up_leaves_a_sound_slot(
 
 def test_after_a_fork_parent_and_child_both_answer(tmp_path: Path, history: History) -> None:
     with reader_of(history.log, tmp_path / "projections") as reader:
-        assert reader.refresh() == 2
+        assert reader.projection.refresh() == 2
 
         def ask() -> tuple[list[str], Any]:
             history.run("the child's")
@@ -193,7 +193,7 @@ def test_after_a_fork_parent_and_child_both_answer(tmp_path: Path, history: Hist
 
         assert in_child(ask) == (["the child's", "r0"], [(2,)])
         assert [row.run_id for row in reader.runs()] == ["the child's", "r0"]
-        assert in_child(lambda: reader.refresh()) == reader.refresh()
+        assert in_child(lambda: reader.projection.refresh()) == reader.projection.refresh()
         assert slots(tmp_path) == ["reader-0", "reader-1"]
 
 
@@ -215,12 +215,12 @@ def test_a_list_goes_on_in_a_forked_child_from_where_it_was(
 
 def test_a_child_in_memory_leaves_the_parents_files_alone(history: History) -> None:
     with reader_of(history.log) as reader:
-        reader.refresh()
+        reader.projection.refresh()
         spill = reader.sql("SELECT current_setting('temp_directory')").fetchall()[0][0]
 
         def ask() -> Any:
             found = reader.sql("SELECT current_setting('temp_directory')").fetchall()[0][0]
-            reader.close()
+            reader.projection.close()
             return found
 
         assert in_child(ask) != spill
@@ -231,19 +231,20 @@ def test_a_child_in_memory_leaves_the_parents_files_alone(history: History) -> N
 def test_a_child_that_takes_over_its_parents_slot_gets_what_the_parent_left(
     tmp_path: Path, history: History
 ) -> None:
-    reader = open_projection(history.log, tmp_path / "projections")
-    reader.refresh()
+    reader = opened(history.log, tmp_path / "projections")
+    reader.projection.refresh()
     go, tell = os.pipe()
 
     def ask() -> tuple[int, int, Any]:
         os.read(go, 1)
-        before = reader.events_read
-        return reader.refresh(), reader.events_read - before, tables_of(reader)
+        projection = reader.projection
+        before = projection.events_read
+        return projection.refresh(), projection.events_read - before, tables_of(reader)
 
     child = Child(ask)
     history.run("later")
-    reader.refresh()
-    reader.close()
+    reader.projection.refresh()
+    reader.projection.close()
     history.run("last")
     os.write(tell, b".")
 
@@ -253,7 +254,7 @@ def test_a_child_that_takes_over_its_parents_slot_gets_what_the_parent_left(
     assert found == rebuilt(history.log)
     with reader_of(history.log, tmp_path / "projections") as again:
         assert tables_of(again) == found
-        assert again.events_read == 0
+        assert again.projection.events_read == 0
     assert slots(tmp_path) == ["reader-0"]
     os.close(go)
     os.close(tell)
@@ -294,7 +295,7 @@ def test_a_dead_parents_slot_is_free_although_its_child_lives(
         history.run("new")
         with reader_of(history.log, tmp_path / "projections") as reader:
             assert [row.run_id for row in reader.runs()] == ["new", "r0"]
-            assert reader.events_read == 1
+            assert reader.projection.events_read == 1
     finally:
         os.kill(child_pid, signal.SIGKILL)
         with parent:

@@ -241,7 +241,7 @@ def test_a_folder_of_any_name_will_do(name: str, tmp_path: Path) -> None:
     for _ in range(2):
         with reader_of(history.log, tmp_path / name, SMALL) as reader:
             assert tables_of(reader) == rebuilt(history.log)
-    assert reader.events_read == 0
+    assert reader.projection.events_read == 0
 
 
 def test_a_copy_of_the_database_works_beside_hard_links_to_the_segments(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_a_damaged_segment_is_rebuilt_silently(
     with reader_of(history.log) as reader:
         expected = list(map(repr, ask_points(reader)))
     with reader_of(history.log, tmp_path, SMALL) as reader:
-        reader.refresh()
+        reader.projection.refresh()
         if is_open:
             damage(min(tmp_path.rglob("*.parquet")))
             assert list(map(repr, ask_points(reader))) == expected
@@ -317,7 +317,7 @@ def test_a_damaged_segment_is_rebuilt_silently(
         with reader_of(history.log, tmp_path, SMALL) as reader:
             assert list(map(repr, ask_points(reader))) == expected
             assert tables_of(reader) == rebuilt(history.log)
-    assert reader.events_read == 0, "the rebuilt files are sound"
+    assert reader.projection.events_read == 0, "the rebuilt files are sound"
 
 
 def test_a_damaged_segment_is_not_merged_into_a_sound_one(tmp_path: Path) -> None:
@@ -325,21 +325,21 @@ def test_a_damaged_segment_is_not_merged_into_a_sound_one(tmp_path: Path) -> Non
     log_some(history, 3)
     many = Bounds(seal_rows=3, fan=2, merged_max_rows=1_000_000)
     with reader_of(history.log, tmp_path, many) as reader:
-        reader.refresh()
+        reader.projection.refresh()
         (path,) = tmp_path.rglob("*.parquet")
         path.write_bytes(a_bit(path.read_bytes()))
-        read = reader.events_read
+        read = reader.projection.events_read
         log_some(history, 3, seed=1)
 
         assert tables_of(reader) == rebuilt(history.log)
-        assert reader.events_read > read + 3, "it was rebuilt"
+        assert reader.projection.events_read > read + 3, "it was rebuilt"
 
 
 def test_files_that_are_not_listed_are_removed_at_the_next_opening(tmp_path: Path) -> None:
     history = begun()
     log_some(history, 9)
     with reader_of(history.log, tmp_path, SMALL) as reader:
-        reader.refresh()
+        reader.projection.refresh()
     before = files_of(tmp_path)
     path = min(tmp_path.rglob("*.parquet"))
     shutil.copy(path, path.with_name("orphan.parquet"))
@@ -347,23 +347,23 @@ def test_files_that_are_not_listed_are_removed_at_the_next_opening(tmp_path: Pat
 
     with reader_of(history.log, tmp_path, SMALL) as reader:
         assert tables_of(reader) == rebuilt(history.log)
-        assert reader.events_read == 0
+        assert reader.projection.events_read == 0
     assert files_of(tmp_path) == before
 
 
 SEALER = """
 import sys
 from pathlib import Path
-from runlore.projections.reader import open_projection
+from runlore.projections.own_projection import OwnProjection
 from runlore.projections.segment_files import Bounds
 from runlore.storage.open_sqlite import open_sqlite
 
 folder = Path(sys.argv[1])
 log = open_sqlite(folder / "log.sqlite")
-reader = open_projection(log, folder / "projections", Bounds(3, 2, 40))
+projection = OwnProjection(log, folder / "projections", Bounds(3, 2, 40))
 while True:
-    reader.refresh()
-    print(reader.events_read, flush=True)
+    projection.refresh()
+    print(projection.events_read, flush=True)
 """
 
 
@@ -388,7 +388,7 @@ def test_a_process_that_is_killed_while_it_seals_leaves_a_sound_projection(tmp_p
 
         with reader_of(history.log, tmp_path / "projections", Bounds(3, 2, 40)) as reader:
             assert tables_of(reader) == rebuilt(history.log)
-            rebuilds += reader.events_read >= history.log.head().size
+            rebuilds += reader.projection.events_read >= history.log.head().size
             assert files_of(tmp_path) == {
                 name for (name,) in reader.sql("SELECT name FROM store.segments").fetchall()
             }
@@ -407,7 +407,7 @@ def test_sql_of_users_may_read_segments_but_write_nothing_and_read_nothing_else(
     secret = tmp_path / "secret.csv"
     secret.write_text("a,b\n1,2\n")
     with reader_of(history.log, tmp_path / "projections", SMALL) as reader:
-        reader.refresh()
+        reader.projection.refresh()
         path = min(tmp_path.rglob("*.parquet"))
         segments = path.parent
         (segments.parent / "other.csv").write_text("a,b\n1,2\n")
@@ -442,7 +442,7 @@ def test_a_copy_that_is_hidden_from_the_parser_writes_nothing_either(tmp_path: P
     history = begun()
     log_some(history, 9)
     with reader_of(history.log, tmp_path, SMALL) as reader:
-        reader.refresh()
+        reader.projection.refresh()
         before = files_of(tmp_path)
         hidden = f"WITH x AS (COPY (SELECT 1) TO ''{tmp_path}/x.csv'') FROM x".replace(
             "OP", "'||'OP"
@@ -468,7 +468,7 @@ def test_a_disk_that_is_full_when_points_are_sealed_is_answered_from_memory(
         disk = Disk(tmp_path)
         try:
             with reader_of(history.log, tmp_path / "projections", SMALL) as reader:
-                reader.refresh()
+                reader.projection.refresh()
                 disk.fill()
                 log_some(history, 30)
                 noise = random.Random(5)

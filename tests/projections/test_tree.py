@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runlore.domain import events as ev
+from runlore.projections.filters import RunFilter, statuses_of
 from runlore.projections.reader import RunsReader
 from runlore.projections.rows import RunRow
 from tests.projections.histories import Happening, History, reader_of, run_created
@@ -98,18 +99,20 @@ def test_children_and_descendants_with_filters_at_every_level_are_those_of_naive
     with reader_of(history.log) as reader:
         for start in range(0, len(births), at_once):
             history.add(*births[start : start + at_once])
-            reader.refresh()
+            reader.projection.refresh()
         oracle = Oracle(reader)
         for filters in ({"type": None, "status": None, "tag": None, "property": None}, *chosen):
             run_id = data.draw(st.sampled_from(births)).stream.removeprefix("run/")
             for recursive in (True, False):
-                found = reader.children(
-                    run_id,
-                    recursive=recursive,
-                    type=filters["type"],
-                    status=filters["status"],
-                    tags=filters["tag"],
-                    properties={filters["property"]: "x"} if filters["property"] else None,
+                found = reader.runs(
+                    RunFilter(
+                        below_run=run_id,
+                        include_children=recursive,
+                        type=filters["type"],
+                        statuses=statuses_of(filters["status"]),
+                        tags=filters["tag"],
+                        properties={filters["property"]: "x"} if filters["property"] else None,
+                    )
                 )
                 assert ids(found) == oracle.ids_below(run_id, recursive=recursive, **filters)
         tree = reader.sql("SELECT ancestor_id, run_id, distance FROM run_tree ORDER BY ALL")
@@ -133,16 +136,16 @@ def test_a_chain_of_a_thousand_runs_knows_all_that_is_below_each(at_once: int) -
         for start in range(0, 1_000, at_once):
             history.add(*births[start : start + at_once])
             if start % 200 < at_once:
-                reader.refresh()
+                reader.projection.refresh()
 
-        below = list(reader.children("r0000", recursive=True))
+        below = list(reader.runs(RunFilter(below_run="r0000", include_children=True)))
         assert [row.run_id for row in below] == [f"r{n:04}" for n in range(999, 0, -1)]
         assert {row.root_id for row in below} == {"r0000"}
-        assert ids(reader.children("r0500", recursive=True)) == [
+        assert ids(reader.runs(RunFilter(below_run="r0500", include_children=True))) == [
             f"r{n:04}" for n in range(501, 1000)
         ]
-        assert ids(reader.children("r0500")) == ["r0501"]
-        assert list(reader.children("r0999", recursive=True)) == []
+        assert ids(reader.runs(RunFilter(below_run="r0500"))) == ["r0501"]
+        assert list(reader.runs(RunFilter(below_run="r0999", include_children=True))) == []
         depth = reader.sql("SELECT depth FROM runs WHERE run_id = 'r0999'").fetchall()
         assert depth == [(999,)]
 
@@ -155,8 +158,10 @@ def test_a_run_below_one_that_does_not_fit_is_found() -> None:
     history.run("leaf", parent_id="middle", tags={"good": None})
 
     with reader_of(history.log) as reader:
-        assert ids(reader.children("root", recursive=True, tags="good")) == ["leaf"]
-        assert list(reader.children("root", tags="good")) == []
+        assert ids(
+            reader.runs(RunFilter(below_run="root", include_children=True, tags="good"))
+        ) == ["leaf"]
+        assert list(reader.runs(RunFilter(below_run="root", tags="good"))) == []
 
 
 def test_runs_whose_paths_begin_alike_are_not_taken_for_each_other() -> None:
@@ -168,8 +173,12 @@ def test_runs_whose_paths_begin_alike_are_not_taken_for_each_other() -> None:
     history.run("below the last", parent_id="r17")
 
     with reader_of(history.log) as reader:
-        assert ids(reader.children("r0", recursive=True)) == ["below the first"]
-        assert ids(reader.children("r17", recursive=True)) == ["below the last"]
+        assert ids(reader.runs(RunFilter(below_run="r0", include_children=True))) == [
+            "below the first"
+        ]
+        assert ids(reader.runs(RunFilter(below_run="r17", include_children=True))) == [
+            "below the last"
+        ]
 
 
 def test_the_statuses_of_parents_and_children_are_independent() -> None:
@@ -184,11 +193,11 @@ def test_the_statuses_of_parents_and_children_are_independent() -> None:
         history.say(f"run/{child}", event)
     history.say("run/parent", ev.RunCompleted())
 
-    def statuses_of(rows: Any) -> dict[str, str]:
+    def status_by_id(rows: Any) -> dict[str, str]:
         return {row.run_id: row.status for row in rows if isinstance(row, RunRow)}
 
     with reader_of(history.log) as reader:
-        assert statuses_of(reader.runs(include_children=True)) == {
+        assert status_by_id(reader.runs(RunFilter(include_children=True))) == {
             "parent": "Completed",
             "bad": "Failed",
             "off": "Canceled",

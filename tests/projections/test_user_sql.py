@@ -125,8 +125,8 @@ def test_a_fenced_statement_fails_with_our_error_and_changes_nothing(
     statement: str, reader: RunsReader, history: History, outside: Path, tmp_path: Path
 ) -> None:
     query = statement.replace("{outside}", str(outside)).replace("{folder}", str(tmp_path))
-    reader.refresh()
-    read = reader.events_read
+    reader.projection.refresh()
+    read = reader.projection.events_read
 
     with pytest.raises((QueryRefused, QueryFailed)) as raised:
         reader.sql(query)
@@ -136,7 +136,7 @@ def test_a_fenced_statement_fails_with_our_error_and_changes_nothing(
     assert raised.value.query == query
     assert list(tmp_path.iterdir()) == [outside]
     assert tables_of(reader) == rebuilt(history.log)
-    assert reader.events_read == read, "nothing was rebuilt"
+    assert reader.projection.events_read == read, "nothing was rebuilt"
 
 
 def test_the_refusal_says_what_was_found_and_which_views_there_are(reader: RunsReader) -> None:
@@ -263,14 +263,14 @@ def test_a_result_beyond_the_memory_limit_fails_and_the_reader_works_on(
     ],
 )
 def test_a_mistake_in_a_query_rebuilds_nothing(query: str, reader: RunsReader) -> None:
-    head = reader.refresh()
-    read = reader.events_read
+    head = reader.projection.refresh()
+    read = reader.projection.events_read
 
     with pytest.raises(QueryFailed):
         reader.sql(query)
 
-    assert reader.refresh() == head
-    assert reader.events_read == read
+    assert reader.projection.refresh() == head
+    assert reader.projection.events_read == read
 
 
 @pytest.fixture
@@ -293,8 +293,8 @@ def ctrl_c() -> Iterator[None]:
 def test_an_interrupt_ends_a_query_at_any_moment_and_the_reader_works_on(
     query: str, reader: RunsReader
 ) -> None:
-    reader.refresh()
-    read = reader.events_read
+    reader.projection.refresh()
+    read = reader.projection.events_read
     for wait in range(20):
         timer = threading.Timer(wait / 500, os.kill, [os.getpid(), signal.SIGINT])
         with pytest.raises(KeyboardInterrupt):
@@ -302,4 +302,4 @@ def test_an_interrupt_ends_a_query_at_any_moment_and_the_reader_works_on(
             reader.sql(query)
         timer.join()
         assert reader.sql("SELECT 1").fetchall() == [(1,)]
-    assert reader.events_read == read
+    assert reader.projection.events_read == read

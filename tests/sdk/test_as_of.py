@@ -12,7 +12,6 @@ import pytest
 
 from runlore import ComputeTarget, Experiment, Run, ViewType, Workspace
 from runlore.domain.errors import PastIsReadOnly, RunloreError, WorkspaceClosed
-from runlore.engine.past import SessionAsOf
 from runlore.run import get_run
 from runlore.run.comparison import compare_runs
 from runlore.storage.log_query import LogQuery
@@ -267,14 +266,12 @@ def test_every_member_of_a_run_is_read_or_refused_above() -> None:
     assert members - OF_RUN.keys() - CHANGES.keys() - NEITHER == set()
 
 
-def test_every_question_of_the_projection_can_be_asked_as_of_a_position(ws: Workspace) -> None:
-    session = ws.as_of(ws.position)._session
-    assert isinstance(session, SessionAsOf)
-    questions = {name for name in vars(type(ws._session.projection())) if name[0] != "_"}
-    life = {"fork_order", "before_fork", "after_fork_in_parent", "after_fork_in_child", "close"}
-    of_the_tables_now = {"refresh", "examine", "published", "write_parquet"}
+def test_every_question_of_an_as_of_workspace_is_asked_as_of_its_position(ws: Workspace) -> None:
+    position = ws.position
+    reader = ws.as_of(position)._session.reader()
 
-    assert vars(session.reader()).keys() == questions - life - of_the_tables_now
+    assert reader.position == position
+    assert ws._session.reader().position is None
 
 
 def test_an_as_of_workspace_ends_with_the_one_that_it_is_of(ws: Workspace) -> None:

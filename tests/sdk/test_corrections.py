@@ -8,6 +8,7 @@ import pytest
 
 from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import InvalidInput, PropertyConflict
+from runlore.projections.filters import RunFilter
 from tests.sdk.conftest import seen_again, start
 from tests.sdk.processes import race
 
@@ -57,8 +58,10 @@ def test_lists_as_of_a_position_before_the_correction_show_the_original(
     run.correct_property("auc", "0.71", reason="digits were swapped")
 
     reader = exp.workspace._session.reader()
-    assert [row.run_id for row in reader.runs(properties={"auc": "0.17"}, as_of=before)] == [run.id]
-    assert list(reader.runs(properties={"auc": "0.71"}, as_of=before)) == []
+    assert [
+        row.run_id for row in reader.at(before).runs(RunFilter(properties={"auc": "0.17"}))
+    ] == [run.id]
+    assert list(reader.at(before).runs(RunFilter(properties={"auc": "0.71"}))) == []
 
 
 def test_an_ended_run_accepts_corrections(run: Run) -> None:

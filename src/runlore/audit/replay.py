@@ -15,7 +15,7 @@ from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
     from runlore.projections.rebuild_check import Compared
-    from runlore.projections.table_mismatch import Differing
+    from runlore.projections.table_mismatch import RowMismatch
     from runlore.storage.event_log import EventLog
     from runlore.workspace import Workspace
 
@@ -110,7 +110,7 @@ def replay(
     session.check_writable()  # What is in use are the tables of now, whoever asks as of when.
     found = list(
         replayed(
-            session.projection(),
+            session.reader().projection,
             session.log,
             upto_position=position,
             with_generations=generations,
@@ -150,7 +150,7 @@ def replay_bundle(
         with bundle.open(EVENTS) as events:
             rows = (record.row for record in read_records(events))
             found = replay_part(
-                session.projection(),
+                session.reader().projection,
                 rows,
                 bundle.manifest.head.position,
                 max_differences=max_differences,
@@ -177,7 +177,7 @@ def _told(found: list[Compared], log: EventLog) -> Iterator[Difference]:
             yield _difference(compared.of, one, log)
 
 
-def _difference(of: str, one: Differing, log: EventLog) -> Difference:
+def _difference(of: str, one: RowMismatch, log: EventLog) -> Difference:
     return Difference(
         of, one.table, one.key, one.column, one.shown, one.logged, _event(one.position, log)
     )

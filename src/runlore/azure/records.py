@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from runlore.azure.documents import azure_time, definition_document, root_error
@@ -21,6 +22,7 @@ from runlore.storage.log_query import LogQuery
 if TYPE_CHECKING:
     from runlore.domain.run_state import RunState
     from runlore.engine.session import Session
+    from runlore.projections.filters import RunFilter
 
 Record = dict[str, Any]
 
@@ -76,27 +78,27 @@ def of_state(state: RunState, session: Session) -> Record:
 
 def records_of(
     session: Session,
-    experiment_name: str | None,
+    which: RunFilter,
     *,
-    parent_run_id: str | None,
-    last: int | None,
-    **conditions: Any,
+    experiment_name: str | None = None,
+    sort: str | None = None,
+    last: int | None = None,
 ) -> list[Record]:
-    """The records that fit, see `Workspace.get_run_records`; the conditions are the reader's."""
+    """The records of the matching runs, of one experiment or of all.
+
+    See `Workspace.get_run_records`.
+    """
     if last is not None and last < 0:
         raise InvalidInput(f"last must be 0 or more, got {last}")
     reader = session.reader()
-    experiment_id = None
     if experiment_name is not None:
         found = reader.experiments(view="all", name=experiment_name)
         if not found:
             raise ExperimentNotFound(experiment_name, f"workspace {session.workspace.name!r}")
         active = [row for row in found if row.archived_at is None]
-        experiment_id = (active or sorted(found, key=lambda row: row.archived_at or 0))[
-            -1
-        ].experiment_id
-    rows = reader.records(experiment_id, below_run=parent_run_id, limit=last, **conditions)
-    return [of_row(row) for row in rows]
+        newest = (active or sorted(found, key=lambda row: row.archived_at or 0))[-1]
+        which = replace(which, experiment_id=newest.experiment_id)
+    return [of_row(row) for row in reader.records(which, sort=sort, limit=last)]
 
 
 def minimal(record: Record) -> Record:

@@ -12,7 +12,7 @@ from runlore.cli.options import output_options, workspace_options
 from runlore.cli.output import Columns, Output
 
 if TYPE_CHECKING:
-    from runlore.engine.net_changes import Difference
+    from runlore.engine.net_changes import NetChange
 
 
 @click.command
@@ -42,7 +42,7 @@ def diff(a: str, b: str | None, run_id: str | None, context: CommandContext, out
     out.put([_document(change) for change in workspace.diff(a, b, run=run)], _COLUMNS)
 
 
-def _document(change: Difference) -> dict[str, Any]:
+def _document(change: NetChange) -> dict[str, Any]:
     def shown(value: Any) -> Any:
         return value._asdict() if hasattr(value, "_asdict") else value
 

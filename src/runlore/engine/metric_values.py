@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from runlore.projections.reader_as_of import Reader
+    from runlore.projections.reader import RunsReader
     from runlore.storage.event_log import EventLog
     from runlore.storage.spool_folder import LiveValues
     from runlore.storage.value_reader import Block
@@ -99,7 +99,7 @@ def read_metrics(
 
 
 def read_series(
-    reader: Reader,
+    reader: RunsReader,
     log: EventLog,
     run_id: str,
     name: str,
@@ -121,7 +121,7 @@ def read_series(
         # What a spool was drained of in between is in neither: look again.
         if all(mark.position <= head for mark in live.marks.values()):
             break
-    found = reader.series(run_id, name, as_of=head)
+    found = reader.at(head).series(run_id, name)
     parts: list[tuple[int, Block]] = []
     if found is not None:
         columns = tuple(found.columns)
@@ -135,7 +135,7 @@ def read_series(
     return _gather(name, parts) if parts else None
 
 
-def read_curve(reader: Reader, run_id: str, name: str, max_points: int) -> MetricValues | None:
+def read_curve(reader: RunsReader, run_id: str, name: str, max_points: int) -> MetricValues | None:
     """A scalar metric of a run, thinned out for a chart; None if there is none of this name."""
     for curve in reader.curves([run_id], name, max_points=max_points):
         times = curve.times.astype("datetime64[us]")

@@ -12,7 +12,7 @@ from runlore.domain.fact import utc_time
 
 if TYPE_CHECKING:
     from runlore.engine.session import Session
-    from runlore.projections.net_changes import DifferenceRow
+    from runlore.projections.net_changes import NetChangeRow
 
 What = Literal[
     "experiment",
@@ -30,7 +30,7 @@ Kind = Literal["created", "changed", "removed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class NetChange:
     """A thing that was created, changed or removed between two moments, net of all in between.
 
     `key` is the tag, property, file or metric (`name`, or `name.column`) concerned. `old` and
@@ -66,23 +66,23 @@ class Difference:
         return "  ".join(part for part in parts if part)
 
 
-def differences(
+def net_changes(
     session: Session, a: int, b: int, *, run_id: str | None = None
-) -> Sequence[Difference]:
+) -> Sequence[NetChange]:
     """What differs at position `b` from `a`, in order of position; of one run or of all."""
     if a > b:
         raise InvalidInput(
             f"position {a} is later than {b}; give the earlier moment first: diff(a, b) tells what "
             "came after a"
         )
-    rows = session.reader().differences(a, b, run_id=run_id)
-    return [_difference(row, session.journal.name_of(row.writer_id)) for row in rows]
+    rows = session.reader().net_changes(a, b, run_id=run_id)
+    return [_net_change(row, session.journal.name_of(row.writer_id)) for row in rows]
 
 
-def _difference(row: DifferenceRow, who: str) -> Difference:
+def _net_change(row: NetChangeRow, who: str) -> NetChange:
     kind: Kind = "changed" if row.had and row.has else "created" if row.has else "removed"
     what: Any = row.what  # One of the literals.
-    return Difference(
+    return NetChange(
         what,
         kind,
         row.experiment,

@@ -21,7 +21,6 @@ from runlore.storage.value_buffer import ValueBuffer
 
 if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
-    from runlore.projections.reader_as_of import ReaderAsOf
 
 
 class SessionAsOf(Session):
@@ -58,12 +57,10 @@ class SessionAsOf(Session):
         """Raises PastIsReadOnly."""
         raise PastIsReadOnly(self.position)
 
-    def reader(self) -> ReaderAsOf:
+    def reader(self) -> RunsReader:
         """The live session's projection, asked as of the position. Nothing is written for it."""
-        from runlore.projections.reader_as_of import ReaderAsOf
-
         self.check_open()
-        return ReaderAsOf(self.tables(), self.position)
+        return self.tables().at(self.position)
 
     def tables(self) -> RunsReader:
         """The live session's, which know of all positions."""

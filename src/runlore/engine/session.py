@@ -52,7 +52,6 @@ from runlore.version import VERSION
 
 if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
-    from runlore.projections.reader_as_of import Reader
 
 _SWEEP_INTERVAL_S: Final = 1.0
 
@@ -251,12 +250,8 @@ class Session:
         self.check_writable()
         self.journal.change(folded, lambda state: targets.decide(state, command))
 
-    def reader(self) -> Reader:
-        """What answers questions about all runs."""
-        return self.projection()
-
-    def projection(self) -> RunsReader:
-        """The projection, with this process's waiting values written first."""
+    def reader(self) -> RunsReader:
+        """The questions over all runs, with this process's waiting values written first."""
         self.check_open()
         self.values.flush()
         self.recover_values()
@@ -264,14 +259,15 @@ class Session:
         return self.tables()
 
     def tables(self) -> RunsReader:
-        """The projection, which sees what is in the log."""
+        """The questions over all runs, as the log has them."""
         with self._lock:
             if self._parts.reader is None:
                 # Imported here: duckdb takes longer to import than all the rest of runlore.
-                from runlore.projections.reader import open_projection
+                from runlore.projections.own_projection import OwnProjection
+                from runlore.projections.reader import RunsReader
 
                 folder = self.folder and self.folder / "projections"
-                self._parts.reader = open_projection(self.log, folder)
+                self._parts.reader = RunsReader(OwnProjection(self.log, folder))
             return self._parts.reader
 
     def drop_projection(self) -> None:
@@ -279,7 +275,7 @@ class Session:
         with self._lock:
             reader, self._parts.reader = self._parts.reader, None
         if reader is not None:
-            reader.close()
+            reader.projection.close()
 
     def recover_values(self, *, at_once: bool = False) -> None:
         """Writes the values that killed processes left in their spools, at most once a second.
@@ -357,7 +353,7 @@ class _Parts:
     def close(self) -> None:
         self.values.close(self.name)
         if self.reader is not None:
-            self.reader.close()
+            self.reader.projection.close()
         self.log.close()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
 from runlore.azure.arguments import as_pairs
 from runlore.domain.errors import InvalidInput, RunNotFound
 from runlore.exceptions import OutOfScope
+from runlore.projections.filters import RunFilter, statuses_of
 from runlore.run.lifecycle import RunLifecycle
 from runlore.storage.log_query import LogQuery
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from runlore.domain.fact import Fact
     from runlore.engine.history import Change
     from runlore.engine.moments import Moment
-    from runlore.engine.net_changes import Difference
+    from runlore.engine.net_changes import NetChange
     from runlore.engine.run_creation import Outputs
     from runlore.engine.session import RunStream
     from runlore.experiment import Experiment, Tags
@@ -101,15 +102,15 @@ class Run(RunLifecycle):
         _rehydrate_runs: bool = True,
     ) -> Iterator[Run]:
         """The experiment's runs, newest first; see `Experiment.get_runs`."""
-        pages = experiment._live.reader().runs(
+        which = RunFilter(
             experiment_id=experiment.id,
             type=type,
             tags=tags,
             properties=properties,
-            status=status,
+            statuses=statuses_of(status),
             include_children=include_children,
         )
-        return _from_rows(experiment.workspace, pages)
+        return matching_runs(experiment.workspace, which)
 
     @staticmethod
     def get_context(allow_offline: bool = True, **kwargs: object) -> Run:
@@ -173,8 +174,7 @@ class Run(RunLifecycle):
     @property
     def number(self) -> int:
         """The run's number in its experiment: 1 for the first that was created, and so on."""
-        number: int = self._session.reader().run_number(self.id)
-        return number
+        return self._session.reader().run_number(self.id)
 
     @property
     def erased(self) -> bool:
@@ -245,7 +245,7 @@ class Run(RunLifecycle):
         values = map(fact_of, session.log.read_log(LogQuery(prefix=values_prefix(self.id))))
         return tuple(history_of(sorted([*facts, *values], key=_position), session.journal.name_of))
 
-    def diff(self, a: Moment, b: Moment | None = None) -> Sequence[Difference]:
+    def diff(self, a: Moment, b: Moment | None = None) -> Sequence[NetChange]:
         """What was created, changed and removed of the run; see `Workspace.diff`."""
         return self._workspace.diff(a, b, run=self)
 
@@ -342,15 +342,15 @@ class Run(RunLifecycle):
         The filters (as in `Experiment.get_runs`) apply to each run by itself, so a descendant is
         found below a child that does not match.
         """
-        pages = self._session.reader().children(
-            self.id,
-            recursive=recursive,
+        which = RunFilter(
+            below_run=self.id,
+            include_children=recursive,
             tags=tags,
             properties=properties,
             type=type,
-            status=status,
+            statuses=statuses_of(status),
         )
-        return _from_rows(self._workspace, pages)
+        return matching_runs(self._workspace, which)
 
     def submit_child(
         self,
@@ -383,15 +383,15 @@ class Run(RunLifecycle):
         status: str | None = None,
     ) -> Iterator[Run]:
         """The runs that were submitted to a compute target, newest first; filters as `list`."""
-        pages = compute.workspace._live.reader().runs(
-            target=compute.name,
+        which = RunFilter(
+            submitted_to=compute.name,
             type=type,
             tags=tags,
             properties=properties,
-            status=status,
+            statuses=statuses_of(status),
             include_children=True,
         )
-        return _from_rows(compute.workspace, pages)
+        return matching_runs(compute.workspace, which)
 
     def get_environment(self) -> None:
         """Not covered: interactive runs execute in their own process's environment."""
@@ -443,6 +443,11 @@ def _class_of(run_type: str | None) -> type[Run]:
 def get_run(experiment: Experiment, run_id: str, rehydrate: bool = True) -> Run:
     """The run of this id in the experiment's workspace. Raises RunNotFound."""
     return Run.get(experiment.workspace, run_id)
+
+
+def matching_runs(workspace: Workspace, which: RunFilter) -> Iterator[Run]:
+    """The workspace's runs that meet the conditions, newest first."""
+    return _from_rows(workspace, workspace._live.reader().runs(which))
 
 
 def _from_rows(workspace: Workspace, rows: Iterable[RunRow]) -> Iterator[Run]:

@@ -8,13 +8,6 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Workspace
-from runlore.projections import own_projection
-
-
-@pytest.fixture(autouse=True)
-def only_asked_for_generations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine any catch-up may take long enough to be published."""
-    monkeypatch.setattr(own_projection, "PUBLISH_AFTER_S", float("inf"))
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from runlore.audit.replay import replay
 from runlore.domain.definition import Definition
 from runlore.domain.errors import RunNotFound
 from runlore.domain.events import RunSubmitted
+from runlore.projections.filters import RunFilter
 from runlore.storage.codec import encode_event
 from runlore.storage.errors import LogBusy
 from runlore.storage.verification import verify_log
@@ -158,7 +159,9 @@ def test_an_experiment_whose_name_is_held_comes_in_archived(
     assert imported.archived == ("trees",)
     assert Experiment(other, "trees").id == held
     assert other.get_run("parent").experiment.archived_time is not None
-    assert [row.run_id for row in other._session.reader().runs(held)] == ["mine"]
+    assert [row.run_id for row in other._session.reader().runs(RunFilter(experiment_id=held))] == [
+        "mine"
+    ]
     assert import_bundle(other, path).events == 0
     assert replay(other).holds
 
@@ -282,8 +285,8 @@ def test_a_parent_that_arrives_takes_its_children_and_earlier_moments_stay_as_th
 ) -> None:
     export(ws, tmp_path / "child", Selection(run="child-0"))
     import_bundle(other, tmp_path / "child")
-    reader = other._session.projection()
-    before = reader.refresh()
+    reader = other._session.reader()
+    before = reader.projection.refresh()
     shown = list(reader.runs())
 
     import_bundle(other, path)
@@ -291,7 +294,7 @@ def test_a_parent_that_arrives_takes_its_children_and_earlier_moments_stay_as_th
     assert [run.id for run in other.get_run("parent").get_children()] == ["child-1", "child-0"]
     assert [row.run_id for row in reader.runs()] == ["parent"]
     assert other.get_run("child-0").root.id == "parent"
-    assert list(reader.runs(as_of=before)) == shown
+    assert list(reader.at(before).runs()) == shown
     with pytest.raises(RunNotFound):
-        list(reader.children("parent", recursive=True, as_of=before))
+        list(reader.at(before).runs(RunFilter(below_run="parent", include_children=True)))
     assert replay(other).holds and replay(other, to=before).holds

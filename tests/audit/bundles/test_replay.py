@@ -15,7 +15,7 @@ from runlore.audit.bundles.export import export
 from runlore.audit.bundles.selection import Selection
 from runlore.audit.replay import Replayed, replay, replay_bundle
 from runlore.domain.errors import InvalidInput
-from runlore.projections.reader import RunsReader
+from runlore.projections.own_projection import OwnProjection
 from runlore.projections.rebuild_check import replay as compared_tables
 from runlore.projections.segment_files import Bounds
 from tests.projections.histories import (
@@ -29,7 +29,7 @@ from tests.projections.histories import (
 def corrupted(folder: Path, statement: str) -> Replayed:
     """What a replay finds after somebody has written into the tables between two sessions."""
     with Workspace.open(folder) as before:
-        before._session.projection().refresh()
+        before._session.reader().projection.refresh()
     [database] = folder.glob("projections/*/reader-0/projection.duckdb")
     with duckdb.connect(str(database)) as connection:
         connection.execute(statement)
@@ -62,7 +62,9 @@ def test_any_history_holds_at_its_head_and_as_of_any_position(
     position = data.draw(st.integers(0, history.log.head().position))
     with reader_of(history.log, bounds=Bounds(2, 2, 8)) as reader:
         for upto in (None, position):
-            [found] = compared_tables(reader, history.log, upto_position=upto, max_differences=10)
+            [found] = compared_tables(
+                reader.projection, history.log, upto_position=upto, max_differences=10
+            )
 
             assert found.differences == []
 
@@ -163,13 +165,13 @@ def test_no_more_differences_are_listed_than_asked_for(folder: Path) -> None:
 def test_what_is_logged_while_tables_are_rebuilt_is_compared_too(
     ws: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    examine = RunsReader.examine
+    ask = OwnProjection.ask
 
-    def after_a_tag(self: RunsReader, question: Any) -> Any:
+    def after_a_tag(self: OwnProjection, question: Any) -> Any:
         ws.get_run("parent").tag("later", "while the tables were rebuilt")
-        return examine(self, question)
+        return ask(self, question)
 
-    monkeypatch.setattr(RunsReader, "examine", after_a_tag)
+    monkeypatch.setattr(OwnProjection, "ask", after_a_tag)
     found = replay(ws)
 
     assert found.holds
@@ -179,9 +181,9 @@ def test_what_is_logged_while_tables_are_rebuilt_is_compared_too(
 
 def test_a_published_copy_is_compared_too(folder: Path) -> None:
     with Workspace.open(folder) as ws:
-        reader: Any = ws._session.projection()
-        reader.refresh()
-        reader._publish(reader._projection, reader._place)
+        projection = ws._session.reader().projection
+        projection.refresh()
+        projection.publish()
     [database] = folder.glob("projections/*/generations/*/projection.duckdb")
     with duckdb.connect(str(database)) as connection:
         connection.execute("UPDATE store.run_properties SET value = 'eve' WHERE value = 'ada'")

@@ -108,14 +108,14 @@ def export_parquet(
     The views are those of docs/sql.md, events without their payloads, and `artifacts`, with the
     digest and size of each file. Files of these names are replaced. Raises what `export` raises.
     """
-    from runlore.projections.parquet_files import QUERIES
+    from runlore.projections.parquet_files import QUERIES, write_view
 
     session = workspace._live
     session.check_writable()  # The files show what is so now.
-    reader = session.projection()
+    projection = session.reader().projection
     runs = None
     if not selection.is_everything:
-        runs = sorted(selected_runs(session, selection, reader.refresh()))
+        runs = sorted(selected_runs(session, selection, projection.refresh()))
     made = Path(folder)
     try:
         made.mkdir(parents=True, exist_ok=True)
@@ -124,5 +124,5 @@ def export_parquet(
     counts = {}
     for name in QUERIES:
         with replacing(made / f"{name}.parquet") as file:
-            counts[name] = reader.write_parquet(name, runs, file)
+            counts[name] = write_view(projection, name, runs, file)
     return {"folder": str(folder), "rows": counts}

@@ -18,6 +18,7 @@ from runlore.domain.ids import (
     run_stream,
     writer_stream,
 )
+from runlore.projections.filters import RunFilter
 from runlore.storage.codec import facts_of
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_query import LogQuery
@@ -141,7 +142,7 @@ def selected_runs(session: Session, selection: Selection, upto_position: int) ->
 
     Raises as `selected_positions`.
     """
-    reader = session.reader()
+    reader = session.reader().at(upto_position)
     found: set[str] | None = None
 
     def narrow(ids: Iterable[str]) -> None:
@@ -152,7 +153,7 @@ def selected_runs(session: Session, selection: Selection, upto_position: int) ->
         session.existing_run(selection.run)
         below: Iterable[Any] = ()
         if selection.descendants:
-            below = reader.children(selection.run, recursive=True, as_of=upto_position)
+            below = reader.runs(RunFilter(below_run=selection.run, include_children=True))
         narrow([selection.run, *(row.run_id for row in below)])
     if selection.experiment is not None:
         narrow(runs_of_experiment(session, selection.experiment, upto_position))
@@ -167,16 +168,13 @@ def runs_of_experiment(session: Session, name: str, upto_position: int) -> Itera
 
     Raises ExperimentNotFound.
     """
-    ids = [
-        row.experiment_id
-        for row in session.reader().experiments(
-            view="all", name=check_experiment_name(name), as_of=upto_position
-        )
-    ]
+    reader = session.reader().at(upto_position)
+    found = reader.experiments(view="all", name=check_experiment_name(name))
+    ids = [row.experiment_id for row in found]
     if not ids:
         raise ExperimentNotFound(name, f"workspace {session.workspace.name!r}")
     for experiment_id in ids:
-        for row in session.reader().runs(experiment_id, include_children=True, as_of=upto_position):
+        for row in reader.runs(RunFilter(experiment_id=experiment_id, include_children=True)):
             yield row.run_id
 
 

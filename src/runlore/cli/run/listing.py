@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -18,14 +19,16 @@ from runlore.cli.options import (
 )
 from runlore.cli.output import Output
 from runlore.cli.run.columns import RUN_COLUMNS
+from runlore.cli.run.key_values import filter_of
 from runlore.domain.status import Status
+from runlore.projections.filters import RunFilter
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_LAST = 10
 
 
 def filter_options(command: F) -> F:
-    """Add the filters of runs; the command takes `filters` for `Workspace.get_run_records`."""
+    """Add the filters of runs; the command takes them as the filter `which`."""
 
     @wraps(command)
     def with_filters(
@@ -35,22 +38,18 @@ def filter_options(command: F) -> F:
         status: Sequence[str],
         compute_target_name: str | None,
         recursive: bool,
-        sort: str | None,
         parent_run_id: str | None,
         **kwargs: Any,
     ) -> Any:
-        from runlore.cli.run.key_values import filter_of
-
-        filters = {
-            "tags": filter_of(tag, "--tag"),
-            "properties": filter_of(property_, "--property"),
-            "statuses": list(status),
-            "target": compute_target_name,
-            "include_children": recursive,
-            "sort": sort,
-            "parent_run_id": parent_run_id,
-        }
-        return command(*args, filters=filters, **kwargs)
+        which = RunFilter(
+            tags=filter_of(tag, "--tag"),
+            properties=filter_of(property_, "--property"),
+            statuses=status,
+            target=compute_target_name,
+            include_children=recursive,
+            below_run=parent_run_id,
+        )
+        return command(*args, which=which, **kwargs)
 
     made: F = decorated(with_filters, *_FILTERS)
     return made
@@ -103,7 +102,8 @@ _FILTERS = (
 @reading_options
 @output_options
 def list_(
-    filters: dict[str, Any],
+    which: RunFilter,
+    sort: str | None,
     last: int | None,
     minimal: bool,
     experiment_name: str | None,
@@ -122,7 +122,7 @@ def list_(
     """
     if last is None and out.query is None:
         last = DEFAULT_LAST
-    records = records_of(context, experiment_name, {**filters, "last": last})
+    records = matching_records(context, experiment_name, which, sort=sort, last=last)
     if minimal:
         from runlore.azure.records import minimal as minimal_of
 
@@ -131,13 +131,23 @@ def list_(
         out.put(records, RUN_COLUMNS)
 
 
-def records_of(
-    context: CommandContext, experiment_name: str | None, filters: dict[str, Any]
+def matching_records(
+    context: CommandContext,
+    experiment_name: str | None,
+    which: RunFilter,
+    *,
+    sort: str | None,
+    last: int | None,
 ) -> list[dict[str, Any]]:
     """The records of an experiment's runs, or of a run's children in any experiment."""
+    from runlore.azure.records import records_of
+    from runlore.workspace import session_of
+
     workspace = context.open()
-    parent = filters["parent_run_id"]
-    if parent is not None:
-        filters = {**filters, "parent_run_id": workspace.find_run(parent).id}
-        return list(workspace.get_run_records(experiment_name, **filters))
-    return list(workspace.get_run_records(context.experiment_name(experiment_name), **filters))
+    if which.below_run is None:
+        experiment_name = context.experiment_name(experiment_name)
+    else:
+        which = replace(which, below_run=workspace.find_run(which.below_run).id)
+    return records_of(
+        session_of(workspace), which, experiment_name=experiment_name, sort=sort, last=last
+    )

@@ -12,8 +12,9 @@ from runlore.cli.command_context import CommandContext
 from runlore.cli.options import experiment_option, output_options, workspace_options
 from runlore.cli.output import Output
 from runlore.cli.run.columns import RUN_COLUMNS
-from runlore.cli.run.listing import DEFAULT_LAST, filter_options, records_of
+from runlore.cli.run.listing import DEFAULT_LAST, filter_options, matching_records
 from runlore.domain.status import TERMINAL
+from runlore.projections.filters import RunFilter
 
 Records = list[dict[str, Any]]
 
@@ -31,7 +32,8 @@ Records = list[dict[str, Any]]
 @workspace_options
 @output_options
 def watch(
-    filters: dict[str, Any],
+    which: RunFilter,
+    sort: str | None,
     last: int,
     once: bool,
     interval: float,
@@ -47,10 +49,9 @@ def watch(
     Example:
       runlore run watch -e myexperiment --tag sweep=7
     """
-    wanted = {**filters, "last": last}
 
     def look() -> Records:
-        return records_of(context, experiment_name, wanted)
+        return matching_records(context, experiment_name, which, sort=sort, last=last)
 
     records = look()
     if not once:
