@@ -13,6 +13,7 @@ from runlore.domain.events import ExperimentCreated, RunCompleted, RunCreated
 from runlore.domain.ids import experiment_stream, run_stream
 from runlore.domain.status import Status
 from runlore.storage.journal import Pending
+from runlore.workspace import session_of
 
 RUNS = 10_000
 EXPERIMENT = "explore-runs"
@@ -72,4 +73,4 @@ def fill(folder: Path) -> None:
             )
             pending.append(Pending(run_stream(run_id), 1, made))
             pending.append(Pending(run_stream(run_id), 2, RunCompleted()))
-        ws._session.journal.append(pending)
+        session_of(ws).journal.append(pending)

@@ -19,6 +19,7 @@ from runlore import Experiment, Run, Workspace
 from runlore.domain.events import TagSet
 from runlore.domain.ids import run_stream
 from runlore.storage.journal import Pending
+from runlore.workspace import session_of
 
 PLAIN = "the same in a plain workspace"
 
@@ -80,7 +81,7 @@ def run() -> Iterator[Result]:
 
 def appender(ws: Workspace) -> Callable[[int], None]:
     """Appends tags to one run."""
-    journal, stream, versions = ws._session.journal, run_stream(started(ws).id), count(2)
+    journal, stream, versions = session_of(ws).journal, run_stream(started(ws).id), count(2)
 
     def append(batch: int) -> None:
         tags = [TagSet(key="k", value="x" * 80) for _ in range(batch)]
@@ -107,9 +108,9 @@ def started(ws: Workspace) -> Run:
 
 def catch_up(ws: Workspace) -> None:
     """By a reader without tables, nor anybody's generation."""
-    ws._session.drop_projection()
+    session_of(ws).writable().drop_projection()
     shutil.rmtree(_folder(ws) / "projections", ignore_errors=True)
-    ws._session.reader().projection.refresh()
+    session_of(ws).reader().projection.refresh()
 
 
 def filtered(ws: Workspace) -> None:
@@ -122,9 +123,9 @@ def erasure(ws: Workspace, runs: int) -> Result:
     """Of one run among many, by a process that has read them all."""
     run = started(ws)
     run.complete()
-    ws._session.reader().projection.refresh()
+    session_of(ws).reader().projection.refresh()
     took = seconds(partial(ws.erase_run, run.id, reason="benchmark"))
-    after = seconds(ws._session.reader().projection.refresh)
+    after = seconds(session_of(ws).reader().projection.refresh)
     note = f"the next query makes the tables anew: {after:.2f} s"
     what = f"erasable: erasing a run among {runs:,}"
     return Result(what, took * 1e3, None, "", "ms", 1, (), note)

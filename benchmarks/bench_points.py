@@ -26,6 +26,7 @@ from runlore.projections.metric_columns import MetricColumn, MetricFilter
 from runlore.projections.reader import RunsReader
 from runlore.storage.journal import Pending
 from runlore.storage.value_codec import Part, Series, encode_batch
+from runlore.workspace import session_of
 
 WRITER = "1" * 32
 T0 = 1_700_000_000_000_000
@@ -69,8 +70,8 @@ def a_slow_day(folder: Path, batches: int) -> Iterator[Result]:
         made = [batch(names, 10, seed=seed) for seed in range(500)]
         add(ws, [("r0", made[number % len(made)]) for number in range(batches)])
         yield from caught_up(ws, "100 values of 10 series a batch")
-        reader = ws._session.reader()
-        log = ws._session.log
+        reader = session_of(ws).reader()
+        log = session_of(ws).log
         found = reader.series("r0", "metric-3")
         assert found is not None and len(found.steps) == 10 * batches
         yield side_by_side(
@@ -90,7 +91,7 @@ def charts(folder: Path, runs: int, points: int) -> Iterator[Result]:
         made = [batch(["loss", "acc"], 10_000, seed=seed) for seed in range(8)]
         for _ in range(max(1, points // 10_000)):
             add(ws, [(run_id, made[n % len(made)]) for n, run_id in enumerate(ids)])
-        reader = ws._session.reader()
+        reader = session_of(ws).reader()
         reader.projection.refresh()
         curves = reader.curves(ids, "loss", max_points=1_000)
         assert len(curves) == runs and all(len(curve.steps) <= 1_000 for curve in curves)
@@ -116,7 +117,7 @@ def wide(folder: Path, runs: int, metrics: int) -> Iterator[Result]:
         made = [batch(names, 20, seed=seed) for seed in range(16)]
         add(ws, [(run_id, made[n % len(made)]) for n, run_id in enumerate(ids)])
         yield from caught_up(ws, f"{metrics:,} series of 20 values a batch")
-        reader = ws._session.reader()
+        reader = session_of(ws).reader()
         yield table(reader, names, runs)
 
 
@@ -162,8 +163,8 @@ def batch(names: Sequence[str], steps: int, *, seed: int) -> ValuesLogged:
 
 def add_runs(ws: Workspace, ids: Sequence[str]) -> None:
     created = ExperimentCreated(experiment_id="e", name="bench")
-    ws._session.journal.append([Pending(experiment_stream("bench"), 1, created)])
-    ws._session.journal.append(
+    session_of(ws).journal.append([Pending(experiment_stream("bench"), 1, created)])
+    session_of(ws).journal.append(
         [
             Pending(
                 run_stream(run_id),
@@ -183,8 +184,8 @@ def add_runs(ws: Workspace, ids: Sequence[str]) -> None:
 
 def add(ws: Workspace, batches: Sequence[tuple[str, ValuesLogged]]) -> None:
     """Appends the batches, many in one commit; each run's in a stream of its own."""
-    journal = ws._session.journal
-    writer = f"{ws._session.log.head().size:032x}"
+    journal = session_of(ws).journal
+    writer = f"{session_of(ws).log.head().size:032x}"
     pending: list[Pending] = []
     versions: dict[str, int] = {}
     nbytes = 0
@@ -200,7 +201,7 @@ def add(ws: Workspace, batches: Sequence[tuple[str, ValuesLogged]]) -> None:
 
 def caught_up(ws: Workspace, what: str) -> Iterator[Result]:
     """Catch-up from nothing, per value, and what a value takes in the projection's files."""
-    reader = ws._session.reader()
+    reader = session_of(ws).reader()
     took = seconds(reader.projection.refresh)
     rows = int(reader.sql("SELECT sum(n) FROM metrics").fetchall()[0][0])
     print(

@@ -32,6 +32,7 @@ from runlore.storage.codec import facts_of
 from runlore.storage.collector import collector_paused
 from runlore.storage.journal import Pending
 from runlore.storage.log_query import LogQuery
+from runlore.workspace import session_of
 
 SIZES = (10_000, 100_000)
 LARGE_TREE = 10_000
@@ -77,13 +78,13 @@ def add_tree(ws: Workspace, size: int, *, name: str = "tree", children: int = 10
             root_id=f"{name}-0",
         )
         pending.append(Pending(run_stream(created.run_id), 1, created))
-    ws._session.journal.append(pending)
+    session_of(ws).journal.append(pending)
 
 
 def catch_up(ws: Workspace, size: int) -> Result:
     """From nothing, per event; beside the least that a projection in Python has to do."""
-    head = ws._session.log.head().size
-    ours = seconds(ws._session.reader().projection.refresh)
+    head = session_of(ws).log.head().size
+    ours = seconds(session_of(ws).reader().projection.refresh)
     baseline = seconds(lambda: least_projection(ws))
     what = f"catch-up from zero, {size:,} runs ({head:,} events), per event"
     ours_us, baseline_us = ours / head * 1e6, baseline / head * 1e6
@@ -97,7 +98,9 @@ def least_projection(ws: Workspace) -> None:
     columns = ("position", "stream", "version", "topic", "recorded_at", "writer_id", "reason")
     position = 0
     with collector_paused(), duckdb.connect(config={"threads": 2}) as connection:
-        while read := ws._session.log.read_plain(LogQuery(after_position=position, limit=30_000)):
+        while read := session_of(ws).log.read_plain(
+            LogQuery(after_position=position, limit=30_000)
+        ):
             rows = dict(zip(Fact._fields, zip(*facts_of(read), strict=True), strict=True))
             connection.register("rows", pa.table({name: rows[name] for name in columns}))
             if position == 0:
@@ -108,7 +111,7 @@ def least_projection(ws: Workspace) -> None:
 
 def tail(ws: Workspace, size: int) -> Result:
     """The catch-up by one tag, which comes before an answer; beside the answer without one."""
-    reader = ws._session.reader()
+    reader = session_of(ws).reader()
     run = ws.get_run("run-0")
     turn = iter(range(1_000))
 
@@ -125,7 +128,7 @@ def first_answers(ws: Workspace, size: int) -> Iterator[Result]:
     """A whole process that asks one filter: in a slot of its own, and in one that was used."""
     assert ws.path is not None
     command = [*python(FIRST_ANSWER), str(ws.path)]
-    ws._session.reader().projection.finish_publishing()
+    session_of(ws).reader().projection.finish_publishing()
 
     def ask() -> None:
         subprocess.run(command, check=True)
@@ -148,7 +151,7 @@ def first_answers(ws: Workspace, size: int) -> Iterator[Result]:
 
 def queries(ws: Workspace, size: int) -> Iterator[Result]:
     """Through the SDK to Run objects; beside the same as of the log's head."""
-    reader = ws._session.reader()
+    reader = session_of(ws).reader()
     head = reader.projection.refresh()
     experiment, root = Experiment(ws, "exp-3"), ws.get_run("tree-0")
     small, chain = ws.get_run("run-0"), ws.get_run("chain-0")

@@ -15,6 +15,7 @@ from runlore.domain.events import ExperimentCreated, RunCompleted, RunCreated, T
 from runlore.domain.ids import experiment_stream, run_stream
 from runlore.domain.status import Status
 from runlore.storage.journal import Pending
+from runlore.workspace import session_of
 
 SIZES = (10_000, 100_000)
 EXPERIMENTS = 20
@@ -35,7 +36,7 @@ def fill(ws: Workspace, size: int, first: int = 0) -> None:
 
     `first` is how many there are already, a whole number of trees.
     """
-    journal = ws._session.journal
+    journal = session_of(ws).journal
     rng = random.Random(first)
     for number in range(0 if first else EXPERIMENTS):
         name = f"exp-{number}"
@@ -69,9 +70,9 @@ def fill(ws: Workspace, size: int, first: int = 0) -> None:
 
 def catch_up(ws: Workspace, size: int) -> Result:
     """Events per second from nothing, beside reading the same rows with sqlite3."""
-    log = ws._session.log
+    log = session_of(ws).log
     head = log.head().size
-    ours = seconds(ws._session.reader().projection.refresh)
+    ours = seconds(session_of(ws).reader().projection.refresh)
     path = ws.path
     assert path is not None
     connection = sqlite3.connect(path / "log.sqlite")

@@ -18,6 +18,7 @@ from runlore.audit.bundles.imports import import_bundle
 from runlore.audit.bundles.selection import Selection
 from runlore.audit.replay import replay
 from runlore.storage.log_query import LogQuery
+from runlore.workspace import session_of
 
 SIZES = (20_000,)
 
@@ -32,10 +33,10 @@ def run(sizes: Sequence[int] = ()) -> Iterator[Result]:
 
 def figures(ws: Workspace, folder: Path, size: int) -> Iterator[Result]:
     """In the order in which they need each other."""
-    events = ws._session.log.head().size
+    events = session_of(ws).log.head().size
     baseline = events / seconds(lambda: read(ws))
     bundle, alone = folder / "all.bundle", folder / "one.bundle"
-    ws._session.reader().projection.refresh()
+    session_of(ws).reader().projection.refresh()
 
     def rate(what: str, action: Callable[[], object], note: str = "") -> Result:
         per_s = events / seconds(action)
@@ -60,7 +61,7 @@ def figures(ws: Workspace, folder: Path, size: int) -> Iterator[Result]:
 def read(ws: Workspace) -> None:
     """Every row of the log, as Python objects."""
     position = 0
-    while rows := ws._session.log.read_log(LogQuery(after_position=position, limit=30_000)):
+    while rows := session_of(ws).log.read_log(LogQuery(after_position=position, limit=30_000)):
         position = rows[-1].position
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from benchmarks.fresh import LIMIT_S, Answer, WorkloadFailed, finish, fresh, median_of, start
 from benchmarks.harness import Goal, Result, at_least, at_most, exactly, scratch, sized
 from runlore import Experiment, Run, Workspace
+from runlore.engine.metric_reads import metrics_of
+from runlore.run.run import handle_of
 
 REPEAT = 5
 PROCESSES = 4
@@ -79,7 +81,7 @@ def check(folder: Path, run_ids: list[str], points: int) -> None:
 
 def stored(run: Run) -> int:
     """How many numbers a run has, rows counted by their columns."""
-    return sum(len(metric) * len(metric.columns) for metric in run._metrics(None).values())
+    return sum(len(metric) * len(metric.columns) for metric in metrics_of(handle_of(run)).values())
 
 
 def beside_others(which: str, share: int, goal: Goal) -> Iterator[Result]:

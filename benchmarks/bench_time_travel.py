@@ -26,6 +26,7 @@ from runlore.domain.ids import run_stream
 from runlore.projections.filters import RunFilter
 from runlore.projections.metric_columns import MetricColumn
 from runlore.storage.journal import Pending
+from runlore.workspace import session_of
 
 SIZES = (10_000, 100_000)
 STEPS = 10
@@ -55,7 +56,7 @@ def run(sizes: Sequence[int] = (), went_on: int = WENT_ON) -> Iterator[Result]:
             newest = ids[-size // went_on :]
             add(ws, [(run_id, made[n % len(made)]) for n, run_id in enumerate(newest)])
             tagged = TagSet(key="group", value="7")
-            ws._session.journal.append([Pending(run_stream(one), 4, tagged) for one in newest])
+            session_of(ws).journal.append([Pending(run_stream(one), 4, tagged) for one in newest])
             yield from questions(ws, then, size)
             yield from differences(ws, then, size)
 
@@ -129,7 +130,7 @@ def one_run(ws: Workspace) -> object:
 def metrics(ws: Workspace) -> list[tuple[str, Callable[[], object]]]:
     """What the metrics of all runs come to."""
     columns = [MetricColumn("loss"), MetricColumn("acc", what="min")]
-    reader = ws._session.reader()
+    reader = session_of(ws).reader()
     return [
         ("SQL over metrics", lambda: ws.sql(OF_METRICS).fetchall()),
         (

@@ -16,6 +16,8 @@ from typing import Final
 from benchmarks.acknowledged import compare, counters, log_for_ever
 from benchmarks.fresh import say
 from runlore import Run, Workspace
+from runlore.engine.metric_reads import metrics_of
+from runlore.run.run import handle_of
 
 WRITERS: Final = {"one thread": 1, "4 threads": 4, "3 forks": 4}
 
@@ -39,7 +41,7 @@ def log(run: Run, acknowledged: memoryview, how: str, per_s: float) -> None:
 
 def count(run: Run, acknowledged: memoryview, how: str) -> None:
     """Says how many values there are, of which writers said how many."""
-    metrics = run._metrics(None)
+    metrics = metrics_of(handle_of(run))
     totals = {"acknowledged": 0, "lost": 0, "repeated": 0}
     for number in range(WRITERS[how]):
         name = f"metric_{number}"

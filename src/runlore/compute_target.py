@@ -10,7 +10,7 @@ from runlore.exceptions import ComputeTargetException as ComputeTargetException
 
 if TYPE_CHECKING:
     from runlore.domain.compute_target import TargetState
-    from runlore.engine.session import TargetStream
+    from runlore.engine.streams import TargetStream
     from runlore.run import Run
     from runlore.workspace import Workspace
 
@@ -52,13 +52,14 @@ class ComputeTarget:
     """
 
     def __init__(self, workspace: Workspace, name: str) -> None:
-        from runlore.execution.targets.target import target_of
+        from runlore.execution.targets.target import state_of
+        from runlore.workspace import session_of
 
-        target = target_of(workspace._live, name)
+        state = state_of(session_of(workspace), name)
         self.workspace = workspace
         self.name = name
-        self.type = target.kind
-        self._settings = dict(target.settings)
+        self.type = state.type
+        self._settings = dict(state.settings)
 
     @property
     def slots(self) -> int | None:
@@ -96,18 +97,19 @@ class ComputeTarget:
         Raises ComputeTargetException for an unknown kind or setting, InvalidInput for the name.
         """
         from runlore.domain.compute_target import AttachTarget
+        from runlore.engine.streams import change_target
         from runlore.execution.targets.target import kind_of
+        from runlore.workspace import session_of
 
-        session = workspace._live
-        session.check_writable()
-        if session.folder is None:
+        session = session_of(workspace).writable()
+        if session.is_memory:
             raise ComputeTargetException(
                 "a workspace in memory has no compute targets; create one in a folder"
             )
         if isinstance(attach_configuration, dict):
             settings = {**attach_configuration, **settings}
         command = AttachTarget(name, type, kind_of(type).checked(settings))
-        session.change_target(_folded(workspace, name), command)
+        change_target(session, _stream(name), command)
         return ComputeTarget(workspace, name)
 
     @staticmethod
@@ -129,8 +131,9 @@ class ComputeTarget:
     def list(workspace: Workspace) -> dict[str, ComputeTarget]:
         """The workspace's compute targets by name, `local` first."""
         from runlore.execution.targets.target import attached
+        from runlore.workspace import session_of
 
-        session = workspace._live
+        session = session_of(workspace)
         return {name: ComputeTarget._of(workspace, at) for name, at in attached(session).items()}
 
     @classmethod
@@ -145,15 +148,17 @@ class ComputeTarget:
     def delete(self) -> None:
         """Takes the name away. Refused while runs are queued: nobody would start them."""
         from runlore.domain.compute_target import AttachTarget, DeleteTarget
+        from runlore.engine.streams import change_target
+        from runlore.workspace import session_of
 
         self._check_nothing_queued()
-        session = self.workspace._live
-        session.change_target(_folded(self.workspace, self.name), DeleteTarget(self.name))
+        session = session_of(self.workspace)
+        change_target(session, _stream(self.name), DeleteTarget(self.name))
         try:
             self._check_nothing_queued()  # Who submits from here on sees that the name is gone.
         except ComputeTargetException:
             command = AttachTarget(self.name, self.type, self._settings)
-            session.change_target(_folded(self.workspace, self.name), command)
+            change_target(session, _stream(self.name), command)
             raise
 
     def _check_nothing_queued(self) -> None:
@@ -218,9 +223,10 @@ class ComputeTarget:
         return f"ComputeTarget(name={self.name!r}, type={self.type!r}{slots})"
 
 
-def _folded(workspace: Workspace, name: object) -> TargetStream:
+def _stream(name: object) -> TargetStream:
     from runlore.domain.ids import check_target_name
+    from runlore.engine.streams import stream_of_target
 
     if not isinstance(name, str):
         raise InvalidInput(f"a compute target's name must be a str, got {name!r:.80}")
-    return workspace._live.target(check_target_name(name))
+    return stream_of_target(check_target_name(name))

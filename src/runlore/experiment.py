@@ -15,9 +15,10 @@ from runlore.projections.filters import RunFilter
 
 if TYPE_CHECKING:
     from runlore.configuration.script_run_config import ScriptRunConfig
-    from runlore.domain.experiment import ExperimentState
+    from runlore.domain.experiment import Command, ExperimentState
     from runlore.engine.run_creation import Outputs
-    from runlore.engine.session import ExperimentStream, Session
+    from runlore.engine.session import Session
+    from runlore.engine.streams import ExperimentStream
     from runlore.run import Run
     from runlore.script_run import ScriptRun
     from runlore.workspace import Workspace
@@ -48,26 +49,19 @@ class Experiment:
         self, workspace: Workspace, name: str, _skip_name_validation: bool = False
     ) -> None:
         from runlore.domain.experiment import GetOrCreate
+        from runlore.engine.streams import change_experiment, stream_of_experiment
+        from runlore.workspace import session_of
 
         check_experiment_name(name)
-        session = workspace._live
+        session = session_of(workspace)
         self._workspace = workspace
-        self._names: ExperimentStream = session.name(name)
+        self._names: ExperimentStream = stream_of_experiment(name)
         session.journal.refresh(self._names)
         if self._names.state.active is None:
-            session.change_name(self._names, GetOrCreate(name, str(uuid4())))
+            change_experiment(session, self._names, GetOrCreate(name, str(uuid4())))
         active = self._names.state.active
         assert active is not None, "GetOrCreate leaves an active experiment"
         self._id = active.experiment_id
-
-    @classmethod
-    def _attached(cls, workspace: Workspace, name: str, experiment_id: str) -> Experiment:
-        """The experiment of an id, active or archived; nothing is read until it is needed."""
-        experiment = cls.__new__(cls)
-        experiment._workspace = workspace
-        experiment._names = workspace._session.name(name)
-        experiment._id = experiment_id
-        return experiment
 
     @property
     def workspace(self) -> Workspace:
@@ -118,18 +112,24 @@ class Experiment:
         UserErrorException if an output folder cannot be made, AlreadyExists if `run_id` is
         taken, InvalidInput or InvalidType for what cannot be a name, id, tag or folder.
         """
+        from runlore.azure.arguments import as_pairs
         from runlore.engine.run_creation import start_run
+        from runlore.run.run import run_of
 
-        return start_run(
-            self._for_new_runs(),
+        experiment = self._for_new_runs()
+        handle = start_run(
+            experiment._session,
+            experiment.id,
+            experiment.name,
             name=name,
             run_id=run_id,
             outputs=outputs,
             snapshot_directory=snapshot_directory,
             display_name=display_name,
             description=description,
-            tags=tags,
+            tags=as_pairs(tags, "tag"),
         )
+        return run_of(experiment, handle)
 
     def submit(
         self,
@@ -150,8 +150,18 @@ class Experiment:
         RunConfigurationException.
         """
         from runlore.execution.submission import submit
+        from runlore.run.run import Run, handle_of, script_run_of
 
-        return submit(self._for_new_runs(), config, tags=tags, run_id=run_id)
+        experiment = self._for_new_runs()
+        handle = submit(
+            experiment._session,
+            experiment.id,
+            experiment.name,
+            handle_of(config) if isinstance(config, Run) else config,
+            tags=tags,
+            run_id=run_id,
+        )
+        return script_run_of(experiment, handle)
 
     def get_runs(
         self,
@@ -194,10 +204,14 @@ class Experiment:
         }
         if view_type not in views:
             raise InvalidInput(f"view_type is {view_type!r}; it takes one of {sorted(views)}")
-        rows = workspace._live.reader().experiments(
-            view=views[view_type], name=experiment_name, tags=tags
+        from runlore.workspace import session_of
+
+        rows = (
+            session_of(workspace)
+            .reader()
+            .experiments(view=views[view_type], name=experiment_name, tags=tags)
         )
-        return [Experiment._attached(workspace, row.name, row.experiment_id) for row in rows]
+        return [experiment_of(workspace, row.name, row.experiment_id) for row in rows]
 
     @staticmethod
     def find(workspace: Workspace, name: str, *, archived: bool = False) -> Experiment:
@@ -205,16 +219,18 @@ class Experiment:
         creates none. Raises ExperimentNotFound.
         """
         from runlore.domain.errors import ExperimentNotFound
+        from runlore.engine.streams import stream_of_experiment
+        from runlore.workspace import session_of
 
         check_experiment_name(name)
-        session = workspace._live
-        names = session.journal.refresh(session.name(name))
+        session = session_of(workspace)
+        names = session.journal.refresh(stream_of_experiment(name))
         found = [one for one in names.experiments if (one.archived_at is not None) is archived]
         if not found:
             where = f"the {'archived' if archived else 'active'} ones of {workspace.name!r}"
             raise ExperimentNotFound(name, where)
         last = max(found, key=lambda one: one.archived_at or 0)
-        return Experiment._attached(workspace, name, last.experiment_id)
+        return experiment_of(workspace, name, last.experiment_id)
 
     @staticmethod
     def delete(workspace: Workspace, experiment_id: str) -> None:
@@ -240,7 +256,7 @@ class Experiment:
         """Hides the experiment from lists; its name is free for a new one."""
         from runlore.domain.experiment import Archive
 
-        self._live.change_name(self._names, Archive(self._id))
+        self._change(Archive(self._id))
 
     def reactivate(self, new_name: str | None = None) -> None:
         """Brings an archived experiment back. Raises AlreadyExists if its name is held again."""
@@ -251,7 +267,7 @@ class Experiment:
                 f"cannot reactivate {self.name!r} as {new_name!r}: an experiment keeps its name; "
                 "call reactivate() without one"
             )
-        self._live.change_name(self._names, Reactivate(self._id))
+        self._change(Reactivate(self._id))
 
     def tag(self, key: str, value: object = None) -> None:
         """Sets a tag; without a value, a key-only one."""
@@ -262,7 +278,7 @@ class Experiment:
         from runlore.azure.arguments import as_pairs
         from runlore.domain.experiment import SetExperimentTags
 
-        self._live.change_name(self._names, SetExperimentTags(self._id, as_pairs(tags, "tag")))
+        self._change(SetExperimentTags(self._id, as_pairs(tags, "tag")))
 
     def remove_tags(self, tags: Sequence[str]) -> None:
         """Takes tags away, by key."""
@@ -270,7 +286,7 @@ class Experiment:
         from runlore.domain.text import check_keys
 
         keys = check_keys(tags, "tag")
-        self._live.change_name(self._names, RemoveExperimentTags(self._id, keys))
+        self._change(RemoveExperimentTags(self._id, keys))
 
     def refresh(self) -> None:
         """Reads the experiment's newest state; the properties do so by themselves."""
@@ -278,7 +294,9 @@ class Experiment:
 
     def get_portal_url(self) -> str:
         """The link to the experiment's page in the Studio."""
-        return self._workspace._portal_url(f"experiments/id/{self._id}")
+        from runlore.azure.links import portal_url
+
+        return portal_url(self._workspace, f"experiments/id/{self._id}")
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -303,18 +321,36 @@ class Experiment:
         )
 
     @property
-    def _live(self) -> Session:
-        return self._workspace._live
+    def _session(self) -> Session:
+        from runlore.workspace import session_of
+
+        return session_of(self._workspace)
+
+    def _change(self, command: Command) -> None:
+        from runlore.engine.streams import change_experiment
+
+        change_experiment(self._session, self._names, command)
 
     def _state(self) -> ExperimentState:
-        names = self._live.journal.refresh(self._names)
+        names = self._session.journal.refresh(self._names)
         state = names.get(self._id)
         assert state is not None, "an experiment object is made of an experiment in the log"
         return state
 
     def _for_new_runs(self) -> Experiment:
         """Itself, or, where it was archived meanwhile, the active experiment of its name."""
-        self._live.check_writable()
+        self._session.writable()
         if self._state().archived_at is None:
             return self
         return Experiment(self._workspace, self.name)
+
+
+def experiment_of(workspace: Workspace, name: str, experiment_id: str) -> Experiment:
+    """The experiment of an id, active or archived; nothing is read until it is needed."""
+    from runlore.engine.streams import stream_of_experiment
+
+    experiment = Experiment.__new__(Experiment)
+    experiment._workspace = workspace
+    experiment._names = stream_of_experiment(name)
+    experiment._id = experiment_id
+    return experiment

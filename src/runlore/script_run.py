@@ -1,14 +1,3 @@
-"""`ScriptRun`: a run whose script a supervisor executes."""
+"""Azure's `azureml.core.script_run`."""
 
-from __future__ import annotations
-
-from typing import Final
-
-from runlore.run import Run
-
-RUN_TYPE: Final = "azureml.scriptrun"
-"""The type of submitted runs (azureml-core's)."""
-
-
-class ScriptRun(Run):
-    """A submitted run; what it can do, `Run` can: its events say that it was submitted."""
+from runlore.run import ScriptRun as ScriptRun

@@ -36,15 +36,12 @@ if TYPE_CHECKING:
     from runlore.engine.event_feed import Feed, LoggedEvent
     from runlore.engine.moments import Moment
     from runlore.engine.net_changes import NetChange
-    from runlore.engine.session import Session
+    from runlore.engine.session import LiveSession, Session
     from runlore.experiment import Experiment, Tags
     from runlore.projections.user_sql import SqlResult
     from runlore.run import Run
     from runlore.storage.event_log import EventLog
     from runlore.storage.log_opener import LogLocation
-
-PORTAL_URL: Final = "http://127.0.0.1:8080"
-"""Where links to runs point; something listens there once the Studio has been started."""
 
 _CANDIDATES: Final = 10
 
@@ -154,7 +151,7 @@ class Workspace:
         if the folder's log is of another application or of a newer runlore; InvalidInput for a
         URI of an unknown scheme or with a password.
         """
-        from runlore.engine.session import open_session
+        from runlore.entry.wiring import open_session
 
         place = locate(path_or_uri)
         if not exists(place):
@@ -171,7 +168,7 @@ class Workspace:
                 f"the log in {place} holds no workspace; create it with "
                 f"Workspace.create('my-workspace', path={str(place)!r})"
             )
-        session.sweep()
+        session.look_after()
         return cls._of(session)
 
     @classmethod
@@ -249,8 +246,8 @@ class Workspace:
         self, path: str | os.PathLike[str] | None = None, file_name: str | None = None
     ) -> None:
         """Writes `<path>/.azureml/config.json`, by which `from_config` finds this workspace."""
-        self._live.check_writable()
-        folder = self._live.folder
+        self._live.writable()
+        folder = self._live.files
         if folder is None:
             raise UserError("a workspace in memory ends with its process; no config can lead to it")
         config_file.write_config(folder, Path(path or "."), file_name, self._scope)
@@ -288,15 +285,12 @@ class Workspace:
     @property
     def path(self) -> Path | None:
         """The workspace's folder; None if it lives in memory."""
-        return self._session.folder
+        return self._session.files
 
     @property
     def uri(self) -> str:
         """The URI that `open` takes in any process on this machine; `memory:<id>` if in memory."""
-        folder = self._session.folder
-        if folder is None:
-            return f"memory:{self._session.workspace.workspace_id}"
-        return locate(folder).uri
+        return self._session.uri
 
     @property
     def position(self) -> int:
@@ -321,10 +315,10 @@ class Workspace:
         ('explore-runs', [])
         """
         from runlore.engine.moments import position_of
-        from runlore.engine.past import SessionAsOf
+        from runlore.engine.past import PastSession
 
         session = self._live
-        return Workspace._of(SessionAsOf(session, position_of(session.log, moment)))
+        return Workspace._of(PastSession.of(session, position_of(session.log, moment)))
 
     def diff(
         self, a: Moment, b: Moment | None = None, *, run: Run | str | None = None
@@ -345,7 +339,7 @@ class Workspace:
         from runlore.engine.net_changes import net_changes
 
         session = self._live
-        session.values.flush()
+        session.flush()
         end = self.position if b is None else position_of(session.log, b)
         run_id = run if run is None or isinstance(run, str) else run.id
         return net_changes(session, position_of(session.log, a), end, run_id=run_id)
@@ -373,7 +367,7 @@ class Workspace:
         from runlore.engine.moments import position_of
 
         session = self._live
-        session.values.flush()
+        session.flush()
         chosen = EventFilter.checked(stream, topics, actor)
         return events(session, position_of(session.log, after), chosen)
 
@@ -517,7 +511,7 @@ class Workspace:
         from runlore.engine.erasure import erase
 
         session = self._live
-        session.check_writable()
+        session.writable()
         run_ids = [run_id]
         if recursive:
             below = RunFilter(below_run=run_id, include_children=True)
@@ -577,7 +571,7 @@ class Workspace:
     def log(self) -> EventLog:
         """The append-only log, for projections of your own; see docs/projections.md."""
         session = self._live
-        session.values.flush()
+        session.flush()
         return session.log
 
     def close(self) -> None:
@@ -626,11 +620,10 @@ class Workspace:
     def _scope(self) -> str:
         return config_file.scope_of(self.subscription_id, self.resource_group, self.name)
 
-    def _portal_url(self, page: str) -> str:
-        return (
-            f"{PORTAL_URL}/{page}?wsid=/subscriptions/{self.subscription_id}"
-            f"/resourcegroups/{self.resource_group}/workspaces/{self.name}"
-        )
+
+def workspace_of(session: Session) -> Workspace:
+    """The workspace of an open session, for runlore's own packages."""
+    return Workspace._of(session)
 
 
 def session_of(workspace: Workspace) -> Session:
@@ -656,8 +649,8 @@ def _create(
     exist_ok: bool,
     actor: str | None,
     allow_network_file_system: bool,
-) -> Session:
-    from runlore.engine.session import open_session
+) -> LiveSession:
+    from runlore.entry.wiring import open_session
 
     if place.folder is not None:
         places.make_folder(place.folder)

@@ -160,7 +160,7 @@ def test_another_process_that_signs_more_events_meanwhile_is_no_sign_of_a_loss(
 
 
 def test_a_workspace_in_memory_has_no_checkpoints() -> None:
-    from runlore.engine.session import memory_session
+    from runlore.entry.wiring import memory_session
 
     session = memory_session("offline")
     with pytest.raises(UserError, match="in memory leaves nothing behind"):

@@ -28,6 +28,7 @@ from runlore.domain.errors import (
 )
 from runlore.projections import slots
 from runlore.projections.filters import RunFilter
+from runlore.workspace import session_of
 from tests.audit.erasures import SECRETS, fill, found_in
 from tests.event_logs import check_head
 from tests.processes import start_python, wait_until
@@ -82,14 +83,14 @@ def test_no_byte_of_the_workspace_tells_what_was_in_an_erased_run(ws: Workspace)
     run = fill(ws)
     kept = fill(ws, marker="KEPT")
     ws.sql("FROM metric_points").fetchall()
-    ws._session.drop_projection()
+    session_of(ws).writable().drop_projection()
     assert found_in(folder_of(ws)) != []  # In tables, as they must be in the clear.
 
     ws.erase_run(run.id, reason="consent was withdrawn")
 
     assert found_in(folder_of(ws)) == []
     ws.sql("FROM metric_points").fetchall()
-    ws._session.drop_projection()
+    session_of(ws).writable().drop_projection()
     assert found_in(folder_of(ws)) == []
     assert kept.get_tags() == {"note": "KEPT tag"}
     kept.download_file("secret.txt", "back.txt")
@@ -121,7 +122,7 @@ def test_neither_are_drained_values_in_the_spool_of_a_process_that_lives(ws: Wor
     run = start(ws)
     other = start(ws)
     run.log("metric", SECRETS[0].decode())
-    ws._session.values.flush()
+    session_of(ws).writable().values.flush()
     other.log("metric", "later in the same segment")
     run.complete()
 
@@ -141,7 +142,7 @@ run = ws.get_run({run.id!r})
 for number in range(3):
     run.log("scalar", float(number))
     run.log_row("row", a=number, b="text")
-    ws._session.values.flush()
+    run.flush()
 run.log("scalar", 3.0)
 run.log_row("row", a=3, b="text")
 os.kill(os.getpid(), signal.SIGKILL)
@@ -150,7 +151,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
     expected = {"scalar": [0.0, 1.0, 2.0, 3.0], "row": {"a": [0, 1, 2, 3], "b": ["text"] * 4}}
     assert run.get_metrics() == expected
-    ws._session.recover_values(at_once=True)
+    session_of(ws).recover_values(at_once=True)
     assert list(folder_of(ws).rglob("*.spool")) == []
     assert run.get_metrics() == expected
 
@@ -245,7 +246,7 @@ def test_earlier_positions_show_nothing_of_an_erased_run_either(ws: Workspace) -
     run.complete()
     ws.erase_run(run.id, reason="asked to")
 
-    reader = ws._session.reader()
+    reader = session_of(ws).reader()
     assert list(reader.at(position).runs(RunFilter(tags={"note": "secret"}))) == []
     assert [row.run_id for row in reader.at(position).runs()] == [run.id]
 
@@ -321,7 +322,7 @@ def test_an_erased_run_takes_no_change(ws: Workspace) -> None:
     with pytest.raises(RunGone):
         run.upload_file("x", io.BytesIO(b"x"))
     run.log("metric", 1.0)
-    ws._session.values.flush()
+    session_of(ws).writable().values.flush()
     assert run.get_metrics() == {}
     assert run.get_file_names() == []
 
@@ -434,10 +435,10 @@ import os, signal, sys
 from runlore import Workspace
 run = Workspace.open(sys.argv[1]).get_run({run.id!r})
 run.log("metric", 0.0)
-run._session.values.flush()
+run.flush()
 run.log("metric", {SECRETS[0].decode()!r})
 os.kill(os.getpid(), signal.SIGSTOP)
-run._session.values.flush()
+run.flush()
 """
     writer = start_python(code, ws.path)
     wait_until(lambda: _state_of(writer.pid) == "T", "it to stop")
@@ -575,10 +576,10 @@ def test_a_copy_that_a_stopped_process_is_making_is_told(ws: Workspace) -> None:
 
 def test_no_generation_is_published_of_what_was_erased(ws: Workspace, tmp_path: Path) -> None:
     run = fill(ws)
-    projection = ws._session.reader().projection
+    projection = session_of(ws).reader().projection
     projection.refresh()
     # The tables are as they were before the erasure; who has them is about to publish.
-    ws._session._parts.reader = None
+    session_of(ws).writable()._parts.reader = None
     with pytest.raises(ErasureIncomplete):
         ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
 

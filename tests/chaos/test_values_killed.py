@@ -21,10 +21,13 @@ from typing import Any, NoReturn
 import pytest
 
 from runlore import Experiment, Run, Workspace
+from runlore.engine.metric_reads import metrics_of
+from runlore.run.run import handle_of
 from runlore.storage import spool_folder
 from runlore.storage.event_log import Drained, NewEvent, StoredRow
 from runlore.storage.spool_format import MAGIC
 from runlore.storage.sqlite_log import SqliteLog
+from runlore.workspace import session_of
 from tests.chaos.rounds import KILLS
 from tests.processes import LIMIT_S, wait_until
 
@@ -103,7 +106,7 @@ def holds_values(spool: Path) -> bool:
 
 
 def values_of(run: Run) -> dict[str, list[float]]:
-    return {name: metric.values.tolist() for name, metric in run._metrics(None).items()}
+    return {name: metric.values.tolist() for name, metric in metrics_of(handle_of(run)).items()}
 
 
 def check(found: Sequence[float], acknowledged: int) -> None:
@@ -263,7 +266,7 @@ POINTS = ["before the commit", "before the mark", "before the mark is known"]
 
 
 def doom(workspace: Workspace, point: str) -> None:
-    log: Any = workspace._session.log
+    log: Any = session_of(workspace).log
     log.__class__ = Doomed
     Doomed.point = point
 
@@ -304,7 +307,7 @@ def test_a_process_killed_while_it_recovers_loses_and_repeats_nothing(
 
         def recover() -> None:
             doom(workspace, point)
-            session = workspace._session
+            session = session_of(workspace).writable()
             assert session.spools is not None
             spool_folder.recover(session.spools, session.journal)
 
@@ -326,7 +329,7 @@ def test_a_process_killed_while_it_removes_a_recovered_spool_repeats_nothing(
 
     def recover() -> None:
         monkeypatch.setattr(Path, "unlink", lambda *_: die())
-        session = workspace._session
+        session = session_of(workspace).writable()
         assert session.spools is not None
         spool_folder.recover(session.spools, session.journal)
 

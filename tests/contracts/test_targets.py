@@ -22,7 +22,9 @@ from runlore.exceptions import (
     ComputeTargetException,
     ExperimentExecutionException,
 )
+from runlore.execution.cancellation import cancel_submitted
 from runlore.execution.targets.local import LocalTarget
+from runlore.run.run import handle_of
 from tests.processes import wait_until
 from tests.submitted import (
     STAYS,
@@ -72,7 +74,7 @@ def test_an_exit_code_other_than_0_fails_the_run(project: Project) -> None:
         run.wait_for_completion()
 
     assert run.get_status() == "Failed"
-    assert [one.exit_code for one in run._held.exits] == [3]
+    assert [one.exit_code for one in handle_of(run).state.exits] == [3]
 
 
 def test_a_missing_script_is_refused_and_nothing_is_recorded(project: Project) -> None:
@@ -115,20 +117,17 @@ def test_a_stubborn_script_is_killed_after_the_grace(tmp_path: Path) -> None:
     run.cancel()
     wait_for_status(run, "Canceled")
 
-    assert [one.signal for one in run._held.exits] == ["SIGKILL"]
+    assert [one.signal for one in handle_of(run).state.exits] == ["SIGKILL"]
     wait_until_gone(run)
 
 
-def test_cancel_returns_while_a_stubborn_script_still_has_its_grace(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("runlore.run.lifecycle._CANCEL_WAIT_S", 0.2)
+def test_cancel_returns_while_a_stubborn_script_still_has_its_grace(tmp_path: Path) -> None:
     project = Project(tmp_path, "patient")
     ComputeTarget.attach(project.ws, "patient", slots=1, grace_s=3600)
     run = project.submit(STUBBORN)
     wait_until_ready(run)
 
-    run.cancel()
+    cancel_submitted(handle_of(run), None, wait_s=0.2)
 
     assert run.get_status() == "CancelRequested"
     os.kill(next(psutil.process_iter()).pid, 0)

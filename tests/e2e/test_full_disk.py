@@ -12,6 +12,7 @@ from runlore import Experiment, Run, Workspace
 from runlore.storage.errors import DiskFull
 from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier
+from runlore.workspace import session_of
 from tests.disks import Disk
 from tests.processes import wait_until
 
@@ -61,7 +62,7 @@ def test_a_training_outlives_a_full_disk_and_loses_nothing(disk: Disk) -> None:
         assert run.get_metrics("loss") == {"loss": [float(step) for step in range(STEPS)]}
         assert run.get_status() == "Completed"
         assert [found.id for found in experiment.get_runs(tags="before")] == [run.id]
-        log = workspace._session.log
+        log = session_of(workspace).log
         leaves = [row.leaf for row in log.read_log(LogQuery(limit=10**6))]
         assert log.head().frontier == Frontier().extended(leaves)
 

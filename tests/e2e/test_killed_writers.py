@@ -15,6 +15,7 @@ import pytest
 from runlore import Experiment, Run, Workspace
 from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier
+from runlore.workspace import session_of
 from tests.chaos.rounds import KILLS
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +69,7 @@ def assert_nothing_lost(run: Run, victim: subprocess.Popen[str], said: Said) -> 
 def assert_consistent(run: Run) -> None:
     """The head is that of the leaves, and the projection shows what the log says."""
     workspace = run.experiment.workspace
-    log = workspace._session.log
+    log = session_of(workspace).log
     rows = log.read_log(LogQuery(limit=10**6))
     assert [row.position for row in rows] == list(range(1, len(rows) + 1))
     assert log.head().frontier == Frontier().extended(row.leaf for row in rows)
@@ -99,11 +100,11 @@ def test_a_kill_after_the_commit_leaves_the_change_there(run: Run) -> None:
 
 @pytest.mark.parametrize("point", ["before", "inside"])
 def test_a_kill_before_the_commit_leaves_nothing(run: Run, point: str) -> None:
-    head = run.experiment.workspace._session.log.head()
+    head = session_of(run.experiment.workspace).log.head()
 
     assert died(start(run, point, 1), []) == []
 
-    assert run.experiment.workspace._session.log.head() == head
+    assert session_of(run.experiment.workspace).log.head() == head
 
 
 def test_kills_at_random_moments_lose_nothing_acknowledged(run: Run) -> None:

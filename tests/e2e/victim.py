@@ -21,6 +21,7 @@ from runlore import Workspace
 from runlore.storage.event_log import Drained, NewEvent, StoredRow
 from runlore.storage.log_head import LogHead
 from runlore.storage.sqlite_log import SqliteLog
+from runlore.workspace import session_of
 
 
 class Doomed(SqliteLog):
@@ -51,7 +52,7 @@ class Doomed(SqliteLog):
 
 def main(folder: str, run_id: str, point: str, number: int) -> None:
     workspace = Workspace.open(folder)
-    log: Any = workspace._session.log
+    log: Any = session_of(workspace).log
     log.__class__ = Doomed
     Doomed.point, Doomed.left = point, number
     run = workspace.get_run(run_id)

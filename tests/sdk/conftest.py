@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Run, Workspace
-from runlore.engine.session import memory_session
+from runlore.entry.wiring import memory_session
+from runlore.workspace import workspace_of
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,7 @@ def run(exp: Experiment) -> Run:
 
 def in_memory(name: str) -> Workspace:
     """A workspace of the kind that offline runs live in."""
-    return Workspace._of(memory_session(name))
+    return workspace_of(memory_session(name))
 
 
 def start(exp: Experiment, **options: object) -> Run:

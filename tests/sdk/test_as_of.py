@@ -15,6 +15,7 @@ from runlore.domain.errors import PastIsReadOnly, RunloreError, WorkspaceClosed
 from runlore.run import get_run
 from runlore.run.comparison import compare_runs
 from runlore.storage.log_query import LogQuery
+from runlore.workspace import session_of
 from tests.sdk.conftest import start
 from tests.sdk.random_history import RUNS, happen
 
@@ -268,10 +269,10 @@ def test_every_member_of_a_run_is_read_or_refused_above() -> None:
 
 def test_every_question_of_an_as_of_workspace_is_asked_as_of_its_position(ws: Workspace) -> None:
     position = ws.position
-    reader = ws.as_of(position)._session.reader()
+    reader = session_of(ws.as_of(position)).reader()
 
     assert reader.position == position
-    assert ws._session.reader().position is None
+    assert session_of(ws).reader().position is None
 
 
 def test_an_as_of_workspace_ends_with_the_one_that_it_is_of(ws: Workspace) -> None:

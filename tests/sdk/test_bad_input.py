@@ -10,6 +10,7 @@ import pytest
 from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import InvalidInput, InvalidType, RunloreError, WorkspaceClosed
 from runlore.exceptions import UserErrorException
+from runlore.workspace import session_of
 from tests.sdk.conftest import start
 
 # --- a closed workspace -----------------------------------------------------------------------
@@ -208,7 +209,7 @@ def test_a_bad_argument_starts_no_run_and_keeps_no_file(
     message: str,
 ) -> None:
     (project / "train.py").write_text("")
-    root = exp.workspace._session.artifact_folder
+    root = session_of(exp.workspace).writable().artifact_folder
 
     with pytest.raises(error, match=message) as raised:
         exp.start_logging(**options)

@@ -11,6 +11,7 @@ import pytest
 from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import InvalidInput, InvalidType
 from runlore.exceptions import UserErrorException
+from runlore.run.run import handle_of
 from runlore.storage.log_query import LogQuery
 from tests.sdk.conftest import seen_again, start
 from tests.sdk.processes import race
@@ -149,7 +150,7 @@ def test_created_children_go_on_as_other_runs(run: Run) -> None:
 
 
 def test_ten_thousand_children_are_one_transaction(run: Run) -> None:
-    log = run._session.log
+    log = handle_of(run).session.log
     before = log.head()
 
     children = run.create_children(count=10_000)
@@ -167,12 +168,12 @@ def test_a_whole_number_of_numpy_is_a_count(run: Run) -> None:
 
 
 def test_no_children_are_no_transaction(run: Run) -> None:
-    before = run._session.log.head()
+    before = handle_of(run).session.log.head()
 
     assert run.create_children(count=0) == []
     assert run.create_children(tag_key="k", tag_values=[]) == []
 
-    assert run._session.log.head() == before
+    assert handle_of(run).session.log.head() == before
 
 
 ERRORS: list[tuple[dict[str, Any], str]] = [

@@ -5,7 +5,7 @@ import pytest
 from runlore import Experiment
 from runlore.domain.errors import InvalidInput
 from runlore.run.comparison import compare_runs, parameters_of
-from runlore.run.metric_tables import VALUE_COLUMNS, last_values, summary_rows, value_rows
+from runlore.run.metric_rows import VALUE_COLUMNS, last_values, summary_rows, value_rows
 from tests.sdk.conftest import start
 
 

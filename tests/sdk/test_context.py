@@ -99,11 +99,12 @@ def test_the_files_of_an_offline_run_go_with_its_process(project: Path) -> None:
     folder = run_python(
         """
 import io, pathlib, runlore
+from runlore.run.run import handle_of
 run = runlore.Run.get_context()
 run.upload_file("a.txt", io.BytesIO(b"a"))
 run.log("loss", 1)
-print(run._session.shared_artifacts.folder)
-assert pathlib.Path(run._session.shared_artifacts.folder).exists()
+print(handle_of(run).session.shared_artifacts.folder)
+assert pathlib.Path(handle_of(run).session.shared_artifacts.folder).exists()
 """,
         cwd=project,
     ).strip()
@@ -144,7 +145,7 @@ def test_fail_and_with_leave_the_status_to_the_launcher(submitted: Run) -> None:
 
 
 def test_cancel_only_warns(submitted: Run) -> None:
-    with pytest.warns(UserWarning, match="is canceled by its launcher only"):
+    with pytest.warns(UserWarning, match="can only be canceled by its launcher"):
         Run.get_context().cancel()
 
     assert submitted.get_status() == "Running"

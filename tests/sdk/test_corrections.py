@@ -9,6 +9,7 @@ import pytest
 from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import InvalidInput, PropertyConflict
 from runlore.projections.filters import RunFilter
+from runlore.workspace import session_of
 from tests.sdk.conftest import seen_again, start
 from tests.sdk.processes import race
 
@@ -57,7 +58,7 @@ def test_lists_as_of_a_position_before_the_correction_show_the_original(
     before = exp.workspace.log.head().position
     run.correct_property("auc", "0.71", reason="digits were swapped")
 
-    reader = exp.workspace._session.reader()
+    reader = session_of(exp.workspace).reader()
     assert [
         row.run_id for row in reader.at(before).runs(RunFilter(properties={"auc": "0.17"}))
     ] == [run.id]

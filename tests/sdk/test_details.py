@@ -7,6 +7,7 @@ import pytest
 
 from runlore import Experiment, Run, Workspace
 from runlore.azure.documents import details_of, html_row
+from runlore.run.run import handle_of
 from tests.sdk.conftest import in_memory, seen_again, start
 
 AZURES_KEYS = {
@@ -78,7 +79,7 @@ def test_details_are_the_same_in_a_new_object_of_the_run(run: Run) -> None:
 
 
 def test_details_of_a_run_that_never_started_have_no_start(run: Run) -> None:
-    state = run._newest()
+    state = handle_of(run).fetch()
     waiting = type(state)(
         run_id="r",
         experiment_id="e",
@@ -170,7 +171,7 @@ def test_the_row_in_a_notebook_links_to_the_studio(run: Run) -> None:
 def test_the_row_in_a_notebook_is_escaped() -> None:
     run = start(Experiment(in_memory("lab"), "e"))
     run.add_properties({"azureml.runsource": "<script>"})
-    state = run._newest()
+    state = handle_of(run).fetch()
     fields = {name: getattr(state, name) for name in type(state).__slots__}
 
     row = html_row(type(state)(**{**fields, "run_type": "<script>"}), 'http://x/?a="&b')

@@ -10,7 +10,9 @@ import pytest
 
 from runlore import Experiment, Run, ViewType, Workspace
 from runlore.domain.errors import InvalidInput, RunNotFound
+from runlore.engine.metric_reads import metrics_of
 from runlore.projections.net_changes import MetricSummary
+from runlore.run.run import handle_of
 from tests.sdk.random_history import happen
 
 Thing = tuple[str, str, str | None]
@@ -34,9 +36,9 @@ def things(ws: Workspace) -> dict[Thing, Any]:
             found["description", run.id, None] = run.description
         found |= {("tag", run.id, key): value for key, value in run.get_tags().items()}
         found |= {("property", run.id, key): value for key, value in run.get_properties().items()}
-        artifacts = run._newest().artifacts
+        artifacts = handle_of(run).fetch().artifacts
         found |= {("artifact", run.id, name): held.sha256 for name, held in artifacts.items()}
-        for metric in run._metrics(None).values():
+        for metric in metrics_of(handle_of(run)).values():
             for column, values in metric.columns.items():
                 key = metric.name if metric.kind == "scalar" else f"{metric.name}.{column}"
                 found["metric", run.id, key] = MetricSummary(len(values), values.tolist()[-1])

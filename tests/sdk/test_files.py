@@ -13,14 +13,16 @@ from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import ChangeRefusedError, InvalidInput, InvalidType
 from runlore.domain.run import AddArtifacts
 from runlore.domain.run_state import Artifact
+from runlore.engine.files import open_file
 from runlore.exceptions import ServiceException, UserErrorException
+from runlore.run.run import handle_of
 from runlore.storage.safe_paths import UnsafePath
 from tests.sdk.conftest import seen_again, start
 from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
 
 
 def content_of(run: Run, name: str) -> bytes:
-    with seen_again(run)._open_file(name) as file:
+    with open_file(handle_of(seen_again(run)), name) as file:
         return file.read()
 
 
@@ -465,7 +467,7 @@ def test_what_is_no_folder_is_refused(run: Run, project: Path) -> None:
     (project / "file").write_text("")
 
     for path in ("file", "missing"):
-        with pytest.raises(UserErrorException, match="is no folder"):
+        with pytest.raises(UserErrorException, match="is not a folder"):
             run.upload_folder("data", path)
 
 
@@ -607,9 +609,9 @@ def test_a_hostile_name_in_a_log_is_refused_on_the_way_out(
 ) -> None:
     """A workspace may come from a stranger, so its log may hold names that ours never would."""
     run.upload_file("good.txt", io.BytesIO(b"x"))
-    artifact = run._newest().artifacts["good.txt"]
+    artifact = handle_of(run).fetch().artifacts["good.txt"]
     hostile = ["../escaped.txt", "logs/../../escaped.txt", f"{tmp_path}/escaped.txt", "x/.."]
-    run._change(AddArtifacts(dict.fromkeys(hostile, Artifact(*artifact))))
+    handle_of(run).change(AddArtifacts(dict.fromkeys(hostile, Artifact(*artifact))))
 
     calls: list[Callable[[], object]] = [
         lambda: run.download_files(),

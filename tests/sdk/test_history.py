@@ -9,7 +9,10 @@ import pytest
 
 from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import InvalidType, RunloreError
+from runlore.domain.status import Status
 from runlore.engine.history import Change
+from runlore.engine.run_ending import record_status
+from runlore.run.run import handle_of
 from runlore.storage.event_log import NewEvent
 from tests.sdk.conftest import start
 from tests.sdk.processes import run_python
@@ -72,7 +75,7 @@ def test_history_has_the_initial_values(exp: Experiment) -> None:
 
 def test_history_has_events_of_a_newer_runlore_by_topic_only(run: Run) -> None:
     event = NewEvent(f"run/{run.id}", 2, "run.promoted", b"?", b"0" * 16, {"writer": "w"})
-    run._session.log.append([event])
+    handle_of(run).session.log.append([event])
     run.tag("a")
 
     assert told(run) == [
@@ -93,10 +96,10 @@ def test_history_has_each_end(run: Run, end: str, what: str, status: str) -> Non
 
 
 def test_history_has_the_statuses_in_between(run: Run) -> None:
-    run._change_status("Paused")
+    record_status(handle_of(run), Status("Paused"))
     run.start()
-    run._change_status("CancelRequested")
-    run._change_status("Canceled")
+    record_status(handle_of(run), Status("CancelRequested"))
+    record_status(handle_of(run), Status("Canceled"))
 
     assert told(run)[1:] == [
         ("status_changed", None, "Running", "Paused"),

@@ -16,8 +16,12 @@ import pytest
 from runlore import ComputeTarget, Experiment, Run, Workspace
 from runlore.domain.errors import AlreadyExists
 from runlore.domain.status import TERMINAL
+from runlore.engine.run_handle import RunHandle
+from runlore.execution.cancellation import cancel_submitted
+from runlore.run.run import handle_of
 from runlore.storage.file_lock import unlock
 from runlore.storage.run_folder import RunFolder, boot_id
+from runlore.workspace import session_of
 from tests.processes import start_python, wait_until
 from tests.sdk.conftest import start
 from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
@@ -43,7 +47,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     project = Project(tmp_path / "here")
     yield project
     for run in project.exp.get_runs():
-        if run.get_status() not in TERMINAL and run._held.submitted:
+        if run.get_status() not in TERMINAL and handle_of(run).state.submitted:
             run.cancel()
     project.ws.close()
 
@@ -108,21 +112,20 @@ def test_opening_the_workspace_records_the_loss(project: Project) -> None:
 
     Workspace.open(project.ws.uri).close()
 
-    state = project.ws._session.journal.refresh(project.ws._session.run(run.id))
+    state = RunHandle(session_of(project.ws), run.id).refresh()
     assert state is not None
     assert state.error is not None
     assert state.error["code"] == "RunLost"
 
 
 def test_a_run_that_was_to_be_canceled_is_canceled_when_its_supervisor_is_killed(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project,
 ) -> None:
-    monkeypatch.setattr("runlore.run.lifecycle._CANCEL_WAIT_S", 0.0)
     ComputeTarget.attach(project.ws, "patient", slots=1, grace_s=3600)
     project.target = "patient"
     run = project.submit(STUBBORN)
     wait_until_ready(run)
-    run.cancel()
+    cancel_submitted(handle_of(run), None, wait_s=0.0)
     assert run.get_status() == "CancelRequested"
 
     kill(*supervisors_of(run.id))
@@ -360,11 +363,12 @@ def test_what_a_submitter_killed_before_it_locked_has_left_is_taken_away(project
 _READS_ON_AND_ON = """
 import sys
 from runlore import Workspace
-from runlore.execution.caretaker import sweep
-workspace = Workspace.open(sys.argv[1])
+from runlore.execution.caretaker import look_after
+from runlore.workspace import session_of
+session = session_of(Workspace.open(sys.argv[1])).writable()
 print("reads", flush=True)
 while True:
-    sweep(workspace._session)
+    look_after(session)
 """
 
 

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pytest
 
 from runlore import Experiment, MetricValues, Run, Workspace
 from runlore.domain.errors import InvalidInput
-from runlore.run import metrics as run_metrics
+from runlore.engine.metric_reads import metrics_of, values_of
+from runlore.run.run import handle_of
 from runlore.storage import spool_folder
 from tests.processes import LIMIT_S, in_child
 from tests.sdk.conftest import seen_again, start
@@ -275,12 +277,12 @@ def test_a_long_run_reads_from_the_projection_what_the_log_and_the_spools_hold(
     names = ["loss", "mixed", "roc", "both"]
     from_the_log = [shown(run.values(name)) for name in names]
 
-    monkeypatch.setattr(run_metrics, "_BATCHES_MAX", 0)
-    assert [shown(run.values(name)) for name in names] == from_the_log
-    assert len(run.values("loss")) == 30
+    read = partial(values_of, handle_of(run), batches_max=0)
+    assert [shown(read(name)) for name in names] == from_the_log
+    assert len(read("loss")) == 30
     with pytest.raises(InvalidInput, match="no metric 'nothing'"):
-        run.values("nothing")
-    assert run.get_metrics("nothing") == {}
+        read("nothing")
+    assert metrics_of(handle_of(run), "nothing", batches_max=0) == {}
 
 
 def test_charts_show_what_a_living_process_has_logged(folder_ws: Workspace) -> None:

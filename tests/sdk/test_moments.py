@@ -17,6 +17,7 @@ from runlore.storage.errors import LogReadOnly
 from runlore.storage.log_query import LogQuery
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
+from runlore.workspace import session_of
 from tests.event_logs import NOON, Clock, new_event
 from tests.processes import LIMIT_S, start_python
 from tests.sdk.conftest import start
@@ -26,7 +27,7 @@ MINUTE = 60_000_000
 
 def clock_of(ws: Workspace) -> Clock:
     """The clock of the workspace's log, stopped at NOON until it is moved."""
-    log = ws._session.log
+    log = session_of(ws).log
     clock = Clock()
     log._clock = clock  # type: ignore[attr-defined]  # Both kinds of log have one.
     return clock
@@ -111,7 +112,7 @@ def test_a_reader_without_write_access_may_ask_up_to_the_last_event(
     start(Experiment(folder_ws, "e"))
     head, last = folder_ws.position, utc_time(folder_ws.log.head().recorded_at)
     clock.now += MINUTE
-    log = folder_ws._session.log
+    log = session_of(folder_ws).log
     assert isinstance(log, SqliteLog)
     monkeypatch.setattr(log.database, "read_only", True)
 

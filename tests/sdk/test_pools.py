@@ -14,14 +14,19 @@ from typing import Any
 import psutil
 import pytest
 
-from runlore import ComputeTarget, Run, ScriptRun, Workspace
+from runlore import ComputeTarget, Run, Workspace
+from runlore.domain.fact import Fact
 from runlore.domain.status import TERMINAL
+from runlore.engine.run_handle import RunHandle
 from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
 from runlore.execution import handover
+from runlore.execution.cancellation import cancel_submitted
 from runlore.execution.targets.pool import Pool
 from runlore.execution.targets.target import Placement
+from runlore.run.run import handle_of
 from runlore.storage.log_query import LogQuery
 from runlore.storage.run_folder import RunFolder
+from runlore.workspace import session_of
 from tests.processes import wait_until
 from tests.submitted import (
     STAYS,
@@ -147,7 +152,7 @@ def test_20_runs_end_in_order_though_submitter_and_a_supervisor_are_killed(
     kill([one for one in supervisors_in(project) if one.ppid() not in pids][:1])
     gate.touch()
     # The other supervisor does it all by itself: nobody reads through the workspace meanwhile.
-    log = project.ws._session.log
+    log = session_of(project.ws).log
     wait_until(
         lambda: (
             sum(
@@ -216,24 +221,23 @@ def test_a_run_that_is_claimed_while_it_is_canceled_keeps_its_folder_for_its_sup
     """The canceler has read Queued; before it asks, the run is started."""
     from runlore.domain.run import RequestCancel
 
-    monkeypatch.setattr("runlore.run.lifecycle._CANCEL_WAIT_S", 0.0)
     blockers = [project.submit(STAYS) for _ in range(2)]
     queued = project.submit("import time; time.sleep(600)")
-    change = ScriptRun._change
+    change = RunHandle.change
     folders = []
 
-    def claimed_first(run: Run, command: object, **options: Any) -> None:
-        if isinstance(command, RequestCancel) and run == queued:
+    def claimed_first(run: RunHandle, command: Any, **options: Any) -> Sequence[Fact]:
+        if isinstance(command, RequestCancel) and run.id == queued.id:
             blockers[0].cancel()
             wait_for_status(project.ws.get_run(queued.id), "Running")
-            change(run, command, **options)
+            facts = change(run, command, **options)
             folders.append(folder_of(queued).root.exists())
             kill(supervisors_in(project))
-        else:
-            change(run, command, **options)  # type: ignore[arg-type]  # it is the method's own
+            return facts
+        return change(run, command, **options)
 
-    monkeypatch.setattr(ScriptRun, "_change", claimed_first)
-    queued.cancel()
+    monkeypatch.setattr(RunHandle, "change", claimed_first)
+    cancel_submitted(handle_of(queued), None, wait_s=0.0)
     monkeypatch.undo()
 
     assert folders == [True]
@@ -335,15 +339,17 @@ _ONE_AFTER_THE_OTHER = """
 import sys, time
 from runlore import Experiment, ScriptRunConfig, Workspace
 from runlore.domain.status import TERMINAL
+from runlore.engine.run_handle import RunHandle
+from runlore.workspace import session_of
 uri, source, count = sys.argv[1:]
 experiment = Experiment(Workspace.open(uri), "explore-runs")
-session = experiment.workspace._session
+session = session_of(experiment.workspace)
 for _ in range(int(count)):
     config = ScriptRunConfig(source, "train.py", compute_target="pool")
     run = experiment.submit(config)
     deadline = time.monotonic() + 30
     # The log alone: a reader through the SDK would start what was left alone.
-    while session.journal.refresh(session.run(run.id)).status not in TERMINAL:
+    while RunHandle(session, run.id).fetch().status not in TERMINAL:
         assert time.monotonic() < deadline, f"{run.id} was left alone"
         time.sleep(0.001)
 """
@@ -381,7 +387,7 @@ def test_runs_of_many_submitters_all_end_and_never_more_than_the_slots_execute(
     ids = [run_id for process in submitters for run_id in ids_of(process, 8)]
     for process in submitters:
         ended(process)
-    log = project.ws._session.log
+    log = session_of(project.ws).log
 
     wait_until(
         lambda: (
@@ -400,7 +406,7 @@ def test_a_run_that_is_recorded_while_a_reader_tidies_the_queue_keeps_its_place(
 ) -> None:
     """The reader has seen the hint of a run that is not recorded yet; then it is recorded."""
     blockers = [project.submit(STAYS) for _ in range(2)]
-    pool = Pool.of(project.ws._session, "pool")
+    pool = Pool.of(session_of(project.ws), "pool")
     assert pool is not None
     looked, recorded = threading.Event(), threading.Event()
     state = Pool._state
@@ -444,7 +450,7 @@ def test_who_waits_for_a_run_that_another_has_claimed_goes_on_with_the_next(
     """A supervisor holds its run's lock for as long as that takes: nobody must wait for it."""
     running = project.submit(STAYS)
     wait_until_ready(running)
-    pool = Pool.of(project.ws._session, "pool")
+    pool = Pool.of(session_of(project.ws), "pool")
     assert pool is not None
     queue = folder_of(running).workspace / "pools" / "pool" / "queue"
     (queue / f"{0:020d}-{running.id}").touch()  # As whoever has read Queued just before sees it.
@@ -566,7 +572,7 @@ def test_what_a_killed_supervisor_left_on_its_slot_is_no_deadlock(project: Proje
     code = _PARENT.replace("child.wait_for_completion()", STAYS)
     parent = project.submit(code, "child")
     wait_until_ready(parent)
-    pool = Pool.of(project.ws._session, "pool")
+    pool = Pool.of(session_of(project.ws), "pool")
     assert pool is not None
     assert pool.why_stuck("child", parent.id) is not None
 

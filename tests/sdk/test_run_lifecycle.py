@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,12 +19,15 @@ from runlore.domain.errors import (
     RunNotFound,
     TransitionRefused,
 )
+from runlore.domain.status import Status
+from runlore.engine.run_ending import record_status
 from runlore.exceptions import (
     ActivityFailedException,
     ExperimentExecutionException,
     OutOfScope,
     ServiceException,
 )
+from runlore.run.run import handle_of
 from tests.sdk.conftest import in_memory, seen_again, start
 from tests.sdk.processes import race, run_python
 
@@ -200,7 +205,7 @@ def test_start_makes_a_created_run_running(run: Run) -> None:
 
 
 def test_start_is_refused_once_the_run_is_finalizing(run: Run) -> None:
-    run._change_status("Finalizing")
+    record_status(handle_of(run), Status("Finalizing"))
 
     with pytest.raises(TransitionRefused, match="is Finalizing and cannot become Running"):
         run.start()
@@ -534,25 +539,19 @@ def test_waiting_for_a_canceled_run_does_not_raise(run: Run) -> None:
 
 
 def test_a_run_that_only_finalizes_is_waited_for_on_request(run: Run) -> None:
-    run._change_status("Finalizing")
+    record_status(handle_of(run), Status("Finalizing"))
 
     assert run.wait_for_completion()["status"] == "Finalizing"
     run.complete()
     assert run.wait_for_completion(wait_post_processing=True)["status"] == "Completed"
 
 
-class Interrupted(Run):
-    """A run whose watcher presses Ctrl-C while waiting."""
-
-    def _is_over(self, wait_post_processing: bool) -> bool:
-        raise KeyboardInterrupt
-
-
 def test_ctrl_c_while_waiting_says_that_the_run_goes_on(exp: Experiment) -> None:
     run = start(exp)
+    threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
 
     with pytest.raises(ExperimentExecutionException, match="was interrupted; the run itself goes"):
-        Interrupted(exp, run.id).wait_for_completion()
+        run.wait_for_completion()
 
     assert run.get_status() == "Running"
 

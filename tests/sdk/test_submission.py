@@ -26,6 +26,7 @@ from runlore.exceptions import (
     SnapshotException,
     UserErrorException,
 )
+from runlore.run.run import handle_of
 from runlore.runconfig import (
     MpiConfiguration,
     PyTorchConfiguration,
@@ -80,7 +81,7 @@ def test_a_run_may_be_given_its_id_once(project: Project) -> None:
     run.wait_for_completion()
     with pytest.raises(AlreadyExists):
         project.exp.submit(config, run_id="mine")
-    assert not project.folder_of(run).root.exists()
+    wait_until(lambda: not project.folder_of(run).root.exists(), "its folder to be gone")
 
 
 def test_a_configuration_that_is_submitted_twice_gives_two_runs(project: Project) -> None:
@@ -453,7 +454,7 @@ def test_a_rank_that_fails_ends_the_others_and_the_run(project: Project) -> None
     )
 
     assert "ValueError: rank 1 only" in run.get_details()["error"]["error"]["message"]
-    assert {one.rank for one in run._held.exits} == {0, 1}
+    assert {one.rank for one in handle_of(run).state.exits} == {0, 1}
 
 
 def test_workers_and_parameter_servers_learn_who_they_are(project: Project) -> None:
@@ -794,4 +795,4 @@ def test_a_module_beside_the_script_does_not_reach_the_supervisor(project: Proje
         os.chdir(here)
 
     assert run.get_status() in ("Completed", "Failed")
-    assert run._held.exits != ()
+    assert handle_of(run).state.exits != ()

@@ -14,7 +14,10 @@ import pytest
 from runlore import ComputeTarget, Run, ScriptRun
 from runlore.domain.errors import RunEnded, RunloreError
 from runlore.domain.status import TERMINAL
+from runlore.engine import run_logs
+from runlore.engine.run_logs import log_files, read_log
 from runlore.execution.processes import end_processes, processes_of
+from runlore.run.run import handle_of
 from tests.disks import Disk
 from tests.processes import in_child, wait_until
 from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
@@ -129,14 +132,14 @@ def test_logs_can_be_read_just_when_the_run_ends(
     gate = project.source.parent / "gate"
     run = project.submit(GATED, gate)
     wait_until(lambda: printed(run) == "outcome\n", "its log")
-    while_it_ran = run._log_files()
+    while_it_ran = log_files(handle_of(run))
     gate.touch()
     run.wait_for_completion()
     wait_until(lambda: not folder_of(run).root.exists(), "its folder to be gone")
-    now, looks = run._log_files, iter([while_it_ran])
-    monkeypatch.setattr(run, "_log_files", lambda: next(looks, None) or now())
+    looks = iter([while_it_ran])
+    monkeypatch.setattr(run_logs, "log_files", lambda run: next(looks, None) or log_files(run))
 
-    assert run._log("user_logs/std_log.txt") == b"outcome\n"
+    assert read_log(handle_of(run), "user_logs/std_log.txt") == b"outcome\n"
 
 
 def test_signals_that_the_submitter_ignores_or_blocks_are_not_the_scripts(
@@ -154,9 +157,9 @@ def test_signals_that_the_submitter_ignores_or_blocks_are_not_the_scripts(
     wait_until_ready(staying)
     staying.cancel()
 
-    assert [one.exit_code for one in failing._held.exits] == [3]
+    assert [one.exit_code for one in handle_of(failing).state.exits] == [3]
     assert staying.get_status() == "Canceled"
-    assert [one.signal for one in staying._held.exits] == ["SIGTERM"]
+    assert [one.signal for one in handle_of(staying).state.exits] == ["SIGTERM"]
 
 
 def test_a_script_that_somebody_stopped_is_ended_too(project: Project) -> None:

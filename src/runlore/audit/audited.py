@@ -33,20 +33,22 @@ class AuditedLog:
 
         Raises UserError for a workspace in memory.
         """
-        session = workspace._live
-        session.values.flush()
+        from runlore.workspace import session_of
+
+        session = session_of(workspace)
+        session.flush()
         return cls.of_session(session)
 
     @classmethod
     def of_session(cls, session: Session) -> AuditedLog:
         """The same of a session, whose values may still wait."""
-        if session.folder is None:
+        if session.files is None:
             raise UserError(
                 "a workspace in memory leaves nothing behind that could be audited; "
                 "create one in a folder with Workspace.create(name)"
             )
         origin = _origin(session.workspace.workspace_id)
-        return cls(session.log.as_stored(), AuditFolder(session.folder), origin)
+        return cls(session.log.as_stored(), AuditFolder(session.files), origin)
 
 
 @contextmanager

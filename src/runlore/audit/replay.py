@@ -106,8 +106,10 @@ def replay(
     from runlore.projections.rebuild_check import replay as replayed
 
     position = None if to is None else _whole_number("to", to, least=0)
-    session = workspace._live
-    session.check_writable()  # What is in use are the tables of now, whoever asks as of when.
+    from runlore.workspace import session_of
+
+    # The tables in use are of now, no matter as of when the workspace is asked.
+    session = session_of(workspace).writable()
     found = list(
         replayed(
             session.reader().projection,
@@ -135,8 +137,9 @@ def replay_bundle(
     from runlore.projections.rebuild_check import replay_part
 
     path = Path(path)
-    session = workspace._live
-    session.check_writable()
+    from runlore.workspace import session_of
+
+    session = session_of(workspace).writable()
     with open_bundle(path) as bundle:
         for finding in findings_of(bundle):
             raise BundleRefused(path, f"{finding.entry}: {finding.message}")

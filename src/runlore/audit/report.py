@@ -22,6 +22,7 @@ from runlore.domain.errors import InvalidInput, RunGone
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import run_stream, values_prefix
 from runlore.engine.history import Change, history_of
+from runlore.engine.run_handle import RunHandle
 from runlore.storage.artifact_backend import ArtifactMissing
 from runlore.storage.atomic_files import replacing
 from runlore.storage.codec import fact_of
@@ -62,11 +63,13 @@ def report(
     """
     if (run is None) == (experiment is None):
         raise InvalidInput("a report is of one run or of one experiment: name one of them")
-    session = workspace._live
-    session.values.flush()
+    from runlore.workspace import session_of
+
+    session = session_of(workspace)
+    session.flush()
     head = session.log.head()
     if run is not None:
-        session.existing_run(run)
+        RunHandle.existing(session, run)
         ids = [run]
         title = f"Run {run}"
     else:
@@ -294,9 +297,9 @@ def _log(session: Session, head: LogHead, run_id: str | None) -> Html:
 
 
 def _newest_checkpoint(session: Session) -> Html | None:
-    if session.folder is None:
+    if session.files is None:
         return None
-    found = sorted((session.folder / "audit" / "checkpoints").glob("*.txt"))
+    found = sorted((session.files / "audit" / "checkpoints").glob("*.txt"))
     if not found:
         return None
     newest = max(found, key=lambda path: path.stat().st_mtime_ns)

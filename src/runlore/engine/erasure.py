@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from runlore.domain.errors import ErasureIncomplete, NotErasable
-from runlore.domain.ids import owner_of
 from runlore.domain.run import EraseRun
 from runlore.engine.checks import as_seconds
+from runlore.engine.run_handle import RunHandle
 from runlore.projections import generations, slots
 from runlore.storage.errors import LogBusy
 from runlore.storage.run_folder import RunFolder, remove_leftovers
 from runlore.storage.spool_folder import live_values, recover
 
 if TYPE_CHECKING:
-    from runlore.engine.session import RunStream, Session
+    from runlore.engine.session import LiveSession, Session
 
 T = TypeVar("T")
 
@@ -37,17 +37,16 @@ def erase(session: Session, run_ids: Sequence[str], reason: str, timeout_s: floa
     Raises NotErasable, RunNotFound; InvalidInput for a run that has not ended, without a reason
     and for a timeout of no sense; ErasureIncomplete if other processes keep copies for longer.
     """
-    session.check_writable()
-    log, folder = session.log, session.folder
-    if not log.erasable or folder is None:
+    session = session.writable()
+    if not session.erasable:
         raise NotErasable(session.workspace.name)
     timeout_s = as_seconds("timeout_s", timeout_s)
     command = EraseRun(reason)
-    runs = [session.existing_run(run_id) for run_id in run_ids]
+    runs = [RunHandle.existing(session, run_id) for run_id in run_ids]
     for run in runs:
-        session.check_change(run, command)
+        run.check(command)
     for run in runs:
-        session.change_run(run, command, with_values=True, reason=reason)
+        run.change(command, flush_values=True, reason=reason)
     session.drop_projection()
     deadline = time.monotonic() + timeout_s
     pending: list[str] = []
@@ -60,7 +59,7 @@ def erase(session: Session, run_ids: Sequence[str], reason: str, timeout_s: floa
         raise ErasureIncomplete(run_ids, pending)
 
 
-def _remove_spooled(session: Session, runs: Sequence[RunStream], deadline: float) -> list[str]:
+def _remove_spooled(session: LiveSession, runs: Sequence[RunHandle], deadline: float) -> list[str]:
     """What dead processes left is drained and wiped; living ones do so themselves, within 5 s."""
     folder = session.spools
     if folder is None:
@@ -72,9 +71,7 @@ def _remove_spooled(session: Session, runs: Sequence[RunStream], deadline: float
         return {
             writer
             for run in runs
-            for writer in live_values(
-                folder, session.log, owner_of(run.stream), excluding_writer=own
-            ).pieces
+            for writer in live_values(folder, session.log, run.id, excluding_writer=own).pieces
         }
 
     return [
@@ -84,12 +81,11 @@ def _remove_spooled(session: Session, runs: Sequence[RunStream], deadline: float
     ]
 
 
-def _remove_files(session: Session, runs: Sequence[RunStream], deadline: float) -> list[str]:
+def _remove_files(session: LiveSession, runs: Sequence[RunHandle], deadline: float) -> list[str]:
     """Kept files, and the folder in which a submitted run executed."""
-    assert session.folder is not None, "erase refuses workspaces in memory"
-    folder = session.folder
-    stores = [session.artifact_folder / owner_of(run.stream) for run in runs]
-    folders = [RunFolder(folder, owner_of(run.stream)) for run in runs]
+    folder = session.require_files()
+    stores = [session.artifact_folder / run.id for run in runs]
+    folders = [RunFolder(folder, run.id) for run in runs]
 
     def kept() -> set[Path]:
         for one in stores:  # Another process may be at putting a file there.
@@ -111,13 +107,14 @@ def _remove_files(session: Session, runs: Sequence[RunStream], deadline: float) 
     ]
 
 
-def _remove_projections(session: Session, runs: Sequence[RunStream], deadline: float) -> list[str]:
+def _remove_projections(
+    session: LiveSession, runs: Sequence[RunHandle], deadline: float
+) -> list[str]:
     """All generations, and all that was read before the erasure; processes that have it open drop
     it at their next query.
     """
-    assert session.folder is not None, "erase refuses workspaces in memory"
     erasure = session.log.last_erasure()
-    all_tables = _folders_in(session.folder / "projections")
+    all_tables = _folders_in(session.require_files() / "projections")
     published = [tables / "generations" for tables in all_tables]
     in_use = [one for tables in all_tables for one in slots.remove_from_before(tables, erasure)]
 
@@ -138,7 +135,7 @@ def _remove_projections(session: Session, runs: Sequence[RunStream], deadline: f
     ]
 
 
-def _empty_wal(session: Session, runs: Sequence[RunStream], deadline: float) -> list[str]:
+def _empty_wal(session: LiveSession, runs: Sequence[RunHandle], deadline: float) -> list[str]:
     """Last, as what came before may have written to the log."""
     if session.log.scrub(max(_LOOK_S, deadline - time.monotonic())):
         return []

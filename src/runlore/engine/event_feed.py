@@ -158,7 +158,7 @@ class Feed:
     ) -> None:
         if timeout_s is not None:
             timeout_s = as_seconds("timeout_s", timeout_s)
-        session.check_writable()  # A view of the past gets no new events.
+        session.writable()  # A view of the past gets no new events.
         self.timeout_s = timeout_s
         self._session = session
         self._reader = _Reader(session, after, chosen)

@@ -1,51 +1,51 @@
-"""A workspace's session as of a position: the same reads, bounded, and no writes.
+"""A workspace as of a position: the same reads, bounded, and no writes.
 
-Here, and nowhere in the code that reads, it is decided what a read as of a position sees: the log
-ends there (`LogAsOf`), the projection is asked as of there, what lies in spools and in folders of
-runs that execute is of now and not seen, and nobody is looked after.
+This module, and nothing in the code that reads, decides what a read as of a position sees: the log
+ends there (`LogAsOf`), the projection is asked as of there, values in spools and folders of runs
+that execute belong to now and are not seen, and no run is looked after.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 from runlore.domain.errors import PastIsReadOnly, WorkspaceClosed
-from runlore.domain.workspace import WorkspaceState
-from runlore.engine.session import RunStream, Session
-from runlore.storage.artifacts import ArtifactStore
+from runlore.engine.session import LiveSession, Session
 from runlore.storage.journal import Journal
 from runlore.storage.log_as_of import LogAsOf
-from runlore.storage.run_values import RunValues
-from runlore.storage.value_buffer import ValueBuffer
+from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues
 
 if TYPE_CHECKING:
+    from runlore.domain.workspace import WorkspaceState
     from runlore.projections.reader import RunsReader
+    from runlore.storage.artifacts import ArtifactStore
 
 
-class SessionAsOf(Session):
-    """What `live` read when its log ended at the position. Closing it leaves `live` open."""
+class PastSession(Session):
+    """What a live session read when its log ended at a position. Closing it leaves that open."""
 
-    def __init__(self, live: Session, position: int) -> None:
-        super().__init__(
-            LogAsOf(live.log, position),
-            folder=live.folder,
-            artifacts=live.artifact_folder,
-            actor=None,
-        )
-        self.live = live
-        self.position = position
-        self.spools = None
+    def __init__(self, live: LiveSession, position: int) -> None:
+        self.uri = live.uri
+        self.log = LogAsOf(live.log, position)
+        self.files = live.files
         self.executing = None
-        self.values = _NoValues(self.journal, position)
+        self.erasable = live.erasable
+        self.is_memory = live.is_memory
+        self.position = position
+        self.journal = Journal(self.log, self.writable)
+        self.live = live
+
+    @classmethod
+    def of(cls, session: Session, position: int) -> PastSession:
+        """A session as of a position that it can see."""
+        if isinstance(session, PastSession):
+            return cls(session.live, position)
+        return cls(session.writable(), position)
 
     @property
     def workspace(self) -> WorkspaceState:
-        """Who the workspace is, which never changes."""
+        """The workspace's identity, which never changes."""
         return self.live.workspace
-
-    def has_workspace(self) -> bool:
-        return self.live.has_workspace()
 
     def check_open(self) -> None:
         """Raises WorkspaceClosed after its own `close()`, and after that of the live one."""
@@ -53,41 +53,39 @@ class SessionAsOf(Session):
             raise WorkspaceClosed(self.workspace.name)
         self.live.check_open()
 
-    def check_writable(self) -> NoReturn:
+    def writable(self) -> NoReturn:
         """Raises PastIsReadOnly."""
+        self.check_open()
         raise PastIsReadOnly(self.position)
+
+    def flush(self) -> None:
+        """Nothing waits: the log ended at the position."""
+        self.check_open()
 
     def reader(self) -> RunsReader:
         """The live session's projection, asked as of the position. Nothing is written for it."""
         self.check_open()
-        return self.tables().at(self.position)
-
-    def tables(self) -> RunsReader:
-        """The live session's, which know of all positions."""
-        return self.live.tables()
+        return self.live.tables().at(self.position)
 
     def artifacts_of(self, run_id: str) -> ArtifactStore:
-        """Where the files of a run are now: they never change, but they may be erased."""
+        """The store of a run's files, which never change but may have been erased since."""
         return self.live.artifacts_of(run_id)
 
+    @property
+    def shared_artifacts(self) -> ArtifactStore:
+        """The live session's store."""
+        return self.live.shared_artifacts
+
     def recover_values(self, *, at_once: bool = False) -> None:
-        """Nothing: what was not in the log then was not seen."""
+        """Nothing: the values are not in the log."""
 
-    def sweep(self) -> Mapping[str, str]:
-        """Nothing is looked after, and nothing known but what was recorded."""
-        return {}
+    def live_values(self, run_id: str) -> LiveValues:
+        """None: they are not in the log."""
+        return NOTHING_LIVE
 
-    def why_lost(self, folded: RunStream) -> str | None:
-        return None
+    def why_lost(self, run_id: str) -> None:
+        """None: only what was recorded is known."""
 
-
-class _NoValues(ValueBuffer):
-    """What takes no values, and so has none to write."""
-
-    def __init__(self, journal: Journal, position: int) -> None:
-        super().__init__(journal)
-        self._position = position
-
-    def of_run(self, run_id: str, *, fresh: bool = False) -> RunValues:
-        """Raises PastIsReadOnly."""
-        raise PastIsReadOnly(self._position)
+    def close(self) -> None:
+        """Refuse further reads. Idempotent."""
+        self.closed = True

@@ -6,20 +6,21 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-from runlore.azure.arguments import as_pairs
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
 from runlore.domain.ids import check_run_id
 from runlore.domain.run import CreateRun, decide
 from runlore.domain.status import Status
+from runlore.engine.run_handle import RunHandle
 from runlore.engine.sources import source_of
-from runlore.run import Run
 from runlore.storage.collector import collector_paused
+from runlore.storage.journal import Pending
 
 if TYPE_CHECKING:
-    from runlore.experiment import Experiment
+    from runlore.domain.run_state import RunState
+    from runlore.engine.session import Session
 
 Outputs = bool | str | os.PathLike[str] | Sequence[str] | None
 
@@ -27,7 +28,9 @@ _DEFAULT_OUTPUTS: Final = "outputs"
 
 
 def start_run(
-    experiment: Experiment,
+    session: Session,
+    experiment_id: str,
+    experiment_name: str,
     *,
     name: str | None = None,
     run_id: str | None = None,
@@ -35,66 +38,66 @@ def start_run(
     snapshot_directory: str | os.PathLike[str] | None = None,
     display_name: str | None = None,
     description: str | None = None,
-    tags: Mapping[str, Any] | None = None,
-    properties: Mapping[str, Any] | None = None,
-    parent: Run | None = None,
-) -> Run:
+    tags: Mapping[str, str | None] | None = None,
+    properties: Mapping[str, str | None] | None = None,
+    parent: RunHandle | None = None,
+) -> RunHandle:
     """A new run, Running, with its snapshot and its output folders; one commit."""
-    session = experiment._live
-    session.check_writable()
-    run_id = check_run_id(str(uuid4()) if run_id is None else run_id)
+    session = session.writable()
+    run = RunHandle(session, check_run_id(str(uuid4()) if run_id is None else run_id))
     watched = watched_folders(outputs)
     command = CreateRun(
-        run_id=run_id,
-        experiment_id=experiment.id,
-        experiment_name=experiment.name,
+        run_id=run.id,
+        experiment_id=experiment_id,
+        experiment_name=experiment_name,
         status=Status.RUNNING,
         parent_id=parent.id if parent else None,
-        root_id=parent._held.root_id if parent else run_id,
+        root_id=parent.state.root_id if parent else run.id,
         target="local",
         name=name,
         display_name=display_name,
         description=description,
         outputs=tuple(watched),
-        tags=as_pairs(tags, "tag"),
-        properties=as_pairs(properties, "property"),
+        tags=tags or {},
+        properties=properties or {},
     )
     decide(None, command, None)  # Raises for what no run can have, before anything is kept.
-    source, events = source_of(session, run_id, snapshot_directory)
+    source, events = source_of(session, run.id, snapshot_directory)
     make_folders(watched)
-    run = Run._of(experiment, run_id)
-    command = replace(command, properties={**source, **command.properties})
-    session.create_run(run._folded, command, events)
-    run._open_values(fresh=True)
-    run._parent = parent
-    run._watched = watched
+    run.create(replace(command, properties={**source, **command.properties}), events)
+    run.values(fresh=True)
+    run.watched = watched
     return run
 
 
-def start_children(parent: Run, children_tags: Sequence[Mapping[str, str | None]]) -> list[Run]:
+def start_children(
+    parent: RunHandle, children_tags: Sequence[Mapping[str, str | None]]
+) -> list[RunHandle]:
     """New children, Running, one for each dict of tags and in that order; one commit."""
-    session = parent._session
-    session.check_writable()
-    root_id = parent._held.root_id
+    session = parent.session.writable()
+    state = parent.state
     with collector_paused():
-        runs = [Run._of(parent.experiment, str(uuid4())) for _ in children_tags]
-        commands = [
-            CreateRun(
-                run_id=run.id,
-                experiment_id=parent.experiment.id,
-                experiment_name=parent.experiment.name,
-                status=Status.RUNNING,
-                parent_id=parent.id,
-                root_id=root_id,
-                target="local",
-                tags=tags,
-            )
+        runs = [RunHandle(session, str(uuid4())) for _ in children_tags]
+        pending = [
+            Pending(run.stream.stream, 1, event)
             for run, tags in zip(runs, children_tags, strict=True)
+            for event in decide(None, _child(run.id, state, tags), None).events
         ]
-        session.create_runs([run._folded for run in runs], commands)
-    for run in runs:
-        run._parent = parent
+        session.journal.append(pending)
     return runs
+
+
+def _child(run_id: str, parent: RunState, tags: Mapping[str, str | None]) -> CreateRun:
+    return CreateRun(
+        run_id=run_id,
+        experiment_id=parent.experiment_id,
+        experiment_name=parent.experiment_name,
+        status=Status.RUNNING,
+        parent_id=parent.run_id,
+        root_id=parent.root_id,
+        target="local",
+        tags=tags,
+    )
 
 
 def watched_folders(outputs: Outputs) -> dict[str, Path]:

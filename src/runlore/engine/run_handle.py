@@ -1,118 +1,143 @@
-"""What all parts of a run share: its id, its experiment, its stream and the way to change it."""
+"""One run of an open workspace: its state, its values and files, and the way to change it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from runlore.domain import run as runs
+from runlore.domain.decision import Decision
 from runlore.domain.errors import RunNotFound
+from runlore.domain.ids import check_run_id
+from runlore.domain.run_state import RunState
+from runlore.domain.status import Status
+from runlore.domain.text import check_text
+from runlore.engine.session import Session
+from runlore.engine.streams import RunStream, stream_of_run
 
 if TYPE_CHECKING:
-    from runlore.domain.run import Command
-    from runlore.domain.run_state import RunState
-    from runlore.engine.session import RunStream, Session
-    from runlore.experiment import Experiment
+    from runlore.domain.events import Event
+    from runlore.domain.fact import Fact
+    from runlore.storage.artifacts import ArtifactStore
     from runlore.storage.run_values import RunValues
-    from runlore.storage.spool_puts import FloatPut, FloatPutAt
-    from runlore.workspace import Workspace
+
+_NO_FOLDERS: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
-NONE_YET: Final[Mapping[str, Any]] = MappingProxyType({})
+class RunHandle:
+    """A run by its id. Cheap to make: nothing is read before it is needed.
 
+    `watched` are the folders that this process keeps when the run ends: absolute paths by the
+    names that their files begin with. `owns_status` is False where a launcher ends the run.
+    """
 
-def shown_as_lost(state: RunState, why: str) -> RunState:
-    """The state as it would be if the loss could be recorded."""
-    from runlore.domain.run import LOST
-    from runlore.domain.status import Status
+    __slots__ = ("_session", "_shown_as_lost", "_stream", "id", "owns_status", "watched")
 
-    canceled = state.status is Status.CANCEL_REQUESTED
-    error = None if canceled else {"code": LOST, "message": why}
-    return replace(state, status=Status.CANCELED if canceled else Status.FAILED, error=error)
+    def __init__(self, session: Session, run_id: str) -> None:
+        self.id = run_id
+        self.watched = _NO_FOLDERS
+        self.owns_status = True
+        self._session = session
+        self._stream: RunStream | None = None
+        # The state shown of a lost run by processes that may not record the loss.
+        self._shown_as_lost: RunState | None = None
 
-
-class RunBase:
-    """A run's handle. Cheap to make: nothing is read before it is needed."""
-
-    # What most runs of a long list never need is on the class until then.
-    _experiment: Experiment
-    _id: str
-    _stream: RunStream | None = None
-    _run_values: RunValues | None = None
-    # Of its values: what logs a float, by the metric's name.
-    _puts: Mapping[str, FloatPut] = NONE_YET
-    _puts_at: Mapping[str, FloatPutAt] = NONE_YET
-    # What is shown of a lost run by those who may not record that it is lost.
-    _derived: RunState | None = None
-    # A launcher that runs a submitted script owns the run's status.
-    _owns_status: bool = True
+    @classmethod
+    def existing(cls, session: Session, run_id: str) -> RunHandle:
+        """The run of an id, read. Raises RunNotFound if there is none, InvalidInput for the id."""
+        session.check_open()
+        handle = cls(session, check_run_id(run_id))
+        if handle.refresh() is None:
+            raise RunNotFound(run_id, f"workspace {session.workspace.name!r}")
+        return handle
 
     @property
-    def id(self) -> str:
-        """The run's id, unique in the workspace."""
-        return self._id
+    def session(self) -> Session:
+        """The workspace's session. Raises WorkspaceClosed after its `close()`."""
+        self._session.check_open()
+        return self._session
 
     @property
-    def experiment(self) -> Experiment:
-        """The experiment that holds the run."""
-        return self._experiment
+    def is_closed(self) -> bool:
+        """Whether the workspace was closed."""
+        return self._session.closed
 
     @property
-    def _folded(self) -> RunStream:
-        """The run's stream, as far as this object has read it."""
+    def stream(self) -> RunStream:
+        """The run's stream, as far as this handle has read it."""
         if self._stream is None:
-            self._stream = self._session.run(self._id)
+            self._stream = stream_of_run(self.id)
         return self._stream
 
     @property
-    def _workspace(self) -> Workspace:
-        return self._experiment.workspace
+    def state(self) -> RunState:
+        """The state as far as this handle has read it; reads it if it never has."""
+        return self._shown_as_lost or self.stream.state or self.fetch()
 
-    @property
-    def _session(self) -> Session:
-        return self._experiment.workspace._live
+    def refresh(self) -> RunState | None:
+        """Read the stream's newest state; None if the run is not in the log."""
+        return self.session.journal.refresh(self.stream)
 
-    @property
-    def _held(self) -> RunState:
-        """The state as far as this object has read it; reads it if it never has."""
-        return self._derived or self._folded.state or self._newest()
-
-    def _newest(self) -> RunState:
-        """The state with all that was committed, by any process, up to now."""
-        session = self._session
-        state = session.journal.refresh(self._folded)
+    def fetch(self) -> RunState:
+        """The state with all that was committed, by any process, up to now. Raises RunNotFound."""
+        session = self.session
+        state = session.journal.refresh(self.stream)
         if state is None:
-            raise RunNotFound(self._id, f"workspace {session.workspace.name!r}")
+            raise RunNotFound(self.id, f"workspace {session.workspace.name!r}")
         if state.submitted and state.ended_at is None:
-            lost = session.why_lost(self._folded)
-            state = session.journal.refresh(self._folded)
+            why = session.why_lost(self.id)
+            state = session.journal.refresh(self.stream)
             assert state is not None, "a run stays in the log"
-            self._derived = None if lost is None else shown_as_lost(state, lost)
-        return self._derived or state
+            self._shown_as_lost = None if why is None else _as_lost(state, why)
+        return self._shown_as_lost or state
 
-    def _change(
-        self, command: Command, *, with_values: bool = False, reason: str | None = None
-    ) -> None:
-        self._session.change_run(
-            self._folded, command, with_values=with_values, reason=checked_reason(reason)
+    def change(
+        self, command: runs.Command, *, flush_values: bool = False, reason: str | None = None
+    ) -> Sequence[Fact]:
+        """Run a command; `flush_values` writes this process's waiting values in the same commit.
+
+        `reason` says why, in the history. Returns the facts that were appended. Raises the
+        command's refusal, InvalidType or InvalidInput for the reason, PastIsReadOnly.
+        """
+        session = self._session.writable()
+        return session.change(
+            self.stream,
+            lambda state: runs.decide(state, command, session.journal.writer_id),
+            flush_values=flush_values,
+            reason=None if reason is None else check_text(reason, "reason"),
         )
 
+    def check(self, command: runs.Command) -> None:
+        """Raise what the command would, on the state as it was read; change nothing."""
+        refused = runs.decide(self.stream.state, command, None).refused
+        if refused is not None:
+            raise refused
+
+    def create(self, command: runs.CreateRun, events: Sequence[Event] = ()) -> None:
+        """Create the run, with more events of its stream in the same commit."""
+        session = self._session.writable()
+
+        def decide(state: RunState | None) -> Decision:
+            created = runs.decide(state, command, session.journal.writer_id)
+            return Decision((*created.events, *events))
+
+        session.change(self.stream, decide)
+
+    def values(self, *, fresh: bool = False) -> RunValues:
+        """The values that this process logs; `fresh` where it has just created the run."""
+        return self._session.writable().values.of_run(self.id, fresh=fresh)
+
     @property
-    def _values(self) -> RunValues:
-        """What this process logs into the run."""
-        return self._run_values or self._open_values()
-
-    def _open_values(self, *, fresh: bool = False) -> RunValues:
-        values = self._run_values = self._session.values.of_run(self._id, fresh=fresh)
-        self._puts, self._puts_at = values.puts, values.puts_at
-        return values
+    def artifacts(self) -> ArtifactStore:
+        """The store of the run's files. Raises RunGone if the run was erased."""
+        return self.session.artifacts_of(self.id)
 
 
-def checked_reason(reason: str | None) -> str | None:
-    """The reason given for a change. Raises InvalidType or InvalidInput for one that cannot be."""
-    if reason is None:
-        return None
-    from runlore.domain.text import check_text
-
-    return check_text(reason, "reason")
+def _as_lost(state: RunState, why: str) -> RunState:
+    """The state that the run would have if the loss could be recorded."""
+    canceled = state.status is Status.CANCEL_REQUESTED
+    error = None if canceled else {"code": runs.LOST, "message": why}
+    return replace(state, status=Status.CANCELED if canceled else Status.FAILED, error=error)

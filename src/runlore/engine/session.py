@@ -1,109 +1,184 @@
-"""An open workspace in this process: the one place where its parts are wired."""
+"""An open workspace: all that can be asked of it and done to it, and its life in this process."""
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 import sys
-import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-from uuid import uuid4
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from runlore.domain import compute_target as targets
-from runlore.domain import experiment as names
-from runlore.domain import run as runs
-from runlore.domain import run_state
 from runlore.domain import workspace as workspaces
 from runlore.domain.decision import Decision
-from runlore.domain.errors import InvalidInput, RunGone, RunloreError, RunNotFound, WorkspaceClosed
-from runlore.domain.events import Event, WriterOpened
+from runlore.domain.errors import InvalidInput, RunGone, RunloreError, WorkspaceClosed
 from runlore.domain.fact import Fact
-from runlore.domain.ids import (
-    WORKSPACE_STREAM,
-    check_run_id,
-    compute_target_stream,
-    experiment_stream,
-    owner_of,
-    run_stream,
-)
-from runlore.domain.run_state import RunState
+from runlore.domain.ids import WORKSPACE_STREAM
 from runlore.domain.topics import END_TOPICS
 from runlore.engine.caller_warning import warn_caller
+from runlore.engine.introduction import introduction
 from runlore.storage import fork_guard
 from runlore.storage.artifacts import ArtifactStore, artifacts_below
 from runlore.storage.event_log import EventLog
-from runlore.storage.filesystem import check_file_system
-from runlore.storage.journal import Journal, Pending, StreamState
-from runlore.storage.log_opener import LogLocation
-from runlore.storage.memory_log import MemoryLog
-from runlore.storage.open_log import open_log
-from runlore.storage.run_folder import boot_id
+from runlore.storage.journal import Journal, StreamState
 from runlore.storage.sealed_artifacts import sealed_artifacts_below
 from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, live_values, recover
 from runlore.storage.value_buffer import ValueBuffer
-from runlore.version import VERSION
 
 if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
 
-_SWEEP_INTERVAL_S: Final = 1.0
+S = TypeVar("S")
 
-RunStream = StreamState[RunState | None]
-TargetStream = StreamState[targets.TargetState | None]
-ExperimentStream = StreamState[names.NameState]
+_LOOK_INTERVAL_S: Final = 1.0
 
 
-class Session:
-    """Log, journal, values, artifacts and projection of one workspace, and their life.
+class Caretaker(Protocol):
+    """Looks after submitted runs whose supervisors were killed."""
 
-    `folder` is None for a workspace in memory. Everything opens lazily; `close()` writes what
-    waits. A session that nobody refers to any more is closed, and all are at the process's exit.
+    def look_after(self, session: LiveSession) -> Mapping[str, str]:
+        """Look after all submitted runs.
+
+        Returns, by id, why runs are lost whose loss could not be recorded.
+        """
+
+    def why_lost(self, session: LiveSession, run_id: str) -> str | None:
+        """Why a submitted run is lost, if that could not be recorded."""
+
+
+class Session(ABC):
+    """A workspace that can be read: as it is now (`LiveSession`) or as it was (`PastSession`).
+
+    `files` is the workspace's folder on this machine, or None if it has none. `executing` is the
+    folder below which runs execute at the moment that the session shows, if any.
+    """
+
+    uri: str
+    log: EventLog
+    journal: Journal
+    files: Path | None
+    executing: Path | None
+    erasable: bool
+    is_memory: bool
+    closed: bool = False
+
+    @property
+    @abstractmethod
+    def workspace(self) -> workspaces.WorkspaceState:
+        """The workspace's identity."""
+
+    @abstractmethod
+    def check_open(self) -> None:
+        """Raises WorkspaceClosed after `close()`."""
+
+    @abstractmethod
+    def writable(self) -> LiveSession:
+        """The session as one that can change the workspace. Raises PastIsReadOnly."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Write the values that wait in this process, so that the log holds them."""
+
+    @abstractmethod
+    def reader(self) -> RunsReader:
+        """The projection that answers questions about all runs."""
+
+    @abstractmethod
+    def artifacts_of(self, run_id: str) -> ArtifactStore:
+        """The store of a run's files. Raises RunGone if the run was erased."""
+
+    @property
+    @abstractmethod
+    def shared_artifacts(self) -> ArtifactStore:
+        """The one store of all runs' files. Raises InvalidInput in an erasable workspace."""
+
+    @abstractmethod
+    def recover_values(self, *, at_once: bool = False) -> None:
+        """Write the values that killed processes left in their spools, at most once a second."""
+
+    @abstractmethod
+    def live_values(self, run_id: str) -> LiveValues:
+        """The values that other processes of this host have logged into a run, but not written."""
+
+    @abstractmethod
+    def why_lost(self, run_id: str) -> str | None:
+        """Why a submitted run that has not ended is lost, if that could not be recorded."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write what waits and let go of everything. Idempotent.
+
+        If the values cannot be written, raises the log's error and stays open.
+        """
+
+    def require_files(self) -> Path:
+        """The workspace's folder on this machine. Raises InvalidInput if it has none."""
+        if self.files is None:
+            raise InvalidInput(
+                f"workspace {self.workspace.name!r} has no folder on this machine; create one in "
+                "a folder with Workspace.create('my-workspace')"
+            )
+        return self.files
+
+
+class LiveSession(Session):
+    """Log, journal, values, artifacts and projection of one workspace.
+
+    Everything opens lazily; `close()` writes what waits. A session without references is closed,
+    and all sessions are at the process's exit. `at_run_end` is called after a run has ended and
+    returns a problem to warn of, or None. Made by `runlore.entry.wiring`.
     """
 
     fork_order = fork_guard.ForkOrder.SESSION
 
     def __init__(
-        self, log: EventLog, *, folder: Path | None, artifacts: Path, actor: str | None
+        self,
+        log: EventLog,
+        *,
+        uri: str,
+        files: Path | None,
+        artifacts: Path,
+        actor: str | None = None,
+        caretaker: Caretaker | None = None,
+        at_run_end: Callable[[LiveSession], str | None] | None = None,
     ) -> None:
-        self.folder = folder
+        self.uri = uri
         self.log = log
-        self.journal = Journal(log, lambda: _introduce(actor))
-        self.spools = folder and folder / "spools"
-        # Where submitted runs execute, and their logs are as long as they do.
-        self.executing = folder
-        self._audit_settings = folder and folder / "audit" / "settings.json"
+        self.files = self.executing = files
+        self.is_memory = files is None
+        self.journal = Journal(log, lambda: introduction(actor))
+        self.spools = files and files / "spools"
         self.erasable = log.erasable
         self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller, wipes=self.erasable)
+        self.warned_of_no_snapshot = False
         self._artifact_folder = artifacts
         self._artifacts = artifacts_below(artifacts)
-        self.closed = False
-        self.warned_of_no_snapshot = False
-        self._warned_of_no_checkpoint = False
-        self._sweep_at = 0.0
+        self._caretaker = caretaker
+        self._at_run_end = at_run_end
+        self._warned_of_run_end = False
+        self._look_at = 0.0
         self._recover_at = 0.0
         self._lost: Mapping[str, str] = {}
         self._workspace: workspaces.WorkspaceState | None = None
-        self._parts = _Parts(str(folder), log, self.values)
+        self._parts = _Parts(uri, log, self.values)
         self._abandoned = weakref.finalize(self, _close_abandoned, self._parts)
         self._lock = threading.RLock()
         fork_guard.guard(self)
 
+    # --- the workspace's identity -----------------------------------------------------------
+
     @property
     def workspace(self) -> workspaces.WorkspaceState:
-        """Who the workspace is."""
+        """The workspace's identity."""
         self.has_workspace()
-        assert self._workspace is not None, "only a session that has one is given away"
+        assert self._workspace is not None, "the wiring gives away only sessions that have one"
         return self._workspace
 
     def has_workspace(self) -> bool:
-        """Whether the log has its identity already."""
+        """Whether the log holds the workspace's identity."""
         if self._workspace is None:
             self._workspace = workspaces.fold(None, self.journal.facts(WORKSPACE_STREAM))
         if self._workspace is not None:
@@ -111,102 +186,57 @@ class Session:
         return self._workspace is not None
 
     def create_workspace(self, command: workspaces.CreateWorkspace) -> None:
-        """Gives the log its identity; if another process was faster, takes that one."""
-        folded: StreamState[workspaces.WorkspaceState | None] = StreamState(
+        """Give the log its identity; if another process was faster, take that one."""
+        stream: StreamState[workspaces.WorkspaceState | None] = StreamState(
             WORKSPACE_STREAM, workspaces.fold, None
         )
-        self.journal.change(folded, lambda state: workspaces.decide(state, command))
+        self.journal.change(stream, lambda state: workspaces.decide(state, command))
 
     def check_open(self) -> None:
         """Raises WorkspaceClosed after `close()`."""
         if self.closed:
             raise WorkspaceClosed(self.workspace.name)
 
-    def check_writable(self) -> None:
-        """Raises what whoever wants to change something is to be told before anything is done."""
+    # --- changes ----------------------------------------------------------------------------
+
+    def writable(self) -> LiveSession:
+        """The session itself. Raises WorkspaceClosed after `close()`."""
         self.check_open()
+        return self
 
-    def run(self, run_id: str) -> RunStream:
-        """A run's stream, not read yet."""
-        return StreamState(run_stream(run_id), run_state.fold, None)
-
-    def existing_run(self, run_id: str) -> RunStream:
-        """A run's stream, read. Raises RunNotFound if there is none of this id."""
-        self.check_open()
-        folded = self.run(check_run_id(run_id))
-        if self.journal.refresh(folded) is None:
-            raise RunNotFound(run_id, f"workspace {self.workspace.name!r}")
-        return folded
-
-    def change_run(
+    def change(
         self,
-        folded: RunStream,
-        command: runs.Command,
+        stream: StreamState[S],
+        decide: Callable[[S], Decision],
         *,
-        with_values: bool = False,
+        flush_values: bool = False,
         reason: str | None = None,
-    ) -> Sequence[Fact]:
-        """Runs a command on a run; `with_values` writes its waiting values in the same commit.
+    ) -> tuple[Fact, ...]:
+        """Decide on a stream's newest state and append; `flush_values` in the same commit.
 
-        `reason` stands in the envelope of the events.
+        `reason` stands in the envelope of the events. Returns the facts that were appended, and
+        raises the decision's refusal after its events are written.
         """
-        self.check_writable()
-
-        def decide(state: RunState | None) -> Decision:
-            return runs.decide(state, command, self.journal.writer_id)
-
-        if not with_values:
-            facts = self.journal.change(folded, decide, reason=reason)
+        self.check_open()
+        if not flush_values:
+            facts = self.journal.change(stream, decide, reason=reason)
         else:
             with self.values.taken() as batch:
-                facts = self.journal.change(folded, decide, values=batch, reason=reason)
-        if any(fact.topic in END_TOPICS for fact in facts):
-            self._make_checkpoint()
+                facts = self.journal.change(stream, decide, values=batch, reason=reason)
+        if self._at_run_end is not None and any(fact.topic in END_TOPICS for fact in facts):
+            self._warn_once(self._at_run_end(self))
         return facts
 
-    def _make_checkpoint(self) -> None:
-        """Signs the log where the workspace is set so: a run has reached its end."""
-        if self._audit_settings is None or not self._audit_settings.exists():
-            return
-        from runlore.audit.audited import AuditedLog
-        from runlore.audit.checkpoints import at_run_end
+    def _warn_once(self, problem: str | None) -> None:
+        if problem is not None and not self._warned_of_run_end:
+            self._warned_of_run_end = True
+            warn_caller(problem, RuntimeWarning)
 
-        problem = at_run_end(AuditedLog.of_session(self))
-        if problem is not None and not self._warned_of_no_checkpoint:
-            self._warned_of_no_checkpoint = True
-            warn_caller(f"no checkpoint was made at the run's end: {problem}", RuntimeWarning)
-
-    def check_change(self, folded: RunStream, command: runs.Command) -> None:
-        """Raises what the command would, on the state as it was read; changes nothing."""
-        refused = runs.decide(folded.state, command, None).refused
-        if refused is not None:
-            raise refused
-
-    def create_run(
-        self, folded: RunStream, command: runs.CreateRun, events: Sequence[Event] = ()
-    ) -> None:
-        """Creates a run, with more events of its stream in the same commit."""
-        self.check_writable()
-
-        def decide(state: RunState | None) -> Decision:
-            created = runs.decide(state, command, self.journal.writer_id)
-            return Decision((*created.events, *events))
-
-        self.journal.change(folded, decide)
-
-    def create_runs(self, folded: Sequence[RunStream], commands: Sequence[runs.CreateRun]) -> None:
-        """Creates many runs with fresh ids in one commit."""
-        self.check_writable()
-        pending = [
-            Pending(one.stream, 1, event)
-            for one, command in zip(folded, commands, strict=True)
-            for event in runs.decide(None, command, None).events
-        ]
-        self.journal.append(pending)
+    # --- files ------------------------------------------------------------------------------
 
     @property
     def artifact_folder(self) -> Path:
-        """Below which all files of all runs are kept."""
+        """The folder that holds all files of all runs."""
         return self._artifact_folder
 
     @property
@@ -215,13 +245,13 @@ class Session:
         if self.erasable:
             raise InvalidInput(
                 f"in the erasable workspace {self.workspace.name!r} each run's events and files "
-                "are sealed under a key of its own, so no bundle is made of them or goes into it; "
-                "export JSON Lines or Parquet, or use a workspace that is not erasable"
+                "are sealed under a key of its own, so bundles can neither be made of them nor "
+                "imported; export JSON Lines or Parquet, or use a workspace that is not erasable"
             )
         return self._artifacts
 
     def artifacts_of(self, run_id: str) -> ArtifactStore:
-        """Where the files of a run are: in one store for all, or each run's under its own key.
+        """The store of a run's files: one for all, or one under the run's own key.
 
         Raises RunGone if the run was erased.
         """
@@ -232,98 +262,84 @@ class Session:
             raise RunGone(run_id)
         return sealed_artifacts_below(self._artifact_folder / run_id, key)
 
-    def name(self, name: str) -> ExperimentStream:
-        """The stream of an experiment name, not read yet."""
-        return StreamState(experiment_stream(name), names.fold, names.NameState())
+    # --- reads ------------------------------------------------------------------------------
 
-    def change_name(self, folded: ExperimentStream, command: names.Command) -> None:
-        """Runs a command on the experiments of a name."""
-        self.check_writable()
-        self.journal.change(folded, lambda state: names.decide(state, command))
-
-    def target(self, name: str) -> TargetStream:
-        """The stream of a compute target's name, not read yet."""
-        return StreamState(compute_target_stream(name), targets.fold, None)
-
-    def change_target(self, folded: TargetStream, command: targets.Command) -> None:
-        """Runs a command on a compute target."""
-        self.check_writable()
-        self.journal.change(folded, lambda state: targets.decide(state, command))
-
-    def reader(self) -> RunsReader:
-        """The questions over all runs, with this process's waiting values written first."""
+    def flush(self) -> None:
+        """Write the values that wait in this process, so that the log holds them."""
         self.check_open()
         self.values.flush()
+
+    def reader(self) -> RunsReader:
+        """The projection, after everything that waits was written and lost runs were found."""
+        self.flush()
         self.recover_values()
-        self.sweep()
+        self.look_after()
         return self.tables()
 
     def tables(self) -> RunsReader:
-        """The questions over all runs, as the log has them."""
+        """The projection of the log as it stands."""
         with self._lock:
             if self._parts.reader is None:
                 # Imported here: duckdb takes longer to import than all the rest of runlore.
                 from runlore.projections.own_projection import OwnProjection
                 from runlore.projections.reader import RunsReader
 
-                folder = self.folder and self.folder / "projections"
+                folder = self.files and self.files / "projections"
                 self._parts.reader = RunsReader(OwnProjection(self.log, folder))
             return self._parts.reader
 
     def drop_projection(self) -> None:
-        """Closes what queries read; the next one opens it again."""
+        """Close the projection; the next question opens it again."""
         with self._lock:
             reader, self._parts.reader = self._parts.reader, None
         if reader is not None:
             reader.projection.close()
 
-    def recover_values(self, *, at_once: bool = False) -> None:
-        """Writes the values that killed processes left in their spools, at most once a second.
-
-        Where that cannot be done, they stay there, and reads of named runs find them.
-        """
-        now = time.monotonic()
-        if self.spools is not None and (at_once or now >= self._recover_at):
-            self._recover_at = now + _SWEEP_INTERVAL_S
-            # A read must not fail, nor wait long, for what others left behind.
-            with suppress(RunloreError, OSError):
-                recover(self.spools, self.journal, wipe=self.erasable)
-
     def live_values(self, run_id: str) -> LiveValues:
-        """What other processes of this host have logged into a run and not written yet."""
+        """The values that other processes of this host have logged into a run, but not written."""
         if self.spools is None:
             return NOTHING_LIVE
         own = self.journal.writer_id
         return live_values(self.spools, self.log, run_id, excluding_writer=own)
 
-    def sweep(self) -> Mapping[str, str]:
-        """Looks after submitted runs whose supervisors were killed, at most once a second.
+    # --- what other processes left behind ---------------------------------------------------
 
-        Returns why runs are lost that could not be recorded as such, by id.
+    def recover_values(self, *, at_once: bool = False) -> None:
+        """Write the values that killed processes left in their spools, at most once a second.
+
+        Values that cannot be written stay there, and reads of named runs find them.
         """
         now = time.monotonic()
-        if now >= self._sweep_at and self.folder and (self.folder / "runs").is_dir():
-            self._sweep_at = now + _SWEEP_INTERVAL_S
-            # Imported here: most workspaces have no submitted runs.
-            from runlore.execution.caretaker import sweep
+        if self.spools is not None and (at_once or now >= self._recover_at):
+            self._recover_at = now + _LOOK_INTERVAL_S
+            # A read must neither fail nor wait long because of what others left.
+            with suppress(RunloreError, OSError):
+                recover(self.spools, self.journal, wipe=self.erasable)
 
-            self._lost = sweep(self)
+    def look_after(self) -> Mapping[str, str]:
+        """Look after submitted runs whose supervisors were killed, at most once a second.
+
+        Returns, by id, why runs are lost whose loss could not be recorded.
+        """
+        now = time.monotonic()
+        if self._caretaker is not None and now >= self._look_at:
+            self._look_at = now + _LOOK_INTERVAL_S
+            self._lost = self._caretaker.look_after(self)
         return self._lost
 
-    def why_lost(self, folded: RunStream) -> str | None:
-        """Looks after a submitted run that has not ended, and all others.
+    def why_lost(self, run_id: str) -> str | None:
+        """Why a submitted run that has not ended is lost, if that could not be recorded."""
+        lost = self.look_after().get(run_id)
+        if lost is None and self._caretaker is not None:
+            return self._caretaker.why_lost(self, run_id)
+        return lost
 
-        Returns why it is lost if that could not be recorded.
-        """
-        from runlore.execution.caretaker import lose_without_folder
-
-        run_id = owner_of(folded.stream)
-        return self.sweep().get(run_id) or lose_without_folder(self, folded, run_id)
+    # --- life -------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Writes what waits and lets go of everything; twice is once.
+        """Write what waits and let go of everything. Idempotent.
 
-        If the values cannot be written, raises what the log raises, and stays open.
+        If the values cannot be written, raises the log's error and stays open.
         """
         with self._lock:
             if not self.closed:
@@ -342,7 +358,7 @@ class Session:
 
 
 class _Parts:
-    """What a session has open, apart from it, so that it can be let go of without it."""
+    """What a session has open, apart from it, to be closed after the session is gone."""
 
     def __init__(self, name: str, log: EventLog, values: ValueBuffer) -> None:
         self.name = name
@@ -362,74 +378,3 @@ def _close_abandoned(parts: _Parts) -> None:
         parts.close()
     except Exception as error:
         sys.stderr.write(f"runlore: values logged into {parts.name!r} were lost: {error}\n")
-
-
-def open_session(
-    place: LogLocation,
-    *,
-    actor: str | None = None,
-    allow_network_file_system: bool = False,
-    erasable: bool = False,
-) -> Session:
-    """The session of a workspace, whose folder must exist; the log is created if it is missing.
-
-    A new log can be `erasable`, that is, keep payloads sealed.
-
-    Raises UnsafeFileSystem on network mounts, NotALog, LogReadOnly, DiskFull as they say;
-    InvalidInput for a place without a folder, which artifacts and live values need.
-    """
-    folder = place.folder
-    if folder is None:
-        raise InvalidInput(f"{place} has no folder on this machine, which a workspace needs")
-    if not allow_network_file_system:
-        check_file_system(folder)
-    log = open_log(place, erasable=erasable)
-    session = Session(log, folder=folder, artifacts=folder / "artifacts", actor=actor)
-    session.recover_values()
-    return session
-
-
-def memory_session(name: str, *, actor: str | None = None) -> Session:
-    """A session that lives in this process's memory; its files go to a temporary folder."""
-    folder = tempfile.TemporaryDirectory(prefix="runlore-", ignore_cleanup_errors=True)
-    session = Session(MemoryLog(), folder=None, artifacts=Path(folder.name), actor=actor)
-    # The folder must go when the session does; whoever comes first, its exit or its collection.
-    weakref.finalize(session, _remove, folder, os.getpid())
-    session.create_workspace(
-        workspaces.CreateWorkspace(
-            workspace_id=str(uuid4()),
-            name=name,
-            subscription_id="",
-            resource_group="",
-            location="memory",
-        )
-    )
-    return session
-
-
-def _remove(folder: tempfile.TemporaryDirectory[str], owner: int) -> None:
-    if os.getpid() == owner:  # A forked child must not take its parent's files away.
-        folder.cleanup()
-
-
-def _introduce(actor: str | None) -> WriterOpened:
-    return WriterOpened(
-        actor=_utf8(actor or os.environ.get("RUNLORE_ACTOR") or _user()),
-        host=_utf8(socket.gethostname()),
-        boot_id=boot_id(),
-        pid=os.getpid(),
-        process=_utf8(Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"),
-        client_version=VERSION,
-    )
-
-
-def _utf8(text: str) -> str:
-    """What the system gives may hold bytes that are not UTF-8; the log may not."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # A container's user id often has no name.
-        return f"uid {os.getuid()}"

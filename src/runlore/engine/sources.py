@@ -15,13 +15,13 @@ from runlore.storage.git_info import git_properties
 
 if TYPE_CHECKING:
     from runlore.domain.events import Event
-    from runlore.engine.session import Session
+    from runlore.engine.session import LiveSession
     from runlore.storage.artifacts import ArtifactStore
     from runlore.storage.snapshots import Snapshot
 
 
 def source_of(
-    session: Session, run_id: str, snapshot_directory: str | os.PathLike[str] | None
+    session: LiveSession, run_id: str, snapshot_directory: str | os.PathLike[str] | None
 ) -> tuple[dict[str, str | None], Sequence[Event]]:
     """The git properties and the snapshot event for a new run; nothing for None.
 
@@ -71,7 +71,7 @@ def snapshot_of(folder: Path, artifacts: ArtifactStore, advice: str = "") -> Sna
         raise SnapshotException(f"{error}{advice}", error) from error
 
 
-def _warn_of_no_snapshot(session: Session) -> None:
+def _warn_of_no_snapshot(session: LiveSession) -> None:
     if not session.warned_of_no_snapshot:
         session.warned_of_no_snapshot = True
         warn_caller(

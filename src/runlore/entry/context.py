@@ -37,8 +37,10 @@ def get_context(allow_offline: bool = True) -> Run:
             "not both set), if outside of an execution context, use experiment.start_logging "
             "to initialize an interactive run, or unset both and allow_offline"
         )
+    from runlore.run.run import handle_of
+
     run = _runs.get((uri, run_id))
-    if run is not None and not run._workspace._session.closed:
+    if run is not None and not handle_of(run).is_closed:
         return run
     made = _attached(uri, run_id) if uri and run_id else _offline()
     if run is None:
@@ -49,22 +51,23 @@ def get_context(allow_offline: bool = True) -> Run:
 
 def _attached(uri: str, run_id: str) -> Run:
     from runlore.engine.run_creation import watched_folders
-    from runlore.run import Run
+    from runlore.run.run import Run, handle_of
     from runlore.workspace import Workspace
 
     run = Run.get(Workspace.open(uri), run_id)
-    run._owns_status = False
-    if not run._held.submitted:  # The supervisor keeps the folders of a submitted run.
-        run._watched = watched_folders(run._held.outputs)
+    handle = handle_of(run)
+    handle.owns_status = False
+    if not handle.state.submitted:  # The supervisor keeps the folders of a submitted run.
+        handle.watched = watched_folders(handle.state.outputs)
     return run
 
 
 def _offline() -> Run:
-    from runlore.engine.session import memory_session
+    from runlore.entry.wiring import memory_session
     from runlore.experiment import Experiment
-    from runlore.workspace import Workspace
+    from runlore.workspace import workspace_of
 
-    workspace = Workspace._of(memory_session("offline"))
+    workspace = workspace_of(memory_session("offline"))
     experiment = Experiment(workspace, "offline")
     return experiment.start_logging(
         run_id=f"OfflineRun_{uuid4()}", outputs=False, snapshot_directory=None

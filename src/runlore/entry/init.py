@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runlore.azure.arguments import as_pairs
 from runlore.domain.errors import WorkspaceNotFound
 from runlore.entry.default_names import experiment_of_script, workspace_of_folder
 from runlore.experiment import Experiment
-from runlore.run import Run
+from runlore.run.run import Run, run_of
 from runlore.storage.log_opener import LogLocation
 from runlore.storage.open_log import locate
-from runlore.workspace import Workspace
+from runlore.workspace import Workspace, session_of
 
 
 def init(
@@ -42,14 +43,19 @@ def init(
 
     if experiment is None:
         experiment = experiment_of_script(sys.argv)
-    return start_run(
-        Experiment(_opened(workspace), experiment),
+    opened = _opened(workspace)
+    parent = Experiment(opened, experiment)
+    handle = start_run(
+        session_of(opened),
+        parent.id,
+        parent.name,
         outputs=False,
         snapshot_directory=snapshot_directory,
         display_name=display_name,
-        tags=tags,
+        tags=as_pairs(tags, "tag"),
         properties={key: _as_text(value) for key, value in (config or {}).items()},
     )
+    return run_of(parent, handle)
 
 
 def _opened(address: str | os.PathLike[str]) -> Workspace:

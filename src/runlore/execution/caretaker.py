@@ -19,6 +19,8 @@ from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run import ChangeStatus, LoseRun
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
+from runlore.engine.files import keep_folders
+from runlore.engine.run_handle import RunHandle
 from runlore.execution import handover
 from runlore.execution.processes import end_processes, processes_of
 from runlore.execution.targets.pool import POOLS, Pool
@@ -32,18 +34,17 @@ from runlore.storage.run_folder import (
 )
 
 if TYPE_CHECKING:
-    from runlore.engine.session import RunStream, Session
+    from runlore.engine.session import LiveSession
 
 
-def sweep(session: Session) -> dict[str, str]:
+def look_after(session: LiveSession) -> dict[str, str]:
     """Looks after all runs that have a folder, and after the pools.
 
     Returns why runs are lost that could not be recorded as such, by id: for those who may only
     read.
     """
     unrecorded: dict[str, str] = {}
-    workspace = session.folder
-    assert workspace is not None, "only workspaces with a folder have submitted runs"
+    workspace = session.require_files()
     for folder in folders_in(workspace):
         # Not a run's, gone meanwhile, another user's, or no room to keep its files: whoever only
         # wants to read goes on, and a later look tries again.
@@ -57,48 +58,48 @@ def sweep(session: Session) -> dict[str, str]:
     return unrecorded
 
 
-def lose_without_folder(session: Session, folded: RunStream, run_id: str) -> str | None:
+def lose_without_folder(session: LiveSession, run_id: str) -> str | None:
     """Records a run as lost whose folder somebody took away: nobody will find it by that.
 
     Returns why it is lost if that could not be recorded.
     """
-    assert session.folder is not None, "only workspaces with a folder have submitted runs"
-    folder = RunFolder(session.folder, run_id)
+    folder = RunFolder(session.require_files(), run_id)
     above = folder.root.parent
     if os.path.lexists(folder.root) or (above.exists() and not os.access(above, os.X_OK)):
         return None
+    run = RunHandle(session, run_id)
     why = "nobody takes care of the run: its folder is not there any more"
     try:
-        session.change_run(folded, LoseRun(why))
+        run.change(LoseRun(why))
     except RunloreError:
-        return why if _is_lost(session, folded) else None
+        return why if _is_lost(run) else None
     return None
 
 
-def _look_after(session: Session, folder: RunFolder) -> str | None:
-    folded = session.run(folder.run_id)
+def _look_after(session: LiveSession, folder: RunFolder) -> str | None:
+    run = RunHandle(session, folder.run_id)
     if folder.is_locked():
         return None
-    if folder.is_foreign() and session.journal.refresh(folded) is None:
+    if folder.is_foreign() and run.refresh() is None:
         return None
     owner = folder.owner()
     if owner is not None and _is_elsewhere(owner.host, owner.boot_id):
-        _look_from_afar(session, folded, folder, owner.host)
+        _look_from_afar(run, folder, owner.host)
         return None
     try:
         lock_fd = folder.lock()
     except PermissionError:
-        return _why(folder) if _is_lost(session, folded) else None
+        return _why(folder) if _is_lost(run) else None
     if lock_fd is None:
         return None
     try:
-        return _take_over(session, folded, folder)
+        return _take_over(session, run, folder)
     finally:
         unlock(lock_fd)
 
 
-def _take_over(session: Session, folded: RunStream, folder: RunFolder) -> str | None:
-    state = session.journal.refresh(folded)
+def _take_over(session: LiveSession, run: RunHandle, folder: RunFolder) -> str | None:
+    state = run.refresh()
     if state is not None and state.status is Status.QUEUED:
         return None
     submitted = state is not None and state.submitted
@@ -106,7 +107,7 @@ def _take_over(session: Session, folded: RunStream, folder: RunFolder) -> str | 
         why = _why(folder)
         session.recover_values(at_once=True)
         try:
-            session.change_run(folded, LoseRun(why))
+            run.change(LoseRun(why))
         except RunloreError:
             return why
     if processes_of(folder):
@@ -115,7 +116,7 @@ def _take_over(session: Session, folded: RunStream, folder: RunFolder) -> str | 
         end_processes(folder, (), 0)
     handover.drop(folder)
     if submitted and state is not None:
-        _keep_files(session, folder, state)
+        _keep_files(run, folder, state)
     folder.remove()
     return None
 
@@ -129,8 +130,8 @@ def _why(folder: RunFolder) -> str:
     )
 
 
-def _is_lost(session: Session, folded: RunStream) -> bool:
-    state = session.journal.refresh(folded)
+def _is_lost(run: RunHandle) -> bool:
+    state = run.refresh()
     if state is None or not state.submitted:
         return False
     return state.status not in (*TERMINAL, Status.QUEUED)
@@ -141,27 +142,25 @@ def _is_elsewhere(host: str, boot: str) -> bool:
     return boot != boot_id() and host != socket.gethostname()
 
 
-def _look_from_afar(session: Session, folded: RunStream, folder: RunFolder, host: str) -> None:
+def _look_from_afar(run: RunHandle, folder: RunFolder, host: str) -> None:
     silence_s = folder.silence_s()
-    state = session.journal.refresh(folded)
+    state = run.refresh()
     if state is None or silence_s < SILENT_AFTER_S:
         return
     if state.status in (*TERMINAL, Status.QUEUED, Status.NOT_RESPONDING):
         return
     detail = f"nothing was heard of its supervisor on {host} for {silence_s:.0f} s"
     with suppress(ChangeRefusedError):
-        session.change_run(folded, ChangeStatus(Status.NOT_RESPONDING, detail=detail))
+        run.change(ChangeStatus(Status.NOT_RESPONDING, detail=detail))
 
 
-def _keep_files(session: Session, folder: RunFolder, state: RunState) -> None:
-    from runlore.run.files import keep_folders
-
+def _keep_files(run: RunHandle, folder: RunFolder, state: RunState) -> None:
     watched = (state.definition or {}).get("watched", ())
     kept = {name: folder.source / name for name in ("outputs", *watched)}
-    keep_folders(session, session.run(folder.run_id), {**kept, "user_logs": folder.user_logs})
+    keep_folders(run, {**kept, "user_logs": folder.user_logs})
 
 
-def _settle_pools(session: Session, workspace: Path) -> None:
+def _settle_pools(session: LiveSession, workspace: Path) -> None:
     if not (workspace / POOLS).is_dir():
         return
     for entry in os.scandir(workspace / POOLS):

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from runlore.azure.arguments import as_pairs
+from runlore.azure.run_types import SCRIPT_RUN
 from runlore.configuration.script_run_config import ScriptRunConfig, get_run_config_from_script_run
 from runlore.domain.definition import Definition, split_secrets
 from runlore.domain.errors import ChangeRefusedError, InvalidType, UserError
@@ -18,6 +19,7 @@ from runlore.domain.events import Event, RunSubmitted, SnapshotTaken
 from runlore.domain.ids import check_run_id
 from runlore.domain.run import ChangeStatus, CreateRun, decide
 from runlore.domain.status import Status
+from runlore.engine.run_handle import RunHandle
 from runlore.engine.sources import git_properties_of, snapshot_of
 from runlore.exceptions import (
     ExperimentExecutionException,
@@ -25,8 +27,6 @@ from runlore.exceptions import (
 )
 from runlore.execution.launch import environment_for
 from runlore.execution.targets.target import Placement, Target, target_of
-from runlore.run import Run
-from runlore.script_run import RUN_TYPE, ScriptRun
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.file_lock import unlock
 from runlore.storage.run_folder import RunFolder
@@ -34,8 +34,7 @@ from runlore.storage.snapshots import copy_snapshot, read_manifest
 
 if TYPE_CHECKING:
     from runlore.configuration.runconfig import RunConfiguration
-    from runlore.engine.session import Session
-    from runlore.experiment import Experiment
+    from runlore.engine.session import LiveSession, Session
 
 _SEED_NAME_MAX_CHARS: Final = 230
 
@@ -52,23 +51,24 @@ class _Submission(NamedTuple):
 
 
 def submit(
-    experiment: Experiment,
+    session: Session,
+    experiment_id: str,
+    experiment_name: str,
     config: object,
     *,
     tags: Mapping[str, Any] | None = None,
     run_id: str | None = None,
-    parent: Run | None = None,
-) -> ScriptRun:
-    """Records a run and hands it to its compute target; see `Experiment.submit`."""
-    session = experiment._live
-    session.check_writable()
-    if session.folder is None:
+    parent: RunHandle | None = None,
+) -> RunHandle:
+    """Record a run and hand it to its compute target; see `Experiment.submit`."""
+    session = session.writable()
+    if session.is_memory:
         raise ExperimentExecutionException(
             "a workspace in memory cannot hold submitted runs: their scripts are other processes; "
             "create one in a folder with Workspace.create('my-workspace')"
         )
-    run_id = check_run_id(_fresh_id(experiment.name) if run_id is None else run_id)
-    if isinstance(config, Run):
+    run_id = check_run_id(_fresh_id(experiment_name) if run_id is None else run_id)
+    if isinstance(config, RunHandle):
         submission = _repeated(session, config, run_id)
     elif isinstance(config, ScriptRunConfig):
         submission = _configured(session, config, run_id)
@@ -80,39 +80,37 @@ def submit(
     target = target_of(session, submission.target)
     command = CreateRun(
         run_id=run_id,
-        experiment_id=experiment.id,
-        experiment_name=experiment.name,
+        experiment_id=experiment_id,
+        experiment_name=experiment_name,
         status=Status.NOT_STARTED,
         parent_id=parent.id if parent else None,
-        root_id=parent._held.root_id if parent else run_id,
-        run_type=RUN_TYPE,
+        root_id=parent.state.root_id if parent else run_id,
+        run_type=SCRIPT_RUN,
         target=submission.target,
         outputs=("outputs", *submission.definition.watched),
         tags=as_pairs(tags, "tag"),
         properties=submission.properties,
     )
-    run = ScriptRun._of(experiment, run_id)
+    run = RunHandle(session, run_id)
     # Raises for what no run can have and for an id that is taken, before anything is made.
-    decide(session.journal.refresh(run._folded), command, None)
+    decide(run.refresh(), command, None)
     submitted = RunSubmitted(
         definition=submission.definition.model_dump(mode="json"), repeats=submission.repeats
     )
-    run._parent = parent
     _place(session, run, command, (submission.snapshot, submitted), target, submission.overrides)
     return run
 
 
 def _place(
-    session: Session,
-    run: ScriptRun,
+    session: LiveSession,
+    run: RunHandle,
     command: CreateRun,
     events: Sequence[Event],
     target: Target,
     overrides: Mapping[str, str],
 ) -> None:
     """The run's folder is locked before the run is recorded, so that nobody takes it for lost."""
-    assert session.folder is not None, "submit refuses workspaces in memory"
-    folder = RunFolder(session.folder, run.id)
+    folder = RunFolder(session.require_files(), run.id)
     try:
         lock_fd = folder.make_and_lock()
     except OSError as error:
@@ -128,11 +126,11 @@ def _place(
     placement = Placement(run.id, lock_fd, environment_for(overrides))
     try:
         # What another run of this id has there must stay as it is.
-        decide(session.journal.refresh(run._folded), command, None)
+        decide(run.refresh(), command, None)
         target.announce(placement)
-        session.create_run(run._folded, command, (*events, *target.recorded()))
+        run.create(command, (*events, *target.recorded()))
     except BaseException:
-        state = session.journal.refresh(run._folded)
+        state = run.refresh()
         if state is None or not state.submitted:
             target.withdraw(run.id)
             folder.remove()
@@ -142,21 +140,21 @@ def _place(
         target.place(placement)
     except OSError as error:
         message = f"the supervisor could not be started: {error}"
-        _record_failure(session, run, message)
+        _record_failure(run, message)
         target.withdraw(run.id)
         folder.remove()
         raise ExperimentExecutionException(f"run {run.id} has failed: {message}", error) from error
 
 
-def _record_failure(session: Session, run: ScriptRun, message: str) -> None:
+def _record_failure(run: RunHandle, message: str) -> None:
     error = {"code": "SupervisorNotStarted", "message": message}
     try:
-        session.change_run(run._folded, ChangeStatus(Status.FAILED, error))
+        run.change(ChangeStatus(Status.FAILED, error))
     except ChangeRefusedError:  # Somebody was faster.
         return
 
 
-def _configured(session: Session, config: ScriptRunConfig, run_id: str) -> _Submission:
+def _configured(session: LiveSession, config: ScriptRunConfig, run_id: str) -> _Submission:
     run_config = get_run_config_from_script_run(config)
     folder = Path(config.source_directory)
     if not folder.is_dir():
@@ -188,13 +186,13 @@ def _configured(session: Session, config: ScriptRunConfig, run_id: str) -> _Subm
     return _Submission(run_config.target, definition, overrides, snapshot, properties)
 
 
-def _repeated(session: Session, run: Run, run_id: str) -> _Submission:
+def _repeated(session: LiveSession, run: RunHandle, run_id: str) -> _Submission:
     """What a run was executed with; secrets come from this process's environment."""
-    if run._session is not session:
+    if run.session is not session:
         raise ExperimentExecutionException(
             f"run {run.id} is of another workspace; submit it again in its own"
         )
-    state = run._newest()
+    state = run.fetch()
     if state.definition is None or state.snapshot_id is None or state.snapshot_manifest is None:
         raise ExperimentExecutionException(
             f"run {run.id} was not submitted, so there is no script to execute again; "
@@ -207,7 +205,7 @@ def _repeated(session: Session, run: Run, run_id: str) -> _Submission:
             f"run {run.id} was executed with {', '.join(missing)}, whose values are kept nowhere; "
             "set them in this process's environment and submit again"
         )
-    files = copy_snapshot(state.snapshot_manifest, run._artifacts, session.artifacts_of(run_id))
+    files = copy_snapshot(state.snapshot_manifest, run.artifacts, session.artifacts_of(run_id))
     snapshot = SnapshotTaken(
         snapshot_id=state.snapshot_id,
         manifest_sha256=state.snapshot_manifest,

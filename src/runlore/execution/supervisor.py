@@ -25,6 +25,8 @@ from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_state import Exit, RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine import places as location
+from runlore.engine.files import keep_folders
+from runlore.engine.run_handle import RunHandle
 from runlore.execution.launch import PoolSlot, split_environment
 from runlore.execution.leash import Leash
 from runlore.execution.outcome import error_of, is_good
@@ -34,8 +36,7 @@ from runlore.storage.file_lock import unlock
 from runlore.storage.run_folder import HEARTBEAT_S, RunFolder, beat
 
 if TYPE_CHECKING:
-    from runlore.run import Run
-    from runlore.workspace import Workspace
+    from runlore.engine.session import LiveSession
 
 _T = TypeVar("_T")
 
@@ -55,26 +56,22 @@ class Supervisor:
 
     def __init__(
         self,
-        workspace: Workspace,
+        session: LiveSession,
         run_id: str,
         lock_fd: int,
         leash: Leash,
         environment: Mapping[str, str],
     ) -> None:
-        from runlore.run import Run
-
-        folder = workspace.path
-        assert folder is not None, "runs are submitted in workspaces that have a folder"
-        self._workspace = workspace
-        self._run: Run = Run.get(workspace, run_id)
-        self._folder = RunFolder(folder, run_id)
+        self._session = session
+        self._run = RunHandle.existing(session, run_id)
+        self._folder = RunFolder(session.require_files(), run_id)
         self._lock_fd = lock_fd
         self._leash = leash
-        state = self._run._held
+        state = self._run.state
         assert state.definition is not None, "only submitted runs get a supervisor"
         self._definition = Definition.model_validate(state.definition)
         self._environment = environment
-        self._grace_s = _grace_s(workspace, state.target)
+        self._grace_s = _grace_s(session, state.target)
         self._script = Script(self._folder, self._definition)
         self._phase = Status.STARTING
         self._beaten = 0.0
@@ -155,19 +152,18 @@ class Supervisor:
                 f"the run needs {', '.join(missing)}, whose values are kept nowhere, and the "
                 "process that started it has none; submit it again from a process that has"
             )
-        manifest = self._run._held.snapshot_manifest
+        manifest = self._run.state.snapshot_manifest
         assert manifest is not None, "a submitted run has a snapshot"
-        restore_tree(manifest, self._run._artifacts, self._folder.source)
+        restore_tree(manifest, self._run.artifacts, self._folder.source)
         for name in ("outputs", *self._definition.watched):
             (self._folder.source / name).mkdir(parents=True, exist_ok=True)
 
     def _script_environment(self) -> dict[str, str]:
-        state = self._run._held
-        assert self._workspace.path is not None
+        state = self._run.state
         return {
             "PYTHONUNBUFFERED": "1",  # What is printed shows at once.
             **self._environment,
-            "RUNLORE_WORKSPACE_URI": self._workspace.uri,
+            "RUNLORE_WORKSPACE_URI": self._session.uri,
             "RUNLORE_RUN_ID": state.run_id,
             "RUNLORE_EXPERIMENT": state.experiment_name,
             "RUNLORE_PARENT_RUN_ID": state.parent_id or "",
@@ -216,12 +212,12 @@ class Supervisor:
         if self._definition.collect_outputs:
             folders["outputs"] = source / "outputs"
         folders["user_logs"] = self._folder.user_logs
-        for problem in self._with_room(lambda: self._run._keep_folders(folders)):
+        for problem in self._with_room(lambda: keep_folders(self._run, folders)):
             self._warn("outputs", problem)
         self._files_are_kept = True
 
     def _newest(self) -> RunState:
-        return self._run._newest()
+        return self._run.fetch()
 
     def _is_unwanted(self) -> bool:
         return self._newest().status in (*TERMINAL, Status.CANCEL_REQUESTED)
@@ -234,8 +230,8 @@ class Supervisor:
 
     def _end(self, status: Status, error: Mapping[str, str] | None = None) -> None:
         # What the script's processes logged and did not write any more belongs before the end.
-        self._run._session.recover_values(at_once=True)
-        self._change(commands.EndRun(status, error), with_values=True)
+        self._session.recover_values(at_once=True)
+        self._change(commands.EndRun(status, error), flush_values=True)
 
     def _cancel_for(self, reason: str) -> None:
         self._warn("supervisor", f"the run was canceled: {reason}")
@@ -248,9 +244,9 @@ class Supervisor:
     def _warn(self, source: str, message: str) -> None:
         self._change(commands.AddWarning(source, message))
 
-    def _change(self, command: commands.Command, *, with_values: bool = False) -> None:
+    def _change(self, command: commands.Command, *, flush_values: bool = False) -> None:
         try:
-            self._with_room(lambda: self._run._change(command, with_values=with_values))
+            self._with_room(lambda: self._run.change(command, flush_values=flush_values))
         except ChangeRefusedError as refused:  # Recorded as such; the run's end stands.
             sys.stderr.write(f"{refused}\n")
 
@@ -292,15 +288,16 @@ def _supervise(
     uri: str, folder: Path, run_id: str, lock_fd: int, slot: PoolSlot | None, leash: Leash
 ) -> None:
     from runlore.execution.targets.pool import Pool
-    from runlore.workspace import Workspace
+    from runlore.workspace import Workspace, session_of
 
     base, overrides = split_environment(os.environ)
     with Workspace.open(uri) as workspace:
-        pool = None if slot is None else Pool.of(workspace._session, slot.pool)
+        session = session_of(workspace).writable()
+        pool = None if slot is None else Pool.of(session, slot.pool)
         while True:
             try:
                 environment = {**base, **overrides}
-                if not Supervisor(workspace, run_id, lock_fd, leash, environment).execute():
+                if not Supervisor(session, run_id, lock_fd, leash, environment).execute():
                     return
             except _Ended:
                 return
@@ -317,10 +314,10 @@ def _supervise(
             base, overrides = split_environment(claim.environment)
 
 
-def _grace_s(workspace: Workspace, target: str | None) -> float:
+def _grace_s(session: LiveSession, target: str | None) -> float:
     from runlore.execution.targets.target import DEFAULT_GRACE_S, settings_of
 
-    grace_s = settings_of(workspace._session, target or "local").get("grace_s", DEFAULT_GRACE_S)
+    grace_s = settings_of(session, target or "local").get("grace_s", DEFAULT_GRACE_S)
     return float(grace_s)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runlore.domain.errors import InvalidInput
-from runlore.run.metric_tables import last_values
+from runlore.run.metric_rows import last_values
 
 if TYPE_CHECKING:
     from runlore.run import Run

@@ -3,80 +3,84 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import RunloreError
+from runlore.domain.text import check_text
 from runlore.engine.caller_warning import warn_caller
-from runlore.engine.run_handle import checked_reason
 from runlore.exceptions import ActivityFailedException, ExperimentExecutionException
-from runlore.run.metrics import RunMetrics
+from runlore.run.part import RunPart
 
 if TYPE_CHECKING:
     from typing import Self
 
     from runlore.azure.user_log import UserLog
 
-_POLL_INTERVAL_S: Final = 0.02
-_CANCEL_WAIT_S: Final = 5.0
 _WATCHED_BY_DEFAULT: Final = "outputs"
 
 
-class RunLifecycle(RunMetrics):
+class RunLifecycle(RunPart):
     """The part of `Run` that is about its status."""
 
-    # A launcher that runs a submitted script owns the run's status.
-    _owns_status: bool = True
     # One for each `with` block that the run is in.
     _user_logs: tuple[UserLog, ...] = ()
 
     @property
     def status(self) -> str:
         """The status as this object last read it; `get_status()` reads it anew."""
-        return str(self._held.status)
+        return str(self._handle.state.status)
 
     def get_status(self) -> str:
         """The run's status now."""
-        return str(self._newest().status)
+        return str(self._handle.fetch().status)
 
     def get_detailed_status(self) -> dict[str, str | None]:
         """`{"status", "details"}`; the details say what the run waits for, if anything."""
-        state = self._newest()
+        state = self._handle.fetch()
         return {"status": str(state.status), "details": state.status_detail}
 
     def get_details(self) -> dict[str, Any]:
-        """The run as Azure ML's document: camelCase keys, those without a value absent."""
+        """The run as Azure ML's document: camelCase keys; keys without a value are absent."""
         from runlore.azure.documents import details_of
+        from runlore.engine.run_logs import log_files
 
-        session = self._session
-        files = {name: path.absolute().as_uri() for name, path in self._log_files().items()}
-        state = self._held
-        return details_of(
-            state, log_files=files, submitted_by=session.journal.name_of(state.created_by)
-        )
+        run = self._handle
+        files = {name: path.absolute().as_uri() for name, path in log_files(run).items()}
+        submitted_by = run.session.journal.name_of(run.state.created_by)
+        return details_of(run.state, log_files=files, submitted_by=submitted_by)
 
     def get_details_with_logs(self) -> dict[str, Any]:
         """`get_details()` with the text of the log files instead of their addresses."""
+        from runlore.engine.run_logs import read_log
+
         details = self.get_details()
         for name in details["logFiles"]:
-            details["logFiles"][name] = self._log(name).decode(errors="replace")
+            details["logFiles"][name] = read_log(self._handle, name).decode(errors="replace")
         return details
 
     def get_portal_url(self) -> str:
         """The link to the run's page in the Studio."""
-        return self._workspace._portal_url(f"runs/{self._id}")
+        from runlore.azure.links import portal_url
+
+        return portal_url(self._session.workspace, f"runs/{self._id}")
 
     def start(self) -> None:
-        """Makes a run Running that was created by somebody else."""
-        self._change_status("Running")
+        """Record as Running a run that another process created."""
+        from runlore.domain.status import Status
+        from runlore.engine.run_ending import record_status
+
+        record_status(self._handle, Status.RUNNING)
 
     def complete(self, _set_status: bool = True) -> None:
-        """Writes what waits, keeps the watched folders, and ends the run as Completed.
+        """Write what waits, keep the watched folders, and end the run as Completed.
 
         Again is a no-op. Raises RunEnded on a run that failed or was canceled.
         """
-        self._end("Completed", _set_status)
+        from runlore.domain.status import Status
+        from runlore.engine.run_ending import end_run
+
+        end_run(self._handle, Status.COMPLETED, set_status=_set_status)
 
     def fail(
         self,
@@ -84,28 +88,38 @@ class RunLifecycle(RunMetrics):
         error_code: str | None = None,
         _set_status: bool = True,
     ) -> None:
-        """Ends the run as Failed, with a message or an exception as the reason.
+        """End the run as Failed, with a message or an exception as the reason.
 
         Raises InvalidType (a TypeError) for details of another type, RunEnded as `complete`.
         """
         from runlore.azure.documents import error_document
+        from runlore.domain.status import Status
+        from runlore.engine.run_ending import end_run
 
-        self._end("Failed", _set_status, error_document(error_details, error_code))
+        error = error_document(error_details, error_code)
+        end_run(self._handle, Status.FAILED, set_status=_set_status, error=error)
 
     def cancel(self, *, reason: str | None = None) -> None:
-        """Ends the run as Canceled. Raises RunEnded on a run that completed or failed.
+        """End the run as Canceled. Raises RunEnded on a run that completed or failed.
 
         A submitted run is asked to stop; this waits up to 5 s for it, and returns with the status
         CancelRequested if the script takes longer. `reason` says why, in the history.
         """
-        self._session.check_writable()
-        reason = checked_reason(reason)
-        if not self._owns_status:
-            warn_caller(f"run {self._id} is canceled by its launcher only")
-        elif self._newest().submitted:
-            self._cancel_submitted(reason)
+        from runlore.domain.status import Status
+        from runlore.engine.run_ending import end_run
+
+        run = self._handle
+        run.session.writable()
+        if reason is not None:
+            check_text(reason, "reason")
+        if not run.owns_status:
+            warn_caller(f"run {self._id} can only be canceled by its launcher")
+        elif run.fetch().submitted:
+            from runlore.execution.cancellation import cancel_submitted
+
+            cancel_submitted(run, reason)
         else:
-            self._end("Canceled", set_status=True, reason=reason)
+            end_run(run, Status.CANCELED, reason=reason)
 
     def wait_for_completion(
         self,
@@ -113,9 +127,9 @@ class RunLifecycle(RunMetrics):
         wait_post_processing: bool = False,
         raise_on_error: bool = True,
     ) -> dict[str, Any]:
-        """Returns `get_details()` once the run has ended, whoever ends it.
+        """Return `get_details()` once the run has ended, no matter which process ends it.
 
-        With `show_output` what a submitted script prints is printed here as it appears.
+        With `show_output` the output of a submitted script is printed here as it appears.
         Finalizing and CancelRequested count as ended unless `wait_post_processing` is set; a
         submitted run is always waited for to its end. Raises ActivityFailedException if it failed
         (unless `raise_on_error` is False), ExperimentExecutionException on Ctrl-C: the run then
@@ -124,7 +138,12 @@ class RunLifecycle(RunMetrics):
         from runlore.execution.waiting import wait_for
 
         try:
-            wait_for(self, show_output, wait_post_processing)
+            wait_for(
+                self._handle,
+                show_output=show_output,
+                wait_post_processing=wait_post_processing,
+                web_view=self.get_portal_url(),
+            )
         except KeyboardInterrupt as error:
             raise ExperimentExecutionException(
                 f"waiting for run {self._id} was interrupted; the run itself goes on, "
@@ -141,84 +160,39 @@ class RunLifecycle(RunMetrics):
     def __enter__(self) -> Self:
         from runlore.azure.user_log import UserLog
 
-        self._session.check_writable()
-        tee = _WATCHED_BY_DEFAULT in self._held.outputs and not self._user_logs
+        run = self._handle
+        run.session.writable()
+        tee = _WATCHED_BY_DEFAULT in run.state.outputs and not self._user_logs
         self._user_logs = (*self._user_logs, UserLog(tee=tee))
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        from runlore.engine.files import keep_watched
+        from runlore.engine.run_ending import has_ended
+
+        run = self._handle
         *outer, log = self._user_logs
         self._user_logs = tuple(outer)
         log.close()
         if log.folder is not None:
-            self._watched = {**self._watched, log.folder.name: log.folder}
+            run.watched = {**run.watched, log.folder.name: log.folder}
         if error is not None and not _exits_well(error):
             self._fail_with(error)
-        elif self._ended():
-            self._collect()
-            self.flush()
+        elif has_ended(run):
+            keep_watched(run)
+            run.session.flush()
         else:
             self.complete()
 
-    def _change_status(
-        self, status: str, error: Mapping[str, str] | None = None, reason: str | None = None
-    ) -> None:
-        from runlore.domain.run import ChangeStatus
-        from runlore.domain.status import Status
-
-        command = ChangeStatus(Status(status), error)
-        self._change(command, with_values=True, reason=reason)
-
-    def _end(
-        self,
-        status: str,
-        set_status: bool,
-        error: Mapping[str, str] | None = None,
-        reason: str | None = None,
-    ) -> None:
-        self._session.check_writable()
-        if self._newest().status == status:
-            self.flush()
-            return
-        self._collect()
-        if set_status and self._owns_status:
-            self._change_status(status, error, reason)
-        else:
-            self.flush()
-
-    def _ended(self) -> bool:
-        from runlore.domain.status import TERMINAL
-
-        return self._newest().status in TERMINAL
-
-    def _is_over(self, wait_post_processing: bool) -> bool:
-        from runlore.domain.status import Status
-
-        if self._ended():
-            return True
-        ending = (Status.FINALIZING, Status.CANCEL_REQUESTED)
-        to_the_end = wait_post_processing or self._held.submitted
-        return not to_the_end and self._held.status in ending
-
-    def _cancel_submitted(self, reason: str | None) -> None:
-        from runlore.domain.run import RequestCancel
-        from runlore.domain.status import Status
-        from runlore.execution.targets.target import attached, target_of
-
-        was = self._held.status
-        self._change(RequestCancel(), reason=reason)
-        target = self._held.target or ""
-        # One that was claimed meanwhile has a supervisor, which needs what lies there.
-        unclaimed = was is Status.QUEUED and self._newest().status is Status.CANCELED
-        if unclaimed and target in attached(self._session):
-            target_of(self._session, target).withdraw(self._id)
-        deadline = time.monotonic() + _CANCEL_WAIT_S
-        while not self._ended() and time.monotonic() < deadline:
-            time.sleep(_POLL_INTERVAL_S)
-
     def _fail_with(self, error: BaseException) -> None:
-        """Fails the run without standing in the way of the exception that leaves the block."""
-        for step in (self._collect, lambda: self._fail_if_it_runs(error)):
+        """Fail the run without standing in the way of the exception that leaves the block."""
+        from runlore.engine.files import keep_watched
+
+        steps: tuple[Callable[[], None], ...] = (
+            lambda: keep_watched(self._handle),
+            lambda: self._fail_if_it_runs(error),
+        )
+        for step in steps:
             try:
                 step()
             except (RunloreError, OSError) as problem:
@@ -229,11 +203,14 @@ class RunLifecycle(RunMetrics):
 
     def _fail_if_it_runs(self, error: BaseException) -> None:
         from runlore.azure.documents import error_document
+        from runlore.domain.status import Status
+        from runlore.engine.run_ending import has_ended, record_status
 
-        if self._owns_status and not self._ended():
-            self._change_status("Failed", error_document(error, None))
+        run = self._handle
+        if run.owns_status and not has_ended(run):
+            record_status(run, Status.FAILED, error_document(error, None))
         else:
-            self.flush()
+            run.session.flush()
 
 
 def _exits_well(error: BaseException) -> bool:

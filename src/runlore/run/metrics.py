@@ -9,43 +9,41 @@ import re
 import sys
 import time
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 
 from runlore.azure.arguments import as_list, as_scalar, as_step
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
 from runlore.domain.text import check_key, check_text
-from runlore.engine.metric_values import (
-    ARTIFACT_KINDS,
-    MetricValues,
-    read_curve,
-    read_metrics,
-    read_series,
-    thinned,
-)
-from runlore.run.files import RunFiles
-from runlore.storage.log_query import LogQuery
+from runlore.run.part import RunPart
 
 if TYPE_CHECKING:
-    from runlore.run import Run
+    from runlore.engine.metric_values import MetricValues
+    from runlore.storage.run_values import RunValues
+    from runlore.storage.spool_puts import FloatPut, FloatPutAt
     from runlore.storage.value_codec import Series
+
+_NONE_YET: Final[Mapping[str, Any]] = MappingProxyType({})
 
 _IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".svg", ".webp", ".tif", ".tiff"}
 )
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _FLOAT_ONLY = {float}
-_BATCHES_MAX = 2_000  # Of more, one series takes a tenth of a second from the log.
 _TYPECODES = {"<f8": "d", "<i8": "q"} if sys.byteorder == "little" else {">f8": "d", ">i8": "q"}
-_ADDRESS = "aml://artifactId/ExperimentRun/dcid."
 
 
-class RunMetrics(RunFiles):
+class RunMetrics(RunPart):
     """The part of `Run` that logs values and reads them."""
 
+    # On the class until a run logs: most runs of a long list never do.
     _series: dict[str, Series] | None = None
+    _run_values: RunValues | None = None
+    # Of its values: what logs a float, by the metric's name. Here, so that `log` looks once.
+    _puts: Mapping[str, FloatPut] = _NONE_YET
+    _puts_at: Mapping[str, FloatPutAt] = _NONE_YET
 
     def log(
         self, name: str, value: Any, description: str = "", step: SupportsIndex | None = None
@@ -184,6 +182,8 @@ class RunMetrics(RunFiles):
 
         A file keeps its path as its name; a plot is stored as `<name>_<epoch>.png`.
         """
+        from runlore.engine.files import free_name, keep_files
+
         series = _series(name, (), "image", description)
         if (path is None) == (plot is None):
             raise UserError(
@@ -193,10 +193,11 @@ class RunMetrics(RunFiles):
         if path is not None:
             file = _image_file(name, path)
             target = _relative(file)
-            self._keep({target: file})
+            keep_files(self._handle, {target: file})
         else:
-            target = self._free_name(f"{_file_stem(name)}_{int(time.time())}", ".png")
-            self._keep({target: _drawn(name, plot)})
+            stem = f"{_file_stem(name)}_{int(time.time())}"
+            target = free_name(self._handle, stem, ".png")
+            keep_files(self._handle, {target: _drawn(name, plot)})
         self._log_address(series, target)
 
     def log_confusion_matrix(self, name: str, value: Any, description: str = "") -> None:
@@ -217,93 +218,31 @@ class RunMetrics(RunFiles):
 
     def flush(self, timeout_seconds: float = 300) -> None:
         """Returns when all values logged so far are on disk; raises if they cannot be written."""
-        self._session.values.flush()
+        self._handle.session.flush()
 
     def values(self, name: str, max_points: int | None = None) -> MetricValues:
         """All values of a metric as arrays: `steps, times, values = run.values("loss")`.
 
-        With `max_points` at most so many of a scalar metric, for a chart, as float64 in the order
+        With `max_points` at most this many of a scalar metric, for a chart, as float64 in the order
         of logging: the first and the last, and of each of equally long stretches between them the
-        least and the greatest. What is no number is NaN, which a stretch shows only if it has
-        nothing else.
+        least and the greatest. A value that is not a number is NaN, which a stretch shows only
+        if it has nothing else.
 
         Raises InvalidInput if the run has no metric of this name, or for `max_points` below 2.
         """
-        session = self._session
-        if max_points is not None and not session.live_values(self._id).pieces:
-            curve = read_curve(session.reader(), self._id, name, max_points)
-            if curve is not None:
-                return curve
-        found = self._metrics(name)
-        if name not in found:
-            known = ", ".join(self._metrics(None)) or "none"
-            raise InvalidInput(f"run {self._id} has no metric {name!r}; it has: {known}")
-        if max_points is not None and found[name].kind == "scalar":
-            return thinned(found[name], max_points)
-        if max_points is not None:
-            raise InvalidInput(
-                f"metric {name!r} is a {found[name].kind}; max_points is for scalar metrics, and "
-                "run.values(name) has all rows"
-            )
-        return found[name]
+        from runlore.engine.metric_reads import values_of
 
-    def get_metrics(
-        self,
-        name: str | None = None,
-        recursive: bool = False,
-        run_type: str | None = None,
-        populate: bool = False,
-    ) -> dict[str, Any]:
-        """The metrics as Azure ML shows them: `{name: value}`.
+        return values_of(self._handle, name, max_points)
 
-        One value is itself, several are a list in the order of logging; one row is
-        `{column: value}`, several are `{column: [values]}`. Images and other documents are
-        addresses, or with `populate` their content (bytes, dict). An unknown `name` gives {}.
-        `recursive` gives `{run id: metrics}` for the run and all its descendants that have any.
-        """
-        if not recursive:
-            return self._shown(self._metrics(name), populate)
-        found = {}
-        for run in self._self_and_descendants(run_type):
-            metrics = run._shown(run._metrics(name), populate)
-            if metrics:
-                found[run.id] = metrics
-        return found
+    @property
+    def _values(self) -> RunValues:
+        """The values that this process logs into the run."""
+        return self._run_values or self._open_values()
 
-    def _self_and_descendants(self, run_type: str | None) -> Iterator[Run]:
-        raise NotImplementedError
-
-    def _metrics(self, name: str | None) -> dict[str, MetricValues]:
-        from runlore.domain.ids import values_prefix
-
-        session = self._session
-        session.values.flush()
-        if name is not None and session.folder is not None:
-            # Thousands of batches are unpacked once, for all who ask the projection.
-            batches = session.log.count_events(LogQuery(prefix=values_prefix(self._id)))
-            if batches > _BATCHES_MAX:
-                read_live = partial(session.live_values, self._id)
-                reader = session.reader()
-                metric = read_series(reader, session.log, self._id, name, read_live=read_live)
-                return {} if metric is None else {name: metric}
-        return read_metrics(session.log, self._id, name=name, live=session.live_values(self._id))
-
-    def _shown(self, metrics: Mapping[str, MetricValues], populate: bool) -> dict[str, Any]:
-        return {
-            name: self._populated(metric)
-            if populate and metric.kind in ARTIFACT_KINDS
-            else metric.as_azure()
-            for name, metric in metrics.items()
-        }
-
-    def _populated(self, metric: MetricValues) -> Any:
-        contents = []
-        for address in metric.values.tolist():
-            name = address.removeprefix(f"{_ADDRESS}{self._id}/")
-            with self._open_file(name) as file:
-                content = file.read()
-            contents.append(content if metric.kind == "image" else json.loads(content))
-        return contents[0] if len(contents) == 1 else contents
+    def _open_values(self) -> RunValues:
+        values = self._run_values = self._handle.values()
+        self._puts, self._puts_at = values.puts, values.puts_at
+        return values
 
     def _scalar_series(self, name: str, description: str | None = None) -> Series:
         if self._series is None:
@@ -314,6 +253,8 @@ class RunMetrics(RunFiles):
             return self._series.setdefault(name, _series(name, (), "scalar", description))
 
     def _log_document(self, name: str, kind: str, value: Any, description: str) -> None:
+        from runlore.engine.files import free_name, keep_files
+
         series = _series(name, (), kind, description)
         if isinstance(value, str):
             try:
@@ -328,12 +269,14 @@ class RunMetrics(RunFiles):
             document = json.dumps(value).encode()
         except (TypeError, ValueError) as error:
             raise UserError(f"Invalid JSON provided for {name!r}: {error}") from error
-        target = self._free_name(_file_stem(name), ".json")
-        self._keep({target: io.BytesIO(document)})
+        target = free_name(self._handle, _file_stem(name), ".json")
+        keep_files(self._handle, {target: io.BytesIO(document)})
         self._log_address(series, target)
 
     def _log_address(self, series: Series, target: str) -> None:
-        self._values.log(series, f"{_ADDRESS}{self._id}/{target}", None)
+        from runlore.run.shown_metrics import address_of
+
+        self._values.log(series, address_of(self._id, target), None)
 
 
 def _series(name: str, columns: tuple[str, ...], kind: str, description: str | None) -> Series:

@@ -7,10 +7,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
 
 from runlore.azure.arguments import as_pairs
+from runlore.azure.run_types import SCRIPT_RUN
 from runlore.domain.errors import InvalidInput, RunNotFound
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter, statuses_of
+from runlore.run.files import RunFiles
 from runlore.run.lifecycle import RunLifecycle
+from runlore.run.metrics import RunMetrics
 from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
@@ -23,14 +26,13 @@ if TYPE_CHECKING:
     from runlore.engine.moments import Moment
     from runlore.engine.net_changes import NetChange
     from runlore.engine.run_creation import Outputs
-    from runlore.engine.session import RunStream
+    from runlore.engine.run_handle import RunHandle
     from runlore.experiment import Experiment, Tags
     from runlore.projections.rows import RunRow
-    from runlore.script_run import ScriptRun
     from runlore.workspace import Workspace
 
 
-class Run(RunLifecycle):
+class Run(RunFiles, RunMetrics, RunLifecycle):
     """A run of an experiment. `Run(experiment, run_id)` attaches to an existing one.
 
     Only the object that started a run keeps its output folders when the run ends; one that
@@ -52,7 +54,9 @@ class Run(RunLifecycle):
     ('Completed', {'loss': [0.5, 0.25]}, {'quality': 'fantastic run'})
     """
 
+    _experiment: Experiment
     _parent: Run | None = None
+    # The run's row, if the run was listed.
     _row: RunRow | None = None
 
     _type_providers: ClassVar[dict[str, Callable[[Experiment, dict[str, Any]], Run]]] = {}
@@ -65,21 +69,25 @@ class Run(RunLifecycle):
         **kwargs: object,
     ) -> None:
         from runlore.engine.run_creation import make_folders, watched_folders
+        from runlore.engine.run_handle import RunHandle
+        from runlore.workspace import session_of
 
-        folded = experiment._live.existing_run(run_id)
-        self._attach(_experiment_of(experiment.workspace, folded), folded, run_id)
-        self._watched = watched_folders(outputs or False)
-        make_folders(self._watched)
+        handle = RunHandle.existing(session_of(experiment.workspace), run_id)
+        self._attach(_experiment_of(experiment.workspace, handle), handle)
+        handle.watched = watched_folders(outputs or False)
+        make_folders(handle.watched)
 
-    def _attach(self, experiment: Experiment, folded: RunStream | None, run_id: str) -> None:
+    def _attach(self, experiment: Experiment, handle: RunHandle) -> None:
         self._experiment = experiment
-        self._id = run_id
-        self._stream = folded
+        self._id = handle.id
+        self._session = handle.session
+        self._made_handle = handle
 
     @classmethod
-    def _of(cls, experiment: Experiment, run_id: str, folded: RunStream | None = None) -> Self:
+    def _of(cls, experiment: Experiment, handle: RunHandle, parent: Run | None = None) -> Self:
         run = cls.__new__(cls)
-        run._attach(experiment, folded, run_id)
+        run._attach(experiment, handle)
+        run._parent = parent
         return run
 
     # --- finding runs -----------------------------------------------------------------------
@@ -87,9 +95,11 @@ class Run(RunLifecycle):
     @staticmethod
     def get(workspace: Workspace, run_id: str) -> Run:
         """The run of this id. Raises RunNotFound."""
-        folded = workspace._live.existing_run(run_id)
-        kind = _class_of(folded.state.run_type if folded.state else None)
-        return kind._of(_experiment_of(workspace, folded), run_id, folded)
+        from runlore.engine.run_handle import RunHandle
+        from runlore.workspace import session_of
+
+        handle = RunHandle.existing(session_of(workspace), run_id)
+        return run_of(_experiment_of(workspace, handle), handle)
 
     @staticmethod
     def list(
@@ -134,9 +144,19 @@ class Run(RunLifecycle):
     # --- what it is -------------------------------------------------------------------------
 
     @property
+    def id(self) -> str:
+        """The run's id, unique in the workspace."""
+        return self._id
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment that holds the run."""
+        return self._experiment
+
+    @property
     def name(self) -> str:
         """Deprecated by Azure: `run_<id>`; a child's is `<parent's name>><its own>`."""
-        state = self._held
+        state = self._handle.state
         parent = self.parent
         if parent is None:
             return state.name or f"run_{self.id}"
@@ -145,41 +165,41 @@ class Run(RunLifecycle):
     @property
     def display_name(self) -> str:
         """The name that people see; the id where none was given."""
-        return self._newest().display_name or self.id
+        return self._handle.fetch().display_name or self.id
 
     @display_name.setter
     def display_name(self, display_name: str) -> None:
         from runlore.domain.run import SetDisplayName
 
-        self._change(SetDisplayName(display_name))
+        self._handle.change(SetDisplayName(display_name))
 
     @property
     def description(self) -> str | None:
         """The description, as Markdown."""
-        return self._newest().description
+        return self._handle.fetch().description
 
     @description.setter
     def description(self, description: str) -> None:
         from runlore.domain.run import SetDescription
 
-        self._change(SetDescription(description))
+        self._handle.change(SetDescription(description))
 
     @property
     def type(self) -> str | None:
         """The run's type, else its property `azureml.runsource`."""
-        state = self._held
+        state = self._handle.state
         source = state.properties.get("azureml.runsource")
         return state.run_type or (source.value if source else None)
 
     @property
     def number(self) -> int:
         """The run's number in its experiment: 1 for the first that was created, and so on."""
-        return self._session.reader().run_number(self.id)
+        return self._handle.session.reader().run_number(self.id)
 
     @property
     def erased(self) -> bool:
         """Whether the run was erased: then only its id, place, status and times are left."""
-        return self._newest().erased
+        return self._handle.fetch().erased
 
     @property
     def parent(self) -> Run | None:
@@ -187,41 +207,41 @@ class Run(RunLifecycle):
 
         A run can be imported without its parent.
         """
-        parent_id = self._row.parent_id if self._row else self._held.parent_id
+        parent_id = self._row.parent_id if self._row else self._handle.state.parent_id
         if parent_id is not None and self._parent is None:
             with suppress(RunNotFound):
-                self._parent = Run.get(self._workspace, parent_id)
+                self._parent = Run.get(self._experiment.workspace, parent_id)
         return self._parent
 
     @property
     def root(self) -> Run:
         """The topmost run of the tree; the run itself if it has no parent."""
-        root_id = self._held.root_id
+        root_id = self._handle.state.root_id
         if root_id == self.id:
             return self
         try:
-            return Run.get(self._workspace, root_id)
+            return Run.get(self._experiment.workspace, root_id)
         except RunNotFound:  # It was imported without those above it.
             return self if self.parent is None else self.parent.root
 
     @property
     def tags(self) -> dict[str, str | None]:
         """The tags as this object last read them; `get_tags()` reads them anew."""
-        return dict(self._held.tags)
+        return dict(self._handle.state.tags)
 
     @property
     def properties(self) -> dict[str, str | None]:
         """The properties as this object last read them; `get_properties()` reads them anew."""
-        return {key: held.value for key, held in self._held.properties.items()}
+        return {key: held.value for key, held in self._handle.state.properties.items()}
 
     def get_tags(self) -> dict[str, str | None]:
         """The run's tags now; a key-only tag has the value None."""
-        self._newest()
+        self._handle.fetch()
         return self.tags
 
     def get_properties(self) -> dict[str, str | None]:
         """The run's properties now."""
-        self._newest()
+        self._handle.fetch()
         return self.properties
 
     def get_record(self) -> dict[str, Any]:
@@ -231,7 +251,7 @@ class Run(RunLifecycle):
         """
         from runlore.azure.records import of_state
 
-        return of_state(self._newest(), self._session)
+        return of_state(self._handle.fetch(), self._handle.session)
 
     def history(self) -> Sequence[Change]:
         """Every change of the run in the order of the log: when, who, from what to what."""
@@ -239,15 +259,39 @@ class Run(RunLifecycle):
         from runlore.engine.history import history_of
         from runlore.storage.codec import fact_of
 
-        session = self._session
-        session.values.flush()
-        facts = session.journal.facts(self._folded.stream)
+        session = self._handle.session
+        session.flush()
+        facts = session.journal.facts(self._handle.stream.stream)
         values = map(fact_of, session.log.read_log(LogQuery(prefix=values_prefix(self.id))))
         return tuple(history_of(sorted([*facts, *values], key=_position), session.journal.name_of))
 
     def diff(self, a: Moment, b: Moment | None = None) -> Sequence[NetChange]:
         """What was created, changed and removed of the run; see `Workspace.diff`."""
-        return self._workspace.diff(a, b, run=self)
+        return self._experiment.workspace.diff(a, b, run=self)
+
+    def get_metrics(
+        self,
+        name: str | None = None,
+        recursive: bool = False,
+        run_type: str | None = None,
+        populate: bool = False,
+    ) -> dict[str, Any]:
+        """The metrics as Azure ML shows them: `{name: value}`.
+
+        One value is itself, several are a list in the order of logging; one row is
+        `{column: value}`, several are `{column: [values]}`. Images and other documents are
+        addresses, or with `populate` their content (bytes, dict). An unknown `name` gives {}.
+        `recursive` gives `{run id: metrics}` for the run and all its descendants that have any.
+        """
+        from runlore.run.shown_metrics import shown_metrics
+
+        if not recursive:
+            return shown_metrics(self._handle, name, populate=populate)
+        found = {
+            run.id: shown_metrics(run._handle, name, populate=populate)
+            for run in self._self_and_descendants(run_type)
+        }
+        return {run_id: metrics for run_id, metrics in found.items() if metrics}
 
     # --- tags and properties ------------------------------------------------------------------
 
@@ -262,14 +306,14 @@ class Run(RunLifecycle):
         """
         from runlore.domain.run import SetTags
 
-        self._change(SetTags(as_pairs(tags, "tag")), reason=reason)
+        self._handle.change(SetTags(as_pairs(tags, "tag")), reason=reason)
 
     def remove_tags(self, tags: Sequence[str], *, reason: str | None = None) -> None:
         """Takes tags away, by key; keys that are not there are passed over."""
         from runlore.domain.run import RemoveTags
         from runlore.domain.text import check_keys
 
-        self._change(RemoveTags(check_keys(tags, "tag")), reason=reason)
+        self._handle.change(RemoveTags(check_keys(tags, "tag")), reason=reason)
 
     def add_properties(self, properties: Mapping[str, Any], *, reason: str | None = None) -> None:
         """Gives the run properties, which never change unless corrected: all of them, or none.
@@ -279,7 +323,7 @@ class Run(RunLifecycle):
         """
         from runlore.domain.run import AddProperties
 
-        self._change(AddProperties(as_pairs(properties, "property")), reason=reason)
+        self._handle.change(AddProperties(as_pairs(properties, "property")), reason=reason)
 
     def correct_property(self, key: str, value: object, *, reason: str) -> None:
         """Puts another value in the place of a property's that was wrong, and says why.
@@ -291,7 +335,7 @@ class Run(RunLifecycle):
         from runlore.domain.run import CorrectProperty
 
         ((key, text),) = as_pairs({key: value}, "property").items()
-        self._session.change_run(self._folded, CorrectProperty(key, text, reason), reason=reason)
+        self._handle.change(CorrectProperty(key, text, reason), reason=reason)
 
     # --- children -------------------------------------------------------------------------
 
@@ -304,13 +348,16 @@ class Run(RunLifecycle):
         """Starts a child run; it is Running when this returns. `outputs` None keeps no folder."""
         from runlore.engine.run_creation import start_run
 
-        return start_run(
-            self._experiment,
+        handle = start_run(
+            self._handle.session,
+            self._experiment.id,
+            self._experiment.name,
             name=name,
             run_id=run_id,
             outputs=False if outputs is None else outputs,
-            parent=self,
+            parent=self._handle,
         )
+        return Run._of(self._experiment, handle, parent=self)
 
     def create_children(
         self,
@@ -326,7 +373,8 @@ class Run(RunLifecycle):
         from runlore.azure.arguments import children_tags
         from runlore.engine.run_creation import start_children
 
-        return start_children(self, children_tags(count, tag_key, tag_values))
+        children = start_children(self._handle, children_tags(count, tag_key, tag_values))
+        return [Run._of(self._experiment, child, parent=self) for child in children]
 
     def get_children(
         self,
@@ -350,7 +398,7 @@ class Run(RunLifecycle):
             type=type,
             statuses=statuses_of(status),
         )
-        return matching_runs(self._workspace, which)
+        return matching_runs(self._experiment.workspace, which)
 
     def submit_child(
         self,
@@ -363,7 +411,16 @@ class Run(RunLifecycle):
         """Hands a script to a compute target as a child of this run; see `Experiment.submit`."""
         from runlore.execution.submission import submit
 
-        return submit(self._experiment, config, tags=tags, run_id=run_id, parent=self)
+        handle = submit(
+            self._handle.session,
+            self._experiment.id,
+            self._experiment.name,
+            handle_of(config) if isinstance(config, Run) else config,
+            tags=tags,
+            run_id=run_id,
+            parent=self._handle,
+        )
+        return ScriptRun._of(self._experiment, handle, parent=self)
 
     # --- out of scope -------------------------------------------------------------------------
 
@@ -409,7 +466,7 @@ class Run(RunLifecycle):
         return (
             isinstance(other, Run)
             and self.id == other.id
-            and self._workspace.uri == other._workspace.uri
+            and self._session.uri == other._session.uri
         )
 
     def __hash__(self) -> int:
@@ -417,7 +474,7 @@ class Run(RunLifecycle):
 
     def __repr__(self) -> str:
         name = self._experiment.name
-        if self._workspace._session.closed:
+        if self._session.closed:
             return f"Run(Experiment: {name},\nId: {self.id},\nWorkspace: closed)"
         status = self.get_status()
         return f"Run(Experiment: {name},\nId: {self.id},\nType: {self.type},\nStatus: {status})"
@@ -425,7 +482,7 @@ class Run(RunLifecycle):
     def _repr_html_(self) -> str:
         from runlore.azure.documents import html_row
 
-        return html_row(self._newest(), self.get_portal_url())
+        return html_row(self._handle.fetch(), self.get_portal_url())
 
     def _self_and_descendants(self, run_type: str | None) -> Iterator[Run]:
         if run_type is None or self.type == run_type:
@@ -433,11 +490,25 @@ class Run(RunLifecycle):
         yield from self.get_children(recursive=True, type=run_type)
 
 
-def _class_of(run_type: str | None) -> type[Run]:
-    """A submitted run is a ScriptRun, so that `isinstance` says what scripts ask it."""
-    from runlore.script_run import RUN_TYPE, ScriptRun
+class ScriptRun(Run):
+    """A submitted run. All that it can do, `Run` can: its events say that it was submitted."""
 
-    return ScriptRun if run_type == RUN_TYPE else Run
+
+def handle_of(run: Run) -> RunHandle:
+    """The handle of a run, for runlore's own packages: the one door to it."""
+    return run._handle
+
+
+def run_of(experiment: Experiment, handle: RunHandle) -> Run:
+    """The run of a handle, in its experiment; a submitted run is a `ScriptRun`."""
+    # Its type, so that `isinstance` answers what scripts ask.
+    kind = ScriptRun if handle.state.run_type == SCRIPT_RUN else Run
+    return kind._of(experiment, handle)
+
+
+def script_run_of(experiment: Experiment, handle: RunHandle) -> ScriptRun:
+    """The run of a handle that was just submitted."""
+    return ScriptRun._of(experiment, handle)
 
 
 def get_run(experiment: Experiment, run_id: str, rehydrate: bool = True) -> Run:
@@ -447,37 +518,37 @@ def get_run(experiment: Experiment, run_id: str, rehydrate: bool = True) -> Run:
 
 def matching_runs(workspace: Workspace, which: RunFilter) -> Iterator[Run]:
     """The workspace's runs that meet the conditions, newest first."""
-    return _from_rows(workspace, workspace._live.reader().runs(which))
+    from runlore.workspace import session_of
+
+    return _from_rows(workspace, session_of(workspace).reader().runs(which))
 
 
 def _from_rows(workspace: Workspace, rows: Iterable[RunRow]) -> Iterator[Run]:
     """The runs of the rows; raises WorkspaceClosed instead of going on after a `close()`."""
-    from runlore.experiment import Experiment
-    from runlore.script_run import RUN_TYPE, ScriptRun
+    from runlore.experiment import experiment_of
+    from runlore.workspace import session_of
 
     experiments: dict[str, Experiment] = {}
-    check_open = workspace._session.check_open
-    check_open()
+    session = session_of(workspace)
     for row in rows:
         experiment = experiments.get(row.experiment_id)
         if experiment is None:
-            experiment = Experiment._attached(workspace, row.experiment, row.experiment_id)
+            experiment = experiment_of(workspace, row.experiment, row.experiment_id)
             experiments[row.experiment_id] = experiment
-        kind = ScriptRun if row.run_type == RUN_TYPE else Run  # A call for each would show.
+        kind = ScriptRun if row.run_type == SCRIPT_RUN else Run  # A call for each would show.
         run = kind.__new__(kind)
-        run._experiment, run._id, run._row = experiment, row.run_id, row
+        run._experiment, run._session, run._id, run._row = experiment, session, row.run_id, row
         # Without providers nobody asks for the type, which is one more read.
         factory = Run._type_providers.get(run.type or "") if Run._type_providers else None
         yield factory(experiment, row._asdict()) if factory else run
-        check_open()
+        session.check_open()
 
 
-def _experiment_of(workspace: Workspace, folded: RunStream) -> Experiment:
-    from runlore.experiment import Experiment
+def _experiment_of(workspace: Workspace, handle: RunHandle) -> Experiment:
+    from runlore.experiment import experiment_of
 
-    state = folded.state
-    assert state is not None, "existing_run raises where there is none"
-    return Experiment._attached(workspace, state.experiment_name, state.experiment_id)
+    state = handle.state
+    return experiment_of(workspace, state.experiment_name, state.experiment_id)
 
 
 def _position(fact: Fact) -> int:

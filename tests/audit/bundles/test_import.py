@@ -22,6 +22,7 @@ from runlore.projections.filters import RunFilter
 from runlore.storage.codec import encode_event
 from runlore.storage.errors import LogBusy
 from runlore.storage.verification import verify_log
+from runlore.workspace import session_of
 from tests.audit.bundles.forging import with_rows
 from tests.event_logs import all_rows, check_head
 from tests.processes import LIMIT_S, start_python
@@ -76,12 +77,12 @@ def test_the_envelope_of_before_is_kept_as_origin(
     assert (after.event_id, after.state) == (before.event_id, before.state)
     assert after.position != before.position
     said = msgpack.unpackb(after.metadata)
-    assert said["writer"] == ws._session.journal.writer_id
+    assert said["writer"] == session_of(ws).journal.writer_id
     assert said["origin"] == {
-        "workspace": ws._session.workspace.workspace_id,
+        "workspace": session_of(ws).workspace.workspace_id,
         "position": before.position,
         "recorded_at": before.recorded_at,
-        "imported_by": other._session.journal.writer_id,
+        "imported_by": session_of(other).journal.writer_id,
     }
 
 
@@ -95,7 +96,7 @@ def test_an_imported_run_that_is_exported_and_imported_again_keeps_all_its_origi
 
         [row, *_] = third.log.read_stream("run/parent")
     origin = msgpack.unpackb(row.metadata)["origin"]
-    assert origin["workspace"] == other._session.workspace.workspace_id
+    assert origin["workspace"] == session_of(other).workspace.workspace_id
     assert origin["origin"]["workspace"] != origin["workspace"]
 
 
@@ -159,9 +160,9 @@ def test_an_experiment_whose_name_is_held_comes_in_archived(
     assert imported.archived == ("trees",)
     assert Experiment(other, "trees").id == held
     assert other.get_run("parent").experiment.archived_time is not None
-    assert [row.run_id for row in other._session.reader().runs(RunFilter(experiment_id=held))] == [
-        "mine"
-    ]
+    assert [
+        row.run_id for row in session_of(other).reader().runs(RunFilter(experiment_id=held))
+    ] == ["mine"]
     assert import_bundle(other, path).events == 0
     assert replay(other).holds
 
@@ -181,17 +182,17 @@ def test_an_import_that_was_cut_off_is_done_again_from_the_start(
     other: Workspace, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bundle_import, "BATCH", 4)
-    adopt, left = other._session.journal.adopt, iter([True, True, False])
+    adopt, left = session_of(other).journal.adopt, iter([True, True, False])
 
     def adopt_twice(*args: object, **kwargs: object) -> None:
         if not next(left):
             raise LogBusy("cut off")
         adopt(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(other._session.journal, "adopt", adopt_twice)
+    monkeypatch.setattr(session_of(other).journal, "adopt", adopt_twice)
     with pytest.raises(LogBusy):
         import_bundle(other, path)
-    monkeypatch.setattr(other._session.journal, "adopt", adopt)
+    monkeypatch.setattr(session_of(other).journal, "adopt", adopt)
 
     assert import_bundle(other, path).passed_over > 0
 
@@ -285,7 +286,7 @@ def test_a_parent_that_arrives_takes_its_children_and_earlier_moments_stay_as_th
 ) -> None:
     export(ws, tmp_path / "child", Selection(run="child-0"))
     import_bundle(other, tmp_path / "child")
-    reader = other._session.reader()
+    reader = session_of(other).reader()
     before = reader.projection.refresh()
     shown = list(reader.runs())
 

@@ -18,6 +18,7 @@ from runlore.domain.errors import InvalidInput
 from runlore.projections.own_projection import OwnProjection
 from runlore.projections.rebuild_check import replay as compared_tables
 from runlore.projections.segment_files import Bounds
+from runlore.workspace import session_of
 from tests.projections.histories import (
     Happening,
     histories,
@@ -29,7 +30,7 @@ from tests.projections.histories import (
 def corrupted(folder: Path, statement: str) -> Replayed:
     """What a replay finds after somebody has written into the tables between two sessions."""
     with Workspace.open(folder) as before:
-        before._session.reader().projection.refresh()
+        session_of(before).reader().projection.refresh()
     [database] = folder.glob("projections/*/reader-0/projection.duckdb")
     with duckdb.connect(str(database)) as connection:
         connection.execute(statement)
@@ -181,7 +182,7 @@ def test_what_is_logged_while_tables_are_rebuilt_is_compared_too(
 
 def test_a_published_copy_is_compared_too(folder: Path) -> None:
     with Workspace.open(folder) as ws:
-        projection = ws._session.reader().projection
+        projection = session_of(ws).reader().projection
         projection.refresh()
         projection.publish()
     [database] = folder.glob("projections/*/generations/*/projection.duckdb")

@@ -13,6 +13,7 @@ from runlore.audit.bundles.imports import import_bundle
 from runlore.audit.bundles.selection import Selection
 from runlore.audit.report import report
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, PropertyConflict, RunNotFound
+from runlore.workspace import session_of
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>&lt;\u202egnp.exe'
 
@@ -106,7 +107,7 @@ def test_a_report_of_an_imported_run_says_where_it_was_written(
         report(other, tmp_path / "report.html", run="parent")
 
     text = page_of(tmp_path / "report.html").text
-    assert f"workspace {ws._session.workspace.workspace_id}, written there" in text
+    assert f"workspace {session_of(ws).workspace.workspace_id}, written there" in text
 
 
 def test_what_there_is_not_has_no_report(ws: Workspace, tmp_path: Path) -> None:

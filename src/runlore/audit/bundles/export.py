@@ -88,13 +88,15 @@ def export(
     """
     if artifacts not in WITH_ARTIFACTS:
         raise InvalidInput(f"artifacts is {artifacts!r}; it takes one of {WITH_ARTIFACTS}")
-    session = workspace._live
+    from runlore.workspace import session_of
+
+    session = session_of(workspace)
     store = session.shared_artifacts  # For what it raises, too.
-    session.values.flush()
+    session.flush()
     session.recover_values(at_once=True)
     head = session.log.head()
     _check_whole(head)
-    checkpoints = _checkpoints(session.folder)
+    checkpoints = _checkpoints(session.files)
     positions = selected_positions(session, selection, head.position)
     with replacing(Path(path)) as file:
         for way in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):

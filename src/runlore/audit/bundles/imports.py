@@ -23,6 +23,7 @@ from runlore.domain import experiment as names
 from runlore.domain.errors import AlreadyExists
 from runlore.domain.events import ExperimentArchived
 from runlore.domain.ids import StreamKind, owner_of, parse_stream, run_id_of
+from runlore.engine.streams import stream_of_experiment
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import NewEvent
 from runlore.storage.journal import Pending
@@ -76,8 +77,10 @@ def import_bundle(workspace: Workspace, path: str | PathLike[str]) -> Imported:
     nothing was written.
     """
     path = Path(path)
-    session = workspace._live
-    session.check_writable()
+    from runlore.workspace import session_of
+
+    session = session_of(workspace)
+    session = session.writable()
     store = session.shared_artifacts  # For what it raises, too.
     with open_bundle(path) as bundle:
         for finding in findings_of(bundle):
@@ -166,7 +169,7 @@ def _plan_names(
 ) -> None:
     taken = {one.experiment_id: one.name for one in session.reader().experiments(view="all")}
     for stream, records in of_names.items():
-        folded = session.name(owner_of(stream))
+        folded = stream_of_experiment(owner_of(stream))
         before = session.journal.refresh(folded)
         known = {row.event_id for row in session.log.read_stream(stream)}
         new = [one for one in records if one.row.event_id not in known]

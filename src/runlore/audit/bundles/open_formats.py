@@ -38,8 +38,10 @@ def export_jsonl(
     with the places, steps, times and values of each. NaN and infinities are text, as JSON has
     no form for them. Raises what `export` raises.
     """
-    session = workspace._live
-    session.values.flush()
+    from runlore.workspace import session_of
+
+    session = session_of(workspace)
+    session.flush()
     position = session.log.head().position
     positions = selected_positions(session, selection, position)
     with replacing(Path(path)) as file:
@@ -109,9 +111,9 @@ def export_parquet(
     digest and size of each file. Files of these names are replaced. Raises what `export` raises.
     """
     from runlore.projections.parquet_files import QUERIES, write_view
+    from runlore.workspace import session_of
 
-    session = workspace._live
-    session.check_writable()  # The files show what is so now.
+    session = session_of(workspace).writable()  # The files show the tables of now.
     projection = session.reader().projection
     runs = None
     if not selection.is_everything:

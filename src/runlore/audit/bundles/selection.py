@@ -18,6 +18,7 @@ from runlore.domain.ids import (
     run_stream,
     writer_stream,
 )
+from runlore.engine.run_handle import RunHandle
 from runlore.projections.filters import RunFilter
 from runlore.storage.codec import facts_of
 from runlore.storage.errors import LogCorrupt
@@ -150,7 +151,7 @@ def selected_runs(session: Session, selection: Selection, upto_position: int) ->
         found = set(ids) if found is None else found.intersection(ids)
 
     if selection.run is not None:
-        session.existing_run(selection.run)
+        RunHandle.existing(session, selection.run)
         below: Iterable[Any] = ()
         if selection.descendants:
             below = reader.runs(RunFilter(below_run=selection.run, include_children=True))

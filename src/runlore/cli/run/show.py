@@ -58,7 +58,7 @@ def metrics(
       runlore run metrics -r myexperiment_1700000000_0a1b2c3d
       runlore run metrics -r myexperiment_1700000000_0a1b2c3d --csv > metrics.csv
     """
-    from runlore.run.metric_tables import VALUE_COLUMNS, summary_rows, value_rows
+    from runlore.run.metric_rows import VALUE_COLUMNS, summary_rows, value_rows
 
     found = context.find_run(run_id)
     if as_csv:

@@ -9,7 +9,6 @@ from typing import Any
 from runlore.domain.events import Event
 from runlore.execution.launch import start_supervisor
 from runlore.execution.targets.target import Placement, Target
-from runlore.storage.open_log import locate
 from runlore.storage.run_folder import RunFolder
 
 
@@ -29,12 +28,10 @@ class LocalTarget(Target):
         """Its folder, which is locked, says enough."""
 
     def place(self, placement: Placement) -> None:
-        folder = self.session.folder
-        assert folder is not None, "submission refuses workspaces in memory"
         try:
             start_supervisor(
-                locate(folder).uri,
-                RunFolder(folder, placement.run_id),
+                self.session.uri,
+                RunFolder(self.session.require_files(), placement.run_id),
                 placement.lock_fd,
                 placement.environment,
             )

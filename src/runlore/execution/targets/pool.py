@@ -25,13 +25,13 @@ from runlore.domain.events import Event, RunStatusChanged
 from runlore.domain.run import ChangeStatus, ClaimRun
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
+from runlore.engine.run_handle import RunHandle
 from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
 from runlore.execution import handover
 from runlore.execution.launch import PoolSlot, environment_for, start_supervisor
 from runlore.execution.targets.target import DEFAULT_GRACE_S, Placement, Target, target_of
 from runlore.storage.clock import now_us
 from runlore.storage.file_lock import release, take, try_lock, unlock
-from runlore.storage.open_log import locate
 from runlore.storage.run_folder import RunFolder
 
 POOLS = "pools"
@@ -93,8 +93,7 @@ class Pool(Target):
 
     @property
     def _folder(self) -> Path:
-        assert self.session.folder is not None, "submission refuses workspaces in memory"
-        return self.session.folder / POOLS / self.name
+        return self.session.require_files() / POOLS / self.name
 
     # --- Target ---------------------------------------------------------------------------
 
@@ -192,10 +191,10 @@ class Pool(Target):
             if lock_fd is None:
                 self._forget_stale(hint)
                 continue
-            folded = self.session.run(run_id)
+            run = RunHandle(self.session, run_id)
             detail = f"on slot {slot.number} of {self.name!r}"
             try:
-                claimed = self.session.change_run(folded, ClaimRun(detail))
+                claimed = run.change(ClaimRun(detail))
             except BaseException:
                 unlock(lock_fd)
                 raise
@@ -204,7 +203,7 @@ class Pool(Target):
                 continue
             hint.unlink(missing_ok=True)
             self._say_holder(slot, run_id)
-            environment = handover.take(folder) or environment_for(_variables(folded.state))
+            environment = handover.take(folder) or environment_for(_variables(run.stream.state))
             return Claim(run_id, lock_fd, environment)
         return None
 
@@ -229,16 +228,15 @@ class Pool(Target):
         return None
 
     def _start(self, claim: Claim, slot: PoolSlot) -> bool:
-        assert self.session.folder is not None
         folder = self._run_folder(claim.run_id)
         try:
-            uri = locate(self.session.folder).uri
+            uri = self.session.uri
             start_supervisor(uri, folder, claim.lock_fd, claim.environment, slot=slot)
         except OSError as error:
             message = f"the supervisor could not be started: {error}"
             failed = ChangeStatus(Status.FAILED, {"code": _NOT_STARTED, "message": message})
             with suppress(ChangeRefusedError):  # Somebody was faster.
-                self.session.change_run(self.session.run(claim.run_id), failed)
+                RunHandle(self.session, claim.run_id).change(failed)
             folder.remove()
             self._say_holder(slot, "")
             return False
@@ -283,7 +281,7 @@ class Pool(Target):
 
     def _state(self, run_id: str) -> RunState | None:
         try:
-            return self.session.journal.refresh(self.session.run(run_id))
+            return RunHandle(self.session, run_id).refresh()
         except InvalidInput:
             return None
 
@@ -324,8 +322,7 @@ class Pool(Target):
             os.pwrite(slot.fd, run_id.encode(), 0)
 
     def _run_folder(self, run_id: str) -> RunFolder:
-        assert self.session.folder is not None
-        return RunFolder(self.session.folder, run_id)
+        return RunFolder(self.session.require_files(), run_id)
 
 
 def _variables(state: RunState | None) -> dict[str, str]:

@@ -21,7 +21,7 @@ from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
     from runlore.domain.events import Event
-    from runlore.engine.session import Session
+    from runlore.engine.session import LiveSession, Session
 
 ENTRY_POINTS: Final = "runlore.targets"
 
@@ -45,7 +45,7 @@ class Target(ABC):
 
     kind: ClassVar[str]
 
-    def __init__(self, session: Session, name: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, session: LiveSession, name: str, settings: Mapping[str, Any]) -> None:
         self.session = session
         self.name = name
         self.settings = settings
@@ -113,8 +113,8 @@ def settings_of(session: Session, name: str) -> Mapping[str, Any]:
     return state.settings if state else {}
 
 
-def target_of(session: Session, name: str) -> Target:
-    """The target of this name. Raises ComputeTargetException, which names those that there are."""
+def state_of(session: Session, name: str) -> TargetState:
+    """The attached target of this name. Raises ComputeTargetException, which names the others."""
     states = attached(session)
     if name not in states:
         raise ComputeTargetException(
@@ -122,9 +122,13 @@ def target_of(session: Session, name: str) -> Target:
             f"{', '.join(states)}. Attach one with "
             f"ComputeTarget.attach(workspace, {name!r}, slots=2)"
         )
-    state = states[name]
-    kind = kind_of(state.type)
-    return kind(session, name, state.settings)
+    return states[name]
+
+
+def target_of(session: LiveSession, name: str) -> Target:
+    """The target of this name. Raises ComputeTargetException as `state_of` and `kind_of` do."""
+    state = state_of(session, name)
+    return kind_of(state.type)(session, name, state.settings)
 
 
 def kind_of(name: str) -> type[Target]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from runlore.run import Run
+from runlore.engine.metric_reads import metrics_of
+from runlore.run.run import Run, handle_of
 
 Row = dict[str, Any]
 
@@ -16,7 +16,7 @@ VALUE_COLUMNS: Final = ("metric", "column", "step", "time", "value")
 def summary_rows(run: Run) -> list[Row]:
     """Each metric's columns with count, last, least, greatest and mean value and last step.
 
-    What is no number counts, but has no part in least, greatest and mean.
+    A value that is not a number counts, but has no part in least, greatest and mean.
     """
     return [_summary(metric, column, values) for metric, column, values in _series(run)]
 
@@ -43,7 +43,7 @@ _Values = list[tuple[int, str, Any]]
 
 
 def _series(run: Run) -> Iterator[tuple[str, str | None, _Values]]:
-    for metric in run._metrics(None).values():
+    for metric in metrics_of(handle_of(run)).values():
         steps = metric.steps.tolist()
         times = [f"{time}Z" for time in metric.times.astype(str).tolist()]
         for name, column in metric.columns.items():

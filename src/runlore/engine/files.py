@@ -1,0 +1,123 @@
+"""A run's files: the log names them, and the artifact store holds them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from runlore.domain.errors import UserError
+from runlore.domain.run import AddArtifacts
+from runlore.domain.run_state import Artifact
+from runlore.engine.caller_warning import warn_caller
+from runlore.engine.run_handle import RunHandle
+from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.safe_paths import UnsafePath, safe_name, walk_files
+
+_SHOWN_NAMES = 5
+
+
+def keep_files(run: RunHandle, files: Mapping[str, Path | BinaryIO]) -> None:
+    """Keep files and binary streams under their names, in one commit.
+
+    Raises UserError for a path that is not a file, UnsafePath for a name.
+    """
+    run.session.writable()
+    for name, source in files.items():
+        safe_name(name)
+        if isinstance(source, Path) and not source.is_file():
+            raise UserError(f"cannot keep {name!r}: there is no file {os.fspath(source)!r}")
+    artifacts = run.artifacts
+    run.change(AddArtifacts({name: _put(source, artifacts) for name, source in files.items()}))
+
+
+def keep_folders(run: RunHandle, folders: Mapping[str, Path]) -> list[str]:
+    """Keep the files of folders below the names given; returns the problems with what was not.
+
+    Files never change: one that is held with other content is a problem, not an error.
+    """
+    state = run.refresh()
+    held = state.artifacts if state else {}
+    found: dict[str, Artifact] = {}
+    problems: list[str] = []
+    artifacts = run.artifacts
+    for folder_name, folder in folders.items():
+        for name, path in files_in(folder_name, folder, problems):
+            artifact = _put_unless_held(name, path, artifacts, problems)
+            if artifact is None:
+                continue
+            if held.get(name, artifact) == artifact:
+                found[name] = artifact
+            else:
+                problems.append(f"{name!r} is held with other content, and files never change")
+    run.change(AddArtifacts(found))
+    return problems
+
+
+def keep_watched(run: RunHandle) -> None:
+    """Keep the files in the run's watched folders; warn of those that cannot be kept."""
+    problems = keep_folders(run, run.watched) if run.watched else ()
+    if problems:
+        more = f" ({len(problems) - 1} more were not kept either)" if problems[1:] else ""
+        warn_caller(f"run {run.id} was not given all of its files: {problems[0]}{more}")
+
+
+def artifact_of(run: RunHandle, name: str) -> Artifact:
+    """The run's file of a name. Raises UserError, which names files that it holds."""
+    artifacts = run.fetch().artifacts
+    if name not in artifacts:
+        shown = list(artifacts)[:_SHOWN_NAMES]
+        more = " and more, see get_file_names()" if len(artifacts) > len(shown) else ""
+        raise UserError(
+            f"run {run.id} holds no file {name!r}; it holds: {', '.join(shown) or 'none'}{more}"
+        )
+    return artifacts[name]
+
+
+def open_file(run: RunHandle, name: str) -> BinaryIO:
+    """A kept file, for reading."""
+    return run.artifacts.open(artifact_of(run, name).sha256)
+
+
+def free_name(run: RunHandle, stem: str, suffix: str) -> str:
+    """A name that no kept file has: the stem, or the stem with a number."""
+    held = run.fetch().artifacts
+    name, number = stem + suffix, 1
+    while name in held:
+        number += 1
+        name = f"{stem}_{number}{suffix}"
+    return name
+
+
+def files_in(name: str, folder: Path, problems: list[str]) -> Iterator[tuple[str, Path]]:
+    """The files below a folder, named below `name`; what cannot be read is added to `problems`."""
+    try:
+        for below, path in walk_files(folder) if folder.is_dir() else ():
+            yield f"{name}/{below}", path
+    except PermissionError as error:
+        problems.append(f"the folder {error.filename} may not be read")
+    except FileNotFoundError:
+        pass  # The folder is gone by now: a run that ends removes its own.
+
+
+def _put(source: Path | BinaryIO, artifacts: ArtifactStore) -> Artifact:
+    stored = artifacts.put_path(source) if isinstance(source, Path) else artifacts.put(source)
+    return Artifact(stored.sha256, stored.nbytes)
+
+
+def _put_unless_held(
+    name: str, path: Path, artifacts: ArtifactStore, problems: list[str]
+) -> Artifact | None:
+    try:
+        safe_name(name)
+        stored = artifacts.put_path_unless_held(path)
+    except UnsafePath as error:
+        problems.append(str(error))
+    except PermissionError as error:
+        problems.append(f"{error.filename} may not be read")
+    except FileNotFoundError:
+        pass  # It is gone since the folder was read.
+    else:
+        return Artifact(stored.sha256, stored.nbytes)
+    return None
