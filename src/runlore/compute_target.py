@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runlore.domain.errors import InvalidInput
+from runlore.domain.status import ACTIVE, Status
 from runlore.exceptions import ComputeTargetException as ComputeTargetException
+from runlore.projections.filters import RunFilter
 
 if TYPE_CHECKING:
     from runlore.domain.compute_target import TargetState
@@ -162,7 +164,7 @@ class ComputeTarget:
             raise
 
     def _check_nothing_queued(self) -> None:
-        queued = [run.id for run in self._runs("Queued")]
+        queued = [run.id for run in self._runs([Status.QUEUED])]
         if queued:
             raise ComputeTargetException(
                 f"{len(queued)} runs are queued on {self.name!r} ({queued[0]} ...); wait for them "
@@ -180,17 +182,13 @@ class ComputeTarget:
 
     def get_status(self) -> ComputeTargetStatus:
         """What happens on the target now."""
-        queued = sum(1 for _ in self._runs("Queued"))
+        queued = sum(1 for _ in self._runs([Status.QUEUED]))
         active = sum(1 for _ in self.get_active_runs())
         return ComputeTargetStatus(self.slots, active - queued, queued)
 
     def get_active_runs(self, type: str | None = None) -> Iterator[Run]:
         """The runs that execute or wait on the target, newest first."""
-        from runlore.domain.status import ACTIVE
-
-        for run in self._runs(None):
-            if run._row is not None and run._row.status in ACTIVE:
-                yield run
+        return self._runs(sorted(ACTIVE))
 
     def wait_for_completion(self, show_output: bool = False, **_: Any) -> None:
         """Nothing to wait for: a target of this machine is there once it is attached."""
@@ -203,10 +201,11 @@ class ComputeTarget:
         """The target as a dict."""
         return {"name": self.name, "type": self.type, **self._settings}
 
-    def _runs(self, status: str | None) -> Iterator[Run]:
-        from runlore.run import Run
+    def _runs(self, statuses: Sequence[Status]) -> Iterator[Run]:
+        from runlore.run.run import matching_runs
 
-        return Run.list_by_compute(self, status=status)
+        which = RunFilter(submitted_to=self.name, statuses=statuses, include_children=True)
+        return matching_runs(self.workspace, which)
 
     def __eq__(self, other: object) -> bool:
         return (

@@ -288,7 +288,7 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
         if not recursive:
             return shown_metrics(self._handle, name, populate=populate)
         found = {
-            run.id: shown_metrics(run._handle, name, populate=populate)
+            run.id: shown_metrics(handle_of(run), name, populate=populate)
             for run in self._self_and_descendants(run_type)
         }
         return {run_id: metrics for run_id, metrics in found.items() if metrics}
