@@ -21,7 +21,7 @@ from runlore import Workspace
 from runlore.domain.events import ExperimentCreated, RunCreated, ValuesLogged
 from runlore.domain.ids import experiment_stream, run_stream, values_stream
 from runlore.domain.status import Status
-from runlore.engine.metric_values import read_metrics
+from runlore.engine.runs.metric_blocks import read_metrics
 from runlore.projections.metric_columns import MetricColumn, MetricFilter
 from runlore.projections.reader import RunsReader
 from runlore.storage.journal import Pending

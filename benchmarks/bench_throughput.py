@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.fresh import LIMIT_S, Answer, WorkloadFailed, finish, fresh, median_of, start
 from benchmarks.harness import Goal, Result, at_least, at_most, exactly, scratch, sized
 from runlore import Experiment, Run, Workspace
-from runlore.engine.metric_reads import metrics_of
+from runlore.engine.runs.metric_reads import metrics_of
 from runlore.run.run import handle_of
 
 REPEAT = 5

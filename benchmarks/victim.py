@@ -16,7 +16,7 @@ from typing import Final
 from benchmarks.acknowledged import compare, counters, log_for_ever
 from benchmarks.fresh import say
 from runlore import Run, Workspace
-from runlore.engine.metric_reads import metrics_of
+from runlore.engine.runs.metric_reads import metrics_of
 from runlore.run.run import handle_of
 
 WRITERS: Final = {"one thread": 1, "4 threads": 4, "3 forks": 4}

@@ -13,7 +13,7 @@ from runlore.configuration.conda_dependencies import CondaDependencies as CondaD
 from runlore.configuration.environment import Environment as Environment
 from runlore.configuration.runconfig import RunConfiguration as RunConfiguration
 from runlore.configuration.script_run_config import ScriptRunConfig as ScriptRunConfig
-from runlore.engine.metric_values import MetricValues as MetricValues
+from runlore.engine.runs.metric_values import MetricValues as MetricValues
 from runlore.entry.init import init as init
 from runlore.experiment import Experiment as Experiment
 from runlore.experiment import ViewType as ViewType

@@ -16,7 +16,7 @@ from runlore.projections.filters import RunFilter
 if TYPE_CHECKING:
     from runlore.configuration.script_run_config import ScriptRunConfig
     from runlore.domain.experiment import Command, ExperimentState
-    from runlore.engine.run_creation import Outputs
+    from runlore.engine.runs.creation import Outputs
     from runlore.engine.session import Session
     from runlore.engine.streams import ExperimentStream
     from runlore.run import Run
@@ -113,7 +113,7 @@ class Experiment:
         taken, InvalidInput or InvalidType for what cannot be a name, id, tag or folder.
         """
         from runlore.azure.arguments import as_pairs
-        from runlore.engine.run_creation import start_run
+        from runlore.engine.runs.creation import start_run
         from runlore.run.run import run_of
 
         experiment = self._for_new_runs()

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import pytest
 
 from runlore import Experiment, Run, Workspace
-from runlore.engine.metric_reads import metrics_of
+from runlore.engine.runs.metric_reads import metrics_of
 from runlore.run.run import handle_of
 from runlore.storage import spool_folder
 from runlore.storage.event_log import Drained, NewEvent, StoredRow

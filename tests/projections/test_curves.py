@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runlore.domain.errors import InvalidInput, RunNotFound
-from runlore.engine.metric_values import read_metrics
+from runlore.engine.runs.metric_blocks import read_metrics
 from runlore.projections.curves import thinned_rows
 from runlore.projections.filters import RunFilter
 from runlore.projections.metric_columns import MetricColumn, MetricFilter

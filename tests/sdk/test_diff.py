@@ -10,7 +10,7 @@ import pytest
 
 from runlore import Experiment, Run, ViewType, Workspace
 from runlore.domain.errors import InvalidInput, RunNotFound
-from runlore.engine.metric_reads import metrics_of
+from runlore.engine.runs.metric_reads import metrics_of
 from runlore.projections.net_changes import MetricSummary
 from runlore.run.run import handle_of
 from tests.sdk.random_history import happen

@@ -13,7 +13,7 @@ from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import ChangeRefusedError, InvalidInput, InvalidType
 from runlore.domain.run import AddArtifacts
 from runlore.domain.run_state import Artifact
-from runlore.engine.files import open_file
+from runlore.engine.runs.files import open_file
 from runlore.exceptions import ServiceException, UserErrorException
 from runlore.run.run import handle_of
 from runlore.storage.safe_paths import UnsafePath

@@ -10,8 +10,8 @@ import pytest
 from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import InvalidType, RunloreError
 from runlore.domain.status import Status
-from runlore.engine.history import Change
-from runlore.engine.run_ending import record_status
+from runlore.engine.runs.ending import record_status
+from runlore.engine.runs.history import Change
 from runlore.run.run import handle_of
 from runlore.storage.event_log import NewEvent
 from tests.sdk.conftest import start

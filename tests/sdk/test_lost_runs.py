@@ -16,7 +16,7 @@ import pytest
 from runlore import ComputeTarget, Experiment, Run, Workspace
 from runlore.domain.errors import AlreadyExists
 from runlore.domain.status import TERMINAL
-from runlore.engine.run_handle import RunHandle
+from runlore.engine.runs.handle import RunHandle
 from runlore.execution.cancellation import cancel_submitted
 from runlore.run.run import handle_of
 from runlore.storage.file_lock import unlock

@@ -16,7 +16,7 @@ import pytest
 
 from runlore import Experiment, MetricValues, Run, Workspace
 from runlore.domain.errors import InvalidInput
-from runlore.engine.metric_reads import metrics_of, values_of
+from runlore.engine.runs.metric_reads import metrics_of, values_of
 from runlore.run.run import handle_of
 from runlore.storage import spool_folder
 from tests.processes import LIMIT_S, in_child

@@ -16,8 +16,8 @@ import pytest
 
 from runlore import ComputeTarget, Run, Workspace
 from runlore.domain.fact import Fact
-from runlore.domain.status import TERMINAL
-from runlore.engine.run_handle import RunHandle
+from runlore.domain.status import TERMINAL, Status
+from runlore.engine.runs.handle import RunHandle
 from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
 from runlore.execution import handover
 from runlore.execution.cancellation import cancel_submitted
@@ -301,11 +301,11 @@ def test_a_run_that_is_queued_while_its_target_is_deleted_keeps_the_target(
     runs = [project.submit(STAYS) for _ in range(3)]
     target = ComputeTarget(project.ws, "pool")
     queued = target._runs
-    looks: list[str | None] = []
+    looks: list[Sequence[Status]] = []
 
-    def not_yet(status: str | None) -> Iterator[Run]:
-        looks.append(status)
-        return iter(()) if len(looks) == 1 else queued(status)
+    def not_yet(statuses: Sequence[Status]) -> Iterator[Run]:
+        looks.append(statuses)
+        return iter(()) if len(looks) == 1 else queued(statuses)
 
     monkeypatch.setattr(target, "_runs", not_yet)
     with pytest.raises(ComputeTargetException, match="1 runs are queued on 'pool'"):
@@ -339,7 +339,7 @@ _ONE_AFTER_THE_OTHER = """
 import sys, time
 from runlore import Experiment, ScriptRunConfig, Workspace
 from runlore.domain.status import TERMINAL
-from runlore.engine.run_handle import RunHandle
+from runlore.engine.runs.handle import RunHandle
 from runlore.workspace import session_of
 uri, source, count = sys.argv[1:]
 experiment = Experiment(Workspace.open(uri), "explore-runs")

@@ -20,7 +20,7 @@ from runlore.domain.errors import (
     TransitionRefused,
 )
 from runlore.domain.status import Status
-from runlore.engine.run_ending import record_status
+from runlore.engine.runs.ending import record_status
 from runlore.exceptions import (
     ActivityFailedException,
     ExperimentExecutionException,

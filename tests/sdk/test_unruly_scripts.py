@@ -14,8 +14,8 @@ import pytest
 from runlore import ComputeTarget, Run, ScriptRun
 from runlore.domain.errors import RunEnded, RunloreError
 from runlore.domain.status import TERMINAL
-from runlore.engine import run_logs
-from runlore.engine.run_logs import log_files, read_log
+from runlore.engine.runs import logs as run_logs
+from runlore.engine.runs.logs import log_files, read_log
 from runlore.execution.processes import end_processes, processes_of
 from runlore.run.run import handle_of
 from tests.disks import Disk

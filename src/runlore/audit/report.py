@@ -21,8 +21,8 @@ from runlore.domain import run_state
 from runlore.domain.errors import InvalidInput, RunGone
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import run_stream, values_prefix
-from runlore.engine.history import Change, history_of
-from runlore.engine.run_handle import RunHandle
+from runlore.engine.runs.handle import RunHandle
+from runlore.engine.runs.history import Change, history_of
 from runlore.storage.artifact_backend import ArtifactMissing
 from runlore.storage.atomic_files import replacing
 from runlore.storage.codec import fact_of

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from runlore.domain.errors import ErasureIncomplete, NotErasable
 from runlore.domain.run import EraseRun
 from runlore.engine.checks import as_seconds
-from runlore.engine.run_handle import RunHandle
+from runlore.engine.runs.handle import RunHandle
 from runlore.projections import generations, slots
 from runlore.storage.errors import LogBusy
 from runlore.storage.run_folder import RunFolder, remove_leftovers

@@ -50,7 +50,7 @@ def get_context(allow_offline: bool = True) -> Run:
 
 
 def _attached(uri: str, run_id: str) -> Run:
-    from runlore.engine.run_creation import watched_folders
+    from runlore.engine.runs.creation import watched_folders
     from runlore.run.run import Run, handle_of
     from runlore.workspace import Workspace
 

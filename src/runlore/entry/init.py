@@ -39,7 +39,7 @@ def init(
     >>> run.get_status(), run.get_properties()
     ('Completed', {'lr': '0.1'})
     """
-    from runlore.engine.run_creation import start_run
+    from runlore.engine.runs.creation import start_run
 
     if experiment is None:
         experiment = experiment_of_script(sys.argv)

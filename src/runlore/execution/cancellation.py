@@ -7,8 +7,8 @@ from typing import Final
 
 from runlore.domain.run import RequestCancel
 from runlore.domain.status import Status
-from runlore.engine.run_ending import has_ended
-from runlore.engine.run_handle import RunHandle
+from runlore.engine.runs.ending import has_ended
+from runlore.engine.runs.handle import RunHandle
 from runlore.execution.targets.target import attached, target_of
 
 WAIT_S: Final = 5.0

@@ -19,8 +19,8 @@ from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run import ChangeStatus, LoseRun
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
-from runlore.engine.files import keep_folders
-from runlore.engine.run_handle import RunHandle
+from runlore.engine.runs.files import keep_folders
+from runlore.engine.runs.handle import RunHandle
 from runlore.execution import handover
 from runlore.execution.processes import end_processes, processes_of
 from runlore.execution.targets.pool import POOLS, Pool

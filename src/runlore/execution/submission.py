@@ -19,8 +19,8 @@ from runlore.domain.events import Event, RunSubmitted, SnapshotTaken
 from runlore.domain.ids import check_run_id
 from runlore.domain.run import ChangeStatus, CreateRun, decide
 from runlore.domain.status import Status
-from runlore.engine.run_handle import RunHandle
-from runlore.engine.sources import git_properties_of, snapshot_of
+from runlore.engine.runs.handle import RunHandle
+from runlore.engine.runs.sources import git_properties_of, snapshot_of
 from runlore.exceptions import (
     ExperimentExecutionException,
     RunConfigurationException,

@@ -25,8 +25,8 @@ from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_state import Exit, RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine import places as location
-from runlore.engine.files import keep_folders
-from runlore.engine.run_handle import RunHandle
+from runlore.engine.runs.files import keep_folders
+from runlore.engine.runs.handle import RunHandle
 from runlore.execution.launch import PoolSlot, split_environment
 from runlore.execution.leash import Leash
 from runlore.execution.outcome import error_of, is_good

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.caller_warning import warn_caller
-from runlore.engine.run_logs import log_files, open_log
+from runlore.engine.runs.logs import log_files, open_log
 
 if TYPE_CHECKING:
-    from runlore.engine.run_handle import RunHandle
+    from runlore.engine.runs.handle import RunHandle
 
 _POLL_INTERVAL_S: Final = 0.02
 _CHUNK_NBYTES: Final = 2**16

@@ -33,7 +33,7 @@ class RunFiles(RunPart):
         files never change. Raises UnsafePath for a name that could leave its folder (absolute,
         `..`, backslashes), UserErrorException for what is neither a path nor a stream.
         """
-        from runlore.engine.files import keep_files
+        from runlore.engine.runs.files import keep_files
 
         if isinstance(path_or_stream, str | os.PathLike):
             keep_files(self._handle, {name: Path(path_or_stream)})
@@ -54,7 +54,7 @@ class RunFiles(RunPart):
         datastore_name: str | None = None,
     ) -> None:
         """Keeps several files in one commit, all or none; a repeated name is skipped, warned."""
-        from runlore.engine.files import keep_files
+        from runlore.engine.runs.files import keep_files
 
         if isinstance(names, str) or isinstance(paths, str):
             raise InvalidType("upload_files takes lists; for one file use upload_file()")
@@ -75,7 +75,7 @@ class RunFiles(RunPart):
         self, name: str, path: str | os.PathLike[str], datastore_name: str | None = None
     ) -> None:
         """Keeps all files of a folder, with their tree, below `name`, in one commit."""
-        from runlore.engine.files import keep_files
+        from runlore.engine.runs.files import keep_files
 
         if not isinstance(name, str):
             raise InvalidType(f"name must be a str, got {type(name).__name__} {name!r:.80}")
@@ -97,7 +97,7 @@ class RunFiles(RunPart):
         A path that is a folder keeps the base name. The content is checked against its digest.
         Raises UserErrorException if the run holds no file of this name.
         """
-        from runlore.engine.files import artifact_of
+        from runlore.engine.runs.files import artifact_of
 
         artifact = artifact_of(self._handle, name)
         target = Path(output_file_path) if output_file_path is not None else Path.cwd()
@@ -119,7 +119,7 @@ class RunFiles(RunPart):
         No name leads out of the folder. Without `append_prefix` the prefix is cut from the
         paths. `output_paths` gives each file its own path instead, in the order of the names.
         """
-        from runlore.engine.files import artifact_of
+        from runlore.engine.runs.files import artifact_of
 
         names = [name for name in self.get_file_names() if name.startswith(prefix or "")]
         folder = Path(output_directory) if output_directory is not None else Path.cwd()
@@ -150,7 +150,7 @@ class RunFiles(RunPart):
 
         Of a submitted run that executes, as far as they are written.
         """
-        from runlore.engine.run_logs import log_files, open_log, read_log
+        from runlore.engine.runs.logs import log_files, open_log, read_log
 
         folder = Path(destination) if destination is not None else Path(tempfile.mkdtemp())
         if folder.exists() and not folder.is_dir():
@@ -176,7 +176,7 @@ class RunFiles(RunPart):
         a snapshot already, or if the folder cannot be kept.
         """
         from runlore.domain.run import AddProperties, KeepSnapshot
-        from runlore.engine.sources import snapshot_of
+        from runlore.engine.runs.sources import snapshot_of
 
         run = self._handle
         run.session.writable()

@@ -43,7 +43,7 @@ class RunLifecycle(RunPart):
     def get_details(self) -> dict[str, Any]:
         """The run as Azure ML's document: camelCase keys; keys without a value are absent."""
         from runlore.azure.documents import details_of
-        from runlore.engine.run_logs import log_files
+        from runlore.engine.runs.logs import log_files
 
         run = self._handle
         files = {name: path.absolute().as_uri() for name, path in log_files(run).items()}
@@ -52,7 +52,7 @@ class RunLifecycle(RunPart):
 
     def get_details_with_logs(self) -> dict[str, Any]:
         """`get_details()` with the text of the log files instead of their addresses."""
-        from runlore.engine.run_logs import read_log
+        from runlore.engine.runs.logs import read_log
 
         details = self.get_details()
         for name in details["logFiles"]:
@@ -68,7 +68,7 @@ class RunLifecycle(RunPart):
     def start(self) -> None:
         """Record as Running a run that another process created."""
         from runlore.domain.status import Status
-        from runlore.engine.run_ending import record_status
+        from runlore.engine.runs.ending import record_status
 
         record_status(self._handle, Status.RUNNING)
 
@@ -78,7 +78,7 @@ class RunLifecycle(RunPart):
         Again is a no-op. Raises RunEnded on a run that failed or was canceled.
         """
         from runlore.domain.status import Status
-        from runlore.engine.run_ending import end_run
+        from runlore.engine.runs.ending import end_run
 
         end_run(self._handle, Status.COMPLETED, set_status=_set_status)
 
@@ -94,7 +94,7 @@ class RunLifecycle(RunPart):
         """
         from runlore.azure.documents import error_document
         from runlore.domain.status import Status
-        from runlore.engine.run_ending import end_run
+        from runlore.engine.runs.ending import end_run
 
         error = error_document(error_details, error_code)
         end_run(self._handle, Status.FAILED, set_status=_set_status, error=error)
@@ -106,7 +106,7 @@ class RunLifecycle(RunPart):
         CancelRequested if the script takes longer. `reason` says why, in the history.
         """
         from runlore.domain.status import Status
-        from runlore.engine.run_ending import end_run
+        from runlore.engine.runs.ending import end_run
 
         run = self._handle
         run.session.writable()
@@ -167,8 +167,8 @@ class RunLifecycle(RunPart):
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        from runlore.engine.files import keep_watched
-        from runlore.engine.run_ending import has_ended
+        from runlore.engine.runs.ending import has_ended
+        from runlore.engine.runs.files import keep_watched
 
         run = self._handle
         *outer, log = self._user_logs
@@ -186,7 +186,7 @@ class RunLifecycle(RunPart):
 
     def _fail_with(self, error: BaseException) -> None:
         """Fail the run without standing in the way of the exception that leaves the block."""
-        from runlore.engine.files import keep_watched
+        from runlore.engine.runs.files import keep_watched
 
         steps: tuple[Callable[[], None], ...] = (
             lambda: keep_watched(self._handle),
@@ -204,7 +204,7 @@ class RunLifecycle(RunPart):
     def _fail_if_it_runs(self, error: BaseException) -> None:
         from runlore.azure.documents import error_document
         from runlore.domain.status import Status
-        from runlore.engine.run_ending import has_ended, record_status
+        from runlore.engine.runs.ending import has_ended, record_status
 
         run = self._handle
         if run.owns_status and not has_ended(run):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from runlore.engine.metric_reads import metrics_of
+from runlore.engine.runs.metric_reads import metrics_of
 from runlore.run.run import Run, handle_of
 
 Row = dict[str, Any]

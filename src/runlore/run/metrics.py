@@ -20,7 +20,7 @@ from runlore.domain.text import check_key, check_text
 from runlore.run.part import RunPart
 
 if TYPE_CHECKING:
-    from runlore.engine.metric_values import MetricValues
+    from runlore.engine.runs.metric_values import MetricValues
     from runlore.storage.run_values import RunValues
     from runlore.storage.spool_puts import FloatPut, FloatPutAt
     from runlore.storage.value_codec import Series
@@ -182,7 +182,7 @@ class RunMetrics(RunPart):
 
         A file keeps its path as its name; a plot is stored as `<name>_<epoch>.png`.
         """
-        from runlore.engine.files import free_name, keep_files
+        from runlore.engine.runs.files import free_name, keep_files
 
         series = _series(name, (), "image", description)
         if (path is None) == (plot is None):
@@ -230,7 +230,7 @@ class RunMetrics(RunPart):
 
         Raises InvalidInput if the run has no metric of this name, or for `max_points` below 2.
         """
-        from runlore.engine.metric_reads import values_of
+        from runlore.engine.runs.metric_reads import values_of
 
         return values_of(self._handle, name, max_points)
 
@@ -253,7 +253,7 @@ class RunMetrics(RunPart):
             return self._series.setdefault(name, _series(name, (), "scalar", description))
 
     def _log_document(self, name: str, kind: str, value: Any, description: str) -> None:
-        from runlore.engine.files import free_name, keep_files
+        from runlore.engine.runs.files import free_name, keep_files
 
         series = _series(name, (), kind, description)
         if isinstance(value, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runlore.engine.run_handle import RunHandle
+    from runlore.engine.runs.handle import RunHandle
     from runlore.engine.session import Session
 
 
@@ -22,7 +22,7 @@ class RunPart:
 
     def _make_handle(self) -> RunHandle:
         # Imported here, as below in all parts: `import runlore` waits with what opens a workspace.
-        from runlore.engine.run_handle import RunHandle
+        from runlore.engine.runs.handle import RunHandle
 
         self._made_handle = RunHandle(self._session, self._id)
         return self._made_handle

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from runlore.compute_target import ComputeTarget
     from runlore.configuration.script_run_config import ScriptRunConfig
     from runlore.domain.fact import Fact
-    from runlore.engine.history import Change
     from runlore.engine.moments import Moment
     from runlore.engine.net_changes import NetChange
-    from runlore.engine.run_creation import Outputs
-    from runlore.engine.run_handle import RunHandle
+    from runlore.engine.runs.creation import Outputs
+    from runlore.engine.runs.handle import RunHandle
+    from runlore.engine.runs.history import Change
     from runlore.experiment import Experiment, Tags
     from runlore.projections.rows import RunRow
     from runlore.workspace import Workspace
@@ -68,8 +68,8 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
         outputs: Outputs = None,
         **kwargs: object,
     ) -> None:
-        from runlore.engine.run_creation import make_folders, watched_folders
-        from runlore.engine.run_handle import RunHandle
+        from runlore.engine.runs.creation import make_folders, watched_folders
+        from runlore.engine.runs.handle import RunHandle
         from runlore.workspace import session_of
 
         handle = RunHandle.existing(session_of(experiment.workspace), run_id)
@@ -95,7 +95,7 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
     @staticmethod
     def get(workspace: Workspace, run_id: str) -> Run:
         """The run of this id. Raises RunNotFound."""
-        from runlore.engine.run_handle import RunHandle
+        from runlore.engine.runs.handle import RunHandle
         from runlore.workspace import session_of
 
         handle = RunHandle.existing(session_of(workspace), run_id)
@@ -256,7 +256,7 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
     def history(self) -> Sequence[Change]:
         """Every change of the run in the order of the log: when, who, from what to what."""
         from runlore.domain.ids import values_prefix
-        from runlore.engine.history import history_of
+        from runlore.engine.runs.history import history_of
         from runlore.storage.codec import fact_of
 
         session = self._handle.session
@@ -346,7 +346,7 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
         outputs: Outputs = None,
     ) -> Run:
         """Starts a child run; it is Running when this returns. `outputs` None keeps no folder."""
-        from runlore.engine.run_creation import start_run
+        from runlore.engine.runs.creation import start_run
 
         handle = start_run(
             self._handle.session,
@@ -371,7 +371,7 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
         value of `tag_values`, tagged `tag_key` = value. No limit: 10,000 are one transaction.
         """
         from runlore.azure.arguments import children_tags
-        from runlore.engine.run_creation import start_children
+        from runlore.engine.runs.creation import start_children
 
         children = start_children(self._handle, children_tags(count, tag_key, tag_values))
         return [Run._of(self._experiment, child, parent=self) for child in children]

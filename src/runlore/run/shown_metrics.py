@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from runlore.engine.files import open_file
-from runlore.engine.metric_reads import metrics_of
-from runlore.engine.metric_values import ARTIFACT_KINDS, MetricValues
-from runlore.engine.run_handle import RunHandle
+from runlore.engine.runs.files import open_file
+from runlore.engine.runs.handle import RunHandle
+from runlore.engine.runs.metric_reads import metrics_of
+from runlore.engine.runs.metric_values import ARTIFACT_KINDS, MetricValues
 
 _ADDRESS: Final = "aml://artifactId/ExperimentRun/dcid."
 

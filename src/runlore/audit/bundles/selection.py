@@ -18,7 +18,7 @@ from runlore.domain.ids import (
     run_stream,
     writer_stream,
 )
-from runlore.engine.run_handle import RunHandle
+from runlore.engine.runs.handle import RunHandle
 from runlore.projections.filters import RunFilter
 from runlore.storage.codec import facts_of
 from runlore.storage.errors import LogCorrupt

@@ -25,7 +25,7 @@ from runlore.domain.events import Event, RunStatusChanged
 from runlore.domain.run import ChangeStatus, ClaimRun
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
-from runlore.engine.run_handle import RunHandle
+from runlore.engine.runs.handle import RunHandle
 from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
 from runlore.execution import handover
 from runlore.execution.launch import PoolSlot, environment_for, start_supervisor

@@ -13,8 +13,8 @@ from runlore.domain.errors import InvalidInput, InvalidType, UserError
 from runlore.domain.ids import check_run_id
 from runlore.domain.run import CreateRun, decide
 from runlore.domain.status import Status
-from runlore.engine.run_handle import RunHandle
-from runlore.engine.sources import source_of
+from runlore.engine.runs.handle import RunHandle
+from runlore.engine.runs.sources import source_of
 from runlore.storage.collector import collector_paused
 from runlore.storage.journal import Pending
 

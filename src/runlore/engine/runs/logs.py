@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from runlore.engine.files import files_in, open_file
-from runlore.engine.run_handle import RunHandle
+from runlore.engine.runs.files import files_in, open_file
+from runlore.engine.runs.handle import RunHandle
 from runlore.storage.artifact_backend import ArtifactMissing
 from runlore.storage.run_folder import RunFolder
 

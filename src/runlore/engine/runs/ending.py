@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from runlore.domain.run import ChangeStatus
 from runlore.domain.status import TERMINAL, Status
-from runlore.engine.files import keep_watched
-from runlore.engine.run_handle import RunHandle
+from runlore.engine.runs.files import keep_watched
+from runlore.engine.runs.handle import RunHandle
 
 
 def has_ended(run: RunHandle) -> bool:

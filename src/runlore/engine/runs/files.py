@@ -11,7 +11,7 @@ from runlore.domain.errors import UserError
 from runlore.domain.run import AddArtifacts
 from runlore.domain.run_state import Artifact
 from runlore.engine.caller_warning import warn_caller
-from runlore.engine.run_handle import RunHandle
+from runlore.engine.runs.handle import RunHandle
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.safe_paths import UnsafePath, safe_name, walk_files
 

@@ -8,14 +8,9 @@ from typing import Final
 
 from runlore.domain.errors import InvalidInput
 from runlore.domain.ids import values_prefix
-from runlore.engine.metric_values import (
-    MetricValues,
-    read_curve,
-    read_metrics,
-    read_series,
-    thinned,
-)
-from runlore.engine.run_handle import RunHandle
+from runlore.engine.runs.handle import RunHandle
+from runlore.engine.runs.metric_blocks import read_curve, read_metrics, read_series, thinned
+from runlore.engine.runs.metric_values import MetricValues
 from runlore.storage.log_query import LogQuery
 
 _BATCHES_MAX: Final = 2_000  # With more, reading one series from the log takes a tenth of a second.

@@ -1,11 +1,14 @@
-"""What was logged under one metric name, read back."""
+"""From batches in the log, rows of the projection and live spools to the values of a metric."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from runlore.domain.events import ValuesLogged
+from runlore.domain.ids import values_prefix
+from runlore.engine.runs.metric_values import MetricValues
+from runlore.storage.codec import fact_of
 from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
@@ -16,47 +19,6 @@ if TYPE_CHECKING:
     from runlore.storage.event_log import EventLog
     from runlore.storage.spool_folder import LiveValues
     from runlore.storage.value_reader import Block
-
-ARTIFACT_KINDS = frozenset(
-    {"image", "confusion_matrix", "accuracy_table", "residuals", "predictions"}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class MetricValues:
-    """All values of a metric in the order in which they were logged.
-
-    `steps` has shape (n,) and dtype int64, `times` shape (n,) and dtype datetime64[us] (UTC),
-    each of `columns` shape (n,): float64 or int64 where all values are, else object. A row that
-    lacks a column holds None there. `kind` is `scalar`, `row` or that of an artifact.
-    """
-
-    name: str
-    kind: str
-    steps: NDArray[np.int64]
-    times: NDArray[np.datetime64]
-    columns: dict[str, NDArray[Any]]
-
-    @property
-    def values(self) -> NDArray[Any]:
-        """The values of a scalar metric; of a table, its first column."""
-        return next(iter(self.columns.values()))
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def __iter__(self) -> Iterator[NDArray[Any]]:
-        """`steps, times, values = run.values(name)`."""
-        return iter((self.steps, self.times, self.values))
-
-    def as_azure(self) -> Any:
-        """The value as `get_metrics` shows it: one alone as itself, more as a list."""
-        if self.kind != "row":
-            values = self.values.tolist()
-            return values[0] if len(values) == 1 else values
-        if len(self) == 1:
-            return {name: column.tolist()[0] for name, column in self.columns.items()}
-        return {name: column.tolist() for name, column in self.columns.items()}
 
 
 def read_metrics(
@@ -72,9 +34,6 @@ def read_metrics(
     Reads the run's value streams, in the order of positions and, within a batch, of the calls;
     behind them, the `live` values, which must have been read before.
     """
-    from runlore.domain.events import ValuesLogged
-    from runlore.domain.ids import values_prefix
-    from runlore.storage.codec import fact_of
     from runlore.storage.value_reader import read_batch
 
     rows = log.read_log(
@@ -151,8 +110,10 @@ def thinned(metric: MetricValues, max_points: int) -> MetricValues:
     from runlore.projections.points import nearest_float
 
     check_max_points(max_points)
-    numbers = [one if isinstance(one, int | float) else np.nan for one in metric.values.tolist()]
-    values = np.array([nearest_float(one) for one in numbers], np.float64)
+    numbers = [
+        value if isinstance(value, int | float) else np.nan for value in metric.values.tolist()
+    ]
+    values = np.array([nearest_float(number) for number in numbers], np.float64)
     kept = thinned_rows(values, max_points)
     steps, times = metric.steps[kept], metric.times[kept]
     return MetricValues(metric.name, "scalar", steps, times, {metric.name: values[kept]})
