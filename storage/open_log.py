@@ -44,10 +44,8 @@ def locate(path_or_uri: str | os.PathLike[str]) -> LogLocation:
     if not isinstance(path_or_uri, str | os.PathLike):
         raise InvalidType(f"a workspace's path must be a str or a path, got {path_or_uri!r:.80}")
     text = os.fspath(path_or_uri)
-    if "\0" in text:
-        raise InvalidInput(f"{text!r:.80} cannot be a path: it holds a null character")
     if "://" not in text:
-        return folder_location(Path(text).expanduser())
+        return folder_location(Path(os.path.expanduser(text)))  # Unknown users stay.
     _refuse_password(text)
     return _opener(text).locate(text)
 

@@ -19,12 +19,15 @@ class SqliteOpener(LogOpener):
 
     def locate(self, uri: str) -> LogLocation:
         parts = urlsplit(uri)
-        if parts.netloc:
-            raise InvalidInput(f"cannot open {uri!r}: it must be sqlite:///absolute/folder")
+        if parts.netloc or parts.query or parts.fragment:
+            raise InvalidInput(
+                f"cannot open {uri!r}: it must be sqlite:///absolute/folder, with ? as %3F and "
+                "# as %23"
+            )
         return folder_location(Path(unquote(parts.path, errors="surrogateescape")))
 
     def exists(self, location: LogLocation) -> bool:
-        return _file(location).is_file()
+        return os.path.isfile(_file(location))  # Unlike Path's, False for names too long.
 
     def open(self, location: LogLocation, *, erasable: bool) -> EventLog:
         # Imported here: paths are looked at without opening a log, and drivers take long to import.
@@ -39,6 +42,8 @@ def folder_location(folder: Path) -> LogLocation:
     >>> folder_location(Path("/data/my lab")).uri
     'sqlite:///data/my%20lab'
     """
+    if "\0" in str(folder):
+        raise InvalidInput(f"{str(folder)!r:.80} cannot be a path: it holds a null character")
     return LogLocation(
         "sqlite://" + quote(os.fsencode(os.path.realpath(folder))), folder.absolute()
     )
