@@ -136,11 +136,10 @@ def test_logs_are_downloaded(scripts: Path, trained: str, tmp_path: Path) -> Non
 
 
 def test_a_run_is_canceled(scripts: Path, slow: str) -> None:
-    said = runlore("run", "cancel", "-r", slow, "-w", "lab", "-e", "scripts", cwd=scripts)
+    runlore("run", "cancel", "-r", slow, "-w", "lab", "-e", "scripts", cwd=scripts)
 
-    assert said.out == "Experiment run canceled successfully.\n"
-    shown = runlore("run", "show", "-r", slow, "--query", "status", cwd=scripts)
-    assert shown.data == "Canceled"
+    ended = runlore("run", "monitor-logs", "-r", slow, cwd=scripts, code=3)
+    assert ended.data["status"] == "Canceled"
 
 
 def test_ctrl_c_ends_the_waiting_but_not_the_run(scripts: Path, slow: str) -> None:
