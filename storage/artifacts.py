@@ -1,4 +1,4 @@
-"""Content-addressed, write-once files: bytes go in, their SHA-256 comes out and names them.
+"""Content-addressed, write-once files: bytes go in, and their SHA-256 names them.
 
 The log names artifacts by digest; their bytes never enter it. An `ArtifactBackend` keeps them.
 """
@@ -93,7 +93,7 @@ class ArtifactStore:
         stored = StoredArtifact(digest.hexdigest(), nbytes)
         if not self._holds(stored):
             return self.put_path(path)
-        # The writer of a held artifact may not have synced it yet (0.1 ms).
+        # The process that wrote a held artifact may not have synced it yet (0.1 ms).
         self._backend.sync(stored.sha256)
         return stored
 

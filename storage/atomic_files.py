@@ -37,7 +37,7 @@ class FileNotWritten(RunloreError, OSError):
 
 @contextmanager
 def explained(target: Path) -> Iterator[None]:
-    """Raise FileNotWritten for what the system refuses inside the block."""
+    """Raise FileNotWritten for an OSError inside the block."""
     try:
         yield
     except OSError as error:
@@ -48,8 +48,8 @@ def explained(target: Path) -> Iterator[None]:
 def replacing(destination: Path) -> Iterator[WholeFile]:
     """A file that takes the destination's place at the end of the block, if nothing was raised.
 
-    A symbolic link there is replaced, too. Makes the parents. Failing writes raise FileNotWritten
-    and leave no partial file. Not synced: a power loss may leave the new file empty.
+    Of a symbolic link there, the link itself is replaced. Makes the parents. Failing writes raise
+    FileNotWritten and leave no partial file. Not synced: a power loss may leave an empty file.
     """
     with explained(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)

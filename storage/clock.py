@@ -1,4 +1,4 @@
-"""The clock that events get their times from."""
+"""The clock that gives events their times."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 Clock = Callable[[], int]
-"""Gives microseconds since 1970 UTC."""
+"""Returns microseconds since 1970 UTC."""
 
 
 def now_us() -> int:

@@ -1,4 +1,4 @@
-"""One SQLite file, one connection a process, and the rules of writing to it."""
+"""One SQLite file, one connection per process, and the rules for writing to it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ APPLICATION_ID: Final = 0x726C6F67  # "rlog", where `file` and we look for whose
 SCHEMA_VERSION: Final = 1
 DEFAULT_LOCK_TIMEOUT_S: Final = 60.0
 
-# The settings that we own; nobody else's connection options are taken. The page size holds for
-# new files: of a slow run's batches, 1.5 KB each, five fit into 8 KiB and only two into 4.
+# The settings that we own; no other connection options are accepted. The page size applies to new
+# files: five of a slow run's batches, 1.5 KB each, fit into 8 KiB, and only two into 4.
 _PAGE_SIZE: Final = "PRAGMA page_size=8192"
 _SETTINGS: Final = (
     "PRAGMA synchronous=FULL",  # Every commit is on disk when it returns.
@@ -37,9 +37,9 @@ _LONG_S: Final = 1e6  # SQLite counts milliseconds in 31 bits.
 class Database:
     """A file in WAL mode that several processes and threads append to.
 
-    `path` is a file path, a `file:` URI or `:memory:`. The file is created on first use, with
-    our application id; a file of another application and one of a newer schema are refused
-    with `NotALog`. A file in a folder that cannot be written is opened for reading only.
+    `path` is a file path, a `file:` URI or `:memory:`. The file is created on first use, with our
+    application id. Files of other applications and of newer schemas are refused with `NotALog`. A
+    file in a folder that cannot be written is opened for reading only.
 
     Opened lazily and once per process; closed before a fork (see `fork_guard`).
     """
@@ -60,22 +60,22 @@ class Database:
         fork_guard.guard(self)
 
     def add_schema(self, statements: Sequence[str]) -> None:
-        """Creates tables that a recorder needs, if they are not there yet."""
+        """Create the tables that a recorder needs, if they do not exist."""
         with self.write() as connection:
             for statement in statements:
                 connection.execute(statement)
 
     def overwrite_what_is_deleted(self) -> None:
-        """From now on what is deleted is overwritten with zeros in the file."""
+        """From now on, overwrite deleted data with zeros in the file."""
         with self._lock, self._translated():
             self._overwrites = True
             if self._connection is not None:
                 self._connection.execute(_OVERWRITES)
 
     def truncate_wal(self, timeout_s: float) -> bool:
-        """Writes the WAL back into the file, syncs that, and empties the WAL.
+        """Write the WAL back into the file, sync the file, and empty the WAL.
 
-        False if another process's reading or writing was in the way for so long.
+        Returns False if another process kept the file busy until the timeout.
         """
         with self._lock, self._translated():
             connection = self._open()
@@ -120,11 +120,11 @@ class Database:
                     raise
 
     def sync(self) -> None:
-        """Puts everything on disk that was committed before, by whomever and with what settings.
+        """Put on disk all commits so far, of any program and with any settings.
 
-        A commit of ours is synced before anybody sees it. One of a program that has set SQLite
-        to sync less is not; but SQLite syncs the WAL before it copies from it, and what was
-        copied before the WAL begins anew. Raises LogBusy, LogReadOnly.
+        A commit of ours is synced before anybody sees it. A commit of a program that has set SQLite
+        to sync less is not; but SQLite syncs the WAL before it copies from it, and syncs the copied
+        pages before the WAL starts again. Raises LogBusy, LogReadOnly.
         """
         with self._lock, self._translated():
             connection = self._open()
@@ -135,7 +135,7 @@ class Database:
                     f"{self.name} was opened for reading only, so it cannot be synced to disk; "
                     "check the permissions"
                 )
-            with self._turn():  # Writers, which copy now and then, too, are not at it meanwhile.
+            with self._turn():  # Keeps writers out: they checkpoint now and then as well.
                 (busy, *_) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if busy:
                 raise LogBusy(
@@ -144,7 +144,7 @@ class Database:
                 )
 
     def close(self) -> None:
-        """Closes the connection; the next use opens it again."""
+        """Close the connection; the next use opens it again."""
         with self._lock:
             self._forget_parent()
             if self._connection is not None:
@@ -165,7 +165,7 @@ class Database:
     def after_fork_in_child(self) -> None:
         self._lock = threading.RLock()
         if self._in_memory:
-            self._pid = os.getpid()  # The child goes on with a copy.
+            self._pid = os.getpid()  # The child continues with a copy.
         else:
             self._forget_parent()
 
@@ -175,7 +175,7 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise from_sqlite(error, self.name) from error
-        except UnicodeDecodeError as error:  # Of SQLite's message, which quotes damaged bytes.
+        except UnicodeDecodeError as error:  # From SQLite's message, which quotes damaged bytes.
             raise LogCorrupt(f"{self.name} is damaged: {error}; restore it from a copy") from error
 
     @contextmanager
@@ -206,20 +206,20 @@ class Database:
         try:
             connection.execute("ROLLBACK")
         except sqlite3.Error:
-            # The first error must survive; a new connection starts from what is on disk.
+            # The first error must survive; a new connection starts from the file.
             self._connection = None
             connection.close()
 
     def _open(self) -> sqlite3.Connection:
         self._forget_parent()
         if self._frozen is not None and self._frozen != _fingerprint(_path_of(self.name)):
-            self.close()  # Somebody who may write has written after all.
+            self.close()  # Somebody with the right to write has written.
         if self._connection is None:
             self._connection = self._connect()
         return self._connection
 
     def _forget_parent(self) -> None:
-        """After a fork that went past our hooks: never touch, never close what was the parent's."""
+        """After a fork that bypassed our hooks: never use or close the parent's connection."""
         if self._pid != os.getpid():
             if self._connection is not None:
                 _abandoned.append(self._connection)
@@ -241,7 +241,7 @@ class Database:
         try:
             _refuse_foreign(connection, path)
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                with self._turn():  # Two processes that switch to WAL at once would collide.
+                with self._turn():  # Two processes cannot switch to WAL at the same time.
                     connection.execute("PRAGMA journal_mode=WAL")
             self._prepare(connection)
         except BaseException:
@@ -251,8 +251,8 @@ class Database:
 
     def _connect_read_only(self, path: Path) -> sqlite3.Connection:
         fingerprint = _fingerprint(path)
-        # Beside a writer the file is read through its shared memory. Alone, and without the
-        # right to make that, SQLite must be told that nobody changes the file: so we look.
+        # While a writer is there, the file is read through its shared memory. Otherwise, without
+        # the right to create that, SQLite must be told that nobody changes the file: so we check.
         self._frozen = None if _in_use(path) else fingerprint
         mode = "mode=ro" if self._frozen is None else "mode=ro&immutable=1"
         connection = self._connect_to(f"file:{quote(str(path))}?{mode}")
@@ -301,13 +301,13 @@ def _beside(path: Path, suffix: str) -> Path:
 
 
 def _in_use(path: Path) -> bool:
-    """Whether a writer has the file open, or left it without writing its WAL back."""
+    """Whether a writer has the file open, or died without writing its WAL back."""
     wal = _beside(path, "-wal")
     return _beside(path, "-shm").exists() or (wal.exists() and wal.stat().st_size > 0)
 
 
 def _fingerprint(path: Path) -> tuple[int, ...]:
-    """Something that differs when the file was written to, or somebody has begun to."""
+    """A value that changes when the file is written to, or somebody starts to write."""
     found = path.stat()
     return (found.st_mtime_ns, found.st_size, found.st_ino, _in_use(path))
 
@@ -327,7 +327,7 @@ def _writable(path: Path) -> bool:
 
 
 def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
-    # In this order: another process may be making the log, the id first and then the tables.
+    # In this order: another process may be creating the log, the id first and then the tables.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     if application_id not in (0, APPLICATION_ID) or (application_id == 0 and tables):

@@ -1,7 +1,7 @@
 """Lock files: an exclusive `flock` on a side file, which the kernel drops when its holders die.
 
 A lock is a descriptor, because some are handed to another process. Processes that were forked in
-the meantime share the lock: `os.close` leaves it to them, `unlock` takes it from them, too.
+the meantime share the lock: `os.close` leaves it to them, `unlock` releases it for them as well.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Whether a folder's file system can hold a log: refuse network mounts, probe FUSE ones.
+"""The check that a folder's file system can hold a log: network mounts are refused, FUSE probed.
 
-SQLite's WAL mode needs shared memory and working locks, which NFS, SMB and Lustre do not give
-across hosts. Containers mount local folders by FUSE too, so there a probe decides.
+SQLite's WAL mode needs shared memory and working locks, which NFS, SMB and Lustre do not provide
+across hosts. Containers mount local folders by FUSE as well, so a probe decides there.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ class UnsafeFileSystem(UserError):
 
 
 def check_file_system(folder: Path, mounts: str | None = None) -> None:
-    """Raises UnsafeFileSystem if a log must not live in the folder.
+    """Raise UnsafeFileSystem if a log must not live in the folder.
 
-    `mounts` is the text of /proc/self/mountinfo, read where not given; elsewhere than on Linux
-    only the probe speaks.
+    `mounts` is the text of /proc/self/mountinfo, which is read by default; on other systems than
+    Linux only the probe decides.
     """
     kind = _mount_type(folder, mounts)
     if kind in _NETWORK:
@@ -75,12 +75,12 @@ def check_file_system(folder: Path, mounts: str | None = None) -> None:
 
 
 def copies_on_write(folder: Path) -> bool:
-    """Whether the file system may need new room for a page that was written before."""
+    """Whether overwriting a page may need new space on the disk."""
     return _mount_type(folder, None) in _COPY_ON_WRITE
 
 
 def probe(folder: Path) -> str | None:
-    """What fails of locks and shared mappings; None if both work, or the folder is read-only."""
+    """Why locks or shared mappings fail; None if both work, or if the folder is read-only."""
     if not os.access(folder, os.W_OK):
         return None
     try:
@@ -100,7 +100,7 @@ def probe(folder: Path) -> str | None:
 
 
 def _mount_type(folder: Path, mounts: str | None) -> str:
-    """The type of the file system that holds the folder; "" if it cannot be told."""
+    """The type of the file system that holds the folder; "" if unknown."""
     if mounts is None:
         if not sys.platform.startswith("linux"):
             return ""

@@ -1,10 +1,10 @@
-"""What must happen around `os.fork()`: no lock held and no connection open across it.
+"""Hooks around `os.fork()`: no lock is held and no connection is open across it.
 
 SQLite keeps the state of its file locks in process memory, but the kernel does not hand the
-locks to a child: a child that opens the file again would believe in locks that it does not
-have, and lose commits when the parent closes last. So the parent lets go *before* the fork and
-opens lazily again after it; the child starts with nothing. PyTorch's data loaders fork like
-this, and outlive a killed trainer.
+locks to a child: a child that opens the file again would believe that it holds locks which it
+does not, and lose commits when the parent closes last. So the parent lets go *before* the fork and
+lazily opens again after it; the child starts with nothing. PyTorch's data loaders fork like this,
+and outlive a killed trainer.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ class Forkable(Protocol):
     fork_order: ForkOrder
 
     def before_fork(self) -> None:
-        """Finish what is under way, take the locks, close what cannot be shared."""
+        """Finish pending work, take the locks, close everything that cannot be shared."""
 
     def after_fork_in_parent(self) -> None:
         """Release the locks."""
 
     def after_fork_in_child(self) -> None:
-        """Make new locks; forget what was the parent's."""
+        """Make new locks; forget everything of the parent."""
 
 
 _guarded: WeakSet[Forkable] = WeakSet()
-_asked: list[Forkable] = []  # All that the fork under way concerns, in their order,
-_held: list[Forkable] = []  # and those of them that let go.
+_asked: list[Forkable] = []  # Everything that the current fork concerns, in its order,
+_held: list[Forkable] = []  # and the part of it that let go.
 _guarded_lock = threading.Lock()
 
 
 def guard(thing: Forkable) -> None:
-    """Call the thing's three methods around every fork, for as long as it lives."""
+    """Call the three methods of the thing around every fork, for as long as it lives."""
     with _guarded_lock:
         _guarded.add(thing)
 

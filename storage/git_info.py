@@ -1,4 +1,4 @@
-"""Which commit a run's code came from, as the properties that Azure ML gives a run.
+"""The commit that a run's code came from, as the properties that Azure ML gives a run.
 
 Source of names and meanings: "Git integration for Azure Machine Learning" (the table of
 git commands per property) and azureml-core 1.61, GitTrackingInfoProvider.
@@ -33,9 +33,9 @@ def git_properties(
 ) -> dict[str, str]:
     """`azureml.git.*` and `mlflow.source.git.*` of the repository that holds `folder`.
 
-    `AZUREML_GIT_*` in `environ` overrides what git says, and counts without a repository,
-    too. Otherwise empty where there is no repository or no git. Git is asked once per process
-    and folder, `timeout_s` per call; credentials are cut from every URL.
+    `AZUREML_GIT_*` in `environ` overrides the answers of git, and counts even without a repository.
+    Otherwise empty without a repository or without git. Git is asked once per process and folder,
+    `timeout_s` per call; credentials are removed from every URL.
     """
     passed_on = tuple(
         sorted(
@@ -53,15 +53,15 @@ def git_properties(
 
 
 def forget_git_answers() -> None:
-    """Makes the next call ask git again, in this process."""
+    """Make the next call ask git again, in this process."""
     _ask_git.cache_clear()
 
 
 def without_credentials(url: str) -> str:
     """The URL without user, password and query fields that are named like secrets.
 
-    The user `git` of ssh stays: it is a convention, and the URL does not work without.
-    Where user and path cannot be told apart, it cuts.
+    The user `git` of ssh stays: it is a convention, and the URL does not work without it. If user
+    and path cannot be told apart, both are removed.
 
         >>> without_credentials("https://me:secret@github.com/me/code.git?private_token=1")
         'https://github.com/me/code.git'
@@ -113,8 +113,8 @@ def _ask_git(
 def _run_git(
     folder: str, environ: dict[str, str], timeout_s: float, arguments: tuple[str, ...]
 ) -> str | None:
-    """What git prints, or None if it fails, is not there or takes too long."""
-    # fsmonitor would start a program that the repository names.
+    """The output of git, or None if it fails, is not installed or takes too long."""
+    # fsmonitor would start a program of the repository's choice.
     command = ["git", "-c", "core.fsmonitor=false", "-C", folder, *arguments]
     settings = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
@@ -186,5 +186,5 @@ def _harmless_fields(fields: str) -> str:
 
 
 def _text(value: str) -> str:
-    """Variables may hold bytes that are not UTF-8; a property may not."""
+    """The value as UTF-8, which variables need not be and properties must be."""
     return value.encode("utf-8", "replace").decode().strip()

@@ -1,4 +1,4 @@
-"""The contract of what opens logs: one opener for each scheme of URIs."""
+"""The contract of log openers: one for each scheme of URIs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class LogLocation:
 
 
 class LogOpener(ABC):
-    """Opens the logs of one scheme of URIs.
+    """Opens logs that are addressed by one scheme of URIs.
 
     Other packages bring theirs by an entry point in the group `runlore.recorders`: its name is the
     scheme, its value a subclass that is called without arguments.
@@ -46,7 +46,7 @@ class LogOpener(ABC):
     def locate(self, uri: str) -> LogLocation:
         """The location that a URI of this scheme means; touches nothing.
 
-        No URI with a password in it comes here. Raises InvalidInput for a malformed URI.
+        It is never given a URI with a password in it. Raises InvalidInput for a malformed URI.
         """
 
     @abstractmethod

@@ -1,8 +1,8 @@
 """The part of a log's Merkle tree that ties some of its leaves to its root.
 
-A tree is pruned to its wanted leaves: of every subtree without one, only the topmost node is
-kept. From the wanted leaves and these nodes follows the root, and the RFC 6962 audit path of each
-of the leaves; as paths share most of their nodes, this is far less than all the paths.
+A tree is pruned to its wanted leaves: of every subtree without a wanted leaf, only the topmost
+node is kept. The root and the RFC 6962 audit path of each wanted leaf follow from the wanted leaves
+and these nodes. As paths share most of their nodes, this is far less data than all the paths.
 
 A node is named by the leaves below it, [start, stop), counted from 0.
 """
@@ -27,13 +27,13 @@ class Node(NamedTuple):
 def pruned(size: int, wanted: Sequence[int], digest: Callable[[int, int], bytes]) -> list[Node]:
     """The nodes that lead from the wanted leaves of a tree of `size` leaves to its root, in order.
 
-    `wanted` are their places, ascending. `digest` gives the hash of all leaves from one to before
-    another: it is asked from the left to the right, and for no leaf that is wanted.
+    `wanted` are the indexes of the leaves, ascending. `digest(start, stop)` gives the hash of these
+    leaves: it is called from left to right, and never for a wanted leaf.
     """
     nodes: list[Node] = []
 
     def walk(start: int, stop: int, first: int, last: int) -> None:
-        """Of the subtree whose wanted leaves are those from `first` to before `last`."""
+        """Visit a subtree, whose wanted leaves are `wanted[first:last]`."""
         if first == last:
             nodes.append(Node(start, stop, digest(start, stop)))
         elif last - first < stop - start:
@@ -48,20 +48,20 @@ def pruned(size: int, wanted: Sequence[int], digest: Callable[[int, int], bytes]
 
 
 def root_of(size: int, nodes: Iterable[Node]) -> bytes:
-    """The root of a tree of `size` leaves; its known leaves and nodes come in their order.
+    """The root of a tree of `size` leaves, from its known leaves and nodes in order.
 
-    Keeps no more than a node per level in memory. Raises ValueError if they do not make it up.
+    Keeps one node per level in memory. Raises ValueError if a leaf is missing or covered twice.
     """
     open_: list[Node] = []
     for node in nodes:
         begins = open_[-1].stop if open_ else 0
         if node.start != begins or not _is_subtree(node, size):
-            raise ValueError(f"nothing, or too much, is known of leaf {min(node.start, begins)}")
+            raise ValueError(f"leaf {min(node.start, begins)} is missing or covered twice")
         open_.append(node)
         while len(open_) > 1 and _nleaves(open_[-2]) == _nleaves(open_[-1]):
             _join(open_)
     if (open_[-1].stop if open_ else 0) != size:
-        raise ValueError(f"nothing is known of leaf {open_[-1].stop if open_ else 0}")
+        raise ValueError(f"leaf {open_[-1].stop if open_ else 0} is missing")
     while len(open_) > 1:
         _join(open_)
     return open_[0].digest if open_ else EMPTY_ROOT
@@ -77,7 +77,7 @@ def _nleaves(node: Node) -> int:
 
 
 def _is_subtree(node: Node, size: int) -> bool:
-    """Whether RFC 6962 has such a node: perfect and in its place, or the rest at the right edge."""
+    """Whether RFC 6962 has such a node: a full one in its place, or the rest at the right edge."""
     nleaves = _nleaves(node)
     if nleaves < 1 or node.stop > size:
         return False
@@ -86,9 +86,9 @@ def _is_subtree(node: Node, size: int) -> bool:
 
 
 def audit_path(index: int, size: int, nodes: Iterable[Node]) -> list[bytes]:
-    """The RFC 6962 audit path of a leaf, from the leaf up, by what is known of a tree.
+    """The RFC 6962 audit path of a leaf, from the leaf up, from the known nodes of a tree.
 
-    Raises ValueError if it does not follow from that.
+    Raises ValueError if it does not follow from them.
     """
     if not 0 <= index < size:
         raise ValueError(f"there is no leaf {index} in a tree of {size}")
@@ -108,11 +108,11 @@ def _digest(known: Mapping[tuple[int, int], bytes], start: int, stop: int) -> by
     if digest is not None:
         return digest
     if stop - start == 1:
-        raise ValueError(f"nothing is known of leaf {start}")
+        raise ValueError(f"leaf {start} is missing")
     middle = _middle(start, stop)
     return node_hash(_digest(known, start, middle), _digest(known, middle, stop))
 
 
 def _middle(start: int, stop: int) -> int:
-    """Where RFC 6962 splits: the left side has the largest power of two of leaves."""
+    """The split of RFC 6962: the left side has the largest possible power of two of leaves."""
     return start + (1 << ((stop - start - 1).bit_length() - 1))

@@ -1,8 +1,8 @@
 """The files of one run of an erasable workspace, sealed under its key.
 
-Each run has a store of its own: files of equal content are stored for each, and nothing in a
-store's names says what is in it. A file is pieces of at most 1 MiB, each with its length before
-it and bound to its place.
+Each run has a store of its own: files of equal content are stored once for each run, and a store's
+names do not tell its contents. A file is a row of pieces of at most 1 MiB, each preceded by its
+length and bound to its place.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def sealed_artifacts_below(folder: Path, key: bytes) -> ArtifactStore:
 
 
 class SealedArtifacts(ArtifactBackend):
-    """Seals what another backend keeps, and hides the digests that it is named by."""
+    """Seals the artifacts in another backend, and hides their digests in its names."""
 
     def __init__(self, backend: ArtifactBackend, key: bytes) -> None:
         self.location = backend.location

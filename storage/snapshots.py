@@ -1,8 +1,8 @@
 """The source code of a run, kept file by file in the artifact store.
 
-A snapshot is a manifest: a JSON list of `{executable, name, nbytes, sha256}`, sorted by
-name, itself an artifact. The same files give the same manifest, so an unchanged tree is
-the same snapshot and costs no write.
+A snapshot is a manifest: a JSON list of `{executable, name, nbytes, sha256}`, sorted by name, and
+itself an artifact. The same files give the same manifest, so an unchanged tree is the same snapshot
+and costs no write.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ _NEVER_NAMES = frozenset({".git", "__pycache__", "site-packages"})
 _NEVER_PREFIX = ".env"
 _NEVER_HOLDING = ("pyvenv.cfg", "conda-meta", LOG_NAME)
 
-# A notebook's folder may be the whole home directory: counting stops there.
+# A notebook's folder may be the whole home directory: counting stops at this multiple.
 _COUNTED_BEYOND = 10
 _NAMED_BIGGEST = 5
 
 
 class SnapshotTooLarge(UserError):
-    """More files or bytes than a snapshot takes; nothing was copied.
+    """More files or bytes than a snapshot may have; nothing was copied.
 
-    `biggest` holds (name, nbytes), biggest first. With `counted_all` False the counting
-    stopped early, and `files` and `nbytes` are the least that there are.
+    `biggest` holds (name, nbytes), biggest first. If `counted_all` is False, counting stopped
+    early, and `files` and `nbytes` are lower bounds.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class SnapshotTooLarge(UserError):
 
 
 class SnapshotUnreadable(UserError, OSError):
-    """A file or folder that belongs to the snapshot may not be read."""
+    """A file or folder of the snapshot cannot be read."""
 
     def __init__(self, folder: Path, error: OSError) -> None:
         super().__init__(
@@ -93,7 +93,7 @@ class SnapshotUnreadable(UserError, OSError):
 
 
 class NotASnapshot(RunloreError, ValueError):
-    """An artifact that was asked for as a manifest, and is none."""
+    """An artifact that was read as a manifest is not a manifest."""
 
     def __init__(self, manifest_sha256: str, problem: str) -> None:
         super().__init__(
@@ -140,15 +140,15 @@ def take_snapshot(
     max_nbytes: int = MAX_SNAPSHOT_NBYTES,
     max_files: int = MAX_SNAPSHOT_FILES,
 ) -> Snapshot:
-    """Stores the files below `folder` that its ignore file leaves, and the list of them.
+    """Store the files below `folder` that are not ignored, and the list of them.
 
-    The ignore file is `.amlignore` if there is one, else `.gitignore` (then those of
-    sub-folders count, too, as in git). Never taken: `.git`, `__pycache__`, virtual
-    environments, `.env*`, runlore workspaces and the store itself. A file that goes away
-    meanwhile is left out. Cost: O(files) stats, and a read of every file.
+    The ignore file is `.amlignore` if it exists, else `.gitignore` (then those of sub-folders count
+    as well, as in git). Never stored: `.git`, `__pycache__`, virtual environments, `.env*`, runlore
+    workspaces and the store itself. A file that disappears in the meantime is left out. Cost:
+    O(files) stats, and a read of every file.
 
-    Raises SnapshotTooLarge, SnapshotUnreadable, UnsafePath for a file whose name cannot be
-    kept, FileNotWritten.
+    Raises SnapshotTooLarge, SnapshotUnreadable, FileNotWritten, and UnsafePath for a file whose
+    name cannot be kept.
     """
     folder = Path(os.path.realpath(folder))
     with _unreadable_explained(folder):
@@ -166,7 +166,7 @@ def take_snapshot(
 
 
 def snapshot_id_of(manifest_sha256: str) -> str:
-    """The id of the snapshot with this manifest: its first 16 bytes in the shape of a UUID."""
+    """The id of the snapshot with this manifest: its first 16 bytes in the form of a UUID."""
     return str(uuid.UUID(hex=manifest_sha256[:32]))
 
 
@@ -189,9 +189,9 @@ def read_manifest(manifest_sha256: str, store: ArtifactStore) -> list[SnapshotFi
 def copy_snapshot(
     manifest_sha256: str, source: ArtifactStore, target: ArtifactStore
 ) -> list[SnapshotFile]:
-    """The files of a snapshot, kept in another store, too, unless that is the same one.
+    """Copy a snapshot to another store, unless it is the same one, and return its files.
 
-    Raises what `read_manifest` raises.
+    Raises as `read_manifest`.
     """
     lines = read_manifest(manifest_sha256, source)
     if target.location != source.location:
@@ -202,10 +202,10 @@ def copy_snapshot(
 
 
 def restore_snapshot(manifest_sha256: str, store: ArtifactStore, zip_path: Path) -> Path:
-    """Writes the snapshot as a zip file, whole or not at all, and returns its path.
+    """Write the snapshot as a zip file, whole or not at all, and return its path.
 
-    The same snapshot gives the same bytes everywhere: sorted, times of 1980, and not
-    compressed, because what deflate gives differs between versions of zlib.
+    The same snapshot gives the same bytes everywhere: sorted, times of 1980, and not compressed,
+    because the output of deflate differs between versions of zlib.
     """
     lines = read_manifest(manifest_sha256, store)
     with replacing(zip_path) as file, zipfile.ZipFile(file, "w") as archive:
@@ -218,7 +218,7 @@ def restore_snapshot(manifest_sha256: str, store: ArtifactStore, zip_path: Path)
 
 
 def restore_tree(manifest_sha256: str, store: ArtifactStore, folder: Path) -> None:
-    """Writes the snapshot's files below a folder, which is made, with their execute permissions.
+    """Write the snapshot's files below a folder, which is created, with their execute permissions.
 
     Raises ArtifactMissing, ArtifactCorrupt, FileNotWritten, NotASnapshot or UnsafePath.
     """
@@ -231,7 +231,7 @@ def restore_tree(manifest_sha256: str, store: ArtifactStore, folder: Path) -> No
 
 
 class _Rules:
-    """Which files below a folder belong to its snapshot."""
+    """The rules for which files below a folder belong to its snapshot."""
 
     def __init__(self, folder: Path, store: Path | None) -> None:
         self._folder = folder
@@ -242,7 +242,7 @@ class _Rules:
         self.ignore_file = given[0] if given else ".amlignore"
 
     def wanted(self, name: str, is_folder: bool) -> bool:
-        """Asked from the top down: a file is only asked for if its folders are wanted."""
+        """Called from the top down: for a file only if its folders are wanted."""
         return not (self._never(name, is_folder) or self._ignored(name, is_folder))
 
     def wanted_with_parents(self, name: str) -> bool:
@@ -260,7 +260,7 @@ class _Rules:
         )
 
     def _ignored(self, name: str, is_folder: bool) -> bool:
-        """As git: the deepest ignore file that has a pattern for it decides."""
+        """As in git: the deepest ignore file with a matching pattern decides."""
         parent = name
         while parent:
             parent = parent.rpartition("/")[0]
@@ -271,7 +271,7 @@ class _Rules:
         return False
 
     def _patterns(self, parent: str) -> list[_IgnorePattern]:
-        """Of the ignore file in this sub-folder, last first: the last that matches counts."""
+        """The patterns of the ignore file in this sub-folder, reversed: the last match counts."""
         if parent and not self._nested:
             return []
         if parent not in self._read:
@@ -283,7 +283,7 @@ class _Rules:
 class _IgnorePattern:
     """One line of an ignore file, matched against a file or folder itself, never its parents.
 
-    Git works so, from the top down, while pathspec alone asks of a file whether anything
+    Git works like this, from the top down, whereas pathspec alone checks whether a file or anything
     above it matches; the two differ for `*/` followed by `!src`.
     """
 
@@ -309,13 +309,13 @@ class _IgnorePattern:
 def _read_patterns(path: Path) -> list[_IgnorePattern]:
     if not path.is_file():
         return []
-    # File names that are not UTF-8 come from the system with surrogates, so patterns do, too.
+    # File names that are not UTF-8 come from the system with surrogates, so patterns must as well.
     lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").split("\n")
     patterns = []
     for line in reversed(lines):
         line = line if line.endswith("\\ ") else line.rstrip()
         if line.removeprefix("!").strip("/") and not line.startswith("#"):
-            # Git passes over a line that is no pattern, and so do we.
+            # Git skips a line that is not a pattern, and so do we.
             with suppress(ValueError, re.error):
                 patterns.append(_IgnorePattern(line))
     return patterns
@@ -324,7 +324,7 @@ def _read_patterns(path: Path) -> list[_IgnorePattern]:
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise InvalidInput(
-            f"{folder} is not a folder, so there is no snapshot of it; pass the folder of the code"
+            f"cannot take a snapshot of {folder}: it is not a folder; pass the folder of the code"
         )
     if (folder / LOG_NAME).exists():
         raise InvalidInput(
@@ -342,11 +342,11 @@ def _unreadable_explained(folder: Path) -> Iterator[None]:
 
 
 def _find(folder: Path, rules: _Rules, *, max_files: int, max_nbytes: int) -> list[_Found]:
-    """Sizes come from stat alone, so that too large a folder is refused before any copy."""
+    """Find the files by stat alone, so that a folder that is too large is refused unread."""
     found: list[_Found] = []
     counted_all = True
     for name, path in walk_files(folder, wanted=rules.wanted):
-        # A link must not bring in what would be left out under its own name (.env).
+        # A link must not bring in a file that would be left out under its own name (.env).
         linked = path != folder / name
         if linked and not rules.wanted_with_parents(path.relative_to(folder).as_posix()):
             continue

@@ -2,8 +2,8 @@
 
 Any application of the library runs on it with `PERSISTENCE_MODULE=runlore.storage.sqlite` and
 `SQLITE_DBNAME=<file>`; `SQLITE_LOCK_TIMEOUT` (whole seconds, default 60), `ORIGINATOR_ID_TYPE`
-(`uuid` or `text`) and `CREATE_TABLE` are honoured as by the library's own module. Why not that
-one: its positions are reused after a deletion, its plain BEGIN cannot read before it writes, it
+(`uuid` or `text`) and `CREATE_TABLE` work as in the library's own module. That module does not do
+for us: its positions are reused after a deletion, its plain BEGIN cannot read before it writes, it
 has no `subscribe()` and does not survive a fork.
 """
 
@@ -85,7 +85,7 @@ class SqliteAggregateRecorder(SqliteRecorder, AggregateRecorder):
 
 
 class SqliteTrackingRecorder(SqliteRecorder, TrackingRecorder):
-    """Up to where each upstream application was processed."""
+    """The position up to which each upstream application was processed."""
 
     schema: tuple[str, ...] = _TRACKING_SCHEMA
 
@@ -127,7 +127,7 @@ class SqliteProcessRecorder(SqliteTrackingRecorder, SqliteLog, ProcessRecorder):
 
 
 class Factory(InfrastructureFactory[SqliteTrackingRecorder]):
-    """What the library constructs from the environment; see the module for the variables."""
+    """The factory that the library constructs from the environment; see the module's docstring."""
 
     def __init__(self, env: Environment | EnvType | None) -> None:
         super().__init__(env)
@@ -177,7 +177,7 @@ class Factory(InfrastructureFactory[SqliteTrackingRecorder]):
         topic = self.env.get(key)
         chosen: type[_R] = resolve_topic(topic) if topic else default
         if not issubclass(chosen, default):
-            raise TypeError(f"{key}={topic} is no subclass of {default.__name__}")
+            raise TypeError(f"{key}={topic} is not a subclass of {default.__name__}")
         return chosen
 
     def _originator_id_type(self) -> str:

@@ -1,9 +1,9 @@
 """What a workspace keeps of its audit, in the folder `audit` beside its log.
 
 checkpoints/<size>.txt   checkpoints, as other tools read them
-trusted-keys.txt         the public keys whose signatures count, one a line
-settings.json            the key and the folder of checkpoints at a run's end
-frontier.json            shortens the next checkpoint; anybody may delete it
+trusted-keys.txt         the public keys whose signatures count, one per line
+settings.json            the key and the folder for checkpoints at a run's end
+frontier.json            makes the next checkpoint faster; may be deleted at any time
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from runlore.storage.atomic_files import write_synced
 
 
 class BadCheckpoint(UserError):
-    """A file that should hold a checkpoint and does not."""
+    """A file does not hold the checkpoint that it should."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How checkpoints are made when nobody says otherwise."""
+    """The defaults for making checkpoints."""
 
     key: str | None = None
     export: str | None = None
@@ -33,7 +33,7 @@ class Settings:
 
 
 class AuditFolder:
-    """The audit files of a workspace's folder; nothing is made before something is kept."""
+    """The audit files of a workspace's folder, which is created when something is kept."""
 
     def __init__(self, workspace: Path) -> None:
         self.path = workspace / "audit"
@@ -43,50 +43,50 @@ class AuditFolder:
         self._frontier = self.path / "frontier.json"
 
     def checkpoints(self) -> list[Checkpoint]:
-        """The checkpoints that were kept, the smallest first. Raises BadCheckpoint."""
-        return sorted(self.checkpoints_by_file().values(), key=lambda one: one.size)
+        """The kept checkpoints, the smallest first. Raises BadCheckpoint."""
+        return sorted(self.checkpoints_by_file().values(), key=lambda checkpoint: checkpoint.size)
 
     def checkpoints_by_file(self) -> dict[str, Checkpoint]:
-        """The same by the names of their files, in order of these. Raises BadCheckpoint."""
+        """The kept checkpoints by file name, sorted by it. Raises BadCheckpoint."""
         return {file.name: _read_kept(file) for file in sorted(self._checkpoints.glob("*.txt"))}
 
     def last(self) -> Checkpoint | None:
-        """The largest that was kept; the others are not read."""
+        """The largest kept checkpoint, or None; the others are not read."""
         sizes = [
             int(file.stem) for file in self._checkpoints.glob("*.txt") if file.stem.isdecimal()
         ]
         return self.checkpoint(max(sizes)) if sizes else None
 
     def checkpoint(self, size: int) -> Checkpoint | None:
-        """The one of this size, if it was kept."""
+        """The kept checkpoint of this size, or None."""
         file = self._checkpoints / f"{size}.txt"
         return _read_kept(file) if file.exists() else None
 
     def keep(self, checkpoint: Checkpoint) -> Path:
-        """Keeps a checkpoint, in place of an earlier one of its size."""
+        """Keep a checkpoint, in place of an earlier one of its size."""
         return write_checkpoint(self._checkpoints, checkpoint)
 
     def trusted(self) -> list[VerifierKey]:
-        """The public keys that whoever may write to the folder calls trusted."""
+        """The public keys that count as trusted, as anyone who may write to the folder can set."""
         if not self._trusted.exists():
             return []
         return read_trusted(self._trusted)
 
     def trust(self, key: VerifierKey) -> None:
-        """Adds a key; those that are there stay, so that what they signed can be verified."""
+        """Add a key; earlier keys stay, so that their signatures can be verified."""
         keys = self.trusted()
         if key not in keys:
-            write_synced(self._trusted, "".join(f"{one}\n" for one in [*keys, key]))
+            write_synced(self._trusted, "".join(f"{trusted}\n" for trusted in [*keys, key]))
 
     def settings(self) -> Settings:
-        """What was set; the defaults if nothing was. Raises UserError."""
+        """The settings, or the defaults if none were set. Raises UserError."""
         if not self._settings.exists():
             return Settings()
         try:
-            said = Settings(**json.loads(self._settings.read_text()))
-            if not (_is_path(said.key) and _is_path(said.export)):
+            settings = Settings(**json.loads(self._settings.read_text()))
+            if not (_is_path(settings.key) and _is_path(settings.export)):
                 raise ValueError("key and export are paths, or null")
-            return said
+            return settings
         except (ValueError, TypeError, RecursionError) as error:
             raise UserError(
                 f"cannot read {self._settings}: {error}; set it again with "
@@ -94,11 +94,11 @@ class AuditFolder:
             ) from error
 
     def set(self, settings: Settings) -> None:
-        """Keeps the settings."""
+        """Store the settings."""
         write_synced(self._settings, json.dumps(asdict(settings), indent=2) + "\n")
 
     def frontier(self) -> tuple[int, bytes] | None:
-        """Size and nodes of the last frontier, as somebody wrote them there."""
+        """The size and nodes of the last frontier, unchecked; None if there is none."""
         try:
             fields = json.loads(self._frontier.read_text())
             return int(fields["size"]), bytes.fromhex(fields["nodes"])
@@ -106,12 +106,12 @@ class AuditFolder:
             return None
 
     def keep_frontier(self, size: int, nodes: bytes) -> None:
-        """Keeps size and nodes for the next time."""
+        """Store size and nodes for the next checkpoint."""
         write_synced(self._frontier, json.dumps({"size": size, "nodes": nodes.hex()}) + "\n")
 
 
-def _is_path(said: object) -> bool:
-    return said is None or (isinstance(said, str) and "\0" not in said)
+def _is_path(value: object) -> bool:
+    return value is None or (isinstance(value, str) and "\0" not in value)
 
 
 def read_checkpoint(file: Path) -> Checkpoint:
@@ -130,10 +130,10 @@ def _read_kept(file: Path) -> Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Writes a checkpoint into a folder, named after its size; whole or not at all."""
+    """Write a checkpoint into a folder, named after its size; whole or not at all."""
     return write_synced(folder / f"{checkpoint.size}.txt", checkpoint.note)
 
 
 def names_of(keys: Sequence[VerifierKey]) -> list[str]:
-    """Keys as people read them: name and hash."""
+    """Keys for people to read: name and hash."""
     return [f"{key.name} ({key.key_id.hex()})" for key in keys]

@@ -234,7 +234,7 @@ def test_events_that_are_changed_left_out_or_in_another_order(
     entries = entries_of(path)
     nbytes = 4 + int.from_bytes(entries["events.bin"][:4])
     write(path, {**entries, "events.bin": entries["events.bin"][nbytes:]})
-    refused(target, path, "not proved|known of leaf")
+    refused(target, path, "not proved|is missing")
 
 
 def row_of(rows: list[StoredRow], topic: str) -> int:
