@@ -13,6 +13,7 @@ SLOW_TO_IMPORT = {
     "cryptography",
     "duckdb",
     "eventsourcing",
+    "importlib",  # its metadata
     "jmespath",
     "msgpack",
     "numpy",

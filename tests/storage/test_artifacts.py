@@ -1,4 +1,4 @@
-"""The artifact store on a real file system: write-once, whole or not at all, no way out."""
+"""The artifact store on a real file system: write-once, and whole or not at all."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def file_of(store: ArtifactStore, sha256: str) -> Path:
 
 
 def start_child(code: str, *arguments: object) -> subprocess.Popen[str]:
-    """Another Python process that imports what this one can."""
+    """Another Python process with the import path of this one."""
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

@@ -1,4 +1,4 @@
-"""One file, many processes: who may write, what is refused, and a disk that fills up."""
+"""One file, many processes: the right to write, refused files, and a disk that fills up."""
 
 from __future__ import annotations
 
@@ -309,7 +309,7 @@ def test_readers_do_not_stand_in_the_writers_queue(path: Path) -> None:
 
 @pytest.mark.processes
 def test_a_writer_beside_the_queue_makes_us_wait_and_then_busy(path: Path) -> None:
-    """The sqlite3 shell, a backup: whoever knows nothing of the queue."""
+    """A program that does not use the queue, such as the sqlite3 shell or a backup."""
     log = open_sqlite(path, lock_timeout_s=0.2)
     with held_by_another_process(HOLD_SQLITE, path):
         with pytest.raises(LogBusy, match="other writers held it"):

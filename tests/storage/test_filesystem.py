@@ -78,7 +78,7 @@ def test_local_and_working_fuse_mounts_are_accepted(kind: str, tmp_path: Path) -
 
 @pytest.mark.processes
 def test_a_fuse_mount_whose_locks_fail_is_refused(tmp_path: Path) -> None:
-    # A process that may open no more files cannot lock one: the probe fails for real.
+    # A process that cannot open more files cannot lock one: the probe fails for real.
     code = (
         "import resource, sys\n"
         "from pathlib import Path\n"

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.processes
 
 
 class Thing:
-    """Writes down what is asked of it."""
+    """Records the calls that it gets."""
 
     def __init__(self, name: str, fork_order: ForkOrder, told: list[str]) -> None:
         self.name = name

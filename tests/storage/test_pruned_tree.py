@@ -1,4 +1,4 @@
-"""A pruned tree gives the root and the audit paths that the whole one gives."""
+"""A pruned tree gives the same root and audit paths as the whole tree."""
 
 from __future__ import annotations
 
@@ -58,9 +58,14 @@ def test_where_a_node_is_missing_twice_or_elsewhere_there_is_no_root(
     leaves = leaves_of(size)
     known = known_of(leaves, data.draw(st.sets(st.integers(0, size - 1), min_size=1)))
     place = data.draw(st.integers(0, len(known) - 1))
-    one = known[place]
+    node = known[place]
 
-    for others in ([], [one, one], [one._replace(start=one.start + 1)], [one._replace(stop=99)]):
+    for others in (
+        [],
+        [node, node],
+        [node._replace(start=node.start + 1)],
+        [node._replace(stop=99)],
+    ):
         with pytest.raises(ValueError, match="is missing"):
             root_of(size, [*known[:place], *others, *known[place + 1 :]])
 

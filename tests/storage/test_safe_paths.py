@@ -77,7 +77,7 @@ def test_a_name_that_could_leave_its_folder_or_break_a_reader_is_refused(name: s
 
 
 @pytest.mark.parametrize("name", [None, 7, b"model.pkl", Path("model.pkl")])
-def test_a_name_that_is_no_text_is_refused(name: object) -> None:
+def test_a_name_that_is_not_text_is_refused(name: object) -> None:
     with pytest.raises(InvalidType, match=type(name).__name__):
         safe_name(cast(str, name))
 

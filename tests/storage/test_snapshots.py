@@ -1,4 +1,4 @@
-"""Snapshots of real trees: what is in them, what never is, and that nothing new costs nothing."""
+"""Snapshots of real trees: their files, files that are never in them, and unchanged trees."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def test_a_name_that_is_not_utf8_can_be_ignored(code: Path, store: ArtifactStore
     assert snapshot_names(code, store) == [".amlignore"]
 
 
-# --- what is never in it
+# --- files that are never in it
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,9 @@ def test_a_workspace_as_the_folder_is_refused(code: Path, store: ArtifactStore) 
 
 
 @pytest.mark.parametrize("name", ["missing", "train.py"])
-def test_what_is_no_folder_is_refused(code: Path, store: ArtifactStore, name: str) -> None:
+def test_a_path_that_is_not_a_folder_is_refused(
+    code: Path, store: ArtifactStore, name: str
+) -> None:
     make_files(code, "train.py")
 
     with pytest.raises(InvalidInput, match="not a folder"):
@@ -493,7 +495,7 @@ def line(name: str, **other: object) -> dict[str, object]:
         json.dumps([line("a"), line("a")]),
     ],
 )
-def test_an_artifact_that_is_no_manifest_is_told(
+def test_an_artifact_that_is_not_a_manifest_is_refused(
     store: ArtifactStore, tmp_path: Path, document: str
 ) -> None:
     manifest = store.put(io.BytesIO(document.encode()))
