@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Run, Workspace
+from runlore.entry import context
 from runlore.entry.wiring import memory_session
 from runlore.workspace import workspace_of
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The working folder: empty, outside of any repository and without anybody's settings."""
     folder = tmp_path / "project"
     folder.mkdir()
@@ -22,8 +23,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in os.environ:
         if name.startswith(("RUNLORE_", "AZUREML_")):
             monkeypatch.delenv(name)
-    monkeypatch.setattr("runlore.entry.context._runs", {})
-    return folder
+    context.forget()
+    yield folder
+    context.forget()
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
-"""The run that a script executes, found by environment variables; without them, one in memory.
+"""The run that a script executes, given by environment variables, or else a run in memory.
 
-    RUNLORE_WORKSPACE_URI    the workspace, as `Workspace.open` takes it
-    RUNLORE_RUN_ID           the run
+    RUNLORE_WORKSPACE_URI    the workspace's folder or URI
+    RUNLORE_RUN_ID           the run's id
 
-The launcher that sets them owns the run's status: inside the script `complete()` and `fail()`
-write what waits and keep the outputs, and leave the status alone.
+The launcher that sets them owns the run's status: in the script, `complete()` and `fail()` write
+buffered values and keep the outputs, but leave the status alone.
 """
 
 from __future__ import annotations
@@ -20,14 +20,20 @@ if TYPE_CHECKING:
     from runlore.run import Run
 
 _runs: dict[tuple[str | None, str | None], Run] = {}
+"""The runs of this process by their variables, so that each call gives the same object.
+
+They last until the process exits: the offline run's log and files are in no other place. A forked
+child inherits them. A run whose workspace was closed is replaced by a new object.
+"""
 
 
 def get_context(allow_offline: bool = True) -> Run:
     """The process's run, the same object at each call.
 
-    Without the variables it is an ordinary run on a log in memory, so that one script runs
-    unchanged with and without a workspace; it is gone with the process. With `allow_offline`
-    False, and with one of the variables only, raises RunEnvironmentException instead.
+    Without the variables it is an ordinary run on a log in memory, so that a script runs
+    unchanged with and without a workspace; it ends with the process. Raises
+    RunEnvironmentException without the variables if `allow_offline` is False, and if only one of
+    the variables is set.
     """
     uri = os.environ.get("RUNLORE_WORKSPACE_URI") or None
     run_id = os.environ.get("RUNLORE_RUN_ID") or None
@@ -75,6 +81,6 @@ def _offline() -> Run:
 
 
 @atexit.register
-def _forget() -> None:
-    """Lets temporary folders go while the interpreter is still whole."""
+def forget() -> None:
+    """Drop the runs of this process, at exit while their temporary folders can still be removed."""
     _runs.clear()
