@@ -1,16 +1,17 @@
-"""What a process logs into one run: steps, forms, and the ways into the spool that are kept."""
+"""The values that a process logs into one run: their steps, their forms, their spool records."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runlore.domain.events import ValuesLogged
 from runlore.domain.ids import values_prefix, values_stream
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
+from runlore.storage.journal import Journal
 from runlore.storage.log_query import LogQuery
 from runlore.storage.spool import Spool
 from runlore.storage.spool_format import (
@@ -26,9 +27,6 @@ from runlore.storage.spool_format import (
 from runlore.storage.spool_puts import FloatPut, FloatPutAt, WidePut
 from runlore.storage.value_codec import Series, series_of
 
-if TYPE_CHECKING:
-    from runlore.storage.value_buffer import ValueBuffer
-
 _Key = tuple[str, tuple[str, ...]]  # A series by name and columns.
 _MANY_MAX = 30_000  # Values of a record: three fit into a segment, with steps.
 
@@ -36,58 +34,69 @@ _MANY_MAX = 30_000  # Values of a record: three fit into a segment, with steps.
 class RunValues:
     """The values that this process logs into one run.
 
-    `puts` and `puts_at` hold, by a scalar metric's name, what logs a float at the next step and
-    at a given one; `wide_puts`, by the names of several, what logs a float of each; `row_puts`,
-    by a table's name and columns, what logs a row of floats. They are emptied when what they
-    hold is of no use any more; then `put`, `put_at`, `wide_put` and `row_put` make it anew.
+    Four caches hold functions that log floats straight into a spool segment: `puts` and `puts_at`
+    one float of a scalar metric, at the next or a given step, by the metric's name; `wide_puts`
+    one float of each of several metrics, by their names; `row_puts` a row, by the table's name and
+    columns. The spool empties them when the segment ends, and `put`, `put_at`, `wide_put` and
+    `row_put` make new functions.
     """
 
-    def __init__(self, buffer: ValueBuffer, run_id: str, *, fresh: bool) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        spool: Callable[[], Spool],
+        journal: Journal,
+        warn: Callable[[str], None],
+        *,
+        fresh: bool,
+    ) -> None:
         self.run_id = run_id
         self.puts: dict[str, FloatPut] = {}
         self.puts_at: dict[str, FloatPutAt] = {}
         self.wide_puts: dict[tuple[str, ...], WidePut] = {}
         self.wide_puts_at: dict[tuple[str, ...], WidePut] = {}
         self.row_puts: dict[_Key, WidePut] = {}
-        self._buffer = buffer
+        self._spool = spool
+        self._journal = journal
+        self._warn = warn
         self._steps: dict[_Key, Iterator[int]] = {}
-        self._given: dict[_Key, bool | None] = {}  # None: both, and that was said.
+        self._given: dict[_Key, bool | None] = {}  # None: both, and the warning is given.
         # A run that this process just created has no values yet: nothing to look up.
         self._taken: dict[_Key, int] | None = {} if fresh else None
 
     def put(self, series: Series) -> FloatPut:
-        """What logs a float of a scalar series at its next step, from 0 on."""
+        """A function that logs a float of a scalar series at its next step, from 0 on."""
         steps = self._steps_of(series)
         channel = Channel(self.run_id, "f", (series,))
         return self._spool().float_put(channel, steps, self.puts, series.name)
 
     def put_at(self, series: Series) -> FloatPutAt:
-        """What logs a float of a scalar series at a given step, of 64 bits."""
+        """A function that logs a float of a scalar series at a given step, of 64 bits."""
         self._note(series, given=True)
         channel = Channel(self.run_id, "f", (series,))
         return self._spool().float_put_at(channel, self.puts_at, series.name)
 
     def wide_put(self, series: Sequence[Series], *, at_steps: bool) -> WidePut:
-        """What logs a float of each of several scalar series, at one step."""
-        names = tuple(one.name for one in series)
+        """A function that logs a float of each of several scalar series, at one step."""
+        names = tuple(metric.name for metric in series)
         channel = Channel(self.run_id, "w", tuple(series))
         if not at_steps:
-            steps = [self._steps_of(one) for one in series]
+            steps = [self._steps_of(metric) for metric in series]
             return self._spool().wide_put(channel, steps, self.wide_puts, names)
-        for one in series:
-            self._note(one, given=True)
+        for metric in series:
+            self._note(metric, given=True)
         return self._spool().wide_put(channel, (), self.wide_puts_at, names)
 
     def row_put(self, series: Series) -> WidePut:
-        """What logs a row of floats, two at least, at the table's next step."""
+        """A function that logs a row of at least two floats, at the table's next step."""
         channel = Channel(self.run_id, "w", (series,))
         steps = [self._steps_of(series)]
         return self._spool().wide_put(channel, steps, self.row_puts, (series.name, series.columns))
 
     def log(self, series: Series, value: Any, step: int | None) -> None:
-        """Keeps one value of any type, or a row as a tuple; without a step at the next one.
+        """Logs one value of any type, or a row as a tuple; without a step, at the next one.
 
-        Raises TypeError for what cannot be kept.
+        Raises TypeError for a value that cannot be stored.
         """
         spool = self._spool()
         form = "b" if series.columns else form_of(value)
@@ -103,7 +112,7 @@ class RunValues:
             spool.put_one(channel, step, value, FLOAT if form == "f" else INT)
 
     def log_row(self, series: Series, row: tuple[Any, ...]) -> None:
-        """Keeps a row of a table, at its next step."""
+        """Logs a row of a table, at its next step."""
         if 1 < len(row) <= WIDE_MAX and are_floats(row):
             key = (series.name, series.columns)
             (self.row_puts.get(key) or self.row_put(series))(row, None)
@@ -111,10 +120,10 @@ class RunValues:
             self.log(series, row, None)
 
     def log_wide(self, series: Sequence[Series], values: Sequence[Any], step: int | None) -> None:
-        """Keeps a value of each of several scalar series, all at one step if one is given."""
+        """Logs a value of each of several scalar series, all at one step if one is given."""
         if not (1 < len(values) <= WIDE_MAX and are_floats(values)):
-            for one, value in zip(series, values, strict=True):
-                self.log(one, value, step)
+            for metric, value in zip(series, values, strict=True):
+                self.log(metric, value, step)
             return
         put = self.wide_put(series, at_steps=step is not None)
         self.log_apart(series, values, put(values, step))
@@ -122,13 +131,14 @@ class RunValues:
     def log_apart(
         self, series: Sequence[Series], values: Sequence[float], steps: Sequence[int] | None
     ) -> None:
-        """What a `WidePut` could not log at one step: each value at its own. None: it could."""
+        """Logs values at steps that a `WidePut` returned, because they differ; None: nothing."""
         if steps is not None:
-            for one, value, step in zip(series, values, steps, strict=True):
-                self._spool().put_one(Channel(self.run_id, "f", (one,)), step, value, FLOAT)
+            for metric, value, step in zip(series, values, steps, strict=True):
+                channel = Channel(self.run_id, "f", (metric,))
+                self._spool().put_one(channel, step, value, FLOAT)
 
     def log_many(self, series: Series, values: Sequence[Any], steps: Sequence[int] | None) -> None:
-        """Keeps many values of one series in their order; rows as tuples, columns as an array."""
+        """Logs many values of one series in their order; rows as tuples, columns as an array."""
         if not len(values):
             return
         typed = _typed(series, values)
@@ -158,7 +168,7 @@ class RunValues:
         spool.put_record(Channel(self.run_id, form, (series,)), first, many(values, steps))
 
     def forget(self) -> None:
-        """In a forked child: the ways into the spool are the parent's."""
+        """In a forked child: empties the caches, whose functions write to the parent's spool."""
         for cache in (
             self.puts,
             self.puts_at,
@@ -168,38 +178,34 @@ class RunValues:
         ):
             cache.clear()
 
-    def _spool(self) -> Spool:
-        return self._buffer.spool()
-
     def _steps_of(self, series: Series) -> Iterator[int]:
-        """The next steps of a series; whoever asks for them logs without a step."""
+        """The next steps of a series; the caller logs without giving steps."""
         self._note(series, given=False)
         key = (series.name, series.columns)
         steps = self._steps.get(key)
         if steps is None:
             if self._taken is None:
-                # What this process logged until now had steps of its own.
-                journal = self._buffer.journal
+                # Values that this process logged so far had steps given by the caller.
                 self._taken = steps_taken(
-                    journal.log, self.run_id, excluding_writer=journal.writer_id
+                    self._journal.log, self.run_id, excluding_writer=self._journal.writer_id
                 )
             steps = self._steps.setdefault(key, count(self._taken.get(key, 0)))
         return steps
 
     def _note(self, series: Series, *, given: bool) -> None:
-        """Remembers whether a series gets its steps from the caller; says once if it is both."""
+        """Remembers whether the caller gives the steps of a series; warns once if it is both."""
         key = (series.name, series.columns)
         before = self._given.setdefault(key, given)
         if before is not None and before is not given:
             self._given[key] = None
-            self._buffer.warn(
-                f"metric {series.name!r:.80} is logged both with and without a step; without one, "
-                "the values count on by themselves, whatever steps were given"
+            self._warn(
+                f"metric {series.name!r:.80} is logged both with and without a step; values "
+                "without one are numbered 0, 1, 2, ... regardless of the steps given"
             )
 
 
 def _typed(series: Series, values: Sequence[Any]) -> array[Any] | None:
-    """The values of a scalar series as an array, if they are all floats or all 64-bit numbers."""
+    """The values of a scalar series as an array, if all are floats or all 64-bit integers."""
     if isinstance(values, array):
         return values
     if series.columns:
@@ -213,7 +219,7 @@ def _typed(series: Series, values: Sequence[Any]) -> array[Any] | None:
 
 
 def steps_taken(log: EventLog, run_id: str, *, excluding_writer: str) -> dict[_Key, int]:
-    """How many values others have in the log of each series of a run; reads no payload."""
+    """How many values other writers have in the log, by series of the run; reads no payload."""
     taken: dict[_Key, int] = {}
     own = values_stream(run_id, excluding_writer)
     for row in log.read_log(LogQuery(prefix=values_prefix(run_id), topics=(ValuesLogged.topic,))):

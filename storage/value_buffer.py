@@ -95,7 +95,7 @@ class ValueBuffer:
         wipes: bool = False,
     ) -> None:
         self.journal = journal
-        self.warn = warn
+        self._warn = warn
         self._folder = folder
         self._clock_ns = clock_ns
         self._wipes = wipes
@@ -109,7 +109,8 @@ class ValueBuffer:
         """The values of one run; `fresh` says that this process has just created it."""
         values = self._runs.get(run_id)
         if values is None:
-            values = self._runs.setdefault(run_id, RunValues(self, run_id, fresh=fresh))
+            made = RunValues(run_id, self.spool, self.journal, self._warn, fresh=fresh)
+            values = self._runs.setdefault(run_id, made)
             self._born = time.monotonic()
         return values
 
