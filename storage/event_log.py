@@ -3,7 +3,7 @@
 `EventLog` extends the `eventsourcing` library's `ApplicationRecorder`, so any application of
 that library works on our recorders and its own test cases are our outside conformance suite.
 What it adds: events with ids, times and metadata, appends that can be repeated, reads in raw
-rows, and the Merkle head. Every implementation passes `tests/contracts/test_event_log.py`.
+rows, and the Merkle head. Every implementation passes `EventLogContract` of `runlore.testing`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier, leaf_hash
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
-from tests.event_logs import Clock, all_rows
+from runlore.testing.logs import Clock, all_rows
 
 COLUMNS: Final = (
     "notification_id, originator_id, originator_version, topic, state, event_id, recorded_at, "

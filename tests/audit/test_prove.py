@@ -25,8 +25,8 @@ from runlore.audit.prove import EventNotFound, prove_consistency, prove_event
 from runlore.domain.errors import InvalidInput
 from runlore.storage.codec import encode_event
 from runlore.storage.errors import LogCorrupt
+from runlore.testing.logs import all_rows
 from tests.audit.conftest import start
-from tests.event_logs import all_rows
 from tests.strategies import events
 from tests.tampering import tampering
 

@@ -17,8 +17,8 @@ from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
+from runlore.testing.logs import check_head, new_events
 from tests.chaos.rounds import FORKS
-from tests.event_logs import check_head, new_events
 from tests.logged_values import records_in
 from tests.processes import LIMIT_S, Child
 

@@ -20,8 +20,8 @@ from runlore.domain.status import Status
 from runlore.storage.journal import Journal, StreamState
 from runlore.storage.log_query import LogQuery
 from runlore.storage.open_sqlite import open_sqlite
+from runlore.testing.logs import check_head
 from tests.chaos.rounds import RACES
-from tests.event_logs import check_head
 from tests.processes import LIMIT_S, Child
 
 CREATED = RunCreated(

@@ -28,7 +28,7 @@ from runlore.storage.codec import encode_event
 from runlore.storage.event_log import EventLog, NewEvent
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.value_codec import Series
-from tests.event_logs import Clock
+from runlore.testing.logs import Clock
 from tests.logged_values import Record, batch_of
 from tests.strategies import events_of, few_keys, few_pairs, int64s, run_events, scalars, statuses
 

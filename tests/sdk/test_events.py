@@ -13,7 +13,7 @@ from runlore.domain.errors import InvalidInput, InvalidType, PastIsReadOnly, Wor
 from runlore.engine.event_feed import LoggedEvent
 from runlore.storage.log_query import LogQuery
 from runlore.storage.memory_log import MemoryLog
-from tests.event_logs import new_event
+from runlore.testing.logs import new_event
 from tests.processes import LIMIT_S, in_child, start_python, wait_until
 from tests.sdk.conftest import start
 

@@ -17,8 +17,8 @@ from runlore.storage.errors import LogReadOnly
 from runlore.storage.log_query import LogQuery
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
+from runlore.testing.logs import NOON, Clock, new_event
 from runlore.workspace import session_of
-from tests.event_logs import NOON, Clock, new_event
 from tests.processes import LIMIT_S, start_python
 from tests.sdk.conftest import start
 
@@ -162,7 +162,7 @@ def test_an_answer_never_changes_even_if_two_clocks_differ_and_jump_back(
 WRITER = """
 import sys, time
 from runlore.storage.open_sqlite import open_sqlite
-from tests.event_logs import new_event
+from runlore.testing.logs import new_event
 path, stream, behind_us, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 log = open_sqlite(path, clock=lambda: time.time_ns() // 1_000 - behind_us)
 for version in range(1, count + 1):

@@ -24,8 +24,8 @@ from runlore.storage.errors import DiskFull, LogBusy, LogCorrupt, LogReadOnly, N
 from runlore.storage.event_log import Drained, DrainedMark, NewEvent, ReadStream
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
+from runlore.testing.logs import all_rows, check_head, new_event, new_events
 from tests.disks import Disk
-from tests.event_logs import all_rows, check_head, new_event, new_events
 from tests.processes import LIMIT_S, Child, in_child, start_python
 
 NOBODY = 65534
@@ -226,7 +226,7 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
 APPENDER = """
 import sys
 from runlore.storage.open_sqlite import open_sqlite
-from tests.event_logs import new_events
+from runlore.testing.logs import new_events
 name, path = sys.argv[1:]
 log = open_sqlite(path)
 print("ready", flush=True)
@@ -432,7 +432,7 @@ def test_a_forked_child_inherits_no_file_of_the_log(log: SqliteLog, path: Path) 
 FORK_PAST_PYTHON = """
 import ctypes, os, sys
 from runlore.storage.open_sqlite import open_sqlite
-from tests.event_logs import all_rows, check_head, new_events
+from runlore.testing.logs import all_rows, check_head, new_events
 log = open_sqlite(sys.argv[1])
 log.append(new_events("run/parent", [1]))
 pid = ctypes.PyDLL(None).fork()

@@ -32,7 +32,7 @@ from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.value_codec import Series
-from tests.event_logs import all_rows, check_head
+from runlore.testing.logs import all_rows, check_head
 from tests.logged_values import Record, batch_of
 from tests.processes import LIMIT_S, in_child
 

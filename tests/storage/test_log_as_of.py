@@ -14,7 +14,7 @@ from runlore.storage.event_log import EventLog
 from runlore.storage.log_as_of import LogAsOf
 from runlore.storage.log_query import LogQuery
 from runlore.storage.memory_log import MemoryLog
-from tests.event_logs import NOON, Clock, new_event, new_events
+from runlore.testing.logs import NOON, Clock, new_event, new_events
 from tests.projections.histories import Happening, History, histories
 
 

@@ -13,7 +13,7 @@ from runlore.domain.errors import InvalidInput, InvalidType
 from runlore.storage.log_opener import LogLocation
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_log import exists, locate, open_log
-from tests.event_logs import new_event
+from runlore.testing.logs import new_event
 
 # --- folders ------------------------------------------------------------------------------
 

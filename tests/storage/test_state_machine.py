@@ -38,7 +38,7 @@ from runlore.storage.event_log import EventLog
 from runlore.storage.journal import Journal, StreamState
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.sqlite_log import SqliteLog
-from tests.event_logs import NOON, check_head
+from runlore.testing.logs import NOON, check_head
 from tests.strategies import few_keys, few_pairs, keys, statuses
 
 pytestmark = pytest.mark.slow

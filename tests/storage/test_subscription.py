@@ -13,7 +13,7 @@ from eventsourcing.persistence import Notification
 
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_sqlite import open_sqlite
-from tests.event_logs import new_event, new_events
+from runlore.testing.logs import new_event, new_events
 from tests.processes import LIMIT_S, Child, start_python, wait_until
 
 
@@ -87,7 +87,7 @@ def test_a_commit_of_another_process_arrives(tmp_path: Path) -> None:
     code = """
 import sys
 from runlore.storage.open_sqlite import open_sqlite
-from tests.event_logs import new_events
+from runlore.testing.logs import new_events
 sys.stdin.readline()
 open_sqlite(sys.argv[1]).append(new_events("run/a", [1, 2]))
 """

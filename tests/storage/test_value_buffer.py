@@ -24,7 +24,7 @@ from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.run_values import RunValues
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
-from tests.event_logs import all_rows
+from runlore.testing.logs import all_rows
 from tests.logged_values import records_in
 from tests.processes import LIMIT_S, Child, in_child, in_child_without_threads, wait_until
 

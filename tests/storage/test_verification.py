@@ -20,7 +20,7 @@ from runlore.storage.merkle import Frontier
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.verification import Verification, verify_log
 from runlore.storage.verify_rows import TreeHead
-from tests.event_logs import all_rows, new_events
+from runlore.testing.logs import all_rows, new_events
 from tests.processes import LIMIT_S, start_python, wait_until
 from tests.tampering import COLUMNS, EVENTS, leaf_of, make_log, opened, rewrite, tampering
 
@@ -471,7 +471,7 @@ def test_an_end_that_was_cut_off_with_its_head_is_found_by_a_kept_tree_head_only
 APPENDING = """
 import sys
 from runlore.storage.open_sqlite import open_sqlite
-from tests.event_logs import new_events
+from runlore.testing.logs import new_events
 log = open_sqlite(sys.argv[1])
 print("ready", flush=True)
 version = 0

@@ -30,9 +30,9 @@ from runlore.domain.status import Status
 from runlore.storage.codec import ERASED, encode_event
 from runlore.storage.event_log import StoredRow
 from runlore.storage.log_query import LogQuery
+from runlore.testing.logs import check_head
 from tests.audit.bundles.conftest import fill
 from tests.audit.bundles.forging import entries_of, with_manifest, with_rows, write
-from tests.event_logs import check_head
 
 Change = Callable[[list[StoredRow]], list[StoredRow]]
 

@@ -22,9 +22,9 @@ from runlore.projections.filters import RunFilter
 from runlore.storage.codec import encode_event
 from runlore.storage.errors import LogBusy
 from runlore.storage.verification import verify_log
+from runlore.testing.logs import all_rows, check_head
 from runlore.workspace import session_of
 from tests.audit.bundles.forging import with_rows
-from tests.event_logs import all_rows, check_head
 from tests.processes import LIMIT_S, start_python
 
 

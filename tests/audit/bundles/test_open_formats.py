@@ -35,7 +35,7 @@ def test_events_are_lines_of_json_with_their_values_as_numbers(
 
 
 def test_an_event_that_nobody_here_knows_is_base64(ws: Workspace, tmp_path: Path) -> None:
-    from tests.event_logs import new_event
+    from runlore.testing.logs import new_event
 
     ws.log.append([new_event("run/parent", 99, "run.of_tomorrow", b"\x00\xff")])
 

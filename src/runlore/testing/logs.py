@@ -1,20 +1,22 @@
-"""What tests of the log share: events to append, a clock to turn, the head computed anew."""
+"""Helpers for tests of logs: events to append, a clock to set, and the head computed anew."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Final
 
 from runlore.storage.event_log import EventLog, NewEvent, StoredRow
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
-from runlore.storage.merkle import Frontier, leaf_hash
+from runlore.storage.merkle import Frontier
+from runlore.storage.stamp import leaf_of
 
-NOON = 1_700_000_000_000_000
+NOON: Final = 1_700_000_000_000_000
 
 
 class Clock:
-    """A clock that stands still until it is turned; µs since 1970."""
+    """A clock that stands still until `now` is set; µs since 1970."""
 
     def __init__(self, now: int = NOON) -> None:
         self.now = now
@@ -36,26 +38,12 @@ def new_events(stream: str, versions: Iterable[int]) -> list[NewEvent]:
 
 
 def all_rows(log: EventLog) -> list[StoredRow]:
-    """Everything that the log holds."""
-    return list(log.read_log(LogQuery(limit=1_000_000)))
-
-
-def leaf_of(row: StoredRow) -> bytes:
-    """The leaf that a row's columns should have."""
-    return leaf_hash(
-        row.position,
-        row.stream,
-        row.version,
-        row.topic,
-        row.event_id,
-        row.recorded_at,
-        row.metadata,
-        row.state,
-    )
+    """All rows of the log."""
+    return list(log.read_log(LogQuery()))
 
 
 def check_head(log: EventLog) -> LogHead:
-    """The log's head, after computing it anew from the columns of all rows."""
+    """The log's head; fails unless it equals the one computed from the columns of all rows."""
     rows = all_rows(log.as_stored())
     assert [row.leaf for row in rows] == [leaf_of(row) for row in rows]
     last = rows[-1] if rows else None

@@ -1,0 +1,7 @@
+"""Contract suites that the recorders and compute targets of other packages can run."""
+
+import pytest
+
+pytest.register_assert_rewrite(
+    "runlore.testing.erasable_recorders", "runlore.testing.logs", "runlore.testing.recorders"
+)
