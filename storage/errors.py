@@ -1,10 +1,10 @@
-"""What can go wrong with the log, in our words. Each is also the library's class for the case.
+"""Errors of the log. Each is also the `eventsourcing` library's class for the case.
 
 RunloreError
 ├── VersionConflict   (IntegrityError)   another event holds this version of the stream
 ├── LogBusy           (OperationalError) the writer's turn did not come in time
 ├── DiskFull          (OperationalError) no room; nothing was stored
-├── ValuesDropped                         too many values waited for a disk that took none
+├── ValuesDropped                         the disk was full, and the memory for values too
 ├── LogReadOnly       (OperationalError) the folder or file cannot be written
 ├── LogCorrupt        (DatabaseError)    the file's content contradicts itself
 └── NotALog           (UserError)        a file that is not ours, or of a newer runlore
@@ -32,7 +32,7 @@ from runlore.domain.errors import RunloreError, UserError
 
 
 class VersionConflict(RunloreError, IntegrityError):
-    """Another event holds one of the (stream, version) pairs that were to be appended."""
+    """Another event holds one of the (stream, version) pairs of an append."""
 
 
 class LogBusy(RunloreError, OperationalError):
@@ -44,12 +44,12 @@ class DiskFull(RunloreError, OperationalError):
 
 
 class ValuesDropped(RunloreError):
-    """Logged values were lost: the disk took none, and the memory kept for them was full."""
+    """Logged values were lost: the disk was full, and so was the in-memory buffer."""
 
     def __init__(self, count: int) -> None:
         super().__init__(
-            f"{count} logged values were dropped: they could not be written, and more were waiting "
-            "than are kept in memory; those before them are kept, free disk space for the next"
+            f"{count} logged values were dropped because the disk was full, and the in-memory "
+            "buffer too. Earlier values are safe; free disk space to log more"
         )
         self.count = count
 
@@ -78,8 +78,8 @@ _LIBRARY_ERRORS: Final[tuple[tuple[type[sqlite3.Error], type[PersistenceError]],
 )
 
 
-# Under a file size limit (RLIMIT_FSIZE) or a quota the write itself fails. Of other I/O errors
-# (a failing sync, say) nobody knows what became of the commit.
+# Under a file size limit (RLIMIT_FSIZE) or a quota the write itself fails. After other I/O errors
+# (a failing sync, say) the commit may or may not be on disk.
 _NO_ROOM: Final = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 )
@@ -87,15 +87,15 @@ _NO_ROOM_ERRNO: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def from_sqlite(error: sqlite3.Error, path: str) -> Exception:
-    """The error that callers see for a driver's error; the one place where they are translated."""
+    """Our error for an error of the SQLite driver; the only place that translates these."""
     code = getattr(error, "sqlite_errorcode", None) or 0
     if code in _NO_ROOM:
         return _disk_full(error, path)
     match code & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return LogBusy(
-                f"could not write to {path}: other writers held it for longer than the lock "
-                "timeout; nothing was stored, try again or raise the timeout"
+                f"could not write to {path}: other writers held its lock until the timeout; "
+                "nothing was stored, try again or raise the timeout"
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return _read_only(error, path)
@@ -110,7 +110,7 @@ def from_sqlite(error: sqlite3.Error, path: str) -> Exception:
 
 
 def from_os(error: OSError, path: str) -> Exception:
-    """The same for an error of the operating system about a file beside the log."""
+    """Our error for an error of the operating system about a file beside the log."""
     if error.errno in _NO_ROOM_ERRNO:
         return _disk_full(error, path)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

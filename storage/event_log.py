@@ -1,9 +1,9 @@
 """The contract of the append-only log, at the level of bytes.
 
 `EventLog` extends the `eventsourcing` library's `ApplicationRecorder`, so any application of
-that library works on our recorders and its own test cases are our outside conformance suite.
-What it adds: events with ids, times and metadata, appends that can be repeated, reads in raw
-rows, and the Merkle head. Every implementation passes `EventLogContract` of `runlore.testing`.
+that library works on our recorders, and its test cases are an independent conformance suite.
+`EventLog` adds events with ids, times and metadata, repeatable appends, reads of raw rows, and the
+Merkle head. Every implementation passes `EventLogContract` of `runlore.testing`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from runlore.storage.log_scan import LogScan, PlainScan
 class NewEvent(NamedTuple):
     """An event to append. `event_id` is 16 fresh random bytes and stays the same on a retry.
 
-    `metadata` is what the envelope says beside the columns: `writer` (id), and where they
-    apply `actor`, `reason`, `observed_at`; of an imported event also `origin`: the envelope that
-    it had in the log that it comes from.
+    `metadata` is the part of the envelope without columns of its own: `writer` (an id) and, where
+    they apply, `actor`, `reason` and `observed_at`; for an imported event also `origin`, its
+    envelope in the log that it comes from.
     """
 
     stream: str
@@ -38,7 +38,7 @@ class NewEvent(NamedTuple):
 
 
 class StoredRow(NamedTuple):
-    """An event as it stands in the log.
+    """An event as stored in the log.
 
     `event_id` and `metadata` (msgpack) are None for events of foreign applications.
     `recorded_at` is µs since 1970 UTC.
@@ -56,7 +56,7 @@ class StoredRow(NamedTuple):
 
 
 class Drained(NamedTuple):
-    """Up to where a writer's spool is in the log: all laps before `lap`, and its first slots."""
+    """How much of a writer's spool is in the log: all earlier laps, and `slot` slots of `lap`."""
 
     writer_id: str
     lap: int
@@ -64,7 +64,7 @@ class Drained(NamedTuple):
 
 
 class DrainedMark(NamedTuple):
-    """What the log holds of a spool, and the position of the last event that says so."""
+    """How much of a spool is in the log, and the position of the last event of it."""
 
     lap: int = 0
     slot: int = 0
@@ -73,13 +73,13 @@ class DrainedMark(NamedTuple):
 
 @dataclass(frozen=True)
 class RecordedNotification(Notification):
-    """The library's notification, with the row that it is made of."""
+    """The library's notification, with the row from which it is made."""
 
     row: StoredRow
 
     @classmethod
     def of(cls, row: StoredRow, originator_id: UUID | str) -> RecordedNotification:
-        """The row as a notification; the library may know its stream by a UUID."""
+        """Make a notification of a row; the library may know its stream by a UUID."""
         return cls(originator_id, row.version, row.topic, row.state, row.position, row)
 
 
@@ -91,8 +91,8 @@ class EventLog(ApplicationRecorder):
 
     Guarantees of every implementation:
 
-    - A call to `append` is atomic: all of its events are stored, next to each other and in
-      their order, or none is.
+    - A call to `append` is atomic: either all of its events are stored, next to each other and in
+      their order, or none are.
     - When it returns, the events are as durable as the implementation promises (SQLite: synced
       to disk) and every read that begins later, in any process, sees them.
     - Positions increase in the order in which readers see events; a reader that has seen
@@ -106,16 +106,16 @@ class EventLog(ApplicationRecorder):
     def append(
         self, events: Sequence[NewEvent], *, drained: Drained | None = None
     ) -> tuple[StoredRow, ...]:
-        """Stores the events and returns them as stored, in order. `[]` stores nothing.
+        """Store the events and return them as stored, in order. `[]` stores nothing.
 
-        `drained` is kept in the same transaction: the events hold a spool's values up to there.
+        `drained` is recorded in the same transaction: the events hold a spool's values up to there.
 
-        Repeating a call with the same events is a success and changes nothing, so a caller
+        Idempotent: repeating a call with the same events succeeds and changes nothing, so a caller
         that did not learn the outcome retries with the *same* events.
 
-        Raises `VersionConflict` if another event holds one of the (stream, version) pairs;
-        `LogBusy` if the writer's turn did not come within the lock timeout; `LogReadOnly`,
-        `DiskFull`: as they say. In each case nothing was stored.
+        Raises `VersionConflict` if another event holds one of the (stream, version) pairs,
+        `LogBusy` if other writers held the log until the lock timeout, `LogReadOnly` and
+        `DiskFull`. In each case nothing was stored.
         """
 
     @abstractmethod
@@ -125,22 +125,22 @@ class EventLog(ApplicationRecorder):
         *,
         drained: Drained | None = None,
     ) -> tuple[StoredRow, ...]:
-        """Like `append`, with events that are decided while this caller alone may write.
+        """Like `append`, with events that are decided while no one else may write.
 
-        `decide` gets a function that reads a stream and returns what to append; no other
-        writer can come between. It must be quick: all writers wait. If it raises, nothing is
-        stored and the exception goes on to the caller.
+        `decide` receives a function that reads a stream, and returns the events to append. It
+        must be quick: all other writers wait. If it raises, nothing is stored and the exception
+        propagates.
         """
 
     @abstractmethod
     def drained_marks(self) -> Mapping[str, DrainedMark]:
-        """Up to where each writer's spool is in the log, by writer id."""
+        """How much of each writer's spool is in the log, by writer id."""
 
     @abstractmethod
     def read_stream(
         self, stream: str, *, after_version: int = 0, upto_position: int | None = None
     ) -> Sequence[StoredRow]:
-        """The stream's rows by increasing version; `[]` if there is no such stream."""
+        """The stream's rows by increasing version; `[]` if the stream does not exist."""
 
     @abstractmethod
     def read_log(self, query: LogQuery) -> Sequence[StoredRow]:
@@ -204,10 +204,10 @@ class EventLog(ApplicationRecorder):
         """The log's head; an empty log has position 0 and size 0."""
 
     def synced_head(self) -> LogHead:
-        """The head, once all that it covers is as durable as the implementation promises.
+        """The head, after making everything that it covers as durable as promised.
 
-        What a reader sees is so already if runlore wrote it; of what others wrote to the file
-        nobody knows. Raises LogReadOnly where it cannot be made so.
+        Whatever runlore wrote is durable as soon as readers see it; what other programs wrote to
+        the storage may not be. Raises LogReadOnly if it cannot be made durable.
         """
         return self.head()
 
@@ -220,14 +220,14 @@ class EventLog(ApplicationRecorder):
 
     @abstractmethod
     def settle(self, recorded_at: int) -> None:
-        """Sees to it that all later events, of any writer, are recorded after this time.
+        """Ensure that all later events, of any writer, are recorded after this time.
 
-        Where the last one was, nothing is to be done. Else a writer whose clock is behind could
-        still record one at or before the time: so the head's time is moved past it, in a commit
-        of its own. Raises MomentInFuture for a time that this host's clock has not reached, because
-        all writers would be bound to it; LogReadOnly where that commit cannot be made.
+        If the last event was, nothing needs to be done. Otherwise a writer whose clock is slow
+        could still record an event at or before the time, so the head's time is moved past it, in
+        a commit of its own. Raises MomentInFuture for a time that this host's clock has not
+        reached, because it would bind all writers; LogReadOnly if that commit cannot be made.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Lets go of files, connections and locks. Twice is once; later calls open again."""
+        """Release files, connections and locks. Idempotent; later calls open them again."""

@@ -1,8 +1,8 @@
-"""Typed events in, facts out: the log as the rest of runlore uses it.
+"""The log as the rest of runlore uses it: typed events go in, facts come out.
 
-A `Journal` knows its writer (a fresh id per process, said once in `writer/<id>`), turns events
-into bytes, and runs the decisions of the domain against the log: decide on the state that is
-held, append at its version; if somebody else was faster, read on and decide again.
+A `Journal` knows its writer (a fresh id per process, recorded once in `writer/<id>`), turns events
+into bytes, and runs the decisions of the domain against the log: decide on the state as read so
+far, append at its version; if another writer was faster, read on and decide again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ S = TypeVar("S")
 
 
 class Pending(NamedTuple):
-    """An event on its way to a stream, at the version that it shall have there."""
+    """An event on its way to a stream, with the version that it will have there."""
 
     stream: str
     version: int
@@ -38,7 +38,7 @@ class Pending(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Logged values on their way to the log, and up to where they empty their spool."""
+    """Logged values on their way to the log, and how much of their spool they drain."""
 
     pending: Sequence[Pending] = ()
     drained: Drained | None = None
@@ -48,16 +48,16 @@ NO_VALUES: Final = Batch()
 
 
 class At(NamedTuple, Generic[S]):
-    """A stream's state and the version that it stands at."""
+    """A stream's state and its version."""
 
     state: S
     version: int
 
 
 class StreamState(Generic[S]):
-    """A stream's state as far as it was read: `fold(state, facts)` takes it further.
+    """A stream's state as read so far; `fold(state, facts)` adds the facts that follow.
 
-    `contested` says that somebody else was faster lately.
+    `contested` is True if another writer was faster lately.
     """
 
     def __init__(
@@ -66,22 +66,22 @@ class StreamState(Generic[S]):
         self.stream = stream
         self.contested = False
         self._fold = fold
-        # State and version change hands together: threads share run objects, and a decision
-        # on an old state must not be appended behind a newer version.
+        # State and version are replaced together: threads share run objects, and a decision on
+        # an old state must not be appended after a newer version.
         self.at = At(state, version)
 
     @property
     def state(self) -> S:
-        """The state as far as it was read."""
+        """The state as read so far."""
         return self.at.state
 
     @property
     def version(self) -> int:
-        """The stream's version as far as it was read; 0 before the first."""
+        """The stream's version as read so far; 0 before the first event."""
         return self.at.version
 
     def advance(self, facts: Sequence[Fact], at: At[S] | None = None) -> At[S]:
-        """Folds the facts that come next in the stream, behind `at` or else behind `self.at`."""
+        """Fold the facts that follow `at`, or `self.at`, in the stream."""
         at = at or self.at
         if facts:
             at = self.at = At(self._fold(at.state, facts), facts[-1].version)
@@ -89,7 +89,7 @@ class StreamState(Generic[S]):
 
 
 class _Writer:
-    """Who this process is in the log, and the event that says so."""
+    """This process as a writer of the log, and its introduction there."""
 
     def __init__(self) -> None:
         self.id = os.urandom(16).hex()
@@ -100,8 +100,8 @@ class _Writer:
 class Journal:
     """The typed face of an `EventLog`.
 
-    `identify` says who writes; it is asked once per process, when the first event is appended,
-    so that reading a workspace leaves no trace.
+    `identify` describes this process; it is called when the process appends its first event, so
+    that reading a workspace leaves no trace.
     """
 
     def __init__(self, log: EventLog, identify: Callable[[], WriterOpened]) -> None:
@@ -112,7 +112,7 @@ class Journal:
 
     @property
     def writer_id(self) -> str:
-        """This process's writer id; a forked child has another one than its parent."""
+        """This process's writer id; a forked child has its own."""
         return self._writer().id
 
     def facts(
@@ -124,9 +124,9 @@ class Journal:
         )
         return [fact_of(row) for row in rows]
 
-    def refresh(self, folded: StreamState[S]) -> S:
-        """Reads what the stream got since, and returns the state."""
-        return self._newest(folded).state
+    def refresh(self, known: StreamState[S]) -> S:
+        """Read the stream's new events and return its state."""
+        return self._fetch(known).state
 
     def append(
         self,
@@ -135,9 +135,9 @@ class Journal:
         drained: Drained | None = None,
         reason: str | None = None,
     ) -> None:
-        """Appends the events in one transaction; `drained` as `EventLog.append` takes it.
+        """Append the events in one transaction; `drained` as in `EventLog.append`.
 
-        Batches of values among them do not take the `reason`: they were not logged for it.
+        The `reason` is not attached to batches of values: they were not logged for it.
         Raises VersionConflict if another event holds one of the versions.
         """
         self._append(pending, drained, reason)
@@ -145,7 +145,7 @@ class Journal:
     def adopt(
         self, events: Sequence[NewEvent], pending: Sequence[Pending], *, reason: str | None = None
     ) -> None:
-        """Appends events of another log as they are, and behind them own ones, in one transaction.
+        """Append events of another log unchanged, followed by own ones, in one transaction.
 
         Raises VersionConflict as `append` does.
         """
@@ -154,39 +154,38 @@ class Journal:
 
     def change(
         self,
-        folded: StreamState[S],
+        known: StreamState[S],
         decide: Callable[[S], Decision],
         *,
         values: Batch = NO_VALUES,
         reason: str | None = None,
     ) -> tuple[Fact, ...]:
-        """Decides on the stream's newest state, appends, and folds what was appended.
+        """Decide on the stream's newest state, append the events, and fold them into the state.
 
-        `values` go into the same transaction, before the decided events, if there are any
-        of either. Optimistic at first; after three lost races it decides inside the write
-        transaction, where nobody can come between. Raises what the decision refused, after its
-        events are written.
+        `values` go into the same transaction, before the decided events. Optimistic at first;
+        after three lost races it decides inside the write transaction, where no other writer can
+        interfere. If the decision is a refusal, raises its error after writing its events.
         """
-        at, decision = self._decided_as_held(folded, decide)
+        at, decision = self._decide_optimistically(known, decide)
         for lost in range(_LOST_ROUNDS):
             if lost:
-                folded.contested = True
-                at = self._newest(folded)
+                known.contested = True
+                at = self._fetch(known)
                 decision = decide(at.state)
-            pending = [*values.pending, *_behind(folded.stream, at.version, decision)]
+            pending = [*values.pending, *_pending_after(known.stream, at.version, decision)]
             with suppress(VersionConflict):
                 rows = self._append(pending, values.drained, reason)
                 break
         else:
-            at, decision, rows = self._change_alone(folded, decide, values, reason)
+            at, decision, rows = self._change_alone(known, decide, values, reason)
         facts = tuple(fact_of(row) for row in rows[len(values.pending) :])
-        folded.advance(facts, at)
+        known.advance(facts, at)
         if decision.refused is not None:
             raise self._attributed(decision.refused)
         return facts
 
     def name_of(self, writer_id: str | None) -> str:
-        """Who a writer is, as people read it: `actor@host (pid 42)`."""
+        """A readable name of a writer: `actor@host (pid 42)`."""
         if writer_id is None:
             return "an unknown writer"
         if writer_id not in self._names:
@@ -199,23 +198,21 @@ class Journal:
 
     def _change_alone(
         self,
-        folded: StreamState[S],
+        known: StreamState[S],
         decide: Callable[[S], Decision],
         values: Batch,
         reason: str | None,
     ) -> tuple[At[S], Decision, Sequence[StoredRow]]:
-        at = folded.at
+        at = known.at
         decision = Decision()
         events: list[NewEvent] = []
 
         def decide_now(read_stream: ReadStream) -> list[NewEvent]:
             nonlocal at, decision, events
-            unread = [
-                fact_of(row) for row in read_stream(folded.stream) if row.version > at.version
-            ]
-            at = folded.advance(unread, at)
+            unread = [fact_of(row) for row in read_stream(known.stream) if row.version > at.version]
+            at = known.advance(unread, at)
             decision = decide(at.state)
-            pending = [*values.pending, *_behind(folded.stream, at.version, decision)]
+            pending = [*values.pending, *_pending_after(known.stream, at.version, decision)]
             events = self._new_events(pending, reason)
             return events
 
@@ -228,32 +225,33 @@ class Journal:
             rows = self._append_surely(events, values.drained)
         return at, decision, rows
 
-    def _decided_as_held(
-        self, folded: StreamState[S], decide: Callable[[S], Decision]
+    def _decide_optimistically(
+        self, known: StreamState[S], decide: Callable[[S], Decision]
     ) -> tuple[At[S], Decision]:
-        """A decision on the state as far as it was read, and read on only if that is not enough.
+        """A decision on the state as read so far, or on the newest one if that may matter.
 
-        To append events behind it proves that it was the newest; of all else nothing would. Where
-        somebody else writes to the stream, too, it is read first: a lost append takes longer.
+        Appending the decided events at the next version proves that the state was the newest; a
+        refusal or an empty decision proves nothing, so then the stream is read on. Contested
+        streams are read first: a lost append takes longer.
         """
-        at = folded.at
-        if at.version and not folded.contested:
+        at = known.at
+        if at.version and not known.contested:
             with suppress(RunloreError):
                 decision = decide(at.state)
                 if decision.events and decision.refused is None:
                     return at, decision
-        newest = self._newest(folded)
-        folded.contested = newest.version > at.version > 0
+        newest = self._fetch(known)
+        known.contested = newest.version > at.version > 0
         return newest, decide(newest.state)
 
-    def _newest(self, folded: StreamState[S]) -> At[S]:
-        at = folded.at
-        return folded.advance(self.facts(folded.stream, after_version=at.version), at)
+    def _fetch(self, known: StreamState[S]) -> At[S]:
+        at = known.at
+        return known.advance(self.facts(known.stream, after_version=at.version), at)
 
     def _append(
         self, pending: Sequence[Pending], drained: Drained | None, reason: str | None
     ) -> Sequence[StoredRow]:
-        """The events as they were stored; the writer's introduction goes before its first ones."""
+        """Append the events, preceded by the writer's introduction if they are its first."""
         if not pending:
             return ()
         events = self._new_events(pending, reason)
@@ -264,8 +262,8 @@ class Journal:
                 writer.introduced = True
                 return rows[1:]
             except VersionConflict:
-                # It may be in the log already: from another thread, or from an append whose
-                # outcome we never learned. If not, the conflict was of the events.
+                # The introduction may be in the log already: from another thread, or from an
+                # append whose outcome we never learned. If not, the events conflicted.
                 if not self.log.read_stream(writer_stream(writer.id)):
                     raise
                 writer.introduced = True
@@ -274,10 +272,10 @@ class Journal:
     def _append_surely(
         self, events: Sequence[NewEvent], drained: Drained | None = None
     ) -> tuple[StoredRow, ...]:
-        """Appends; where the outcome is unknown, appends the same events again.
+        """Append the events; if the outcome is unknown, append the same events again.
 
-        Our own errors say that nothing was stored. Any other failure of the driver may have
-        come after the commit, and the log answers a repeated append with success.
+        Our own errors mean that nothing was stored. Any other failure of the driver may have come
+        after the commit; then the repeated append succeeds.
         """
         for _ in range(_LOST_ACKNOWLEDGEMENTS - 1):
             try:
@@ -290,7 +288,7 @@ class Journal:
 
     def _new_events(self, pending: Sequence[Pending], reason: str | None) -> list[NewEvent]:
         metadata: dict[str, str] = {"writer": self.writer_id}
-        said = metadata if reason is None else {**metadata, "reason": reason}
+        with_reason = metadata if reason is None else {**metadata, "reason": reason}
         return [
             NewEvent(
                 stream,
@@ -298,13 +296,13 @@ class Journal:
                 event.topic,
                 encode_event(event),
                 os.urandom(16),
-                metadata if isinstance(event, ValuesLogged) else said,
+                metadata if isinstance(event, ValuesLogged) else with_reason,
             )
             for stream, version, event in pending
         ]
 
     def _writer(self) -> _Writer:
-        # setdefault: threads that come first together get the same one.
+        # setdefault: threads that are first at the same time get the same writer.
         pid = os.getpid()
         return self._writers.get(pid) or self._writers.setdefault(pid, _Writer())
 
@@ -315,7 +313,7 @@ class Journal:
             writer.introduced = True
 
     def _introduction(self, writer: _Writer) -> NewEvent:
-        """The same event each time, so that appending it again is a success."""
+        """The same event each time, so that appending it again succeeds."""
         opened = self._identify()
         stream = writer_stream(writer.id)
         state = encode_event(opened)
@@ -327,7 +325,7 @@ class Journal:
         return error
 
 
-def _behind(stream: str, version: int, decision: Decision) -> list[Pending]:
+def _pending_after(stream: str, version: int, decision: Decision) -> list[Pending]:
     return [
         Pending(stream, number, event) for number, event in enumerate(decision.events, version + 1)
     ]

@@ -1,4 +1,4 @@
-"""A log as it was when it ended at a position: everything that reads through it is bounded."""
+"""A log as it was when it ended at a position: a bound on everything that is read through it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PAGE: Final = 10_000
 
 
 class LogAsOf(EventLog):
-    """Another log up to and including a position. Raises PastIsReadOnly for whatever appends.
+    """Another log up to and including a position. Appending raises PastIsReadOnly.
 
     `close()` leaves the other log open.
     """
@@ -49,7 +49,7 @@ class LogAsOf(EventLog):
         self._refuse()
 
     def drained_marks(self) -> Mapping[str, DrainedMark]:
-        """None: which spools were how far then, nobody has kept."""
+        """Empty: earlier marks are not kept."""
         return {}
 
     def read_stream(
@@ -86,11 +86,11 @@ class LogAsOf(EventLog):
         return self._log.key_of(run_id)
 
     def last_erasure(self) -> int:
-        """That of the other log: what was erased is gone from what was, too."""
+        """The other log's: erased runs are gone from the past as well."""
         return self._log.last_erasure()
 
     def head(self) -> LogHead:
-        """The head as it was, computed from all leaves; its time is the last event's."""
+        """The head as it was, computed from all leaves; its time is that of the last event."""
         head = LogHead()
         while rows := self.read_log(LogQuery(after_position=head.position, limit=_PAGE)):
             frontier = head.frontier.extended(row.leaf for row in rows)
@@ -98,7 +98,7 @@ class LogAsOf(EventLog):
         return head
 
     def synced_head(self) -> LogHead:
-        """Refused: it is for signing, and what is signed is what the log is now."""
+        """Refused: it is for signing, and only the present log is signed."""
         self._refuse()
 
     def position_at(self, recorded_at: int) -> int:
@@ -108,7 +108,7 @@ class LogAsOf(EventLog):
         self._log.settle(recorded_at)
 
     def close(self) -> None:
-        """Nothing to let go of: the other log is not ours."""
+        """Does nothing: the other log is closed by its owner."""
 
     # --- the library's ApplicationRecorder ----------------------------------------------
 
@@ -150,7 +150,7 @@ class LogAsOf(EventLog):
     def subscribe(
         self, gt: int | None = None, topics: Sequence[str] = ()
     ) -> Subscription[EventLog]:
-        """Refused: nothing will ever come."""
+        """Refused: no event will ever come."""
         self._refuse()
 
     # --- inside -------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The head of a log: how far it is, and the root of all that it holds."""
+"""The head of a log: its last position and time, and the Merkle frontier over all leaves."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from runlore.storage.merkle import Frontier
 class LogHead(NamedTuple):
     """The state of the whole log: its last position and time, and the frontier over all leaves.
 
-    Nothing is recorded before `recorded_at` any more. It is the time of the last event, or a later
-    one, if somebody asked as of a time after it: see `EventLog.settle`.
+    No later event is recorded before `recorded_at`. It is the time of the last event, or a later
+    one after a question as of a later time: see `EventLog.settle`.
     """
 
     position: int = 0
@@ -20,5 +20,5 @@ class LogHead(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many events the log holds."""
+        """The number of events in the log."""
         return self.frontier.size

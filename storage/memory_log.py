@@ -1,4 +1,4 @@
-"""The log in memory: for offline runs and tests. The same contract, minus the disk."""
+"""The log in memory, for offline runs and tests: the same contract without the disk."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from runlore.storage.subscription import PollingSubscription, Waker
 
 
 class MemoryLog(EventLog):
-    """`EventLog` in this process's memory; a forked child goes on with a copy of its own."""
+    """`EventLog` in this process's memory; a forked child continues with a copy of its own."""
 
     fork_order = fork_guard.ForkOrder.LOG
 
@@ -127,7 +127,7 @@ class MemoryLog(EventLog):
                 self._head = self._head._replace(recorded_at=recorded_at + 1)
 
     def close(self) -> None:
-        """Nothing to let go of: the log lives as long as the object."""
+        """Does nothing: the log lives as long as the object."""
 
     # --- the library's ApplicationRecorder ----------------------------------------------
 

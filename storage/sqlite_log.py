@@ -46,7 +46,7 @@ _Row = TypeVar("_Row", bound=tuple[Any, ...])
 
 
 class SqliteRecorder:
-    """What our recorders share: a database, and how originator ids are shown to the library."""
+    """Shared by our recorders: a database, and the type of originator ids that the library sees."""
 
     schema: tuple[str, ...] = ()
 
@@ -56,11 +56,11 @@ class SqliteRecorder:
         self._clock = clock
 
     def create_table(self) -> None:
-        """Creates the recorder's tables, if they are not there yet."""
+        """Create the recorder's tables if they do not exist yet."""
         self.database.add_schema(self.schema)
 
     def close(self) -> None:
-        """Closes the database; the next use opens it again."""
+        """Close the database; the next use opens it again."""
         self.database.close()
 
     def _id(self, text: str) -> UUID | str:
@@ -173,7 +173,7 @@ class SqliteLog(SqliteRecorder, EventLog):
     def insert_events(
         self, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
-        """Stores another application's events: without ids and metadata, but with leaves."""
+        """Store another application's events: without ids and metadata, but with leaves."""
         with self._appending() as connection:
             head = head_of(connection)
             rows, head = stamp_foreign(
@@ -244,7 +244,7 @@ class SqliteLog(SqliteRecorder, EventLog):
     def _opened(
         self, connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]
     ) -> Iterable[tuple[Any, ...]]:
-        """Rows of `PLAIN_COLUMNS`, and perhaps the leaf, as readers are to see them."""
+        """Rows of `PLAIN_COLUMNS`, possibly followed by the leaf, as readers should see them."""
         return rows
 
     def _stream(
@@ -286,8 +286,8 @@ class SqliteLog(SqliteRecorder, EventLog):
         except sqlite3.IntegrityError as error:
             if "notification_id" in str(error):
                 raise LogCorrupt(
-                    f"{self.database.name} holds events behind its head {head.position}; "
-                    "somebody else wrote to it: verify it before you go on"
+                    f"{self.database.name} holds events after its head {head.position}, so another "
+                    "program wrote to it; run `runlore audit verify` before you log more"
                 ) from error
             raise VersionConflict(
                 f"another event holds one of the versions from {rows[0].stream} "
@@ -299,10 +299,10 @@ class SqliteLog(SqliteRecorder, EventLog):
         )
 
     def _insert_more(self, connection: sqlite3.Connection, **kwargs: Any) -> None:
-        """What else belongs into the transaction of `insert_events`."""
+        """Store whatever else belongs in the transaction of `insert_events`."""
 
     def _find(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...] | None:
-        """These very events as they stand in the log; None if one does not or is another's."""
+        """These events as stored; None if one is missing or another event has its version."""
         found = []
         with self.database.read() as connection:
             for event in events:

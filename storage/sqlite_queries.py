@@ -40,7 +40,7 @@ EVENTS_SCHEMA: Final = (
     )
     """,
     "INSERT OR IGNORE INTO log_head VALUES (1, 0, 0, 0, x'')",
-    # Beside the log, not of it: up to where the spools of values were written to it.
+    # Beside the log, not part of it: how much of each spool of values is in the log.
     """
     CREATE TABLE IF NOT EXISTS drained (
         writer_id TEXT PRIMARY KEY,
@@ -61,13 +61,13 @@ INSERT: Final = f"INSERT INTO stored_events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?
 
 
 def has_log(connection: sqlite3.Connection) -> bool:
-    """Whether the file holds a log, or one that was begun."""
+    """Whether the file holds a log, even an incomplete one."""
     found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'log_head'").fetchone()
     return found is not None
 
 
 def has_drained(connection: sqlite3.Connection) -> bool:
-    """Whether the log is of a runlore that spools values; older ones lack the table."""
+    """Whether the log was made by a runlore that spools values; older logs lack the table."""
     found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'drained'").fetchone()
     return found is not None
 
@@ -82,7 +82,7 @@ def head_of(connection: sqlite3.Connection) -> LogHead:
     size, position, recorded_at, nodes = row
     try:
         if not (type(size) is type(position) is type(recorded_at) is int):
-            raise ValueError(f"{row[:3]} are no numbers")
+            raise ValueError(f"{row[:3]} are not whole numbers")
         return LogHead(position, recorded_at, Frontier.from_bytes(size, nodes))
     except ValueError as error:
         raise LogCorrupt(f"the log's head is damaged: {error}; restore a copy") from error
@@ -91,8 +91,8 @@ def head_of(connection: sqlite3.Connection) -> LogHead:
 def select(columns: str, query: LogQuery) -> tuple[str, list[int | str]]:
     """A statement for columns of the events asked for, and its parameters.
 
-    Its rows come by increasing position, but for unlimited queries of some streams: reading these
-    through the index of streams and sorting them afterwards is faster.
+    Its rows come by increasing position, except in unlimited queries of some streams: reading
+    these through the index of streams and sorting them afterwards is faster.
     """
     streams = _conditions_of_streams(query)
     limited = query.limit is not None or not streams
@@ -115,7 +115,7 @@ def _where(conditions: Sequence[str]) -> str:
 
 
 def _conditions(query: LogQuery, *, always_after: bool) -> tuple[list[str], list[int | str]]:
-    """The conditions but those on streams, and their parameters."""
+    """The conditions other than those on streams, and their parameters."""
     where: list[str] = []
     params: list[int | str] = []
     if always_after or query.after_position:
@@ -131,7 +131,7 @@ def _conditions(query: LogQuery, *, always_after: bool) -> tuple[list[str], list
 
 
 def _conditions_of_streams(query: LogQuery) -> list[tuple[str, tuple[str, ...]]]:
-    """Conditions of which one must hold, each with its parameters; none for all streams."""
+    """Conditions, one of which must hold, each with its parameters; none for all streams."""
     conditions: list[tuple[str, tuple[str, ...]]] = []
     if query.under is not None:
         conditions = [("originator_id = ?", (query.under,)), _begins_with(f"{query.under}/")]
@@ -173,7 +173,7 @@ def library_events(
     desc: bool,
     limit: int | None,
 ) -> list[StoredEvent]:
-    """The events of a stream, as `select_events` of the library's recorders gives them."""
+    """The events of a stream, as the library's recorders return them from `select_events`."""
     statement = (
         f"SELECT originator_id, originator_version, topic, state FROM {table} "
         "WHERE originator_id = ? "
@@ -194,5 +194,5 @@ def library_events(
 
 
 def text_id(originator_id: UUID | str) -> str:
-    """The name of the stream in which the library's aggregate of this id is."""
+    """The name of the stream of the library's aggregate with this id."""
     return originator_id.hex if isinstance(originator_id, UUID) else originator_id

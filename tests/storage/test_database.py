@@ -124,7 +124,7 @@ def test_events_behind_the_head_are_corruption_and_nothing_is_stored(
     log.append(new_events("run/a", [1, 2, 3]))
     with closing(sqlite3.connect(path, isolation_level=None)) as vandal:
         vandal.execute("UPDATE log_head SET position = 2")
-    with pytest.raises(LogCorrupt, match="behind its head 3; somebody else wrote"):
+    with pytest.raises(LogCorrupt, match="after its head 3, so another program wrote"):
         log.append(new_events("run/b", [1]))
     assert len(all_rows(log)) == 3
 
