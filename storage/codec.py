@@ -1,7 +1,7 @@
 """Events to msgpack bytes and back to upcast dicts.
 
 `state` is the msgpack map `{"v": schema version, ...payload}`. Reading never builds models and
-never raises on what it does not know: see `runlore.domain.events.upcast`.
+never raises for unknown topics or versions: see `runlore.domain.events.upcast`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import StoredRow
 
 ERASED: Final = b"\xc1erased"
-"""The state of an event whose payload was erased; no msgpack begins so."""
+"""The state of an event whose payload was erased; no msgpack begins like this."""
 
 _SMALL_NBYTES: Final = 64
 _VERSIONS: Final = {topic: event.schema_version for topic, event in REGISTRY.items()}
@@ -38,7 +38,7 @@ def encode_state(version: int, data: Mapping[str, Any]) -> bytes:
 def decode_event(topic: str, state: bytes) -> dict[str, Any] | None:
     """The payload in the newest shape of its topic; None if this runlore does not know it.
 
-    None, too, if it was erased. Raises ValueError if the bytes of a known topic are no msgpack
+    Also None if it was erased. Raises ValueError if the bytes of a known topic are not a msgpack
     map with a version.
     """
     newest = _VERSIONS.get(topic)
@@ -53,11 +53,11 @@ def decode_event(topic: str, state: bytes) -> dict[str, Any] | None:
     except Exception as error:
         if state == ERASED:
             return None
-        raise ValueError(f"{len(state)} bytes are no state of a {topic!r} event") from error
+        raise ValueError(f"{len(state)} bytes are not the state of a {topic!r} event") from error
 
 
 def fact_of(row: StoredRow) -> Fact:
-    """The row as folds take it. Raises LogCorrupt if bytes that we should know are damaged.
+    """The row as folds take it. Raises LogCorrupt if the bytes of a known topic are damaged.
 
     Events of foreign applications on the same log (no event id) have no data for us.
     """
@@ -65,15 +65,15 @@ def fact_of(row: StoredRow) -> Fact:
 
 
 def facts_of(rows: Iterable[tuple[Any, ...]]) -> list[Fact]:
-    """The same of many rows without leaves (`EventLog.read_plain`), which share what is alike.
+    """The facts of many rows without leaves (`EventLog.read_plain`), faster than one by one.
 
-    Events of a few bytes (a start, an end, a tag that many runs have) are decoded once, so facts
-    may hold the same `data`: it is to be read only.
+    Small events that repeat (a start, an end, a tag that many runs have) are decoded once, so facts
+    may share their `data`: do not change it.
     """
     facts: list[Fact] = []
     add, make = facts.append, tuple.__new__  # Fact's own constructor takes twice as long.
     small: dict[str, dict[bytes, dict[str, Any] | None]] = {topic: {} for topic in _VERSIONS}
-    said: dict[bytes | None, tuple[Any, ...]] = {None: (None, None, None)}
+    envelopes: dict[bytes | None, tuple[Any, ...]] = {None: (None, None, None)}
     for position, stream, version, topic, state, event_id, recorded_at, metadata in rows:
         if event_id is None:
             add(Fact(position, stream, version, topic, None, None, recorded_at, None))
@@ -88,10 +88,10 @@ def facts_of(rows: Iterable[tuple[Any, ...]]) -> list[Fact]:
                 data = known[state]
             else:
                 data = known[state] = decode_event(topic, state)
-            if metadata not in said:
+            if metadata not in envelopes:
                 found = _metadata(metadata)
-                said[metadata] = tuple(map(found.get, _SAID))
-            writer_id, reason, actor = said[metadata]
+                envelopes[metadata] = tuple(map(found.get, _ENVELOPE_FIELDS))
+            writer_id, reason, actor = envelopes[metadata]
         except ValueError as error:
             raise LogCorrupt(
                 f"event at position {position} ({stream} version {version}) is damaged: "
@@ -102,11 +102,11 @@ def facts_of(rows: Iterable[tuple[Any, ...]]) -> list[Fact]:
     return facts
 
 
-_SAID: Final = ("writer", "reason", "actor")
+_ENVELOPE_FIELDS: Final = ("writer", "reason", "actor")
 
 
 def _metadata(packed: bytes | None) -> dict[str, Any]:
     metadata = msgpack.unpackb(packed) if packed else {}
     if not isinstance(metadata, dict):
-        raise ValueError(f"metadata is no map but {metadata!r:.80}")
+        raise ValueError(f"metadata must be a map, got {metadata!r:.80}")
     return metadata

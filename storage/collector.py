@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept away from where nothing is garbage."""
+"""Pauses of Python's garbage collector."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """For a block that makes many objects and no cycles: looking for some takes a third of it."""
+    """For a block that makes many objects and no cycles: collecting takes a third of its time."""
     if not gc.isenabled():
         yield
         return

@@ -1,12 +1,12 @@
 """The log of an erasable workspace: each run's payloads are sealed under a key of its own.
 
-Readers and writers get and give events in the clear, as from any log; what is stored, and hashed
-into the leaf, is ciphertext. A key is made in the transaction of its run's first event, and
-overwritten in that of `run.erased`. From then on the run's events read as `ERASED`, but for its
-creation, which reads as what `run.erased` says of it in the clear: so positions, versions and the
-numbers of other runs stay what they were.
+Readers and writers exchange events in the clear, as with any log; what is stored, and hashed into
+the leaf, is ciphertext. A key is made in the transaction of its run's first event, and overwritten
+in that of `run.erased`. From then on the run's events read as `ERASED`, except for its creation,
+which reads as `run.erased` describes it in the clear: positions, versions and the numbers of other
+runs stay the same.
 
-Keys are never in memory longer than a call: what another process erases is gone for this one, too.
+Keys stay in memory for one call at most: a run that another process erases is gone here as well.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ErasableLog(SqliteLog):
         rows = list(rows)
         runs = {run_id for row in rows if (run_id := run_id_of(row[1])) is not None}
         ciphers = _ciphers_of(connection, runs)
-        left: dict[str, bytes] = {}
+        remains: dict[str, bytes] = {}
         opened = []
         for row in rows:
             position, stream, version, topic, state, event_id, *_ = row
@@ -97,9 +97,9 @@ class ErasableLog(SqliteLog):
                 elif topic != RunCreated.topic:
                     state = ERASED
                 else:
-                    if run_id not in left:
-                        left[run_id] = _left_of(connection, run_id)
-                    state = left[run_id]
+                    if run_id not in remains:
+                        remains[run_id] = _remains_of(connection, run_id)
+                    state = remains[run_id]
             except KeyError:
                 raise _damaged(row, "the key of its run is missing") from None
             except ValueError as error:
@@ -122,7 +122,7 @@ def _ciphers_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[
             ciphers[run_id] = None if key == NO_KEY else Cipher(key)
         except (TypeError, ValueError) as error:
             raise LogCorrupt(
-                f"the key of the run {run_id} is damaged: {error}; restore the log from a copy"
+                f"the key of run {run_id} is damaged: {error}; restore the log from a copy"
             ) from error
     return ciphers
 
@@ -131,14 +131,14 @@ def _sealed(connection: sqlite3.Connection, event: NewEvent, ciphers: dict[str, 
     run_id = run_id_of(event.stream) or ""
     if run_id not in ciphers:
         key = key_for(connection, run_id)
-        # What a process that knows nothing of it yet logs into an erased run is sealed under a
-        # key that nobody keeps: its own spool empties, and the value is gone.
+        # Values logged by a process that does not know of the erasure yet are sealed under a key
+        # that is not kept: its spool empties, and the values are gone.
         ciphers[run_id] = Cipher(new_key() if key == NO_KEY else key)
     return ciphers[run_id].seal(event.stream, event.version, event.topic, event.state)
 
 
-def _left_of(connection: sqlite3.Connection, run_id: str) -> bytes:
-    """What is left of a run's creation, as the bytes that a creation has."""
+def _remains_of(connection: sqlite3.Connection, run_id: str) -> bytes:
+    """What remains of an erased run's creation, encoded like a creation."""
     row = connection.execute(
         "SELECT state FROM stored_events WHERE originator_id = ? AND topic = ?",
         (run_stream(run_id), RunErased.topic),

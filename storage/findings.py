@@ -1,4 +1,4 @@
-"""What a verification finds wrong with a log: typed, placed, and in words."""
+"""Findings of a verification: a kind, a place in the log, and a message."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
-_MOST: Final = 1000
+MAX_FINDINGS: Final = 1000
 
 
 class Kind(StrEnum):
-    """How something is wrong."""
+    """The kind of damage."""
 
     CHANGED = "changed"
     MISSING = "missing"
@@ -18,16 +18,16 @@ class Kind(StrEnum):
     REORDERED = "reordered"
     TRUNCATED = "truncated"
     MISLED = "misled"
-    """The event is there, but a read through an index does not come to it, or to another one."""
+    """The event exists, but an index does not lead to it, or leads to another one."""
     UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One problem.
 
-    `first` and `last` are the positions that it is about, None if it is about none; they differ
-    where only a range is known. Stream, version and topic are what a row there says now.
+    `first` and `last` are the positions concerned, or None; they differ if only a range is known.
+    Stream, version and topic are those of the row as it is now.
     """
 
     kind: Kind
@@ -41,35 +41,36 @@ class Finding:
 
 @dataclass
 class Findings:
-    """The first thousand findings, and how many more there were: a bounded memory of damage."""
+    """The first findings, and the number of further ones."""
 
     kept: list[Finding] = field(default_factory=list)
     more: int = 0
+    max_findings: int = MAX_FINDINGS
 
     @property
     def full(self) -> bool:
         """Whether further ones are only counted."""
-        return len(self.kept) >= _MOST
+        return len(self.kept) >= self.max_findings
 
     def add(self, finding: Finding) -> None:
-        """Keeps it, or counts it."""
+        """Keep a finding, or only count it."""
         if self.full:
             self.more += 1
         else:
-            # What somebody wrote into the file must not hide itself on a terminal.
+            # Text that someone wrote into the file must not hide itself on a terminal.
             self.kept.append(replace(finding, message=_printable(finding.message)))
 
     def about_log(self, kind: Kind, what: str) -> None:
-        """Something that is about no position."""
+        """Add a finding without a position."""
         self.add(Finding(kind, what))
 
     def about_range(self, kind: Kind, first: int, last: int, what: str) -> None:
-        """Something about the positions from `first` to `last`."""
+        """Add a finding about the positions from `first` to `last`."""
         which = f"position {first}" if first == last else f"positions {first} to {last}"
         self.add(Finding(kind, f"{which}: {what}", first, last))
 
     def about_row(self, kind: Kind, row: tuple[Any, ...], what: str) -> None:
-        """Something about the event that stands in a row; the row may hold anything."""
+        """Add a finding about the event in a row; the row may hold values of any type."""
         position, stream, version, topic = row[:4]
         named = f"{stream!s:.200} version {version!s:.20}, {topic!s:.80}"
         self.add(
@@ -85,7 +86,7 @@ class Findings:
         )
 
     def about_stream(self, kind: Kind, stream: object, version: object, what: str) -> None:
-        """Something about a place in a stream."""
+        """Add a finding about a place in a stream."""
         self.add(
             Finding(
                 kind,
@@ -96,13 +97,13 @@ class Findings:
         )
 
     def within(self, first: int, last: int) -> bool:
-        """Whether something was found about one row, or a hole, from `first` to `last`."""
+        """Whether a finding concerns a row or a hole between `first` and `last`."""
         return any(
-            one.first is not None
-            and one.last is not None
-            and one.first <= last
-            and one.last >= first
-            for one in self.kept
+            finding.first is not None
+            and finding.last is not None
+            and finding.first <= last
+            and finding.last >= first
+            for finding in self.kept
         )
 
 

@@ -15,15 +15,15 @@ from typing import Final, Literal
 _ORDER: Final[Literal["little"]] = "little"
 _LANE: Final = 8
 _NEGATIVE: Final = 1 << 63
-# Of differences that fit into so many bytes with their sign: the bits that are zero.
+# By width in bytes: the bits that are zero in differences that fit into it with their sign.
 _ABOVE: Final = tuple((nbytes, (1 << 64) - (1 << 8 * nbytes - 1)) for nbytes in (1, 2, 4))
 
 
 def narrow_differences(numbers: array[int]) -> tuple[int, bytes] | None:
-    """How many bytes the differences of neighbours take, and these, little-endian.
+    """The width in bytes of the differences of neighbours, and the differences, little-endian.
 
-    Of regular numbers, 0 and nothing. None where the plain way has to be taken: negative numbers,
-    numbers that decrease, differences of 2³¹ or more.
+    Regular numbers give 0 and no bytes. Returns None for negative or decreasing numbers and for
+    differences of 2³¹ or more, which take the plain way.
     """
     n = len(numbers) - 1
     if sys.byteorder != _ORDER or n < 1:

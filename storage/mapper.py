@@ -2,10 +2,9 @@
 
     MAPPER_TOPIC=runlore.storage.mapper:PydanticMsgpackMapper
 
-makes an `Application`, a `Projection` or a `Repository` of the library read and write our
-events, each in an `Envelope`. The mapper writes and reads schema versions itself and looks
-topics up in the closed registry: text from a log is never imported as a module, as the
-library's own `resolve_topic` would do.
+lets an `Application`, a `Projection` or a `Repository` of the library read and write our events,
+each in an `Envelope`. The mapper handles schema versions itself and looks topics up in the closed
+registry: text from a log is never imported as a module, as the library's `resolve_topic` would do.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from runlore.storage.event_log import RecordedNotification
 
 @dataclass(frozen=True, slots=True)
 class UnknownEvent:
-    """An event of a topic, or a schema version, that this runlore does not know; kept as bytes."""
+    """An event of an unknown topic or schema version, kept as bytes."""
 
     topic: str
     state: bytes
@@ -32,13 +31,13 @@ class UnknownEvent:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An event with its place in a stream: what the library calls a domain event."""
+    """An event with its place in a stream: the library's domain event."""
 
     originator_id: str
     originator_version: int
     event: Event | UnknownEvent
     fact: Fact | None = None
-    """How the event was recorded, where it was read from one of our logs in log order."""
+    """The recorded event, if it was read from one of our logs in log order."""
 
 
 class PydanticMsgpackMapper(Mapper[str]):
@@ -55,7 +54,7 @@ class PydanticMsgpackMapper(Mapper[str]):
         return StoredEvent(envelope.originator_id, envelope.originator_version, event.topic, state)
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[str]:
-        """The event in its envelope; `UnknownEvent` for what the registry does not hold.
+        """The event in its envelope; an `UnknownEvent` if it is not in the registry.
 
         Raises MapperDeserialisationError if the state of a known topic cannot be read.
         """

@@ -1,12 +1,12 @@
 """Merkle leaves and the frontier of the log's tree (RFC 6962, section 2.1).
 
 The leaf of an event is `SHA-256(0x00 || fields)`, where each field is preceded by its length
-in 4 bytes, big-endian; integers are 8 bytes, big-endian; NULL has the length 0xFFFFFFFF and no
+in 4 bytes, big-endian; integers take 8 bytes, big-endian; NULL has the length 0xFFFFFFFF and no
 bytes. Fields, in order: position, stream, version, topic, event id, recorded_at (µs), metadata,
 state. An inner node is `SHA-256(0x01 || left || right)`.
 
 The frontier of a tree with n leaves is the roots of its perfect subtrees, largest first: one
-for each bit of n. It is all that is needed to add leaves and to give the root.
+for each 1 bit of n. It suffices to add leaves and to compute the root.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EMPTY_ROOT: Final = sha256(b"").digest()
 _NULL: Final = b"\xff\xff\xff\xff"
 _LENGTH = Struct(">I").pack
 _INT_FIELD = Struct(">Iq").pack
-# An integer field and the length of the next one; the first of all behind the prefix of leaves.
+# An integer field and the length of the next one; the first field follows the prefix of leaves.
 _FIRST_FIELD = Struct(">cIqI").pack
 _INT_AND_LENGTH = Struct(">IqI").pack
 
@@ -37,7 +37,7 @@ def leaf_hash(
     metadata: bytes | None,
     state: bytes,
 ) -> bytes:
-    """The 32-byte leaf of one event; what it covers is said in the module."""
+    """The 32-byte leaf of one event; the module's docstring lists its fields."""
     stream_bytes = stream.encode()
     topic_bytes = topic.encode()
     return sha256(
@@ -79,7 +79,9 @@ class Frontier(NamedTuple):
         for leaf in leaves:
             carry, filled = leaf, size
             while filled & 1:
-                carry = sha256(b"\x01" + nodes.pop() + carry).digest()  # A call costs as much.
+                carry = sha256(
+                    b"\x01" + nodes.pop() + carry
+                ).digest()  # A call would double the cost.
                 filled >>= 1
             nodes.append(carry)
             size += 1
@@ -87,7 +89,7 @@ class Frontier(NamedTuple):
 
     @property
     def root(self) -> bytes:
-        """The Merkle tree hash of all leaves; of the empty tree, SHA-256 of nothing."""
+        """The Merkle tree hash of all leaves; for the empty tree, SHA-256 of no bytes."""
         if not self.nodes:
             return EMPTY_ROOT
         root = self.nodes[-1]
@@ -96,12 +98,12 @@ class Frontier(NamedTuple):
         return root
 
     def to_bytes(self) -> bytes:
-        """The nodes one after the other; the size stands beside them in the log."""
+        """The concatenated nodes; the log stores the size beside them."""
         return b"".join(self.nodes)
 
     @classmethod
     def from_bytes(cls, size: int, nodes: bytes) -> Frontier:
-        """The frontier back from `to_bytes()`; raises ValueError if the two do not fit."""
+        """The frontier from `to_bytes()`; raises ValueError if size and nodes do not match."""
         if size < 0 or len(nodes) != HASH_NBYTES * size.bit_count():
             raise ValueError(f"{len(nodes)} bytes cannot be the frontier of {size} leaves")
         split = tuple(nodes[i : i + HASH_NBYTES] for i in range(0, len(nodes), HASH_NBYTES))

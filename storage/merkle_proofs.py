@@ -1,7 +1,7 @@
 """Inclusion and consistency proofs (RFC 6962, sections 2.1.1 and 2.1.2) from leaves in their order.
 
-A proof is the roots of ranges of leaves. Which ranges these are follows from the sizes alone; so
-one pass over the leaves makes a proof, with memory for its few nodes.
+A proof consists of the roots of ranges of leaves. The sizes alone determine these ranges, so one
+pass over the leaves makes a proof, with memory for its few nodes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Range = tuple[int, int]
 def inclusion_ranges(index: int, size: int) -> list[Range]:
     """The ranges whose roots prove the leaf of `index` in a tree of `size`, in a proof's order."""
     if not 0 <= index < size:
-        raise ValueError(f"a tree of {size} leaves has none of index {index}")
+        raise ValueError(f"a tree of {size} leaves has no leaf of index {index}")
     ranges: list[Range] = []
     first, end = 0, size
     while end - first > 1:
@@ -35,7 +35,7 @@ def inclusion_ranges(index: int, size: int) -> list[Range]:
 def consistency_ranges(size: int, later_size: int) -> list[Range]:
     """The ranges whose roots prove that the tree of `later_size` begins with that of `size`."""
     if not 0 <= size <= later_size:
-        raise ValueError(f"a tree of {later_size} leaves does not begin with one of {size}")
+        raise ValueError(f"a tree of {later_size} leaves cannot begin with a tree of {size}")
     if size in (0, later_size):
         return []
     ranges: list[Range] = []
@@ -69,7 +69,7 @@ def roots_of(ranges: Iterable[Range], leaves: Iterable[bytes]) -> list[bytes]:
             raise ValueError(f"the leaves end before index {end - 1}")
         roots[first, end] = tree.root
         at = end
-    return [roots[one] for one in wanted]
+    return [roots[bounds] for bounds in wanted]
 
 
 def _split(size: int) -> int:

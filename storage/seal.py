@@ -1,8 +1,8 @@
-"""Payloads sealed under a run's own key: what they say is gone when the key is.
+"""Payloads sealed under a run's own key: destroying the key destroys the payloads.
 
-Of an event only `state` is sealed (AES-256-GCM: a fresh nonce, then the ciphertext with its tag),
-and it is bound to its stream, version and topic: moved to another place it does not open. The leaf
-is made over what is stored, so a log verifies whether its keys are there or not.
+Only an event's `state` is sealed (AES-256-GCM: a fresh nonce, then the ciphertext with its tag). It
+is bound to its stream, version and topic, and does not open in another place. The leaf covers the
+stored bytes, so a log verifies with or without its keys.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from runlore.domain.ids import run_id_of
 KEY_NBYTES: Final = 32
 NONCE_NBYTES: Final = 12
 NO_KEY: Final = bytes(KEY_NBYTES)
-"""What stands where the key of an erased run stood."""
+"""Overwrites the key of an erased run."""
 
 
 def new_key() -> bytes:
@@ -27,12 +27,12 @@ def new_key() -> bytes:
 
 
 def is_sealed(stream: str, topic: str) -> bool:
-    """Whether an event's payload is sealed: those of runs are, but for the one that they end in."""
+    """Whether an event's payload is sealed: true for all events of runs except `run.erased`."""
     return run_id_of(stream) is not None and topic != RunErased.topic
 
 
 class Cipher:
-    """What seals and opens under one key."""
+    """Seals and opens payloads under one key."""
 
     def __init__(self, key: bytes) -> None:
         # Imported here: only erasable workspaces need it.
@@ -43,12 +43,12 @@ class Cipher:
         self._errors = (InvalidTag, ValueError)
 
     def seal(self, stream: str, version: int, topic: str, state: bytes) -> bytes:
-        """The state as it is stored at this place."""
+        """The state, sealed for this place."""
         nonce = os.urandom(NONCE_NBYTES)
         return nonce + self._aead.encrypt(nonce, state, _place(stream, version, topic))
 
     def unseal(self, stream: str, version: int, topic: str, sealed: bytes) -> bytes:
-        """The state that is stored at this place. Raises ValueError if it was not sealed for it."""
+        """The state again. Raises ValueError if it was not sealed for this place with this key."""
         nonce, state = sealed[:NONCE_NBYTES], sealed[NONCE_NBYTES:]
         try:
             return self._aead.decrypt(nonce, state, _place(stream, version, topic))

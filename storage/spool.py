@@ -1,13 +1,13 @@
-"""Where logged values are the moment `log` returns: segments that a killed process leaves behind.
+"""The spool: segments that hold logged values when `log` returns, and survive a killed process.
 
 The hot path is a closure for each metric, which stores one slot under a lock: see `spool_puts`.
-Whatever changes what the closures have bound (another lap, another process) empties the caches
-that hold them, and the next call takes the slow path, which makes them anew.
+When the objects bound in the closures change (another lap, another process), the caches that hold
+the closures are emptied, and the next call takes the slow path, which makes new ones.
 
-The lock is reentrant because a signal handler, or a finalizer, that logs may come between any
-two bytecodes of a call that logs. Slots are given out by an `itertools.count`, in one step that
-nothing can interrupt, so both get slots of their own; a call that is ended by an exception in
-between leaves a hole, which readers pass over.
+The lock is reentrant because a signal handler or a finalizer that logs may run between any two
+bytecodes of a call that logs. An `itertools.count` hands out slots in one uninterruptible step, so
+both calls get slots of their own; a call that an exception ends in between leaves a hole, which
+readers skip.
 """
 
 from __future__ import annotations
@@ -53,11 +53,12 @@ from runlore.storage.spool_puts import (
 )
 
 _FILES_MAX: Final = 2
-_MEMORY_MAX: Final = 128  # Segments, 256 MiB: more could end a training for want of memory.
+MEMORY_SEGMENTS: Final = 128
+"""The default limit of segments in memory, 256 MiB: more could exhaust a training's memory."""
 
 
 class Region(NamedTuple):
-    """Slots of a segment that wait for the drain: from `start` to before `stop`."""
+    """Slots of a segment that are not in the log yet: from `start` to before `stop`."""
 
     segment: Segment
     lap: int
@@ -66,12 +67,13 @@ class Region(NamedTuple):
 
 
 class Spool:
-    """The segments of one writer, and the ways to write to them.
+    """The segments of one writer, and functions that write to them.
 
     `wake` is called before each value that takes the slow path, `filled` when a segment is full.
-    `make_room` is asked, without the lock, when no segment is free; it returns whether one is
-    now. `complain` is told of the OSError that keeps values from the disk. `wipes` overwrites
-    what is drained, so that no value is longer in a segment than it must.
+    `make_room` is called, without the lock, when no segment is free; it returns whether one is
+    now. `complain` receives each OSError that keeps values from the disk. With `wipes`, drained
+    slots are overwritten, so that no value stays in a segment longer than necessary. At most
+    `max_memory_segments` are kept where no file can be written; further values are dropped.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Spool:
         complain: Callable[[OSError], None],
         clock_ns: Callable[[], int] = time.time_ns,
         wipes: bool = False,
+        max_memory_segments: int = MEMORY_SEGMENTS,
     ) -> None:
         self.writer_id = writer_id
         self.lock = threading.RLock()
@@ -96,6 +99,7 @@ class Spool:
         self._complain = complain
         self._clock_ns = clock_ns
         self._wipes = wipes
+        self._max_memory_segments = max_memory_segments
         self._caches: list[dict[Any, Any]] = []
         self._numbers: dict[Channel, int] = {}
         self._defined: set[int] = set()
@@ -113,7 +117,7 @@ class Spool:
     def float_put(
         self, channel: Channel, steps: Iterator[int], cache: dict[Any, Any], key: object
     ) -> FloatPut:
-        """What logs a float at the next step; kept in the cache for as long as it is of use."""
+        """A function that logs a float at the next step; it stays in the cache while valid."""
 
         def again(value: float, step: int) -> None:
             self.put_one(channel, step, value, FLOAT)
@@ -128,7 +132,7 @@ class Spool:
             return put
 
     def float_put_at(self, channel: Channel, cache: dict[Any, Any], key: object) -> FloatPutAt:
-        """What logs a float at a given step; kept in the cache for as long as it is of use."""
+        """A function that logs a float at a given step; it stays in the cache while valid."""
 
         def again(value: float, step: int) -> None:
             self.put_one(channel, step, value, FLOAT)
@@ -149,10 +153,10 @@ class Spool:
         cache: dict[Any, Any],
         key: object,
     ) -> WidePut:
-        """What logs several floats at once, at a given step or at the next one of each series.
+        """A function that logs several floats at once, at a given step or the next of each series.
 
-        Where these differ, nothing is logged, and they are returned. Kept in the cache for as
-        long as it is of use.
+        If the next steps differ, it logs nothing and returns them. It stays in the cache while it
+        is valid.
         """
         width = columns_of(channel)
 
@@ -176,7 +180,7 @@ class Spool:
             return put
 
     def put_one(self, channel: Channel, step: int, value: float, shape: struct.Struct) -> None:
-        """One value in one slot, in the shape of its form."""
+        """Log one value in one slot, packed by `shape`."""
 
         def pack(segment: Segment, offset: int, number: int) -> None:
             shape.pack_into(
@@ -192,7 +196,7 @@ class Spool:
         self._put(channel, 1, pack)
 
     def put_record(self, channel: Channel, step: int, record: SpoolRecord) -> None:
-        """What takes several slots: text, rows of mixed types, arrays."""
+        """Log a record of several slots: text, a row of mixed types, an array."""
 
         def pack(segment: Segment, offset: int, number: int) -> None:
             pack_record(segment, offset, step, self._clock_ns() // 1_000, number, record)
@@ -200,7 +204,7 @@ class Spool:
         self._put(channel, record.nbytes // SLOT, pack)
 
     def next_step(self, steps: Iterator[int], n: int = 1) -> int:
-        """The first of the next `n` steps, which nobody else gets."""
+        """The first of the next `n` steps, which no other caller gets."""
         with self.lock:
             first = next(steps)
             if n > 1:
@@ -210,10 +214,10 @@ class Spool:
     # --- draining -----------------------------------------------------------------------------
 
     def undrained(self) -> list[Region]:
-        """What waits, in the order of laps; what is logged later comes behind it.
+        """The regions that are not in the log yet, in the order of laps; later values follow them.
 
-        A slot there that is not whole never will be. A call that interrupts one that logs gets
-        no slot behind that one's, which may become whole yet.
+        Incomplete slots in them stay incomplete. A call that interrupts another one that logs gets
+        no slots from that one's on, as these may still be completed.
         """
         interrupts = is_owned(self.lock)
         with self.lock:
@@ -225,13 +229,13 @@ class Spool:
                 if offset < len(segment.slots):
                     FLOAT.pack_into(segment.slots, offset, 0, 0, 0.0, FILLER, segment.lap | END)
                     stop += 1
-            regions = [Region(one, one.lap, one.done, one.end or 0) for one in self._full]
+            regions = [Region(full, full.lap, full.done, full.end or 0) for full in self._full]
             regions.append(Region(segment, segment.lap, segment.done, stop))
         regions = [region for region in regions if region.stop > region.start]
         return _before_first_hole(regions) if interrupts else regions
 
     def drained(self, regions: Sequence[Region]) -> None:
-        """These are in the log: their segments are free to be used again."""
+        """Call after these regions are in the log: their segments can be used again."""
         if self._wipes:
             for segment, _, start, stop in regions:
                 try:
@@ -241,13 +245,13 @@ class Spool:
         with self.lock:
             for segment, _, _, stop in regions:
                 segment.done = stop
-            for segment in [one for one in self._full if one.done == one.end]:
+            for segment in [full for full in self._full if full.done == full.end]:
                 self._full.remove(segment)
                 self._retire(segment)
             self._overflows = False
 
     def make_spare(self) -> None:
-        """Makes the second file, which takes some milliseconds, before it is needed."""
+        """Make the second file, which takes some milliseconds, before it is needed."""
         with self.lock:
             if self._folder is None or self._files != 1:
                 return
@@ -260,24 +264,24 @@ class Spool:
                 self._free.append(segment)
 
     def park(self) -> None:
-        """From now on the next value takes the slow path, which calls `wake`."""
+        """Send the next value down the slow path, which calls `wake`."""
         with self.lock:
             for cache in self._caches:
                 cache.clear()
             self._caches.clear()
 
     def close(self) -> None:
-        """No slot is given out any more; what waits can still be drained."""
+        """Hand out no more slots; undrained ones can still be drained."""
         with self.lock:
             segment = self._segment
             size = len(segment.slots) // SLOT
-            # In one step, so that no signal handler gets a slot behind the end.
+            # In one step, so that no signal handler gets a slot after the end.
             (last,) = deque(islice(segment.offsets, size + 1), maxlen=1)
             segment.end = min(last // SLOT - size, size)
             self.park()
 
     def remove(self) -> None:
-        """Removes the files; all must be drained."""
+        """Remove the files; all must be drained."""
         with self.lock:
             for segment in (*self._free, *self._full, self._segment):
                 segment.remove()
@@ -285,8 +289,8 @@ class Spool:
             self._full.clear()
 
     def forget(self) -> None:
-        """In a forked child: the files are the parent's."""
-        self.lock = threading.RLock()  # A thread that is not here may hold the old one.
+        """In a forked child: let go of the files, which are the parent's."""
+        self.lock = threading.RLock()  # A thread of the parent may hold the old one.
         self.park()
         for segment in (*self._free, *self._full, self._segment):
             segment.forget()
@@ -310,17 +314,17 @@ class Spool:
         self._put(channel, wide_slots(width), pack)
 
     def _put(self, channel: Channel, slots: int, pack: Pack) -> None:
-        """Finds room for a record, on another segment if need be, and lets `pack` store it."""
+        """Find room for a record, in another segment if needed, and let `pack` store it."""
         while True:
             self._wake()
             with self.lock:
                 if self._try_put(channel, slots, pack):
                     return
-            # The drain's thread may wait for our lock, which a call that we interrupt holds.
+            # The draining thread may wait for our lock, held by the call that we interrupt.
             if not is_owned(self.lock) and self._make_room():
                 continue
             with self.lock:
-                if self._in_memory >= _MEMORY_MAX:
+                if self._in_memory >= self._max_memory_segments:
                     self.dropped += 1
                     return
                 self._overflows = True
@@ -341,7 +345,7 @@ class Spool:
         return True
 
     def _defined_number(self, channel: Channel, slots: int = 1) -> int | None:
-        """The channel's number, defined in this lap; None if no segment has room for that."""
+        """The channel's number, defined in this lap; None if no segment has room for it."""
         number = self._numbers.setdefault(channel, len(self._numbers) + 1)
         if number not in self._defined:
             record = _definition(number, channel)
@@ -359,16 +363,16 @@ class Spool:
         return number
 
     def _next_lap(self, slots: int) -> bool:
-        """Goes on in another segment, with room for so many slots; False if all of them wait.
+        """Continue in another segment with room for this many slots; False if none is free.
 
-        The present one has no slot left to give: its `offsets` are behind its end.
+        The current one has no slots left: its `offsets` are past its end.
         """
         segment = self._free_segment(slots)
         if segment is None:
             return False
         ended = self._segment
         ended.end = len(ended.slots) // SLOT
-        if ended.done == ended.end:  # Drained to its end before we came here.
+        if ended.done == ended.end:  # It was drained to its end before.
             self._retire(ended)
         else:
             self._full.append(ended)
@@ -387,7 +391,7 @@ class Spool:
     def _retire(self, segment: Segment) -> None:
         if segment.is_kept:
             self._free.append(segment)
-        elif segment.lap:  # The very first one has no slots and no lap.
+        elif segment.lap:  # The initial one has no slots and no lap.
             self._in_memory -= 1
 
     def _free_segment(self, slots: int) -> Segment | None:
@@ -400,7 +404,7 @@ class Spool:
                     return made
             elif self._folder is not None and not self._overflows:
                 return None
-        if self._in_memory >= _MEMORY_MAX:
+        if self._in_memory >= self._max_memory_segments:
             return None
         self._in_memory += 1
         return Segment(HEADER.size + SLOT * max(slots, SLOTS))
@@ -432,7 +436,7 @@ class Spool:
 
 
 Pack = Callable[[Segment, int, int], None]
-"""Stores a record in a segment at an offset, for the channel of a number."""
+"""Stores a record at an offset of a segment, for the channel of a number."""
 
 
 @lru_cache(maxsize=64)
@@ -441,7 +445,7 @@ def _definition(number: int, channel: Channel) -> SpoolRecord:
 
 
 def _before_first_hole(regions: Sequence[Region]) -> list[Region]:
-    """The regions up to the first slot that is not of their lap, unless it is inside a record."""
+    """The regions up to the first slot of another lap, unless it is inside a record."""
     kept: list[Region] = []
     for region in regions:
         segment, lap, start, stop = region
@@ -459,5 +463,5 @@ def _before_first_hole(regions: Sequence[Region]) -> list[Region]:
 
 
 def is_owned(lock: threading.RLock) -> bool:
-    """Whether this very thread holds the lock: it is in a call that interrupts another one."""
+    """Whether this thread holds the lock already: it runs a call that interrupts another one."""
     return bool(lock._is_owned())  # type: ignore[attr-defined]  # As threading.Condition asks it.

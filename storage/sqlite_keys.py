@@ -10,8 +10,8 @@ from runlore.domain.ids import run_id_of
 from runlore.storage.event_log import StoredRow
 from runlore.storage.seal import NO_KEY, new_key
 
-# Rows are only added, at the end, and keys overwritten where they are: a row that SQLite moved
-# would leave a copy of a key in a page's free space.
+# Rows are only appended, and keys overwritten in place: a row that SQLite moved would leave a copy
+# of its key in a page's free space.
 KEYS_SCHEMA: Final = (
     """
     CREATE TABLE run_keys (
@@ -33,7 +33,7 @@ def is_erasable(connection: sqlite3.Connection) -> bool:
 
 
 def keys_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, bytes]:
-    """The keys as they are stored, by run; without the runs that never had one."""
+    """The stored keys, by run; runs that never had one are left out."""
     keys: dict[str, bytes] = {}
     wanted = list(runs)
     for start in range(0, len(wanted), _AT_ONCE):

@@ -1,4 +1,4 @@
-"""Turns events to append into rows: positions, times, metadata, leaves. Pure; one for all logs."""
+"""Events to append become rows: positions, times, metadata and leaves. Pure, shared by all logs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from runlore.storage.merkle import leaf_hash
 def stamp(
     events: Sequence[NewEvent], head: LogHead, now: int
 ) -> tuple[tuple[StoredRow, ...], LogHead]:
-    """The rows of the events behind `head`, and the head after them.
+    """The rows of events that follow `head`, and the head after them.
 
-    All get the time max(`now`, the head's) in µs; where that is not `now`, the metadata keeps
-    what the writer's clock said as `observed_at`. Must run under the log's write lock.
+    All are recorded at max(`now`, the head's time), in µs; if that is not `now`, the metadata keeps
+    the writer's clock as `observed_at`. Call it under the log's write lock.
     """
     recorded_at = max(now, head.recorded_at)
     packed: dict[int, bytes] = {}  # By identity: a call's events mostly share one dict.
@@ -41,7 +41,7 @@ def stamp(
 def stamp_foreign(
     events: Sequence[tuple[str, int, str, bytes]], head: LogHead, now: int
 ) -> tuple[tuple[StoredRow, ...], LogHead]:
-    """The same for (stream, version, topic, state) of another application: no id, no metadata."""
+    """`stamp` for (stream, version, topic, state) of another application: no id, no metadata."""
     recorded_at = max(now, head.recorded_at)
     rows = [
         StoredRow(
@@ -63,7 +63,7 @@ def leaf_of(row: StoredRow) -> bytes:
 
 
 def check_passed(recorded_at: int, now: int) -> None:
-    """Raises MomentInFuture unless the clock has reached the time."""
+    """Raise MomentInFuture unless the clock has reached the time."""
     if recorded_at > now:
         raise MomentInFuture(recorded_at, now)
 

@@ -1,7 +1,7 @@
 """A live subscription on a log by polling, without a thread of its own.
 
-SQLite tells nobody of another process's commit; looking for it costs 5 µs, so we look every
-20 ms. Commits of this process wake the waiting subscriptions at once.
+SQLite does not notify of another process's commit; checking takes 5 µs, so we check every 20 ms.
+Commits of this process wake the waiting subscriptions at once.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ _waiting: WeakValueDictionary[int, Waker] = WeakValueDictionary()
 
 
 class Waker:
-    """Ends the waits of one reader at the end of a log when something may have been committed."""
+    """Wakes one reader that waits at the end of a log when something may have been committed."""
 
     def __init__(self) -> None:
         self._bell = threading.Event()
         _waiting[id(self)] = self
 
     def clear(self) -> None:
-        """To be called before the log is looked at: what is committed from here on rings."""
+        """Call before reading the log: any commit from here on wakes the reader."""
         self._bell.clear()
 
     def wait(self, at_most_s: float = _POLL_INTERVAL_S) -> None:
-        """Returns when this process has committed something, or it is time to look by oneself."""
+        """Return when this process has committed something, or when it is time to poll."""
         self._bell.wait(min(at_most_s, _POLL_INTERVAL_S))
 
     def ring(self) -> None:
-        """Ends a wait, from any thread."""
+        """End a wait, from any thread."""
         self._bell.set()
 
     @staticmethod
     def ring_all() -> None:
-        """Tells the readers of this process that something was committed."""
+        """Wake all waiting readers of this process: something was committed."""
         for waker in _alive():
             waker.ring()
 
     @staticmethod
     def renew_all() -> None:
-        """In a forked child: a thread of the parent may have held an event's lock."""
+        """In a forked child: replace events whose lock a thread of the parent may have held."""
         for waker in _alive():
             waker._bell = threading.Event()
 
@@ -75,7 +75,7 @@ class PollingSubscription(Subscription[EventLog]):
         raise StopIteration
 
     def stop(self) -> None:
-        """Ends the iteration, from any thread."""
+        """End the iteration, from any thread."""
         super().stop()
         self._waker.ring()
 
@@ -88,7 +88,7 @@ class PollingSubscription(Subscription[EventLog]):
             start=last, limit=_PAGE, stop=newest, topics=self._topics, inclusive_of_start=False
         )
         self._page.extend(notifications)
-        # A page that is not full has seen everything, so other topics are not read again.
+        # A page that is not full reached the end, so events of other topics are not read again.
         self._last_notification_id = notifications[-1].id if len(notifications) == _PAGE else newest
 
 

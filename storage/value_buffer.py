@@ -1,13 +1,13 @@
-"""Logged values on their way to the log: spooled by the call, written in batches behind it.
+"""Logged values on their way to the log: the call spools them, a thread writes them in batches.
 
-`log` costs little more than a list append and leaves the value where a killed process loses
-nothing (see `spool`). A background thread writes what has gathered, every 0.5 s while a run is
-young and every 5 s in a long one, and at once when a segment of the spool is full; `flush()`, the
-end of a run and the exit of the process write what is there.
+`log` costs little more than a list append, and the value survives a kill of the process (see
+`spool`). A background thread writes the gathered values, every 0.5 s while a run is young, every
+5 s in a long one, and at once when a segment of the spool is full; `flush()`, the end of a run and
+the exit of the process write the rest.
 
-Up to where the spool is in the log stands in the log's database, in the same transaction, so
-nothing is lost or written twice wherever the process is killed: the next one that opens the
-workspace goes on from there (see `spool_folder`).
+The same transaction records how much of the spool is in the log, so wherever the process is
+killed, nothing is lost or written twice: the next process that opens the workspace continues from
+there (see `spool_folder`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from runlore.storage.errors import ValuesDropped
 from runlore.storage.event_log import Drained
 from runlore.storage.journal import NO_VALUES, Batch, Journal, Pending
 from runlore.storage.run_values import RunValues
-from runlore.storage.spool import Region, Spool, is_owned
+from runlore.storage.spool import MEMORY_SEGMENTS, Region, Spool, is_owned
 from runlore.storage.spool_format import SLOT
 from runlore.storage.spool_reader import SlotReader
 from runlore.storage.value_codec import Part, encode_batch
@@ -39,42 +39,42 @@ _GROWTH: Final = 0.02  # 5 s is reached after 250 s.
 _RETRY_S: Final = 1.0
 
 
-_OF_ERASED: Final = {"first_seq": 0, "count": 0}  # Nobody reads what comes behind it either.
+_OF_ERASED: Final = {"first_seq": 0, "count": 0}  # Values after an erasure are not read either.
 
 
 class ValueStreams:
-    """A writer's streams of values, one a run: how far each is, and what to append to it next."""
+    """A writer's streams of values, one for each run: the next version and number of each."""
 
     def __init__(self, writer_id: str) -> None:
         self.writer_id = writer_id
-        self._held: dict[str, tuple[int, int]] = {}  # version and number of values, by run
+        self._ends: dict[str, tuple[int, int]] = {}  # version and number of values, by run
 
     def load(self, journal: Journal, run_id: str) -> None:
-        """Reads from the log how far a run's stream is."""
+        """Read from the log how far a run's stream is."""
         facts = journal.facts(values_stream(run_id, self.writer_id))
         if facts:
             data = facts[-1].data or _OF_ERASED
-            self._held[run_id] = facts[-1].version, data["first_seq"] + data["count"]
+            self._ends[run_id] = facts[-1].version, data["first_seq"] + data["count"]
 
     def next(self, run_id: str, parts: Sequence[Part]) -> Pending:
-        """The event of these values, and the stream behind it."""
-        version, seq = self._held.get(run_id, (0, 0))
+        """The event of these values; the stream then ends after it."""
+        version, seq = self._ends.get(run_id, (0, 0))
         event = encode_batch(self.writer_id, seq, parts)
-        self._held[run_id] = version + 1, seq + event.count
+        self._ends[run_id] = version + 1, seq + event.count
         return Pending(values_stream(run_id, self.writer_id), version + 1, event)
 
     def copy(self) -> ValueStreams:
-        """The same, to go on from without leaving this place."""
+        """A copy that can advance on its own."""
         copied = ValueStreams(self.writer_id)
-        copied._held = dict(self._held)
+        copied._ends = dict(self._ends)
         return copied
 
 
 class ValueBuffer:
     """The values that this process logs into all runs of a workspace, and the thread that writes.
 
-    `folder` is where the spool is made, None for memory; `wipes` as in `Spool`. After a fork the
-    child starts empty: what waited is written by the parent.
+    `folder` holds the spool's files, None for memory; `wipes` and `max_memory_segments` as in
+    `Spool`. After a fork the child starts empty: the parent writes the waiting values.
     """
 
     fork_order = fork_guard.ForkOrder.VALUES
@@ -93,12 +93,14 @@ class ValueBuffer:
         warn: Callable[[str], None] = warnings.warn,
         clock_ns: Callable[[], int] = time.time_ns,
         wipes: bool = False,
+        max_memory_segments: int = MEMORY_SEGMENTS,
     ) -> None:
         self.journal = journal
         self._warn = warn
         self._folder = folder
         self._clock_ns = clock_ns
         self._wipes = wipes
+        self._max_memory_segments = max_memory_segments
         self._runs: dict[str, RunValues] = {}
         self._closed_name: str | None = None
         self._make_locks()
@@ -106,7 +108,7 @@ class ValueBuffer:
         fork_guard.guard(self)
 
     def of_run(self, run_id: str, *, fresh: bool = False) -> RunValues:
-        """The values of one run; `fresh` says that this process has just created it."""
+        """The values of one run; `fresh` if this process has just created it."""
         values = self._runs.get(run_id)
         if values is None:
             made = RunValues(run_id, self.spool, self.journal, self._warn, fresh=fresh)
@@ -128,8 +130,9 @@ class ValueBuffer:
                 complain=self._complain,
                 clock_ns=self._clock_ns,
                 wipes=self._wipes,
+                max_memory_segments=self._max_memory_segments,
             )
-            # In one step: a signal handler that logs may come between any two.
+            # In one step: a signal handler that logs may run between any two.
             self._spool = self._spools.setdefault(spool.writer_id, spool)
         return self._spool
 
@@ -139,10 +142,10 @@ class ValueBuffer:
         return any(region.stop - region.start > 1 for region in self._undrained())
 
     def flush(self) -> None:
-        """Writes all that waits, of all runs; returns when it is on disk.
+        """Write all waiting values, of all runs; they are on disk when it returns.
 
-        Raises what the log raises, and the values wait on; ValuesDropped, once, if there were
-        too many of them meanwhile.
+        If the log raises, so does this, and the values keep waiting. Raises ValuesDropped, once,
+        if values were dropped in the meantime.
         """
         with self.taken() as batch:
             self.journal.append(batch.pending, drained=batch.drained)
@@ -152,12 +155,12 @@ class ValueBuffer:
     def taken(self) -> Iterator[Batch]:
         """All waiting values as events, for the block to append.
 
-        What became of them is looked up in the log if the block raises.
+        If the block raises, the log tells later whether it appended them.
         """
         if is_owned(self._write_lock):
             raise RuntimeError(
-                "values are being written by the very call that this one interrupts, from a "
-                "signal handler or a finalizer; log there, and flush when it has returned"
+                "cannot flush in a signal handler or a finalizer that interrupts a flush; log "
+                "there, and flush after it has returned"
             )
         with self._write_lock:
             if self._unsettled is not None:
@@ -179,16 +182,16 @@ class ValueBuffer:
             self._written(regions, streams)
 
     def close(self, workspace: str) -> None:
-        """Writes all that waits and ends the thread; a later value raises WorkspaceClosed.
+        """Write all waiting values and end the thread; later values raise WorkspaceClosed.
 
-        Raises what the log raises, and stays open then.
+        If the log raises, so does this, and the buffer stays open.
         """
         self._join_thread()
         self.flush()
         self._closed_name = workspace
         if self._spool is not None:
             self._spool.close()
-            self.flush()  # What a thread logged meanwhile.
+            self.flush()  # Values that a thread logged in the meantime.
             self._spool.remove()
             self._spool = None
 
@@ -259,14 +262,14 @@ class ValueBuffer:
         self._spool.drained(regions)
 
     def _settle(self, regions: list[Region], streams: ValueStreams, drained: Drained) -> None:
-        """Asks the log whether the events of a `taken` that ended in an error were written."""
+        """Ask the log whether the events of a `taken` that ended in an error were written."""
         mark = self.journal.log.drained_marks().get(drained.writer_id)
         if mark is not None and mark[:2] == drained[1:]:
             self._written(regions, streams)
         self._unsettled = None
 
     def _make_room(self) -> bool:
-        """Drains the spool from a call that logs, as there is no room; whether there is now."""
+        """Drain the spool from a call that finds no room in it; returns whether there is room now."""
         if is_owned(self._write_lock) or time.monotonic() < self._failed_at + _RETRY_S:
             return False
         return self._try_flush()
@@ -289,7 +292,7 @@ class ValueBuffer:
         # Where warnings are errors, ours would end this thread; flush() still raises.
         with suppress(RuntimeWarning):
             warnings.warn(
-                f"logged values could not be written yet and wait: {error}",
+                f"logged values are not written yet and keep waiting: {error}",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -303,7 +306,7 @@ class ValueBuffer:
     # --- the thread -------------------------------------------------------------------------
 
     def _wake(self) -> None:
-        """There will be something to write; called for values that take the slow path."""
+        """Wake the thread, as there will be values to write; called on the slow path."""
         if self._closed_name is not None:
             raise WorkspaceClosed(self._closed_name)
         if self._parked:
@@ -313,7 +316,7 @@ class ValueBuffer:
             self._bell.put(None)
 
     def _ring_urgently(self) -> None:
-        """A segment is full: the other one will be, soon."""
+        """Wake the thread at once: a segment is full, and the other one will be soon."""
         self._urgent = True
         self._bell.put(None)
 
@@ -326,12 +329,12 @@ class ValueBuffer:
                     thread.start()
                     self._thread = thread
                 except RuntimeError as error:
-                    # The process may have no more, and Python 3.12 starts none at exit: flush()
-                    # and close() still write, and nobody tries again for every value.
+                    # The process may have no threads left, and Python 3.12 starts none at exit:
+                    # flush() and close() still write, and later values do not try again.
                     self._complain(error)
 
     def _join_thread(self) -> None:
-        """Ends the thread after the write that it is in; must not be called under its locks."""
+        """End the thread after its current write; must not be called while holding its locks."""
         thread = self._thread
         if thread is not None:
             self._stopping = True
@@ -349,7 +352,7 @@ class ValueBuffer:
             self._spool.make_spare()
         while not self._stopping:
             if self._parked:
-                # It looks by itself, too: a value may have slipped past while it parked.
+                # It also polls: a value may have slipped past while it parked.
                 self._wait_for_bell(_LAST_INTERVAL_S)
             if not self._parked:
                 self._let_gather()
@@ -362,7 +365,7 @@ class ValueBuffer:
                 self._park()
 
     def _let_gather(self) -> None:
-        """Waits while values gather, for as long as the run's age allows, or until it is urgent."""
+        """Wait while values gather, as long as the run's age allows, or until it is urgent."""
         now = time.monotonic()
         age = now - self._born
         until = now + min(_LAST_INTERVAL_S, max(_FIRST_INTERVAL_S, age * _GROWTH))
@@ -378,5 +381,5 @@ class ValueBuffer:
         assert self._spool is not None, "there was something to write"
         self._parked = True
         self._spool.park()
-        if self.waiting:  # It came between the last look and the closing of the gate.
+        if self.waiting:  # It came between the last check and parking.
             self._parked = False

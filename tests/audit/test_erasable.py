@@ -114,6 +114,6 @@ def test_a_run_whose_key_is_none_says_so(erased: Path, tmp_path: Path, key: obje
 
     with (
         Workspace.open(folder) as ws,
-        pytest.raises(LogCorrupt, match="the key of the run kept is damaged"),
+        pytest.raises(LogCorrupt, match="the key of run kept is damaged"),
     ):
         ws.get_run("kept")

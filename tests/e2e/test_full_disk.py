@@ -53,7 +53,7 @@ def test_a_training_outlives_a_full_disk_and_loses_nothing(disk: Disk) -> None:
                 run.flush()
             wait_until(lambda: len(caught) > 0, "the warning of the background")
         assert {str(warning.message).split(":")[0] for warning in caught} == {
-            "logged values could not be written yet and wait"
+            "logged values are not written yet and keep waiting"
         }
         assert run.get_tags() == {"before": "1", **acknowledged}
 

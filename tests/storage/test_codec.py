@@ -113,7 +113,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("state", DAMAGED.values(), ids=DAMAGED.keys())
 def test_damaged_bytes_of_a_known_topic_are_no_event(state: bytes) -> None:
-    with pytest.raises(ValueError, match="are no state of a 'run.tag_set' event"):
+    with pytest.raises(ValueError, match="are not the state of a 'run.tag_set' event"):
         decode_event("run.tag_set", state)
     with pytest.raises(LogCorrupt, match=r"position 7 \(run/r version 3\) is damaged"):
         fact_of(row("run.tag_set", state))

@@ -408,14 +408,13 @@ def test_a_file_that_takes_no_more_leaves_the_rest_in_memory(
 
 
 @pytest.mark.slow
-def test_more_than_memory_is_kept_for_is_dropped_and_said(
-    log: Log, folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_values_beyond_the_memory_kept_for_them_are_dropped_and_counted(
+    log: Log, folder: Path
 ) -> None:
-    monkeypatch.setattr(spool, "_MEMORY_MAX", 2)
-    buffer = ValueBuffer(journal_of(log), folder)
+    buffer = ValueBuffer(journal_of(log), folder, max_memory_segments=2)
     log.refuses = LogBusy("busy")
     values = buffer.of_run("r", fresh=True)
-    with pytest.warns(RuntimeWarning, match="wait: busy"):
+    with pytest.warns(RuntimeWarning, match="keep waiting: busy"):
         for number in range(5 * SLOTS):
             (values.puts.get("loss") or values.put(LOSS))(float(number))
     with pytest.raises(LogBusy):
@@ -423,7 +422,7 @@ def test_more_than_memory_is_kept_for_is_dropped_and_said(
     log.refuses = None
     with pytest.raises(ValuesDropped, match="logged values were dropped") as raised:
         buffer.flush()
-    buffer.flush()  # It was said.
+    buffer.flush()  # ValuesDropped is raised once.
     kept = [r.value for r in records_in(log, "r")]
     assert kept == [float(n) for n in range(len(kept))]
     assert len(kept) + raised.value.count == 5 * SLOTS

@@ -268,7 +268,7 @@ FORGED: dict[str, tuple[Change, str]] = {
     "a topic that is none": (forged("run.tag_set", topic="os:system"), "is no topic"),
     "a stream that is none": (forged("run.created", stream="run/.x"), "is not a valid run id"),
     "a stream of another kind": (forged("run.created", stream="invoice/1"), "is not a stream"),
-    "a payload that is no msgpack": (forged("run.tag_set", state=b"\xc1"), "are no state"),
+    "a payload that is no msgpack": (forged("run.tag_set", state=b"\xc1"), "are not the state"),
     "a payload with more in it": (forged("run.tag_set", state={"x": 1}), "Extra inputs"),
     "a value of another type": (forged("run.tag_set", state={"value": 7}), "value"),
     "a number as text": (forged("run.artifact_added", state={"nbytes": "7"}), "another type"),
@@ -278,11 +278,11 @@ FORGED: dict[str, tuple[Change, str]] = {
     ),
     "text that is no UTF-8": (
         forged("run.tag_set", state=b"\x83\xa1v\x01\xa3key\xa1a\xa5value\xa1\xff"),
-        "are no state",
+        "are not the state",
     ),
     "a payload that is deep": (
         forged("run.created", state=b"\x81\xa1v" + b"\x91" * 5_000),
-        "are no state",
+        "are not the state",
     ),
     "another run than its stream's": (forged("run.created", state={"run_id": "x"}), "says 'x'"),
     "an experiment that is not there": (
