@@ -1,12 +1,12 @@
-"""The memory that logged values are written to, and the file behind it.
+"""The memory into which values are logged, and the file that backs it.
 
 Three kinds, from the best to the last resort:
 
-mapped    a file of zeros, mapped: what is stored survives the death of the process at once.
-          Written out when made, as a store into a hole on a full disk ends the process (SIGBUS).
-written   memory, and each record goes to a file by `write` too. For file systems that copy on
-          write, where even a written page may need new room, and disks without 2 MiB.
-memory    nothing behind it: where no file can be made, and for workspaces in memory.
+mapped    a mapped file: a stored value survives the death of the process at once. The file is
+          filled with zeros first, as a store into a hole on a full disk kills the process (SIGBUS).
+written   memory, with each record also written to a file by `write`. For file systems that copy on
+          write, where overwriting a page may need new room, and for disks without 2 MiB free.
+memory    no file: where none can be made, and for workspaces in memory.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from runlore.storage.file_lock import is_at, open_lock_file, try_lock, wait_and_
 from runlore.storage.spool_format import HEADER, MAGIC, SEGMENT_NBYTES, SLOT
 
 SLOTS: Final = (SEGMENT_NBYTES - HEADER.size) // SLOT
-"""How many slots a segment has, but for one that was made for a longer record."""
+"""The number of slots in a segment, unless it was made for a longer record."""
 
 _ZEROS: Final = bytes(1 << 20)
 
 
 class Segment:
-    """Slots to write to, and how far they are full and drained.
+    """Slots to write to, and how many of them are full and drained.
 
-    `slots` begins behind the header; `done` and `end` are numbers of slots. `end` says where
-    the last lap ended, and is None while it goes on.
+    `slots` begins after the header; `done` and `end` are numbers of slots. `end` is where the last
+    lap ended, or None while it continues.
     """
 
     def __init__(self, nbytes: int, file: SpoolFile | None = None) -> None:
@@ -49,18 +49,18 @@ class Segment:
 
     @property
     def is_kept(self) -> bool:
-        """Whether what is stored here survives the process."""
+        """Whether values stored here survive the process."""
         return self._file is not None
 
     @property
     def needs_writing(self) -> bool:
-        """Whether each record must be handed to `write`."""
+        """Whether each record must be passed to `write`."""
         return self._writes
 
     def begin(self, lap: int) -> None:
-        """Starts another use: what was there is of an earlier lap from now on.
+        """Start another lap; values stored before belong to an earlier one from now on.
 
-        Raises OSError, and can be written to in memory then.
+        Raises OSError; the segment then takes values in memory only.
         """
         HEADER.pack_into(self._header, 0, MAGIC, lap)
         self.lap, self.done, self.end = lap, 0, None
@@ -72,11 +72,11 @@ class Segment:
             self._writes = True
 
     def write(self, offset: int, nbytes: int) -> None:
-        """Writes the slots from this offset on to the file.
+        """Write the slots from this offset on to the file.
 
-        Raises OSError; what comes is in memory only then, until the next lap.
+        Raises OSError; later values then stay in memory only, until the next lap.
         """
-        assert self._file is not None, "only where needs_writing says so"
+        assert self._file is not None, "call it only if needs_writing"
         try:
             self._file.write(self.slots[offset : offset + nbytes], HEADER.size + offset)
         except OSError:
@@ -84,9 +84,9 @@ class Segment:
             raise
 
     def wipe(self, start: int, stop: int) -> None:
-        """Overwrites drained slots with zeros, but for `definitions`, which later slots need.
+        """Overwrite drained slots with zeros, except `definitions`, which later slots need.
 
-        These are (offset, size) of what names a series. Raises OSError.
+        These are (offset, size) of the definitions of series. Raises OSError.
         """
         at, end = start * SLOT, stop * SLOT
         for offset, nbytes in [*sorted(self.definitions), (end, 0)]:
@@ -98,21 +98,21 @@ class Segment:
             at = max(at, offset + nbytes)
 
     def forget(self) -> None:
-        """In a forked child: lets go of the parent's file, and of its lock."""
+        """In a forked child: let go of the parent's file and of its lock."""
         self._release()
         if self._file is not None:
             self._file.let_go()
             self._file = None
 
     def remove(self) -> None:
-        """Removes the file; who still writes to it gets a ValueError."""
+        """Remove the file; a call that still writes to it gets a ValueError."""
         self._release()
         if self._file is not None:
             self._file.remove()
             self._file = None
 
     def _release(self) -> None:
-        with suppress(BufferError):  # A view that somebody holds keeps the mapping alive.
+        with suppress(BufferError):  # A view that is still in use keeps the mapping alive.
             self.slots.release()
             self._header.release()
             if self._file is not None and self._file.mapping is not None:
@@ -120,7 +120,7 @@ class Segment:
 
 
 class SpoolFile:
-    """A segment's file, locked for as long as its owner lives."""
+    """A segment's file, locked while its owner lives."""
 
     def __init__(self, path: Path, fd: int, mapping: mmap.mmap | None) -> None:
         self.path = path
@@ -128,7 +128,7 @@ class SpoolFile:
         self._fd = fd
 
     def write(self, data: memoryview, offset: int) -> None:
-        """All of the data at this place. Raises OSError."""
+        """Write all of the data at this offset. Raises OSError."""
         while data:
             written = os.pwrite(self._fd, data, offset)
             data, offset = data[written:], offset + written

@@ -1,7 +1,7 @@
-"""The spools of all processes of this host: what dead ones left, and what live ones hold.
+"""The spools of all processes of this host: values of dead processes and of live ones.
 
-A file's lock says whether its owner lives. What a dead one left is written to the log by whoever
-looks first; until then, and while the owner lives, readers find the values in the files.
+A file's lock says whether its owner lives. The first process that looks writes a dead owner's
+values to the log; until then, and while the owner lives, readers find the values in the files.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _YOUNG_S: Final = 60.0
 
 
 class Lap(NamedTuple):
-    """The slots of one segment, as its file held them, without those that were never used."""
+    """The slots of one segment, as read from its file, without those that were never used."""
 
     number: int
     slots: bytes
 
 
 class LiveValues(NamedTuple):
-    """A run's values that are not in the log, and up to where it held those of their writers.
+    """A run's values that are not in the log, and how much of their writers' spools the log held.
 
     `pieces` holds, by writer, one or more batches of parts, in the order of logging.
     """
@@ -43,7 +43,7 @@ class LiveValues(NamedTuple):
     marks: dict[str, DrainedMark]
 
     def covers(self, row: StoredRow) -> bool:
-        """Whether the row's values are among these: it was written after the marks were read."""
+        """Whether these include the row's values: it was written after the marks were read."""
         stream = parse_stream(row.stream)
         mark = self.marks.get(stream.writer_id) if stream else None
         return mark is not None and row.position > mark.position
@@ -53,10 +53,10 @@ NOTHING_LIVE: Final = LiveValues({}, {})
 
 
 def recover(folder: Path, journal: Journal, *, wipe: bool = False) -> int:
-    """Writes what dead processes left in the folder to the log; returns how many values.
+    """Write the values of dead processes in the folder to the log; returns how many.
 
-    With `wipe` the files are overwritten before they are removed. Raises what the log raises;
-    nothing is lost then.
+    With `wipe`, the files are overwritten before they are removed. If the log raises, so does this,
+    and nothing is lost.
     """
     if not folder.is_dir():
         return 0
@@ -69,11 +69,10 @@ def recover(folder: Path, journal: Journal, *, wipe: bool = False) -> int:
 def live_values(
     folder: Path, log: EventLog, run_id: str, *, excluding_writer: str = ""
 ) -> LiveValues:
-    """What the spools in the folder hold of a run, beyond what the log held right after.
+    """A run's values in the spools of the folder that are not in the log.
 
-    A caller that has just flushed leaves its own writer out: to read a spool takes milliseconds.
-    Of the log's events of a writer in `marks`, those behind its mark's position are to be left
-    out: their values are among these already, as far as they were logged when this began.
+    A caller that has just flushed excludes its own writer: reading a spool takes milliseconds. Skip
+    log events of a writer past its mark: their values are included here.
     """
     by_writer: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*.spool")):
@@ -95,7 +94,7 @@ def live_values(
 
 def _recover_writer(folder: Path, writer_id: str, journal: Journal, wipe: bool) -> int:
     with ExitStack() as stack:
-        # The one that was made first is locked for as long as its owner lives, and removed last.
+        # The first file is locked while its owner lives, and is removed last.
         files = []
         for path in sorted(folder.glob(f"{writer_id}-*.spool")):
             fd = stack.enter_context(locked(path))
@@ -135,7 +134,7 @@ def _drain(writer_id: str, laps: Sequence[Lap], journal: Journal) -> int:
 
 
 def _values(laps: Sequence[Lap], mark: DrainedMark) -> Iterator[dict[str, list[Part]]]:
-    """What the laps hold behind the mark, in the order in which it was logged."""
+    """The values in the laps after the mark, in the order of logging."""
     reader = SlotReader()
     for number, slots in sorted(laps):
         if number >= mark.lap:
@@ -144,25 +143,25 @@ def _values(laps: Sequence[Lap], mark: DrainedMark) -> Iterator[dict[str, list[P
 
 
 def _laps_of_living(paths: Sequence[Path]) -> list[Lap]:
-    """The laps of one writer, who may be writing: all that it had logged when this began."""
+    """The laps of a writer that may be writing: all values logged before this began."""
     with ExitStack() as stack:
         files = []
         for path in paths:
-            with suppress(OSError):  # Gone: all of it is in the log.
+            with suppress(OSError):  # Gone: all its values are in the log.
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
                 stack.callback(os.close, fd)
                 files.append((_lap_number(os.pread(fd, HEADER.size, 0)), fd))
-        # The latest first: what comes to an earlier lap meanwhile is no gap before a later one.
+        # The latest lap first: values added to an earlier lap meanwhile then leave no gap.
         laps = [_whole_lap(number, fd) for number, fd in sorted(files, reverse=True) if number]
     return [lap for lap in laps if lap is not None]
 
 
 def _whole_lap(number: int, fd: int) -> Lap | None:
-    """The slots that were whole at one moment; None if the next lap has begun meanwhile.
+    """The slots that were complete at one moment; None if the next lap has begun by now.
 
-    That is, the whole of this one is in the log. A slot counts if it had its mark in a first
-    look; its content was there then, and so a second look sees all of it, or that it was wiped
-    meanwhile, as it is in the log.
+    In that case all of this lap is in the log. A slot counts if the first read finds its mark: its
+    content was there then, so the second read sees all of it, or that it was wiped in the meantime
+    because it is in the log.
     """
     first, second = _lap_of(_read(fd)), _lap_of(_read(fd))
     if first is None or second is None or not first.number == second.number == number:
@@ -177,7 +176,7 @@ def _whole_lap(number: int, fd: int) -> Lap | None:
 
 
 def _lap_of(content: bytes) -> Lap | None:
-    """What a file holds; None if it was never used."""
+    """The lap in a file; None if the file was never used."""
     number = _lap_number(content)
     if not number:
         return None
@@ -204,7 +203,7 @@ def _read(fd: int) -> bytes:
 
 
 def _is_being_made(fd: int) -> bool:
-    """Whether the file is so young that its owner may be about to lock it."""
+    """Whether the file is so new that its owner may be about to lock it."""
     is_young = time.time() - os.fstat(fd).st_mtime < _YOUNG_S
     return is_young and not _lap_number(os.pread(fd, HEADER.size, 0))
 

@@ -1,17 +1,16 @@
-"""How logged values lie in a spool, between the call that logs them and the log.
+"""The format of logged values in a spool, between the call that logs them and the log.
 
 A segment is a header of two slots and then slots of 32 bytes, in the byte order
-of the machine, which a spool never leaves:
+of the machine, as a spool never leaves it:
 
     step i64 | time i64 (µs since 1970 UTC) | value f64 or i64 | series u32 | mark u32
 
-The mark is written last and names the lap, a number that goes up with each use of a segment: a
-slot with another mark is torn or from an earlier lap. What does not fit into one slot begins in
-one that is marked BEGIN and ends in one that is marked END; the slots between have no mark. So
-the place of a mark never holds anything else, whatever was logged, and a reader that lost a
-record finds the next one.
+The mark is written last and names the lap, a number that increases with each use of a segment: a
+slot with another mark is torn or from an earlier lap. A record of several slots begins in one with
+the mark BEGIN and ends in one with the mark END; the slots between have no mark. The place of a
+mark never holds anything else, so a reader that lost a record finds the next one.
 
-What the slots of a series hold is its form:
+A series has a form, which says what its slots hold:
 
     f, i   one value, a float or a whole number of 64 bits
     w      a float for each of several columns, or each of several series: the first in the
@@ -23,11 +22,11 @@ What the slots of a series hold is its form:
            each later slot
 
 Series number 0 is a record of form b that defines a series before its first use in a segment:
-[number, run id, form, [[name, columns, kind, description], ...]]. FILLER fills.
+[number, run id, form, [[name, columns, kind, description], ...]]. FILLER marks an unused slot.
 
 A slot, and a record of form w of up to 128 slots, is never half on disk with both of its marks:
-they lie in one page or in two neighbours. Longer ones have the CRC for what a power failure may
-leave of a page in the middle.
+they lie in one page or in two adjacent ones. Longer records have a CRC, because a power failure may
+lose a page in the middle.
 """
 
 from __future__ import annotations
@@ -61,16 +60,16 @@ DEFINITION: Final = 0
 FILLER: Final = 2**32 - 1
 
 WIDE_MAX: Final = 3 * 127 + 1
-"""The floats of a record of form w: more take more slots than two pages surely hold."""
+"""The floats of a record of form w: more could take more slots than two pages hold."""
 
 PIECE: Final = 28
-"""The bytes of a packed value that a slot holds: all but the mark."""
+"""The bytes of a packed value in a slot: all except the mark."""
 
 _NO_MARK: Final = bytes(4)
 
 
 class Channel(NamedTuple):
-    """What a series number stands for: where the values of its slots belong."""
+    """The meaning of a series number: the run, the form and the series of its slots."""
 
     run_id: str
     form: str
@@ -78,10 +77,10 @@ class Channel(NamedTuple):
 
 
 class SpoolRecord(NamedTuple):
-    """Slots, but for the parts that are known only where they are written.
+    """A record's slots, without the fields that are filled in on write.
 
     `nbytes` is a multiple of a slot; `fields` are the BEGIN slot's third and fourth field, and
-    `rest` is what follows that slot, with room for the last mark at its end.
+    `rest` is the slots after it, with room for the last mark at the end.
     """
 
     fields: tuple[int, int]
@@ -93,13 +92,13 @@ class SpoolRecord(NamedTuple):
 
 
 def columns_of(channel: Channel) -> int:
-    """How many values a record of form w has."""
+    """The number of values in a record of form w."""
     return max(len(channel.series), len(channel.series[0].columns))
 
 
 @cache
 def wide(columns: int) -> Struct:
-    """The record of so many floats, two at least:
+    """The record of this many floats, at least two:
     step, time, the first, series, mark, the others, mark."""
     full, last = divmod(columns - 2, 3)
     last += 1
@@ -107,12 +106,12 @@ def wide(columns: int) -> Struct:
 
 
 def wide_slots(columns: int) -> int:
-    """How many slots a record of so many floats takes."""
+    """The number of slots of a record of this many floats."""
     return 1 + (columns + 1) // 3
 
 
 def packed(value: Any) -> SpoolRecord:
-    """A value, or a row as a tuple, as a record of form b. Raises TypeError if it cannot be."""
+    """A record of form b of a value, or of a row as a tuple. Raises TypeError for other types."""
     data: bytes = msgpack.packb(value, default=pack_other)
     padded = data + bytes(-len(data) % PIECE)
     rest = b"".join(
@@ -122,7 +121,7 @@ def packed(value: Any) -> SpoolRecord:
 
 
 def many(values: array[Any], steps: array[int] | None) -> SpoolRecord:
-    """Values of one type, and their steps, as a record of form F, I, G or J."""
+    """A record of form F, I, G or J of values of one type, and perhaps their steps."""
     data = values.tobytes() + (b"" if steps is None else steps.tobytes())
     padded = memoryview(data + bytes(-len(data) % 24)).cast("Q")
     rest = bytearray(len(padded) // 3 * SLOT)
@@ -133,12 +132,12 @@ def many(values: array[Any], steps: array[int] | None) -> SpoolRecord:
 
 
 def definition(number: int, channel: Channel) -> SpoolRecord:
-    """The record that says what a series number stands for."""
+    """The record that defines a series number."""
     return packed([number, *channel])
 
 
 def defined(data: bytes) -> tuple[int, Channel]:
-    """What a definition says. Raises ValueError or TypeError if it is none."""
+    """The number and channel in a definition. Raises ValueError or TypeError if it is damaged."""
     number, run_id, form, series = msgpack.unpackb(data)
     return number, Channel(
         run_id,

@@ -1,6 +1,6 @@
-"""What stores a value in a segment: on the hot path a closure that has bound all it needs.
+"""Functions that store values in a segment; on the hot path, closures with everything bound.
 
-`float_put` and `float_put_at` are alike on purpose: a body that they shared would cost a call for
+`float_put` and `float_put_at` repeat each other on purpose: a shared body would cost a call for
 each value.
 """
 
@@ -29,7 +29,7 @@ FloatPut = Callable[[float], None]
 FloatPutAt = Callable[[float, int], None]
 WidePut = Callable[[Sequence[float], "int | None"], "list[int] | None"]
 
-# What `pack_into` raises behind the end of a segment, and on one that was removed.
+# Raised by `pack_into` past the end of a segment, and in one that was removed.
 _NO_ROOM: Final = (struct.error, ValueError)
 
 
@@ -41,7 +41,7 @@ def float_put(
     again: Callable[[float, int], None],
     clock_ns: Callable[[], int],
 ) -> FloatPut:
-    """What logs a float at the next step; `again` takes what finds no room."""
+    """A function that logs a float at the next step; `again` takes values that find no room."""
     pack, slots, offsets, mark = FLOAT.pack_into, segment.slots, segment.offsets, segment.lap | END
 
     def put(value: float) -> None:
@@ -62,7 +62,7 @@ def float_put_at(
     again: Callable[[float, int], None],
     clock_ns: Callable[[], int],
 ) -> FloatPutAt:
-    """What logs a float at a given step; `again` takes what finds no room."""
+    """A function that logs a float at a given step; `again` takes values that find no room."""
     pack, slots, offsets, mark = FLOAT.pack_into, segment.slots, segment.offsets, segment.lap | END
 
     def put(value: float, step: int) -> None:
@@ -84,12 +84,12 @@ def wide_put(
     again: WidePut,
     clock_ns: Callable[[], int],
 ) -> WidePut:
-    """What logs floats side by side; returns the next steps, and logs nothing, if they differ."""
-    pack, behind_first = wide(width).pack_into, wide_slots(width) - 1
+    """A function that logs several floats; if the next steps differ, it returns them instead."""
+    pack, after_first = wide(width).pack_into, wide_slots(width) - 1
     slots, offsets = segment.slots, segment.offsets
     begin, end = segment.lap | BEGIN, segment.lap | END
     series = len(steps)
-    back = behind_first * SLOT
+    back = after_first * SLOT
 
     def put(values: Sequence[float], step: int | None) -> list[int] | None:
         try:
@@ -100,7 +100,7 @@ def wide_put(
                     if taken.count(step) != series:
                         return taken
                 # All slots in one step, so that they are next to each other.
-                offset = next(islice(offsets, behind_first, None)) - back
+                offset = next(islice(offsets, after_first, None)) - back
                 first, *others = values
                 pack(slots, offset, step, clock_ns() // 1_000, first, number, begin, *others, end)
                 return None
@@ -111,7 +111,7 @@ def wide_put(
 
 
 def reserve(segment: Segment, slots: int) -> int | None:
-    """The offset of so many slots next to each other; None, and nothing is left, if too few."""
+    """The offset of this many adjacent slots; None if too few are left, and then none are."""
     last: int = next(islice(segment.offsets, slots - 1, None))
     if last + SLOT > len(segment.slots):
         return None
@@ -121,7 +121,7 @@ def reserve(segment: Segment, slots: int) -> int | None:
 def pack_record(
     segment: Segment, offset: int, step: int, now: int, number: int, record: SpoolRecord
 ) -> None:
-    """Stores what takes several slots: the mark of the last comes last."""
+    """Store a record of several slots; the mark of the last slot is written last."""
     (size, check), rest = record
     behind, lap = offset + SLOT, segment.lap
     stop = behind + len(rest)

@@ -1,7 +1,7 @@
-"""Slots of a spool back to values: for the drain, for recovery, and for reads of live runs.
+"""From slots of a spool back to values: for the drain, recovery, and reads of live runs.
 
-Pure: bytes in, parts of batches out. Columns are cut out of the slots with strided views, as one
-loop for each value would cost more than to log it.
+Pure: bytes in, parts of batches out. Strided views cut columns out of the slots, because a Python
+loop over values would cost more than logging them.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from runlore.storage.spool_format import (
 )
 from runlore.storage.value_codec import Part, unpack_other
 
-_PIECE: Final = 8_192  # Slots at once: 1 ms, in which the training loop may have to wait.
-_INDEX_SPAN: Final = 4  # No record has more values than four for each of its slots.
+_PIECE: Final = 8_192  # Slots read at once: 1 ms, for which the training loop may have to wait.
+_INDEX_SPAN: Final = 4  # A record has at most four values for each of its slots.
 _TYPECODES: Final = {"F": "d", "G": "d", "I": "q", "J": "q", "f": "d", "i": "q"}
 
 
 class SlotReader:
     """Reads the segments of one writer, each from its first slot on, in the order of their laps.
 
-    It remembers the series that were defined on the way.
+    It remembers the definitions of series from earlier segments.
     """
 
     def __init__(self) -> None:
@@ -44,10 +44,10 @@ class SlotReader:
     def read(
         self, slots: bytes | memoryview, lap: int, *, first: int, start: int
     ) -> Iterator[dict[str, list[Part]]]:
-        """The values in the slots, piece by piece: the parts of each run.
+        """The values in the slots, piece by piece, as parts by run.
 
-        `first` is the number of the first slot in its segment. What lies before slot `start` of
-        the segment is read for its definitions only.
+        `first` is the number of the first slot in its segment. Slots before slot `start` of the
+        segment are read for their definitions only.
         """
         view = memoryview(slots)
         total = len(slots) // SLOT
@@ -56,7 +56,7 @@ class SlotReader:
             stop = min(at + size, total)
             piece = _Piece(view[at * SLOT : stop * SLOT], lap, self._channels, stop == total)
             used = piece.walk(start - first - at)
-            if used == 0:  # One record that is longer than the piece.
+            if used == 0:  # A record is longer than the piece.
                 size *= 2
                 continue
             if piece.places:
@@ -65,7 +65,7 @@ class SlotReader:
 
 
 class _Piece:
-    """Some slots in a row, as columns."""
+    """Adjacent slots as columns."""
 
     def __init__(
         self, slots: memoryview, lap: int, channels: dict[int, Channel], is_last: bool
@@ -83,9 +83,9 @@ class _Piece:
         self.places: dict[int, Sequence[int]] = {}
 
     def walk(self, start: int) -> int:
-        """Finds where the records of each series begin; returns how many slots that took.
+        """Find where the records of each series begin; returns the number of slots consumed.
 
-        Less than all if the last record goes on behind this piece.
+        Fewer than all if the last record continues after this piece.
         """
         total, end = len(self._marks), self._end
         if start <= 0 and self._is_uniform():
@@ -95,7 +95,7 @@ class _Piece:
             return total
         numbers, marks = self._numbers.tolist(), self._marks.tolist()
         places: dict[int, list[int]] = {}
-        lengths: dict[int, int] = {}  # Of records that always have the same.
+        lengths: dict[int, int] = {}  # Of series whose records all have the same length.
         at = 0
         while at < total:
             mark, number = marks[at], numbers[at]
@@ -104,24 +104,24 @@ class _Piece:
                     places.setdefault(number, []).append(at)
                 at += 1
             elif mark == self._begin:
-                behind = at + (lengths.get(number) or self._slots_of(at, number, lengths))
-                if behind > total and not self._is_last:
+                after = at + (lengths.get(number) or self._slots_of(at, number, lengths))
+                if after > total and not self._is_last:
                     break
-                if behind > total or marks[behind - 1] != end:
+                if after > total or marks[after - 1] != end:
                     at += 1  # Torn: whoever wrote it was stopped in the middle.
                     continue
                 if number == DEFINITION:
                     self._define(at)
                 elif at >= start:
                     places.setdefault(number, []).append(at)
-                at = behind
+                at = after
             else:
                 at += 1
         self.places = {n: _as_range(found) for n, found in places.items() if n in self._channels}
         return at
 
     def _is_uniform(self) -> bool:
-        """Whether all slots are values of one series, of one slot each."""
+        """Whether all slots are single values of one series."""
         if self._marks[0] != self._end:
             return False
         ends = self._slots.cast("Q")[3::4]  # Number and mark of each slot.
@@ -157,8 +157,8 @@ class _Piece:
             if len(series) == 1:
                 yield Part(series[0], index, steps, times, columns)
                 return
-            for n, (one, column) in enumerate(zip(series, columns, strict=True)):
-                yield Part(one, _shifted(index, n), steps, times, (column,))
+            for n, (metric, column) in enumerate(zip(series, columns, strict=True)):
+                yield Part(metric, _shifted(index, n), steps, times, (column,))
         else:
             yield from self._read_packed(channel, places, index, steps, times)
 
@@ -171,12 +171,12 @@ class _Piece:
         times: Sequence[int],
     ) -> Iterator[Part]:
         found = [self._unpacked(place) for place in places]
-        if None in found:  # Left by a power failure; what is whole stays.
-            kept = [n for n, one in enumerate(found) if one is not None]
+        if None in found:  # Damaged by a power failure; complete ones stay.
+            kept = [n for n, value in enumerate(found) if value is not None]
             if not kept:
                 return
             index, steps, times = ([column[n] for n in kept] for column in (index, steps, times))
-        values = [one[0] for one in found if one is not None]
+        values = [value[0] for value in found if value is not None]
         [series] = channel.series
         columns: Sequence[Any] = list(zip(*values, strict=True)) if series.columns else [values]
         yield Part(series, index, steps, times, columns)
@@ -202,7 +202,7 @@ class _Piece:
         yield Part(channel.series[0], index, steps, [time] * count, (values,))
 
     def _unpacked(self, place: int) -> tuple[Any] | None:
-        """A packed value in a tuple; None if its bytes are not what was written."""
+        """A packed value in a tuple; None if its bytes are damaged."""
         data = self._bytes_of(place)
         if data is None:
             return None
@@ -215,7 +215,7 @@ class _Piece:
             self._channels[number] = channel
 
     def _bytes_of(self, place: int) -> bytes | None:
-        """What a record of form b holds; None if it is not what was written."""
+        """The content of a record of form b; None if it is damaged."""
         size = self._sizes[place]
         starts = range(SLOT * (place + 1), SLOT * (place + self._slots_of_packed(size)), SLOT)
         data = b"".join(self._slots[start : start + PIECE] for start in starts)[:size]
@@ -242,7 +242,7 @@ class _Piece:
         return 1 + -(-numbers // 3)
 
     def _column(self, view: memoryview[Any], places: Sequence[int], field: int) -> array[Any]:
-        """One field of the slots at these places (or of those behind them, from field 4 on)."""
+        """One field of the slots at these places (from field 4 on, of the slots after them)."""
         column: array[Any] = array("d" if view.format == "d" else "q")
         if isinstance(places, range):
             start, stop = 4 * places.start + field, 4 * (places[-1]) + field + 1
@@ -253,7 +253,7 @@ class _Piece:
 
 
 def _as_range(places: Sequence[int]) -> Sequence[int]:
-    """The same places as a range, where they are regular."""
+    """The same places as a range, if they are regular."""
     if isinstance(places, range) or len(places) == 1:
         return range(places[0], places[-1] + 1, getattr(places, "step", 1))
     step = places[1] - places[0]
@@ -262,7 +262,7 @@ def _as_range(places: Sequence[int]) -> Sequence[int]:
 
 
 def _scaled(places: Sequence[int], first: int) -> Sequence[int]:
-    """Where records at these places of a piece stand among all values of a segment's use."""
+    """The indexes of records at these places among all values of a lap."""
     if isinstance(places, range):
         return range(
             _INDEX_SPAN * (first + places.start),

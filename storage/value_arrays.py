@@ -1,8 +1,8 @@
-"""Many blocks of batches to long arrays at once, where one call a block would cost more than its
-values do: batches of hundreds of short series are common.
+"""From many blocks of batches to long arrays at once: batches of hundreds of short series are
+common, and one call per block would cost more than its values.
 
-What is called *packed* here is what a batch's payload holds (see `value_codec`); all arrays have
-the rows of the first block, then those of the second, and so on.
+*Packed* means as in a batch's payload (see `value_codec`); all arrays have the rows of the first
+block, then those of the second, and so on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def starts_of(lengths: Ints) -> Ints:
 
 
 def whole_numbers(packed: Sequence[Packed], lengths: Ints) -> Ints:
-    """The numbers of blocks of whole numbers, none of them empty."""
+    """The numbers in blocks of integers, none of which is empty."""
     starts = starts_of(lengths)
     shapes = set(map(len, packed))
     if shapes == {2}:
@@ -64,10 +64,10 @@ def _begins(starts: Ints, rows: int) -> NDArray[np.bool_]:
 
 
 def _summed(numbers: Ints, firsts: Ints, lengths: Ints, starts: Ints) -> Ints:
-    """Differences to numbers, in place.
+    """From differences to numbers, in place.
 
-    Summed up over all blocks, and then less what came before each. Sums that are too large wrap
-    around, and back again.
+    Sums over all blocks, minus the sum before each block. Sums that overflow wrap around, and back
+    again.
     """
     numbers[starts] = firsts
     np.cumsum(numbers, out=numbers)
@@ -83,10 +83,10 @@ def floats(contents: Sequence[bytes], lengths: Ints) -> NDArray[np.float64]:
 
 def _regular(first: Ints, strides: Ints, lengths: Ints, starts: Ints) -> Ints:
     numbers = np.arange(int(lengths.sum()))
-    one = int(strides[0])
-    if (strides == one).all():
-        if one != 1:
-            numbers *= one
+    stride = int(strides[0])
+    if (strides == stride).all():
+        if stride != 1:
+            numbers *= stride
     else:
         numbers *= np.repeat(strides, lengths)
     numbers += np.repeat(first - strides * starts, lengths)
@@ -94,14 +94,14 @@ def _regular(first: Ints, strides: Ints, lengths: Ints, starts: Ints) -> Ints:
 
 
 def _differences(kind: str, contents: Sequence[Any]) -> NDArray[Any]:
-    if kind == _ANY:  # Of up to 65 bits: what is beyond 64 wraps around like the sums.
+    if kind == _ANY:  # Up to 65 bits: bits beyond 64 wrap around like the sums.
         flat = [difference for content in contents for difference in content]
-        return np.array([(one + 2**63) % 2**64 - 2**63 for one in flat], np.int64)
+        return np.array([(value + 2**63) % 2**64 - 2**63 for value in flat], np.int64)
     return np.frombuffer(b"".join(contents), _TYPECODES[kind])
 
 
 def _check_lengths(kind: str, contents: Sequence[Any], lengths: Ints) -> None:
-    """One block's surplus must not fill another's gap."""
+    """Check each block, so that one block's surplus does not fill another's gap."""
     size = 1 if kind == _ANY else np.dtype(_TYPECODES[kind]).itemsize
     found = np.fromiter(map(len, contents), np.int64, len(contents))
     if not np.array_equal(found, lengths * size):

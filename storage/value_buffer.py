@@ -269,7 +269,7 @@ class ValueBuffer:
         self._unsettled = None
 
     def _make_room(self) -> bool:
-        """Drain the spool from a call that finds no room in it; returns whether there is room now."""
+        """Drain the spool from a call that finds no room; returns whether there is room now."""
         if is_owned(self._write_lock) or time.monotonic() < self._failed_at + _RETRY_S:
             return False
         return self._try_flush()

@@ -1,17 +1,16 @@
-"""Logged values to columnar batches: one `ValuesLogged` event for thousands of values.
+"""From logged values to columnar batches: one `ValuesLogged` event for thousands of values.
 
-A series is a metric's name, its columns (none for a scalar) and its kind. The event describes
-each series of the batch in the open (`{"name", "n"}`, with "columns", "kind" and "description"
-where it is no plain scalar) and holds one zstd-compressed payload: a msgpack list of blocks, one
-per series, in the same order:
+A series is a metric's name, its columns (none for a scalar) and its kind. The event describes each
+series of the batch in the open (`{"name", "n"}`, with "columns", "kind" and "description" unless it
+is a plain scalar) and holds one zstd-compressed payload: a msgpack list of blocks, one per series,
+in the same order:
 
     {"i": place in the batch, "s": steps, "t": times (µs since 1970), "v": [one per column]}
 
-Whole numbers are `[start, stride]` where they are regular, as nearly all are, and else the
-first one and the narrow differences `[first, typecode, bytes]`. Values are 8-byte floats
-(`["f8", bytes]`), whole numbers (`["i8", column]`), or, where a column mixes types or holds
-text, bools, None or whole numbers beyond 64 bits, a msgpack list (`["any", list]`): each
-comes back exactly as it was logged.
+Integers are `[start, stride]` if they are regular, as nearly all are, and otherwise the first one
+and the narrow differences `[first, typecode, bytes]`. Values are 8-byte floats (`["f8", bytes]`),
+integers (`["i8", column]`), or, if a column mixes types or holds text, bools, None or integers
+beyond 64 bits, a msgpack list (`["any", list]`): each is read back exactly as it was logged.
 
 This half writes, and imports nothing heavy; `value_reader` reads.
 """
@@ -37,7 +36,7 @@ Scalar = float | int | bool | str | None
 Column = list[Any]
 
 BIG_INT: Final = 1
-"""Our msgpack extension type: a whole number as hexadecimal ASCII (decimal is capped)."""
+"""Our msgpack extension type: an integer as hexadecimal ASCII (Python limits decimal)."""
 
 _NARROW: Final = (("b", 2**7), ("h", 2**15), ("i", 2**31), ("q", 2**63))
 _OF_NBYTES: Final = {1: "b", 2: "h", 4: "i"}
@@ -64,9 +63,9 @@ class Series(NamedTuple):
 class Part:
     """One series' values of a batch, in the order in which they were logged.
 
-    `index` says where each one stands among all values of the batch: it increases, and may have
-    holes. `times` are µs since 1970 UTC. `columns` holds one for each of the series' columns, or
-    one alone for a scalar: a list, or an array of 8-byte floats or whole numbers.
+    `index` is each value's place among all values of the batch: it increases, and may have gaps.
+    `times` are µs since 1970 UTC. `columns` holds one column for each of the series' columns, or a
+    single one for a scalar: a list, or an array of 8-byte floats or integers.
     """
 
     series: Series
@@ -77,7 +76,7 @@ class Part:
 
 
 def encode_batch(writer_id: str, first_seq: int, parts: Sequence[Part]) -> ValuesLogged:
-    """The event for these values of one run. Raises TypeError for what cannot be stored."""
+    """The event for these values of one run. Raises TypeError for values that cannot be stored."""
     encoded: dict[int, Column] = {}
 
     def once(numbers: Sequence[int]) -> Column:
@@ -107,7 +106,7 @@ def encode_batch(writer_id: str, first_seq: int, parts: Sequence[Part]) -> Value
 
 
 def _compress(data: bytes) -> bytes:
-    # One for each thread: to make one takes longer, and more memory, than a small batch.
+    # One for each thread: making one takes more time and memory than compressing a small batch.
     compressor: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
     if compressor is None:
         compressor = _local.compressor = zstandard.ZstdCompressor(level=3)
@@ -115,7 +114,7 @@ def _compress(data: bytes) -> bytes:
 
 
 def _describe(series: Series, n: int) -> dict[str, Any]:
-    """What is not as for a scalar is said; a day's batches of a slow run are half description."""
+    """Only differences from a plain scalar: descriptions take half of a slow run's batches."""
     described: dict[str, Any] = {"name": series.name, "n": n}
     if series.columns:
         described["columns"] = list(series.columns)
@@ -137,7 +136,7 @@ def series_of(described: dict[str, Any]) -> Series:
 
 
 def kind_of(column: Sequence[Any]) -> str:
-    """What a column is stored as: f8, i8 or any."""
+    """The stored form of a column: f8, i8 or any."""
     if isinstance(column, array):
         return {"d": "f8", "q": "i8"}[column.typecode]
     types = set(map(type, column))
@@ -187,14 +186,14 @@ def _little_endian(numbers: array[Any]) -> bytes:
 
 
 def pack_other(value: object) -> msgpack.ExtType:
-    """msgpack's `default`: whole numbers of any size. Raises TypeError for all else."""
+    """msgpack's `default`: integers of any size. Raises TypeError for other types."""
     if isinstance(value, int):
         return msgpack.ExtType(BIG_INT, format(value, "x").encode())
     raise TypeError(f"cannot log a {type(value).__name__}")
 
 
 def unpack_other(code: int, data: bytes) -> int:
-    """msgpack's `ext_hook`, the other way round. Raises ValueError for a type that is not ours."""
+    """msgpack's `ext_hook`: the reverse. Raises ValueError for extension types of others."""
     if code != BIG_INT:
         raise ValueError(f"unknown extension type {code}")
     return int(data, 16)

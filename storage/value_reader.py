@@ -1,4 +1,4 @@
-"""Columnar batches back to values: the reading half of `value_codec`."""
+"""From columnar batches back to values: the reading half of `value_codec`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from runlore.storage.errors import LogCorrupt
 from runlore.storage.value_codec import Part, Series, kind_of, series_of, unpack_other
 
 _TYPECODES = {"b": "<i1", "h": "<i2", "i": "<i4", "q": "<i8"}
-_MAX_PAYLOAD_NBYTES = 2**30  # No batch of ours comes near; a forged length must not fill memory.
+_MAX_PAYLOAD_NBYTES = 2**30  # Ours are far smaller; a forged length must not exhaust memory.
 
 Ints = NDArray[np.int64]
 
 
 class _PerThread(threading.local):
-    """Making one takes four times as long as unpacking a small batch; it is for one thread only."""
+    """Making one takes four times as long as unpacking a small batch; it serves one thread only."""
 
     def __init__(self) -> None:
         self.decompressor = zstandard.ZstdDecompressor()
@@ -36,8 +36,8 @@ class Block:
     """One series' part of a batch.
 
     `index` (place in the batch), `steps` and `times` (µs since 1970 UTC) have shape (n,) and
-    dtype int64. `columns` holds one array per column, or one alone for a scalar: float64,
-    int64, or object where the values are of other or mixed types.
+    dtype int64. `columns` holds one array per column, or a single one for a scalar: float64,
+    int64, or object if the values have other or mixed types.
     """
 
     series: Series
@@ -51,7 +51,7 @@ class Block:
 
 
 def read_batch(data: dict[str, Any], *, name: str | None = None) -> list[Block]:
-    """The blocks of a `run.values_logged` event's data; of one metric, if `name` is given.
+    """The blocks in a `run.values_logged` event's data; those of one metric if `name` is given.
 
     Raises LogCorrupt if the data is damaged.
     """
@@ -74,10 +74,10 @@ def unpack_batch(data: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, A
     try:
         payload = data["payload"]
         if payload is None:
-            raise ValueError(f"payload is elsewhere: {data['payload_ref']}")
+            raise ValueError(f"payload is stored elsewhere: {data['payload_ref']}")
         nbytes = zstandard.frame_content_size(payload)
         if nbytes > _MAX_PAYLOAD_NBYTES:
-            raise ValueError(f"payload says that it unpacks to {nbytes} bytes")
+            raise ValueError(f"payload claims to unpack to {nbytes} bytes")
         packed = _per_thread.decompressor.decompress(payload, max_output_size=_MAX_PAYLOAD_NBYTES)
         blocks = msgpack.unpackb(packed, ext_hook=unpack_other)
         return list(zip(data["series"], blocks, strict=True))
@@ -93,7 +93,7 @@ def _damaged(data: dict[str, Any], error: Exception) -> LogCorrupt:
 
 
 def block_of(part: Part) -> Block:
-    """A part that is on its way to a batch, as it will be read from there."""
+    """A part that is not in a batch yet, as it will be read from one."""
     return Block(
         part.series,
         np.array(part.index, np.int64),

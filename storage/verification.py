@@ -1,20 +1,20 @@
-"""Whether a log is what was appended to it: every leaf, the head, and the ways to each event.
+"""Whether a log holds what was appended: every leaf, the head, and the indexes to each event.
 
-The leaf of each event is computed anew from its columns, and the tree of all leaves from them;
-both are compared with what is stored, with the head, and with tree heads that were kept
-elsewhere. Of a SQLite file the indexes are compared with the table, since reads go through them,
-and each row is looked for by its position. It takes memory for one chunk of rows, and holds no
-read transaction for longer. Of an erasable log the keys are compared with what was erased.
+The leaf of each event is computed again from its columns, and the tree of all leaves from them;
+both are compared with the stored ones, with the head, and with tree heads that were kept elsewhere.
+In a SQLite file the indexes are compared with the table, since reads go through them, and each row
+is looked up by its position. It takes memory and a read transaction for one chunk of rows at a
+time. In an erasable log the keys are compared with the erasures.
 
-What it rests on: positions begin at 1 and have no holes, because an append gives them out under
-the write lock (`storage/stamp.py`); a leaf covers its event's position; the head's frontier has
-the root of each perfect subtree, so that a change that fits its own leaf is still narrowed down
-to a range of positions. Who rewrites rows, leaves and head together is shown by a kept tree head
-only.
+It relies on these facts: positions begin at 1 and have no holes, because an append assigns them
+under the write lock (`storage/stamp.py`); a leaf covers its event's position; the head's frontier
+has the root of each perfect subtree, so a change that fits its own leaf is still narrowed down to
+a range of positions. If rows, leaves and head were rewritten together, only a kept tree head
+reveals it.
 
-Beside the log, and covered by no leaf: the head's time, which may be later than the last event's
-(`EventLog.settle`; it is looked at whether it is yet to come), the marks of drained spools (whether
-their positions exist), and SQLite's own counter of positions.
+Not covered by any leaf: the head's time, which may be later than the last event's
+(`EventLog.settle`; a time in the future is reported), the marks of drained spools (their positions
+must exist), and SQLite's own counter of positions.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from runlore.storage.verify_keys import KeysPass
 from runlore.storage.verify_rows import RowsPass, TreeHead
 
 Progress = Callable[[int, int], object]
-"""Told how many steps are done, and about how many there are."""
+"""Called with the number of steps done and the approximate total."""
 
 _SKEW_US: Final = 24 * 3600 * 1_000_000  # By which the clocks of hosts may differ.
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a verification found; `size` and `root` are those of the head that it began with.
+    """The result of a verification; `size` and `root` are those of the head at its start.
 
     `more` counts findings beyond the first thousand. `confirmed` are the kept tree heads that
-    the log agrees with.
+    match the log.
     """
 
     size: int
@@ -53,7 +53,7 @@ class Verification:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no findings."""
         return not self.findings
 
 
@@ -64,9 +64,9 @@ def verify_log(
     progress: Progress | None = None,
     clock: Clock = now_us,
 ) -> Verification:
-    """Verifies the log up to the head that it has now; writers may go on meanwhile.
+    """Verify the log up to its present head; writers may continue in the meantime.
 
-    Raises LogCorrupt, NotALog or another error of the log where not even the head can be read.
+    Raises LogCorrupt, NotALog or another error of the log if not even the head can be read.
     """
     scan = log.scan()
     beginning = scan.begin()
@@ -119,12 +119,12 @@ def _check_beginning(beginning: Beginning, now: int, findings: Findings) -> None
     if head.size != head.position:
         findings.about_log(
             Kind.CHANGED,
-            f"the head counts {head.size} events, and says that the last is at {head.position}",
+            f"the head counts {head.size} events, but its last position is {head.position}",
         )
     for name in beginning.altered:
         findings.about_log(
             Kind.CHANGED,
-            f"{name} is not in the file as runlore makes it: reads of the log could show anything",
+            f"{name} differs from the one that runlore makes: reads could return anything",
         )
     if beginning.unreadable is not None:
         findings.about_log(
@@ -138,6 +138,6 @@ def _check_beginning(beginning: Beginning, now: int, findings: Findings) -> None
         if not isinstance(position, int) or not 1 <= position <= head.position:
             findings.about_log(
                 Kind.CHANGED,
-                f"up to where the spool of writer {writer_id!s:.80} is in the log is said to be "
-                f"at position {position!s:.20}, where no event is",
+                f"the mark of writer {writer_id!s:.80}'s spool names position {position!s:.20}, "
+                "where there is no event",
             )

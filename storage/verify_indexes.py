@@ -1,4 +1,4 @@
-"""The passes of a verification over the indexes: what reads go through, against the table."""
+"""The pass of a verification over the indexes: do they lead reads to the rows of the table?"""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Entry = tuple[Any, ...]
 
 
 class IndexesPass:
-    """Compares both indexes of a SQLite file with the rows that are read of its table.
+    """Compares both indexes of a log with the rows of its table.
 
-    Times do not decrease along positions, so the index of times is in the order of the rows and
-    is read beside them. The stream index is in another order: of rows and entries sums of salted
-    hashes are kept, which do not depend on it. The salt is chosen now, so nobody could have
-    prepared other entries of the same sum. Only where an index differs is each event looked up.
+    Times do not decrease along positions, so the index of times has the order of the rows and is
+    read beside them. The stream index has another order, so sums of salted hashes of rows and of
+    entries are compared. The salt is chosen now, so no one can have prepared other entries with
+    the same sum. Only if an index differs is each event looked up.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class IndexesPass:
         self._times_agree = self._times_ascend = True
 
     def see(self, rows: Sequence[Row]) -> None:
-        """Compares rows of the table with the index of times, and remembers their sum."""
+        """Compare rows of the table with the index of times, and add them to the sum."""
         salt = self._salt
         self._sum_of_rows += sum([hash((salt, row[1], row[2], row[0])) for row in rows])
         if self._times_agree:
@@ -53,15 +53,15 @@ class IndexesPass:
             except LogBusy:
                 raise
             except PersistenceError:
-                entries = []  # Told of when each event is looked up.
+                entries = []  # Reported when each event is looked up.
             expected = [*map(_TIME_AND_POSITION, rows)]
             self._times_agree = entries == expected
-            # Else it was found already that the rows are not in the order of their times.
+            # Otherwise rows out of the order of their times were reported already.
             self._times_ascend = self._times_agree or _ascend([self._last_time, *expected])
             self._last_time = expected[-1]
 
     def run(self, stepped: Callable[[int], object]) -> None:
-        """Reads the stream index, and the rest of that of times; `stepped` is told how much."""
+        """Read the stream index and the rest of the index of times; `stepped` counts entries."""
         self._guarded("the index of times", self._check_rest_of_times)
         self._guarded("the stream index", lambda: self._check_stream_index(stepped))
 
@@ -75,7 +75,7 @@ class IndexesPass:
 
     def _check_rest_of_times(self) -> None:
         if not self._times_agree or self._indexes.by_time(self._last_time, self._upto, 1):
-            self._tell_of_difference(
+            self._report_difference(
                 "the index of times",
                 lambda row: self._indexes.places_in_time_index(row[6], row[0]),
                 in_order_of_rows=self._times_ascend,
@@ -91,12 +91,12 @@ class IndexesPass:
             last = entries[-1]
             stepped(len(entries))
         if not in_order or total != self._sum_of_rows:
-            self._tell_of_difference(
+            self._report_difference(
                 "the stream index", lambda row: self._indexes.places_in_stream_index(row[1], row[2])
             )
 
     def _check_order(self, entries: Sequence[Entry]) -> bool:
-        """Whether the entries ascend; tells of versions that do not follow each other."""
+        """Whether the entries ascend; reports gaps between versions."""
         try:
             for (stream, version, position), following in pairwise(entries):
                 next_stream, next_version, next_position = following
@@ -105,46 +105,44 @@ class IndexesPass:
                         if next_version <= version:
                             return False
                         after = f"after version {version}"
-                        self._tell_of_gap(stream, after, version + 1, next_version)
+                        self._report_gap(stream, after, version + 1, next_version)
                     elif next_position < position:
                         self._findings.about_stream(
                             Kind.REORDERED,
                             stream,
                             next_version,
-                            f"it stands at position {next_position}, the version before it at "
+                            f"it is at position {next_position}, and the version before it at "
                             f"{position}",
                         )
                 elif next_stream < stream:
                     return False
                 elif next_version > 1:
-                    self._tell_of_gap(next_stream, "at the stream's beginning", 1, next_version)
+                    self._report_gap(next_stream, "at the stream's beginning", 1, next_version)
             return type(sum([version for _, version, _ in entries])) is int
-        except TypeError:  # Of a damaged file: texts, numbers and bytes have no order.
+        except TypeError:  # In a damaged file: texts, numbers and bytes have no order.
             return False
 
-    def _tell_of_gap(self, stream: str, where: str, version: int, found: int) -> None:
-        self._findings.about_stream(
-            Kind.MISSING, stream, version, f"{where} stands version {found}"
-        )
+    def _report_gap(self, stream: str, where: str, version: int, found: int) -> None:
+        self._findings.about_stream(Kind.MISSING, stream, version, f"{where} comes version {found}")
 
-    def _tell_of_difference(
+    def _report_difference(
         self,
         name: str,
         places: Callable[[Row], Sequence[Any]],
         *,
         in_order_of_rows: bool = True,
     ) -> None:
-        """Looks up each event of the table in an index that differs from it."""
-        told = len(self._findings.kept) + self._findings.more
+        """Look up each event of the table in an index that differs from it."""
+        before = len(self._findings.kept) + self._findings.more
         after = 0
         while not self._findings.full and (rows := self._scan.rows(after, self._upto, CHUNK)):
             for row in rows:
                 self._look_up(name, row, places)
             after = rows[-1][0]
-        if in_order_of_rows and told == len(self._findings.kept) + self._findings.more:
+        if in_order_of_rows and before == len(self._findings.kept) + self._findings.more:
             self._findings.about_log(
                 Kind.MISLED,
-                f"{name} leads to each event, but is out of order or has entries of events that "
+                f"{name} leads to each event, but is out of order or has entries for events that "
                 "are not in the table",
             )
 
@@ -152,7 +150,7 @@ class IndexesPass:
         try:
             found = list(places(row))
         except UnicodeEncodeError:
-            return  # Its stream is no text, which was found as a change of the event.
+            return  # Its stream is not valid text, which was reported as a change of the event.
         except LogBusy:
             raise
         except PersistenceError as error:

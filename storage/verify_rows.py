@@ -16,12 +16,12 @@ from runlore.storage.log_scan import LogScan, Row
 from runlore.storage.merkle import HASH_NBYTES, Frontier, leaf_hash
 
 CHUNK: Final = 4096
-_MOST_PLACED: Final = 64
+_MAX_MOVED: Final = 64
 _NO_LEAF: Final = bytes(HASH_NBYTES)
 
 
 class TreeHead(NamedTuple):
-    """The size of a log and the Merkle root over its events, as somebody has kept it."""
+    """The size of a log and the Merkle root over its events, as kept outside of it."""
 
     size: int
     root: bytes
@@ -36,10 +36,10 @@ class _Part(NamedTuple):
 
 
 class RowsPass:
-    """One reading of all rows up to a head.
+    """Reads all rows up to a head once.
 
-    `seen` gets each chunk that was read, for what is compared with it later. `confirmed` are
-    the kept tree heads that the rows agree with.
+    `seen` receives each chunk, for comparisons with other tables. `confirmed` are the kept tree
+    heads that match the rows.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class RowsPass:
         self._head = head
         self._parts = {part.upto: part for part in _parts(head)}
         self._kept_of: dict[int, list[TreeHead]] = {}
-        for one in kept:
-            self._kept_of.setdefault(one.size, []).append(one)
+        for tree_head in kept:
+            self._kept_of.setdefault(tree_head.size, []).append(tree_head)
         self._findings = findings
         self._seen = seen
         self.confirmed: list[TreeHead] = []
@@ -64,25 +64,25 @@ class RowsPass:
         self._changed: list[Row] = []
         self._recorded_at = 0
         self._whole = True  # No leaf is missing so far, so the tree can be computed.
-        # Two trees, which are one until a leaf is not that of its columns: of the leaves that
-        # are stored, and of those that the columns should have.
+        # Two trees, of the stored leaves and of the leaves computed from the columns; one object
+        # until they differ.
         self._stored = self._computed = Frontier()
 
     def run(self) -> None:
-        """Reads, compares, and adds what it finds."""
+        """Read and compare all rows, and add findings."""
         after = 0
         for stop in self._stops():
             self._check_range(after, stop)
             after = stop
             if self._whole:
                 self._compare_tree(stop)
-        self._place_changed_rows()
-        self._tell_of_tree()
+        self._report_moved_rows()
+        self._report_tree()
         if self._recorded_at > self._head.recorded_at:
             self._findings.about_log(
                 Kind.CHANGED,
-                f"the head's time, {self._head.recorded_at} µs after 1970, is before that of the "
-                f"last event, {self._recorded_at}",
+                f"the head's time, {self._head.recorded_at} µs after 1970, is before the last "
+                f"event's, {self._recorded_at}",
             )
 
     def _stops(self) -> list[int]:
@@ -105,7 +105,7 @@ class RowsPass:
         self._check_hole(after, upto)
 
     def _read(self, after: int, upto: int) -> Iterator[Sequence[Row]]:
-        """The rows in (after, upto]; of a damaged file, those that can be read."""
+        """The rows in (after, upto]; in a damaged file, those that can be read."""
         while after < upto and not self._findings.full:
             try:
                 rows = self._scan.rows(after, upto, CHUNK)
@@ -138,7 +138,7 @@ class RowsPass:
                 Kind.MISLED,
                 after + 1,
                 upto,
-                f"a read in order comes to {upto - after} events, reads by position to {reached}",
+                f"a read in order finds {upto - after} events, look-ups by position {reached}",
             )
 
     def _check_hole(self, after: int, upto: int) -> None:
@@ -151,13 +151,13 @@ class RowsPass:
         ends = upto == self._head.position
         last = kept[-1] if kept else None
         if last is not None and last.kind is Kind.MISSING and last.last == after:
-            kept.pop()  # It goes on where the chunk before ended.
+            kept.pop()  # It continues a hole of the previous chunk.
             after = (last.first or after + 1) - 1
         kind = Kind.TRUNCATED if ends else Kind.MISSING
         what = (
-            f"the log ends before its head, which says {self._head.position}"
+            f"the log ends before its head, which is at {self._head.position}"
             if ends
-            else "no event is there"
+            else "there is no event"
         )
         self._findings.about_range(kind, after + 1, upto, what)
 
@@ -172,11 +172,9 @@ class RowsPass:
                 if leaf is not None and leaf == row[8]:
                     fitting.append(row)
                 else:
-                    if len(self._changed) < _MOST_PLACED:
+                    if len(self._changed) < _MAX_MOVED:
                         self._changed.append(row)
-                    self._findings.about_row(
-                        Kind.CHANGED, row, "its columns are not those that its leaf was made of"
-                    )
+                    self._findings.about_row(Kind.CHANGED, row, "its columns do not match its leaf")
             stored = [leaf if type(leaf) is bytes else _NO_LEAF for leaf in stored]
             rows = fitting
         self._check_times(rows)
@@ -197,7 +195,7 @@ class RowsPass:
                     self._findings.about_row(
                         Kind.REORDERED,
                         row,
-                        f"recorded {before - after} µs before the one before it",
+                        f"recorded {before - after} µs before its predecessor",
                     )
         self._recorded_at = max(times)
 
@@ -205,12 +203,12 @@ class RowsPass:
         part = self._parts.get(size)
         if part is not None and part.root not in (self._stored.nodes[-1], self._computed.nodes[-1]):
             self._unlike.append(part)
-        for one in self._kept_of.get(size, ()):
-            agrees = one.root in (self._stored.root, self._computed.root)
-            (self.confirmed if agrees else self._disagreed).append(one)
+        for tree_head in self._kept_of.get(size, ()):
+            agrees = tree_head.root in (self._stored.root, self._computed.root)
+            (self.confirmed if agrees else self._disagreed).append(tree_head)
 
-    def _place_changed_rows(self) -> None:
-        """Says of changed rows that stand where others were appended that they were moved."""
+    def _report_moved_rows(self) -> None:
+        """Report changed rows that are moved: their leaf fits another position."""
         leaves = {row[8] for row in self._changed}
         for row in self._changed:
             for other in self._changed:
@@ -222,8 +220,8 @@ class RowsPass:
                         Kind.REORDERED, row, f"it was appended at position {other[0]}"
                     )
 
-    def _tell_of_tree(self) -> None:
-        agreed = max((one.size for one in self.confirmed), default=0)
+    def _report_tree(self) -> None:
+        agreed = max((tree_head.size for tree_head in self.confirmed), default=0)
         for part in self._unlike:
             first = part.after + 1
             if self._findings.within(first, part.upto):
@@ -233,16 +231,16 @@ class RowsPass:
                     Kind.CHANGED,
                     first,
                     part.upto,
-                    f"the head does not fit them, but the tree head kept at {agreed} does: the "
-                    "head was changed",
+                    f"they match the tree head kept at {agreed}, but not the head: the head was "
+                    "changed",
                 )
                 continue
             self._findings.about_range(
                 Kind.CHANGED,
                 max(first, agreed + 1),
                 part.upto,
-                "the events fit their leaves, but not the head: one was rewritten together with "
-                "its leaf, or the head was changed",
+                "the events match their leaves, but not the head: an event was rewritten together "
+                "with its leaf, or the head was changed",
             )
         if self._disagreed:
             worst = min(self._disagreed)
@@ -250,8 +248,7 @@ class RowsPass:
                 Kind.CHANGED,
                 agreed + 1 if agreed < worst.size else 1,
                 worst.size,
-                f"the root over the first {worst.size} events is not that of the tree head that "
-                "was kept of them",
+                f"the root over the first {worst.size} events differs from the kept tree head",
             )
         longest = max(self._kept_of, default=0)
         if longest > self._head.size:
@@ -275,7 +272,7 @@ def _parts(head: LogHead) -> list[_Part]:
 
 
 def _leaves(rows: Sequence[Row]) -> list[bytes | None]:
-    """The leaf that each row should have; None for columns of types that no append has."""
+    """The leaf that each row should have; None for columns of types that no append stores."""
     try:
         return [
             leaf_hash(position, stream, version, topic, event_id, recorded_at, metadata, state)

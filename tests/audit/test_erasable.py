@@ -64,10 +64,10 @@ def erased(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("DELETE FROM run_keys WHERE run_id = 'gone'", "the key of its run is missing"),
         ("UPDATE run_keys SET key = randomblob(32) WHERE run_id = 'gone'", "has a key again"),
         ("DELETE FROM erasures", "tables may still show the run"),
-        ("UPDATE erasures SET position = 1", "is noted as erased at position 1, where no event"),
-        ("UPDATE erasures SET run_id = 'kept'", "the run kept is noted as erased"),
-        ("DROP TABLE run_keys", "run_keys is not in the file as runlore makes it"),
-        ("DROP TABLE erasures", "erasures is not in the file as runlore makes it"),
+        ("UPDATE erasures SET position = 1", "is recorded as erased at position 1, but no event"),
+        ("UPDATE erasures SET run_id = 'kept'", "run kept is recorded as erased"),
+        ("DROP TABLE run_keys", "run_keys differs from the one that runlore makes"),
+        ("DROP TABLE erasures", "erasures differs from the one that runlore makes"),
     ],
 )
 def test_keys_that_somebody_changed_are_found_though_no_leaf_covers_them(

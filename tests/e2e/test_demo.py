@@ -36,7 +36,7 @@ def test_the_demo_trains_queries_and_draws_as_often_as_it_is_run(tmp_path: Path)
     assert "{'alpha': '" in printed and "'quality': 'great run'}" in printed
     assert "PROVED." in printed and "is signed by runlore/" in printed
     assert "events: all holds" in printed
-    assert "its columns are not those that its leaf was made of" in printed
+    assert "its columns do not match its leaf" in printed
     assert "'quality': 'great run'" in printed
     assert "'great run' → 'fantastic run'" in printed
     assert (tmp_path / "demo-output" / "chart.png").read_bytes().startswith(b"\x89PNG")

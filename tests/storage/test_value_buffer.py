@@ -213,7 +213,7 @@ def test_a_failure_in_the_background_warns_once_and_keeps_trying(
     log: Log, buffer: ValueBuffer
 ) -> None:
     log.before = LogBusy("busy")
-    with pytest.warns(RuntimeWarning, match="wait: busy") as caught:
+    with pytest.warns(RuntimeWarning, match="keep waiting: busy") as caught:
         buffer.of_run("r").log(LOSS, 1.0, None)
         wait_until(lambda: log.appends >= 3, "three attempts")
         log.before = None

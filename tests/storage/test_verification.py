@@ -252,7 +252,7 @@ def test_time_that_runs_backwards_is_found_where_all_was_made_to_fit(path: Path)
     [finding] = found(path)
 
     assert (finding.kind, finding.first) == (Kind.REORDERED, 31)
-    assert "before the one before it" in finding.message
+    assert "before its predecessor" in finding.message
 
 
 def test_versions_that_do_not_follow_each_other_are_found_where_all_was_made_to_fit(
@@ -347,7 +347,7 @@ def test_an_index_that_somebody_added_is_found_as_reads_may_go_through_it(path: 
     [finding] = found(path)
 
     assert finding.kind is Kind.CHANGED
-    assert finding.message.startswith("added is not in the file as runlore makes it")
+    assert finding.message.startswith("added differs from the one that runlore makes")
 
 
 @pytest.mark.parametrize("position", [1000, -1])
@@ -433,7 +433,7 @@ def test_a_row_that_a_read_in_order_comes_to_and_a_read_of_its_position_does_not
 
     [misled] = [one for one in found(path) if one.kind is Kind.MISLED]
 
-    assert "a read in order comes to 32 events, reads by position to 31" in misled.message
+    assert "a read in order finds 32 events, look-ups by position 31" in misled.message
 
 
 # --- what only a kept tree head shows -----------------------------------------------------
