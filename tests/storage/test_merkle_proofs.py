@@ -113,7 +113,7 @@ def test_a_tree_that_was_rewritten_is_consistent_with_nothing(
 def test_ranges_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="has no leaf of index 3"):
         inclusion_ranges(3, 3)
-    with pytest.raises(ValueError, match="does not begin with"):
+    with pytest.raises(ValueError, match="cannot begin with"):
         consistency_ranges(4, 3)
     with pytest.raises(ValueError, match="end before index 4"):
         roots_of([(0, 5)], LEAVES[:4])
