@@ -1,4 +1,4 @@
-"""What is not the same at two moments of a workspace."""
+"""The net changes of a workspace between two moments."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ What = Literal[
     "artifact",
     "metric",
 ]
-Kind = Literal["created", "changed", "removed"]
+ChangeKind = Literal["created", "changed", "removed"]
 
 
 @dataclass(frozen=True, slots=True)
 class NetChange:
-    """A thing that was created, changed or removed between two moments, net of all in between.
+    """A creation, change or removal between two moments; changes that were undone are left out.
 
-    `key` is the tag, property, file or metric (`name`, or `name.column`) concerned. `old` and
-    `new` are what it was and is: text, or None where it has no value; of an experiment `active`
-    or `archived`, of an artifact its SHA-256, of a metric `MetricSummary(n, last)`. `position`,
-    `time` (aware UTC), `who` and `reason` are those of the last event that made it so.
+    `key` is the name of the tag, property, file or metric (`name`, or `name.column`). `old` and
+    `new` are its values at the two moments: text, or None for no value; `active` or `archived` for
+    an experiment, the SHA-256 for an artifact, `MetricSummary(n, last)` for a metric. `position`,
+    `time` (aware UTC), `who` and `reason` are those of the event that set `new`.
     """
 
     what: What
-    kind: Kind
+    kind: ChangeKind
     experiment: str
     experiment_id: str
     run_id: str | None
@@ -69,18 +69,18 @@ class NetChange:
 def net_changes(
     session: Session, a: int, b: int, *, run_id: str | None = None
 ) -> Sequence[NetChange]:
-    """What differs at position `b` from `a`, in order of position; of one run or of all."""
+    """The net changes from position `a` to `b`, of one run or of all, in order of position."""
     if a > b:
         raise InvalidInput(
-            f"position {a} is later than {b}; give the earlier moment first: diff(a, b) tells what "
-            "came after a"
+            f"position {a} is later than {b}; pass the earlier moment first: diff(a, b) lists the "
+            "changes after a"
         )
     rows = session.reader().net_changes(a, b, run_id=run_id)
     return [_net_change(row, session.journal.name_of(row.writer_id)) for row in rows]
 
 
 def _net_change(row: NetChangeRow, who: str) -> NetChange:
-    kind: Kind = "changed" if row.had and row.has else "created" if row.has else "removed"
+    kind: ChangeKind = "changed" if row.had and row.has else "created" if row.has else "removed"
     what: Any = row.what  # One of the literals.
     return NetChange(
         what,
