@@ -13,10 +13,6 @@ from benchmarks.bench_queries import fill
 from benchmarks.harness import Result, scratch, seconds, shown_as_it_runs, sized
 from runlore import Workspace
 from runlore.audit.bundles.checks import verify_bundle
-from runlore.audit.bundles.export import export
-from runlore.audit.bundles.imports import import_bundle
-from runlore.audit.bundles.selection import Selection
-from runlore.audit.replay import replay
 from runlore.storage.log_query import LogQuery
 from runlore.workspace import session_of
 
@@ -43,19 +39,19 @@ def figures(ws: Workspace, folder: Path, size: int) -> Iterator[Result]:
         named = f"{what}, {size:,} runs ({events:,} events)"
         return Result(named, per_s, baseline, "reading the log", "events/s", 1, note=note)
 
-    yield rate("replay", lambda: replay(ws))
-    yield rate("replay, as of the middle", lambda: replay(ws, to=events // 2))
-    yield rate("export of all", lambda: export(ws, bundle))
+    yield rate("replay", lambda: ws.audit.replay())
+    yield rate("replay, as of the middle", lambda: ws.audit.replay(to=events // 2))
+    yield rate("export of all", lambda: ws.export(bundle))
     megabytes = bundle.stat().st_size / 1e6
     yield rate(
         "export of one run",
-        lambda: export(ws, alone, Selection(run="run-7")),
+        lambda: ws.export(alone, run="run-7"),
         "reads all leaves of the log",
     )
     yield rate("verify-bundle", lambda: verify_bundle(bundle), f"{megabytes:.1f} MB")
     with Workspace.create("other", path=folder / "other") as other:
-        yield rate("import", lambda: import_bundle(other, bundle))
-        yield rate("import, all of it there", lambda: import_bundle(other, bundle))
+        yield rate("import", lambda: other.import_bundle(bundle))
+        yield rate("import, all of it there", lambda: other.import_bundle(bundle))
 
 
 def read(ws: Workspace) -> None:

@@ -16,25 +16,21 @@ from rich.console import Console
 
 from runlore import Workspace
 from runlore.audit import offline
-from runlore.audit.audited import AuditedLog
-from runlore.audit.checkpoints import create_checkpoint
-from runlore.audit.keys import new_key, read_key
-from runlore.audit.prove import prove_event
+from runlore.audit.keys import read_key
 from runlore.audit.verify import verify_folder
 
 
 def prove(ws: Workspace, position: int, folder: Path, console: Console) -> None:
     """Sign the log, and prove one of its events to a process that does not import runlore."""
     console.rule("audit: a proof for a reader without the log")
-    audited = AuditedLog.of(ws)
     secret = folder / "audit.key"
-    key = read_key(secret) if secret.exists() else new_key(secret, audited.origin)
-    checkpoint, _ = create_checkpoint(audited, key=secret, export=folder / "checkpoints")
+    verifier_key = read_key(secret).verifier if secret.exists() else ws.audit.new_key(secret)[0]
+    checkpoint, _ = ws.audit.checkpoint(key=secret, export=folder / "checkpoints")
     console.print(f"signed: {checkpoint.size:,} events, exported to {folder}/checkpoints")
     proof, verifier = folder / "proof.json", folder / "verify_proof.py"
-    proof.write_text(json.dumps(prove_event(audited, str(position)), indent=2))
+    proof.write_text(json.dumps(ws.audit.prove(position), indent=2))
     shutil.copy(offline.__file__, verifier)
-    command = [sys.executable, "-I", str(verifier), str(proof), "--key", str(key.verifier)]
+    command = [sys.executable, "-I", str(verifier), str(proof), "--key", str(verifier_key)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     console.print(printed, highlight=False, soft_wrap=True)
 

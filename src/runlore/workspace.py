@@ -26,9 +26,9 @@ from runlore.projections.filters import RunFilter
 from runlore.storage.open_log import exists, locate
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from typing import Self
 
+    from runlore.audit.accessor import Audit
     from runlore.audit.bundles.format import Manifest
     from runlore.audit.bundles.imports import Imported
     from runlore.compute_target import ComputeTarget
@@ -518,6 +518,13 @@ class Workspace:
             run_ids += [row.run_id for row in session.reader().runs(below)]
         erase(session, run_ids, reason, timeout_s)
 
+    @property
+    def audit(self) -> Audit:
+        """What the log proves: verification, checkpoints, proofs, replay; see docs/audit.md."""
+        from runlore.audit.accessor import Audit
+
+        return Audit(self._live)
+
     def export(
         self,
         path: str | os.PathLike[str],
@@ -525,8 +532,8 @@ class Workspace:
         run: str | None = None,
         descendants: bool = True,
         experiment: str | None = None,
-        since: datetime | int | None = None,
-        until: datetime | int | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
         artifacts: str = "bytes",
     ) -> Manifest:
         """Writes runs, or the whole log, to one file that proves itself: see docs/bundles.md.
@@ -543,7 +550,7 @@ class Workspace:
         selection = Selection(
             run=run, descendants=descendants, experiment=experiment, since=since, until=until
         )
-        return export(self, path, selection, artifacts=artifacts)
+        return export(self._live, path, selection, artifacts=artifacts)
 
     def import_bundle(self, path: str | os.PathLike[str]) -> Imported:
         """Adds what a bundle holds and this workspace does not; twice is once.
@@ -553,7 +560,7 @@ class Workspace:
         """
         from runlore.audit.bundles.imports import import_bundle
 
-        return import_bundle(self, path)
+        return import_bundle(self._live, path)
 
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
         """The result of one SELECT over the views (`runs`, `tags`, `metrics` ...; see docs/sql.md).

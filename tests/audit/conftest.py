@@ -10,6 +10,7 @@ import pytest
 from runlore import Experiment, Run, Workspace
 from runlore.audit.audited import AuditedLog
 from runlore.audit.keys import new_key
+from runlore.workspace import session_of
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def ws(tmp_path: Path) -> Iterator[Workspace]:
 @pytest.fixture
 def audited(ws: Workspace) -> AuditedLog:
     start(ws, "early").complete()
-    return AuditedLog.of(ws)
+    return AuditedLog.of(session_of(ws))
 
 
 @pytest.fixture

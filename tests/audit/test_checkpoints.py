@@ -163,8 +163,8 @@ def test_a_workspace_in_memory_has_no_checkpoints() -> None:
     from runlore.entry.wiring import memory_session
 
     session = memory_session("offline")
-    with pytest.raises(UserError, match="in memory leaves nothing behind"):
-        AuditedLog.of_session(session)
+    with pytest.raises(UserError, match="in memory leaves nothing"):
+        AuditedLog.of(session)
     session.close()
 
 
@@ -325,8 +325,9 @@ import sys
 from runlore import Workspace
 from runlore.audit.audited import AuditedLog
 from runlore.audit.checkpoints import create_checkpoint
+from runlore.workspace import session_of
 ws = Workspace.open(sys.argv[1])
-audited = AuditedLog.of(ws)
+audited = AuditedLog.of(session_of(ws))
 audited.log.head()
 print("signing", file=sys.stderr, flush=True)
 create_checkpoint(audited, key=sys.argv[2])

@@ -16,6 +16,7 @@ from runlore.audit.prove import prove_event
 from runlore.audit.verify import verify, verify_folder
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.sqlite_keys import KEYS_SCHEMA
+from runlore.workspace import session_of
 from tests.audit.conftest import start
 from tests.tampering import tampering
 
@@ -25,7 +26,7 @@ def test_a_log_with_an_erased_run_holds_and_its_events_are_proved(tmp_path: Path
         run = start(ws, "sealed")
         run.tag("participant", "Ann")
         run.complete()
-        audited = AuditedLog.of(ws)
+        audited = AuditedLog.of(session_of(ws))
         key = tmp_path / "lab.key"
         new_key(key, audited.origin)
         create_checkpoint(audited, key=key)
@@ -37,7 +38,7 @@ def test_a_log_with_an_erased_run_holds_and_its_events_are_proved(tmp_path: Path
 
     assert verify_folder(tmp_path / "lab").holds
     with Workspace.open(tmp_path / "lab") as ws:
-        after = prove_event(AuditedLog.of(ws), "sealed@2")
+        after = prove_event(AuditedLog.of(session_of(ws)), "sealed@2")
     assert after == before
     lines = verify_proof(after, [read_key(key).verifier])
     assert "covered by the proof but not readable here" in lines[-2]

@@ -11,13 +11,12 @@ import pytest
 from runlore import Workspace
 from runlore.audit.audited import AuditedLog
 from runlore.audit.bundles.checks import verify_bundle
-from runlore.audit.bundles.export import export
-from runlore.audit.bundles.imports import import_bundle
 from runlore.audit.checkpoints import create_checkpoint, set_automatic
 from runlore.audit.keys import new_key
 from runlore.audit.verify import verify
 from runlore.storage.atomic_files import FileNotWritten
 from runlore.storage.errors import DiskFull
+from runlore.workspace import session_of
 from tests.audit import erasures
 from tests.audit.conftest import start
 from tests.disks import Disk
@@ -38,7 +37,7 @@ def files_in(folder: Path) -> set[str]:
 def test_a_checkpoint_is_signed_when_there_is_room_for_it(disk: Disk, tmp_path: Path) -> None:
     with Workspace.create("lab", path=disk.folder / "lab") as ws:
         start(ws, "first").complete()
-        audited = AuditedLog.of(ws)
+        audited = AuditedLog.of(session_of(ws))
         key = tmp_path / "lab.key"
         new_key(key, audited.origin)
         first, _ = create_checkpoint(audited, key=key)
@@ -51,17 +50,17 @@ def test_a_checkpoint_is_signed_when_there_is_room_for_it(disk: Disk, tmp_path: 
         with pytest.raises(refused, match=r"free some space"):
             create_checkpoint(audited, key=key)
         assert files_in(disk.folder / "lab" / "audit") == before
-        assert verify(AuditedLog.of(ws)).holds
+        assert verify(AuditedLog.of(session_of(ws))).holds
         disk.free()
         second, _ = create_checkpoint(audited, key=key)
 
         assert second.size > first.size
-        assert verify(AuditedLog.of(ws)).holds
+        assert verify(AuditedLog.of(session_of(ws))).holds
 
 
 def test_a_run_ends_though_its_checkpoint_cannot_be_exported(disk: Disk, tmp_path: Path) -> None:
     with Workspace.create("lab", path=tmp_path / "lab") as ws:
-        audited = AuditedLog.of(ws)
+        audited = AuditedLog.of(session_of(ws))
         key = tmp_path / "lab.key"
         new_key(key, audited.origin)
         if disk.mounted:
@@ -86,7 +85,7 @@ def test_an_export_leaves_the_earlier_bundle_alone(disk: Disk, tmp_path: Path) -
     with Workspace.create("lab", path=tmp_path / "lab") as ws:
         start(ws, "first").complete()
         bundle = disk.folder / "bundle"
-        export(ws, bundle)
+        ws.export(bundle)
         before = bundle.read_bytes()
         (tmp_path / "weights").write_bytes(os.urandom(1_000_000))
         run = start(ws, "second")
@@ -95,11 +94,11 @@ def test_an_export_leaves_the_earlier_bundle_alone(disk: Disk, tmp_path: Path) -
         disk.fill()
 
         with pytest.raises(FileNotWritten, match="No space left|File too large"):
-            export(ws, bundle)
+            ws.export(bundle)
         assert files_in(disk.folder) == {"bundle"}
         assert bundle.read_bytes() == before
         disk.free()
-        export(ws, bundle)
+        ws.export(bundle)
 
         assert verify_bundle(bundle).holds
 
@@ -111,22 +110,22 @@ def test_an_import_is_done_again_when_there_is_room(disk: Disk, tmp_path: Path) 
             run = start(source, f"r{number}")
             run.tag("note", "x" * 100_000)
             run.complete()
-        export(source, bundle)
+        source.export(bundle)
 
     with Workspace.create("lab", path=disk.folder / "lab") as ws:
         start(ws, "own").complete()
         size = ws.position
         disk.fill()
         with pytest.raises(DiskFull, match="nothing was stored, free some space"):
-            import_bundle(ws, bundle)
+            ws.import_bundle(bundle)
         assert ws.position == size
-        assert verify(AuditedLog.of(ws)).holds
+        assert verify(AuditedLog.of(session_of(ws))).holds
         disk.free()
-        imported = import_bundle(ws, bundle)
+        imported = ws.import_bundle(bundle)
 
         assert imported.runs == 20
         assert ws.get_run("r7").get_tags() == {"note": "x" * 100_000}
-        assert verify(AuditedLog.of(ws)).holds
+        assert verify(AuditedLog.of(session_of(ws))).holds
 
 
 def test_a_run_is_erased_when_there_is_room_to_record_it(disk: Disk) -> None:

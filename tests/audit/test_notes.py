@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runlore.audit.keys import BadKey, SigningKey, new_key, read_key
-from runlore.audit.offline import Checkpoint, NotProved, VerifierKey, _split_note
+from runlore.audit.offline import Checkpoint, NotProved, VerifierKey, split_note
 from runlore.domain.errors import AlreadyExists
 
 # Source: golang.org/x/mod/sumdb/note, note_test.go.
@@ -37,7 +37,7 @@ def test_the_published_key_signs_as_published() -> None:
 
 def test_the_published_signature_is_that_of_the_published_key() -> None:
     key = VerifierKey.parse(PUBLIC)
-    text, [(name, key_id, signature)] = _split_note(f"{TEXT}\n{SIGNATURE}")
+    text, [(name, key_id, signature)] = split_note(f"{TEXT}\n{SIGNATURE}")
 
     assert (text, name, key_id) == (TEXT, key.name, key.key_id)
     assert key.has_signed(text, signature)

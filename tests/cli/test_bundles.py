@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from tests.cli.shell import in_this_process as called
 
@@ -46,9 +47,28 @@ def test_other_formats_and_times(own_project: Path, tmp_path: Path) -> None:
     assert len(lines.read_text().splitlines()) > 10
     assert called(*arguments, "--until", "1", cwd=own_project).code == 0
     assert len(lines.read_text().splitlines()) < 10
-    assert called(*arguments, "--until", "soon", cwd=own_project).code == 2
-    without_zone = called(*arguments, "--until", "2026-01-01", cwd=own_project)
-    assert (without_zone.code, "no time zone" in without_zone.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("until", "message"),
+    [
+        ("soon", "is not a moment of a workspace, nor a readable file"),
+        ("2026-01-01", "no time zone"),
+        ("2100-01-01T00:00Z", "has not passed yet"),
+        ("1000000000", "no position 1000000000 in the log"),
+    ],
+)
+def test_an_export_takes_the_moments_of_as_of(
+    own_project: Path, tmp_path: Path, until: str, message: str
+) -> None:
+    bundle = tmp_path / "until.bundle"
+
+    exported = called("audit", "export", "-o", str(bundle), "--until", until, cwd=own_project)
+    listed = called("run", "list", "--as-of", until, cwd=own_project)
+
+    assert (exported.code, listed.code) == (1, 1)
+    assert message in exported.err and message in listed.err
+    assert not bundle.exists()
 
 
 def test_a_replay_of_tables_that_somebody_wrote_to_ends_with_1(own_project: Path) -> None:

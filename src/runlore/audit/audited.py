@@ -1,4 +1,4 @@
-"""A log with what is kept of its audit: what all audit functions take."""
+"""A log and the audit files beside it: what all audit functions work on."""
 
 from __future__ import annotations
 
@@ -16,47 +16,37 @@ from runlore.storage.open_log import locate, open_log
 if TYPE_CHECKING:
     from runlore.engine.session import Session
     from runlore.storage.event_log import EventLog
-    from runlore.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class AuditedLog:
-    """A log, the audit folder beside it, and the origin under which checkpoints speak of it."""
+    """A log, the audit folder beside it, and the origin that its checkpoints name."""
 
     log: EventLog
     kept: AuditFolder
     origin: str
 
     @classmethod
-    def of(cls, workspace: Workspace) -> AuditedLog:
-        """That of an open workspace; its waiting values are written first.
+    def of(cls, session: Session) -> AuditedLog:
+        """The log of an open workspace. Values that wait to be written are not in it yet.
 
         Raises UserError for a workspace in memory.
         """
-        from runlore.workspace import session_of
-
-        session = session_of(workspace)
-        session.flush()
-        return cls.of_session(session)
-
-    @classmethod
-    def of_session(cls, session: Session) -> AuditedLog:
-        """The same of a session, whose values may still wait."""
         if session.files is None:
             raise UserError(
-                "a workspace in memory leaves nothing behind that could be audited; "
+                "a workspace in memory leaves nothing that could be audited; "
                 "create one in a folder with Workspace.create(name)"
             )
-        origin = _origin(session.workspace.workspace_id)
+        origin = origin_of(session.workspace.workspace_id)
         return cls(session.log.as_stored(), AuditFolder(session.files), origin)
 
 
 @contextmanager
 def audited_folder(folder: Path) -> Iterator[AuditedLog]:
-    """The log of a workspace's folder, opened for looking only: nothing of it is repaired.
+    """The log in a workspace's folder, opened without the workspace, so nothing is repaired.
 
-    Opening a workspace drains what killed processes left behind; that would change what is to be
-    looked at. Raises what opening a log raises.
+    Opening the workspace would write the values that killed processes left, and so change the
+    log before it is examined. Raises what opening a log raises.
     """
     from runlore.storage.codec import fact_of
     from runlore.storage.errors import LogCorrupt
@@ -67,12 +57,13 @@ def audited_folder(folder: Path) -> Iterator[AuditedLog]:
             rows = log.read_stream(WORKSPACE_STREAM)[:1]
             data = (fact_of(rows[0]).data if rows else None) or {}
         except LogCorrupt:
-            data = {}  # Which event that is, is for the verification to say.
-        origin = _origin(str(data.get("workspace_id")))
+            data = {}  # The verification reports which event that is.
+        origin = origin_of(str(data.get("workspace_id")))
         yield AuditedLog(log.as_stored(), AuditFolder(folder), origin)
     finally:
         log.close()
 
 
-def _origin(workspace_id: str) -> str:
+def origin_of(workspace_id: str) -> str:
+    """The name of a workspace's log in checkpoints and keys."""
     return f"runlore/{workspace_id}"

@@ -1,4 +1,4 @@
-"""Checkpoints: signed statements of a log's size and root, made of what is on disk only."""
+"""Checkpoints: signed statements of the size and root of a log, made only after a sync to disk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from runlore.audit.folder import AuditFolder, Settings, names_of, write_checkpoint
+from runlore.audit.folder import AuditFolder, Settings, write_checkpoint
 from runlore.audit.keys import SigningKey, default_path, read_key
 from runlore.audit.offline import Checkpoint, NotProved, VerifierKey
 from runlore.domain.errors import InvalidInput, UserError
@@ -24,12 +24,12 @@ _CHUNK: Final = 16_384
 
 
 def leaves_of(log: EventLog, size: int, *, after: int = 0) -> Iterator[bytes]:
-    """The stored leaves of the log's events from behind `after` to the one of number `size`."""
+    """The stored leaves of the log's events after number `after`, up to number `size`."""
     while after < size:
         leaves = log.read_leaves(LogQuery(after_position=after, limit=min(_CHUNK, size - after)))
         if not leaves:
             raise LogCorrupt(
-                f"the log ends after {after} events, where {size} were expected; "
+                f"the log ends after {after} events, but {size} were expected; "
                 "look at it with `runlore audit verify`"
             )
         yield from leaves
@@ -37,7 +37,7 @@ def leaves_of(log: EventLog, size: int, *, after: int = 0) -> Iterator[bytes]:
 
 
 def unsigned_text(origin: str, size: int, root: bytes) -> str:
-    """What a checkpoint says."""
+    """The text of a checkpoint, without its signatures."""
     return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n"
 
 
@@ -47,17 +47,17 @@ def create_checkpoint(
     key: str | Path | None = None,
     export: str | Path | None = None,
 ) -> tuple[Checkpoint, list[Path]]:
-    """Signs the log as it is on disk now; returns the checkpoint, and where it was written.
+    """Sign the log as it is on disk now; return the checkpoint and the files it was written to.
 
-    It is kept in the workspace's folder and in the folder `export`. Key and folder are by default
-    those of `set_automatic`, then the key that `default_path` names. The log must begin with what
-    the last checkpoint covers; otherwise LogCorrupt is raised and nothing is signed. Raises
-    BadKey, UserError, FileNotWritten.
+    These are in the workspace's folder and in the folder `export`. Key and folder default to
+    those of `set_automatic`, then to the key at `default_path`. The log must begin with the
+    events that the last checkpoint covers; otherwise LogCorrupt is raised and nothing is signed.
+    Raises BadKey, UserError, FileNotWritten.
     """
     kept = audited.kept
     settings = kept.settings()
     signing = _key(Path(key or settings.key or default_path(audited.origin)), audited.origin)
-    # Before the head is read: one that another process makes meanwhile may be of more events.
+    # Read before the head: another process may make a larger one in the meantime.
     last = kept.last()
     head = audited.log.synced_head()
     if head.size == 0:
@@ -69,25 +69,25 @@ def create_checkpoint(
     kept.trust(signing.verifier)
     written = [kept.keep(checkpoint)]
     kept.keep_frontier(head.size, head.frontier.to_bytes())
-    to = export or settings.export
-    if to is not None:
-        written.append(write_checkpoint(Path(to), checkpoint))
+    export_folder = export or settings.export
+    if export_folder is not None:
+        written.append(write_checkpoint(Path(export_folder), checkpoint))
     return checkpoint, written
 
 
 def _key(path: Path, origin: str) -> SigningKey:
     key = read_key(path.expanduser())
     if key.verifier.name != origin:
-        # A key signs for one log only: else a folder could have others' keys sign what it says.
+        # A key signs for one log only: otherwise a folder's settings could misuse another's key.
         raise InvalidInput(
-            f"the key in {path} is that of {key.verifier.name!r}, this log is {origin!r}; make a "
+            f"the key in {path} is for {key.verifier.name!r}, this log is {origin!r}; make a "
             "key for this workspace with `runlore audit key new`"
         )
     return key
 
 
 def _signed(text: str, key: SigningKey, earlier: Checkpoint | None) -> Checkpoint:
-    """The text, signed by the key, and as before by the keys that have signed it already."""
+    """The text, signed by the key, with the signatures that an earlier checkpoint of it has."""
     lines = ""
     if earlier is not None and earlier.text == text:
         if earlier.signed_by([key.verifier]):
@@ -97,27 +97,26 @@ def _signed(text: str, key: SigningKey, earlier: Checkpoint | None) -> Checkpoin
 
 
 def _check_grown(
-    log: EventLog, last: Checkpoint, begun: Frontier | None, frontier: Frontier
+    log: EventLog, last: Checkpoint, known: Frontier | None, frontier: Frontier
 ) -> None:
-    """Raises LogCorrupt unless the tree begins with that of the last checkpoint."""
+    """Raise LogCorrupt unless the tree begins with the tree of the last checkpoint."""
     if last.size > frontier.size:
         raise LogCorrupt(
-            f"the log holds {frontier.size} events, but a checkpoint of {last.size} was kept: its "
+            f"the log holds {frontier.size} events, but there is a checkpoint of {last.size}: its "
             "end is missing; nothing was signed, look at it with `runlore audit verify`"
         )
-    if begun is None:
-        begun = Frontier().extended(leaves_of(log, last.size))
-    grown = begun.extended(leaves_of(log, frontier.size, after=last.size))
-    if begun.root != last.root or grown != frontier:
+    start = Frontier().extended(leaves_of(log, last.size)) if known is None else known
+    grown = start.extended(leaves_of(log, frontier.size, after=last.size))
+    if start.root != last.root or grown != frontier:
         raise LogCorrupt(
             f"the log does not begin with the {last.size} events of the last checkpoint, or its "
-            "head is not that of its events; nothing was signed, look at it with "
+            "head does not match its events; nothing was signed, look at it with "
             "`runlore audit verify`"
         )
 
 
 def _frontier_of(checkpoint: Checkpoint, kept: AuditFolder) -> Frontier | None:
-    """The frontier that was kept beside the checkpoint, if it is its frontier."""
+    """The frontier stored with the checkpoint, or None if it does not belong to it."""
     found = kept.frontier()
     if found is None or found[0] != checkpoint.size:
         return None
@@ -130,7 +129,7 @@ def _frontier_of(checkpoint: Checkpoint, kept: AuditFolder) -> Frontier | None:
 
 @dataclass(frozen=True)
 class CheckedCheckpoint:
-    """A kept checkpoint, who has signed it, and what is wrong with it, if anything is."""
+    """A checkpoint, the trusted keys that signed it, and what is wrong with it, or None."""
 
     checkpoint: Checkpoint
     signed_by: tuple[str, ...]
@@ -149,7 +148,7 @@ class CheckedCheckpoint:
 def check_signature(
     checkpoint: Checkpoint, origin: str, trusted: list[VerifierKey]
 ) -> CheckedCheckpoint:
-    """Whether it is of this log and signed by a trusted key; the log itself is not looked at."""
+    """Check that a checkpoint is of this log and signed by a trusted key; the log is not read."""
     if checkpoint.origin != origin:
         return CheckedCheckpoint(
             checkpoint, (), f"it is of another log: {checkpoint.origin}, not {origin}"
@@ -165,7 +164,8 @@ def check_signature(
             (),
             f"no trusted key has signed it (it claims to be signed by {claimed})",
         )
-    return CheckedCheckpoint(checkpoint, tuple(names_of(signed)))
+    names = tuple(f"{key.name} ({key.key_id.hex()})" for key in signed)
+    return CheckedCheckpoint(checkpoint, names)
 
 
 def set_automatic(
@@ -174,9 +174,9 @@ def set_automatic(
     key: str | Path | None,
     export: str | Path | None = None,
 ) -> Settings:
-    """From now on a checkpoint is made when a run reaches its end; with no key, no longer.
+    """Make a checkpoint whenever a run ends, from now on; with `key=None`, stop doing so.
 
-    It is made by the process that records the end, which must be able to read the key.
+    The process that records the end makes it, so that process must be able to read the key.
     """
     if key is None:
         settings = Settings()
@@ -189,16 +189,3 @@ def set_automatic(
         )
     audited.kept.set(settings)
     return settings
-
-
-def at_run_end(audited: AuditedLog) -> str | None:
-    """Makes the checkpoint of a run's end, if it is set so; what kept it from being made, if so.
-
-    A training that has ended well must not fail because of its checkpoint.
-    """
-    try:
-        if audited.kept.settings().at_run_end:
-            create_checkpoint(audited)
-    except Exception as error:  # Whatever somebody has made of the folder's files.
-        return str(error) or repr(error)
-    return None

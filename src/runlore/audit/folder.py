@@ -1,31 +1,32 @@
-"""What a workspace keeps of its audit, in the folder `audit` beside its log.
+"""The audit files of a workspace, in the folder `audit` beside its log.
 
-checkpoints/<size>.txt   checkpoints, as other tools read them
+checkpoints/<size>.txt   checkpoints, in the form that other tools read
 trusted-keys.txt         the public keys whose signatures count, one per line
-settings.json            the key and the folder for checkpoints at a run's end
-frontier.json            makes the next checkpoint faster; may be deleted at any time
+settings.json            the key and the folder of checkpoints at a run's end
+frontier.json            makes the next checkpoint cheaper; may be deleted at any time
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from runlore.audit.keys import read_trusted
-from runlore.audit.offline import Checkpoint, NotProved, VerifierKey
 from runlore.domain.errors import UserError
 from runlore.storage.atomic_files import write_synced
 
+if TYPE_CHECKING:
+    from runlore.audit.offline import Checkpoint, VerifierKey
+
 
 class BadCheckpoint(UserError):
-    """A file does not hold the checkpoint that it should."""
+    """A file that should hold a checkpoint does not."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The defaults for making checkpoints."""
+    """The defaults of new checkpoints, and whether each run's end makes one."""
 
     key: str | None = None
     export: str | None = None
@@ -33,7 +34,7 @@ class Settings:
 
 
 class AuditFolder:
-    """The audit files of a workspace's folder, which is created when something is kept."""
+    """The audit files of a workspace's folder, which is made when the first one is written."""
 
     def __init__(self, workspace: Path) -> None:
         self.path = workspace / "audit"
@@ -43,43 +44,47 @@ class AuditFolder:
         self._frontier = self.path / "frontier.json"
 
     def checkpoints(self) -> list[Checkpoint]:
-        """The kept checkpoints, the smallest first. Raises BadCheckpoint."""
+        """The kept checkpoints, ordered by size. Raises BadCheckpoint."""
         return sorted(self.checkpoints_by_file().values(), key=lambda checkpoint: checkpoint.size)
 
     def checkpoints_by_file(self) -> dict[str, Checkpoint]:
-        """The kept checkpoints by file name, sorted by it. Raises BadCheckpoint."""
+        """The kept checkpoints by file name, ordered by name. Raises BadCheckpoint."""
         return {file.name: _read_kept(file) for file in sorted(self._checkpoints.glob("*.txt"))}
 
     def last(self) -> Checkpoint | None:
-        """The largest kept checkpoint, or None; the others are not read."""
+        """The newest kept checkpoint, which is the largest: a log only grows. Or None.
+
+        The times of files do not count, because restoring a backup changes them. The others are
+        not read. Raises BadCheckpoint.
+        """
         sizes = [
             int(file.stem) for file in self._checkpoints.glob("*.txt") if file.stem.isdecimal()
         ]
         return self.checkpoint(max(sizes)) if sizes else None
 
     def checkpoint(self, size: int) -> Checkpoint | None:
-        """The kept checkpoint of this size, or None."""
+        """The kept checkpoint of this size, or None. Raises BadCheckpoint."""
         file = self._checkpoints / f"{size}.txt"
         return _read_kept(file) if file.exists() else None
 
     def keep(self, checkpoint: Checkpoint) -> Path:
-        """Keep a checkpoint, in place of an earlier one of its size."""
+        """Write a checkpoint; it replaces an earlier one of its size."""
         return write_checkpoint(self._checkpoints, checkpoint)
 
     def trusted(self) -> list[VerifierKey]:
-        """The public keys that count as trusted, as anyone who may write to the folder can set."""
-        if not self._trusted.exists():
-            return []
-        return read_trusted(self._trusted)
+        """The public keys that the workspace trusts; anyone who can write to it can add one."""
+        from runlore.audit.keys import read_trusted
+
+        return read_trusted(self._trusted) if self._trusted.exists() else []
 
     def trust(self, key: VerifierKey) -> None:
-        """Add a key; earlier keys stay, so that their signatures can be verified."""
+        """Add a key. Earlier ones stay, so that what they signed can still be verified."""
         keys = self.trusted()
         if key not in keys:
-            write_synced(self._trusted, "".join(f"{trusted}\n" for trusted in [*keys, key]))
+            write_synced(self._trusted, "".join(f"{each}\n" for each in [*keys, key]))
 
     def settings(self) -> Settings:
-        """The settings, or the defaults if none were set. Raises UserError."""
+        """The settings; the defaults if none were written. Raises UserError."""
         if not self._settings.exists():
             return Settings()
         try:
@@ -94,11 +99,11 @@ class AuditFolder:
             ) from error
 
     def set(self, settings: Settings) -> None:
-        """Store the settings."""
+        """Write the settings."""
         write_synced(self._settings, json.dumps(asdict(settings), indent=2) + "\n")
 
     def frontier(self) -> tuple[int, bytes] | None:
-        """The size and nodes of the last frontier, unchecked; None if there is none."""
+        """Size and nodes of the last frontier, unchecked; None if they cannot be read."""
         try:
             fields = json.loads(self._frontier.read_text())
             return int(fields["size"]), bytes.fromhex(fields["nodes"])
@@ -106,7 +111,7 @@ class AuditFolder:
             return None
 
     def keep_frontier(self, size: int, nodes: bytes) -> None:
-        """Store size and nodes for the next checkpoint."""
+        """Write size and nodes for the next checkpoint."""
         write_synced(self._frontier, json.dumps({"size": size, "nodes": nodes.hex()}) + "\n")
 
 
@@ -116,6 +121,9 @@ def _is_path(value: object) -> bool:
 
 def read_checkpoint(file: Path) -> Checkpoint:
     """The checkpoint in a file. Raises BadCheckpoint."""
+    # Imported here: each end of a run asks for the settings, and most have no checkpoints.
+    from runlore.audit.offline import Checkpoint, NotProved
+
     try:
         return Checkpoint(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, NotProved) as error:
@@ -130,10 +138,5 @@ def _read_kept(file: Path) -> Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint into a folder, named after its size; whole or not at all."""
+    """Write a checkpoint into a folder, named after its size; atomic."""
     return write_synced(folder / f"{checkpoint.size}.txt", checkpoint.note)
-
-
-def names_of(keys: Sequence[VerifierKey]) -> list[str]:
-    """Keys for people to read: name and hash."""
-    return [f"{key.name} ({key.key_id.hex()})" for key in keys]

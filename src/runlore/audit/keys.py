@@ -1,6 +1,6 @@
-"""Keys that sign checkpoints: made, kept in files that nobody else may read, and trusted by name.
+"""Keys that sign checkpoints: making them, keeping them in private files, and reading them.
 
-The text of a key is that of Go's `sumdb/note`, so other tools for transparency logs read it.
+The text form of a key is that of Go's `sumdb/note`, which other transparency tools read.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _PREFIX: Final = "PRIVATE+KEY+"
 
 
 class BadKey(UserError):
-    """A key that is none, or one that others may read; nothing was signed."""
+    """A file without a valid key, or with one that others may read; nothing was signed."""
 
 
 class SigningKey:
-    """A private Ed25519 key and its name, which is the origin of the log that it signs for."""
+    """A private Ed25519 key, named after the origin of the log that it signs for."""
 
     def __init__(self, name: str, private: Ed25519PrivateKey) -> None:
         self._private = private
@@ -33,14 +33,14 @@ class SigningKey:
 
     @classmethod
     def generate(cls, name: str) -> SigningKey:
-        """A fresh key."""
+        """A new key."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         return cls(name, Ed25519PrivateKey.generate())
 
     @classmethod
     def parse(cls, text: str) -> SigningKey:
-        """The key back from `str(key)`. Raises BadKey."""
+        """The key from its text, `str(key)`. Raises BadKey."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         name, _, rest = text.strip().removeprefix(_PREFIX).partition("+")
@@ -51,9 +51,9 @@ class SigningKey:
                 raise ValueError("it does not say that it is an Ed25519 key")
             key = cls(name, Ed25519PrivateKey.from_private_bytes(data[1:]))
         except (ValueError, NotProved) as error:
-            raise BadKey(f"this is no key of `runlore audit key new`: {error}") from error
+            raise BadKey(f"not a key of `runlore audit key new`: {error}") from error
         if key_hash != key.verifier.key_id.hex():
-            raise BadKey("this key contradicts itself: its hash is another one's")
+            raise BadKey("the key is damaged: its hash does not match")
         return key
 
     def __str__(self) -> str:
@@ -64,15 +64,15 @@ class SigningKey:
         return f"<SigningKey of {self.verifier}>"  # Never the secret.
 
     def signature_of(self, text: str) -> str:
-        """The line by which this key signs a note's text."""
+        """The line that signs a note's text with this key."""
         signature = self.verifier.key_id + self._private.sign(text.encode())
         return f"\u2014 {self.verifier.name} {base64.b64encode(signature).decode()}\n"
 
 
 def new_key(path: Path, name: str) -> SigningKey:
-    """Makes a key and keeps it in a new file that only its owner may read.
+    """Make a key and write it to a new file that only its owner may read.
 
-    Raises AlreadyExists: a key that is overwritten can sign nothing more.
+    Raises AlreadyExists if the file exists: an overwritten key could never sign again.
     """
     key = SigningKey.generate(name)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -83,7 +83,7 @@ def new_key(path: Path, name: str) -> SigningKey:
             f"{path} exists already and is not overwritten; name another file for the new key"
         ) from error
     with os.fdopen(fd, "w") as file:
-        os.fchmod(file.fileno(), 0o600)  # Whatever the umask says.
+        os.fchmod(file.fileno(), 0o600)  # Regardless of the umask.
         file.write(f"{key}\n")
         file.flush()
         os.fsync(file.fileno())
@@ -91,14 +91,14 @@ def new_key(path: Path, name: str) -> SigningKey:
 
 
 def read_key(path: Path) -> SigningKey:
-    """The key in a file. Raises BadKey if there is none, or if others may read or change it."""
+    """The key in a file. Raises BadKey if it has none, or if others may read or change it."""
     try:
         with path.open() as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if mode & 0o077:
                 raise BadKey(
                     f"{path} has the mode {mode:04o}, so others may read the key; nothing was "
-                    f"signed: `chmod 600 {path}`, or make a new key if somebody may have read it"
+                    f"signed: `chmod 600 {path}`, or make a new key if someone may have read it"
                 )
             return SigningKey.parse(file.read(1000))
     except (OSError, UnicodeDecodeError) as error:
@@ -108,13 +108,13 @@ def read_key(path: Path) -> SigningKey:
 
 
 def default_path(origin: str) -> Path:
-    """Where the key of a log lies if nobody says otherwise: with the user, not in the workspace."""
+    """The default file of a log's key: in the user's configuration, not in the workspace."""
     config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(config) / "runlore" / "keys" / f"{origin.rpartition('/')[2]}.key"
 
 
 def read_trusted(file: Path) -> list[VerifierKey]:
-    """The public keys in a file of one a line. Raises BadKey."""
+    """The public keys in a file, one per line. Raises BadKey."""
     try:
         return parse_verifier_keys(file.read_text(encoding="utf-8"), file)
     except (OSError, UnicodeDecodeError) as error:
@@ -122,7 +122,7 @@ def read_trusted(file: Path) -> list[VerifierKey]:
 
 
 def parse_verifier_keys(text: str, where: object) -> list[VerifierKey]:
-    """The public keys in a text of one a line; empty lines and those of `#` are passed over."""
+    """The public keys in a text, one per line; empty lines and `#` comments are skipped."""
     lines = [line.strip() for line in text.splitlines()]
     try:
         return [VerifierKey.parse(line) for line in lines if line and not line.startswith("#")]

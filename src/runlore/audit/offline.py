@@ -1,13 +1,13 @@
-"""Verifies a runlore proof on a machine that has neither runlore nor the log.
+"""Verify a runlore proof on a machine that has neither runlore nor the log.
 
     python offline.py proof.json --key 'NAME+HASH+KEY'
 
-One file that needs Python >= 3.11 and, for signatures, the package `cryptography`. It verifies that
-an event stands in a log (inclusion) or that a log has only grown since an earlier moment
-(consistency), against a checkpoint that the holder of the key has signed, and says in words what
-was proved. The key is the one text that must come to you by another way than the proof.
+This one file needs Python >= 3.11 and, for signatures, the package `cryptography`. It verifies that
+an event is in a log (inclusion) or that a log has only grown between two checkpoints (consistency),
+against checkpoints that the holder of the key has signed, and prints what was proved. The key must
+reach you through another channel than the proof.
 
-Exit codes: 0 proved; 1 not proved, and why; 2 the command line is wrong.
+Exit codes: 0 proved; 1 not proved, with the reason; 2 the command line is wrong.
 
 The formats: Merkle trees as in RFC 6962, section 2.1, proofs verified as in RFC 9162, sections
 2.1.3.2 and 2.1.4.2; checkpoints as in C2SP tlog-checkpoint and signed-note, with Ed25519; the leaf
@@ -41,7 +41,7 @@ _SIZE = re.compile("0|[1-9][0-9]{0,17}")
 
 
 class NotProved(Exception):
-    """The proof does not show what it claims to; the message says why."""
+    """The proof does not prove what it claims to; the message says why."""
 
 
 # --- signed notes -------------------------------------------------------------------------
@@ -52,24 +52,24 @@ class VerifierKey:
 
     def __init__(self, name: str, public: bytes) -> None:
         if not name or "+" in name or any(char.isspace() for char in name):
-            raise NotProved(f"{name!r} cannot be a key's name: it takes no spaces and no '+'")
+            raise NotProved(f"{name!r} cannot be a key's name: spaces and '+' are not allowed")
         if len(public) != 32:
-            raise NotProved(f"an Ed25519 key has 32 bytes, this one {len(public)}")
+            raise NotProved(f"an Ed25519 key has 32 bytes, this one has {len(public)}")
         self.name = name
         self.public = public
         self.key_id = hashlib.sha256(name.encode() + b"\n" + ED25519 + public).digest()[:4]
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
-        """The key back from its text."""
+        """The key from its text."""
         name, _, rest = text.strip().partition("+")
         key_hash, _, encoded = rest.partition("+")
         data = _base64(encoded, "the key")
         if data[:1] != ED25519:
-            raise NotProved(f"{text!r:.120} is no Ed25519 verifier key of the form name+hash+key")
+            raise NotProved(f"{text!r:.120} is not an Ed25519 verifier key, name+hash+key")
         key = cls(name, data[1:])
         if key_hash != key.key_id.hex():
-            raise NotProved(f"{text!r:.120} contradicts itself: its hash is {key.key_id.hex()}")
+            raise NotProved(f"{text!r:.120} has a wrong hash: it must be {key.key_id.hex()}")
         return key
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class VerifierKey:
         return hash(str(self))
 
     def has_signed(self, text: str, signature: bytes) -> bool:
-        """Whether the signature is this key's, of exactly this text."""
+        """Whether the signature of exactly this text is this key's."""
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -95,14 +95,14 @@ class VerifierKey:
 
 
 class Checkpoint:
-    """A statement about a log: its origin, its size and its root, and who has signed it."""
+    """A signed statement about a log: its origin, size and root."""
 
     def __init__(self, note: str) -> None:
         self.note = note
-        self.text, signatures = _split_note(note)
+        self.text, signatures = split_note(note)
         origin, size, root, *_ = [*self.text.split("\n"), "", "", ""]
         if not origin or not _SIZE.fullmatch(size):
-            raise NotProved("the checkpoint has no line of its origin, or none of its size")
+            raise NotProved("the checkpoint lacks the line of its origin or of its size")
         self.origin = origin
         self.size = int(size)
         self.root = _base64(root, "the checkpoint's root")
@@ -112,11 +112,11 @@ class Checkpoint:
 
     @property
     def signers(self) -> list[str]:
-        """The names under which it claims to be signed; nothing is checked."""
+        """The names of its signatures, which are not checked."""
         return [name for name, _, _ in self.signatures]
 
     def signed_by(self, keys: list[VerifierKey]) -> list[VerifierKey]:
-        """Those of the keys that have signed it. Raises NotProved for a false signature of one."""
+        """The keys that have signed it. Raises NotProved if a signature of one of them is false."""
         signed = []
         for name, key_id, signature in self.signatures:
             for key in keys:
@@ -127,10 +127,10 @@ class Checkpoint:
         return signed
 
 
-def _split_note(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
+def split_note(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     """A note's text, and (name, key id, signature) of each of its signatures."""
     if any(ord(char) < 32 and char != "\n" for char in note):
-        raise NotProved("the checkpoint holds control characters")
+        raise NotProved("the checkpoint contains control characters")
     text, blank, lines = note.rpartition("\n\n")
     if not blank or (lines and not lines.endswith("\n")):
         raise NotProved("the checkpoint has no blank line before its signatures")
@@ -139,22 +139,22 @@ def _split_note(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
         start, _, rest = line.partition(" ")
         name, _, encoded = rest.partition(" ")
         if start != "\u2014" or not name or len(signatures) >= MAX_SIGNATURES:
-            raise NotProved(f"{line!r:.80} is no signature line")
+            raise NotProved(f"{line!r:.80} is not a signature line")
         data = _base64(encoded, "a signature")
         if len(data) < 5:
-            raise NotProved(f"{line!r:.80} is no signature line")
+            raise NotProved(f"{line!r:.80} is not a signature line")
         signatures.append((name, data[:4], data[4:]))
     return text + "\n", signatures
 
 
-def _base64(text: object, what: str) -> bytes:
-    """The bytes that the text means; of all texts that mean them, only the usual one counts."""
+def _base64(text: object, name: str) -> bytes:
+    """The bytes of a base64 text, which must be in the canonical form."""
     try:
         data = base64.b64decode(text, validate=True) if isinstance(text, str) else None
     except (binascii.Error, ValueError):
         data = None
     if data is None or base64.b64encode(data).decode() != text:
-        raise NotProved(f"{what} is no base64: {text!r:.80}")
+        raise NotProved(f"{name} is not base64: {text!r:.80}")
     return data
 
 
@@ -167,9 +167,9 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def check_inclusion(index: int, size: int, leaf: bytes, path: list[bytes], root: bytes) -> None:
-    """Raises NotProved unless the leaf is that of `index` in the tree of this size and root."""
+    """Raise NotProved unless the leaf is number `index` of the tree of this size and root."""
     if not 0 <= index < size:
-        raise NotProved(f"there is no index {index} in a log of {size} events")
+        raise NotProved(f"index {index} is outside of a log of {size} events")
     place, last, computed = index, size - 1, leaf
     for node in path:
         if last == 0:
@@ -192,16 +192,16 @@ def check_inclusion(index: int, size: int, leaf: bytes, path: list[bytes], root:
 def check_consistency(
     size: int, root: bytes, later_size: int, later_root: bytes, path: list[bytes]
 ) -> None:
-    """Raises NotProved unless the later tree begins with all of the earlier one."""
+    """Raise NotProved unless the later tree begins with all of the earlier one."""
     if size > later_size:
         raise NotProved(f"the later checkpoint has {later_size} events, the earlier {size}")
     if size == later_size:
         if path or root != later_root:
-            raise NotProved("two checkpoints of one size have different roots")
+            raise NotProved("two checkpoints of the same size have different roots")
         return
     if size == 0:
         if path or root != hashlib.sha256(b"").digest():
-            raise NotProved("the earlier checkpoint is of no event, but has not the empty root")
+            raise NotProved("the earlier checkpoint has no events, but not the empty root")
         return
     nodes = list(path)
     if size & (size - 1) == 0:
@@ -238,7 +238,7 @@ def check_consistency(
 
 
 class Event:
-    """The columns of an event, as a proof gives them."""
+    """The columns of an event in a proof."""
 
     def __init__(self, fields: object) -> None:
         if not isinstance(fields, dict):
@@ -254,7 +254,7 @@ class Event:
         self.metadata = _base64_or_none(fields, "metadata")
 
     def leaf(self) -> bytes:
-        """The hash by which the event stands in the tree."""
+        """The hash of the event in the tree."""
         parts = [
             b"\x00",
             _field(struct.pack(">q", self.position)),
@@ -285,27 +285,27 @@ def _field(data: bytes | None) -> bytes:
 
 
 def _only(fields: dict[str, object], names: frozenset[str]) -> None:
-    """Nothing may stand in a proof that it does not prove: somebody would take it for proved."""
+    """Refuses fields that are not proved: readers would take them for proved."""
     if more := fields.keys() - names:
-        raise NotProved(f"it says more than is proved: {sorted(more)!r:.80}")
+        raise NotProved(f"it has fields that are not proved: {sorted(more)!r:.80}")
 
 
 def _whole(fields: dict[str, object], name: str) -> int:
     value = fields.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
-        raise NotProved(f"{name} is no whole number of 64 bits: {value!r:.80}")
+        raise NotProved(f"{name} is not a whole number of 64 bits: {value!r:.80}")
     return value
 
 
 def _is_surrogate(char: str) -> bool:
-    """Whether it is half of a character, which JSON can hold and no encoding has bytes for."""
+    """Whether it is half of a character, which JSON can contain but no encoding can express."""
     return "\ud800" <= char <= "\udfff"
 
 
 def _text(fields: dict[str, object], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or any(map(_is_surrogate, value)):
-        raise NotProved(f"{name} is no text: {value!r:.80}")
+        raise NotProved(f"{name} is not text: {value!r:.80}")
     return value
 
 
@@ -313,11 +313,11 @@ def _base64_or_none(fields: dict[str, object], name: str) -> bytes | None:
     return None if fields.get(name) is None else _base64(fields[name], f"the event's {name}")
 
 
-# --- msgpack, as far as runlore writes it ---------------------------------------------------
+# --- the part of msgpack that runlore writes ---------------------------------------------------
 
 
 def unpack(data: bytes) -> object:
-    """The one value that the bytes hold. Raises ValueError for anything else."""
+    """The single value in the bytes. Raises ValueError for anything else."""
     value, end = _unpack(data, 0, 0)
     if end != len(data):
         raise ValueError(f"{len(data) - end} bytes follow the value")
@@ -355,7 +355,7 @@ def _unpack(data: bytes, at: int, depth: int) -> tuple[object, int]:
     if at >= len(data):
         raise ValueError("the bytes end within a value")
     if depth > MAX_DEPTH:
-        raise ValueError(f"values lie deeper than {MAX_DEPTH} in each other")
+        raise ValueError(f"values are nested more than {MAX_DEPTH} deep")
     first = data[at]
     at += 1
     if first < 0x80:
@@ -378,7 +378,7 @@ def _unpack(data: bytes, at: int, depth: int) -> tuple[object, int]:
         length = int.from_bytes(_take(data, at, nbytes), "big")
         at += nbytes
     else:
-        raise ValueError(f"runlore writes no values that begin with {first:#x}")
+        raise ValueError(f"runlore never writes values that begin with {first:#x}")
     if kind == "map":
         return _unpack_map(data, at, length, depth)
     if kind == "array":
@@ -415,23 +415,23 @@ def _unpack_map(data: bytes, at: int, length: int, depth: int) -> tuple[object, 
 
 
 def verify_proof(document: object, keys: list[VerifierKey]) -> list[str]:
-    """What the proof shows, in sentences. Raises NotProved if it shows nothing.
+    """Sentences about what was proved. Raises NotProved if nothing was.
 
-    With `keys`, each checkpoint must be signed by one of them; without, the sentences say that
-    nobody vouches for the checkpoint.
+    With `keys`, each checkpoint must be signed by one of them; without keys, the sentences say
+    that nobody vouches for the checkpoint.
     """
     if not isinstance(document, dict):
-        raise NotProved("this is no proof: it holds no JSON object")
+        raise NotProved("this is not a proof: it is not a JSON object")
     kind, version = document.get("runlore_proof"), document.get("format")
     if type(version) is not int or version != 1 or kind not in ("inclusion", "consistency"):
-        raise NotProved("this is no proof that is known here (inclusion or consistency, format 1)")
+        raise NotProved("this is not a known proof (inclusion or consistency, format 1)")
     _only(document, INCLUSION if kind == "inclusion" else CONSISTENCY)
     given = document.get("path")
     if not isinstance(given, list) or len(given) > 128:
-        raise NotProved("the proof has no path, or one that no tree is high enough for")
+        raise NotProved("the proof has no path, or one longer than any tree is high")
     path = [_base64(node, "a node of the path") for node in given]
     if any(len(node) != 32 for node in path):
-        raise NotProved("a node of the path has not 32 bytes")
+        raise NotProved("a node of the path does not have 32 bytes")
     if kind == "inclusion":
         return _inclusion(document, path, keys)
     return _consistency(document, path, keys)
@@ -444,7 +444,7 @@ def _inclusion(
     checkpoint = Checkpoint(_text(document, "checkpoint"))
     index = _whole(document, "index")
     if index != event.position - 1:
-        raise NotProved(f"index {index} is not that of position {event.position}")
+        raise NotProved(f"index {index} does not belong to position {event.position}")
     check_inclusion(index, checkpoint.size, event.leaf(), path, checkpoint.root)
     return [
         f"This event is number {index + 1} of the {checkpoint.size} events of the log "
@@ -487,7 +487,7 @@ def _described(event: Event) -> list[str]:
 
 
 def _printable(text: str) -> str:
-    """The text without what could make a terminal show something else."""
+    """The text without characters that could make a terminal show something else."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
@@ -507,12 +507,12 @@ def _vouched(checkpoint: Checkpoint, keys: list[VerifierKey]) -> str:
     if not keys:
         return (
             f"NO KEY WAS GIVEN, so nobody vouches for the root {root} (it claims to be signed by "
-            f"{claimed}): compare it with one that you have from elsewhere."
+            f"{claimed}): compare it with a root that you have from elsewhere."
         )
     signed = checkpoint.signed_by(keys)
     if not signed:
         raise NotProved(
-            "the checkpoint is not signed by a key that was given; it claims to be signed by "
+            "the checkpoint is not signed by any of the given keys; it claims to be signed by "
             f"{claimed}"
         )
     names = " and ".join(f"{key.name} (key {key.key_id.hex()})" for key in signed)
@@ -520,9 +520,9 @@ def _vouched(checkpoint: Checkpoint, keys: list[VerifierKey]) -> str:
 
 
 def parse_proof(text: str) -> object:
-    """The JSON of a proof. Raises ValueError for none, and for one in which a name stands twice.
+    """The JSON of a proof. Raises ValueError if it is malformed or has duplicate names.
 
-    Of two that have the same name readers take one or the other; all must see what is proved.
+    Readers differ in which of two fields with the same name they take; all must see the same.
     """
     return json.loads(text, object_pairs_hook=_once)
 
@@ -530,13 +530,13 @@ def parse_proof(text: str) -> object:
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        raise ValueError("a name stands in it twice")
+        raise ValueError("it has duplicate names")
     return fields
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Verifies a runlore proof, without runlore.")
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(description="Verify a runlore proof, without runlore.")
     parser.add_argument("proof", help="the proof, a JSON file")
     trust = parser.add_mutually_exclusive_group(required=True)
     trust.add_argument(

@@ -1,4 +1,4 @@
-"""Proofs to take away: that an event is in the log, and that the log has only grown."""
+"""Portable proofs: that an event is in the log, and that the log has only grown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EVENT_ID_DIGITS: Final = 32
 
 
 class EventNotFound(NotFound):
-    """No such event in the log."""
+    """The log has no such event."""
 
     def __init__(self, event: str) -> None:
         super().__init__(
@@ -32,16 +32,16 @@ class EventNotFound(NotFound):
 
 
 def prove_event(audited: AuditedLog, event: str) -> dict[str, Any]:
-    """The proof that an event is in the log, as JSON holds it; `offline.verify_proof` takes it.
+    """The proof that an event is in the log, ready for JSON; `offline.verify_proof` takes it.
 
-    The event is named as `EventNotFound` says. The proof leads to the newest checkpoint, or, if
-    none covers the event, to the log's head, for which nobody has signed. Raises EventNotFound;
-    LogCorrupt where the event does not prove what it should. Cost: O(events).
+    `event` is a position, `RUN_ID@VERSION`, `STREAM@VERSION` or an event's id. The proof leads to
+    the newest checkpoint or, if none covers the event, to the log's head, which nobody has
+    signed. Raises EventNotFound; LogCorrupt if the log does not prove the event. O(events).
     """
     position = _find(audited, event).position
-    # As it is stored and hashed, which of a sealed event is not what readers see.
+    # The stored and hashed row: of a sealed event, readers get something else.
     row = StoredRow(*audited.log.scan().rows(position - 1, position, 1)[0])
-    checkpoint = _newest_of(audited, row.position)
+    checkpoint = _checkpoint_over(audited, row.position)
     index = row.position - 1
     path = roots_of(
         inclusion_ranges(index, checkpoint.size), leaves_of(audited.log, checkpoint.size)
@@ -68,12 +68,12 @@ def prove_event(audited: AuditedLog, event: str) -> dict[str, Any]:
 
 
 def prove_consistency(audited: AuditedLog, size: int, later_size: int) -> dict[str, Any]:
-    """The proof that the later of two checkpoints is of a log that begins with the earlier's.
+    """The proof that the log only grew between two checkpoints, named by their sizes.
 
-    Both sizes are those of kept checkpoints. Raises InvalidInput for others; LogCorrupt where the
-    log is not that of the checkpoints. Cost: O(events).
+    Raises InvalidInput if there is no checkpoint of a size; LogCorrupt if the log does not match
+    the checkpoints. O(events).
     """
-    earlier, later = (_kept(audited, one) for one in sorted((size, later_size)))
+    earlier, later = (_kept(audited, each) for each in sorted((size, later_size)))
     path = roots_of(
         consistency_ranges(earlier.size, later.size), leaves_of(audited.log, later.size)
     )
@@ -89,7 +89,7 @@ def prove_consistency(audited: AuditedLog, size: int, later_size: int) -> dict[s
 
 
 def _proved(document: dict[str, Any]) -> dict[str, Any]:
-    """The proof again, if it is one: a log that was tampered with yields none."""
+    """The proof, once it is verified: a log that was tampered with yields none."""
     try:
         verify_proof(document, [])
     except NotProved as error:
@@ -113,14 +113,14 @@ def _find(audited: AuditedLog, event: str) -> StoredRow:
             if row.version == int(version)
         ]
     else:
-        rows = _of_id(audited, event)
+        rows = _rows_of_id(audited, event)
     if not rows:
         raise EventNotFound(event)
     return rows[0]
 
 
-def _of_id(audited: AuditedLog, event: str) -> list[StoredRow]:
-    """Looks through the whole log: ids are not indexed."""
+def _rows_of_id(audited: AuditedLog, event: str) -> list[StoredRow]:
+    """Scans the whole log, because ids are not indexed."""
     try:
         event_id = bytes.fromhex(event)
     except ValueError:
@@ -135,10 +135,10 @@ def _of_id(audited: AuditedLog, event: str) -> list[StoredRow]:
     return []
 
 
-def _newest_of(audited: AuditedLog, position: int) -> Checkpoint:
-    kept = [one for one in audited.kept.checkpoints() if one.size >= position]
-    if kept:
-        return kept[-1]
+def _checkpoint_over(audited: AuditedLog, position: int) -> Checkpoint:
+    newest = audited.kept.last()
+    if newest is not None and newest.size >= position:
+        return newest
     head = audited.log.head()
     return Checkpoint(unsigned_text(audited.origin, head.size, head.frontier.root) + "\n")
 
@@ -146,9 +146,9 @@ def _newest_of(audited: AuditedLog, position: int) -> Checkpoint:
 def _kept(audited: AuditedLog, size: int) -> Checkpoint:
     found = audited.kept.checkpoint(size)
     if found is None:
-        sizes = ", ".join(str(one.size) for one in audited.kept.checkpoints()) or "none"
+        sizes = ", ".join(str(each.size) for each in audited.kept.checkpoints()) or "none"
         raise InvalidInput(
-            f"no checkpoint of {size} events was kept; there are: {sizes} "
+            f"there is no checkpoint of {size} events, only of: {sizes} "
             "(make one with `runlore audit checkpoint create`)"
         )
     return found

@@ -1,26 +1,30 @@
-"""Replay: what is shown of a workspace beside what its log says, row by row."""
+"""Replay: what a workspace shows, compared row by row with what its log says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from runlore.audit.bundles.checks import findings_of
+from runlore.audit.bundles.file import open_bundle
+from runlore.audit.bundles.format import EVENTS, BundleRefused, read_records
 from runlore.domain.errors import InvalidInput, InvalidType
 from runlore.domain.fact import utc_time
+from runlore.engine.moments import position_of
 from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
+    from runlore.engine.moments import Moment
+    from runlore.engine.session import Session
     from runlore.projections.rebuild_check import Compared
-    from runlore.projections.table_mismatch import RowMismatch
     from runlore.storage.event_log import EventLog
-    from runlore.workspace import Workspace
 
-MAX_DIFFERENCES: Final = 1_000
-"""How many differences are listed."""
+MAX_MISMATCHES: Final = 1_000
+"""How many mismatches a replay lists by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,13 @@ class EventPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """A value that is shown otherwise than it was logged.
+class ReplayMismatch:
+    """A value that is shown differently from what was logged.
 
-    `of` says where: `live`, what this process answers from, or a published `generation`. `key`
-    names the row in its `table`. `column` is None where the whole row is missing or too much:
-    one of `shown` and `logged` is then None and the other all of the row. `event` is the one
-    that the row comes from, or None if the log has none at that position.
+    `of` says where: `live`, the tables that this process answers from, or a published
+    `generation`. `key` names the row in its `table`. `column` is None if the whole row is missing
+    or was never logged: then one of `shown` and `logged` is None and the other is the whole row.
+    `event` is the event that the row comes from, or None if the log has none at its position.
     """
 
     of: str
@@ -56,90 +60,83 @@ class Difference:
         key = ", ".join(f"{name} {value}" for name, value in self.key.items())
         place = f"{self.of}: table {self.table}, {key or 'all rows'}"
         if self.column is not None:
-            what = f"{self.column} is shown as {self.shown!r}, was logged as {self.logged!r}"
+            problem = f"{self.column} is shown as {self.shown!r}, was logged as {self.logged!r}"
         elif self.logged is None:
-            what = f"a row is shown that was never logged: {self.shown!r}"
+            problem = f"a row is shown that was never logged: {self.shown!r}"
         else:
-            what = f"a row is missing: {self.logged!r}"
+            problem = f"a row is missing: {self.logged!r}"
         if self.event is None:
-            return f"{place}: {what}; no event of the log says so"
-        by = f"{self.event.topic} at position {self.event.position} ({self.event.stream})"
-        return f"{place}: {what}; the event is {by}"
+            return f"{place}: {problem}; no event of the log says so"
+        source = f"{self.event.topic} at position {self.event.position} ({self.event.stream})"
+        return f"{place}: {problem}; the event is {source}"
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay found. It holds if there are no differences.
+    """The result of a replay. It holds if there are no mismatches.
 
-    `rows` counts the rows that were compared, by table; `left_out` names the tables that say
-    only what is so now and cannot be compared at an earlier position. `complete` is False where
-    there may be more differences than are listed.
+    `rows` counts the rows that were compared, by table; `left_out` names the tables that only
+    have current values and so cannot be compared at an earlier position. `complete` is False if
+    there may be more mismatches than are listed.
     """
 
     position: int
     compared: tuple[str, ...]
     rows: Mapping[str, int]
     left_out: tuple[str, ...]
-    differences: tuple[Difference, ...]
+    mismatches: tuple[ReplayMismatch, ...]
     complete: bool
 
     @property
     def holds(self) -> bool:
-        """Whether all that is shown is what was logged."""
-        return not self.differences
+        """Whether everything is shown as it was logged."""
+        return not self.mismatches
 
 
 def replay(
-    workspace: Workspace,
+    session: Session,
     *,
-    to: int | None = None,
+    to: Moment | None = None,
     generations: bool = False,
-    max_differences: int = MAX_DIFFERENCES,
+    max_mismatches: int = MAX_MISMATCHES,
 ) -> Replayed:
-    """Makes the tables that queries read from zero, and compares each row of those in use.
+    """Rebuild the tables that queries read, and compare each row with the tables in use.
 
-    With `to` both are taken as of that position of the log. With `generations` the copies that
-    new processes start from are compared, too. Needs about the time of a first catch-up, and
-    room for the tables in the temporary folder. Raises InvalidInput for a position or number
-    of no sense.
+    With `to`, both are taken as of that moment. With `generations`, the copies that new processes
+    start from are compared as well. Takes about the time of a first catch-up, and the space of
+    the tables in the temporary folder. Raises InvalidInput and MomentInFuture as `as_of` does.
     """
+    # Imported here: it needs duckdb.
     from runlore.projections.rebuild_check import replay as replayed
 
-    position = None if to is None else _whole_number("to", to, least=0)
-    from runlore.workspace import session_of
-
-    # The tables in use are of now, no matter as of when the workspace is asked.
-    session = session_of(workspace).writable()
-    found = list(
+    # The tables in use are the current ones, also if a past session asks.
+    session = session.writable()
+    position = None if to is None else position_of(session.log, to)
+    comparisons = list(
         replayed(
             session.reader().projection,
             session.log,
             upto_position=position,
             with_generations=generations,
-            max_differences=_whole_number("max_differences", max_differences, least=1),
+            max_differences=_limit(max_mismatches),
         )
     )
-    return replay_of(found, session.log)
+    return replay_of(comparisons, session.log)
 
 
 def replay_bundle(
-    workspace: Workspace, path: str | PathLike[str], *, max_differences: int = MAX_DIFFERENCES
+    session: Session, path: str | PathLike[str], *, max_mismatches: int = MAX_MISMATCHES
 ) -> Replayed:
-    """Compares what is shown with what a bundle says that was exported from this workspace.
+    """Compare what is shown with a bundle that was exported from this workspace.
 
-    Of the bundle's runs, experiments and writers, as of its export: each row that its events
-    give, made from nothing else. Raises BundleRefused if anything is wrong with the bundle,
-    InvalidInput if it is of another workspace.
+    The rows are made from the bundle's events alone. Compared are those of its runs, experiments
+    and writers, as of its export. Raises BundleRefused if anything is wrong with the bundle,
+    InvalidInput if another workspace exported it.
     """
-    from runlore.audit.bundles.checks import findings_of
-    from runlore.audit.bundles.file import open_bundle
-    from runlore.audit.bundles.format import EVENTS, BundleRefused, read_records
     from runlore.projections.rebuild_check import replay_part
 
     path = Path(path)
-    from runlore.workspace import session_of
-
-    session = session_of(workspace).writable()
+    session = session.writable()
     with open_bundle(path) as bundle:
         for finding in findings_of(bundle):
             raise BundleRefused(path, f"{finding.entry}: {finding.message}")
@@ -152,38 +149,35 @@ def replay_bundle(
             )
         with bundle.open(EVENTS) as events:
             rows = (record.row for record in read_records(events))
-            found = replay_part(
+            comparison = replay_part(
                 session.reader().projection,
                 rows,
                 bundle.manifest.head.position,
-                max_differences=max_differences,
+                max_differences=_limit(max_mismatches),
             )
-    return replay_of([found], session.log)
+    return replay_of([comparison], session.log)
 
 
-def replay_of(found: list[Compared], log: EventLog) -> Replayed:
-    """The result of comparisons of which the last is that of the live tables."""
-    live = found[-1]
+def replay_of(comparisons: Sequence[Compared], log: EventLog) -> Replayed:
+    """The result of comparisons, the last of which is that of the live tables."""
+    live = comparisons[-1]
     return Replayed(
         position=live.position,
-        compared=tuple(one.of for one in found),
+        compared=tuple(comparison.of for comparison in comparisons),
         rows=live.rows,
         left_out=tuple(live.left_out),
-        differences=tuple(_told(found, log)),
-        complete=all(one.complete for one in found),
+        mismatches=tuple(_mismatches(comparisons, log)),
+        complete=all(comparison.complete for comparison in comparisons),
     )
 
 
-def _told(found: list[Compared], log: EventLog) -> Iterator[Difference]:
-    for compared in found:
-        for one in compared.differences:
-            yield _difference(compared.of, one, log)
-
-
-def _difference(of: str, one: RowMismatch, log: EventLog) -> Difference:
-    return Difference(
-        of, one.table, one.key, one.column, one.shown, one.logged, _event(one.position, log)
-    )
+def _mismatches(comparisons: Sequence[Compared], log: EventLog) -> Iterator[ReplayMismatch]:
+    for comparison in comparisons:
+        for row in comparison.differences:
+            event = _event(row.position, log)
+            yield ReplayMismatch(
+                comparison.of, row.table, row.key, row.column, row.shown, row.logged, event
+            )
 
 
 def _event(position: int | None, log: EventLog) -> EventPlace | None:
@@ -199,9 +193,9 @@ def _event(position: int | None, log: EventLog) -> EventPlace | None:
     )
 
 
-def _whole_number(name: str, given: object, *, least: int) -> int:
-    if isinstance(given, bool) or not isinstance(given, int):
-        raise InvalidType(f"{name} must be a whole number, got {type(given).__name__} {given!r}")
-    if given < least:
-        raise InvalidInput(f"{name} is {given}; the least that makes sense is {least}")
-    return given
+def _limit(max_mismatches: int) -> int:
+    if isinstance(max_mismatches, bool) or not isinstance(max_mismatches, int):
+        raise InvalidType(f"max_mismatches must be a whole number, got {max_mismatches!r:.80}")
+    if max_mismatches < 1:
+        raise InvalidInput(f"max_mismatches is {max_mismatches}; it takes 1 or more")
+    return max_mismatches

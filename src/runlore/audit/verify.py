@@ -1,4 +1,4 @@
-"""`verify`: the log against itself, and against the checkpoints that were kept of it."""
+"""`verify`: compare the log with itself, and with the checkpoints that were made of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runlore.storage.verify_rows import TreeHead
 
 @dataclass(frozen=True)
 class WorkspaceVerification:
-    """What the verification of a workspace found: of its log, and of each checkpoint."""
+    """What the verification of a workspace found in its log and about each checkpoint."""
 
     origin: str
     log: Verification
@@ -27,18 +27,18 @@ class WorkspaceVerification:
 
     @property
     def holds(self) -> bool:
-        """Whether all holds: the log, all checkpoints that were looked at, and, where the keys
-        that count were given, that there is one: who rewrote the log may have deleted them all.
+        """True if the log and every checkpoint verify. If trusted keys were given, at least one
+        checkpoint must exist: anyone who rewrote the log could have deleted them all.
         """
         return (
             self.log.holds
-            and not any(one.problem for one in self.checkpoints)
+            and not any(checked.problem for checked in self.checkpoints)
             and not self.is_unsigned
         )
 
     @property
     def is_unsigned(self) -> bool:
-        """Whether a key was to vouch for the log, and there is no checkpoint at all."""
+        """Whether trusted keys were given, but there is no checkpoint."""
         return self.must_be_signed and not self.checkpoints
 
     def as_dict(self) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class WorkspaceVerification:
             "root": self.log.root.hex(),
             "findings": [asdict(finding) for finding in self.log.findings],
             "more_findings": self.log.more,
-            "checkpoints": [one.as_dict() for one in self.checkpoints],
+            "checkpoints": [checked.as_dict() for checked in self.checkpoints],
             "is_unsigned": self.is_unsigned,
         }
 
@@ -62,12 +62,12 @@ def verify_folder(
     trusted: Sequence[VerifierKey] | None = None,
     progress: Progress | None = None,
 ) -> WorkspaceVerification:
-    """Verifies the workspace in a folder, without changing anything in it.
+    """Verify the workspace in a folder without opening it, so that nothing in it changes.
 
-    Beside the checkpoints that the workspace has, `checkpoints` are looked at that were kept
-    elsewhere. `trusted` are the keys whose signatures count, by default those that the workspace
-    calls trusted: whoever may write to the folder may have put them there. Raises an error of the
-    log where it cannot be opened.
+    `checkpoints` were kept elsewhere; they are checked in addition to those of the workspace.
+    `trusted` are the keys whose signatures count, by default those that the workspace trusts:
+    anyone who can write to the folder can add a key there. Raises an error of the log if it
+    cannot be opened.
     """
     with audited_folder(folder) as audited:
         return verify(audited, checkpoints=checkpoints, trusted=trusted, progress=progress)
@@ -80,10 +80,10 @@ def verify(
     trusted: Sequence[VerifierKey] | None = None,
     progress: Progress | None = None,
 ) -> WorkspaceVerification:
-    """The same of an open log."""
+    """Verify an open log; the arguments are those of `verify_folder`."""
     checked = _check_signatures(audited, checkpoints, trusted)
     found = verify_log(audited.log, kept=_heads(checked), progress=progress)
-    judged = tuple(_judged(one, found.confirmed) for one in checked)
+    judged = tuple(_judged(each, found.confirmed) for each in checked)
     return WorkspaceVerification(audited.origin, found, judged, trusted is not None)
 
 
@@ -93,17 +93,17 @@ def verify_checkpoints(
     checkpoints: Sequence[Checkpoint] = (),
     trusted: Sequence[VerifierKey] | None = None,
 ) -> list[CheckedCheckpoint]:
-    """The checkpoints alone, against the leaves as they are stored: the events are not read."""
+    """Verify only the checkpoints, against the stored leaves: events are not read."""
     checked = _check_signatures(audited, checkpoints, trusted)
     tree, confirmed = Frontier(), []
     for head in sorted(_heads(checked)):
         try:
             tree = tree.extended(leaves_of(audited.log, head.size, after=tree.size))
         except LogCorrupt:
-            break  # The log has fewer.
+            break  # The log has fewer events.
         if tree.root == head.root:
             confirmed.append(head)
-    return [_judged(one, confirmed) for one in checked]
+    return [_judged(each, confirmed) for each in checked]
 
 
 def _check_signatures(
@@ -112,51 +112,27 @@ def _check_signatures(
     trusted: Sequence[VerifierKey] | None,
 ) -> list[CheckedCheckpoint]:
     keys = audited.kept.trusted() if trusted is None else list(trusted)
-    each = {one.note: one for one in (*audited.kept.checkpoints(), *checkpoints)}
+    by_note = {each.note: each for each in (*audited.kept.checkpoints(), *checkpoints)}
     return [
-        check_signature(one, audited.origin, keys)
-        for one in sorted(each.values(), key=lambda one: one.size)
+        check_signature(checkpoint, audited.origin, keys)
+        for checkpoint in sorted(by_note.values(), key=lambda checkpoint: checkpoint.size)
     ]
 
 
 def _heads(checked: Sequence[CheckedCheckpoint]) -> set[TreeHead]:
-    """Those that say something of the log: what nobody trusted has signed says nothing."""
-    return {
-        TreeHead(one.checkpoint.size, one.checkpoint.root) for one in checked if not one.problem
-    }
+    """The heads that a trusted key has signed; other checkpoints say nothing about the log."""
+    return {_head_of(each) for each in checked if not each.problem}
 
 
-def _judged(one: CheckedCheckpoint, confirmed: Sequence[TreeHead]) -> CheckedCheckpoint:
-    if one.problem or TreeHead(one.checkpoint.size, one.checkpoint.root) in confirmed:
-        return one
+def _head_of(checked: CheckedCheckpoint) -> TreeHead:
+    return TreeHead(checked.checkpoint.size, checked.checkpoint.root)
+
+
+def _judged(checked: CheckedCheckpoint, confirmed: Sequence[TreeHead]) -> CheckedCheckpoint:
+    if checked.problem or _head_of(checked) in confirmed:
+        return checked
     return CheckedCheckpoint(
-        one.checkpoint,
-        one.signed_by,
-        f"the log's first {one.checkpoint.size} events are not those that were signed",
+        checked.checkpoint,
+        checked.signed_by,
+        f"the log's first {checked.checkpoint.size} events are not those that were signed",
     )
-
-
-def why_unsigned(bundle: Path, trusted: Sequence[VerifierKey]) -> str | None:
-    """Why no trusted key vouches for what a bundle's events lead to; None if one does.
-
-    The bundle was verified by itself. Raises BundleRefused if it cannot be read.
-    """
-    from runlore.audit.bundles.file import open_bundle
-    from runlore.audit.bundles.format import CHECKPOINTS
-
-    with open_bundle(bundle) as opened:
-        manifest = opened.manifest
-        problem = (
-            f"the bundle has no checkpoint of the {manifest.head.size} events that its log had; "
-            "make one with `runlore audit checkpoint create` and export again"
-        )
-        for name in opened.names:
-            if name.startswith(CHECKPOINTS):
-                one = Checkpoint(opened.read(name).decode())
-                if (one.size, one.root.hex()) == (manifest.head.size, manifest.head.root):
-                    origin = f"runlore/{manifest.workspace.id}"
-                    checked = check_signature(one, origin, list(trusted))
-                    if checked.problem is None:
-                        return None
-                    problem = f"the bundle's checkpoint is in doubt: {checked.problem}"
-        return problem

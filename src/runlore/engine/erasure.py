@@ -1,9 +1,9 @@
-"""Erasing runs: the key goes, and with it every copy that runlore keeps of what it sealed.
+"""Erasing runs: destroying their keys, and every other copy of their data that runlore keeps.
 
-First, in one transaction, `run.erased` is recorded and the key overwritten: from then on nobody can
-read the run, whatever happens. Then what is left in the clear, or could be opened with an old
+First, one transaction records `run.erased` and overwrites the key: from then on nobody can read
+the run, whatever happens. Then everything that is left in the clear, or could be opened with an old
 copy of the key, is removed: the log's WAL, spools, files, the folder of a submitted run, and
-projections. Each step can be repeated, so an erasure that was cut short is finished by another one.
+projections. Each step can be repeated, so erasing again completes an interrupted erasure.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ _LOOK_S: Final = 0.05
 
 
 def erase(session: Session, run_ids: Sequence[str], reason: str, timeout_s: float) -> None:
-    """Erases runs that have ended, all checked before the first is; waits so long for others.
+    """Erase runs that have ended; all are checked before the first is erased.
 
-    Raises NotErasable, RunNotFound; InvalidInput for a run that has not ended, without a reason
-    and for a timeout of no sense; ErasureIncomplete if other processes keep copies for longer.
+    Waits up to `timeout_s` for other processes. Raises NotErasable, RunNotFound; InvalidInput for
+    a run that has not ended, a missing reason or an invalid timeout; ErasureIncomplete if other
+    processes still have copies after the timeout.
     """
     session = session.writable()
     if not session.erasable:
@@ -53,14 +54,14 @@ def erase(session: Session, run_ids: Sequence[str], reason: str, timeout_s: floa
     for remove in (_remove_spooled, _remove_files, _remove_projections, _empty_wal):
         try:
             pending += remove(session, runs, deadline)
-        except (OSError, LogBusy) as error:  # Another user's files: what comes behind still goes.
-            pending.append(f"what could not be removed: {error}")
+        except (OSError, LogBusy) as error:  # Another user's files: the next steps still run.
+            pending.append(f"something that could not be removed: {error}")
     if pending:
         raise ErasureIncomplete(run_ids, pending)
 
 
 def _remove_spooled(session: LiveSession, runs: Sequence[RunHandle], deadline: float) -> list[str]:
-    """What dead processes left is drained and wiped; living ones do so themselves, within 5 s."""
+    """Drains and wipes the spools of dead processes; live ones do so themselves, within 5 s."""
     folder = session.spools
     if folder is None:
         return []
@@ -82,61 +83,61 @@ def _remove_spooled(session: LiveSession, runs: Sequence[RunHandle], deadline: f
 
 
 def _remove_files(session: LiveSession, runs: Sequence[RunHandle], deadline: float) -> list[str]:
-    """Kept files, and the folder in which a submitted run executed."""
+    """Removes artifacts, and the folders in which submitted runs executed."""
     folder = session.require_files()
     stores = [session.artifact_folder / run.id for run in runs]
     folders = [RunFolder(folder, run.id) for run in runs]
 
     def kept() -> set[Path]:
-        for one in stores:  # Another process may be at putting a file there.
-            shutil.rmtree(one, ignore_errors=True)
-        return {one for one in stores if one.exists()}
+        for store in stores:  # Another process may be adding a file.
+            shutil.rmtree(store, ignore_errors=True)
+        return {store for store in stores if store.exists()}
 
     def executing() -> set[Path]:
-        for one in folders:
-            if one.root.exists() and not one.is_locked():
-                one.remove()
-        return {one.root for one in folders if one.root.exists()}
+        for run_folder in folders:
+            if run_folder.root.exists() and not run_folder.is_locked():
+                run_folder.remove()
+        return {run_folder.root for run_folder in folders if run_folder.root.exists()}
 
     files = sorted(_left(kept, deadline))
     executed = sorted(_left(executing, deadline))
     remove_leftovers(folder)
     return [
-        *(f"files in {path}: end who puts them there, or permit their removal" for path in files),
-        *(f"the folder {path}, which its supervisor has: end it" for path in executed),
+        *(f"files in {path}: end the process that adds them, or permit removal" for path in files),
+        *(f"the folder {path}, which its supervisor uses: end it" for path in executed),
     ]
 
 
 def _remove_projections(
     session: LiveSession, runs: Sequence[RunHandle], deadline: float
 ) -> list[str]:
-    """All generations, and all that was read before the erasure; processes that have it open drop
-    it at their next query.
+    """Removes generations, and all tables from before the erasure; processes that have them open
+    drop them at their next query.
     """
     erasure = session.log.last_erasure()
     all_tables = _folders_in(session.require_files() / "projections")
     published = [tables / "generations" for tables in all_tables]
-    in_use = [one for tables in all_tables for one in slots.remove_from_before(tables, erasure)]
+    in_use = [slot for tables in all_tables for slot in slots.remove_from_before(tables, erasure)]
 
     def publishing() -> set[Path]:
-        return {one for one in published if not generations.remove_all(one)}
+        return {folder for folder in published if not generations.remove_all(folder)}
 
     def readers() -> set[slots.InUse]:
-        return {one for one in in_use if one.holds_from_before(erasure)}
+        return {slot for slot in in_use if slot.holds_from_before(erasure)}
 
     copied = sorted(_left(publishing, deadline))
     read = sorted(_left(readers, deadline))
     return [
-        *(f"a copy of tables in {path}: let who makes it finish, or end it" for path in copied),
+        *(f"a copy of tables in {path}: let the process that makes it finish" for path in copied),
         *(
-            f"tables that process {one.pid} has read: let it query something, or end it"
-            for one in read
+            f"tables that process {slot.pid} has read: let it query something, or end it"
+            for slot in read
         ),
     ]
 
 
 def _empty_wal(session: LiveSession, runs: Sequence[RunHandle], deadline: float) -> list[str]:
-    """Last, as what came before may have written to the log."""
+    """Empties the WAL; the last step, because the others may write to the log."""
     if session.log.scrub(max(_LOOK_S, deadline - time.monotonic())):
         return []
     return ["old pages in the log's WAL, which another process is reading: let it finish"]
@@ -147,7 +148,7 @@ def _folders_in(folder: Path) -> list[Path]:
 
 
 def _left(find: Callable[[], set[T]], deadline: float) -> set[T]:
-    """What is found until nothing is, or time is up."""
+    """Repeats the search until it finds nothing or the deadline has passed; the last result."""
     while found := find():
         if time.monotonic() >= deadline:
             break

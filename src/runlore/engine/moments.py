@@ -32,10 +32,33 @@ def position_of(log: EventLog, moment: Moment) -> int:
     without a zone, and anything that is not a moment; LogReadOnly for a time after the last event
     if this process may not write to the log (see `EventLog.settle`).
     """
-    if isinstance(moment, str | os.PathLike):
-        moment = _parsed(log, moment)
+    moment = parsed(log, moment)
     if isinstance(moment, datetime):
-        return _position_at(log, moment)
+        return log.position_at(_settled(log, moment))
+    return moment
+
+
+def first_position_since(log: EventLog, moment: Moment) -> int:
+    """The position of the first event at or after a moment; one after the last if there is none.
+
+    Raises as `position_of` does.
+    """
+    moment = parsed(log, moment)
+    if isinstance(moment, datetime):
+        return log.position_at(_settled(log, moment) - 1) + 1
+    return moment
+
+
+def parsed(log: EventLog, moment: Moment) -> datetime | int:
+    """The moment as a time or as a position, whatever its form was.
+
+    Raises InvalidInput for a position or checkpoint beyond the log's end, and for anything that
+    is not a moment.
+    """
+    if isinstance(moment, str | os.PathLike):
+        moment = _parsed_text(log, moment)
+    if isinstance(moment, datetime):
+        return moment
     if isinstance(moment, bool) or not isinstance(moment, int):
         raise InvalidInput(f"{moment!r:.80} is not a moment of a workspace: {_FORMS}")
     head = log.max_notification_id() or 0
@@ -44,7 +67,8 @@ def position_of(log: EventLog, moment: Moment) -> int:
     return moment
 
 
-def _position_at(log: EventLog, time: datetime) -> int:
+def _settled(log: EventLog, time: datetime) -> int:
+    """The time in microseconds since 1970, once no more events can be recorded up to it."""
     if time.utcoffset() is None:
         raise InvalidInput(
             f"{time.isoformat()} has no time zone, so it is a different moment on each machine; "
@@ -60,10 +84,10 @@ def _position_at(log: EventLog, time: datetime) -> int:
             "process cannot keep others from recording before it; use the log's last position, "
             f"{log.max_notification_id() or 0}"
         ) from error
-    return log.position_at(recorded_at)
+    return recorded_at
 
 
-def _parsed(log: EventLog, moment: str | os.PathLike[str]) -> datetime | int:
+def _parsed_text(log: EventLog, moment: str | os.PathLike[str]) -> datetime | int:
     text = os.fspath(moment)
     if _is_number(text):
         return int(text)

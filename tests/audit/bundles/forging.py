@@ -14,7 +14,7 @@ from runlore.audit.bundles.format import (
     EVENTS,
     MANIFEST,
     TREE,
-    Record,
+    BundleRecord,
     pack_nodes,
     pack_record,
     read_records,
@@ -70,6 +70,6 @@ def with_rows(path: Path, change: Callable[[list[StoredRow]], list[StoredRow]]) 
         "root": Frontier().extended(row.leaf for row in rows).root.hex(),
     }
     manifest = {**json.loads(entries[MANIFEST]), "head": head, "events": len(rows)}
-    records = [pack_record(Record(index, row)) for index, row in enumerate(rows)]
+    records = [pack_record(BundleRecord(index, row)) for index, row in enumerate(rows)]
     changed = {EVENTS: b"".join(records), TREE: pack_nodes([])}
     return write(path, {**entries, **changed, MANIFEST: json.dumps(manifest).encode()})

@@ -14,11 +14,9 @@ import pytest
 
 from runlore import Experiment, Workspace
 from runlore.audit.bundles.checks import verify_bundle
-from runlore.audit.bundles.export import ExportRefused, export
+from runlore.audit.bundles.export import ExportRefused
 from runlore.audit.bundles.file import open_bundle
-from runlore.audit.bundles.format import EVENTS, Record, read_nodes, read_records
-from runlore.audit.bundles.imports import import_bundle
-from runlore.audit.bundles.selection import Selection
+from runlore.audit.bundles.format import EVENTS, BundleRecord, read_nodes, read_records
 from runlore.audit.folder import BadCheckpoint
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, RunNotFound
 from runlore.storage.event_log import StoredRow
@@ -28,7 +26,7 @@ from runlore.storage.pruned_tree import Node, audit_path
 from runlore.storage.sqlite_log import SqliteLog
 
 
-def records_of(path: Path) -> list[Record]:
+def records_of(path: Path) -> list[BundleRecord]:
     with open_bundle(path) as bundle, bundle.open(EVENTS) as source:
         return list(read_records(source))
 
@@ -44,7 +42,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_everything_is_exported_by_default_and_holds(ws: Workspace, path: Path) -> None:
-    manifest = export(ws, path)
+    manifest = ws.export(path)
 
     rows = [record.row for record in records_of(path)]
     assert rows == list(ws.log.read_log(LogQuery(limit=1_000)))
@@ -54,23 +52,23 @@ def test_everything_is_exported_by_default_and_holds(ws: Workspace, path: Path) 
 
 
 def test_the_same_log_gives_the_same_bytes(ws: Workspace, path: Path, tmp_path: Path) -> None:
-    export(ws, path)
-    export(ws, tmp_path / "again")
+    ws.export(path)
+    ws.export(tmp_path / "again")
 
     assert path.read_bytes() == (tmp_path / "again").read_bytes()
 
 
 def test_a_run_comes_with_all_that_explains_it(ws: Workspace, path: Path) -> None:
-    export(ws, path, Selection(run="parent"))
+    ws.export(path, run="parent")
     assert streams_of(path) == {
         "workspace", "experiment/trees", "run/parent", "run/child-0", "run/child-1"
     }  # fmt: skip
     assert verify_bundle(path).holds
 
-    export(ws, path, Selection(run="parent", descendants=False))
+    ws.export(path, run="parent", descendants=False)
     assert streams_of(path) == {"workspace", "experiment/trees", "run/parent"}
 
-    export(ws, path, Selection(run="child-0"))
+    ws.export(path, run="child-0")
     assert streams_of(path) == {"workspace", "experiment/trees", "run/child-0"}
     assert any(record.row.stream.startswith("writer/") for record in records_of(path))
 
@@ -88,14 +86,14 @@ def test_nothing_is_read_of_other_runs_but_their_leaves(
         return rows
 
     monkeypatch.setattr(SqliteLog, "read_log", noted)
-    export(ws, path, Selection(run="elsewhere"))
+    ws.export(path, run="elsewhere")
 
     assert read == {record.row.stream for record in records_of(path)}
     assert verify_bundle(path).holds
 
 
 def test_an_experiment_comes_with_all_of_its_runs(ws: Workspace, path: Path) -> None:
-    export(ws, path, Selection(experiment="other"))
+    ws.export(path, experiment="other")
 
     assert streams_of(path) == {"workspace", "experiment/other", "run/elsewhere"}
     assert verify_bundle(path).holds
@@ -106,24 +104,24 @@ def test_a_span_of_time_chooses_the_runs_that_anything_happened_to(
 ) -> None:
     before = ws.log.head().position
     ws.get_run("child-0").tag("looked", "at")
-    export(ws, path, Selection(since=before + 1))
+    ws.export(path, since=before + 1)
     assert streams_of(path) == {"workspace", "experiment/trees", "run/child-0"}
     assert any(record.row.position < before for record in records_of(path))
 
     [elsewhere, *_] = ws.log.read_stream("run/elsewhere")
-    export(ws, path, Selection(until=elsewhere.position - 1, experiment="trees"))
+    ws.export(path, until=elsewhere.position - 1, experiment="trees")
     assert streams_of(path) == {
         "workspace", "experiment/trees", "run/parent", "run/child-0", "run/child-1"
     }  # fmt: skip
 
-    export(ws, path, Selection(until=datetime(2001, 1, 1, tzinfo=UTC)))
+    ws.export(path, until=datetime(2001, 1, 1, tzinfo=UTC))
     assert streams_of(path) == {"workspace"}
 
 
 def test_an_audit_path_of_rfc_6962_leads_from_each_event_to_the_root(
     ws: Workspace, path: Path
 ) -> None:
-    manifest = export(ws, path, Selection(run="child-1"))
+    manifest = ws.export(path, run="child-1")
     records = records_of(path)
     with open_bundle(path) as bundle, bundle.open("tree.bin") as tree:
         nodes = list(read_nodes(tree))
@@ -145,11 +143,11 @@ def test_an_audit_path_of_rfc_6962_leads_from_each_event_to_the_root(
 
 
 def test_files_are_in_it_or_only_their_digests(ws: Workspace, path: Path) -> None:
-    whole = export(ws, path, Selection(run="parent"))
+    whole = ws.export(path, run="parent")
     assert whole.absent == []
     kept = [name for name in whole.entries if name.startswith("artifacts/")]
 
-    lean = export(ws, path, Selection(run="parent"), artifacts="digests")
+    lean = ws.export(path, run="parent", artifacts="digests")
     [manifest] = [name for name in lean.entries if name.startswith("artifacts/")]
     assert {manifest, *(f"artifacts/{sha256}" for sha256 in lean.absent)} == set(kept)
     assert b"train.py" in zipfile.ZipFile(path).read(manifest)
@@ -165,7 +163,7 @@ def test_checkpoints_are_in_it_and_must_have_the_root_of_a_head_of_their_size(
     folder.mkdir(parents=True)
     (folder / "1.txt").write_text(f"lab\n{head.size}\n{'A' * 43}=\n\n")
 
-    export(ws, path)
+    ws.export(path)
 
     [finding] = verify_bundle(path).findings
     assert finding.entry == "checkpoints/1.txt"
@@ -183,7 +181,7 @@ def test_a_damaged_checkpoint_is_said_before_a_bundle_is_made_of_it(
     with pytest.raises(
         BadCheckpoint, match=f"{damaged}.*restore it, or move it out of this folder"
     ):
-        export(ws, path)
+        ws.export(path)
 
     assert not path.exists()
 
@@ -195,15 +193,15 @@ def test_a_log_that_says_the_same_again_and_again_is_not_taken_for_a_bomb(
     for key in ("a", "b", "c"):
         ws.get_run("elsewhere").tag(key, text)
 
-    export(ws, path, Selection(run="elsewhere"))
+    ws.export(path, run="elsewhere")
 
     assert verify_bundle(path).holds
     with Workspace.create("other", path=tmp_path / "other") as other:
-        assert import_bundle(other, path).runs == 1
+        assert other.import_bundle(path).runs == 1
 
 
 def test_the_schema_says_what_payloads_hold(ws: Workspace, path: Path) -> None:
-    export(ws, path)
+    ws.export(path)
 
     schema = json.loads(zipfile.ZipFile(path).read("schema.json"))
     assert set(schema) == {record.row.topic for record in records_of(path)}
@@ -212,13 +210,13 @@ def test_the_schema_says_what_payloads_hold(ws: Workspace, path: Path) -> None:
 
 def test_what_cannot_be_selected_is_said_and_nothing_is_written(ws: Workspace, path: Path) -> None:
     with pytest.raises(RunNotFound):
-        export(ws, path, Selection(run="nobody"))
+        ws.export(path, run="nobody")
     with pytest.raises(ExperimentNotFound):
-        export(ws, path, Selection(experiment="nothing"))
+        ws.export(path, experiment="nothing")
     with pytest.raises(InvalidInput, match="time zone"):
-        export(ws, path, Selection(since=datetime(2026, 1, 1)))
+        ws.export(path, since=datetime(2026, 1, 1))
     with pytest.raises(InvalidInput, match="artifacts"):
-        export(ws, path, artifacts="all")
+        ws.export(path, artifacts="all")
 
     assert list(path.parent.glob("exported*")) == []
 
@@ -229,7 +227,7 @@ def test_an_event_that_its_leaf_does_not_cover_is_not_exported(ws: Workspace, pa
     with closing(sqlite3.connect(ws.path / "log.sqlite")) as connection, connection:
         connection.execute("UPDATE stored_events SET topic = 'run.lost' WHERE notification_id = 9")
     with Workspace.open(ws.path) as changed, pytest.raises(ExportRefused, match="position 9"):
-        export(changed, path)
+        changed.export(path)
 
     assert not path.exists()
 
@@ -240,7 +238,7 @@ def test_runs_of_an_archived_namesake_come_along(ws: Workspace, path: Path) -> N
         run_id="again", outputs=False, snapshot_directory=None
     ).complete()
 
-    export(ws, path, Selection(experiment="other"))
+    ws.export(path, experiment="other")
 
     assert {"run/elsewhere", "run/again"} <= streams_of(path)
 
@@ -248,13 +246,13 @@ def test_runs_of_an_archived_namesake_come_along(ws: Workspace, path: Path) -> N
 def test_no_bundle_is_made_of_an_erasable_workspace_or_goes_into_it(
     ws: Workspace, path: Path, tmp_path: Path
 ) -> None:
-    export(ws, path)
+    ws.export(path)
     with Workspace.create("sealed", path=tmp_path / "sealed", erasable=True) as sealed:
         head = sealed.log.head()
         with pytest.raises(InvalidInput, match="sealed under a key of its own"):
-            export(sealed, tmp_path / "other")
+            sealed.export(tmp_path / "other")
         with pytest.raises(InvalidInput, match="sealed under a key of its own"):
-            import_bundle(sealed, path)
+            sealed.import_bundle(path)
 
         assert sealed.log.head() == head
     assert not (tmp_path / "other").exists()

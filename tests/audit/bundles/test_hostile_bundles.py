@@ -18,13 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runlore import Workspace
-from runlore.audit.bundles import file as bundle_file
 from runlore.audit.bundles.checks import verify_bundle
-from runlore.audit.bundles.export import export
+from runlore.audit.bundles.file import Limits, open_bundle
 from runlore.audit.bundles.format import BundleRefused
-from runlore.audit.bundles.imports import import_bundle
-from runlore.audit.bundles.selection import Selection
-from runlore.audit.replay import replay
 from runlore.domain.events import RunErased, RunSubmitted
 from runlore.domain.status import Status
 from runlore.storage.codec import ERASED, encode_event
@@ -44,7 +40,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch, Workspace.create("lab", path=folder / "lab") as ws:
         patch.chdir(folder)
         fill(ws)
-        export(ws, folder / "honest.bundle", Selection(run="parent"))
+        ws.export(folder / "honest.bundle", run="parent")
     return folder / "honest.bundle"
 
 
@@ -75,7 +71,7 @@ def refused(target: Workspace, path: Path, why: str) -> None:
     head, files = target.log.head(), bytes_of(target)
 
     with pytest.raises(BundleRefused, match=why):
-        import_bundle(target, path)
+        target.import_bundle(path)
 
     assert target.log.head() == head
     assert bytes_of(target) == files
@@ -114,7 +110,7 @@ def test_an_entry_that_is_a_link_or_encrypted(target: Workspace, path: Path) -> 
     write(path, entries)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(info, "/etc/passwd")
-    refused(target, path, "is no regular file")
+    refused(target, path, "is not a regular file")
 
     write(path, entries)
     content = bytearray(path.read_bytes())
@@ -141,7 +137,7 @@ def test_an_entry_that_unpacks_to_far_more(target: Workspace, path: Path) -> Non
 )
 def test_a_checkpoint_that_is_none(target: Workspace, path: Path, note: bytes) -> None:
     write(path, {**entries_of(path), "checkpoints/1.txt": note})
-    refused(target, path, "is no checkpoint")
+    refused(target, path, "is not a checkpoint")
 
 
 def test_a_checkpoint_that_would_fill_the_memory(target: Workspace, path: Path) -> None:
@@ -152,16 +148,18 @@ def test_a_checkpoint_that_would_fill_the_memory(target: Workspace, path: Path) 
 def test_a_time_after_the_heads(target: Workspace, path: Path) -> None:
     head = json.loads(entries_of(path)["manifest.json"])["head"]
     with_manifest(path, head={**head, "recorded_at": 1, "position": head["position"] + 1})
-    refused(target, path, "events behind the log's head")
+    refused(target, path, "events after the log's head")
 
 
-def test_more_entries_or_bytes_than_are_possible(
-    target: Workspace, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bundle_file, "MAX_NBYTES", 1_000)
-    refused(target, path, "at most 1,000 are possible")
-    monkeypatch.setattr(bundle_file, "MAX_ENTRIES", 3)
-    refused(target, path, "at most 3 are possible")
+@pytest.mark.parametrize(
+    ("limits", "most"), [(Limits(max_nbytes=1_000), "1,000"), (Limits(max_entries=3), "3")]
+)
+def test_more_entries_or_bytes_than_are_possible(path: Path, limits: Limits, most: str) -> None:
+    with (
+        pytest.raises(BundleRefused, match=f"at most {most} are possible"),
+        open_bundle(path, limits),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "events.bin", "tree.bin", "schema.json"])
@@ -208,12 +206,12 @@ def test_a_manifest_that_says_something_else(target: Workspace, path: Path) -> N
     ("content", "why"),
     [
         (b"\x00\x00\x00", "within a length"),
-        (b"\xff\xff\xff\xff", "says that it has 4,294,967,295 bytes"),
+        (b"\xff\xff\xff\xff", "claims to have 4,294,967,295 bytes"),
         (b"\x00\x00\x01\x00abc", "within an event"),
-        (b"\x00\x00\x00\x05\xdd\xff\xff\xff\xff", "no msgpack array of ten fields"),
-        (b"\x00\x00\x10\x00" + b"\x91" * 4096, "no msgpack array of ten fields"),
-        (b"\x00\x00\x00\x0d\x9a\xdc\x00\x0b" + b"\xc0" * 9, "no msgpack array of ten fields"),
-        (b"\x00\x00\x00\x02\x90\x90", "no msgpack array of ten fields"),
+        (b"\x00\x00\x00\x05\xdd\xff\xff\xff\xff", "not a msgpack array of ten fields"),
+        (b"\x00\x00\x10\x00" + b"\x91" * 4096, "not a msgpack array of ten fields"),
+        (b"\x00\x00\x00\x0d\x9a\xdc\x00\x0b" + b"\xc0" * 9, "not a msgpack array of ten fields"),
+        (b"\x00\x00\x00\x02\x90\x90", "not a msgpack array of ten fields"),
     ],
 )
 def test_a_file_of_events_that_is_none(
@@ -229,8 +227,8 @@ def test_events_that_are_changed_left_out_or_in_another_order(
     def changed(rows: list[StoredRow]) -> list[StoredRow]:
         return [*rows[:-1], rows[-1]._replace(version=9)]
 
-    refused(target, with_rows(path, changed), "is not before it")
-    refused(target, with_rows(path, lambda rows: rows[1:]), "is not before|not created before")
+    refused(target, with_rows(path, changed), "does not precede it")
+    refused(target, with_rows(path, lambda rows: rows[1:]), "does not precede|not created before")
     entries = entries_of(path)
     nbytes = 4 + int.from_bytes(entries["events.bin"][:4])
     write(path, {**entries, "events.bin": entries["events.bin"][nbytes:]})
@@ -265,7 +263,7 @@ FORGED: dict[str, tuple[Change, str]] = {
         forged("run.tag_set", topic="run.values_logged"),
         "cannot be in the stream",
     ),
-    "a topic that is none": (forged("run.tag_set", topic="os:system"), "is no topic"),
+    "a topic that is none": (forged("run.tag_set", topic="os:system"), "is not a topic"),
     "a stream that is none": (forged("run.created", stream="run/.x"), "is not a valid run id"),
     "a stream of another kind": (forged("run.created", stream="invoice/1"), "is not a stream"),
     "a payload that is no msgpack": (forged("run.tag_set", state=b"\xc1"), "are not the state"),
@@ -287,7 +285,7 @@ FORGED: dict[str, tuple[Change, str]] = {
     "another run than its stream's": (forged("run.created", state={"run_id": "x"}), "says 'x'"),
     "an experiment that is not there": (
         forged("run.created", state={"experiment_id": "x"}),
-        "the experiment of its run is not before it",
+        "the experiment of its run does not precede it",
     ),
     "an experiment that was never created": (
         lambda rows: (
@@ -317,7 +315,7 @@ FORGED: dict[str, tuple[Change, str]] = {
                 )
             ),
         ),
-        "only an erasable workspace has erased runs",
+        "only erasable workspaces have erased runs",
     ),
     "an unknown topic with too much": (
         forged("run.tag_set", topic="run.of_tomorrow", state=Random(0).randbytes(2**20 + 1)),
@@ -334,11 +332,11 @@ FORGED: dict[str, tuple[Change, str]] = {
     ),
     "metadata with what JSON has no form for": (
         forged("run.tag_set", metadata=msgpack.packb({"at": msgpack.Timestamp(1)})),
-        "something of the type Timestamp",
+        "a value of the type Timestamp",
     ),
     "metadata in many layers": (
         forged("run.tag_set", metadata=b"\x81\xa1x" + b"\x91" * 500 + b"\xc0"),
-        "more than 100 layers",
+        "nested more than 100 deep",
     ),
     "a script of which nothing is said": (
         forged(
@@ -346,7 +344,7 @@ FORGED: dict[str, tuple[Change, str]] = {
             topic="run.submitted",
             state=encode_event(RunSubmitted(definition={"interpreter": "python"})),
         ),
-        "its definition is none",
+        "its definition is invalid",
     ),
     "a file's name that leads elsewhere": (
         forged("run.artifact_added", state={"name": "../../evil"}),
@@ -354,11 +352,11 @@ FORGED: dict[str, tuple[Change, str]] = {
     ),
     "a file of no digest": (
         forged("run.artifact_added", state={"sha256": "../../evil"}),
-        "no SHA-256 digest",
+        "not a SHA-256 digest",
     ),
     "a snapshot of no digest": (
         forged("run.snapshot_taken", state={"manifest_sha256": "../../evil"}),
-        "no SHA-256 digest",
+        "not a SHA-256 digest",
     ),
     "a snapshot whose id leads elsewhere": (
         forged("run.snapshot_taken", state={"snapshot_id": "../../evil"}),
@@ -366,13 +364,13 @@ FORGED: dict[str, tuple[Change, str]] = {
     ),
     "a time that no calendar has": (
         lambda rows: [row._replace(recorded_at=2**61) for row in rows],
-        "says that it was recorded",
+        "claims to have been recorded",
     ),
     "what an erased event reads as": (forged("run.tag_set", state=ERASED), "it was erased"),
     "an event of nobody": (forged("run.tag_set", event_id=None), "not written by runlore"),
     "more values than are there": (
         forged("run.values_logged", state={"series": [{"name": "loss", "n": 2**40}]}),
-        "says that it has",
+        "claims to have",
     ),
     "other values than described": (
         forged("run.values_logged", state={"series": [{"name": "loss", "n": 5_000_000}]}),
@@ -400,7 +398,7 @@ def test_events_that_cannot_be_though_leaves_and_root_are_right(
 def test_an_event_of_a_newer_runlore_is_kept_unread(path: Path, tmp_path: Path) -> None:
     with_rows(path, forged("run.tag_set", topic="run.of_tomorrow", state=b"whatever"))
     with Workspace.create("target", path=tmp_path / "ws") as ws:
-        import_bundle(ws, path)
+        ws.import_bundle(path)
 
         assert [row.state for row in ws.log.read_stream("run/parent") if "morrow" in row.topic] == [
             b"whatever"
@@ -428,7 +426,7 @@ def test_whatever_bytes_are_flipped_it_is_refused_or_the_same(
     head, files = target.log.head(), bytes_of(target)
     try:
         with Workspace.create("fresh", path=tmp_path / "fresh", exist_ok=True) as fresh:
-            import_bundle(fresh, spoilt)
+            fresh.import_bundle(spoilt)
             kept = [
                 (row.stream, row.version, row.topic, row.state, row.event_id)
                 for row in fresh.log.read_log(LogQuery(limit=1_000))
@@ -436,13 +434,13 @@ def test_whatever_bytes_are_flipped_it_is_refused_or_the_same(
             ]
     except BundleRefused:
         with pytest.raises(BundleRefused):
-            import_bundle(target, spoilt)
+            target.import_bundle(spoilt)
         assert (target.log.head(), bytes_of(target)) == (head, files)
         return
     finally:
         shutil.rmtree(tmp_path / "fresh")
     with Workspace.create("fresh", path=tmp_path / "fresh") as fresh:
-        import_bundle(fresh, honest)
+        fresh.import_bundle(honest)
         assert kept == [
             (row.stream, row.version, row.topic, row.state, row.event_id)
             for row in fresh.log.read_log(LogQuery(limit=1_000))
@@ -470,11 +468,11 @@ def test_whatever_bytes_of_events_are_flipped_by_who_knows_the_format_all_tables
     shutil.rmtree(tmp_path / "fresh", ignore_errors=True)
     with Workspace.create("fresh", path=tmp_path / "fresh") as fresh:
         try:
-            import_bundle(fresh, path)
+            fresh.import_bundle(path)
         except BundleRefused:
             assert fresh.log.head().size <= 2
         check_head(fresh.log)
-        assert replay(fresh).holds
+        assert fresh.audit.replay().holds
         # A creation whose schema version was flipped is of a newer runlore: kept, and not read.
         assert len(fresh.sql("SELECT * FROM runs").fetchall()) <= 3
         assert fresh.sql("SELECT count(*) FROM metric_points").fetchall()

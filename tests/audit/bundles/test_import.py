@@ -10,11 +10,7 @@ import msgpack
 import pytest
 
 from runlore import Experiment, Workspace
-from runlore.audit.bundles import imports as bundle_import
-from runlore.audit.bundles.export import export
 from runlore.audit.bundles.imports import ImportClash, import_bundle
-from runlore.audit.bundles.selection import Selection
-from runlore.audit.replay import replay
 from runlore.domain.definition import Definition
 from runlore.domain.errors import RunNotFound
 from runlore.domain.events import RunSubmitted
@@ -31,7 +27,7 @@ from tests.processes import LIMIT_S, start_python
 @pytest.fixture
 def path(ws: Workspace, tmp_path: Path) -> Path:
     """The run with its children, exported."""
-    export(ws, tmp_path / "parent.bundle", Selection(run="parent"))
+    ws.export(tmp_path / "parent.bundle", run="parent")
     return tmp_path / "parent.bundle"
 
 
@@ -51,7 +47,7 @@ def start(workspace: Workspace, experiment: str, run_id: str) -> None:
 def test_all_of_a_run_is_there_under_its_ids(
     ws: Workspace, other: Workspace, path: Path, tmp_path: Path
 ) -> None:
-    imported = import_bundle(other, path)
+    imported = other.import_bundle(path)
 
     assert imported.runs == 3 and imported.absent == ()
     before, after = ws.get_run("parent"), other.get_run("parent")
@@ -64,13 +60,13 @@ def test_all_of_a_run_is_there_under_its_ids(
     assert (tmp_path / "again.bin").read_bytes() == b"the weights"
     assert [one.id for one in Experiment(other, "trees").get_runs()] == ["parent"]
     check_head(other.log)
-    assert replay(other).holds
+    assert other.audit.replay().holds
 
 
 def test_the_envelope_of_before_is_kept_as_origin(
     ws: Workspace, other: Workspace, path: Path
 ) -> None:
-    import_bundle(other, path)
+    other.import_bundle(path)
 
     [before, *_] = ws.log.read_stream("run/parent")
     [after, *_] = other.log.read_stream("run/parent")
@@ -89,10 +85,10 @@ def test_the_envelope_of_before_is_kept_as_origin(
 def test_an_imported_run_that_is_exported_and_imported_again_keeps_all_its_origins(
     other: Workspace, path: Path, tmp_path: Path
 ) -> None:
-    import_bundle(other, path)
-    export(other, tmp_path / "second", Selection(run="parent"))
+    other.import_bundle(path)
+    other.export(tmp_path / "second", run="parent")
     with Workspace.create("third", path=tmp_path / "third") as third:
-        import_bundle(third, tmp_path / "second")
+        third.import_bundle(tmp_path / "second")
 
         [row, *_] = third.log.read_stream("run/parent")
     origin = msgpack.unpackb(row.metadata)["origin"]
@@ -103,11 +99,11 @@ def test_an_imported_run_that_is_exported_and_imported_again_keeps_all_its_origi
 def test_a_second_import_and_one_into_its_own_workspace_change_nothing(
     ws: Workspace, other: Workspace, path: Path
 ) -> None:
-    first = import_bundle(other, path)
+    first = other.import_bundle(path)
     for workspace in (ws, other):
         before = workspace.log.head()
 
-        again = import_bundle(workspace, path)
+        again = workspace.import_bundle(path)
 
         assert workspace.log.head() == before
         assert (again.events, again.runs, again.artifacts) == (0, 0, 0)
@@ -115,11 +111,11 @@ def test_a_second_import_and_one_into_its_own_workspace_change_nothing(
 
 
 def test_what_was_exported_later_adds_the_rest(ws: Workspace, other: Workspace, path: Path) -> None:
-    import_bundle(other, path)
+    other.import_bundle(path)
     ws.get_run("parent").tag("later", "yes")
-    export(ws, path, Selection(run="parent"))
+    ws.export(path, run="parent")
 
-    assert import_bundle(other, path).events == 1
+    assert other.import_bundle(path).events == 1
     assert other.get_run("parent").get_tags()["later"] == "yes"
 
 
@@ -130,8 +126,8 @@ def test_a_run_of_the_same_id_is_a_clash_and_nothing_is_written(
     assert other.path is not None
     before, files = other.log.head(), set(other.path.rglob("artifacts/**"))
 
-    with pytest.raises(ImportClash, match="run child-1 is in this workspace, too"):
-        import_bundle(other, path)
+    with pytest.raises(ImportClash, match="run child-1 is in this workspace as well"):
+        other.import_bundle(path)
 
     assert other.log.head() == before
     assert set(other.path.rglob("artifacts/**")) == files
@@ -140,13 +136,13 @@ def test_a_run_of_the_same_id_is_a_clash_and_nothing_is_written(
 def test_a_run_that_both_have_continued_is_a_clash(
     ws: Workspace, other: Workspace, path: Path
 ) -> None:
-    import_bundle(other, path)
+    other.import_bundle(path)
     other.get_run("parent").tag("here", "other")
     ws.get_run("parent").tag("there", "lab")
-    export(ws, path, Selection(run="parent"))
+    ws.export(path, run="parent")
 
-    with pytest.raises(ImportClash, match="run parent is in this workspace, too"):
-        import_bundle(other, path)
+    with pytest.raises(ImportClash, match="run parent is in this workspace as well"):
+        other.import_bundle(path)
 
 
 def test_an_experiment_whose_name_is_held_comes_in_archived(
@@ -155,22 +151,21 @@ def test_an_experiment_whose_name_is_held_comes_in_archived(
     start(other, "trees", "mine")
     held = Experiment(other, "trees").id
 
-    imported = import_bundle(other, path)
+    imported = other.import_bundle(path)
 
     assert imported.archived == ("trees",)
     assert Experiment(other, "trees").id == held
     assert other.get_run("parent").experiment.archived_time is not None
-    assert [
-        row.run_id for row in session_of(other).reader().runs(RunFilter(experiment_id=held))
-    ] == ["mine"]
-    assert import_bundle(other, path).events == 0
-    assert replay(other).holds
+    mine = session_of(other).reader().runs(RunFilter(experiment_id=held))
+    assert [row.run_id for row in mine] == ["mine"]
+    assert other.import_bundle(path).events == 0
+    assert other.audit.replay().holds
 
 
 def test_a_child_without_its_parent_is_a_root(ws: Workspace, other: Workspace, path: Path) -> None:
-    export(ws, path, Selection(run="child-0"))
+    ws.export(path, run="child-0")
 
-    import_bundle(other, path)
+    other.import_bundle(path)
 
     child = other.get_run("child-0")
     assert child.parent is None
@@ -181,7 +176,6 @@ def test_a_child_without_its_parent_is_a_root(ws: Workspace, other: Workspace, p
 def test_an_import_that_was_cut_off_is_done_again_from_the_start(
     other: Workspace, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_import, "BATCH", 4)
     adopt, left = session_of(other).journal.adopt, iter([True, True, False])
 
     def adopt_twice(*args: object, **kwargs: object) -> None:
@@ -191,10 +185,10 @@ def test_an_import_that_was_cut_off_is_done_again_from_the_start(
 
     monkeypatch.setattr(session_of(other).journal, "adopt", adopt_twice)
     with pytest.raises(LogBusy):
-        import_bundle(other, path)
+        import_bundle(session_of(other), path, batch_size=4)
     monkeypatch.setattr(session_of(other).journal, "adopt", adopt)
 
-    assert import_bundle(other, path).passed_over > 0
+    assert other.import_bundle(path).passed_over > 0
 
     ids = [row.event_id for row in all_rows(other.log)]
     assert len(ids) == len(set(ids))
@@ -209,7 +203,7 @@ def test_a_submitted_run_that_has_not_ended_is_lost_where_it_has_no_supervisor(
     )
     run.tag("stands", "for the submission")
     path = tmp_path / "script.bundle"
-    export(ws, path, Selection(run="script"))
+    ws.export(path, run="script")
     definition = Definition(script="train.py", interpreter="/usr/bin/python3").model_dump()
     submitted = encode_event(RunSubmitted(definition=definition))
     with_rows(
@@ -222,7 +216,7 @@ def test_a_submitted_run_that_has_not_ended_is_lost_where_it_has_no_supervisor(
         ],
     )
 
-    import_bundle(other, path)
+    other.import_bundle(path)
 
     assert other.get_run("script").get_status() == "Failed"
     assert "lost" in {row.topic.rpartition(".")[2] for row in other.log.read_stream("run/script")}
@@ -231,10 +225,10 @@ def test_a_submitted_run_that_has_not_ended_is_lost_where_it_has_no_supervisor(
 IMPORT_AND_DIE = """
 import itertools, os, signal, sys
 from runlore import Workspace
-from runlore.audit.bundles import imports as bundle_import
+from runlore.audit.bundles.imports import import_bundle
 from runlore.storage.sqlite_log import SqliteLog
+from runlore.workspace import session_of
 
-bundle_import.BATCH = 4
 insert, count = SqliteLog._insert, itertools.count()
 
 def insert_and_die(*args):
@@ -243,7 +237,8 @@ def insert_and_die(*args):
         os.kill(os.getpid(), signal.SIGKILL)
 
 SqliteLog._insert = insert_and_die
-Workspace.open(sys.argv[1]).import_bundle(sys.argv[2])
+workspace = Workspace.open(sys.argv[1])
+import_bundle(session_of(workspace), sys.argv[2], batch_size=4)
 """
 
 
@@ -259,38 +254,38 @@ def test_an_import_that_was_killed_within_a_transaction_is_completed_by_the_next
 
     assert killed.returncode == -signal.SIGKILL
     with Workspace.open(folder) as other:
-        again = import_bundle(other, path)
+        again = other.import_bundle(path)
 
         assert bool(again.passed_over) == (committed > 1)  # The first is the importer's name.
-        assert again.events + again.passed_over == import_bundle(other, path).passed_over
+        assert again.events + again.passed_over == other.import_bundle(path).passed_over
         ids = [row.event_id for row in all_rows(other.log)]
         assert len(ids) == len(set(ids))
         assert other.get_run("parent").get_status() == "Completed"
         assert other.get_run("child-1").get_metrics()["loss"] == 0.25
         other.get_run("parent").download_file("outputs/model.bin", "model.bin")
         assert Path("model.bin").read_bytes() == b"the weights"
-        assert replay(other).holds
+        assert other.audit.replay().holds
         assert verify_log(other.log).holds
 
 
 def test_files_that_only_the_digests_are_known_of_are_told(
     ws: Workspace, other: Workspace, path: Path
 ) -> None:
-    lean = export(ws, path, Selection(run="parent"), artifacts="digests")
+    lean = ws.export(path, run="parent", artifacts="digests")
 
-    assert list(import_bundle(other, path).absent) == lean.absent != []
+    assert list(other.import_bundle(path).absent) == lean.absent != []
 
 
 def test_a_parent_that_arrives_takes_its_children_and_earlier_moments_stay_as_they_were(
     ws: Workspace, other: Workspace, path: Path, tmp_path: Path
 ) -> None:
-    export(ws, tmp_path / "child", Selection(run="child-0"))
-    import_bundle(other, tmp_path / "child")
+    ws.export(tmp_path / "child", run="child-0")
+    other.import_bundle(tmp_path / "child")
     reader = session_of(other).reader()
     before = reader.projection.refresh()
     shown = list(reader.runs())
 
-    import_bundle(other, path)
+    other.import_bundle(path)
 
     assert [run.id for run in other.get_run("parent").get_children()] == ["child-1", "child-0"]
     assert [row.run_id for row in reader.runs()] == ["parent"]
@@ -298,4 +293,4 @@ def test_a_parent_that_arrives_takes_its_children_and_earlier_moments_stay_as_th
     assert list(reader.at(before).runs()) == shown
     with pytest.raises(RunNotFound):
         list(reader.at(before).runs(RunFilter(below_run="parent", include_children=True)))
-    assert replay(other).holds and replay(other, to=before).holds
+    assert other.audit.replay().holds and other.audit.replay(to=before).holds

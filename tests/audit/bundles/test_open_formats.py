@@ -10,8 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from runlore import Workspace
-from runlore.audit.bundles.open_formats import export_jsonl, export_parquet
-from runlore.audit.bundles.selection import Selection
 from runlore.domain.errors import RunNotFound
 
 
@@ -22,7 +20,7 @@ def test_events_are_lines_of_json_with_their_values_as_numbers(
     parent.log("odd", float("nan"))
     parent.flush()
 
-    said = export_jsonl(ws, tmp_path / "events.jsonl", Selection(run="parent"))
+    said = ws.audit.export_jsonl(tmp_path / "events.jsonl", run="parent")
 
     lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert said["events"] == len(lines)
@@ -39,14 +37,14 @@ def test_an_event_that_nobody_here_knows_is_base64(ws: Workspace, tmp_path: Path
 
     ws.log.append([new_event("run/parent", 99, "run.of_tomorrow", b"\x00\xff")])
 
-    export_jsonl(ws, tmp_path / "events.jsonl")
+    ws.audit.export_jsonl(tmp_path / "events.jsonl")
 
     last = json.loads((tmp_path / "events.jsonl").read_text().splitlines()[-1])
     assert base64.b64decode(last["state"]) == b"\x00\xff"
 
 
 def test_views_are_parquet_files(ws: Workspace, tmp_path: Path) -> None:
-    said = export_parquet(ws, tmp_path / "views")
+    said = ws.audit.export_parquet(tmp_path / "views")
 
     tables = {path.stem: pq.read_table(path) for path in (tmp_path / "views").iterdir()}
     assert said["rows"] == {name: len(table) for name, table in tables.items()}
@@ -59,7 +57,7 @@ def test_views_are_parquet_files(ws: Workspace, tmp_path: Path) -> None:
 
 
 def test_views_of_a_selection_have_its_runs_only(ws: Workspace, tmp_path: Path) -> None:
-    export_parquet(ws, tmp_path, Selection(run="child-1"))
+    ws.audit.export_parquet(tmp_path, run="child-1")
 
     for name in ("runs", "metrics", "events"):
         assert set(pq.read_table(tmp_path / f"{name}.parquet")["run_id"].to_pylist()) == {"child-1"}
@@ -67,6 +65,6 @@ def test_views_of_a_selection_have_its_runs_only(ws: Workspace, tmp_path: Path) 
 
 def test_nothing_is_left_of_a_selection_of_nobody(ws: Workspace, tmp_path: Path) -> None:
     with pytest.raises(RunNotFound):
-        export_jsonl(ws, tmp_path / "events.jsonl", Selection(run="nobody"))
+        ws.audit.export_jsonl(tmp_path / "events.jsonl", run="nobody")
 
     assert not (tmp_path / "events.jsonl").exists()

@@ -11,9 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runlore import Workspace
-from runlore.audit.bundles.export import export
-from runlore.audit.bundles.selection import Selection
-from runlore.audit.replay import Replayed, replay, replay_bundle
+from runlore.audit.replay import Replayed
 from runlore.domain.errors import InvalidInput
 from runlore.projections.own_projection import OwnProjection
 from runlore.projections.rebuild_check import replay as compared_tables
@@ -35,7 +33,7 @@ def corrupted(folder: Path, statement: str) -> Replayed:
     with duckdb.connect(str(database)) as connection:
         connection.execute(statement)
     with Workspace.open(folder) as after:
-        return replay(after)
+        return after.audit.replay()
 
 
 @pytest.fixture
@@ -46,7 +44,7 @@ def folder(ws: Workspace) -> Path:
 
 
 def test_what_nobody_touched_is_what_was_logged(ws: Workspace) -> None:
-    found = replay(ws)
+    found = ws.audit.replay()
 
     assert found.holds and found.complete
     assert found.position == ws.log.head().position
@@ -75,7 +73,7 @@ def test_a_changed_value_is_told_with_table_key_both_values_and_event(folder: Pa
         folder, "UPDATE store.run_tags SET value = 'superb' WHERE value = 'fantastic'"
     )
 
-    [one] = found.differences
+    [one] = found.mismatches
     assert (one.of, one.table, one.column) == ("live", "run_tags", "value")
     assert (one.shown, one.logged) == ("superb", "fantastic")
     assert one.key["key"] == "quality"
@@ -88,7 +86,7 @@ def test_a_changed_value_is_told_with_table_key_both_values_and_event(folder: Pa
 def test_a_row_that_was_taken_away_is_told_whole(folder: Path) -> None:
     found = corrupted(folder, "DELETE FROM store.run_properties WHERE value = 'ada'")
 
-    [one] = found.differences
+    [one] = found.mismatches
     assert (one.table, one.column, one.shown) == ("run_properties", None, None)
     assert one.logged["value"] == "ada"
     assert "a row is missing" in str(one)
@@ -101,7 +99,7 @@ def test_a_row_that_no_event_says_is_told_whole(folder: Path) -> None:
         "SELECT 1 AS run_no, 'good' AS key, 99999 AS from_position",
     )
 
-    [one] = found.differences
+    [one] = found.mismatches
     assert (one.table, one.column, one.logged, one.event) == ("run_tags", None, None, None)
     assert one.shown["key"] == "good"
     assert "never logged" in str(one)
@@ -110,7 +108,7 @@ def test_a_row_that_no_event_says_is_told_whole(folder: Path) -> None:
 def test_a_row_that_is_there_twice_is_told(folder: Path) -> None:
     found = corrupted(folder, "INSERT INTO store.runs FROM store.runs WHERE run_id = 'child-0'")
 
-    [one] = found.differences
+    [one] = found.mismatches
     assert (one.table, one.logged, one.shown["run_id"]) == ("runs", None, "child-0")
 
 
@@ -135,21 +133,21 @@ def test_every_kind_of_table_leads_to_its_event(
 ) -> None:
     found = corrupted(folder, f"UPDATE store.{change}")
 
-    assert {f"{one.table}.{one.column}" for one in found.differences} == {place}
-    assert {one.event and one.event.topic for one in found.differences} == {topic}
+    assert {f"{one.table}.{one.column}" for one in found.mismatches} == {place}
+    assert {one.event and one.event.topic for one in found.mismatches} == {topic}
 
 
 def test_a_view_that_shows_right_rows_wrongly_is_told(folder: Path) -> None:
     found = corrupted(folder, "CREATE OR REPLACE VIEW run_tree AS SELECT 1 AS run_id")
 
-    [one] = found.differences
+    [one] = found.mismatches
     assert (one.table, one.key) == ("views", {"view": "run_tree"})
 
 
 def test_a_table_that_cannot_be_read_is_told(folder: Path) -> None:
     found = corrupted(folder, "ALTER TABLE store.refusals RENAME COLUMN reason TO why")
 
-    [one] = found.differences
+    [one] = found.mismatches
     assert one.table == "refusals"
     assert "cannot be read" in one.shown
 
@@ -157,9 +155,9 @@ def test_a_table_that_cannot_be_read_is_told(folder: Path) -> None:
 def test_no_more_differences_are_listed_than_asked_for(folder: Path) -> None:
     corrupted(folder, "UPDATE store.events SET topic = 'x'")
     with Workspace.open(folder) as ws:
-        found = replay(ws, max_differences=3)
+        found = ws.audit.replay(max_mismatches=3)
 
-    assert len(found.differences) == 3
+    assert len(found.mismatches) == 3
     assert not found.complete
 
 
@@ -173,7 +171,7 @@ def test_what_is_logged_while_tables_are_rebuilt_is_compared_too(
         return ask(self, question)
 
     monkeypatch.setattr(OwnProjection, "ask", after_a_tag)
-    found = replay(ws)
+    found = ws.audit.replay()
 
     assert found.holds
     assert found.position == ws.log.head().position
@@ -189,21 +187,21 @@ def test_a_published_copy_is_compared_too(folder: Path) -> None:
     with duckdb.connect(str(database)) as connection:
         connection.execute("UPDATE store.run_properties SET value = 'eve' WHERE value = 'ada'")
     with Workspace.open(folder) as ws:
-        found = replay(ws, generations=True)
+        found = ws.audit.replay(generations=True)
 
-    [one] = found.differences
+    [one] = found.mismatches
     assert found.compared == (one.of, "live")
     assert one.of == f"generation {database.parent.name}"
     assert (one.shown, one.logged) == ("eve", "ada")
 
 
 def test_a_position_of_no_sense_is_refused(ws: Workspace) -> None:
-    with pytest.raises(InvalidInput, match="to is -1"):
-        replay(ws, to=-1)
+    with pytest.raises(InvalidInput, match="there is no position -1 in the log"):
+        ws.audit.replay(to=-1)
 
 
 def test_an_earlier_position_leaves_out_what_is_only_current(ws: Workspace) -> None:
-    found = replay(ws, to=5)
+    found = ws.audit.replay(to=5)
 
     assert found.holds and found.position == 5
     assert found.left_out == ("metric_latest",)
@@ -215,18 +213,18 @@ def test_an_exported_copy_says_the_same_until_somebody_writes_into_the_tables(
 ) -> None:
     bundle = tmp_path / "parent.bundle"
     with Workspace.open(folder) as ws:
-        export(ws, bundle, Selection(run="parent"))
+        ws.export(bundle, run="parent")
         ws.get_run("parent").tag("later", "not in the bundle")
         ws.get_run("elsewhere").tag("not", "selected")
 
-        found = replay_bundle(ws, bundle)
+        found = ws.audit.replay_bundle(bundle)
 
     assert found.holds and found.complete
     assert found.rows["runs"] == 3 and found.rows["metric_points"] == 6
     corrupted(folder, "UPDATE store.run_tags SET value = 'superb' WHERE value = 'fantastic'")
     with Workspace.open(folder) as ws:
-        [one] = replay_bundle(ws, bundle).differences
-        assert replay_bundle(ws, bundle, max_differences=1).complete
+        [one] = ws.audit.replay_bundle(bundle).mismatches
+        assert ws.audit.replay_bundle(bundle, max_mismatches=1).complete
     assert (one.table, one.key["run_id"], one.shown) == ("run_tags", "parent", "superb")
     assert one.event is not None and one.event.topic == "run.tag_set"
 
@@ -235,20 +233,20 @@ def test_a_row_that_was_added_to_a_run_shows_against_an_exported_copy(
     folder: Path, tmp_path: Path
 ) -> None:
     with Workspace.open(folder) as ws:
-        export(ws, tmp_path / "bundle", Selection(run="child-1"))
+        ws.export(tmp_path / "bundle", run="child-1")
     corrupted(folder, "INSERT INTO store.tail_points FROM store.tail_points")
     with Workspace.open(folder) as ws:
-        found = replay_bundle(ws, tmp_path / "bundle")
+        found = ws.audit.replay_bundle(tmp_path / "bundle")
 
-        assert not replay_bundle(ws, tmp_path / "bundle", max_differences=1).complete
+        assert not ws.audit.replay_bundle(tmp_path / "bundle", max_mismatches=1).complete
 
-    assert {one.table for one in found.differences} == {"metric_points"}
-    assert {one.key["run_id"] for one in found.differences} == {"child-1"}
+    assert {one.table for one in found.mismatches} == {"metric_points"}
+    assert {one.key["run_id"] for one in found.mismatches} == {"child-1"}
 
 
 def test_a_bundle_of_another_workspace_cannot_be_compared(ws: Workspace, tmp_path: Path) -> None:
     with Workspace.create("other", path=tmp_path / "other") as other:
-        export(other, tmp_path / "bundle")
+        other.export(tmp_path / "bundle")
 
     with pytest.raises(InvalidInput, match="is of the workspace other"):
-        replay_bundle(ws, tmp_path / "bundle")
+        ws.audit.replay_bundle(tmp_path / "bundle")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from runlore import Experiment, Workspace
-from runlore.audit.bundles.export import export
-from runlore.audit.bundles.imports import import_bundle
-from runlore.audit.bundles.selection import Selection
-from runlore.audit.report import report
+from runlore.audit.folder import AuditFolder
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, PropertyConflict, RunNotFound
 from runlore.workspace import session_of
 
@@ -56,7 +54,7 @@ def test_a_report_of_a_run_says_who_did_what(ws: Workspace, tmp_path: Path) -> N
     with pytest.raises(PropertyConflict):
         parent.add_properties({"author": "eve"})
 
-    assert report(ws, tmp_path / "report.html", run="parent") == 1
+    assert ws.audit.report(tmp_path / "report.html", run="parent") == 1
 
     page = page_of(tmp_path / "report.html")
     who = parent.history()[0].who
@@ -80,7 +78,7 @@ def test_whatever_was_logged_is_only_text(ws: Workspace, tmp_path: Path) -> None
     run.log(HOSTILE, 1.0)
     run.fail(HOSTILE)
 
-    report(ws, tmp_path / "report.html", run="hostile")
+    ws.audit.report(tmp_path / "report.html", run="hostile")
 
     page = page_of(tmp_path / "report.html")
     assert not {"script", "img", "link", "iframe", "a"} & set(page.tags)
@@ -91,7 +89,7 @@ def test_whatever_was_logged_is_only_text(ws: Workspace, tmp_path: Path) -> None
 
 
 def test_a_report_of_an_experiment_has_all_its_runs(ws: Workspace, tmp_path: Path) -> None:
-    assert report(ws, tmp_path / "report.html", experiment="trees") == 3
+    assert ws.audit.report(tmp_path / "report.html", experiment="trees") == 3
 
     text = page_of(tmp_path / "report.html").text
     assert text.index("Run parent") < text.index("Run child-0") < text.index("Run child-1")
@@ -101,21 +99,40 @@ def test_a_report_of_an_experiment_has_all_its_runs(ws: Workspace, tmp_path: Pat
 def test_a_report_of_an_imported_run_says_where_it_was_written(
     ws: Workspace, tmp_path: Path
 ) -> None:
-    export(ws, tmp_path / "bundle", Selection(run="parent"))
+    ws.export(tmp_path / "bundle", run="parent")
     with Workspace.create("other", path=tmp_path / "other") as other:
-        import_bundle(other, tmp_path / "bundle")
-        report(other, tmp_path / "report.html", run="parent")
+        other.import_bundle(tmp_path / "bundle")
+        other.audit.report(tmp_path / "report.html", run="parent")
 
     text = page_of(tmp_path / "report.html").text
     assert f"workspace {session_of(ws).workspace.workspace_id}, written there" in text
 
 
+def test_the_newest_checkpoint_is_the_largest_whatever_the_times_of_the_files(
+    ws: Workspace, tmp_path: Path
+) -> None:
+    assert ws.path is not None
+    folder = ws.path / "audit" / "checkpoints"
+    folder.mkdir(parents=True)
+    for size in (7, 4):  # The smaller one is written last, as by a restore.
+        (folder / f"{size}.txt").write_text(f"lab\n{size}\n{'A' * 43}=\n\n")
+    os.utime(folder / "7.txt", (0, 0))
+
+    ws.audit.report(tmp_path / "report.html", run="parent")
+
+    newest = AuditFolder(ws.path).last()
+    text = page_of(tmp_path / "report.html").text
+    assert newest is not None and newest.size == 7
+    assert newest.text in text
+    assert "lab\n4\n" not in text
+
+
 def test_what_there_is_not_has_no_report(ws: Workspace, tmp_path: Path) -> None:
     with pytest.raises(RunNotFound):
-        report(ws, tmp_path / "report.html", run="nobody")
+        ws.audit.report(tmp_path / "report.html", run="nobody")
     with pytest.raises(ExperimentNotFound):
-        report(ws, tmp_path / "report.html", experiment="nothing")
+        ws.audit.report(tmp_path / "report.html", experiment="nothing")
     with pytest.raises(InvalidInput, match="one of them"):
-        report(ws, tmp_path / "report.html")
+        ws.audit.report(tmp_path / "report.html")
 
     assert not (tmp_path / "report.html").exists()

@@ -1,8 +1,8 @@
-"""Whether an event of a bundle can be what it says: the rules that our own writers keep to.
+"""Checks of the events of a bundle: the rules that our own writers keep.
 
-The folds trust the log, because only our own code writes to it. An imported event passes through
-here first: known topics have the payload of their model, in the stream where they belong; what a
-newer runlore wrote is kept unread, as in our own log, within bounds.
+The folds trust the log, because only our own code writes to it. Imported events pass these checks
+first: a known topic has the payload of its model, in the stream where it belongs; the events of a
+newer runlore are kept unread, as in our own log, within limits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,22 @@ from pydantic import ValidationError
 
 from runlore.domain.definition import Definition
 from runlore.domain.errors import RunloreError
-from runlore.domain.events import REGISTRY
+from runlore.domain.events import (
+    REGISTRY,
+    ArtifactAdded,
+    ComputeTargetAttached,
+    ComputeTargetDeleted,
+    ExperimentCreated,
+    ExperimentTagSet,
+    PropertyAdded,
+    PropertyCorrected,
+    RunCreated,
+    RunErased,
+    RunSubmitted,
+    SnapshotTaken,
+    TagSet,
+    ValuesLogged,
+)
 from runlore.domain.ids import (
     StreamKind,
     StreamName,
@@ -37,32 +52,38 @@ METADATA_MAX_NBYTES: Final = 2**16
 ORIGINS_MAX: Final = 20
 PAYLOAD_MAX_NBYTES: Final = 2**28
 VALUES_MAX: Final = 10_000_000
-"""In one batch; our own have thousands, arrays may have more."""
+"""In one batch. Ours have thousands, arrays may have more."""
 
-_TIME_MAX: Final = 253_402_300_800_000_000  # The year 10,000: no query can show a later time.
+_TIME_MAX: Final = 253_402_300_800_000_000  # The year 10,000: queries cannot show a later time.
 _DEPTH_MAX: Final = 100
 _NBYTES_MAX: Final = 2**53
 _TOPIC: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _WRITER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SAID: Final = {"writer": str, "reason": str, "actor": str, "observed_at": int, "origin": dict}
+_METADATA_TYPES: Final = {
+    "writer": str,
+    "reason": str,
+    "actor": str,
+    "observed_at": int,
+    "origin": dict,
+}
 
 
 def check_event(row: StoredRow) -> dict[str, Any] | None:
-    """The event's data, None if its topic or version is unknown. Raises ValueError if it cannot be.
+    """The event's data; None if its topic or version is unknown. Raises ValueError if it is wrong.
 
-    Events of foreign applications (without an id) cannot be in a bundle.
+    Events of other applications, which have no id, cannot be in a bundle.
     """
     if row.event_id is None or row.metadata is None:
         raise ValueError("it was not written by runlore")
     if not 0 <= row.recorded_at < _TIME_MAX:
-        raise ValueError(f"it says that it was recorded {row.recorded_at} µs after 1970")
+        raise ValueError(f"it claims to have been recorded {row.recorded_at} µs after 1970")
     if row.state == ERASED:
-        raise ValueError("it was erased, and no erased run comes into a bundle")
+        raise ValueError("it was erased, and erased runs cannot be in a bundle")
     _check_metadata(row.metadata)
     stream = _checked_stream(row.stream)
     if len(row.topic) > 100 or _TOPIC.fullmatch(row.topic) is None:
-        raise ValueError(f"{row.topic!r:.120} is no topic")
+        raise ValueError(f"{row.topic!r:.120} is not a topic")
     if len(row.state) > STATE_MAX_NBYTES:
         raise ValueError(f"its payload has {len(row.state):,} bytes")
     if row.topic not in REGISTRY:
@@ -84,39 +105,43 @@ def _check_metadata(packed: bytes) -> None:
     if len(packed) > METADATA_MAX_NBYTES:
         raise ValueError(f"its metadata has {len(packed):,} bytes")
     try:
-        said = msgpack.unpackb(packed)
-    except Exception as error:  # msgpack raises whatever its parser comes upon.
-        raise ValueError("its metadata is no msgpack") from error
-    if not isinstance(said, dict) or any(
-        name in said and type(said[name]) is not of for name, of in _SAID.items()
+        metadata = msgpack.unpackb(packed)
+    except Exception as error:  # msgpack raises many kinds of errors.
+        raise ValueError("its metadata is not msgpack") from error
+    if not isinstance(metadata, dict) or any(
+        name in metadata and type(metadata[name]) is not expected
+        for name, expected in _METADATA_TYPES.items()
     ):
-        raise ValueError("its metadata says something of another type")
-    _check_plain(said)
-    depth = 0
-    while isinstance(said := said.get("origin"), dict):
+        raise ValueError("its metadata has a value of another type")
+    _check_plain(metadata)
+    depth, origin = 0, metadata.get("origin")
+    while isinstance(origin, dict):
         depth += 1
         if depth > ORIGINS_MAX:
-            raise ValueError(f"it says that it was imported more than {ORIGINS_MAX} times")
+            raise ValueError(f"it claims to have been imported more than {ORIGINS_MAX} times")
+        origin = origin.get("origin")
 
 
 def _check_plain(value: object, above: int = 0) -> None:
-    """That it is of what JSON has, and bytes: msgpack has more, which nothing here could show."""
+    """Check that a value consists of JSON types and bytes; msgpack allows more, which could not
+    be displayed.
+    """
     if above > _DEPTH_MAX:
-        raise ValueError(f"it says something in more than {_DEPTH_MAX} layers")
+        raise ValueError(f"it has values nested more than {_DEPTH_MAX} deep")
     if isinstance(value, dict):
-        for key, one in value.items():
+        for key, item in value.items():
             _check_plain(key, above + 1)
-            _check_plain(one, above + 1)
+            _check_plain(item, above + 1)
     elif isinstance(value, list):
-        for one in value:
-            _check_plain(one, above + 1)
+        for item in value:
+            _check_plain(item, above + 1)
     elif not isinstance(value, str | bytes | int | float | None):
-        raise ValueError(f"it says something of the type {type(value).__name__}")
+        raise ValueError(f"it has a value of the type {type(value).__name__}")
 
 
 def _kind_of(topic: str) -> StreamKind:
     """The kind of the streams that events of a known topic belong in."""
-    if topic == "run.values_logged":
+    if topic == ValuesLogged.topic:
         return StreamKind.VALUES
     return StreamKind(topic.partition(".")[0])
 
@@ -153,52 +178,52 @@ def _check_unknown(row: StoredRow) -> None:
 
 
 def _check_model(topic: str, data: dict[str, Any]) -> None:
-    """That the payload is one that the model would have written, to the type of each value."""
+    """Check that the model would have written this payload, down to the type of each value."""
     try:
-        # Not strict: msgpack has lists where models have tuples. What differs else is seen below.
-        held = REGISTRY[topic].model_validate(data, strict=False).__dict__
-        same = msgpack.packb({key: held[key] for key in data}) == msgpack.packb(data)
+        # Not strict: msgpack has lists where models have tuples. The comparison finds the rest.
+        values = REGISTRY[topic].model_validate(data, strict=False).__dict__
+        same = msgpack.packb({key: values[key] for key in data}) == msgpack.packb(data)
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"its {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    except Exception as error:  # What msgpack raises for depths and sizes.
-        raise ValueError(f"its payload cannot be kept: {error}") from error
+    except Exception as error:  # msgpack raises many kinds of errors for depths and sizes.
+        raise ValueError(f"its payload cannot be stored: {error}") from error
     if not same:
         raise ValueError("its payload has a value of another type")
 
 
 def _check_meaning(row: StoredRow, data: Mapping[str, Any], owner: str) -> None:
-    """What the folds count on and no model says."""
+    """Check what the folds rely on and the models do not say."""
     try:
         match row.topic:
-            case "run.created":
-                _same(data["run_id"], owner)
-                _same(row.version, 1)
+            case RunCreated.topic:
+                _check_same(data["run_id"], owner)
+                _check_same(row.version, 1)
                 check_experiment_name(data["experiment_name"])
                 for above in (data["root_id"], data["parent_id"]):
                     check_run_id(owner if above is None else above)
                 check_pairs(data["tags"], "tag")
                 check_pairs(data["properties"], "property")
-            case "experiment.created" | "compute_target.attached" | "compute_target.deleted":
-                _same(data["name"], owner)
-            case "run.tag_set" | "experiment.tag_set":
+            case ExperimentCreated.topic | ComputeTargetAttached.topic | ComputeTargetDeleted.topic:
+                _check_same(data["name"], owner)
+            case TagSet.topic | ExperimentTagSet.topic:
                 check_pairs({data["key"]: data["value"]}, "tag")
-            case "run.property_added" | "run.property_corrected":
+            case PropertyAdded.topic | PropertyCorrected.topic:
                 check_pairs({data["key"]: data["value"]}, "property")
-            case "run.submitted":
+            case RunSubmitted.topic:
                 _check_definition(data["definition"])
-            case "run.artifact_added":
+            case ArtifactAdded.topic:
                 check_key(safe_name(data["name"]), "file name", FILE_NAME_MAX_CHARS)
                 _check_digest(data["sha256"])
-            case "run.snapshot_taken":
+            case SnapshotTaken.topic:
                 _check_digest(data["manifest_sha256"])
-                # A file is written under this name when the snapshot is restored.
+                # Restoring the snapshot writes a file of this name.
                 if data["snapshot_id"] != snapshot_id_of(data["manifest_sha256"]):
                     raise ValueError(f"{data['snapshot_id']!r:.80} is not its snapshot's id")
-            case "run.values_logged":
+            case ValuesLogged.topic:
                 _check_values(row, data)
-            case "run.erased":  # Tables would be made anew for it, in vain: no key is here.
-                raise ValueError("only an erasable workspace has erased runs, and no bundle")
+            case RunErased.topic:  # Each would rebuild the tables, in vain.
+                raise ValueError("only erasable workspaces have erased runs, bundles never")
     except RunloreError as error:
         raise ValueError(str(error)) from error
     for name in ("nbytes", "files", "pid", "count", "first_seq", "rank"):
@@ -206,29 +231,29 @@ def _check_meaning(row: StoredRow, data: Mapping[str, Any], owner: str) -> None:
             raise ValueError(f"its {name} is {data[name]!r:.40}")
 
 
-def _same(said: object, by_stream: object) -> None:
-    if said != by_stream:
-        raise ValueError(f"it says {said!r:.120}, and its stream says {by_stream!r:.120}")
+def _check_same(value: object, by_stream: object) -> None:
+    if value != by_stream:
+        raise ValueError(f"it says {value!r:.120}, and its stream says {by_stream!r:.120}")
 
 
-def _check_definition(said: Mapping[str, Any]) -> None:
-    """That it has all that is shown of a script; a newer runlore may say more."""
+def _check_definition(definition: Mapping[str, Any]) -> None:
+    """Check that it has every field that is shown; a newer runlore may have more."""
     try:
-        held = Definition.model_validate(said).model_dump()
-        same = msgpack.packb({name: said[name] for name in held}) == msgpack.packb(held)
+        known = Definition.model_validate(definition).model_dump()
+        same = msgpack.packb({name: definition[name] for name in known}) == msgpack.packb(known)
     except (ValidationError, KeyError) as error:
-        raise ValueError(f"its definition is none: {error}") from error
-    if not same or (held["script"] is None and held["command"] is None):
-        raise ValueError("its definition is none of a script or a command")
+        raise ValueError(f"its definition is invalid: {error}") from error
+    if not same or (known["script"] is None and known["command"] is None):
+        raise ValueError("its definition has neither a script nor a command")
 
 
-def _check_digest(said: str) -> None:
-    if _DIGEST.fullmatch(said) is None:
-        raise ValueError(f"{said!r:.80} is no SHA-256 digest")
+def _check_digest(digest: str) -> None:
+    if _DIGEST.fullmatch(digest) is None:
+        raise ValueError(f"{digest!r:.80} is not a SHA-256 digest")
 
 
 def _check_values(row: StoredRow, data: Mapping[str, Any]) -> None:
-    """That the projection can read the batch: one that it cannot would end every catch-up."""
+    """Check that the projection can read the batch; otherwise every catch-up would fail."""
     # Imported here: a bundle without values needs neither NumPy nor Arrow.
     import zstandard
 
@@ -240,25 +265,25 @@ def _check_values(row: StoredRow, data: Mapping[str, Any]) -> None:
         n, name = described.get("n"), described.get("name")
         columns, kind = described.get("columns", []), described.get("kind", "scalar")
         if type(n) is not int or not 1 <= n <= VALUES_MAX:
-            raise ValueError(f"a series says that it has {n!r:.40} values")
+            raise ValueError(f"a series claims to have {n!r:.40} values")
         check_key(name, "metric name")
         if not isinstance(columns, list) or not isinstance(kind, str) or len(kind) > 100:
-            raise ValueError(f"the series {name!r:.80} is described wrongly")
+            raise ValueError(f"the description of the series {name!r:.80} is invalid")
         for column in columns:
             check_key(column, "column name")
         check_pairs({"description": described.get("description")}, "series")
         total += n * max(1, len(columns))
     if total > VALUES_MAX:
-        raise ValueError(f"a batch says that it has {total:,} values")
+        raise ValueError(f"a batch claims to have {total:,} values")
     payload = data["payload"]
     nbytes = -1 if payload is None else zstandard.frame_content_size(payload)
     if not 0 <= nbytes <= PAYLOAD_MAX_NBYTES:
         raise ValueError(f"its values are elsewhere, or unpack to {nbytes:,} bytes")
     try:
-        found = list(points_of([(1, fact_of(row))], {}))
-        rows = sum(len(points) for points in found)
-        times = [int(one) for points in found for one in (points.times.min(), points.times.max())]
-    except Exception as error:  # Of a forged payload any step may fail, in any way.
+        blocks = list(points_of([(1, fact_of(row))], {}))
+        rows = sum(len(points) for points in blocks)
+        times = [int(t) for points in blocks for t in (points.times.min(), points.times.max())]
+    except Exception as error:  # A forged payload can make any step fail in any way.
         raise ValueError(f"its values cannot be read: {error}") from error
-    if rows != total or not all(0 <= one < _TIME_MAX for one in times):
-        raise ValueError("its values are not as many, or not from when, they can be")
+    if rows != total or not all(0 <= time < _TIME_MAX for time in times):
+        raise ValueError("the number of its values or their times are impossible")

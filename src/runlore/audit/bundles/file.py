@@ -1,8 +1,8 @@
-"""A bundle as a file: opened with suspicion, as it may come from a stranger.
+"""Opening a bundle's file, which may come from a stranger.
 
-A zip file can name entries `../../etc/passwd`, hold an entry twice, be a link, or unpack to a
-thousand times its size. None of that gets past `open_bundle`, and no entry is ever unpacked
-under its name: they are only read.
+A zip file can name entries `../../etc/passwd`, hold an entry twice, contain links, or unpack to a
+thousand times its size. `open_bundle` refuses all of these, and entries are only read, never
+extracted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, NamedTuple, cast
 
 from pydantic import ValidationError
 
@@ -32,15 +32,21 @@ from runlore.audit.bundles.format import (
     Manifest,
 )
 
-MAX_ENTRIES: Final = 200_000
-MAX_NBYTES: Final = 2**36
-"""All entries together, unpacked."""
+
+class Limits(NamedTuple):
+    """How many entries a bundle may have, and how many bytes they may unpack to together."""
+
+    max_entries: int = 200_000
+    max_nbytes: int = 2**36
+
+
+LIMITS: Final = Limits()
 
 _MANIFEST_MAX_NBYTES: Final = 2**26
 _CHECKPOINT_MAX_NBYTES: Final = 2**16
 _SMALL_NBYTES: Final = 2**20
 _MAX_RATIO: Final = 100
-"""Ids and leaves are random bytes, so few logs pack a tenth as well; `export` packs none better."""
+"""Ids and leaves are random bytes, so logs rarely pack a tenth as well; `export` never does."""
 
 _WAYS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _UNREADABLE: Final = (
@@ -54,11 +60,11 @@ _UNREADABLE: Final = (
     RuntimeError,
     ValueError,
 )
-"""What the standard library raises for zip files that are damaged or made to annoy."""
+"""What the standard library raises for zip files that are damaged or malicious."""
 
 
 class BundleFile:
-    """An open bundle, whose entries are those that may be there, each of them once."""
+    """An open bundle, whose entries have possible names, each of them once."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, manifest: Manifest) -> None:
         self.path = path
@@ -70,18 +76,18 @@ class BundleFile:
 
     @property
     def names(self) -> list[str]:
-        """The entries but for the manifest, in order of their names."""
+        """The names of all entries except the manifest, sorted."""
         return sorted(self._infos.keys() - {MANIFEST})
 
     def nbytes(self, name: str) -> int:
-        """How long an entry is, unpacked."""
+        """The size of an entry, unpacked."""
         return self._infos[name].file_size
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
         """The bytes of an entry. Raises BundleRefused if they cannot be read."""
         with readable(self.path, name), self._archive.open(name) as source:
-            yield cast(BinaryIO, source)  # As which it behaves, whatever typeshed says.
+            yield cast(BinaryIO, source)  # typeshed says only IO[bytes].
 
     def read(self, name: str) -> bytes:
         """All bytes of an entry that is known to be small."""
@@ -90,13 +96,13 @@ class BundleFile:
 
 
 @contextmanager
-def open_bundle(path: Path) -> Iterator[BundleFile]:
-    """The bundle in a file. Raises BundleRefused if it is none that could be read at all."""
+def open_bundle(path: Path, limits: Limits = LIMITS) -> Iterator[BundleFile]:
+    """The bundle in a file. Raises BundleRefused if it cannot be read as one."""
     with readable(path, None):
         archive = zipfile.ZipFile(path)
     with archive:
         infos = archive.infolist()
-        problem = _problem(infos)
+        problem = _problem(infos, limits)
         if problem is not None:
             raise BundleRefused(path, problem)
         with readable(path, MANIFEST):
@@ -106,7 +112,7 @@ def open_bundle(path: Path) -> Iterator[BundleFile]:
 
 @contextmanager
 def readable(path: Path, name: str | None) -> Iterator[None]:
-    """Turns what reading a damaged file raises into BundleRefused."""
+    """Raises BundleRefused in place of what reading a damaged file raises."""
     try:
         yield
     except BundleRefused:
@@ -114,17 +120,17 @@ def readable(path: Path, name: str | None) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except _UNREADABLE as error:
-        what = "it" if name is None else f"its entry {name}"
-        raise BundleRefused(path, f"{what} cannot be read ({error})") from error
+        subject = "it" if name is None else f"its entry {name}"
+        raise BundleRefused(path, f"{subject} cannot be read ({error})") from error
 
 
-def _problem(infos: list[zipfile.ZipInfo]) -> str | None:
-    """What is wrong with the entries by what the zip file says of them."""
-    if len(infos) > MAX_ENTRIES:
-        return f"it has {len(infos):,} entries, at most {MAX_ENTRIES:,} are possible"
+def _problem(infos: list[zipfile.ZipInfo], limits: Limits) -> str | None:
+    """The first problem in the zip file's directory, or None."""
+    if len(infos) > limits.max_entries:
+        return f"it has {len(infos):,} entries, at most {limits.max_entries:,} are possible"
     names = [info.filename for info in infos]
     for info in infos:
-        problem = _problem_of(info)
+        problem = _problem_of(info, limits)
         if problem is not None:
             return f"its entry {info.filename!r:.100} {problem}"
     if len(set(names)) < len(names):
@@ -133,45 +139,45 @@ def _problem(infos: list[zipfile.ZipInfo]) -> str | None:
         if name not in names:
             return f"its entry {name} is missing"
     nbytes = sum(info.file_size for info in infos)
-    if nbytes > MAX_NBYTES:
-        return f"it unpacks to {nbytes:,} bytes, at most {MAX_NBYTES:,} are possible"
+    if nbytes > limits.max_nbytes:
+        return f"it unpacks to {nbytes:,} bytes, at most {limits.max_nbytes:,} are possible"
     return None
 
 
-def _problem_of(info: zipfile.ZipInfo) -> str | None:
+def _problem_of(info: zipfile.ZipInfo, limits: Limits) -> str | None:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if NAME.fullmatch(info.filename) is None or info.orig_filename != info.filename:
         return "has a name that bundles do not use"
     if kind not in (0, stat.S_IFREG):
-        return "is no regular file"
+        return "is not a regular file"
     if info.flag_bits & 1:
         return "is encrypted"
     if info.compress_type not in _WAYS:
         return "is packed in a way that bundles do not use"
     if unpacks_too_far(info):
         return f"unpacks to more than {_MAX_RATIO} times its size"
-    most = MAX_NBYTES
+    max_nbytes = limits.max_nbytes
     if info.filename == MANIFEST:
-        most = _MANIFEST_MAX_NBYTES
+        max_nbytes = _MANIFEST_MAX_NBYTES
     elif info.filename.startswith(CHECKPOINTS):
-        most = _CHECKPOINT_MAX_NBYTES
-    if info.file_size > most:
-        return f"has {info.file_size:,} bytes, at most {most:,} are possible"
+        max_nbytes = _CHECKPOINT_MAX_NBYTES
+    if info.file_size > max_nbytes:
+        return f"has {info.file_size:,} bytes, at most {max_nbytes:,} are possible"
     return None
 
 
 def unpacks_too_far(info: zipfile.ZipInfo) -> bool:
-    """Whether an entry gets so much larger that it may be made to fill a disk."""
+    """Whether an entry unpacks to so much that it may have been made to fill a disk."""
     return info.file_size > max(_SMALL_NBYTES, _MAX_RATIO * info.compress_size)
 
 
 def _manifest(path: Path, text: bytes) -> Manifest:
     try:
-        said = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BundleRefused(path, f"its entry {MANIFEST} is no JSON ({error})") from error
-    version = said.get("version") if isinstance(said, dict) else None
-    if not isinstance(said, dict) or said.get("format") != FORMAT:
+        raise BundleRefused(path, f"its entry {MANIFEST} is not JSON ({error})") from error
+    version = document.get("version") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise BundleRefused(path, f"its entry {MANIFEST} is not that of a {FORMAT}")
     if version != FORMAT_VERSION or isinstance(version, bool):
         raise BundleRefused(
@@ -179,7 +185,7 @@ def _manifest(path: Path, text: bytes) -> Manifest:
             f"it is of format version {version!r:.40}, and this runlore reads {FORMAT_VERSION}",
         )
     try:
-        return Manifest.model_validate(said)
+        return Manifest.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

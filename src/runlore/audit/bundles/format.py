@@ -1,15 +1,15 @@
-"""A bundle: events of a log in one file, with what proves that they stood in it.
+"""The format of a bundle: events of a log in one file, with the proof that they were in it.
 
 A zip file with the entries
 
-    events.bin              the events, whole, each behind its length; see `Record`
+    events.bin              the events, whole, each after its length; see `BundleRecord`
     tree.bin                nodes of the log's Merkle tree, 48 bytes each; see `pack_nodes`
-    schema.json             what the payloads of the topics hold, as JSON Schema
+    schema.json             the payloads of the topics, as JSON Schema
     checkpoints/<name>.txt  the workspace's checkpoints
     artifacts/<sha256>      files of the runs; without their bytes only snapshots' manifests
     manifest.json           everything else, and the SHA-256 of every other entry; the last one
 
-The whole format is described in docs/bundles.md, so that others can read it.
+docs/bundles.md specifies the format, so that others can read it.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ NAME: Final = re.compile(
     r"manifest\.json|events\.bin|tree\.bin|schema\.json"
     r"|checkpoints/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}\.txt|artifacts/[0-9a-f]{64}"
 )
-"""What an entry may be called: nothing that could become a path elsewhere."""
+"""The possible names of entries; none of them can lead to a path outside of the bundle."""
 
 RECORD_MAX_NBYTES: Final = 2**28
-"""No event of ours comes near; a forged length must not fill the memory."""
+"""Far more than any event that we write; a forged length must not fill the memory."""
 
 _LENGTH: Final = struct.Struct(">I")
 _NODE: Final = struct.Struct(">QQ32s")
@@ -56,11 +56,11 @@ _INT64: Final = range(-(2**63), 2**63)
 
 
 class BundleRefused(UserError, ValueError):
-    """A file that is no bundle, is damaged, or says what cannot be; nothing of it was taken."""
+    """A file is not a bundle, is damaged, or contradicts itself; nothing was written."""
 
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(
-            f"bundle {path} is refused: {problem}; nothing was written: get the file anew from "
+            f"bundle {path} is refused: {problem}; nothing was written: get the file again from "
             "where it was exported"
         )
         self.path = path
@@ -68,7 +68,7 @@ class BundleRefused(UserError, ValueError):
 
 
 class Problem(StrEnum):
-    """How something of a bundle is wrong."""
+    """The kind of a finding."""
 
     UNREADABLE = "unreadable"
     FORBIDDEN = "forbidden"
@@ -79,7 +79,7 @@ class Problem(StrEnum):
 
 
 class BundleFinding(NamedTuple):
-    """One thing that is wrong, with the entry and, if it is about an event, its position."""
+    """Something wrong in an entry, with the position of the event if it is about one."""
 
     problem: Problem
     message: str
@@ -87,15 +87,15 @@ class BundleFinding(NamedTuple):
     position: int | None = None
 
 
-class Record(NamedTuple):
-    """An event of the log: its place among all leaves, from 0 on, and its row."""
+class BundleRecord(NamedTuple):
+    """An event of the log: its index among all leaves, from 0, and its row."""
 
     leaf_index: int
     row: StoredRow
 
 
-class Entry(BaseModel):
-    """What the manifest says of another entry."""
+class ManifestEntry(BaseModel):
+    """Digest and size of another entry, in the manifest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -103,8 +103,8 @@ class Entry(BaseModel):
     nbytes: int = Field(ge=0)
 
 
-class Source(BaseModel):
-    """The workspace that a bundle comes from."""
+class SourceWorkspace(BaseModel):
+    """The workspace that a bundle was exported from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -112,8 +112,8 @@ class Source(BaseModel):
     name: str = Field(max_length=200)
 
 
-class Head(BaseModel):
-    """The log's head at the export: what the events are proved against."""
+class BundleHead(BaseModel):
+    """The log's head at the export, against which the events are proved."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -124,54 +124,55 @@ class Head(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a bundle says of itself. `absent` are digests of artifacts whose bytes are not in it."""
+    """The manifest. `absent` are the digests of artifacts whose bytes are not in the bundle."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     format: str
     version: int
-    workspace: Source
+    workspace: SourceWorkspace
     selection: dict[str, Any]
-    head: Head
+    head: BundleHead
     events: int = Field(ge=0)
     absent: list[Annotated[str, Field(pattern=_DIGEST)]]
-    entries: dict[str, Entry]
+    entries: dict[str, ManifestEntry]
 
 
-def pack_record(record: Record) -> bytes:
-    """An event behind its length: 4 bytes, big-endian, and a msgpack array of its ten fields."""
+def pack_record(record: BundleRecord) -> bytes:
+    """An event after its length: 4 bytes, big-endian, then a msgpack array of its ten fields."""
     packed: bytes = msgpack.packb((record.leaf_index, *record.row))
     return _LENGTH.pack(len(packed)) + packed
 
 
-def read_records(source: IO[bytes]) -> Iterator[Record]:
-    """The events of `events.bin`, in the log's order. Raises ValueError for what is none."""
-    before = -1, 0
+def read_records(source: IO[bytes]) -> Iterator[BundleRecord]:
+    """The events of `events.bin`, in the log's order. Raises ValueError if they are malformed."""
+    previous_index, previous_position = -1, 0
     while head := source.read(_LENGTH.size):
         if len(head) < _LENGTH.size:
             raise ValueError("it ends within a length")
         (nbytes,) = _LENGTH.unpack(head)
         if nbytes > RECORD_MAX_NBYTES:
-            raise ValueError(f"an event says that it has {nbytes:,} bytes")
+            raise ValueError(f"an event claims to have {nbytes:,} bytes")
         packed = source.read(nbytes)
         if len(packed) < nbytes:
             raise ValueError("it ends within an event")
         record = _record(packed)
-        if record.leaf_index <= before[0] or record.row.position <= before[1]:
-            raise ValueError(f"position {record.row.position} does not follow {before[1]}")
-        before = record.leaf_index, record.row.position
+        index, position = record.leaf_index, record.row.position
+        if index <= previous_index or position <= previous_position:
+            raise ValueError(f"position {position} does not follow {previous_position}")
+        previous_index, previous_position = index, position
         yield record
 
 
-def _record(packed: bytes) -> Record:
+def _record(packed: bytes) -> BundleRecord:
     try:
-        # Nothing in an event is an array or a map that is not packed once more.
+        # Arrays and maps in an event are packed again, as bytes.
         fields = msgpack.unpackb(packed, max_array_len=10, max_map_len=0)
         index, *row = fields
-        record = Record(index, StoredRow(*row))
-    except Exception as error:  # msgpack raises whatever its parser comes upon.
-        raise ValueError("an event is no msgpack array of ten fields") from error
-    if tuple(map(type, fields)) not in _SHAPES or not _fit(record):
+        record = BundleRecord(index, StoredRow(*row))
+    except Exception as error:  # msgpack raises many kinds of errors.
+        raise ValueError("an event is not a msgpack array of ten fields") from error
+    if tuple(map(type, fields)) not in _SHAPES or not _fits(record):
         raise ValueError("an event has a field of another type or size")
     return record
 
@@ -185,7 +186,7 @@ _SHAPES: Final = frozenset(
 )
 
 
-def _fit(record: Record) -> bool:
+def _fits(record: BundleRecord) -> bool:
     row = record.row
     numbers = (record.leaf_index, row.position, row.version, row.recorded_at)
     return (
@@ -203,7 +204,7 @@ def pack_nodes(nodes: Iterable[Node]) -> bytes:
 
 
 def read_nodes(source: IO[bytes]) -> Iterator[Node]:
-    """The nodes of `tree.bin`, one after the other. Raises ValueError for what is none."""
+    """The nodes of `tree.bin`, one after the other. Raises ValueError if they are malformed."""
     while packed := source.read(_NODE.size):
         if len(packed) < _NODE.size:
             raise ValueError("the tree ends within a node")

@@ -1,8 +1,8 @@
-"""Import: the events of a bundle, appended to another log, with what they were before as origin.
+"""Import: append the events of a bundle to another log, and keep their former envelope as origin.
 
-Everything is looked at first, the bundle by itself and then beside what the log holds. Only when
-nothing speaks against it is anything written: files, then events, thousands in a transaction.
-What is there already is passed over, so an import that was killed is done again from the start.
+Everything is checked first, the bundle by itself and then against the log. Only if nothing speaks
+against it is anything written: first files, then events, thousands in a transaction. Events that
+the log has are skipped, so an import that was killed can be repeated.
 """
 
 from __future__ import annotations
@@ -18,10 +18,16 @@ import msgpack
 
 from runlore.audit.bundles.checks import findings_of
 from runlore.audit.bundles.file import BundleFile, open_bundle
-from runlore.audit.bundles.format import ARTIFACTS, EVENTS, BundleRefused, Record, read_records
-from runlore.domain import experiment as names
+from runlore.audit.bundles.format import (
+    ARTIFACTS,
+    EVENTS,
+    BundleRecord,
+    BundleRefused,
+    read_records,
+)
 from runlore.domain.errors import AlreadyExists
-from runlore.domain.events import ExperimentArchived
+from runlore.domain.events import ExperimentArchived, ExperimentCreated, RunCreated
+from runlore.domain.experiment import NameState, fold
 from runlore.domain.ids import StreamKind, owner_of, parse_stream, run_id_of
 from runlore.engine.streams import stream_of_experiment
 from runlore.storage.codec import fact_of
@@ -32,29 +38,29 @@ if TYPE_CHECKING:
     from runlore.engine.session import Session
     from runlore.storage.artifacts import ArtifactStore
     from runlore.storage.event_log import StoredRow
-    from runlore.workspace import Workspace
 
-BATCH: Final = 20_000
+BATCH_SIZE: Final = 20_000
+"""Events in a transaction."""
 
 
 class ImportClash(AlreadyExists):
-    """The workspace holds something else under the same id; nothing was written."""
+    """The workspace has something else under the same id; nothing was written."""
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, conflict: str) -> None:
         super().__init__(
-            f"bundle {path} cannot be imported: {what}; nothing was written: import it into "
+            f"bundle {path} cannot be imported: {conflict}; nothing was written: import it into "
             "another workspace"
         )
         self.path = path
-        self.what = what
+        self.conflict = conflict
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import added, and what it passed over because it was there.
+    """What an import added, and how many events it skipped because the log had them.
 
-    `archived` names the experiments that came in archived, as another one holds their name;
-    `absent` are digests of artifacts that neither the bundle nor the workspace holds.
+    `archived` names the experiments that were imported as archived, because another one holds
+    their name; `absent` are digests of artifacts that neither the bundle nor the workspace has.
     """
 
     runs: int
@@ -65,30 +71,30 @@ class Imported:
     absent: tuple[str, ...]
 
 
-def import_bundle(workspace: Workspace, path: str | PathLike[str]) -> Imported:
-    """Appends what a bundle holds and the workspace does not, and keeps its artifacts.
+def import_bundle(
+    session: Session, path: str | PathLike[str], *, batch_size: int = BATCH_SIZE
+) -> Imported:
+    """Append the events that a bundle has and the workspace does not, and keep its artifacts.
 
     Ids stay; positions and times are new, and the old ones are kept as the events' origin. The
-    identity and the compute targets of the other workspace stay behind. An experiment whose name
-    is held by another active one comes in archived. Doing it twice changes nothing.
+    identity and the compute targets of the other workspace are not imported. An experiment whose
+    name is held by another active one is imported as archived. Idempotent. `batch_size` is the
+    number of events in a transaction.
 
-    Raises BundleRefused for a file in which anything is wrong, ImportClash if the workspace
-    holds other events of the same run, writer or experiment, InvalidInput if it is erasable: then
-    nothing was written.
+    Raises BundleRefused if anything is wrong with the file, ImportClash if the workspace has other
+    events of the same run, writer or experiment, InvalidInput if it is erasable; then nothing was
+    written.
     """
     path = Path(path)
-    from runlore.workspace import session_of
-
-    session = session_of(workspace)
     session = session.writable()
-    store = session.shared_artifacts  # For what it raises, too.
+    store = session.shared_artifacts  # Raises in an erasable workspace.
     with open_bundle(path) as bundle:
         for finding in findings_of(bundle):
             raise BundleRefused(path, f"{finding.entry}: {finding.message}")
         plan = _planned(session, bundle)
         artifacts = _keep_artifacts(store, bundle)
-        _append(session, bundle, plan)
-        absent = [one for one in bundle.manifest.absent if not store.has(one)]
+        _append(session, bundle, plan, batch_size)
+        absent = [sha256 for sha256 in bundle.manifest.absent if not store.has(sha256)]
     return Imported(
         runs=plan.runs,
         events=plan.events,
@@ -104,23 +110,26 @@ _KEPT: Final = (StreamKind.RUN, StreamKind.VALUES, StreamKind.WRITER)
 
 @dataclass
 class _Plan:
-    """What is to be appended: first the experiments' events with their new versions, then runs."""
+    """What to append: first the experiments' events with their new versions, then the runs'.
 
-    experiments: list[tuple[int, Record]] = field(default_factory=list)
+    `versions` has the last version that the log has, by stream.
+    """
+
+    experiments: list[tuple[int, BundleRecord]] = field(default_factory=list)
     pending: list[Pending] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
-    beyond: dict[str, int] = field(default_factory=dict)  # What the log has of streams of both.
+    versions: dict[str, int] = field(default_factory=dict)
     runs: int = 0
     events: int = 0
     passed_over: int = 0
 
     def is_new(self, row: StoredRow) -> bool:
-        """Whether an event of a run or writer is to be appended."""
-        return _is_kept(row.stream) and row.version > self.beyond.get(row.stream, 0)
+        """Whether it is an event of a run or writer that the log does not have."""
+        return _keeps_its_name(row.stream) and row.version > self.versions.get(row.stream, 0)
 
 
-def _is_kept(stream: str) -> bool:
-    """Whether a stream is a run's or a writer's: one that is the same in every workspace."""
+def _keeps_its_name(stream: str) -> bool:
+    """Whether a stream is a run's or a writer's, which is the same in every workspace."""
     return _kind_of(stream) in _KEPT
 
 
@@ -132,73 +141,87 @@ def _kind_of(stream: str) -> StreamKind | None:
 def _planned(session: Session, bundle: BundleFile) -> _Plan:
     """What there is to do. Raises ImportClash."""
     plan = _Plan()
-    held: dict[str, dict[int, bytes | None]] = {}
-    of_names: dict[str, list[Record]] = {}
+    known_ids: dict[str, dict[int, bytes | None]] = {}
+    by_experiment: dict[str, list[BundleRecord]] = {}
     for record in _records(bundle):
         row = record.row
         if _kind_of(row.stream) == StreamKind.EXPERIMENT:
-            of_names.setdefault(row.stream, []).append(record)
-        elif _is_kept(row.stream):
-            if row.stream not in held:
-                found = {one.version: one.event_id for one in session.log.read_stream(row.stream)}
-                held[row.stream] = found
-                plan.beyond[row.stream] = max(found, default=0)
-            _check_same(bundle.path, row, held[row.stream])
+            by_experiment.setdefault(row.stream, []).append(record)
+        elif _keeps_its_name(row.stream):
+            if row.stream not in known_ids:
+                stored = session.log.read_stream(row.stream)
+                ids = {event.version: event.event_id for event in stored}
+                known_ids[row.stream] = ids
+                plan.versions[row.stream] = max(ids, default=0)
+            _check_same_event(bundle.path, row, known_ids[row.stream])
             if not plan.is_new(row):
                 plan.passed_over += 1
                 continue
             plan.events += 1
-            plan.runs += row.topic == "run.created"
-    _plan_names(session, bundle, of_names, plan)
+            plan.runs += row.topic == RunCreated.topic
+    _plan_experiments(session, bundle, by_experiment, plan)
     return plan
 
 
-def _check_same(path: Path, row: StoredRow, held: dict[int, bytes | None]) -> None:
-    if row.version in held and held[row.version] != row.event_id:
+def _check_same_event(path: Path, row: StoredRow, known_ids: dict[int, bytes | None]) -> None:
+    if row.version in known_ids and known_ids[row.version] != row.event_id:
         run_id = run_id_of(row.stream)
-        what = f"run {run_id}" if run_id else row.stream
+        subject = f"run {run_id}" if run_id else row.stream
         raise ImportClash(
             path,
-            f"{what} is in this workspace, too, with another event as version {row.version} of "
-            f"{row.stream} than the bundle's {row.topic}",
+            f"{subject} is in this workspace as well, with another event as version "
+            f"{row.version} of {row.stream} than the bundle's {row.topic}",
         )
 
 
-def _plan_names(
-    session: Session, bundle: BundleFile, of_names: dict[str, list[Record]], plan: _Plan
+def _plan_experiments(
+    session: Session,
+    bundle: BundleFile,
+    by_stream: dict[str, list[BundleRecord]],
+    plan: _Plan,
 ) -> None:
-    taken = {one.experiment_id: one.name for one in session.reader().experiments(view="all")}
-    for stream, records in of_names.items():
+    names = {known.experiment_id: known.name for known in session.reader().experiments(view="all")}
+    for stream, records in by_stream.items():
         folded = stream_of_experiment(owner_of(stream))
         before = session.journal.refresh(folded)
         known = {row.event_id for row in session.log.read_stream(stream)}
-        new = [one for one in records if one.row.event_id not in known]
+        new = [record for record in records if record.row.event_id not in known]
         plan.passed_over += len(records) - len(new)
         plan.events += len(new)
         for record in new:
-            _check_name(bundle.path, stream, record, taken)
+            _check_experiment(bundle.path, stream, record, names)
         plan.experiments.extend(enumerate(new, folded.version + 1))
-        after = names.fold(before, [fact_of(one.row) for one in new])
-        active = [one for one in after.experiments if one.archived_at is None]
-        holder = before.active or next(iter(active), None)
-        version = folded.version + len(new)
-        for one in active:
-            if holder is not None and one.experiment_id != holder.experiment_id:
-                version += 1
-                archived = ExperimentArchived(experiment_id=one.experiment_id)
-                plan.pending.append(Pending(stream, version, archived))
-                plan.archived.append(one.name)
+        after = fold(before, [fact_of(record.row) for record in new])
+        _plan_archiving(before, after, stream, folded.version + len(new), plan)
 
 
-def _check_name(path: Path, stream: str, record: Record, taken: dict[str, str]) -> None:
+def _plan_archiving(
+    before: NameState,
+    after: NameState,
+    stream: str,
+    version: int,
+    plan: _Plan,
+) -> None:
+    """Archives the experiments that are active beside the holder of their name."""
+    active = [experiment for experiment in after.experiments if experiment.archived_at is None]
+    holder = before.active or next(iter(active), None)
+    for experiment in active:
+        if holder is not None and experiment.experiment_id != holder.experiment_id:
+            version += 1
+            archived = ExperimentArchived(experiment_id=experiment.experiment_id)
+            plan.pending.append(Pending(stream, version, archived))
+            plan.archived.append(experiment.name)
+
+
+def _check_experiment(path: Path, stream: str, record: BundleRecord, names: dict[str, str]) -> None:
     data = fact_of(record.row).data
-    if record.row.topic != "experiment.created" or data is None:
+    if record.row.topic != ExperimentCreated.topic or data is None:
         return
-    name = taken.get(data["experiment_id"])
+    name = names.get(data["experiment_id"])
     if name is not None:
         raise ImportClash(
             path,
-            f"the experiment {data['experiment_id']} is in this workspace, too, created as "
+            f"the experiment {data['experiment_id']} is in this workspace as well, created as "
             f"{name!r} by another event than the bundle's of {stream}",
         )
 
@@ -214,10 +237,10 @@ def _keep_artifacts(store: ArtifactStore, bundle: BundleFile) -> int:
     return count
 
 
-def _append(session: Session, bundle: BundleFile, plan: _Plan) -> None:
+def _append(session: Session, bundle: BundleFile, plan: _Plan, batch_size: int) -> None:
     journal, workspace_id = session.journal, bundle.manifest.workspace.id
 
-    def adopted(record: Record, version: int) -> NewEvent:
+    def adopted(record: BundleRecord, version: int) -> NewEvent:
         row = record.row
         assert row.event_id is not None, "the events were checked"
         metadata = _metadata(row, workspace_id, journal.writer_id)
@@ -228,12 +251,12 @@ def _append(session: Session, bundle: BundleFile, plan: _Plan) -> None:
             if plan.is_new(record.row):
                 yield adopted(record, record.row.version)
 
-    # Before their runs, and in one transaction: no moment has two holders of a name.
+    # Before their runs, and in one transaction: a name never has two holders.
     first = [adopted(record, version) for version, record in plan.experiments]
     pending: Sequence[Pending] = plan.pending
     rest = runs()
-    while first or pending or (first := list(islice(rest, BATCH))):
-        batch = [*first, *islice(rest, max(0, BATCH - len(first)))]
+    while first or pending or (first := list(islice(rest, batch_size))):
+        batch = [*first, *islice(rest, max(0, batch_size - len(first)))]
         journal.adopt(batch, pending, reason=_reason(bundle, pending))
         first, pending = [], ()
 
@@ -244,16 +267,16 @@ def _reason(bundle: BundleFile, pending: Sequence[Pending]) -> str | None:
     return f"imported from {bundle.manifest.workspace.name}: its name is held by another experiment"
 
 
-def _records(bundle: BundleFile) -> Iterator[Record]:
+def _records(bundle: BundleFile) -> Iterator[BundleRecord]:
     with bundle.open(EVENTS) as source:
         yield from read_records(source)
 
 
 def _metadata(row: StoredRow, workspace_id: str, importer: str) -> dict[str, Any]:
-    """What the event said of itself, and as its origin where and when it was written first."""
-    said: dict[str, Any] = msgpack.unpackb(row.metadata)
+    """The event's metadata, and as its origin where and when it was first written."""
+    metadata: dict[str, Any] = msgpack.unpackb(row.metadata)
     before: dict[str, Any] = {
-        name: said.pop(name) for name in ("observed_at", "origin") if name in said
+        name: metadata.pop(name) for name in ("observed_at", "origin") if name in metadata
     }
     origin = {
         "workspace": workspace_id,
@@ -262,4 +285,4 @@ def _metadata(row: StoredRow, workspace_id: str, importer: str) -> dict[str, Any
         "imported_by": importer,
         **before,
     }
-    return {**said, "origin": origin}
+    return {**metadata, "origin": origin}

@@ -1,4 +1,4 @@
-"""Exports that other tools read as they are: events as JSON Lines, tables as Parquet."""
+"""Exports in open formats: events as JSON Lines, tables as Parquet."""
 
 from __future__ import annotations
 
@@ -18,29 +18,27 @@ from runlore.audit.bundles.selection import (
     selected_positions,
     selected_runs,
 )
+from runlore.domain.events import ValuesLogged
 from runlore.domain.fact import utc_time
 from runlore.storage.atomic_files import FileNotWritten, replacing
 from runlore.storage.codec import fact_of
 
 if TYPE_CHECKING:
+    from runlore.engine.session import Session
     from runlore.storage.event_log import StoredRow
-    from runlore.workspace import Workspace
 
 
 def export_jsonl(
-    workspace: Workspace,
+    session: Session,
     path: str | PathLike[str],
     selection: Selection = EVERYTHING,
 ) -> dict[str, Any]:
-    """Writes the selected events, decoded, one JSON object a line; returns how many.
+    """Write the selected events, decoded, one JSON object per line; return their number.
 
     Bytes are base64. The payload of logged values is decoded: `values` has a block per series,
-    with the places, steps, times and values of each. NaN and infinities are text, as JSON has
-    no form for them. Raises what `export` raises.
+    with the indexes, steps, times and values of each. NaN and infinities are text, because JSON
+    cannot represent them. Raises what `export` raises.
     """
-    from runlore.workspace import session_of
-
-    session = session_of(workspace)
     session.flush()
     position = session.log.head().position
     positions = selected_positions(session, selection, position)
@@ -64,13 +62,13 @@ def _document(row: StoredRow) -> dict[str, Any]:
         "metadata": msgpack.unpackb(row.metadata) if row.metadata else None,
         "leaf": row.leaf.hex(),
     }
-    if data is None:  # Of a newer runlore, or a foreign application: nobody here can read it.
+    if data is None:  # Written by a newer runlore or another application.
         return {**document, "state": row.state}
-    if row.topic != "run.values_logged":
+    if row.topic != ValuesLogged.topic:
         return {**document, "data": data}
     from runlore.storage.value_reader import read_batch
 
-    said = {key: value for key, value in data.items() if key != "payload"}
+    shown = {key: value for key, value in data.items() if key != "payload"}
     blocks = [
         {
             "name": block.series.name,
@@ -82,16 +80,16 @@ def _document(row: StoredRow) -> dict[str, Any]:
         }
         for block in read_batch(data)
     ]
-    return {**document, "data": said, "values": blocks}
+    return {**document, "data": shown, "values": blocks}
 
 
 def _plain(value: Any) -> Any:
-    """The value with what JSON has no form for as text."""
+    """The value, with everything that JSON cannot represent as text."""
     match value:
         case dict():
-            return {str(key): _plain(one) for key, one in value.items()}
+            return {str(key): _plain(item) for key, item in value.items()}
         case list() | tuple():
-            return [_plain(one) for one in value]
+            return [_plain(item) for item in value]
         case bytes():
             return base64.b64encode(value).decode()
         case float() if not math.isfinite(value):
@@ -101,30 +99,29 @@ def _plain(value: Any) -> Any:
 
 
 def export_parquet(
-    workspace: Workspace,
+    session: Session,
     folder: str | PathLike[str],
     selection: Selection = EVERYTHING,
 ) -> dict[str, Any]:
-    """Writes the views of the selected runs to a folder, a Parquet file each; counts their rows.
+    """Write the views of the selected runs to a folder, a Parquet file each; count their rows.
 
     The views are those of docs/sql.md, events without their payloads, and `artifacts`, with the
     digest and size of each file. Files of these names are replaced. Raises what `export` raises.
     """
     from runlore.projections.parquet_files import QUERIES, write_view
-    from runlore.workspace import session_of
 
-    session = session_of(workspace).writable()  # The files show the tables of now.
+    session = session.writable()  # The files have the current rows.
     projection = session.reader().projection
     runs = None
     if not selection.is_everything:
         runs = sorted(selected_runs(session, selection, projection.refresh()))
-    made = Path(folder)
+    target = Path(folder)
     try:
-        made.mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FileNotWritten(made, error) from error
+        raise FileNotWritten(target, error) from error
     counts = {}
     for name in QUERIES:
-        with replacing(made / f"{name}.parquet") as file:
+        with replacing(target / f"{name}.parquet") as file:
             counts[name] = write_view(projection, name, runs, file)
     return {"folder": str(folder), "rows": counts}

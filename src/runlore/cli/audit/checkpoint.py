@@ -13,7 +13,7 @@ from runlore.cli.output import Columns, Output
 
 checkpoint = LazyGroup(
     "checkpoint",
-    help="Signs the log's size and root, and checks what was signed.",
+    help="Signs the log's size and root, and verifies what was signed.",
     places={
         "create": "audit.checkpoint:create",
         "list": "audit.checkpoint:list_",
@@ -25,12 +25,12 @@ checkpoint = LazyGroup(
 _key = click.option(
     "--key",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The key's file; default: that of `checkpoint auto`, then that of `key new`.",
+    help="The key's file; default: the one of `checkpoint auto`, then the one of `key new`.",
 )
 _export = click.option(
     "--export",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Also writes each checkpoint to this folder: best where others keep it.",
+    help="Also write each checkpoint to this folder, best one that others keep.",
 )
 
 
@@ -46,11 +46,7 @@ def create(key: Path | None, export: Path | None, context: CommandContext, out: 
     Example:
       runlore audit checkpoint create --export /mnt/elsewhere
     """
-    from runlore.audit.audited import AuditedLog
-    from runlore.audit.checkpoints import create_checkpoint
-
-    audited = AuditedLog.of(context.open())
-    made, files = create_checkpoint(audited, key=key, export=export)
+    made, files = context.open().audit.checkpoint(key=key, export=export)
     out.put(
         {
             "origin": made.origin,
@@ -72,19 +68,21 @@ def create(key: Path | None, export: Path | None, context: CommandContext, out: 
 @workspace_options
 @output_options
 def list_(context: CommandContext, out: Output) -> None:
-    """Lists the checkpoints that the workspace has kept; nothing is checked.
+    """Lists the checkpoints of the workspace; nothing is verified.
 
     \b
     Example:
       runlore audit checkpoint list -o table
     """
-    from runlore.audit.audited import AuditedLog
-
-    kept = AuditedLog.of(context.open()).kept.checkpoints()
     out.put(
         [
-            {"size": one.size, "root": one.root.hex(), "signed_by": one.signers, "note": one.note}
-            for one in kept
+            {
+                "size": checkpoint.size,
+                "root": checkpoint.root.hex(),
+                "signed_by": checkpoint.signers,
+                "note": checkpoint.note,
+            }
+            for checkpoint in context.open().audit.checkpoints()
         ],
         [
             ("size", lambda row: row["size"]),
@@ -101,27 +99,18 @@ def list_(context: CommandContext, out: Output) -> None:
 def verify(
     trusted: Path | None, checkpoints: tuple[Path, ...], context: CommandContext, out: Output
 ) -> None:
-    """Checks the signatures of all checkpoints, and their roots against the log's leaves.
+    """Verifies all checkpoints: their signatures, and their roots against the log's leaves.
 
-    Faster than `audit verify`, because events are not read: their leaves are taken as they are
-    stored. Ends with exit code 0 only if all checkpoints hold.
+    Faster than `audit verify`, because events are not read, only their stored leaves. The exit
+    code is 0 only if all checkpoints hold.
 
     \b
     Example:
       runlore audit checkpoint verify --trusted keys.txt
     """
-    from runlore.audit.audited import AuditedLog
-    from runlore.audit.folder import read_checkpoint
-    from runlore.audit.keys import read_trusted
-    from runlore.audit.verify import verify_checkpoints
-
-    found = verify_checkpoints(
-        AuditedLog.of(context.open()),
-        checkpoints=[read_checkpoint(file) for file in checkpoints],
-        trusted=None if trusted is None else read_trusted(trusted),
-    )
-    out.put([one.as_dict() for one in found], _COLUMNS)
-    if any(one.problem for one in found):
+    checked = context.open().audit.verify_checkpoints(checkpoints=checkpoints, trusted=trusted)
+    out.put([each.as_dict() for each in checked], _COLUMNS)
+    if any(each.problem for each in checked):
         raise click.exceptions.Exit(1)
 
 
@@ -135,16 +124,16 @@ _COLUMNS: Columns = (
 @click.command
 @_key
 @_export
-@click.option("--off", is_flag=True, help="No longer.")
+@click.option("--off", is_flag=True, help="Stop making them.")
 @workspace_options
 @output_options
 def auto(
     key: Path | None, export: Path | None, off: bool, context: CommandContext, out: Output
 ) -> None:
-    """Makes a checkpoint whenever a run reaches its end, from now on.
+    """Makes a checkpoint whenever a run ends, from now on.
 
-    The process that records the end makes it, so it must be able to read the key. If it cannot,
-    the run ends all the same, with a warning.
+    The process that records the end makes it, so that process must be able to read the key. If it
+    cannot, the run ends all the same, with a warning.
 
     \b
     Example:
@@ -153,10 +142,5 @@ def auto(
     """
     from dataclasses import asdict
 
-    from runlore.audit.audited import AuditedLog
-    from runlore.audit.checkpoints import set_automatic
-    from runlore.audit.keys import default_path
-
-    audited = AuditedLog.of(context.open())
-    chosen = None if off else key or default_path(audited.origin)
-    out.put(asdict(set_automatic(audited, key=chosen, export=export)))
+    settings = context.open().audit.checkpoint_run_ends(key=key, export=export, off=off)
+    out.put(asdict(settings))

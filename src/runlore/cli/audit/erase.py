@@ -1,4 +1,4 @@
-"""`runlore audit erase`: destroys what is kept of a run."""
+"""`runlore audit erase`: destroy the data of a run."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from runlore.cli.run.columns import RUN_FIELDS
 
 @click.command
 @run_option
-@click.option("--reason", required=True, help="Why; it stands in the log, and is not erased.")
-@click.option("--recursive", is_flag=True, help="Erases all its descendants, too.")
-@click.option("--yes", is_flag=True, help="Does not ask.")
+@click.option("--reason", required=True, help="Why; the reason stays in the log.")
+@click.option("--recursive", is_flag=True, help="Erase all its descendants as well.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--timeout",
     "timeout_s",
     type=float,
     default=10.0,
     show_default=True,
-    help="For how many seconds processes that have copies open are waited for.",
+    help="How many seconds to wait for processes that have copies open.",
 )
 @workspace_options
 @output_options
@@ -34,9 +34,9 @@ def erase(
     context: CommandContext,
     out: Output,
 ) -> None:
-    """Destroys what is kept of a run that has ended, and shows what is left of its record.
+    """Destroys the data of a run that has ended, and shows what is left of its record.
 
-    Only in a workspace that was made with --erasable. Nothing brings the run back.
+    Only in a workspace that was created with --erasable. It cannot be undone.
 
     \b
     Example:

@@ -25,22 +25,16 @@ key = LazyGroup(
 def new(file: Path | None, context: CommandContext, out: Output) -> None:
     """Makes a key for the workspace's checkpoints, in a new file that only you may read.
 
-    The public key is added to those that the workspace trusts; earlier ones stay, so that what
-    they signed can be verified. Give it to auditors by a way of its own. By default the file is
-    ~/.config/runlore/keys/WORKSPACE-ID.key.
+    The workspace trusts the public key from now on, and still trusts earlier ones, so that what
+    they signed can be verified. Give the public key to auditors through a separate channel. By
+    default the file is ~/.config/runlore/keys/WORKSPACE-ID.key.
 
     \b
     Example:
       runlore audit key new ~/keys/lab.key
     """
-    from runlore.audit.audited import AuditedLog
-    from runlore.audit.keys import default_path, new_key
-
-    audited = AuditedLog.of(context.open())
-    file = file or default_path(audited.origin)
-    verifier = new_key(file, audited.origin).verifier
-    audited.kept.trust(verifier)
-    out.put({"file": str(file), "name": verifier.name, "verifier_key": str(verifier)})
+    verifier, path = context.open().audit.new_key(file)
+    out.put({"file": str(path), "name": verifier.name, "verifier_key": str(verifier)})
 
 
 @click.command("list")
@@ -53,10 +47,8 @@ def list_(context: CommandContext, out: Output) -> None:
     Example:
       runlore audit key list --query "[].verifier_key" -o tsv > keys.txt
     """
-    from runlore.audit.audited import AuditedLog
-
-    keys = AuditedLog.of(context.open()).kept.trusted()
+    keys = context.open().audit.trusted_keys()
     out.put(
-        [{"name": one.name, "hash": one.key_id.hex(), "verifier_key": str(one)} for one in keys],
+        [{"name": key.name, "hash": key.key_id.hex(), "verifier_key": str(key)} for key in keys],
         heads=("name", "hash", "verifier_key"),
     )

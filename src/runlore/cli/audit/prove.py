@@ -1,4 +1,4 @@
-"""`runlore audit prove|consistency|verify-proof`: proofs to take away."""
+"""`runlore audit prove|consistency|verify-proof`: portable proofs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,16 @@ from runlore.cli.output import Output
 @workspace_options
 @output_options
 def prove(event: str, context: CommandContext, out: Output) -> None:
-    """Proves that an event is in the log: JSON for somebody who has neither log nor runlore.
+    """Proves that an event is in the log: JSON for people who have neither the log nor runlore.
 
     EVENT is a position, RUN_ID@VERSION, STREAM@VERSION, or an event's id. The proof leads to the
-    newest checkpoint that covers it.
+    newest checkpoint that covers the event.
 
     \b
     Example:
       runlore audit prove myexperiment_1700000000_0a1b2c3d@1 -o json > proof.json
     """
-    from runlore.audit.audited import AuditedLog
-    from runlore.audit.prove import prove_event
-
-    out.put(prove_event(AuditedLog.of(context.open()), event))
+    out.put(context.open().audit.prove(event))
 
 
 @click.command
@@ -37,28 +34,25 @@ def prove(event: str, context: CommandContext, out: Output) -> None:
 @workspace_options
 @output_options
 def consistency(earlier: int, later: int, context: CommandContext, out: Output) -> None:
-    """Proves that the log only grew between two checkpoints, which are named by their sizes.
+    """Proves that the log only grew between two checkpoints, named by their sizes.
 
     \b
     Example:
       runlore audit consistency 1200 5000 -o json > grown.json
     """
-    from runlore.audit.audited import AuditedLog
-    from runlore.audit.prove import prove_consistency
-
-    out.put(prove_consistency(AuditedLog.of(context.open()), earlier, later))
+    out.put(context.open().audit.prove_growth(earlier, later))
 
 
 @click.command("verify-proof")
 @click.argument("proof", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--key", "keys", multiple=True, help="A verifier key that you trust; repeatable.")
-@click.option("--no-key", is_flag=True, help="Verifies the tree only, not who vouches for it.")
+@click.option("--no-key", is_flag=True, help="Verify the tree only, not who vouches for it.")
 @workspace_options
 @output_options
 def verify_proof(
     proof: Path, keys: tuple[str, ...], no_key: bool, context: CommandContext, out: Output
 ) -> None:
-    """Verifies a proof as `python offline.py` does where runlore is not; no workspace is opened.
+    """Verifies a proof, as `python offline.py` does without runlore; no workspace is opened.
 
     \b
     Example:

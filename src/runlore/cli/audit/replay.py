@@ -1,4 +1,4 @@
-"""`runlore audit replay`: whether what is shown is what was logged."""
+"""`runlore audit replay`: compare what is shown with what was logged."""
 
 from __future__ import annotations
 
@@ -12,48 +12,50 @@ from runlore.cli.options import output_options, workspace_options
 from runlore.cli.output import Columns, Output
 
 if TYPE_CHECKING:
-    from runlore.audit.replay import Difference
+    from runlore.audit.replay import ReplayMismatch
 
 
 @click.command
-@click.option("--to", type=click.IntRange(min=0), help="As of this position; default: the head.")
-@click.option("--generations", is_flag=True, help="Also the copies that new processes start from.")
+@click.option("--to", metavar="MOMENT", help="As of this moment; default: now.")
+@click.option(
+    "--generations", is_flag=True, help="Also compare the copies that new processes start from."
+)
 @click.option(
     "--against-bundle",
     "bundle",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Compares with what a bundle says that was exported from this workspace.",
+    help="Compare with a bundle that was exported from this workspace.",
 )
 @workspace_options
 @output_options
 def replay(
-    to: int | None, generations: bool, bundle: Path | None, context: CommandContext, out: Output
+    to: str | None, generations: bool, bundle: Path | None, context: CommandContext, out: Output
 ) -> None:
-    """Rebuilds all tables from the log and compares each row with those in use.
+    """Rebuilds all tables from the log and compares each row with the tables in use.
 
-    Ends with exit code 1 if a row differs: each is shown with both values and its event.
+    A row that differs is shown with both values and its event, and the exit code is 1. A moment
+    is a time with its zone, a position of the log, or a checkpoint's file.
 
     \b
     Example:
       runlore audit replay
       runlore audit replay --to 1200 -o json
     """
-    from runlore.audit import replay as replays
-
+    audit = context.open().audit
     if bundle is not None:
         if to is not None or generations:
             raise click.UsageError("--against-bundle goes with neither --to nor --generations.")
-        found = replays.replay_bundle(context.open(), bundle)
+        found = audit.replay_bundle(bundle)
     else:
-        found = replays.replay(context.open(), to=to, generations=generations)
+        found = audit.replay(to=to, generations=generations)
     rows = sum(found.rows.values())
     more = "" if found.complete else " or more"
     click.echo(
         f"replayed to position {found.position}: {rows:,} rows of {len(found.rows)} tables, "
-        f"{len(found.differences):,}{more} differences",
+        f"{len(found.mismatches):,}{more} mismatches",
         err=True,
     )
-    out.put([_shown(one) for one in found.differences], _COLUMNS, heads=_HEADS)
+    out.put([_document(mismatch) for mismatch in found.mismatches], _COLUMNS, heads=_HEADS)
     if not found.holds:
         raise click.exceptions.Exit(1)
 
@@ -61,15 +63,15 @@ def replay(
 _HEADS = ("of", "table", "key", "column", "shown", "logged", "position", "topic", "stream")
 
 
-def _shown(one: Difference) -> dict[str, object]:
-    event = one.event
+def _document(mismatch: ReplayMismatch) -> dict[str, object]:
+    event = mismatch.event
     return {
-        "of": one.of,
-        "table": one.table,
-        "key": dict(one.key),
-        "column": one.column,
-        "shown": one.shown,
-        "logged": one.logged,
+        "of": mismatch.of,
+        "table": mismatch.table,
+        "key": dict(mismatch.key),
+        "column": mismatch.column,
+        "shown": mismatch.shown,
+        "logged": mismatch.logged,
         "position": event and event.position,
         "topic": event and event.topic,
         "stream": event and event.stream,

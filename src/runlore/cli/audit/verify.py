@@ -1,4 +1,4 @@
-"""`runlore audit verify`: whether the log is what was recorded."""
+"""`runlore audit verify`: verify that the log is what was recorded."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def verify(
     context: CommandContext,
     out: Output,
 ) -> None:
-    """Verifies every event, the head, the indexes and all checkpoints that were kept.
+    """Verifies every event, the head, the indexes and all checkpoints.
 
-    Ends with exit code 0 only if all holds. Nothing is changed; writers may go on meanwhile. See
+    The exit code is 0 only if all holds. Nothing is changed, and writers can go on. See
     docs/audit.md for what this shows and what it cannot. With BUNDLE, that file is verified by
-    itself, and no workspace is looked for; with --trusted, a trusted key must have signed the log's
-    head that its events are proved to lead to.
+    itself, without a workspace; with --trusted, a trusted key must have signed the log's head
+    that its events lead to.
 
     \b
     Example:
@@ -62,12 +62,12 @@ def verify(
     count = len(log.findings) + log.more
     click.echo(
         f"{log.size:,} events, {count:,} findings, {len(found.checkpoints):,} checkpoints, "
-        f"{sum(one.problem is not None for one in found.checkpoints):,} of them in doubt: "
+        f"{sum(checked.problem is not None for checked in found.checkpoints):,} of them in doubt: "
         f"{'all holds' if found.holds else 'NOT as it was recorded'}",
         err=True,
     )
     if found.is_unsigned:
-        click.echo("no checkpoint is there that a trusted key could have signed", err=True)
+        click.echo("there is no checkpoint that a trusted key could have signed", err=True)
     data = found.as_dict()
     if out.form == "table" and out.query is None:
         out.put(_lines(data), _COLUMNS)
@@ -80,26 +80,24 @@ def verify(
 def _verify_bundle(bundle: Path, trusted: Path | None, out: Output) -> None:
     from runlore.audit.bundles.checks import verify_bundle
     from runlore.audit.keys import read_trusted
-    from runlore.audit.verify import why_unsigned
 
-    report = verify_bundle(bundle)
-    out.put([one._asdict() for one in report.findings], _OF_BUNDLE, heads=_OF_BUNDLE_HEADS)
+    report = verify_bundle(bundle, trusted=None if trusted is None else read_trusted(trusted))
+    findings = [finding._asdict() for finding in report.findings]
+    out.put(findings, _BUNDLE_COLUMNS, heads=_BUNDLE_HEADS)
     manifest = report.manifest
-    if not report.holds or manifest is None:
+    if report.findings or manifest is None:
         raise click.exceptions.Exit(1)
     click.echo(
         f"{manifest.events:,} events are whole, and in the log of {manifest.workspace.name} "
         f"of {manifest.head.size:,} events with the root {manifest.head.root}",
         err=True,
     )
-    if trusted is not None:
-        problem = why_unsigned(bundle, read_trusted(trusted))
-        if problem is not None:
-            raise click.ClickException(problem)
+    if report.unsigned is not None:
+        raise click.ClickException(report.unsigned)
 
 
-_OF_BUNDLE_HEADS = ("problem", "message", "entry", "position")
-_OF_BUNDLE: Columns = (
+_BUNDLE_HEADS = ("problem", "message", "entry", "position")
+_BUNDLE_COLUMNS: Columns = (
     ("problem", lambda row: row["problem"]),
     ("entry", lambda row: row["entry"]),
     ("message", lambda row: row["message"]),
@@ -113,24 +111,25 @@ _COLUMNS: Columns = (
 
 def _lines(data: dict[str, Any]) -> list[dict[str, str]]:
     findings = [
-        {"what": "event", "is": one["kind"], "how": one["message"]} for one in data["findings"]
+        {"what": "event", "is": finding["kind"], "how": finding["message"]}
+        for finding in data["findings"]
     ]
     if data["more_findings"]:
         findings.append({"what": "", "is": "", "how": f"and {data['more_findings']:,} more"})
     checkpoints = [
         {
-            "what": f"checkpoint {one['size']}",
-            "is": "in doubt" if one["problem"] else "confirmed",
-            "how": one["problem"] or f"signed by {', '.join(one['signed_by'])}",
+            "what": f"checkpoint {checked['size']}",
+            "is": "in doubt" if checked["problem"] else "confirmed",
+            "how": checked["problem"] or f"signed by {', '.join(checked['signed_by'])}",
         }
-        for one in data["checkpoints"]
+        for checked in data["checkpoints"]
     ]
     return [*findings, *checkpoints]
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], object] | None]:
-    """A bar on stderr, if people read it."""
+def _progress(task_name: str) -> Iterator[Callable[[int, int], object] | None]:
+    """A progress bar on stderr, if that is a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -138,5 +137,5 @@ def _progress(what: str) -> Iterator[Callable[[int, int], object] | None]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what)
+        task = bar.add_task(task_name)
         yield lambda done, total: bar.update(task, completed=done, total=total)
