@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import duckdb
 
+from runlore.domain.events import RunCreated
 from runlore.domain.fact import Fact
 from runlore.domain.ids import owner_of, run_id_of, run_stream
 from runlore.projections.temporal import are_few, with_rows
@@ -20,7 +21,7 @@ KNOWN_MAX: Final = 500_000
 """More runs are not remembered: 250 MB."""
 
 
-State = tuple[
+StateColumns = tuple[
     str, str | None, int | None, int | None, int | None, str | None, str | None, str | None, int
 ]
 """Of a run: status, status_detail, started_at, ended_at, ended_position, display_name,
@@ -37,7 +38,7 @@ class KnownRun:
     root_id: str
     depth: int
     path: str
-    state: State
+    state: StateColumns
     erased: bool = False
 
 
@@ -50,7 +51,7 @@ class KnownExperiment:
 
 
 @dataclass
-class Known:
+class BatchContext:
     """Runs by stream (`run/<id>`), experiments by id.
 
     All experiments are known, and, if `complete`, all runs. The last numbers of the `numberless`
@@ -69,7 +70,7 @@ class Known:
     moved: bool = False
 
     @classmethod
-    def of_tables(cls, connection: duckdb.DuckDBPyConnection) -> Known:
+    def of_tables(cls, connection: duckdb.DuckDBPyConnection) -> BatchContext:
         """What is in the tables, without any run yet unless there is none."""
         rows = connection.execute(_EXPERIMENTS).fetchall()
         counts = connection.execute(_COUNTS).fetchall()
@@ -118,7 +119,7 @@ class Known:
         numbers = [run_no for _, run_no, *_ in found]
         # The bounds skip most of the table, as rows of states stand near the run's.
         states = connection.execute(_STATES, [min(numbers), max(numbers), numbers]).fetchall()
-        state_of: dict[int, State] = {run_no: tuple(state) for run_no, *state in states}
+        state_of: dict[int, StateColumns] = {run_no: tuple(state) for run_no, *state in states}
         for run_id, run_no, experiment_no, root_no, root_id, depth, path, erased in found:
             place = run_no, experiment_no, root_no, root_id, depth, path
             self.runs[run_stream(run_id)] = KnownRun(*place, state_of[run_no], erased)
@@ -171,4 +172,4 @@ def streams_in(facts: Iterable[Fact]) -> set[str]:
 
 def births(facts: Iterable[Fact]) -> list[dict[str, Any]]:
     """What the facts say of the runs that they create."""
-    return [fact.data for fact in facts if fact.topic == "run.created" and fact.data is not None]
+    return [fact.data for fact in facts if fact.topic == RunCreated.topic and fact.data is not None]

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from runlore.domain.errors import InvalidInput
 from runlore.projections.filters import check_text_filter
 from runlore.projections.points import TYPES, group_starts
+from runlore.projections.portions import portions
 
 Ints = NDArray[np.int64]
 
 _FLOAT, _INT, _BOOL, _TEXT, _NONE = range(len(TYPES))
 _INT64: Final = range(-(2**63), 2**63)
-_AT_ONCE: Final = 8_000_000
+_POINTS_AT_ONCE: Final = 8_000_000
 """How many points are in memory at once, 24 bytes each."""
 
 
@@ -143,9 +144,10 @@ def _as_described(
     described: Sequence[Mapping[str, Any]], metric: str, columns: Sequence[str]
 ) -> list[str]:
     """Columns that began in one row, in the order of the first series of the batch with them."""
-    for one in described:
-        if one["name"] == metric and set(columns) <= set(one.get("columns", ())):
-            return [column for column in one.get("columns", ()) if column in columns]
+    for series in described:
+        held = series.get("columns", ())
+        if series["name"] == metric and set(columns) <= set(held):
+            return [column for column in held if column in columns]
     return list(columns)
 
 
@@ -227,7 +229,6 @@ def curves(
     column: str,
 ) -> list[Curve]:
     """The curves of the runs that have the metric, in the order of the ids."""
-    check_max_points(max_points)
     until = "" if as_of is None else f"AND p.position <= {as_of:d}"
     series_no = series_numbers(connection, [metric]).get((metric, column))
     if series_no is None:
@@ -244,10 +245,10 @@ def curves(
     ).fetchall()
     connection.unregister("wanted")
     found: dict[str, Curve] = {}
-    for group in _portions(totals):
-        runs = ", ".join(str(run_no) for run_no, _, _ in group)
+    for group in portions([n for _, _, n in totals], _POINTS_AT_ONCE):
+        names = {run_no: run_id for run_no, run_id, _ in totals[group]}
+        runs = ", ".join(map(str, names))
         query = _POINTS.format(series_no=series_no, runs=runs, until=until)
-        names = {run_no: run_id for run_no, run_id, _ in group}
         for curve in _thinned(connection.sql(query).to_arrow_table(), names, max_points):
             found[curve.run_id] = curve
     return [found[run_id] for run_id in ids if run_id in found]
@@ -272,18 +273,6 @@ def series_numbers(
     return {(name, column): number for name, column, number in rows}
 
 
-def _portions(totals: Sequence[tuple[int, str, int]]) -> Iterator[list[tuple[int, str, int]]]:
-    """The runs in groups that have a bounded number of points together, or are one run."""
-    group: list[tuple[int, str, int]] = []
-    for one in totals:
-        if group and sum(n for _, _, n in group) + one[2] > _AT_ONCE:
-            yield group
-            group = []
-        group.append(one)
-    if group:
-        yield group
-
-
 def _thinned(table: pa.Table, names: dict[int, str], max_points: int) -> Iterator[Curve]:
     run_no = table["run_no"].to_numpy()
     steps, times = table["step"].to_numpy(), table["time"].to_numpy()
@@ -301,7 +290,7 @@ def _thinned(table: pa.Table, names: dict[int, str], max_points: int) -> Iterato
 
 
 def thinned_rows(values: NDArray[np.float64], max_points: int) -> Ints:
-    """Which values a chart of at most so many points shows, in order.
+    """The places of the values that a chart of at most `max_points` points shows, in order.
 
     All, if they are not more. Else the first and the last, and of each of equally long stretches
     between them the least and the greatest value, or, where it has none but NaN, its first: a

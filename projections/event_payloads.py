@@ -16,7 +16,7 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from runlore.domain.events import ValuesLogged
 from runlore.domain.fact import Fact
-from runlore.projections.fold import as_json
+from runlore.projections.batch_rows import as_json
 from runlore.projections.views import events_view
 from runlore.storage.codec import facts_of
 from runlore.storage.event_log import EventLog

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 import duckdb
 
+from runlore.projections.portions import portions
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LATEST: Final = "store.metric_latest"
 
-_AT_ONCE: Final = 8_000_000
+POINTS_AT_ONCE: Final = 8_000_000
 """How many points are in memory at once, 60 bytes each."""
 
 _GREW: Final = """
@@ -43,10 +45,11 @@ def latest_as_of(
     *,
     only: str = "true",
     name: str = "latest_then",
+    points_at_once: int = POINTS_AT_ONCE,
 ) -> Iterator[str]:
-    """What stands for the table in a query inside the block, as far as `only` holds for its rows.
+    """The SQL that stands for the table inside the block; `only` is a condition on its rows.
 
-    What was summed up again is on the connection under the name, which nobody else may use.
+    Rows that were summed up again are on the connection under the name, which must be free.
     """
     if as_of is None:
         yield LATEST
@@ -59,7 +62,10 @@ def latest_as_of(
     if not len(grown):
         yield f"({unchanged})"
         return
-    again = [_summed_up(connection, group, as_of) for group in _portions(grown)]
+    again = [
+        _summed_up(connection, grown[group], as_of)
+        for group in portions(grown["n"].to_pylist(), points_at_once)
+    ]
     connection.register(name, pa.concat_tables(again))
     try:
         yield f"({unchanged} UNION ALL FROM {name})"
@@ -82,15 +88,3 @@ def _summed_up(connection: duckdb.DuckDBPyConnection, grew: pa.Table, as_of: int
         return latest_of(points_in(connection.sql(query).to_arrow_table()))
     finally:
         connection.unregister("grew")
-
-
-def _portions(grown: pa.Table) -> Iterator[pa.Table]:
-    """The series in groups that have a bounded number of points together, or are one."""
-    import numpy as np
-
-    through = np.cumsum(grown["n"].to_numpy())
-    start = before = 0
-    while start < len(through):
-        end = max(start + 1, int(np.searchsorted(through, before + _AT_ONCE, side="right")))
-        yield grown.slice(start, end - start)
-        start, before = end, int(through[end - 1])

@@ -19,7 +19,7 @@ from runlore.projections.projection import DataErased
 from runlore.projections.projection_of_runs import RunsProjection, tables_version
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.projections.segment_files import BOUNDS, Bounds
-from runlore.projections.slots import Place, Slot, place_below
+from runlore.projections.slots import DatabasePlace, ReaderSlot, place_below
 from runlore.projections.table_order import cluster
 from runlore.storage import fork_guard
 from runlore.storage.event_log import EventLog
@@ -62,7 +62,7 @@ class OwnProjection:
         self._bounds = bounds
         self._publishing = publishing
         self._folder = folder and folder / f"{tables_version()}-duckdb{duckdb.__version__}"
-        self._place: Place | None = None
+        self._place: DatabasePlace | None = None
         self._tables: OpenTables | None = None
         self._publisher: threading.Thread | None = None
         self._publish_now = threading.Event()
@@ -137,7 +137,7 @@ class OwnProjection:
         """Makes the tables, if they are in a slot, a generation that others start from."""
         with self._lock, suppress(OSError, duckdb.Error):  # No room, no right: nobody waits for it.
             tables, slot = self._tables, self._place
-            if tables is None or not isinstance(slot, Slot):
+            if tables is None or not isinstance(slot, ReaderSlot):
                 return
             cluster(tables.projection.view, self._bounds.cluster_rows)
             tables.connection.execute("CHECKPOINT")
@@ -200,7 +200,7 @@ class OwnProjection:
         """What is open, unless its file was taken away: by an erasure, which waits for us to drop
         it, whether we had read of the run or not.
         """
-        if isinstance(self._place, Slot) and not self._place.holds_database():
+        if isinstance(self._place, ReaderSlot) and not self._place.holds_database():
             self._discard()
         return self._tables
 
@@ -208,13 +208,13 @@ class OwnProjection:
         place = self._place = self._place or place_below(folder)
         projection = (
             self._opened_as_it_is(place) or self._opened_empty(place)
-            if not isinstance(place, Slot)
+            if not isinstance(place, ReaderSlot)
             else self._opened_slot(place)
         )
         self._tables = OpenTables(projection, self._log)
         return self._tables
 
-    def _opened_slot(self, slot: Slot) -> RunsProjection:
+    def _opened_slot(self, slot: ReaderSlot) -> RunsProjection:
         """What is in the slot, or in a generation that is further, or nothing yet."""
         held = self._opened_as_it_is(slot) if slot.holds_database() else None
         position = 0 if held is None else held.view.applied(APPLICATION)[0]
@@ -239,7 +239,7 @@ class OwnProjection:
             self._distrusts_generations = True  # None of those that are there was of use.
         return held or self._opened_empty(slot)
 
-    def _opened_as_it_is(self, place: Place) -> RunsProjection | None:
+    def _opened_as_it_is(self, place: DatabasePlace) -> RunsProjection | None:
         """What is in a place; None if that is damaged or of another log."""
         with suppress(duckdb.Error):
             projection = RunsProjection.open(place, self._bounds)
@@ -253,14 +253,14 @@ class OwnProjection:
             projection.view.close()
         return None
 
-    def _opened_empty(self, place: Place) -> RunsProjection:
+    def _opened_empty(self, place: DatabasePlace) -> RunsProjection:
         place.clear()
-        if isinstance(place, Slot):
+        if isinstance(place, ReaderSlot):
             place.begin(self._log.last_erasure())
         return RunsProjection.open(place, self._bounds)
 
     def _publish_soon(self) -> None:
-        if self._publisher is None and isinstance(self._place, Slot):
+        if self._publisher is None and isinstance(self._place, ReaderSlot):
             self._publish_now.clear()
             publisher = threading.Thread(
                 target=self._publish_later, name="runlore-publish", daemon=True
@@ -298,5 +298,5 @@ class OwnProjection:
             self._place = None
 
 
-def _generations(slot: Slot) -> Path:
+def _generations(slot: ReaderSlot) -> Path:
     return slot.folder.parent / "generations"

@@ -19,7 +19,7 @@ from eventsourcing.persistence import Tracking
 
 from runlore.domain.events import REGISTRY
 from runlore.domain.fact import Fact
-from runlore.projections.batch_context import KNOWN_MAX, Known
+from runlore.projections.batch_context import KNOWN_MAX, BatchContext
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.projection import Projection
@@ -33,7 +33,7 @@ from runlore.projections.segment_files import (
     show,
     usable,
 )
-from runlore.projections.slots import Place
+from runlore.projections.slots import DatabasePlace
 from runlore.projections.table_writes import add_batches, prepared_batch
 from runlore.projections.views import views
 
@@ -50,7 +50,7 @@ class RunsProjection(Projection):
     name = "runs"
 
     @classmethod
-    def open(cls, place: Place, bounds: Bounds = BOUNDS) -> RunsProjection:
+    def open(cls, place: DatabasePlace, bounds: Bounds = BOUNDS) -> RunsProjection:
         """The tables at a place, empty if it is. Raises duckdb.Error if they are damaged."""
         segments = usable(place.segments)
         connection = connect(place.database, place.spill, segments)
@@ -67,7 +67,7 @@ class RunsProjection(Projection):
         self._bounds = bounds
         self._checked: set[str] = set()
         self._sealed = False
-        self._known: Known | None = None
+        self._known: BatchContext | None = None
         super().__init__(view)
 
     def init(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -96,7 +96,7 @@ class RunsProjection(Projection):
         cursor = self.view.connection.cursor()
         try:
             if known is None:
-                known = Known.of_tables(cursor)
+                known = BatchContext.of_tables(cursor)
             known.learn(facts, cursor)
         finally:
             cursor.close()
@@ -167,5 +167,6 @@ def tables_version() -> str:
     return f"{SCHEMA_VERSION}-{digest[:8]}"
 
 
+@cache
 def _definitions() -> str:
-    return files(__package__).joinpath("schema.sql").read_text()
+    return files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")

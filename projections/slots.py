@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 from runlore.storage.file_lock import locked, try_lock
 
 
-class Place(Protocol):
+class DatabasePlace(Protocol):
     """Where a database is, the folder of the immutable files that belong to it (None: there are
     none), and where its large queries spill to (None: nowhere).
     """
@@ -38,7 +38,7 @@ class Place(Protocol):
         """In a forked child: lets the parent keep it."""
 
 
-class Slot:
+class ReaderSlot:
     """A folder that this process alone uses, until `release()` or its death."""
 
     def __init__(self, folder: Path, fd: int) -> None:
@@ -99,7 +99,7 @@ class Memory:
             self._remove.detach()
 
 
-def claim(folder: Path) -> Slot:
+def claim(folder: Path) -> ReaderSlot:
     """The first free slot below the folder. Raises OSError if none can be made there."""
     for number in count():
         slot = folder / f"reader-{number}"
@@ -112,7 +112,7 @@ def claim(folder: Path) -> Slot:
             continue
         if fd is not None:
             _prepare(slot, fd)
-            return Slot(slot, fd)
+            return ReaderSlot(slot, fd)
     raise AssertionError("count() does not end")
 
 
@@ -179,7 +179,7 @@ def _remove_files(slot: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def place_below(folder: Path | None) -> Place:
+def place_below(folder: Path | None) -> DatabasePlace:
     """A slot below the folder, or memory where there is none or it cannot be written."""
     if folder is not None:
         try:

@@ -10,8 +10,9 @@ from typing import Final
 import duckdb
 
 from runlore.domain.fact import Fact
-from runlore.projections.batch_context import Known
-from runlore.projections.fold import Move, rows_of
+from runlore.projections.batch_context import BatchContext
+from runlore.projections.batch_rows import Move
+from runlore.projections.fold import rows_of
 from runlore.projections.segment_files import Bounds
 from runlore.projections.temporal import (
     TemporalTable,
@@ -170,8 +171,10 @@ _ARTIFACTS: Final = TemporalTable(
 )
 
 
-def prepared_batch(facts: Sequence[Fact], known: Known, add_values: AddValues) -> list[Write]:
-    """What adds what the facts say to all tables; what they say is known from then on.
+def prepared_batch(
+    facts: Sequence[Fact], known: BatchContext, add_values: AddValues
+) -> list[Write]:
+    """The writes that add the facts to all tables; `known` includes them from then on.
 
     `add_values` is called for batches of logged values, (run number, fact) each.
     """

@@ -90,7 +90,7 @@ def _then(text: str, as_of: int | None, runs: str, latest: str) -> str:
 @cache
 def _templates() -> dict[str, str]:
     """The queries that the views are, by name, with their marks."""
-    script = files(__package__).joinpath("views.sql").read_text()
+    script = files(__package__).joinpath("views.sql").read_text(encoding="utf-8")
     statements = script.partition("CREATE VIEW ")[2].split("CREATE VIEW ")
     return {
         name: text.strip().removesuffix(";")

@@ -10,15 +10,23 @@ import pytest
 from hypothesis import given, settings
 
 from runlore.domain import events as ev
-from runlore.projections import metric_summaries_as_of as latest_as_of
 from runlore.projections.metric_columns import MetricColumn, MetricFilter
+from runlore.projections.metric_summaries_as_of import latest_as_of
 from runlore.projections.reader import RunsReader
+from runlore.projections.runner import catch_up
 from runlore.projections.segment_files import Bounds
 from runlore.projections.user_sql import QueryFailed, QueryRefused
 from runlore.storage.value_codec import Series
 from tests.docs.test_sql_views import VIEWS
 from tests.logged_values import Record
-from tests.projections.histories import Happening, History, histories, history_of, reader_of
+from tests.projections.histories import (
+    Happening,
+    History,
+    histories,
+    history_of,
+    projection_in_memory,
+    reader_of,
+)
 
 SMALL = Bounds(seal_rows=5, fan=2, merged_max_rows=20)
 COLUMNS = [
@@ -89,9 +97,7 @@ def test_metrics_that_went_on_in_sealed_segments_are_summed_up_again(tmp_path: P
 
 
 @pytest.mark.parametrize("points", [1, 6, 7])
-def test_series_that_went_on_are_summed_up_again_a_few_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, points: int
-) -> None:
+def test_series_that_went_on_are_summed_up_again_a_few_at_a_time(points: int) -> None:
     history = History()
     history.experiment()
     runs = [f"r{number}" for number in range(5)]
@@ -99,15 +105,21 @@ def test_series_that_went_on_are_summed_up_again_a_few_at_a_time(
         history.run(run_id)
         history.values(run_id, values(0.3 * number, *[0.1] * number))
     before = history.log.head().position
-    query = "FROM metrics ORDER BY ALL"
-    monkeypatch.setattr(latest_as_of, "_AT_ONCE", points)
 
-    with reader_of(history.log) as reader:
-        answer = reader.sql(query).fetchall()
+    with projection_in_memory() as projection:
+        connection = projection.view.connection
+
+        def latest(as_of: int | None) -> list[Any]:
+            with latest_as_of(connection, as_of, points_at_once=points) as source:
+                return connection.execute(f"FROM {source} ORDER BY ALL").fetchall()
+
+        catch_up(projection, history.log)
+        answer = latest(None)
         for run_id in runs:
             history.values(run_id, values(9.0, 8.0))
-        assert reader.sql(query).fetchall() != answer
-        assert reader.at(before).sql(query).fetchall() == answer
+        catch_up(projection, history.log)
+        assert latest(None) != answer
+        assert latest(before) == answer
 
 
 def test_queries_of_now_and_of_earlier_take_turns() -> None:
