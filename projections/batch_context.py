@@ -1,4 +1,4 @@
-"""What the tables hold about the runs and experiments that a batch of facts speaks of.
+"""The rows already in the tables for the runs and experiments that a batch of facts mentions.
 
 Kept from batch to batch, because only this process writes to its tables: a rebuild asks the
 tables nothing, and a process that follows a few runs asks about each once.
@@ -18,7 +18,7 @@ from runlore.domain.ids import owner_of, run_id_of, run_stream
 from runlore.projections.temporal import are_few, with_rows
 
 KNOWN_MAX: Final = 500_000
-"""More runs are not remembered: 250 MB."""
+"""More runs are not remembered: they would take more than 250 MB."""
 
 
 StateColumns = tuple[
@@ -71,7 +71,7 @@ class BatchContext:
 
     @classmethod
     def of_tables(cls, connection: duckdb.DuckDBPyConnection) -> BatchContext:
-        """What is in the tables, without any run yet unless there is none."""
+        """The tables' experiments and counts; runs are looked up as facts mention them."""
         rows = connection.execute(_EXPERIMENTS).fetchall()
         counts = connection.execute(_COUNTS).fetchall()
         run_count, experiment_count = counts[0]
@@ -90,7 +90,7 @@ class BatchContext:
         )
 
     def learn(self, facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> None:
-        """Asks the tables about what the facts speak of and is not known yet."""
+        """Looks up the runs and experiments that the facts mention and that are not known yet."""
         if not self.complete:
             missing = (streams_in(facts) | self._awaiting_those_in(facts)) - self.runs.keys()
             if missing:
@@ -112,7 +112,9 @@ class BatchContext:
             places = ", ".join("?" * len(ids))
             found = connection.execute(_RUNS + f"WHERE run_id IN ({places})", ids).fetchall()
         else:
-            with with_rows(connection, "wanted", [(one,) for one in ids], {"run_id": "string"}):
+            with with_rows(
+                connection, "wanted", [(run_id,) for run_id in ids], {"run_id": "string"}
+            ):
                 found = connection.execute(_RUNS + "SEMI JOIN wanted USING (run_id)").fetchall()
         if not found:
             return
@@ -125,11 +127,13 @@ class BatchContext:
             self.runs[run_stream(run_id)] = KnownRun(*place, state_of[run_no], erased)
 
     def _learn_numbers(self, ids: set[str], connection: duckdb.DuckDBPyConnection) -> None:
-        known = [self.experiments[one] for one in ids]
-        rows = connection.execute(_NUMBERS, [[one.experiment_no for one in known]]).fetchall()
+        known = [self.experiments[experiment_id] for experiment_id in ids]
+        rows = connection.execute(
+            _NUMBERS, [[experiment.experiment_no for experiment in known]]
+        ).fetchall()
         last = dict(rows)
-        for one in known:
-            one.last_number = last.get(one.experiment_no, 0)
+        for experiment in known:
+            experiment.last_number = last.get(experiment.experiment_no, 0)
         self.numberless -= ids
 
 
@@ -156,7 +160,7 @@ _NUMBERS: Final = (
 
 
 def streams_in(facts: Iterable[Fact]) -> set[str]:
-    """The streams of the runs that a batch speaks of, parents among them."""
+    """The streams of the runs that a batch mentions, including parents."""
     # A run's values are in streams below its own.
     streams = {
         run_stream(run_id)
@@ -171,5 +175,5 @@ def streams_in(facts: Iterable[Fact]) -> set[str]:
 
 
 def births(facts: Iterable[Fact]) -> list[dict[str, Any]]:
-    """What the facts say of the runs that they create."""
+    """The payloads of the facts that create runs."""
     return [fact.data for fact in facts if fact.topic == RunCreated.topic and fact.data is not None]

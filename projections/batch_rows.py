@@ -12,13 +12,13 @@ from runlore.projections.batch_context import BatchContext
 from runlore.projections.temporal import TemporalRows
 
 EventStamp = tuple[int, str | None, int]
-"""Of an event: recorded_at, writer_id, position, the last columns of many tables."""
+"""An event's recorded_at, writer_id and position: the last columns of many tables."""
 
 
 class Move(NamedTuple):
-    """Roots, and all below them, go below a run that they awaited.
+    """Roots that move, with their trees, below the parent that they awaited.
 
-    To each of them `depth` is added, and `path` before its own.
+    Each run in them gets `depth` added and `path` put before its own.
     """
 
     roots: list[int]
@@ -32,7 +32,7 @@ class Move(NamedTuple):
 
 
 class Rows:
-    """What a batch adds to each table; the columns are those of `schema.sql`, in order."""
+    """The rows that a batch adds to each table; columns in the order of `schema.sql`."""
 
     def __init__(self, known: BatchContext) -> None:
         first_run, first_experiment = known.run_count + 1, known.experiment_count + 1

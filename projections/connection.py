@@ -1,4 +1,4 @@
-"""DuckDB connections as projections use them: bounded, offline, out of reach of the host."""
+"""DuckDB connections for projections: bounded, offline, without access to the host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Series as arrays: whole and exact, or many at once thinned out for a chart."""
+"""Series as arrays: one whole and exact, or many thinned out for a chart."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def series_values(
     as_of: int | None,
     described_at: DescribedAt,
 ) -> SeriesValues | None:
-    """A metric of a run, as it was logged up to a position; None if there is nothing of it."""
+    """A metric of a run, as it was logged up to a position; None if it has no values."""
     series = _series_of(connection, metric)
     if not series:
         return None
@@ -99,7 +99,7 @@ def series_values(
 
 
 def _in_log_order(table: pa.Table) -> pa.Table:
-    """The rows by position, index and series: one series alone comes like that from the view."""
+    """The rows by position, index and series; the view returns a single series in this order."""
     place, index, number = (table[name].to_numpy() for name in ("position", "idx", "series_no"))
     later = np.diff(place) > 0
     if (later | (np.diff(index) > 0)).all() and (np.diff(place) >= 0).all():
@@ -161,7 +161,7 @@ def _spread(values: NDArray[Any], rows: Ints, last: int) -> NDArray[Any]:
 
 
 def _exact(table: pa.Table) -> NDArray[Any]:
-    """The values as they were logged, from what SQL holds."""
+    """The values as they were logged, restored from their SQL columns."""
     types = table["type"].to_numpy()
     if not types.any():
         values: NDArray[Any] = table["value"].to_numpy()
@@ -188,7 +188,7 @@ def _exact(table: pa.Table) -> NDArray[Any]:
 
 
 def restored_value(value: float | None, text: str | None, type_: int) -> Any:
-    """The value that was logged, from what SQL holds of it."""
+    """The value that was logged, restored from its SQL columns."""
     if type_ == _FLOAT:
         return value
     if type_ == _TEXT:
@@ -255,7 +255,7 @@ def curves(
 
 
 def check_max_points(max_points: object) -> None:
-    """Raises InvalidInput unless it is a number of points that a chart can have."""
+    """Raises InvalidInput unless a chart can have this many points."""
     if not isinstance(max_points, int) or isinstance(max_points, bool) or max_points < 2:
         raise InvalidInput(f"max_points is {max_points!r:.80}; it takes a whole number, at least 2")
 
@@ -292,9 +292,9 @@ def _thinned(table: pa.Table, names: dict[int, str], max_points: int) -> Iterato
 def thinned_rows(values: NDArray[np.float64], max_points: int) -> Ints:
     """The places of the values that a chart of at most `max_points` points shows, in order.
 
-    All, if they are not more. Else the first and the last, and of each of equally long stretches
-    between them the least and the greatest value, or, where it has none but NaN, its first: a
-    peak stays a peak, and a gap a gap.
+    All, if there are no more. Otherwise the first and the last, and the least and the greatest
+    value of each of equally long stretches between them, or the first if the stretch is all NaN:
+    a peak stays a peak, and a gap a gap.
     """
     n = len(values)
     if n <= max_points:

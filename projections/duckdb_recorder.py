@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS tracking (
 
 
 class DuckDBView(TrackingRecorder):
-    """A database that views are kept in. One connection, one lock: any thread may call.
+    """A database that holds views. One connection, one lock: any thread may call.
 
     Subclass it with methods that read and write your tables; write inside `transaction()` and
     call `track` in the same one.
@@ -46,9 +46,9 @@ class DuckDBView(TrackingRecorder):
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A transaction on the connection: committed, or, if the block raises, rolled back."""
+        """A transaction on the connection, rolled back if the block raises."""
         with self.lock:
-            try:  # Around BEGIN, too: an interrupt may come right after it.
+            try:  # Includes BEGIN: an interrupt may come right after it.
                 self.connection.execute("BEGIN TRANSACTION")
                 yield self.connection
             except BaseException:
@@ -119,7 +119,7 @@ class DuckDBView(TrackingRecorder):
 
 
 class Factory(InfrastructureFactory[DuckDBView]):
-    """What the library constructs from the environment: tracking recorders only."""
+    """The library's factory, configured by the environment: tracking recorders only."""
 
     def __init__(self, env: Environment | EnvType | None) -> None:
         super().__init__(env)

@@ -1,7 +1,7 @@
-"""The view `events`: what the tables say of each event, with id and payload read from the log.
+"""The view `events`: its columns from the tables, ids and payloads read from the log.
 
 Payloads are most of a log, and few queries read them: copied into the tables, they would triple
-what every reading process has to make, keep and open.
+the data that every reading process builds, stores and opens.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from runlore.storage.event_log import EventLog
 from runlore.storage.log_query import LogQuery
 
 _NEAR: Final = 32
-"""Positions that are not farther apart are read together."""
+"""Positions at most this far apart are read together."""
 
 
 class EventPayloads:
@@ -55,7 +55,7 @@ class EventPayloads:
 
     @contextmanager
     def as_of(self, position: int | None) -> Iterator[None]:
-        """Inside the block, nothing later is shown, whatever the query asks the functions for."""
+        """Inside the block the functions return NULL for later positions."""
         self.upto_position = position
         try:
             yield
@@ -67,7 +67,7 @@ class EventPayloads:
         upto = self.upto_position
         known = {at for at in wanted if at is not None and (upto is None or at <= upto)}
         shown = {fact.position: show(fact) for fact in _facts_at(self._log, sorted(known))}
-        # A log that lost events since is told by verifying it; what is left can be read.
+        # Verifying the log finds lost events; the remaining ones can still be read.
         found = [None if at is None else shown.get(at) for at in wanted]
         return pa.array(found, pa.string())
 

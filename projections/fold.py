@@ -1,4 +1,4 @@
-"""Facts to rows: what a batch of events adds to the tables of runs, tags and properties.
+"""Facts to rows: the fold of a batch of events into rows of runs, tags and properties.
 
 Pure but for its own lists. The state before the batch comes in as `BatchContext`.
 """
@@ -28,7 +28,7 @@ Change = Callable[["RunsFold", KnownRun, Data, EventStamp, Fact], None]
 
 
 class RunsFold:
-    """Folds one batch into what is known; afterwards `rows` holds what it adds."""
+    """Folds one batch into the context; `rows` collects the rows that it adds."""
 
     def __init__(self, known: BatchContext) -> None:
         self.rows = Rows(known)
@@ -285,7 +285,7 @@ class RunsFold:
         self.rows.batches.append((run.run_no, fact))
 
     def _erased(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
-        if not run.erased:  # Its creation was read while its key was there.
+        if not run.erased:  # Its creation was read while its key still existed.
             raise DataErased
 
     def _change_status(
@@ -364,5 +364,5 @@ def _move_row(row: list[Any], run: KnownRun, move: Move) -> None:
 
 
 def rows_of(facts: Sequence[Fact], known: BatchContext) -> Rows:
-    """What the facts add to the tables; what they say is known from then on."""
+    """The rows that the facts add to the tables; `known` includes the facts from then on."""
     return RunsFold(known).fold(facts)

@@ -2,11 +2,11 @@
 
 `generations/<position>/` holds `projection.duckdb`, the files of `segments/` as hard links, and
 `leaf`, the log's leaf at that position. Nothing in it ever changes. A reader copies the database
-and links the segments into its own slot, so a generation can be deleted at any time, whoever was
-reading it: what was linked lives on.
+and links the segments into its own slot, so a generation can be deleted at any time, even
+while it is read: linked files live on.
 
-A generation is made aside and renamed, by whoever holds the lock file; a process that is killed
-meanwhile leaves a folder that counts for nothing and that the next holder removes. There is no
+The holder of the lock file makes a generation aside and renames it; a process that is killed
+in between leaves a folder that readers ignore and the next holder removes. There is no
 fsync: a file that a power failure tore is found to be damaged, and the tables are rebuilt.
 """
 
@@ -58,7 +58,7 @@ class Generation:
         return belongs(log, self.position, (self.folder / "leaf").read_bytes())
 
     def copy_to(self, slot: Path) -> None:
-        """Puts database and segments into a slot in which neither is. Raises OSError."""
+        """Copies the database and links the segments into an empty slot. Raises OSError."""
         _link_all(self.folder / "segments", slot / "segments")
         aside = slot / f"{_DATABASE}.new"
         with (self.folder / _DATABASE).open("rb") as source:
@@ -78,7 +78,7 @@ def finished(folder: Path) -> list[Generation]:
         found = [Generation(path) for path in folder.iterdir() if path.name.isdecimal()]
     except OSError:
         return []
-    return sorted(found, key=lambda one: one.position, reverse=True)
+    return sorted(found, key=lambda generation: generation.position, reverse=True)
 
 
 def usable(
@@ -93,7 +93,7 @@ def usable(
     for generation in finished(folder):
         if generation.position < least:
             return
-        with suppress(OSError):  # Somebody removes it this moment, or it is unreadable.
+        with suppress(OSError):  # Another process is removing it, or it is unreadable.
             if generation.belongs_to(log):
                 yield generation
 
@@ -147,16 +147,16 @@ def _make(folder: Path, slot: Path, position: int, leaf: bytes) -> None:
 
 
 def _remove(generations: Sequence[Generation]) -> None:
-    for one in generations:
-        # Renamed first, so that nobody finds half of it under its name.
-        gone = one.folder.with_name(f"{_HALF_MADE}{one.folder.name}")
+    for generation in generations:
+        # Renamed first, so that no process finds half of it under its name.
+        gone = generation.folder.with_name(f"{_HALF_MADE}{generation.folder.name}")
         with suppress(OSError):
-            one.folder.rename(gone)
+            generation.folder.rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
 
 
 def remove_all(folder: Path) -> bool:
-    """Removes all generations; False if somebody publishes one just now. Raises OSError."""
+    """Removes all generations; False if another process is publishing one. Raises OSError."""
     if not folder.is_dir():
         return True
     with locked(folder / "lock") as lock:

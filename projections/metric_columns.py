@@ -27,7 +27,7 @@ _OPERATORS: Final = ("<", "<=", "=", "<>", ">=", ">")
 
 
 class MetricColumn(NamedTuple):
-    """What a table shows of a metric: `last`, `min`, `max`, `mean`, `n`, `first_step`, `last_step`.
+    """A metric's summary in a table: `last`, `min`, `max`, `mean`, `n`, `first_step`, `last_step`.
 
     `column` is that of a row or table; empty for a scalar.
     """
@@ -40,7 +40,7 @@ class MetricColumn(NamedTuple):
 class MetricFilter(NamedTuple):
     """A condition on a metric, such as `MetricFilter(MetricColumn("loss"), "<", 0.5)`.
 
-    Numbers only. A run without the metric does not fit; NaN is greater than all numbers.
+    Numbers only. A run without the metric does not match; NaN is greater than all numbers.
     """
 
     column: MetricColumn
@@ -81,17 +81,21 @@ def run_table(
     descending: bool,
     limit: int | None,
 ) -> list[TableRow]:
-    """The runs that fit, newest first or by a column; see `RunsReader.run_table`."""
-    wanted = list(dict.fromkeys([*columns, *(one.column for one in filters), *_given(order_by)]))
-    held = series_numbers(connection, [one.metric for one in wanted])
-    numbers = [held.get((one.metric, one.column), 0) for one in wanted]
+    """The matching runs, newest first or by a column; see `RunsReader.run_table`."""
+    wanted = list(
+        dict.fromkeys([*columns, *(filter_.column for filter_ in filters), *_given(order_by)])
+    )
+    held = series_numbers(connection, [column.metric for column in wanted])
+    numbers = [held.get((column.metric, column.column), 0) for column in wanted]
     cells = [
         f"any_value({expression}) FILTER (series_no = {number:d}) AS {name}"
-        for place, (one, number) in enumerate(zip(wanted, numbers, strict=True))
-        for name, expression in _cells(place, one)
+        for place, (column, number) in enumerate(zip(wanted, numbers, strict=True))
+        for name, expression in _cells(place, column)
     ]
-    for one in filters:
-        conditions.add(f"m.v{wanted.index(one.column):d} {_operator(one)} ?", float(one.value))
+    for filter_ in filters:
+        conditions.add(
+            f"m.v{wanted.index(filter_.column):d} {_operator(filter_)} ?", float(filter_.value)
+        )
     direction = "DESC" if descending else "ASC"
     series = ", ".join(map(str, numbers)) or "0"
     with latest_as_of(connection, conditions.as_of, only=f"series_no IN ({series})") as latest:
@@ -117,23 +121,25 @@ def run_table(
 
 
 def check_columns(columns: Sequence[MetricColumn], filters: Sequence[MetricFilter]) -> None:
-    """Raises InvalidInput for a summary or an operator that there is not."""
-    for one in [*columns, *(each.column for each in filters)]:
-        _summary(one)
-    for each in filters:
-        _operator(each)
-        if isinstance(each.value, bool) or not isinstance(each.value, int | float):
-            raise InvalidInput(f"a metric is compared with {each.value!r:.80}; it takes a number")
+    """Raises InvalidInput for an unknown summary or operator."""
+    for column in [*columns, *(filter_.column for filter_ in filters)]:
+        _summary(column)
+    for filter_ in filters:
+        _operator(filter_)
+        if isinstance(filter_.value, bool) or not isinstance(filter_.value, int | float):
+            raise InvalidInput(
+                f"a metric is compared with {filter_.value!r:.80}; it takes a number"
+            )
 
 
 def _given(order_by: MetricColumn | None) -> tuple[MetricColumn, ...]:
     return () if order_by is None else (order_by,)
 
 
-def _cells(place: int, one: MetricColumn) -> list[tuple[str, str]]:
-    exact = one.what == "last"
+def _cells(place: int, column: MetricColumn) -> list[tuple[str, str]]:
+    exact = column.what == "last"
     return [
-        (f"v{place:d}", _summary(one)),
+        (f"v{place:d}", _summary(column)),
         (f"t{place:d}", "last_text" if exact else "NULL::VARCHAR"),
         (f"y{place:d}", "last_type" if exact else "NULL::UTINYINT"),
     ]
@@ -156,9 +162,9 @@ def _summary(column: MetricColumn) -> str:
     return _SUMMARIES[column.what]
 
 
-def _operator(one: MetricFilter) -> str:
-    if one.operator not in _OPERATORS:
+def _operator(filter_: MetricFilter) -> str:
+    if filter_.operator not in _OPERATORS:
         raise InvalidInput(
-            f"a metric is compared by {one.operator!r:.80}; it takes {' '.join(_OPERATORS)}"
+            f"a metric is compared by {filter_.operator!r:.80}; it takes {' '.join(_OPERATORS)}"
         )
-    return one.operator
+    return filter_.operator

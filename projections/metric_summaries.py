@@ -1,4 +1,4 @@
-"""What is to be said of each series now: `metric_latest`, one row per run and series.
+"""The summary of each series as of now: `metric_latest`, one row per run and series.
 
 Each batch is summed up first and then added to the rows, so that nothing ever looks at all points.
 The sums go on batch by batch in the order of the log: however the log is cut into portions, the
@@ -42,7 +42,7 @@ USING latest a WHERE a.series_no = t.series_no AND a.run_no = t.run_no
 
 
 def add_to_latest(connection: duckdb.DuckDBPyConnection, points: Points) -> None:
-    """Adds points that are later than all that the table has seen."""
+    """Adds points that are later than all points in the table."""
     table, sums, first_part, parts = _summed_up(points)
     with_table(connection, "latest", table)
     joined = connection.sql(_JOINED).to_arrow_table()
@@ -61,7 +61,7 @@ def add_to_latest(connection: duckdb.DuckDBPyConnection, points: Points) -> None
 
 
 def latest_of(points: Points) -> pa.Table:
-    """The rows that the table would have if it had seen these points and no others."""
+    """The table's rows for these points alone."""
     table, sums, first_part, parts = _summed_up(points)
     return _with_sums(table, _added(np.zeros(len(table)), sums, first_part, parts))
 
@@ -76,7 +76,7 @@ def _with_sums(rows: pa.Table, sums: Floats) -> pa.Table:
 
 
 def _summed_up(points: Points) -> tuple[pa.Table, Floats, Ints, Ints]:
-    """A row per run and series, but for the sum: that of each part, and which ones are a row's."""
+    """One row per run and series, without the sum; the parts' sums are returned beside it."""
     part_rows = starts_of(points.n)
     first_part = group_starts(points.series_no, points.run_no)
     parts = np.diff(first_part, append=len(points.n))
@@ -104,7 +104,7 @@ def _summed_up(points: Points) -> tuple[pa.Table, Floats, Ints, Ints]:
         "last": points.value().take(pa.array(last)),
         "last_text": points.text.take(pa.array(last)),
         "last_type": points.type[last],
-        # Which of 0.0 and -0.0 is the least depends on who asks: 0.0 it is.
+        # Whether 0.0 or -0.0 is the least depends on the library: always use 0.0.
         "min": pa.array(least + 0.0, mask=none, from_pandas=False),
         "max": pa.array(greatest + 0.0, mask=none, from_pandas=False),
         "first_step": points.steps[first],

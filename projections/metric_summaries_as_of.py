@@ -1,6 +1,6 @@
 """`metric_latest` as it was at an earlier position, without reading all points.
 
-A series that has got nothing since stands in the table as it stood then. Only those that began
+A series without newer values stands in the table as it stood then. Only those that began
 before and went on afterwards (of the runs that logged at that time) are summed up again, in the
 same way and so to the same bit.
 """
@@ -80,7 +80,7 @@ def _summed_up(connection: duckdb.DuckDBPyConnection, grew: pa.Table, as_of: int
     series_no, run_no = (grew[name].to_numpy() for name in ("series_no", "run_no"))
     within = _WITHIN.format(series_no[0], series_no[-1], run_no.min(), run_no.max())
     [(begun,)] = connection.execute(_BEGUN.format(as_of=as_of, within=within)).fetchall()
-    # Often all series there are those that grew: then there is nothing to look for.
+    # Often all series in the bounds grew: then nothing needs to be filtered out.
     narrowed = "" if begun == len(grew) else "SEMI JOIN grew USING (series_no, run_no)"
     connection.register("grew", grew)
     try:

@@ -1,7 +1,7 @@
-"""What is not the same at two positions, from the temporal tables: a row per thing that differs.
+"""The net changes between two positions, from the temporal tables: a row per thing that differs.
 
-A thing that was changed and changed back does not differ. What happened to a thing in between is
-told by its history; here stands the last event that made it what it is.
+A thing that was changed and changed back does not differ. Its history lists the events in between;
+a row here has only the last event that led to the new value.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from runlore.projections.metric_summaries_as_of import latest_as_of
 
 
 class MetricSummary(NamedTuple):
-    """How many values a metric, or a column of a table, had, and which was the last one."""
+    """The number of values of a metric, or of a table's column, and the last of them."""
 
     n: int
     last: Any
 
 
 class NetChangeRow(NamedTuple):
-    """A thing that differs: `had` and `has` say whether it was there at the two positions."""
+    """A thing that differs; `had` and `has` say whether it existed at the two positions."""
 
     what: str
     experiment: str
@@ -49,7 +49,7 @@ _TABLES: Final = (
     ("property", "store.run_properties", "run_no", "t.key", "t.value"),
     ("artifact", "store.artifacts", "run_no", "t.name", "t.sha256"),
 )
-"""What differs, the table that says so, whose its rows are, their key and their value."""
+"""Kind of thing, its table, the owner column, and the expressions for key and value."""
 
 _COLUMNS: Final = ("status", "display_name", "description")
 """Of `run_states`, whose rows also begin when another column changes."""
@@ -114,7 +114,7 @@ LEFT JOIN store.events x ON x.position = d.position
 def net_changes(
     connection: duckdb.DuckDBPyConnection, a: int, b: int, run_no: int | None
 ) -> list[NetChangeRow]:
-    """What differs at position `b` from what was at `a`, in order of position; of a run or all."""
+    """The net changes from position `a` to `b`, in order of position; of one run or of all."""
     rows = [*_of_tables(connection, a, b, run_no), *_of_metrics(connection, a, b, run_no)]
     order = {what: place for place, what in enumerate(_ORDER)}
     return sorted(rows, key=lambda row: (row.position, order[row.what], row.run_id or "", row.key))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class OpenTables:
     """The tables, caught up with their log while a question is asked.
 
-    What questions remember of a database is here, and goes when it is closed.
+    Questions cache facts about the database here; the cache ends when it is closed.
     """
 
     def __init__(self, projection: RunsProjection, log: EventLog) -> None:
@@ -56,7 +56,7 @@ class OpenTables:
             self.connection.execute(f"SELECT count(hash(t)) FROM store.{name} t").fetchall()
 
     def experiment_no(self, experiment_id: str | None) -> int | None:
-        """An experiment's number; 0, which is nobody's, if it is unknown; None for None."""
+        """An experiment's number; 0, which none has, if it is unknown; None for None."""
         if experiment_id is None:
             return None
         number = self._experiment_nos.get(experiment_id) or experiment_number(

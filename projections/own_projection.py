@@ -28,12 +28,12 @@ T = TypeVar("T")
 
 
 class ProjectionFailed(RunloreError):
-    """The tables could be made neither in a file nor in memory; the log is not concerned."""
+    """The tables could be made neither in a file nor in memory; the log is unaffected."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"could not bring the tables that queries read up to the log's head: {reason}; the "
-            "log itself is not concerned: free memory or disk space and ask again"
+            "log itself is unaffected: free memory or disk space and ask again"
         )
         self.reason = reason
 
@@ -87,7 +87,7 @@ class OwnProjection:
                         self._publish_soon()
                     return answer
                 except DataErased as erased:
-                    # What the tables had, and generations may have, is to be nowhere any more.
+                    # The tables, and perhaps generations, hold erased data: both must go.
                     self._discard()
                     self._distrusts_generations = True
                     if is_last:
@@ -97,7 +97,7 @@ class OwnProjection:
                 except RuntimeError as error:
                     if str(error) != "Query interrupted":
                         raise
-                    raise KeyboardInterrupt from error  # What DuckDB had translated.
+                    raise KeyboardInterrupt from error  # DuckDB had translated it.
                 except duckdb.Error as error:
                     # Our own SQL cannot fail: the file is damaged, or cannot grow.
                     self._discard()
@@ -129,13 +129,14 @@ class OwnProjection:
                 raise
 
     def published(self) -> list[generations.Generation]:
-        """What new processes would start from, the newest first."""
+        """The generations that new processes would start from, newest first."""
         self.finish_publishing()
         return [] if self._folder is None else generations.finished(self._folder / "generations")
 
     def publish(self) -> None:
         """Makes the tables, if they are in a slot, a generation that others start from."""
-        with self._lock, suppress(OSError, duckdb.Error):  # No room, no right: nobody waits for it.
+        # No space or no permission is not an error: nothing waits for a generation.
+        with self._lock, suppress(OSError, duckdb.Error):
             tables, slot = self._tables, self._place
             if tables is None or not isinstance(slot, ReaderSlot):
                 return
@@ -197,8 +198,9 @@ class OwnProjection:
     # --- inside ---------------------------------------------------------------------------
 
     def _still_there(self) -> OpenTables | None:
-        """What is open, unless its file was taken away: by an erasure, which waits for us to drop
-        it, whether we had read of the run or not.
+        """The open tables, unless an erasure removed their file.
+
+        The erasure waits until this process drops it, whether or not it had read the run.
         """
         if isinstance(self._place, ReaderSlot) and not self._place.holds_database():
             self._discard()
@@ -215,7 +217,7 @@ class OwnProjection:
         return self._tables
 
     def _opened_slot(self, slot: ReaderSlot) -> RunsProjection:
-        """What is in the slot, or in a generation that is further, or nothing yet."""
+        """The slot's tables, those of a generation that is further ahead, or empty ones."""
         held = self._opened_as_it_is(slot) if slot.holds_database() else None
         position = 0 if held is None else held.view.applied(APPLICATION)[0]
         if not self._distrusts_generations:
@@ -236,11 +238,11 @@ class OwnProjection:
                     if opened is not None:
                         return opened
         if held is None and generations.finished(_generations(slot)):
-            self._distrusts_generations = True  # None of those that are there was of use.
+            self._distrusts_generations = True  # None of the existing ones was usable.
         return held or self._opened_empty(slot)
 
     def _opened_as_it_is(self, place: DatabasePlace) -> RunsProjection | None:
-        """What is in a place; None if that is damaged or of another log."""
+        """The tables in a place; None if they are damaged or of another log."""
         with suppress(duckdb.Error):
             projection = RunsProjection.open(place, self._bounds)
             try:
@@ -265,7 +267,7 @@ class OwnProjection:
             publisher = threading.Thread(
                 target=self._publish_later, name="runlore-publish", daemon=True
             )
-            with suppress(RuntimeError):  # No room for its stack: then somebody else will.
+            with suppress(RuntimeError):  # No room for its stack: another process will publish.
                 publisher.start()
                 self._publisher = publisher
 

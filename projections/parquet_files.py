@@ -1,4 +1,4 @@
-"""The views of runs as Parquet files, for tools that know nothing of runlore."""
+"""The views of runs as Parquet files, for other tools."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ QUERIES: Final = {
     "events": _EVENTS,
     "artifacts": _ARTIFACTS,
 }
-"""What is in the file of each name; all have a `run_id`. Events are without their payloads."""
+"""The query behind each file; all have a `run_id`. Events come without their payloads."""
 
 
 def write_view(

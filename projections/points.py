@@ -23,7 +23,7 @@ from runlore.storage.value_reader import read_batch, unpack_batch
 SeriesKey = tuple[str, str, str]  # metric name, column ("" for a scalar), kind
 
 TYPES: Final = "fibsn"
-"""What was logged: float, whole number, bool, text, None; a point's `type` is a place in here."""
+"""Types of logged values: float, integer, bool, text, None; `type` is an index in here."""
 
 _EXACT: Final = 2**53
 _FLOAT, _INT, _BOOL, _TEXT, _NONE = range(len(TYPES))
@@ -53,7 +53,7 @@ Part = tuple[int, int, int, int, Packed, Packed, Packed, Packed]
 class Points(NamedTuple):
     """Rows by series, run, position and place in the batch.
 
-    A part is what a batch says of a run and series: `series_no`, `run_no`, `position` and `n`
+    A part holds a batch's points of one run and series: `series_no`, `run_no`, `position` and `n`
     have an item per part, the others one per row. `valid` is None where every row has a value.
     """
 
@@ -226,7 +226,7 @@ def _sorted_points(parts: Sequence[Part]) -> Points:
 
 
 def _mixed(points: Points, begins: Ints) -> Points:
-    """The points whose parts are blocks, with what one batch has in several blocks put in order.
+    """The points whose parts are blocks, with several blocks of one batch merged in order.
 
     Rows with and without some column, or values with another description, are several blocks.
     """
@@ -255,7 +255,7 @@ def group_starts(*keys: Ints) -> Ints:
 
 
 class Values(NamedTuple):
-    """Values as SQL holds them; `text` is what `value` cannot hold exactly."""
+    """Values as SQL holds them; `text` has those that `value` cannot hold exactly."""
 
     value: NDArray[np.float64]
     valid: NDArray[np.bool_] | None
@@ -276,7 +276,9 @@ def _values(packed: Sequence[Packed], n: Ints) -> Values:
     for kind in set(kinds):
         chosen = np.fromiter((other == kind for other in kinds), bool, len(kinds))
         rows = np.repeat(chosen, n)
-        contents = [one for one, other in zip(all_contents, kinds, strict=True) if other == kind]
+        contents = [
+            content for content, other in zip(all_contents, kinds, strict=True) if other == kind
+        ]
         if kind == "f8":
             value[rows] = floats(contents, n[chosen])
         elif kind == "i8":
@@ -335,5 +337,5 @@ def nearest_float(value: float) -> float:
 
 
 def names_of(numbers: Mapping[SeriesKey, int], after: int) -> list[tuple[Any, ...]]:
-    """The series that are newer than `after`, as rows of `store.series`."""
+    """The series with numbers after `after`, as rows of `store.series`."""
     return [(number, *key) for key, number in numbers.items() if number > after]

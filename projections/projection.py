@@ -1,7 +1,7 @@
-"""What a projection is: its tables, and what a batch of facts does to them.
+"""The base of projections: tables, and how a batch of facts changes them.
 
 A projection is data plus three functions: the topics it handles (none means all), `init`, which
-makes its tables, and `apply`, which adds a batch. The runner commits what `apply` did together
+makes its tables, and `apply`, which adds a batch. The runner commits the work of `apply` together
 with the applied position, so a batch takes effect once, however often it is delivered.
 
 It is also a `Projection` of the `eventsourcing` library, so the library's own runner can drive
@@ -24,7 +24,7 @@ from runlore.projections.duckdb_recorder import DuckDBView
 
 
 class DataErased(Exception):
-    """The tables hold what was erased from the log meanwhile: they must be made anew."""
+    """The tables hold data that has since been erased from the log: they must be rebuilt."""
 
 
 class Projection(LibraryProjection[DuckDBView]):
@@ -49,18 +49,18 @@ class Projection(LibraryProjection[DuckDBView]):
     def prepare(
         self, facts: Sequence[Fact], wait: Callable[[], None]
     ) -> Callable[[duckdb.DuckDBPyConnection], None]:
-        """What `apply` does, in two steps: this one, and what it returns.
+        """`apply` in two steps: this one, and the function that it returns.
 
-        Overridden by a projection whose work is worth to be done while DuckDB writes the batch
-        before, in another thread; `wait` returns when that is written.
+        Override it if the Python work is worth doing while DuckDB writes the previous batch in
+        another thread; `wait` returns when that batch is written.
         """
         return partial(self.apply, facts)
 
     def forget(self) -> None:
-        """Forgets what was prepared and, as a batch failed, may not be written."""
+        """Forgets prepared batches that may not be written, because a batch failed."""
 
     def process_event(self, domain_event: Any, tracking: Tracking) -> None:
-        """One event from the library's runner: an `Envelope` that came with its record."""
+        """Applies one event from the library's runner: an `Envelope` that came with its record."""
         fact: Fact | None = getattr(domain_event, "fact", None)
         if fact is None:
             raise ProgrammingError(
@@ -73,9 +73,9 @@ class Projection(LibraryProjection[DuckDBView]):
     def commit(self, facts: Sequence[Fact], tracking: Tracking, leaf: bytes = b"") -> None:
         """Applies a batch and the position up to which it was read, in one transaction.
 
-        Facts at or before the applied position are passed over, so a batch that overlaps an
-        earlier one adds what is new in it. Raises IntegrityError if nothing is: if `tracking` was
-        reached already; nothing changes then.
+        Facts at or before the applied position are skipped, so a batch that overlaps an earlier
+        one adds only its new facts. Raises IntegrityError, and changes nothing, if `tracking`
+        was reached already.
         """
         with self.view.lock:
             applied = self.view.max_tracking_id(tracking.application_name) or 0
@@ -99,7 +99,7 @@ class Projection(LibraryProjection[DuckDBView]):
         tracking: Tracking,
         leaf: bytes,
     ) -> None:
-        """Writes what was prepared and moves the applied position, in one transaction."""
+        """Writes the prepared batch and moves the applied position, in one transaction."""
         with self.view.transaction() as connection:
             self.view.track(connection, tracking, leaf)
             if prepared is not None:

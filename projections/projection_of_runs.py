@@ -1,7 +1,7 @@
 """The projection of runs, tags, properties, values and events: `schema.sql`, filled from facts.
 
-What fills the tables is imported when there is something to fill in: it needs pyarrow, which
-takes longer to import than a warm projection to answer.
+The modules that write points are imported when there are points: they need pyarrow, which takes
+longer to import than a warm projection takes to answer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from runlore.projections.segment_files import (
     Bounds,
     check_contents,
     check_sizes,
-    listed,
+    listed_segments,
     remove_unlisted,
     show,
     usable,
@@ -38,7 +38,7 @@ from runlore.projections.table_writes import add_batches, prepared_batch
 from runlore.projections.views import views
 
 SCHEMA_VERSION: Final = 2
-"""Goes up when the same events give other rows, so that tables of before are not used again."""
+"""Increase it when the same events give other rows, so that older tables are not used again."""
 
 
 class RunsProjection(Projection):
@@ -78,7 +78,7 @@ class RunsProjection(Projection):
             connection.execute(_definitions())
             for view in views():
                 connection.execute(view)
-        segments = listed(connection)
+        segments = listed_segments(connection)
         check_sizes(segments, self.segments)
         show(connection, segments, self.segments)
         remove_unlisted(segments, self.segments)
@@ -88,10 +88,10 @@ class RunsProjection(Projection):
     ) -> Callable[[duckdb.DuckDBPyConnection], None]:
         known = self._known
         if known is not None and len(known.runs) > KNOWN_MAX:
-            wait()  # For what is known now and the tables do not hold yet.
+            wait()  # The tables do not yet hold all that is known.
             known = None
         elif known is not None and known.moved:
-            wait()  # Runs below those that were moved may be asked for now.
+            wait()  # Runs below the moved ones may be asked for now.
             known.moved = False
         cursor = self.view.connection.cursor()
         try:
@@ -104,8 +104,8 @@ class RunsProjection(Projection):
         writes = prepared_batch(facts, known, self._add_values)
 
         def write(connection: duckdb.DuckDBPyConnection) -> None:
-            for one in writes:
-                one(connection)
+            for write_rows in writes:
+                write_rows(connection)
 
         return write
 
@@ -141,13 +141,13 @@ class RunsProjection(Projection):
         self._sealed |= add_batches(connection, batches, self.segments, self._bounds)
 
     def _settle(self) -> None:
-        """After a transaction that may have sealed: shows and keeps what is listed, and no more.
+        """Shows the listed segments and removes the others, after a transaction may have sealed.
 
-        Files that were merged go only now that nobody can need them again.
+        Merged files go only now, when they cannot be needed again.
         """
         if self.segments is not None:
             with self.view.transaction() as connection:
-                segments = listed(connection)
+                segments = listed_segments(connection)
                 show(connection, segments, self.segments)
                 remove_unlisted(segments, self.segments)
 
@@ -158,9 +158,9 @@ def _nothing_waits() -> None:
 
 @cache
 def tables_version() -> str:
-    """What tables of the same name hold alike: our number, their SQL, the events that we know.
+    """The version of the tables: a number, their SQL and the known events.
 
-    A runlore that knows more events must not go on in tables that passed over them.
+    A runlore that knows more events must not continue tables that skipped them.
     """
     known = sorted((topic, event.schema_version) for topic, event in REGISTRY.items())
     digest = hashlib.sha256(f"{_definitions()}{views()}{known}".encode()).hexdigest()

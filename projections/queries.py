@@ -83,7 +83,7 @@ def _rows_of(
 
 
 def experiment_number(connection: duckdb.DuckDBPyConnection, experiment_id: str) -> int:
-    """An experiment's number in the tables; 0, which is nobody's, if it is unknown."""
+    """An experiment's number in the tables; 0, which none has, if it is unknown."""
     found = connection.execute(
         "SELECT experiment_no FROM store.experiments WHERE experiment_id = ?", [experiment_id]
     ).fetchall()
@@ -123,7 +123,7 @@ def experiment_rows(
     name: str | None,
     tags: Filter,
 ) -> list[ExperimentRow]:
-    """The experiments that fit, in order of creation; `view` is active, archived or all."""
+    """The matching experiments, in order of creation; `view` is active, archived or all."""
     conditions = Conditions(as_of)
     conditions.add_known("e")
     archived: dict[str, str | None] = {

@@ -1,7 +1,4 @@
-"""Replay: the tables made from zero beside those that a process answers from, and what differs.
-
-The tables are never asked where they come from, so the log alone says what they should hold.
-"""
+"""Replay: compares the tables that a process answers from with tables rebuilt from the log."""
 
 from __future__ import annotations
 
@@ -26,9 +23,9 @@ from runlore.projections.table_mismatch import (
     RowMismatch,
     TableById,
     choose,
-    differences,
+    mismatches,
     tables,
-    view_differences,
+    view_mismatches,
 )
 from runlore.storage.codec import facts_of
 from runlore.storage.event_log import EventLog, StoredRow
@@ -38,11 +35,11 @@ LIVE: Final = "live"
 
 @dataclass
 class Compared:
-    """What was compared, and what of it differs. `of` is `live` or `generation <position>`.
+    """The result of a comparison; `of` is `live` or `generation <position>`.
 
-    `rows` counts those that the log gives, by table; `left_out` are the tables that say only
-    what is so now, where an earlier position was asked for. With `complete` False there may be
-    more differences than are listed.
+    `rows` counts the rows that the log gives, by table; `left_out` are the tables that know only
+    the present, if an earlier position was asked for. If `complete` is False there may be more
+    differences than are listed.
     """
 
     of: str
@@ -61,7 +58,7 @@ def replay(
     with_generations: bool = False,
     max_differences: int,
 ) -> Iterator[Compared]:
-    """Compares what the reader answers from with a rebuild, up to a position or to the head.
+    """Compares the projection with a rebuild, up to a position or to the head.
 
     With `with_generations` also the copies that the next processes would start from. Lists at most
     `max_differences` of each. Other questions to the reader wait while its tables are compared, but
@@ -85,7 +82,7 @@ def replay(
                 return compared(
                     LIVE, connection, rebuilt, upto_position, upto_position, max_differences
                 )
-            catch_up(rebuilt, log, upto_position=position)  # What came meanwhile.
+            catch_up(rebuilt, log, upto_position=position)  # Events appended in the meantime.
             return compared(LIVE, connection, rebuilt, position, None, max_differences)
 
         yield projection.ask(live)
@@ -94,10 +91,10 @@ def replay(
 def replay_part(
     projection: OwnProjection, rows: Iterable[StoredRow], head: int, *, max_differences: int
 ) -> Compared:
-    """Compares what the reader answers from with what some events of its log say by themselves.
+    """Compares the projection with the tables that some events of its log give by themselves.
 
-    The events are all of their runs, experiments and writers up to the position `head`; what
-    tables say of others is not looked at, nor numbers and trees, which need the whole log.
+    The events are all of their runs, experiments and writers up to the position `head`; rows of
+    others are ignored, and so are numbers and trees, which need the whole log.
     """
     with _temporary() as rebuilt:
         source = iter(rows)
@@ -109,7 +106,7 @@ def replay_part(
             connection, logged = tables.connection, rebuilt.view.connection
             choose(connection, logged)
             result = Compared(LIVE, head)
-            found = _differences_by_id(connection, logged, head, result)
+            found = _mismatches_by_id(connection, logged, head, result)
             result.differences = list(islice(found, max_differences))
             result.complete = next(found, None) is None
             return result
@@ -117,7 +114,7 @@ def replay_part(
         return projection.ask(live)
 
 
-def _differences_by_id(
+def _mismatches_by_id(
     shown: duckdb.DuckDBPyConnection,
     logged: duckdb.DuckDBPyConnection,
     head: int,
@@ -130,7 +127,7 @@ def _differences_by_id(
         table = TableById(numbered)
         [(count,)] = logged.execute(f"SELECT count(*) FROM ({table.rows(None)})").fetchall()
         result.rows[table.name] = count
-        yield from differences(shown, logged, table, head)
+        yield from mismatches(shown, logged, table, head)
 
 
 def compared(
@@ -144,14 +141,14 @@ def compared(
     """All tables of `shown`, at a position or as of an earlier one, beside the rebuilt ones."""
     logged = rebuilt.view.connection
     result = Compared(of, position)
-    found = _all_differences(shown, logged, upto_position, result)
+    found = _all_mismatches(shown, logged, upto_position, result)
     result.differences = list(islice(found, max_differences))
     result.complete = next(found, None) is None
-    result.differences = [_with_position(one, logged) for one in result.differences]
+    result.differences = [_with_position(mismatch, logged) for mismatch in result.differences]
     return result
 
 
-def _all_differences(
+def _all_mismatches(
     shown: duckdb.DuckDBPyConnection,
     logged: duckdb.DuckDBPyConnection,
     upto_position: int | None,
@@ -163,20 +160,22 @@ def _all_differences(
             continue
         [(count,)] = logged.execute(f"SELECT count(*) FROM ({table.rows(None)})").fetchall()
         result.rows[table.name] = count
-        yield from differences(shown, logged, table, upto_position)
-    yield from view_differences(shown, logged)
+        yield from mismatches(shown, logged, table, upto_position)
+    yield from view_mismatches(shown, logged)
 
 
-def _with_position(one: RowMismatch, logged: duckdb.DuckDBPyConnection) -> RowMismatch:
+def _with_position(mismatch: RowMismatch, logged: duckdb.DuckDBPyConnection) -> RowMismatch:
     """A series says no position: it comes from the first event, its summary from the last."""
-    if one.position is not None or "series_no" not in one.key:
-        return one
-    which = "max" if "run_no" in one.key else "min"
-    conditions = " AND ".join(f"{column} = {number:d}" for column, number in one.key.items())
+    if mismatch.position is not None or "series_no" not in mismatch.key:
+        return mismatch
+    which = "max" if "run_no" in mismatch.key else "min"
+    conditions = " AND ".join(f"{column} = {number:d}" for column, number in mismatch.key.items())
     [(position,)] = logged.execute(
         f"SELECT {which}(position) FROM store.metric_points WHERE {conditions}"
     ).fetchall()
-    return RowMismatch(one.table, one.key, one.column, one.shown, one.logged, position)
+    return RowMismatch(
+        mismatch.table, mismatch.key, mismatch.column, mismatch.shown, mismatch.logged, position
+    )
 
 
 @contextmanager

@@ -24,7 +24,7 @@ RECORD_SORTS: Final[Mapping[str, str]] = {
     "start_time_utc": "s.started_at",
     "end_time_utc": "s.ended_at",
 }
-"""What lists of records can be sorted by, as columns of the query."""
+"""The sort keys of lists of records, as columns of the query."""
 
 # The page is cut before tags and properties are gathered. Times become text here, and maps come
 # as two lists: Python's strftime and DuckDB's maps would each double the time of a long list.
@@ -79,7 +79,7 @@ def run_records(
     sort: str | None,
     limit: int | None,
 ) -> list[RecordRow]:
-    """The runs that fit, newest first or as `sort` says (a name; `-` before it: descending)."""
+    """The matching runs, newest first or by `sort` (a name; `-` before it: descending)."""
     query = _RECORDS.format(
         runs=runs_then(connection, conditions.as_of),
         current=conditions.current("s"),
@@ -95,7 +95,7 @@ def run_records(
 def ids_that_start_with(
     connection: duckdb.DuckDBPyConnection, prefix: str, limit: int, as_of: int | None = None
 ) -> list[str]:
-    """At most so many ids of runs that begin with the text, in order."""
+    """At most `limit` ids of runs that begin with the text, in order."""
     known = Conditions(as_of).known("r")
     rows: list[tuple[Any, ...]] = connection.execute(
         f"SELECT r.run_id FROM store.runs r WHERE starts_with(r.run_id, ?) AND {known} "

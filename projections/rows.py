@@ -29,8 +29,8 @@ class ExperimentRow(NamedTuple):
 
 
 class RecordRow(NamedTuple):
-    """All that the tables say about a run; times are text; error, definition
-    and warnings JSON. Tags and properties are keys and their values, by key."""
+    """All columns of a run; times are text; error, definition and warnings are
+    JSON. Tags and properties are keys and their values, by key."""
 
     run_id: str
     experiment: str

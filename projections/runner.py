@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 APPLICATION: Final = "runlore"
 BATCH: Final = 30_000
 BATCH_NBYTES: Final = 64_000_000
-_FIRST_BATCH: Final = 1_000  # What the sizes of the next ones are learnt from.
+_FIRST_BATCH: Final = 1_000  # Its size is a guide to the next ones.
 
 
 def catch_up(
@@ -35,14 +35,14 @@ def catch_up(
     batch_nbytes: int = BATCH_NBYTES,
     application_name: str = APPLICATION,
 ) -> int:
-    """Applies what the log got since, and returns how many events were read for it.
+    """Applies the log's new events, and returns the number of events read.
 
     On return the projection has all that was committed before the call, or up to and including
     `upto_position`. Each batch is one transaction of rows and applied position, of at most
     `batch` events and, if the last one is a guide to it, `batch_nbytes` bytes of payload.
 
-    The applied position is kept under `application_name`: for a projection that the library's
-    runner drives too, that runner's application. Each would apply everything under its own name.
+    The applied position is kept under `application_name`: that of the library's runner, for a
+    projection that this runner drives as well. Each would apply everything under its own name.
     """
     read = 0
     limit = min(batch, _FIRST_BATCH)
@@ -78,7 +78,7 @@ def _leaf_at(log: EventLog, position: int) -> bytes:
 
 
 class Beside:
-    """One thing at a time done beside the caller, in a thread; all is done at the block's end."""
+    """Runs one action at a time in a thread; all are done at the block's end."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
@@ -94,7 +94,7 @@ class Beside:
             self._join()
 
     def run(self, action: Callable[[], None]) -> None:
-        """Begins the action as soon as the one before is done. Raises what that one raised."""
+        """Begins the action after the previous one has ended. Raises the previous one's error."""
         self.wait()
 
         def act() -> None:
@@ -112,7 +112,7 @@ class Beside:
             self._thread = thread
 
     def wait(self) -> None:
-        """Returns when what was begun is done. Raises what it raised."""
+        """Returns when the action is done. Raises its error."""
         self._join()
         if self._error is not None:
             error, self._error = self._error, None

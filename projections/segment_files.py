@@ -1,6 +1,6 @@
 """Which segments there are, whether their files are whole, and how SQL sees them.
 
-Apart from `segments.py`, which writes them: that needs pyarrow, and this stands in each opening.
+Apart from `segments.py`, which writes them and needs pyarrow: every opening needs this module.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Bounds(NamedTuple):
 BOUNDS: Final = Bounds()
 
 
-class Listed(NamedTuple):
+class Segment(NamedTuple):
     """A row of `store.segments`."""
 
     name: str
@@ -56,19 +56,19 @@ class Listed(NamedTuple):
     crc32: int
 
 
-def listed(connection: duckdb.DuckDBPyConnection) -> list[Listed]:
+def listed_segments(connection: duckdb.DuckDBPyConnection) -> list[Segment]:
     """The segments in the order of the log."""
     rows = connection.execute("FROM store.segments ORDER BY from_position").fetchall()
-    return [Listed(*row) for row in rows]
+    return [Segment(*row) for row in rows]
 
 
 def show(
-    connection: duckdb.DuckDBPyConnection, segments: Collection[Listed], folder: Path | None
+    connection: duckdb.DuckDBPyConnection, segments: Collection[Segment], folder: Path | None
 ) -> None:
     """Makes `store.metric_points` read these segments.
 
-    The view names a variable of the connection and no files: where they are is not for the
-    database to know, which may be a copy of another's.
+    The view names a variable of the connection instead of files: the database may be a copy of
+    another's and must not know where they are.
     """
     paths = [str(path) for path in _paths(segments, folder)]
     connection.execute("SET VARIABLE segments = ?", [paths])
@@ -78,7 +78,7 @@ def show(
         connection.execute("UPDATE layout.points SET with_segments = ?", [bool(paths)])
 
 
-def check_sizes(segments: Collection[Listed], folder: Path | None) -> None:
+def check_sizes(segments: Collection[Segment], folder: Path | None) -> None:
     """Raises duckdb.IOException unless each segment has a file of its size."""
     for segment, path in zip(segments, _paths(segments, folder), strict=True):
         try:
@@ -96,22 +96,22 @@ def check_contents(
 ) -> set[str]:
     """The names of all segments; raises duckdb.IOException for one that is not as it was written.
 
-    Those that were `checked` are passed over. Parquet files do not say when they are damaged:
-    most bits of theirs can change and the values just read otherwise. 3 GB a second.
+    Skips those in `checked`. Parquet files do not detect damage: most of their bits can change and
+    only the values read differ. 3 GB a second.
     """
-    segments = listed(connection)
+    segments = listed_segments(connection)
     for segment, path in zip(segments, _paths(segments, folder), strict=True):
         if segment.name not in checked and _crc32(path) != segment.crc32:
             raise duckdb.IOException(f"segment {segment.name} is damaged")
     return {segment.name for segment in segments}
 
 
-def remove_unlisted(segments: Collection[Listed], folder: Path | None) -> None:
-    """Removes what crashes and merges have left. Not while a change of the list may be undone."""
+def remove_unlisted(segments: Collection[Segment], folder: Path | None) -> None:
+    """Removes files that crashes and merges left. Call it when the list can no longer roll back."""
     if folder is None:
         return
     names = {segment.name for segment in segments}
-    with suppress(OSError):  # Who removes the folder has removed them, too.
+    with suppress(OSError):  # If the folder was removed, so were the files.
         for path in folder.iterdir():
             if path.name not in names:
                 path.unlink(missing_ok=True)
@@ -122,7 +122,7 @@ def usable(folder: Path | None) -> Path | None:
     return folder if folder is None or not _PATTERN.intersection(str(folder.absolute())) else None
 
 
-def _paths(segments: Collection[Listed], folder: Path | None) -> list[Path]:
+def _paths(segments: Collection[Segment], folder: Path | None) -> list[Path]:
     if folder is None:
         if segments:
             raise duckdb.IOException("there are segments, but no folder that they are in")

@@ -3,7 +3,7 @@
 A segment is a Parquet file, sorted by series, run and place in the log, that is never changed.
 The table `store.segments` lists them by their names; their folder is said when the database is
 opened, so that a copy of it works beside hard links to the same files. A file that is not listed
-is what a crash, or a merge, has left, and is removed.
+was left by a crash or a merge, and is removed.
 
 Segments follow each other in the log, and the tail follows all of them.
 """
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runlore.projections.points import SCHEMA
-from runlore.projections.segment_files import Bounds, Listed, listed, show
+from runlore.projections.segment_files import Bounds, Segment, listed_segments, show
 from runlore.projections.temporal import insert_table
 from runlore.storage.value_arrays import starts_of
 
@@ -51,7 +51,7 @@ def add_points(
         table = merged([_sorted_tail(connection), table])
         connection.execute("DELETE FROM store.tail_points")
     added = _written(table, folder)
-    group = _to_merge([*listed(connection), added], bounds)
+    group = _to_merge([*listed_segments(connection), added], bounds)
     if group:
         del table
         added = _written(merged([read_segment(folder, segment) for segment in group]), folder)
@@ -61,7 +61,7 @@ def add_points(
     connection.execute(
         f"INSERT INTO store.segments VALUES ({', '.join('?' * len(added))})", list(added)
     )
-    show(connection, listed(connection), folder)
+    show(connection, listed_segments(connection), folder)
     return True
 
 
@@ -84,7 +84,7 @@ def merged(tables: Sequence[pa.Table]) -> pa.Table:
     return whole.take(pa.array(rows)).combine_chunks()
 
 
-def read_segment(folder: Path, segment: Listed) -> pa.Table:
+def read_segment(folder: Path, segment: Segment) -> pa.Table:
     """A segment's rows. Raises duckdb.IOException if it is not as it was written."""
     try:
         content = (folder / segment.name).read_bytes()
@@ -100,7 +100,7 @@ def _sorted_tail(connection: duckdb.DuckDBPyConnection) -> pa.Table:
     return connection.sql(query).to_arrow_table().cast(SCHEMA)
 
 
-def _to_merge(segments: Sequence[Listed], bounds: Bounds) -> Sequence[Listed]:
+def _to_merge(segments: Sequence[Segment], bounds: Bounds) -> Sequence[Segment]:
     """The newest segments, if they are enough of one size and not too large together."""
     newest = segments[-bounds.fan :]
     alike = min(s.rows for s in newest) * bounds.fan > max(s.rows for s in newest)
@@ -113,7 +113,7 @@ def _to_merge(segments: Sequence[Listed], bounds: Bounds) -> Sequence[Listed]:
     return ()
 
 
-def _written(table: pa.Table, folder: Path) -> Listed:
+def _written(table: pa.Table, folder: Path) -> Segment:
     """The rows as a file of a name that no other ever has."""
     name = f"{uuid.uuid4().hex}.parquet"
     try:
@@ -122,7 +122,7 @@ def _written(table: pa.Table, folder: Path) -> Listed:
         raise duckdb.IOException(f"segment {name} cannot be written: {error}") from error
     positions = table["position"].to_numpy()
     first, last = int(positions.min()), int(positions.max())
-    return Listed(name, len(table), first, last, len(content), zlib.crc32(content))
+    return Segment(name, len(table), first, last, len(content), zlib.crc32(content))
 
 
 def _write(table: pa.Table, path: Path) -> bytes:

@@ -53,7 +53,7 @@ class ReaderSlot:
         return (self.folder / "projection.duckdb").exists()
 
     def begin(self, last_erasure: int) -> None:
-        """Notes that what comes here was read after the last erasure, at this position."""
+        """Notes that the tables here are read after the last erasure, at this position."""
         if last_erasure:
             (self.folder / "erasure").write_text(str(last_erasure))
 
@@ -83,7 +83,7 @@ class Memory:
         self.spill: Path | None = None
         try:
             self.spill = Path(tempfile.mkdtemp(prefix="runlore-"))
-        except OSError:  # No room, no right: what does not fit into memory fails.
+        except OSError:  # No space or no permission: larger queries fail.
             return
         self._remove = weakref.finalize(self, shutil.rmtree, self.spill, ignore_errors=True)
 
@@ -124,7 +124,7 @@ def _prepare(slot: Path, fd: int) -> None:
     except BaseException:
         os.close(fd)
         raise
-    # A process that was killed leaves its spilled pages behind.
+    # A killed process leaves its spilled pages here.
     shutil.rmtree(slot / "spill", ignore_errors=True)
 
 
@@ -135,9 +135,9 @@ class InUse(NamedTuple):
     pid: int
 
     def holds_from_before(self, erasure: int) -> bool:
-        """Whether the process still has what was erased at this position, or before.
+        """Whether the process still has data erased at or before this position.
 
-        If it has ended, what it wrote until then is removed.
+        If it has ended, its files are removed.
         """
         with locked(self.folder / "lock", flags=0) as lock:
             holds = _begun_after(self.folder) < erasure
@@ -147,7 +147,7 @@ class InUse(NamedTuple):
 
 
 def remove_from_before(folder: Path, erasure: int) -> list[InUse]:
-    """Removes what slots below the folder hold from before an erasure at this position.
+    """Removes the data in slots below the folder from before an erasure at this position.
 
     Also the files of slots in use, which are returned: a process that has them open drops them
     before its next answer. Raises OSError.
@@ -164,7 +164,7 @@ def remove_from_before(folder: Path, erasure: int) -> list[InUse]:
 
 
 def _begun_after(slot: Path) -> int:
-    """The erasure after which what a slot holds was begun to be read; 0 if there was none."""
+    """The last erasure before the slot's tables were begun; 0 if there was none."""
     try:
         return int((slot / "erasure").read_text() or 0)
     except FileNotFoundError:

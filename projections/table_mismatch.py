@@ -1,8 +1,8 @@
-"""What differs between two sets of tables of one log, down to the column.
+"""Mismatches between two sets of tables of one log, down to the column.
 
-Both are asked for one line per bucket of rows: how many there are, and what their hashes come to.
-Only rows of buckets that are not alike are read. So tables of any size are compared in the time
-of reading them once, and in little memory, without a row going from one database to the other.
+Both are asked for one line per bucket of rows: their number and a sum of their hashes. Only rows
+of buckets that differ are read. So tables of any size are compared in the time of reading them
+once and in little memory, without moving rows between the databases.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from runlore.projections import trees
 _ROWS_IN_BUCKET: Final = 10_000
 _NUMBERS: Final = ("series_no", "run_no", "experiment_no")
 
-# How points are shared between them depends on when a process caught up; the view over both is
-# what is compared.
+# How points are divided between them depends on when a process caught up; the view over both is
+# compared instead.
 _STORED_OTHERWISE: Final = frozenset({"tail_points", "segments"})
 _POINTS: Final = "metric_points"
 
@@ -29,7 +29,7 @@ _POINTS: Final = "metric_points"
 class RowMismatch:
     """One value that differs; `column` is None for a row that only one side has.
 
-    `key` is what names the row in its table, `position` that of the event that the row comes
+    `key` identifies the row in its table, `position` is that of the event that the row comes
     from, if the table says it. Of a row that is missing or should not be there, `shown` and
     `logged` are the whole row or None.
     """
@@ -43,23 +43,26 @@ class RowMismatch:
 
 
 class Table:
-    """A table of the schema `store`, or its view of points: columns, and what names a row.
+    """A table of the schema `store`, or its view of points: its columns, and the key of a row.
 
-    A row comes from one event, so whom it belongs to, and the event's position, name it.
+    A row comes from one event, so its owner and the event's position identify it.
     """
 
     def __init__(self, name: str, types: Mapping[str, str]) -> None:
         self.name = name
         self.types = types
-        self.begins = next((one for one in ("from_position", "position") if one in types), None)
+        self.begins = next(
+            (column for column in ("from_position", "position") if column in types), None
+        )
         # Beside a run, its experiment adds nothing.
-        numbers = [one for one in _NUMBERS if one in types][: 2 if "series_no" in types else 1]
+        numbers = [column for column in _NUMBERS if column in types]
+        numbers = numbers[: 2 if "series_no" in types else 1]
         places = ("key", "from_position") if "from_position" in types else ("position", "idx")
-        self.key: tuple[str, ...] = (*numbers, *(one for one in places if one in types))
+        self.key: tuple[str, ...] = (*numbers, *(column for column in places if column in types))
 
     @property
     def current_only(self) -> bool:
-        """Whether the table says only what is so now, and nothing of when that began."""
+        """Whether the table knows only the present, and not since when it holds."""
         return self.begins is None and self.name != "series"
 
     def rows(self, upto_position: int | None) -> str:
@@ -90,21 +93,23 @@ class TableById(Table):
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        numbers = [one for one in _NUMBERS if one in table.types]
+        numbers = [column for column in _NUMBERS if column in table.types]
         if "run_no" in numbers and table.name != "runs":
-            numbers = [one for one in numbers if one != "experiment_no"]
-        self._joined = [one for one in numbers if one not in _OWN.get(table.name, ())]
-        said = {column: "VARCHAR" for one in self._joined for column in _IDS[one]}
-        own = {one: of for one, of in table.types.items() if one not in _OF_ONE_LOG}
+            numbers = [column for column in numbers if column != "experiment_no"]
+        self._joined = [column for column in numbers if column not in _OWN.get(table.name, ())]
+        said = {id_: "VARCHAR" for column in self._joined for id_ in _IDS[column]}
+        own = {column: type_ for column, type_ in table.types.items() if column not in _OF_ONE_LOG}
         super().__init__(table.name, {**said, **own})
-        ids = [one for one in ("run_id", "experiment_id", "writer_id") if one in self.types]
+        ids = [
+            column for column in ("run_id", "experiment_id", "writer_id") if column in self.types
+        ]
         places = ("key", "from_position") if "from_position" in self.types else ("position", "idx")
-        self.key = (*said, *(one for one in places if one in self.types))
+        self.key = (*said, *(column for column in places if column in self.types))
         self._owner = "stream" if table.name == "events" else ids[0]
 
     def rows(self, upto_position: int | None) -> str:
-        joins = "".join(f" JOIN {_TABLES[one]} USING ({one})" for one in self._joined)
-        columns = ", ".join(_IN_SERIES.get(one, one) for one in self.types)
+        joins = "".join(f" JOIN {_TABLES[column]} USING ({column})" for column in self._joined)
+        columns = ", ".join(_IN_SERIES.get(column, column) for column in self.types)
         query = f"SELECT {columns} FROM ({self._table.rows(upto_position)}){joins}"
         if upto_position is None:
             return query
@@ -136,7 +141,7 @@ _CHOSEN: Final = {
 
 
 def choose(shown: duckdb.DuckDBPyConnection, logged: duckdb.DuckDBPyConnection) -> None:
-    """Chooses on one connection what the tables of the other are about."""
+    """Chooses on one connection the ids that the other's tables contain."""
     for column, table in _CHOSEN.items():
         chosen = logged.sql(f"SELECT DISTINCT {column} FROM {table}").to_arrow_table()
         shown.register("added", chosen)
@@ -145,43 +150,43 @@ def choose(shown: duckdb.DuckDBPyConnection, logged: duckdb.DuckDBPyConnection) 
 
 
 def tables(connection: duckdb.DuckDBPyConnection) -> list[Table]:
-    """All tables that say what was logged, by name."""
+    """All tables derived from the log, by name."""
     columns = connection.execute(
         "SELECT table_name, column_name, data_type FROM information_schema.columns "
         "WHERE table_schema = 'store' ORDER BY table_name, ordinal_position"
     ).fetchall()
     found: dict[str, dict[str, str]] = {}
-    for table, column, type in columns:
-        found.setdefault(table, {})[column] = type
+    for table, column, type_ in columns:
+        found.setdefault(table, {})[column] = type_
     return [Table(name, found[name]) for name in found if name not in _STORED_OTHERWISE]
 
 
-def differences(
+def mismatches(
     shown: duckdb.DuckDBPyConnection,
     logged: duckdb.DuckDBPyConnection,
     table: Table,
     upto_position: int | None = None,
 ) -> Iterator[RowMismatch]:
-    """What `shown` has otherwise in a table than `logged`, which was made from the log alone.
+    """The mismatches of a table in `shown` with `logged`, which was made from the log alone.
 
     With `upto_position` the rows of `shown` are taken as they were there, where `logged` stands.
     A table that cannot be read is one difference, without a key.
     """
     try:
-        yield from _differences(shown, logged, table, upto_position)
+        yield from _mismatches(shown, logged, table, upto_position)
     except _Unreadable as error:
         yield RowMismatch(table.name, {}, None, f"cannot be read: {error}", None, None)
 
 
-def view_differences(
+def view_mismatches(
     shown: duckdb.DuckDBPyConnection, logged: duckdb.DuckDBPyConnection
 ) -> Iterator[RowMismatch]:
-    """The public views that are not defined as they should be: right rows can be shown wrongly."""
+    """The public views with a wrong definition, which would show right rows wrongly."""
     query = (
         "SELECT view_name, sql FROM duckdb_views() "
         "WHERE schema_name = 'main' AND NOT internal AND NOT temporary"
     )
-    held, wanted = (dict(one.execute(query).fetchall()) for one in (shown, logged))
+    held, wanted = (dict(connection.execute(query).fetchall()) for connection in (shown, logged))
     for name in sorted(held.keys() | wanted.keys()):
         if held.get(name) != wanted.get(name):
             yield RowMismatch(
@@ -196,7 +201,7 @@ class _Unreadable(Exception):
 _Row = tuple[Any, ...]
 
 
-def _differences(
+def _mismatches(
     shown: duckdb.DuckDBPyConnection,
     logged: duckdb.DuckDBPyConnection,
     table: Table,
@@ -220,7 +225,10 @@ def _sums(
     connection: duckdb.DuckDBPyConnection, table: Table, buckets: int, upto_position: int | None
 ) -> dict[int, _Row]:
     # As text: to the hash of a number, 0.0 is -0.0.
-    columns = [f"{one}::VARCHAR" if of == "DOUBLE" else one for one, of in table.types.items()]
+    columns = [
+        f"{column}::VARCHAR" if type_ == "DOUBLE" else column
+        for column, type_ in table.types.items()
+    ]
     hashed = f"hash({', '.join(columns)})"
     rows = connection.execute(
         f"SELECT hash({', '.join(table.key)}) % {buckets} AS bucket, count(*), sum({hashed}), "

@@ -21,7 +21,7 @@ CLUSTER_ROWS: Final = 200_000
 _ORDERS: Final[Mapping[str, str]] = {
     "store.run_tags": "experiment_no, key, value, run_no, from_position",
     "store.run_properties": "experiment_no, key, value, run_no, from_position",
-    # What does not hold any more is apart, and hardly ever asked for.
+    # Rows that no longer hold are apart; they are hardly ever asked for.
     "store.run_states": "to_position IS NULL, run_no, from_position",
 }
 

@@ -181,7 +181,7 @@ def prepared_batch(
     rows = rows_of(facts, known)
     moves: list[Write] = [partial(_move, move=move) for move in rows.moves]
     writes = [
-        *moves,  # First, as what is inserted was moved already.
+        *moves,  # First, as the inserted rows were moved already.
         *insertion("store.writers", rows.writers, _WRITERS),
         *insertion("store.experiments", rows.experiments, _EXPERIMENTS),
         *insertion("store.runs", rows.runs, _RUNS),
@@ -202,7 +202,7 @@ def prepared_batch(
     return writes
 
 
-# In trees that move, only the roots are awaiting; SET sees the values of before.
+# In trees that move, only the roots are awaiting; SET sees the old values.
 _MOVE: Final = """
 UPDATE store.runs SET
     parent_no = CASE WHEN run_no = root_no THEN ? ELSE parent_no END,
@@ -230,7 +230,7 @@ def _move(connection: duckdb.DuckDBPyConnection, move: Move) -> None:
 
 
 def _events(facts: Sequence[Fact]) -> list[Write]:
-    """A row for each fact, whose columns are those of facts but the payload."""
+    """A row for each fact: its columns without the payload."""
     position, stream, version, topic, _, _, recorded_at, writer_id, reason, _ = zip(
         *facts, strict=True
     )

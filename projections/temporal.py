@@ -1,7 +1,7 @@
-"""Rows that hold for a span of positions: what a batch adds to a temporal table, and ends in it.
+"""Rows that hold for a span of positions: those that a batch adds to a temporal table, or ends.
 
-What is to be written is prepared first, as Arrow tables or, if it is little, as values, and then
-written: the two may go on in two threads.
+Writes are prepared first, as Arrow tables or, if they are small, as values, and executed later:
+the two steps may run in two threads.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Write = Callable[[duckdb.DuckDBPyConnection], None]
-"""Something that is ready to be written, inside an open transaction."""
+"""A prepared write, to be executed inside an open transaction."""
 
 Schema = Mapping[str, str]
 """A table's columns, by name, and their Arrow types by name."""
@@ -30,14 +30,14 @@ _FEW_WITHOUT_ARROW: Final = 300
 def are_few(rows: Sized) -> bool:
     """Whether rows are better written as bound values than as an Arrow table.
 
-    A statement with 300 takes 20 ms, but to import Arrow, with what DuckDB looks for at its first
-    use, up to 400 ms: most processes ask a few questions behind a short tail.
+    A statement with 300 takes 20 ms; importing Arrow, with the modules that DuckDB then looks for,
+    takes up to 400 ms. Most processes ask a few questions after a short catch-up.
     """
     return len(rows) <= (_FEW if "pyarrow" in sys.modules else _FEW_WITHOUT_ARROW)
 
 
 class TemporalRows:
-    """What one batch does to one temporal table.
+    """The changes that one batch makes to one temporal table.
 
     A row is [*key, *values, from_position, to_position]. `begin` is for a key that has no row
     yet; `put` begins a row and ends the one that held the key before, in this batch or in the
@@ -66,14 +66,14 @@ class TemporalRows:
         self.rows.append(row)
 
     def put_once(self, key: tuple[Any, ...], row: list[Any]) -> None:
-        """Like `begin`, but a row that this batch gave the key before stays."""
+        """Like `begin`, but keeps a row that this batch already gave the key."""
         if key not in self._open:
             self.begin(key, row)
 
     def replace(self, key: tuple[Any, ...], row: list[Any]) -> None:
-        """The row holds from now on, whatever came before it by `put_once`."""
+        """The row holds from now on and ends an earlier one of `put_once`."""
         self.end(key, row[-2])
-        if key[0] < self.first_new:  # What it ended may be no row: one that the table holds stays.
+        if key[0] < self.first_new:  # A row in the table must end as well.
             self.ended.setdefault(key, row[-2])
         self._open[key] = row
         self.replacing.append(row)
@@ -89,7 +89,7 @@ class TemporalRows:
 
     @property
     def lasting(self) -> list[list[Any]]:
-        """The rows but those that came and went at one position."""
+        """The rows, without those that came and went at one position."""
         if not self._vanished:
             return self.rows
         return [row for row in self.rows if row[-1] != row[-2]]
@@ -107,21 +107,21 @@ class TemporalTable:
             f"INSERT INTO {name} SELECT * FROM added ANTI JOIN {name} USING ({', '.join(key)})"
         )
         # A key that begins in this batch was never in the table; the condition on
-        # from_position keeps a batch that is delivered twice from ending its own rows.
+        # from_position keeps a batch that is delivered again from ending its own rows.
         ends = f"UPDATE {name} t SET to_position = e.position FROM ended e WHERE {matches}"
         lasts = "AND t.to_position IS NULL AND t.from_position < e.position"
-        # The bounds skip most of a large table: what ends soon stands near its end.
+        # The bounds skip most of a large table: rows that end soon stand near its end.
         owner = f"t.{key[0]}"
         self._end = f"{ends} AND {owner} BETWEEN ? AND ? {lasts}"
 
     def prepared(self, batch: TemporalRows) -> list[Write]:
-        """What ends what the batch ended and adds its lasting rows."""
+        """The writes that end rows and add the batch's lasting ones."""
         return self._ends(batch) + insertion(self.name, batch.lasting, self._schema)
 
     def prepared_once(self, batch: TemporalRows) -> list[Write]:
-        """What adds the batch's rows, but those whose key the table holds already.
+        """The writes that add the batch's rows, except those whose key is in the table already.
 
-        Rows that replace others are added behind them, and end what they replace.
+        Rows that replace others are added after them and end them.
         """
         new = [row for row in batch.rows if row[0] >= batch.first_new]
         old = [row for row in batch.rows if row[0] < batch.first_new]
@@ -172,7 +172,7 @@ def with_rows(
 
 
 def insertion(name: str, rows: Sequence[Sequence[Any]], schema: Schema) -> list[Write]:
-    """What adds rows to a table, whose columns are the schema's, in order."""
+    """The writes that add rows to a table whose columns are the schema's, in order."""
     if not rows:
         return []
     if are_few(rows):
@@ -227,7 +227,7 @@ def _with(
     statement: str,
     params: Sequence[Any],
 ) -> Write:
-    """What executes a statement to which the rows are a table of this name."""
+    """A write that executes a statement which sees the rows as a table of this name."""
     if not are_few(rows):
         return partial(
             _execute_with_table,

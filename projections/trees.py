@@ -1,8 +1,8 @@
 """Runs in their trees, now or as of a position.
 
 A run whose parent is unknown is a root; once the parent arrives, it and all below it are there.
-That is rare (a run was imported before its parent), so rows of `store.runs` say the place of now,
-and `attached_position` since when: what was before is computed where it is asked for.
+That is rare (a run was imported before its parent), so rows of `store.runs` have the current place
+and, as `attached_position`, since when; an earlier place is computed when it is asked for.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def runs_as_of(position: int) -> str:
 
 
 def runs_then(connection: duckdb.DuckDBPyConnection, as_of: int | None) -> str:
-    """What to read runs from: their table, or a query where some were elsewhere at a position."""
+    """The source of runs: their table, or a query if some had another place at the position."""
     if as_of is not None:
         late = connection.execute(
             "SELECT 1 FROM store.runs WHERE attached_position > ? LIMIT 1", [as_of]

@@ -33,7 +33,7 @@ _ROWS_AT_ONCE: Final = 10_000
 
 
 class QueryRefused(UserError):
-    """The statement is not one reading SELECT; nothing was run."""
+    """The statement is not a single reading SELECT; nothing was run."""
 
     def __init__(self, query: str, found: str) -> None:
         super().__init__(
@@ -193,9 +193,9 @@ def _copies(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
 
 
 def _may_pass_by_views(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
-    """Whether something is named by the schema `store` or by the database: it is no view of then.
+    """Whether a name is qualified by the schema `store` or by the database, and skips the views.
 
-    What `query()` and `query_table()` are given may name these, too.
+    The arguments of `query()` and `query_table()` may contain such names.
     """
     row = connection.execute("SELECT current_database()").fetchone()
     behind = {"store", row[0] if row else ""}
@@ -231,7 +231,7 @@ def _parsed(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str,
 
 @contextmanager
 def _reading(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    try:  # Around BEGIN, too: an interrupt may come right after it.
+    try:  # Includes BEGIN: an interrupt may come right after it.
         connection.execute("BEGIN TRANSACTION READ ONLY")
         yield
     finally:
@@ -285,7 +285,7 @@ def _stop(
 
 
 def _fetch(relation: duckdb.DuckDBPyRelation) -> pa.Table:
-    """The whole result. DuckDB's memory limit does not count what it hands out, so we do."""
+    """The whole result. DuckDB's memory limit does not count results, so this does."""
     reader = relation.to_arrow_reader(_ROWS_AT_ONCE)
     batches = []
     nbytes = 0

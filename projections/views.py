@@ -1,4 +1,4 @@
-"""The views of `views.sql`, which users query: as things are now, or as of a position."""
+"""The views of `views.sql`, which users query, as of now or of a position."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _MARK: Final = re.compile(r"\b(HOLDS|KNOWN|BEGAN|UNTIL)\(([\w.]+)\)")
 
 
 def view_names() -> tuple[str, ...]:
-    """What users can query."""
+    """The names of the views that users can query."""
     return tuple(_templates())
 
 
 def views() -> list[str]:
-    """What makes the views of now that are kept in the database: all but `events`."""
+    """The statements that create the views of now in the database: all except `events`."""
     return [
         f"CREATE VIEW {name} AS {_then(text, None, RUNS, LATEST)}"
         for name, text in _templates().items()
@@ -36,16 +36,16 @@ def views() -> list[str]:
 
 
 def events_view() -> str:
-    """What makes the view `events` of now, on a connection that has its functions."""
+    """The statement that creates the view `events` of now; the connection needs its functions."""
     return f"CREATE TEMP VIEW {EVENTS} AS {_then(_templates()[EVENTS], None, RUNS, LATEST)}"
 
 
 @contextmanager
 def shown_as_of(connection: duckdb.DuckDBPyConnection, as_of: int, query: str) -> Iterator[None]:
-    """Inside the block, the views that a query may name show what was there at a position.
+    """Inside the block the views that a query may name show the state at a position.
 
-    They are temporary and so stand before those of now. Nobody else may use the connection
-    meanwhile.
+    They are temporary and so hide those of now. No one else may use the connection in the
+    meantime.
     """
     wanted = {name: text for name, text in _templates().items() if _may_name(query, name)}
     latest = as_of if any("LATEST" in text for text in wanted.values()) else None
@@ -94,5 +94,5 @@ def _templates() -> dict[str, str]:
     statements = script.partition("CREATE VIEW ")[2].split("CREATE VIEW ")
     return {
         name: text.strip().removesuffix(";")
-        for name, _, text in (one.partition(" AS\n") for one in statements)
+        for name, _, text in (statement.partition(" AS\n") for statement in statements)
     }

@@ -23,7 +23,7 @@ from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.projection_of_runs import RunsProjection
 from runlore.projections.reader import RunsReader
 from runlore.projections.runner import APPLICATION, catch_up
-from runlore.projections.segment_files import Bounds, listed
+from runlore.projections.segment_files import Bounds, listed_segments
 from runlore.projections.user_sql import QueryFailed, QueryRefused
 from runlore.storage.codec import fact_of
 from runlore.storage.errors import LogCorrupt
@@ -97,7 +97,7 @@ def files_of(folder: Path) -> set[str]:
 
 
 def names(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    return {segment.name for segment in listed(connection)}
+    return {segment.name for segment in listed_segments(connection)}
 
 
 # --- the same as a rebuild --------------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_any_interleaving_of_appends_catch_ups_seals_merges_and_openings_is_a_re
 def check_order(connection: duckdb.DuckDBPyConnection) -> None:
     """Segments follow each other in the log, and the tail follows them."""
     after = 0
-    for segment in listed(connection):
+    for segment in listed_segments(connection):
         assert after < segment.from_position <= segment.to_position
         after = segment.to_position
     tail = connection.execute("SELECT min(position) FROM store.tail_points").fetchall()[0][0]
@@ -215,7 +215,7 @@ def test_neighbours_of_one_size_are_merged_so_that_there_are_few_segments(tmp_pa
         for seed in range(40):
             log_some(history, 2, seed)
             catch_up(projection, history.log)
-        segments = listed(projection.view.connection)
+        segments = listed_segments(projection.view.connection)
 
         rows = sum(segment.rows for segment in segments)
         assert rows > 200
