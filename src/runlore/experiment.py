@@ -9,8 +9,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from runlore.domain.errors import InvalidInput, UserError
+from runlore.azure.arguments import as_pairs
+from runlore.azure.documents import azure_time
+from runlore.azure.links import portal_url
+from runlore.domain.errors import ExperimentNotFound, InvalidInput, UserError
+from runlore.domain.fact import utc_time
 from runlore.domain.ids import check_experiment_name, owner_of
+from runlore.domain.text import check_keys
+from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
 
 if TYPE_CHECKING:
@@ -81,8 +87,6 @@ class Experiment:
     @property
     def archived_time(self) -> datetime | None:
         """When the experiment was archived (aware UTC); None while it is active."""
-        from runlore.domain.fact import utc_time
-
         archived_at = self._state().archived_at
         return None if archived_at is None else utc_time(archived_at)
 
@@ -112,7 +116,6 @@ class Experiment:
         UserErrorException if an output folder cannot be made, AlreadyExists if `run_id` is
         taken, InvalidInput or InvalidType for what cannot be a name, id, tag or folder.
         """
-        from runlore.azure.arguments import as_pairs
         from runlore.engine.runs.creation import start_run
         from runlore.run.run import run_of
 
@@ -218,7 +221,6 @@ class Experiment:
         """The active experiment of a name, or the one archived last; unlike the constructor it
         creates none. Raises ExperimentNotFound.
         """
-        from runlore.domain.errors import ExperimentNotFound
         from runlore.engine.streams import stream_of_experiment
         from runlore.workspace import session_of
 
@@ -235,14 +237,10 @@ class Experiment:
     @staticmethod
     def delete(workspace: Workspace, experiment_id: str) -> None:
         """Not offered: a log is append-only. `archive()` hides an experiment."""
-        from runlore.exceptions import OutOfScope
-
         raise OutOfScope("the deletion of experiments", "hide it with experiment.archive()")
 
     def get_record(self) -> dict[str, Any]:
         """Id, name, times of creation and archiving (text) and tags, as `experiment list` shows."""
-        from runlore.azure.documents import azure_time
-
         state = self._state()
         return {
             "id": self.id,
@@ -275,7 +273,6 @@ class Experiment:
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Sets or replaces tags, all in one commit; the others stay."""
-        from runlore.azure.arguments import as_pairs
         from runlore.domain.experiment import SetExperimentTags
 
         self._change(SetExperimentTags(self._id, as_pairs(tags, "tag")))
@@ -283,7 +280,6 @@ class Experiment:
     def remove_tags(self, tags: Sequence[str]) -> None:
         """Takes tags away, by key."""
         from runlore.domain.experiment import RemoveExperimentTags
-        from runlore.domain.text import check_keys
 
         keys = check_keys(tags, "tag")
         self._change(RemoveExperimentTags(self._id, keys))
@@ -294,8 +290,6 @@ class Experiment:
 
     def get_portal_url(self) -> str:
         """The link to the experiment's page in the Studio."""
-        from runlore.azure.links import portal_url
-
         return portal_url(self._workspace, f"experiments/id/{self._id}")
 
     def __eq__(self, other: object) -> bool:

@@ -19,9 +19,12 @@ from runlore.domain.errors import (
     UserError,
     WorkspaceNotFound,
 )
+from runlore.domain.fact import utc_time
 from runlore.domain.ids import check_workspace_name
 from runlore.engine import places
 from runlore.engine.caller_warning import warn_caller
+from runlore.engine.net_changes import NetChange, net_changes
+from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
 from runlore.storage.open_log import exists, locate
 
@@ -336,7 +339,6 @@ class Workspace:
         [('experiment', 'created', None, 'active'), ('experiment_tag', 'created', 'stage', 'first')]
         """
         from runlore.engine.moments import position_of
-        from runlore.engine.net_changes import net_changes
 
         session = self._live
         session.flush()
@@ -481,8 +483,6 @@ class Workspace:
 
     def get_details(self) -> dict[str, Any]:
         """The workspace's coordinates as a dict, in Azure's keys."""
-        from runlore.domain.fact import utc_time
-
         state = self._live.workspace
         return {
             "id": self._scope,
@@ -599,8 +599,6 @@ class Workspace:
 
     def delete(self, *_: object, **__: object) -> None:
         """Not offered: a log is append-only. Remove the folder to get rid of a workspace."""
-        from runlore.exceptions import OutOfScope
-
         raise OutOfScope(
             "the deletion of a workspace",
             f"close it and remove its folder {self.path} yourself",
@@ -608,8 +606,6 @@ class Workspace:
 
     def get_default_datastore(self) -> None:
         """Not covered, see `runlore.Datastore`."""
-        from runlore.exceptions import OutOfScope
-
         raise OutOfScope("datastores", "read your data from paths; keep files with upload_file()")
 
     def __repr__(self) -> str:

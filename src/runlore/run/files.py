@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from runlore.domain.errors import ChangeRefusedError, InvalidInput, InvalidType, UserError
 from runlore.engine.caller_warning import warn_caller
+from runlore.engine.runs.sources import snapshot_of
 from runlore.exceptions import SnapshotException
 from runlore.run.part import RunPart
 from runlore.storage.atomic_files import replacing
@@ -176,7 +177,6 @@ class RunFiles(RunPart):
         a snapshot already, or if the folder cannot be kept.
         """
         from runlore.domain.run import AddProperties, KeepSnapshot
-        from runlore.engine.runs.sources import snapshot_of
 
         run = self._handle
         run.session.writable()

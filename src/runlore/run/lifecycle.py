@@ -6,7 +6,11 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from runlore.azure.documents import details_of, error_document
+from runlore.azure.links import portal_url
+from runlore.azure.user_log import UserLog
 from runlore.domain.errors import RunloreError
+from runlore.domain.status import Status
 from runlore.domain.text import check_text
 from runlore.engine.caller_warning import warn_caller
 from runlore.exceptions import ActivityFailedException, ExperimentExecutionException
@@ -42,7 +46,6 @@ class RunLifecycle(RunPart):
 
     def get_details(self) -> dict[str, Any]:
         """The run as Azure ML's document: camelCase keys; keys without a value are absent."""
-        from runlore.azure.documents import details_of
         from runlore.engine.runs.logs import log_files
 
         run = self._handle
@@ -61,13 +64,10 @@ class RunLifecycle(RunPart):
 
     def get_portal_url(self) -> str:
         """The link to the run's page in the Studio."""
-        from runlore.azure.links import portal_url
-
         return portal_url(self._session.workspace, f"runs/{self._id}")
 
     def start(self) -> None:
         """Record as Running a run that another process created."""
-        from runlore.domain.status import Status
         from runlore.engine.runs.ending import record_status
 
         record_status(self._handle, Status.RUNNING)
@@ -77,7 +77,6 @@ class RunLifecycle(RunPart):
 
         Again is a no-op. Raises RunEnded on a run that failed or was canceled.
         """
-        from runlore.domain.status import Status
         from runlore.engine.runs.ending import end_run
 
         end_run(self._handle, Status.COMPLETED, set_status=_set_status)
@@ -92,8 +91,6 @@ class RunLifecycle(RunPart):
 
         Raises InvalidType (a TypeError) for details of another type, RunEnded as `complete`.
         """
-        from runlore.azure.documents import error_document
-        from runlore.domain.status import Status
         from runlore.engine.runs.ending import end_run
 
         error = error_document(error_details, error_code)
@@ -105,7 +102,6 @@ class RunLifecycle(RunPart):
         A submitted run is asked to stop; this waits up to 5 s for it, and returns with the status
         CancelRequested if the script takes longer. `reason` says why, in the history.
         """
-        from runlore.domain.status import Status
         from runlore.engine.runs.ending import end_run
 
         run = self._handle
@@ -158,8 +154,6 @@ class RunLifecycle(RunPart):
         return details
 
     def __enter__(self) -> Self:
-        from runlore.azure.user_log import UserLog
-
         run = self._handle
         run.session.writable()
         tee = _WATCHED_BY_DEFAULT in run.state.outputs and not self._user_logs
@@ -202,8 +196,6 @@ class RunLifecycle(RunPart):
                 )
 
     def _fail_if_it_runs(self, error: BaseException) -> None:
-        from runlore.azure.documents import error_document
-        from runlore.domain.status import Status
         from runlore.engine.runs.ending import has_ended, record_status
 
         run = self._handle

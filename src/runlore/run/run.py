@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
 
-from runlore.azure.arguments import as_pairs
+from runlore.azure.arguments import as_pairs, children_tags
+from runlore.azure.documents import html_row
 from runlore.azure.run_types import SCRIPT_RUN
 from runlore.domain.errors import InvalidInput, RunNotFound
+from runlore.domain.ids import values_prefix
+from runlore.domain.text import check_keys
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter, statuses_of
 from runlore.run.files import RunFiles
@@ -255,7 +258,6 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
 
     def history(self) -> Sequence[Change]:
         """Every change of the run in the order of the log: when, who, from what to what."""
-        from runlore.domain.ids import values_prefix
         from runlore.engine.runs.history import history_of
         from runlore.storage.codec import fact_of
 
@@ -311,7 +313,6 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
     def remove_tags(self, tags: Sequence[str], *, reason: str | None = None) -> None:
         """Takes tags away, by key; keys that are not there are passed over."""
         from runlore.domain.run import RemoveTags
-        from runlore.domain.text import check_keys
 
         self._handle.change(RemoveTags(check_keys(tags, "tag")), reason=reason)
 
@@ -370,7 +371,6 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
         Either `count`, which tags them `azureml.batch_child_number` = 0, 1, ..., or one child per
         value of `tag_values`, tagged `tag_key` = value. No limit: 10,000 are one transaction.
         """
-        from runlore.azure.arguments import children_tags
         from runlore.engine.runs.creation import start_children
 
         children = start_children(self._handle, children_tags(count, tag_key, tag_values))
@@ -480,8 +480,6 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
         return f"Run(Experiment: {name},\nId: {self.id},\nType: {self.type},\nStatus: {status})"
 
     def _repr_html_(self) -> str:
-        from runlore.azure.documents import html_row
-
         return html_row(self._handle.fetch(), self.get_portal_url())
 
     def _self_and_descendants(self, run_type: str | None) -> Iterator[Run]:
