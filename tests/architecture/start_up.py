@@ -24,6 +24,8 @@ SLOW_TO_IMPORT = {
     "pydantic",
     "rich",
     "sqlite3",
+    "subprocess",
+    "traceback",
     "yaml",
     "zstandard",
 }

@@ -6,7 +6,6 @@ The keys are camelCase. For flat records in snake_case, see `runlore.azure.recor
 from __future__ import annotations
 
 import html
-import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,6 +71,8 @@ def error_document(
             "error_details must be a str or an exception, got "
             f"{type(error_details).__name__} {error_details!r:.80}"
         )
+    import traceback  # Imported here: most processes never need it, and it is slow to load.
+
     kind, text = type(error_details).__name__, _text_of(error_details)
     return {
         "code": error_code or "UserError",

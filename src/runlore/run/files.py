@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from runlore.domain.errors import ChangeRefusedError, InvalidInput, InvalidType, UserError
+from runlore.domain.errors import InvalidType, UserError
 from runlore.engine.caller_warning import warn_caller
-from runlore.engine.runs.sources import snapshot_of
-from runlore.exceptions import SnapshotException
 from runlore.run.part import RunPart
-from runlore.storage.atomic_files import replacing
-from runlore.storage.safe_paths import safe_destination, walk_files
 
 
 class RunFiles(RunPart):
@@ -28,11 +22,11 @@ class RunFiles(RunPart):
         path_or_stream: str | os.PathLike[str] | BinaryIO,
         datastore_name: str | None = None,
     ) -> None:
-        """Keeps a file or a binary stream under `name` (`outputs/model.pkl`).
+        """Keep a file or a binary stream under `name` (`outputs/model.pkl`).
 
         The same content again is a no-op; other content under a taken name is refused, because
         files never change. Raises UnsafePath for a name that could leave its folder (absolute,
-        `..`, backslashes), UserErrorException for what is neither a path nor a stream.
+        `..`, backslashes), UserErrorException for a value that is neither a path nor a stream.
         """
         from runlore.engine.runs.files import keep_files
 
@@ -54,7 +48,7 @@ class RunFiles(RunPart):
         timeout_seconds: float | None = None,
         datastore_name: str | None = None,
     ) -> None:
-        """Keeps several files in one commit, all or none; a repeated name is skipped, warned."""
+        """Keep several files in one commit, all or none; a repeated name is skipped, warned."""
         from runlore.engine.runs.files import keep_files
 
         if isinstance(names, str) or isinstance(paths, str):
@@ -75,17 +69,15 @@ class RunFiles(RunPart):
     def upload_folder(
         self, name: str, path: str | os.PathLike[str], datastore_name: str | None = None
     ) -> None:
-        """Keeps all files of a folder, with their tree, below `name`, in one commit."""
-        from runlore.engine.runs.files import keep_files
+        """Keep all files of a folder, with their tree, below `name`, in one commit."""
+        from runlore.engine.runs.files import keep_tree
 
         if not isinstance(name, str):
             raise InvalidType(f"name must be a str, got {type(name).__name__} {name!r:.80}")
         folder = Path(path)
         if not folder.is_dir():
             raise UserError(f"upload_folder of {name!r}: {os.fspath(path)!r} is not a folder")
-        base = name.rstrip("/")
-        files = {f"{base}/{below}": file for below, file in walk_files(folder)}
-        keep_files(self._handle, files)
+        keep_tree(self._handle, name.rstrip("/"), folder)
 
     def download_file(
         self,
@@ -93,18 +85,15 @@ class RunFiles(RunPart):
         output_file_path: str | os.PathLike[str] | None = None,
         _validate_checksum: bool = True,
     ) -> None:
-        """Writes a kept file to a path; by default to its base name in the working folder.
+        """Write a kept file to a path; by default to its base name in the working folder.
 
         A path that is a folder keeps the base name. The content is checked against its digest.
         Raises UserErrorException if the run holds no file of this name.
         """
-        from runlore.engine.runs.files import artifact_of
+        from runlore.engine.runs.downloads import download_file
 
-        artifact = artifact_of(self._handle, name)
-        target = Path(output_file_path) if output_file_path is not None else Path.cwd()
-        if target.is_dir():
-            target = safe_destination(target, name.rpartition("/")[2])
-        self._handle.artifacts.copy_to(artifact.sha256, target)
+        target = Path.cwd() if output_file_path is None else Path(output_file_path)
+        download_file(self._handle, name, target)
 
     def download_files(
         self,
@@ -115,80 +104,44 @@ class RunFiles(RunPart):
         append_prefix: bool = True,
         timeout_seconds: float | None = None,
     ) -> None:
-        """Writes all kept files whose names start with `prefix` below a folder.
+        """Write all kept files whose names start with `prefix` below a folder.
 
         No name leads out of the folder. Without `append_prefix` the prefix is cut from the
         paths. `output_paths` gives each file its own path instead, in the order of the names.
         """
-        from runlore.engine.runs.files import artifact_of
+        from runlore.engine.runs.downloads import download_files
 
-        names = [name for name in self.get_file_names() if name.startswith(prefix or "")]
-        folder = Path(output_directory) if output_directory is not None else Path.cwd()
-        if output_paths is None:
-            cut = "" if append_prefix else prefix or ""
-            targets = [
-                safe_destination(folder, name.removeprefix(cut).lstrip("/") or name)
-                for name in names
-            ]
-        else:
-            given = [output_paths] if isinstance(output_paths, str) else output_paths
-            targets = [folder / path for path in given]
-        if len(targets) != len(names):
-            raise InvalidInput(
-                f"download_files: {len(names)} files match {prefix!r} but {len(targets)} "
-                "output_paths were given; give one per file"
-            )
-        for name, target in zip(names, targets, strict=True):
-            artifact = artifact_of(self._handle, name)
-            self._handle.artifacts.copy_to(artifact.sha256, target)
+        download_files(
+            self._handle,
+            Path.cwd() if output_directory is None else Path(output_directory),
+            prefix or "",
+            output_paths=[output_paths] if isinstance(output_paths, str) else output_paths,
+            append_prefix=append_prefix,
+        )
 
     def get_file_names(self) -> list[str]:
         """The names of all kept files, in the order in which they were kept."""
         return list(self._handle.fetch().artifacts)
 
     def get_all_logs(self, destination: str | os.PathLike[str] | None = None) -> list[str]:
-        """Writes the run's log files below a folder and returns their paths.
+        """Write the run's log files below a folder and return their paths.
 
-        Of a submitted run that executes, as far as they are written.
+        While a submitted run executes, the files hold what was written so far.
         """
-        from runlore.engine.runs.logs import log_files, open_log, read_log
+        from runlore.engine.runs.downloads import download_logs
 
-        folder = Path(destination) if destination is not None else Path(tempfile.mkdtemp())
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"get_all_logs: {folder} is a file; give a folder")
-        paths = []
-        run = self._handle
-        logs, artifacts = log_files(run), run.state.artifacts
-        for name, source in logs.items():
-            target = safe_destination(folder, name)
-            if name in artifacts:
-                run.artifacts.copy_to(artifacts[name].sha256, target)
-            else:
-                opened = open_log(run, source) or io.BytesIO(read_log(run, name))
-                with opened as log, replacing(target) as copy:
-                    shutil.copyfileobj(log, copy)
-            paths.append(str(target))
-        return paths
+        folder = Path(tempfile.mkdtemp()) if destination is None else Path(destination)
+        return download_logs(self._handle, folder)
 
     def take_snapshot(self, file_or_folder_path: str | os.PathLike[str]) -> str:
-        """Keeps a source folder as the run's snapshot and returns its id; once per run.
+        """Keep a source folder as the run's snapshot and return its id; once per run.
 
         The id is also the property `ContentSnapshotId`. Raises SnapshotException if the run has
         a snapshot already, or if the folder cannot be kept.
         """
-        from runlore.domain.run import AddProperties, KeepSnapshot
+        from runlore.engine.runs.snapshots import keep_snapshot
 
-        run = self._handle
-        run.session.writable()
-        taken = snapshot_of(Path(file_or_folder_path), run.artifacts)
-        try:
-            run.change(
-                KeepSnapshot(taken.snapshot_id, taken.manifest_sha256, taken.files, taken.nbytes)
-            )
-        except ChangeRefusedError as error:
-            raise SnapshotException(str(error), error) from error
-        run.change(AddProperties({"ContentSnapshotId": taken.snapshot_id}))
-        return taken.snapshot_id
+        return keep_snapshot(self._handle, Path(file_or_folder_path))
 
     def get_snapshot_id(self) -> str | None:
         """The id of the run's snapshot; None if it has none."""
@@ -197,17 +150,8 @@ class RunFiles(RunPart):
     def restore_snapshot(
         self, snapshot_id: str | None = None, path: str | os.PathLike[str] | None = None
     ) -> str:
-        """Writes the snapshot to `<path or temporary folder>/<snapshot id>.zip`; its full path."""
-        from runlore.storage.snapshots import restore_snapshot
+        """Write the snapshot to `<path or temporary folder>/<snapshot id>.zip`; return the path."""
+        from runlore.engine.runs.snapshots import restore_snapshot
 
-        state = self._handle.fetch()
-        if state.snapshot_id is None or state.snapshot_manifest is None:
-            raise UserError(
-                f"run {self._id} has no snapshot; start_logging(snapshot_directory=...) or "
-                "take_snapshot() keep one"
-            )
-        if snapshot_id not in (None, state.snapshot_id):
-            raise UserError(f"run {self._id} holds snapshot {state.snapshot_id}, not {snapshot_id}")
-        folder = Path(path) if path is not None else Path(tempfile.mkdtemp())
-        target = (folder / f"{state.snapshot_id}.zip").absolute()
-        return str(restore_snapshot(state.snapshot_manifest, self._handle.artifacts, target))
+        folder = Path(tempfile.mkdtemp()) if path is None else Path(path)
+        return str(restore_snapshot(self._handle, snapshot_id, folder))

@@ -10,21 +10,18 @@ from runlore.azure.arguments import as_pairs, children_tags
 from runlore.azure.documents import html_row
 from runlore.azure.run_types import SCRIPT_RUN
 from runlore.domain.errors import InvalidInput, RunNotFound
-from runlore.domain.ids import values_prefix
 from runlore.domain.text import check_keys
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter, statuses_of
 from runlore.run.files import RunFiles
 from runlore.run.lifecycle import RunLifecycle
 from runlore.run.metrics import RunMetrics
-from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
     from typing import Self
 
     from runlore.compute_target import ComputeTarget
     from runlore.configuration.script_run_config import ScriptRunConfig
-    from runlore.domain.fact import Fact
     from runlore.engine.moments import Moment
     from runlore.engine.net_changes import NetChange
     from runlore.engine.runs.creation import Outputs
@@ -258,14 +255,9 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
 
     def history(self) -> Sequence[Change]:
         """Every change of the run in the order of the log: when, who, from what to what."""
-        from runlore.engine.runs.history import history_of
-        from runlore.storage.codec import fact_of
+        from runlore.engine.runs.history import changes_of
 
-        session = self._handle.session
-        session.flush()
-        facts = session.journal.facts(self._handle.stream.stream)
-        values = map(fact_of, session.log.read_log(LogQuery(prefix=values_prefix(self.id))))
-        return tuple(history_of(sorted([*facts, *values], key=_position), session.journal.name_of))
+        return changes_of(self._handle)
 
     def diff(self, a: Moment, b: Moment | None = None) -> Sequence[NetChange]:
         """What was created, changed and removed of the run; see `Workspace.diff`."""
@@ -547,7 +539,3 @@ def _experiment_of(workspace: Workspace, handle: RunHandle) -> Experiment:
 
     state = handle.state
     return experiment_of(workspace, state.experiment_name, state.experiment_id)
-
-
-def _position(fact: Fact) -> int:
-    return fact.position

@@ -14,7 +14,7 @@ from runlore.domain.ids import check_run_id
 from runlore.domain.run import CreateRun, decide
 from runlore.domain.status import Status
 from runlore.engine.runs.handle import RunHandle
-from runlore.engine.runs.sources import source_of
+from runlore.engine.runs.sources import source_evidence
 from runlore.storage.collector import collector_paused
 from runlore.storage.journal import Pending
 
@@ -62,7 +62,7 @@ def start_run(
         properties=properties or {},
     )
     decide(None, command, None)  # Raises for what no run can have, before anything is kept.
-    source, events = source_of(session, run.id, snapshot_directory)
+    source, events = source_evidence(session, run.id, snapshot_directory)
     make_folders(watched)
     run.create(replace(command, properties={**source, **command.properties}), events)
     run.values(fresh=True)

@@ -32,6 +32,11 @@ def keep_files(run: RunHandle, files: Mapping[str, Path | BinaryIO]) -> None:
     run.change(AddArtifacts({name: _put(source, artifacts) for name, source in files.items()}))
 
 
+def keep_tree(run: RunHandle, name: str, folder: Path) -> None:
+    """Keep all files of a folder, with their tree, below a name, in one commit."""
+    keep_files(run, {f"{name}/{below}": file for below, file in walk_files(folder)})
+
+
 def keep_folders(run: RunHandle, folders: Mapping[str, Path]) -> list[str]:
     """Keep the files of folders below the names given; returns the problems with what was not.
 

@@ -23,10 +23,14 @@ from runlore.domain.events import (
     ValuesLogged,
     WarningAdded,
 )
+from runlore.domain.ids import values_prefix
 from runlore.domain.topics import STATUS_AFTER
+from runlore.storage.codec import fact_of
+from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
     from runlore.domain.fact import Fact
+    from runlore.engine.runs.handle import RunHandle
 
 
 class Change(NamedTuple):
@@ -52,6 +56,17 @@ class Change(NamedTuple):
         change = f"{self.old!r} → {self.new!r}" if self.old is not None else f"{self.new!r}"
         parts = (f"{self.time:%Y-%m-%d %H:%M:%S.%f}", self.who, self.what, self.key, change)
         return "  ".join(part for part in parts if part)
+
+
+def changes_of(run: RunHandle, upto_position: int | None = None) -> tuple[Change, ...]:
+    """Every change of a run in the order of the log; values that wait are written first."""
+    session = run.session
+    session.flush()
+    facts = session.journal.facts(run.stream.stream, upto_position=upto_position)
+    query = LogQuery(prefix=values_prefix(run.id), upto_position=upto_position)
+    values = [fact_of(row) for row in session.log.read_log(query)]
+    in_order = sorted([*facts, *values], key=lambda fact: fact.position)
+    return tuple(history_of(in_order, session.journal.name_of))
 
 
 def history_of(facts: Iterable[Fact], name_of: Callable[[str | None], str]) -> Iterator[Change]:

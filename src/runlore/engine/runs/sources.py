@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runlore.storage.snapshots import Snapshot
 
 
-def source_of(
+def source_evidence(
     session: LiveSession, run_id: str, snapshot_directory: str | os.PathLike[str] | None
 ) -> tuple[dict[str, str | None], Sequence[Event]]:
     """The git properties and the snapshot event for a new run; nothing for None.

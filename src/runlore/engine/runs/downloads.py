@@ -1,0 +1,67 @@
+"""Copies of a run's files and logs in folders of the caller's choice."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from runlore.domain.errors import InvalidInput, UserError
+from runlore.engine.runs.files import artifact_of
+from runlore.engine.runs.handle import RunHandle
+from runlore.engine.runs.logs import log_files, open_log, read_log
+from runlore.storage.atomic_files import replacing
+from runlore.storage.safe_paths import safe_destination
+
+
+def download_file(run: RunHandle, name: str, target: Path) -> None:
+    """Write a kept file to a path; in an existing folder it keeps its base name."""
+    artifact = artifact_of(run, name)
+    if target.is_dir():
+        target = safe_destination(target, name.rpartition("/")[2])
+    run.artifacts.copy_to(artifact.sha256, target)
+
+
+def download_files(
+    run: RunHandle,
+    folder: Path,
+    prefix: str,
+    *,
+    output_paths: Sequence[str] | None,
+    append_prefix: bool,
+) -> None:
+    """Write all kept files whose names start with the prefix; see `Run.download_files`."""
+    names = [name for name in run.fetch().artifacts if name.startswith(prefix)]
+    if output_paths is None:
+        cut = "" if append_prefix else prefix
+        targets = [
+            safe_destination(folder, name.removeprefix(cut).lstrip("/") or name) for name in names
+        ]
+    else:
+        targets = [folder / path for path in output_paths]
+    if len(targets) != len(names):
+        raise InvalidInput(
+            f"download_files: {len(names)} files match {prefix!r} but {len(targets)} "
+            "output_paths were given; give one per file"
+        )
+    for name, target in zip(names, targets, strict=True):
+        run.artifacts.copy_to(artifact_of(run, name).sha256, target)
+
+
+def download_logs(run: RunHandle, folder: Path) -> list[str]:
+    """Write the log files below a folder and return their paths; see `Run.get_all_logs`."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"get_all_logs: {folder} is a file; give a folder")
+    paths = []
+    logs, artifacts = log_files(run), run.state.artifacts
+    for name, source in logs.items():
+        target = safe_destination(folder, name)
+        if name in artifacts:
+            run.artifacts.copy_to(artifacts[name].sha256, target)
+        else:
+            opened = open_log(run, source) or io.BytesIO(read_log(run, name))
+            with opened as log, replacing(target) as copy:
+                shutil.copyfileobj(log, copy)
+        paths.append(str(target))
+    return paths

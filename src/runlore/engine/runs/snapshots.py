@@ -1,0 +1,40 @@
+"""A run's snapshot of a folder: taken once, and restored as a zip file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runlore.domain.errors import ChangeRefusedError, UserError
+from runlore.domain.run import AddProperties, KeepSnapshot
+from runlore.engine.runs.handle import RunHandle
+from runlore.engine.runs.sources import snapshot_of
+from runlore.exceptions import SnapshotException
+from runlore.storage import snapshots
+
+
+def keep_snapshot(run: RunHandle, folder: Path) -> str:
+    """Keep a folder as the run's snapshot and return its id; see `Run.take_snapshot`."""
+    run.session.writable()
+    taken = snapshot_of(folder, run.artifacts)
+    try:
+        run.change(
+            KeepSnapshot(taken.snapshot_id, taken.manifest_sha256, taken.files, taken.nbytes)
+        )
+    except ChangeRefusedError as error:
+        raise SnapshotException(str(error), error) from error
+    run.change(AddProperties({"ContentSnapshotId": taken.snapshot_id}))
+    return taken.snapshot_id
+
+
+def restore_snapshot(run: RunHandle, snapshot_id: str | None, folder: Path) -> Path:
+    """Write the snapshot as a zip file into a folder; see `Run.restore_snapshot`."""
+    state = run.fetch()
+    if state.snapshot_id is None or state.snapshot_manifest is None:
+        raise UserError(
+            f"run {run.id} has no snapshot; start_logging(snapshot_directory=...) or "
+            "take_snapshot() keep one"
+        )
+    if snapshot_id not in (None, state.snapshot_id):
+        raise UserError(f"run {run.id} holds snapshot {state.snapshot_id}, not {snapshot_id}")
+    target = (folder / f"{state.snapshot_id}.zip").absolute()
+    return snapshots.restore_snapshot(state.snapshot_manifest, run.artifacts, target)
