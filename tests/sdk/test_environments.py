@@ -80,9 +80,9 @@ def test_a_package_replaces_its_other_versions() -> None:
     ("text", "message"),
     [
         ("dependencies: numpy", "dependencies must be a list, found 'numpy'"),
-        ("dependencies: [{npm: [a]}]", "dependencies must hold texts such as"),
+        ("dependencies: [{npm: [a]}]", "dependencies must hold strings such as"),
         ("dependencies: [pip: a]", "pip must be a list, found 'a'"),
-        ("channels: [1]", "channels must hold texts such as"),
+        ("channels: [1]", "channels must hold strings such as"),
         ("- numpy", "must hold a mapping"),
     ],
 )

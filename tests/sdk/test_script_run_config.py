@@ -257,9 +257,9 @@ def test_what_is_set_on_its_run_configuration_is_what_is_submitted() -> None:
     [
         ("node_count", 0, "node_count must be a whole number from 1, found 0 (int)"),
         ("arguments", "--a", "arguments must be a list, found '--a' (str)"),
-        ("environment_variables", {"A": None}, "environment_variables[A] must be a text"),
+        ("environment_variables", {"A": None}, "environment_variables[A] must be a string"),
         ("environment_variables", None, "environment_variables must be a mapping"),
-        ("environment", None, "environment must be there, found nothing"),
+        ("environment", None, "environment must be a section, found nothing"),
         ("max_run_duration_seconds", "1h", "max_run_duration_seconds must be a whole number"),
     ],
 )
@@ -306,11 +306,14 @@ def test_a_script_and_a_command_together_are_refused(options: dict[str, Any]) ->
         ({"arguments": 3}, "arguments must be a list, found 3 (int)"),
         (
             {"arguments": [["--a"]]},
-            "arguments[0] must be a text, a number or a path, found ['--a']",
+            "arguments[0] must be a string, a number or a path, found ['--a']",
         ),
-        ({"arguments": ["--a", None]}, "arguments[1] must be a text, a number or a path, found no"),
-        ({"arguments": ["a\0b"]}, "arguments[0] must be a text without NUL characters"),
-        ({"script": 3}, "script must be a text, found 3 (int)"),
+        (
+            {"arguments": ["--a", None]},
+            "arguments[1] must be a string, a number or a path, found no",
+        ),
+        ({"arguments": ["a\0b"]}, "arguments[0] must be a string without NUL characters"),
+        ({"script": 3}, "script must be a string, found 3 (int)"),
         ({"command": 3}, "command must be a list, found 3 (int)"),
         ({"compute_target": 3}, "the compute target must be a ComputeTarget or its name, found 3"),
         ({"compute_target": ""}, "the compute target must be a ComputeTarget or its name"),

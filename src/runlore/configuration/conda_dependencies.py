@@ -186,7 +186,7 @@ def _texts(value: object, what: str) -> list[str]:
     for item in items:
         if not isinstance(item, str):
             raise RunConfigurationException(
-                f"{what} must hold texts such as `numpy=1.26`, found {item!r:.80}; correct the file"
+                f"{what} must hold strings such as `numpy=1.26`, found {item!r:.80}; correct it"
             )
     return [item for item in items if isinstance(item, str)]
 

@@ -150,7 +150,7 @@ def check(section: object, at: str = "") -> None:
             if held is not None or not key.optional:
                 setattr(section, key.attribute, key.read(held, where))
         elif held is None:
-            raise values.refusal(where, "there", held, f"{where} is what a new configuration has")
+            raise values.refusal(where, "a section", held, "keep that of a new configuration")
         else:
             check(held, f"{at}.{key.name}".lstrip("."))
     if isinstance(section, _ChecksItself):

@@ -144,7 +144,7 @@ class RunConfiguration:
         name = target if isinstance(target, str) else getattr(target, "name", None)
         if not isinstance(name, str) or not name:
             raise values.refusal(
-                "the compute target", "a ComputeTarget or its name", target, 'pass "local", say'
+                "the compute target", "a ComputeTarget or its name", target, 'for example "local"'
             )
         self._target = name
 

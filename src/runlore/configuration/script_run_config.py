@@ -57,7 +57,7 @@ class ScriptRunConfig:
     ) -> None:
         if not isinstance(source_directory, (str, os.PathLike)):
             raise values.refusal(
-                "source_directory", "the path of a folder", source_directory, 'pass ".", say'
+                "source_directory", "the path of a folder", source_directory, 'for example "."'
             )
         if resume_from is not None:
             raise UserError(
@@ -180,12 +180,12 @@ def _check_types(run_config: object, environment: object, job: object, docker: o
         to_do = "read a file with RunConfiguration.load(path, name)"
         raise values.refusal("run_config", "a RunConfiguration", run_config, to_do)
     if environment is not None and not isinstance(environment, Environment):
-        to_do = 'pass Environment("name"), say'
+        to_do = 'for example Environment("name")'
         raise values.refusal("environment", "an Environment", environment, to_do)
     if job is not None and not isinstance(job, _Job):
         raise RunConfigurationException(
             "distributed_job_config must be a Mpi-, PyTorch- or TensorflowConfiguration, got "
-            f"{type(job).__name__}; pass PyTorchConfiguration(process_count=2), say"
+            f"{type(job).__name__}; for example PyTorchConfiguration(process_count=2)"
         )
     if docker is not None and not isinstance(docker, DockerConfiguration):
         to_do = "pass DockerConfiguration(), or leave it out"

@@ -16,16 +16,16 @@ def refusal(what: str, expected: str, found: object, to_do: str) -> RunConfigura
 
 
 def text(value: object, what: str) -> str:
-    """A text that a command line or an environment can carry."""
+    """A string that a command line or an environment can carry."""
     if not isinstance(value, str):
-        raise refusal(what, "a text", value, "put it in quotes")
+        raise refusal(what, "a string", value, "put it in quotes")
     if "\0" in value:
-        raise refusal(what, "a text without NUL characters", value, "leave them out")
+        raise refusal(what, "a string without NUL characters", value, "leave them out")
     return str.__str__(value)  # subclasses (enums) count as what they hold
 
 
 def path(value: object, what: str) -> str:
-    """A path, as a text."""
+    """A path, as a string."""
     return text(os.fspath(value) if isinstance(value, os.PathLike) else value, what)
 
 
@@ -66,7 +66,7 @@ def _argument(value: object, what: str) -> str:
         value = str(value)
     if not isinstance(value, str):
         raise refusal(
-            what, "a text, a number or a path", value, "pass each argument as an item of its own"
+            what, "a string, a number or a path", value, "pass each argument as an item of its own"
         )
     return text(value, what)
 
@@ -81,7 +81,7 @@ def command(value: object, what: str) -> str | list[str] | None:
 def variables(value: object, what: str) -> dict[str, str]:
     """Environment variables; numbers become texts."""
     if not isinstance(value, Mapping):
-        raise refusal(what, "a mapping of names to texts", value, 'give {"NAME": "value"}')
+        raise refusal(what, "a mapping of names to strings", value, 'give {"NAME": "value"}')
     return {
         _variable(name, what): _argument(held, f"{what}[{name}]") for name, held in value.items()
     }
@@ -89,5 +89,5 @@ def variables(value: object, what: str) -> dict[str, str]:
 
 def _variable(name: object, what: str) -> str:
     if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-        raise refusal(f"a name in {what}", "a text without '='", name, "rename the variable")
+        raise refusal(f"a name in {what}", "a string without '='", name, "rename the variable")
     return str.__str__(name)
