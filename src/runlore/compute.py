@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from runlore.compute_target import ClusterConfiguration as ClusterConfiguration
 from runlore.compute_target import ComputeTarget as ComputeTarget
 from runlore.compute_target import ComputeTargetException as ComputeTargetException
-
-
-class ClusterConfiguration:
-    """What a cluster would be made of; here only the number of nodes means something."""
-
-    def __init__(self, max_nodes: int) -> None:
-        self.max_nodes = max_nodes
 
 
 class AmlCompute(ComputeTarget):
@@ -27,5 +21,5 @@ class AmlCompute(ComputeTarget):
         idle_seconds_before_scaledown: int = 1800,
         **_: Any,
     ) -> ClusterConfiguration:
-        """What `ComputeTarget.create` takes; sizes, priorities and idle times mean nothing here."""
+        """The argument of `ComputeTarget.create`; only `max_nodes` has an effect."""
         return ClusterConfiguration(max_nodes)

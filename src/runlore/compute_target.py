@@ -1,4 +1,4 @@
-"""Where submitted runs execute: compute targets by name."""
+"""Compute targets: the places where submitted runs execute, by name."""
 
 from __future__ import annotations
 
@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     from runlore.workspace import Workspace
 
 
+class ClusterConfiguration:
+    """The size of a cluster; here only the number of nodes has a meaning."""
+
+    def __init__(self, max_nodes: int) -> None:
+        self.max_nodes = max_nodes
+
+
 class ComputeTargetStatus:
-    """How many slots a target has, and how many runs execute and wait there."""
+    """The numbers of a target's slots and of the runs that execute and wait there."""
 
     def __init__(self, slots: int | None, executing: int, queued: int) -> None:
         self.slots = slots
@@ -29,7 +36,7 @@ class ComputeTargetStatus:
         self.errors = None
 
     def serialize(self) -> dict[str, Any]:
-        """The status as a dict, with Azure's names where they mean something."""
+        """The status as a dict, under Azure's names where these have a meaning."""
         return {
             "slots": self.slots,
             "executing": self.executing,
@@ -42,7 +49,7 @@ class ComputeTargetStatus:
 
 
 class ComputeTarget:
-    """A named place where submitted runs execute. Raises ComputeTargetException if there is none.
+    """A named place where submitted runs execute. Raises ComputeTargetException if it is unknown.
 
     Every workspace has `local`, this machine without a limit. Others are attached:
 
@@ -54,7 +61,7 @@ class ComputeTarget:
     """
 
     def __init__(self, workspace: Workspace, name: str) -> None:
-        from runlore.execution.targets.target import state_of
+        from runlore.execution.targets.attached import state_of
         from runlore.workspace import session_of
 
         state = state_of(session_of(workspace), name)
@@ -65,20 +72,20 @@ class ComputeTarget:
 
     @property
     def slots(self) -> int | None:
-        """How many runs execute at once; None where there is no limit."""
+        """How many runs execute at once; None for no limit."""
         slots: int | None = self._settings.get("slots")
         return slots
 
     @property
     def grace_s(self) -> float:
-        """The seconds between TERM and KILL when a script is ended."""
-        from runlore.execution.targets.target import DEFAULT_GRACE_S
+        """The seconds between TERM and KILL when a script is stopped."""
+        from runlore.execution.targets.attached import grace_s_in
 
-        return float(self._settings.get("grace_s", DEFAULT_GRACE_S))
+        return grace_s_in(self._settings)
 
     @property
     def provisioning_state(self) -> str:
-        """Azure's word for a target that can be used."""
+        """Azure's word for a usable target."""
         return "Succeeded"
 
     @staticmethod
@@ -90,17 +97,17 @@ class ComputeTarget:
         type: str = "pool",
         **settings: Any,
     ) -> ComputeTarget:
-        """Lets a name stand for a place from now on; attached again, it gets the new settings.
+        """Attaches a target under a name; attaching it again changes its settings.
 
-        A `pool` has `slots` (2): so many runs execute at once on this machine, the others wait
-        in their order. `grace_s` (10) are the seconds between TERM and KILL when a script is
-        ended. Runs that execute already go on as they are.
+        A `pool` has `slots` (2): at most this many runs execute at once on this machine, the
+        others wait in order. `grace_s` (10) is the time in seconds between TERM and KILL when a
+        script is stopped. Runs that are executing are not affected.
 
         Raises ComputeTargetException for an unknown kind or setting, InvalidInput for the name.
         """
         from runlore.domain.compute_target import AttachTarget
         from runlore.engine.streams import change_target
-        from runlore.execution.targets.target import kind_of
+        from runlore.execution.targets.kinds import kind_of
         from runlore.workspace import session_of
 
         session = session_of(workspace).writable()
@@ -118,9 +125,7 @@ class ComputeTarget:
     def create(
         workspace: Workspace, name: str, provisioning_configuration: object
     ) -> ComputeTarget:
-        """What Azure makes a cluster for is a pool on this machine, with a slot per node."""
-        from runlore.compute import ClusterConfiguration
-
+        """Attaches a pool on this machine, with one slot for each node of Azure's cluster."""
         if not isinstance(provisioning_configuration, ClusterConfiguration):
             raise ComputeTargetException(
                 "create takes AmlCompute.provisioning_configuration(max_nodes=...), got "
@@ -132,7 +137,7 @@ class ComputeTarget:
     @staticmethod
     def list(workspace: Workspace) -> dict[str, ComputeTarget]:
         """The workspace's compute targets by name, `local` first."""
-        from runlore.execution.targets.target import attached
+        from runlore.execution.targets.attached import attached
         from runlore.workspace import session_of
 
         session = session_of(workspace)
@@ -148,7 +153,7 @@ class ComputeTarget:
         return target
 
     def delete(self) -> None:
-        """Takes the name away. Refused while runs are queued: nobody would start them."""
+        """Removes the target. Refused while runs are queued: they would never start."""
         from runlore.domain.compute_target import AttachTarget, DeleteTarget
         from runlore.engine.streams import change_target
         from runlore.workspace import session_of
@@ -157,7 +162,7 @@ class ComputeTarget:
         session = session_of(self.workspace)
         change_target(session, _stream(self.name), DeleteTarget(self.name))
         try:
-            self._check_nothing_queued()  # Who submits from here on sees that the name is gone.
+            self._check_nothing_queued()  # Submissions from here on find that the target is gone.
         except ComputeTargetException:
             command = AttachTarget(self.name, self.type, self._settings)
             change_target(session, _stream(self.name), command)
@@ -181,7 +186,7 @@ class ComputeTarget:
             self._settings = changed._settings
 
     def get_status(self) -> ComputeTargetStatus:
-        """What happens on the target now."""
+        """The target's slots and runs now."""
         queued = sum(1 for _ in self._runs([Status.QUEUED]))
         active = sum(1 for _ in self.get_active_runs())
         return ComputeTargetStatus(self.slots, active - queued, queued)
@@ -191,10 +196,10 @@ class ComputeTarget:
         return self._runs(sorted(ACTIVE))
 
     def wait_for_completion(self, show_output: bool = False, **_: Any) -> None:
-        """Nothing to wait for: a target of this machine is there once it is attached."""
+        """Returns at once: a target of this machine is ready when it is attached."""
 
     def refresh_state(self) -> None:
-        """Reads the settings anew."""
+        """Reads the settings again."""
         self._settings = ComputeTarget(self.workspace, self.name)._settings
 
     def serialize(self) -> dict[str, Any]:

@@ -152,19 +152,14 @@ class Experiment:
         ComputeTargetException (no such target), SnapshotException (the folder cannot be kept) or
         RunConfigurationException.
         """
-        from runlore.execution.submission import submit
+        from runlore.execution.submission import NewRun
         from runlore.run.run import Run, handle_of, script_run_of
+        from runlore.run.submitting import submitted
 
         experiment = self._for_new_runs()
-        handle = submit(
-            experiment._session,
-            experiment.id,
-            experiment.name,
-            handle_of(config) if isinstance(config, Run) else config,
-            tags=tags,
-            run_id=run_id,
-        )
-        return script_run_of(experiment, handle)
+        new = NewRun(experiment.id, experiment.name, run_id, tags=tags)
+        what = handle_of(config) if isinstance(config, Run) else config
+        return script_run_of(experiment, submitted(experiment._session, new, what))
 
     def get_runs(
         self,

@@ -29,10 +29,10 @@ from runlore.domain.errors import (
 from runlore.projections import slots
 from runlore.projections.filters import RunFilter
 from runlore.testing.logs import check_head
+from runlore.testing.submitted import Project, wait_until_gone
 from runlore.workspace import session_of
 from tests.audit.erasures import SECRETS, fill, found_in
 from tests.processes import start_python, wait_until
-from tests.submitted import Project, wait_until_gone
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,9 @@ from runlore.domain.status import TERMINAL
 from runlore.exceptions import RunNotFound
 from runlore.execution.processes import processes_of
 from runlore.storage.run_folder import RUNS, RunFolder
+from runlore.testing.submitted import Project, without_ours
 from tests.chaos.rounds import SUBMITTED
 from tests.processes import wait_until
-from tests.submitted import Project, without_ours
 
 _TRAINER = """
 import os, signal, sys
@@ -144,7 +144,7 @@ class Round:
         for process in psutil.process_iter():
             try:
                 words = process.cmdline()
-                if "runlore.execution.supervisor" in words and self.project.ws.uri in words:
+                if "runlore.entry.supervisor" in words and self.project.ws.uri in words:
                     found.append(process)
             except psutil.Error:
                 continue

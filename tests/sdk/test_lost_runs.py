@@ -21,11 +21,7 @@ from runlore.execution.cancellation import cancel_submitted
 from runlore.run.run import handle_of
 from runlore.storage.file_lock import unlock
 from runlore.storage.run_folder import RunFolder, boot_id
-from runlore.workspace import session_of
-from tests.processes import start_python, wait_until
-from tests.sdk.conftest import start
-from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
-from tests.submitted import (
+from runlore.testing.submitted import (
     STAYS,
     STUBBORN,
     Project,
@@ -38,6 +34,10 @@ from tests.submitted import (
     wait_until_gone,
     wait_until_ready,
 )
+from runlore.workspace import session_of
+from tests.processes import start_python, wait_until
+from tests.sdk.conftest import start
+from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
 
 PRINTS_ITS_PID = "import os; print(os.getpid(), flush=True)\n"
 

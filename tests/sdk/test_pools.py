@@ -21,14 +21,11 @@ from runlore.engine.runs.handle import RunHandle
 from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
 from runlore.execution import handover
 from runlore.execution.cancellation import cancel_submitted
-from runlore.execution.targets.pool import Pool
-from runlore.execution.targets.target import Placement
+from runlore.execution.targets.pool import PlacementInQueue, Pool
 from runlore.run.run import handle_of
 from runlore.storage.log_query import LogQuery
 from runlore.storage.run_folder import RunFolder
-from runlore.workspace import session_of
-from tests.processes import wait_until
-from tests.submitted import (
+from runlore.testing.submitted import (
     STAYS,
     Project,
     folder_of,
@@ -39,6 +36,8 @@ from tests.submitted import (
     wait_until_ready,
     without_ours,
 )
+from runlore.workspace import session_of
+from tests.processes import wait_until
 
 _GATED = """
 import os, sys, time
@@ -101,7 +100,7 @@ def supervisors_in(project: Project) -> list[psutil.Process]:
             words = process.cmdline()
         except psutil.Error:
             continue
-        if "runlore.execution.supervisor" in words and project.ws.uri in words:
+        if "runlore.entry.supervisor" in words and project.ws.uri in words:
             found.append(process)
     return found
 
@@ -319,14 +318,14 @@ def test_a_run_that_is_queued_while_its_target_is_deleted_keeps_the_target(
 def test_a_run_whose_target_is_deleted_while_it_is_submitted_fails(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    announce = Pool.announce
+    announce = PlacementInQueue.announce
 
-    def deleted_meanwhile(self: Pool, placement: Placement) -> None:
-        announce(self, placement)
+    def then_deleted(placement: PlacementInQueue) -> None:
+        announce(placement)
         ComputeTarget(project.ws, "pool").delete()
 
-    monkeypatch.setattr(Pool, "announce", deleted_meanwhile)
-    with pytest.raises(ExperimentExecutionException, match="'pool' is no pool any more"):
+    monkeypatch.setattr(PlacementInQueue, "announce", then_deleted)
+    with pytest.raises(ExperimentExecutionException, match="'pool' is not a pool any more"):
         project.submit("pass")
 
     [run] = project.exp.get_runs()
@@ -349,7 +348,7 @@ for _ in range(int(count)):
     run = experiment.submit(config)
     deadline = time.monotonic() + 30
     # The log alone: a reader through the SDK would start what was left alone.
-    while RunHandle(session, run.id).fetch().status not in TERMINAL:
+    while RunHandle(session, run.id).refresh().status not in TERMINAL:
         assert time.monotonic() < deadline, f"{run.id} was left alone"
         time.sleep(0.001)
 """
@@ -406,7 +405,7 @@ def test_a_run_that_is_recorded_while_a_reader_tidies_the_queue_keeps_its_place(
 ) -> None:
     """The reader has seen the hint of a run that is not recorded yet; then it is recorded."""
     blockers = [project.submit(STAYS) for _ in range(2)]
-    pool = Pool.of(session_of(project.ws), "pool")
+    pool = Pool.of(session_of(project.ws).writable(), "pool")
     assert pool is not None
     looked, recorded = threading.Event(), threading.Event()
     state = Pool._state
@@ -421,20 +420,20 @@ def test_a_run_that_is_recorded_while_a_reader_tidies_the_queue_keeps_its_place(
         return found
 
     def tidy() -> None:
-        for hint, run_id in pool._hints():
-            if not pool._is_queued(run_id):
+        for hint in pool.files.hints():
+            if not pool._is_queued(hint.run_id):
                 pool._forget_stale(hint)
 
     tidier = threading.Thread(target=tidy)
     monkeypatch.setattr(Pool, "_state", slow)
-    announce = Pool.announce
+    announce = PlacementInQueue.announce
 
-    def announced(self: Pool, placement: Placement) -> None:
-        announce(self, placement)
+    def announced(placement: PlacementInQueue) -> None:
+        announce(placement)
         tidier.start()
         assert looked.wait(30)
 
-    monkeypatch.setattr(Pool, "announce", announced)
+    monkeypatch.setattr(PlacementInQueue, "announce", announced)
     queued = project.submit("print('started')", name="other.py")
     recorded.set()
     tidier.join()
@@ -450,7 +449,7 @@ def test_who_waits_for_a_run_that_another_has_claimed_goes_on_with_the_next(
     """A supervisor holds its run's lock for as long as that takes: nobody must wait for it."""
     running = project.submit(STAYS)
     wait_until_ready(running)
-    pool = Pool.of(session_of(project.ws), "pool")
+    pool = Pool.of(session_of(project.ws).writable(), "pool")
     assert pool is not None
     queue = folder_of(running).workspace / "pools" / "pool" / "queue"
     (queue / f"{0:020d}-{running.id}").touch()  # As whoever has read Queued just before sees it.
@@ -472,18 +471,18 @@ def test_a_queued_run_whose_folder_was_taken_away_starts_all_the_same(project: P
 
 
 def test_a_supervisor_that_cannot_be_started_fails_that_run_and_no_other(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project,
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError("no more processes")
+    workspace = project.ws.path
+    assert workspace is not None
+    RunFolder(workspace, "hopeless").supervisor_log.mkdir(parents=True)  # Not to be written to.
 
-    monkeypatch.setattr("runlore.execution.targets.pool.start_supervisor", refuse)
-    with pytest.raises(ExperimentExecutionException, match="no more processes"):
-        project.submit("pass")
+    with pytest.raises(ExperimentExecutionException, match="Is a directory"):
+        project.exp.submit(project.config("pass"), run_id="hopeless")
+
     [failed] = project.exp.get_runs()
     assert failed.get_status() == "Failed"
     assert failed.get_details()["error"]["error"]["code"] == "SupervisorNotStarted"
-    monkeypatch.undo()
 
     assert project.ended("pass").get_status() == "Completed"
 
@@ -572,7 +571,7 @@ def test_what_a_killed_supervisor_left_on_its_slot_is_no_deadlock(project: Proje
     code = _PARENT.replace("child.wait_for_completion()", STAYS)
     parent = project.submit(code, "child")
     wait_until_ready(parent)
-    pool = Pool.of(session_of(project.ws), "pool")
+    pool = Pool.of(session_of(project.ws).writable(), "pool")
     assert pool is not None
     assert pool.why_stuck("child", parent.id) is not None
 

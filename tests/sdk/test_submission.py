@@ -32,13 +32,11 @@ from runlore.runconfig import (
     PyTorchConfiguration,
     TensorflowConfiguration,
 )
-from tests.processes import wait_until
-from tests.sdk.conftest import in_memory
-from tests.sdk.processes import run_python
-from tests.submitted import (
+from runlore.testing.submitted import (
     READY,
     STAYS,
     Project,
+    folder_of,
     is_over,
     printed,
     statuses_of,
@@ -46,6 +44,9 @@ from tests.submitted import (
     wait_until_gone,
     wait_until_ready,
 )
+from tests.processes import wait_until
+from tests.sdk.conftest import in_memory
+from tests.sdk.processes import run_python
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_a_run_may_be_given_its_id_once(project: Project) -> None:
     run.wait_for_completion()
     with pytest.raises(AlreadyExists):
         project.exp.submit(config, run_id="mine")
-    wait_until(lambda: not project.folder_of(run).root.exists(), "its folder to be gone")
+    wait_until(lambda: not folder_of(run).root.exists(), "its folder to be gone")
 
 
 def test_a_configuration_that_is_submitted_twice_gives_two_runs(project: Project) -> None:
@@ -331,7 +332,7 @@ def test_an_end_from_outside_is_recorded_at_once_and_ends_the_script(
 
     assert run.get_status() == status
     wait_until_gone(run)
-    wait_until(lambda: not project.folder_of(run).root.exists(), "the supervisor to clear up")
+    wait_until(lambda: not folder_of(run).root.exists(), "the supervisor to clear up")
     assert run.get_status() == status
     assert "user_logs/std_log.txt" in run.get_file_names()
 
@@ -748,7 +749,7 @@ def test_an_interpreter_that_is_not_there_is_refused(project: Project) -> None:
     config = project.config("")
     config.run_config.environment.python.interpreter_path = "/no/such/python"
 
-    with pytest.raises(RunConfigurationException, match="no such program"):
+    with pytest.raises(RunConfigurationException, match="which is not a program"):
         project.exp.submit(config)
 
 

@@ -16,12 +16,10 @@ from runlore.domain.errors import RunEnded, RunloreError
 from runlore.domain.status import TERMINAL
 from runlore.engine.runs import logs as run_logs
 from runlore.engine.runs.logs import log_files, read_log
+from runlore.execution.cancellation import cancel_submitted
 from runlore.execution.processes import end_processes, processes_of
 from runlore.run.run import handle_of
-from tests.disks import Disk
-from tests.processes import in_child, wait_until
-from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
-from tests.submitted import (
+from runlore.testing.submitted import (
     READY,
     STAYS,
     STUBBORN,
@@ -34,6 +32,9 @@ from tests.submitted import (
     wait_until_gone,
     wait_until_ready,
 )
+from tests.disks import Disk
+from tests.processes import in_child, wait_until
+from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
 
 
 @pytest.fixture
@@ -187,6 +188,30 @@ def test_a_process_that_nothing_ends_is_not_waited_for_for_ever(
 
     monkeypatch.undo()
     assert processes_of(folder_of(run))
+
+
+def test_a_stubborn_script_is_killed_after_the_grace(project: Project) -> None:
+    ComputeTarget.attach(project.ws, "impatient", slots=1, grace_s=0.2)
+    run = project.submit(STUBBORN, compute_target="impatient")
+    wait_until_ready(run)
+
+    run.cancel()
+
+    wait_for_status(run, "Canceled")
+    assert [ended.signal for ended in handle_of(run).state.exits] == ["SIGKILL"]
+
+
+def test_cancel_returns_while_a_stubborn_script_still_has_its_grace(project: Project) -> None:
+    ComputeTarget.attach(project.ws, "patient", slots=1, grace_s=3600)
+    run = project.submit(STUBBORN, compute_target="patient")
+    wait_until_ready(run)
+
+    cancel_submitted(handle_of(run), None, wait_s=0.2)
+
+    assert run.get_status() == "CancelRequested"
+    for process in processes_of(folder_of(run)):
+        process.kill()
+    wait_for_status(run, "Canceled")
 
 
 def test_a_killed_script_is_told_apart_from_one_that_failed(project: Project) -> None:

@@ -84,9 +84,9 @@ class _LazyCaretaker(Caretaker):
         return look_after(session)
 
     def why_lost(self, session: LiveSession, run_id: str) -> str | None:
-        from runlore.execution.caretaker import lose_without_folder
+        from runlore.execution.caretaker import why_lost
 
-        return lose_without_folder(session, run_id)
+        return why_lost(session, run_id)
 
 
 def _at_run_end(session: LiveSession) -> str | None:

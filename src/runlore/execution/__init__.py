@@ -1,1 +1,1 @@
-"""Where submitted runs execute: targets start and stop them, and a supervisor runs each one."""
+"""Submitted runs: targets place them, and one supervisor per run executes its script."""

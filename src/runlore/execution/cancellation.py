@@ -9,7 +9,8 @@ from runlore.domain.run import RequestCancel
 from runlore.domain.status import Status
 from runlore.engine.runs.ending import has_ended
 from runlore.engine.runs.handle import RunHandle
-from runlore.execution.targets.target import attached, target_of
+from runlore.execution.targets.attached import attached
+from runlore.execution.targets.kinds import target_of
 
 WAIT_S: Final = 5.0
 _POLL_INTERVAL_S: Final = 0.02

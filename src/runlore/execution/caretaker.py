@@ -1,74 +1,73 @@
-"""What a reader does about supervisors that were killed, since there is no daemon to do it.
+"""Looking after runs whose supervisors were killed. Readers do it, since there is no daemon.
 
-On the machine of a run, a free lock says that its supervisor is dead: the run is recorded as lost
-(or as canceled, if that had been asked for), and when its processes are gone, what they printed and
-wrote is kept. Of a run on another machine only the age of its supervisor's last sign of life is
-known: it is recorded as not responding, and its supervisor takes that back. Pools whose
-supervisors were all killed are started again.
+The run's target says whether a supervisor takes care of it. If none does, the run is recorded as
+lost (or as canceled, if that had been asked for), and when its processes are gone, its output and
+files are kept. If that cannot be known from this machine, only the age of the supervisor's last
+heartbeat is: the run is recorded as not responding, and its supervisor takes that back. Targets
+whose supervisors were all killed are started again.
 """
 
 from __future__ import annotations
 
 import os
-import socket
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runlore.domain.compute_target import LOCAL
 from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run import ChangeStatus, LoseRun
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.runs.files import keep_folders
 from runlore.engine.runs.handle import RunHandle
+from runlore.exceptions import ComputeTargetException
 from runlore.execution import handover
 from runlore.execution.processes import end_processes, processes_of
-from runlore.execution.targets.pool import POOLS, Pool
+from runlore.execution.targets.attached import attached
+from runlore.execution.targets.kinds import kind_of, target_of
+from runlore.execution.targets.this_machine import has_supervisor
 from runlore.storage.file_lock import unlock
-from runlore.storage.run_folder import (
-    SILENT_AFTER_S,
-    RunFolder,
-    boot_id,
-    folders_in,
-    remove_leftovers,
-)
+from runlore.storage.run_folder import SILENT_AFTER_S, RunFolder, folders_in, remove_leftovers
 
 if TYPE_CHECKING:
     from runlore.engine.session import LiveSession
 
 
 def look_after(session: LiveSession) -> dict[str, str]:
-    """Looks after all runs that have a folder, and after the pools.
+    """Look after all runs that have a folder, and after the targets.
 
-    Returns why runs are lost that could not be recorded as such, by id: for those who may only
-    read.
+    Returns, by id, why runs are lost whose loss could not be recorded: some readers may not write.
     """
     unrecorded: dict[str, str] = {}
     workspace = session.require_files()
     for folder in folders_in(workspace):
-        # Not a run's, gone meanwhile, another user's, or no room to keep its files: whoever only
-        # wants to read goes on, and a later look tries again.
+        # The folder may not be a run's, may be gone or another user's, or the disk may be full:
+        # reading goes on, and a later look tries again.
         with suppress(RunloreError, OSError):
             why = _look_after(session, folder)
             if why is not None:
                 unrecorded[folder.run_id] = why
-    with suppress(RunloreError, OSError):  # Who may only read starts nothing.
-        _settle_pools(session, workspace)
+    with suppress(RunloreError, OSError):  # Readers that may not write start nothing.
+        _settle_targets(session)
     remove_leftovers(workspace)
     return unrecorded
 
 
-def lose_without_folder(session: LiveSession, run_id: str) -> str | None:
-    """Records a run as lost whose folder somebody took away: nobody will find it by that.
+def why_lost(session: LiveSession, run_id: str) -> str | None:
+    """Record a run as lost that has no folder and no supervisor: `look_after` does not find it.
 
     Returns why it is lost if that could not be recorded.
     """
     folder = RunFolder(session.require_files(), run_id)
-    above = folder.root.parent
-    if os.path.lexists(folder.root) or (above.exists() and not os.access(above, os.X_OK)):
+    if os.path.lexists(folder.root):
         return None
     run = RunHandle(session, run_id)
-    why = "nobody takes care of the run: its folder is not there any more"
+    state = run.refresh()
+    if state is None or state.status is Status.QUEUED:
+        return None
+    if _is_alive(session, state, folder) is not False:
+        return None
+    why = f"compute target {_target(state)!r} no longer executes the run, and its folder is gone"
     try:
         run.change(LoseRun(why))
     except RunloreError:
@@ -80,11 +79,15 @@ def _look_after(session: LiveSession, folder: RunFolder) -> str | None:
     run = RunHandle(session, folder.run_id)
     if folder.is_locked():
         return None
-    if folder.is_foreign() and run.refresh() is None:
+    state = run.refresh()
+    if state is None and folder.is_foreign():
         return None
-    owner = folder.owner()
-    if owner is not None and _is_elsewhere(owner.host, owner.boot_id):
-        _look_from_afar(run, folder, owner.host)
+    if state is not None and state.status is Status.QUEUED:
+        return None
+    is_alive = _is_alive(session, state, folder)
+    if is_alive is None:
+        _record_silence(run, folder)
+    if is_alive is not False:
         return None
     try:
         lock_fd = folder.lock()
@@ -96,6 +99,30 @@ def _look_after(session: LiveSession, folder: RunFolder) -> str | None:
         return _take_over(session, run, folder)
     finally:
         unlock(lock_fd)
+
+
+def _settle_targets(session: LiveSession) -> None:
+    for name, state in attached(session).items():
+        with suppress(RunloreError, OSError):
+            kind_of(state.type)(session, name, state.settings).settle()
+
+
+def _is_alive(session: LiveSession, state: RunState | None, folder: RunFolder) -> bool | None:
+    """Whether a supervisor takes care of the run, by its target; None if that is unknown.
+
+    The folder's lock must do for a run that is not recorded yet or has ended, and for a run whose
+    target was deleted.
+    """
+    if state is None or state.status in TERMINAL or _target(state) not in attached(session):
+        return has_supervisor(folder)
+    try:
+        return target_of(session, _target(state)).is_alive(folder.run_id)
+    except ComputeTargetException:  # Of a kind that is not installed here.
+        return None
+
+
+def _target(state: RunState) -> str:
+    return state.target or LOCAL
 
 
 def _take_over(session: LiveSession, run: RunHandle, folder: RunFolder) -> str | None:
@@ -112,7 +139,7 @@ def _take_over(session: LiveSession, run: RunHandle, folder: RunFolder) -> str |
             return why
     if processes_of(folder):
         if folder.has_leash():
-            return None  # It is ending them; a later look clears up.
+            return None  # The leash is ending them; a later look clears up.
         end_processes(folder, (), 0)
     handover.drop(folder)
     if submitted and state is not None:
@@ -125,8 +152,8 @@ def _why(folder: RunFolder) -> str:
     owner = folder.owner()
     where = f" on {owner.host}" if owner else ""
     return (
-        f"the supervisor of the run{where} ended without recording how the run ended (killed, "
-        "or the machine was restarted); what the run had logged is kept"
+        f"the supervisor of the run{where} ended without recording how the run ended (it was "
+        "killed, or the machine was restarted); the values that the run had logged are kept"
     )
 
 
@@ -137,19 +164,14 @@ def _is_lost(run: RunHandle) -> bool:
     return state.status not in (*TERMINAL, Status.QUEUED)
 
 
-def _is_elsewhere(host: str, boot: str) -> bool:
-    """A lock tells nothing about another machine; one that was restarted is not another one."""
-    return boot != boot_id() and host != socket.gethostname()
-
-
-def _look_from_afar(run: RunHandle, folder: RunFolder, host: str) -> None:
-    silence_s = folder.silence_s()
+def _record_silence(run: RunHandle, folder: RunFolder) -> None:
+    silence_s, owner = folder.silence_s(), folder.owner()
     state = run.refresh()
-    if state is None or silence_s < SILENT_AFTER_S:
+    if state is None or owner is None or silence_s < SILENT_AFTER_S:
         return
     if state.status in (*TERMINAL, Status.QUEUED, Status.NOT_RESPONDING):
         return
-    detail = f"nothing was heard of its supervisor on {host} for {silence_s:.0f} s"
+    detail = f"nothing was heard of its supervisor on {owner.host} for {silence_s:.0f} s"
     with suppress(ChangeRefusedError):
         run.change(ChangeStatus(Status.NOT_RESPONDING, detail=detail))
 
@@ -158,12 +180,3 @@ def _keep_files(run: RunHandle, folder: RunFolder, state: RunState) -> None:
     watched = (state.definition or {}).get("watched", ())
     kept = {name: folder.source / name for name in ("outputs", *watched)}
     keep_folders(run, {**kept, "user_logs": folder.user_logs})
-
-
-def _settle_pools(session: LiveSession, workspace: Path) -> None:
-    if not (workspace / POOLS).is_dir():
-        return
-    for entry in os.scandir(workspace / POOLS):
-        pool = Pool.of(session, entry.name)
-        if pool is not None:
-            pool.settle()

@@ -43,7 +43,7 @@ def start_supervisor(
         sys.executable,
         "-P",  # A random.py beside the script must not become the supervisor's.
         *("-W", "default"),
-        *("-m", "runlore.execution.supervisor"),
+        *("-m", "runlore.entry.supervisor"),
         uri,
         folder.run_id,
         str(lock_fd),

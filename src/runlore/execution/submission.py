@@ -1,46 +1,51 @@
-"""From a configuration to a run that a supervisor executes."""
+"""Submitting a run: recording it, and placing it on its compute target."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from runlore.azure.arguments import as_pairs
 from runlore.azure.run_types import SCRIPT_RUN
-from runlore.configuration.script_run_config import ScriptRunConfig, get_run_config_from_script_run
-from runlore.domain.definition import Definition, split_secrets
-from runlore.domain.errors import ChangeRefusedError, InvalidType, UserError
+from runlore.domain.compute_target import LOCAL
+from runlore.domain.definition import Definition
+from runlore.domain.errors import ChangeRefusedError
 from runlore.domain.events import Event, RunSubmitted, SnapshotTaken
 from runlore.domain.ids import check_run_id
 from runlore.domain.run import ChangeStatus, CreateRun, decide
 from runlore.domain.status import Status
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.sources import git_properties_of, snapshot_of
-from runlore.exceptions import (
-    ExperimentExecutionException,
-    RunConfigurationException,
-)
+from runlore.exceptions import ExperimentExecutionException
+from runlore.execution.definitions import check_taken, definition_of
 from runlore.execution.launch import environment_for
-from runlore.execution.targets.target import Placement, Target, target_of
-from runlore.storage.artifacts import ArtifactStore
-from runlore.storage.file_lock import unlock
-from runlore.storage.run_folder import RunFolder
-from runlore.storage.snapshots import copy_snapshot, read_manifest
+from runlore.execution.targets.kinds import target_of
+from runlore.storage.snapshots import copy_snapshot
 
 if TYPE_CHECKING:
     from runlore.configuration.runconfig import RunConfiguration
-    from runlore.engine.session import LiveSession, Session
+    from runlore.engine.session import LiveSession
+    from runlore.execution.targets.target import Target
 
 _SEED_NAME_MAX_CHARS: Final = 230
+_SOURCE_PROPERTIES: Final = ("azureml.git.", "mlflow.source.git.", "ContentSnapshotId")
+
+
+class NewRun(NamedTuple):
+    """The place of a run that is to be submitted; `run_id` is made up if it is None."""
+
+    experiment_id: str
+    experiment_name: str
+    run_id: str | None = None
+    parent: RunHandle | None = None
+    tags: Mapping[str, Any] | None = None
 
 
 class _Submission(NamedTuple):
-    """All that a submitted run is made of, whether it is new or repeats another one."""
+    """All parts of a submitted run, whether it is new or repeats another one."""
 
     target: str
     definition: Definition
@@ -50,99 +55,85 @@ class _Submission(NamedTuple):
     repeats: str | None = None
 
 
-def submit(
-    session: Session,
-    experiment_id: str,
-    experiment_name: str,
-    config: object,
-    *,
-    tags: Mapping[str, Any] | None = None,
-    run_id: str | None = None,
-    parent: RunHandle | None = None,
-) -> RunHandle:
-    """Record a run and hand it to its compute target; see `Experiment.submit`."""
-    session = session.writable()
+def submit(session: LiveSession, new: NewRun, config: RunConfiguration, source: Path) -> RunHandle:
+    """Submit a run of a checked configuration's script in the source folder.
+
+    Nothing is recorded if this raises ExperimentExecutionException, ComputeTargetException,
+    SnapshotException or RunConfigurationException; see `Experiment.submit`.
+    """
+    run_id = _checked_id(session, new)
+    return _submit(session, new, run_id, _configured(session, config, source, run_id))
+
+
+def submit_again(session: LiveSession, new: NewRun, earlier: RunHandle) -> RunHandle:
+    """Submit a run of an earlier run's snapshot and definition.
+
+    Secrets come from this process's environment. Raises ExperimentExecutionException if one is
+    missing, or if the earlier run was not submitted or is in another workspace.
+    """
+    run_id = _checked_id(session, new)
+    return _submit(session, new, run_id, _repeated(session, earlier, run_id))
+
+
+def _checked_id(session: LiveSession, new: NewRun) -> str:
     if session.is_memory:
         raise ExperimentExecutionException(
             "a workspace in memory cannot hold submitted runs: their scripts are other processes; "
             "create one in a folder with Workspace.create('my-workspace')"
         )
-    run_id = check_run_id(_fresh_id(experiment_name) if run_id is None else run_id)
-    if isinstance(config, RunHandle):
-        submission = _repeated(session, config, run_id)
-    elif isinstance(config, ScriptRunConfig):
-        submission = _configured(session, config, run_id)
-    else:
-        raise InvalidType(
-            f"submit takes a ScriptRunConfig or an earlier submitted run, got "
-            f"{type(config).__name__} {config!r:.80}"
-        )
+    return check_run_id(_fresh_id(new.experiment_name) if new.run_id is None else new.run_id)
+
+
+def _submit(session: LiveSession, new: NewRun, run_id: str, submission: _Submission) -> RunHandle:
     target = target_of(session, submission.target)
     command = CreateRun(
         run_id=run_id,
-        experiment_id=experiment_id,
-        experiment_name=experiment_name,
+        experiment_id=new.experiment_id,
+        experiment_name=new.experiment_name,
         status=Status.NOT_STARTED,
-        parent_id=parent.id if parent else None,
-        root_id=parent.state.root_id if parent else run_id,
+        parent_id=new.parent.id if new.parent else None,
+        root_id=new.parent.state.root_id if new.parent else run_id,
         run_type=SCRIPT_RUN,
         target=submission.target,
         outputs=("outputs", *submission.definition.watched),
-        tags=as_pairs(tags, "tag"),
+        tags=as_pairs(new.tags, "tag"),
         properties=submission.properties,
     )
     run = RunHandle(session, run_id)
-    # Raises for what no run can have and for an id that is taken, before anything is made.
+    # Before anything is made: raises if the id is taken or a value is invalid.
     decide(run.refresh(), command, None)
     submitted = RunSubmitted(
         definition=submission.definition.model_dump(mode="json"), repeats=submission.repeats
     )
-    _place(session, run, command, (submission.snapshot, submitted), target, submission.overrides)
+    _place(run, command, (submission.snapshot, submitted), target, submission.overrides)
     return run
 
 
 def _place(
-    session: LiveSession,
     run: RunHandle,
     command: CreateRun,
     events: Sequence[Event],
     target: Target,
     overrides: Mapping[str, str],
 ) -> None:
-    """The run's folder is locked before the run is recorded, so that nobody takes it for lost."""
-    folder = RunFolder(session.require_files(), run.id)
+    placement = target.prepare(run.id, environment_for(overrides))
     try:
-        lock_fd = folder.make_and_lock()
-    except OSError as error:
-        raise ExperimentExecutionException(
-            f"cannot make the folder {folder.root} in which the script would execute: "
-            f"{error.strerror}; nothing was submitted",
-            error,
-        ) from error
-    if lock_fd is None:
-        raise ExperimentExecutionException(
-            f"run id {run.id!r} is being used by another submission; leave run_id out"
-        )
-    placement = Placement(run.id, lock_fd, environment_for(overrides))
-    try:
-        # What another run of this id has there must stay as it is.
+        # Again, now that no other submission can take the id: announcing overwrites files.
         decide(run.refresh(), command, None)
-        target.announce(placement)
+        placement.announce()
         run.create(command, (*events, *target.recorded()))
     except BaseException:
         state = run.refresh()
         if state is None or not state.submitted:
             target.withdraw(run.id)
-            folder.remove()
-        unlock(lock_fd)
+        placement.release()
         raise
     try:
-        target.place(placement)
+        placement.place()
     except OSError as error:
         message = f"the supervisor could not be started: {error}"
         _record_failure(run, message)
         target.withdraw(run.id)
-        folder.remove()
         raise ExperimentExecutionException(f"run {run.id} has failed: {message}", error) from error
 
 
@@ -150,29 +141,29 @@ def _record_failure(run: RunHandle, message: str) -> None:
     error = {"code": "SupervisorNotStarted", "message": message}
     try:
         run.change(ChangeStatus(Status.FAILED, error))
-    except ChangeRefusedError:  # Somebody was faster.
+    except ChangeRefusedError:  # Another process was faster.
         return
 
 
-def _configured(session: LiveSession, config: ScriptRunConfig, run_id: str) -> _Submission:
-    run_config = get_run_config_from_script_run(config)
-    folder = Path(config.source_directory)
-    if not folder.is_dir():
+def _configured(
+    session: LiveSession, config: RunConfiguration, source: Path, run_id: str
+) -> _Submission:
+    if not source.is_dir():
         raise ExperimentExecutionException(
-            f"source_directory {str(folder)!r} is not a folder; give the folder of the script"
+            f"source_directory {str(source)!r} is not a folder; pass the folder of the script"
         )
-    target_of(session, run_config.target)  # Raises if there is none, before anything is read.
-    variables = {**run_config.environment.environment_variables, **run_config.environment_variables}
+    target_of(session, config.target)  # Before anything is read: raises for an unknown target.
+    variables = {**config.environment.environment_variables, **config.environment_variables}
     overrides = {str(name): str(value) for name, value in variables.items()}
-    definition = _definition(run_config, folder, overrides)
+    definition = definition_of(config, source, overrides)
     artifacts = session.artifacts_of(run_id)
     taken = snapshot_of(
-        folder,
+        source,
         artifacts,
         "; a submitted script executes in a copy of its source_directory, so it needs one",
     )
     if definition.script is not None:
-        _check_taken(artifacts, definition.script, taken.manifest_sha256, folder)
+        check_taken(artifacts, definition.script, taken.manifest_sha256, source)
     snapshot = SnapshotTaken(
         snapshot_id=taken.snapshot_id,
         manifest_sha256=taken.manifest_sha256,
@@ -180,188 +171,51 @@ def _configured(session: LiveSession, config: ScriptRunConfig, run_id: str) -> _
         nbytes=taken.nbytes,
     )
     properties: dict[str, str | None] = {
-        **git_properties_of(folder),
+        **git_properties_of(source),
         "ContentSnapshotId": taken.snapshot_id,
     }
-    return _Submission(run_config.target, definition, overrides, snapshot, properties)
+    return _Submission(config.target, definition, overrides, snapshot, properties)
 
 
-def _repeated(session: LiveSession, run: RunHandle, run_id: str) -> _Submission:
-    """What a run was executed with; secrets come from this process's environment."""
-    if run.session is not session:
+def _repeated(session: LiveSession, earlier: RunHandle, run_id: str) -> _Submission:
+    if earlier.session is not session:
         raise ExperimentExecutionException(
-            f"run {run.id} is of another workspace; submit it again in its own"
+            f"run {earlier.id} is in another workspace; submit it again in its own"
         )
-    state = run.fetch()
+    state = earlier.fetch()
     if state.definition is None or state.snapshot_id is None or state.snapshot_manifest is None:
         raise ExperimentExecutionException(
-            f"run {run.id} was not submitted, so there is no script to execute again; "
+            f"run {earlier.id} was not submitted, so there is no script to execute again; "
             "submit a ScriptRunConfig"
         )
     definition = Definition.model_validate(state.definition)
     missing = [name for name in definition.secret_variables if name not in os.environ]
     if missing:
         raise ExperimentExecutionException(
-            f"run {run.id} was executed with {', '.join(missing)}, whose values are kept nowhere; "
-            "set them in this process's environment and submit again"
+            f"run {earlier.id} was executed with {', '.join(missing)}, whose values are kept "
+            "nowhere; set them in this process's environment and submit again"
         )
-    files = copy_snapshot(state.snapshot_manifest, run.artifacts, session.artifacts_of(run_id))
+    files = copy_snapshot(state.snapshot_manifest, earlier.artifacts, session.artifacts_of(run_id))
     snapshot = SnapshotTaken(
         snapshot_id=state.snapshot_id,
         manifest_sha256=state.snapshot_manifest,
         files=len(files),
         nbytes=sum(file.nbytes for file in files),
     )
-    source = ("azureml.git.", "mlflow.source.git.", "ContentSnapshotId")
-    properties = {k: held.value for k, held in state.properties.items() if k.startswith(source)}
+    properties = {
+        key: fact.value
+        for key, fact in state.properties.items()
+        if key.startswith(_SOURCE_PROPERTIES)
+    }
     secrets = {name: os.environ[name] for name in definition.secret_variables}
-    overrides = {**definition.environment_variables, **secrets}
     return _Submission(
-        state.target or "local", definition, overrides, snapshot, properties, repeats=run.id
+        state.target or LOCAL,
+        definition,
+        {**definition.environment_variables, **secrets},
+        snapshot,
+        properties,
+        repeats=earlier.id,
     )
-
-
-def _definition(config: RunConfiguration, folder: Path, variables: Mapping[str, str]) -> Definition:
-    if config.script and config.command:
-        raise UserError("give script or command, not both: script is executed by Python")
-    if not config.script and not config.command:
-        raise ExperimentExecutionException(
-            "there is nothing to execute: give ScriptRunConfig a script or a command"
-        )
-    script = _checked_script(config.script, folder) if config.script else None
-    command: tuple[str, ...] | str | None = None
-    if isinstance(config.command, str):
-        command = config.command
-    elif config.command:
-        command = tuple(map(str, config.command))
-        _check_program(command[0], folder)
-    kept, secrets = split_secrets(variables)
-    limit = config.max_run_duration_seconds
-    definition = Definition(
-        script=script,
-        arguments=tuple(map(str, config.arguments)),
-        command=command,
-        interpreter=_interpreter(config.environment.python.interpreter_path),
-        environment_variables=kept,
-        secret_variables=secrets,
-        max_run_duration_s=None if limit is None else float(limit),
-        collect_outputs=config.history.output_collection,
-        watched=_checked_folders(config.history.directories_to_watch),
-    )
-    return _distributed(definition, config)
-
-
-def _distributed(definition: Definition, config: RunConfiguration) -> Definition:
-    """How many processes, and how they learn their ranks; all of them on one machine."""
-    kind = (config.communicator or "None").lower()
-    framework = (config.framework or "Python").lower()
-    if kind == "none" and framework not in ("tensorflow", "pytorch"):
-        return definition
-    if kind == "parameterserver" or (framework == "tensorflow" and kind == "none"):
-        if kind == "none":
-            return definition
-        return definition.model_copy(
-            update={
-                "distribution": "tensorflow",
-                "process_count": config.tensorflow.worker_count,
-                "parameter_servers": config.tensorflow.parameter_server_count,
-            }
-        )
-    if config.node_count != 1:
-        raise RunConfigurationException(
-            f"node_count is {config.node_count}; the targets of this machine have one node"
-        )
-    if kind in ("nccl", "gloo"):
-        count = config.pytorch.process_count or config.node_count
-        return definition.model_copy(update={"distribution": "pytorch", "process_count": count})
-    if kind in ("mpi", "openmpi", "intelmpi"):
-        count = config.mpi.process_count_per_node
-        return definition.model_copy(update={"distribution": "mpi", "process_count": count})
-    if kind == "none":
-        return definition
-    raise RunConfigurationException(
-        f"communicator is {config.communicator!r}; it takes None, Nccl, Gloo, ParameterServer, "
-        "OpenMpi or IntelMpi"
-    )
-
-
-def _checked_script(script: str, folder: Path) -> str:
-    """The script's path below the folder, with '/' between its parts."""
-    if "\0" in script:
-        raise ExperimentExecutionException(f"script {script!r:.80} cannot be a path")
-    path = folder / script
-    inside = Path(os.path.normpath(path.absolute())).is_relative_to(
-        os.path.normpath(folder.absolute())
-    )
-    if not inside:
-        raise ExperimentExecutionException(
-            f"script {script!r} is outside of source_directory {str(folder)!r}; "
-            "The script should be inside the project folder"
-        )
-    if not path.is_file():
-        raise ExperimentExecutionException(
-            f"script path doesn't exist: there is no file {script!r} in source_directory "
-            f"{str(folder.absolute())!r}. The script should be inside the project folder"
-        )
-    return PurePosixPath(os.path.relpath(path, folder)).as_posix()
-
-
-def _check_taken(artifacts: ArtifactStore, script: str, manifest_sha256: str, folder: Path) -> None:
-    names = {file.name for file in read_manifest(manifest_sha256, artifacts)}
-    if script not in names:
-        raise ExperimentExecutionException(
-            f"script {script!r} is left out of the snapshot of {str(folder)!r} by its ignore file "
-            "(.amlignore, else .gitignore); a run executes in a copy of the snapshot"
-        )
-
-
-def _check_program(program: str, folder: Path) -> None:
-    """A program of the folder must be there and executable; others are looked up when it runs."""
-    if not program.startswith(("./", "../")):
-        return
-    path = folder / program
-    if not path.is_file():
-        raise ExperimentExecutionException(
-            f"command {program!r}: there is no such file in source_directory {str(folder)!r}"
-        )
-    if not os.access(path, os.X_OK):
-        raise ExperimentExecutionException(
-            f"command {program!r} is not executable; run `chmod +x {program}` in "
-            f"{str(folder)!r}, or name its interpreter first (['bash', {program!r}])"
-        )
-
-
-def _interpreter(path: str | None) -> str:
-    """The interpreter's path; "python" is the one that submits."""
-    if path in (None, "", "python", "python3"):
-        return sys.executable
-    assert path is not None
-    found = shutil.which(path)
-    if found is None:
-        raise RunConfigurationException(
-            f"environment.python.interpreter_path is {path!r}: no such program; "
-            f"leave it 'python' to use {sys.executable}"
-        )
-    return os.path.abspath(found)
-
-
-def _checked_folders(folders: Iterable[str]) -> tuple[str, ...]:
-    checked = []
-    for folder in folders:
-        parts = PurePosixPath(folder).parts
-        if (
-            not parts
-            or parts[0] == "/"
-            or ".." in parts
-            or parts[0] in ("user_logs", "system_logs")
-        ):
-            raise RunConfigurationException(
-                f"history.directories_to_watch holds {folder!r}; it takes folders below the source"
-            )
-        name = PurePosixPath(folder).as_posix()
-        if name != "outputs":
-            checked.append(name)
-    return tuple(dict.fromkeys(checked))
 
 
 def _fresh_id(experiment: str) -> str:

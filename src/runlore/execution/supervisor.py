@@ -1,17 +1,11 @@
-"""The process that executes one submitted run after the other and records what becomes of them.
+"""The supervisor of one run: it executes the script and records what happens.
 
-    python -m runlore.execution.supervisor <uri> <run id> <lock fd> [<pool> <slot> <slot fd>]
-
-It is started apart (`launch`), holds the run's lock as long as it takes care of it, and sees a
-cancellation, or an end that somebody else recorded, by looking into the run's stream. On the slot
-of a pool it goes on with the oldest queued run, until there is none.
+It sees a cancellation, or an end that another process recorded, by looking at the run's stream.
 """
 
 from __future__ import annotations
 
 import errno
-import os
-import signal
 import sys
 import time
 import traceback
@@ -20,20 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from runlore.domain import run as commands
+from runlore.domain.compute_target import LOCAL
 from runlore.domain.definition import Definition
 from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_state import Exit, RunState
 from runlore.domain.status import TERMINAL, Status
-from runlore.engine import places as location
 from runlore.engine.runs.files import keep_folders
 from runlore.engine.runs.handle import RunHandle
-from runlore.execution.launch import PoolSlot, split_environment
 from runlore.execution.leash import Leash
 from runlore.execution.outcome import error_of, is_good
-from runlore.execution.script import Script, adopt_orphans
+from runlore.execution.script import Script
+from runlore.execution.targets.attached import grace_s_of
 from runlore.storage.errors import DiskFull, LogBusy
-from runlore.storage.file_lock import unlock
-from runlore.storage.run_folder import HEARTBEAT_S, RunFolder, beat
+from runlore.storage.run_folder import HEARTBEAT_S, RunFolder
 
 if TYPE_CHECKING:
     from runlore.engine.session import LiveSession
@@ -47,48 +40,51 @@ _ROOM_MAX_S: Final = 60.0
 _ROOM_INTERVAL_S: Final = 0.25
 
 
-class _Ended(Exception):
-    """The supervisor itself was told to end (SIGTERM)."""
+class ToldToEnd(Exception):
+    """Raised in the supervisor's process when it gets SIGTERM."""
 
 
 class Supervisor:
-    """Takes care of one run, from Preparing to its end."""
+    """Takes care of one run, from Preparing to its end.
+
+    `beat` tells other machines that the supervisor is alive.
+    """
 
     def __init__(
         self,
         session: LiveSession,
-        run_id: str,
-        lock_fd: int,
+        run: RunHandle,
         leash: Leash,
         environment: Mapping[str, str],
+        beat: Callable[[], None],
     ) -> None:
         self._session = session
-        self._run = RunHandle.existing(session, run_id)
-        self._folder = RunFolder(session.require_files(), run_id)
-        self._lock_fd = lock_fd
+        self._run = run
+        self._folder = RunFolder(session.require_files(), run.id)
         self._leash = leash
-        state = self._run.state
+        self._beat_now = beat
+        state = run.state
         assert state.definition is not None, "only submitted runs get a supervisor"
         self._definition = Definition.model_validate(state.definition)
         self._environment = environment
-        self._grace_s = _grace_s(session, state.target)
+        self._grace_s = grace_s_of(session, state.target or LOCAL)
         self._script = Script(self._folder, self._definition)
         self._phase = Status.STARTING
         self._beaten = 0.0
-        self._files_are_kept = True  # As long as there are none.
+        self._files_are_kept = True  # There are none yet.
         self._room_until: float | None = None
 
     def execute(self) -> bool:
-        """Executes the run, then lets its folder go. False if the supervisor is to end.
+        """Execute the run, then remove its folder. Returns False if the supervisor must end.
 
-        The log says what happened. If that could not be written, or the files could not be kept,
-        the folder stays: readers do both as soon as they can.
+        If the run's end could not be recorded, or its files not be kept, the folder stays:
+        readers do both as soon as they can.
         """
         goes_on = True
         try:
             self._execute()
-        except Exception as error:  # Whatever it is: no script without a supervisor.
-            goes_on = not isinstance(error, _Ended)
+        except Exception as error:  # Any error at all: a script must not go on unsupervised.
+            goes_on = not isinstance(error, ToldToEnd)
             self._give_up(error)
         finally:
             self._leash.let_go()
@@ -97,11 +93,11 @@ class Supervisor:
         return goes_on
 
     def _give_up(self, error: Exception) -> None:
-        if not isinstance(error, RunloreError | OSError | _Ended):
+        if not isinstance(error, RunloreError | OSError | ToldToEnd):
             traceback.print_exc()
         self._script.stop(self._grace_s)
         message = str(error) or f"{type(error).__name__}"
-        if isinstance(error, _Ended):
+        if isinstance(error, ToldToEnd):
             message = "the supervisor was told to end (SIGTERM)"
         if not self._files_are_kept:
             try:
@@ -120,11 +116,11 @@ class Supervisor:
                 self._end(Status.CANCELED)
                 return
             self._files_are_kept = False
-            # Before the start: who kills the supervisor now must not leave the script alone.
+            # Before the start: if the supervisor is killed now, the script must end too.
             self._leash.hold(self._run.id, (), self._grace_s)
             self._script.start(self._script_environment())
         except (RunloreError, OSError) as error:
-            self._script.stop(self._grace_s)  # Of several processes some may have been started.
+            self._script.stop(self._grace_s)  # Some of several processes may have started.
             self._keep_files()
             self._end(Status.FAILED, {"code": "ExecutionFailed", "message": str(error)})
             return
@@ -135,7 +131,7 @@ class Supervisor:
         if not ended_elsewhere:
             self._enter(Status.FINALIZING)
         self._record(self._script.stop(self._grace_s))
-        self._leash.let_go()  # Its groups are nobody's now; their numbers may become others'.
+        self._leash.let_go()  # The numbers of the ended groups may be used again.
         self._keep_files()
         if not ended_elsewhere:
             self._end(*self._outcome(_oom_kills() > oom_kills))
@@ -161,7 +157,7 @@ class Supervisor:
     def _script_environment(self) -> dict[str, str]:
         state = self._run.state
         return {
-            "PYTHONUNBUFFERED": "1",  # What is printed shows at once.
+            "PYTHONUNBUFFERED": "1",  # Output shows at once.
             **self._environment,
             "RUNLORE_WORKSPACE_URI": self._session.uri,
             "RUNLORE_RUN_ID": state.run_id,
@@ -173,7 +169,7 @@ class Supervisor:
         }
 
     def _watch(self) -> bool:
-        """Until the script has ended or is to end; True if somebody else recorded the run's end."""
+        """Wait until the script has ended or must end. True if another process recorded the end."""
         started = time.monotonic()
         limit = self._definition.max_run_duration_s
         while True:
@@ -191,13 +187,13 @@ class Supervisor:
             if state.status is Status.CANCEL_REQUESTED:
                 return False
             if state.status is Status.NOT_RESPONDING:
-                self._enter(self._phase)  # Somebody had given us up.
+                self._enter(self._phase)  # A reader on another machine had heard nothing of us.
             if limit is not None and time.monotonic() - started >= limit:
                 self._cancel_for(f"it ran longer than max_run_duration_seconds={limit:g}")
                 return False
 
     def _outcome(self, out_of_memory: bool) -> tuple[Status, dict[str, str] | None]:
-        bad = [one for one in self._script.exits if not is_good(one)]
+        bad = [ended for ended in self._script.exits if not is_good(ended)]
         if not bad:
             return Status.COMPLETED, None
         first = bad[0]
@@ -206,7 +202,7 @@ class Supervisor:
         return Status.FAILED, error_of(first, ranks, tail, out_of_memory=out_of_memory)
 
     def _keep_files(self) -> None:
-        """Puts outputs and logs into the artifact store; what cannot be kept is a warning."""
+        """Keep outputs and logs in the artifact store; warn of files that cannot be kept."""
         source, watched = self._folder.source, self._definition.watched
         folders = {name: source / name for name in watched}
         if self._definition.collect_outputs:
@@ -223,13 +219,13 @@ class Supervisor:
         return self._newest().status in (*TERMINAL, Status.CANCEL_REQUESTED)
 
     def _enter(self, phase: Status) -> None:
-        """Records the phase, unless the run was canceled or ended meanwhile."""
+        """Record the phase, unless the run was canceled or ended in the meantime."""
         self._phase = phase
         if not self._is_unwanted():
             self._change(commands.ChangeStatus(phase))
 
     def _end(self, status: Status, error: Mapping[str, str] | None = None) -> None:
-        # What the script's processes logged and did not write any more belongs before the end.
+        # Values that the script's processes logged and did not write belong before the end.
         self._session.recover_values(at_once=True)
         self._change(commands.EndRun(status, error), flush_values=True)
 
@@ -247,18 +243,18 @@ class Supervisor:
     def _change(self, command: commands.Command, *, flush_values: bool = False) -> None:
         try:
             self._with_room(lambda: self._run.change(command, flush_values=flush_values))
-        except ChangeRefusedError as refused:  # Recorded as such; the run's end stands.
+        except ChangeRefusedError as refused:  # The refusal is recorded; the run's end stands.
             sys.stderr.write(f"{refused}\n")
 
     def _with_room(self, write: Callable[[], _T]) -> _T:
-        """What `write` returns; up to a minute in all is waited for room on the disk and a turn."""
+        """Call `write`, again for up to a minute in all while the disk is full or the log busy."""
         while True:
             try:
                 return write()
             except (RunloreError, OSError) as error:
                 now = time.monotonic()
                 self._room_until = self._room_until or now + _ROOM_MAX_S
-                if not _may_pass(error) or now >= self._room_until:
+                if not _is_temporary(error) or now >= self._room_until:
                     raise
             time.sleep(_ROOM_INTERVAL_S)
             self._beat()
@@ -267,81 +263,17 @@ class Supervisor:
         now = time.monotonic()
         if now - self._beaten > HEARTBEAT_S:
             self._beaten = now
-            beat(self._lock_fd)
+            self._beat_now()
 
 
-def main(arguments: list[str]) -> None:
-    """Executes the run, and on a slot those that are queued behind it."""
-    uri, run_id, lock_fd, *rest = arguments
-    slot = PoolSlot(rest[0], int(rest[1]), int(rest[2])) if rest else None
-    _handle_signals()
-    adopt_orphans()
-    for fd in (int(lock_fd), *([slot.fd] if slot else ())):
-        os.set_inheritable(fd, False)
-    folder = location.folder_of(uri)
-    leash = Leash(folder, close_in_leash=[int(lock_fd)])
-    _supervise(uri, folder, run_id, int(lock_fd), slot, leash)
-    leash.close()
-
-
-def _supervise(
-    uri: str, folder: Path, run_id: str, lock_fd: int, slot: PoolSlot | None, leash: Leash
-) -> None:
-    from runlore.execution.targets.pool import Pool
-    from runlore.workspace import Workspace, session_of
-
-    base, overrides = split_environment(os.environ)
-    with Workspace.open(uri) as workspace:
-        session = session_of(workspace).writable()
-        pool = None if slot is None else Pool.of(session, slot.pool)
-        while True:
-            try:
-                environment = {**base, **overrides}
-                if not Supervisor(session, run_id, lock_fd, leash, environment).execute():
-                    return
-            except _Ended:
-                return
-            except Exception:  # A run must not take the queue behind it down.
-                traceback.print_exc()
-            finally:
-                unlock(lock_fd)
-            if pool is None or slot is None:
-                return
-            claim = pool.next_for(slot)
-            if claim is None:
-                return
-            run_id, lock_fd = claim.run_id, claim.lock_fd
-            base, overrides = split_environment(claim.environment)
-
-
-def _grace_s(session: LiveSession, target: str | None) -> float:
-    from runlore.execution.targets.target import DEFAULT_GRACE_S, settings_of
-
-    grace_s = settings_of(session, target or "local").get("grace_s", DEFAULT_GRACE_S)
-    return float(grace_s)
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether the disk is full, or the log busy: no reason to end a script."""
+def _is_temporary(error: Exception) -> bool:
+    """Whether the disk is full or the log busy: not a reason to end a script."""
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return full or isinstance(error, DiskFull | LogBusy)
 
 
-def _handle_signals() -> None:
-    def end(number: int, frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Once is enough.
-        raise _Ended
-
-    # Whoever submits may block signals, or ignore its children: then no exit would be known.
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, end)
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)
-
-
 def _oom_kills() -> int:
-    """How often the system killed something of our control group for want of memory."""
+    """How often the system killed a process of our control group because memory ran out."""
     try:
         own = Path("/proc/self/cgroup").read_text().strip().rpartition(":")[2]
         for folder in (Path("/sys/fs/cgroup") / own.lstrip("/"), Path("/sys/fs/cgroup")):
@@ -352,7 +284,3 @@ def _oom_kills() -> int:
     except (OSError, ValueError):
         pass
     return 0
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

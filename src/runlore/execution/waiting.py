@@ -1,34 +1,33 @@
-"""Waiting for a run's end, and showing meanwhile what its script prints."""
+"""Waiting for a run's end."""
 
 from __future__ import annotations
 
-import codecs
-import sys
+import os
 import time
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.caller_warning import warn_caller
-from runlore.engine.runs.logs import log_files, open_log
+from runlore.execution.shown_log import ShownLog, show
 
 if TYPE_CHECKING:
     from runlore.engine.runs.handle import RunHandle
 
 _POLL_INTERVAL_S: Final = 0.02
-_CHUNK_NBYTES: Final = 2**16
 _STUCK_INTERVAL_S: Final = 1.0  # Looking for a deadlock reads the whole queue.
 
 
 def wait_for(
     run: RunHandle, *, show_output: bool, wait_post_processing: bool, web_view: str
 ) -> None:
-    """Returns when the run is over; with `show_output` prints its log and a summary.
+    """Return when the run is over; with `show_output`, print its log and a summary.
 
-    The log of a distributed script is that of its first process.
+    Finalizing and CancelRequested count as over for a run that was not submitted, unless
+    `wait_post_processing` is set.
     """
     where = f"RunId: {run.id}\nWeb View: {web_view}\n"
     if show_output:
-        _show(f"{where}\n")
+        show(f"{where}\n")
     log = ShownLog(run) if show_output else None
     try:
         _wait(run, log, wait_post_processing)
@@ -36,16 +35,8 @@ def wait_for(
         if log is not None:
             log.close()
     if show_output:
-        warnings = "".join(f"Warning: {one.message}\n" for one in run.state.warnings)
-        _show(f"{warnings}Execution Summary\n=================\n{where}\n")
-
-
-def _is_over(run: RunHandle, wait_post_processing: bool) -> bool:
-    status = run.fetch().status
-    if status in TERMINAL:
-        return True
-    to_the_end = wait_post_processing or run.state.submitted
-    return not to_the_end and status in (Status.FINALIZING, Status.CANCEL_REQUESTED)
+        warnings = "".join(f"Warning: {warning.message}\n" for warning in run.state.warnings)
+        show(f"{warnings}Execution Summary\n=================\n{where}\n")
 
 
 def _wait(run: RunHandle, log: ShownLog | None, wait_post_processing: bool) -> None:
@@ -56,71 +47,25 @@ def _wait(run: RunHandle, log: ShownLog | None, wait_post_processing: bool) -> N
             log.show()
         if over:
             return
-        run.session.writable()  # What was at a position does not go on.
+        run.session.writable()  # Raises for a past position: waiting would never end.
         if look_at is not None and time.monotonic() >= look_at:
             look_at = None if _warn_if_stuck(run) else time.monotonic() + _STUCK_INTERVAL_S
         time.sleep(_POLL_INTERVAL_S)
 
 
-class ShownLog:
-    """The log of a submitted run, printed as far as it has come each time."""
-
-    def __init__(self, run: RunHandle) -> None:
-        self._run = run
-        self._file: BinaryIO | None = None
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._begun = False
-
-    def show(self) -> None:
-        """Prints what is new."""
-        if self._file is None:
-            self._file = self._open()
-        while self._file is not None and (chunk := self._file.read(_CHUNK_NBYTES)):
-            _show(self._decoder.decode(chunk))
-
-    def close(self) -> None:
-        """Prints the end of what the decoder holds back."""
-        _show(self._decoder.decode(b"", final=True))
-        if self._file is not None:
-            self._file.close()
-            _show("\n")
-
-    def _open(self) -> BinaryIO | None:
-        """The file while the script writes it, which stays readable when it has gone."""
-        definition = self._run.state.definition
-        if definition is None:
-            return None
-        name = primary_log(definition)
-        path = log_files(self._run).get(name)
-        # None, too, if the run has just ended: the file is elsewhere now.
-        file = None if path is None else open_log(self._run, path)
-        if file is not None and not self._begun:
-            self._begun = True
-            heading = f"Streaming {name}"
-            _show(f"{heading}\n{'=' * len(heading)}\n")
-        return file
-
-
-def primary_log(definition: object) -> str:
-    """The name of the log that stands for the run: that of the first process."""
-    from runlore.domain.definition import Definition
-
-    return Definition.model_validate(definition).log_name()
-
-
-def _show(text: str) -> None:
-    """Prints, also what the terminal has no characters for."""
-    if text:
-        encoding = sys.stdout.encoding or "utf-8"
-        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-        sys.stdout.flush()
+def _is_over(run: RunHandle, wait_post_processing: bool) -> bool:
+    status = run.fetch().status
+    if status in TERMINAL:
+        return True
+    to_the_end = wait_post_processing or run.state.submitted
+    return not to_the_end and status in (Status.FINALIZING, Status.CANCEL_REQUESTED)
 
 
 def _warn_if_stuck(run: RunHandle) -> bool:
-    """Says so, once, if the run waits for a slot that it will never get while we wait for it."""
-    import os
-
-    from runlore.execution.targets.target import attached, target_of
+    """Warn if the run waits for a slot that it cannot get while our own run waits for it."""
+    # Imported here: most waits do not look for a deadlock.
+    from runlore.execution.targets.attached import attached
+    from runlore.execution.targets.kinds import target_of
 
     ours = os.environ.get("RUNLORE_RUN_ID")
     state = run.state

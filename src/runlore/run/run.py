@@ -401,18 +401,13 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
         **kwargs: object,
     ) -> ScriptRun:
         """Hands a script to a compute target as a child of this run; see `Experiment.submit`."""
-        from runlore.execution.submission import submit
+        from runlore.execution.submission import NewRun
+        from runlore.run.submitting import submitted
 
-        handle = submit(
-            self._handle.session,
-            self._experiment.id,
-            self._experiment.name,
-            handle_of(config) if isinstance(config, Run) else config,
-            tags=tags,
-            run_id=run_id,
-            parent=self._handle,
-        )
-        return ScriptRun._of(self._experiment, handle, parent=self)
+        where = self._experiment
+        new = NewRun(where.id, where.name, run_id, parent=self._handle, tags=tags)
+        what = handle_of(config) if isinstance(config, Run) else config
+        return ScriptRun._of(where, submitted(self._handle.session, new, what), parent=self)
 
     # --- out of scope -------------------------------------------------------------------------
 

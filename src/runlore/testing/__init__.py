@@ -3,5 +3,9 @@
 import pytest
 
 pytest.register_assert_rewrite(
-    "runlore.testing.erasable_recorders", "runlore.testing.logs", "runlore.testing.recorders"
+    "runlore.testing.erasable_recorders",
+    "runlore.testing.logs",
+    "runlore.testing.recorders",
+    "runlore.testing.submitted",
+    "runlore.testing.targets",
 )

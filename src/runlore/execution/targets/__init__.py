@@ -1,1 +1,1 @@
-"""The places where submitted runs execute."""
+"""Compute targets: the places where submitted runs execute."""

@@ -1,4 +1,4 @@
-"""What the tests of submitted runs share: projects with scripts, and waiting for what they do."""
+"""Helpers for tests of submitted runs: a project with scripts, and waiting for its runs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from runlore import Experiment, Run, ScriptRun, ScriptRunConfig, Workspace
 from runlore.domain.status import TERMINAL
 from runlore.execution.processes import processes_of
 from runlore.storage.run_folder import RunFolder
-from tests.processes import wait_until
+from runlore.testing.waiting import wait_until
 
 READY = "ready to be ended"
-"""What a script prints when the test may go on."""
+"""The line that a script prints when the test may go on."""
 
 STAYS = f"""
 import time
 print({READY!r}, flush=True)
 time.sleep(600)
 """
-"""A script that stays until somebody ends it."""
+"""A script that stays until it is ended from outside."""
 
 STUBBORN = f"""
 import signal, time
@@ -32,6 +32,7 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print({READY!r}, flush=True)
 time.sleep(600)
 """
+"""A script that ignores SIGTERM."""
 
 WITH_GRANDCHILDREN = f"""
 import subprocess, sys, time
@@ -63,7 +64,7 @@ class Project:
         variables: Mapping[str, str] | None = None,
         **options: Any,
     ) -> ScriptRunConfig:
-        """A configuration that executes the code, which may be indented, on the target."""
+        """A configuration that executes the code, which may be indented."""
         (self.source / name).write_text(textwrap.dedent(code))
         options.setdefault("compute_target", self.target)
         config = ScriptRunConfig(str(self.source), name, arguments=list(arguments), **options)
@@ -71,64 +72,60 @@ class Project:
         return config
 
     def submit(self, code: str, *arguments: object, **options: Any) -> ScriptRun:
+        """Submit the code to the project's target."""
         return self.exp.submit(self.config(code, *arguments, **options))
 
     def ended(self, code: str, *arguments: object, **options: Any) -> ScriptRun:
-        """The run of a script that has ended, in whatever way."""
+        """Submit the code and wait for the run's end, good or bad."""
         run = self.submit(code, *arguments, **options)
         run.wait_for_completion(raise_on_error=False)
         return run
 
-    def folder_of(self, run: Run) -> RunFolder:
-        return folder_of(run)
-
-    def supervisor_of(self, run: Run) -> psutil.Process:
-        """The process that executes the run."""
-        return supervisors_of(run.id)[0]
-
 
 def folder_of(run: Run) -> RunFolder:
-    """Where the run's files are while it executes."""
+    """The run's folder while it executes."""
     workspace = run.experiment.workspace.path
     assert workspace is not None, "submitted runs are in workspaces that have a folder"
     return RunFolder(workspace, run.id)
 
 
 def supervisors_of(run_id: str) -> list[psutil.Process]:
-    """The processes that were started as the run's supervisor; the first is the supervisor."""
+    """The processes that were started as the run's supervisor: itself first, then its children."""
     found = []
     for process in psutil.process_iter():
         try:
             words = process.cmdline()
         except psutil.Error:
             continue
-        if "runlore.execution.supervisor" in words and run_id in words:
+        if "runlore.entry.supervisor" in words and run_id in words:
             found.append(process)
     return sorted(found, key=lambda process: process.create_time())
 
 
 def is_over(run: Run) -> bool:
+    """Whether the run has ended."""
     return run.get_status() in TERMINAL
 
 
 def printed(run: Run) -> str:
-    """What the script has printed so far."""
+    """The output of the script so far."""
     logs = run.get_details_with_logs()["logFiles"]
     return "".join(text for name, text in sorted(logs.items()) if name.startswith("user_logs/"))
 
 
 def wait_for_status(run: Run, status: str) -> None:
+    """Wait until the run has this status."""
     wait_until(lambda: run.get_status() == status, f"{run.id} to be {status}")
 
 
 def wait_until_ready(run: Run) -> None:
-    """Until the script has printed READY."""
+    """Wait until the script has printed READY."""
     wait_until(lambda: READY in printed(run) or is_over(run), f"{run.id} to be ready")
     assert READY in printed(run), run.get_details_with_logs()
 
 
 def wait_until_gone(run: Run, pids: Sequence[int] = ()) -> None:
-    """Until no process of the run is alive; zombies are not."""
+    """Wait until all processes of the run, and `pids`, have ended or are zombies."""
     wait_until(
         lambda: not processes_of(folder_of(run)) and not any(map(is_alive, pids)),
         f"all processes of {run.id} to be gone",
@@ -136,6 +133,7 @@ def wait_until_gone(run: Run, pids: Sequence[int] = ()) -> None:
 
 
 def is_alive(pid: int) -> bool:
+    """Whether the process exists and is not a zombie."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -143,7 +141,7 @@ def is_alive(pid: int) -> bool:
 
 
 def statuses_of(run: Run) -> list[str]:
-    """The statuses that the run went through."""
+    """The statuses of the run, in order."""
     return [
         change.new
         for change in run.history()
@@ -156,4 +154,5 @@ def statuses_of(run: Run) -> list[str]:
 
 
 def without_ours(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment without the variables that make a process part of a run."""
     return {k: v for k, v in environ.items() if not k.startswith(("RUNLORE_", "AZUREML_"))}

@@ -1,0 +1,91 @@
+"""The process that executes submitted runs, one after the other.
+
+    python -m runlore.entry.supervisor <uri> <run id> <lock fd> [<pool> <slot> <slot fd>]
+
+It is started detached (`execution.launch`) and holds the run's lock for as long as it takes care of
+the run. On a pool's slot it goes on with the oldest queued run, until there is none.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+from runlore.engine.places import folder_of
+from runlore.engine.runs.handle import RunHandle
+from runlore.entry.wiring import open_session
+from runlore.execution.launch import PoolSlot, split_environment
+from runlore.execution.leash import Leash
+from runlore.execution.script import adopt_orphans
+from runlore.execution.supervisor import Supervisor, ToldToEnd
+from runlore.execution.targets.pool import Pool
+from runlore.storage.file_lock import unlock
+from runlore.storage.open_log import locate
+from runlore.storage.run_folder import beat
+
+if TYPE_CHECKING:
+    from runlore.engine.session import LiveSession
+
+
+def main(arguments: list[str]) -> None:
+    """Execute the run, and on a slot the runs queued behind it."""
+    uri, run_id, lock_fd, *rest = arguments
+    slot = PoolSlot(rest[0], int(rest[1]), int(rest[2])) if rest else None
+    _handle_signals()
+    adopt_orphans()
+    for fd in (int(lock_fd), *([slot.fd] if slot else ())):
+        os.set_inheritable(fd, False)
+    # Before anything is opened and any thread starts: it is a fork of this process.
+    leash = Leash(folder_of(uri), close_in_leash=[int(lock_fd)])
+    with closing(open_session(locate(uri))) as session:
+        _supervise(session, run_id, int(lock_fd), slot, leash)
+    leash.close()
+
+
+def _supervise(
+    session: LiveSession, run_id: str, lock_fd: int, slot: PoolSlot | None, leash: Leash
+) -> None:
+    base, overrides = split_environment(os.environ)
+    pool = None if slot is None else Pool.of(session, slot.pool)
+    while True:
+        try:
+            environment = {**base, **overrides}
+            run = RunHandle.existing(session, run_id)
+            supervisor = Supervisor(session, run, leash, environment, partial(beat, lock_fd))
+            if not supervisor.execute():
+                return
+        except ToldToEnd:
+            return
+        except Exception:  # A run must not take the queue behind it down.
+            traceback.print_exc()
+        finally:
+            unlock(lock_fd)
+        if pool is None or slot is None:
+            return
+        claim = pool.next_for(slot)
+        if claim is None:
+            return
+        run_id, lock_fd = claim.run_id, claim.lock_fd
+        base, overrides = split_environment(claim.environment)
+
+
+def _handle_signals() -> None:
+    def end(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Once is enough.
+        raise ToldToEnd
+
+    # The submitter may block signals, or ignore its children: then no exit would be known.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, end)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,62 @@
+"""Printing the log of a submitted run while its script writes it."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from runlore.domain.definition import Definition
+from runlore.engine.runs.logs import log_files, open_log
+
+if TYPE_CHECKING:
+    from runlore.engine.runs.handle import RunHandle
+
+_CHUNK_NBYTES: Final = 2**16
+
+
+class ShownLog:
+    """The log of a submitted run, printed bit by bit; of several processes, that of the first."""
+
+    def __init__(self, run: RunHandle) -> None:
+        self._run = run
+        self._file: BinaryIO | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._begun = False
+
+    def show(self) -> None:
+        """Print the part that is new."""
+        if self._file is None:
+            self._file = self._open()
+        while self._file is not None and (chunk := self._file.read(_CHUNK_NBYTES)):
+            show(self._decoder.decode(chunk))
+
+    def close(self) -> None:
+        """Print what the decoder still holds, and close the file."""
+        show(self._decoder.decode(b"", final=True))
+        if self._file is not None:
+            self._file.close()
+            show("\n")
+
+    def _open(self) -> BinaryIO | None:
+        """The file that the script writes: an open file can be read after it is removed."""
+        definition = self._run.state.definition
+        if definition is None:
+            return None
+        name = Definition.model_validate(definition).log_name()
+        path = log_files(self._run).get(name)
+        # Also None if the run has just ended: the file is elsewhere now.
+        file = None if path is None else open_log(self._run, path)
+        if file is not None and not self._begun:
+            self._begun = True
+            heading = f"Streaming {name}"
+            show(f"{heading}\n{'=' * len(heading)}\n")
+        return file
+
+
+def show(text: str) -> None:
+    """Print, with `?` for characters that the terminal does not have."""
+    if text:
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+        sys.stdout.flush()

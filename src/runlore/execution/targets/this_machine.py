@@ -1,0 +1,87 @@
+"""The base of targets of this machine: a run's folder is locked while it is taken care of."""
+
+from __future__ import annotations
+
+import os
+import socket
+from abc import abstractmethod
+from collections.abc import Mapping
+
+from runlore.exceptions import ExperimentExecutionException
+from runlore.execution.targets.target import Placement, Target
+from runlore.storage.file_lock import unlock
+from runlore.storage.run_folder import Owner, RunFolder, boot_id
+
+
+class LocalPlacement(Placement):
+    """Holds the lock of the run's folder from before the run is recorded until it is placed.
+
+    A reader takes a run whose folder is not locked for lost. So the lock must be held before the
+    run is in the log, and be handed to the supervisor, or released only for a queued run.
+    """
+
+    def __init__(self, folder: RunFolder, lock_fd: int, environment: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.lock_fd = lock_fd
+        self.environment = environment
+
+    def release(self) -> None:
+        unlock(self.lock_fd)
+
+
+class TargetOfThisMachine(Target):
+    """Runs execute below the workspace's folder."""
+
+    def prepare(self, run_id: str, environment: Mapping[str, str]) -> Placement:
+        folder = self.run_folder(run_id)
+        try:
+            lock_fd = folder.make_and_lock()
+        except OSError as error:
+            raise ExperimentExecutionException(
+                f"cannot make the folder {folder.root} in which the script would execute: "
+                f"{error.strerror}; nothing was submitted",
+                error,
+            ) from error
+        if lock_fd is None:
+            raise ExperimentExecutionException(
+                f"run id {run_id!r} is being used by another submission; leave run_id out"
+            )
+        return self.placement(folder, lock_fd, environment)
+
+    @abstractmethod
+    def placement(
+        self, folder: RunFolder, lock_fd: int, environment: Mapping[str, str]
+    ) -> LocalPlacement:
+        """The placement of a run whose folder is locked."""
+
+    def withdraw(self, run_id: str) -> None:
+        self.run_folder(run_id).remove()
+
+    def is_alive(self, run_id: str) -> bool | None:
+        return has_supervisor(self.run_folder(run_id))
+
+    def run_folder(self, run_id: str) -> RunFolder:
+        """The run's folder while it executes."""
+        return RunFolder(self.session.require_files(), run_id)
+
+
+def has_supervisor(folder: RunFolder) -> bool | None:
+    """Whether a process holds the lock of a run's folder.
+
+    None if only another machine can know, or the folder may not be read.
+    """
+    if not os.path.lexists(folder.root):
+        above = folder.root.parent
+        return None if above.exists() and not os.access(above, os.X_OK) else False
+    try:
+        if folder.is_locked():
+            return True
+    except PermissionError:
+        return None
+    owner = folder.owner()
+    return None if owner is not None and _is_elsewhere(owner) else False
+
+
+def _is_elsewhere(owner: Owner) -> bool:
+    """A lock says nothing about another machine; a restarted machine is not another one."""
+    return owner.boot_id != boot_id() and owner.host != socket.gethostname()
