@@ -25,6 +25,10 @@ from runlore.workspace import Workspace as Workspace
 
 __version__ = VERSION
 
+for public in (Dataset, Datastore, Keyvault, MetricValues, Model, init):
+    public.__module__ = __name__  # Their public path, for pickles and reprs.
+del public
+
 __all__ = [
     "VERSION",
     "ComputeTarget",

@@ -117,3 +117,7 @@ __all__ = [
     "WorkspaceException",
     "WorkspaceNotFound",
 ]
+
+for name in __all__:
+    globals()[name].__module__ = __name__  # The path that users write, for pickles and tracebacks.
+del name

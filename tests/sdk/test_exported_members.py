@@ -1,11 +1,29 @@
 from __future__ import annotations
 
+import importlib
+import pickle
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import runlore
 import runlore.exceptions
+
+PUBLIC_MODULES = {
+    "compute",
+    "compute_target",
+    "conda_dependencies",
+    "environment",
+    "exceptions",
+    "experiment",
+    "run",
+    "runconfig",
+    "script_run",
+    "script_run_config",
+    "version",
+    "workspace",
+}
 
 
 @pytest.mark.parametrize("module", [runlore, runlore.exceptions], ids=lambda m: m.__name__)
@@ -36,3 +54,27 @@ def test_what_is_exported_has_a_docstring(module: ModuleType) -> None:
     ]
 
     assert undocumented == []
+
+
+@pytest.mark.parametrize("module", [runlore, runlore.exceptions], ids=lambda m: m.__name__)
+def test_what_is_exported_names_its_public_path(module: ModuleType) -> None:
+    """So that reprs, tracebacks and pickles hold no path that may change."""
+    for member in (getattr(module, name) for name in module.__all__):
+        if callable(member):
+            path = member.__module__
+            assert path == "runlore" or path.removeprefix("runlore.") in PUBLIC_MODULES, member
+            assert getattr(importlib.import_module(path), member.__name__) is member
+
+
+def test_only_names_that_azures_users_import_lie_in_the_root() -> None:
+    folder = Path(runlore.__file__).parent
+    modules = {module.stem for module in folder.glob("*.py")} - {"__init__"}
+
+    assert modules | {"run"} == PUBLIC_MODULES
+
+
+def test_errors_survive_pickling_by_their_public_path() -> None:
+    error = pickle.loads(pickle.dumps(runlore.exceptions.RunNotFound("r", "workspace 'lab'")))
+
+    assert type(error) is runlore.exceptions.RunNotFound
+    assert str(error) == str(runlore.exceptions.RunNotFound("r", "workspace 'lab'"))
