@@ -129,7 +129,8 @@ class LiveSession(Session):
 
     Everything opens lazily; `close()` writes what waits. A session without references is closed,
     and all sessions are at the process's exit. `at_run_end` is called after a run has ended and
-    returns a problem to warn of, or None. Made by `runlore.entry.wiring`.
+    returns a problem to warn of, or None. `is_memory` says that no other process can open the
+    workspace. Made by `runlore.entry.wiring`.
     """
 
     fork_order = fork_guard.ForkOrder.SESSION
@@ -141,6 +142,7 @@ class LiveSession(Session):
         uri: str,
         files: Path | None,
         artifacts: Path,
+        is_memory: bool = False,
         actor: str | None = None,
         caretaker: Caretaker | None = None,
         at_run_end: Callable[[LiveSession], str | None] | None = None,
@@ -148,7 +150,7 @@ class LiveSession(Session):
         self.uri = uri
         self.log = log
         self.files = self.executing = files
-        self.is_memory = files is None
+        self.is_memory = is_memory
         self.journal = Journal(log, lambda: introduction(actor))
         self.spools = files and files / "spools"
         self.erasable = log.erasable

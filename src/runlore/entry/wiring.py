@@ -65,6 +65,7 @@ def memory_session(name: str, *, actor: str | None = None) -> LiveSession:
         uri=f"memory:{command.workspace_id}",
         files=None,
         artifacts=Path(folder.name),
+        is_memory=True,
         actor=actor,
     )
     # The folder must go with the session: at its collection or at exit, whichever is first.
