@@ -149,6 +149,7 @@ def test_created_children_go_on_as_other_runs(run: Run) -> None:
     assert [child.get_status() for child in (first, second)] == ["Completed", "Failed"]
 
 
+@pytest.mark.slow
 def test_ten_thousand_children_are_one_transaction(run: Run) -> None:
     log = handle_of(run).session.log
     before = log.head()
@@ -221,6 +222,7 @@ def test_bad_arguments_make_no_children(
     assert list(run.get_children()) == []
 
 
+@pytest.mark.processes
 def test_processes_that_create_children_at_once_all_succeed(
     folder_ws: Workspace, project: Path
 ) -> None:

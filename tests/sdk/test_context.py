@@ -95,6 +95,7 @@ def test_after_its_workspace_was_closed_the_context_is_a_new_one() -> None:
     assert second.get_status() == "Running"
 
 
+@pytest.mark.processes
 def test_the_files_of_an_offline_run_go_with_its_process(project: Path) -> None:
     folder = run_python(
         """
@@ -203,6 +204,7 @@ print([found.get_status() for found in run.get_children()], len(run.history()))
 """
 
 
+@pytest.mark.processes
 def test_one_script_runs_unchanged_with_and_without_a_workspace(
     folder_ws: Workspace, project: Path
 ) -> None:

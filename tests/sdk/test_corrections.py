@@ -113,6 +113,7 @@ def test_the_original_value_added_again_is_a_conflict_with_the_corrected_one(run
     assert raised.value.correction == "digits were swapped"
 
 
+@pytest.mark.processes
 def test_each_of_two_racing_corrections_says_what_it_superseded(
     folder_ws: Workspace, project: Path
 ) -> None:

@@ -55,6 +55,7 @@ def expected(old: dict[Thing, Any], new: dict[Thing, Any]) -> set[tuple[Any, ...
     }
 
 
+@pytest.mark.slow
 def test_a_diff_is_what_two_looks_at_the_workspace_differ_in(
     folder_ws: Workspace, project: Path
 ) -> None:

@@ -65,6 +65,7 @@ def test_a_name_that_is_no_text_is_refused(ws: Workspace) -> None:
         Experiment(ws, 5)  # type: ignore[arg-type]  # wrong on purpose
 
 
+@pytest.mark.processes
 def test_processes_that_ask_for_a_new_name_at_once_get_the_same_experiment(
     folder_ws: Workspace, project: Path
 ) -> None:

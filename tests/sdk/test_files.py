@@ -211,6 +211,7 @@ def test_links_that_lead_out_of_the_folder_are_not_kept(
     assert run.get_file_names() == ["outputs/a.txt"]
 
 
+@pytest.mark.processes
 def test_files_that_may_not_be_read_are_warned_of(folder_ws: Workspace, project: Path) -> None:
     printed = run_python(
         WITHOUT_ROOTS_POWERS

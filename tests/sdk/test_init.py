@@ -74,6 +74,7 @@ def test_a_bad_name_is_refused(project: Path) -> None:
         runlore.init("no spaces please")
 
 
+@pytest.mark.processes
 def test_the_experiment_is_named_after_the_script(project: Path) -> None:
     (project / "train model.v2.py").write_text(
         "import runlore\nprint(runlore.init().experiment.name)"

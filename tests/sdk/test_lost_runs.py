@@ -39,6 +39,8 @@ from tests.processes import start_python, wait_until
 from tests.sdk.conftest import start
 from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
 
+pytestmark = pytest.mark.processes
+
 PRINTS_ITS_PID = "import os; print(os.getpid(), flush=True)\n"
 
 

@@ -95,6 +95,7 @@ def test_children_can_log_to_their_parent(run: Run) -> None:
     assert run.get_metrics() == {"MyMetric": f"Data from child run {child.id}"}
 
 
+@pytest.mark.processes
 def test_values_of_two_processes_are_all_kept_in_their_order(
     folder_ws: Workspace, project: Path
 ) -> None:
@@ -185,6 +186,7 @@ print(run.id)
 """
 
 
+@pytest.mark.processes
 def test_a_fork_while_a_run_logs_loses_and_repeats_nothing(project: Path) -> None:
     run_id = run_python(FORKING, cwd=project).strip()
 
@@ -261,6 +263,7 @@ def shown(values: MetricValues) -> list[Any]:
     ]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("ended", [True, False], ids=["in the log", "in a spool"])
 def test_a_long_run_reads_from_the_projection_what_the_log_and_the_spools_hold(
     folder_ws: Workspace, monkeypatch: pytest.MonkeyPatch, ended: bool
@@ -285,6 +288,7 @@ def test_a_long_run_reads_from_the_projection_what_the_log_and_the_spools_hold(
     assert metrics_of(handle_of(run), "nothing", batches_max=0) == {}
 
 
+@pytest.mark.processes
 def test_charts_show_what_a_living_process_has_logged(folder_ws: Workspace) -> None:
     run = start(Experiment(folder_ws, "explore-runs"))
     read_end, write_end = os.pipe()

@@ -39,6 +39,8 @@ from runlore.testing.submitted import (
 from runlore.workspace import session_of
 from tests.processes import wait_until
 
+pytestmark = pytest.mark.processes
+
 _GATED = """
 import os, sys, time
 while not os.path.exists(sys.argv[1]):

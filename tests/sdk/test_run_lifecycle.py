@@ -159,6 +159,7 @@ def test_fail_ends_the_run(run: Run) -> None:
     assert run.get_status() == "Failed"
 
 
+@pytest.mark.processes
 def test_an_end_can_be_recorded_by_another_process_than_the_owner(
     folder_ws: Workspace, project: Path
 ) -> None:
@@ -240,6 +241,7 @@ def test_values_logged_after_the_end_are_kept(run: Run) -> None:
     assert seen_again(run).get_metrics() == {"late": 1}
 
 
+@pytest.mark.processes
 def test_of_two_processes_that_end_a_run_exactly_one_wins(
     folder_ws: Workspace, project: Path
 ) -> None:
@@ -380,6 +382,7 @@ def test_an_exit_with_another_status_fails_the_run(run: Run, code: object) -> No
     assert run.get_status() == "Failed"
 
 
+@pytest.mark.processes
 def test_sys_exit_inside_with_keeps_the_exit_status(project: Path, folder_ws: Workspace) -> None:
     script = f"""
 import sys, runlore
@@ -502,6 +505,7 @@ def test_wait_shows_where_the_run_is(run: Run, capsys: pytest.CaptureFixture[str
     assert printed == f"{where}\nExecution Summary\n=================\n{where}\n"
 
 
+@pytest.mark.processes
 def test_wait_sees_the_end_that_another_process_records(
     folder_ws: Workspace, project: Path
 ) -> None:

@@ -175,6 +175,7 @@ def test_a_record_shows_what_others_changed(run: Run) -> None:
     assert run.get_record()["tags"] == {"by": "another"}
 
 
+@pytest.mark.processes
 def test_the_record_of_one_run_loads_no_duckdb(many: Workspace, tmp_path: object) -> None:
     if many.path is None:
         return  # No other process can read a workspace in memory.

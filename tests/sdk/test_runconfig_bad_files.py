@@ -132,6 +132,7 @@ def test_a_value_that_holds_itself_is_refused(project: Path) -> None:
         loaded(project, "a: &a [*a]")
 
 
+@pytest.mark.slow
 def test_nesting_without_end_is_refused(project: Path) -> None:
     with pytest.raises(RunConfigurationException, match="nested too deeply"):
         loaded(project, "a: " + "[" * 100_000)

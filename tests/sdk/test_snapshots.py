@@ -52,6 +52,7 @@ def repository(project: Path) -> Path:
 # --- at the start -----------------------------------------------------------------------------
 
 
+@pytest.mark.processes
 def test_the_working_folder_is_kept_by_default_and_given_back(
     exp: Experiment, project: Path, tmp_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_the_working_folder_is_kept_by_default_and_given_back(
     assert run.get_snapshot_id() == run.get_properties()["ContentSnapshotId"]
 
 
+@pytest.mark.processes
 def test_another_folder_can_be_kept(exp: Experiment, project: Path, tmp_path: Path) -> None:
     write(project, src_train="here", elsewhere="not here")
 
@@ -74,6 +76,7 @@ def test_another_folder_can_be_kept(exp: Experiment, project: Path, tmp_path: Pa
     assert by_text.get_snapshot_id() == by_path.get_snapshot_id()
 
 
+@pytest.mark.processes
 def test_without_a_snapshot_nothing_is_kept_and_git_is_not_asked(
     exp: Experiment, repository: Path
 ) -> None:
@@ -85,6 +88,7 @@ def test_without_a_snapshot_nothing_is_kept_and_git_is_not_asked(
         run.restore_snapshot()
 
 
+@pytest.mark.processes
 def test_an_unchanged_folder_is_the_same_snapshot(exp: Experiment, project: Path) -> None:
     write(project, train="1")
     first, second = (exp.start_logging(outputs=False).get_snapshot_id() for _ in range(2))
@@ -94,6 +98,7 @@ def test_an_unchanged_folder_is_the_same_snapshot(exp: Experiment, project: Path
     assert first == second != third
 
 
+@pytest.mark.processes
 def test_amlignore_counts_and_gitignore_then_does_not(
     exp: Experiment, project: Path, tmp_path: Path
 ) -> None:
@@ -106,6 +111,7 @@ def test_amlignore_counts_and_gitignore_then_does_not(
     assert set(files_of(run, tmp_path)) == {".amlignore", ".gitignore", "notes.py", "train.py"}
 
 
+@pytest.mark.processes
 def test_gitignore_counts_where_there_is_no_amlignore(
     exp: Experiment, project: Path, tmp_path: Path
 ) -> None:
@@ -117,6 +123,7 @@ def test_gitignore_counts_where_there_is_no_amlignore(
     assert set(files_of(run, tmp_path)) == {".gitignore", "data/small.py", "train.py"}
 
 
+@pytest.mark.processes
 def test_a_workspace_in_the_folder_is_never_kept(project: Path, tmp_path: Path) -> None:
     write(project, train="1")
     (project / ".env").write_text("TOKEN=secret")
@@ -177,6 +184,7 @@ def test_a_workspaces_folder_that_is_asked_for_by_name_is_refused(project: Path)
 # --- git --------------------------------------------------------------------------------------
 
 
+@pytest.mark.processes
 def test_a_run_knows_the_commit_that_its_source_came_from(
     exp: Experiment, repository: Path
 ) -> None:
@@ -195,12 +203,14 @@ def test_a_run_knows_the_commit_that_its_source_came_from(
     }
 
 
+@pytest.mark.processes
 def test_a_changed_source_is_dirty(exp: Experiment, repository: Path) -> None:
     write(repository, train="changed")
 
     assert exp.start_logging(outputs=False).get_properties()["azureml.git.dirty"] == "True"
 
 
+@pytest.mark.processes
 def test_git_is_asked_once_per_process_and_folder(folder_ws: Workspace, repository: Path) -> None:
     (repository.parent / "bin").mkdir()
     count = repository.parent / "calls"
@@ -226,6 +236,7 @@ assert run.get_properties()["azureml.git.branch"] == "trunk"
     )
 
 
+@pytest.mark.processes
 def test_variables_override_what_git_says(
     exp: Experiment, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,8 @@ from tests.processes import wait_until
 from tests.sdk.conftest import in_memory
 from tests.sdk.processes import run_python
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:

@@ -194,6 +194,7 @@ def test_no_properties_change_nothing(run: Run, nothing: Mapping[str, str]) -> N
     assert run.history() == before
 
 
+@pytest.mark.processes
 def test_of_processes_that_add_a_property_with_different_values_exactly_one_wins(
     folder_ws: Workspace, project: Path
 ) -> None:
@@ -307,6 +308,7 @@ def test_a_tag_value_of_one_mebibyte_is_kept_and_a_larger_one_refused(run: Run) 
     assert run.get_tags() == {"large": "ü" * 2**19}
 
 
+@pytest.mark.slow
 def test_ten_thousand_tags_are_kept(run: Run) -> None:
     tags: dict[str, str | None] = {f"key {number}": str(number) for number in range(10_000)}
 

@@ -36,6 +36,8 @@ from tests.disks import Disk
 from tests.processes import in_child, wait_until
 from tests.sdk.processes import WITHOUT_ROOTS_POWERS, run_python
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:

@@ -31,6 +31,7 @@ def test_create_makes_a_folder_named_like_the_workspace_in_the_working_folder(
     assert (project / "lab" / "log.sqlite").is_file()
 
 
+@pytest.mark.processes
 def test_a_new_workspace_never_dirties_the_repository_around_it(project: Path) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
 
@@ -242,6 +243,7 @@ def test_a_workspace_of_a_newer_runlore_is_refused_and_left_alone(project: Path)
     assert file.read_bytes() == before
 
 
+@pytest.mark.processes
 def test_refused_files_leave_no_complaint_at_the_exit_of_the_process(project: Path) -> None:
     (project / "log.sqlite").write_text("these are my notes, not a database\n" * 100)
 
@@ -315,6 +317,7 @@ def test_two_workspaces_on_one_folder_see_each_others_changes(folder_ws: Workspa
     assert run.get_tags() == {"seen": "yes"}
 
 
+@pytest.mark.processes
 def test_a_read_only_folder_opens_for_reading_and_refuses_writes_clearly(project: Path) -> None:
     with Workspace.create("lab") as ws:
         run = start(Experiment(ws, "e"))
