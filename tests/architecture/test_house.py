@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from tests.architecture import lazy_imports
 from tests.architecture.house import House
 from tests.architecture.source import Module
 from tests.architecture.start_up import StartUp
@@ -61,6 +62,11 @@ def test_only_the_classes_that_exist_for_azure_are_imported_from_exceptions(hous
         if found.imported == "runlore.exceptions" and found.name not in classes
     ]
     assert others == []
+
+
+def test_the_list_of_imports_inside_functions_is_complete(house: House) -> None:
+    """`python -m tests.architecture.lazy_imports` writes it anew; look at the difference."""
+    assert lazy_imports.listed(house.checkout) == lazy_imports.LIST.read_text()
 
 
 def packages() -> list[Module]:
