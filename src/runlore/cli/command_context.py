@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runlore.engine.places import folder_of
+from runlore.entry.attached_folder import attached_experiment
+from runlore.entry.workspace_address import find_workspace, open_workspace
+
 if TYPE_CHECKING:
     from runlore.run import Run
     from runlore.workspace import Workspace
@@ -40,8 +44,6 @@ class CommandContext:
 
     def open(self) -> Workspace:
         """The workspace, or a view of it as of a moment; opened once, closed with the command."""
-        from runlore.entry.workspace_address import open_workspace
-
         if self._opened is not None:
             return self._opened
         found = open_workspace(
@@ -57,9 +59,6 @@ class CommandContext:
 
     def find_folder(self) -> Path:
         """The workspace's folder; the workspace is not opened."""
-        from runlore.engine.places import folder_of
-        from runlore.entry.workspace_address import find_workspace
-
         place = find_workspace(self.path, self.workspace)
         return place.folder or folder_of(place.uri)
 
@@ -75,6 +74,4 @@ class CommandContext:
 
     def experiment_name(self, given: str | None) -> str:
         """The given experiment, or else the experiment of the attached folder."""
-        from runlore.entry.attached_folder import attached_experiment
-
         return given or attached_experiment(self.path)

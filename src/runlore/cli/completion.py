@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from click.shell_completion import get_completion_class
 
 from runlore.cli.output import write
 
@@ -16,8 +17,6 @@ def completion(shell: str) -> None:
     Example:
       eval "$(runlore completion bash)"
     """
-    from click.shell_completion import get_completion_class
-
     kind = get_completion_class(shell)
     assert kind is not None, "click knows the shells of the argument"
     root = click.get_current_context().find_root().command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,9 +15,7 @@ from runlore.cli.options import (
     workspace_options,
 )
 from runlore.cli.output import Columns, Output
-
-if TYPE_CHECKING:
-    from runlore.compute_target import ComputeTarget
+from runlore.compute_target import ComputeTarget
 
 computetarget = LazyGroup(
     "computetarget",
@@ -63,8 +61,6 @@ def show(name: str, context: CommandContext, out: Output) -> None:
     Example:
       runlore computetarget show -n gpu-cluster
     """
-    from runlore.compute_target import ComputeTarget
-
     target = ComputeTarget(context.open(), name)
     out.put({**_document(target), "status": target.get_status().serialize()})
 
@@ -84,8 +80,6 @@ def attach(name: str, slots: int, grace_s: float, context: CommandContext, out: 
     Example:
       runlore computetarget attach -n gpu-cluster --slots 2
     """
-    from runlore.compute_target import ComputeTarget
-
     target = ComputeTarget.attach(context.open(), name, slots=slots, grace_s=grace_s)
     out.put(_document(target))
 
@@ -101,8 +95,6 @@ def delete(name: str, context: CommandContext, out: Output) -> None:
     Example:
       runlore computetarget delete -n gpu-cluster
     """
-    from runlore.compute_target import ComputeTarget
-
     target = ComputeTarget(context.open(), name)
     document = _document(target)
     target.delete()

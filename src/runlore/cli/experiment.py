@@ -14,6 +14,7 @@ from runlore.cli.options import (
     workspace_options,
 )
 from runlore.cli.output import Columns, Output
+from runlore.experiment import Experiment, ViewType
 
 experiment = LazyGroup(
     "experiment",
@@ -46,8 +47,6 @@ def list_(archived: bool, show_all: bool, context: CommandContext, out: Output) 
     Example:
       runlore experiment list --query "[].name" -o tsv
     """
-    from runlore.experiment import Experiment, ViewType
-
     view = ViewType.All if show_all else ViewType.ActiveOnly
     view = ViewType.ArchivedOnly if archived else view
     found = Experiment.list(context.open(), view_type=view)
@@ -65,8 +64,6 @@ def archive(experiment_name: str | None, context: CommandContext, out: Output) -
     Example:
       runlore experiment archive -e old-experiment
     """
-    from runlore.experiment import Experiment
-
     found = Experiment.find(context.open(), context.experiment_name(experiment_name))
     found.archive()
     out.put(found.get_record())
@@ -83,8 +80,6 @@ def reactivate(experiment_name: str | None, context: CommandContext, out: Output
     Example:
       runlore experiment reactivate -e old-experiment
     """
-    from runlore.experiment import Experiment
-
     found = Experiment.find(context.open(), context.experiment_name(experiment_name), archived=True)
     found.reactivate()
     out.put(found.get_record())

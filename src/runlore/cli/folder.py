@@ -8,6 +8,7 @@ from runlore.cli.command_context import CommandContext
 from runlore.cli.lazy import LazyGroup
 from runlore.cli.options import experiment_option, output_options, workspace_options
 from runlore.cli.output import Output
+from runlore.entry.attached_folder import attach as attach_folder
 
 folder = LazyGroup(
     "folder",
@@ -31,8 +32,6 @@ def attach(experiment_name: str | None, context: CommandContext, out: Output) ->
     Example:
       runlore folder attach -w myworkspace -g myresourcegroup -e myexperiment
     """
-    from runlore.entry.attached_folder import attach as attach_folder
-
     out.put(
         attach_folder(
             context.path,

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from runlore.cli.command_context import CommandContext, Diagnostics
-
-if TYPE_CHECKING:
-    from runlore.cli.output import Output
+from runlore.cli.output import Output
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,8 +88,6 @@ def _with_output(command: F, *format_flags: str) -> F:
         verbose: bool,
         **kwargs: Any,
     ) -> Any:
-        from runlore.cli.output import Output
-
         diagnostics = _diagnostics()
         diagnostics.debug, diagnostics.verbose = debug, verbose
         trailing = kwargs.pop("trailing_query", None)

@@ -8,6 +8,8 @@ from runlore.cli.command_context import CommandContext
 from runlore.cli.lazy import LazyGroup
 from runlore.cli.options import output_options, reading_options, workspace_options
 from runlore.cli.output import Output
+from runlore.entry.workspace_address import create_workspace
+from runlore.workspace import Workspace
 
 workspace = LazyGroup(
     "workspace",
@@ -47,8 +49,6 @@ def create(
     Example:
       runlore workspace create -w myworkspace
     """
-    from runlore.entry.workspace_address import create_workspace
-
     with create_workspace(
         context.path,
         context.required_workspace(),
@@ -85,8 +85,6 @@ def list_(context: CommandContext, out: Output) -> None:
     Example:
       runlore workspace list --path ~/projects -o table
     """
-    from runlore.workspace import Workspace
-
     found = Workspace.list(
         context.subscription_id, resource_group=context.resource_group, path=context.path
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runlore.cli.output.columns import Columns
+from runlore.cli.output.separated import as_csv, as_tsv
 
 if TYPE_CHECKING:
     from jmespath.parser import ParsedResult
@@ -93,12 +94,8 @@ class Output:
 
                 return as_table(data, columns, heads)
             case "csv":
-                from runlore.cli.output.separated import as_csv
-
                 return as_csv(data, heads)
             case _:
-                from runlore.cli.output.separated import as_tsv
-
                 return as_tsv(data)
 
     def _keep(self, data: Any) -> None:

@@ -22,6 +22,7 @@ from runlore.cli.run.columns import RUN_COLUMNS
 from runlore.cli.run.key_values import filter_of
 from runlore.domain.status import Status
 from runlore.projections.filters import RunFilter
+from runlore.workspace import session_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_LAST = 10
@@ -141,7 +142,6 @@ def matching_records(
 ) -> list[dict[str, Any]]:
     """The records of an experiment's runs, or of a run's children in any experiment."""
     from runlore.azure.records import records_of
-    from runlore.workspace import session_of
 
     workspace = context.open()
     if which.below_run is None:

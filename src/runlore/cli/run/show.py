@@ -15,6 +15,8 @@ from runlore.cli.options import (
 )
 from runlore.cli.output import Columns, Output
 from runlore.cli.run.columns import RUN_FIELDS
+from runlore.run.comparison import compare_runs
+from runlore.run.metric_rows import VALUE_COLUMNS, summary_rows, value_rows
 
 
 @click.command
@@ -58,8 +60,6 @@ def metrics(
       runlore run metrics -r myexperiment_1700000000_0a1b2c3d
       runlore run metrics -r myexperiment_1700000000_0a1b2c3d --csv > metrics.csv
     """
-    from runlore.run.metric_rows import VALUE_COLUMNS, summary_rows, value_rows
-
     found = context.find_run(run_id)
     if as_csv:
         out = out.as_form("csv")
@@ -133,8 +133,6 @@ def compare(
     Example:
       runlore run compare first-run second-run --differing -o table
     """
-    from runlore.run.comparison import compare_runs
-
     workspace = context.open()
     runs = [workspace.find_run(run_id) for run_id in run_ids]
     rows = [row for row in compare_runs(runs) if not (differing and row["equal"])]

@@ -21,6 +21,7 @@ from runlore.cli.options import (
 from runlore.cli.output import Output
 from runlore.cli.run.columns import RUN_FIELDS
 from runlore.domain.status import Status
+from runlore.entry.script_submission import submit_script as submit
 
 if TYPE_CHECKING:
     from runlore.run import Run
@@ -71,8 +72,6 @@ def submit_script(
     Example:
       runlore run submit-script -c sklearn -e testexperiment train.py --alpha 0.3
     """
-    from runlore.entry.script_submission import submit_script as submit
-
     run = submit(
         context.open(),
         context.experiment_name(experiment_name),
