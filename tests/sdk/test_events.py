@@ -160,6 +160,7 @@ def test_a_feed_ends_with_its_workspace(ws: Workspace) -> None:
         next(feed)
 
 
+@pytest.mark.processes
 def test_a_feed_continues_in_parent_and_child_after_a_fork(
     folder_ws: Workspace,
 ) -> None:
@@ -176,6 +177,7 @@ def test_a_feed_continues_in_parent_and_child_after_a_fork(
     assert next_tag() == {"key": "b", "value": None}
 
 
+@pytest.mark.processes
 def test_a_feed_delivers_each_event_of_many_processes_once_even_if_some_are_killed(
     folder_ws: Workspace,
 ) -> None:

@@ -109,6 +109,7 @@ def test_history_has_the_statuses_in_between(run: Run) -> None:
     ]
 
 
+@pytest.mark.processes
 def test_history_has_a_snapshot(exp: Experiment, project: Path) -> None:
     run = exp.start_logging(outputs=False)
 
@@ -184,6 +185,7 @@ def test_history_is_in_the_order_of_positions_and_times(run: Run) -> None:
     assert {change.time.tzinfo for change in history} == {UTC}
 
 
+@pytest.mark.processes
 def test_history_has_the_writer_of_each_change(folder_ws: Workspace, project: Path) -> None:
     run = start(Experiment(folder_ws, "e"))
 

@@ -60,6 +60,7 @@ def test_a_config_that_cannot_be_kept_starts_no_run(project: Path) -> None:
     assert list(runlore.Experiment(Workspace.open(".runlore"), "e").get_runs()) == []
 
 
+@pytest.mark.processes
 def test_init_takes_another_folder_and_a_snapshot(project: Path) -> None:
     (project / "train.py").write_text("")
 

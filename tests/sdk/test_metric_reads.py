@@ -201,6 +201,7 @@ def test_a_fork_while_a_run_logs_loses_and_repeats_nothing(project: Path) -> Non
 # --- charts -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_values_for_a_chart_are_few_with_ends_and_peaks(run: Run) -> None:
     run.log_batch("loss", [float(n % 100) for n in range(5_000)], steps=range(0, 10_000, 2))
     run.log_batch("peak", [1.0] * 700 + [9.0] + [1.0] * 299)

@@ -128,6 +128,7 @@ writes = st.tuples(st.sampled_from([0, 1]), st.integers(-10, 10), st.just(None))
 asks = st.tuples(st.sampled_from([0, 1]), st.integers(-10, 10), st.integers(-10, 30))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     st.integers(-30, 30),
@@ -170,6 +171,7 @@ for version in range(1, count + 1):
 """
 
 
+@pytest.mark.processes
 def test_processes_whose_clocks_are_slow_cannot_write_before_a_moment_that_was_read(
     folder_ws: Workspace,
 ) -> None:

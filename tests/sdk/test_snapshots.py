@@ -132,6 +132,7 @@ def test_a_workspace_in_the_folder_is_never_kept(project: Path, tmp_path: Path) 
     assert set(files_of(run, tmp_path)) == {"train.py"}
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_too_large_is_refused_with_the_way_out(
     exp: Experiment, project: Path
 ) -> None:

@@ -276,6 +276,7 @@ def test_close_writes_buffered_values(project: Path) -> None:
     assert Workspace.open("lab").get_run(run.id).get_metrics() == {"loss": 0.5}
 
 
+@pytest.mark.processes
 def test_the_exit_of_the_process_writes_buffered_values(project: Path) -> None:
     run_id = run_python(
         """

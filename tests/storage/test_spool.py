@@ -191,6 +191,7 @@ def test_a_wide_record_fills_its_slots_to_the_end(width: int) -> None:
     assert wide(width).size == wide_slots(width) * SLOT
 
 
+@pytest.mark.slow
 def test_many_laps_keep_every_value_in_its_order(log: Log, buffer: ValueBuffer) -> None:
     values = buffer.of_run("r", fresh=True)
     texts = 0

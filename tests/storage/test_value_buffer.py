@@ -160,6 +160,7 @@ def test_a_fresh_run_looks_nothing_up(buffer: ValueBuffer, log: Log) -> None:
     buffer.flush()
 
 
+@pytest.mark.slow
 def test_very_many_values_are_several_batches(log: Log, buffer: ValueBuffer) -> None:
     buffer.of_run("r", fresh=True).log_many(LOSS, [0.5] * 120_000, None)
     buffer.flush()
