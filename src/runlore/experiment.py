@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from runlore.engine.runs.creation import Outputs
     from runlore.engine.session import Session
     from runlore.engine.streams import ExperimentStream
-    from runlore.run import Run
-    from runlore.script_run import ScriptRun
+    from runlore.run import Run, ScriptRun
     from runlore.workspace import Workspace
 
 Tags = str | Mapping[str, str | None] | None

@@ -15,7 +15,7 @@ from tests.architecture.start_up import StartUp
 # The counts below may only fall.
 PRIVATE_USES = 0
 CIRCLES = 1
-LARGEST_CIRCLE = 6
+LARGEST_CIRCLE = 5
 ARROWS_UP = 7
 FULL_FOLDERS = 0
 NEEDLESS_LAZY_IMPORTS = 34
