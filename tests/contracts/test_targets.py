@@ -20,6 +20,8 @@ from runlore.testing.submitted import (
 from runlore.testing.targets import TargetContract
 from tests.sdk.processes import run_python
 
+pytestmark = pytest.mark.processes
+
 
 class TestLocal(TargetContract):
     def attach(self, workspace: Workspace) -> str:
