@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runlore.domain.errors import InvalidInput
+from runlore.domain.ids import check_target_name
 from runlore.domain.status import ACTIVE, Status
 from runlore.exceptions import ComputeTargetException as ComputeTargetException
 from runlore.projections.filters import RunFilter
@@ -228,7 +229,6 @@ class ComputeTarget:
 
 
 def _stream(name: object) -> TargetStream:
-    from runlore.domain.ids import check_target_name
     from runlore.engine.streams import stream_of_target
 
     if not isinstance(name, str):

@@ -34,9 +34,11 @@ _SLOWEST_FIRST = (
     "pydantic",
     "msgpack",
     "importlib",
+    "argparse",
+    "traceback",
     "click",
 )
-NOTHING_SAVED = "no library"
+NOTHING_SAVED = "no library: between Azure's objects"
 
 
 def listed(checkout: Checkout) -> str:

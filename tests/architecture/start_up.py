@@ -9,6 +9,7 @@ from functools import cached_property
 from tests.architecture.source import Checkout, Import, Module
 
 SLOW_TO_IMPORT = {
+    "argparse",
     "click",
     "cryptography",
     "duckdb",
@@ -24,8 +25,8 @@ SLOW_TO_IMPORT = {
     "pydantic",
     "rich",
     "sqlite3",
-    "subprocess",
     "traceback",
+    "subprocess",
     "yaml",
     "zstandard",
 }

@@ -7,6 +7,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runlore.audit.audited import AuditedLog
+from runlore.audit.folder import read_checkpoint
+from runlore.audit.keys import default_path, new_key, read_trusted
+
 if TYPE_CHECKING:
     from runlore.audit.audited import AuditedLog
     from runlore.audit.bundles.checks import BundleReport
@@ -66,8 +70,6 @@ class Audit:
         The file is new, and only you can read it; by default it is in `~/.config/runlore/keys`.
         The workspace trusts the key from now on. Raises AlreadyExists if the file exists.
         """
-        from runlore.audit.keys import default_path, new_key
-
         audited = self._log()
         file = default_path(audited.origin) if path is None else Path(path)
         verifier = new_key(file, audited.origin).verifier
@@ -105,7 +107,6 @@ class Audit:
         If it cannot, the run ends all the same, with a warning.
         """
         from runlore.audit.checkpoints import set_automatic
-        from runlore.audit.keys import default_path
 
         audited = self._log()
         chosen = None if off else _path(key) or default_path(audited.origin)
@@ -230,8 +231,6 @@ class Audit:
         return self._session
 
     def _log(self) -> AuditedLog:
-        from runlore.audit.audited import AuditedLog
-
         session = self._open()
         session.flush()
         return AuditedLog.of(session)
@@ -242,12 +241,8 @@ def _path(path: StrPath | None) -> Path | None:
 
 
 def _read_checkpoints(paths: Sequence[StrPath]) -> list[Checkpoint]:
-    from runlore.audit.folder import read_checkpoint
-
     return [read_checkpoint(Path(path)) for path in paths]
 
 
 def _read_trusted(path: StrPath | None) -> list[VerifierKey] | None:
-    from runlore.audit.keys import read_trusted
-
     return None if path is None else read_trusted(Path(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runlore.audit.audited import AuditedLog
 from runlore.audit.folder import AuditFolder
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ def at_run_end(session: Session) -> str | None:
     try:
         if session.files is not None and AuditFolder(session.files).settings().at_run_end:
             # Imported here: most workspaces make no checkpoints.
-            from runlore.audit.audited import AuditedLog
             from runlore.audit.checkpoints import create_checkpoint
 
             create_checkpoint(AuditedLog.of(session))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from runlore.azure import config_file
+from runlore.configuration.runconfig import RunConfiguration
 from runlore.domain.errors import ExperimentNotFound, RunloreError, UserError, WorkspaceNotFound
 from runlore.domain.ids import check_experiment_name
 from runlore.engine import places
@@ -93,8 +94,6 @@ def _remember(config: Path, experiment: str) -> None:
 
 def _write_samples(project: Path, targets: Sequence[str]) -> None:
     """A run configuration for this machine, one with Docker, and one per compute target."""
-    from runlore.configuration.runconfig import RunConfiguration
-
     for name in dict.fromkeys(["local", "docker", *targets]):
         file = f"{name}.runconfig"
         if (project / ".azureml" / file).exists() or (project / ".azureml" / name).exists():

@@ -6,7 +6,11 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from runlore.configuration.conda_dependencies import CondaDependencies
+from runlore.configuration.runconfig import RunConfiguration
+from runlore.configuration.script_run_config import ScriptRunConfig
 from runlore.engine import places
+from runlore.experiment import Experiment
 
 if TYPE_CHECKING:
     from runlore.configuration.runconfig import RunConfiguration
@@ -30,10 +34,6 @@ def submit_script(
 
     The arguments take precedence over the run configuration's file.
     """
-    from runlore.configuration.conda_dependencies import CondaDependencies
-    from runlore.configuration.script_run_config import ScriptRunConfig
-    from runlore.experiment import Experiment
-
     configuration = _configuration(project, run_configuration_name)
     configuration.script, configuration.arguments = script, list(arguments)
     configuration.command = None
@@ -51,8 +51,6 @@ def submit_script(
 
 
 def _configuration(project: str | os.PathLike[str], name: str | None) -> RunConfiguration:
-    from runlore.configuration.runconfig import RunConfiguration
-
     if name is None:
         return RunConfiguration()
     return RunConfiguration.load(places.folder_of(project), name)

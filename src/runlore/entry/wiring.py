@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
+from runlore.audit.run_end import at_run_end
 from runlore.domain.errors import InvalidInput
 from runlore.domain.workspace import CreateWorkspace
 from runlore.engine.session import Caretaker, LiveSession
@@ -92,7 +93,6 @@ class _LazyCaretaker(Caretaker):
 
 def _at_run_end(session: LiveSession) -> str | None:
     # Imported here: a process that ends no run needs none of it.
-    from runlore.audit.run_end import at_run_end
 
     problem = at_run_end(session)
     return None if problem is None else f"no checkpoint was made at the run's end: {problem}"

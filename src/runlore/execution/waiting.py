@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.caller_warning import warn_caller
 from runlore.execution.shown_log import ShownLog, show
+from runlore.execution.targets.attached import attached
 
 if TYPE_CHECKING:
     from runlore.engine.runs.handle import RunHandle
@@ -64,7 +65,6 @@ def _is_over(run: RunHandle, wait_post_processing: bool) -> bool:
 def _warn_if_stuck(run: RunHandle) -> bool:
     """Warn if the run waits for a slot that it cannot get while our own run waits for it."""
     # Imported here: most waits do not look for a deadlock.
-    from runlore.execution.targets.attached import attached
     from runlore.execution.targets.kinds import target_of
 
     ours = os.environ.get("RUNLORE_RUN_ID")

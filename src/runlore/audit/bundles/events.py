@@ -41,7 +41,7 @@ from runlore.domain.ids import (
     parse_stream,
 )
 from runlore.domain.text import FILE_NAME_MAX_CHARS, check_key, check_pairs
-from runlore.storage.codec import ERASED, decode_event
+from runlore.storage.codec import ERASED, decode_event, fact_of
 from runlore.storage.event_log import StoredRow
 from runlore.storage.safe_paths import safe_name
 from runlore.storage.snapshots import snapshot_id_of
@@ -258,7 +258,6 @@ def _check_values(row: StoredRow, data: Mapping[str, Any]) -> None:
     import zstandard
 
     from runlore.projections.points import points_of
-    from runlore.storage.codec import fact_of
 
     total = 0
     for described in data["series"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,6 @@ def import_(bundle: Path, context: CommandContext, out: Output) -> None:
     Example:
       runlore audit import run.bundle -w myworkspace
     """
-    from dataclasses import asdict
-
     out.put(asdict(context.open().import_bundle(bundle)))
 
 

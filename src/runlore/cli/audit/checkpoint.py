@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -140,7 +141,5 @@ def auto(
       runlore audit checkpoint auto --key ~/keys/lab.key --export /mnt/elsewhere
       runlore audit checkpoint auto --off
     """
-    from dataclasses import asdict
-
     settings = context.open().audit.checkpoint_run_ends(key=key, export=export, off=off)
     out.put(asdict(settings))

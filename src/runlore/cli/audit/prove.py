@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from runlore.audit import offline
 from runlore.cli.command_context import CommandContext
 from runlore.cli.options import output_options, workspace_options
 from runlore.cli.output import Output
@@ -58,8 +59,6 @@ def verify_proof(
     Example:
       runlore audit verify-proof proof.json --key "$(cat lab.pub)"
     """
-    from runlore.audit import offline
-
     if bool(keys) == no_key:
         raise click.UsageError("Give the --key that you trust, or --no-key.")
     try:

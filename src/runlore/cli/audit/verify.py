@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from runlore.audit.folder import read_checkpoint
+from runlore.audit.keys import read_trusted
 from runlore.cli.command_context import CommandContext
 from runlore.cli.options import output_options, trust_options, workspace_options
 from runlore.cli.output import Columns, Output
@@ -42,8 +44,6 @@ def verify(
       runlore audit verify run.bundle --trusted keys.txt
       runlore audit verify --trusted keys.txt --checkpoint /mnt/elsewhere/1200.txt -o json
     """
-    from runlore.audit.folder import read_checkpoint
-    from runlore.audit.keys import read_trusted
     from runlore.audit.verify import verify_folder
 
     if bundle is not None:
@@ -79,7 +79,6 @@ def verify(
 
 def _verify_bundle(bundle: Path, trusted: Path | None, out: Output) -> None:
     from runlore.audit.bundles.checks import verify_bundle
-    from runlore.audit.keys import read_trusted
 
     report = verify_bundle(bundle, trusted=None if trusted is None else read_trusted(trusted))
     findings = [finding._asdict() for finding in report.findings]
