@@ -28,6 +28,7 @@ from runlore.domain.errors import (
 )
 from runlore.projections import slots
 from runlore.projections.filters import RunFilter
+from runlore.projections.own_projection import OwnProjection
 from runlore.testing.logs import check_head
 from runlore.testing.submitted import Project, wait_until_gone
 from runlore.workspace import session_of
@@ -576,10 +577,9 @@ def test_a_copy_that_a_stopped_process_is_making_is_told(ws: Workspace) -> None:
 
 def test_no_generation_is_published_of_what_was_erased(ws: Workspace, tmp_path: Path) -> None:
     run = fill(ws)
-    projection = session_of(ws).reader().projection
+    # Another reader, whose tables stay as they were before the erasure, is about to publish.
+    projection = OwnProjection(session_of(ws).log, folder_of(ws) / "projections")
     projection.refresh()
-    # The tables are as they were before the erasure; who has them is about to publish.
-    session_of(ws).writable()._parts.reader = None
     with pytest.raises(ErasureIncomplete):
         ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
 
