@@ -4,9 +4,9 @@
 runlore raises on purpose, with its `.message` and `.inner_exception`. `str(error)` is the message
 alone, without Azure's multi-line frame ("Class:\\n\\tMessage: ...").
 
-This module only re-exports `runlore.domain.errors` and adds the classes that exist for Azure's
-sake. Code inside runlore imports the former from `runlore.domain.errors`, by their names there,
-and only the latter from here.
+This module re-exports `runlore.domain.errors` and adds the classes that exist only for Azure's
+scripts. Code inside runlore imports the former from `runlore.domain.errors`, by their names
+there, and only the latter from here.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class RunEnvironmentException(UserError):
 
 
 class ActivityFailedException(RunloreError):
-    """The awaited run has failed."""
+    """The run that was waited for has failed."""
 
 
 class ExperimentExecutionException(UserError):

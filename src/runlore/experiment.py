@@ -1,4 +1,4 @@
-"""An experiment: a name under which runs are gathered and numbered."""
+"""An experiment: a named group of numbered runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Tags = str | Mapping[str, str | None] | None
 
 
 class ViewType:
-    """Which experiments a list holds."""
+    """The experiments that a list includes."""
 
     ActiveOnly: Final = "ActiveOnly"
     All: Final = "All"
@@ -80,7 +80,7 @@ class Experiment:
 
     @property
     def id(self) -> str:
-        """The experiment's id, unique in the workspace; the name may be used again."""
+        """The experiment's id, unique in the workspace; its name is free again once archived."""
         return self._id
 
     @property
@@ -104,16 +104,17 @@ class Experiment:
         description: str | None = None,
         tags: Mapping[str, Any] | None = None,
     ) -> Run:
-        """Starts an interactive run: it is Running, and on disk, when this returns.
+        """Start an interactive run; it is Running, and on disk, when this returns.
 
         `outputs` are the folders whose files are kept when the run ends: `./outputs` by
-        default, which is created at once; False keeps none. `snapshot_directory` is kept as
-        it is now, with its git state, minus what .amlignore or else .gitignore names; None
-        keeps no snapshot and asks git nothing. `name` is deprecated by Azure and stored.
+        default, which is created at once; False keeps none. `snapshot_directory` is kept as it
+        is now, with its git state, without the files that .amlignore (or else .gitignore) lists;
+        None keeps no snapshot and reads no git state. `name` is deprecated by Azure and only
+        stored.
 
-        Raises SnapshotException if the folder cannot be kept (too large, unreadable),
-        UserErrorException if an output folder cannot be made, AlreadyExists if `run_id` is
-        taken, InvalidInput or InvalidType for what cannot be a name, id, tag or folder.
+        Raises SnapshotException if the folder cannot be kept (too large, unreadable);
+        UserErrorException if an output folder cannot be created; AlreadyExists if `run_id` is
+        taken; InvalidInput or InvalidType for an invalid name, id, tag or folder.
         """
         from runlore.engine.runs.creation import start_run
         from runlore.run.run import run_of
@@ -141,15 +142,16 @@ class Experiment:
         run_id: str | None = None,
         **kwargs: object,
     ) -> ScriptRun:
-        """Hands a script to a compute target and returns its run at once; see `ScriptRunConfig`.
+        """Submit a script to a compute target and return its run at once; see `ScriptRunConfig`.
 
-        The script executes in a process of its own, in its own copy of the source folder, and goes
-        on when this process ends. An earlier submitted run instead of a configuration is executed
-        again: the same snapshot and definition, with secrets from this process's environment.
+        The script executes in a process of its own, in its own copy of the source folder, and
+        continues when this process ends. An earlier submitted run instead of a configuration is
+        executed again: the same snapshot and definition, with secrets from this process's
+        environment.
 
-        Nothing is recorded if it raises ExperimentExecutionException (what cannot be executed),
-        ComputeTargetException (no such target), SnapshotException (the folder cannot be kept) or
-        RunConfigurationException.
+        Raises ExperimentExecutionException if the configuration cannot be executed,
+        ComputeTargetException for an unknown target, SnapshotException if the folder cannot be
+        kept, or RunConfigurationException; then nothing was recorded.
         """
         from runlore.execution.submission import NewRun
         from runlore.run.run import Run, handle_of, script_run_of
@@ -157,8 +159,8 @@ class Experiment:
 
         experiment = self._for_new_runs()
         new = NewRun(experiment.id, experiment.name, run_id, tags=tags)
-        what = handle_of(config) if isinstance(config, Run) else config
-        return script_run_of(experiment, submitted(experiment._session, new, what))
+        source = handle_of(config) if isinstance(config, Run) else config
+        return script_run_of(experiment, submitted(experiment._session, new, source))
 
     def get_runs(
         self,
@@ -167,11 +169,11 @@ class Experiment:
         properties: Tags = None,
         include_children: bool = False,
     ) -> Iterator[Run]:
-        """The experiment's runs, newest first; a generator whose pages are read as they are used.
+        """The experiment's runs, newest first; a generator that reads page by page.
 
-        A str filter keeps runs that have the key, a dict those that have all its pairs. All
-        pages show the log as it was when the first one was read. Children are left out unless
-        `include_children`.
+        A str filter selects the runs with that key, a dict those with all its pairs. All pages
+        show the log as it was when the first one was read. Children are left out unless
+        `include_children` is set.
 
         Raises InvalidInput (a ValueError) for a filter of another type.
         """
@@ -212,8 +214,9 @@ class Experiment:
 
     @staticmethod
     def find(workspace: Workspace, name: str, *, archived: bool = False) -> Experiment:
-        """The active experiment of a name, or the one archived last; unlike the constructor it
-        creates none. Raises ExperimentNotFound.
+        """The active experiment of a name, or with `archived` the one archived last.
+
+        Unlike the constructor, it creates none. Raises ExperimentNotFound.
         """
         from runlore.engine.streams import stream_of_experiment
         from runlore.workspace import session_of
@@ -221,11 +224,13 @@ class Experiment:
         check_experiment_name(name)
         session = session_of(workspace)
         names = session.journal.refresh(stream_of_experiment(name))
-        found = [one for one in names.experiments if (one.archived_at is not None) is archived]
+        found = [
+            state for state in names.experiments if (state.archived_at is not None) is archived
+        ]
         if not found:
             where = f"the {'archived' if archived else 'active'} ones of {workspace.name!r}"
             raise ExperimentNotFound(name, where)
-        last = max(found, key=lambda one: one.archived_at or 0)
+        last = max(found, key=lambda state: state.archived_at or 0)
         return experiment_of(workspace, name, last.experiment_id)
 
     @staticmethod
@@ -234,7 +239,7 @@ class Experiment:
         raise OutOfScope("the deletion of experiments", "hide it with experiment.archive()")
 
     def get_record(self) -> dict[str, Any]:
-        """Id, name, times of creation and archiving (text) and tags, as `experiment list` shows."""
+        """Id, name, times of creation and archiving (as text) and tags, as in `experiment list`."""
         state = self._state()
         return {
             "id": self.id,
@@ -245,41 +250,41 @@ class Experiment:
         }
 
     def archive(self) -> None:
-        """Hides the experiment from lists; its name is free for a new one."""
+        """Hide the experiment from lists; its name becomes free for a new one."""
         from runlore.domain.experiment import Archive
 
         self._change(Archive(self._id))
 
     def reactivate(self, new_name: str | None = None) -> None:
-        """Brings an archived experiment back. Raises AlreadyExists if its name is held again."""
+        """Make an archived experiment active again. Raises AlreadyExists if its name is in use."""
         from runlore.domain.experiment import Reactivate
 
         if new_name is not None:
             raise UserError(
                 f"cannot reactivate {self.name!r} as {new_name!r}: an experiment keeps its name; "
-                "call reactivate() without one"
+                "call reactivate() without a name"
             )
         self._change(Reactivate(self._id))
 
     def tag(self, key: str, value: object = None) -> None:
-        """Sets a tag; without a value, a key-only one."""
+        """Set a tag; without a value, the tag is only a key."""
         self.set_tags({key: value})
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
-        """Sets or replaces tags, all in one commit; the others stay."""
+        """Set or replace tags, all in one commit; other tags stay."""
         from runlore.domain.experiment import SetExperimentTags
 
         self._change(SetExperimentTags(self._id, as_pairs(tags, "tag")))
 
     def remove_tags(self, tags: Sequence[str]) -> None:
-        """Takes tags away, by key."""
+        """Remove tags by key."""
         from runlore.domain.experiment import RemoveExperimentTags
 
         keys = check_keys(tags, "tag")
         self._change(RemoveExperimentTags(self._id, keys))
 
     def refresh(self) -> None:
-        """Reads the experiment's newest state; the properties do so by themselves."""
+        """Read the experiment's newest state; its properties do so on their own."""
         self._state()
 
     def get_portal_url(self) -> str:
@@ -322,11 +327,11 @@ class Experiment:
     def _state(self) -> ExperimentState:
         names = self._session.journal.refresh(self._names)
         state = names.get(self._id)
-        assert state is not None, "an experiment object is made of an experiment in the log"
+        assert state is not None, "every Experiment is made from an experiment in the log"
         return state
 
     def _for_new_runs(self) -> Experiment:
-        """Itself, or, where it was archived meanwhile, the active experiment of its name."""
+        """This experiment, or the active one of its name if it was archived in the meantime."""
         self._session.writable()
         if self._state().archived_at is None:
             return self

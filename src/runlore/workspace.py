@@ -1,4 +1,4 @@
-"""A workspace: a folder with a log in it, or, for offline runs, one in memory."""
+"""A workspace: a folder that holds a log, or a log in memory for offline runs."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ _CANDIDATES: Final = 10
 
 
 class Workspace:
-    """All experiments and runs of a folder. Make one with `create`, `open`, `get` or `from_config`.
+    """All experiments and runs of a folder. Get one by `create`, `open`, `get` or `from_config`.
 
     The constructor has Azure ML's shape: `Workspace(subscription_id, resource_group, name)`
     opens the workspace of that name, as `get` does. Any number of processes may have the same
-    folder open; each sees what the others committed. Usable from any thread and after a fork.
+    folder open; each sees the others' commits. Usable from any thread and after a fork.
 
     >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
     >>> ws
@@ -106,14 +106,15 @@ class Workspace:
         allow_network_file_system: bool = False,
         **azure_options: object,
     ) -> Workspace:
-        """Make the folder and the log in it, and open the workspace.
+        """Create the folder and its log, and open the workspace.
 
         `path` is the folder, or a URI such as `sqlite:///absolute/folder`; by default `./<name>`.
-        A new folder gets a `.gitignore` of `*`, so that a workspace inside a repository does not
-        dirty it. `exist_ok` opens the workspace if it exists. `erasable` keeps the data of each
-        run under a key of its own, so that `erase_run` can destroy it. `actor` is who writes, by
-        default RUNLORE_ACTOR or the OS user. Subscription, resource group and location are stored
-        and shown; Azure's other options (`auth`, `sku`, `storage_account`, ...) are ignored.
+        A new folder gets a `.gitignore` of `*`, so that git ignores a workspace inside a
+        repository. `exist_ok` opens the workspace if it exists. `erasable` encrypts the data of
+        each run under a key of its own, so that `erase_run` can destroy it. `actor` names the
+        writer in the log: by default RUNLORE_ACTOR or the OS user. Subscription, resource group
+        and location are stored and shown; Azure's other options (`auth`, `sku`,
+        `storage_account`, ...) are ignored.
 
         Raises AlreadyExists; InvalidInput for an invalid name or URI; UnsafeFileSystem on a
         network mount; LogReadOnly or DiskFull if the folder cannot be written.
@@ -129,7 +130,7 @@ class Workspace:
             tags=as_pairs(tags, "tag"),
             erasable=erasable,
         )
-        decide(None, command)  # Raises for invalid arguments, before anything is made.
+        decide(None, command)  # Raises for invalid arguments, before anything is created.
         place = locate(Path.cwd() / name if path is None else path)
         session = _create(
             place,
@@ -150,9 +151,9 @@ class Workspace:
     ) -> Workspace:
         """The workspace in a folder, given by its path or as `sqlite:///absolute/folder`.
 
-        A folder that cannot be written is opened for reading. Raises WorkspaceNotFound; NotALog
-        if the folder's log is of another application or of a newer runlore; InvalidInput for a
-        URI of an unknown scheme or with a password.
+        A folder without write permission is opened for reading. Raises WorkspaceNotFound; NotALog
+        if the folder's log belongs to another application or a newer runlore; InvalidInput for a
+        URI with an unknown scheme or a password.
         """
         from runlore.entry.wiring import open_session
 
@@ -185,8 +186,8 @@ class Workspace:
         *,
         path: str | os.PathLike[str] | None = None,
     ) -> Workspace:
-        """The workspace of a name: at `path` (a folder or URI), or else in `./<name>`, or else
-        where the nearest config leads.
+        """The workspace of a name: at `path` (a folder or URI), else in `./<name>`, else where
+        the nearest config points.
 
         Raises WorkspaceNotFound if there is none, or if the workspace there has another name.
         """
@@ -209,7 +210,7 @@ class Workspace:
         _logger: object = None,
         _file_name: object = None,
     ) -> Workspace:
-        """The workspace that a config leads to: a file, or the nearest one in or above a folder.
+        """The workspace that a config points to: a file, or the nearest one in or above a folder.
 
         Raises WorkspaceNotFound, which says where it looked and how to create a workspace.
         """
@@ -226,7 +227,8 @@ class Workspace:
     ) -> dict[str, Sequence[Workspace]]:
         """The workspaces in a folder and its subfolders by name, filtered by Azure's coordinates.
 
-        Workspaces that cannot be opened (of a newer runlore, say) are left out with a warning.
+        Workspaces that cannot be opened (written by a newer runlore, say) are skipped with a
+        warning.
         """
         found: dict[str, list[Workspace]] = {}
         for folder in places.workspaces_in(places.folder_of(path)):
@@ -248,11 +250,13 @@ class Workspace:
     def write_config(
         self, path: str | os.PathLike[str] | None = None, file_name: str | None = None
     ) -> None:
-        """Writes `<path>/.azureml/config.json`, by which `from_config` finds this workspace."""
+        """Write `<path>/.azureml/config.json`, by which `from_config` finds this workspace."""
         self._live.writable()
         folder = self._live.files
         if folder is None:
-            raise UserError("a workspace in memory ends with its process; no config can lead to it")
+            raise UserError(
+                "a workspace in memory ends with its process; no config can point to it"
+            )
         config_file.write_config(folder, Path(path or "."), file_name, self._scope)
 
     @property
@@ -282,7 +286,7 @@ class Workspace:
 
     @property
     def erasable(self) -> bool:
-        """Whether runs can be erased: whether it was created so."""
+        """Whether runs can be erased, as decided when the workspace was created."""
         return self._session.erasable
 
     @property
@@ -297,20 +301,20 @@ class Workspace:
 
     @property
     def position(self) -> int:
-        """The last position of the log that is seen: the newest one now, or that of `as_of`."""
+        """The last visible position of the log: the newest one, or the position of `as_of`."""
         return self._live.log.max_notification_id() or 0
 
     def as_of(self, moment: Moment) -> Workspace:
-        """The workspace as it was at a moment: all reads work on it, and no write.
+        """A read-only view of the workspace as it was at a moment.
 
         `moment` is an aware datetime, a position of the log, or a checkpoint (its text or file);
-        the first two also as text. What is asked never changes any more, whatever is recorded
-        later; a moment may fall between the events of one commit. Logged values are there as
-        soon as their batch was. Costs what a read of now costs; see docs/time-travel.md.
+        the first two also as text. Answers never change, whatever is recorded later. A moment may
+        fall between the events of one commit. Logged values appear at the position of their
+        batch. A read costs as much as one of the present; see docs/time-travel.md.
 
-        Raises MomentInFuture for a time that has not passed, InvalidInput for a position beyond the
-        end and for a time without a zone. A change raises PastIsReadOnly. Closing it is not
-        needed, and leaves this workspace open.
+        Raises MomentInFuture for a time that has not passed; InvalidInput for a position beyond
+        the log's end, or a time without a zone. Changes raise PastIsReadOnly. The view need not
+        be closed; closing it leaves this workspace open.
 
         >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
         >>> before = ws.position
@@ -326,16 +330,16 @@ class Workspace:
     def diff(
         self, a: Moment, b: Moment | None = None, *, run: Run | str | None = None
     ) -> Sequence[NetChange]:
-        """What was created, changed and removed between two moments, in the order of the log.
+        """The creations, changes and removals between two moments, in the order of the log.
 
-        `b` is by default now. Net: what was changed and changed back is not there, and of several
-        changes of a thing the last one is told. Of one run, if it is given. Costs two reads of the
-        tables and no replay. Raises InvalidInput if `a` is later than `b`, RunNotFound.
+        `b` is now by default; `run` selects one run. Changes are net: those that were reverted are
+        left out, and several changes of one thing count as one. Costs two reads of the tables and
+        no replay. Raises InvalidInput if `a` is later than `b`, RunNotFound.
 
         >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
         >>> before = ws.position
         >>> Experiment(ws, "explore-runs").tag("stage", "first")
-        >>> [(one.what, one.kind, one.key, one.new) for one in ws.diff(before)]
+        >>> [(change.what, change.kind, change.key, change.new) for change in ws.diff(before)]
         [('experiment', 'created', None, 'active'), ('experiment_tag', 'created', 'stage', 'first')]
         """
         from runlore.engine.moments import position_of
@@ -354,11 +358,12 @@ class Workspace:
         topics: str | Sequence[str] | None = None,
         actor: str | None = None,
     ) -> Iterator[LoggedEvent]:
-        """The events of the log after a moment, in order, with who did it; a generator.
+        """The events after a moment, in order, each with its writer; a generator.
 
-        All, or those of a stream (`run/<id>`, its values included), of some topics (`run.tag_set`)
-        and of an actor. Ends where the log ended when the first one was read, and holds a page of
-        them in memory. Raises InvalidInput and InvalidType for arguments of no sense, at once.
+        All events, or those of a stream (`run/<id>`, its values included), of topics
+        (`run.tag_set`) and of an actor. Stops at the end that the log had at the first event, and
+        holds one page of events in memory. The call itself raises InvalidInput or InvalidType for
+        invalid arguments.
 
         >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
         >>> _ = Experiment(ws, "explore-runs")
@@ -382,10 +387,10 @@ class Workspace:
         actor: str | None = None,
         timeout_s: float | None = None,
     ) -> Feed:
-        """A feed of the events after a moment, by default from now on; selected as by `events`.
+        """A feed of the events after a moment, by default from now on; filtered as by `events`.
 
-        It goes on with those that come, from any process, each once and in order, until it is
-        stopped or none comes for `timeout_s`; see `runlore.engine.event_feed.Feed` to resume.
+        Continues with new events of any process, each once and in order, until it is stopped or
+        none comes for `timeout_s`; see `runlore.engine.event_feed.Feed` to resume.
 
         >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
         >>> with ws.subscribe(topics="experiment.tag_set", timeout_s=0) as feed:
@@ -416,16 +421,16 @@ class Workspace:
         return ComputeTarget.list(self)
 
     def get_run(self, run_id: str) -> Run:
-        """The run of this id, whatever its experiment. Raises RunNotFound."""
+        """The run with this id, in any experiment. Raises RunNotFound."""
         from runlore.run import Run
 
         return Run.get(self, run_id)
 
     def find_run(self, run_id: str) -> Run:
-        """The run of this id, or the only one whose id starts with it.
+        """The run with this id, or the only one whose id starts with it.
 
-        A whole id costs no query. Raises RunNotFound; InvalidInput, which lists the candidates,
-        if several ids start so.
+        A full id needs no query. Raises RunNotFound; InvalidInput, which lists the candidates,
+        if several ids start with the text.
         """
         from runlore.run import Run
 
@@ -434,13 +439,13 @@ class Workspace:
         except (RunNotFound, InvalidInput):
             reader = self._live.reader()
             candidates = run_id and reader.ids_that_start_with(run_id, _CANDIDATES + 1)
-            if not candidates:  # Nor does every id start with no text at all.
+            if not candidates:  # The empty text matches no id, rather than every one.
                 raise
         if len(candidates) > 1:
             shown = ", ".join(candidates[:_CANDIDATES])
             more = ", ..." if len(candidates) > _CANDIDATES else ""
             raise InvalidInput(
-                f"{run_id!r} is the beginning of more than one run id; give more of one of: "
+                f"several run ids start with {run_id!r}; give more characters of one of: "
                 f"{shown}{more}"
             )
         return Run.get(self, candidates[0])
@@ -459,12 +464,12 @@ class Workspace:
         sort: str | None = None,
         last: int | None = None,
     ) -> Sequence[dict[str, Any]]:
-        """The runs that fit as whole records (`run.get_record()`), in one query, newest first.
+        """The matching runs as complete records (`run.get_record()`), in one query, newest first.
 
-        Of all experiments, or of the one named: the active one, else the one that was
-        archived last. `parent_run_id` gives that run's children, with `include_children` all
-        its descendants. `sort` is a field such as `start_time_utc`, `-` before it turns it
-        round; `last` cuts the list. In the filters' dicts `...` stands for any value.
+        Of all experiments, or of the one named: the active one, else the one archived last.
+        `parent_run_id` selects that run's children, with `include_children` all its descendants.
+        `sort` is a field such as `start_time_utc`, or `-start_time_utc` for descending order;
+        `last` is the maximum number of records. In the filters' dicts `...` matches any value.
 
         Raises ExperimentNotFound, RunNotFound; InvalidInput for an unknown filter or sort key.
         """
@@ -482,7 +487,7 @@ class Workspace:
         return records_of(self._live, which, experiment_name=experiment_name, sort=sort, last=last)
 
     def get_details(self) -> dict[str, Any]:
-        """The workspace's coordinates as a dict, in Azure's keys."""
+        """The workspace's coordinates as a dict with Azure's keys."""
         state = self._live.workspace
         return {
             "id": self._scope,
@@ -499,14 +504,15 @@ class Workspace:
     def erase_run(
         self, run_id: str, *, reason: str, recursive: bool = False, timeout_s: float = 10.0
     ) -> None:
-        """Destroys what is kept of a run that has ended: see docs/erasure.md.
+        """Destroy the data of a run that has ended; see docs/erasure.md.
 
-        Names that stand elsewhere, the run's place in its tree, status and times stay. With
-        `recursive` all its descendants go, too; all or none. Processes that have copies open are
-        waited for. Erasing again finishes what was cut short.
+        Names that occur elsewhere, the run's place in its tree, its status and times stay.
+        `recursive` erases all its descendants as well; all or none. Waits up to `timeout_s` for
+        processes that have copies open. Erasing again completes an interrupted erasure.
 
-        Raises NotErasable if the workspace was not made so; RunNotFound; InvalidInput if a run
-        has not ended or without a reason; ErasureIncomplete, which says what is left and where.
+        Raises NotErasable if the workspace was not created erasable; RunNotFound; InvalidInput if
+        a run has not ended or the reason is empty; ErasureIncomplete, which lists the remaining
+        copies.
         """
         from runlore.engine.erasure import erase
 
@@ -520,7 +526,7 @@ class Workspace:
 
     @property
     def audit(self) -> Audit:
-        """What the log proves: verification, checkpoints, proofs, replay; see docs/audit.md."""
+        """Verification, checkpoints, proofs and replay of the log; see docs/audit.md."""
         from runlore.audit.accessor import Audit
 
         return Audit(self._live)
@@ -536,13 +542,14 @@ class Workspace:
         until: Moment | None = None,
         artifacts: str = "bytes",
     ) -> Manifest:
-        """Writes runs, or the whole log, to one file that proves itself: see docs/bundles.md.
+        """Write runs, or the whole log, to one file that can be verified on its own: a bundle.
 
-        The conditions are those of `runlore.audit.bundles.selection.Selection`: a run must fit all
-        that are given. `artifacts` is `bytes`, or `digests` to leave the bytes of files out.
+        The conditions are those of `runlore.audit.bundles.selection.Selection`: a run must meet
+        all that are given. `artifacts` is `bytes`, or `digests` to leave out the files' content.
+        See docs/bundles.md.
 
-        Raises RunNotFound, ExperimentNotFound; InvalidInput for options of no sense and in an
-        erasable workspace; FileNotWritten if the file cannot be written.
+        Raises RunNotFound, ExperimentNotFound; InvalidInput if the options contradict each other,
+        and in an erasable workspace; FileNotWritten if the file cannot be written.
         """
         from runlore.audit.bundles.export import export
         from runlore.audit.bundles.selection import Selection
@@ -553,10 +560,10 @@ class Workspace:
         return export(self._live, path, selection, artifacts=artifacts)
 
     def import_bundle(self, path: str | os.PathLike[str]) -> Imported:
-        """Adds what a bundle holds and this workspace does not; twice is once.
+        """Add the events and files of a bundle that this workspace does not have. Idempotent.
 
-        Raises BundleRefused for a file in which anything is wrong, ImportClash if other events
-        are here under the same ids: then nothing was written. See docs/bundles.md.
+        Raises BundleRefused if anything in the file is wrong; ImportClash if this workspace has
+        other events under the same ids. Then nothing was written. See docs/bundles.md.
         """
         from runlore.audit.bundles.imports import import_bundle
 
@@ -565,12 +572,12 @@ class Workspace:
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
         """The result of one SELECT over the views (`runs`, `tags`, `metrics` ...; see docs/sql.md).
 
-        Sees every event that was committed, by any process, before the call. `params` fill `?`
-        (sequence) or `$name` (mapping). The result gives `.arrow()`, `.pandas()`, `.polars()`
-        and `.fetchall()`.
+        Sees every event that any process committed before the call. `params` fill `?` (sequence)
+        or `$name` (mapping). The result has `.arrow()`, `.pandas()`, `.polars()` and
+        `.fetchall()`.
 
-        Raises QueryRefused for anything that is not one reading SELECT, QueryFailed with
-        DuckDB's message if it cannot be run.
+        Raises QueryRefused for anything but one read-only SELECT; QueryFailed, with DuckDB's
+        message, if the query fails.
         """
         return self._live.reader().sql(query, params)
 
@@ -582,7 +589,7 @@ class Workspace:
         return session.log
 
     def close(self) -> None:
-        """Writes what waits and lets go of all files; twice is once."""
+        """Write buffered values and close all files. Idempotent."""
         self._session.close()
 
     def __enter__(self) -> Self:
@@ -635,7 +642,7 @@ def session_of(workspace: Workspace) -> Session:
 
 
 def _address_of_name(name: str) -> Path | str:
-    """The folder of the name in the working folder, or else where the nearest config leads."""
+    """The folder of the name in the working folder, else where the nearest config points."""
     folder = Path.cwd() / name
     if places.is_workspace(folder):
         return folder
@@ -675,7 +682,7 @@ def _create(
 def _check_created(
     found: WorkspaceState, command: CreateWorkspace, place: LogLocation, exist_ok: bool
 ) -> None:
-    """Raises AlreadyExists if the workspace is another than the one that was asked for."""
+    """Raise AlreadyExists if the workspace is not the requested one."""
     if found.name != command.name:
         raise AlreadyExists(
             f"the workspace in {place} is named {found.name!r}, not {command.name!r}; "
@@ -683,11 +690,11 @@ def _check_created(
         )
     if command.erasable and not found.erasable:
         raise AlreadyExists(
-            f"the workspace in {place} was not made erasable, and cannot become erasable; choose "
-            "another path"
+            f"the workspace in {place} was not created erasable, and this cannot change later; "
+            "choose another path"
         )
     if found.workspace_id != command.workspace_id and not exist_ok:
         raise AlreadyExists(
-            f"there is a workspace {found.name!r} in {place} already; open it with "
+            f"there is already a workspace {found.name!r} in {place}; open it with "
             f"Workspace.open({str(place)!r}), or pass exist_ok=True"
         )

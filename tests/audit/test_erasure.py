@@ -389,7 +389,7 @@ def test_a_workspace_that_was_not_made_erasable_says_why_it_erases_nothing(tmp_p
             plain.erase_run(run.id, reason="asked to")
 
         assert not plain.erasable
-    with pytest.raises(AlreadyExists, match="was not made erasable"):
+    with pytest.raises(AlreadyExists, match="was not created erasable"):
         Workspace.create("plain", path=tmp_path / "plain", erasable=True, exist_ok=True)
 
 

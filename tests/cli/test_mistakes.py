@@ -109,7 +109,7 @@ def test_an_ambiguous_run_lists_the_candidates(own_project: Path) -> None:
     ran = runlore("run", "show", "-r", "poo", cwd=own_project, code=1)
     whole = runlore("run", "show", "-r", "poor", "--query", "run_id", cwd=own_project)
 
-    assert "'poo' is the beginning of more than one run id" in ran.err
+    assert "several run ids start with 'poo'" in ran.err
     assert "poor, poorer" in ran.err
     assert whole.data == "poor"
 

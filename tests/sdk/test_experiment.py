@@ -404,7 +404,7 @@ def test_a_type_provider_makes_listed_runs(
     run.add_properties({"azureml.runsource": "mine"})
 
     assert [type(found) for found in exp.get_runs()] == [MyRun]
-    with pytest.raises(ValueError, match="run type 'mine' has a factory already"):
+    with pytest.raises(ValueError, match="run type 'mine' already has a factory"):
         Run.add_type_provider("mine", lambda exp, record: run)
 
 

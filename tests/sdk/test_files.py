@@ -440,7 +440,7 @@ def test_a_name_that_is_given_twice_is_skipped_with_a_warning(run: Run, project:
     for name in "ab":
         (project / name).write_text(name)
 
-    with pytest.warns(UserWarning, match="'x' is named twice; skipped"):
+    with pytest.warns(UserWarning, match="'x' is given twice; the second file is skipped"):
         run.upload_files(["x", "x"], ["a", "b"])
 
     assert content_of(run, "x") == b"a"

@@ -82,7 +82,7 @@ def test_log_image_takes_a_path_or_a_plot(run: Run, project: Path) -> None:
 def test_what_is_no_image_file_is_refused(run: Run, project: Path, path: str) -> None:
     (project / "notes.txt").write_text("")
 
-    with pytest.raises(UserErrorException, match="is no image file; it takes an existing file"):
+    with pytest.raises(UserErrorException, match="is not an image file; give an existing file"):
         run.log_image("m", path=path)
 
 

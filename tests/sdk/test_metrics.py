@@ -428,7 +428,7 @@ def test_an_empty_batch_logs_nothing(run: Run) -> None:
         (np.zeros((2, 2)), None, r"takes arrays of shape \(n,\), got \(2, 2\)"),
         (np.array(1.0), None, r"takes arrays of shape \(n,\), got \(\)"),
         ([1, 2], [1], "2 values but 1 steps; give one step per value"),
-        ([1], [None], "None is no step"),
+        ([1], [None], "None is not a step"),
         ([1], [0.5], "must be a whole number"),
         ("text", None, "takes an array or a sequence, got str"),
         ({"a": 1}, None, "takes an array or a sequence, got dict"),

@@ -1,4 +1,4 @@
-"""Runs side by side: what they were given and what came of it."""
+"""A side-by-side comparison of runs: their inputs and their results."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ Row = dict[str, Any]
 
 
 def compare_runs(runs: Sequence[Run]) -> list[Row]:
-    """A row per tag, property, script parameter and metric that any of the runs has.
+    """One row per tag, property, script parameter and metric that any of the runs has.
 
-    `{"kind", "name", "equal", <run id>: value, ...}`; a run without it has None there, a tag
-    without a value True. Metrics show their last value. Raises InvalidInput for less than two.
+    `{"kind", "name", "equal", <run id>: value, ...}`; the value is None for a run without it, and
+    True for a key-only tag. Metrics show their last value. Raises InvalidInput for fewer than two
+    runs.
     """
     ids = [run.id for run in runs]
     if len(set(ids)) < 2:
@@ -31,10 +32,10 @@ def compare_runs(runs: Sequence[Run]) -> list[Row]:
         "metric": last_values,
     }
     rows: list[Row] = []
-    for kind, held_by in kinds.items():
-        held = [held_by(run) for run in runs]
-        for name in dict.fromkeys(key for one in held for key in one):
-            values = [one.get(name) for one in held]
+    for kind, named_values in kinds.items():
+        by_run = [named_values(run) for run in runs]
+        for name in dict.fromkeys(name for of_run in by_run for name in of_run):
+            values = [of_run.get(name) for of_run in by_run]
             equal = all(value == values[0] for value in values)
             rows.append(
                 {"kind": kind, "name": name, "equal": equal, **dict(zip(ids, values, strict=True))}
@@ -43,7 +44,7 @@ def compare_runs(runs: Sequence[Run]) -> list[Row]:
 
 
 def parameters_of(arguments: Sequence[str]) -> dict[str, str]:
-    """A script's arguments by name; those without one by their place.
+    """A script's arguments by name; positional ones are numbered.
 
     >>> parameters_of(["--lr", "0.1", "--seed=7", "--fast", "data.csv"])
     {'--lr': '0.1', '--seed': '7', '--fast': 'data.csv'}

@@ -14,7 +14,7 @@ from runlore.run.part import RunPart
 
 
 class RunFiles(RunPart):
-    """The part of `Run` that keeps files and gives them back."""
+    """The part of `Run` that keeps files and returns them."""
 
     def upload_file(
         self,
@@ -48,7 +48,9 @@ class RunFiles(RunPart):
         timeout_seconds: float | None = None,
         datastore_name: str | None = None,
     ) -> None:
-        """Keep several files in one commit, all or none; a repeated name is skipped, warned."""
+        """Keep several files in one commit, all or none; repeated names are skipped, with a
+        warning.
+        """
         from runlore.engine.runs.files import keep_files
 
         if isinstance(names, str) or isinstance(paths, str):
@@ -61,7 +63,7 @@ class RunFiles(RunPart):
         files: dict[str, Path] = {}
         for name, path in zip(names, paths, strict=True):
             if name in files:
-                warn_caller(f"upload_files: {name!r} is named twice; skipped")
+                warn_caller(f"upload_files: {name!r} is given twice; the second file is skipped")
             else:
                 files[name] = Path(path)
         keep_files(self._handle, files)
@@ -87,8 +89,8 @@ class RunFiles(RunPart):
     ) -> None:
         """Write a kept file to a path; by default to its base name in the working folder.
 
-        A path that is a folder keeps the base name. The content is checked against its digest.
-        Raises UserErrorException if the run holds no file of this name.
+        In an existing folder, the file gets its base name. The content is checked against its
+        digest. Raises UserErrorException if the run has no file of this name.
         """
         from runlore.engine.runs.downloads import download_file
 
@@ -126,7 +128,7 @@ class RunFiles(RunPart):
     def get_all_logs(self, destination: str | os.PathLike[str] | None = None) -> list[str]:
         """Write the run's log files below a folder and return their paths.
 
-        While a submitted run executes, the files hold what was written so far.
+        While a submitted run executes, they contain the output so far.
         """
         from runlore.engine.runs.downloads import download_logs
 
@@ -136,8 +138,8 @@ class RunFiles(RunPart):
     def take_snapshot(self, file_or_folder_path: str | os.PathLike[str]) -> str:
         """Keep a source folder as the run's snapshot and return its id; once per run.
 
-        The id is also the property `ContentSnapshotId`. Raises SnapshotException if the run has
-        a snapshot already, or if the folder cannot be kept.
+        The id is also the property `ContentSnapshotId`. Raises SnapshotException if the run
+        already has a snapshot, or if the folder cannot be kept.
         """
         from runlore.engine.runs.snapshots import keep_snapshot
 

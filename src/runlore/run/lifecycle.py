@@ -1,4 +1,4 @@
-"""How a run stands, how it ends, and what `with` makes of it."""
+"""A run's status, its end, and its use in a `with` block."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _WATCHED_BY_DEFAULT: Final = "outputs"
 
 
 class RunLifecycle(RunPart):
-    """The part of `Run` that is about its status."""
+    """The part of `Run` for its status."""
 
-    # One for each `with` block that the run is in.
+    # One per `with` block that the run is in.
     _user_logs: tuple[UserLog, ...] = ()
 
     @property
     def status(self) -> str:
-        """The status as this object last read it; `get_status()` reads it anew."""
+        """The status as this object last read it; `get_status()` reads it again."""
         return str(self._handle.state.status)
 
     def get_status(self) -> str:
@@ -67,15 +67,15 @@ class RunLifecycle(RunPart):
         return portal_url(self._session.workspace, f"runs/{self._id}")
 
     def start(self) -> None:
-        """Record as Running a run that another process created."""
+        """Record that a run is Running that another process created."""
         from runlore.engine.runs.ending import record_status
 
         record_status(self._handle, Status.RUNNING)
 
     def complete(self, _set_status: bool = True) -> None:
-        """Write what waits, keep the watched folders, and end the run as Completed.
+        """Write buffered values, keep the watched folders, and end the run as Completed.
 
-        Again is a no-op. Raises RunEnded on a run that failed or was canceled.
+        Idempotent. Raises RunEnded if the run failed or was canceled.
         """
         from runlore.engine.runs.ending import end_run
 
@@ -89,7 +89,7 @@ class RunLifecycle(RunPart):
     ) -> None:
         """End the run as Failed, with a message or an exception as the reason.
 
-        Raises InvalidType (a TypeError) for details of another type, RunEnded as `complete`.
+        Raises InvalidType (a TypeError) for details of another type, RunEnded as `complete` does.
         """
         from runlore.engine.runs.ending import end_run
 
@@ -97,10 +97,10 @@ class RunLifecycle(RunPart):
         end_run(self._handle, Status.FAILED, set_status=_set_status, error=error)
 
     def cancel(self, *, reason: str | None = None) -> None:
-        """End the run as Canceled. Raises RunEnded on a run that completed or failed.
+        """End the run as Canceled. Raises RunEnded if the run completed or failed.
 
         A submitted run is asked to stop; this waits up to 5 s for it, and returns with the status
-        CancelRequested if the script takes longer. `reason` says why, in the history.
+        CancelRequested if the script takes longer. The history shows the `reason`.
         """
         from runlore.engine.runs.ending import end_run
 
@@ -126,10 +126,10 @@ class RunLifecycle(RunPart):
         """Return `get_details()` once the run has ended, no matter which process ends it.
 
         With `show_output` the output of a submitted script is printed here as it appears.
-        Finalizing and CancelRequested count as ended unless `wait_post_processing` is set; a
-        submitted run is always waited for to its end. Raises ActivityFailedException if it failed
-        (unless `raise_on_error` is False), ExperimentExecutionException on Ctrl-C: the run then
-        goes on.
+        Finalizing and CancelRequested count as ended unless `wait_post_processing` is set; for a
+        submitted run, this always waits until its end. Raises ActivityFailedException if the run
+        failed (unless `raise_on_error` is False); ExperimentExecutionException on Ctrl-C, after
+        which the run continues.
         """
         from runlore.execution.waiting import wait_for
 
@@ -142,14 +142,14 @@ class RunLifecycle(RunPart):
             )
         except KeyboardInterrupt as error:
             raise ExperimentExecutionException(
-                f"waiting for run {self._id} was interrupted; the run itself goes on, "
+                f"waiting for run {self._id} was interrupted; the run itself continues, "
                 "end it with run.cancel()"
             ) from error
         details = self.get_details()
         if details["status"] == "Failed" and raise_on_error:
             raise ActivityFailedException(
                 f"Activity Failed:\n{json.dumps(details['error'], indent=4)}\n"
-                f"while run {self._id} was waited for"
+                f"while waiting for run {self._id}"
             )
         return details
 
@@ -179,7 +179,7 @@ class RunLifecycle(RunPart):
             self.complete()
 
     def _fail_with(self, error: BaseException) -> None:
-        """Fail the run without standing in the way of the exception that leaves the block."""
+        """Fail the run without hiding the exception that leaves the block."""
         from runlore.engine.runs.files import keep_watched
 
         steps: tuple[Callable[[], None], ...] = (
@@ -206,7 +206,7 @@ class RunLifecycle(RunPart):
 
 
 def _exits_well(error: BaseException) -> bool:
-    """Whether the interpreter, left by this exception, would exit with status 0."""
+    """Whether the interpreter would exit with status 0 on this exception."""
     if not isinstance(error, SystemExit):
         return False
     return error.code is None or (isinstance(error.code, int) and error.code == 0)

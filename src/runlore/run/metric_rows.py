@@ -14,15 +14,15 @@ VALUE_COLUMNS: Final = ("metric", "column", "step", "time", "value")
 
 
 def summary_rows(run: Run) -> list[Row]:
-    """Each metric's columns with count, last, least, greatest and mean value and last step.
+    """One row per metric and column: count, last, min, max and mean value, and last step.
 
-    A value that is not a number counts, but has no part in least, greatest and mean.
+    Values that are not numbers are counted, but left out of min, max and mean.
     """
     return [_summary(metric, column, values) for metric, column, values in _series(run)]
 
 
 def value_rows(run: Run) -> list[Row]:
-    """Every value in the order of logging, series by series; times are text, UTC."""
+    """Every value in the order of logging, series by series; times are text in UTC."""
     return [
         dict(zip(VALUE_COLUMNS, (metric, column, step, time, value), strict=True))
         for metric, column, values in _series(run)
@@ -31,7 +31,7 @@ def value_rows(run: Run) -> list[Row]:
 
 
 def last_values(run: Run) -> dict[str, Any]:
-    """The last value of each metric, a table's columns by `metric.column`."""
+    """The last value of each metric; of a table, one per column, as `metric.column`."""
     return {
         metric if column is None else f"{metric}.{column}": values[-1][2]
         for metric, column, values in _series(run)

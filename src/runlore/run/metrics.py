@@ -1,4 +1,4 @@
-"""What a run logs, and how it is read back."""
+"""Logging values into a run, and reading them back."""
 
 from __future__ import annotations
 
@@ -38,24 +38,25 @@ _TYPECODES = {"<f8": "d", "<i8": "q"} if sys.byteorder == "little" else {">f8": 
 class RunMetrics(RunPart):
     """The part of `Run` that logs values and reads them."""
 
-    # On the class until a run logs: most runs of a long list never do.
+    # Class attributes until a run logs: most runs of a long list never do.
     _series: dict[str, Series] | None = None
     _run_values: RunValues | None = None
-    # Of its values: what logs a float, by the metric's name. Here, so that `log` looks once.
+    # The functions of `_run_values` that log a float, by metric name. They save `log` a lookup.
     _puts: Mapping[str, FloatPut] = _NONE_YET
     _puts_at: Mapping[str, FloatPutAt] = _NONE_YET
 
     def log(
         self, name: str, value: Any, description: str = "", step: SupportsIndex | None = None
     ) -> None:
-        """Logs one value of a metric; several calls make a series.
+        """Log one value of a metric; several calls make a series.
 
-        Numbers (numpy's and zero-dimensional tensors' included), bools, text and None keep
-        their type, NaN, infinities and whole numbers of any size their value; anything else is
-        stored as its `repr`, with a warning. Without `step` the value gets the series' next
-        one, from 0 on. The value is on disk within seconds, or after `flush()` or the run's end.
+        Numbers (those of numpy and zero-dimensional tensors included), bools, text and None keep
+        their type; NaN, infinities and whole numbers of any size keep their value. Anything else
+        is stored as its `repr`, with a warning. Without `step` the value gets the series' next
+        step, starting at 0. The value is on disk within seconds, or after `flush()` or the run's
+        end.
 
-        Raises UserErrorException for a list, range or generator; InvalidInput for a bad name.
+        Raises UserErrorException for a list, range or generator; InvalidInput for an invalid name.
         """
         if type(value) is not float:
             value = as_scalar(name, value)
@@ -66,7 +67,7 @@ class RunMetrics(RunPart):
         if step is None:
             try:
                 put = self._puts[name]
-            except (KeyError, TypeError):  # Not there, or of a type that never can be.
+            except (KeyError, TypeError):  # Not there yet, or not hashable.
                 put = self._values.put(self._scalar_series(name, description))
             put(value)
         else:
@@ -79,9 +80,9 @@ class RunMetrics(RunPart):
             put_at(value, step)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: SupportsIndex | None = None) -> None:
-        """Logs one value of each of several metrics, `{name: value}`, all at one step.
+        """Log one value of each of several metrics, `{name: value}`, all at one step.
 
-        All or none: one that cannot be logged raises, as in `log`, before any is.
+        All or none: if a value cannot be logged, raises as `log` does and logs nothing.
         """
         if type(metrics) is not dict and not isinstance(metrics, Mapping):
             raise InvalidType(f"log_metrics takes a dict, got {type(metrics).__name__}")
@@ -102,10 +103,10 @@ class RunMetrics(RunPart):
         self._values.log_wide([self._scalar_series(name) for name in metrics], checked, number)
 
     def log_batch(self, name: str, values: Any, steps: Any = None) -> None:
-        """Logs many values of one metric: arrays or sequences of shape (n,), `steps` likewise.
+        """Log many values of one metric: arrays or sequences of shape (n,), `steps` likewise.
 
-        Arrays of float64 and int64 are taken as they are, bit for bit. Raises InvalidInput if
-        the shapes differ or the values are not one-dimensional.
+        Arrays of float64 and int64 are stored bit for bit. Raises InvalidInput if the shapes
+        differ or the values are not one-dimensional.
         """
         scalars = _array(values)
         if scalars is None:
@@ -120,13 +121,13 @@ class RunMetrics(RunPart):
         self._values.log_many(self._scalar_series(name), scalars, numbers)
 
     def log_list(self, name: str, value: Any, description: str = "") -> None:
-        """Logs the values of any iterable as so many values of the metric; an empty one, none."""
+        """Log each item of an iterable as one value of the metric; an empty one logs nothing."""
         scalars = as_list(name, value)
         series = self._scalar_series(name, description)
         self._values.log_many(series, scalars, None)
 
     def log_row(self, name: str, description: str | None = None, **kwargs: Any) -> None:
-        """Logs one row of named columns; several calls make a table.
+        """Log one row of named columns; several calls make a table.
 
         Raises UserErrorException if a column holds a list, or if there is no column.
         """
@@ -149,7 +150,7 @@ class RunMetrics(RunPart):
         self._values.log_row(_row_series(name, tuple(kwargs), description), row)
 
     def log_table(self, name: str, value: Mapping[str, Any], description: str = "") -> None:
-        """Logs rows given as columns, `{column: values}`; single values make one row.
+        """Log rows given as columns, `{column: values}`; single values make one row.
 
         An empty dict logs nothing. Raises UserErrorException if columns differ in length.
         """
@@ -178,7 +179,7 @@ class RunMetrics(RunPart):
         plot: Any = None,
         description: str = "",
     ) -> None:
-        """Keeps an image file, or a plot (anything with matplotlib's `savefig`), as a metric.
+        """Keep an image file, or a plot (anything with matplotlib's `savefig`), as a metric.
 
         A file keeps its path as its name; a plot is stored as `<name>_<epoch>.png`.
         """
@@ -201,32 +202,32 @@ class RunMetrics(RunPart):
         self._log_address(series, target)
 
     def log_confusion_matrix(self, name: str, value: Any, description: str = "") -> None:
-        """Keeps a confusion matrix: a dict, or its JSON text, `{schema_type, data}`."""
+        """Keep a confusion matrix: a dict, or its JSON text, `{schema_type, data}`."""
         self._log_document(name, "confusion_matrix", value, description)
 
     def log_accuracy_table(self, name: str, value: Any, description: str = "") -> None:
-        """Keeps an accuracy table: a dict or its JSON text."""
+        """Keep an accuracy table: a dict or its JSON text."""
         self._log_document(name, "accuracy_table", value, description)
 
     def log_residuals(self, name: str, value: Any, description: str = "") -> None:
-        """Keeps a histogram of residuals: a dict or its JSON text."""
+        """Keep a histogram of residuals: a dict or its JSON text."""
         self._log_document(name, "residuals", value, description)
 
     def log_predictions(self, name: str, value: Any, description: str = "") -> None:
-        """Keeps binned predictions: a dict or its JSON text."""
+        """Keep binned predictions: a dict or its JSON text."""
         self._log_document(name, "predictions", value, description)
 
     def flush(self, timeout_seconds: float = 300) -> None:
-        """Returns when all values logged so far are on disk; raises if they cannot be written."""
+        """Return when all values logged so far are on disk. Raises if they cannot be written."""
         self._handle.session.flush()
 
     def values(self, name: str, max_points: int | None = None) -> MetricValues:
         """All values of a metric as arrays: `steps, times, values = run.values("loss")`.
 
-        With `max_points` at most this many of a scalar metric, for a chart, as float64 in the order
-        of logging: the first and the last, and of each of equally long stretches between them the
-        least and the greatest. A value that is not a number is NaN, which a stretch shows only
-        if it has nothing else.
+        With `max_points`, at most this many values of a scalar metric, for a chart, as float64 in
+        the order of logging: the first, the last, and the minimum and maximum of equally long
+        stretches between them. A value that is not a number is NaN; a stretch shows NaN only if
+        it has no numbers.
 
         Raises InvalidInput if the run has no metric of this name, or for `max_points` below 2.
         """
@@ -249,7 +250,7 @@ class RunMetrics(RunPart):
             self._series = {}
         try:
             return self._series[name]
-        except (KeyError, TypeError):  # Not there, or of a type that never can be.
+        except (KeyError, TypeError):  # Not there yet, or not hashable.
             return self._series.setdefault(name, _series(name, (), "scalar", description))
 
     def _log_document(self, name: str, kind: str, value: Any, description: str) -> None:
@@ -280,7 +281,7 @@ class RunMetrics(RunPart):
 
 
 def _series(name: str, columns: tuple[str, ...], kind: str, description: str | None) -> Series:
-    """The series, if its name, columns and description can be kept."""
+    """The series. Raises if its name, a column or its description is invalid."""
     from runlore.storage.value_codec import Series
 
     return Series(
@@ -303,7 +304,7 @@ def _steps(name: str, steps: Any) -> Sequence[int]:
 
 
 def _array(values: Any) -> Sequence[Any] | None:
-    """NumPy's one-dimensional arrays of 64-bit floats or whole numbers, and Python's own."""
+    """A copy of a one-dimensional NumPy or Python array of float64 or int64, else None."""
     if isinstance(values, array):
         return values[:] if values.typecode in "dq" else None
     dtype = getattr(values, "dtype", None)
@@ -335,7 +336,7 @@ def _one_dimensional(name: str, values: Any) -> Sequence[Any]:
 def _given_step(name: str, step: Any) -> int:
     number = as_step(name, step)
     if number is None:
-        raise InvalidType(f"log_batch of metric {name!r}: None is no step; leave steps out")
+        raise InvalidType(f"log_batch of metric {name!r}: None is not a step; leave steps out")
     return number
 
 
@@ -352,7 +353,7 @@ def _image_file(name: str, path: str | os.PathLike[str]) -> Path:
     file = Path(path)
     if file.suffix.lower() not in _IMAGE_SUFFIXES or not file.is_file():
         raise UserError(
-            f"log_image of {name!r}: {os.fspath(path)!r} is no image file; it takes an "
+            f"log_image of {name!r}: {os.fspath(path)!r} is not an image file; give an "
             f"existing file ending in {', '.join(sorted(_IMAGE_SUFFIXES))}"
         )
     return file
@@ -371,12 +372,12 @@ def _drawn(name: str, plot: Any) -> io.BytesIO:
 
 
 def _file_stem(name: str) -> str:
-    """A metric's name as a file's: what could be a path or upset a file system becomes `_`."""
+    """A file name made from a metric's name, with `_` for characters that are unsafe in paths."""
     return re.sub(r"[^\w. -]", "_", name)[:100].strip(". ") or "metric"
 
 
 def _relative(file: Path) -> str:
-    """The path below the working folder, or, of a file elsewhere, its bare name."""
+    """The path relative to the working folder; of a file elsewhere, its name."""
     resolved, here = file.resolve(), Path.cwd().resolve()
     if resolved.is_relative_to(here):
         return resolved.relative_to(here).as_posix()

@@ -1,4 +1,4 @@
-"""What the parts of `Run` share: the handle of the run."""
+"""The base of the parts of `Run`, which share the run's handle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class RunPart:
-    """The base of all parts; `_made_handle` is on the class until a run of a long list needs it."""
+    """The base of all parts. Runs of a long list make no handle before they need it."""
 
     _session: Session
     _id: str
@@ -21,7 +21,7 @@ class RunPart:
         return self._made_handle or self._make_handle()
 
     def _make_handle(self) -> RunHandle:
-        # Imported here, as below in all parts: `import runlore` waits with what opens a workspace.
+        # Imported here, as in all parts: `import runlore` stays fast without the engine.
         from runlore.engine.runs.handle import RunHandle
 
         self._made_handle = RunHandle(self._session, self._id)

@@ -1,4 +1,4 @@
-"""A run: created, started, logged into, tagged, ended; each change an event in the log."""
+"""A run, and the lists of runs. Each change of a run is an event in the log."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 class Run(RunFiles, RunMetrics, RunLifecycle):
     """A run of an experiment. `Run(experiment, run_id)` attaches to an existing one.
 
-    Only the object that started a run keeps its output folders when the run ends; one that
-    attaches keeps those that it names in `outputs`.
+    Only the object that started a run keeps its output folders when the run ends; an attached
+    object keeps the folders that it was given as `outputs`.
 
     Runs are started by `experiment.start_logging()`, `run.child_run()` and
     `run.create_children()`. Every change of a status, tag, property or file is on disk when the
     call returns; logged values within seconds. Several processes may change one run at once.
-    Used with `with`, a run is completed at the end of the block, or failed with the exception
-    that leaves it.
+    A `with` block completes the run at its end, or fails it with the exception that leaves the
+    block.
 
     >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
     >>> experiment = Experiment(ws, "explore-runs")
@@ -94,7 +94,7 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
 
     @staticmethod
     def get(workspace: Workspace, run_id: str) -> Run:
-        """The run of this id. Raises RunNotFound."""
+        """The run with this id. Raises RunNotFound."""
         from runlore.engine.runs.handle import RunHandle
         from runlore.workspace import session_of
 
@@ -133,12 +133,12 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
     def add_type_provider(
         runtype: str, run_factory: Callable[[Experiment, dict[str, Any]], Run]
     ) -> None:
-        """Makes lists give runs of a type as `run_factory(experiment, record)`.
+        """Make lists return runs of a type as `run_factory(experiment, record)`.
 
-        Raises InvalidInput (a ValueError) if the type has a factory already.
+        Raises InvalidInput (a ValueError) if the type already has a factory.
         """
         if runtype in Run._type_providers:
-            raise InvalidInput(f"run type {runtype!r} has a factory already")
+            raise InvalidInput(f"run type {runtype!r} already has a factory")
         Run._type_providers[runtype] = run_factory
 
     # --- what it is -------------------------------------------------------------------------
@@ -164,7 +164,7 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
 
     @property
     def display_name(self) -> str:
-        """The name that people see; the id where none was given."""
+        """The name to display; the id if none was given."""
         return self._handle.fetch().display_name or self.id
 
     @display_name.setter
@@ -186,27 +186,24 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
 
     @property
     def type(self) -> str | None:
-        """The run's type, else its property `azureml.runsource`."""
+        """The run's type, or else its property `azureml.runsource`."""
         state = self._handle.state
         source = state.properties.get("azureml.runsource")
         return state.run_type or (source.value if source else None)
 
     @property
     def number(self) -> int:
-        """The run's number in its experiment: 1 for the first that was created, and so on."""
+        """The run's number in its experiment, in the order of creation, from 1."""
         return self._handle.session.reader().run_number(self.id)
 
     @property
     def erased(self) -> bool:
-        """Whether the run was erased: then only its id, place, status and times are left."""
+        """Whether the run was erased; then only its id, place, status and times are left."""
         return self._handle.fetch().erased
 
     @property
     def parent(self) -> Run | None:
-        """The run that this one is a child of; None for a root, or if it is not here (yet).
-
-        A run can be imported without its parent.
-        """
+        """The run's parent; None for a root, or if the run was imported without its parent."""
         parent_id = self._row.parent_id if self._row else self._handle.state.parent_id
         if parent_id is not None and self._parent is None:
             with suppress(RunNotFound):
@@ -221,18 +218,19 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
             return self
         try:
             return Run.get(self._experiment.workspace, root_id)
-        except RunNotFound:  # It was imported without those above it.
+        except RunNotFound:  # The run was imported without its ancestors.
             return self if self.parent is None else self.parent.root
 
     @property
     def tags(self) -> dict[str, str | None]:
-        """The tags as this object last read them; `get_tags()` reads them anew."""
+        """The tags as this object last read them; `get_tags()` reads them again."""
         return dict(self._handle.state.tags)
 
     @property
     def properties(self) -> dict[str, str | None]:
-        """The properties as this object last read them; `get_properties()` reads them anew."""
-        return {key: held.value for key, held in self._handle.state.properties.items()}
+        """The properties as this object last read them; `get_properties()` reads them again."""
+        properties = self._handle.state.properties
+        return {key: current.value for key, current in properties.items()}
 
     def get_tags(self) -> dict[str, str | None]:
         """The run's tags now; a key-only tag has the value None."""
@@ -247,20 +245,20 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
     def get_record(self) -> dict[str, Any]:
         """The run as one flat record: Azure ML's `RunDto` in snake_case and `_experiment_name`.
 
-        `tags` and `properties` are always there. `Workspace.get_run_records` gives the same.
+        `tags` and `properties` are never None. `Workspace.get_run_records` returns the same.
         """
         from runlore.azure.records import of_state
 
         return of_state(self._handle.fetch(), self._handle.session)
 
     def history(self) -> Sequence[Change]:
-        """Every change of the run in the order of the log: when, who, from what to what."""
+        """Every change of the run in the order of the log, with its time, writer and values."""
         from runlore.engine.runs.history import changes_of
 
         return changes_of(self._handle)
 
     def diff(self, a: Moment, b: Moment | None = None) -> Sequence[NetChange]:
-        """What was created, changed and removed of the run; see `Workspace.diff`."""
+        """The net changes of the run between two moments; see `Workspace.diff`."""
         return self._experiment.workspace.diff(a, b, run=self)
 
     def get_metrics(
@@ -272,10 +270,10 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
     ) -> dict[str, Any]:
         """The metrics as Azure ML shows them: `{name: value}`.
 
-        One value is itself, several are a list in the order of logging; one row is
+        A single value is itself, several are a list in the order of logging; a single row is
         `{column: value}`, several are `{column: [values]}`. Images and other documents are
         addresses, or with `populate` their content (bytes, dict). An unknown `name` gives {}.
-        `recursive` gives `{run id: metrics}` for the run and all its descendants that have any.
+        `recursive` gives `{run id: metrics}` for the run and its descendants, if they have any.
         """
         from runlore.run.shown_metrics import shown_metrics
 
@@ -290,40 +288,40 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
     # --- tags and properties ------------------------------------------------------------------
 
     def tag(self, key: str, value: object = None, *, reason: str | None = None) -> None:
-        """Sets a tag, whatever it was; without a value, a key-only one. See `set_tags`."""
+        """Set or replace a tag; without a value, the tag is only a key. See `set_tags`."""
         self.set_tags({key: value}, reason=reason)
 
     def set_tags(self, tags: Mapping[str, Any], *, reason: str | None = None) -> None:
-        """Sets or replaces tags, all in one commit; the others stay. Values become text.
+        """Set or replace tags, all in one commit; other tags stay. Values become text.
 
-        `reason` says why, in the history; the same of the calls below.
+        The history shows the `reason`, also of the changes below.
         """
         from runlore.domain.run import SetTags
 
         self._handle.change(SetTags(as_pairs(tags, "tag")), reason=reason)
 
     def remove_tags(self, tags: Sequence[str], *, reason: str | None = None) -> None:
-        """Takes tags away, by key; keys that are not there are passed over."""
+        """Remove tags by key; missing keys are ignored."""
         from runlore.domain.run import RemoveTags
 
         self._handle.change(RemoveTags(check_keys(tags, "tag")), reason=reason)
 
     def add_properties(self, properties: Mapping[str, Any], *, reason: str | None = None) -> None:
-        """Gives the run properties, which never change unless corrected: all of them, or none.
+        """Add properties, all or none. They never change, unless they are corrected.
 
         The same value again is a no-op. Raises PropertyConflict (a ServiceException and a
-        UserErrorException) if a key is held with another value; who tried is in the history.
+        UserErrorException) if a key already has another value; the history shows the attempt.
         """
         from runlore.domain.run import AddProperties
 
         self._handle.change(AddProperties(as_pairs(properties, "property")), reason=reason)
 
     def correct_property(self, key: str, value: object, *, reason: str) -> None:
-        """Puts another value in the place of a property's that was wrong, and says why.
+        """Replace the wrong value of a property, with the reason.
 
-        The original stays in the history, and in what was true earlier. Runs that have ended
-        take corrections, too. The held value again is a no-op. Raises InvalidInput if the run
-        has no such property, or if the reason is empty.
+        The original stays in the history, and in reads as of earlier moments. Runs that have
+        ended can be corrected as well. The current value again is a no-op. Raises InvalidInput
+        if the run has no such property, or if the reason is empty.
         """
         from runlore.domain.run import CorrectProperty
 
@@ -338,7 +336,7 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
         run_id: str | None = None,
         outputs: Outputs = None,
     ) -> Run:
-        """Starts a child run; it is Running when this returns. `outputs` None keeps no folder."""
+        """Start a child run; it is Running when this returns. `outputs` None keeps no folder."""
         from runlore.engine.runs.creation import start_run
 
         handle = start_run(
@@ -358,10 +356,10 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
         tag_key: str | None = None,
         tag_values: Iterable[object] | None = None,
     ) -> Sequence[Run]:
-        """Starts many children in one commit, all or none, and returns them in order.
+        """Start many children in one commit, all or none, and return them in order.
 
         Either `count`, which tags them `azureml.batch_child_number` = 0, 1, ..., or one child per
-        value of `tag_values`, tagged `tag_key` = value. No limit: 10,000 are one transaction.
+        value of `tag_values`, tagged `tag_key` = value. Their number is not limited.
         """
         from runlore.engine.runs.creation import start_children
 
@@ -379,8 +377,8 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
     ) -> Iterator[Run]:
         """The children, or with `recursive` all descendants, newest first; a generator.
 
-        The filters (as in `Experiment.get_runs`) apply to each run by itself, so a descendant is
-        found below a child that does not match.
+        The filters (as in `Experiment.get_runs`) apply to each run on its own: a descendant can
+        match even if its parent does not.
         """
         which = RunFilter(
             below_run=self.id,
@@ -400,14 +398,15 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
         run_id: str | None = None,
         **kwargs: object,
     ) -> ScriptRun:
-        """Hands a script to a compute target as a child of this run; see `Experiment.submit`."""
+        """Submit a script to a compute target as a child of this run; see `Experiment.submit`."""
         from runlore.execution.submission import NewRun
         from runlore.run.submitting import submitted
 
-        where = self._experiment
-        new = NewRun(where.id, where.name, run_id, parent=self._handle, tags=tags)
-        what = handle_of(config) if isinstance(config, Run) else config
-        return ScriptRun._of(where, submitted(self._handle.session, new, what), parent=self)
+        experiment = self._experiment
+        new = NewRun(experiment.id, experiment.name, run_id, parent=self._handle, tags=tags)
+        source = handle_of(config) if isinstance(config, Run) else config
+        child = submitted(self._handle.session, new, source)
+        return ScriptRun._of(experiment, child, parent=self)
 
     # --- out of scope -------------------------------------------------------------------------
 
@@ -416,7 +415,7 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
         raise OutOfScope("a model registry", "keep the model with run.upload_file()")
 
     def clean(self) -> None:
-        """Nothing to do: what a submitted run leaves on its target goes when it ends."""
+        """Do nothing: a submitted run's files on its target are removed when it ends."""
 
     @staticmethod
     def list_by_compute(
@@ -426,7 +425,7 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
         properties: Tags = None,
         status: str | None = None,
     ) -> Iterator[Run]:
-        """The runs that were submitted to a compute target, newest first; filters as `list`."""
+        """The runs that were submitted to a compute target, newest first; filters as in `list`."""
         which = RunFilter(
             submitted_to=compute.name,
             type=type,
@@ -476,17 +475,17 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
 
 
 class ScriptRun(Run):
-    """A submitted run. All that it can do, `Run` can: its events say that it was submitted."""
+    """A submitted run. It has no methods beyond those of `Run`."""
 
 
 def handle_of(run: Run) -> RunHandle:
-    """The handle of a run, for runlore's own packages: the one door to it."""
+    """The handle of a run, for runlore's own packages."""
     return run._handle
 
 
 def run_of(experiment: Experiment, handle: RunHandle) -> Run:
     """The run of a handle, in its experiment; a submitted run is a `ScriptRun`."""
-    # Its type, so that `isinstance` answers what scripts ask.
+    # Scripts tell submitted runs by `isinstance`.
     kind = ScriptRun if handle.state.run_type == SCRIPT_RUN else Run
     return kind._of(experiment, handle)
 
@@ -497,19 +496,19 @@ def script_run_of(experiment: Experiment, handle: RunHandle) -> ScriptRun:
 
 
 def get_run(experiment: Experiment, run_id: str, rehydrate: bool = True) -> Run:
-    """The run of this id in the experiment's workspace. Raises RunNotFound."""
+    """The run with this id in the experiment's workspace. Raises RunNotFound."""
     return Run.get(experiment.workspace, run_id)
 
 
 def matching_runs(workspace: Workspace, which: RunFilter) -> Iterator[Run]:
-    """The workspace's runs that meet the conditions, newest first."""
+    """The workspace's runs that match a filter, newest first."""
     from runlore.workspace import session_of
 
     return _from_rows(workspace, session_of(workspace).reader().runs(which))
 
 
 def _from_rows(workspace: Workspace, rows: Iterable[RunRow]) -> Iterator[Run]:
-    """The runs of the rows; raises WorkspaceClosed instead of going on after a `close()`."""
+    """The runs of the rows. Raises WorkspaceClosed if the workspace is closed in between."""
     from runlore.experiment import experiment_of
     from runlore.workspace import session_of
 
@@ -520,10 +519,10 @@ def _from_rows(workspace: Workspace, rows: Iterable[RunRow]) -> Iterator[Run]:
         if experiment is None:
             experiment = experiment_of(workspace, row.experiment, row.experiment_id)
             experiments[row.experiment_id] = experiment
-        kind = ScriptRun if row.run_type == SCRIPT_RUN else Run  # A call for each would show.
+        kind = ScriptRun if row.run_type == SCRIPT_RUN else Run  # Inlined: lists can be long.
         run = kind.__new__(kind)
         run._experiment, run._session, run._id, run._row = experiment, session, row.run_id, row
-        # Without providers nobody asks for the type, which is one more read.
+        # The type costs a read of the log: only providers need it.
         factory = Run._type_providers.get(run.type or "") if Run._type_providers else None
         yield factory(experiment, row._asdict()) if factory else run
         session.check_open()
