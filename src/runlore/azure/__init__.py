@@ -1,1 +1,1 @@
-"""Azure's shapes: the arguments that come in, and the documents that go out."""
+"""Azure's formats for arguments and documents."""

@@ -1,4 +1,4 @@
-"""Azure's `config.json`, which leads from a project to its workspace."""
+"""Azure's `config.json`, which points from a project to its workspace."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def scope_of(subscription_id: str, resource_group: str, name: str) -> str:
 
 
 def write_config(workspace: Path | str, project: Path, file_name: str | None, scope: str) -> Path:
-    """Write the config that leads from a project to a workspace's folder or URI; return its path.
+    """Write a project's config with the folder or URI of its workspace; return the config's path.
 
     A folder below the project is written relative to it, so that the project can be moved.
     """
@@ -67,7 +67,7 @@ def config_not_found(start: Path) -> WorkspaceNotFound:
 
 
 def address_in(config: Path) -> Path | str:
-    """The folder or URI of the workspace that a config file leads to.
+    """The folder or URI of the workspace that a config file points to.
 
     Azure's own configs hold only the workspace's name: it is the folder of that name in the
     config's project. Raises WorkspaceNotFound if there is no workspace in the folder.
@@ -86,7 +86,7 @@ def address_in(config: Path) -> Path | str:
     folder = project / where
     if not is_workspace(folder):
         raise WorkspaceNotFound(
-            f"{config} leads to {folder}, which is not a workspace; create it with "
+            f"{config} points to {folder}, which is not a workspace; create it with "
             f"Workspace.create({name or 'my-workspace'!r}, path={str(folder)!r})"
         )
     return folder

@@ -36,7 +36,7 @@ def details_of(state: RunState, *, log_files: dict[str, str], submitted_by: str)
         "services": {},
         "error": {"error": root_error(state.error)} if state.error is not None else None,
         "warnings": [warning._asdict() for warning in state.warnings] or None,
-        "properties": {key: held.value for key, held in state.properties.items()},
+        "properties": {key: current.value for key, current in state.properties.items()},
         "inputDatasets": [],
         "outputDatasets": [],
         "runDefinition": definition_document(state.definition, state.target, state.repeats),
@@ -91,7 +91,7 @@ def _text_of(error: BaseException) -> str:
 
 
 def _storable(text: str) -> str:
-    """The text as valid UTF-8; of a long one, only the beginning and the end."""
+    """The text as valid UTF-8; the middle of a long text is left out."""
     if len(text) > _ERROR_MAX_CHARS:
         half = _ERROR_MAX_CHARS // 2
         text = f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 PORTAL_URL: Final = "http://127.0.0.1:8080"
-"""Where links point; the Studio listens there once it has been started."""
+"""The address of the Studio, once it has been started."""
 
 
 class Addressed(Protocol):

@@ -1,8 +1,8 @@
 """A run as a flat record: the keys of Azure ML's `RunDto` in snake_case, as in lists and the CLI.
 
-The same record is made from the folded state of one run (`of_state`, without a query) and from a
-row of the projection (`of_row`, thousands in one query). The keys `_experiment_name` and `_erased`
-are runlore's own. For the nested documents of one run, see `runlore.azure.documents`.
+The same record is made from the state of one run (`of_state`, without a query) and from a row of
+the projection (`of_row`, thousands in one query). The keys `_experiment_name` and `_erased` are
+runlore's own. For the nested documents of one run, see `runlore.azure.documents`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def of_row(row: RecordRow) -> Record:
 
 def of_state(state: RunState, session: Session) -> Record:
     """The record of a run's state; opens no database other than the log."""
-    opened = _writer(session, state.created_by)
+    writer = _writer(session, state.created_by)
     tags, properties = sorted(state.tags), sorted(state.properties)
     row = RecordRow(
         run_id=state.run_id,
@@ -61,8 +61,8 @@ def of_state(state: RunState, session: Session) -> Record:
         display_name=state.display_name,
         description=state.description,
         error=None,
-        actor=None if opened is None else opened["actor"],
-        writer=None if opened is None else session.journal.name_of(state.created_by),
+        actor=None if writer is None else writer["actor"],
+        writer=None if writer is None else session.journal.name_of(state.created_by),
         definition=None,
         repeats=state.repeats,
         warnings=None,
@@ -134,7 +134,7 @@ def _record(
     definition: Mapping[str, Any] | None,
     warnings: Sequence[Mapping[str, str]],
 ) -> Record:
-    """The record of a row; the row's JSON columns come parsed."""
+    """The record of a row and of its parsed JSON columns."""
     return {
         "run_number": row.number,
         "root_run_id": row.root_id,
@@ -190,8 +190,8 @@ def _writer(session: Session, writer_id: str | None) -> dict[str, Any] | None:
 def _number(state: RunState, session: Session) -> int:
     """The run's number in its experiment, counted in the log or read from the projection.
 
-    Counting reads the creations of all earlier runs, 5 µs each: in a short log that is faster than
-    loading DuckDB, in a long one slower.
+    Counting reads the creations of all earlier runs, 5 µs each: in a short log, that is faster
+    than loading DuckDB; in a long log, it is slower.
     """
     if (session.log.max_notification_id() or 0) > _LONG_LOG_EVENTS:
         return session.reader().run_number(state.run_id)

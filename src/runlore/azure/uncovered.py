@@ -8,7 +8,7 @@ from runlore.exceptions import OutOfScope
 
 
 class _Uncovered(type):
-    """Calling the class or using its attributes raises OutOfScope, which names the alternative."""
+    """A class of which every use raises OutOfScope; the message names the alternative."""
 
     what: str
     instead: str

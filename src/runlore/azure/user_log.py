@@ -14,9 +14,9 @@ FOLDER = "logs"
 
 
 class UserLog:
-    """Copies stdout and stderr to a file until `close()`, which also restores the working folder.
+    """A copy of stdout and stderr in a file, until `close()`; that also restores the working folder.
 
-    `folder` is the folder of the file, or None without one: not requested, or not writable.
+    `folder` is the file's folder, or None if no file was requested or none can be written.
     """
 
     def __init__(self, *, tee: bool) -> None:
@@ -29,7 +29,7 @@ class UserLog:
             sys.stdout, sys.stderr = self._teed
 
     def close(self) -> None:
-        """Restore the streams, unless someone else has replaced them in the meantime."""
+        """Restore the streams, unless other code has replaced them in the meantime."""
         with suppress(OSError):  # The script may have removed the folder.
             os.chdir(self._working_folder)
         if self._file is None:

@@ -17,7 +17,7 @@ from runlore.entry.default_names import experiment_of_folder
 from runlore.entry.workspace_address import create_workspace, open_workspace
 
 _EXPERIMENT: Final = "Experiment"
-"""The key of the config that names the experiment; Azure's own config has none."""
+"""The config's key for the experiment; Azure's own configs do not have it."""
 
 
 class NoExperiment(ExperimentNotFound, UserError):
@@ -40,11 +40,11 @@ def attach(
     resource_group: str | None = None,
     subscription_id: str | None = None,
 ) -> dict[str, str]:
-    """Find or create a workspace and write the project's `.azureml/`, which leads to it.
+    """Find or create a workspace, and write the project's `.azureml/`, which points to it.
 
-    The workspace is given by its name, folder or URI; a new one of a name is the folder of the
-    name below the project. The experiment, by default named after the folder, becomes the one
-    that commands use if none is given. Existing run configurations stay as they are.
+    The workspace is given by its name, folder or URI; with a name, a new one is created in the
+    folder of that name below the project. The experiment, by default named after the folder,
+    becomes the default of commands. Existing run configurations stay as they are.
     """
     project = places.folder_of(path)
     if not project.is_dir():

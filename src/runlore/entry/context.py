@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _runs: dict[tuple[str | None, str | None], Run] = {}
 """The runs of this process by their variables, so that each call gives the same object.
 
-They last until the process exits: the offline run's log and files are in no other place. A forked
+They last until the process exits: an offline run's log and files exist nowhere else. A forked
 child inherits them. A run whose workspace was closed is replaced by a new object.
 """
 
@@ -30,10 +30,9 @@ child inherits them. A run whose workspace was closed is replaced by a new objec
 def get_context(allow_offline: bool = True) -> Run:
     """The process's run, the same object at each call.
 
-    Without the variables it is an ordinary run on a log in memory, so that a script runs
-    unchanged with and without a workspace; it ends with the process. Raises
-    RunEnvironmentException without the variables if `allow_offline` is False, and if only one of
-    the variables is set.
+    Without the variables it is an ordinary run on a log in memory, which ends with the process:
+    so a script runs unchanged with and without a workspace. Raises RunEnvironmentException if
+    only one of the variables is set, or if neither is and `allow_offline` is False.
     """
     uri = os.environ.get("RUNLORE_WORKSPACE_URI") or None
     run_id = os.environ.get("RUNLORE_RUN_ID") or None

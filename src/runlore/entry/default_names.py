@@ -1,4 +1,4 @@
-"""Valid names for experiments and workspaces that the user did not name."""
+"""Default names of experiments and workspaces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WORKSPACE_MAX: Final = 33
 
 
 def experiment_of_script(argv: Sequence[str]) -> str:
-    """An experiment's name made of the script's file name.
+    """An experiment's name made from the script's file name.
 
     >>> experiment_of_script(["/home/ann/train model.py", "--lr", "0.1"])
     'train-model'
@@ -23,12 +23,12 @@ def experiment_of_script(argv: Sequence[str]) -> str:
 
 
 def experiment_of_folder(name: str) -> str:
-    """An experiment's name made of a folder's."""
+    """An experiment's name made from a folder's."""
     return _name(name, "experiment")[:_EXPERIMENT_MAX]
 
 
 def workspace_of_folder(name: str) -> str:
-    """A workspace's name made of a folder's.
+    """A workspace's name made from a folder's.
 
     >>> workspace_of_folder("my lab")
     'my-lab'
@@ -37,6 +37,6 @@ def workspace_of_folder(name: str) -> str:
 
 
 def _name(text: str, otherwise: str) -> str:
-    """The text with `-` for each character that names cannot hold."""
+    """The text with `-` for each character that names cannot contain."""
     allowed = re.sub(r"[^\w-]", "-", text)
     return re.sub(r"^[^a-zA-Z0-9]+", "", allowed) or otherwise  # Names begin with ASCII.

@@ -30,8 +30,8 @@ def init(
     """Start a run in a workspace, which is created if it does not exist.
 
     `workspace` is a folder or a URI. The experiment is named after the script if no name is
-    given. `config` becomes the run's properties, with numbers and the like as text. Use the run
-    with `with`, or call `run.complete()` at the end.
+    given. `config` becomes the run's properties; values become text. Use the run in a `with`
+    block, or call `run.complete()` at the end.
 
     >>> lab = getfixture("tmp_path") / "lab"
     >>> with init("first-steps", workspace=lab, config={"lr": 0.1}) as run:

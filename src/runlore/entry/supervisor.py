@@ -2,8 +2,8 @@
 
     python -m runlore.entry.supervisor <uri> <run id> <lock fd> [<pool> <slot> <slot fd>]
 
-It is started detached (`execution.launch`) and holds the run's lock for as long as it takes care of
-the run. On a pool's slot it goes on with the oldest queued run, until there is none.
+It is started detached (`execution.launch`) and holds the run's lock while it takes care of the
+run. On a pool's slot it continues with the oldest queued run, until the queue is empty.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> None:
-    """Execute the run, and on a slot the runs queued behind it."""
+    """Execute the run and, on a slot, the runs that are queued after it."""
     uri, run_id, lock_fd, *rest = arguments
     slot = PoolSlot(rest[0], int(rest[1]), int(rest[2])) if rest else None
     _handle_signals()
     adopt_orphans()
     for fd in (int(lock_fd), *([slot.fd] if slot else ())):
         os.set_inheritable(fd, False)
-    # Before anything is opened and any thread starts: it is a fork of this process.
+    # Before any file is opened and any thread starts: the leash is a fork of this process.
     leash = Leash(folder_of(uri), close_in_leash=[int(lock_fd)])
     with closing(open_session(locate(uri))) as session:
         _supervise(session, run_id, int(lock_fd), slot, leash)
@@ -61,7 +61,7 @@ def _supervise(
                 return
         except ToldToEnd:
             return
-        except Exception:  # A run must not take the queue behind it down.
+        except Exception:  # The failure of one run must not stop the queue.
             traceback.print_exc()
         finally:
             unlock(lock_fd)
@@ -79,7 +79,7 @@ def _handle_signals() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Once is enough.
         raise ToldToEnd
 
-    # The submitter may block signals, or ignore its children: then no exit would be known.
+    # Inherited from the submitter, blocked signals or an ignored SIGCHLD would hide all exits.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, end)

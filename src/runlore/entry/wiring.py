@@ -28,10 +28,10 @@ def open_session(
 ) -> LiveSession:
     """The session of a workspace, whose folder must exist; the log is created if it is missing.
 
-    A new log can be `erasable`, that is, keep payloads sealed.
+    A new log can be `erasable`: then it seals its payloads.
 
-    Raises UnsafeFileSystem on network mounts; NotALog, LogReadOnly and DiskFull as they say;
-    InvalidInput for a place without a folder, which artifacts and live values need.
+    Raises UnsafeFileSystem on network mounts; NotALog, LogReadOnly or DiskFull if the log cannot
+    be opened; InvalidInput for a place without a folder, which artifacts and live values need.
     """
     folder = place.folder
     if folder is None:
@@ -76,7 +76,7 @@ def memory_session(name: str, *, actor: str | None = None) -> LiveSession:
 
 
 class _LazyCaretaker(Caretaker):
-    """Imports the real one when there are submitted runs: most workspaces have none."""
+    """A caretaker that imports the real one only for submitted runs: most workspaces have none."""
 
     def look_after(self, session: LiveSession) -> Mapping[str, str]:
         if not (session.require_files() / "runs").is_dir():

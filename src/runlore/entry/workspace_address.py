@@ -1,8 +1,8 @@
-"""The workspace that a command means: opened, found unopened, or created.
+"""Opening, finding or creating the workspace that a command names.
 
 It is given by its folder, its URI or its name; a folder contains a separator (`./lab`), a name
 does not. A name is looked up in this order: the folder of that name in the project's folder; the
-workspace that the project's config leads to; the project's folder itself; `.runlore` in it, where
+workspace that the project's config points to; the project's folder itself; `.runlore` in it, where
 `runlore.init()` creates a workspace. Without a name, and without a project, RUNLORE_WORKSPACE_URI
 comes first.
 """
@@ -48,7 +48,7 @@ def open_workspace(
 def find_workspace(
     project: str | os.PathLike[str] = ".", workspace: str | None = None
 ) -> LogLocation:
-    """The place of the workspace that `open_workspace` opens, unopened: its log may be damaged.
+    """The place of the workspace that `open_workspace` would open, even if its log is damaged.
 
     Raises WorkspaceNotFound, which says where it looked.
     """
@@ -118,7 +118,7 @@ def _addresses(
 
 
 def _configured(project: Path, *, is_named: bool) -> Path | str | None:
-    """The address in the config; a config that leads nowhere is an error if there is no name."""
+    """The address in the config. Raises for a config without a workspace, if no name is given."""
     try:
         config = config_file.find_config(project)
     except WorkspaceNotFound:
@@ -136,7 +136,7 @@ def _not_found(project: Path, name: str | None) -> WorkspaceNotFound:
         return config_file.config_not_found(project)
     return WorkspaceNotFound(
         f"no workspace {name!r} for {project}: looked in {project / name}, where the config "
-        "leads, and in the folder itself; create it with `runlore workspace create -w "
+        "points, and in the folder itself; create it with `runlore workspace create -w "
         f"{name}` or Workspace.create({name!r}, path={str(project / name)!r})"
     )
 
@@ -144,14 +144,14 @@ def _not_found(project: Path, name: str | None) -> WorkspaceNotFound:
 def _check_group(
     workspace: Workspace, resource_group: str | None, subscription_id: str | None
 ) -> None:
-    asked = (
+    coordinates = (
         ("resource group", resource_group, workspace.resource_group),
         ("subscription", subscription_id, workspace.subscription_id),
     )
-    for what, wanted, held in asked:
-        if wanted is not None and held and wanted != held:
+    for label, expected, actual in coordinates:
+        if expected is not None and actual and expected != actual:
             where, name = workspace.path or workspace.uri, workspace.name
             workspace.close()
             raise WorkspaceNotFound(
-                f"the workspace {name!r} in {where} has the {what} {held!r}, not {wanted!r}"
+                f"the workspace {name!r} in {where} has the {label} {actual!r}, not {expected!r}"
             )
