@@ -418,7 +418,7 @@ def test_a_process_that_has_read_the_run_is_named_and_drops_it_at_its_next_query
     reader = start_python(READER, ws.path)
     assert ask(reader) == "[(1,)]"
 
-    with pytest.raises(ErasureIncomplete, match=f"tables that process {reader.pid} has read"):
+    with pytest.raises(ErasureIncomplete, match=f"tables that process {reader.pid} has open"):
         ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
 
     assert found_in(folder_of(ws)) == []  # By name nothing is there already.
@@ -596,7 +596,7 @@ def test_a_process_that_had_read_before_the_run_began_is_done_with_it_at_its_nex
     reader = start_python(READER, ws.path)
     assert ask(reader) == "[(1,)]"
     run = fill(ws)
-    with pytest.raises(ErasureIncomplete, match=f"tables that process {reader.pid} has read"):
+    with pytest.raises(ErasureIncomplete, match=f"tables that process {reader.pid} has open"):
         ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
 
     assert ask(reader) == "[(1,)]"

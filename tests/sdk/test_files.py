@@ -106,7 +106,7 @@ def test_folders_whose_files_would_mix_are_refused(
 def test_a_folder_that_cannot_be_made_starts_no_run(exp: Experiment, project: Path) -> None:
     (project / "outputs").write_text("a file")
 
-    with pytest.raises(UserErrorException, match="cannot make the output folder .*outputs=False"):
+    with pytest.raises(UserErrorException, match="cannot create the output folder .*outputs=False"):
         exp.start_logging(snapshot_directory=None)
 
     assert list(exp.get_runs()) == []
@@ -172,7 +172,7 @@ def test_a_file_that_was_uploaded_and_then_changed_is_warned_of(
     (project / "outputs" / "a.txt").write_text("second")
     (project / "outputs" / "b.txt").write_text("b")
 
-    with pytest.warns(UserWarning, match="'outputs/a.txt' is held with other content"):
+    with pytest.warns(UserWarning, match="'outputs/a.txt' is already kept with other content"):
         run.complete()
 
     assert run.get_status() == "Completed"
@@ -567,7 +567,7 @@ def test_a_file_is_downloaded_to_a_path_or_into_a_folder(stored: Run, project: P
 
 
 def test_a_file_that_the_run_does_not_hold_names_those_that_it_does(stored: Run) -> None:
-    with pytest.raises(UserErrorException, match=r"holds no file 'nope'; it holds: outputs/a\.txt"):
+    with pytest.raises(UserErrorException, match=r"has no file 'nope'; it has: outputs/a\.txt"):
         stored.download_file("nope")
 
 

@@ -302,5 +302,5 @@ def test_restoring_another_runs_snapshot_is_refused(run: Run, project: Path) -> 
     write(project, src_train="1")
     run.take_snapshot("src")
 
-    with pytest.raises(UserErrorException, match="holds snapshot .*, not other"):
+    with pytest.raises(UserErrorException, match="has snapshot .*, not other"):
         run.restore_snapshot("other")

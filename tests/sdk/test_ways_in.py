@@ -222,8 +222,8 @@ def test_each_way_creates_in_a_folder_and_by_a_uri(
     ("address", "message"),
     [
         *BAD.values(),
-        ("./file", "cannot make the workspace's folder"),
-        ("./" + "a" * 300, "cannot make the workspace's folder"),
+        ("./file", "cannot create the workspace's folder"),
+        ("./" + "a" * 300, "cannot create the workspace's folder"),
         ("./a\0", "null character"),
     ],
     ids=[*BAD, "file", "name too long", "null"],

@@ -108,7 +108,7 @@ def test_bad_arguments_make_nothing(project: Path, options: dict[str, object]) -
 def test_a_folder_that_cannot_be_made_is_named(project: Path) -> None:
     (project / "file").write_text("")
 
-    with pytest.raises(LogReadOnly, match="cannot make the workspace's folder .*file/lab"):
+    with pytest.raises(LogReadOnly, match="cannot create the workspace's folder .*file/lab"):
         Workspace.create("lab", path="file/lab")
 
 

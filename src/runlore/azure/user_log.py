@@ -14,7 +14,7 @@ FOLDER = "logs"
 
 
 class UserLog:
-    """A copy of stdout and stderr in a file, until `close()`; that also restores the working folder.
+    """A copy of stdout and stderr in a file. `close()` ends it, and restores the working folder.
 
     `folder` is the file's folder, or None if no file was requested or none can be written.
     """

@@ -1,1 +1,1 @@
-"""What one open workspace can do, in runlore's own words."""
+"""The operations on an open workspace, independent of Azure's API."""

@@ -7,7 +7,7 @@ import warnings
 
 
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warns as if from the nearest frame outside of runlore, however deep the call is."""
+    """Warn as if from the nearest frame outside of runlore, however deep the call is."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("runlore."):
         frame, level = frame.f_back, level + 1

@@ -1,9 +1,9 @@
 """Erasing runs: destroying their keys, and every other copy of their data that runlore keeps.
 
 First, one transaction records `run.erased` and overwrites the key: from then on nobody can read
-the run, whatever happens. Then everything that is left in the clear, or could be opened with an old
-copy of the key, is removed: the log's WAL, spools, files, the folder of a submitted run, and
-projections. Each step can be repeated, so erasing again completes an interrupted erasure.
+the run, whatever happens. Then all copies are removed that are in the clear, or that an old copy of
+the key could open: the log's WAL, spools, files, the folder of a submitted run, and projections.
+Each step can be repeated, so erasing again completes an interrupted erasure.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LOOK_S: Final = 0.05
+_POLL_INTERVAL_S: Final = 0.05
 
 
 def erase(session: Session, run_ids: Sequence[str], reason: str, timeout_s: float) -> None:
@@ -55,13 +55,13 @@ def erase(session: Session, run_ids: Sequence[str], reason: str, timeout_s: floa
         try:
             pending += remove(session, runs, deadline)
         except (OSError, LogBusy) as error:  # Another user's files: the next steps still run.
-            pending.append(f"something that could not be removed: {error}")
+            pending.append(f"a copy that could not be removed: {error}")
     if pending:
         raise ErasureIncomplete(run_ids, pending)
 
 
 def _remove_spooled(session: LiveSession, runs: Sequence[RunHandle], deadline: float) -> list[str]:
-    """Drains and wipes the spools of dead processes; live ones do so themselves, within 5 s."""
+    """Drain and wipe the spools of dead processes; live ones do so themselves, within 5 s."""
     folder = session.spools
     if folder is None:
         return []
@@ -83,7 +83,7 @@ def _remove_spooled(session: LiveSession, runs: Sequence[RunHandle], deadline: f
 
 
 def _remove_files(session: LiveSession, runs: Sequence[RunHandle], deadline: float) -> list[str]:
-    """Removes artifacts, and the folders in which submitted runs executed."""
+    """Remove artifacts, and the folders in which submitted runs executed."""
     folder = session.require_files()
     stores = [session.artifact_folder / run.id for run in runs]
     folders = [RunFolder(folder, run.id) for run in runs]
@@ -104,15 +104,16 @@ def _remove_files(session: LiveSession, runs: Sequence[RunHandle], deadline: flo
     remove_leftovers(folder)
     return [
         *(f"files in {path}: end the process that adds them, or permit removal" for path in files),
-        *(f"the folder {path}, which its supervisor uses: end it" for path in executed),
+        *(f"the folder {path}, which a supervisor is using: end that process" for path in executed),
     ]
 
 
 def _remove_projections(
     session: LiveSession, runs: Sequence[RunHandle], deadline: float
 ) -> list[str]:
-    """Removes generations, and all tables from before the erasure; processes that have them open
-    drop them at their next query.
+    """Remove generations, and all tables from before the erasure.
+
+    Processes that have such tables open drop them at their next query.
     """
     erasure = session.log.last_erasure()
     all_tables = _folders_in(session.require_files() / "projections")
@@ -130,15 +131,15 @@ def _remove_projections(
     return [
         *(f"a copy of tables in {path}: let the process that makes it finish" for path in copied),
         *(
-            f"tables that process {slot.pid} has read: let it query something, or end it"
+            f"tables that process {slot.pid} has open: let it run a query, or end it"
             for slot in read
         ),
     ]
 
 
 def _empty_wal(session: LiveSession, runs: Sequence[RunHandle], deadline: float) -> list[str]:
-    """Empties the WAL; the last step, because the others may write to the log."""
-    if session.log.scrub(max(_LOOK_S, deadline - time.monotonic())):
+    """Empty the WAL; the last step, because the others may write to the log."""
+    if session.log.scrub(max(_POLL_INTERVAL_S, deadline - time.monotonic())):
         return []
     return ["old pages in the log's WAL, which another process is reading: let it finish"]
 
@@ -148,9 +149,9 @@ def _folders_in(folder: Path) -> list[Path]:
 
 
 def _left(find: Callable[[], set[T]], deadline: float) -> set[T]:
-    """Repeats the search until it finds nothing or the deadline has passed; the last result."""
+    """Repeat a search until it finds nothing or the deadline has passed; return the last result."""
     while found := find():
         if time.monotonic() >= deadline:
             break
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_INTERVAL_S)
     return found

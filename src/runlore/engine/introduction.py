@@ -1,4 +1,4 @@
-"""Who writes: what a process says of itself in the log before its first event."""
+"""The event by which a process introduces itself in the log, before all its other events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runlore.version import VERSION
 
 
 def introduction(actor: str | None) -> WriterOpened:
-    """The event by which this process introduces itself; `actor` is who it writes for."""
+    """The event that introduces this process; `actor` is the user or service it writes for."""
     return WriterOpened(
         actor=_utf8(actor or os.environ.get("RUNLORE_ACTOR") or _user()),
         host=_utf8(socket.gethostname()),
@@ -26,7 +26,7 @@ def introduction(actor: str | None) -> WriterOpened:
 
 
 def _utf8(text: str) -> str:
-    """Valid UTF-8, which the log requires and the system's texts may not be."""
+    """The text as valid UTF-8: the log requires it, and the system does not guarantee it."""
     return text.encode("utf-8", "replace").decode()
 
 

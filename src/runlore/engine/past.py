@@ -1,8 +1,8 @@
 """A workspace as of a position: the same reads, bounded, and no writes.
 
-This module, and nothing in the code that reads, decides what a read as of a position sees: the log
-ends there (`LogAsOf`), the projection is asked as of there, values in spools and folders of runs
-that execute belong to now and are not seen, and no run is looked after.
+This module alone decides what such a read sees: the log ends at the position (`LogAsOf`), the
+projection is queried as of the position, and the values in spools and the folders of executing runs
+are not visible, because they belong to the present. No run is looked after.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class PastSession(Session):
-    """What a live session read when its log ended at a position. Closing it leaves that open."""
+    """A live session as of a position. Closing it leaves the live session open."""
 
     def __init__(self, live: LiveSession, position: int) -> None:
         self.uri = live.uri
@@ -48,22 +48,22 @@ class PastSession(Session):
         return self.live.workspace
 
     def check_open(self) -> None:
-        """Raises WorkspaceClosed after its own `close()`, and after that of the live one."""
+        """Raise WorkspaceClosed after `close()`, and after that of the live session."""
         if self.closed:
             raise WorkspaceClosed(self.workspace.name)
         self.live.check_open()
 
     def writable(self) -> NoReturn:
-        """Raises PastIsReadOnly."""
+        """Raise PastIsReadOnly."""
         self.check_open()
         raise PastIsReadOnly(self.position)
 
     def flush(self) -> None:
-        """Nothing waits: the log ended at the position."""
+        """Do nothing: the log ends at the position."""
         self.check_open()
 
     def reader(self) -> RunsReader:
-        """The live session's projection, asked as of the position. Nothing is written for it."""
+        """The live session's projection as of the position. No values are flushed for it."""
         self.check_open()
         return self.live.tables().at(self.position)
 
@@ -77,7 +77,7 @@ class PastSession(Session):
         return self.live.shared_artifacts
 
     def recover_values(self, *, at_once: bool = False) -> None:
-        """Nothing: the values are not in the log."""
+        """Do nothing: the values are not in the log."""
 
     def live_values(self, run_id: str) -> LiveValues:
         """None: they are not in the log."""

@@ -1,4 +1,4 @@
-"""The places where workspaces are: folders on this machine, and URIs."""
+"""The places of workspaces: folders on this machine, and URIs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def is_address(text: str) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of a workspace, with a `.gitignore` of `*` if it is new or empty.
+    """Create the folder of a workspace, with a `.gitignore` of `*` if it is new or empty.
 
-    A folder that holds something may hold code, and so may the working folder: they get none.
-    Raises LogReadOnly if the folder cannot be made.
+    A folder with contents may hold code, and so may the working folder: they get none. Raises
+    LogReadOnly if the folder cannot be created.
     """
     try:
         fresh = not folder.exists() or not any(folder.iterdir())
@@ -39,14 +39,14 @@ def make_folder(folder: Path) -> None:
         from runlore.storage.errors import LogReadOnly
 
         raise LogReadOnly(
-            f"cannot make the workspace's folder {folder}: {error.strerror}; choose another path"
+            f"cannot create the workspace's folder {folder}: {error.strerror}; choose another path"
         ) from error
 
 
 def folder_of(path_or_uri: str | os.PathLike[str]) -> Path:
-    """The folder that a path or a URI means, absolute.
+    """The absolute folder of a path or URI.
 
-    Raises InvalidInput if the URI means a workspace without a folder on this machine.
+    Raises InvalidInput for the URI of a workspace without a folder on this machine.
     """
     location = locate(path_or_uri)
     if location.folder is None:
@@ -55,7 +55,7 @@ def folder_of(path_or_uri: str | os.PathLike[str]) -> Path:
 
 
 def workspaces_in(folder: Path) -> Iterator[Path]:
-    """The folder itself and its subfolders, those that are workspaces, sorted."""
+    """The workspaces among a folder and its subfolders; the folder first, the others sorted."""
     if is_workspace(folder):
         yield folder
     if folder.is_dir():

@@ -1,4 +1,4 @@
-"""An open workspace: all that can be asked of it and done to it, and its life in this process."""
+"""An open workspace: its reads, its changes, and its lifetime in this process."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ _LOOK_INTERVAL_S: Final = 1.0
 
 
 class Caretaker(Protocol):
-    """Looks after submitted runs whose supervisors were killed."""
+    """The service that looks after submitted runs whose supervisors were killed."""
 
     def look_after(self, session: LiveSession) -> Mapping[str, str]:
         """Look after all submitted runs.
 
-        Returns, by id, why runs are lost whose loss could not be recorded.
+        Returns, by run id, the reason of each loss that could not be recorded.
         """
 
     def why_lost(self, session: LiveSession, run_id: str) -> str | None:
-        """Why a submitted run is lost, if that could not be recorded."""
+        """The reason why a submitted run is lost, if the loss could not be recorded."""
 
 
 class Session(ABC):
     """A workspace that can be read: as it is now (`LiveSession`) or as it was (`PastSession`).
 
     `files` is the workspace's folder on this machine, or None if it has none. `executing` is the
-    folder below which runs execute at the moment that the session shows, if any.
+    folder below which runs execute, or None if the session shows the past.
     """
 
     uri: str
@@ -72,7 +72,7 @@ class Session(ABC):
 
     @abstractmethod
     def check_open(self) -> None:
-        """Raises WorkspaceClosed after `close()`."""
+        """Raise WorkspaceClosed after `close()`."""
 
     @abstractmethod
     def writable(self) -> LiveSession:
@@ -80,11 +80,11 @@ class Session(ABC):
 
     @abstractmethod
     def flush(self) -> None:
-        """Write the values that wait in this process, so that the log holds them."""
+        """Write this process's buffered values to the log."""
 
     @abstractmethod
     def reader(self) -> RunsReader:
-        """The projection that answers questions about all runs."""
+        """The projection, for queries over all runs."""
 
     @abstractmethod
     def artifacts_of(self, run_id: str) -> ArtifactStore:
@@ -101,15 +101,15 @@ class Session(ABC):
 
     @abstractmethod
     def live_values(self, run_id: str) -> LiveValues:
-        """The values that other processes of this host have logged into a run, but not written."""
+        """The values that other processes of this host have logged, but not written to the log."""
 
     @abstractmethod
     def why_lost(self, run_id: str) -> str | None:
-        """Why a submitted run that has not ended is lost, if that could not be recorded."""
+        """The reason why a submitted run is lost, if the loss could not be recorded."""
 
     @abstractmethod
     def close(self) -> None:
-        """Write what waits and let go of everything. Idempotent.
+        """Write buffered values and close all parts. Idempotent.
 
         If the values cannot be written, raises the log's error and stays open.
         """
@@ -127,10 +127,10 @@ class Session(ABC):
 class LiveSession(Session):
     """Log, journal, values, artifacts and projection of one workspace.
 
-    Everything opens lazily; `close()` writes what waits. A session without references is closed,
-    and all sessions are at the process's exit. `at_run_end` is called after a run has ended and
-    returns a problem to warn of, or None. `is_memory` says that no other process can open the
-    workspace. Made by `runlore.entry.wiring`.
+    Everything opens lazily; `close()` writes buffered values. A session is closed when its last
+    reference is gone, or when the process exits. `at_run_end` is called after a run has ended, and
+    returns a problem to warn about, or None. `is_memory` says that no other process can open the
+    workspace. `runlore.entry.wiring` creates sessions.
     """
 
     fork_order = fork_guard.ForkOrder.SESSION
@@ -176,7 +176,7 @@ class LiveSession(Session):
     def workspace(self) -> workspaces.WorkspaceState:
         """The workspace's identity."""
         self.has_workspace()
-        assert self._workspace is not None, "the wiring gives away only sessions that have one"
+        assert self._workspace is not None, "the wiring returns only sessions with a workspace"
         return self._workspace
 
     def has_workspace(self) -> bool:
@@ -188,14 +188,14 @@ class LiveSession(Session):
         return self._workspace is not None
 
     def create_workspace(self, command: workspaces.CreateWorkspace) -> None:
-        """Give the log its identity; if another process was faster, take that one."""
+        """Write the workspace's identity to the log, unless another process already has."""
         stream: StreamState[workspaces.WorkspaceState | None] = StreamState(
             WORKSPACE_STREAM, workspaces.fold, None
         )
         self.journal.change(stream, lambda state: workspaces.decide(state, command))
 
     def check_open(self) -> None:
-        """Raises WorkspaceClosed after `close()`."""
+        """Raise WorkspaceClosed after `close()`."""
         if self.closed:
             raise WorkspaceClosed(self.workspace.name)
 
@@ -214,10 +214,11 @@ class LiveSession(Session):
         flush_values: bool = False,
         reason: str | None = None,
     ) -> tuple[Fact, ...]:
-        """Decide on a stream's newest state and append; `flush_values` in the same commit.
+        """Decide on a stream's newest state, and append the decided events.
 
-        `reason` stands in the envelope of the events. Returns the facts that were appended, and
-        raises the decision's refusal after its events are written.
+        `flush_values` writes buffered values in the same commit. `reason` goes into the events'
+        envelopes. Returns the facts that were appended. Raises the decision's refusal, after its
+        events are written.
         """
         self.check_open()
         if not flush_values:
@@ -267,19 +268,19 @@ class LiveSession(Session):
     # --- reads ------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Write the values that wait in this process, so that the log holds them."""
+        """Write this process's buffered values to the log."""
         self.check_open()
         self.values.flush()
 
     def reader(self) -> RunsReader:
-        """The projection, after everything that waits was written and lost runs were found."""
+        """The projection, after buffered values were written and lost runs were found."""
         self.flush()
         self.recover_values()
         self.look_after()
         return self.tables()
 
     def tables(self) -> RunsReader:
-        """The projection of the log as it stands."""
+        """The projection of the log as it is, without preparation."""
         with self._lock:
             if self._parts.reader is None:
                 # Imported here: duckdb takes longer to import than all the rest of runlore.
@@ -291,14 +292,14 @@ class LiveSession(Session):
             return self._parts.reader
 
     def drop_projection(self) -> None:
-        """Close the projection; the next question opens it again."""
+        """Close the projection; the next query opens it again."""
         with self._lock:
             reader, self._parts.reader = self._parts.reader, None
         if reader is not None:
             reader.projection.close()
 
     def live_values(self, run_id: str) -> LiveValues:
-        """The values that other processes of this host have logged into a run, but not written."""
+        """The values that other processes of this host have logged, but not written to the log."""
         if self.spools is None:
             return NOTHING_LIVE
         own = self.journal.writer_id
@@ -309,19 +310,19 @@ class LiveSession(Session):
     def recover_values(self, *, at_once: bool = False) -> None:
         """Write the values that killed processes left in their spools, at most once a second.
 
-        Values that cannot be written stay there, and reads of named runs find them.
+        Values that cannot be written stay there, where reads of single runs find them.
         """
         now = time.monotonic()
         if self.spools is not None and (at_once or now >= self._recover_at):
             self._recover_at = now + _LOOK_INTERVAL_S
-            # A read must neither fail nor wait long because of what others left.
+            # A read must neither fail nor wait long because of other processes' values.
             with suppress(RunloreError, OSError):
                 recover(self.spools, self.journal, wipe=self.erasable)
 
     def look_after(self) -> Mapping[str, str]:
         """Look after submitted runs whose supervisors were killed, at most once a second.
 
-        Returns, by id, why runs are lost whose loss could not be recorded.
+        Returns, by run id, the reason of each loss that could not be recorded.
         """
         now = time.monotonic()
         if self._caretaker is not None and now >= self._look_at:
@@ -330,7 +331,7 @@ class LiveSession(Session):
         return self._lost
 
     def why_lost(self, run_id: str) -> str | None:
-        """Why a submitted run that has not ended is lost, if that could not be recorded."""
+        """The reason why a submitted run is lost, if the loss could not be recorded."""
         lost = self.look_after().get(run_id)
         if lost is None and self._caretaker is not None:
             return self._caretaker.why_lost(self, run_id)
@@ -339,7 +340,7 @@ class LiveSession(Session):
     # --- life -------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Write what waits and let go of everything. Idempotent.
+        """Write buffered values and close all parts. Idempotent.
 
         If the values cannot be written, raises the log's error and stays open.
         """
@@ -360,7 +361,7 @@ class LiveSession(Session):
 
 
 class _Parts:
-    """What a session has open, apart from it, to be closed after the session is gone."""
+    """The open parts of a session; they can be closed after the session itself is gone."""
 
     def __init__(self, name: str, log: EventLog, values: ValueBuffer) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""The streams that have a state: runs, experiments of a name, compute targets."""
+"""The streams with a state: those of runs, experiment names and compute targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How runs come to be: one with its source and its folders, or many at once."""
+"""Creating runs: one with its source and its folders, or many at once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def start_run(
     properties: Mapping[str, str | None] | None = None,
     parent: RunHandle | None = None,
 ) -> RunHandle:
-    """A new run, Running, with its snapshot and its output folders; one commit."""
+    """Create a run that is Running, with its snapshot and output folders, in one commit."""
     session = session.writable()
     run = RunHandle(session, check_run_id(str(uuid4()) if run_id is None else run_id))
     watched = watched_folders(outputs)
@@ -61,7 +61,7 @@ def start_run(
         tags=tags or {},
         properties=properties or {},
     )
-    decide(None, command, None)  # Raises for what no run can have, before anything is kept.
+    decide(None, command, None)  # Raises for invalid arguments, before any file is kept.
     source, events = source_evidence(session, run.id, snapshot_directory)
     make_folders(watched)
     run.create(replace(command, properties={**source, **command.properties}), events)
@@ -73,7 +73,7 @@ def start_run(
 def start_children(
     parent: RunHandle, children_tags: Sequence[Mapping[str, str | None]]
 ) -> list[RunHandle]:
-    """New children, Running, one for each dict of tags and in that order; one commit."""
+    """Create children that are Running, one per dict of tags, in that order, in one commit."""
     session = parent.session.writable()
     state = parent.state
     with collector_paused():
@@ -101,29 +101,29 @@ def _child(run_id: str, parent: RunState, tags: Mapping[str, str | None]) -> Cre
 
 
 def watched_folders(outputs: Outputs) -> dict[str, Path]:
-    """The folders that `outputs` asks for, absolute, by the names that their files begin with.
+    """The output folders as absolute paths, by the prefix of their files' names.
 
-    A folder's name is its path below the working folder; of one elsewhere, its last part.
+    The prefix is the path below the working folder; of a folder elsewhere, its last part.
     """
     watched: dict[str, Path] = {}
     for folder in map(Path, _listed(outputs)):
         elsewhere = folder.is_absolute() or ".." in folder.parts
         name = folder.name if elsewhere else folder.as_posix()
         if name in ("", ".", ".."):
-            raise InvalidInput(f"outputs cannot be {str(folder)!r}; give a folder of their own")
+            raise InvalidInput(f"outputs cannot be {str(folder)!r}; give a separate folder")
         if watched.setdefault(name, folder.absolute()) != folder.absolute():
             raise InvalidInput(f"outputs names two folders {name!r}; their files would mix")
     return watched
 
 
 def make_folders(watched: Mapping[str, Path]) -> None:
-    """Makes the folders that are not there, so that a script can write into them at once."""
+    """Create the folders that do not exist, so that a script can write into them at once."""
     for folder in watched.values():
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"cannot make the output folder {folder}: {error.strerror}; pass another one as "
+                f"cannot create the output folder {folder}: {error.strerror}; pass another one as "
                 "outputs=, or outputs=False to keep none",
                 error,
             ) from error

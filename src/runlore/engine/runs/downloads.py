@@ -16,7 +16,7 @@ from runlore.storage.safe_paths import safe_destination
 
 
 def download_file(run: RunHandle, name: str, target: Path) -> None:
-    """Write a kept file to a path; in an existing folder it keeps its base name."""
+    """Write a kept file to a path; in an existing folder, it gets its base name."""
     artifact = artifact_of(run, name)
     if target.is_dir():
         target = safe_destination(target, name.rpartition("/")[2])

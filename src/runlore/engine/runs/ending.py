@@ -1,4 +1,4 @@
-"""How a run ends: its files kept, its values written, its status recorded."""
+"""Ending a run: keeping its files, writing its values, recording its status."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def end_run(
     error: Mapping[str, str] | None = None,
     reason: str | None = None,
 ) -> None:
-    """Keep the watched folders, write what waits, and record the end; again is a no-op.
+    """Keep the watched folders, write buffered values, and record the end. Idempotent.
 
-    The status is recorded only where this process owns it. Raises RunEnded on a run that has
-    ended otherwise.
+    The status is recorded only if this process owns it. Raises RunEnded if the run has ended with
+    another status.
     """
     run.session.writable()
     if run.fetch().status is status:
@@ -45,5 +45,5 @@ def record_status(
     error: Mapping[str, str] | None = None,
     reason: str | None = None,
 ) -> None:
-    """Record a status, with the values that wait in the same commit."""
+    """Record a status, and write buffered values in the same commit."""
     run.change(ChangeStatus(status, error), flush_values=True, reason=reason)

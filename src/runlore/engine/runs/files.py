@@ -21,7 +21,7 @@ _SHOWN_NAMES = 5
 def keep_files(run: RunHandle, files: Mapping[str, Path | BinaryIO]) -> None:
     """Keep files and binary streams under their names, in one commit.
 
-    Raises UserError for a path that is not a file, UnsafePath for a name.
+    Raises UserError for a path that is not a file, UnsafePath for an unsafe name.
     """
     run.session.writable()
     for name, source in files.items():
@@ -38,44 +38,46 @@ def keep_tree(run: RunHandle, name: str, folder: Path) -> None:
 
 
 def keep_folders(run: RunHandle, folders: Mapping[str, Path]) -> list[str]:
-    """Keep the files of folders below the names given; returns the problems with what was not.
+    """Keep the files of folders, below the folders' names; return the problems.
 
-    Files never change: one that is held with other content is a problem, not an error.
+    Files never change: a file that is already kept with other content is a problem.
     """
     state = run.refresh()
-    held = state.artifacts if state else {}
+    kept = state.artifacts if state else {}
     found: dict[str, Artifact] = {}
     problems: list[str] = []
     artifacts = run.artifacts
     for folder_name, folder in folders.items():
         for name, path in files_in(folder_name, folder, problems):
-            artifact = _put_unless_held(name, path, artifacts, problems)
+            artifact = _put_or_report(name, path, artifacts, problems)
             if artifact is None:
                 continue
-            if held.get(name, artifact) == artifact:
+            if kept.get(name, artifact) == artifact:
                 found[name] = artifact
             else:
-                problems.append(f"{name!r} is held with other content, and files never change")
+                problems.append(
+                    f"{name!r} is already kept with other content, and files never change"
+                )
     run.change(AddArtifacts(found))
     return problems
 
 
 def keep_watched(run: RunHandle) -> None:
-    """Keep the files in the run's watched folders; warn of those that cannot be kept."""
+    """Keep the files in the run's watched folders; warn about those that cannot be kept."""
     problems = keep_folders(run, run.watched) if run.watched else ()
     if problems:
         more = f" ({len(problems) - 1} more were not kept either)" if problems[1:] else ""
-        warn_caller(f"run {run.id} was not given all of its files: {problems[0]}{more}")
+        warn_caller(f"not all files of run {run.id} were kept: {problems[0]}{more}")
 
 
 def artifact_of(run: RunHandle, name: str) -> Artifact:
-    """The run's file of a name. Raises UserError, which names files that it holds."""
+    """The run's file of a name. Raises UserError, which lists files that the run has."""
     artifacts = run.fetch().artifacts
     if name not in artifacts:
         shown = list(artifacts)[:_SHOWN_NAMES]
         more = " and more, see get_file_names()" if len(artifacts) > len(shown) else ""
         raise UserError(
-            f"run {run.id} holds no file {name!r}; it holds: {', '.join(shown) or 'none'}{more}"
+            f"run {run.id} has no file {name!r}; it has: {', '.join(shown) or 'none'}{more}"
         )
     return artifacts[name]
 
@@ -87,16 +89,16 @@ def open_file(run: RunHandle, name: str) -> BinaryIO:
 
 def free_name(run: RunHandle, stem: str, suffix: str) -> str:
     """A name that no kept file has: the stem, or the stem with a number."""
-    held = run.fetch().artifacts
+    kept = run.fetch().artifacts
     name, number = stem + suffix, 1
-    while name in held:
+    while name in kept:
         number += 1
         name = f"{stem}_{number}{suffix}"
     return name
 
 
 def files_in(name: str, folder: Path, problems: list[str]) -> Iterator[tuple[str, Path]]:
-    """The files below a folder, named below `name`; what cannot be read is added to `problems`."""
+    """The files below a folder, named below `name`; unreadable folders go to `problems`."""
     try:
         for below, path in walk_files(folder) if folder.is_dir() else ():
             yield f"{name}/{below}", path
@@ -111,7 +113,7 @@ def _put(source: Path | BinaryIO, artifacts: ArtifactStore) -> Artifact:
     return Artifact(stored.sha256, stored.nbytes)
 
 
-def _put_unless_held(
+def _put_or_report(
     name: str, path: Path, artifacts: ArtifactStore, problems: list[str]
 ) -> Artifact | None:
     try:
@@ -122,7 +124,7 @@ def _put_unless_held(
     except PermissionError as error:
         problems.append(f"{error.filename} may not be read")
     except FileNotFoundError:
-        pass  # It is gone since the folder was read.
+        pass  # It was removed after the folder was read.
     else:
         return Artifact(stored.sha256, stored.nbytes)
     return None

@@ -1,4 +1,4 @@
-"""One run of an open workspace: its state, its values and files, and the way to change it."""
+"""The handle of one run in an open workspace: its state, changes, values and files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RunHandle:
     """A run by its id. Cheap to make: nothing is read before it is needed.
 
     `watched` are the folders that this process keeps when the run ends: absolute paths by the
-    names that their files begin with. `owns_status` is False where a launcher ends the run.
+    prefix of their files' names. `owns_status` is False if a launcher ends the run.
     """
 
     __slots__ = ("_session", "_shown_as_lost", "_stream", "id", "owns_status", "watched")
@@ -42,12 +42,12 @@ class RunHandle:
         self.owns_status = True
         self._session = session
         self._stream: RunStream | None = None
-        # The state shown of a lost run by processes that may not record the loss.
+        # The state of a lost run, in processes that may not record the loss.
         self._shown_as_lost: RunState | None = None
 
     @classmethod
     def existing(cls, session: Session, run_id: str) -> RunHandle:
-        """The run of an id, read. Raises RunNotFound if there is none, InvalidInput for the id."""
+        """The run with an id, read from the log. Raises RunNotFound; InvalidInput for the id."""
         session.check_open()
         handle = cls(session, check_run_id(run_id))
         if handle.refresh() is None:
@@ -74,7 +74,7 @@ class RunHandle:
 
     @property
     def state(self) -> RunState:
-        """The state as far as this handle has read it; reads it if it never has."""
+        """The state as this handle last read it; reads it if it never has."""
         return self._shown_as_lost or self.stream.state or self.fetch()
 
     def refresh(self) -> RunState | None:
@@ -82,7 +82,7 @@ class RunHandle:
         return self.session.journal.refresh(self.stream)
 
     def fetch(self) -> RunState:
-        """The state with all that was committed, by any process, up to now. Raises RunNotFound."""
+        """The newest state, with the commits of all processes. Raises RunNotFound."""
         session = self.session
         state = session.journal.refresh(self.stream)
         if state is None:
@@ -99,8 +99,8 @@ class RunHandle:
     ) -> Sequence[Fact]:
         """Run a command; `flush_values` writes this process's waiting values in the same commit.
 
-        `reason` says why, in the history. Returns the facts that were appended. Raises the
-        command's refusal, InvalidType or InvalidInput for the reason, PastIsReadOnly.
+        The history shows the `reason`. Returns the facts that were appended. Raises the command's
+        refusal, InvalidType or InvalidInput for the reason, PastIsReadOnly.
         """
         session = self._session.writable()
         return session.change(
@@ -111,7 +111,7 @@ class RunHandle:
         )
 
     def check(self, command: runs.Command) -> None:
-        """Raise what the command would, on the state as it was read; change nothing."""
+        """Raise the error that the command would raise on the state last read; change nothing."""
         refused = runs.decide(self.stream.state, command, None).refused
         if refused is not None:
             raise refused
@@ -127,7 +127,7 @@ class RunHandle:
         session.change(self.stream, decide)
 
     def values(self, *, fresh: bool = False) -> RunValues:
-        """The values that this process logs; `fresh` where it has just created the run."""
+        """The values that this process logs; `fresh` if it has just created the run."""
         return self._session.writable().values.of_run(self.id, fresh=fresh)
 
     @property

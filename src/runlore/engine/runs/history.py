@@ -59,7 +59,7 @@ class Change(NamedTuple):
 
 
 def changes_of(run: RunHandle, upto_position: int | None = None) -> tuple[Change, ...]:
-    """Every change of a run in the order of the log; values that wait are written first."""
+    """Every change of a run in the order of the log; buffered values are written first."""
     session = run.session
     session.flush()
     facts = session.journal.facts(run.stream.stream, upto_position=upto_position)
@@ -86,7 +86,7 @@ _Values = tuple[str, str | None, Any, Any]
 
 
 def _changes(fact: Fact, current: dict[tuple[str, str | None], Any]) -> Iterator[_Values]:
-    """What, key, old and new of each change; updates `current`, the values so far."""
+    """The (what, key, old, new) of each change; updates `current`, the values so far."""
     data = fact.data or {}
     what = fact.topic.removeprefix("run.")
 

@@ -21,7 +21,7 @@ def log_files(run: RunHandle) -> dict[str, Path]:
 
 def read_log(run: RunHandle, name: str) -> bytes:
     """A log's content; empty if the script has removed it."""
-    # When a run ends, its logs move into the store: then the second look finds them there.
+    # When a run ends, its logs move into the store, where the second attempt finds them.
     for _ in range(2):
         path = log_files(run).get(name)
         log = None if path is None else open_log(run, path)
@@ -35,7 +35,7 @@ def open_log(run: RunHandle, path: Path) -> BinaryIO | None:
     """A file of `log_files`, for reading; None if it is gone by now."""
     try:
         for name, kept in _kept_logs(run).items():
-            if kept == path:  # Perhaps sealed.
+            if kept == path:  # It may be sealed.
                 return open_file(run, name)
         return path.open("rb")
     except (FileNotFoundError, ArtifactMissing):
@@ -44,11 +44,11 @@ def open_log(run: RunHandle, path: Path) -> BinaryIO | None:
 
 def _kept_logs(run: RunHandle) -> dict[str, Path]:
     """The paths in the artifact store of the log files that are kept there."""
-    held = run.state.artifacts
-    names = [name for name in held if name.startswith(LOG_FOLDERS)]
+    kept = run.state.artifacts
+    names = [name for name in kept if name.startswith(LOG_FOLDERS)]
     artifacts = run.artifacts if names else None
     return {
-        name: path for name in names if artifacts and (path := artifacts.path(held[name].sha256))
+        name: path for name in names if artifacts and (path := artifacts.path(kept[name].sha256))
     }
 
 

@@ -1,4 +1,4 @@
-"""From batches in the log, rows of the projection and live spools to the values of a metric."""
+"""A metric's values, put together from batches in the log, the projection and live spools."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def read_metrics(
 ) -> dict[str, MetricValues]:
     """The metrics of a run, in the order of their first values; one of them if `name` is given.
 
-    Reads the run's value streams, in the order of positions and, within a batch, of the calls;
-    behind them, the `live` values, which must have been read before.
+    Values are in the order of positions and, within a batch, of the calls. The `live` values
+    follow; they must have been read before this call.
     """
     from runlore.storage.value_reader import read_batch
 
@@ -65,7 +65,7 @@ def read_series(
     *,
     read_live: Callable[[], LiveValues],
 ) -> MetricValues | None:
-    """The same of one metric, from the projection: for runs of very many batches.
+    """One metric as in `read_metrics`, but from the projection: for runs with very many batches.
 
     None if the run has no metric of this name.
     """
@@ -77,7 +77,7 @@ def read_series(
     while True:
         head = log.max_notification_id() or 0
         live = read_live()
-        # What a spool was drained of in between is in neither: look again.
+        # Values that a spool wrote to the log in between are in neither: read again.
         if all(mark.position <= head for mark in live.marks.values()):
             break
     found = reader.at(head).series(run_id, name)
@@ -87,8 +87,8 @@ def read_series(
         of_rows = () if found.kind != "row" and columns == (name,) else columns
         series = Series(name, of_rows, found.kind)
         index = np.arange(len(found.steps))
-        held = tuple(found.columns.values())
-        parts.append((0, Block(series, index, found.steps, found.times, held)))
+        values = tuple(found.columns.values())
+        parts.append((0, Block(series, index, found.steps, found.times, values)))
     for place, blocks in enumerate(_live_batches(live), 1):
         parts += [(place, block) for block in blocks if block.series.name == name]
     return _gather(name, parts) if parts else None
@@ -171,7 +171,7 @@ def _column(block: Block, name: str) -> NDArray[Any]:
 
 
 def _joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """The columns behind each other; of different types, as objects, so that none changes."""
+    """The columns concatenated; as objects if their types differ, so that no value changes."""
     import numpy as np
 
     if len({column.dtype for column in columns}) > 1:

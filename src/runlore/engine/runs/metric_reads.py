@@ -1,4 +1,4 @@
-"""What a run has logged, read back: from the log, the projection and the spools of this host."""
+"""Reading a run's logged values: from the log, the projection and the spools of this host."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def metrics_of(
     session.flush()
     live = partial(session.live_values, run.id)
     if name is not None and not session.is_memory:
-        # Thousands of batches are unpacked once, for everyone who asks the projection.
+        # The projection unpacks thousands of batches once, for all its queries.
         batches = session.log.count_events(LogQuery(prefix=values_prefix(run.id)))
         if batches > batches_max:
             metric = read_series(session.reader(), session.log, run.id, name, read_live=live)
@@ -52,7 +52,7 @@ def values_of(
         return thinned(found[name], max_points)
     if max_points is not None:
         raise InvalidInput(
-            f"metric {name!r} is a {found[name].kind}; max_points is for scalar metrics, and "
-            "run.values(name) has all rows"
+            f"metric {name!r} is a {found[name].kind}; max_points is for scalar metrics only, and "
+            "run.values(name) returns all rows"
         )
     return found[name]

@@ -1,4 +1,4 @@
-"""What was logged under one metric name, read back."""
+"""The values logged under one metric name."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class MetricValues:
     """All values of a metric in the order in which they were logged.
 
     `steps` has shape (n,) and dtype int64, `times` shape (n,) and dtype datetime64[us] (UTC),
-    each of `columns` shape (n,): float64 or int64 where all values are, else object. A row that
-    lacks a column holds None there. `kind` is `scalar`, `row` or that of an artifact.
+    each of `columns` shape (n,): float64 or int64 if all values are, else object. A row without a
+    column has None there. `kind` is `scalar`, `row` or that of an artifact.
     """
 
     name: str
@@ -43,7 +43,7 @@ class MetricValues:
         return iter((self.steps, self.times, self.values))
 
     def as_azure(self) -> Any:
-        """The value as `get_metrics` shows it: one alone as itself, more as a list."""
+        """The values as `get_metrics` shows them: a single one as itself, several as a list."""
         if self.kind != "row":
             values = self.values.tolist()
             return values[0] if len(values) == 1 else values

@@ -31,10 +31,10 @@ def restore_snapshot(run: RunHandle, snapshot_id: str | None, folder: Path) -> P
     state = run.fetch()
     if state.snapshot_id is None or state.snapshot_manifest is None:
         raise UserError(
-            f"run {run.id} has no snapshot; start_logging(snapshot_directory=...) or "
+            f"run {run.id} has no snapshot; start_logging(snapshot_directory=...) and "
             "take_snapshot() keep one"
         )
     if snapshot_id not in (None, state.snapshot_id):
-        raise UserError(f"run {run.id} holds snapshot {state.snapshot_id}, not {snapshot_id}")
+        raise UserError(f"run {run.id} has snapshot {state.snapshot_id}, not {snapshot_id}")
     target = (folder / f"{state.snapshot_id}.zip").absolute()
     return snapshots.restore_snapshot(state.snapshot_manifest, run.artifacts, target)

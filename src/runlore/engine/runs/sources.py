@@ -1,4 +1,4 @@
-"""What a run keeps of its source: a snapshot of a folder, and where git stood."""
+"""The evidence of a run's source: a snapshot of a folder, and its git state."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def source_evidence(
 ) -> tuple[dict[str, str | None], Sequence[Event]]:
     """The git properties and the snapshot event for a new run; nothing for None.
 
-    The default "." keeps nothing, with one warning, where the working folder is itself a
-    workspace. Raises SnapshotException, with the way out, if the folder cannot be kept.
+    The default "." keeps nothing, with one warning, if the working folder is itself a workspace.
+    Raises SnapshotException, which names the remedy, if the folder cannot be kept.
     """
     if snapshot_directory is None:
         return {}, ()
@@ -57,12 +57,12 @@ def source_evidence(
 
 
 def git_properties_of(folder: Path) -> dict[str, str | None]:
-    """Where git stands in the folder, as the properties of a run; empty without a repository."""
+    """The folder's git state as properties of a run; empty without a repository."""
     return {**git_properties(folder, os.environ)}
 
 
 def snapshot_of(folder: Path, artifacts: ArtifactStore, advice: str = "") -> Snapshot:
-    """The folder's snapshot, stored. Raises SnapshotException, with the advice."""
+    """Store the folder's snapshot. Raises SnapshotException, with the advice."""
     from runlore.storage.snapshots import take_snapshot
 
     try:
