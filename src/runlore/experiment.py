@@ -85,7 +85,7 @@ class Experiment:
 
     @property
     def archived_time(self) -> datetime | None:
-        """When the experiment was archived (aware UTC); None while it is active."""
+        """The time at which the experiment was archived (aware UTC); None while it is active."""
         archived_at = self._state().archived_at
         return None if archived_at is None else utc_time(archived_at)
 

@@ -52,7 +52,7 @@ class LoggedEvent:
 
 
 class EventFilter(NamedTuple):
-    """Selects the events of a stream and the streams below it, of topics, and of an actor.
+    """A selection of events: of a stream and the streams below it, of topics, and of an actor.
 
     None selects all streams or actors, an empty sequence all topics.
     """
@@ -76,7 +76,7 @@ class EventFilter(NamedTuple):
 
 
 class _Reader:
-    """Reads the log from a position on, a page at a time."""
+    """A reader of the log after a position, one page at a time."""
 
     def __init__(self, session: Session, after: int, chosen: EventFilter) -> None:
         self.position = after

@@ -84,7 +84,7 @@ class PastSession(Session):
         return NOTHING_LIVE
 
     def why_lost(self, run_id: str) -> None:
-        """None: only what was recorded is known."""
+        """None: only recorded losses are known."""
 
     def close(self) -> None:
         """Refuse further reads. Idempotent."""

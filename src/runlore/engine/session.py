@@ -305,7 +305,7 @@ class LiveSession(Session):
         own = self.journal.writer_id
         return live_values(self.spools, self.log, run_id, excluding_writer=own)
 
-    # --- what other processes left behind ---------------------------------------------------
+    # --- other processes --------------------------------------------------------------------
 
     def recover_values(self, *, at_once: bool = False) -> None:
         """Write the values that killed processes left in their spools, at most once a second.

@@ -141,7 +141,7 @@ class Run(RunFiles, RunMetrics, RunLifecycle):
             raise InvalidInput(f"run type {runtype!r} already has a factory")
         Run._type_providers[runtype] = run_factory
 
-    # --- what it is -------------------------------------------------------------------------
+    # --- attributes -------------------------------------------------------------------------
 
     @property
     def id(self) -> str:
