@@ -155,7 +155,7 @@ def test_an_ambiguous_beginning_of_an_id_lists_the_candidates(exp: Experiment) -
     for number in range(12):
         start(exp, run_id=f"run_{number:02}")
 
-    with pytest.raises(InvalidInput, match=r"'run_' is .* one of: run_00, .*run_09, \.\.\.$"):
+    with pytest.raises(InvalidInput, match=r"one of: run_00, .*run_09, \.\.\.$"):
         exp.workspace.find_run("run_")
     with pytest.raises(InvalidInput, match=r"one of: run_10, run_11$"):
         exp.workspace.find_run("run_1")
