@@ -92,8 +92,6 @@ class _LazyCaretaker(Caretaker):
 
 
 def _at_run_end(session: LiveSession) -> str | None:
-    # Imported here: a process that ends no run needs none of it.
-
     problem = at_run_end(session)
     return None if problem is None else f"no checkpoint was made at the run's end: {problem}"
 
