@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.runlore-installed
 
 # Where `make check` looks for tests.
-CHECKED := $(addprefix tests/,architecture contracts domain sdk storage)
+CHECKED := $(addprefix tests/,architecture azure configuration contracts domain engine entry)
+CHECKED += $(addprefix tests/,execution face run storage)
 
 .DEFAULT_GOAL := help
 .PHONY: demo check test lint house format bench bench-peers bench-scale docs help clean

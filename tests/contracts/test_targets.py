@@ -18,7 +18,7 @@ from runlore.testing.submitted import (
     wait_until_ready,
 )
 from runlore.testing.targets import TargetContract
-from tests.sdk.processes import run_python
+from tests.fresh_python import run_python
 
 pytestmark = pytest.mark.processes
 

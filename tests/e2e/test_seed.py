@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from runlore import VERSION, ComputeTarget, Experiment, ScriptRunConfig, Workspace
-from tests.sdk.processes import run_python
+from tests.fresh_python import run_python
 
 ARTICLE = Path(__file__).with_name("manage-runs.md")
 MARK = "--- end of block ---"

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fresh_python import run_python
+
+pytestmark = pytest.mark.processes
+
+HEAVY = ("duckdb", "matplotlib", "numpy", "pandas", "polars", "pyarrow", "scipy", "sklearn")
+
+SHOW = f"""
+import sys
+print(sorted(set(sys.modules) & set({HEAVY!r})))
+"""
+
+
+def test_importing_runlore_loads_nothing_heavy(project: Path) -> None:
+    assert run_python("import runlore\n" + SHOW, cwd=project) == "[]\n"
+
+
+def test_importing_runlore_waits_with_what_opening_a_workspace_needs(project: Path) -> None:
+    later = {"eventsourcing", "msgpack", "pydantic", "sqlite3", "yaml"}
+    shown = f"print(sorted(set(sys.modules) & {later!r}))"
+
+    assert run_python(f"import runlore, sys\n{shown}", cwd=project) == "[]\n"
+
+
+def test_a_run_that_only_writes_loads_nothing_heavy(project: Path) -> None:
+    printed = run_python(
+        """
+import runlore
+ws = runlore.Workspace.create("lab")
+run = runlore.Experiment(ws, "e").start_logging()
+run.log("loss", 0.5)
+run.log_list("list", [1, 2.5])
+run.log_row("row", x=1)
+run.log_metrics({"acc": 0.5})
+run.tag("a", "b")
+run.add_properties({"p": "q"})
+with run.child_run() as child:
+    child.log("loss", 0.5)
+run.create_children(count=2)
+run.complete()
+assert run.get_status() == "Completed"
+assert run.get_tags() == {"a": "b"}
+assert run.get_details()["status"] == "Completed"
+ws.close()
+"""
+        + SHOW,
+        cwd=project,
+    )
+
+    assert printed == "[]\n"
+
+
+def test_an_offline_run_that_only_writes_loads_nothing_heavy(project: Path) -> None:
+    printed = run_python(
+        "import runlore\nrunlore.Run.get_context().log('loss', 0.5)\n" + SHOW, cwd=project
+    )
+
+    assert printed == "[]\n"
+
+
+def test_reading_the_values_of_one_run_does_not_load_duckdb(project: Path) -> None:
+    printed = run_python(
+        """
+import runlore
+with runlore.init("e") as run:
+    run.log("loss", 0.5)
+assert run.get_metrics() == {"loss": 0.5}
+assert len(run.history()) == 3
+"""
+        + SHOW,
+        cwd=project,
+    )
+
+    assert printed == "['numpy']\n"
+
+
+def test_importing_runlore_touches_no_file_and_starts_no_thread(project: Path) -> None:
+    printed = run_python(
+        "import os, threading, runlore\n"
+        "print(os.listdir(), threading.active_count(), len(os.listdir('/proc/self/fd')) < 8)",
+        cwd=project,
+    )
+
+    assert printed == "[] 1 True\n"
