@@ -39,7 +39,7 @@ def pytest_runtest_call() -> Generator[None, None, None]:
         pytest.fail(f"{message}: mark it with pytest.mark.processes", pytrace=False)
 
 
-def pytest_runtest_logfinish() -> None:
+def pytest_runtest_logstart() -> None:
     _started.clear()
 
 
