@@ -5,18 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
-import sys
 import time
-from array import array
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 
 from runlore.azure.arguments import as_list, as_scalar, as_step
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
 from runlore.domain.text import check_key, check_text
+from runlore.run.images import drawn, file_stem, image_file, name_of_file
+from runlore.run.metric_inputs import array_of, cells_of, given_step, one_dimensional, steps_of
 from runlore.run.part import RunPart
 
 if TYPE_CHECKING:
@@ -27,12 +25,8 @@ if TYPE_CHECKING:
 
 _NONE_YET: Final[Mapping[str, Any]] = MappingProxyType({})
 
-_IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".svg", ".webp", ".tif", ".tiff"}
-)
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _FLOAT_ONLY = {float}
-_TYPECODES = {"<f8": "d", "<i8": "q"} if sys.byteorder == "little" else {">f8": "d", ">i8": "q"}
 
 
 class RunMetrics(RunPart):
@@ -72,7 +66,7 @@ class RunMetrics(RunPart):
             put(value)
         else:
             if type(step) is not int or not _INT64_MIN <= step <= _INT64_MAX:
-                step = _given_step(name, step)
+                step = given_step(name, step)
             try:
                 put_at = self._puts_at[name]
             except (KeyError, TypeError):
@@ -108,11 +102,11 @@ class RunMetrics(RunPart):
         Arrays of float64 and int64 are stored bit for bit. Raises InvalidInput if the shapes
         differ or the values are not one-dimensional.
         """
-        scalars = _array(values)
+        scalars = array_of(values)
         if scalars is None:
-            listed = _one_dimensional(name, values)
+            listed = one_dimensional(name, values)
             scalars = [v if type(v) is float else as_scalar(name, v) for v in listed]
-        numbers = None if steps is None else _steps(name, steps)
+        numbers = None if steps is None else steps_of(name, steps)
         if numbers is not None and len(numbers) != len(scalars):
             raise InvalidInput(
                 f"log_batch of metric {name!r}: {len(scalars)} values but {len(numbers)} "
@@ -158,7 +152,7 @@ class RunMetrics(RunPart):
             raise InvalidType(
                 f"log_table takes a dict of columns for {name!r}, got {type(value).__name__}"
             )
-        columns = {key: _cells(name, key, cells) for key, cells in value.items()}
+        columns = {key: cells_of(name, key, cells) for key, cells in value.items()}
         if not columns:
             return
         first, length = next((key, len(cells)) for key, cells in columns.items())
@@ -192,13 +186,13 @@ class RunMetrics(RunPart):
                 f"{'neither' if path is None else 'both'}"
             )
         if path is not None:
-            file = _image_file(name, path)
-            target = _relative(file)
+            file = image_file(name, path)
+            target = name_of_file(file)
             keep_files(self._handle, {target: file})
         else:
-            stem = f"{_file_stem(name)}_{int(time.time())}"
+            stem = f"{file_stem(name)}_{int(time.time())}"
             target = free_name(self._handle, stem, ".png")
-            keep_files(self._handle, {target: _drawn(name, plot)})
+            keep_files(self._handle, {target: drawn(name, plot)})
         self._log_address(series, target)
 
     def log_confusion_matrix(self, name: str, value: Any, description: str = "") -> None:
@@ -270,7 +264,7 @@ class RunMetrics(RunPart):
             document = json.dumps(value).encode()
         except (TypeError, ValueError) as error:
             raise UserError(f"Invalid JSON provided for {name!r}: {error}") from error
-        target = free_name(self._handle, _file_stem(name), ".json")
+        target = free_name(self._handle, file_stem(name), ".json")
         keep_files(self._handle, {target: io.BytesIO(document)})
         self._log_address(series, target)
 
@@ -294,91 +288,3 @@ def _series(name: str, columns: tuple[str, ...], kind: str, description: str | N
 
 def _row_series(name: str, columns: tuple[str, ...], description: str | None) -> Series:
     return _series(name, columns, "row", description)
-
-
-def _steps(name: str, steps: Any) -> Sequence[int]:
-    given = _array(steps)
-    if isinstance(given, array) and given.typecode == "q":
-        return given
-    return [_given_step(name, step) for step in _one_dimensional(name, steps)]
-
-
-def _array(values: Any) -> Sequence[Any] | None:
-    """A copy of a one-dimensional NumPy or Python array of float64 or int64, else None."""
-    if isinstance(values, array):
-        return values[:] if values.typecode in "dq" else None
-    dtype = getattr(values, "dtype", None)
-    typecode = _TYPECODES.get(getattr(dtype, "str", ""))
-    if typecode is None or getattr(values, "ndim", None) != 1 or not hasattr(values, "tobytes"):
-        return None
-    copied = array(typecode)
-    copied.frombytes(values.tobytes())
-    return copied
-
-
-def _one_dimensional(name: str, values: Any) -> Sequence[Any]:
-    shape = getattr(values, "shape", None)
-    if shape is not None and len(shape) != 1:
-        raise InvalidInput(
-            f"log_batch of metric {name!r} takes arrays of shape (n,), got {tuple(shape)}"
-        )
-    if hasattr(values, "tolist"):
-        listed: list[Any] = values.tolist()
-        return listed
-    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
-        raise InvalidType(
-            f"log_batch of metric {name!r} takes an array or a sequence, got "
-            f"{type(values).__name__}"
-        )
-    return list(values)
-
-
-def _given_step(name: str, step: Any) -> int:
-    number = as_step(name, step)
-    if number is None:
-        raise InvalidType(f"log_batch of metric {name!r}: None is not a step; leave steps out")
-    return number
-
-
-def _cells(name: str, column: str, cells: Any) -> list[Any]:
-    if isinstance(cells, tuple) or getattr(cells, "ndim", None):
-        raise UserError(
-            f"log_table of {name!r}: column {column} is a {type(cells).__name__}; "
-            "give a list or a single value"
-        )
-    return [as_scalar(name, cell) for cell in (cells if isinstance(cells, list) else [cells])]
-
-
-def _image_file(name: str, path: str | os.PathLike[str]) -> Path:
-    file = Path(path)
-    if file.suffix.lower() not in _IMAGE_SUFFIXES or not file.is_file():
-        raise UserError(
-            f"log_image of {name!r}: {os.fspath(path)!r} is not an image file; give an "
-            f"existing file ending in {', '.join(sorted(_IMAGE_SUFFIXES))}"
-        )
-    return file
-
-
-def _drawn(name: str, plot: Any) -> io.BytesIO:
-    if not callable(getattr(plot, "savefig", None)):
-        raise UserError(
-            f"log_image of {name!r}: a {type(plot).__name__} has no savefig(); pass a "
-            "matplotlib figure or pyplot"
-        )
-    picture = io.BytesIO()
-    plot.savefig(picture, format="png")
-    picture.seek(0)
-    return picture
-
-
-def _file_stem(name: str) -> str:
-    """A file name made from a metric's name, with `_` for characters that are unsafe in paths."""
-    return re.sub(r"[^\w. -]", "_", name)[:100].strip(". ") or "metric"
-
-
-def _relative(file: Path) -> str:
-    """The path relative to the working folder; of a file elsewhere, its name."""
-    resolved, here = file.resolve(), Path.cwd().resolve()
-    if resolved.is_relative_to(here):
-        return resolved.relative_to(here).as_posix()
-    return file.name
