@@ -1,5 +1,7 @@
 """Azure's `azureml.core.runconfig`."""
 
+from runlore.configuration.conda_dependencies import CondaDependencies as CondaDependencies
+from runlore.configuration.environment import Environment as Environment
 from runlore.configuration.runconfig import DockerConfiguration as DockerConfiguration
 from runlore.configuration.runconfig import HistoryConfiguration as HistoryConfiguration
 from runlore.configuration.runconfig import MpiConfiguration as MpiConfiguration

@@ -458,7 +458,7 @@ class Workspace:
         type: str | None = None,
         tags: Tags | Sequence[str] = None,
         properties: Tags | Sequence[str] = None,
-        statuses: Sequence[str] = (),
+        statuses: Sequence[str] | None = None,
         target: str | None = None,
         include_children: bool = False,
         sort: str | None = None,
@@ -480,7 +480,7 @@ class Workspace:
             type=type,
             tags=tags,
             properties=properties,
-            statuses=statuses,
+            statuses=statuses or (),
             target=target,
             include_children=include_children,
         )

@@ -184,3 +184,13 @@ def test_the_record_of_one_run_loads_no_duckdb(many: Workspace, tmp_path: object
     )
 
     assert printed == "2 False\n"
+
+
+def test_none_is_no_condition_for_any_filter(exp: Experiment) -> None:
+    run = start(exp)
+
+    records = exp.workspace.get_run_records(
+        None, parent_run_id=None, type=None, tags=None, properties=None, statuses=None, target=None
+    )
+
+    assert [record["run_id"] for record in records] == [run.id]

@@ -52,7 +52,10 @@ from azureml.core.runconfig import RunConfiguration, MpiConfiguration, PyTorchCo
 from azureml.core.runconfig import TensorflowConfiguration, DockerConfiguration
 from azureml.core.compute import ComputeTarget, AmlCompute
 from azureml.core.compute_target import ComputeTargetException
-from azureml.core.environment import Environment
+from azureml.core.runconfig import CondaDependencies, Environment
+from azureml.core.script_run import Run
+from azureml.core.script_run_config import RunConfiguration, DockerConfiguration
+from azureml.core.environment import CondaDependencies, Environment
 from azureml.core.conda_dependencies import CondaDependencies
 from azureml.exceptions import AzureMLException, UserErrorException, RunEnvironmentException
 from azureml.exceptions import ActivityFailedException, ExperimentExecutionException
