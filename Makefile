@@ -18,7 +18,7 @@ check: $(READY) ## Check style and imports, run the tests that start no process;
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -q -n 2 -m "not processes and not slow" --hypothesis-profile=check $(CHECKED)
+	$(BIN)/pytest -q -n 2 -m "not processes and not slow and not on_disk" --hypothesis-profile=check $(CHECKED)
 
 test: $(READY) ## Run the doctests, then all tests
 	$(BIN)/pytest --doctest-modules src

@@ -35,7 +35,7 @@ def folder_ws(tmp_path: Path) -> Iterator[Workspace]:
         yield workspace
 
 
-@pytest.fixture(params=["folder", "memory"])
+@pytest.fixture(params=[pytest.param("folder", marks=pytest.mark.on_disk), "memory"])
 def ws(request: pytest.FixtureRequest) -> Iterator[Workspace]:
     """A workspace in a folder, and the kind that offline runs live in."""
     if request.param == "folder":

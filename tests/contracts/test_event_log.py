@@ -23,6 +23,7 @@ class TestMemoryLog(EventLogContract):
         yield MemoryLog(clock=clock)
 
 
+@pytest.mark.on_disk
 class TestSqliteLog(EventLogContract):
     @pytest.fixture
     def log(self, clock: Clock, tmp_path: Path) -> Iterator[EventLog]:
@@ -42,6 +43,7 @@ class TestSqliteLogInMemory(EventLogContract):
         log.close()
 
 
+@pytest.mark.on_disk
 class TestErasableLog(ErasableLogContract):
     @pytest.fixture
     def log(self, clock: Clock, tmp_path: Path) -> Iterator[EventLog]:

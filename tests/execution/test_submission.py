@@ -556,7 +556,7 @@ except ExperimentExecutionException as error:
         cwd=project.source,
     )
 
-    assert "the run itself goes on" in told
+    assert "the run itself continues" in told
     assert told.endswith("Running\n")
     run.cancel()
 
