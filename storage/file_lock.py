@@ -112,5 +112,5 @@ def is_at(fd: int, path: Path) -> bool:
     """Whether the open file is still the one at the path."""
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
-    except FileNotFoundError:
+    except OSError:  # It is gone, or a folder above it may not be entered any more.
         return False

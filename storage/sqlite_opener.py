@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
@@ -27,7 +28,12 @@ class SqliteOpener(LogOpener):
         return folder_location(Path(unquote(parts.path, errors="surrogateescape")))
 
     def exists(self, location: LogLocation) -> bool:
-        return os.path.isfile(_file(location))  # Unlike Path's, False for names too long.
+        try:
+            return stat.S_ISREG(os.stat(_file(location)).st_mode)
+        except PermissionError:  # There may be one.
+            raise
+        except (OSError, ValueError):  # Nothing is there, or a name is too long.
+            return False
 
     def open(self, location: LogLocation, *, erasable: bool) -> EventLog:
         # Imported here: paths are looked at without opening a log, and drivers take long to import.

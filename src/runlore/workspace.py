@@ -26,7 +26,7 @@ from runlore.engine.caller_warning import warn_caller
 from runlore.engine.net_changes import NetChange, net_changes
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
-from runlore.storage.open_log import exists, locate
+from runlore.storage.open_log import locate
 
 if TYPE_CHECKING:
     from typing import Self
@@ -155,24 +155,11 @@ class Workspace:
         if the folder's log belongs to another application or a newer runlore; InvalidInput for a
         URI with an unknown scheme or a password.
         """
-        from runlore.entry.wiring import open_session
+        from runlore.entry.wiring import open_existing
 
-        place = locate(path_or_uri)
-        if not exists(place):
-            raise WorkspaceNotFound(
-                f"no workspace in {place}; create one with "
-                f"Workspace.create('my-workspace', path={str(place)!r})"
-            )
-        session = open_session(
-            place, actor=actor, allow_network_file_system=allow_network_file_system
+        session = open_existing(
+            locate(path_or_uri), actor=actor, allow_network_file_system=allow_network_file_system
         )
-        if not session.has_workspace():
-            session.close()
-            raise WorkspaceNotFound(
-                f"the log in {place} holds no workspace; create it with "
-                f"Workspace.create('my-workspace', path={str(place)!r})"
-            )
-        session.look_after()
         return cls._of(session)
 
     @classmethod

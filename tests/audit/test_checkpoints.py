@@ -21,6 +21,7 @@ from runlore.audit.keys import BadKey, new_key, read_key
 from runlore.audit.offline import Checkpoint
 from runlore.audit.verify import verify, verify_checkpoints, verify_folder
 from runlore.domain.errors import InvalidInput, UserError
+from runlore.exceptions import PastIsReadOnly
 from runlore.storage.errors import LogCorrupt, LogReadOnly
 from runlore.storage.log_head import LogHead
 from tests.audit.conftest import start
@@ -381,3 +382,16 @@ def test_settings_stand_in_a_file_that_people_can_read(audited: AuditedLog, key:
 
     settings = json.loads((audited.kept.path / "settings.json").read_text())
     assert settings == {"key": str(key), "export": None, "at_run_end": True}
+
+
+def test_a_view_of_the_past_changes_no_keys_or_settings(ws: Workspace, tmp_path: Path) -> None:
+    past = ws.as_of(ws.position)
+
+    with pytest.raises(PastIsReadOnly):
+        past.audit.new_key(tmp_path / "key")
+    with pytest.raises(PastIsReadOnly):
+        past.audit.checkpoint_run_ends(off=True)
+
+    assert ws.path is not None
+    assert not (ws.path / "audit").exists()
+    assert not (tmp_path / "key").exists()

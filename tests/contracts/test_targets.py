@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -43,16 +44,72 @@ class TargetOfAnotherPackage(LocalTarget):
     kind = "elsewhere"
 
 
+class RemoteTarget(TargetOfAnotherPackage):
+    """A target that keeps nothing on this machine, and counts how often it is asked."""
+
+    kind = "remote"
+    settled: ClassVar[list[str]] = []
+
+    def settle(self) -> None:
+        self.settled.append(self.name)
+
+
+class FaultyTarget(TargetOfAnotherPackage):
+    kind = "faulty"
+
+    def settle(self) -> None:
+        raise RuntimeError("the cluster does not answer")
+
+    def is_alive(self, run_id: str) -> bool | None:
+        raise RuntimeError("the cluster does not answer")
+
+
 @pytest.fixture
 def another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installed distribution with an entry point for `TargetOfAnotherPackage`."""
+    """An installed distribution with entry points for the targets above, and one to nowhere."""
     dist_info = tmp_path / "site" / "elsewhere-1.0.dist-info"
     dist_info.mkdir(parents=True)
     (dist_info / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
     (dist_info / "entry_points.txt").write_text(
-        f"[runlore.targets]\nelsewhere = {__name__}:TargetOfAnotherPackage\n"
+        "[runlore.targets]\n"
+        f"elsewhere = {__name__}:TargetOfAnotherPackage\n"
+        f"remote = {__name__}:RemoteTarget\n"
+        f"faulty = {__name__}:FaultyTarget\n"
+        "broken = no_such_module:Target\n"
     )
     monkeypatch.syspath_prepend(dist_info.parent)
+
+
+@pytest.mark.usefixtures("another_package")
+def test_a_kind_that_cannot_be_loaded_says_why_and_leaves_the_others_alone(tmp_path: Path) -> None:
+    project = Project(tmp_path, "cloud")
+
+    with pytest.raises(ComputeTargetException, match=r"'broken' cannot be loaded .* install elsew"):
+        ComputeTarget.attach(project.ws, "x", type="broken")
+    assert ComputeTarget.attach(project.ws, "cloud", type="elsewhere").type == "elsewhere"
+
+
+@pytest.mark.usefixtures("another_package")
+def test_a_target_that_fails_does_not_keep_readers_from_reading(tmp_path: Path) -> None:
+    project = Project(tmp_path, "cloud")
+    ComputeTarget.attach(project.ws, "cloud", type="faulty")
+    run = project.submit("print('hello')")
+
+    run.wait_for_completion()
+    with Workspace.open(project.ws.uri) as workspace:
+        assert workspace.get_run(run.id).get_status() == "Completed"
+        assert [found.id for found in project.exp.get_runs()] == [run.id]
+
+
+@pytest.mark.usefixtures("another_package")
+def test_a_target_without_a_folder_here_is_asked_to_settle_by_readers(tmp_path: Path) -> None:
+    workspace = Workspace.create("lab", path=tmp_path / "lab")
+    ComputeTarget.attach(workspace, "cloud", type="remote")
+
+    Workspace.open(workspace.uri).close()
+
+    assert not (tmp_path / "lab" / "runs").exists()
+    assert RemoteTarget.settled == ["cloud"]
 
 
 @pytest.mark.usefixtures("another_package")
@@ -64,7 +121,7 @@ def test_a_kind_of_target_may_come_with_another_package(tmp_path: Path) -> None:
 
     assert target.type == "elsewhere"
     assert (run.get_status(), printed(run)) == ("Completed", "hello\n")
-    with pytest.raises(ComputeTargetException, match="there are: local, pool, elsewhere"):
+    with pytest.raises(ComputeTargetException, match="there are: local, pool, broken, elsewh"):
         ComputeTarget.attach(project.ws, "x", type="unknown")
 
 

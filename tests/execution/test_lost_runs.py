@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from runlore.engine.runs.handle import RunHandle
 from runlore.execution.cancellation import cancel_submitted
 from runlore.run.run import handle_of
 from runlore.storage.file_lock import unlock
+from runlore.storage.open_log import locate
 from runlore.storage.run_folder import RunFolder, boot_id
 from runlore.testing.submitted import (
     STAYS,
@@ -419,3 +422,21 @@ def test_a_run_of_the_same_id_in_another_workspace_goes_on(
 def folder_of_workspace(project: Project) -> Path:
     assert project.ws.path is not None
     return project.ws.path
+
+
+def test_a_supervisor_that_starts_after_its_workspace_was_removed_makes_nothing(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "lab"
+    folder.mkdir()
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "runlore.entry.supervisor", locate(folder).uri, "run", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 1
+    assert "no workspace in" in ran.stderr
+    assert list(folder.iterdir()) == []

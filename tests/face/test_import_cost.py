@@ -55,6 +55,22 @@ ws.close()
     assert printed == "[]\n"
 
 
+def test_a_run_without_a_snapshot_does_not_load_subprocess(project: Path) -> None:
+    printed = run_python(
+        """
+import runlore, sys
+ws = runlore.Workspace.create("lab")
+run = runlore.Experiment(ws, "e").start_logging(outputs=False, snapshot_directory=None)
+run.log("loss", 0.5)
+print("subprocess" in sys.modules)
+run.complete()
+""",
+        cwd=project,
+    )
+
+    assert printed == "False\n"
+
+
 def test_an_offline_run_that_only_writes_loads_nothing_heavy(project: Path) -> None:
     printed = run_python(
         "import runlore\nrunlore.Run.get_context().log('loss', 0.5)\n" + SHOW, cwd=project

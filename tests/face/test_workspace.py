@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import sqlite3
 import subprocess
 import threading
+import weakref
 from pathlib import Path
 
 import psutil
@@ -16,6 +18,7 @@ from runlore.domain.errors import AlreadyExists, InvalidInput, InvalidType, RunN
 from runlore.exceptions import OutOfScope, UserErrorException, WorkspaceNotFound
 from runlore.storage.errors import LogReadOnly, NotALog
 from runlore.storage.open_sqlite import open_sqlite
+from runlore.workspace import session_of
 from tests.fresh_python import WITHOUT_ROOTS_POWERS, run_python
 from tests.workspaces import start
 
@@ -306,6 +309,20 @@ def test_an_unreferenced_workspace_writes_its_values_and_closes(project: Path) -
     runs = [row[0] for row in Workspace.open("lab").sql("SELECT run_id FROM runs").fetchall()]
     logged = [Workspace.open("lab").get_run(run_id).get_metrics()["loss"] for run_id in runs]
     assert sorted(logged) == list(range(20))
+
+
+def test_an_unreferenced_view_of_the_past_lets_its_workspace_close(project: Path) -> None:
+    workspace = Workspace.create("lab")
+    past = workspace.as_of(workspace.position)
+    assert past.get_run_records() == []
+    session = weakref.ref(session_of(workspace))
+
+    gc.disable()  # No cycle may keep them: they close with the last reference.
+    try:
+        del workspace, past
+        assert session() is None
+    finally:
+        gc.enable()
 
 
 def test_two_workspaces_on_one_folder_see_each_others_changes(folder_ws: Workspace) -> None:

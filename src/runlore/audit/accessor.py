@@ -70,6 +70,7 @@ class Audit:
         The file is new, and only you can read it; by default it is in `~/.config/runlore/keys`.
         The workspace trusts the key from now on. Raises AlreadyExists if the file exists.
         """
+        self._session.writable()
         audited = self._log()
         file = default_path(audited.origin) if path is None else Path(path)
         verifier = new_key(file, audited.origin).verifier
@@ -108,6 +109,7 @@ class Audit:
         """
         from runlore.audit.checkpoints import set_automatic
 
+        self._session.writable()
         audited = self._log()
         chosen = None if off else _path(key) or default_path(audited.origin)
         return set_automatic(audited, key=chosen, export=_path(export))

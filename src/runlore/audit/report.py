@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgpack
 
 from runlore.audit.bundles.selection import runs_of_experiment
-from runlore.audit.folder import AuditFolder
+from runlore.audit.folder import AuditFolder, BadCheckpoint
 from runlore.audit.html_elements import (
     Html,
     Row,
@@ -296,7 +296,10 @@ def _log(session: Session, head: LogHead, run_id: str | None) -> Html:
 
 
 def _newest_checkpoint(session: Session) -> Html | None:
-    newest = None if session.files is None else AuditFolder(session.files).last()
+    try:
+        newest = None if session.files is None else AuditFolder(session.files).last()
+    except BadCheckpoint as error:  # The rest of the report holds all the same.
+        return paragraph(str(error))
     return None if newest is None else preformatted(newest.note)
 
 

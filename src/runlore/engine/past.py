@@ -7,6 +7,7 @@ are not visible, because they belong to the present. No run is looked after.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from runlore.domain.errors import PastIsReadOnly, WorkspaceClosed
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from runlore.storage.artifacts import ArtifactStore
 
 
+def _refuse(position: int) -> NoReturn:
+    raise PastIsReadOnly(position)
+
+
 class PastSession(Session):
     """A live session as of a position. Closing it leaves the live session open."""
 
@@ -32,7 +37,8 @@ class PastSession(Session):
         self.erasable = live.erasable
         self.is_memory = live.is_memory
         self.position = position
-        self.journal = Journal(self.log, self.writable)
+        # Not a method of this object: it would keep itself, and the live session, alive.
+        self.journal = Journal(self.log, partial(_refuse, position))
         self.live = live
 
     @classmethod

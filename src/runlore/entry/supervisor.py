@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from runlore.engine.places import folder_of
 from runlore.engine.runs.handle import RunHandle
-from runlore.entry.wiring import open_session
+from runlore.entry.wiring import open_existing
 from runlore.execution.launch import PoolSlot, split_environment
 from runlore.execution.leash import Leash
 from runlore.execution.script import adopt_orphans
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
         os.set_inheritable(fd, False)
     # Before any file is opened and any thread starts: the leash is a fork of this process.
     leash = Leash(folder_of(uri), close_in_leash=[int(lock_fd)])
-    with closing(open_session(locate(uri))) as session:
+    with closing(open_existing(locate(uri))) as session:
         _supervise(session, run_id, int(lock_fd), slot, leash)
     leash.close()
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 from runlore.audit.run_end import at_run_end
-from runlore.domain.errors import InvalidInput
+from runlore.domain.errors import InvalidInput, WorkspaceNotFound
+from runlore.domain.ids import COMPUTE_TARGETS
 from runlore.domain.workspace import CreateWorkspace
 from runlore.engine.session import Caretaker, LiveSession
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.log_opener import LogLocation
+from runlore.storage.log_query import LogQuery
 from runlore.storage.memory_log import MemoryLog
-from runlore.storage.open_log import open_log
+from runlore.storage.open_log import exists, open_log
+from runlore.storage.run_folder import RunFolder
+
+_ASK_INTERVAL_S: Final = 1.0
 
 
 def open_session(
@@ -51,6 +58,26 @@ def open_session(
     return session
 
 
+def open_existing(
+    place: LogLocation, *, actor: str | None = None, allow_network_file_system: bool = False
+) -> LiveSession:
+    """The session of an existing workspace. Raises WorkspaceNotFound, or as `open_session` does."""
+    if not exists(place):
+        raise WorkspaceNotFound(
+            f"no workspace in {place}; create one with "
+            f"Workspace.create('my-workspace', path={str(place)!r})"
+        )
+    session = open_session(place, actor=actor, allow_network_file_system=allow_network_file_system)
+    if not session.has_workspace():
+        session.close()
+        raise WorkspaceNotFound(
+            f"the log in {place} holds no workspace; create it with "
+            f"Workspace.create('my-workspace', path={str(place)!r})"
+        )
+    session.look_after()
+    return session
+
+
 def memory_session(name: str, *, actor: str | None = None) -> LiveSession:
     """A session that lives in this process's memory; its files go to a temporary folder."""
     folder = tempfile.TemporaryDirectory(prefix="runlore-", ignore_cleanup_errors=True)
@@ -76,19 +103,33 @@ def memory_session(name: str, *, actor: str | None = None) -> LiveSession:
 
 
 class _LazyCaretaker(Caretaker):
-    """A caretaker that imports the real one only for submitted runs: most workspaces have none."""
+    """A caretaker that imports the real one only for submitted runs: most workspaces have none.
+
+    Targets elsewhere are asked about a run at most once a second: that may take long.
+    """
+
+    def __init__(self) -> None:
+        self._answers: dict[str, tuple[float, str | None]] = {}
 
     def look_after(self, session: LiveSession) -> Mapping[str, str]:
-        if not (session.require_files() / "runs").is_dir():
+        here = (session.require_files() / "runs").is_dir()
+        if not here and not session.log.count_events(LogQuery(prefix=COMPUTE_TARGETS)):
             return {}
         from runlore.execution.caretaker import look_after
 
         return look_after(session)
 
     def why_lost(self, session: LiveSession, run_id: str) -> str | None:
-        from runlore.execution.caretaker import why_lost
+        if os.path.lexists(RunFolder(session.require_files(), run_id).root):
+            return None  # `look_after` finds it.
+        now = time.monotonic()
+        asked_at, why = self._answers.get(run_id, (-_ASK_INTERVAL_S, None))
+        if now >= asked_at + _ASK_INTERVAL_S:
+            from runlore.execution.caretaker import why_lost
 
-        return why_lost(session, run_id)
+            why = why_lost(session, run_id)
+            self._answers[run_id] = now, why
+        return why
 
 
 def _at_run_end(session: LiveSession) -> str | None:

@@ -9,7 +9,6 @@ whose supervisors were all killed are started again.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.runs.files import keep_folders
 from runlore.engine.runs.handle import RunHandle
-from runlore.exceptions import ComputeTargetException
 from runlore.execution import handover
 from runlore.execution.processes import end_processes, processes_of
 from runlore.execution.targets.attached import attached
@@ -59,8 +57,6 @@ def why_lost(session: LiveSession, run_id: str) -> str | None:
     Returns why it is lost if that could not be recorded.
     """
     folder = RunFolder(session.require_files(), run_id)
-    if os.path.lexists(folder.root):
-        return None
     run = RunHandle(session, run_id)
     state = run.refresh()
     if state is None or state.status is Status.QUEUED:
@@ -103,7 +99,8 @@ def _look_after(session: LiveSession, folder: RunFolder) -> str | None:
 
 def _settle_targets(session: LiveSession) -> None:
     for name, state in attached(session).items():
-        with suppress(RunloreError, OSError):
+        # A target may be another package's: whatever it raises, reading goes on.
+        with suppress(Exception):
             kind_of(state.type)(session, name, state.settings).settle()
 
 
@@ -117,7 +114,7 @@ def _is_alive(session: LiveSession, state: RunState | None, folder: RunFolder) -
         return has_supervisor(folder)
     try:
         return target_of(session, _target(state)).is_alive(folder.run_id)
-    except ComputeTargetException:  # Of a kind that is not installed here.
+    except Exception:  # Not installed here, or another package's: then nothing is known.
         return None
 
 

@@ -155,5 +155,5 @@ class RunFiles(RunPart):
         """Write the snapshot to `<path or temporary folder>/<snapshot id>.zip`; return the path."""
         from runlore.engine.runs.snapshots import restore_snapshot
 
-        folder = Path(tempfile.mkdtemp()) if path is None else Path(path)
+        folder = None if path is None else Path(path)
         return str(restore_snapshot(self._handle, snapshot_id, folder))

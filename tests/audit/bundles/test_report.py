@@ -127,6 +127,17 @@ def test_the_newest_checkpoint_is_the_largest_whatever_the_times_of_the_files(
     assert "lab\n4\n" not in text
 
 
+def test_a_damaged_checkpoint_is_named_in_the_report(ws: Workspace, tmp_path: Path) -> None:
+    assert ws.path is not None
+    kept = ws.path / "audit" / "checkpoints"
+    kept.mkdir(parents=True)
+    (kept / "7.txt").write_text("not a checkpoint")
+
+    ws.audit.report(tmp_path / "report.html", run="parent")
+
+    assert "7.txt" in (tmp_path / "report.html").read_text()
+
+
 def test_what_there_is_not_has_no_report(ws: Workspace, tmp_path: Path) -> None:
     with pytest.raises(RunNotFound):
         ws.audit.report(tmp_path / "report.html", run="nobody")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from runlore.domain.errors import ChangeRefusedError, UserError
@@ -26,8 +27,8 @@ def keep_snapshot(run: RunHandle, folder: Path) -> str:
     return taken.snapshot_id
 
 
-def restore_snapshot(run: RunHandle, snapshot_id: str | None, folder: Path) -> Path:
-    """Write the snapshot as a zip file into a folder; see `Run.restore_snapshot`."""
+def restore_snapshot(run: RunHandle, snapshot_id: str | None, folder: Path | None) -> Path:
+    """Write the snapshot as a zip file into a folder, by default a temporary one."""
     state = run.fetch()
     if state.snapshot_id is None or state.snapshot_manifest is None:
         raise UserError(
@@ -36,5 +37,6 @@ def restore_snapshot(run: RunHandle, snapshot_id: str | None, folder: Path) -> P
         )
     if snapshot_id not in (None, state.snapshot_id):
         raise UserError(f"run {run.id} has snapshot {state.snapshot_id}, not {snapshot_id}")
+    folder = Path(tempfile.mkdtemp()) if folder is None else folder
     target = (folder / f"{state.snapshot_id}.zip").absolute()
     return snapshots.restore_snapshot(state.snapshot_manifest, run.artifacts, target)

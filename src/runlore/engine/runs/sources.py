@@ -11,7 +11,6 @@ from runlore.domain.errors import InvalidType, RunloreError
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.places import is_workspace
 from runlore.exceptions import SnapshotException
-from runlore.storage.git_info import git_properties
 
 if TYPE_CHECKING:
     from runlore.domain.events import Event
@@ -58,6 +57,9 @@ def source_evidence(
 
 def git_properties_of(folder: Path) -> dict[str, str | None]:
     """The folder's git state as properties of a run; empty without a repository."""
+    # Imported here: runs that keep no snapshot do not pay for subprocess.
+    from runlore.storage.git_info import git_properties
+
     return {**git_properties(folder, os.environ)}
 
 

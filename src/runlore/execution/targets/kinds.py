@@ -13,6 +13,8 @@ from runlore.execution.targets.pool import Pool
 from runlore.execution.targets.target import Target
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from runlore.engine.session import LiveSession
 
 ENTRY_POINTS: Final = "runlore.targets"
@@ -21,26 +23,35 @@ ENTRY_POINTS: Final = "runlore.targets"
 _OURS: Final[Mapping[str, type[Target]]] = {LocalTarget.kind: LocalTarget, Pool.kind: Pool}
 
 
-def kinds() -> dict[str, type[Target]]:
-    """The kinds of targets by name."""
-    found = dict(_OURS)
-    for entry in entry_points(group=ENTRY_POINTS):
-        if entry.name not in found:
-            found[entry.name] = entry.load()
-    return found
-
-
 def kind_of(name: str) -> type[Target]:
-    """The kind of this name. Raises ComputeTargetException, which lists the known kinds."""
+    """The kind of this name.
+
+    Raises ComputeTargetException, which lists the known kinds, or says why this one cannot be
+    loaded.
+    """
     if name in _OURS:  # Without looking through all installed packages.
         return _OURS[name]
-    known = kinds()
-    if name not in known:
+    brought = entry_points(group=ENTRY_POINTS)
+    for entry in brought.select(name=name):
+        return _loaded(entry)
+    known = ", ".join([*_OURS, *sorted(brought.names - set(_OURS))])
+    raise ComputeTargetException(
+        f"no kind of compute target {name!r}; there are: {known}. Others come with "
+        f"packages that have an entry point in {ENTRY_POINTS!r}"
+    )
+
+
+def _loaded(entry: EntryPoint) -> type[Target]:
+    try:
+        kind: type[Target] = entry.load()
+    except Exception as error:  # Whatever another package's import raises.
+        package = entry.dist.name if entry.dist else entry.module
         raise ComputeTargetException(
-            f"no kind of compute target {name!r}; there are: {', '.join(known)}. Others come with "
-            f"packages that have an entry point in {ENTRY_POINTS!r}"
-        )
-    return known[name]
+            f"the kind of compute target {entry.name!r} cannot be loaded from {entry.value}: "
+            f"{type(error).__name__}: {error}; install {package} again, with its extras",
+            error,
+        ) from error
+    return kind
 
 
 def target_of(session: LiveSession, name: str) -> Target:
