@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runlore.domain.compute_target import LOCAL, TargetState, fold
-from runlore.domain.ids import COMPUTE_TARGETS
+from runlore.domain.ids import COMPUTE_TARGETS, owner_of
 from runlore.exceptions import ComputeTargetException
 from runlore.execution.targets.target import DEFAULT_GRACE_S
 from runlore.storage.codec import fact_of
@@ -20,7 +20,7 @@ def attached(session: Session) -> dict[str, TargetState]:
     """The workspace's targets by name, in the order in which they were attached; local first."""
     states: dict[str, TargetState | None] = {LOCAL: TargetState(LOCAL, LOCAL, {})}
     for row in session.log.read_log(LogQuery(prefix=COMPUTE_TARGETS)):
-        name = row.stream.removeprefix(COMPUTE_TARGETS)
+        name = owner_of(row.stream)
         states[name] = fold(states.get(name), (fact_of(row),))
     return {name: state for name, state in states.items() if state is not None}
 
