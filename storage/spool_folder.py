@@ -151,7 +151,7 @@ def _laps_of_living(paths: Sequence[Path]) -> list[Lap]:
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
                 stack.callback(os.close, fd)
                 files.append((_lap_number(os.pread(fd, HEADER.size, 0)), fd))
-        # The latest lap first: values added to an earlier lap meanwhile then leave no gap.
+        # The latest lap first: values added to an earlier lap in the meantime then leave no gap.
         laps = [_whole_lap(number, fd) for number, fd in sorted(files, reverse=True) if number]
     return [lap for lap in laps if lap is not None]
 

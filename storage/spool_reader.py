@@ -108,7 +108,7 @@ class _Piece:
                 if after > total and not self._is_last:
                     break
                 if after > total or marks[after - 1] != end:
-                    at += 1  # Torn: whoever wrote it was stopped in the middle.
+                    at += 1  # Torn: its writer was stopped in the middle.
                     continue
                 if number == DEFINITION:
                     self._define(at)

@@ -10,6 +10,7 @@ import pytest
 from runlore import ComputeTarget, Workspace
 from runlore.exceptions import ComputeTargetException
 from runlore.execution.targets.local import LocalTarget
+from runlore.storage.run_folder import RunFolder
 from runlore.testing.submitted import (
     STAYS,
     Project,
@@ -20,6 +21,7 @@ from runlore.testing.submitted import (
 )
 from runlore.testing.targets import TargetContract
 from tests.fresh_python import run_python
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -49,9 +51,14 @@ class RemoteTarget(TargetOfAnotherPackage):
 
     kind = "remote"
     settled: ClassVar[list[str]] = []
+    asked: ClassVar[list[str]] = []
 
     def settle(self) -> None:
         self.settled.append(self.name)
+
+    def is_alive(self, run_id: str) -> bool | None:
+        self.asked.append(run_id)
+        return True
 
 
 class FaultyTarget(TargetOfAnotherPackage):
@@ -102,9 +109,30 @@ def test_a_target_that_fails_does_not_keep_readers_from_reading(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("another_package")
+def test_a_target_elsewhere_is_not_asked_at_every_look_whether_a_run_is_alive(
+    tmp_path: Path,
+) -> None:
+    project = Project(tmp_path, "cloud")
+    ComputeTarget.attach(project.ws, "cloud", type="remote")
+    run = project.submit(STAYS)
+    wait_until_ready(run)
+    for process in supervisors_of(run.id):
+        process.kill()
+    wait_until(lambda: not supervisors_of(run.id), "its supervisor to be gone")
+    RunFolder(tmp_path / "lab", run.id).remove()
+    RemoteTarget.asked.clear()
+
+    statuses = {run.get_status() for _ in range(200)}
+
+    assert statuses == {"Running"}
+    assert 0 < len(RemoteTarget.asked) < 100
+
+
+@pytest.mark.usefixtures("another_package")
 def test_a_target_without_a_folder_here_is_asked_to_settle_by_readers(tmp_path: Path) -> None:
     workspace = Workspace.create("lab", path=tmp_path / "lab")
     ComputeTarget.attach(workspace, "cloud", type="remote")
+    RemoteTarget.settled.clear()
 
     Workspace.open(workspace.uri).close()
 
