@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+TIME_END: Final = 253_402_300_800_000_000
+"""The year 10,000, in microseconds since 1970: later times cannot be shown."""
 
 
 class Fact(NamedTuple):
     """A recorded event, in the form that folds take.
 
     `data` is the payload upcast to the newest version of its topic, or None where this runlore
-    does not know the topic (the event is then kept and skipped). `recorded_at` is in
-    microseconds since 1970 UTC and never decreases along positions. `actor` is set only if
-    it differs from the writer's own (see `WriterOpened`).
+    does not know the topic (the event is then kept and skipped). Times are in microseconds since
+    1970 UTC: `recorded_at` gives the order and never decreases along positions; `observed_at` is
+    what the writer's clock said, and what people see. The two differ where clocks disagree.
+    `actor` is set only if it differs from the writer's own (see `WriterOpened`).
     """
 
     position: int
@@ -22,14 +26,15 @@ class Fact(NamedTuple):
     data: dict[str, Any] | None
     event_id: bytes | None
     recorded_at: int
+    observed_at: int
     writer_id: str | None
     reason: str | None = None
     actor: str | None = None
 
     @property
     def time(self) -> datetime:
-        """When the event was recorded, as an aware UTC time."""
-        return utc_time(self.recorded_at)
+        """When its writer observed the event, as an aware UTC time."""
+        return utc_time(self.observed_at)
 
 
 def utc_time(microseconds: int) -> datetime:

@@ -39,7 +39,7 @@ class RunsFold:
         runs = self._known.runs
         for fact in facts:
             # Unpacked once: a tuple's fields cost more by name, and this runs for every event.
-            position, stream, _, topic, data, _, recorded_at, writer_id, _, _ = fact
+            position, stream, _, topic, data, _, recorded_at, _, writer_id, _, _ = fact
             if data is None:
                 continue
             change = _CHANGES_OF_RUNS.get(topic)

@@ -231,7 +231,7 @@ def _move(connection: duckdb.DuckDBPyConnection, move: Move) -> None:
 
 def _events(facts: Sequence[Fact]) -> list[Write]:
     """A row for each fact: its columns without the payload."""
-    position, stream, version, topic, _, _, recorded_at, writer_id, reason, _ = zip(
+    position, stream, version, topic, _, _, recorded_at, _, writer_id, reason, _ = zip(
         *facts, strict=True
     )
     columns = (position, stream, version, topic, recorded_at, writer_id, reason)

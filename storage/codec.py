@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgpack
 
 from runlore.domain.events import REGISTRY, Event, upcast
-from runlore.domain.fact import Fact
+from runlore.domain.fact import TIME_END, Fact
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import StoredRow
 
@@ -73,10 +73,11 @@ def facts_of(rows: Iterable[tuple[Any, ...]]) -> list[Fact]:
     facts: list[Fact] = []
     add, make = facts.append, tuple.__new__  # Fact's own constructor takes twice as long.
     small: dict[str, dict[bytes, dict[str, Any] | None]] = {topic: {} for topic in _VERSIONS}
-    envelopes: dict[bytes | None, tuple[Any, ...]] = {None: (None, None, None)}
+    envelopes: dict[bytes | None, tuple[Any, ...]] = {None: (None, None, None, None)}
     for position, stream, version, topic, state, event_id, recorded_at, metadata in rows:
         if event_id is None:
-            add(Fact(position, stream, version, topic, None, None, recorded_at, None))
+            times = recorded_at, recorded_at
+            add(Fact(position, stream, version, topic, None, None, *times, None))
             continue
         try:
             known = small.get(topic)
@@ -88,25 +89,40 @@ def facts_of(rows: Iterable[tuple[Any, ...]]) -> list[Fact]:
                 data = known[state]
             else:
                 data = known[state] = decode_event(topic, state)
-            if metadata not in envelopes:
-                found = _metadata(metadata)
-                envelopes[metadata] = tuple(map(found.get, _ENVELOPE_FIELDS))
-            writer_id, reason, actor = envelopes[metadata]
+            envelope = envelopes.get(metadata)
+            if envelope is None:
+                envelope = envelopes[metadata] = _envelope(metadata)
+            observed_at, writer_id, reason, actor = envelope
         except ValueError as error:
             raise LogCorrupt(
                 f"event at position {position} ({stream} version {version}) is damaged: "
                 f"{error}; restore the log from a copy"
             ) from error
-        envelope = (event_id, recorded_at, writer_id, reason, actor)
-        add(make(Fact, (position, stream, version, topic, data, *envelope)))
+        if observed_at is None:
+            observed_at = recorded_at
+        fields = (
+            position,
+            stream,
+            version,
+            topic,
+            data,
+            event_id,
+            recorded_at,
+            observed_at,
+            writer_id,
+            reason,
+            actor,
+        )
+        add(make(Fact, fields))
     return facts
 
 
-_ENVELOPE_FIELDS: Final = ("writer", "reason", "actor")
-
-
-def _metadata(packed: bytes | None) -> dict[str, Any]:
+def _envelope(packed: bytes | None) -> tuple[Any, ...]:
+    """`observed_at`, `writer`, `reason` and `actor` of an event's metadata."""
     metadata = msgpack.unpackb(packed) if packed else {}
     if not isinstance(metadata, dict):
         raise ValueError(f"metadata must be a map, got {metadata!r:.80}")
-    return metadata
+    observed_at = metadata.get("observed_at")
+    if observed_at is not None and not (type(observed_at) is int and 0 <= observed_at < TIME_END):
+        raise ValueError(f"observed_at must be microseconds since 1970, got {observed_at!r:.80}")
+    return observed_at, metadata.get("writer"), metadata.get("reason"), metadata.get("actor")

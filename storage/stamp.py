@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgpack
 
 from runlore.domain.errors import MomentInFuture
+from runlore.domain.fact import TIME_END
 from runlore.storage.event_log import NewEvent, StoredRow
 from runlore.storage.log_head import LogHead
 from runlore.storage.merkle import leaf_hash
@@ -20,6 +21,7 @@ def stamp(
     All are recorded at max(`now`, the head's time), in µs; if that is not `now`, the metadata keeps
     the writer's clock as `observed_at`. Call it under the log's write lock.
     """
+    now = min(max(now, 0), TIME_END - 1)
     recorded_at = max(now, head.recorded_at)
     packed: dict[int, bytes] = {}  # By identity: a call's events mostly share one dict.
     rows = []

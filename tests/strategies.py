@@ -251,6 +251,7 @@ def fact_of_event(event: ev.Event, version: int, writer_id: str = "1" * 32) -> F
         data=decode_event(event.topic, encode_event(event)),
         event_id=version.to_bytes(16, "big"),
         recorded_at=1_700_000_000_000_000 + version,
+        observed_at=1_700_000_000_000_000 + version,
         writer_id=writer_id,
     )
 

@@ -234,7 +234,7 @@ def test_a_batch_that_fails_leaves_neither_rows_nor_position() -> None:
         catch_up(projection, history.log)
         before = tables(projection.view.connection)
         damaged = Fact(
-            99, "run/r0/values/w", 1, "run.values_logged", {"payload": b"torn"}, b"", 0, None
+            99, "run/r0/values/w", 1, "run.values_logged", {"payload": b"torn"}, b"", 0, 0, None
         )
 
         with pytest.raises(LogCorrupt):

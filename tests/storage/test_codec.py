@@ -19,7 +19,7 @@ from runlore.domain.events import (
     RunStarted,
     TagSet,
 )
-from runlore.domain.fact import Fact
+from runlore.domain.fact import Fact, utc_time
 from runlore.domain.status import Status
 from runlore.storage.codec import decode_event, encode_event, fact_of, facts_of
 from runlore.storage.errors import LogCorrupt
@@ -129,7 +129,12 @@ def test_damage_is_either_named_or_read_as_some_state(event: Event, data: st.Dat
 
 @pytest.mark.parametrize(
     "metadata",
-    [b"\xc1", b"\x81", msgpack.packb([1]), msgpack.packb("w"), msgpack.packb(3)],
+    [
+        b"\xc1",
+        b"\x81",
+        *map(msgpack.packb, ([1], "w", 3)),
+        *(msgpack.packb({"observed_at": time}) for time in (-1, 2**63, True, 1.5, "noon")),
+    ],
     ids=repr,
 )
 def test_damaged_metadata_is_named(metadata: bytes) -> None:
@@ -142,8 +147,13 @@ def test_damaged_metadata_is_named(metadata: bytes) -> None:
 
 def test_a_fact_holds_the_payload_and_the_envelope() -> None:
     assert fact_of(row()) == Fact(
-        7, "run/r", 3, "run.started", {}, b"i" * 16, 1_000, "w", "tidying", "ann"
+        7, "run/r", 3, "run.started", {}, b"i" * 16, 1_000, 1_000, "w", "tidying", "ann"
     )
+
+
+def test_a_fact_is_observed_when_its_writers_clock_says_so() -> None:
+    fact = fact_of(row(metadata=msgpack.packb({"writer": "w", "observed_at": 400})))
+    assert (fact.recorded_at, fact.observed_at, fact.time) == (1_000, 400, utc_time(400))
 
 
 @pytest.mark.parametrize("metadata", [None, b"", msgpack.packb({})], ids=repr)
@@ -154,12 +164,12 @@ def test_a_fact_without_metadata_has_no_writer(metadata: bytes | None) -> None:
 
 def test_a_foreign_event_has_no_data_for_us_even_under_our_topic() -> None:
     fact = fact_of(row("run.tag_set", b"not ours", event_id=None, metadata=None))
-    assert fact == Fact(7, "run/r", 3, "run.tag_set", None, None, 1_000, None)
+    assert fact == Fact(7, "run/r", 3, "run.tag_set", None, None, 1_000, 1_000, None)
 
 
 @given(st.lists(events | events_of(RunStarted) | events_of(TagSet), max_size=6), st.data())
 def test_facts_of_many_rows_are_those_of_each(several: list[Event], data: st.DataObject) -> None:
-    packed = [None, b"\x80", msgpack.packb({"writer": "w"}), msgpack.packb({"reason": "r"})]
+    packed = [None, b"\x80", msgpack.packb({"writer": "w"}), msgpack.packb({"observed_at": 3})]
     rows = [
         StoredRow(
             position,

@@ -32,6 +32,7 @@ from runlore.domain.events import (
     TagSet,
     ValuesLogged,
 )
+from runlore.domain.fact import TIME_END
 from runlore.domain.ids import (
     StreamKind,
     StreamName,
@@ -54,7 +55,6 @@ PAYLOAD_MAX_NBYTES: Final = 2**28
 VALUES_MAX: Final = 10_000_000
 """In one batch. Ours have thousands, arrays may have more."""
 
-_TIME_MAX: Final = 253_402_300_800_000_000  # The year 10,000: queries cannot show a later time.
 _DEPTH_MAX: Final = 100
 _NBYTES_MAX: Final = 2**53
 _TOPIC: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
@@ -76,7 +76,7 @@ def check_event(row: StoredRow) -> dict[str, Any] | None:
     """
     if row.event_id is None or row.metadata is None:
         raise ValueError("it was not written by runlore")
-    if not 0 <= row.recorded_at < _TIME_MAX:
+    if not 0 <= row.recorded_at < TIME_END:
         raise ValueError(f"it claims to have been recorded {row.recorded_at} µs after 1970")
     if row.state == ERASED:
         raise ValueError("it was erased, and erased runs cannot be in a bundle")
@@ -113,6 +113,9 @@ def _check_metadata(packed: bytes) -> None:
         for name, expected in _METADATA_TYPES.items()
     ):
         raise ValueError("its metadata has a value of another type")
+    observed_at = metadata.get("observed_at", 0)
+    if not 0 <= observed_at < TIME_END:
+        raise ValueError(f"it claims to have been observed {observed_at} µs after 1970")
     _check_plain(metadata)
     depth, origin = 0, metadata.get("origin")
     while isinstance(origin, dict):
@@ -284,5 +287,5 @@ def _check_values(row: StoredRow, data: Mapping[str, Any]) -> None:
         times = [int(t) for points in blocks for t in (points.times.min(), points.times.max())]
     except Exception as error:  # A forged payload can make any step fail in any way.
         raise ValueError(f"its values cannot be read: {error}") from error
-    if rows != total or not all(0 <= time < _TIME_MAX for time in times):
+    if rows != total or not all(0 <= time < TIME_END for time in times):
         raise ValueError("the number of its values or their times are impossible")
