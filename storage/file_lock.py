@@ -99,12 +99,18 @@ def is_locked(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        release(fd)
-    except BlockingIOError:
-        return True
+        return has_lock(fd)
     finally:
         os.close(fd)
+
+
+def has_lock(fd: int) -> bool:
+    """Whether somebody holds the lock of an open file, through another descriptor."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    release(fd)
     return False
 
 

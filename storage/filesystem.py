@@ -79,6 +79,16 @@ def copies_on_write(folder: Path) -> bool:
     return _mount_type(folder, None) in _COPY_ON_WRITE
 
 
+def shows_locks_of(folder: Path, *, same_kernel: bool, mounts: str | None = None) -> bool:
+    """Whether a lock in the folder is seen here if a process of this or another kernel holds it.
+
+    On network file systems it may not be, nor on other FUSE mounts if the kernel is another one.
+    `mounts` as in `check_file_system`.
+    """
+    kind = _mount_type(folder, mounts)
+    return kind not in _NETWORK and (same_kernel or not kind.startswith("fuse"))
+
+
 def probe(folder: Path) -> str | None:
     """Why locks or shared mappings fail; None if both work, or if the folder is read-only."""
     if not os.access(folder, os.W_OK):

@@ -101,12 +101,20 @@ class Journal:
     """The typed face of an `EventLog`.
 
     `identify` describes this process; it is called when the process appends its first event, so
-    that reading a workspace leaves no trace.
+    that reading a workspace leaves no trace. Before that `announce` is called with the writer's id,
+    perhaps more than once; if it raises, nothing is appended.
     """
 
-    def __init__(self, log: EventLog, identify: Callable[[], WriterOpened]) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        identify: Callable[[], WriterOpened],
+        *,
+        announce: Callable[[str], None] | None = None,
+    ) -> None:
         self.log = log
         self._identify = identify
+        self._announce = announce
         self._writers: dict[int, _Writer] = {}  # By process id: a forked child is another writer.
         self._names: dict[str, str] = {}
 
@@ -314,6 +322,8 @@ class Journal:
 
     def _introduction(self, writer: _Writer) -> NewEvent:
         """The same event each time, so that appending it again succeeds."""
+        if self._announce is not None:
+            self._announce(writer.id)
         opened = self._identify()
         stream = writer_stream(writer.id)
         state = encode_event(opened)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from runlore.storage.file_lock import is_locked, lock, try_lock
+from runlore.storage.this_process import boot_id
 
 RUNS: Final = "runs"
 HEARTBEAT_S: Final = 5.0
@@ -147,14 +148,6 @@ def beat(lock_fd: int) -> None:
     """Tell other machines that the supervisor is alive."""
     with suppress(OSError):
         os.utime(lock_fd)
-
-
-def boot_id() -> str:
-    """The id of this boot of this machine; "" where the system does not provide one."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
 
 
 def _say_owner(lock_fd: int) -> None:

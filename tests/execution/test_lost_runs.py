@@ -23,7 +23,8 @@ from runlore.execution.cancellation import cancel_submitted
 from runlore.run.run import handle_of
 from runlore.storage.file_lock import unlock
 from runlore.storage.open_log import locate
-from runlore.storage.run_folder import RunFolder, boot_id
+from runlore.storage.run_folder import RunFolder
+from runlore.storage.this_process import boot_id
 from runlore.testing.submitted import (
     STAYS,
     STUBBORN,

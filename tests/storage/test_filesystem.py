@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runlore.domain.errors import UserError
-from runlore.storage.filesystem import UnsafeFileSystem, check_file_system, probe
+from runlore.storage.filesystem import UnsafeFileSystem, check_file_system, probe, shows_locks_of
 
 ROOT_MOUNT = "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
 
@@ -106,3 +106,20 @@ def test_the_probe_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_this_machines_own_mounts_are_read(tmp_path: Path) -> None:
     check_file_system(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "same_kernel", "shows"),
+    [
+        ("ext4", False, True),
+        ("nfs4", True, False),
+        ("fuse.sshfs", True, False),
+        ("fuse.grpcfuse", True, True),
+        ("fuse.grpcfuse", False, False),
+    ],
+)
+def test_locks_of_other_machines_are_seen_on_local_disks_only(
+    kind: str, same_kernel: bool, shows: bool, tmp_path: Path
+) -> None:
+    mounts = mounts_of(tmp_path, kind)
+    assert shows_locks_of(tmp_path, same_kernel=same_kernel, mounts=mounts) is shows

@@ -5,11 +5,9 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-import sys
-from pathlib import Path
 
 from runlore.domain.events import WriterOpened
-from runlore.storage.run_folder import boot_id
+from runlore.storage.this_process import boot_id, program
 from runlore.version import VERSION
 
 
@@ -20,7 +18,7 @@ def introduction(actor: str | None) -> WriterOpened:
         host=_utf8(socket.gethostname()),
         boot_id=boot_id(),
         pid=os.getpid(),
-        process=_utf8(Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"),
+        process=_utf8(program()),
         client_version=VERSION,
     )
 

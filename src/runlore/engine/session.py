@@ -27,6 +27,7 @@ from runlore.storage.journal import Journal, StreamState
 from runlore.storage.sealed_artifacts import sealed_artifacts_below
 from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, live_values, recover
 from runlore.storage.value_buffer import ValueBuffer
+from runlore.storage.writers import WriterLock
 
 if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
@@ -151,7 +152,12 @@ class LiveSession(Session):
         self.log = log
         self.files = self.executing = files
         self.is_memory = is_memory
-        self.journal = Journal(log, lambda: introduction(actor))
+        self._writer_lock = None if files is None else WriterLock(files)
+        self.journal = Journal(
+            log,
+            lambda: introduction(actor),
+            announce=None if self._writer_lock is None else self._writer_lock.make,
+        )
         self.spools = files and files / "spools"
         self.erasable = log.erasable
         self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller, wipes=self.erasable)
@@ -165,7 +171,7 @@ class LiveSession(Session):
         self._recover_at = 0.0
         self._lost: Mapping[str, str] = {}
         self._workspace: workspaces.WorkspaceState | None = None
-        self._parts = _Parts(uri, log, self.values)
+        self._parts = _Parts(uri, log, self.values, self._writer_lock)
         self._abandoned = weakref.finalize(self, _close_abandoned, self._parts)
         self._lock = threading.RLock()
         fork_guard.guard(self)
@@ -363,10 +369,13 @@ class LiveSession(Session):
 class _Parts:
     """The open parts of a session; they can be closed after the session itself is gone."""
 
-    def __init__(self, name: str, log: EventLog, values: ValueBuffer) -> None:
+    def __init__(
+        self, name: str, log: EventLog, values: ValueBuffer, writer_lock: WriterLock | None
+    ) -> None:
         self.name = name
         self.log = log
         self.values = values
+        self.writer_lock = writer_lock
         self.reader: RunsReader | None = None
 
     def close(self) -> None:
@@ -374,6 +383,8 @@ class _Parts:
         if self.reader is not None:
             self.reader.projection.close()
         self.log.close()
+        if self.writer_lock is not None:
+            self.writer_lock.close()
 
 
 def _close_abandoned(parts: _Parts) -> None:

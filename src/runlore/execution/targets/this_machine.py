@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from runlore.exceptions import ExperimentExecutionException
 from runlore.execution.targets.target import Placement, Target
 from runlore.storage.file_lock import unlock
-from runlore.storage.run_folder import Owner, RunFolder, boot_id
+from runlore.storage.run_folder import Owner, RunFolder
+from runlore.storage.this_process import boot_id
 
 
 class LocalPlacement(Placement):

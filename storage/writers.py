@@ -1,0 +1,241 @@
+"""The writers of a workspace, and which of them are alive.
+
+    <workspace>/writers/<writer id>.lock
+
+Each process that writes makes such a file before its first event, keeps it locked while it lives,
+and removes it when it closes the workspace. The kernel frees the lock at the process's death, so a
+free lock is the proof of it. Nothing else is: process ids are used again, and containers on one
+kernel count their own. The file says whose it is, for people, and which file it is: in a copy of
+the folder it is another one, and its free lock says nothing about the writer of the original.
+
+A lock file is one line of JSON: its format, `device`, `inode` and `file_system` of the file
+itself, the writer's id, and the process: see `ProcessIdentity`. Readers ignore other keys.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+from runlore.storage import fork_guard
+from runlore.storage.errors import LogReadOnly, from_os
+from runlore.storage.file_identity import FileIdentity, identity_of
+from runlore.storage.file_lock import has_lock, is_at, open_lock_file, wait_and_take
+from runlore.storage.filesystem import shows_locks_of
+from runlore.storage.this_process import ProcessIdentity, boot_id, this_process
+
+WRITERS: Final = "writers"
+_FORMAT: Final = 1
+_SUFFIX: Final = ".lock"
+_WRITER_ID: Final = re.compile(r"[0-9a-f]{32}")
+_NBYTES_MAX: Final = 64 << 10
+
+
+class Life(Enum):
+    """What is known of a writer's process."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    LEFT = "left"
+    """It has no lock file: it closed the workspace, or all that it left was settled."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class WriterState:
+    """What is known of a writer's process, and `why`, for people.
+
+    `in_copy` says that the folder is a copy, in which nothing must be recorded for the writer.
+    `process` is None if the lock file does not tell it.
+    """
+
+    life: Life
+    why: str
+    process: ProcessIdentity | None = None
+    in_copy: bool = False
+
+
+class WriterLock:
+    """This process's lock files in a workspace: one for each writer that it is.
+
+    There is one, unless the process was forked: the child lets go of its parent's and makes its
+    own. Making the object touches no disk.
+    """
+
+    fork_order = fork_guard.ForkOrder.LOG
+
+    def __init__(self, workspace: Path) -> None:
+        self._workspace = workspace
+        self._lock = threading.RLock()
+        self._held: dict[str, int] = {}  # Descriptors by writer id.
+        self._pid = os.getpid()
+        fork_guard.guard(self)
+
+    def make(self, writer_id: str) -> None:
+        """Make the writer's lock file, unless it is made.
+
+        Raises LogReadOnly or DiskFull if it cannot be made.
+        """
+        with self._lock:
+            self._forget_parent()
+            if writer_id not in self._held:
+                self._held[writer_id] = _made(self._workspace, writer_id)
+
+    def close(self) -> None:
+        """Remove the lock files: this process writes no more."""
+        with self._lock:
+            self._forget_parent()
+            while self._held:
+                writer_id, fd = self._held.popitem()
+                path = lock_path(self._workspace, writer_id)
+                with suppress(OSError):
+                    if is_at(fd, path):  # Not if the folder was replaced by another one.
+                        path.unlink()
+                os.close(fd)
+
+    def before_fork(self) -> None:
+        self._lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
+        self._forget_parent()
+
+    def _forget_parent(self) -> None:
+        """In a forked child: close the copies, which would keep the parent's locks after it."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            while self._held:
+                os.close(self._held.popitem()[1])
+
+
+def lock_path(workspace: Path, writer_id: str) -> Path:
+    """The path of a writer's lock file."""
+    return workspace / WRITERS / f"{writer_id}{_SUFFIX}"
+
+
+def writers_in(workspace: Path) -> list[str]:
+    """The ids of the writers that have a lock file, sorted."""
+    try:
+        names = os.listdir(workspace / WRITERS)
+    except OSError:  # There is no folder, or it is another user's.
+        return []
+    ids = (name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX))
+    return sorted(filter(_WRITER_ID.fullmatch, ids))
+
+
+def state_of(workspace: Path, writer_id: str) -> WriterState:
+    """What is known of a writer, from its lock file in the workspace's folder."""
+    try:
+        with _opened(lock_path(workspace, writer_id)) as fd:
+            return _state(fd, workspace, writer_id)
+    except FileNotFoundError:
+        return WriterState(Life.LEFT, "it has no lock file")
+    except OSError as error:
+        return WriterState(Life.UNKNOWN, f"its lock file cannot be read: {error.strerror}")
+
+
+def holds_copies(workspace: Path) -> bool:
+    """Whether the folder is a copy: it holds lock files of writers of another folder."""
+    return any(state_of(workspace, writer_id).in_copy for writer_id in writers_in(workspace))
+
+
+def remove_lock(workspace: Path, writer_id: str) -> None:
+    """Remove the lock file of a writer that is dead or of another folder."""
+    with suppress(FileNotFoundError):
+        lock_path(workspace, writer_id).unlink()
+
+
+def _state(fd: int, workspace: Path, writer_id: str) -> WriterState:
+    content = _content(fd)
+    if content is None or content.get("writer") != writer_id:
+        return WriterState(Life.UNKNOWN, "its lock file is damaged")
+    recorded, process = content["file"], content["process"]
+    if not recorded.is_of(identity_of(fd)):
+        why = f"copied workspace: {process} wrote to the original of this folder"
+        return WriterState(Life.UNKNOWN, why, process, in_copy=True)
+    if has_lock(fd):
+        return WriterState(Life.ALIVE, f"{process} is alive", process)
+    same_kernel = process.boot_id == boot_id()
+    if not shows_locks_of(workspace, same_kernel=same_kernel):
+        why = f"{process} may be alive: this file system does not show the locks of other machines"
+        return WriterState(Life.UNKNOWN, why, process)
+    return WriterState(Life.DEAD, f"{process} has ended without closing the workspace", process)
+
+
+def _content(fd: int) -> dict[str, Any] | None:
+    """The fields of a lock file; None if they are not those of a writer."""
+    try:
+        found = json.loads(os.pread(fd, _NBYTES_MAX, 0).partition(b"\n")[0])
+        numbers = [found[name] for name in (*FileIdentity._fields, "pid", "started_at", "uid")]
+        texts = [found[name] for name in ("writer", "host", "boot_id", "program")]
+        if {*map(type, numbers)} != {int} or {*map(type, texts)} != {str}:
+            return None
+        return {
+            "writer": found["writer"],
+            "file": FileIdentity(*(found[name] for name in FileIdentity._fields)),
+            "process": ProcessIdentity(*(found[name] for name in ProcessIdentity._fields)),
+        }
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """A descriptor of the file. Raises OSError, also for what is no regular file."""
+    # A stranger may have put anything there: a link, or a pipe that would be waited for.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(0, "it is not a regular file")
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _made(workspace: Path, writer_id: str) -> int:
+    """A descriptor of a new lock file, which holds its lock."""
+    folder = workspace / WRITERS
+    made = folder / f".{writer_id}.new"
+    try:
+        folder.mkdir(exist_ok=True)
+        fd = open_lock_file(made, flags=os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
+        try:
+            wait_and_take(fd)
+            os.write(fd, _line(fd, writer_id))
+            # It appears whole and locked: nobody finds one that looks like a dead writer's.
+            made.rename(lock_path(workspace, writer_id))
+        except BaseException:
+            with suppress(OSError):
+                made.unlink()
+            os.close(fd)
+            raise
+    except FileNotFoundError as error:
+        raise LogReadOnly(
+            f"cannot write to {workspace}: the folder is gone; if it was moved, open the workspace "
+            "in its new place"
+        ) from error
+    except OSError as error:
+        raise from_os(error, str(folder)) from error
+    return fd
+
+
+def _line(fd: int, writer_id: str) -> bytes:
+    content = {
+        "format": _FORMAT,
+        "writer": writer_id,
+        **identity_of(fd)._asdict(),
+        **this_process()._asdict(),
+    }
+    return json.dumps(content).encode() + b"\n"

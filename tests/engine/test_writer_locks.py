@@ -1,0 +1,47 @@
+"""A session's writer lock: from its first change to its close, values or not."""
+
+from __future__ import annotations
+
+import pytest
+
+from runlore import Experiment, Workspace
+from runlore.storage.writers import Life, state_of, writers_in
+from runlore.workspace import session_of
+from tests.processes import in_child
+from tests.workspaces import start
+
+
+def test_interactive_run_without_values_has_a_living_writer(folder_ws: Workspace) -> None:
+    start(Experiment(folder_ws, "e"))
+    files, writer_id = session_of(folder_ws).files, session_of(folder_ws).journal.writer_id
+    assert files is not None
+    assert state_of(files, writer_id).life is Life.ALIVE
+    folder_ws.close()
+    assert state_of(files, writer_id).life is Life.LEFT
+
+
+def test_reader_makes_no_lock(folder_ws: Workspace) -> None:
+    run = start(Experiment(folder_ws, "e"))
+    session = session_of(folder_ws)
+    assert session.files is not None
+    with Workspace.open(session.files) as again:
+        assert again.get_run(run.id).get_status() == "Running"
+        assert len(list(Experiment(again, "e").get_runs())) == 1
+        assert writers_in(session.files) == [session.journal.writer_id]
+
+
+@pytest.mark.processes
+def test_forked_child_that_writes_is_a_writer_of_its_own(folder_ws: Workspace) -> None:
+    run = start(Experiment(folder_ws, "e"))
+    session = session_of(folder_ws)
+    assert session.files is not None
+    parent, files = session.journal.writer_id, session.files
+
+    def tag() -> tuple[str, list[str]]:
+        run.tag("seen", "by the child")
+        return session.journal.writer_id, writers_in(files)
+
+    child, seen = in_child(tag)
+    assert seen == sorted([parent, child])
+    assert state_of(files, parent).life is Life.ALIVE
+    assert state_of(files, child).life is Life.DEAD  # It ended by `os._exit`.
