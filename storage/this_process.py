@@ -18,7 +18,8 @@ class ProcessIdentity(NamedTuple):
     """A process, by names that people know and by numbers that are never given twice.
 
     `started_at` is in µs since 1970 UTC by the host's clock, to about 10 ms, or 0 where the system
-    does not tell it. A process id alone says little: it is used again, and containers count their own.
+    does not tell it. A process id alone says little: it is used again, and containers count their
+    own.
     """
 
     host: str
