@@ -5,6 +5,7 @@
     │   ├── InvalidInput             (ValueError) an argument that is never acceptable
     │   ├── InvalidType              (TypeError) likewise, of the wrong type
     │   ├── PropertyConflict         also a ChangeRefusedError, see below
+    │   ├── ConfigConflict           likewise
     │   ├── RunGone                  the run was erased
     │   ├── NotErasable              the workspace was not created as erasable
     │   ├── WorkspaceClosed          the workspace object was closed
@@ -12,6 +13,7 @@
     │   └── MomentInFuture               (ValueError) a time that has not passed yet
     ├── ChangeRefusedError           the state of the run refused the change; recorded as an event
     │   ├── PropertyConflict         a property already has another value
+    │   ├── ConfigConflict           a key of the config already has another value
     │   ├── RunEnded                 the run is Completed, Failed or Canceled
     │   └── TransitionRefused        the status machine does not allow the step
     ├── NotFound                     (LookupError)
@@ -151,6 +153,28 @@ class PropertyConflict(ChangeRefusedError, UserError):
             self.held_since,
             self.correction,
         )
+
+
+class ConfigConflict(ChangeRefusedError, UserError):
+    """Another value for a key of the config that has one: config is write-once.
+
+    `held` and `refused` are JSON; `held_key` is the key that stands in the way: the same one, one
+    that it would be inside of, or one that it would contain.
+    """
+
+    def __init__(self, run_id: str, key: str, refused: str, held_key: str, held: str) -> None:
+        what = (
+            f"is already {held:.80}" if key == held_key else f"meets {held_key!r:.80} = {held:.80}"
+        )
+        super().__init__(
+            f"config {key!r:.80} of run {run_id} {what}, so it cannot become {refused:.80}; config "
+            "never changes: use a tag instead, or correct the held value if it is wrong"
+        )
+        self.run_id = run_id
+        self.key = key
+        self.refused = refused
+        self.held_key = held_key
+        self.held = held
 
 
 class RunGone(UserError):

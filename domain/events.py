@@ -36,7 +36,16 @@ class Event(BaseModel):
 
     topic: ClassVar[str]
     schema_version: ClassVar[int] = 1
+    log_versions: ClassVar[tuple[int, ...]] = (1,)
+    """The log's version that a reader must know, for each schema version of the topic.
 
+    A log's version rises with the first such event in it. An event that a reader may pass over
+    (ignorable) asks for none that the topic's earlier versions did not ask for.
+    """
+
+
+LOG_VERSION: Final = 2
+"""The newest version of a log that this runlore knows."""
 
 # --- the workspace, the experiments, the writers ------------------------------------------
 
@@ -49,6 +58,7 @@ class WorkspaceCreated(Event):
 
     topic = "workspace.created"
     schema_version = 2
+    log_versions = (1, 1)
 
     workspace_id: str
     name: str
@@ -64,10 +74,31 @@ class WorkspaceCreated(Event):
         state["erasable"] = False
 
 
+class WorkspaceAdopted(Event):
+    """A copied folder became a workspace of its own, with a new id; `origin_id` is the old one.
+
+    `note` says where the copy was found, for people.
+    """
+
+    topic = "workspace.adopted"
+    log_versions = (2,)
+
+    workspace_id: str
+    origin_id: str
+    note: str
+
+
 class WriterOpened(Event):
-    """A process began to write: who, where, with which version. Recorded once per process."""
+    """A process began to write: who, where, with which version. Recorded once per process.
+
+    `process` is the name of the script, `program` its whole path where that is known. The process
+    started at `started_at` by the host's clock (µs since 1970 UTC), as the user `uid`; `machine_id`
+    names the host for longer than a boot.
+    """
 
     topic = "writer.opened"
+    schema_version = 2
+    log_versions = (1, 1)
 
     actor: str
     host: str
@@ -75,6 +106,15 @@ class WriterOpened(Event):
     pid: int
     process: str
     client_version: str
+    started_at: int | None = None
+    uid: int | None = None
+    machine_id: str | None = None
+    program: str | None = None
+
+    @staticmethod
+    def upcast_v1_v2(state: Payload) -> None:
+        """Version 1 did not tell a process id that was used again from the first."""
+        state.update(started_at=None, uid=None, machine_id=None, program=None)
 
 
 class ExperimentCreated(Event):
@@ -100,6 +140,23 @@ class ExperimentReactivated(Event):
     topic = "experiment.reactivated"
 
     experiment_id: str
+
+
+class ExperimentRenamed(Event):
+    """An experiment got another name; recorded in the streams of both names, in this order.
+
+    `previous` is the old name. The tags and the time of creation go along, so that the stream of
+    the new name says all about the experiment.
+    """
+
+    topic = "experiment.renamed"
+    log_versions = (2,)
+
+    experiment_id: str
+    name: str
+    previous: str
+    created_at: int
+    tags: dict[str, str | None] = {}
 
 
 class ExperimentTagSet(Event):
@@ -139,13 +196,39 @@ class ComputeTargetDeleted(Event):
     name: str
 
 
+class ViewSaved(Event):
+    """A view of runs (its filter, columns, charts) was saved under a name, or saved anew.
+
+    `definition` is a JSON document; its meaning belongs to whoever shows the view.
+    """
+
+    topic = "view.saved"
+
+    name: str
+    definition: dict[str, Any]
+
+
+class ViewDeleted(Event):
+    """A saved view was deleted."""
+
+    topic = "view.deleted"
+
+    name: str
+
+
 # --- runs -------------------------------------------------------------------------------
 
 
 class RunCreated(Event):
-    """A run was created; one event holds all that is known of it at that time."""
+    """A run was created; one event holds all that is known of it at that time.
+
+    `config` is a JSON object. The caller may say when the run began (`given_at`, µs since 1970
+    UTC) and whose it is (`given_user`), as for a run that another tracker recorded.
+    """
 
     topic = "run.created"
+    schema_version = 2
+    log_versions = (1, 2)
 
     run_id: str
     experiment_id: str
@@ -161,6 +244,14 @@ class RunCreated(Event):
     outputs: tuple[str, ...] = ()
     tags: dict[str, str | None] = {}
     properties: dict[str, str | None] = {}
+    config: str = "{}"
+    given_at: int | None = None
+    given_user: str | None = None
+
+    @staticmethod
+    def upcast_v1_v2(state: Payload) -> None:
+        """Version 1 had properties only, and the writer's clock."""
+        state.update(config="{}", given_at=None, given_user=None)
 
 
 class RunSubmitted(Event):
@@ -215,6 +306,7 @@ class RunFailed(Event):
 
     topic = "run.failed"
     schema_version = 2
+    log_versions = (1, 1)
 
     error: dict[str, str]
 
@@ -234,11 +326,64 @@ class RunCanceled(Event):
 
 
 class RunLost(Event):
-    """The run's supervisor died without recording an end: the run counts as failed."""
+    """The run's process or supervisor died without recording an end: the run counts as failed.
+
+    `evidence` says how that is known, such as the writer, its host and its free lock.
+    """
 
     topic = "run.lost"
+    schema_version = 2
+    log_versions = (1, 2)
 
     error: dict[str, str]
+    evidence: dict[str, str | int | None] = {}
+
+    @staticmethod
+    def upcast_v1_v2(state: Payload) -> None:
+        """Version 1 had its evidence in the error's message."""
+        state["evidence"] = {}
+
+
+class RunFound(Event):
+    """A run that counted as lost was heard again: the loss is undone, and it has this status."""
+
+    topic = "run.found"
+    log_versions = (2,)
+
+    status: Status
+
+
+class RunResumed(Event):
+    """A run that had ended goes on; the reason is in the envelope."""
+
+    topic = "run.resumed"
+    log_versions = (2,)
+
+
+class RunRewound(Event):
+    """The run went back to a step: values of later steps that were logged before are void.
+
+    As of an earlier position they are read as ever.
+    """
+
+    topic = "run.rewound"
+    log_versions = (2,)
+
+    step: int
+
+
+class RunArchived(Event):
+    """The run was hidden from lists; it can be read and written as before."""
+
+    topic = "run.archived"
+    log_versions = (2,)
+
+
+class RunReactivated(Event):
+    """An archived run is in lists again."""
+
+    topic = "run.reactivated"
+    log_versions = (2,)
 
 
 class ScriptExited(Event):
@@ -302,6 +447,32 @@ class PropertyCorrected(Event):
     superseded: str | None
 
 
+class ConfigAdded(Event):
+    """The run's config got keys; `config` is a JSON object.
+
+    Keys get their value once, as properties do.
+    """
+
+    topic = "run.config_added"
+    log_versions = (2,)
+
+    config: str
+
+
+class ConfigCorrected(Event):
+    """A wrong value in the config was replaced; the reason is in the envelope.
+
+    `key` is flattened, see `runlore.domain.config`. `value` and `superseded` are JSON.
+    """
+
+    topic = "run.config_corrected"
+    log_versions = (2,)
+
+    key: str
+    value: str
+    superseded: str
+
+
 class DisplayNameSet(Event):
     """The display name was set."""
 
@@ -319,13 +490,60 @@ class DescriptionSet(Event):
 
 
 class ArtifactAdded(Event):
-    """A file was added to the run as `name`; its content is in the artifact store."""
+    """A file was added to the run as `name`; its content is in the artifact store, or at `uri`.
+
+    A file by reference has its digest and size where they are known. `replaces` is the digest, or
+    else the URI, of the earlier content of the name, which is kept.
+    """
 
     topic = "run.artifact_added"
+    schema_version = 2
+    log_versions = (1, 2)
 
     name: str
-    sha256: str
-    nbytes: int
+    sha256: str | None
+    nbytes: int | None
+    uri: str | None = None
+    replaces: str | None = None
+
+    @staticmethod
+    def upcast_v1_v2(state: Payload) -> None:
+        """In version 1 all contents were in the artifact store, and none was replaced."""
+        state.update(uri=None, replaces=None)
+
+
+class ArtifactPruned(Event):
+    """The content of a file was given up to save space; its name and digest remain.
+
+    The reason is in the envelope.
+    """
+
+    topic = "run.artifact_pruned"
+    log_versions = (2,)
+
+    name: str
+    sha256: str | None
+
+
+class EnvironmentRecorded(Event):
+    """The surroundings of the run: program, arguments, commit, host, packages and the like.
+
+    `environment` is a JSON document.
+    """
+
+    topic = "run.environment_recorded"
+
+    environment: dict[str, Any]
+
+
+class RunAlerted(Event):
+    """The run asks for attention; `level` is info, warning or error."""
+
+    topic = "run.alerted"
+
+    title: str
+    text: str
+    level: str
 
 
 class SnapshotTaken(Event):
@@ -411,14 +629,18 @@ def remains_of(erased: Payload) -> Payload:
 
 EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     WorkspaceCreated,
+    WorkspaceAdopted,
     WriterOpened,
     ExperimentCreated,
     ExperimentArchived,
     ExperimentReactivated,
+    ExperimentRenamed,
     ExperimentTagSet,
     ExperimentTagRemoved,
     ComputeTargetAttached,
     ComputeTargetDeleted,
+    ViewSaved,
+    ViewDeleted,
     RunCreated,
     RunSubmitted,
     RunStarted,
@@ -428,16 +650,26 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     RunFailed,
     RunCanceled,
     RunLost,
+    RunFound,
+    RunResumed,
+    RunRewound,
+    RunArchived,
+    RunReactivated,
     ScriptExited,
     WarningAdded,
     TagSet,
     TagRemoved,
     PropertyAdded,
     PropertyCorrected,
+    ConfigAdded,
+    ConfigCorrected,
     DisplayNameSet,
     DescriptionSet,
     ArtifactAdded,
+    ArtifactPruned,
     SnapshotTaken,
+    EnvironmentRecorded,
+    RunAlerted,
     ChangeRefused,
     ValuesLogged,
     RunErased,
@@ -445,6 +677,17 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
 
 REGISTRY: Final[Mapping[str, type[Event]]] = MappingProxyType({t.topic: t for t in EVENT_TYPES})
 """All topics. Text from a log is only looked up here, never imported."""
+
+
+def log_version_of(topic: str, version: int) -> int:
+    """The log's version that a reader must know for a topic's schema version.
+
+    Of a newer runlore's topic or version, that is not known here: 1.
+    """
+    event_type = REGISTRY.get(topic)
+    if event_type is None or not 1 <= version <= event_type.schema_version:
+        return 1
+    return event_type.log_versions[version - 1]
 
 
 def upcast(topic: str, version: int, state: Payload) -> Payload | None:

@@ -11,15 +11,19 @@ append and, if the state refuses the change, the error to raise after they are w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
+from runlore.domain import config as configs
 from runlore.domain.decision import Decision
 from runlore.domain.errors import (
     AlreadyExists,
     ChangeRefusedError,
+    ConfigConflict,
     InvalidInput,
+    InvalidType,
     PropertyConflict,
     RunEnded,
     RunGone,
@@ -28,19 +32,29 @@ from runlore.domain.errors import (
 )
 from runlore.domain.events import (
     ArtifactAdded,
+    ArtifactPruned,
     ChangeRefused,
+    ConfigAdded,
+    ConfigCorrected,
     DescriptionSet,
     DisplayNameSet,
+    EnvironmentRecorded,
     Event,
     PropertyAdded,
     PropertyCorrected,
+    RunAlerted,
+    RunArchived,
     RunCanceled,
     RunCancelRequested,
     RunCompleted,
     RunCreated,
     RunErased,
     RunFailed,
+    RunFound,
     RunLost,
+    RunReactivated,
+    RunResumed,
+    RunRewound,
     RunStarted,
     RunStatusChanged,
     ScriptExited,
@@ -63,12 +77,19 @@ from runlore.domain.text import (
 )
 
 LOST: Final = "RunLost"
-"""The error code of a run whose supervisor died without recording an end."""
+"""The error code of a run whose process or supervisor died without recording an end."""
+
+ALERT_LEVELS: Final = ("info", "warning", "error")
+"""How urgent an alert is."""
+
+_STEPS: Final = range(-(2**63), 2**63)
+_USER_INFO: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateRun:
-    """Create a run with this status."""
+    """Create a run with this status; `given_at` (µs since 1970 UTC) is when it really began."""
 
     run_id: str
     experiment_id: str
@@ -84,6 +105,9 @@ class CreateRun:
     outputs: tuple[str, ...] = ()
     tags: Mapping[str, str | None] = field(default_factory=dict)
     properties: Mapping[str, str | None] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    given_at: int | None = None
+    given_user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +144,25 @@ class CorrectProperty:
 
 
 @dataclass(frozen=True, slots=True)
+class AddConfig:
+    """Give the run's config keys: all of them, or none if one already has another value."""
+
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectConfig:
+    """Replace the wrong value of a flattened key, also after the run's end.
+
+    The caller passes the reason to the journal as well, which puts it in the event's envelope.
+    """
+
+    key: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetDisplayName:
     """Change the display name."""
 
@@ -135,9 +178,24 @@ class SetDescription:
 
 @dataclass(frozen=True, slots=True)
 class AddArtifacts:
-    """Add stored files to the run: all of them, or none if a name has other content."""
+    """Add files to the run: all of them, or none if a name has other content.
+
+    With `replace`, other content of a name is replaced, and both are kept.
+    """
 
     artifacts: Mapping[str, Artifact]
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PruneArtifacts:
+    """Give up the contents of files; unknown names and those given up before are ignored.
+
+    The caller passes the reason to the journal as well, which puts it in the event's envelope.
+    """
+
+    names: Sequence[str]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +242,61 @@ class RequestCancel:
 
 @dataclass(frozen=True, slots=True)
 class LoseRun:
-    """End a run whose supervisor is dead: Canceled if that was requested, else Failed."""
+    """End a run whose process is dead: Canceled if that was requested, else Failed.
+
+    No event if the run has ended or is queued. `evidence` says how the death is known.
+    """
 
     message: str
+    evidence: Mapping[str, str | int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FindRun:
+    """Undo the loss of a run that was heard again; no event unless it counts as lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRun:
+    """Let a run that has ended go on; no event if it is executing.
+
+    The caller passes the reason to the journal as well, which puts it in the event's envelope.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RewindRun:
+    """Void the values of later steps that were logged so far."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRun:
+    """Hide the run from lists; no event if it is hidden already."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReactivateRun:
+    """Show an archived run in lists again; no event if it is not archived."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEnvironment:
+    """Record the run's surroundings, a JSON document; no event if they are the same as before."""
+
+    environment: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Record that the run asks for attention; `level` is one of ALERT_LEVELS."""
+
+    title: str
+    text: str
+    level: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,15 +332,25 @@ Command = (
     | RemoveTags
     | AddProperties
     | CorrectProperty
+    | AddConfig
+    | CorrectConfig
     | SetDisplayName
     | SetDescription
     | AddArtifacts
+    | PruneArtifacts
     | KeepSnapshot
     | ChangeStatus
     | EndRun
     | ClaimRun
     | RequestCancel
     | LoseRun
+    | FindRun
+    | ResumeRun
+    | RewindRun
+    | ArchiveRun
+    | ReactivateRun
+    | RecordEnvironment
+    | Alert
     | RecordExit
     | AddWarning
     | EraseRun
@@ -258,8 +378,14 @@ def decide(state: RunState | None, command: Command, writer_id: str | None) -> D
             return _correct_property(state, command)
         case ChangeStatus():
             return _change_status(state, command, writer_id)
-        case AddArtifacts(artifacts):
-            return _add_artifacts(state, artifacts, writer_id)
+        case AddConfig(config):
+            return _add_config(state, config, writer_id)
+        case CorrectConfig():
+            return _correct_config(state, command)
+        case AddArtifacts():
+            return _add_artifacts(state, command, writer_id)
+        case PruneArtifacts():
+            return _prune_artifacts(state, command)
         case KeepSnapshot():
             return _keep_snapshot(state, command, writer_id)
         case EndRun(status, error):
@@ -270,8 +396,22 @@ def decide(state: RunState | None, command: Command, writer_id: str | None) -> D
             return Decision((RunStatusChanged(status=Status.STARTING, detail=detail),))
         case RequestCancel():
             return _request_cancel(state, writer_id)
-        case LoseRun(message):
-            return _lose(state, message)
+        case LoseRun():
+            return _lose(state, command)
+        case FindRun():
+            return _find(state)
+        case ResumeRun():
+            return _resume(state, command)
+        case RewindRun(step):
+            return _rewind(step)
+        case ArchiveRun():
+            return Decision((RunArchived(),) if state.archived_at is None else ())
+        case ReactivateRun():
+            return Decision((RunReactivated(),) if state.archived_at is not None else ())
+        case RecordEnvironment(environment):
+            return _record_environment(state, environment)
+        case Alert():
+            return _alert(command)
         case RecordExit(rank, exit_code, signal):
             if (rank, exit_code, signal) in state.exits:
                 return Decision()
@@ -314,6 +454,9 @@ def _create(state: RunState | None, command: CreateRun) -> Decision:
         outputs=tuple(check_key(path, "output path") for path in command.outputs),
         tags=check_pairs(command.tags, "tag"),
         properties=check_pairs(command.properties, "property"),
+        config=configs.json_text(configs.check_config(command.config)) if command.config else "{}",
+        given_at=command.given_at,
+        given_user=_optional_key(command.given_user, "user"),
     )
     return Decision((created,))
 
@@ -398,6 +541,65 @@ def _correct_property(state: RunState, command: CorrectProperty) -> Decision:
     return Decision((PropertyCorrected(key=key, value=value, superseded=held.value),))
 
 
+def _add_config(state: RunState, config: Mapping[str, Any], writer_id: str | None) -> Decision:
+    plain = configs.check_config(config)
+    wanted = configs.flattened(plain)
+    conflicts = _config_conflicts(state, wanted)
+    if conflicts:
+        key, held_key = next(iter(conflicts.items()))
+        held = state.config[held_key].value or ""
+        error = ConfigConflict(state.run_id, key, wanted[key], held_key, held)
+        refusals = (
+            ChangeRefused(
+                change=ConfigAdded.topic,
+                key=key,
+                held=state.config[held_key].value,
+                refused=wanted[key],
+                reason="key is held with another value",
+            )
+            for key, held_key in conflicts.items()
+        )
+        return _refuse(state, refusals, error, writer_id)
+    if wanted.keys() <= state.config.keys():
+        return Decision()
+    return Decision((ConfigAdded(config=configs.json_text(plain)),))
+
+
+def _config_conflicts(state: RunState, wanted: Mapping[str, str]) -> dict[str, str]:
+    """The wanted keys that cannot be had, each with the held key that stands in the way."""
+    inside: dict[str, str] = {}  # A held key, by each of the objects that it is in.
+    for held_key in state.config:
+        for outer in configs.above(held_key):
+            inside.setdefault(outer, held_key)
+    conflicts = {}
+    for key, value in wanted.items():
+        in_the_way: str | None
+        if key in state.config:
+            in_the_way = None if state.config[key].value == value else key
+        else:
+            outer = next((outer for outer in configs.above(key) if outer in state.config), None)
+            in_the_way = outer or inside.get(key)
+        if in_the_way is not None:
+            conflicts[key] = in_the_way
+    return conflicts
+
+
+def _correct_config(state: RunState, command: CorrectConfig) -> Decision:
+    check_reason(command.reason, "a correction")
+    key = check_key(command.key, "config key")
+    value = configs.check_leaf(command.value, key)
+    held = state.config.get(key)
+    if held is None:
+        known = ", ".join(repr(key)[:80] for key in sorted(state.config)[:5]) or "none"
+        error = InvalidInput(
+            f"run {state.run_id} has no config key {key!r:.80} to correct; it has {known}"
+        )
+        return Decision(refused=error)
+    if held.value == value:
+        return Decision()
+    return Decision((ConfigCorrected(key=key, value=value, superseded=held.value or ""),))
+
+
 def _erase(state: RunState, command: EraseRun) -> Decision:
     check_reason(command.reason, "an erasure")
     if state.erased:
@@ -452,12 +654,57 @@ def _request_cancel(state: RunState, writer_id: str | None) -> Decision:
     return _change_status(state, ChangeStatus(asked), writer_id)
 
 
-def _lose(state: RunState, message: str) -> Decision:
+def _lose(state: RunState, command: LoseRun) -> Decision:
     if state.status in TERMINAL or state.status is Status.QUEUED:
         return Decision()
     if state.status is Status.CANCEL_REQUESTED:
         return Decision((RunCanceled(),))
-    return Decision((RunLost(error={"code": LOST, "message": check_text(message, "error")}),))
+    error = {"code": LOST, "message": check_text(command.message, "error")}
+    return Decision((RunLost(error=error, evidence=dict(command.evidence)),))
+
+
+def _find(state: RunState) -> Decision:
+    if state.before_loss is None:
+        return Decision()
+    return Decision((RunFound(status=state.before_loss.status),))
+
+
+def _resume(state: RunState, command: ResumeRun) -> Decision:
+    check_reason(command.reason, "a resumption")
+    if state.submitted:
+        error = InvalidInput(
+            f"run {state.run_id} was submitted, so its script would have to begin again; submit it "
+            "again instead of resuming it"
+        )
+        return Decision(refused=error)
+    return Decision((RunResumed(),) if state.status in TERMINAL else ())
+
+
+def _rewind(step: object) -> Decision:
+    if isinstance(step, bool) or not isinstance(step, int):
+        raise InvalidType(
+            f"the step to rewind to must be an int, got {type(step).__name__} {step!r:.80}"
+        )
+    if step not in _STEPS:
+        raise InvalidInput(f"the step to rewind to is {step}; steps have 64 bits")
+    return Decision((RunRewound(step=step),))
+
+
+def _record_environment(state: RunState, environment: Mapping[str, Any]) -> Decision:
+    plain = configs.check_config(environment)
+    if state.environment is not None and dict(state.environment) == plain:
+        return Decision()
+    return Decision((EnvironmentRecorded(environment=plain),))
+
+
+def _alert(command: Alert) -> Decision:
+    if command.level not in ALERT_LEVELS:
+        raise InvalidInput(
+            f"an alert cannot have the level {command.level!r:.80}; it takes one of "
+            f"{', '.join(ALERT_LEVELS)}"
+        )
+    title, text = check_key(command.title, "title"), check_text(command.text, "text of an alert")
+    return Decision((RunAlerted(title=title, text=text, level=command.level),))
 
 
 def _status_event(command: ChangeStatus) -> Event:
@@ -479,42 +726,82 @@ def _status_event(command: ChangeStatus) -> Event:
             return RunStatusChanged(status=command.status, detail=detail)
 
 
-def _add_artifacts(
-    state: RunState, artifacts: Mapping[str, Artifact], writer_id: str | None
-) -> Decision:
+def _add_artifacts(state: RunState, command: AddArtifacts, writer_id: str | None) -> Decision:
     artifacts = {
-        check_key(name, "file name", FILE_NAME_MAX_CHARS): artifact
-        for name, artifact in artifacts.items()
+        check_key(name, "file name", FILE_NAME_MAX_CHARS): _checked(artifact, name)
+        for name, artifact in command.artifacts.items()
     }
     taken = [
         name
         for name, artifact in artifacts.items()
-        if name in state.artifacts and state.artifacts[name] != artifact
+        if name in state.artifacts and state.artifacts[name]._replace(pruned=False) != artifact
     ]
-    if not taken:
+    if not taken or command.replace:
         return Decision(
             tuple(
-                ArtifactAdded(name=name, sha256=artifact.sha256, nbytes=artifact.nbytes)
+                ArtifactAdded(
+                    name=name,
+                    sha256=artifact.sha256,
+                    nbytes=artifact.nbytes,
+                    uri=artifact.uri,
+                    replaces=state.artifacts[name].content if name in taken else None,
+                )
                 for name, artifact in artifacts.items()
-                if name not in state.artifacts
+                if state.artifacts.get(name) != artifact
             )
         )
     error = ChangeRefusedError(
         f"run {state.run_id} already has a file {taken[0]!r} with other content "
-        f"(sha256 {state.artifacts[taken[0]].sha256[:12]}...); files never change: "
+        f"({_described(state.artifacts[taken[0]])}); files never change: "
         "upload it under another name"
     )
     refusals = (
         ChangeRefused(
             change=ArtifactAdded.topic,
             key=name,
-            held=state.artifacts[name].sha256,
-            refused=artifacts[name].sha256,
+            held=state.artifacts[name].content,
+            refused=artifacts[name].content,
             reason="file name is taken",
         )
         for name in taken
     )
     return _refuse(state, refusals, error, writer_id)
+
+
+def _described(artifact: Artifact) -> str:
+    if artifact.sha256 is not None:
+        return f"sha256 {artifact.sha256[:12]}..."
+    return f"at {artifact.uri!r:.80}"
+
+
+def _checked(artifact: Artifact, name: str) -> Artifact:
+    """The artifact as it is added. Raises InvalidInput for a reference that cannot be kept."""
+    if artifact.uri is None:
+        return artifact._replace(pruned=False)
+    uri = check_key(artifact.uri, f"URI of {name!r:.80}", FILE_NAME_MAX_CHARS)
+    if _SCHEME.match(uri) is None:
+        raise InvalidInput(
+            f"{name!r:.80} cannot refer to {uri!r:.80}: it is no URI; give one with its scheme, "
+            "such as s3://bucket/key or file:///folder/file"
+        )
+    if _USER_INFO.match(uri) is not None:
+        raise InvalidInput(
+            f"the URI of {name!r:.80} has a user or password, which the log would keep for good; "
+            "leave it out"
+        )
+    return artifact._replace(uri=uri, pruned=False)
+
+
+def _prune_artifacts(state: RunState, command: PruneArtifacts) -> Decision:
+    check_reason(command.reason, "the pruning of files")
+    held = {name: state.artifacts[name] for name in command.names if name in state.artifacts}
+    return Decision(
+        tuple(
+            ArtifactPruned(name=name, sha256=artifact.sha256)
+            for name, artifact in held.items()
+            if not artifact.pruned
+        )
+    )
 
 
 def _keep_snapshot(state: RunState, command: KeepSnapshot, writer_id: str | None) -> Decision:

@@ -12,6 +12,7 @@ from runlore.domain.events import (
     RunCompleted,
     RunFailed,
     RunLost,
+    RunResumed,
     RunStarted,
 )
 from runlore.domain.status import TERMINAL, Status
@@ -19,6 +20,7 @@ from runlore.domain.status import TERMINAL, Status
 STATUS_AFTER: Final[Mapping[str, Status]] = MappingProxyType(
     {
         RunStarted.topic: Status.RUNNING,
+        RunResumed.topic: Status.RUNNING,
         RunCancelRequested.topic: Status.CANCEL_REQUESTED,
         RunCompleted.topic: Status.COMPLETED,
         RunFailed.topic: Status.FAILED,
@@ -26,7 +28,8 @@ STATUS_AFTER: Final[Mapping[str, Status]] = MappingProxyType(
         RunLost.topic: Status.FAILED,
     }
 )
-"""Without `run.created`, `run.status_changed` and `run.erased`, which carry a status themselves."""
+"""Without `run.created`, `run.status_changed`, `run.found` and `run.erased`, which carry a status
+themselves."""
 
 END_TOPICS: Final = frozenset(t for t, status in STATUS_AFTER.items() if status in TERMINAL)
 """The topics of the events that end a run."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runlore.domain.decision import Decision
-from runlore.domain.events import WorkspaceCreated
+from runlore.domain.errors import WorkspaceNotFound
+from runlore.domain.events import WorkspaceAdopted, WorkspaceCreated
 from runlore.domain.fact import Fact
 from runlore.domain.ids import check_workspace_name
 from runlore.domain.text import check_pairs, check_text
@@ -25,6 +26,8 @@ class WorkspaceState:
     version: int = 0
     erasable: bool = False
     tags: Mapping[str, str | None] = field(default_factory=dict)
+    origin_id: str | None = None
+    """The id that the workspace had before it was adopted as a copy, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +43,18 @@ class CreateWorkspace:
     tags: Mapping[str, str | None] = field(default_factory=dict)
 
 
-def decide(state: WorkspaceState | None, command: CreateWorkspace) -> Decision:
-    """The creation, or no event if the workspace exists."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptWorkspace:
+    """Make a copied workspace one of its own, with a new id."""
+
+    workspace_id: str
+    note: str
+
+
+def decide(state: WorkspaceState | None, command: CreateWorkspace | AdoptWorkspace) -> Decision:
+    """The creation, or no event if the workspace exists; the adoption of an existing one."""
+    if isinstance(command, AdoptWorkspace):
+        return _adopt(state, command)
     if state is not None:
         return Decision()
     return Decision(
@@ -59,9 +72,28 @@ def decide(state: WorkspaceState | None, command: CreateWorkspace) -> Decision:
     )
 
 
+def _adopt(state: WorkspaceState | None, command: AdoptWorkspace) -> Decision:
+    if state is None:
+        raise WorkspaceNotFound("the log holds no workspace that could be adopted")
+    adopted = WorkspaceAdopted(
+        workspace_id=command.workspace_id,
+        origin_id=state.workspace_id,
+        note=check_text(command.note, "note"),
+    )
+    return Decision((adopted,))
+
+
 def fold(state: WorkspaceState | None, facts: Iterable[Fact]) -> WorkspaceState | None:
     """The state after the facts of the stream `workspace`. Pure."""
     for fact in facts:
         if fact.topic == WorkspaceCreated.topic and fact.data is not None and state is None:
-            state = WorkspaceState(**fact.data, created_at=fact.recorded_at, version=fact.version)
+            state = WorkspaceState(**fact.data, created_at=fact.recorded_at)
+        elif fact.topic == WorkspaceAdopted.topic and fact.data is not None and state is not None:
+            state = replace(
+                state,
+                workspace_id=fact.data["workspace_id"],
+                origin_id=fact.data["origin_id"],
+            )
+        if state is not None:
+            state = replace(state, version=fact.version)
     return state

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from runlore.domain import events as ev
 from runlore.domain import experiment, run
+from runlore.domain.config import json_text
 from runlore.domain.fact import Fact
 from runlore.domain.run_state import Artifact
 from runlore.domain.status import TERMINAL, Status
@@ -28,7 +29,9 @@ few_keys = st.sampled_from(["a", "b", "worth another look", "ключ"])
 """Keys that occur repeatedly in one example."""
 
 run_ids = st.from_regex(r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]{0,20}\Z")
-experiment_names = st.from_regex(r"\A[a-zA-Z0-9][\w-]{0,20}\Z")
+experiment_names = st.from_regex(r"\A[a-zA-Z0-9][\w-]{0,20}\Z") | st.text(
+    st.sampled_from("aB/%25\n .é\x85"), min_size=1, max_size=8
+).filter(lambda name: name.strip() != "")
 writer_ids = st.sampled_from(["1" * 32, "2" * 32, "3" * 32])
 statuses = st.sampled_from(Status)
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
@@ -88,6 +91,21 @@ documents = st.dictionaries(
     max_size=3,
 )
 
+_config_keys = st.sampled_from(["a", "b", "a.b", "c\\"])
+few_configs = st.dictionaries(
+    _config_keys,
+    st.recursive(
+        st.none() | st.booleans() | counts | texts,
+        lambda inner: (
+            st.lists(inner, max_size=2) | st.dictionaries(_config_keys, inner, max_size=2)
+        ),
+        max_leaves=4,
+    ),
+    max_size=3,
+)
+"""Configs with few keys, so that they meet."""
+leaves = (st.none() | st.booleans() | counts | texts).map(json_text)
+
 # --- events -------------------------------------------------------------------------------
 
 _SERIES = st.fixed_dictionaries(
@@ -116,7 +134,21 @@ _FIELDS: dict[type[ev.Event], dict[str, st.SearchStrategy[Any]]] = {
         "pid": counts,
         "process": texts,
         "client_version": texts,
+        "started_at": st.none() | counts,
+        "uid": st.none() | counts,
+        "machine_id": st.none() | texts,
+        "program": st.none() | texts,
     },
+    ev.WorkspaceAdopted: {"workspace_id": texts, "origin_id": texts, "note": texts},
+    ev.ExperimentRenamed: {
+        "experiment_id": texts,
+        "name": experiment_names,
+        "previous": experiment_names,
+        "created_at": counts,
+        "tags": few_pairs,
+    },
+    ev.ViewSaved: {"name": texts, "definition": documents},
+    ev.ViewDeleted: {"name": texts},
     ev.ExperimentCreated: {"experiment_id": texts, "name": experiment_names},
     ev.ExperimentArchived: {"experiment_id": texts},
     ev.ExperimentReactivated: {"experiment_id": texts},
@@ -141,7 +173,20 @@ _FIELDS: dict[type[ev.Event], dict[str, st.SearchStrategy[Any]]] = {
     ev.ComputeTargetAttached: {"name": texts, "type": texts, "settings": documents},
     ev.ComputeTargetDeleted: {"name": texts},
     ev.RunSubmitted: {"definition": documents, "repeats": st.none() | run_ids},
-    ev.RunLost: {"error": st.dictionaries(texts, texts, max_size=4)},
+    ev.RunLost: {
+        "error": st.dictionaries(texts, texts, max_size=4),
+        "evidence": st.dictionaries(texts, st.none() | counts | texts, max_size=3),
+    },
+    ev.RunFound: {"status": statuses},
+    ev.RunResumed: {},
+    ev.RunRewound: {"step": int64s},
+    ev.RunArchived: {},
+    ev.RunReactivated: {},
+    ev.ConfigAdded: {"config": few_configs.map(json_text)},
+    ev.ConfigCorrected: {"key": keys, "value": leaves, "superseded": leaves},
+    ev.ArtifactPruned: {"name": keys, "sha256": st.none() | digests},
+    ev.EnvironmentRecorded: {"environment": documents},
+    ev.RunAlerted: {"title": texts, "text": texts, "level": st.sampled_from(run.ALERT_LEVELS)},
     ev.ScriptExited: {
         "rank": counts,
         "exit_code": st.none() | counts,
@@ -164,7 +209,13 @@ _FIELDS: dict[type[ev.Event], dict[str, st.SearchStrategy[Any]]] = {
     },
     ev.DisplayNameSet: {"display_name": keys},
     ev.DescriptionSet: {"description": texts},
-    ev.ArtifactAdded: {"name": keys, "sha256": digests, "nbytes": counts},
+    ev.ArtifactAdded: {
+        "name": keys,
+        "sha256": st.none() | digests,
+        "nbytes": st.none() | counts,
+        "uri": st.none() | texts,
+        "replaces": st.none() | digests,
+    },
     ev.SnapshotTaken: {
         "snapshot_id": texts,
         "manifest_sha256": digests,
@@ -214,6 +265,14 @@ _LATER_TYPES: tuple[type[ev.Event], ...] = (
     ev.RunFailed,
     ev.RunCanceled,
     ev.RunLost,
+    ev.RunFound,
+    ev.RunResumed,
+    ev.RunRewound,
+    ev.RunArchived,
+    ev.RunReactivated,
+    ev.ArtifactPruned,
+    ev.EnvironmentRecorded,
+    ev.RunAlerted,
     ev.RunSubmitted,
     ev.ScriptExited,
     ev.WarningAdded,
@@ -229,6 +288,8 @@ run_events = st.one_of(
     st.builds(ev.TagSet, key=few_keys, value=st.none() | texts),
     st.builds(ev.TagRemoved, key=few_keys),
     st.builds(ev.PropertyAdded, key=few_keys, value=st.none() | texts),
+    st.builds(ev.ConfigAdded, config=few_configs.map(json_text)),
+    st.builds(ev.ConfigCorrected, key=few_keys, value=leaves, superseded=leaves),
     st.builds(
         ev.PropertyCorrected,
         key=few_keys,
@@ -275,16 +336,34 @@ run_histories: st.SearchStrategy[list[Fact]] = st.tuples(
 
 # --- commands -----------------------------------------------------------------------------
 
-artifacts = st.builds(Artifact, digests, counts)
+artifacts = st.builds(Artifact, digests, counts, st.none(), st.just(False)) | st.builds(
+    Artifact,
+    st.none() | digests,
+    st.none() | counts,
+    st.just("s3://bucket/key"),
+    st.just(False),
+)
 
 run_commands: st.SearchStrategy[run.Command] = st.one_of(
     st.builds(run.SetTags, few_pairs),
     st.builds(run.RemoveTags, st.lists(few_keys, max_size=3)),
     st.builds(run.AddProperties, few_pairs),
     st.builds(run.CorrectProperty, few_keys, st.none() | texts, st.just("it was wrong")),
+    st.builds(run.AddConfig, few_configs),
+    st.builds(
+        run.CorrectConfig, st.sampled_from(["a", "b", "a.b"]), counts, st.just("it was wrong")
+    ),
+    st.builds(run.FindRun),
+    st.builds(run.ResumeRun, st.just("more epochs")),
+    st.builds(run.RewindRun, int64s),
+    st.builds(run.ArchiveRun),
+    st.builds(run.ReactivateRun),
+    st.builds(run.RecordEnvironment, few_configs),
+    st.builds(run.Alert, keys, texts, st.sampled_from(run.ALERT_LEVELS)),
+    st.builds(run.PruneArtifacts, st.lists(few_keys, max_size=2), st.just("space")),
     st.builds(run.SetDisplayName, keys),
     st.builds(run.SetDescription, texts),
-    st.builds(run.AddArtifacts, st.dictionaries(few_keys, artifacts, max_size=2)),
+    st.builds(run.AddArtifacts, st.dictionaries(few_keys, artifacts, max_size=2), st.booleans()),
     st.builds(run.KeepSnapshot, texts, digests, counts, counts),
     st.builds(run.ChangeStatus, statuses),
     st.builds(run.EndRun, st.sampled_from(sorted(TERMINAL))),
@@ -305,6 +384,7 @@ def experiment_commands(ids: st.SearchStrategy[str]) -> st.SearchStrategy[experi
         make(experiment.GetOrCreate, st.just("lab"), ids),
         make(experiment.Archive, ids),
         make(experiment.Reactivate, ids),
+        make(experiment.Rename, ids, experiment_names),
         make(experiment.SetExperimentTags, ids, few_pairs),
         make(experiment.RemoveExperimentTags, ids, st.lists(few_keys, max_size=3)),
     )

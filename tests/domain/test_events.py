@@ -23,7 +23,9 @@ def test_every_event_type_is_registered_under_a_topic_of_its_own() -> None:
     assert len(ev.REGISTRY) == len(ev.EVENT_TYPES)
     for topic, kind in ev.REGISTRY.items():
         assert kind.topic == topic
-        assert re.fullmatch(r"(workspace|writer|experiment|compute_target|run)\.[a-z_]+", topic)
+        assert re.fullmatch(
+            r"(workspace|writer|experiment|compute_target|view|run)\.[a-z_]+", topic
+        )
 
 
 def test_the_registry_is_closed() -> None:
@@ -35,6 +37,9 @@ def test_the_registry_is_closed() -> None:
 def test_every_event_type_says_what_happened(kind: type[ev.Event]) -> None:
     assert kind.__doc__
     assert "v" not in get_type_hints(kind)  # The stored map keeps the schema version there.
+    assert len(kind.log_versions) == kind.schema_version
+    assert list(kind.log_versions) == sorted(kind.log_versions)
+    assert kind.log_versions[-1] <= ev.LOG_VERSION
     for version in range(1, kind.schema_version):
         assert hasattr(kind, f"upcast_v{version}_v{version + 1}")
 

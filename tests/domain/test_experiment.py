@@ -13,6 +13,7 @@ from runlore.domain.events import (
     ExperimentArchived,
     ExperimentCreated,
     ExperimentReactivated,
+    ExperimentRenamed,
     ExperimentTagRemoved,
     ExperimentTagSet,
 )
@@ -23,11 +24,14 @@ from runlore.domain.experiment import (
     NameState,
     Reactivate,
     RemoveExperimentTags,
+    Rename,
     SetExperimentTags,
     decide,
+    decide_arrival,
     fold,
 )
 from runlore.domain.fact import Fact
+from runlore.domain.ids import experiment_stream
 from tests.strategies import experiment_commands, fact_of_event
 
 CREATED = ExperimentCreated(experiment_id="e1", name="lab")
@@ -124,7 +128,7 @@ def test_an_experiment_that_does_not_exist_cannot_change(command: Command) -> No
         decide(after(CREATED), command)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 256, "caf\udce9"], ids=repr)
+@pytest.mark.parametrize("name", ["", " ", "\n", "x" * 501, "caf\udce9"], ids=repr)
 def test_bad_names_create_nothing(name: str) -> None:
     with pytest.raises(InvalidInput, match="experiment name"):
         decide(NameState(), GetOrCreate(name, "e1"))
@@ -146,15 +150,16 @@ def test_at_most_one_experiment_of_a_name_is_active(commands: list[Command]) -> 
     for command in commands:
         try:
             events = decide(state, command).events
-        except (AlreadyExists, ExperimentNotFound):
+        except (AlreadyExists, ExperimentNotFound, InvalidInput):
             continue
         if isinstance(command, GetOrCreate) and state.get(command.experiment_id):
             continue  # New experiments get new ids: nobody passes a taken one.
         for event in events:
-            facts.append(fact_of_event(event, state.version + 1))
+            fact = fact_of_event(event, state.version + 1)
+            facts.append(fact._replace(stream=experiment_stream("lab")))
             state = fold(state, facts[-1:])
 
-        assert sum(e.archived_at is None for e in state.experiments) <= 1
+        assert sum(e.has_name for e in state.experiments) <= 1
         assert decide(state, command).events == ()  # Idempotent.
 
     assert fold(NameState(), facts) == state
@@ -167,3 +172,60 @@ def test_events_of_a_newer_runlore_only_advance_the_version() -> None:
     state = fold(after(CREATED), [unknown])
     assert state.version == 3
     assert state.experiments == after(CREATED).experiments
+
+
+def renamed(
+    name: str = "cv/fold 1", tags: dict[str, str | None] | None = None
+) -> ExperimentRenamed:
+    return ExperimentRenamed(
+        experiment_id="e1",
+        name=name,
+        previous="lab",
+        created_at=fact_of_event(CREATED, 1).recorded_at,
+        tags=tags or {},
+    )
+
+
+def in_stream(name: str, *events: Event) -> list[Fact]:
+    stream = experiment_stream(name)
+    return [fact_of_event(event, n)._replace(stream=stream) for n, event in enumerate(events, 1)]
+
+
+def test_a_renamed_experiment_leaves_one_name_and_arrives_under_the_other() -> None:
+    tagged = ExperimentTagSet(experiment_id="e1", key="a", value="1")
+    state = fold(NameState(), in_stream("lab", CREATED, tagged))
+    decision = decide(state, Rename("e1", "cv/fold 1"))
+    assert decision == Decision((renamed(tags={"a": "1"}),))
+
+    left = fold(NameState(), in_stream("lab", CREATED, tagged, *decision.events))
+    assert left.active is None
+    assert decide(left, GetOrCreate("lab", "e2")).events == (SUCCESSOR,)
+    assert decide(left, Rename("e1", "cv/fold 1")) == Decision()
+    with pytest.raises(ExperimentNotFound, match="it is 'cv/fold 1' now"):
+        decide(left, SetExperimentTags("e1", {"a": "2"}))
+
+    assert decide_arrival(NameState(), renamed(tags={"a": "1"})) == decision
+    arrived = fold(NameState(), in_stream("cv/fold 1", *decision.events)).active
+    assert arrived is not None
+    assert (arrived.experiment_id, arrived.name, arrived.tags) == ("e1", "cv/fold 1", {"a": "1"})
+    assert arrived.created_at == state.experiments[0].created_at
+
+
+def test_an_experiment_may_come_back_to_its_name() -> None:
+    back = ExperimentRenamed(experiment_id="e1", name="lab", previous="x", created_at=5, tags={})
+    state = fold(NameState(), in_stream("lab", CREATED, renamed("x"), back))
+    assert state.active is not None
+    assert (state.active.name, state.active.created_at) == ("lab", 5)
+
+
+def test_a_name_that_is_taken_cannot_be_given() -> None:
+    with pytest.raises(AlreadyExists, match="cannot be renamed to 'cv/fold 1'"):
+        decide_arrival(after(CREATED), renamed())
+
+
+def test_an_archived_experiment_is_not_renamed() -> None:
+    with pytest.raises(InvalidInput, match="archived and cannot be renamed"):
+        decide(after(CREATED, ARCHIVED), Rename("e1", "x"))
+    with pytest.raises(InvalidInput, match="blank"):
+        decide(after(CREATED), Rename("e1", " "))
+    assert decide(after(CREATED), Rename("e1", "lab")) == Decision()

@@ -21,8 +21,10 @@ Check = Callable[[object], str]
     [
         (ids.check_experiment_name, "a"),
         (ids.check_experiment_name, "0-lab_x"),
-        (ids.check_experiment_name, "x" * 255),
-        (ids.check_experiment_name, "sch\xe4tzung"),  # Azure ML's rule is \w of Unicode.
+        (ids.check_experiment_name, "x" * 500),
+        (ids.check_experiment_name, "_two words/50 %\n"),
+        (ids.check_view_name, "best 3"),
+        (ids.check_experiment_name, "sch\xe4tzung"),
         (ids.check_workspace_name, "lab"),
         (ids.check_workspace_name, "x" * 33),
         (ids.check_run_id, "r"),
@@ -39,15 +41,6 @@ def test_good_names_come_back_as_they_are(check: Check, name: str) -> None:
 @pytest.mark.parametrize(
     ("check", "name"),
     [
-        (ids.check_experiment_name, ""),
-        (ids.check_experiment_name, "_lab"),
-        (ids.check_experiment_name, "-lab"),
-        (ids.check_experiment_name, "two words"),
-        (ids.check_experiment_name, "a/b"),
-        (ids.check_experiment_name, "lab\n"),
-        (ids.check_experiment_name, "a\x00"),
-        (ids.check_experiment_name, "caf\udce9"),
-        (ids.check_experiment_name, "x" * 256),
         (ids.check_workspace_name, "ab"),
         (ids.check_workspace_name, "x" * 34),
         (ids.check_workspace_name, "../lab"),
@@ -127,3 +120,37 @@ def test_a_name_of_another_form_is_not_a_stream(name: str) -> None:
 
 def test_an_id_alone_means_the_run() -> None:
     assert ids.stream_of("r") == ids.run_stream("r")
+
+
+@given(experiment_names, experiment_names)
+def test_every_name_has_a_stream_of_its_own(one: str, other: str) -> None:
+    for kind, stream_of in (("experiment", ids.experiment_stream), ("view", ids.view_stream)):
+        stream = stream_of(one)
+        assert ids.parse_stream(stream) == (kind, one, "")
+        assert ids.owner_of(stream) == one
+        assert stream.count("/") == 1
+        assert stream.isprintable() or not one.isprintable()
+        if one != other:
+            assert stream_of(other) != stream
+
+
+@pytest.mark.parametrize(
+    ("name", "stream"),
+    [
+        ("0-lab_x", "experiment/0-lab_x"),  # Names of earlier logs keep their bytes.
+        ("schätzung", "experiment/schätzung"),
+        ("two words", "experiment/two words"),
+        ("a/b", "experiment/a%2Fb"),
+        ("50%", "experiment/50%25"),
+        ("a\n\x85", "experiment/a%0A%C2%85"),
+    ],
+)
+def test_a_name_is_encoded_only_where_it_must_be(name: str, stream: str) -> None:
+    assert ids.experiment_stream(name) == stream
+
+
+@pytest.mark.parametrize(
+    "stream", ["experiment/a%", "experiment/a%2fb", "experiment/%41", "view/\n"]
+)
+def test_a_stream_that_no_name_has_is_none(stream: str) -> None:
+    assert ids.parse_stream(stream) is None

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import getpass
 import os
-import socket
+import sys
 
 from runlore.domain.events import WriterOpened
-from runlore.storage.this_process import boot_id, program
+from runlore.storage.this_process import machine_id, this_process
 from runlore.version import VERSION
 
 
 def introduction(actor: str | None) -> WriterOpened:
     """The event that introduces this process; `actor` is the user or service it writes for."""
+    here = this_process()
     return WriterOpened(
         actor=_utf8(actor or os.environ.get("RUNLORE_ACTOR") or _user()),
-        host=_utf8(socket.gethostname()),
-        boot_id=boot_id(),
-        pid=os.getpid(),
-        process=_utf8(program()),
+        host=here.host,
+        boot_id=here.boot_id,
+        pid=here.pid,
+        process=here.program,
         client_version=VERSION,
+        started_at=here.started_at or None,
+        uid=here.uid,
+        machine_id=machine_id(),
+        program=_program(),
     )
+
+
+def _program() -> str | None:
+    """The path of the script; None where there is none, as in a shell."""
+    if not sys.argv or sys.argv[0] in ("", "-c"):
+        return None
+    return _utf8(os.path.abspath(sys.argv[0]))
 
 
 def _utf8(text: str) -> str:

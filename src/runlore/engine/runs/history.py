@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runlore.domain.config import flattened, json_text
 from runlore.domain.events import (
     ArtifactAdded,
+    ArtifactPruned,
     ChangeRefused,
+    ConfigAdded,
+    ConfigCorrected,
     DescriptionSet,
     DisplayNameSet,
+    EnvironmentRecorded,
     PropertyAdded,
     PropertyCorrected,
+    RunAlerted,
     RunCreated,
+    RunFound,
+    RunRewound,
     RunStatusChanged,
     RunSubmitted,
     ScriptExited,
@@ -105,7 +114,9 @@ def _changes(fact: Fact, current: dict[tuple[str, str | None], Any]) -> Iterator
                 yield replaced("tag", key, value, "tag_set")
             for key, value in data["properties"].items():
                 yield "property_added", key, None, value
-        case RunStatusChanged.topic:
+            for key, value in flattened(json.loads(data["config"])).items():
+                yield "config_added", key, None, value
+        case RunStatusChanged.topic | RunFound.topic:
             yield replaced("status", None, data["status"])
         case topic if topic in STATUS_AFTER:
             yield replaced("status", None, str(STATUS_AFTER[topic]))
@@ -117,6 +128,18 @@ def _changes(fact: Fact, current: dict[tuple[str, str | None], Any]) -> Iterator
             yield what, data["key"], None, data["value"]
         case PropertyCorrected.topic:
             yield what, data["key"], data["superseded"], data["value"]
+        case ConfigAdded.topic:
+            for key, value in flattened(json.loads(data["config"])).items():
+                yield what, key, None, value
+        case ConfigCorrected.topic:
+            yield what, data["key"], data["superseded"], data["value"]
+        case RunRewound.topic:
+            yield what, None, None, f"step {data['step']}"
+        case RunAlerted.topic:
+            yield what, data["title"], None, f"{data['level']}: {data['text']}"
+        case EnvironmentRecorded.topic:
+            for key, value in data["environment"].items():
+                yield replaced("environment", key, json_text(value))
         case DisplayNameSet.topic:
             yield replaced("display_name", None, data["display_name"])
         case DescriptionSet.topic:
@@ -128,7 +151,9 @@ def _changes(fact: Fact, current: dict[tuple[str, str | None], Any]) -> Iterator
         case WarningAdded.topic:
             yield what, data["source"], None, data["message"]
         case ArtifactAdded.topic:
-            yield what, data["name"], None, data["sha256"]
+            yield what, data["name"], data["replaces"], data["sha256"] or data["uri"]
+        case ArtifactPruned.topic:
+            yield what, data["name"], data["sha256"], None
         case SnapshotTaken.topic:
             yield what, None, None, data["snapshot_id"]
         case ChangeRefused.topic:
