@@ -216,7 +216,7 @@ def fold(state: NameState, facts: Iterable[Fact]) -> NameState:
 
 
 def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
-    draft.update(data, created_at=fact.recorded_at, archived_at=None, tags={})
+    draft.update(data, created_at=fact.observed_at, archived_at=None, tags={})
 
 
 def _renamed(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
@@ -236,7 +236,7 @@ def _renamed(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
 
 _APPLY: Final[Mapping[str, Callable[[dict[str, Any], dict[str, Any], Fact], None]]] = {
     ExperimentCreated.topic: _created,
-    ExperimentArchived.topic: lambda draft, data, fact: draft.update(archived_at=fact.recorded_at),
+    ExperimentArchived.topic: lambda draft, data, fact: draft.update(archived_at=fact.observed_at),
     ExperimentReactivated.topic: lambda draft, data, fact: draft.update(archived_at=None),
     ExperimentRenamed.topic: _renamed,
     ExperimentTagSet.topic: lambda draft, data, fact: draft["tags"].update(

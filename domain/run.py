@@ -571,14 +571,14 @@ def _config_conflicts(state: RunState, wanted: Mapping[str, str]) -> dict[str, s
     for held_key in state.config:
         for outer in configs.above(held_key):
             inside.setdefault(outer, held_key)
-    conflicts = {}
+    conflicts: dict[str, str] = {}
     for key, value in wanted.items():
         in_the_way: str | None
         if key in state.config:
-            in_the_way = None if state.config[key].value == value else key
+            in_the_way = key if state.config[key].value != value else None
         else:
-            outer = next((outer for outer in configs.above(key) if outer in state.config), None)
-            in_the_way = outer or inside.get(key)
+            around = [above for above in configs.above(key) if above in state.config]
+            in_the_way = around[0] if around else inside.get(key)
         if in_the_way is not None:
             conflicts[key] = in_the_way
     return conflicts

@@ -228,7 +228,7 @@ def _state_of(draft: dict[str, Any]) -> RunState:
 
 def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
     status = Status(data["status"])
-    seen_at = fact.recorded_at
+    seen_at = fact.observed_at
     started_at = seen_at if status is Status.RUNNING else None
     if data["given_at"] is not None:
         started_at = data["given_at"]
@@ -250,14 +250,14 @@ def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
 
 def _held(values: Mapping[str, str | None], fact: Fact) -> dict[str, PropertyValue]:
     return {
-        key: PropertyValue(value, fact.writer_id, fact.recorded_at) for key, value in values.items()
+        key: PropertyValue(value, fact.writer_id, fact.observed_at) for key, value in values.items()
     }
 
 
 def _status(draft: dict[str, Any], status: Status, fact: Fact) -> None:
     draft["status"] = status
     if status is Status.RUNNING and draft.get("started_at") is None:
-        draft["started_at"] = draft["running_since"] = fact.recorded_at
+        draft["started_at"] = draft["running_since"] = fact.observed_at
 
 
 def _status_given(status: Status) -> _Apply:
@@ -273,12 +273,12 @@ def _status_given(status: Status) -> _Apply:
 def _ended(draft: dict[str, Any], fact: Fact) -> None:
     since = draft.get("running_since")
     if since is not None:
-        draft["ran_us"] = draft.get("ran_us", 0) + max(0, fact.recorded_at - since)
+        draft["ran_us"] = draft.get("ran_us", 0) + max(0, fact.observed_at - since)
     draft.update(
         running_since=None,
-        ended_at=fact.recorded_at,
+        ended_at=fact.observed_at,
         ended_position=fact.position,
-        last_ended_at=fact.recorded_at,
+        last_ended_at=fact.observed_at,
     )
 
 
@@ -312,7 +312,7 @@ def _resumed(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
         pause = Pause(ended_position, fact.position)
         draft["pauses"] = (*draft.get("pauses", ()), pause)
     draft.pop("before_loss", None)
-    draft.update(ended_at=None, ended_position=None, error=None, running_since=fact.recorded_at)
+    draft.update(ended_at=None, ended_position=None, error=None, running_since=fact.observed_at)
     _status(draft, Status.RUNNING, fact)
 
 
@@ -336,12 +336,12 @@ def _warned(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
 
 
 def _property_added(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
-    held = PropertyValue(data["value"], fact.writer_id, fact.recorded_at)
+    held = PropertyValue(data["value"], fact.writer_id, fact.observed_at)
     draft["properties"].setdefault(data["key"], held)
 
 
 def _property_corrected(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
-    held = PropertyValue(data["value"], fact.writer_id, fact.recorded_at, fact.reason)
+    held = PropertyValue(data["value"], fact.writer_id, fact.observed_at, fact.reason)
     draft["properties"][data["key"]] = held
 
 
@@ -351,7 +351,7 @@ def _config_added(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> No
 
 
 def _config_corrected(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
-    held = PropertyValue(data["value"], fact.writer_id, fact.recorded_at, fact.reason)
+    held = PropertyValue(data["value"], fact.writer_id, fact.observed_at, fact.reason)
     draft["config"][data["key"]] = held
 
 
@@ -377,7 +377,7 @@ def _change_refused(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> 
 
 def _erased(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
     """Leave the state of a reader that never saw more than the remains."""
-    born = fact._replace(recorded_at=draft["created_at"], writer_id=draft["created_by"])
+    born = fact._replace(observed_at=draft["created_at"], writer_id=draft["created_by"])
     draft.clear()
     _created(draft, remains_of(data), born)
     if draft["started_at"] is not None and draft["ended_at"] is not None:
@@ -391,7 +391,7 @@ _APPLY: Final[Mapping[str, _Apply]] = {
     RunFound.topic: _found,
     RunResumed.topic: _resumed,
     RunRewound.topic: _rewound,
-    RunArchived.topic: lambda draft, data, fact: draft.update(archived_at=fact.recorded_at),
+    RunArchived.topic: lambda draft, data, fact: draft.update(archived_at=fact.observed_at),
     RunReactivated.topic: lambda draft, data, fact: draft.update(archived_at=None),
     RunStatusChanged.topic: _status_changed,
     RunSubmitted.topic: lambda draft, data, fact: draft.update(

@@ -57,7 +57,7 @@ def fold(state: ViewState | None, facts: Iterable[Fact]) -> ViewState | None:
         if fact.data is None:
             continue
         if fact.topic == ViewSaved.topic:
-            state = ViewState(fact.data["name"], fact.data["definition"], fact.recorded_at)
+            state = ViewState(fact.data["name"], fact.data["definition"], fact.observed_at)
         elif fact.topic == ViewDeleted.topic:
             state = None
     return state

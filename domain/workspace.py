@@ -87,7 +87,7 @@ def fold(state: WorkspaceState | None, facts: Iterable[Fact]) -> WorkspaceState 
     """The state after the facts of the stream `workspace`. Pure."""
     for fact in facts:
         if fact.topic == WorkspaceCreated.topic and fact.data is not None and state is None:
-            state = WorkspaceState(**fact.data, created_at=fact.recorded_at)
+            state = WorkspaceState(**fact.data, created_at=fact.observed_at)
         elif fact.topic == WorkspaceAdopted.topic and fact.data is not None and state is not None:
             state = replace(
                 state,

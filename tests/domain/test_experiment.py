@@ -181,7 +181,7 @@ def renamed(
         experiment_id="e1",
         name=name,
         previous="lab",
-        created_at=fact_of_event(CREATED, 1).recorded_at,
+        created_at=fact_of_event(CREATED, 1).observed_at,
         tags=tags or {},
     )
 

@@ -54,7 +54,7 @@ def at(second: int, run: Given, *events: object) -> Given:
     state = run.state
     for event in events:
         version = 1 if state is None else state.version + 1
-        fact = fact_of_event(event, version)._replace(recorded_at=second * SECOND)  # type: ignore[arg-type]
+        fact = fact_of_event(event, version)._replace(observed_at=second * SECOND)  # type: ignore[arg-type]
         state = fold(state, [fact])
     return Given(state)
 

@@ -247,12 +247,13 @@ def _snapshot(session: Session, run_id: str, manifest: str) -> Html:
 
 
 def _files(state: RunState) -> Html:
-    rows = [_file(name, kept.nbytes, kept.sha256) for name, kept in state.artifacts.items()]
-    return titled("Files", table(("name", "bytes", "SHA-256"), rows))
+    rows = [_file(name, kept.nbytes, kept.content or "") for name, kept in state.artifacts.items()]
+    return titled("Files", table(("name", "bytes", "SHA-256 or URI"), rows))
 
 
-def _file(name: str, nbytes: int, sha256: str) -> Row:
-    return Row(((name, ""), (f"{nbytes:,}", "number"), (code(sha256), "")))
+def _file(name: str, nbytes: int | None, content: str) -> Row:
+    size = "unknown" if nbytes is None else f"{nbytes:,}"
+    return Row(((name, ""), (size, "number"), (code(content), "")))
 
 
 def _definition(state: RunState) -> Html:

@@ -192,7 +192,7 @@ class _Writer:
             self._topics.add(fact.topic)
             if fact.data is None:
                 continue
-            if fact.topic == ArtifactAdded.topic:
+            if fact.topic == ArtifactAdded.topic and fact.data["uri"] is None:
                 self._artifacts.add(fact.data["sha256"])
             elif fact.topic == SnapshotTaken.topic:
                 self._snapshots.add(fact.data["manifest_sha256"])

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runlore.domain.errors import InvalidInput, UserError
-from runlore.engine.runs.files import artifact_of
+from runlore.engine.caller_warning import warn_caller
+from runlore.engine.runs.files import content_of, is_stored
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.logs import log_files, open_log, read_log
 from runlore.storage.atomic_files import replacing
@@ -17,10 +18,10 @@ from runlore.storage.safe_paths import safe_destination
 
 def download_file(run: RunHandle, name: str, target: Path) -> None:
     """Write a kept file to a path; in an existing folder, it gets its base name."""
-    artifact = artifact_of(run, name)
+    sha256 = content_of(run, name)
     if target.is_dir():
         target = safe_destination(target, name.rpartition("/")[2])
-    run.artifacts.copy_to(artifact.sha256, target)
+    run.artifacts.copy_to(sha256, target)
 
 
 def download_files(
@@ -32,7 +33,14 @@ def download_files(
     append_prefix: bool,
 ) -> None:
     """Write all kept files whose names start with the prefix; see `Run.download_files`."""
-    names = [name for name in run.fetch().artifacts if name.startswith(prefix)]
+    found = {name: a for name, a in run.fetch().artifacts.items() if name.startswith(prefix)}
+    names = [name for name, artifact in found.items() if is_stored(artifact)]
+    if len(names) < len(found):
+        left_out = next(name for name in found if name not in names)
+        warn_caller(
+            f"{len(found) - len(names)} files of run {run.id} are references or were pruned, "
+            f"and are not downloaded, such as {left_out!r}"
+        )
     if output_paths is None:
         cut = "" if append_prefix else prefix
         targets = [
@@ -46,7 +54,7 @@ def download_files(
             "output_paths were given; give one per file"
         )
     for name, target in zip(names, targets, strict=True):
-        run.artifacts.copy_to(artifact_of(run, name).sha256, target)
+        run.artifacts.copy_to(content_of(run, name), target)
 
 
 def download_logs(run: RunHandle, folder: Path) -> list[str]:
@@ -58,7 +66,7 @@ def download_logs(run: RunHandle, folder: Path) -> list[str]:
     for name, source in logs.items():
         target = safe_destination(folder, name)
         if name in artifacts:
-            run.artifacts.copy_to(artifacts[name].sha256, target)
+            run.artifacts.copy_to(content_of(run, name), target)
         else:
             opened = open_log(run, source) or io.BytesIO(read_log(run, name))
             with opened as log, replacing(target) as copy:

@@ -82,9 +82,30 @@ def artifact_of(run: RunHandle, name: str) -> Artifact:
     return artifacts[name]
 
 
+def content_of(run: RunHandle, name: str) -> str:
+    """The digest of a file's stored content. Raises UserError if its content is not stored."""
+    artifact = artifact_of(run, name)
+    if artifact.pruned:
+        raise UserError(
+            f"the content of {name!r} of run {run.id} was given up to save space; the run's "
+            "history says when and why"
+        )
+    if artifact.sha256 is None or artifact.uri is not None:
+        raise UserError(
+            f"{name!r} of run {run.id} is a reference to {artifact.uri!r:.200}, which is not "
+            "stored here; fetch it from there yourself"
+        )
+    return artifact.sha256
+
+
+def is_stored(artifact: Artifact) -> bool:
+    """Whether a file's content is in the artifact store."""
+    return artifact.uri is None and not artifact.pruned
+
+
 def open_file(run: RunHandle, name: str) -> BinaryIO:
     """A kept file, for reading."""
-    return run.artifacts.open(artifact_of(run, name).sha256)
+    return run.artifacts.open(content_of(run, name))
 
 
 def free_name(run: RunHandle, stem: str, suffix: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from runlore.engine.runs.files import files_in, open_file
+from runlore.engine.runs.files import files_in, is_stored, open_file
 from runlore.engine.runs.handle import RunHandle
 from runlore.storage.artifact_backend import ArtifactMissing
 from runlore.storage.run_folder import RunFolder
@@ -44,11 +44,16 @@ def open_log(run: RunHandle, path: Path) -> BinaryIO | None:
 
 def _kept_logs(run: RunHandle) -> dict[str, Path]:
     """The paths in the artifact store of the log files that are kept there."""
-    kept = run.state.artifacts
-    names = [name for name in kept if name.startswith(LOG_FOLDERS)]
-    artifacts = run.artifacts if names else None
+    digests = {
+        name: artifact.sha256
+        for name, artifact in run.state.artifacts.items()
+        if name.startswith(LOG_FOLDERS) and artifact.sha256 is not None and is_stored(artifact)
+    }
+    artifacts = run.artifacts if digests else None
     return {
-        name: path for name in names if artifacts and (path := artifacts.path(kept[name].sha256))
+        name: path
+        for name, sha256 in digests.items()
+        if artifacts and (path := artifacts.path(sha256))
     }
 
 
