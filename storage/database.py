@@ -102,6 +102,9 @@ class Database:
         """
         with self._lock, self._translated():
             connection = self._open()
+            if self.read_only:  # Somebody may have given the right to write since.
+                self.close()
+                connection = self._open()
             if self.read_only:
                 raise LogReadOnly(
                     f"{self.name} was opened for reading only, because its folder cannot be "

@@ -4,6 +4,7 @@ RunloreError
 ├── VersionConflict   (IntegrityError)   another event holds this version of the stream
 ├── LogBusy           (OperationalError) the writer's turn did not come in time
 ├── DiskFull          (OperationalError) no room; nothing was stored
+├── TooManyOpenFiles (OperationalError) this process, or the machine, may open no more files
 ├── ValuesDropped                         the disk was full, and the memory for values too
 ├── LogReadOnly       (OperationalError) the folder or file cannot be written
 ├── LogCorrupt        (DatabaseError)    the file's content contradicts itself
@@ -13,6 +14,8 @@ RunloreError
 from __future__ import annotations
 
 import errno
+import os
+import resource
 import sqlite3
 from typing import Final
 
@@ -54,6 +57,10 @@ class ValuesDropped(RunloreError):
         self.count = count
 
 
+class TooManyOpenFiles(RunloreError, OperationalError):
+    """This process, or the machine, has reached its limit of open files."""
+
+
 class LogReadOnly(RunloreError, OperationalError):
     """The log's folder or file cannot be written by this user."""
 
@@ -84,6 +91,8 @@ _NO_ROOM: Final = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 )
 _NO_ROOM_ERRNO: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FILES_OF_A_LOG: Final = 4
+_NO_DESCRIPTOR_ERRNO: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def from_sqlite(error: sqlite3.Error, path: str) -> Exception:
@@ -97,6 +106,8 @@ def from_sqlite(error: sqlite3.Error, path: str) -> Exception:
                 f"could not write to {path}: other writers held its lock until the timeout; "
                 "nothing was stored, try again or raise the timeout"
             )
+        case sqlite3.SQLITE_CANTOPEN if (limit := _reached_limit()) is not None:
+            return _too_many_files(limit, path)
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return _read_only(error, path)
         case sqlite3.SQLITE_CORRUPT:
@@ -115,6 +126,8 @@ def from_os(error: OSError, path: str) -> Exception:
         return _disk_full(error, path)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return _read_only(error, path)
+    if error.errno in _NO_DESCRIPTOR_ERRNO:
+        return _too_many_files(error, path)
     return OperationalError(error)
 
 
@@ -129,3 +142,33 @@ def _read_only(error: Exception, path: str) -> LogReadOnly:
         f"could not open or write {path}: {error}; check that the folder exists and that this "
         "user may write in it"
     )
+
+
+def _too_many_files(error: OSError, path: str) -> TooManyOpenFiles:
+    if error.errno == errno.EMFILE:
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return TooManyOpenFiles(
+            f"could not open {path}: this process has as many files open as it may, {limit}; close "
+            "those that it no longer needs, or raise the limit with `ulimit -n`"
+        )
+    return TooManyOpenFiles(
+        f"could not open {path}: the machine has as many files open as its kernel allows; end "
+        "processes that hold many, or raise fs.file-max"
+    )
+
+
+def _reached_limit() -> OSError | None:
+    """The error with which this process cannot open as many files as SQLite does for a log.
+
+    SQLite itself does not tell it, and has closed the others by now: the file, its WAL, its index.
+    """
+    opened: list[int] = []
+    try:
+        while len(opened) < _FILES_OF_A_LOG:
+            opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return error if error.errno in _NO_DESCRIPTOR_ERRNO else None
+    finally:
+        for fd in opened:
+            os.close(fd)
+    return None

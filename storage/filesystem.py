@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from runlore.domain.errors import UserError
+from runlore.storage.errors import from_os
 
 _NETWORK: Final = frozenset(
     {
@@ -60,12 +61,15 @@ class UnsafeFileSystem(UserError):
 
 
 def check_file_system(folder: Path, mounts: str | None = None) -> None:
-    """Raise UnsafeFileSystem if a log must not live in the folder.
+    """Raise UnsafeFileSystem if a log must not live in the folder; TooManyOpenFiles.
 
     `mounts` is the text of /proc/self/mountinfo, which is read by default; on other systems than
     Linux only the probe decides.
     """
-    kind = _mount_type(folder, mounts)
+    try:
+        kind = _mount_type(folder, mounts)
+    except OSError as error:
+        raise from_os(error, str(folder)) from error
     if kind in _NETWORK:
         raise UnsafeFileSystem(folder, kind, "a network mount")
     if kind.startswith("fuse") or kind == "":
@@ -76,7 +80,10 @@ def check_file_system(folder: Path, mounts: str | None = None) -> None:
 
 def copies_on_write(folder: Path) -> bool:
     """Whether overwriting a page may need new space on the disk."""
-    return _mount_type(folder, None) in _COPY_ON_WRITE
+    try:
+        return _mount_type(folder, None) in _COPY_ON_WRITE
+    except OSError:  # No file can be opened any more: then the careful way.
+        return True
 
 
 def shows_locks_of(folder: Path, *, same_kernel: bool, mounts: str | None = None) -> bool:

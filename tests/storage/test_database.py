@@ -635,6 +635,24 @@ def test_a_read_only_file_in_a_writable_folder_is_read(public_folder: Path) -> N
 
 
 @pytest.mark.processes
+def test_a_log_is_written_as_soon_as_its_folder_may_be_written_again(public_folder: Path) -> None:
+    public_folder.chmod(0o777)
+
+    def child() -> int:
+        folder = public_folder / "own"
+        folder.mkdir()
+        open_sqlite(folder / "log.db").close()
+        folder.chmod(0o555)
+        opened = open_sqlite(folder / "log.db")
+        refused(opened)
+        folder.chmod(0o755)
+        opened.append([new_event()])
+        return len(all_rows(opened))
+
+    assert as_nobody(child) == 1
+
+
+@pytest.mark.processes
 def test_another_users_queue_that_cannot_be_opened_is_named(public_folder: Path) -> None:
     path = public_folder / "log.db"
     log = open_sqlite(path)

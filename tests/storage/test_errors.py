@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import errno
+import os
+import resource
 import sqlite3
+from pathlib import Path
 
 import pytest
 from eventsourcing import persistence
 
 from runlore.domain.errors import RunloreError
 from runlore.storage import errors
-from runlore.storage.errors import DiskFull, LogBusy, LogCorrupt, LogReadOnly, NotALog
+from runlore.storage.database import Database
+from runlore.storage.errors import (
+    DiskFull,
+    LogBusy,
+    LogCorrupt,
+    LogReadOnly,
+    NotALog,
+    TooManyOpenFiles,
+)
+from tests.processes import in_child
 
 
 @pytest.mark.parametrize(
@@ -78,7 +90,7 @@ def test_the_librarys_words_for_the_rest(
         (errno.EACCES, LogReadOnly),
         (errno.EPERM, LogReadOnly),
         (errno.EROFS, LogReadOnly),
-        (errno.EMFILE, persistence.OperationalError),
+        (errno.EIO, persistence.OperationalError),
     ],
 )
 def test_our_words_for_errors_of_the_operating_system(
@@ -90,12 +102,38 @@ def test_our_words_for_errors_of_the_operating_system(
 
 
 @pytest.mark.parametrize(
+    ("number", "whose"), [(errno.EMFILE, "this process"), (errno.ENFILE, "the machine")]
+)
+def test_a_limit_of_open_files_is_named(number: int, whose: str) -> None:
+    ours = errors.from_os(OSError(number, "broken", "the/log.db-queue"), "the/log.db")
+    assert type(ours) is TooManyOpenFiles
+    assert f"could not open the/log.db: {whose} has as many files open as" in str(ours)
+
+
+@pytest.mark.processes
+def test_a_limit_of_open_files_is_found_behind_an_error_of_sqlite(tmp_path: Path) -> None:
+    def open_more_than_may_be() -> str:
+        soft = len(os.listdir("/proc/self/fd")) + 1
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))
+        kept = []
+        try:
+            while True:
+                kept.append(Database(tmp_path / "log.db"))
+                kept[-1].add_schema(())
+        except TooManyOpenFiles as error:
+            return str(error)
+
+    assert "raise the limit with `ulimit -n`" in in_child(open_more_than_may_be)
+
+
+@pytest.mark.parametrize(
     ("ours", "library"),
     [
         (errors.VersionConflict, persistence.IntegrityError),
         (LogBusy, persistence.OperationalError),
         (DiskFull, persistence.OperationalError),
         (LogReadOnly, persistence.OperationalError),
+        (TooManyOpenFiles, persistence.OperationalError),
         (LogCorrupt, persistence.DatabaseError),
         (NotALog, persistence.OperationalError),
     ],

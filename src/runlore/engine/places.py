@@ -28,7 +28,7 @@ def make_folder(folder: Path) -> None:
     """Create the folder of a workspace, with a `.gitignore` of `*` if it is new or empty.
 
     A folder with contents may hold code, and so may the working folder: they get none. Raises
-    LogReadOnly if the folder cannot be created.
+    LogReadOnly if the folder cannot be created, and TooManyOpenFiles.
     """
     try:
         fresh = not folder.exists() or not any(folder.iterdir())
@@ -36,8 +36,11 @@ def make_folder(folder: Path) -> None:
         if fresh and not folder.samefile(Path.cwd()):
             (folder / ".gitignore").write_text("*\n")
     except OSError as error:
-        from runlore.storage.errors import LogReadOnly
+        from runlore.storage.errors import LogReadOnly, TooManyOpenFiles, from_os
 
+        found = from_os(error, str(folder))
+        if isinstance(found, TooManyOpenFiles):
+            raise found from error
         raise LogReadOnly(
             f"cannot create the workspace's folder {folder}: {error.strerror}; choose another path"
         ) from error
