@@ -22,6 +22,7 @@ class ForkOrder(IntEnum):
     """The order in which things let go before a fork: each before those that it uses."""
 
     SESSION = auto()
+    OPEN_LOGS = auto()
     VALUES = auto()
     PROJECTION = auto()
     LOG = auto()

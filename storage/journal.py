@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from copy import copy
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from eventsourcing.persistence import InterfaceError, OperationalError
@@ -30,11 +31,15 @@ S = TypeVar("S")
 
 
 class Pending(NamedTuple):
-    """An event on its way to a stream, with the version that it will have there."""
+    """An event on its way to a stream, with the version that it will have there.
+
+    `actor` is the one of logged values; other events have that of their journal.
+    """
 
     stream: str
     version: int
     event: Event
+    actor: str | None = None
 
 
 class Batch(NamedTuple):
@@ -102,8 +107,11 @@ class Journal:
 
     `identify` describes this process; it is called when the process appends its first event, so
     that reading a workspace leaves no trace. Before that `announce` is called with the writer's id,
-    perhaps more than once; if it raises, nothing is appended.
+    perhaps more than once; if it raises, nothing is appended. `actor` is recorded with each change
+    if it is not the writer's own.
     """
+
+    actor: str | None = None
 
     def __init__(
         self,
@@ -116,7 +124,13 @@ class Journal:
         self._identify = identify
         self._announce = announce
         self._writers: dict[int, _Writer] = {}  # By process id: a forked child is another writer.
-        self._names: dict[str, str] = {}
+        self._names: dict[tuple[str, str | None], str] = {}
+
+    def acting_as(self, actor: str | None) -> Journal:
+        """The journal of the same writer, whose changes are recorded as those of the actor."""
+        journal = copy(self)
+        journal.actor = actor
+        return journal
 
     @property
     def writer_id(self) -> str:
@@ -192,17 +206,18 @@ class Journal:
             raise self._attributed(decision.refused)
         return facts
 
-    def name_of(self, writer_id: str | None) -> str:
-        """A readable name of a writer: `actor@host (pid 42)`."""
+    def name_of(self, writer_id: str | None, actor: str | None = None) -> str:
+        """A readable name of a writer: `actor@host (pid 42)`; `actor` is the change's own."""
         if writer_id is None:
-            return "an unknown writer"
-        if writer_id not in self._names:
+            return actor or "an unknown writer"
+        key = writer_id, actor
+        if key not in self._names:
             opened = next(iter(self.facts(writer_stream(writer_id))), None)
             if opened is None or opened.data is None:
-                return f"writer {writer_id[:8]}"
+                return actor or f"writer {writer_id[:8]}"
             data = opened.data
-            self._names[writer_id] = f"{data['actor']}@{data['host']} (pid {data['pid']})"
-        return self._names[writer_id]
+            self._names[key] = f"{actor or data['actor']}@{data['host']} (pid {data['pid']})"
+        return self._names[key]
 
     def _change_alone(
         self,
@@ -295,8 +310,7 @@ class Journal:
         return self.log.append(events, drained=drained)
 
     def _new_events(self, pending: Sequence[Pending], reason: str | None) -> list[NewEvent]:
-        metadata: dict[str, str] = {"writer": self.writer_id}
-        with_reason = metadata if reason is None else {**metadata, "reason": reason}
+        of_change = self._metadata(self.actor, reason)
         return [
             NewEvent(
                 stream,
@@ -304,10 +318,18 @@ class Journal:
                 event.topic,
                 encode_event(event),
                 os.urandom(16),
-                metadata if isinstance(event, ValuesLogged) else with_reason,
+                self._metadata(actor) if isinstance(event, ValuesLogged) else of_change,
             )
-            for stream, version, event in pending
+            for stream, version, event, actor in pending
         ]
+
+    def _metadata(self, actor: str | None, reason: str | None = None) -> dict[str, str]:
+        metadata = {"writer": self.writer_id}
+        if reason is not None:
+            metadata["reason"] = reason
+        if actor is not None:
+            metadata["actor"] = actor
+        return metadata
 
     def _writer(self) -> _Writer:
         # setdefault: threads that are first at the same time get the same writer.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -52,6 +53,13 @@ class LogOpener(ABC):
     @abstractmethod
     def exists(self, location: LogLocation) -> bool:
         """Whether there is a log."""
+
+    def identity(self, location: LogLocation) -> Hashable | None:
+        """A key of the log itself, the same for all of its locations; None if there is no log.
+
+        A log that is put in another's place gets another one. By default the URI.
+        """
+        return location.uri if self.exists(location) else None
 
     @abstractmethod
     def open(self, location: LogLocation, *, erasable: bool) -> EventLog:

@@ -6,6 +6,7 @@ Other packages bring openers by entry points in the group `runlore.recorders`; s
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -53,6 +54,11 @@ def locate(path_or_uri: str | os.PathLike[str]) -> LogLocation:
 def exists(location: LogLocation) -> bool:
     """Whether there is a log at the location."""
     return _opener(location.uri).exists(location)
+
+
+def identity(location: LogLocation) -> Hashable | None:
+    """A key of the log at the location, of that log and no other; None if there is no log."""
+    return _opener(location.uri).identity(location)
 
 
 def open_log(location: LogLocation, *, erasable: bool = False) -> EventLog:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
+from runlore.domain.errors import WorkspaceClosed
 from runlore.domain.events import ValuesLogged
 from runlore.domain.ids import values_prefix, values_stream
 from runlore.storage.codec import fact_of
@@ -27,71 +28,104 @@ from runlore.storage.spool_format import (
 from runlore.storage.spool_puts import FloatPut, FloatPutAt, WidePut
 from runlore.storage.value_codec import Series, series_of
 
+_Put = TypeVar("_Put")
 _Key = tuple[str, tuple[str, ...]]  # A series by name and columns.
 _MANY_MAX = 30_000  # Values of a record: three fit into a segment, with steps.
 
 
+class RunSteps:
+    """The next steps of a run's series in this process, shared by all who log into the run.
+
+    `fresh` says that this process has just created the run, so that it has no values yet.
+    """
+
+    def __init__(
+        self, run_id: str, journal: Journal, warn: Callable[[str], None], *, fresh: bool
+    ) -> None:
+        self.run_id = run_id
+        self._journal = journal
+        self._warn = warn
+        self._steps: dict[_Key, Iterator[int]] = {}
+        self._given: dict[_Key, bool | None] = {}  # None: both, and the warning is given.
+        self._taken: dict[_Key, int] | None = {} if fresh else None
+
+    def next_of(self, series: Series) -> Iterator[int]:
+        """The next steps of a series; the caller logs without giving steps."""
+        self.note(series, given=False)
+        key = (series.name, series.columns)
+        steps = self._steps.get(key)
+        if steps is None:
+            if self._taken is None:
+                # Values that this process logged so far had steps given by the caller.
+                self._taken = steps_taken(
+                    self._journal.log, self.run_id, excluding_writer=self._journal.writer_id
+                )
+            steps = self._steps.setdefault(key, count(self._taken.get(key, 0)))
+        return steps
+
+    def note(self, series: Series, *, given: bool) -> None:
+        """Remember whether the caller gives the steps of a series; warn once if it is both."""
+        key = (series.name, series.columns)
+        before = self._given.setdefault(key, given)
+        if before is not None and before is not given:
+            self._given[key] = None
+            self._warn(
+                f"metric {series.name!r:.80} is logged both with and without a step; values "
+                "without one are numbered 0, 1, 2, ... regardless of the steps given"
+            )
+
+
 class RunValues:
-    """The values that this process logs into one run.
+    """The values that one user of a buffer logs into one run; all users share the run's steps.
 
     Four caches hold functions that log floats straight into a spool segment: `puts` and `puts_at`
     one float of a scalar metric, at the next or a given step, by the metric's name; `wide_puts`
     one float of each of several metrics, by their names; `row_puts` a row, by the table's name and
     columns. The spool empties them when the segment ends, and `put`, `put_at`, `wide_put` and
-    `row_put` make new functions.
+    `row_put` make new functions. `spool` raises WorkspaceClosed when the user may log no more.
     """
 
-    def __init__(
-        self,
-        run_id: str,
-        spool: Callable[[], Spool],
-        journal: Journal,
-        warn: Callable[[str], None],
-        *,
-        fresh: bool,
-    ) -> None:
-        self.run_id = run_id
+    def __init__(self, spool: Callable[[], Spool], steps: RunSteps) -> None:
+        self.run_id = steps.run_id
         self.puts: dict[str, FloatPut] = {}
         self.puts_at: dict[str, FloatPutAt] = {}
         self.wide_puts: dict[tuple[str, ...], WidePut] = {}
         self.wide_puts_at: dict[tuple[str, ...], WidePut] = {}
         self.row_puts: dict[_Key, WidePut] = {}
         self._spool = spool
-        self._journal = journal
-        self._warn = warn
-        self._steps: dict[_Key, Iterator[int]] = {}
-        self._given: dict[_Key, bool | None] = {}  # None: both, and the warning is given.
-        # A run that this process just created has no values yet: nothing to look up.
-        self._taken: dict[_Key, int] | None = {} if fresh else None
+        self._steps = steps
 
     def put(self, series: Series) -> FloatPut:
         """A function that logs a float of a scalar series at its next step, from 0 on."""
-        steps = self._steps_of(series)
+        spool, steps = self._spool(), self._steps.next_of(series)
         channel = Channel(self.run_id, "f", (series,))
-        return self._spool().float_put(channel, steps, self.puts, series.name)
+        return self._open(spool.float_put(channel, steps, self.puts, series.name))
 
     def put_at(self, series: Series) -> FloatPutAt:
         """A function that logs a float of a scalar series at a given step, of 64 bits."""
-        self._note(series, given=True)
+        spool = self._spool()
+        self._steps.note(series, given=True)
         channel = Channel(self.run_id, "f", (series,))
-        return self._spool().float_put_at(channel, self.puts_at, series.name)
+        return self._open(spool.float_put_at(channel, self.puts_at, series.name))
 
     def wide_put(self, series: Sequence[Series], *, at_steps: bool) -> WidePut:
         """A function that logs a float of each of several scalar series, at one step."""
+        spool = self._spool()
         names = tuple(metric.name for metric in series)
         channel = Channel(self.run_id, "w", tuple(series))
         if not at_steps:
-            steps = [self._steps_of(metric) for metric in series]
-            return self._spool().wide_put(channel, steps, self.wide_puts, names)
+            steps = [self._steps.next_of(metric) for metric in series]
+            return self._open(spool.wide_put(channel, steps, self.wide_puts, names))
         for metric in series:
-            self._note(metric, given=True)
-        return self._spool().wide_put(channel, (), self.wide_puts_at, names)
+            self._steps.note(metric, given=True)
+        return self._open(spool.wide_put(channel, (), self.wide_puts_at, names))
 
     def row_put(self, series: Series) -> WidePut:
         """A function that logs a row of at least two floats, at the table's next step."""
+        spool, steps = self._spool(), [self._steps.next_of(series)]
         channel = Channel(self.run_id, "w", (series,))
-        steps = [self._steps_of(series)]
-        return self._spool().wide_put(channel, steps, self.row_puts, (series.name, series.columns))
+        key = (series.name, series.columns)
+        return self._open(spool.wide_put(channel, steps, self.row_puts, key))
 
     def log(self, series: Series, value: Any, step: int | None) -> None:
         """Logs one value of any type, or a row as a tuple; without a step, at the next one.
@@ -102,9 +136,9 @@ class RunValues:
         form = "b" if series.columns else form_of(value)
         record = packed(value) if form == "b" else None
         if step is None:
-            step = spool.next_step(self._steps_of(series))
+            step = spool.next_step(self._steps.next_of(series))
         else:
-            self._note(series, given=True)
+            self._steps.note(series, given=True)
         channel = Channel(self.run_id, form, (series,))
         if record is not None:
             spool.put_record(channel, step, record)
@@ -143,7 +177,7 @@ class RunValues:
             return
         typed = _typed(series, values)
         if steps is not None:
-            self._note(series, given=True)
+            self._steps.note(series, given=True)
         if typed is None:
             self._log_each(series, values, steps)
             return
@@ -163,12 +197,12 @@ class RunValues:
         spool = self._spool()
         first = 0
         if steps is None:
-            first = spool.next_step(self._steps_of(series), len(values))
+            first = spool.next_step(self._steps.next_of(series), len(values))
         form = {"d": "FG", "q": "IJ"}[values.typecode][steps is not None]
         spool.put_record(Channel(self.run_id, form, (series,)), first, many(values, steps))
 
-    def forget(self) -> None:
-        """In a forked child: empties the caches, whose functions write to the parent's spool."""
+    def close(self) -> None:
+        """Empty the caches, so that the next value asks for the spool."""
         for cache in (
             self.puts,
             self.puts_at,
@@ -178,30 +212,14 @@ class RunValues:
         ):
             cache.clear()
 
-    def _steps_of(self, series: Series) -> Iterator[int]:
-        """The next steps of a series; the caller logs without giving steps."""
-        self._note(series, given=False)
-        key = (series.name, series.columns)
-        steps = self._steps.get(key)
-        if steps is None:
-            if self._taken is None:
-                # Values that this process logged so far had steps given by the caller.
-                self._taken = steps_taken(
-                    self._journal.log, self.run_id, excluding_writer=self._journal.writer_id
-                )
-            steps = self._steps.setdefault(key, count(self._taken.get(key, 0)))
-        return steps
-
-    def _note(self, series: Series, *, given: bool) -> None:
-        """Remembers whether the caller gives the steps of a series; warns once if it is both."""
-        key = (series.name, series.columns)
-        before = self._given.setdefault(key, given)
-        if before is not None and before is not given:
-            self._given[key] = None
-            self._warn(
-                f"metric {series.name!r:.80} is logged both with and without a step; values "
-                "without one are numbered 0, 1, 2, ... regardless of the steps given"
-            )
+    def _open(self, put: _Put) -> _Put:
+        """The function, unless the user was closed while it was made and stored in a cache."""
+        try:
+            self._spool()
+        except WorkspaceClosed:
+            self.close()
+            raise
+        return put
 
 
 def _typed(series: Series, values: Sequence[Any]) -> array[Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
@@ -34,6 +35,17 @@ class SqliteOpener(LogOpener):
             raise
         except (OSError, ValueError):  # Nothing is there, or a name is too long.
             return False
+
+    def identity(self, location: LogLocation) -> Hashable | None:
+        """Device and inode of the folder and of the log's file.
+
+        Of both: a backup of hard links shares the file, but not the WAL beside it.
+        """
+        try:
+            folder, file = os.stat(_file(location).parent), os.stat(_file(location))
+        except (OSError, ValueError):
+            return None
+        return folder.st_dev, folder.st_ino, file.st_dev, file.st_ino
 
     def open(self, location: LogLocation, *, erasable: bool) -> EventLog:
         # Imported here: paths are looked at without opening a log, and drivers take long to import.

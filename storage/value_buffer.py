@@ -27,7 +27,7 @@ from runlore.storage import fork_guard
 from runlore.storage.errors import ValuesDropped
 from runlore.storage.event_log import Drained
 from runlore.storage.journal import NO_VALUES, Batch, Journal, Pending
-from runlore.storage.run_values import RunValues
+from runlore.storage.run_values import RunSteps, RunValues
 from runlore.storage.spool import MEMORY_SEGMENTS, Region, Spool, is_owned
 from runlore.storage.spool_format import SLOT
 from runlore.storage.spool_reader import SlotReader
@@ -56,12 +56,12 @@ class ValueStreams:
             data = facts[-1].data or _OF_ERASED
             self._ends[run_id] = facts[-1].version, data["first_seq"] + data["count"]
 
-    def next(self, run_id: str, parts: Sequence[Part]) -> Pending:
-        """The event of these values; the stream then ends after it."""
+    def next(self, run_id: str, parts: Sequence[Part], actor: str | None = None) -> Pending:
+        """The event of these values, logged for an actor; the stream then ends after it."""
         version, seq = self._ends.get(run_id, (0, 0))
         event = encode_batch(self.writer_id, seq, parts)
         self._ends[run_id] = version + 1, seq + event.count
-        return Pending(values_stream(run_id, self.writer_id), version + 1, event)
+        return Pending(values_stream(run_id, self.writer_id), version + 1, event, actor)
 
     def copy(self) -> ValueStreams:
         """A copy that can advance on its own."""
@@ -101,20 +101,35 @@ class ValueBuffer:
         self._clock_ns = clock_ns
         self._wipes = wipes
         self._max_memory_segments = max_memory_segments
-        self._runs: dict[str, RunValues] = {}
+        self._steps: dict[str, RunSteps] = {}
+        self._actors: dict[str, str] = {}
         self._closed_name: str | None = None
         self._make_locks()
         self._empty()
         fork_guard.guard(self)
 
-    def of_run(self, run_id: str, *, fresh: bool = False) -> RunValues:
-        """The values of one run; `fresh` if this process has just created it."""
-        values = self._runs.get(run_id)
-        if values is None:
-            made = RunValues(run_id, self.spool, self.journal, self._warn, fresh=fresh)
-            values = self._runs.setdefault(run_id, made)
+    def of_run(
+        self,
+        run_id: str,
+        *,
+        fresh: bool = False,
+        spool: Callable[[], Spool] | None = None,
+        actor: str | None = None,
+    ) -> RunValues:
+        """A way to log into one run; `fresh` if this process has just created it.
+
+        Each user of the buffer has ways of its own, all with the same steps. `spool` returns the
+        buffer's spool, or raises WorkspaceClosed if the user may log no more. `actor` is
+        recorded with the run's values if it is not the writer's own; the first one given counts.
+        """
+        steps = self._steps.get(run_id)
+        if steps is None:
+            made = RunSteps(run_id, self.journal, self._warn, fresh=fresh)
+            steps = self._steps.setdefault(run_id, made)
             self._born = time.monotonic()
-        return values
+        if actor is not None:
+            self._actors.setdefault(run_id, actor)
+        return RunValues(spool or self.spool, steps)
 
     def spool(self) -> Spool:
         """This process's spool. Raises WorkspaceClosed after `close()`."""
@@ -140,6 +155,11 @@ class ValueBuffer:
     def waiting(self) -> bool:
         """Whether there are values that are not in the log yet."""
         return any(region.stop - region.start > 1 for region in self._undrained())
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the caller, a finalizer, interrupts this thread while it writes values."""
+        return threading.current_thread() is self._thread or is_owned(self._write_lock)
 
     def flush(self) -> None:
         """Write all waiting values, of all runs; they are on disk when it returns.
@@ -216,8 +236,6 @@ class ValueBuffer:
     def after_fork_in_child(self) -> None:
         if self._spool is not None:
             self._spool.forget()
-        for values in self._runs.values():
-            values.forget()
         self._make_locks()
         self._empty()
 
@@ -252,7 +270,10 @@ class ValueBuffer:
         for segment, lap, start, stop in regions:
             slots = segment.slots[start * SLOT : stop * SLOT]
             for parts in self._reader.read(slots, lap, first=start, start=start):
-                pending += [streams.next(run_id, found) for run_id, found in parts.items()]
+                pending += [
+                    streams.next(run_id, found, self._actors.get(run_id))
+                    for run_id, found in parts.items()
+                ]
         return pending
 
     def _written(self, regions: Sequence[Region], streams: ValueStreams) -> None:

@@ -123,7 +123,7 @@ def test_neither_are_drained_values_in_the_spool_of_a_process_that_lives(ws: Wor
     run = start(ws)
     other = start(ws)
     run.log("metric", SECRETS[0].decode())
-    session_of(ws).writable().values.flush()
+    session_of(ws).flush()
     other.log("metric", "later in the same segment")
     run.complete()
 
@@ -323,7 +323,7 @@ def test_an_erased_run_takes_no_change(ws: Workspace) -> None:
     with pytest.raises(RunGone):
         run.upload_file("x", io.BytesIO(b"x"))
     run.log("metric", 1.0)
-    session_of(ws).writable().values.flush()
+    session_of(ws).flush()
     assert run.get_metrics() == {}
     assert run.get_file_names() == []
 

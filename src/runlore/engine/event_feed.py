@@ -115,7 +115,7 @@ class _Reader:
             run_id=run_id_of(fact.stream),
             actor=fact.actor or writer.get("actor"),
             host=writer.get("host"),
-            who=fact.actor or self._session.journal.name_of(fact.writer_id),
+            who=self._session.journal.name_of(fact.writer_id, fact.actor),
             reason=fact.reason,
             event_id=fact.event_id.hex() if fact.event_id else None,
             writer_id=fact.writer_id,

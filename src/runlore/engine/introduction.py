@@ -11,11 +11,16 @@ from runlore.storage.this_process import machine_id, this_process
 from runlore.version import VERSION
 
 
-def introduction(actor: str | None) -> WriterOpened:
-    """The event that introduces this process; `actor` is the user or service it writes for."""
+def actor_named(given: str | None) -> str:
+    """The user or service that a process writes for: as given, RUNLORE_ACTOR, or the OS user."""
+    return _utf8(given or os.environ.get("RUNLORE_ACTOR") or _user())
+
+
+def introduction(actor: str) -> WriterOpened:
+    """The event that introduces this process, which writes for the actor."""
     here = this_process()
     return WriterOpened(
-        actor=_utf8(actor or os.environ.get("RUNLORE_ACTOR") or _user()),
+        actor=actor,
         host=here.host,
         boot_id=here.boot_id,
         pid=here.pid,

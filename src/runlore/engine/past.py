@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from runlore.domain.errors import PastIsReadOnly, WorkspaceClosed
+from runlore.engine.lanes import DEFAULT_LANE
 from runlore.engine.session import LiveSession, Session
 from runlore.storage.journal import Journal
 from runlore.storage.log_as_of import LogAsOf
@@ -68,10 +69,10 @@ class PastSession(Session):
         """Do nothing: the log ends at the position."""
         self.check_open()
 
-    def reader(self) -> RunsReader:
-        """The live session's projection as of the position. No values are flushed for it."""
+    def reader(self, lane: str = DEFAULT_LANE) -> RunsReader:
+        """The live session's lane as of the position. No values are flushed for it."""
         self.check_open()
-        return self.live.tables().at(self.position)
+        return self.live.tables(lane).at(self.position)
 
     def artifacts_of(self, run_id: str) -> ArtifactStore:
         """The store of a run's files, which never change but may have been erased since."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 import weakref
@@ -19,18 +18,19 @@ from runlore.domain.fact import Fact
 from runlore.domain.ids import WORKSPACE_STREAM
 from runlore.domain.topics import END_TOPICS
 from runlore.engine.caller_warning import warn_caller
-from runlore.engine.introduction import introduction
+from runlore.engine.introduction import actor_named
+from runlore.engine.lanes import DEFAULT_LANE
+from runlore.engine.shared_log import LogUse
 from runlore.storage import fork_guard
 from runlore.storage.artifacts import ArtifactStore, artifacts_below
 from runlore.storage.event_log import EventLog
 from runlore.storage.journal import Journal, StreamState
 from runlore.storage.sealed_artifacts import sealed_artifacts_below
 from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, live_values, recover
-from runlore.storage.value_buffer import ValueBuffer
-from runlore.storage.writers import WriterLock
 
 if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
+    from runlore.storage.run_values import RunValues
 
 S = TypeVar("S")
 
@@ -84,8 +84,8 @@ class Session(ABC):
         """Write this process's buffered values to the log."""
 
     @abstractmethod
-    def reader(self) -> RunsReader:
-        """The projection, for queries over all runs."""
+    def reader(self, lane: str = DEFAULT_LANE) -> RunsReader:
+        """A lane's projection, for queries over all runs; queries of other lanes do not wait."""
 
     @abstractmethod
     def artifacts_of(self, run_id: str) -> ArtifactStore:
@@ -110,7 +110,7 @@ class Session(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Write buffered values and close all parts. Idempotent.
+        """Write buffered values, and close all parts that no other session uses. Idempotent.
 
         If the values cannot be written, raises the log's error and stays open.
         """
@@ -126,19 +126,20 @@ class Session(ABC):
 
 
 class LiveSession(Session):
-    """Log, journal, values, artifacts and projection of one workspace.
+    """One opening of a workspace: its identity, files and care, on a log that openings share.
 
-    Everything opens lazily; `close()` writes buffered values. A session is closed when its last
-    reference is gone, or when the process exits. `at_run_end` is called after a run has ended, and
-    returns a problem to warn about, or None. `is_memory` says that no other process can open the
-    workspace. `runlore.entry.wiring` creates sessions.
+    `close()` writes buffered values; other sessions of the workspace stay open. A session is closed
+    when its last reference is gone, or when the process exits. `actor` is the user or service for
+    which this session writes, if it is another than the log's. `at_run_end` is called after a run
+    has ended, and returns a problem to warn about, or None. `is_memory` says that no other process
+    can open the workspace. `runlore.entry.wiring` creates sessions.
     """
 
     fork_order = fork_guard.ForkOrder.SESSION
 
     def __init__(
         self,
-        log: EventLog,
+        use: LogUse,
         *,
         uri: str,
         files: Path | None,
@@ -148,19 +149,14 @@ class LiveSession(Session):
         caretaker: Caretaker | None = None,
         at_run_end: Callable[[LiveSession], str | None] | None = None,
     ) -> None:
+        shared, own = use.shared, actor_named(actor)
         self.uri = uri
-        self.log = log
+        self.log = shared.log
         self.files = self.executing = files
         self.is_memory = is_memory
-        self._writer_lock = None if files is None else WriterLock(files)
-        self.journal = Journal(
-            log,
-            lambda: introduction(actor),
-            announce=None if self._writer_lock is None else self._writer_lock.make,
-        )
-        self.spools = files and files / "spools"
-        self.erasable = log.erasable
-        self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller, wipes=self.erasable)
+        self.journal = shared.journal.acting_as(None if own == shared.actor else own)
+        self.spools = shared.spools
+        self.erasable = self.log.erasable
         self.warned_of_no_snapshot = False
         self._artifact_folder = artifacts
         self._artifacts = artifacts_below(artifacts)
@@ -171,8 +167,11 @@ class LiveSession(Session):
         self._recover_at = 0.0
         self._lost: Mapping[str, str] = {}
         self._workspace: workspaces.WorkspaceState | None = None
-        self._parts = _Parts(uri, log, self.values, self._writer_lock)
-        self._abandoned = weakref.finalize(self, _close_abandoned, self._parts)
+        self._use = use
+        self._origin: LiveSession | None = None  # A temporary folder of files lives with it.
+        self._values = shared.values
+        self._lanes = shared.lanes
+        self._abandoned = weakref.finalize(self, use.abandon)
         self._lock = threading.RLock()
         fork_guard.guard(self)
 
@@ -190,7 +189,7 @@ class LiveSession(Session):
         if self._workspace is None:
             self._workspace = workspaces.fold(None, self.journal.facts(WORKSPACE_STREAM))
         if self._workspace is not None:
-            self._parts.name = self._workspace.name
+            self._use.name = self._workspace.name
         return self._workspace is not None
 
     def create_workspace(self, command: workspaces.CreateWorkspace) -> None:
@@ -212,6 +211,25 @@ class LiveSession(Session):
         self.check_open()
         return self
 
+    def acting_as(self, actor: str) -> LiveSession:
+        """Another session of this workspace, whose changes are recorded as those of the actor.
+
+        Cheap: it shares the log and its tables. Close both; each stays open without the other.
+        """
+        self.check_open()
+        session = LiveSession(
+            self._use.another(),
+            uri=self.uri,
+            files=self.files,
+            artifacts=self._artifact_folder,
+            is_memory=self.is_memory,
+            actor=actor,
+            caretaker=self._caretaker,
+            at_run_end=self._at_run_end,
+        )
+        session._origin = self
+        return session
+
     def change(
         self,
         stream: StreamState[S],
@@ -230,7 +248,7 @@ class LiveSession(Session):
         if not flush_values:
             facts = self.journal.change(stream, decide, reason=reason)
         else:
-            with self.values.taken() as batch:
+            with self._values.taken() as batch:
                 facts = self.journal.change(stream, decide, values=batch, reason=reason)
         if self._at_run_end is not None and any(fact.topic in END_TOPICS for fact in facts):
             self._warn_once(self._at_run_end(self))
@@ -276,33 +294,26 @@ class LiveSession(Session):
     def flush(self) -> None:
         """Write this process's buffered values to the log."""
         self.check_open()
-        self.values.flush()
+        self._values.flush()
 
-    def reader(self) -> RunsReader:
-        """The projection, after buffered values were written and lost runs were found."""
+    def reader(self, lane: str = DEFAULT_LANE) -> RunsReader:
+        """A lane's projection, after buffered values were written and lost runs were found."""
         self.flush()
         self.recover_values()
         self.look_after()
-        return self.tables()
+        return self.tables(lane)
 
-    def tables(self) -> RunsReader:
-        """The projection of the log as it is, without preparation."""
-        with self._lock:
-            if self._parts.reader is None:
-                # Imported here: duckdb takes longer to import than all the rest of runlore.
-                from runlore.projections.own_projection import OwnProjection
-                from runlore.projections.reader import RunsReader
-
-                folder = self.files and self.files / "projections"
-                self._parts.reader = RunsReader(OwnProjection(self.log, folder))
-            return self._parts.reader
+    def tables(self, lane: str = DEFAULT_LANE) -> RunsReader:
+        """A lane's projection of the log as it is, without preparation."""
+        return self._lanes.reader(lane, self._use)
 
     def drop_projection(self) -> None:
-        """Close the projection; the next query opens it again."""
-        with self._lock:
-            reader, self._parts.reader = self._parts.reader, None
-        if reader is not None:
-            reader.projection.close()
+        """Close the projections of all lanes; the next queries open them again."""
+        self._lanes.close()
+
+    def values_of(self, run_id: str, *, fresh: bool = False) -> RunValues:
+        """The values that this process logs into a run; `fresh` if it has just created it."""
+        return self._use.values_of(run_id, fresh=fresh, actor=self.journal.actor)
 
     def live_values(self, run_id: str) -> LiveValues:
         """The values that other processes of this host have logged, but not written to the log."""
@@ -346,13 +357,13 @@ class LiveSession(Session):
     # --- life -------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Write buffered values and close all parts. Idempotent.
+        """Write buffered values, and close all parts that no other session uses. Idempotent.
 
         If the values cannot be written, raises the log's error and stays open.
         """
         with self._lock:
             if not self.closed:
-                self._parts.close()
+                self._use.close()
                 self.closed = True
                 self._abandoned.detach()
 
@@ -364,31 +375,3 @@ class LiveSession(Session):
 
     def after_fork_in_child(self) -> None:
         self._lock = threading.RLock()
-
-
-class _Parts:
-    """The open parts of a session; they can be closed after the session itself is gone."""
-
-    def __init__(
-        self, name: str, log: EventLog, values: ValueBuffer, writer_lock: WriterLock | None
-    ) -> None:
-        self.name = name
-        self.log = log
-        self.values = values
-        self.writer_lock = writer_lock
-        self.reader: RunsReader | None = None
-
-    def close(self) -> None:
-        self.values.close(self.name)
-        if self.reader is not None:
-            self.reader.projection.close()
-        self.log.close()
-        if self.writer_lock is not None:
-            self.writer_lock.close()
-
-
-def _close_abandoned(parts: _Parts) -> None:
-    try:
-        parts.close()
-    except Exception as error:
-        sys.stderr.write(f"runlore: values logged into {parts.name!r} were lost: {error}\n")

@@ -16,11 +16,12 @@ from runlore.domain.errors import InvalidInput, WorkspaceNotFound
 from runlore.domain.ids import COMPUTE_TARGETS
 from runlore.domain.workspace import CreateWorkspace
 from runlore.engine.session import Caretaker, LiveSession
+from runlore.engine.shared_log import SharedLog, use_log
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.log_opener import LogLocation
 from runlore.storage.log_query import LogQuery
 from runlore.storage.memory_log import MemoryLog
-from runlore.storage.open_log import exists, open_log
+from runlore.storage.open_log import exists, identity, open_log
 from runlore.storage.run_folder import RunFolder
 
 _ASK_INTERVAL_S: Final = 1.0
@@ -43,10 +44,20 @@ def open_session(
     folder = place.folder
     if folder is None:
         raise InvalidInput(f"{place} has no folder on this machine, which a workspace needs")
-    if not allow_network_file_system:
-        check_file_system(folder)
+    use = use_log(
+        lambda: identity(place),
+        lambda: _opened(place, folder, actor, allow_network_file_system, erasable),
+        place.uri,
+    )
+    try:
+        if not (allow_network_file_system or use.shared.is_checked):
+            check_file_system(folder)
+            use.shared.is_checked = True
+    except BaseException:
+        use.close()
+        raise
     session = LiveSession(
-        open_log(place, erasable=erasable),
+        use,
         uri=place.uri,
         files=folder,
         artifacts=folder / "artifacts",
@@ -88,9 +99,10 @@ def memory_session(name: str, *, actor: str | None = None) -> LiveSession:
         resource_group="",
         location="memory",
     )
+    uri = f"memory:{command.workspace_id}"
     session = LiveSession(
-        MemoryLog(),
-        uri=f"memory:{command.workspace_id}",
+        use_log(lambda: None, lambda: SharedLog(MemoryLog(), files=None, actor=actor), uri),
+        uri=uri,
         files=None,
         artifacts=Path(folder.name),
         is_memory=True,
@@ -100,6 +112,19 @@ def memory_session(name: str, *, actor: str | None = None) -> LiveSession:
     weakref.finalize(session, _remove, folder, os.getpid())
     session.create_workspace(command)
     return session
+
+
+def _opened(
+    place: LogLocation,
+    folder: Path,
+    actor: str | None,
+    allow_network_file_system: bool,
+    erasable: bool,
+) -> SharedLog:
+    if not allow_network_file_system:
+        check_file_system(folder)
+    log = open_log(place, erasable=erasable)
+    return SharedLog(log, files=folder, actor=actor, is_checked=not allow_network_file_system)
 
 
 class _LazyCaretaker(Caretaker):

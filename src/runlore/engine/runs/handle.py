@@ -128,7 +128,7 @@ class RunHandle:
 
     def values(self, *, fresh: bool = False) -> RunValues:
         """The values that this process logs; `fresh` if it has just created the run."""
-        return self._session.writable().values.of_run(self.id, fresh=fresh)
+        return self._session.writable().values_of(self.id, fresh=fresh)
 
     @property
     def artifacts(self) -> ArtifactStore:

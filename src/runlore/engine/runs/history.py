@@ -78,14 +78,16 @@ def changes_of(run: RunHandle, upto_position: int | None = None) -> tuple[Change
     return tuple(history_of(in_order, session.journal.name_of))
 
 
-def history_of(facts: Iterable[Fact], name_of: Callable[[str | None], str]) -> Iterator[Change]:
-    """The changes that a run's facts made, in order; `name_of` gives a writer id's readable name.
+def history_of(
+    facts: Iterable[Fact], name_of: Callable[[str | None, str | None], str]
+) -> Iterator[Change]:
+    """The changes that a run's facts made, in order; `name_of` is that of a `Journal`.
 
     Events that this runlore does not know are included, with only their topic.
     """
     current: dict[tuple[str, str | None], Any] = {}
     for fact in facts:
-        who = fact.actor or name_of(fact.writer_id)
+        who = name_of(fact.writer_id, fact.actor)
         reason = fact.reason or (fact.data or {}).get("reason")
         for what, key, old, new in _changes(fact, current):
             yield Change(fact.time, who, what, key, old, new, reason, fact.position)

@@ -1,0 +1,246 @@
+"""One log for all openings of a workspace in this process: one writer, one spool, its tables.
+
+A thousand open runs take no more descriptors and threads than one. Each session holds a `LogUse`;
+the log is closed with the last of them. A session that is garbage may be finalized between any two
+bytecodes of any thread, also of one that changes the table of open logs or drains the spool: it is
+then let go of afterwards, or by a thread of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runlore.domain.errors import WorkspaceClosed
+from runlore.engine.caller_warning import warn_caller
+from runlore.engine.introduction import actor_named, introduction
+from runlore.engine.lanes import Lanes
+from runlore.storage import fork_guard
+from runlore.storage.event_log import EventLog
+from runlore.storage.journal import Journal
+from runlore.storage.spool import is_owned
+from runlore.storage.value_buffer import ValueBuffer
+from runlore.storage.writers import WriterLock
+
+if TYPE_CHECKING:
+    from runlore.storage.run_values import RunValues
+    from runlore.storage.spool import Spool
+
+
+class SharedLog:
+    """A log that is open in this process, with its journal, logged values and projections.
+
+    `files` is the workspace's folder, or None for memory. `actor` is the writer's own, the one of
+    the first opening. `is_checked` says that the file system was found to be safe for a log.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        *,
+        files: Path | None,
+        actor: str | None = None,
+        is_checked: bool = False,
+    ) -> None:
+        self.log = log
+        self.actor = own = actor_named(actor)
+        self.is_checked = is_checked
+        self.writer_lock = None if files is None else WriterLock(files)
+        announce = None if self.writer_lock is None else self.writer_lock.make
+        self.journal = Journal(log, lambda: introduction(own), announce=announce)
+        self.spools = files and files / "spools"
+        self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller, wipes=log.erasable)
+        self.lanes = Lanes(log, files and files / "projections")
+        self.uses: set[LogUse] = set()
+
+    def close(self, workspace: str) -> None:
+        """Write buffered values and close all parts; raises as `ValueBuffer.close` does."""
+        self.values.close(workspace)
+        self.lanes.close()
+        self.log.close()
+        if self.writer_lock is not None:
+            self.writer_lock.close()
+
+
+class LogUse:
+    """One session's use of a shared log, from its opening to its close.
+
+    `name` is the workspace's name, for messages.
+    """
+
+    def __init__(self, shared: SharedLog, name: str) -> None:
+        self.shared = shared
+        self.name = name
+        self.is_closed = False
+        self._runs: dict[str, RunValues] = {}
+
+    def another(self) -> LogUse:
+        """A further use of the log. Raises WorkspaceClosed after `close()`."""
+        if self.is_closed:
+            raise WorkspaceClosed(self.name)
+        return _used(self.shared, self.name)
+
+    def spool(self) -> Spool:
+        """This process's spool. Raises WorkspaceClosed after `close()`."""
+        if self.is_closed:
+            raise WorkspaceClosed(self.name)
+        return self.shared.values.spool()
+
+    def values_of(self, run_id: str, *, fresh: bool, actor: str | None) -> RunValues:
+        """The values that this user logs into a run, for an actor other than the writer's own."""
+        values = self._runs.get(run_id)
+        if values is None:
+            made = self.shared.values.of_run(run_id, fresh=fresh, spool=self.spool, actor=actor)
+            values = self._runs.setdefault(run_id, made)
+        return values
+
+    def close(self) -> None:
+        """Write buffered values, and close the log if nobody else uses it. Idempotent.
+
+        If the values cannot be written, raises the log's error and stays open.
+        """
+        if self.is_closed:
+            return
+        self.shared.values.flush()
+        self._end()
+        self.shared.lanes.leave(self)
+        if _open_logs.leave(self):
+            try:
+                self.shared.close(self.name)
+            except BaseException:
+                self.is_closed = False
+                self.shared.uses.add(self)
+                raise
+
+    def abandon(self) -> None:
+        """Close after the session is gone; values that cannot be written are reported as lost.
+
+        Writes nothing while others use the log: it may interrupt them, and they write.
+        """
+        if not self.is_closed:
+            self._end()
+            self.shared.lanes.forget(self)
+            _open_logs.abandon(self)
+
+    def _end(self) -> None:
+        self.is_closed = True
+        for values in list(self._runs.values()):
+            values.close()
+
+
+class _OpenLogs:
+    """The logs that this process has open, by their identity; a forked child begins anew."""
+
+    fork_order = fork_guard.ForkOrder.OPEN_LOGS
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._logs: dict[Hashable, SharedLog] = {}
+        self._abandoned: deque[LogUse] = deque()
+        fork_guard.guard(self)
+
+    def join(self, key: Hashable, name: str) -> LogUse | None:
+        """A use of the log that is open under a key; None if there is none."""
+        with self._locked():
+            shared = self._logs.get(key)
+            return None if shared is None else _used(shared, name)
+
+    def add(self, key: Hashable | None, made: SharedLog, name: str) -> LogUse:
+        """A use of a log that was just opened, or of one that another thread opened before."""
+        with self._locked():
+            shared = made if key is None else self._logs.setdefault(key, made)
+            use = _used(shared, name)
+        if shared is not made:
+            made.close(name)
+        return use
+
+    def leave(self, use: LogUse) -> bool:
+        """End a use; returns whether it was the last, so that the caller must close the log.
+
+        From then on the log is opened anew, even while it is being closed.
+        """
+        shared = use.shared
+        with self._locked():
+            shared.uses.discard(use)
+            if shared.uses:
+                return False
+            for key in [key for key, log in self._logs.items() if log is shared]:
+                del self._logs[key]
+            return True
+
+    def abandon(self, use: LogUse) -> None:
+        """End a use in a finalizer, at once or when the call that it interrupts allows."""
+        self._abandoned.append(use)
+        if not is_owned(self._lock):
+            self._let_go()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._lock:
+            if self._pid != os.getpid():  # A fork that bypassed our hooks.
+                self._logs, self._pid = {}, os.getpid()
+            yield
+        self._let_go()
+
+    def _let_go(self) -> None:
+        while self._abandoned and not is_owned(self._lock):
+            try:
+                use = self._abandoned.popleft()
+            except IndexError:  # Another thread's now.
+                return
+            if self.leave(use):
+                _close_abandoned(use)
+
+    # --- forks ------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        self._lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        # The sessions of the parent keep their logs here, each made ready by its own hooks.
+        self._lock = threading.RLock()
+        self._logs, self._pid = {}, os.getpid()
+
+
+def use_log(
+    identity: Callable[[], Hashable | None], opened: Callable[[], SharedLog], name: str
+) -> LogUse:
+    """A use of the log of an identity: the one that this process has open, or one opened now.
+
+    `identity` returns None if there is no such log yet, and for one that is not to be shared.
+    """
+    key = identity()
+    joined = None if key is None else _open_logs.join(key, name)
+    if joined is not None:
+        return joined
+    made = opened()
+    return _open_logs.add(identity(), made, name)
+
+
+_open_logs: Final = _OpenLogs()
+
+
+def _used(shared: SharedLog, name: str) -> LogUse:
+    use = LogUse(shared, name)
+    shared.uses.add(use)
+    return use
+
+
+def _close_abandoned(use: LogUse) -> None:
+    if use.shared.values.is_interrupted:
+        threading.Thread(target=_close_abandoned, args=(use,), name="runlore-close").start()
+        return
+    try:
+        use.shared.close(use.name)
+    except Exception as error:
+        sys.stderr.write(f"runlore: values logged into {use.name!r} were lost: {error}\n")
