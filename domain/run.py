@@ -82,7 +82,9 @@ LOST: Final = "RunLost"
 ALERT_LEVELS: Final = ("info", "warning", "error")
 """How urgent an alert is."""
 
-_STEPS: Final = range(-(2**63), 2**63)
+STEPS: Final = range(-(2**63), 2**63)
+"""What a step can be."""
+
 _USER_INFO: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -685,7 +687,7 @@ def _rewind(step: object) -> Decision:
         raise InvalidType(
             f"the step to rewind to must be an int, got {type(step).__name__} {step!r:.80}"
         )
-    if step not in _STEPS:
+    if step not in STEPS:
         raise InvalidInput(f"the step to rewind to is {step}; steps have 64 bits")
     return Decision((RunRewound(step=step),))
 
@@ -778,7 +780,15 @@ def _checked(artifact: Artifact, name: str) -> Artifact:
     """The artifact as it is added. Raises InvalidInput for a reference that cannot be kept."""
     if artifact.uri is None:
         return artifact._replace(pruned=False)
-    uri = check_key(artifact.uri, f"URI of {name!r:.80}", FILE_NAME_MAX_CHARS)
+    return artifact._replace(uri=check_reference(artifact.uri, name), pruned=False)
+
+
+def check_reference(uri: object, name: str) -> str:
+    """The URI of a file by reference; `name` is the file's.
+
+    Raises InvalidInput if it is no URI, or has a user or password.
+    """
+    uri = check_key(uri, f"URI of {name!r:.80}", FILE_NAME_MAX_CHARS)
     if _SCHEME.match(uri) is None:
         raise InvalidInput(
             f"{name!r:.80} cannot refer to {uri!r:.80}: it is no URI; give one with its scheme, "
@@ -789,7 +799,7 @@ def _checked(artifact: Artifact, name: str) -> Artifact:
             f"the URI of {name!r:.80} has a user or password, which the log would keep for good; "
             "leave it out"
         )
-    return artifact._replace(uri=uri, pruned=False)
+    return uri
 
 
 def _prune_artifacts(state: RunState, command: PruneArtifacts) -> Decision:

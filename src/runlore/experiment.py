@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -12,7 +13,7 @@ from uuid import uuid4
 from runlore.azure.arguments import as_pairs
 from runlore.azure.documents import azure_time
 from runlore.azure.links import portal_url
-from runlore.domain.errors import ExperimentNotFound, InvalidInput, UserError
+from runlore.domain.errors import ExperimentNotFound, InvalidInput, UserError, WorkspaceClosed
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import check_experiment_name, owner_of
 from runlore.domain.text import check_keys
@@ -67,6 +68,7 @@ class Experiment:
         active = self._names.state.active
         assert active is not None, "GetOrCreate leaves an active experiment"
         self._id = active.experiment_id
+        self._may_be_renamed = False
 
     @property
     def workspace(self) -> Workspace:
@@ -75,7 +77,10 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """The experiment's name."""
+        """The experiment's name, as this object last read it."""
+        if self._may_be_renamed:
+            with suppress(WorkspaceClosed):
+                self._state()
         return owner_of(self._names.stream)
 
     @property
@@ -322,12 +327,16 @@ class Experiment:
     def _change(self, command: Command) -> None:
         from runlore.engine.streams import change_experiment
 
+        self._state()
         change_experiment(self._session, self._names, command)
 
     def _state(self) -> ExperimentState:
-        names = self._session.journal.refresh(self._names)
-        state = names.get(self._id)
-        assert state is not None, "every Experiment is made from an experiment in the log"
+        from runlore.engine.experiments import current_names
+
+        self._names = current_names(self._session, self._names, self._id)
+        self._may_be_renamed = False
+        state = self._names.state.get(self._id)
+        assert state is not None, "current_names raises where there is none"
         return state
 
     def _for_new_runs(self) -> Experiment:
@@ -338,12 +347,18 @@ class Experiment:
         return Experiment(self._workspace, self.name)
 
 
-def experiment_of(workspace: Workspace, name: str, experiment_id: str) -> Experiment:
-    """The experiment of an id, active or archived; nothing is read until it is needed."""
+def experiment_of(
+    workspace: Workspace, name: str, experiment_id: str, *, may_be_renamed: bool = False
+) -> Experiment:
+    """The experiment of an id, active or archived; nothing is read until it is needed.
+
+    It may have been renamed if the name is an earlier one, such as a run's creation holds.
+    """
     from runlore.engine.streams import stream_of_experiment
 
     experiment = Experiment.__new__(Experiment)
     experiment._workspace = workspace
     experiment._names = stream_of_experiment(name)
     experiment._id = experiment_id
+    experiment._may_be_renamed = may_be_renamed
     return experiment

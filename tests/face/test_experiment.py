@@ -47,15 +47,15 @@ def test_an_experiment_knows_its_workspace_and_name(ws: Workspace) -> None:
     assert exp.tags == {}
 
 
-@pytest.mark.parametrize("name", ["", "-a", "a b", "a/b", "a.b", "x" * 256, "a\n", "\ud800"])
+@pytest.mark.parametrize("name", ["", " ", "\n", "x" * 501, "\ud800"])
 def test_a_bad_name_is_refused_and_makes_nothing(ws: Workspace, name: str) -> None:
-    with pytest.raises(InvalidInput, match="is not a valid experiment name; it takes 1 to 255"):
+    with pytest.raises(InvalidInput, match="experiment name"):
         Experiment(ws, name)
 
     assert Experiment.list(ws) == []
 
 
-@pytest.mark.parametrize("name", ["a", "A-1_b", "x" * 255, "9lives", "größe"])
+@pytest.mark.parametrize("name", ["a", "A-1_b", "x" * 500, "9lives", "größe", "-a", "a b/c.d"])
 def test_a_good_name_is_kept_as_it_is(ws: Workspace, name: str) -> None:
     assert Experiment(ws, name).name == name
 

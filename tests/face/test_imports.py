@@ -316,7 +316,7 @@ def test_a_script_run_is_a_run(exp: Experiment) -> None:
 
 def test_errors_have_azures_attributes(ws: Workspace) -> None:
     with pytest.raises(UserErrorException) as raised:
-        Experiment(ws, "a b")
+        Experiment(ws, "")
 
     assert isinstance(raised.value, AzureMLException)
     assert raised.value.message == str(raised.value)

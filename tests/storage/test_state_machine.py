@@ -23,19 +23,21 @@ from runlore.domain import experiment, run, run_state
 from runlore.domain.decision import Decision
 from runlore.domain.errors import (
     AlreadyExists,
+    ConfigConflict,
     ExperimentNotFound,
+    InvalidInput,
     PropertyConflict,
     RunEnded,
     RunloreError,
     TransitionRefused,
 )
-from runlore.domain.events import WriterOpened
+from runlore.domain.events import ExperimentRenamed, WriterOpened
 from runlore.domain.ids import experiment_stream, run_stream
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status, may_follow
 from runlore.storage.database import Database
 from runlore.storage.event_log import EventLog
-from runlore.storage.journal import Journal, StreamState
+from runlore.storage.journal import Journal, Pending, StreamState
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.testing.logs import NOON, check_head
@@ -46,7 +48,8 @@ pytestmark = pytest.mark.slow
 WRITERS = ("ann", "bob")
 writers = st.sampled_from(WRITERS)
 names = st.sampled_from(["lab", "field"])
-ids = st.sampled_from(["e1", "e2", "e3", "e4"])
+ids = st.sampled_from(["l1", "l2", "l3", "f1", "f2"])
+small_configs = st.dictionaries(few_keys, st.integers(0, 1), max_size=3)
 
 
 @dataclass
@@ -58,15 +61,27 @@ class RunModel:
     tags: dict[str, str | None] = field(default_factory=dict)
     properties: dict[str, str | None] = field(default_factory=dict)
     refusals: frozenset[tuple[Any, ...]] = frozenset()
+    config: dict[str, int] = field(default_factory=dict)
+    archived: bool = False
+    before_loss: Status | None = None
+    rewinds: tuple[int, ...] = ()
+    pauses: int = 0
+    born_ended: bool = False
 
     def copy(self) -> RunModel:
-        return replace(self, tags=dict(self.tags), properties=dict(self.properties))
+        return replace(
+            self,
+            tags=dict(self.tags),
+            properties=dict(self.properties),
+            config=dict(self.config),
+        )
 
 
 @dataclass
 class ExperimentModel:
     id: str
     active: bool = True
+    renamed_to: str | None = None
     tags: dict[str, str | None] = field(default_factory=dict)
 
 
@@ -192,7 +207,9 @@ class Agreement(RuleBasedStateMachine):
         )
         self.ask_run(writer, run_id, command, None)
         self.ask_run(WRITERS[0], run_id, command, AlreadyExists)
-        self.model[run_id] = RunModel(status, None, dict(tags), dict(properties))
+        self.model[run_id] = RunModel(
+            status, None, dict(tags), dict(properties), born_ended=status in TERMINAL
+        )
         return multiple(run_id)
 
     @rule(writer=writers, run_id=runs, tags=few_pairs)
@@ -237,24 +254,109 @@ class Agreement(RuleBasedStateMachine):
         else:
             model.refusals |= {(writer, TOPICS.get(status, "run.status_changed"), None, status)}
 
+    @rule(writer=writers, run_id=runs, config=small_configs)
+    def add_config(self, writer: str, run_id: str, config: dict[str, int]) -> None:
+        model = self.model[run_id]
+        conflicts = {key for key, value in config.items() if model.config.get(key, value) != value}
+        expected = ConfigConflict if conflicts else None
+        self.ask_run(writer, run_id, run.AddConfig(config), expected)
+        if conflicts:
+            model.refusals |= {
+                (writer, "run.config_added", key, str(config[key])) for key in conflicts
+            }
+        else:
+            model.config.update(config)
+
+    @rule(writer=writers, run_id=runs, key=few_keys, value=st.integers(0, 2))
+    def correct_config(self, writer: str, run_id: str, key: str, value: int) -> None:
+        model = self.model[run_id]
+        expected = None if key in model.config else InvalidInput
+        self.ask_run(writer, run_id, run.CorrectConfig(key, value, "a typo"), expected)
+        if expected is None:
+            model.config[key] = value
+
+    @rule(writer=writers, run_id=runs)
+    def lose(self, writer: str, run_id: str) -> None:
+        model = self.model[run_id]
+        self.ask_run(writer, run_id, run.LoseRun("its process died", {"pid": 7}), None)
+        if model.status is Status.CANCEL_REQUESTED:
+            model.status = Status.CANCELED
+        elif model.status not in TERMINAL and model.status is not Status.QUEUED:
+            model.before_loss, model.status = model.status, Status.FAILED
+
+    @rule(writer=writers, run_id=runs)
+    def find(self, writer: str, run_id: str) -> None:
+        model = self.model[run_id]
+        self.ask_run(writer, run_id, run.FindRun(), None)
+        if model.before_loss is not None:
+            model.status, model.before_loss = model.before_loss, None
+
+    @rule(writer=writers, run_id=runs)
+    def resume(self, writer: str, run_id: str) -> None:
+        model = self.model[run_id]
+        self.ask_run(writer, run_id, run.ResumeRun("more epochs"), None)
+        if model.status in TERMINAL:
+            model.status, model.before_loss = Status.RUNNING, None
+            model.pauses += not model.born_ended
+            model.born_ended = False
+
+    @rule(writer=writers, run_id=runs, step=st.integers(0, 9))
+    def rewind(self, writer: str, run_id: str, step: int) -> None:
+        self.ask_run(writer, run_id, run.RewindRun(step), None)
+        self.model[run_id].rewinds += (step,)
+
+    @rule(writer=writers, run_id=runs, archived=st.booleans())
+    def archive_run(self, writer: str, run_id: str, archived: bool) -> None:
+        self.ask_run(writer, run_id, run.ArchiveRun() if archived else run.ReactivateRun(), None)
+        self.model[run_id].archived = archived
+
     # --- experiments ----------------------------------------------------------------------
 
     def the(self, name: str, experiment_id: str) -> ExperimentModel | None:
         return next((e for e in self.experiments[name] if e.id == experiment_id), None)
 
     def active(self, name: str) -> ExperimentModel | None:
-        return next((e for e in self.experiments[name] if e.active), None)
+        return next((e for e in self.experiments[name] if e.active and not e.renamed_to), None)
+
+    def here(self, name: str, experiment_id: str) -> ExperimentModel | None:
+        """The experiment, unless it has another name by now."""
+        held = self.the(name, experiment_id)
+        return None if held is None or held.renamed_to else held
+
+    @rule(writer=writers, names=st.permutations(["lab", "field"]), experiment_id=ids)
+    def rename(self, writer: str, names: list[str], experiment_id: str) -> None:
+        name, other = names
+        held = self.here(name, experiment_id)
+        if held is None or not held.active or self.active(other) is not None:
+            return
+        for store in self.stores:
+            journal = store.journals[writer]
+            streams = [
+                StreamState(experiment_stream(n), experiment.fold, experiment.NameState())
+                for n in names
+            ]
+            leaves, arrives = [journal.refresh(stream) for stream in streams]
+            [event] = experiment.decide(leaves, experiment.Rename(experiment_id, other)).events
+            assert isinstance(event, ExperimentRenamed)
+            assert experiment.decide_arrival(arrives, event).events == (event,)
+            journal.append([Pending(s.stream, s.version + 1, event) for s in streams])
+        held.renamed_to = other
+        arrived = self.the(other, experiment_id)
+        if arrived is None:
+            self.experiments[other].append(ExperimentModel(experiment_id, tags=dict(held.tags)))
+        else:
+            arrived.active, arrived.renamed_to, arrived.tags = True, None, dict(held.tags)
 
     @rule(writer=writers, name=names)
     def get_or_create(self, writer: str, name: str) -> None:
-        fresh = f"e{len(self.experiments[name]) + 1}"
+        fresh = f"{name[0]}{len(self.experiments[name]) + 1}"
         self.ask_name(writer, name, experiment.GetOrCreate(name, fresh), None)
         if self.active(name) is None:
             self.experiments[name].append(ExperimentModel(fresh))
 
     @rule(writer=writers, name=names, experiment_id=ids)
     def archive(self, writer: str, name: str, experiment_id: str) -> None:
-        held = self.the(name, experiment_id)
+        held = self.here(name, experiment_id)
         expected = None if held else ExperimentNotFound
         self.ask_name(writer, name, experiment.Archive(experiment_id), expected)
         if held:
@@ -262,7 +364,7 @@ class Agreement(RuleBasedStateMachine):
 
     @rule(writer=writers, name=names, experiment_id=ids)
     def reactivate(self, writer: str, name: str, experiment_id: str) -> None:
-        held = self.the(name, experiment_id)
+        held = self.here(name, experiment_id)
         expected: type[RunloreError] | None = None if held else ExperimentNotFound
         if held and not held.active and self.active(name):
             expected = AlreadyExists
@@ -279,7 +381,7 @@ class Agreement(RuleBasedStateMachine):
         tags: dict[str, str | None],
         removed: str,
     ) -> None:
-        held = self.the(name, experiment_id)
+        held = self.here(name, experiment_id)
         expected = None if held else ExperimentNotFound
         setting = experiment.SetExperimentTags(experiment_id, tags)
         removing = experiment.RemoveExperimentTags(experiment_id, [removed])
@@ -321,10 +423,10 @@ class Agreement(RuleBasedStateMachine):
                 facts = store.journals["ann"].facts(experiment_stream(name))
                 state = experiment.fold(experiment.NameState(), facts)
                 found = [
-                    (e.experiment_id, e.archived_at is None, dict(e.tags))
+                    (e.experiment_id, e.archived_at is None, e.renamed_to, dict(e.tags))
                     for e in state.experiments
                 ]
-                assert found == [(e.id, e.active, e.tags) for e in models]
+                assert found == [(e.id, e.active, e.renamed_to, e.tags) for e in models]
 
     @invariant()
     def heads_are_sound(self) -> None:
@@ -353,6 +455,13 @@ def check_run(state: RunState | None, model: RunModel | None) -> None:
     assert state.display_name == model.display_name
     assert state.tags == model.tags
     assert {key: held.value for key, held in state.properties.items()} == model.properties
+    assert {key: held.value for key, held in state.config.items()} == {
+        key: str(value) for key, value in model.config.items()
+    }
+    assert (state.archived_at is not None) == model.archived
+    assert state.lost == (model.before_loss is not None)
+    assert tuple(rewind.step for rewind in state.rewinds) == model.rewinds
+    assert len(state.pauses) == model.pauses
     found = sorted((refusal[1:] for refusal in state.refusals), key=repr)
     expected = sorted((refusal[1:] for refusal in model.refusals), key=repr)
     assert found == expected

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runlore.azure.documents import azure_time, definition_document, root_error
 from runlore.domain.errors import ExperimentNotFound, InvalidInput
 from runlore.domain.ids import RUNS, run_stream, writer_stream
+from runlore.engine.experiments import current_name
 from runlore.projections.rows import RecordRow
 from runlore.storage.codec import fact_of
 from runlore.storage.log_query import LogQuery
@@ -45,7 +46,7 @@ def of_state(state: RunState, session: Session) -> Record:
     tags, properties = sorted(state.tags), sorted(state.properties)
     row = RecordRow(
         run_id=state.run_id,
-        experiment=state.experiment_name,
+        experiment=current_name(session, state.experiment_name, state.experiment_id),
         experiment_id=state.experiment_id,
         number=_number(state, session),
         parent_id=state.parent_id,

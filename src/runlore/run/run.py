@@ -468,4 +468,4 @@ def _experiment_of(workspace: Workspace, handle: RunHandle) -> Experiment:
     from runlore.experiment import experiment_of
 
     state = handle.state
-    return experiment_of(workspace, state.experiment_name, state.experiment_id)
+    return experiment_of(workspace, state.experiment_name, state.experiment_id, may_be_renamed=True)

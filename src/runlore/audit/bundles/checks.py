@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from runlore.audit.bundles.events import check_event
 from runlore.audit.bundles.file import BundleFile, open_bundle
@@ -28,7 +28,7 @@ from runlore.audit.bundles.format import (
 )
 from runlore.audit.bundles.signature import why_unsigned
 from runlore.audit.offline import Checkpoint, NotProved, VerifierKey
-from runlore.domain.events import ExperimentCreated, RunCreated
+from runlore.domain.events import ExperimentCreated, ExperimentRenamed, RunCreated
 from runlore.domain.ids import experiment_stream, run_id_of, run_stream
 from runlore.storage.event_log import StoredRow
 from runlore.storage.pruned_tree import Node, root_of
@@ -165,7 +165,8 @@ class _EventChecks:
         self.count = 0
         self.last = (0, 0)
         self._versions: dict[str, int] = {}
-        self._experiments: dict[str, str] = {}  # The stream, by the experiment's id.
+        # The streams of the names that it had so far, by the experiment's id.
+        self._experiments: dict[str, list[str]] = {}
         self._owned: dict[str, int] = {}  # Positions, by the run that has values there.
 
     def check(self, record: BundleRecord, findings: list[BundleFinding]) -> None:
@@ -193,11 +194,11 @@ class _EventChecks:
             add(Problem.IMPOSSIBLE, str(error))
             return
         if data is not None and row.topic.startswith("experiment."):
-            problem = self._problem_of_experiment(row, data["experiment_id"])
+            problem = self._problem_of_experiment(row, data)
         elif data is not None and row.topic == RunCreated.topic:
             stream = experiment_stream(data["experiment_name"])
-            known = self._experiments.get(data["experiment_id"])
-            problem = None if known == stream else "the experiment of its run does not precede it"
+            known = self._experiments.get(data["experiment_id"], ())
+            problem = None if stream in known else "the experiment of its run does not precede it"
         else:
             owner = run_id_of(row.stream)
             if owner is not None:
@@ -206,12 +207,19 @@ class _EventChecks:
         if problem is not None:
             add(Problem.IMPOSSIBLE, problem)
 
-    def _problem_of_experiment(self, row: StoredRow, experiment_id: str) -> str | None:
-        known = self._experiments.get(experiment_id)
-        if row.topic != ExperimentCreated.topic:
-            return None if known == row.stream else "its experiment was not created before it"
-        self._experiments.setdefault(experiment_id, row.stream)
-        return None if known is None else "its experiment was created before"
+    def _problem_of_experiment(self, row: StoredRow, data: Mapping[str, Any]) -> str | None:
+        known = self._experiments.setdefault(data["experiment_id"], [])
+        if row.topic == ExperimentCreated.topic:
+            known.append(row.stream)
+            return None if known == [row.stream] else "its experiment was created before"
+        arrives = (
+            row.topic == ExperimentRenamed.topic
+            and known[-1:] == [experiment_stream(data["previous"])]
+            and row.stream == experiment_stream(data["name"])
+        )
+        if arrives:
+            known.append(row.stream)
+        return None if known[-1:] == [row.stream] else "its experiment was not created before it"
 
     def at_the_end(self) -> Iterator[BundleFinding]:
         for run_id, position in self._owned.items():

@@ -7,6 +7,7 @@ newer runlore are kept unread, as in our own log, within limits.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -14,23 +15,34 @@ from typing import Any, Final
 import msgpack
 from pydantic import ValidationError
 
+from runlore.domain.config import check_config, json_text
 from runlore.domain.definition import Definition
 from runlore.domain.errors import RunloreError
 from runlore.domain.events import (
     REGISTRY,
     ArtifactAdded,
+    ArtifactPruned,
     ComputeTargetAttached,
     ComputeTargetDeleted,
+    ConfigAdded,
+    ConfigCorrected,
+    EnvironmentRecorded,
     ExperimentCreated,
+    ExperimentRenamed,
     ExperimentTagSet,
     PropertyAdded,
     PropertyCorrected,
+    RunAlerted,
     RunCreated,
     RunErased,
+    RunFound,
+    RunRewound,
     RunSubmitted,
     SnapshotTaken,
     TagSet,
     ValuesLogged,
+    ViewDeleted,
+    ViewSaved,
 )
 from runlore.domain.fact import TIME_END
 from runlore.domain.ids import (
@@ -39,8 +51,11 @@ from runlore.domain.ids import (
     check_experiment_name,
     check_run_id,
     check_target_name,
+    check_view_name,
     parse_stream,
 )
+from runlore.domain.run import ALERT_LEVELS, STEPS, check_reference
+from runlore.domain.status import TERMINAL
 from runlore.domain.text import FILE_NAME_MAX_CHARS, check_key, check_pairs
 from runlore.storage.codec import ERASED, decode_event, fact_of
 from runlore.storage.event_log import StoredRow
@@ -165,6 +180,9 @@ def _checked_stream(name: str) -> StreamName:
             case StreamName(StreamKind.EXPERIMENT, owner):
                 check_experiment_name(owner)
                 return stream
+            case StreamName(StreamKind.VIEW, owner):
+                check_view_name(owner)
+                return stream
             case StreamName(StreamKind.COMPUTE_TARGET, owner):
                 check_target_name(owner)
                 return stream
@@ -207,17 +225,49 @@ def _check_meaning(row: StoredRow, data: Mapping[str, Any], owner: str) -> None:
                     check_run_id(owner if above is None else above)
                 check_pairs(data["tags"], "tag")
                 check_pairs(data["properties"], "property")
+                _check_config(data["config"])
+                if data["given_user"] is not None:
+                    check_key(data["given_user"], "user")
             case ExperimentCreated.topic | ComputeTargetAttached.topic | ComputeTargetDeleted.topic:
+                _check_same(data["name"], owner)
+            case ExperimentRenamed.topic:
+                check_pairs(data["tags"], "tag")
+                names = [check_experiment_name(data[name]) for name in ("previous", "name")]
+                if owner not in names or names[0] == names[1]:
+                    raise ValueError(f"it renames {names[0]!r:.120} to {names[1]!r:.120}")
+            case ViewSaved.topic:
+                _check_same(data["name"], owner)
+                check_config(data["definition"])
+            case ViewDeleted.topic:
                 _check_same(data["name"], owner)
             case TagSet.topic | ExperimentTagSet.topic:
                 check_pairs({data["key"]: data["value"]}, "tag")
             case PropertyAdded.topic | PropertyCorrected.topic:
                 check_pairs({data["key"]: data["value"]}, "property")
+            case ConfigAdded.topic:
+                _check_config(data["config"])
+            case ConfigCorrected.topic:
+                check_key(data["key"], "config key")
+                for name in ("value", "superseded"):
+                    _check_leaf(data[name])
+            case EnvironmentRecorded.topic:
+                check_config(data["environment"])
+            case RunAlerted.topic if data["level"] not in ALERT_LEVELS:
+                raise ValueError(f"it alerts with the level {data['level']!r:.80}")
+            case RunRewound.topic if data["step"] not in STEPS:
+                raise ValueError(f"it goes back to the step {data['step']!r:.80}")
+            case RunFound.topic if data["status"] in TERMINAL:
+                raise ValueError(f"it finds a run that is {data['status']}")
             case RunSubmitted.topic:
                 _check_definition(data["definition"])
             case ArtifactAdded.topic:
                 check_key(safe_name(data["name"]), "file name", FILE_NAME_MAX_CHARS)
-                _check_digest(data["sha256"])
+                if data["uri"] is not None:
+                    check_reference(data["uri"], data["name"])
+                if data["uri"] is None or data["sha256"] is not None:
+                    _check_digest(data["sha256"])
+            case ArtifactPruned.topic:
+                check_key(safe_name(data["name"]), "file name", FILE_NAME_MAX_CHARS)
             case SnapshotTaken.topic:
                 _check_digest(data["manifest_sha256"])
                 # Restoring the snapshot writes a file of this name.
@@ -229,8 +279,11 @@ def _check_meaning(row: StoredRow, data: Mapping[str, Any], owner: str) -> None:
                 raise ValueError("only erasable workspaces have erased runs, bundles never")
     except RunloreError as error:
         raise ValueError(str(error)) from error
-    for name in ("nbytes", "files", "pid", "count", "first_seq", "rank"):
-        if name in data and not 0 <= data[name] <= _NBYTES_MAX:
+    for name in ("nbytes", "files", "pid", "uid", "count", "first_seq", "rank"):
+        if data.get(name) is not None and not 0 <= data[name] <= _NBYTES_MAX:
+            raise ValueError(f"its {name} is {data[name]!r:.40}")
+    for name in ("given_at", "started_at", "created_at"):
+        if data.get(name) is not None and not 0 <= data[name] < TIME_END:
             raise ValueError(f"its {name} is {data[name]!r:.40}")
 
 
@@ -250,8 +303,30 @@ def _check_definition(definition: Mapping[str, Any]) -> None:
         raise ValueError("its definition has neither a script nor a command")
 
 
-def _check_digest(digest: str) -> None:
-    if _DIGEST.fullmatch(digest) is None:
+def _check_config(text: str) -> None:
+    """Check that it is the text that our own writers make of a config."""
+    config = _parsed(text)
+    if json_text(check_config(config)) != text:
+        raise ValueError("its config is not as runlore writes it")
+
+
+def _check_leaf(text: str) -> None:
+    value = _parsed(text)
+    if json_text(check_config({"value": value})["value"]) != text or (
+        value and type(value) is dict
+    ):
+        raise ValueError("its value is not one of a config")
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its config is no JSON: {error}") from error
+
+
+def _check_digest(digest: str | None) -> None:
+    if digest is None or _DIGEST.fullmatch(digest) is None:
         raise ValueError(f"{digest!r:.80} is not a SHA-256 digest")
 
 

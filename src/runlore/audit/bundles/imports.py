@@ -203,7 +203,7 @@ def _plan_archiving(
     plan: _Plan,
 ) -> None:
     """Archives the experiments that are active beside the holder of their name."""
-    active = [experiment for experiment in after.experiments if experiment.archived_at is None]
+    active = [experiment for experiment in after.experiments if experiment.has_name]
     holder = before.active or next(iter(active), None)
     for experiment in active:
         if holder is not None and experiment.experiment_id != holder.experiment_id:

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import ExperimentNotFound
-from runlore.domain.events import RunCreated
+from runlore.domain.events import ExperimentRenamed, RunCreated
 from runlore.domain.ids import (
     WORKSPACE_STREAM,
     check_experiment_name,
@@ -95,7 +95,8 @@ def selected_positions(session: Session, selection: Selection, upto_position: in
     selected, writers = array("q"), set[str]()
 
     def take(streams: Iterable[str]) -> set[str]:
-        """Takes the events of the streams; returns the streams of their runs' experiments."""
+        """Takes the events of the streams; returns the streams of their runs' experiments, and
+        of the other names of their experiments."""
         positions = array("q")
         for stream in streams:
             positions.extend(
@@ -109,11 +110,18 @@ def selected_positions(session: Session, selection: Selection, upto_position: in
                     writers.add(writer_stream(fact.writer_id))
                 if fact.topic == RunCreated.topic and fact.data is not None:
                     experiments.add(experiment_stream(fact.data["experiment_name"]))
+                elif fact.topic == ExperimentRenamed.topic and fact.data is not None:
+                    for name in (fact.data["previous"], fact.data["name"]):
+                        experiments.add(experiment_stream(name))
         selected.extend(positions)
         return experiments
 
     experiments = take(map(run_stream, selected_runs(session, selection, upto_position)))
-    take([WORKSPACE_STREAM, *experiments])
+    taken = {WORKSPACE_STREAM}
+    take(taken)
+    while experiments := experiments - taken:
+        taken |= experiments
+        experiments = take(sorted(experiments))
     take(sorted(writers))
     _sort(selected)
     return selected
