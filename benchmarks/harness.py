@@ -170,7 +170,7 @@ def scratch() -> Iterator[Path]:
 
 def machine() -> str:
     """The machine and the versions that the figures are of."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("runlore", "duckdb", "pyarrow"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("runlore", "duckdb", "arro3-core"))
     return (
         f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {packages}"

@@ -7,10 +7,17 @@ from typing import Any, Final, NamedTuple
 
 import duckdb
 import numpy as np
-import pyarrow as pa
+from arro3.core import Table
 from numpy.typing import NDArray
 
 from runlore.domain.errors import InvalidInput
+from runlore.projections.arrow_tables import (
+    answer,
+    array_of,
+    arrays,
+    table_of_columns,
+    taken,
+)
 from runlore.projections.filters import check_text_filter
 from runlore.projections.points import TYPES, group_starts
 from runlore.projections.portions import portions
@@ -53,7 +60,8 @@ class Curve(NamedTuple):
 
 
 _SERIES: Final = """
-SELECT p.series_no, p.step, p.time, p.value, p.text, p.type, p.position, p.idx
+SELECT p.series_no, p.step, p.time, coalesce(p.value, 'nan'::DOUBLE) AS value, p.text, p.type,
+       p.position, p.idx
 FROM store.metric_points p
 WHERE p.series_no IN ({series}) AND p.run_no = {run_no:d} {until}
 """
@@ -76,35 +84,34 @@ def series_values(
         return None
     until = "" if as_of is None else f"AND p.position <= {as_of:d}"
     query = _SERIES.format(series=", ".join(map(str, series)), run_no=run_no, until=until)
-    table = _in_log_order(connection.sql(query).to_arrow_table().combine_chunks())
+    table = _in_log_order(answer(connection.sql(query)))
     if not len(table):
         return None
-    numbers = table["series_no"].to_numpy()
+    numbers, steps, times = arrays(table, "series_no", "step", "time")
     found = np.unique(numbers).tolist()
     kinds = {series[number][1] for number in found}
     kind = kinds.pop() if len(kinds) == 1 else "row" if "row" in kinds else "scalar"
-    steps, times = table["step"].to_numpy(), table["time"].to_numpy()
     if len(found) == 1:
         name = series[found[0]][0] or metric
         return SeriesValues(kind, steps, times, {name: _exact(table)})
-    place, index = table["position"].to_numpy(), table["idx"].to_numpy()
+    place, index = arrays(table, "position", "idx")
     begins = np.ones(len(table), bool)
     begins[1:] = (place[1:] != place[:-1]) | (index[1:] != index[:-1])
     row = np.cumsum(begins) - 1
     columns: dict[str, NDArray[Any]] = {}
     for name, members in _columns(metric, series, table, described_at).items():
-        chosen = np.isin(numbers, members)
-        columns[name] = _spread(_exact(table.filter(pa.array(chosen))), row[chosen], int(row[-1]))
+        chosen = np.flatnonzero(np.isin(numbers, members))
+        columns[name] = _spread(_exact(taken(table, chosen)), row[chosen], int(row[-1]))
     return SeriesValues(kind, steps[begins], times[begins], columns)
 
 
-def _in_log_order(table: pa.Table) -> pa.Table:
+def _in_log_order(table: Table) -> Table:
     """The rows by position, index and series; the view returns a single series in this order."""
-    place, index, number = (table[name].to_numpy() for name in ("position", "idx", "series_no"))
+    place, index, number = arrays(table, "position", "idx", "series_no")
     later = np.diff(place) > 0
     if (later | (np.diff(index) > 0)).all() and (np.diff(place) >= 0).all():
         return table
-    return table.take(pa.array(np.lexsort((number, index, place))))
+    return taken(table, np.lexsort((number, index, place)))
 
 
 def _series_of(connection: duckdb.DuckDBPyConnection, metric: str) -> dict[int, tuple[str, str]]:
@@ -117,18 +124,18 @@ def _series_of(connection: duckdb.DuckDBPyConnection, metric: str) -> dict[int, 
 
 
 def _columns(
-    metric: str, series: dict[int, tuple[str, str]], table: pa.Table, described_at: DescribedAt
+    metric: str, series: dict[int, tuple[str, str]], table: Table, described_at: DescribedAt
 ) -> dict[str, list[int]]:
     """The series of each column, in the order in which the columns were first logged.
 
     Columns of one row come in the order of the row, which only its batch's event tells.
     """
-    numbers = table["series_no"].to_numpy()
+    numbers, positions, indexes = arrays(table, "series_no", "position", "idx")
     first: dict[str, tuple[int, int]] = {}
     members: dict[str, list[int]] = {}
     for number, at in zip(*np.unique(numbers, return_index=True), strict=True):
         column = series[int(number)][0] or metric
-        place = (table["position"][int(at)].as_py(), table["idx"][int(at)].as_py())
+        place = (int(positions[at]), int(indexes[at]))
         first[column] = min(first.get(column, place), place)
         members.setdefault(column, []).append(int(number))
     order: list[str] = []
@@ -160,29 +167,26 @@ def _spread(values: NDArray[Any], rows: Ints, last: int) -> NDArray[Any]:
     return spread
 
 
-def _exact(table: pa.Table) -> NDArray[Any]:
+def _exact(table: Table) -> NDArray[Any]:
     """The values as they were logged, restored from their SQL columns."""
-    types = table["type"].to_numpy()
+    types, values = arrays(table, "type", "value")
     if not types.any():
-        values: NDArray[Any] = table["value"].to_numpy()
         return values
     if (types == _INT).all() and table["text"].null_count == len(table):
-        numbers: Ints = table["value"].to_numpy().astype(np.int64)
+        numbers: Ints = values.astype(np.int64)
         return numbers
-    texts = table["text"].to_pylist()
+    texts = array_of(table, "text").to_pylist()
     if (types == _INT).all():
         exact = [
             int(value) if text is None else _digits(text)
-            for value, text in zip(table["value"].to_pylist(), texts, strict=True)
+            for value, text in zip(values.tolist(), texts, strict=True)
         ]
         fits = all(number in _INT64 for number in exact)
         return np.array(exact, np.int64 if fits else object)
     restored = np.empty(len(table), object)
     restored[:] = [
         restored_value(value, text, type_)
-        for value, text, type_ in zip(
-            table["value"].to_pylist(), texts, types.tolist(), strict=True
-        )
+        for value, text, type_ in zip(values.tolist(), texts, types.tolist(), strict=True)
     ]
     return restored
 
@@ -213,9 +217,11 @@ JOIN {source} p ON p.run_no = r.run_no AND p.series_no = {series_no:d} {until}
 GROUP BY ALL
 """
 # Not sorted: the view has the points of one run and series in the order of the log, which DuckDB
-# keeps. Sorting 5 million takes eight times as long as reading them.
+# keeps. Sorting 5 million takes eight times as long as reading them. A missing value is NaN here:
+# a gap, as NaN is.
 _POINTS: Final = """
-SELECT p.run_no, p.step, p.time, p.value FROM store.metric_points p
+SELECT p.run_no, p.step, p.time, coalesce(p.value, 'nan'::DOUBLE) AS value
+FROM store.metric_points p
 WHERE p.series_no = {series_no:d} AND p.run_no IN ({runs}) {until}
 """
 
@@ -234,7 +240,7 @@ def curves(
     if series_no is None:
         return []
     ids = list(dict.fromkeys(run_ids))
-    connection.register("wanted", pa.table({"run_id": pa.array(ids, pa.string())}))
+    connection.register("wanted", table_of_columns([ids], {"run_id": "string"}))
     source, count = (
         ("store.metric_latest", "any_value(p.n)")
         if as_of is None
@@ -249,7 +255,7 @@ def curves(
         names = {run_no: run_id for run_no, run_id, _ in totals[group]}
         runs = ", ".join(map(str, names))
         query = _POINTS.format(series_no=series_no, runs=runs, until=until)
-        for curve in _thinned(connection.sql(query).to_arrow_table(), names, max_points):
+        for curve in _thinned(answer(connection.sql(query)), names, max_points):
             found[curve.run_id] = curve
     return [found[run_id] for run_id in ids if run_id in found]
 
@@ -273,10 +279,8 @@ def series_numbers(
     return {(name, column): number for name, column, number in rows}
 
 
-def _thinned(table: pa.Table, names: dict[int, str], max_points: int) -> Iterator[Curve]:
-    run_no = table["run_no"].to_numpy()
-    steps, times = table["step"].to_numpy(), table["time"].to_numpy()
-    values = table["value"].to_numpy()  # A missing value is NaN here: a gap, as NaN is.
+def _thinned(table: Table, names: dict[int, str], max_points: int) -> Iterator[Curve]:
+    run_no, steps, times, values = arrays(table, "run_no", "step", "time", "value")
     starts = group_starts(run_no)
     pieces: dict[int, list[slice]] = {}
     for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(run_no)], strict=True):

@@ -6,13 +6,13 @@ the data that every reading process builds, stores and opens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from threading import get_ident
+from typing import Final, NamedTuple
 
 import duckdb
-import pyarrow as pa
-from duckdb.func import FunctionNullHandling, PythonUDFType
+from duckdb.func import FunctionNullHandling
 
 from runlore.domain.events import ValuesLogged
 from runlore.domain.fact import Fact
@@ -25,6 +25,9 @@ from runlore.storage.log_query import LogQuery
 _NEAR: Final = 32
 """Positions at most this far apart are read together."""
 
+_AHEAD_MAX: Final = 1_024
+"""At most this many positions are read at once."""
+
 
 class EventPayloads:
     """The view `events` on a connection to tables of this log.
@@ -33,57 +36,76 @@ class EventPayloads:
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, log: EventLog) -> None:
-        self._log = log
-        self.upto_position: int | None = None
-
-        def event_id_at(positions: pa.Array) -> pa.Array:
-            return self._column(positions, _id_of)
-
-        def event_data_at(positions: pa.Array) -> pa.Array:
-            return self._column(positions, _data_of)
-
-        for function in (event_id_at, event_data_at):
+        self._columns = {
+            "event_id_at": _PayloadColumn(log, _id_of),
+            "event_data_at": _PayloadColumn(log, _data_of),
+        }
+        for name, column in self._columns.items():
             connection.create_function(
-                function.__name__,
-                function,
+                name,
+                column.at,
                 ["bigint"],
                 "varchar",
-                type=PythonUDFType.ARROW,
                 null_handling=FunctionNullHandling.SPECIAL,  # Unknown events have no payload.
             )
         connection.execute(events_view())
 
     @contextmanager
     def as_of(self, position: int | None) -> Iterator[None]:
-        """Inside the block the functions return NULL for later positions."""
-        self.upto_position = position
+        """Inside the block, for one query, the functions return NULL for later positions."""
+        for column in self._columns.values():
+            column.upto_position = position
         try:
             yield
         finally:
-            self.upto_position = None
+            for column in self._columns.values():
+                column.forget()
 
-    def _column(self, positions: Any, show: Callable[[Fact], str | None]) -> pa.Array:
-        wanted: list[int | None] = positions.to_pylist()
+
+class _Window(NamedTuple):
+    """What the events from a position up to before another show; some may be lost."""
+
+    start: int
+    stop: int
+    shown: dict[int, str | None]
+
+
+class _PayloadColumn:
+    """A column that is read from the log, a row at a time.
+
+    DuckDB asks for row after row, and in several threads. While a thread asks for neighbours, more
+    and more of them are read ahead.
+    """
+
+    def __init__(self, log: EventLog, show: Callable[[Fact], str | None]) -> None:
+        self.upto_position: int | None = None
+        self._log = log
+        self._show = show
+        self._windows: dict[int, _Window] = {}
+
+    def at(self, position: int | None) -> str | None:
+        """The event's column; NULL for none, and for one that is lost: to verify finds it."""
         upto = self.upto_position
-        known = {at for at in wanted if at is not None and (upto is None or at <= upto)}
-        shown = {fact.position: show(fact) for fact in _facts_at(self._log, sorted(known))}
-        # Verifying the log finds lost events; the remaining ones can still be read.
-        found = [None if at is None else shown.get(at) for at in wanted]
-        return pa.array(found, pa.string())
+        if position is None or (upto is not None and position > upto):
+            return None
+        thread = get_ident()
+        window = self._windows.get(thread)
+        if window is None or not window.start <= position < window.stop:
+            window = self._windows[thread] = self._read(position, window)
+        return window.shown.get(position)
 
+    def forget(self) -> None:
+        """Ends a query: by the next one there may be more events, or some may be erased."""
+        self.upto_position = None
+        self._windows.clear()
 
-def _facts_at(log: EventLog, positions: Sequence[int]) -> Iterator[Fact]:
-    """The facts at some positions, in order, and perhaps some between them."""
-    first = 0
-    for after in range(1, len(positions) + 1):
-        if after < len(positions) and positions[after] - positions[after - 1] <= _NEAR:
-            continue
-        start, stop = positions[first], positions[after - 1]
-        limit = stop - start + 1
-        yield from facts_of(
-            log.read_plain(LogQuery(after_position=start - 1, upto_position=stop, limit=limit))
-        )
-        first = after
+    def _read(self, position: int, last: _Window | None) -> _Window:
+        n = 1
+        if last is not None and 0 <= position - last.stop < _NEAR:
+            n = min(2 * (last.stop - last.start), _AHEAD_MAX)
+        query = LogQuery(after_position=position - 1, upto_position=position + n - 1, limit=n)
+        facts = facts_of(self._log.read_plain(query))
+        return _Window(position, position + n, {fact.position: self._show(fact) for fact in facts})
 
 
 def _id_of(fact: Fact) -> str | None:

@@ -11,9 +11,17 @@ from typing import Any, Final
 
 import duckdb
 import numpy as np
-import pyarrow as pa
+from arro3.core import Array, Table
 from numpy.typing import NDArray
 
+from runlore.projections.arrow_tables import (
+    answer,
+    array_of,
+    arrays,
+    numbers,
+    table_of_arrays,
+    taken,
+)
 from runlore.projections.points import Points, group_starts
 from runlore.projections.temporal import insert_table, with_table
 from runlore.storage.value_arrays import Ints, starts_of
@@ -45,10 +53,10 @@ def add_to_latest(connection: duckdb.DuckDBPyConnection, points: Points) -> None
     """Adds points that are later than all points in the table."""
     table, sums, first_part, parts = _summed_up(points)
     with_table(connection, "latest", table)
-    joined = connection.sql(_JOINED).to_arrow_table()
-    places = joined["place"].to_numpy()
+    joined = answer(connection.sql(_JOINED))
+    places, held = arrays(joined, "place", "sum")
     totals = np.zeros(len(table))
-    totals[places] = joined["sum"].to_numpy()
+    totals[places] = held
     totals = _added(totals, sums, first_part, parts)
     if len(joined):
         connection.execute(_DELETE)
@@ -57,25 +65,26 @@ def add_to_latest(connection: duckdb.DuckDBPyConnection, points: Points) -> None
     if len(joined) < len(table):
         is_new = np.ones(len(table), bool)
         is_new[places] = False
-        _insert(connection, table.filter(is_new), totals[is_new])
+        _insert(connection, taken(table, np.flatnonzero(is_new)), totals[is_new])
 
 
-def latest_of(points: Points) -> pa.Table:
+def latest_of(points: Points) -> Table:
     """The table's rows for these points alone."""
     table, sums, first_part, parts = _summed_up(points)
     return _with_sums(table, _added(np.zeros(len(table)), sums, first_part, parts))
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, rows: pa.Table, sums: Floats) -> None:
+def _insert(connection: duckdb.DuckDBPyConnection, rows: Table, sums: Floats) -> None:
     insert_table(connection, "store.metric_latest", _with_sums(rows, sums))
 
 
-def _with_sums(rows: pa.Table, sums: Floats) -> pa.Table:
-    columns = {name: pa.array(sums) if name == "sum" else rows[name] for name in COLUMNS}
-    return pa.table(columns)
+def _with_sums(rows: Table, sums: Floats) -> Table:
+    return table_of_arrays(
+        {name: sums if name == "sum" else array_of(rows, name) for name in COLUMNS}
+    )
 
 
-def _summed_up(points: Points) -> tuple[pa.Table, Floats, Ints, Ints]:
+def _summed_up(points: Points) -> tuple[Table, Floats, Ints, Ints]:
     """One row per run and series, without the sum; the parts' sums are returned beside it."""
     part_rows = starts_of(points.n)
     first_part = group_starts(points.series_no, points.run_no)
@@ -84,29 +93,29 @@ def _summed_up(points: Points) -> tuple[pa.Table, Floats, Ints, Ints]:
     values, valid = points.values, points.valid
     with np.errstate(all="ignore"):  # Sums of infinities, as SQL has them.
         if valid is None:
-            numbers = np.add.reduceat(points.n, first_part)
+            counts = np.add.reduceat(points.n, first_part)
             least = np.fmin.reduceat(values, rows)
             greatest = np.maximum.reduceat(values, rows)
             sums = np.add.reduceat(values, part_rows)
-            none = None
+            some = None
         else:
-            numbers = np.add.reduceat(valid.astype(np.int64), rows)
+            counts = np.add.reduceat(valid.astype(np.int64), rows)
             least = np.fmin.reduceat(np.where(valid, values, np.nan), rows)
             greatest = np.maximum.reduceat(np.where(valid, values, -np.inf), rows)
             sums = np.add.reduceat(np.where(valid, values, 0.0), part_rows)
-            none = numbers == 0
+            some = counts > 0
     first, last = rows, rows + np.add.reduceat(points.n, first_part) - 1
-    columns: dict[str, Any] = {
+    columns: dict[str, Array | NDArray[Any]] = {
         "series_no": points.series_no[first_part].astype(np.int32),
         "run_no": points.run_no[first_part],
         "n": np.add.reduceat(points.n, first_part),
-        "numbers": numbers,
-        "last": points.value().take(pa.array(last)),
-        "last_text": points.text.take(pa.array(last)),
+        "numbers": counts,
+        "last": numbers(values[last], None if valid is None else valid[last]),
+        "last_text": points.text.take(last),
         "last_type": points.type[last],
         # Whether 0.0 or -0.0 is the least depends on the library: always use 0.0.
-        "min": pa.array(least + 0.0, mask=none, from_pandas=False),
-        "max": pa.array(greatest + 0.0, mask=none, from_pandas=False),
+        "min": numbers(least + 0.0, some),
+        "max": numbers(greatest + 0.0, some),
         "first_step": points.steps[first],
         "last_step": points.steps[last],
         "first_time": np.minimum.reduceat(points.times, rows),
@@ -115,7 +124,7 @@ def _summed_up(points: Points) -> tuple[pa.Table, Floats, Ints, Ints]:
         "last_position": points.position[first_part + parts - 1],
         "place": np.arange(len(rows)),
     }
-    return pa.table(columns), sums, first_part, parts
+    return table_of_arrays(columns), sums, first_part, parts
 
 
 def _added(totals: Floats, sums: Floats, first_part: Ints, parts: Ints) -> Floats:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
 from runlore.projections.portions import portions
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from arro3.core import Table
+    from numpy.typing import NDArray
 
 LATEST: Final = "store.metric_latest"
 
@@ -34,7 +35,7 @@ _BEGUN: Final = """
 SELECT count(*) FROM store.metric_latest WHERE first_position <= {as_of:d} AND {within}
 """
 _POINTS: Final = """
-SELECT p.* FROM store.metric_points p {narrowed} WHERE p.position <= {as_of:d} AND {within}
+SELECT {columns} FROM store.metric_points p {narrowed} WHERE p.position <= {as_of:d} AND {within}
 """
 
 
@@ -54,37 +55,43 @@ def latest_as_of(
     if as_of is None:
         yield LATEST
         return
-    # Imported here, as it takes longer than most questions about now, which do without it.
-    import pyarrow as pa
+    # Imported here, as most questions are about now and do without it.
+    from runlore.projections.arrow_tables import answer, arrays, concatenated
 
-    grown = connection.sql(_GREW.format(as_of=as_of, only=only)).to_arrow_table()
+    grown = answer(connection.sql(_GREW.format(as_of=as_of, only=only)))
     unchanged = f"FROM {LATEST} WHERE last_position <= {as_of:d}"
     if not len(grown):
         yield f"({unchanged})"
         return
+    series_no, run_no, n = arrays(grown, "series_no", "run_no", "n")
     again = [
-        _summed_up(connection, grown[group], as_of)
-        for group in portions(grown["n"].to_pylist(), points_at_once)
+        _summed_up(connection, series_no[group], run_no[group], as_of)
+        for group in portions(n.tolist(), points_at_once)
     ]
-    connection.register(name, pa.concat_tables(again))
+    connection.register(name, concatenated(again))
     try:
         yield f"({unchanged} UNION ALL FROM {name})"
     finally:
         connection.unregister(name)
 
 
-def _summed_up(connection: duckdb.DuckDBPyConnection, grew: pa.Table, as_of: int) -> pa.Table:
+def _summed_up(
+    connection: duckdb.DuckDBPyConnection,
+    series_no: NDArray[Any],
+    run_no: NDArray[Any],
+    as_of: int,
+) -> Table:
+    from runlore.projections.arrow_tables import answer, table_of_arrays
     from runlore.projections.metric_summaries import latest_of
-    from runlore.projections.points import points_in
+    from runlore.projections.points import POINT_COLUMNS, points_in
 
-    series_no, run_no = (grew[name].to_numpy() for name in ("series_no", "run_no"))
     within = _WITHIN.format(series_no[0], series_no[-1], run_no.min(), run_no.max())
     [(begun,)] = connection.execute(_BEGUN.format(as_of=as_of, within=within)).fetchall()
     # Often all series in the bounds grew: then nothing needs to be filtered out.
-    narrowed = "" if begun == len(grew) else "SEMI JOIN grew USING (series_no, run_no)"
-    connection.register("grew", grew)
+    narrowed = "" if begun == len(run_no) else "SEMI JOIN grew USING (series_no, run_no)"
+    connection.register("grew", table_of_arrays({"series_no": series_no, "run_no": run_no}))
     try:
-        query = _POINTS.format(as_of=as_of, within=within, narrowed=narrowed)
-        return latest_of(points_in(connection.sql(query).to_arrow_table()))
+        query = _POINTS.format(columns=POINT_COLUMNS, as_of=as_of, within=within, narrowed=narrowed)
+        return latest_of(points_in(answer(connection.sql(query))))
     finally:
         connection.unregister("grew")

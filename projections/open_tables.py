@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from runlore.projections.event_payloads import EventPayloads
 from runlore.projections.projection_of_runs import RunsProjection
 from runlore.projections.queries import experiment_number
 from runlore.projections.runner import APPLICATION
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
 from runlore.storage.log_query import LogQuery
-
-if TYPE_CHECKING:
-    from runlore.projections.event_payloads import EventPayloads
 
 
 class OpenTables:
@@ -37,9 +35,6 @@ class OpenTables:
     @cached_property
     def payloads(self) -> EventPayloads:
         """The view `events`, which reads payloads from the log."""
-        # Imported here, as pyarrow comes with it.
-        from runlore.projections.event_payloads import EventPayloads
-
         return EventPayloads(self.connection, self.log)
 
     def check_segments(self) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
-from typing import IO, Final
+from pathlib import Path
+from typing import Final
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from runlore.projections.arrow_tables import stream, table_of_columns
+from runlore.projections.connection import connect
 from runlore.projections.open_tables import OpenTables
 from runlore.projections.own_projection import OwnProjection
-
-_ROWS_AT_ONCE: Final = 100_000
+from runlore.projections.sql_text import quoted
 
 _EVENTS: Final = """
 SELECT v.position, v.stream, v.version, v.topic, make_timestamptz(v.recorded_at) AS recorded_at,
@@ -46,15 +48,16 @@ QUERIES: Final = {
 
 
 def write_view(
-    projection: OwnProjection, name: str, run_ids: Sequence[str] | None, file: IO[bytes]
+    projection: OwnProjection, name: str, run_ids: Sequence[str] | None, path: Path
 ) -> int:
-    """Writes a view's rows of some runs, or of all, as Parquet; returns their number."""
+    """Writes a view's rows of some runs, or of all, as Parquet; returns their number.
+
+    Raises OSError if the file cannot be written.
+    """
 
     def question(tables: OpenTables) -> int:
         tables.check_segments()
-        file.seek(0)
-        file.truncate()  # It may be asked again, of a rebuilt database.
-        return _write(tables.connection, name, run_ids, file)
+        return _write(tables.connection, name, run_ids, path)
 
     return projection.ask(question)
 
@@ -63,20 +66,31 @@ def _write(
     connection: duckdb.DuckDBPyConnection,
     name: str,
     run_ids: Sequence[str] | None,
-    file: IO[bytes],
+    path: Path,
 ) -> int:
     query = f"SELECT * FROM ({QUERIES[name]})"
-    if run_ids is not None:
-        connection.register("chosen", pa.table({"run_id": pa.array(run_ids, pa.string())}))
-        query += " SEMI JOIN chosen USING (run_id)"
+    if run_ids is None:
+        return _copied(connection.sql(query), path)
+    connection.register("chosen", table_of_columns([run_ids], {"run_id": "string"}))
     try:
-        reader = connection.sql(query).to_arrow_reader(_ROWS_AT_ONCE)
-        rows = 0
-        with pq.ParquetWriter(file, reader.schema, compression="zstd") as writer:
-            for batch in reader:
-                writer.write_batch(batch)
-                rows += batch.num_rows
-        return rows
+        return _copied(connection.sql(f"{query} SEMI JOIN chosen USING (run_id)"), path)
     finally:
-        if run_ids is not None:
-            connection.unregister("chosen")
+        connection.unregister("chosen")
+
+
+def _copied(rows: duckdb.DuckDBPyRelation, path: Path) -> int:
+    """Writes rows to a file; a projection's own connection may write none but its own."""
+    copy = f"COPY (FROM rows) TO {quoted(path)} (FORMAT parquet, COMPRESSION zstd)"
+    with connect(":memory:", None, path.parent) as writing:
+        writing.register("rows", stream(rows))
+        try:
+            [(n,)] = writing.execute(copy).fetchall()
+        except duckdb.IOException as error:  # Of the file: what fails in the rows is no IO here.
+            raise _as_the_system_says_it(error) from error
+    return int(n)
+
+
+def _as_the_system_says_it(error: duckdb.IOException) -> OSError:
+    text = str(error)
+    found = next((code for code in errno.errorcode if os.strerror(code) in text), errno.EIO)
+    return OSError(found, os.strerror(found))

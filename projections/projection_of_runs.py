@@ -1,6 +1,6 @@
 """The projection of runs, tags, properties, values and events: `schema.sql`, filled from facts.
 
-The modules that write points are imported when there are points: they need pyarrow, which takes
+The modules that write points are imported when there are points: they need NumPy, which takes
 longer to import than a warm projection takes to answer.
 """
 

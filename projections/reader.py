@@ -115,7 +115,7 @@ class RunsReader:
         The same as `read_metrics` returns from the log, without reading the run's batches again.
         None if the run has none (yet). Raises RunNotFound.
         """
-        # Imported here, as numpy and pyarrow come with it.
+        # Imported here, as numpy comes with it.
         from runlore.projections.curves import series_values
 
         def question(tables: OpenTables) -> SeriesValues | None:
@@ -194,7 +194,7 @@ class RunsReader:
         Of one run, or of all and of the experiments. Raises RunNotFound if the run is unknown at
         `b`.
         """
-        # Imported here, as numpy and pyarrow come with it.
+        # Imported here, as numpy comes with it.
         from runlore.projections.net_changes import net_changes
 
         def question(tables: OpenTables) -> list[NetChangeRow]:
@@ -208,16 +208,16 @@ class RunsReader:
 
     def sql(self, query: str, params: Params = None) -> SqlResult:
         """The result of a user's SELECT. Raises QueryRefused or QueryFailed."""
-        # Imported here, as pyarrow comes with it.
+        # Imported here, as only SQL of users needs it.
         from runlore.projections.user_sql import may_be_damage, run_query, run_query_as_of
 
         def question(tables: OpenTables) -> SqlResult:
             payloads = tables.payloads
             if _may_read_points(query, self.position):
                 tables.check_segments()
-            if self.position is None:
-                return run_query(tables.connection, query, params)
             with payloads.as_of(self.position):
+                if self.position is None:
+                    return run_query(tables.connection, query, params)
                 return run_query_as_of(tables.connection, query, params, self.position)
 
         return self.projection.ask_in_doubt(question, may_be_damage)

@@ -1,6 +1,6 @@
 """Which segments there are, whether their files are whole, and how SQL sees them.
 
-Apart from `segments.py`, which writes them and needs pyarrow: every opening needs this module.
+Apart from `segments.py`, which writes them: every opening needs this module.
 """
 
 from __future__ import annotations
@@ -101,9 +101,15 @@ def check_contents(
     """
     segments = listed_segments(connection)
     for segment, path in zip(segments, _paths(segments, folder), strict=True):
-        if segment.name not in checked and _crc32(path) != segment.crc32:
-            raise duckdb.IOException(f"segment {segment.name} is damaged")
+        if segment.name not in checked:
+            check_content(segment, path)
     return {segment.name for segment in segments}
+
+
+def check_content(segment: Segment, path: Path) -> None:
+    """Raises duckdb.IOException if the segment's file is not as it was written."""
+    if crc32_of(path) != segment.crc32:
+        raise duckdb.IOException(f"segment {segment.name} is damaged")
 
 
 def remove_unlisted(segments: Collection[Segment], folder: Path | None) -> None:
@@ -130,7 +136,8 @@ def _paths(segments: Collection[Segment], folder: Path | None) -> list[Path]:
     return [folder.absolute() / segment.name for segment in segments]
 
 
-def _crc32(path: Path) -> int:
+def crc32_of(path: Path) -> int:
+    """The checksum of a segment's file. Raises duckdb.IOException if it cannot be read."""
     found = 0
     try:
         with path.open("rb", buffering=0) as file:

@@ -11,28 +11,38 @@ Segments follow each other in the log, and the tail follows all of them.
 from __future__ import annotations
 
 import uuid
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import duckdb
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from arro3.core import Table
 
-from runlore.projections.points import SCHEMA
-from runlore.projections.segment_files import Bounds, Segment, listed_segments, show
-from runlore.projections.temporal import insert_table
-from runlore.storage.value_arrays import starts_of
+from runlore.projections.segment_files import (
+    Bounds,
+    Segment,
+    check_content,
+    crc32_of,
+    listed_segments,
+    show,
+)
+from runlore.projections.sql_text import quoted
+from runlore.projections.temporal import insert_table, with_table
 
-_ROW_GROUP: Final = 122_880  # DuckDB's own; statistics pass over those that a query does not need.
-_DIFFERENCES: Final = dict.fromkeys(("step", "time", "position", "idx"), "DELTA_BINARY_PACKED")
+_ORDER: Final = "series_no, run_no, position, idx"
+# Version 2 has the encodings of differences, and of floats byte by byte.
+_COPY: Final = """
+COPY ({rows}) TO {path} (
+    FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, COMPRESSION_LEVEL 1,
+    DICTIONARY_SIZE_LIMIT 1000, USE_TMP_FILE false
+)
+"""
 
 
 def add_points(
     connection: duckdb.DuckDBPyConnection,
-    table: pa.Table,
+    table: Table,
     folder: Path | None,
     bounds: Bounds,
 ) -> bool:
@@ -47,14 +57,18 @@ def add_points(
     if tail + len(table) < bounds.seal_rows:
         insert_table(connection, "store.tail_points", table)
         return False
+    with _shown(connection, table):
+        rows = f"FROM store.tail_points UNION ALL FROM added ORDER BY {_ORDER}"
+        added = _written(connection, rows if tail else "FROM added", folder)
     if tail:
-        table = merged([_sorted_tail(connection), table])
         connection.execute("DELETE FROM store.tail_points")
-    added = _written(table, folder)
     group = _to_merge([*listed_segments(connection), added], bounds)
     if group:
-        del table
-        added = _written(merged([read_segment(folder, segment) for segment in group]), folder)
+        for segment in group:
+            check_content(segment, folder / segment.name)
+        paths = ", ".join(quoted(folder / segment.name) for segment in group)
+        files = f"read_parquet([{paths}], hive_partitioning = false)"
+        added = _written(connection, f"FROM {files} ORDER BY {_ORDER}", folder)
         connection.execute(
             "DELETE FROM store.segments WHERE from_position >= ?", [added.from_position]
         )
@@ -65,39 +79,11 @@ def add_points(
     return True
 
 
-def merged(tables: Sequence[pa.Table]) -> pa.Table:
-    """Sorted tables, each later in the log than those before it, as one sorted table.
-
-    Rows of one series and run stay together as they are, so that only these are put in order.
-    """
-    whole = pa.concat_tables(tables)
-    series_no = whole["series_no"].to_numpy()
-    run_no = whole["run_no"].to_numpy()
-    new = np.ones(len(whole), bool)
-    new[1:] = (series_no[1:] != series_no[:-1]) | (run_no[1:] != run_no[:-1])
-    new[np.cumsum([len(table) for table in tables])[:-1]] = True
-    starts = np.flatnonzero(new)
-    n = np.diff(starts, append=len(whole))
-    order = np.lexsort((starts, run_no[starts], series_no[starts]))
-    n = n[order]
-    rows = np.repeat(starts[order] - starts_of(n), n) + np.arange(len(whole))
-    return whole.take(pa.array(rows)).combine_chunks()
-
-
-def read_segment(folder: Path, segment: Segment) -> pa.Table:
-    """A segment's rows. Raises duckdb.IOException if it is not as it was written."""
-    try:
-        content = (folder / segment.name).read_bytes()
-    except OSError as error:
-        raise duckdb.IOException(f"segment {segment.name} cannot be read: {error}") from error
-    if zlib.crc32(content) != segment.crc32:
-        raise duckdb.IOException(f"segment {segment.name} is damaged")
-    return pq.ParquetFile(pa.BufferReader(content)).read().cast(SCHEMA)
-
-
-def _sorted_tail(connection: duckdb.DuckDBPyConnection) -> pa.Table:
-    query = "FROM store.tail_points ORDER BY series_no, run_no, position, idx"
-    return connection.sql(query).to_arrow_table().cast(SCHEMA)
+@contextmanager
+def _shown(connection: duckdb.DuckDBPyConnection, table: Table) -> Iterator[None]:
+    with_table(connection, "added", table)
+    yield
+    connection.unregister("added")
 
 
 def _to_merge(segments: Sequence[Segment], bounds: Bounds) -> Sequence[Segment]:
@@ -113,27 +99,13 @@ def _to_merge(segments: Sequence[Segment], bounds: Bounds) -> Sequence[Segment]:
     return ()
 
 
-def _written(table: pa.Table, folder: Path) -> Segment:
-    """The rows as a file of a name that no other ever has."""
+def _written(connection: duckdb.DuckDBPyConnection, rows: str, folder: Path) -> Segment:
+    """The rows of a query as a file of a name that no other ever has."""
     name = f"{uuid.uuid4().hex}.parquet"
-    try:
-        content = _write(table, folder / name)
-    except OSError as error:  # As DuckDB says it when its own file cannot grow.
-        raise duckdb.IOException(f"segment {name} cannot be written: {error}") from error
-    positions = table["position"].to_numpy()
-    first, last = int(positions.min()), int(positions.max())
-    return Segment(name, len(table), first, last, len(content), zlib.crc32(content))
-
-
-def _write(table: pa.Table, path: Path) -> bytes:
-    pq.write_table(
-        table,
-        path,
-        row_group_size=_ROW_GROUP,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=["series_no", "run_no", "text", "type"],
-        # Beside DuckDB's own COPY four fifths of the size, and faster to write and to read.
-        column_encoding={**_DIFFERENCES, "value": "BYTE_STREAM_SPLIT"},
-    )
-    return path.read_bytes()
+    path = folder / name
+    connection.execute(_COPY.format(rows=rows, path=quoted(path)))
+    [(n, first, last)] = connection.execute(
+        "SELECT count(*), min(position), max(position) "
+        f"FROM read_parquet({quoted(path)}, hive_partitioning = false)"
+    ).fetchall()
+    return Segment(name, n, first, last, path.stat().st_size, crc32_of(path))

@@ -15,6 +15,7 @@ from typing import Any, Final
 import duckdb
 
 from runlore.projections import trees
+from runlore.projections.arrow_tables import answer
 
 _ROWS_IN_BUCKET: Final = 10_000
 _NUMBERS: Final = ("series_no", "run_no", "experiment_no")
@@ -143,7 +144,7 @@ _CHOSEN: Final = {
 def choose(shown: duckdb.DuckDBPyConnection, logged: duckdb.DuckDBPyConnection) -> None:
     """Chooses on one connection the ids that the other's tables contain."""
     for column, table in _CHOSEN.items():
-        chosen = logged.sql(f"SELECT DISTINCT {column} FROM {table}").to_arrow_table()
+        chosen = answer(logged.sql(f"SELECT DISTINCT {column} FROM {table}"))
         shown.register("added", chosen)
         shown.execute(f"CREATE OR REPLACE TEMP TABLE chosen_{column} AS FROM added")
         shown.unregister("added")

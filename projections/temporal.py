@@ -6,8 +6,7 @@ the two steps may run in two threads.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -15,25 +14,23 @@ from typing import TYPE_CHECKING, Any, Final
 import duckdb
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from arro3.core import Table
+
+    from runlore.projections.arrow_tables import Schema
 
 Write = Callable[[duckdb.DuckDBPyConnection], None]
 """A prepared write, to be executed inside an open transaction."""
 
-Schema = Mapping[str, str]
-"""A table's columns, by name, and their Arrow types by name."""
-
-_FEW: Final = 4
-_FEW_WITHOUT_ARROW: Final = 300
+_FEW: Final = 16
 
 
 def are_few(rows: Sized) -> bool:
     """Whether rows are better written as bound values than as an Arrow table.
 
-    A statement with 300 takes 20 ms; importing Arrow, with the modules that DuckDB then looks for,
-    takes up to 400 ms. Most processes ask a few questions after a short catch-up.
+    A table takes 1.5 ms, one row of values 60 µs. Most processes ask a few questions after a short
+    catch-up, and never import Arrow.
     """
-    return len(rows) <= (_FEW if "pyarrow" in sys.modules else _FEW_WITHOUT_ARROW)
+    return len(rows) <= _FEW
 
 
 class TemporalRows:
@@ -139,21 +136,21 @@ class TemporalTable:
         return [_with(ended, "ended", self._ended_schema, self._end, bounds)]
 
 
-def arrow(rows: Sequence[Sequence[Any]], schema: Schema) -> pa.Table:
+def _table_of_rows(rows: Sequence[Sequence[Any]], schema: Schema) -> Table:
     """Rows, one at least, as an Arrow table."""
-    return arrow_columns(list(zip(*rows, strict=True)), schema)
-
-
-def arrow_columns(columns: Sequence[Sequence[Any]], schema: Schema) -> pa.Table:
-    """Columns as an Arrow table."""
     # Imported here: it takes longer than to write a few rows without it.
-    import pyarrow as pa
+    from runlore.projections import arrow_tables
 
-    arrays = [pa.array(column, type) for column, type in zip(columns, schema.values(), strict=True)]
-    return pa.Table.from_arrays(arrays, names=list(schema))
+    return arrow_tables.table_of_rows(rows, schema)
 
 
-def with_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+def _table_of_columns(columns: Sequence[Sequence[Any]], schema: Schema) -> Table:
+    from runlore.projections import arrow_tables
+
+    return arrow_tables.table_of_columns(columns, schema)
+
+
+def with_table(connection: duckdb.DuckDBPyConnection, name: str, table: Table) -> None:
     """Makes an Arrow table visible to SQL under a name, until it is unregistered."""
     connection.register(name, table)
 
@@ -166,7 +163,7 @@ def with_rows(
     schema: Schema,
 ) -> Iterator[None]:
     """Makes rows visible to SQL under a name, inside the block."""
-    with_table(connection, name, arrow(rows, schema))
+    with_table(connection, name, _table_of_rows(rows, schema))
     yield
     connection.unregister(name)
 
@@ -177,7 +174,7 @@ def insertion(name: str, rows: Sequence[Sequence[Any]], schema: Schema) -> list[
         return []
     if are_few(rows):
         return [partial(_insert_values, name=name, rows=rows)]
-    return [partial(insert_table, name=name, table=arrow(rows, schema))]
+    return [partial(insert_table, name=name, table=_table_of_rows(rows, schema))]
 
 
 def insertion_of_columns(
@@ -186,7 +183,7 @@ def insertion_of_columns(
     """The same from columns of one length."""
     if are_few(columns[0]):
         return insertion(name, list(zip(*columns, strict=True)), schema)
-    return [partial(insert_table, name=name, table=arrow_columns(columns, schema))]
+    return [partial(insert_table, name=name, table=_table_of_columns(columns, schema))]
 
 
 def insert(
@@ -200,7 +197,7 @@ def insert(
         write(connection)
 
 
-def insert_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+def insert_table(connection: duckdb.DuckDBPyConnection, name: str, table: Table) -> None:
     """Adds an Arrow table to one whose columns are the same, in order."""
     with_table(connection, "added", table)
     connection.execute(f"INSERT INTO {name} SELECT * FROM added")
@@ -232,7 +229,7 @@ def _with(
         return partial(
             _execute_with_table,
             name=name,
-            table=arrow(rows, schema),
+            table=_table_of_rows(rows, schema),
             statement=statement,
             params=params,
         )
@@ -247,7 +244,7 @@ def _with(
 def _execute_with_table(
     connection: duckdb.DuckDBPyConnection,
     name: str,
-    table: pa.Table,
+    table: Table,
     statement: str,
     params: Sequence[Any],
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
@@ -16,20 +17,26 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
-import pyarrow as pa
 
 from runlore.domain.errors import UserError
+from runlore.projections.arrow_tables import (
+    Rows,
+    has_intervals,
+    table_of_arrays,
+    whole,
+)
 from runlore.projections.views import shown_as_of, view_names
 
 if TYPE_CHECKING:
     import pandas
     import polars
+    import pyarrow
+    from arro3.core import ChunkedArray, Table
 
 Params = Sequence[Any] | Mapping[str, Any] | None
 """The values of a query's parameters, by place or by name."""
 
 RESULT_MAX_NBYTES: Final = 1_000_000_000
-_ROWS_AT_ONCE: Final = 10_000
 
 
 class QueryRefused(UserError):
@@ -52,10 +59,23 @@ class QueryFailed(UserError):
         self.reason = reason
 
 
-class SqlResult:
-    """The whole result of a query, in memory."""
+class PyArrowMissing(UserError, ImportError):
+    """A result was asked for as pyarrow's table, and pyarrow is not installed."""
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self) -> None:
+        super().__init__(
+            "arrow() returns a table of pyarrow, which is not installed; install it with "
+            "pip install 'runlore[arrow]', or take fetchall(), pandas() or polars()"
+        )
+
+
+class SqlResult:
+    """The whole result of a query, in memory.
+
+    Libraries that know Arrow's C stream, as polars and DuckDB do, take the object itself.
+    """
+
+    def __init__(self, table: Table) -> None:
         self._table = table
 
     @property
@@ -63,35 +83,65 @@ class SqlResult:
         """The names of the columns, in order."""
         return list(self._table.column_names)
 
-    def arrow(self) -> pa.Table:
-        """The result as an Arrow table; costs nothing."""
-        return self._table
+    def arrow(self) -> pyarrow.Table:
+        """The result as a table of pyarrow; costs nothing. Raises PyArrowMissing."""
+        try:
+            import pyarrow
+        except ImportError as error:
+            raise PyArrowMissing from error
+        return pyarrow.table(self._table)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
 
     def pandas(self) -> pandas.DataFrame:
-        """The result as a pandas frame; pandas must be installed."""
-        return self._table.to_pandas()
+        """The result as a pandas frame, as DuckDB makes it; pandas must be installed."""
+        import pandas  # noqa: F401 - or else DuckDB would say that it is missing
+
+        with _shown_by_duckdb(self._table) as relation, warnings.catch_warnings():
+            # DuckDB 2.0 drops columns in a way that pandas 3.1 deprecates.
+            warnings.filterwarnings("ignore", "The inplace keyword")
+            return relation.df()
 
     def polars(self) -> polars.DataFrame:
         """The result as a polars frame; polars must be installed."""
         import polars
 
-        frame = polars.from_arrow(self._table)
-        assert isinstance(frame, polars.DataFrame), "a table becomes a frame"
-        return frame
+        return polars.DataFrame(
+            [
+                polars.Series(name, _values(column) if has_intervals(column.type) else column)
+                for name, column in zip(self.columns, self._table.columns, strict=True)
+            ]
+        )
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """The result as a list of tuples."""
         return list(self)
 
     def __len__(self) -> int:
-        return int(self._table.num_rows)
+        return self._table.num_rows
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        columns = [column.to_pylist() for column in self._table.columns]
-        return zip(*columns, strict=True)
+        return zip(*map(_values, self._table.columns), strict=True)
 
     def __repr__(self) -> str:
         return f"SqlResult({len(self)} rows: {', '.join(self.columns)})"
+
+
+def _values(column: ChunkedArray) -> list[Any]:
+    if not has_intervals(column.type):
+        return list(column.to_pylist())
+    with _shown_by_duckdb(table_of_arrays({"shown": whole(column)})) as relation:
+        return [value for (value,) in relation.fetchall()]
+
+
+@contextmanager
+def _shown_by_duckdb(table: Table) -> Iterator[duckdb.DuckDBPyRelation]:
+    """The table as a query of a database of its own, which can give it in other forms."""
+    with duckdb.connect(config={"threads": "1"}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("shown", table)
+        yield connection.sql("FROM shown")
 
 
 def run_query(
@@ -140,8 +190,6 @@ def _told_as_ours(query: str) -> Iterator[None]:
 
 _FAILURES: Final = (
     duckdb.Error,
-    pa.ArrowException,
-    OSError,  # While rows are streamed, DuckDB's errors come as Arrow's.
     OverflowError,
     TypeError,
     ValueError,
@@ -249,15 +297,15 @@ def _bound(params: object) -> list[Any] | dict[str, Any] | None:
 
 def _fetch_unless_interrupted(
     connection: duckdb.DuckDBPyConnection, query: str, params: list[Any] | dict[str, Any] | None
-) -> pa.Table:
+) -> Table:
     """The whole result. DuckDB does not look for Ctrl-C while it streams, so another thread waits
     for it, and this one can be interrupted.
     """
-    answer: Future[pa.Table] = Future()
+    answer: Future[Table] = Future()
 
     def fetch() -> None:
         try:
-            # A list and a dict both bind; only `sql` streams to Arrow.
+            # A list and a dict both bind; only `sql` streams.
             answer.set_result(_fetch(connection.sql(query, params=params)))
         except BaseException as error:
             answer.set_exception(error)
@@ -272,7 +320,7 @@ def _fetch_unless_interrupted(
 
 
 def _stop(
-    connection: duckdb.DuckDBPyConnection, thread: threading.Thread, answer: Future[pa.Table]
+    connection: duckdb.DuckDBPyConnection, thread: threading.Thread, answer: Future[Table]
 ) -> None:
     """Interrupts until the thread has ended: an interrupt before the query's begin is lost."""
     for attempt in count():
@@ -284,18 +332,18 @@ def _stop(
                 return
 
 
-def _fetch(relation: duckdb.DuckDBPyRelation) -> pa.Table:
+def _fetch(relation: duckdb.DuckDBPyRelation) -> Table:
     """The whole result. DuckDB's memory limit does not count results, so this does."""
-    reader = relation.to_arrow_reader(_ROWS_AT_ONCE)
+    rows = Rows(relation)
     batches = []
     nbytes = 0
-    for batch in reader:
+    for batch in rows:
         nbytes += batch.nbytes
         if nbytes > RESULT_MAX_NBYTES:
-            reader.close()
+            rows.close()
             raise ValueError(
                 f"the result is larger than {RESULT_MAX_NBYTES / 1e9:g} GB; aggregate it, or ask "
                 "for it in parts"
             )
         batches.append(batch)
-    return pa.Table.from_batches(batches, schema=reader.schema)
+    return rows.table(batches)

@@ -10,6 +10,7 @@ from tests.architecture.source import Checkout, Import, Module
 
 SLOW_TO_IMPORT = {
     "argparse",
+    "arro3",
     "click",
     "cryptography",
     "duckdb",
@@ -18,6 +19,7 @@ SLOW_TO_IMPORT = {
     "jmespath",
     "msgpack",
     "numpy",
+    "pandas",
     "pathspec",
     "polars",
     "psutil",

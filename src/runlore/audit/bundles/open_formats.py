@@ -20,7 +20,7 @@ from runlore.audit.bundles.selection import (
 )
 from runlore.domain.events import ValuesLogged
 from runlore.domain.fact import utc_time
-from runlore.storage.atomic_files import FileNotWritten, replacing
+from runlore.storage.atomic_files import FileNotWritten, explained, replacing
 from runlore.storage.codec import fact_of
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def export_parquet(
         raise FileNotWritten(target, error) from error
     counts = {}
     for name in QUERIES:
-        with replacing(target / f"{name}.parquet") as file:
-            counts[name] = write_view(projection, name, runs, file)
+        destination = target / f"{name}.parquet"
+        with replacing(destination) as file, explained(destination):
+            counts[name] = write_view(projection, name, runs, file.path)
     return {"folder": str(folder), "rows": counts}
