@@ -21,7 +21,15 @@ from runlore import Workspace
 from runlore.audit.bundles.checks import verify_bundle
 from runlore.audit.bundles.file import Limits, open_bundle
 from runlore.audit.bundles.format import BundleRefused
-from runlore.domain.events import RunErased, RunSubmitted
+from runlore.domain.events import (
+    ConfigCorrected,
+    ExperimentRenamed,
+    RunAlerted,
+    RunErased,
+    RunFound,
+    RunRewound,
+    RunSubmitted,
+)
 from runlore.domain.status import Status
 from runlore.storage.codec import ERASED, encode_event
 from runlore.storage.event_log import StoredRow
@@ -353,6 +361,71 @@ FORGED: dict[str, tuple[Change, str]] = {
     "a file of no digest": (
         forged("run.artifact_added", state={"sha256": "../../evil"}),
         "not a SHA-256 digest",
+    ),
+    "a file that is neither stored nor elsewhere": (
+        forged("run.artifact_added", state={"sha256": None}),
+        "not a SHA-256 digest",
+    ),
+    "a reference with a password": (
+        forged("run.artifact_added", state={"uri": "s3://ann:secret@bucket/key"}),
+        "has a user or password",
+    ),
+    "a config that is no JSON": (forged("run.created", state={"config": "{"}), "is no JSON"),
+    "a config that is no object": (forged("run.created", state={"config": "[]"}), "must be a dict"),
+    "a config in other words": (
+        forged("run.created", state={"config": '{"a": 1}'}),
+        "not as runlore writes it",
+    ),
+    "a config with endless nesting": (
+        forged("run.created", state={"config": '{"a":' * 5_000}),
+        "is no JSON|nested",
+    ),
+    "a start that no calendar has": (
+        forged("run.created", state={"given_at": 2**61}),
+        "its given_at is",
+    ),
+    "a correction to what is no JSON": (
+        forged(
+            "run.tag_set",
+            topic="run.config_corrected",
+            state=encode_event(ConfigCorrected(key="a", value="NaN", superseded="1")),
+        ),
+        "JSON cannot hold",
+    ),
+    "an alert of no level": (
+        forged(
+            "run.tag_set",
+            topic="run.alerted",
+            state=encode_event(RunAlerted(title="a", text="b", level="\x1b[2J")),
+        ),
+        "alerts with the level",
+    ),
+    "a run that was found ended": (
+        forged(
+            "run.tag_set",
+            topic="run.found",
+            state=encode_event(RunFound(status=Status.COMPLETED)),
+        ),
+        "finds a run that is Completed",
+    ),
+    "a step that no series has": (
+        forged("run.tag_set", topic="run.rewound", state=encode_event(RunRewound(step=2**63))),
+        "goes back to the step",
+    ),
+    "an experiment that is renamed elsewhere": (
+        lambda rows: [
+            *rows[: row_of(rows, "experiment.created") + 1],
+            rows[row_of(rows, "experiment.created")]._replace(
+                version=2,
+                topic="experiment.renamed",
+                state=encode_event(
+                    ExperimentRenamed(
+                        experiment_id="e", name="x", previous="y", created_at=0, tags={}
+                    )
+                ),
+            ),
+        ],
+        "it renames 'y' to 'x'",
     ),
     "a snapshot of no digest": (
         forged("run.snapshot_taken", state={"manifest_sha256": "../../evil"}),
