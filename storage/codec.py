@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgpack
 
-from runlore.domain.events import REGISTRY, Event, upcast
+from runlore.domain.events import REGISTRY, Event, log_version_of, upcast
 from runlore.domain.fact import TIME_END, Fact
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import StoredRow
@@ -21,6 +21,7 @@ ERASED: Final = b"\xc1erased"
 """The state of an event whose payload was erased; no msgpack begins like this."""
 
 _SMALL_NBYTES: Final = 64
+_ESSENTIAL: Final = {topic for topic, event in REGISTRY.items() if max(event.log_versions) > 1}
 _VERSIONS: Final = {topic: event.schema_version for topic, event in REGISTRY.items()}
 
 
@@ -54,6 +55,15 @@ def decode_event(topic: str, state: bytes) -> dict[str, Any] | None:
         if state == ERASED:
             return None
         raise ValueError(f"{len(state)} bytes are not the state of a {topic!r} event") from error
+
+
+def log_version_in(topic: str, state: bytes) -> int:
+    """The version of a log that a stored event asks for; 1 if this runlore does not know it."""
+    if topic not in _ESSENTIAL:
+        return 1
+    data = msgpack.unpackb(state, strict_map_key=False)
+    version = data.get("v") if isinstance(data, dict) else None
+    return log_version_of(topic, version) if type(version) is int else 1
 
 
 def fact_of(row: StoredRow) -> Fact:

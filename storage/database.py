@@ -13,12 +13,20 @@ from urllib.parse import quote, unquote, urlsplit
 
 from eventsourcing.persistence import ProgrammingError
 
+from runlore.domain.events import LOG_VERSION
 from runlore.storage import fork_guard
-from runlore.storage.errors import LogBusy, LogCorrupt, LogReadOnly, NotALog, from_os, from_sqlite
+from runlore.storage.errors import (
+    LogBusy,
+    LogCorrupt,
+    LogReadOnly,
+    LogTooNew,
+    NotALog,
+    from_os,
+    from_sqlite,
+)
 from runlore.storage.write_queue import WriteQueue
 
 APPLICATION_ID: Final = 0x726C6F67  # "rlog", where `file` and we look for whose file this is.
-SCHEMA_VERSION: Final = 1
 DEFAULT_LOCK_TIMEOUT_S: Final = 60.0
 
 # The settings that we own; no other connection options are accepted. The page size applies to new
@@ -38,16 +46,25 @@ class Database:
     """A file in WAL mode that several processes and threads append to.
 
     `path` is a file path, a `file:` URI or `:memory:`. The file is created on first use, with our
-    application id. Files of other applications and of newer schemas are refused with `NotALog`. A
-    file in a folder that cannot be written is opened for reading only.
+    application id. Files of other applications are refused with `NotALog`. A file in a folder that
+    cannot be written is opened for reading only; so is one whose version is above `known_version`,
+    which is looked at in each write transaction.
 
     Opened lazily and once per process; closed before a fork (see `fork_guard`).
     """
 
     fork_order = fork_guard.ForkOrder.LOG
 
-    def __init__(self, path: str | Path, *, lock_timeout_s: float | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        lock_timeout_s: float | None = None,
+        known_version: int = LOG_VERSION,
+    ) -> None:
         self.name = str(path)
+        self.known_version = known_version
+        self.version = 0  # As the last write transaction found it.
         self.lock_timeout_s = DEFAULT_LOCK_TIMEOUT_S if lock_timeout_s is None else lock_timeout_s
         self.read_only = False
         self._in_memory = _in_memory(self.name)
@@ -116,6 +133,7 @@ class Database:
                 try:
                     # Inside: an interrupt during SQLite's wait is raised after the BEGIN.
                     connection.execute("BEGIN IMMEDIATE")
+                    self._check_version(connection)
                     yield connection
                     connection.execute("COMMIT")
                 except BaseException:
@@ -203,6 +221,11 @@ class Database:
                 f"{self.lock_timeout_s:g} s; nothing was stored, try again or raise the timeout"
             )
 
+    def _check_version(self, connection: sqlite3.Connection) -> None:
+        self.version = version_of(connection)
+        if self.version > self.known_version:
+            raise LogTooNew(self.name, self.version, self.known_version)
+
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         if not connection.in_transaction:  # A full disk may have rolled back already.
             return
@@ -283,7 +306,14 @@ class Database:
         if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
             with self._turn():
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+                if not version_of(connection):  # Another process may have been faster.
+                    connection.execute("PRAGMA user_version=1")
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The version of the log in the file; 0 if it is not set yet."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
 
 
 _abandoned: list[sqlite3.Connection] = []
@@ -337,10 +367,4 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
         raise NotALog(
             f"{path} is a SQLite file of another application (application id "
             f"{application_id:#x}, {tables} tables); choose another folder or name"
-        )
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
-        raise NotALog(
-            f"{path} has schema version {version}, this runlore knows up to {SCHEMA_VERSION}; "
-            "upgrade runlore to open it: nothing was changed"
         )

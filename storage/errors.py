@@ -7,8 +7,9 @@ RunloreError
 ├── TooManyOpenFiles (OperationalError) this process, or the machine, may open no more files
 ├── ValuesDropped                         the disk was full, and the memory for values too
 ├── LogReadOnly       (OperationalError) the folder or file cannot be written
+│   └── LogTooNew                         a newer runlore has recorded what this one does not know
 ├── LogCorrupt        (DatabaseError)    the file's content contradicts itself
-└── NotALog           (UserError)        a file that is not ours, or of a newer runlore
+└── NotALog           (UserError)        a file that is not ours
 """
 
 from __future__ import annotations
@@ -65,12 +66,26 @@ class LogReadOnly(RunloreError, OperationalError):
     """The log's folder or file cannot be written by this user."""
 
 
+class LogTooNew(LogReadOnly):
+    """The log holds events of a newer runlore that may not be passed over; it can only be read."""
+
+    def __init__(self, name: str, version: int, known_version: int) -> None:
+        super().__init__(
+            f"the log {name} has version {version}, and this runlore knows logs up to version "
+            f"{known_version}: it reads the log without what a newer runlore added, and writes "
+            "nothing to it; upgrade runlore (values that were logged wait in the workspace's "
+            "spools until then)"
+        )
+        self.version = version
+        self.known_version = known_version
+
+
 class LogCorrupt(RunloreError, DatabaseError):
     """The log's file is damaged, or its tables contradict each other."""
 
 
 class NotALog(UserError, OperationalError):
-    """The file is not a runlore log, or was made by a newer runlore."""
+    """The file is not a runlore log."""
 
 
 _LIBRARY_ERRORS: Final[tuple[tuple[type[sqlite3.Error], type[PersistenceError]], ...]] = (

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import ApplicationRecorder, Notification
 
+from runlore.domain.events import LOG_VERSION
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.log_scan import LogScan, PlainScan
@@ -26,7 +27,8 @@ class NewEvent(NamedTuple):
 
     `metadata` is the part of the envelope without columns of its own: `writer` (an id) and, where
     they apply, `actor`, `reason` and `observed_at`; for an imported event also `origin`, its
-    envelope in the log that it comes from.
+    envelope in the log that it comes from. `log_version` is the version of a log that a reader must
+    know to understand the event, see `runlore.domain.events`.
     """
 
     stream: str
@@ -35,6 +37,7 @@ class NewEvent(NamedTuple):
     state: bytes
     event_id: bytes
     metadata: Mapping[str, Any]
+    log_version: int = 1
 
 
 class StoredRow(NamedTuple):
@@ -100,7 +103,18 @@ class EventLog(ApplicationRecorder):
     - Versions of a stream are unique. `recorded_at` never decreases along positions.
     - Leaf and head are written in the same transaction as the events.
     - All methods may be called from any thread; a forked child may use the object at once.
+    - The log's version rises with an event of a higher `log_version`, in the same transaction. A
+      log of a version above `known_version` can be read, but not written to: decisions need events
+      that this runlore passes over.
     """
+
+    known_version: int = LOG_VERSION
+    """The newest version of a log to which this object writes."""
+
+    @property
+    @abstractmethod
+    def version(self) -> int:
+        """The greatest `log_version` of the log's events, and at least 1."""
 
     @abstractmethod
     def append(
@@ -114,8 +128,9 @@ class EventLog(ApplicationRecorder):
         that did not learn the outcome retries with the *same* events.
 
         Raises `VersionConflict` if another event holds one of the (stream, version) pairs,
-        `LogBusy` if other writers held the log until the lock timeout, `LogReadOnly` and
-        `DiskFull`. In each case nothing was stored.
+        `LogBusy` if other writers held the log until the lock timeout, `LogTooNew` if another
+        process has raised the log's version above `known_version`, `LogReadOnly` and `DiskFull`. In
+        each case nothing was stored.
         """
 
     @abstractmethod

@@ -319,6 +319,7 @@ class Journal:
                 encode_event(event),
                 os.urandom(16),
                 self._metadata(actor) if isinstance(event, ValuesLogged) else of_change,
+                event.log_versions[-1],
             )
             for stream, version, event, actor in pending
         ]
@@ -349,7 +350,9 @@ class Journal:
         opened = self._identify()
         stream = writer_stream(writer.id)
         state = encode_event(opened)
-        return NewEvent(stream, 1, opened.topic, state, writer.event_id, {"writer": writer.id})
+        metadata = {"writer": writer.id}
+        log_version = opened.log_versions[-1]
+        return NewEvent(stream, 1, opened.topic, state, writer.event_id, metadata, log_version)
 
     def _attributed(self, error: RunloreError) -> RunloreError:
         if isinstance(error, PropertyConflict):

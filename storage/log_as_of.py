@@ -35,6 +35,11 @@ class LogAsOf(EventLog):
 
     # --- EventLog ---------------------------------------------------------------------
 
+    @property
+    def version(self) -> int:
+        """The other log's version now."""
+        return self._log.version
+
     def append(
         self, events: Sequence[NewEvent], *, drained: Drained | None = None
     ) -> tuple[StoredRow, ...]:

@@ -11,9 +11,10 @@ from uuid import UUID
 
 from eventsourcing.persistence import Notification, StoredEvent, Subscription
 
+from runlore.domain.events import LOG_VERSION
 from runlore.storage import fork_guard
 from runlore.storage.clock import Clock, now_us
-from runlore.storage.errors import VersionConflict
+from runlore.storage.errors import LogTooNew, VersionConflict
 from runlore.storage.event_log import (
     Drained,
     DrainedMark,
@@ -34,7 +35,9 @@ class MemoryLog(EventLog):
 
     fork_order = fork_guard.ForkOrder.LOG
 
-    def __init__(self, *, clock: Clock = now_us) -> None:
+    def __init__(self, *, clock: Clock = now_us, known_version: int = LOG_VERSION) -> None:
+        self.known_version = known_version
+        self._version = 1
         self._clock = clock
         self._lock = threading.RLock()
         self._rows: list[StoredRow] = []
@@ -45,6 +48,10 @@ class MemoryLog(EventLog):
         fork_guard.guard(self)
 
     # --- EventLog ---------------------------------------------------------------------
+
+    @property
+    def version(self) -> int:
+        return self._version
 
     def append(
         self, events: Sequence[NewEvent], *, drained: Drained | None = None
@@ -58,8 +65,10 @@ class MemoryLog(EventLog):
             )
             if events and len(stored) == len(events):
                 return stored
+            self._check_version()
             rows, head = stamp(events, self._head, self._clock())
             self._keep(rows, head)
+            self._version = max([self._version, *[event.log_version for event in events]])
             if drained is not None:
                 mark = DrainedMark(drained.lap, drained.slot, head.position)
                 self._drained[drained.writer_id] = mark
@@ -72,6 +81,7 @@ class MemoryLog(EventLog):
         drained: Drained | None = None,
     ) -> tuple[StoredRow, ...]:
         with self._lock:
+            self._check_version()
             return self.append(decide(self.read_stream), drained=drained)
 
     def drained_marks(self) -> Mapping[str, DrainedMark]:
@@ -123,6 +133,7 @@ class MemoryLog(EventLog):
     def settle(self, recorded_at: int) -> None:
         with self._lock:
             if self._head.recorded_at <= recorded_at:
+                self._check_version()
                 check_passed(recorded_at, self._clock())
                 self._head = self._head._replace(recorded_at=recorded_at + 1)
 
@@ -135,6 +146,7 @@ class MemoryLog(EventLog):
         self, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
         with self._lock:
+            self._check_version()
             rows, head = stamp_foreign(
                 [
                     (str(e.originator_id), e.originator_version, e.topic, e.state)
@@ -203,6 +215,10 @@ class MemoryLog(EventLog):
         self._lock = threading.RLock()
 
     # --- shared -------------------------------------------------------------------------
+
+    def _check_version(self) -> None:
+        if self._version > self.known_version:
+            raise LogTooNew("in memory", self._version, self.known_version)
 
     def _keep(self, rows: tuple[StoredRow, ...], head: LogHead) -> tuple[StoredRow, ...]:
         fresh = {(row.stream, row.version) for row in rows}

@@ -11,7 +11,7 @@ from uuid import UUID
 from eventsourcing.persistence import Notification, StoredEvent, Subscription
 
 from runlore.storage.clock import Clock, now_us
-from runlore.storage.database import Database
+from runlore.storage.database import Database, version_of
 from runlore.storage.errors import LogCorrupt, VersionConflict
 from runlore.storage.event_log import (
     Drained,
@@ -34,6 +34,8 @@ from runlore.storage.sqlite_queries import (
     has_drained,
     head_of,
     library_events,
+    move_head,
+    raise_version,
     rows_of_stream,
     select,
     text_id,
@@ -52,6 +54,7 @@ class SqliteRecorder:
 
     def __init__(self, database: Database, *, uuid_ids: bool = False, clock: Clock = now_us):
         self.database = database
+        self.known_version = database.known_version
         self._uuid_ids = uuid_ids
         self._clock = clock
 
@@ -73,6 +76,11 @@ class SqliteLog(SqliteRecorder, EventLog):
     schema: tuple[str, ...] = EVENTS_SCHEMA
 
     # --- EventLog ---------------------------------------------------------------------
+
+    @property
+    def version(self) -> int:
+        with self.database.read() as connection:
+            return version_of(connection)
 
     def append(
         self, events: Sequence[NewEvent], *, drained: Drained | None = None
@@ -267,6 +275,10 @@ class SqliteLog(SqliteRecorder, EventLog):
         self, connection: sqlite3.Connection, events: Sequence[NewEvent], drained: Drained | None
     ) -> tuple[StoredRow, ...]:
         rows, head = stamp(events, head_of(connection), self._clock())
+        version = max([event.log_version for event in events], default=0)
+        if version > self.database.version:
+            raise_version(connection, version)
+            self.database.version = version
         self._insert(connection, rows, head)
         if drained is not None:
             connection.execute(
@@ -293,10 +305,7 @@ class SqliteLog(SqliteRecorder, EventLog):
                 f"another event holds one of the versions from {rows[0].stream} "
                 f"{rows[0].version} on; read the stream again and decide again"
             ) from error
-        connection.execute(
-            "UPDATE log_head SET size = ?, position = ?, recorded_at = ?, frontier = ?",
-            (head.size, head.position, head.recorded_at, head.frontier.to_bytes()),
-        )
+        move_head(connection, head, self.database.version)
 
     def _insert_more(self, connection: sqlite3.Connection, **kwargs: Any) -> None:
         """Store whatever else belongs in the transaction of `insert_events`."""

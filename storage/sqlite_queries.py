@@ -9,6 +9,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
+from runlore.storage.database import version_of
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
@@ -51,6 +52,14 @@ EVENTS_SCHEMA: Final = (
     """,
 )
 
+# Since version 2. The first runlore looks at the version only when it opens a log; but it does not
+# know this column, so it cannot move the head any more. Its users see the constraint's name.
+_FENCE: Final = """
+    ALTER TABLE log_head ADD COLUMN fence INTEGER
+    CONSTRAINT "a newer runlore writes to this log now: upgrade runlore" CHECK (fence = position)
+"""
+_FENCED_VERSION: Final = 2
+
 PLAIN_COLUMNS: Final = (
     "notification_id, originator_id, originator_version, topic, state, "
     "event_id, recorded_at, metadata"
@@ -86,6 +95,22 @@ def head_of(connection: sqlite3.Connection) -> LogHead:
         return LogHead(position, recorded_at, Frontier.from_bytes(size, nodes))
     except ValueError as error:
         raise LogCorrupt(f"the log's head is damaged: {error}; restore a copy") from error
+
+
+def raise_version(connection: sqlite3.Connection, version: int) -> None:
+    """Give the log a greater version, in the caller's transaction."""
+    if version_of(connection) < _FENCED_VERSION <= version:
+        connection.execute(_FENCE)
+    connection.execute(f"PRAGMA user_version={version:d}")
+
+
+def move_head(connection: sqlite3.Connection, head: LogHead, version: int) -> None:
+    """Write the head of a log of this version."""
+    fence = ", fence = ?2" if version >= _FENCED_VERSION else ""
+    connection.execute(
+        f"UPDATE log_head SET size = ?1, position = ?2, recorded_at = ?3, frontier = ?4{fence}",
+        (head.size, head.position, head.recorded_at, head.frontier.to_bytes()),
+    )
 
 
 def select(columns: str, query: LogQuery) -> tuple[str, list[int | str]]:

@@ -30,7 +30,7 @@ def stamp(
         if metadata is None:
             extra = {} if recorded_at == now else {"observed_at": now}
             metadata = packed[id(event.metadata)] = msgpack.packb({**event.metadata, **extra})
-        stream, version, topic, state, event_id, _ = event
+        stream, version, topic, state, event_id, *_ = event
         leaf = leaf_hash(position, stream, version, topic, event_id, recorded_at, metadata, state)
         rows.append(
             StoredRow(

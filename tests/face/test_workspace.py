@@ -16,7 +16,7 @@ import runlore
 from runlore import Experiment, Workspace
 from runlore.domain.errors import AlreadyExists, InvalidInput, InvalidType, RunNotFound
 from runlore.exceptions import OutOfScope, UserErrorException, WorkspaceNotFound
-from runlore.storage.errors import LogReadOnly, NotALog
+from runlore.storage.errors import LogReadOnly, LogTooNew, NotALog
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.workspace import session_of
 from tests.fresh_python import WITHOUT_ROOTS_POWERS, run_python
@@ -231,8 +231,14 @@ def test_a_file_that_is_not_a_database_is_refused(project: Path) -> None:
         Workspace.open(project)
 
 
-def test_a_workspace_of_a_newer_runlore_is_refused_and_left_alone(project: Path) -> None:
-    Workspace.create("lab").close()
+def test_a_workspace_of_a_newer_runlore_is_read_with_a_warning_and_left_alone(
+    project: Path,
+) -> None:
+    with (
+        Workspace.create("lab") as ws,
+        start(Experiment(ws, "explore-runs"), run_id="first") as run,
+    ):
+        run.log("loss", 0.5)
     file = project / "lab" / "log.sqlite"
     connection = sqlite3.connect(file)
     connection.execute("PRAGMA user_version=1000")
@@ -240,9 +246,21 @@ def test_a_workspace_of_a_newer_runlore_is_refused_and_left_alone(project: Path)
     connection.close()
     before = file.read_bytes()
 
-    with pytest.raises(NotALog, match="schema version 1000.*upgrade runlore"):
-        Workspace.open("lab")
+    with pytest.warns(UserWarning, match="has version 1000.*upgrade runlore") as warned:
+        newer = Workspace.open("lab")
+    run = newer.get_run("first")
+    assert (run.get_status(), run.get_metrics()) == ("Completed", {"loss": 0.5})
+    assert [one.id for one in Experiment(newer, "explore-runs").get_runs()] == ["first"]
+    for change in (
+        lambda: run.tag("quality", "great"),
+        lambda: Experiment(newer, "another"),
+        lambda: start(Experiment(newer, "explore-runs")),
+    ):
+        with pytest.raises(LogTooNew, match="has version 1000"):
+            change()
+    newer.close()
 
+    assert [one.filename for one in warned] == [__file__]
     assert file.read_bytes() == before
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from eventsourcing import persistence
 
-from runlore.storage.database import APPLICATION_ID, SCHEMA_VERSION, Database
+from runlore.storage.database import APPLICATION_ID, Database
 from runlore.storage.errors import DiskFull, LogBusy, LogCorrupt, LogReadOnly, NotALog
 from runlore.storage.event_log import Drained, DrainedMark, NewEvent, ReadStream
 from runlore.storage.open_sqlite import open_sqlite
@@ -76,7 +76,7 @@ def test_a_new_file_says_whose_it_is_and_every_commit_is_synced(log: SqliteLog) 
             return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
         assert pragma("application_id") == APPLICATION_ID
-        assert pragma("user_version") == SCHEMA_VERSION
+        assert pragma("user_version") == 1  # Until an event asks for more.
         assert pragma("journal_mode") == "wal"
         assert pragma("synchronous") == 2  # FULL
         assert pragma("trusted_schema") == 0
@@ -176,14 +176,6 @@ def other_application_with_an_id(path: Path) -> None:
         connection.execute("CREATE TABLE blob (rid INTEGER)")
 
 
-def newer_runlore(path: Path) -> None:
-    log = open_sqlite(path)
-    log.append([new_event()])
-    log.close()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
-
-
 @pytest.mark.parametrize(
     ("make", "way_out"),
     [
@@ -191,7 +183,6 @@ def newer_runlore(path: Path) -> None:
         (short_file, "is not a runlore log.*choose another folder or name"),
         (other_application, "of another application.*choose another folder or name"),
         (other_application_with_an_id, "of another application .*0xf055111"),
-        (newer_runlore, "schema version 2, this runlore knows up to 1; upgrade runlore"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

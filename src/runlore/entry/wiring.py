@@ -15,8 +15,10 @@ from runlore.audit.run_end import at_run_end
 from runlore.domain.errors import InvalidInput, WorkspaceNotFound
 from runlore.domain.ids import COMPUTE_TARGETS
 from runlore.domain.workspace import CreateWorkspace
+from runlore.engine.caller_warning import warn_caller
 from runlore.engine.session import Caretaker, LiveSession
 from runlore.engine.shared_log import SharedLog, use_log
+from runlore.storage.errors import LogTooNew
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.log_opener import LogLocation
 from runlore.storage.log_query import LogQuery
@@ -36,7 +38,8 @@ def open_session(
 ) -> LiveSession:
     """The session of a workspace, whose folder must exist; the log is created if it is missing.
 
-    A new log can be `erasable`: then it seals its payloads.
+    A new log can be `erasable`: then it seals its payloads. Warns if the log is of a newer runlore:
+    then it can be read, and changes raise LogTooNew.
 
     Raises UnsafeFileSystem on network mounts; NotALog, LogReadOnly or DiskFull if the log cannot
     be opened; InvalidInput for a place without a folder, which artifacts and live values need.
@@ -56,6 +59,9 @@ def open_session(
     except BaseException:
         use.close()
         raise
+    log = use.shared.log
+    if log.version > log.known_version:
+        warn_caller(str(LogTooNew(str(place), log.version, log.known_version)))
     session = LiveSession(
         use,
         uri=place.uri,

@@ -37,6 +37,11 @@ def new_events(stream: str, versions: Iterable[int]) -> list[NewEvent]:
     return [new_event(stream, version) for version in versions]
 
 
+def asking_for(log_version: int, stream: str = "run/r", version: int = 1) -> NewEvent:
+    """An event that a runlore which does not know this version of logs must not pass over."""
+    return new_event(stream, version)._replace(log_version=log_version)
+
+
 def all_rows(log: EventLog) -> list[StoredRow]:
     """All rows of the log."""
     return list(log.read_log(LogQuery()))

@@ -16,7 +16,7 @@ that fork have the mark `processes`; register it in the settings of pytest.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,7 +27,7 @@ import pytest
 from eventsourcing.persistence import IntegrityError, StoredEvent
 
 from runlore.domain.errors import MomentInFuture
-from runlore.storage.errors import VersionConflict
+from runlore.storage.errors import LogTooNew, VersionConflict
 from runlore.storage.event_log import (
     Drained,
     DrainedMark,
@@ -40,7 +40,15 @@ from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.verification import verify_log
 from runlore.testing.children import Child, in_child
-from runlore.testing.logs import NOON, Clock, all_rows, check_head, new_event, new_events
+from runlore.testing.logs import (
+    NOON,
+    Clock,
+    all_rows,
+    asking_for,
+    check_head,
+    new_event,
+    new_events,
+)
 from runlore.testing.waiting import LIMIT_S
 
 
@@ -142,6 +150,51 @@ class EventLogContract:
         log.append(new_events("run/a", [2]))
         assert [row.version for row in log.read_stream("run/a")] == [1, 2]
         check_head(log)
+
+    # --- the log's version --------------------------------------------------------------------
+
+    def test_the_version_of_a_log_is_the_greatest_that_an_event_asks_for(
+        self, log: EventLog
+    ) -> None:
+        assert log.version == 1
+        log.append(new_events("run/a", [1, 2]))
+        assert log.version == 1
+        log.append([new_event("run/a", 3), asking_for(2, "run/a", 4), new_event("run/a", 5)])
+        assert log.version == 2
+        log.append_decided(lambda _: new_events("run/a", [6]))
+        log.insert_events([StoredEvent("order-1", 1, "shop:Ordered", b"{}")])
+        assert log.version == 2
+        assert log.known_version >= 2
+        check_head(log)
+
+    def test_an_event_that_is_not_stored_raises_no_version(self, log: EventLog) -> None:
+        log.append(new_events("run/a", [1]))
+        with pytest.raises(VersionConflict):
+            log.append([asking_for(2, "run/b", 1), new_event("run/a", 1)])
+        assert log.version == 1
+
+    def test_a_log_of_an_unknown_version_is_read_but_not_written_to(
+        self, log: EventLog, clock: Clock
+    ) -> None:
+        unknown = log.known_version + 1
+        log.append([new_event("run/a", 1), asking_for(unknown, "run/a", 2)])
+        rows, head = all_rows(log), check_head(log)
+        clock.now += 1
+
+        attempts: list[Callable[[], object]] = [
+            lambda: log.append(new_events("run/a", [3])),
+            lambda: log.append(new_events("run/v", [1]), drained=Drained("w", 1, 1)),
+            lambda: log.append_decided(lambda _: new_events("run/a", [3])),
+            lambda: log.insert_events([StoredEvent("order-1", 1, "shop:Ordered", b"{}")]),
+            lambda: log.settle(clock.now),
+        ]
+        for attempt in attempts:
+            with pytest.raises(LogTooNew, match="upgrade runlore") as refused:
+                attempt()
+            assert (refused.value.version, refused.value.known_version) == (unknown, unknown - 1)
+
+        assert (all_rows(log), log.head(), log.drained_marks()) == (rows, head, {})
+        assert log.version == unknown
 
     # --- append_decided -----------------------------------------------------------------------
 

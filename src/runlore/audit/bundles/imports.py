@@ -30,7 +30,7 @@ from runlore.domain.events import ExperimentArchived, ExperimentCreated, RunCrea
 from runlore.domain.experiment import NameState, fold
 from runlore.domain.ids import StreamKind, owner_of, parse_stream, run_id_of
 from runlore.engine.streams import stream_of_experiment
-from runlore.storage.codec import fact_of
+from runlore.storage.codec import fact_of, log_version_in
 from runlore.storage.event_log import NewEvent
 from runlore.storage.journal import Pending
 
@@ -244,7 +244,10 @@ def _append(session: Session, bundle: BundleFile, plan: _Plan, batch_size: int) 
         row = record.row
         assert row.event_id is not None, "the events were checked"
         metadata = _metadata(row, workspace_id, journal.writer_id)
-        return NewEvent(row.stream, version, row.topic, row.state, row.event_id, metadata)
+        log_version = log_version_in(row.topic, row.state)
+        return NewEvent(
+            row.stream, version, row.topic, row.state, row.event_id, metadata, log_version
+        )
 
     def runs() -> Iterator[NewEvent]:
         for record in _records(bundle):
