@@ -54,11 +54,11 @@ EVENTS_SCHEMA: Final = (
 
 # Since version 2. The first runlore looks at the version only when it opens a log; but it does not
 # know this column, so it cannot move the head any more. Its users see the constraint's name.
-_FENCE: Final = """
-    ALTER TABLE log_head ADD COLUMN fence INTEGER
-    CONSTRAINT "a newer runlore writes to this log now: upgrade runlore" CHECK (fence = position)
-"""
-_FENCED_VERSION: Final = 2
+FENCE: Final = (
+    "fence INTEGER CONSTRAINT "
+    '"a newer runlore writes to this log now: upgrade runlore" CHECK (fence = position)'
+)
+FENCED_VERSION: Final = 2
 
 PLAIN_COLUMNS: Final = (
     "notification_id, originator_id, originator_version, topic, state, "
@@ -99,14 +99,14 @@ def head_of(connection: sqlite3.Connection) -> LogHead:
 
 def raise_version(connection: sqlite3.Connection, version: int) -> None:
     """Give the log a greater version, in the caller's transaction."""
-    if version_of(connection) < _FENCED_VERSION <= version:
-        connection.execute(_FENCE)
+    if version_of(connection) < FENCED_VERSION <= version:
+        connection.execute(f"ALTER TABLE log_head ADD COLUMN {FENCE}")
     connection.execute(f"PRAGMA user_version={version:d}")
 
 
 def move_head(connection: sqlite3.Connection, head: LogHead, version: int) -> None:
     """Write the head of a log of this version."""
-    fence = ", fence = ?2" if version >= _FENCED_VERSION else ""
+    fence = ", fence = ?2" if version >= FENCED_VERSION else ""
     connection.execute(
         f"UPDATE log_head SET size = ?1, position = ?2, recorded_at = ?3, frontier = ?4{fence}",
         (head.size, head.position, head.recorded_at, head.frontier.to_bytes()),

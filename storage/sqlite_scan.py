@@ -8,11 +8,18 @@ from typing import Any, Final
 
 from runlore.domain.events import RunErased
 from runlore.domain.ids import RUNS, run_stream
-from runlore.storage.database import Database
+from runlore.storage.database import Database, version_of
 from runlore.storage.log_scan import Beginning, IndexScan, KeyScan, LogScan, Row
 from runlore.storage.seal import NO_KEY
 from runlore.storage.sqlite_keys import KEYS_SCHEMA, is_erasable, keys_of
-from runlore.storage.sqlite_queries import COLUMNS, EVENTS_SCHEMA, has_drained, head_of
+from runlore.storage.sqlite_queries import (
+    COLUMNS,
+    EVENTS_SCHEMA,
+    FENCE,
+    FENCED_VERSION,
+    has_drained,
+    head_of,
+)
 
 _STREAM_INDEX: Final = "sqlite_autoindex_stored_events_1"
 _TIME_INDEX: Final = "stored_events_recorded_at"
@@ -198,6 +205,9 @@ def _altered(connection: sqlite3.Connection) -> list[str]:
     made = [_plain(one).replace(" IF NOT EXISTS ", " ") for one in statements]
     expected = {one.split(" ")[2]: one for one in made if one.startswith("CREATE ")}
     altered = [name for name, sql in there.items() if not sql.startswith(_HARMLESS)]
+    if version_of(connection) >= FENCED_VERSION:
+        # SQLite adds a column to the text of the statement.
+        expected["log_head"] = expected["log_head"].removesuffix(")") + f", {FENCE})"
     for name, sql in expected.items():
         # Logs of before the spools have no table of what was drained.
         if there.get(name, sql if name == "drained" else None) != sql:

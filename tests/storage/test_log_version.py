@@ -16,6 +16,7 @@ from runlore.storage.journal import Journal, Pending
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
+from runlore.storage.verification import verify_log
 from runlore.testing.logs import all_rows, asking_for, check_head, new_event, new_events
 from tests.golden import make as golden
 
@@ -98,6 +99,26 @@ def test_the_first_runlore_cannot_move_the_head_of_a_log_of_version_2(
 
     log.append(new_events("run/a", [3]))
     check_head(log)
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        "PRAGMA user_version=1",
+        "ALTER TABLE log_head DROP COLUMN fence",
+        "ALTER TABLE log_head ADD COLUMN more INTEGER",
+    ],
+)
+def test_who_takes_the_fence_away_is_found(path: Path, log: SqliteLog, tamper: str) -> None:
+    log.append([asking_for(2)])
+    assert verify_log(log).holds
+    log.close()
+
+    with closing(sqlite3.connect(path)) as vandal:
+        vandal.execute(tamper)
+
+    [found] = verify_log(log).findings
+    assert found.message.startswith("log_head differs from the one that runlore makes")
 
 
 def test_a_version_is_raised_from_any_to_any(path: Path, log: SqliteLog) -> None:
