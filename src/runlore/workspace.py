@@ -54,7 +54,8 @@ class Workspace:
 
     The constructor has Azure ML's shape: `Workspace(subscription_id, resource_group, name)`
     opens the workspace of that name, as `get` does. Any number of processes may have the same
-    folder open; each sees the others' commits. Usable from any thread and after a fork.
+    folder open; each sees the others' commits. Within a process they share one connection, and
+    closing one leaves the others open. Usable from any thread and after a fork.
 
     >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
     >>> ws
