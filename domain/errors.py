@@ -114,7 +114,8 @@ class PropertyConflict(ChangeRefusedError, UserError):
     """Another value for a property that has one: properties are write-once.
 
     `held_by` and `held_since` say who set the value that it has, and when; `correction` is the
-    reason if that value corrected an earlier one.
+    reason if that value corrected an earlier one. `held_for` is the actor, if it was not the
+    writer's own.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class PropertyConflict(ChangeRefusedError, UserError):
         held_by: str | None,
         held_since: datetime,
         correction: str | None = None,
+        held_for: str | None = None,
     ) -> None:
         why = "" if correction is None else f" because {correction!r:.80}"
         super().__init__(
@@ -141,6 +143,7 @@ class PropertyConflict(ChangeRefusedError, UserError):
         self.held_by = held_by
         self.held_since = held_since
         self.correction = correction
+        self.held_for = held_for
 
     def attributed(self, held_by: str) -> PropertyConflict:
         """The same conflict, with a readable name for the writer that holds the value."""
@@ -152,6 +155,7 @@ class PropertyConflict(ChangeRefusedError, UserError):
             held_by,
             self.held_since,
             self.correction,
+            self.held_for,
         )
 
 

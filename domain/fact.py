@@ -36,6 +36,20 @@ class Fact(NamedTuple):
         """When its writer observed the event, as an aware UTC time."""
         return utc_time(self.observed_at)
 
+    @property
+    def author(self) -> str | None:
+        """The writer and, if the change is not the writer's own, the actor."""
+        return author_of(self.writer_id, self.actor)
+
+
+def author_of(writer_id: str | None, actor: str | None) -> str | None:
+    """One text for a writer and another actor that it wrote for, to tell authors apart.
+
+    >>> author_of("w1", None), author_of("w1", "ada")
+    ('w1', 'w1/ada')
+    """
+    return writer_id if actor is None else f"{writer_id or ''}/{actor}"
+
 
 def utc_time(microseconds: int) -> datetime:
     """The aware UTC time of a number of microseconds since 1970.

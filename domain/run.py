@@ -6,7 +6,8 @@ append and, if the state refuses the change, the error to raise after they are w
 - invalid arguments raise at once and write nothing;
 - a command that would change nothing writes nothing (the same property again, a second
   `complete()`);
-- a refused change writes `run.change_refused`, once per writer and change.
+- a refused change writes `run.change_refused`, once per author and change. `writer_id` is the
+  author: the writer and, if the change is not the writer's own, the actor (`Fact.author`).
 """
 
 from __future__ import annotations
@@ -513,6 +514,7 @@ def _add_properties(
         held.writer_id,
         utc_time(held.since),
         held.reason,
+        held.actor,
     )
     refusals = (
         ChangeRefused(

@@ -46,13 +46,15 @@ _Apply = Callable[[dict[str, Any], dict[str, Any], Fact], None]
 class PropertyValue(NamedTuple):
     """A property's value or a config's JSON, the writer that set it, and when (µs since 1970).
 
-    `reason` is the reason of a correction, and None if the value is the first one.
+    `reason` is the reason of a correction, and None if the value is the first one. `actor` is the
+    one that the change states, as in `Fact`.
     """
 
     value: str | None
     writer_id: str | None
     since: int
     reason: str | None = None
+    actor: str | None = None
 
 
 class Artifact(NamedTuple):
@@ -100,9 +102,9 @@ class Before(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """A refused change of one writer, remembered so that it is recorded only once."""
+    """A refused change of one author, remembered so that it is recorded only once."""
 
-    writer_id: str | None
+    author: str | None
     change: str
     key: str | None
     refused: str | None
@@ -147,6 +149,7 @@ class RunState:
     description: str | None = None
     outputs: tuple[str, ...] = ()
     created_by: str | None = None
+    created_for: str | None = None
     given_at: int | None = None
     given_user: str | None = None
     started_at: int | None = None
@@ -237,6 +240,7 @@ def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
         status=status,
         created_at=seen_at,
         created_by=fact.writer_id,
+        created_for=fact.actor,
         started_at=data.get("started_at", started_at),
         running_since=started_at,
         outputs=tuple(data["outputs"]),
@@ -249,9 +253,11 @@ def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
 
 
 def _held(values: Mapping[str, str | None], fact: Fact) -> dict[str, PropertyValue]:
-    return {
-        key: PropertyValue(value, fact.writer_id, fact.observed_at) for key, value in values.items()
-    }
+    return {key: _held_value(value, fact) for key, value in values.items()}
+
+
+def _held_value(value: str | None, fact: Fact, reason: str | None = None) -> PropertyValue:
+    return PropertyValue(value, fact.writer_id, fact.observed_at, reason, fact.actor)
 
 
 def _status(draft: dict[str, Any], status: Status, fact: Fact) -> None:
@@ -336,12 +342,12 @@ def _warned(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
 
 
 def _property_added(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
-    held = PropertyValue(data["value"], fact.writer_id, fact.observed_at)
+    held = _held_value(data["value"], fact)
     draft["properties"].setdefault(data["key"], held)
 
 
 def _property_corrected(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
-    held = PropertyValue(data["value"], fact.writer_id, fact.observed_at, fact.reason)
+    held = PropertyValue(data["value"], fact.writer_id, fact.observed_at, fact.reason, fact.actor)
     draft["properties"][data["key"]] = held
 
 
@@ -351,7 +357,7 @@ def _config_added(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> No
 
 
 def _config_corrected(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
-    held = PropertyValue(data["value"], fact.writer_id, fact.observed_at, fact.reason)
+    held = PropertyValue(data["value"], fact.writer_id, fact.observed_at, fact.reason, fact.actor)
     draft["config"][data["key"]] = held
 
 
@@ -371,13 +377,17 @@ def _snapshot_taken(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> 
 
 
 def _change_refused(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
-    refusal = Refusal(fact.writer_id, data["change"], data["key"], data["refused"])
+    refusal = Refusal(fact.author, data["change"], data["key"], data["refused"])
     draft["refusals"].add(refusal)
 
 
 def _erased(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
     """Leave the state of a reader that never saw more than the remains."""
-    born = fact._replace(observed_at=draft["created_at"], writer_id=draft["created_by"])
+    born = fact._replace(
+        observed_at=draft["created_at"],
+        writer_id=draft["created_by"],
+        actor=draft["created_for"],
+    )
     draft.clear()
     _created(draft, remains_of(data), born)
     if draft["started_at"] is not None and draft["ended_at"] is not None:

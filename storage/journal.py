@@ -18,7 +18,7 @@ from eventsourcing.persistence import InterfaceError, OperationalError
 from runlore.domain.decision import Decision
 from runlore.domain.errors import PropertyConflict, RunloreError
 from runlore.domain.events import Event, ValuesLogged, WriterOpened
-from runlore.domain.fact import Fact
+from runlore.domain.fact import Fact, author_of
 from runlore.domain.ids import writer_stream
 from runlore.storage.codec import encode_event, fact_of
 from runlore.storage.errors import VersionConflict
@@ -136,6 +136,11 @@ class Journal:
     def writer_id(self) -> str:
         """This process's writer id; a forked child has its own."""
         return self._writer().id
+
+    @property
+    def author(self) -> str | None:
+        """The `Fact.author` of this journal's changes."""
+        return author_of(self.writer_id, self.actor)
 
     def facts(
         self, stream: str, *, after_version: int = 0, upto_position: int | None = None
@@ -356,7 +361,7 @@ class Journal:
 
     def _attributed(self, error: RunloreError) -> RunloreError:
         if isinstance(error, PropertyConflict):
-            return error.attributed(self.name_of(error.held_by))
+            return error.attributed(self.name_of(error.held_by, error.held_for))
         return error
 
 

@@ -89,7 +89,7 @@ def test_processes_race_for_properties_and_exactly_one_wins_each(
     topics = Counter(fact.topic for fact in referee.facts("run/r"))
     assert topics["run.property_added"] == RACES
     assert topics["run.change_refused"] == RACES * (racers - 1)
-    refused = {(refusal.key, refusal.writer_id) for refusal in state.refusals}
+    refused = {(refusal.key, refusal.author) for refusal in state.refusals}
     expected = {
         (f"k{number}", writer)
         for number in range(RACES)

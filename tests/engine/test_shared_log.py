@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import shutil
 import threading
 import weakref
@@ -14,7 +15,7 @@ import pytest
 
 from runlore import Experiment, Run, Workspace
 from runlore.domain.decision import Decision
-from runlore.domain.errors import WorkspaceClosed
+from runlore.domain.errors import PropertyConflict, WorkspaceClosed
 from runlore.domain.events import TagSet
 from runlore.domain.run import SetTags
 from runlore.domain.run_state import RunState
@@ -443,6 +444,40 @@ def test_each_change_is_attributed_to_the_actor_of_its_session(folder_ws: Worksp
     assert changes == {"ada": own.replace(own.partition("@")[0], "ada"), "me": own}
     by_ada = [event.topic for event in folder_ws.events(actor="ada")]
     assert by_ada == ["run.tag_set", "run.created", "run.values_logged"]
+
+
+@pytest.mark.on_disk
+def test_the_actor_of_a_change_is_shown_wherever_a_writer_is(
+    folder_ws: Workspace, tmp_path: Path
+) -> None:
+    run = start(Experiment(folder_ws, "e"))
+    own = run.history()[0].who
+    as_ada = own.replace(own.partition("@")[0], "ada")
+    with opened(folder_ws, actor="ada") as ada:
+        ada.get_run(run.id).add_properties({"lr": "0.1"})
+        theirs = start(Experiment(ada, "e"))
+        for author in (folder_ws, folder_ws, ada, ada):
+            with pytest.raises(PropertyConflict, match=re.escape(f"set by {as_ada} at")):
+                author.get_run(run.id).add_properties({"lr": "0.2"})
+
+    refusals = [change.who for change in run.history() if change.what == "change_refused"]
+    assert refusals == [own, as_ada]
+    assert folder_ws.get_run(theirs.id).get_record()["created_by"] == {"user_name": as_ada}
+    folder_ws.audit.report(tmp_path / "report.html", run=theirs.id)
+    assert f"by {as_ada}" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.on_disk
+def test_the_actor_of_a_change_survives_a_bundle(folder_ws: Workspace, tmp_path: Path) -> None:
+    run = start(Experiment(folder_ws, "e"))
+    with opened(folder_ws, actor="ada") as ada:
+        ada.get_run(run.id).tag("by", "ada")
+    run.complete()
+    folder_ws.export(tmp_path / "all.runlore")
+    with Workspace.create("elsewhere", path=tmp_path / "elsewhere") as elsewhere:
+        elsewhere.import_bundle(tmp_path / "all.runlore")
+        changes = elsewhere.get_run(run.id).history()
+        assert [change.who for change in changes] == [change.who for change in run.history()]
 
 
 def test_a_session_can_act_for_somebody_else(ws: Workspace, run: Run) -> None:

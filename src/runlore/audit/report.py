@@ -130,13 +130,14 @@ def _run(session: Session, run_id: str, position: int) -> Html:
 
 def _summary(session: Session, state: RunState, first: StoredRow) -> Html:
     status = escaped(state.status)
+    creator = session.journal.name_of(state.created_by, state.created_for)
     values: dict[str, object] = {
         "status": Html(f'<span class="status {status}">{status}</span>'),
         "experiment": f"{state.experiment_name} ({state.experiment_id})",
         "display name": state.display_name,
         "description": state.description,
         "parent": state.parent_id,
-        "created": f"{_time(state.created_at)} by {session.journal.name_of(state.created_by)}",
+        "created": f"{_time(state.created_at)} by {creator}",
         "started": state.started_at and _time(state.started_at),
         "ended": state.ended_at and _time(state.ended_at),
         "error": state.error and (state.error.get("message") or state.error.get("code")),

@@ -62,8 +62,10 @@ def of_state(state: RunState, session: Session) -> Record:
         display_name=state.display_name,
         description=state.description,
         error=None,
-        actor=None if writer is None else writer["actor"],
-        writer=None if writer is None else session.journal.name_of(state.created_by),
+        actor=state.created_for or (None if writer is None else writer["actor"]),
+        writer=None
+        if writer is None
+        else session.journal.name_of(state.created_by, state.created_for),
         definition=None,
         repeats=state.repeats,
         warnings=None,

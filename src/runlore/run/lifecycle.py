@@ -50,7 +50,7 @@ class RunLifecycle(RunPart):
 
         run = self._handle
         files = {name: path.absolute().as_uri() for name, path in log_files(run).items()}
-        submitted_by = run.session.journal.name_of(run.state.created_by)
+        submitted_by = run.session.journal.name_of(run.state.created_by, run.state.created_for)
         return details_of(run.state, log_files=files, submitted_by=submitted_by)
 
     def get_details_with_logs(self) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class RunHandle:
         session = self._session.writable()
         return session.change(
             self.stream,
-            lambda state: runs.decide(state, command, session.journal.writer_id),
+            lambda state: runs.decide(state, command, session.journal.author),
             flush_values=flush_values,
             reason=None if reason is None else check_text(reason, "reason"),
         )
@@ -121,7 +121,7 @@ class RunHandle:
         session = self._session.writable()
 
         def decide(state: RunState | None) -> Decision:
-            created = runs.decide(state, command, session.journal.writer_id)
+            created = runs.decide(state, command, session.journal.author)
             return Decision((*created.events, *events))
 
         session.change(self.stream, decide)
