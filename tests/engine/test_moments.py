@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -114,7 +115,8 @@ def test_a_reader_without_write_access_may_ask_up_to_the_last_event(
     clock.now += MINUTE
     log = session_of(folder_ws).log
     assert isinstance(log, SqliteLog)
-    monkeypatch.setattr(log.database, "read_only", True)
+    log.close()
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
 
     with pytest.raises(LogReadOnly, match=f"last position, {head}"):
         folder_ws.as_of(last)

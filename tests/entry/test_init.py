@@ -71,8 +71,8 @@ def test_init_takes_another_folder_and_a_snapshot(project: Path) -> None:
 
 
 def test_a_bad_name_is_refused(project: Path) -> None:
-    with pytest.raises(InvalidInput, match="is not a valid experiment name"):
-        runlore.init("no spaces please")
+    with pytest.raises(InvalidInput, match="is not a valid experiment name; it is blank"):
+        runlore.init(" ")
 
 
 @pytest.mark.processes

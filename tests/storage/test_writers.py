@@ -228,6 +228,7 @@ def test_disks_without_an_id_are_told_apart_by_their_devices() -> None:
     assert not FileIdentity(1, 2, 0).is_of(FileIdentity(9, 2, 0))
 
 
+@pytest.mark.processes
 def test_where_locks_of_others_are_not_seen_nobody_is_dead(
     lab: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 
 from runlore import Experiment, Workspace
 from runlore.domain import run as runs
@@ -38,7 +39,7 @@ COMMANDS: tuple[tuple[runs.Command, str | None], ...] = (
 
 def live_through(ws: Workspace, name: str = "cv/fold 1") -> None:
     """Run `r` of an experiment that was renamed from `name`, and saved views."""
-    session = session_of(ws)
+    session = session_of(ws).writable()
     experiment = Experiment(ws, name)
     run = experiment.start_logging(run_id="r", outputs=False, snapshot_directory=None)
     handle = handle_of(run)
@@ -52,4 +53,4 @@ def live_through(ws: Workspace, name: str = "cv/fold 1") -> None:
     run.child_run(run_id="c").complete()
     saved: StreamState[views.ViewState | None] = StreamState(view_stream("a/b"), views.fold, None)
     for change in (views.SaveView("a/b", {"where": "config.lr < 1"}), views.DeleteView("a/b")):
-        session.change(saved, lambda state, change=change: views.decide(state, change))  # type: ignore[misc]
+        session.change(saved, partial(views.decide, command=change))
