@@ -112,8 +112,8 @@ class Workspace:
         `path` is the folder, or a URI such as `sqlite:///absolute/folder`; by default `./<name>`.
         A new folder gets a `.gitignore` of `*`, so that git ignores a workspace inside a
         repository. `exist_ok` opens the workspace if it exists. `erasable` encrypts the data of
-        each run under a key of its own, so that `erase_run` can destroy it. `actor` names the
-        writer in the log: by default RUNLORE_ACTOR or the OS user. Subscription, resource group
+        each run under a key of its own, so that `erase_run` can destroy it. `actor` is recorded
+        with the changes: by default RUNLORE_ACTOR or the OS user. Subscription, resource group
         and location are stored and shown; Azure's other options (`auth`, `sku`,
         `storage_account`, ...) are ignored.
 
@@ -152,7 +152,9 @@ class Workspace:
     ) -> Workspace:
         """The workspace in a folder, given by its path or as `sqlite:///absolute/folder`.
 
-        A folder without write permission is opened for reading. Raises WorkspaceNotFound; NotALog
+        `actor` is recorded with the changes, as in `create`; workspaces of one folder may have
+        different ones. A folder without write permission is opened for reading. Raises
+        WorkspaceNotFound; TooManyOpenFiles if this process may open no more files; NotALog
         if the folder's log belongs to another application or a newer runlore; InvalidInput for a
         URI with an unknown scheme or a password.
         """

@@ -98,6 +98,21 @@ def test_no_byte_of_the_workspace_tells_what_was_in_an_erased_run(ws: Workspace)
     assert Path("back.txt").read_bytes().startswith(b"KEPT file")
 
 
+def test_all_lanes_of_all_openings_in_this_process_drop_erased_data(ws: Workspace) -> None:
+    run = fill(ws)
+    with Workspace.open(ws.uri) as other:
+        lanes = [session_of(other).reader(lane) for lane in ("default", "slow")]
+        for lane in lanes:
+            lane.sql("FROM metric_points").fetchall()
+
+        ws.erase_run(run.id, reason="consent was withdrawn", timeout_s=0.1)
+
+        assert found_in(folder_of(ws)) == []
+        for lane in lanes:
+            assert lane.sql("SELECT value FROM tags").fetchall() == []
+        assert found_in(folder_of(ws)) == []
+
+
 def test_neither_are_values_that_a_killed_process_had_spooled(ws: Workspace) -> None:
     run_id = filled_by_another(
         ws,

@@ -15,7 +15,7 @@ import pytest
 
 from runlore import Experiment, Run, Workspace
 from runlore.domain.decision import Decision
-from runlore.domain.errors import PropertyConflict, WorkspaceClosed
+from runlore.domain.errors import InvalidType, PropertyConflict, WorkspaceClosed
 from runlore.domain.events import TagSet
 from runlore.domain.run import SetTags
 from runlore.domain.run_state import RunState
@@ -107,17 +107,18 @@ def test_the_last_close_releases_everything(folder_ws: Workspace) -> None:
     for number, ws in enumerate([folder_ws, *others]):
         start(Experiment(ws, "e")).log("loss", float(number))
         ws.sql("SELECT 1")
-    folder = folder_ws.path or Path()
     for ws in [folder_ws, *others]:
         ws.close()
 
-    assert [path for path in map(os.path.realpath, open_files()) if str(folder) in path] == []
+    assert files_open_below(folder_ws) == []
     assert spools_of(folder_ws) == []
     assert "runlore-values" not in [thread.name for thread in threading.enumerate()]
 
 
-def open_files() -> list[str]:
-    return [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+def files_open_below(ws: Workspace) -> list[str]:
+    """The paths below the workspace's folder that this process has open."""
+    links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
+    return [path for path in map(os.path.realpath, links) if str(ws.path) in path]
 
 
 @pytest.mark.on_disk
@@ -494,6 +495,16 @@ def test_a_session_can_act_for_somebody_else(ws: Workspace, run: Run) -> None:
     assert first.writer_id == second.writer_id
 
 
+@pytest.mark.on_disk
+def test_an_actor_that_is_no_text_is_refused_and_leaves_nothing_open(folder_ws: Workspace) -> None:
+    with pytest.raises(InvalidType, match="actor must be a str, got 5"):
+        opened(folder_ws, actor=5)
+    folder_ws.close()
+    with pytest.raises(InvalidType, match="actor must be a str, got 5"):
+        opened(folder_ws, actor=5)
+    assert files_open_below(folder_ws) == []
+
+
 # --- lanes ------------------------------------------------------------------------------------
 
 
@@ -527,15 +538,13 @@ def test_a_lane_is_closed_with_the_last_of_its_users(folder_ws: Workspace) -> No
     folder_ws.sql("SELECT 1")
 
     assert live(folder_ws).reader().projection is live(other).reader().projection is not slow
-    assert folders_open(folder_ws) == 2
+    assert databases_open(folder_ws) == 2
     other.close()
-    assert folders_open(folder_ws) == 1
+    assert databases_open(folder_ws) == 1
     assert folder_ws.sql("SELECT 2").fetchall() == [(2,)]
     live(folder_ws).drop_projection()
-    assert folders_open(folder_ws) == 0
+    assert databases_open(folder_ws) == 0
 
 
-def folders_open(ws: Workspace) -> int:
-    """The number of DuckDB's files below the workspace that this process has open."""
-    paths = [os.path.realpath(path) for path in open_files()]
-    return len({path for path in paths if path.endswith(".duckdb") and str(ws.path) in path})
+def databases_open(ws: Workspace) -> int:
+    return len({path for path in files_open_below(ws) if path.endswith(".duckdb")})

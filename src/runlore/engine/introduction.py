@@ -6,13 +6,19 @@ import getpass
 import os
 import sys
 
+from runlore.domain.errors import InvalidType
 from runlore.domain.events import WriterOpened
 from runlore.storage.this_process import machine_id, this_process
 from runlore.version import VERSION
 
 
 def actor_named(given: str | None) -> str:
-    """The user or service that a process writes for: as given, RUNLORE_ACTOR, or the OS user."""
+    """The user or service that a process writes for: as given, RUNLORE_ACTOR, or the OS user.
+
+    Raises InvalidType if the given one is not text.
+    """
+    if given is not None and not isinstance(given, str):
+        raise InvalidType(f"actor must be a str, got {given!r:.80}")
     return _utf8(given or os.environ.get("RUNLORE_ACTOR") or _user())
 
 

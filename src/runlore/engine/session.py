@@ -130,7 +130,7 @@ class LiveSession(Session):
 
     `close()` writes buffered values; other sessions of the workspace stay open. A session is closed
     when its last reference is gone, or when the process exits. `actor` is the user or service for
-    which this session writes, if it is another than the log's. `at_run_end` is called after a run
+    which this session writes. `at_run_end` is called after a run
     has ended, and returns a problem to warn about, or None. `is_memory` says that no other process
     can open the workspace. `runlore.entry.wiring` creates sessions.
     """
@@ -144,17 +144,17 @@ class LiveSession(Session):
         uri: str,
         files: Path | None,
         artifacts: Path,
+        actor: str,
         is_memory: bool = False,
-        actor: str | None = None,
         caretaker: Caretaker | None = None,
         at_run_end: Callable[[LiveSession], str | None] | None = None,
     ) -> None:
-        shared, own = use.shared, actor_named(actor)
+        shared = use.shared
         self.uri = uri
         self.log = shared.log
         self.files = self.executing = files
         self.is_memory = is_memory
-        self.journal = shared.journal.acting_as(None if own == shared.actor else own)
+        self.journal = shared.journal.acting_as(None if actor == shared.actor else actor)
         self.spools = shared.spools
         self.erasable = self.log.erasable
         self.warned_of_no_snapshot = False
@@ -222,8 +222,8 @@ class LiveSession(Session):
             uri=self.uri,
             files=self.files,
             artifacts=self._artifact_folder,
+            actor=actor_named(actor),
             is_memory=self.is_memory,
-            actor=actor,
             caretaker=self._caretaker,
             at_run_end=self._at_run_end,
         )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from runlore.domain.errors import WorkspaceClosed
 from runlore.engine.caller_warning import warn_caller
-from runlore.engine.introduction import actor_named, introduction
+from runlore.engine.introduction import introduction
 from runlore.engine.lanes import Lanes
 from runlore.storage import fork_guard
 from runlore.storage.event_log import EventLog
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 class SharedLog:
     """A log that is open in this process, with its journal, logged values and projections.
 
-    `files` is the workspace's folder, or None for memory. `actor` is the writer's own, the one of
-    the first opening. `is_checked` says that the file system was found to be safe for a log.
+    `files` is the workspace's folder, or None for memory. `actor` is the writer's own, that of the
+    first opening. `is_checked` says that the file system was found to be safe for a log.
     """
 
     def __init__(
@@ -45,15 +45,15 @@ class SharedLog:
         log: EventLog,
         *,
         files: Path | None,
-        actor: str | None = None,
+        actor: str,
         is_checked: bool = False,
     ) -> None:
         self.log = log
-        self.actor = own = actor_named(actor)
+        self.actor = actor
         self.is_checked = is_checked
         self.writer_lock = None if files is None else WriterLock(files)
         announce = None if self.writer_lock is None else self.writer_lock.make
-        self.journal = Journal(log, lambda: introduction(own), announce=announce)
+        self.journal = Journal(log, lambda: introduction(actor), announce=announce)
         self.spools = files and files / "spools"
         self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller, wipes=log.erasable)
         self.lanes = Lanes(log, files and files / "projections")
@@ -166,20 +166,17 @@ class _OpenLogs:
 
         From then on the log is opened anew, even while it is being closed.
         """
-        shared = use.shared
         with self._locked():
-            shared.uses.discard(use)
-            if shared.uses:
-                return False
-            for key in [key for key, log in self._logs.items() if log is shared]:
-                del self._logs[key]
-            return True
+            return self._left_last(use)
 
     def abandon(self, use: LogUse) -> None:
-        """End a use in a finalizer, at once or when the call that it interrupts allows."""
+        """End a use in a finalizer: at once, or when the lock's holder lets go of it.
+
+        It never waits: the holder may be interrupted by it, or be about to fork and wait for the
+        thread that it interrupts.
+        """
         self._abandoned.append(use)
-        if not is_owned(self._lock):
-            self._let_go()
+        self._let_go()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -190,13 +187,26 @@ class _OpenLogs:
         self._let_go()
 
     def _let_go(self) -> None:
-        while self._abandoned and not is_owned(self._lock):
+        while self._abandoned and not is_owned(self._lock) and self._lock.acquire(blocking=False):
             try:
-                use = self._abandoned.popleft()
-            except IndexError:  # Another thread's now.
-                return
-            if self.leave(use):
+                last = [use for use in self._taken() if self._left_last(use)]
+            finally:
+                self._lock.release()
+            for use in last:
                 _close_abandoned(use)
+
+    def _taken(self) -> Iterator[LogUse]:
+        while self._abandoned:
+            yield self._abandoned.popleft()
+
+    def _left_last(self, use: LogUse) -> bool:
+        shared = use.shared
+        shared.uses.discard(use)
+        if shared.uses:
+            return False
+        for key in [key for key, log in self._logs.items() if log is shared]:
+            del self._logs[key]
+        return True
 
     # --- forks ------------------------------------------------------------------------------
 
@@ -205,6 +215,7 @@ class _OpenLogs:
 
     def after_fork_in_parent(self) -> None:
         self._lock.release()
+        self._let_go()
 
     def after_fork_in_child(self) -> None:
         # The sessions of the parent keep their logs here, each made ready by its own hooks.

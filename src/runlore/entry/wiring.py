@@ -16,6 +16,7 @@ from runlore.domain.errors import InvalidInput, WorkspaceNotFound
 from runlore.domain.ids import COMPUTE_TARGETS
 from runlore.domain.workspace import CreateWorkspace
 from runlore.engine.caller_warning import warn_caller
+from runlore.engine.introduction import actor_named
 from runlore.engine.session import Caretaker, LiveSession
 from runlore.engine.shared_log import SharedLog, use_log
 from runlore.storage.errors import LogTooNew
@@ -47,30 +48,31 @@ def open_session(
     folder = place.folder
     if folder is None:
         raise InvalidInput(f"{place} has no folder on this machine, which a workspace needs")
+    own = actor_named(actor)
     use = use_log(
         lambda: identity(place),
-        lambda: _opened(place, folder, actor, allow_network_file_system, erasable),
+        lambda: _opened(place, folder, own, allow_network_file_system, erasable),
         place.uri,
     )
     try:
         if not (allow_network_file_system or use.shared.is_checked):
             check_file_system(folder)
             use.shared.is_checked = True
+        log = use.shared.log
+        if log.version > log.known_version:
+            warn_caller(str(LogTooNew(str(place), log.version, log.known_version)))
+        session = LiveSession(
+            use,
+            uri=place.uri,
+            files=folder,
+            artifacts=folder / "artifacts",
+            actor=own,
+            caretaker=_LazyCaretaker(),
+            at_run_end=_at_run_end,
+        )
     except BaseException:
         use.close()
         raise
-    log = use.shared.log
-    if log.version > log.known_version:
-        warn_caller(str(LogTooNew(str(place), log.version, log.known_version)))
-    session = LiveSession(
-        use,
-        uri=place.uri,
-        files=folder,
-        artifacts=folder / "artifacts",
-        actor=actor,
-        caretaker=_LazyCaretaker(),
-        at_run_end=_at_run_end,
-    )
     session.recover_values()
     return session
 
@@ -105,14 +107,15 @@ def memory_session(name: str, *, actor: str | None = None) -> LiveSession:
         resource_group="",
         location="memory",
     )
+    own = actor_named(actor)
     uri = f"memory:{command.workspace_id}"
     session = LiveSession(
-        use_log(lambda: None, lambda: SharedLog(MemoryLog(), files=None, actor=actor), uri),
+        use_log(lambda: None, lambda: SharedLog(MemoryLog(), files=None, actor=own), uri),
         uri=uri,
         files=None,
         artifacts=Path(folder.name),
         is_memory=True,
-        actor=actor,
+        actor=own,
     )
     # The folder must go with the session: at its collection or at exit, whichever is first.
     weakref.finalize(session, _remove, folder, os.getpid())
@@ -123,7 +126,7 @@ def memory_session(name: str, *, actor: str | None = None) -> LiveSession:
 def _opened(
     place: LogLocation,
     folder: Path,
-    actor: str | None,
+    actor: str,
     allow_network_file_system: bool,
     erasable: bool,
 ) -> SharedLog:
