@@ -336,6 +336,8 @@ _CHANGES_OF_RUNS: Final[Mapping[str, Change]] = {
     ev.RunErased.topic: RunsFold._erased,
 }
 
+FOLDED: Final = frozenset(_APPLY.keys() | _CHANGES_OF_RUNS.keys())
+"""The topics that add rows; of the others the tables only know that they happened."""
 
 _RUNNING: Final = str(Status.RUNNING)
 

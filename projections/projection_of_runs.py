@@ -7,7 +7,7 @@ longer to import than a warm projection takes to answer.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.resources import files
@@ -17,11 +17,12 @@ from typing import Final
 import duckdb
 from eventsourcing.persistence import Tracking
 
-from runlore.domain.events import REGISTRY
+from runlore.domain.events import REGISTRY, Event
 from runlore.domain.fact import Fact
 from runlore.projections.batch_context import KNOWN_MAX, BatchContext
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
+from runlore.projections.fold import FOLDED
 from runlore.projections.projection import Projection
 from runlore.projections.segment_files import (
     BOUNDS,
@@ -158,11 +159,19 @@ def _nothing_waits() -> None:
 
 @cache
 def tables_version() -> str:
-    """The version of the tables: a number, their SQL and the known events.
+    """The version of the tables: a number, their SQL and the events that add rows to them.
 
-    A runlore that knows more events must not continue tables that skipped them.
+    A runlore that folds more events must not continue tables that skipped them; one that merely
+    knows more events may.
     """
-    known = sorted((topic, event.schema_version) for topic, event in REGISTRY.items())
+    return version_of_tables(REGISTRY)
+
+
+def version_of_tables(registry: Mapping[str, type[Event]]) -> str:
+    """The version that the tables have if these events are known."""
+    known = sorted(
+        (topic, event.schema_version) for topic, event in registry.items() if topic in FOLDED
+    )
     digest = hashlib.sha256(f"{_definitions()}{views()}{known}".encode()).hexdigest()
     return f"{SCHEMA_VERSION}-{digest[:8]}"
 
