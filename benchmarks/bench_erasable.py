@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
 
 from benchmarks.bench_append import times
 from benchmarks.bench_queries import fill
-from benchmarks.harness import Result, scratch, seconds, side_by_side, sized
+from benchmarks.harness import Result, cached, scratch, seconds, side_by_side, sized
 from runlore import Experiment, Run, Workspace
 from runlore.domain.events import TagSet
 from runlore.domain.ids import run_stream
+from runlore.projections.cached_tables import tables_in
 from runlore.storage.journal import Pending
 from runlore.workspace import session_of
 
@@ -109,7 +111,9 @@ def started(ws: Workspace) -> Run:
 def catch_up(ws: Workspace) -> None:
     """By a reader without tables, nor anybody's generation."""
     session_of(ws).writable().drop_projection()
-    shutil.rmtree(_folder(ws) / "projections", ignore_errors=True)
+    with suppress(ValueError):  # None at first.
+        for tables in tables_in(cached(_folder(ws))):
+            shutil.rmtree(tables)
     session_of(ws).reader().projection.refresh()
 
 

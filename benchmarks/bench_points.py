@@ -16,7 +16,16 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.fresh import folder_bytes
-from benchmarks.harness import Result, at_most, line, machine, scratch, seconds, side_by_side
+from benchmarks.harness import (
+    Result,
+    at_most,
+    cached,
+    line,
+    machine,
+    scratch,
+    seconds,
+    side_by_side,
+)
 from runlore import Workspace
 from runlore.domain.events import ExperimentCreated, RunCreated, ValuesLogged
 from runlore.domain.ids import experiment_stream, run_stream, values_stream
@@ -225,7 +234,7 @@ def caught_up(ws: Workspace, what: str) -> Iterator[Result]:
     )
     yield Result(
         f"files of the projection, {what}, per value",
-        folder_bytes(path / "projections") / rows,
+        folder_bytes(cached(path)) / rows,
         raw_nbytes / rows,
         "raw DuckDB table of the same rows",
         "B",

@@ -24,6 +24,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Literal
 
+from runlore.storage.user_cache import VARIABLE, find_cache, folders_of_logs
+
 QUICK: Final = "RUNLORE_BENCH_QUICK"
 """Set by `--quick`: small sizes, to see that everything works."""
 
@@ -160,12 +162,28 @@ def side_by_side(
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder on a real disk, gone afterwards."""
+    """A folder on a real disk, gone afterwards; the user's cache is in it."""
     folder = Path(tempfile.mkdtemp(prefix="runlore-bench-"))
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(folder / "cache")
     try:
         yield folder
     finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
         shutil.rmtree(folder)
+
+
+def cached(workspace: Path | None) -> Path:
+    """The folder in the cache for what is made from the log of the workspace in a folder."""
+    [found] = [
+        one.path
+        for one in folders_of_logs(find_cache().folder or Path())
+        if one.origin is not None and one.origin.folder == str(workspace)
+    ]
+    return found
 
 
 def machine() -> str:

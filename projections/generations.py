@@ -1,8 +1,8 @@
 """Generations: copies of a caught-up database that new reading processes start from.
 
 `generations/<position>/` holds `projection.duckdb`, the files of `segments/` as hard links, and
-`leaf`, the log's leaf at that position. Nothing in it ever changes. A reader copies the database
-and links the segments into its own slot, so a generation can be deleted at any time, even
+`leaf`, that of the log's event at that position. Nothing in it ever changes. A reader copies the
+database and links the segments into its own slot, so a generation can be deleted at any time, even
 while it is read: linked files live on.
 
 The holder of the lock file makes a generation aside and renames it; a process that is killed
@@ -21,8 +21,8 @@ from typing import Final, NamedTuple
 from uuid import uuid4
 
 from runlore.storage.event_log import EventLog
-from runlore.storage.file_lock import locked
-from runlore.storage.log_query import LogQuery
+from runlore.storage.file_lock import is_at, locked
+from runlore.storage.stamp import leaf_at
 
 KEPT: Final = 2
 
@@ -67,9 +67,11 @@ class Generation:
 
 
 def belongs(log: EventLog, position: int, leaf: bytes) -> bool:
-    """Whether a position with this leaf is in the log."""
-    rows = log.read_log(LogQuery.at(position))
-    return bool(rows) and (rows[0].position, rows[0].leaf) == (position, leaf)
+    """Whether the log has an event with this leaf at a position.
+
+    The leaf is computed anew: a log that somebody has changed may keep leaves of what it held.
+    """
+    return leaf_at(log, position) == leaf
 
 
 def finished(folder: Path) -> list[Generation]:
@@ -117,7 +119,8 @@ def publish(
     """
     folder.mkdir(exist_ok=True)
     with locked(folder / "lock") as lock:
-        if lock is None or position < last_erasure():
+        # A lock that is not there any more, because the folder was given back, locks nobody out.
+        if lock is None or not is_at(lock, folder / "lock") or position < last_erasure():
             return False
         for half_made in folder.glob(f"{_HALF_MADE}*"):
             shutil.rmtree(half_made, ignore_errors=True)
@@ -157,15 +160,34 @@ def _remove(generations: Sequence[Generation]) -> None:
 
 def remove_all(folder: Path) -> bool:
     """Removes all generations; False if another process is publishing one. Raises OSError."""
-    if not folder.is_dir():
+    return remove_from_before(folder, None)
+
+
+def remove_from_before(folder: Path, erasure: int | None) -> bool:
+    """The same for those from before an erasure at this position; None means all."""
+    if folder.is_symlink() or not folder.is_dir():
         return True
-    with locked(folder / "lock") as lock:
+    with locked(folder / "lock", flags=os.O_CREAT | os.O_NOFOLLOW) as lock:
         if lock is None:
             return False
         for path in folder.iterdir():
-            if path.is_dir():
+            newer = erasure is not None and path.name.isdecimal() and int(path.name) >= erasure
+            if path.is_dir() and not path.is_symlink() and not newer:
                 shutil.rmtree(path)
         return True
+
+
+def give_back(folder: Path) -> bool:
+    """Removes the folder with all generations; False if a process is publishing one, or OSError."""
+    try:
+        if not remove_all(folder):
+            return False
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
@@ -193,7 +215,7 @@ def copy_file(source: int, target: Path) -> None:
     """Copies all of an open file, in the kernel where it can, without moving in the source."""
     left = os.fstat(source).st_size
     offset = 0
-    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         while left > 0:
             done = _copy_some(source, fd, left, offset)

@@ -6,13 +6,17 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import duckdb
 
 from runlore.domain.errors import RunloreError
+from runlore.domain.ids import WORKSPACE_STREAM
+from runlore.domain.workspace import fold
 from runlore.projections import generations
+from runlore.projections.cached_tables import GENERATIONS, remove_from_before, tidy_at_times
 from runlore.projections.generations import PUBLISHING, Publishing
 from runlore.projections.open_tables import OpenTables
 from runlore.projections.projection import DataErased
@@ -22,7 +26,10 @@ from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.projections.slots import DatabasePlace, ReaderSlot, place_below
 from runlore.projections.table_order import cluster
 from runlore.storage import fork_guard
+from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
+from runlore.storage.log_opener import LOG_NAME
+from runlore.storage.user_cache import Origin, find_cache, folder_of_log
 
 T = TypeVar("T")
 
@@ -42,9 +49,10 @@ class OwnProjection:
     """The tables that one process asks. Any thread may; a forked child gets its own.
 
     Every answer sees all events that were committed, by any process, before the question. The
-    projection lives in a slot below `folder`, or in memory where that is None or cannot be
-    written. A file that is damaged, or of another log or version, is rebuilt silently. A long
-    catch-up is published, so that others start from there: in the background, or by `close()`.
+    projection lives in a slot below `folder`, where nobody else may be able to write: whatever is
+    there is believed. Where that is None or cannot be written, it lives in memory. A file that is
+    damaged, or of another log or version, is rebuilt silently. A long catch-up is published, so
+    that others start from there: in the background, or by `close()`. `tidy` is called after both.
     """
 
     fork_order = fork_guard.ForkOrder.PROJECTION
@@ -55,6 +63,8 @@ class OwnProjection:
         folder: Path | None,
         bounds: Bounds = BOUNDS,
         publishing: Publishing = PUBLISHING,
+        *,
+        tidy: Callable[[], None] | None = None,
     ) -> None:
         self.events_read = 0
         self._lock = threading.RLock()
@@ -62,12 +72,32 @@ class OwnProjection:
         self._bounds = bounds
         self._publishing = publishing
         self._folder = folder and folder / f"{tables_version()}-duckdb{duckdb.__version__}"
+        self._tidy = tidy
         self._place: DatabasePlace | None = None
         self._tables: OpenTables | None = None
         self._publisher: threading.Thread | None = None
         self._publish_now = threading.Event()
         self._distrusts_generations = False
         fork_guard.guard(self)
+
+    @classmethod
+    def in_cache(cls, log: EventLog, workspace: Path | None) -> OwnProjection:
+        """The projection of a log in a workspace's folder, with its tables in the user's cache.
+
+        They are in memory if there is no folder, or if there can be no cache.
+        """
+        state = None
+        if workspace is not None:
+            state = fold(None, map(fact_of, log.read_stream(WORKSPACE_STREAM)))
+        cache = find_cache().folder
+        if workspace is None or state is None or cache is None:
+            return cls(log, None)
+        origin = Origin(state.workspace_id, state.name, str(workspace))
+        try:
+            kept = folder_of_log(cache, workspace / LOG_NAME, origin)
+        except OSError:
+            return cls(log, None)
+        return cls(log, kept, tidy=partial(tidy_at_times, cache))
 
     def refresh(self) -> int:
         """Catches up to the log's head; returns the applied position."""
@@ -131,7 +161,7 @@ class OwnProjection:
     def published(self) -> list[generations.Generation]:
         """The generations that new processes would start from, newest first."""
         self.finish_publishing()
-        return [] if self._folder is None else generations.finished(self._folder / "generations")
+        return [] if self._folder is None else generations.finished(self._folder / GENERATIONS)
 
     def publish(self) -> None:
         """Makes the tables, if they are in a slot, a generation that others start from."""
@@ -170,7 +200,10 @@ class OwnProjection:
         """Closes the database and releases its slot. Idempotent."""
         self.finish_publishing()
         with self._lock:
+            used = self._place is not None
             self._let_go()
+        if used and self._tidy is not None:
+            self._tidy()
 
     # --- forks ----------------------------------------------------------------------------
 
@@ -218,6 +251,7 @@ class OwnProjection:
 
     def _opened_slot(self, slot: ReaderSlot) -> RunsProjection:
         """The slot's tables, those of a generation that is further ahead, or empty ones."""
+        self._drop_erased(slot)
         held = self._opened_as_it_is(slot) if slot.holds_database() else None
         position = 0 if held is None else held.view.applied(APPLICATION)[0]
         if not self._distrusts_generations:
@@ -240,6 +274,18 @@ class OwnProjection:
         if held is None and generations.finished(_generations(slot)):
             self._distrusts_generations = True  # None of the existing ones was usable.
         return held or self._opened_empty(slot)
+
+    def _drop_erased(self, slot: ReaderSlot) -> None:
+        """Removes all tables from before the last erasure, which another user may have ordered.
+
+        An erasure cannot see into other users' caches.
+        """
+        erasure = self._log.last_erasure()
+        if slot.begun_after < erasure:
+            slot.clear()
+            slot.begin(erasure)
+            with suppress(OSError):
+                remove_from_before(slot.folder.parents[1], erasure)
 
     def _opened_as_it_is(self, place: DatabasePlace) -> RunsProjection | None:
         """The tables in a place; None if they are damaged or of another log."""
@@ -278,6 +324,8 @@ class OwnProjection:
                 self.publish()
             finally:
                 self._publisher = None
+        if self._tidy is not None:
+            self._tidy()
 
     def _discard(self) -> None:
         """Drops a database that turned out to be broken, and its place with it."""
@@ -301,4 +349,4 @@ class OwnProjection:
 
 
 def _generations(slot: ReaderSlot) -> Path:
-    return slot.folder.parent / "generations"
+    return slot.folder.parent / GENERATIONS

@@ -16,6 +16,7 @@ from runlore.storage.codec import facts_of
 from runlore.storage.collector import collector_paused
 from runlore.storage.event_log import EventLog, StoredRow
 from runlore.storage.log_query import LogQuery
+from runlore.storage.stamp import leaf_at
 
 if TYPE_CHECKING:
     from typing import Self
@@ -57,7 +58,7 @@ def catch_up(
             position = rows[-1][0]
             read += len(rows)
             facts = projection.wanted(facts_of(rows))
-            tracking, leaf = Tracking(application_name, position), _leaf_at(log, position)
+            tracking, leaf = Tracking(application_name, position), leaf_at(log, position) or b""
             write = projection.prepare(facts, beside.wait) if facts else None
             del facts
             if len(rows) < limit:
@@ -71,10 +72,6 @@ def catch_up(
 
 
 _STATE: Final = itemgetter(StoredRow._fields.index("state"))
-
-
-def _leaf_at(log: EventLog, position: int) -> bytes:
-    return log.read_log(LogQuery.at(position))[0].leaf
 
 
 class Beside:

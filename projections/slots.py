@@ -2,11 +2,13 @@
 
 DuckDB locks a file even against readers, so no two processes share one. Each takes the first
 folder `reader-<k>` whose lock is free, with whatever database is in it, and only catches up from
-there: start-up stays flat, and a dead process's file is the next one's.
+there: start-up stays flat, and a dead process's file is the next one's. The first few stay when
+their processes end; those that many processes at once have made beyond them are given back.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -14,9 +16,19 @@ import weakref
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+from uuid import uuid4
 
-from runlore.storage.file_lock import locked, try_lock
+from runlore.storage.file_lock import is_at, locked, try_lock
+
+KEPT: Final = 4
+"""How many slots stay when no process uses them."""
+
+GIVEN_BACK: Final = "gone-"
+"""The beginning of the name of a folder that is being removed."""
+
+_SLOT: Final = "reader-"
+_TRIES: Final = 100
 
 
 class DatabasePlace(Protocol):
@@ -48,6 +60,11 @@ class ReaderSlot:
         self.spill: Path | None = folder / "spill"
         self._fd: int | None = fd
 
+    @property
+    def begun_after(self) -> int:
+        """The last erasure before the tables here were begun; 0 if there was none."""
+        return _begun_after(self.folder)
+
     def holds_database(self) -> bool:
         """Whether there is one, of whatever kind."""
         return (self.folder / "projection.duckdb").exists()
@@ -67,11 +84,20 @@ class ReaderSlot:
 
     def release(self) -> None:
         if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+            if _number_of(self.folder) >= KEPT:
+                _give_back(self.folder)
+            else:
+                with suppress(OSError):
+                    os.utime(self._fd)  # Used until now.
+            self._close()
 
     def forget(self) -> None:
-        self.release()  # Closing does not unlock while the parent holds its copy.
+        self._close()  # That does not unlock while the parent holds its copy.
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
 
 class Memory:
@@ -102,18 +128,32 @@ class Memory:
 def claim(folder: Path) -> ReaderSlot:
     """The first free slot below the folder. Raises OSError if none can be made there."""
     for number in count():
-        slot = folder / f"reader-{number}"
-        slot.mkdir(parents=True, exist_ok=True)
-        if not os.access(slot, os.W_OK):
-            continue
-        try:
-            fd = try_lock(slot / "lock")
-        except PermissionError:  # Another user's.
-            continue
+        slot = folder / f"{_SLOT}{number}"
+        fd = _try_slot(slot)
         if fd is not None:
             _prepare(slot, fd)
             return ReaderSlot(slot, fd)
     raise AssertionError("count() does not end")
+
+
+def _try_slot(slot: Path) -> int | None:
+    """A descriptor that holds the slot's lock; None if another process has the slot."""
+    for _ in range(_TRIES):
+        try:
+            slot.mkdir(parents=True, exist_ok=True)
+            if not os.access(slot, os.W_OK):
+                return None
+            fd = try_lock(slot / "lock", mode=0o600)
+        except PermissionError:
+            if slot.exists():  # Another user's.
+                return None
+            raise
+        except FileNotFoundError:  # It was given back in the meantime.
+            continue
+        if fd is None or is_at(fd, slot / "lock"):
+            return fd
+        os.close(fd)
+    raise FileNotFoundError(errno.ENOENT, "the folder is removed again and again", str(slot))
 
 
 def _prepare(slot: Path, fd: int) -> None:
@@ -121,6 +161,7 @@ def _prepare(slot: Path, fd: int) -> None:
         (slot / "segments").mkdir(exist_ok=True)
         os.ftruncate(fd, 0)
         os.pwrite(fd, str(os.getpid()).encode(), 0)
+        os.utime(fd)  # Used from now on, even if nothing was written.
     except BaseException:
         os.close(fd)
         raise
@@ -139,11 +180,14 @@ class InUse(NamedTuple):
 
         If it has ended, its files are removed.
         """
-        with locked(self.folder / "lock", flags=0) as lock:
-            holds = _begun_after(self.folder) < erasure
-            if holds and lock is not None:
-                _remove_files(self.folder)
-            return holds and lock is None
+        try:
+            with locked(self.folder / "lock", flags=os.O_NOFOLLOW) as lock:
+                holds = _begun_after(self.folder) < erasure
+                if holds and lock is not None:
+                    _remove_files(self.folder)
+                return holds and lock is None
+        except FileNotFoundError:  # It was given back.
+            return False
 
 
 def remove_from_before(folder: Path, erasure: int) -> list[InUse]:
@@ -153,27 +197,86 @@ def remove_from_before(folder: Path, erasure: int) -> list[InUse]:
     before its next answer. Raises OSError.
     """
     in_use = []
-    for slot in folder.glob("reader-*"):
+    for slot in slots_in(folder):
         if _begun_after(slot) >= erasure:
             continue
-        with locked(slot / "lock") as lock:
+        with suppress(FileNotFoundError), locked(slot / "lock", flags=_OWN) as lock:
             if lock is None:
-                in_use.append(InUse(slot, int((slot / "lock").read_bytes() or b"0")))
+                in_use.append(InUse(slot, _user_of(slot)))
             _remove_files(slot)
     return in_use
+
+
+def slots_in(folder: Path) -> list[Path]:
+    """The slots below the folder, by number; links are none."""
+    found = [path for path in folder.glob(f"{_SLOT}*") if _number_of(path) >= 0]
+    return sorted((path for path in found if not path.is_symlink()), key=_number_of)
+
+
+def last_use_ns(slot: Path) -> int:
+    """When a process last claimed or released the slot; 0 if none did."""
+    try:
+        return os.lstat(slot / "lock").st_mtime_ns
+    except OSError:
+        return 0
+
+
+def process_in(slot: Path) -> int | None:
+    """The id of the process that has the slot; None if none has."""
+    try:
+        with locked(slot / "lock", flags=os.O_NOFOLLOW) as lock:
+            return _user_of(slot) if lock is None else None
+    except FileNotFoundError:
+        return None
+
+
+def give_back(slot: Path) -> bool:
+    """Remove a slot, unless a process has it; say whether it is gone. Raises OSError."""
+    try:
+        with locked(slot / "lock", flags=_OWN) as lock:
+            if lock is None:
+                return False
+            # Who has opened the lock in the meantime finds that it is not there any more.
+            _give_back(slot)
+            return True
+    except FileNotFoundError:
+        return True
+
+
+_OWN: Final = os.O_CREAT | os.O_NOFOLLOW
+
+
+def _give_back(slot: Path) -> None:
+    """Remove a slot whose lock is held. What is left after a kill, the next tidying removes."""
+    gone = slot.with_name(f"{GIVEN_BACK}{uuid4().hex}")
+    with suppress(OSError):  # Its folder was removed.
+        slot.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def _number_of(slot: Path) -> int:
+    """The slot's number; -1 if the name is none of a slot."""
+    prefix, _, number = slot.name.rpartition("-")
+    return int(number) if f"{prefix}-" == _SLOT and number.isdecimal() else -1
+
+
+def _user_of(slot: Path) -> int:
+    """The process that locked the slot, as it says; 0 if it has not said it yet."""
+    text = (slot / "lock").read_bytes()
+    return int(text) if text.isdigit() else 0
 
 
 def _begun_after(slot: Path) -> int:
     """The last erasure before the slot's tables were begun; 0 if there was none."""
     try:
-        return int((slot / "erasure").read_text() or 0)
-    except FileNotFoundError:
+        return int((slot / "erasure").read_text())
+    except (OSError, ValueError):
         return 0
 
 
 def _remove_files(slot: Path) -> None:
     for path in slot.iterdir():
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         elif path.name != "lock":
             path.unlink(missing_ok=True)

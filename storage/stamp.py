@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from struct import error as StructError
 
 import msgpack
 
 from runlore.domain.errors import MomentInFuture
 from runlore.domain.fact import TIME_END
-from runlore.storage.event_log import NewEvent, StoredRow
+from runlore.storage.event_log import EventLog, NewEvent, StoredRow
 from runlore.storage.log_head import LogHead
+from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import leaf_hash
 
 
@@ -62,6 +64,18 @@ def stamp_foreign(
 def leaf_of(row: StoredRow) -> bytes:
     """The leaf that a row's columns should have."""
     return leaf_hash(*row[:4], *row[5:8], row.state)
+
+
+def leaf_at(log: EventLog, position: int) -> bytes | None:
+    """The leaf that the event at a position should have, computed from its columns.
+
+    None if there is no event, or one with columns of types that no append stores.
+    """
+    rows = log.as_stored().read_log(LogQuery.at(position))
+    try:
+        return leaf_of(rows[0]) if rows and rows[0].position == position else None
+    except (AttributeError, TypeError, StructError, UnicodeEncodeError):
+        return None
 
 
 def check_passed(recorded_at: int, now: int) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Generator
 
 import pytest
@@ -26,9 +28,17 @@ _started: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """If tests that start processes are left out, any other test that starts one is noticed."""
+    """The cache is one of the tests, also in processes that they start.
+
+    If tests that start processes are left out, any other test that starts one is noticed.
+    """
+    os.environ["RUNLORE_CACHE_DIR"] = tempfile.mkdtemp(prefix="runlore-cache-")
     if "not processes" in config.option.markexpr:
         sys.addaudithook(_note_processes)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["RUNLORE_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)

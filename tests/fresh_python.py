@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 LIMIT_S = 60
+CACHE = "RUNLORE_CACHE_DIR"
 
 
 def run_python(code: str, *, cwd: Path, check: bool = True, **variables: str) -> str:
@@ -80,5 +82,10 @@ def go():
 
 
 def _environment(variables: dict[str, str]) -> dict[str, str]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RUNLORE_", "AZUREML_"))}
-    return {**inherited, **variables}
+    return {**without_settings(os.environ), **variables}
+
+
+def without_settings(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables but those that runlore reads; the cache stays the one of the tests."""
+    mine = ("RUNLORE_", "AZUREML_")
+    return {k: v for k, v in variables.items() if not k.startswith(mine) or k == CACHE}

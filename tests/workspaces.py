@@ -12,6 +12,7 @@ from runlore import Experiment, Run, Workspace
 from runlore.entry import context
 from runlore.entry.wiring import memory_session
 from runlore.workspace import workspace_of
+from tests.fresh_python import without_settings
 
 
 @pytest.fixture(autouse=True)
@@ -20,9 +21,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "project"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    for name in os.environ:
-        if name.startswith(("RUNLORE_", "AZUREML_")):
-            monkeypatch.delenv(name)
+    for name in os.environ.keys() - without_settings(os.environ).keys():
+        monkeypatch.delenv(name)
     context.forget()
     yield folder
     context.forget()

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import io
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -27,21 +28,24 @@ from runlore.domain.errors import (
     RunNotFound,
 )
 from runlore.projections import slots
+from runlore.projections.cached_tables import tables_in
 from runlore.projections.filters import RunFilter
 from runlore.projections.own_projection import OwnProjection
 from runlore.testing.logs import check_head
 from runlore.testing.submitted import Project, wait_until_gone
 from runlore.workspace import session_of
 from tests.audit.erasures import SECRETS, fill, found_in
+from tests.cached import cache, cached
 from tests.processes import start_python, wait_until
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working folder, which snapshots are taken of, is not the workspace's."""
+    """The working folder, which snapshots are taken of, and the cache are not the workspace's."""
     folder = tmp_path / "project"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("RUNLORE_CACHE_DIR", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -57,6 +61,11 @@ def start(ws: Workspace) -> Run:
 def folder_of(ws: Workspace) -> Path:
     assert ws.path is not None
     return ws.path
+
+
+def found_of(ws: Workspace) -> list[str]:
+    """Where a secret is, in the workspace or in what the cache keeps of it."""
+    return [*found_in(folder_of(ws)), *found_in(cache())]
 
 
 def filled_by_another(ws: Workspace, *, last_words: str = "") -> str:
@@ -85,14 +94,14 @@ def test_no_byte_of_the_workspace_tells_what_was_in_an_erased_run(ws: Workspace)
     kept = fill(ws, marker="KEPT")
     ws.sql("FROM metric_points").fetchall()
     session_of(ws).writable().drop_projection()
-    assert found_in(folder_of(ws)) != []  # In tables, as they must be in the clear.
+    assert found_of(ws) != []  # In tables, as they must be in the clear.
 
     ws.erase_run(run.id, reason="consent was withdrawn")
 
-    assert found_in(folder_of(ws)) == []
+    assert found_of(ws) == []
     ws.sql("FROM metric_points").fetchall()
     session_of(ws).writable().drop_projection()
-    assert found_in(folder_of(ws)) == []
+    assert found_of(ws) == []
     assert kept.get_tags() == {"note": "KEPT tag"}
     kept.download_file("secret.txt", "back.txt")
     assert Path("back.txt").read_bytes().startswith(b"KEPT file")
@@ -127,7 +136,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
     ws.erase_run(run_id, reason="consent was withdrawn")
 
-    assert found_in(folder_of(ws)) == []
+    assert found_of(ws) == []
     assert struct.pack("<d", 1234.5678) not in b"".join(
         path.read_bytes() for path in folder_of(ws).rglob("*.spool")
     )
@@ -144,7 +153,7 @@ def test_neither_are_drained_values_in_the_spool_of_a_process_that_lives(ws: Wor
 
     ws.erase_run(run.id, reason="consent was withdrawn")
 
-    assert found_in(folder_of(ws)) == []
+    assert found_of(ws) == []
     assert other.get_metrics() == {"metric": "later in the same segment"}
 
 
@@ -190,7 +199,7 @@ Workspace.open(sys.argv[1]).erase_run(sys.argv[2], reason="consent was withdrawn
 
     ws.erase_run(run_id, reason="again")
 
-    assert found_in(folder_of(ws)) == []
+    assert found_of(ws) == []
     assert [change.reason for change in run.history() if change.what == "erased"] == [
         "consent was withdrawn"
     ]
@@ -212,7 +221,7 @@ def test_a_submitted_run_can_be_repeated_and_erased(tmp_path: Path) -> None:
 
     assert again.get_details_with_logs()["logFiles"] != {}
     ws.erase_run(again.id, reason="consent was withdrawn")
-    assert found_in(folder_of(ws)) == []
+    assert found_of(ws) == []
     ws.close()
 
 
@@ -436,11 +445,11 @@ def test_a_process_that_has_read_the_run_is_named_and_drops_it_at_its_next_query
     with pytest.raises(ErasureIncomplete, match=f"tables that process {reader.pid} has open"):
         ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
 
-    assert found_in(folder_of(ws)) == []  # By name nothing is there already.
+    assert found_of(ws) == []  # By name nothing is there already.
     assert ask(reader) == "[(0,)]"
     ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
     reader.communicate(timeout=60)
-    assert found_in(folder_of(ws)) == []
+    assert found_of(ws) == []
 
 
 def test_values_that_a_stopped_process_has_not_written_yet_are_named(ws: Workspace) -> None:
@@ -466,7 +475,7 @@ run.flush()
     ws.erase_run(run.id, reason="asked to")
     writer.communicate(timeout=60)
     assert writer.returncode == 0
-    assert found_in(folder_of(ws)) == []
+    assert found_of(ws) == []
     assert run.get_metrics() == {}
 
 
@@ -514,7 +523,7 @@ def test_files_that_come_while_they_are_removed_are_named_and_go_with_the_next_e
         patch.setattr(os, "rmdir", beside_an_upload)
         with pytest.raises(ErasureIncomplete, match=f"files in {kept}"):
             ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
-    assert found_in(folder_of(ws)) == []
+    assert found_of(ws) == []
 
     ws.erase_run(run.id, reason="asked to")
     assert not kept.exists()
@@ -524,12 +533,14 @@ def test_what_a_reader_wrote_until_it_was_killed_goes_too(
     ws: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = fill(ws)
-    slot = slots.claim(folder_of(ws) / "projections" / "tables")
+    ws.sql("FROM runs").fetchall()
+    [tables] = tables_in(cached(ws.path))
+    slot = slots.claim(tables)
     holds_from_before = slots.InUse.holds_from_before
 
     def killed_meanwhile(one: slots.InUse, erasure: int) -> bool:
         if one.folder == slot.folder:
-            (slot.folder / "segments").mkdir()
+            (slot.folder / "segments").mkdir(exist_ok=True)
             (slot.folder / "segments" / "late").write_bytes(SECRETS[0])
             slot.release()
         return holds_from_before(one, erasure)
@@ -537,7 +548,7 @@ def test_what_a_reader_wrote_until_it_was_killed_goes_too(
     monkeypatch.setattr(slots.InUse, "holds_from_before", killed_meanwhile)
     ws.erase_run(run.id, reason="asked to")
 
-    assert found_in(folder_of(ws)) == []
+    assert found_of(ws) == []
 
 
 @pytest.mark.parametrize("timeout", ["long", -1, float("nan"), True])
@@ -575,13 +586,15 @@ def test_what_this_user_may_not_remove_is_told_and_all_else_is_removed(
     assert (folder_of(ws) / "log.sqlite-wal").stat().st_size == 0
 
     ws.erase_run(run.id, reason="asked to")
-    assert found_in(folder_of(ws)) == []
+    assert found_of(ws) == []
 
 
 def test_a_copy_that_a_stopped_process_is_making_is_told(ws: Workspace) -> None:
     run = fill(ws)
-    generations = folder_of(ws) / "projections" / "tables" / "generations"
-    generations.mkdir(parents=True)
+    ws.sql("FROM runs").fetchall()
+    [tables] = tables_in(cached(ws.path))
+    generations = tables / "generations"
+    generations.mkdir()
     with (generations / "lock").open("w") as publishing:
         fcntl.flock(publishing, fcntl.LOCK_EX)
         with pytest.raises(ErasureIncomplete, match=f"a copy of tables in {generations}"):
@@ -590,17 +603,87 @@ def test_a_copy_that_a_stopped_process_is_making_is_told(ws: Workspace) -> None:
     ws.erase_run(run.id, reason="asked to")
 
 
+def reads_it_all(ws: Workspace) -> None:
+    ws.sql("FROM metric_points").fetchall()
+    session_of(ws).reader().projection.publish()
+    session_of(ws).writable().drop_projection()
+
+
+def test_another_users_tables_go_when_they_next_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "theirs"
+    with Workspace.create("lab", path=tmp_path / "lab", erasable=True) as ws:
+        run = fill(ws)
+    monkeypatch.setenv("RUNLORE_CACHE_DIR", str(theirs))
+    with Workspace.open(tmp_path / "lab") as ws:
+        reads_it_all(ws)
+        [tables] = tables_in(cached(ws.path))
+    shutil.copytree(tables / "reader-0", tables / "reader-1")  # As two processes at once make.
+    shutil.copytree(tables, tables.with_name("1-0123abcd-duckdb1.4.0"))
+    monkeypatch.setenv("RUNLORE_CACHE_DIR", str(tmp_path / "mine"))
+    with Workspace.open(tmp_path / "lab") as ws:
+        reads_it_all(ws)
+        assert found_of(ws) != []
+
+        ws.erase_run(run.id, reason="asked to")
+
+        assert found_of(ws) == []
+    assert found_in(theirs) != []  # Nobody but they can remove them.
+    monkeypatch.setenv("RUNLORE_CACHE_DIR", str(theirs))
+    with Workspace.open(tmp_path / "lab") as ws:
+        ws.sql("FROM runs LIMIT 0").fetchall()
+        assert found_in(theirs) == []
+    with Workspace.open(tmp_path / "lab") as ws:
+        ws.sql("FROM runs LIMIT 0").fetchall()
+        assert session_of(ws).reader().projection.events_read == 0, "only once"
+
+
+def test_tables_of_a_copy_and_of_an_earlier_place_go_as_well(ws: Workspace, tmp_path: Path) -> None:
+    run = fill(ws)
+    shutil.copytree(folder_of(ws), tmp_path / "copy")
+    with Workspace.open(tmp_path / "copy") as copy:
+        reads_it_all(copy)
+    assert found_in(cache()) != []
+
+    ws.erase_run(run.id, reason="asked to")
+
+    assert found_of(ws) == []
+
+
+def test_tables_that_an_earlier_version_kept_in_the_workspace_go_as_well(
+    ws: Workspace, tmp_path: Path
+) -> None:
+    run = fill(ws)
+    reads_it_all(ws)
+    shutil.copytree(cached(ws.path), folder_of(ws) / "projections")
+    photos = tmp_path / "photos"
+    (photos / "reader-0").mkdir(parents=True)
+    (photos / "reader-0/a.jpg").touch()
+    old = folder_of(ws) / "projections"
+    (old / "1-0123abcd-duckdb1.4.0").symlink_to(photos)
+    [tables] = tables_in(old)
+    (tables / "reader-1").symlink_to(photos / "reader-0")
+    (tables / "reader-0/spill").symlink_to(photos)
+
+    ws.erase_run(run.id, reason="asked to")
+
+    assert found_of(ws) == []
+    assert (photos / "reader-0/a.jpg").exists()
+
+
 def test_no_generation_is_published_of_what_was_erased(ws: Workspace, tmp_path: Path) -> None:
     run = fill(ws)
     # Another reader, whose tables stay as they were before the erasure, is about to publish.
-    projection = OwnProjection(session_of(ws).log, folder_of(ws) / "projections")
+    ws.sql("FROM runs").fetchall()
+    projection = OwnProjection(session_of(ws).log, cached(ws.path))
     projection.refresh()
     with pytest.raises(ErasureIncomplete):
         ws.erase_run(run.id, reason="asked to", timeout_s=0.1)
 
     projection.publish()
 
-    assert found_in(folder_of(ws) / "projections") == []
+    assert found_in(cached(ws.path)) == []
     projection.close()
 
 

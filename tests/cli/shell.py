@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.fresh_python import without_settings
+
 LIMIT_S = 60
 COMMAND = (sys.executable, "-m", "runlore.cli")
 
@@ -112,9 +114,9 @@ def on_terminal(
 
 def environment(**variables: str) -> dict[str, str]:
     """This process's variables, without those that runlore reads."""
-    mine = ("RUNLORE_", "AZUREML_", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
-    inherited = {name: held for name, held in os.environ.items() if not name.startswith(mine)}
-    return {**inherited, **variables}
+    mine = ("NO_COLOR", "FORCE_COLOR", "COLUMNS")
+    inherited = without_settings(os.environ)
+    return {k: v for k, v in inherited.items() if not k.startswith(mine)} | variables
 
 
 def _set(variables: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.cached import cached
 from tests.cli.shell import in_this_process as called
 
 
@@ -73,7 +74,7 @@ def test_an_export_takes_the_moments_of_as_of(
 
 def test_a_replay_of_tables_that_somebody_wrote_to_ends_with_1(own_project: Path) -> None:
     assert called("audit", "replay", cwd=own_project).code == 0
-    [database] = own_project.glob("myworkspace/projections/*/reader-0/projection.duckdb")
+    [database] = cached(own_project / "myworkspace").glob("*/reader-0/projection.duckdb")
     with duckdb.connect(str(database)) as connection:
         connection.execute("UPDATE store.run_tags SET value = 'bad' WHERE value = 'poor'")
 
@@ -91,7 +92,7 @@ def test_the_tables_are_compared_with_what_a_copy_that_was_exported_gives(
     assert called("audit", "export", "-o", str(bundle), cwd=own_project).code == 0
     against = ("audit", "replay", "--against-bundle", str(bundle))
     assert called(*against, cwd=own_project).code == 0
-    [database] = own_project.glob("myworkspace/projections/*/reader-0/projection.duckdb")
+    [database] = cached(own_project / "myworkspace").glob("*/reader-0/projection.duckdb")
     with duckdb.connect(str(database)) as connection:
         connection.execute("UPDATE store.run_tags SET value = 'bad' WHERE value = 'poor'")
 

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.fresh_python import without_settings
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     "README.md",
@@ -53,7 +55,7 @@ def test_python_blocks_print_what_the_document_says(document: str, tmp_path: Pat
     code = [block.text for block in blocks if block.language == "python"]
     script = tmp_path / "blocks.py"
     script.write_text("".join(f"{text}\nprint({_MARK!r})\n" for text in code))
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RUNLORE_")}
+    environment = without_settings(os.environ)
 
     ran = subprocess.run(
         [sys.executable, "-W", "error", str(script)],
@@ -80,7 +82,7 @@ def test_the_transcript_of_the_command_line_is_what_a_shell_shows(
     steps = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE)
     python = shlex.quote(sys.executable)
     commands = f'python() {{ {python} "$@"; }}\nrunlore() {{ python -m runlore.cli "$@"; }}\n'
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RUNLORE_")}
+    environment = without_settings(os.environ)
     folder = tmp_path
 
     for command, expected in steps:

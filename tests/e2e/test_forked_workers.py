@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Workspace
+from tests.cached import cached
 from tests.e2e.trainer import WORKERS
 from tests.processes import wait_until
 
@@ -53,7 +54,7 @@ def test_its_locks_are_free_and_others_go_on_at_once(workspace: Workspace) -> No
     assert folder is not None
     trainer = killed_trainer(folder)
 
-    locks = [folder / "log.sqlite-queue", *folder.glob("projections/*/*/lock")]
+    locks = [folder / "log.sqlite-queue", *cached(folder).glob("*/*/lock")]
     assert len(locks) >= 2
     assert [lock for lock in locks if not is_free(lock)] == []
     run = Experiment(workspace, "forks").start_logging(outputs=False, snapshot_directory=None)

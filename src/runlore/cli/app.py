@@ -47,6 +47,7 @@ root = PlugInGroup(
         "events": "events:events",
         "diff": "diff:diff",
         "audit": "audit:audit",
+        "cache": "cache:cache",
         "completion": "completion:completion",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -19,6 +19,7 @@ from runlore.domain.run import EraseRun
 from runlore.engine.checks import as_seconds
 from runlore.engine.runs.handle import RunHandle
 from runlore.projections import generations, slots
+from runlore.projections.cached_tables import remove_erased
 from runlore.storage.errors import LogBusy
 from runlore.storage.run_folder import RunFolder, remove_leftovers
 from runlore.storage.spool_folder import live_values, recover
@@ -111,17 +112,20 @@ def _remove_files(session: LiveSession, runs: Sequence[RunHandle], deadline: flo
 def _remove_projections(
     session: LiveSession, runs: Sequence[RunHandle], deadline: float
 ) -> list[str]:
-    """Remove generations, and all tables from before the erasure.
+    """Remove generations, and all tables from before the erasure, of this user.
 
-    Processes that have such tables open drop them at their next query.
+    Processes that have such tables open drop them at their next query. Those of other users, whose
+    caches cannot be seen, discard theirs when they next read the workspace.
     """
     erasure = session.log.last_erasure()
-    all_tables = _folders_in(session.require_files() / "projections")
-    published = [tables / "generations" for tables in all_tables]
-    in_use = [slot for tables in all_tables for slot in slots.remove_from_before(tables, erasure)]
+    in_use, published = remove_erased(
+        session.require_files(), session.workspace.workspace_id, erasure
+    )
 
     def publishing() -> set[Path]:
-        return {folder for folder in published if not generations.remove_all(folder)}
+        return {
+            folder for folder in published if not generations.remove_from_before(folder, erasure)
+        }
 
     def readers() -> set[slots.InUse]:
         return {slot for slot in in_use if slot.holds_from_before(erasure)}
@@ -142,10 +146,6 @@ def _empty_wal(session: LiveSession, runs: Sequence[RunHandle], deadline: float)
     if session.log.scrub(max(_POLL_INTERVAL_S, deadline - time.monotonic())):
         return []
     return ["old pages in the log's WAL, which another process is reading: let it finish"]
-
-
-def _folders_in(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
 
 
 def _left(find: Callable[[], set[T]], deadline: float) -> set[T]:

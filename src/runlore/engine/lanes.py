@@ -20,9 +20,9 @@ class Lanes:
     and opens again with its next query. Usable from any thread.
     """
 
-    def __init__(self, log: EventLog, folder: Path | None) -> None:
+    def __init__(self, log: EventLog, workspace: Path | None) -> None:
         self._log = log
-        self._folder = folder
+        self._workspace = workspace
         self._lanes: dict[str, _Lane] = {}
 
     def reader(self, lane: str, user: object) -> RunsReader:
@@ -53,7 +53,7 @@ class Lanes:
         from runlore.projections.own_projection import OwnProjection
         from runlore.projections.reader import RunsReader
 
-        return _Lane(RunsReader(OwnProjection(self._log, self._folder)))
+        return _Lane(RunsReader(OwnProjection.in_cache(self._log, self._workspace)))
 
 
 class _Lane:

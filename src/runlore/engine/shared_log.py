@@ -56,7 +56,7 @@ class SharedLog:
         self.journal = Journal(log, lambda: introduction(actor), announce=announce)
         self.spools = files and files / "spools"
         self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller, wipes=log.erasable)
-        self.lanes = Lanes(log, files and files / "projections")
+        self.lanes = Lanes(log, files)
         self.uses: set[LogUse] = set()
 
     def close(self, workspace: str) -> None:

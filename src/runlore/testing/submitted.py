@@ -14,6 +14,7 @@ from runlore import Experiment, Run, ScriptRun, ScriptRunConfig, Workspace
 from runlore.domain.status import TERMINAL
 from runlore.execution.processes import processes_of
 from runlore.storage.run_folder import RunFolder
+from runlore.storage.user_cache import VARIABLE
 from runlore.testing.waiting import wait_until
 
 READY = "ready to be ended"
@@ -154,5 +155,9 @@ def statuses_of(run: Run) -> list[str]:
 
 
 def without_ours(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment without the variables that make a process part of a run."""
-    return {k: v for k, v in environ.items() if not k.startswith(("RUNLORE_", "AZUREML_"))}
+    """The environment without the variables that make a process part of a run, or set it up.
+
+    The cache stays: tests have one of their own.
+    """
+    mine = ("RUNLORE_", "AZUREML_")
+    return {k: v for k, v in environ.items() if not k.startswith(mine) or k == VARIABLE}

@@ -17,6 +17,7 @@ from runlore.projections.own_projection import OwnProjection
 from runlore.projections.rebuild_check import replay as compared_tables
 from runlore.projections.segment_files import Bounds
 from runlore.workspace import session_of
+from tests.cached import cached
 from tests.projections.histories import (
     Happening,
     histories,
@@ -29,7 +30,7 @@ def corrupted(folder: Path, statement: str) -> Replayed:
     """What a replay finds after somebody has written into the tables between two sessions."""
     with Workspace.open(folder) as before:
         session_of(before).reader().projection.refresh()
-    [database] = folder.glob("projections/*/reader-0/projection.duckdb")
+    [database] = cached(folder).glob("*/reader-0/projection.duckdb")
     with duckdb.connect(str(database)) as connection:
         connection.execute(statement)
     with Workspace.open(folder) as after:
@@ -183,7 +184,7 @@ def test_a_published_copy_is_compared_too(folder: Path) -> None:
         projection = session_of(ws).reader().projection
         projection.refresh()
         projection.publish()
-    [database] = folder.glob("projections/*/generations/*/projection.duckdb")
+    [database] = cached(folder).glob("*/generations/*/projection.duckdb")
     with duckdb.connect(str(database)) as connection:
         connection.execute("UPDATE store.run_properties SET value = 'eve' WHERE value = 'ada'")
     with Workspace.open(folder) as ws:
