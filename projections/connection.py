@@ -28,6 +28,7 @@ def connect(
     connection = duckdb.connect(str(path), config={**_SETTINGS, "temp_directory": str(spill or "")})
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")  # In a console it goes to stdout.
         if segments is not None:
             connection.execute("SET allowed_directories = ?", [[str(segments.absolute())]])
         connection.execute("SET enable_external_access = false")

@@ -83,7 +83,7 @@ def _summed_up(
 ) -> Table:
     from runlore.projections.arrow_tables import answer, table_of_arrays
     from runlore.projections.metric_summaries import latest_of
-    from runlore.projections.points import POINT_COLUMNS, points_in
+    from runlore.projections.points import READ, points_in
 
     within = _WITHIN.format(series_no[0], series_no[-1], run_no.min(), run_no.max())
     [(begun,)] = connection.execute(_BEGUN.format(as_of=as_of, within=within)).fetchall()
@@ -91,7 +91,7 @@ def _summed_up(
     narrowed = "" if begun == len(run_no) else "SEMI JOIN grew USING (series_no, run_no)"
     connection.register("grew", table_of_arrays({"series_no": series_no, "run_no": run_no}))
     try:
-        query = _POINTS.format(columns=POINT_COLUMNS, as_of=as_of, within=within, narrowed=narrowed)
+        query = _POINTS.format(columns=READ, as_of=as_of, within=within, narrowed=narrowed)
         return latest_of(points_in(answer(connection.sql(query))))
     finally:
         connection.unregister("grew")

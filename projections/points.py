@@ -13,7 +13,6 @@ from runlore.domain.fact import Fact
 from runlore.projections.arrow_tables import (
     array_of,
     arrays,
-    numbers,
     table_of_arrays,
     taken,
     texts,
@@ -67,14 +66,14 @@ class Points(NamedTuple):
         return len(self.values)
 
     def table(self) -> Table:
-        """The rows as SQL holds them."""
+        """The rows; `SHOWN` selects of them what SQL holds."""
         return table_of_arrays(
             {
                 "series_no": np.repeat(self.series_no.astype(np.int32), self.n),
                 "run_no": np.repeat(self.run_no, self.n),
                 "step": self.steps,
                 "time": self.times,
-                "value": self.value(),
+                "value": self.values,
                 "text": self.text,
                 "type": self.type,
                 "position": np.repeat(self.position, self.n),
@@ -82,12 +81,12 @@ class Points(NamedTuple):
             }
         )
 
-    def value(self) -> Array:
-        """The values with their nulls. NaN is a value of its own, and no missing one."""
-        return numbers(self.values, self.valid)
 
+# Rows come and go without NULL in `value`: SQL sees to it a hundred times as fast as Python.
+SHOWN: Final = f"* REPLACE (CASE WHEN type < {_TEXT} THEN value END AS value)"
+"""What a query selects of a table of points, to show them as SQL holds them."""
 
-POINT_COLUMNS: Final = """
+READ: Final = """
 p.series_no, p.run_no, p.step, p.time, coalesce(p.value, 0.0) AS value, p.text, p.type, p.position,
 p.idx
 """

@@ -19,6 +19,7 @@ from typing import Final
 import duckdb
 from arro3.core import Table
 
+from runlore.projections.points import SHOWN
 from runlore.projections.segment_files import (
     Bounds,
     Segment,
@@ -28,8 +29,9 @@ from runlore.projections.segment_files import (
     show,
 )
 from runlore.projections.sql_text import quoted
-from runlore.projections.temporal import insert_table, with_table
+from runlore.projections.temporal import with_table
 
+_ADDED: Final = f"SELECT {SHOWN} FROM added"
 _ORDER: Final = "series_no, run_no, position, idx"
 # Version 2 has the encodings of differences, and of floats byte by byte.
 _COPY: Final = """
@@ -50,16 +52,13 @@ def add_points(
 
     Without a folder all points stay in the tail.
     """
-    if folder is None:
-        insert_table(connection, "store.tail_points", table)
-        return False
     tail = connection.execute("SELECT count(*) FROM store.tail_points").fetchall()[0][0]
-    if tail + len(table) < bounds.seal_rows:
-        insert_table(connection, "store.tail_points", table)
-        return False
     with _shown(connection, table):
-        rows = f"FROM store.tail_points UNION ALL FROM added ORDER BY {_ORDER}"
-        added = _written(connection, rows if tail else "FROM added", folder)
+        if folder is None or tail + len(table) < bounds.seal_rows:
+            connection.execute(f"INSERT INTO store.tail_points {_ADDED}")
+            return False
+        rows = f"FROM store.tail_points UNION ALL {_ADDED} ORDER BY {_ORDER}"
+        added = _written(connection, rows if tail else _ADDED, folder)
     if tail:
         connection.execute("DELETE FROM store.tail_points")
     group = _to_merge([*listed_segments(connection), added], bounds)
@@ -82,8 +81,10 @@ def add_points(
 @contextmanager
 def _shown(connection: duckdb.DuckDBPyConnection, table: Table) -> Iterator[None]:
     with_table(connection, "added", table)
-    yield
-    connection.unregister("added")
+    try:
+        yield
+    finally:
+        connection.unregister("added")
 
 
 def _to_merge(segments: Sequence[Segment], bounds: Bounds) -> Sequence[Segment]:

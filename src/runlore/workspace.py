@@ -563,8 +563,8 @@ class Workspace:
         """The result of one SELECT over the views (`runs`, `tags`, `metrics` ...; see docs/sql.md).
 
         Sees every event that any process committed before the call. `params` fill `?` (sequence)
-        or `$name` (mapping). The result has `.arrow()`, `.pandas()`, `.polars()` and
-        `.fetchall()`.
+        or `$name` (mapping). The result has `.fetchall()`, `.polars()`, `.pandas()` and, with
+        `pip install 'runlore[arrow]'`, `.arrow()`.
 
         Raises QueryRefused for anything but one read-only SELECT; QueryFailed, with DuckDB's
         message, if the query fails.

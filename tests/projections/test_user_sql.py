@@ -7,12 +7,14 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from runlore.domain import events as ev
 from runlore.projections.reader import RunsReader
 from runlore.projections.user_sql import RESULT_MAX_NBYTES, QueryFailed, QueryRefused
 from runlore.storage.value_codec import Series
@@ -209,8 +211,52 @@ def test_arrow_pandas_polars_and_tuples_agree(reader: RunsReader) -> None:
     assert list(frame["run_id"]) == ["r0", "r1"]
     assert list(frame["created_at"]) == [row[2] for row in rows]
     assert list(frame["parent_id"].isna()) == [True, False]
+    with duckdb.connect() as other:
+        assert other.from_arrow(result).aggregate("count(*)").fetchall() == [(2,)]
     assert repr(result).startswith("SqlResult(2 rows: run_id, number")
     assert rows[0][2].utcoffset().total_seconds() == 0
+
+
+def test_intervals_are_time_spans_in_every_form_and_whole_numbers_stay_whole(
+    reader: RunsReader,
+) -> None:
+    result = reader.sql(
+        "SELECT * FROM (VALUES (1, INTERVAL 90 MINUTE, [INTERVAL 1 DAY]), (NULL, NULL, NULL)) "
+        "t(whole, span, spans)"
+    )
+    rows = [(1, timedelta(minutes=90), [timedelta(days=1)]), (None, None, None)]
+
+    assert result.fetchall() == rows
+    assert result.polars().rows() == rows
+    frame = result.pandas()
+    assert str(frame["whole"].dtype) == "Int32"
+    assert frame["span"].tolist()[0] == timedelta(minutes=90)
+
+
+def test_payloads_of_events_are_those_of_the_log_however_they_are_asked_for(tmp_path: Path) -> None:
+    history = History()
+    history.experiment()
+    history.run("r0")
+    for number in range(3_000):
+        history.say("run/r0", ev.TagSet(key=f"k{number}", value=f"v{number}"))
+    first = history.log.head().position - 2_999
+    asked = (
+        "SELECT position, json_extract_string(data, '$.value'), event_id FROM events "
+        "WHERE topic = 'run.tag_set' AND {} ORDER BY position"
+    )
+
+    with reader_of(history.log, tmp_path) as reader:
+        whole = reader.sql(asked.format("true")).fetchall()
+        assert [row[:2] for row in whole] == [(first + n, f"v{n}") for n in range(3_000)]
+        assert len({event_id for _, _, event_id in whole}) == 3_000
+        assert reader.sql(asked.format("position % 40 = 0")).fetchall() == [
+            row for row in whole if row[0] % 40 == 0
+        ]
+        assert reader.sql(asked.format("true") + " DESC").fetchall() == whole[::-1]
+
+        history.say("run/r0", ev.TagSet(key="k", value="new"))
+        (new,) = reader.sql(asked.format(f"position >= {first + 3_000}")).fetchall()
+    assert new[1] == "new", "what was read ahead of the end is asked for again"
 
 
 def test_numbers_that_are_hard_to_carry_arrive_in_every_form(reader: RunsReader) -> None:
