@@ -22,6 +22,7 @@ Schema = Mapping[str, str]
 
 TYPES: Final = {
     "bool": DataType.bool(),
+    "double": DataType.float64(),
     "int32": DataType.int32(),
     "int64": DataType.int64(),
     "string": DataType.large_string(),  # The offsets of a plain one end at 2 GB.

@@ -15,17 +15,11 @@ import duckdb
 from runlore.domain.events import RunCreated
 from runlore.domain.fact import Fact
 from runlore.domain.ids import owner_of, run_id_of, run_stream
+from runlore.projections.state_columns import StateColumns, state_of
 from runlore.projections.temporal import are_few, with_rows
 
 KNOWN_MAX: Final = 500_000
 """More runs are not remembered: they would take more than 250 MB."""
-
-
-StateColumns = tuple[
-    str, str | None, int | None, int | None, int | None, str | None, str | None, str | None, int
-]
-"""Of a run: status, status_detail, started_at, ended_at, ended_position, display_name,
-description, error and begun_at, which carry on from one row of `run_states` to the next."""
 
 
 @dataclass(slots=True)
@@ -44,10 +38,11 @@ class KnownRun:
 
 @dataclass(slots=True)
 class KnownExperiment:
-    """An experiment's place in the tables, and the number of its newest run."""
+    """An experiment's place in the tables, its name, and the number of its newest run."""
 
     experiment_no: int
-    last_number: int
+    name: str
+    last_number: int = 0
 
 
 @dataclass
@@ -82,10 +77,10 @@ class BatchContext:
             awaiting=awaiting,
             run_count=run_count,
             experiments={
-                experiment_id: KnownExperiment(number, 0) for experiment_id, number in rows
+                experiment_id: KnownExperiment(number, name) for experiment_id, number, name in rows
             },
             experiment_count=experiment_count,
-            numberless={experiment_id for experiment_id, _ in rows},
+            numberless={experiment_id for experiment_id, _, _ in rows},
             complete=run_count == 0,
         )
 
@@ -121,10 +116,10 @@ class BatchContext:
         numbers = [run_no for _, run_no, *_ in found]
         # The bounds skip most of the table, as rows of states stand near the run's.
         states = connection.execute(_STATES, [min(numbers), max(numbers), numbers]).fetchall()
-        state_of: dict[int, StateColumns] = {run_no: tuple(state) for run_no, *state in states}
+        held = {run_no: state_of(state) for run_no, *state in states}
         for run_id, run_no, experiment_no, root_no, root_id, depth, path, erased in found:
             place = run_no, experiment_no, root_no, root_id, depth, path
-            self.runs[run_stream(run_id)] = KnownRun(*place, state_of[run_no], erased)
+            self.runs[run_stream(run_id)] = KnownRun(*place, held[run_no], erased)
 
     def _learn_numbers(self, ids: set[str], connection: duckdb.DuckDBPyConnection) -> None:
         known = [self.experiments[experiment_id] for experiment_id in ids]
@@ -137,7 +132,10 @@ class BatchContext:
         self.numberless -= ids
 
 
-_EXPERIMENTS: Final = "SELECT experiment_id, experiment_no FROM store.experiments"
+_EXPERIMENTS: Final = (
+    "SELECT experiment_id, experiment_no, name FROM store.experiment_states "
+    "WHERE to_position IS NULL"
+)
 _COUNTS: Final = (
     "SELECT (SELECT coalesce(max(run_no), 0) FROM store.runs), "
     "(SELECT coalesce(max(experiment_no), 0) FROM store.experiments)"
@@ -149,8 +147,7 @@ _RUNS: Final = (
     "SELECT run_id, run_no, experiment_no, root_no, root_id, depth, path, erased FROM store.runs "
 )
 _STATES: Final = (
-    "SELECT run_no, status, status_detail, started_at, ended_at, ended_position, display_name, "
-    "description, error, begun_at FROM store.run_states "
+    f"SELECT run_no, {', '.join(StateColumns._fields)} FROM store.run_states "
     "WHERE run_no BETWEEN ? AND ? AND to_position IS NULL AND list_contains(?, run_no)"
 )
 _NUMBERS: Final = (

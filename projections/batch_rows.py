@@ -12,7 +12,7 @@ from runlore.projections.batch_context import BatchContext
 from runlore.projections.temporal import TemporalRows
 
 EventStamp = tuple[int, str | None, int]
-"""An event's recorded_at, writer_id and position: the last columns of many tables."""
+"""An event's observed_at, writer_id and position: the last columns of many tables."""
 
 
 class Move(NamedTuple):
@@ -36,6 +36,8 @@ class Rows:
 
     def __init__(self, known: BatchContext) -> None:
         first_run, first_experiment = known.run_count + 1, known.experiment_count + 1
+        self.identities: list[tuple[Any, ...]] = []
+        self.saved_views: list[tuple[Any, ...]] = []
         self.writers: list[tuple[Any, ...]] = []
         self.experiments: list[tuple[Any, ...]] = []
         self.experiment_states = TemporalRows(first_experiment)
@@ -44,13 +46,20 @@ class Rows:
         self.runs: list[list[Any]] = []
         self.moves: list[Move] = []
         self.run_states = TemporalRows(first_run)
+        self.pauses: list[tuple[Any, ...]] = []
+        self.losses: list[tuple[Any, ...]] = []
+        self.rewinds: list[tuple[Any, ...]] = []
         self.run_tags = TemporalRows(first_run)
         self.run_properties = TemporalRows(first_run)
+        self.run_config = TemporalRows(first_run)
         self.artifacts = TemporalRows(first_run)
+        self.prunings: list[tuple[Any, ...]] = []
+        self.environments = TemporalRows(first_run)
         self.submissions: list[tuple[Any, ...]] = []
         self.snapshots: list[tuple[Any, ...]] = []
         self.refusals: list[tuple[Any, ...]] = []
         self.warnings: list[tuple[Any, ...]] = []
+        self.alerts: list[tuple[Any, ...]] = []
         self.batches: list[tuple[int, Fact]] = []
 
 

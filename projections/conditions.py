@@ -94,6 +94,8 @@ def run_conditions(
         _add_below(connection, conditions, which.below_run, recursive=which.include_children)
     elif not which.include_children:
         conditions.add("r.parent_no IS NULL")
+    if not which.include_archived and which.below_run is None:
+        conditions.add("s.archived_at IS NULL")
     conditions.add_any_of("s.status", which.statuses)
     if which.target is not None:
         conditions.add("coalesce(r.target, 'local') = ?", which.target)

@@ -27,7 +27,8 @@ class RunFilter:
     that records show, `local` for runs that were never submitted; `submitted_to` leaves those
     out. Runs below others count only with `include_children`. With `below_run` the question is
     about that run's children, or with `include_children` about all its descendants; a descendant
-    counts even if the runs above it do not meet the other conditions.
+    counts even if the runs above it do not meet the other conditions. Archived runs count only
+    with `include_archived`, except below others: trees are whole.
 
     Raises InvalidInput for a condition of another type.
     """
@@ -40,6 +41,7 @@ class RunFilter:
     target: str | None = None
     submitted_to: str | None = None
     include_children: bool = False
+    include_archived: bool = False
     below_run: str | None = None
 
     def __post_init__(self) -> None:

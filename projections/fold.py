@@ -5,22 +5,20 @@ Pure but for its own lists. The state before the batch comes in as `BatchContext
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from runlore.domain import events as ev
+from runlore.domain.config import flattened, number_of
 from runlore.domain.fact import Fact
 from runlore.domain.ids import owner_of, run_id_of, run_stream
-from runlore.domain.status import Status
 from runlore.domain.topics import END_TOPICS, STATUS_AFTER
-from runlore.projections.batch_context import (
-    BatchContext,
-    KnownExperiment,
-    KnownRun,
-    StateColumns,
-)
+from runlore.projections import state_columns as states
+from runlore.projections.batch_context import BatchContext, KnownExperiment, KnownRun
 from runlore.projections.batch_rows import EventStamp, Move, Rows, as_json
 from runlore.projections.projection import DataErased
+from runlore.projections.state_columns import StateColumns
 
 Data = Mapping[str, Any]
 Add = Callable[["RunsFold", Data, EventStamp, Fact], None]
@@ -39,18 +37,18 @@ class RunsFold:
         runs = self._known.runs
         for fact in facts:
             # Unpacked once: a tuple's fields cost more by name, and this runs for every event.
-            position, stream, _, topic, data, _, recorded_at, _, writer_id, _, _ = fact
+            position, stream, _, topic, data, _, _, observed_at, writer_id, _, _ = fact
             if data is None:
                 continue
             change = _CHANGES_OF_RUNS.get(topic)
             if change is not None:
                 run = runs.get(stream) or self._run_above(stream)
                 if run is not None:
-                    change(self, run, data, (recorded_at, writer_id, position), fact)
+                    change(self, run, data, (observed_at, writer_id, position), fact)
                 continue
             apply = _APPLY.get(topic)
             if apply is not None:
-                apply(self, data, (recorded_at, writer_id, position), fact)
+                apply(self, data, (observed_at, writer_id, position), fact)
         return self.rows
 
     def _run_above(self, stream: str) -> KnownRun | None:
@@ -58,44 +56,68 @@ class RunsFold:
         run_id = run_id_of(stream)
         return None if run_id is None else self._known.runs.get(run_stream(run_id))
 
-    # --- writers and experiments --------------------------------------------------------------
+    # --- the workspace, writers, views ----------------------------------------------------
+
+    def _workspace_created(self, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        self.rows.identities.append((data["workspace_id"], None, None, *stamp))
+
+    def _workspace_adopted(self, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        columns = ("workspace_id", "origin_id", "note")
+        self.rows.identities.append((*map(data.__getitem__, columns), *stamp))
 
     def _writer_opened(self, data: Data, stamp: EventStamp, fact: Fact) -> None:
-        self.rows.writers.append(
-            (
-                owner_of(fact.stream),
-                data["actor"],
-                data["host"],
-                data["pid"],
-                data["process"],
-                data["client_version"],
-                fact.recorded_at,
-                fact.position,
-            )
-        )
+        columns = map(data.__getitem__, _OF_WRITER)
+        row = (owner_of(fact.stream), *columns, fact.observed_at, fact.position)
+        self.rows.writers.append(row)
+
+    def _view_saved(self, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        self.rows.saved_views.append((data["name"], as_json(data["definition"]), *stamp))
+
+    def _view_deleted(self, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        self.rows.saved_views.append((data["name"], None, *stamp))
+
+    # --- experiments ----------------------------------------------------------------------
 
     def _experiment_created(self, data: Data, stamp: EventStamp, fact: Fact) -> None:
-        known = self._known
-        if data["experiment_id"] in known.experiments:
-            return
+        if data["experiment_id"] not in self._known.experiments:
+            self._add_experiment(data, stamp[0], stamp[2])
+
+    def _add_experiment(self, data: Data, created_at: int, position: int) -> int:
+        known, experiment_id, name = self._known, data["experiment_id"], data["name"]
         number = known.experiment_count = known.experiment_count + 1
-        known.experiments[data["experiment_id"]] = KnownExperiment(number, 0)
-        self.rows.experiments.append(
-            (number, data["experiment_id"], data["name"], fact.recorded_at, fact.position)
-        )
-        self.rows.experiment_states.begin((number,), [number, None, fact.position, None])
+        known.experiments[experiment_id] = KnownExperiment(number, name)
+        self.rows.experiments.append((number, experiment_id, created_at, position))
+        row = [number, experiment_id, name, None, position, None]
+        self.rows.experiment_states.begin((number,), row)
+        return number
 
     def _experiment_archived(self, data: Data, stamp: EventStamp, fact: Fact) -> None:
-        self._change_experiment(data, stamp, stamp[0])
+        self._change_experiment(data, stamp[0], stamp[2])
 
     def _experiment_reactivated(self, data: Data, stamp: EventStamp, fact: Fact) -> None:
-        self._change_experiment(data, stamp, None)
+        self._change_experiment(data, None, stamp[2])
 
-    def _change_experiment(self, data: Data, stamp: EventStamp, archived_at: int | None) -> None:
+    def _experiment_renamed(self, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        """The event stands in the streams of both names: the second one finds nothing to do.
+
+        A log can lack the stream of the old name: then the experiment begins with the event.
+        """
         known = self._known.experiments.get(data["experiment_id"])
+        if known is None:
+            number = self._add_experiment(data, data["created_at"], stamp[2])
+            for key, value in data["tags"].items():
+                self.rows.experiment_tags.begin((number, key), [number, key, value, *stamp, None])
+        elif known.name != data["name"]:
+            known.name = data["name"]
+            self._change_experiment(data, None, stamp[2])
+
+    def _change_experiment(self, data: Data, archived_at: int | None, position: int) -> None:
+        experiment_id = data["experiment_id"]
+        known = self._known.experiments.get(experiment_id)
         if known is not None:
             number = known.experiment_no
-            self.rows.experiment_states.put((number,), [number, archived_at, stamp[2], None])
+            row = [number, experiment_id, known.name, archived_at, position, None]
+            self.rows.experiment_states.put((number,), row)
 
     def _experiment_tag_set(self, data: Data, stamp: EventStamp, fact: Fact) -> None:
         known = self._known.experiments.get(data["experiment_id"])
@@ -139,7 +161,7 @@ class RunsFold:
             path = f"{parent.path}{run_no:08x}"
             place = parent.root_no, parent.root_id, parent.depth + 1, path
         erased = data.get("erased", False)
-        state = _first_state(data, stamp[0], erased)
+        state = states.first_state(data, stamp[0], erased=erased)
         return KnownRun(run_no, experiment.experiment_no, *place, state, erased)
 
     def _add_run(
@@ -167,6 +189,8 @@ class RunsFold:
                 data["run_type"],
                 data["target"],
                 data["name"],
+                data["given_at"],
+                data["given_user"],
                 *stamp,
                 run.erased,
                 awaited_id,
@@ -183,6 +207,14 @@ class RunsFold:
         for key, value in data["properties"].items():
             row = [run_no, experiment_no, key, value, None, *stamp, None]
             self.rows.run_properties.begin((run_no, key), row)
+        if data["config"] != "{}":
+            self._add_config(run, data["config"], stamp)
+
+    def _add_config(self, run: KnownRun, config: str, stamp: EventStamp) -> None:
+        run_no = run.run_no
+        for key, leaf in flattened(json.loads(config)).items():
+            row = [run_no, run.experiment_no, key, leaf, number_of(leaf), None, *stamp, None]
+            self.rows.run_config.put_once((run_no, key), row)
 
     def _attach(self, streams: Sequence[str], to: KnownRun, to_id: str, position: int) -> None:
         """Attaches the trees that were waiting for this run, except the tree that contains it."""
@@ -210,7 +242,7 @@ class RunsFold:
                     _move_row(rows.runs[run.run_no - rows.first_run], run, move)
 
     def _started(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
-        self._change_status(run, _RUNNING, run.state[1], stamp)
+        self._change_status(run, states.RUNNING, run.state.status_detail, stamp)
 
     def _submitted(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
         row = (run.run_no, as_json(data["definition"]), data["repeats"], fact.position)
@@ -220,30 +252,48 @@ class RunsFold:
         self._change_status(run, data["status"], data["detail"], stamp)
 
     def _cancel_requested(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
-        self._change_status(run, str(STATUS_AFTER[fact.topic]), run.state[1], stamp)
+        status = str(STATUS_AFTER[fact.topic])
+        self._change_status(run, status, run.state.status_detail, stamp)
 
     def _ended(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
-        _, detail, started_at, _, _, display_name, description, _, begun_at = run.state
-        error = data.get("error")
-        state = (
-            str(STATUS_AFTER[fact.topic]),
-            detail,
-            started_at,
-            stamp[0],
-            stamp[2],
-            display_name,
-            description,
-            None if error is None else as_json(error),
-            begun_at,
-        )
+        at, _, position = stamp
+        status, error = _end_of(data, fact)
+        state = states.ended(run.state, status, error, at, position)
         self._change_state(run, state, stamp, status_changed=True)
 
+    def _lost(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        at, _, position = stamp
+        status, error = _end_of(data, fact)
+        state = states.lost(run.state, status, error, at, position)
+        self._change_state(run, state, stamp, status_changed=True)
+        self.rows.losses.append((run.run_no, as_json(data["evidence"]), *stamp))
+
+    def _found(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        state = states.found(run.state, data["status"], stamp[0])
+        self._change_state(run, state, stamp, status_changed=True)
+
+    def _resumed(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        if run.state.ended_position is not None:
+            self.rows.pauses.append((run.run_no, run.state.ended_position, fact.position))
+        self._change_state(run, states.resumed(run.state, stamp[0]), stamp, status_changed=True)
+
+    def _rewound(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        self.rows.rewinds.append((run.run_no, data["step"], *stamp))
+
+    def _archived(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        state = run.state._replace(archived_at=stamp[0])
+        self._change_state(run, state, stamp, status_changed=False)
+
+    def _reactivated(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        state = run.state._replace(archived_at=None)
+        self._change_state(run, state, stamp, status_changed=False)
+
     def _display_name_set(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
-        state = (*run.state[:5], data["display_name"], *run.state[6:])
+        state = run.state._replace(display_name=data["display_name"])
         self._change_state(run, state, stamp, status_changed=False)
 
     def _description_set(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
-        state = (*run.state[:6], data["description"], *run.state[7:])
+        state = run.state._replace(description=data["description"])
         self._change_state(run, state, stamp, status_changed=False)
 
     def _tag_set(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
@@ -264,10 +314,28 @@ class RunsFold:
         row = [run.run_no, run.experiment_no, key, data["value"], fact.reason, *stamp, None]
         self.rows.run_properties.replace((run.run_no, key), row)
 
+    def _config_added(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        self._add_config(run, data["config"], stamp)
+
+    def _config_corrected(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        run_no, key, leaf = run.run_no, data["key"], data["value"]
+        number = number_of(leaf)
+        row = [run_no, run.experiment_no, key, leaf, number, fact.reason, *stamp, None]
+        self.rows.run_config.replace((run_no, key), row)
+
     def _artifact_added(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
         run_no, name = run.run_no, data["name"]
-        row = [run_no, name, data["sha256"], data["nbytes"], *stamp, None]
-        self.rows.artifacts.put((run_no, name), row)
+        columns = map(data.__getitem__, ("sha256", "nbytes", "uri", "replaces"))
+        self.rows.artifacts.put((run_no, name), [run_no, name, *columns, *stamp, None])
+
+    def _artifact_pruned(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        self.rows.prunings.append((run.run_no, data["name"], data["sha256"], *stamp))
+
+    def _environment_recorded(
+        self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact
+    ) -> None:
+        row = [run.run_no, as_json(data["environment"]), *stamp, None]
+        self.rows.environments.put((run.run_no,), row)
 
     def _snapshot_taken(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
         columns = ("snapshot_id", "manifest_sha256", "files", "nbytes")
@@ -281,6 +349,10 @@ class RunsFold:
         columns = ("source", "message")
         self.rows.warnings.append((run.run_no, *map(data.__getitem__, columns), *stamp))
 
+    def _alerted(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
+        columns = ("title", "text", "level")
+        self.rows.alerts.append((run.run_no, *map(data.__getitem__, columns), *stamp))
+
     def _values_logged(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
         self.rows.batches.append((run.run_no, fact))
 
@@ -291,11 +363,7 @@ class RunsFold:
     def _change_status(
         self, run: KnownRun, status: str, detail: str | None, stamp: EventStamp
     ) -> None:
-        _, _, started_at, ended_at, ended_position, name, text, error, begun_at = run.state
-        if status == _RUNNING and started_at is None:
-            started_at = begun_at = stamp[0]
-        ended = ended_at, ended_position
-        state = (status, detail, started_at, *ended, name, text, error, begun_at)
+        state = states.with_status(run.state, status, detail, stamp[0])
         self._change_state(run, state, stamp, status_changed=True)
 
     def _change_state(
@@ -307,10 +375,15 @@ class RunsFold:
 
 
 _APPLY: Final[Mapping[str, Add]] = {
+    ev.WorkspaceCreated.topic: RunsFold._workspace_created,
+    ev.WorkspaceAdopted.topic: RunsFold._workspace_adopted,
     ev.WriterOpened.topic: RunsFold._writer_opened,
+    ev.ViewSaved.topic: RunsFold._view_saved,
+    ev.ViewDeleted.topic: RunsFold._view_deleted,
     ev.ExperimentCreated.topic: RunsFold._experiment_created,
     ev.ExperimentArchived.topic: RunsFold._experiment_archived,
     ev.ExperimentReactivated.topic: RunsFold._experiment_reactivated,
+    ev.ExperimentRenamed.topic: RunsFold._experiment_renamed,
     ev.ExperimentTagSet.topic: RunsFold._experiment_tag_set,
     ev.ExperimentTagRemoved.topic: RunsFold._experiment_tag_removed,
     ev.RunCreated.topic: RunsFold._run_created,
@@ -321,6 +394,12 @@ _CHANGES_OF_RUNS: Final[Mapping[str, Change]] = {
     ev.RunStatusChanged.topic: RunsFold._status_changed,
     ev.RunCancelRequested.topic: RunsFold._cancel_requested,
     **dict.fromkeys(END_TOPICS, RunsFold._ended),
+    ev.RunLost.topic: RunsFold._lost,
+    ev.RunFound.topic: RunsFold._found,
+    ev.RunResumed.topic: RunsFold._resumed,
+    ev.RunRewound.topic: RunsFold._rewound,
+    ev.RunArchived.topic: RunsFold._archived,
+    ev.RunReactivated.topic: RunsFold._reactivated,
     ev.RunSubmitted.topic: RunsFold._submitted,
     ev.DisplayNameSet.topic: RunsFold._display_name_set,
     ev.DescriptionSet.topic: RunsFold._description_set,
@@ -328,10 +407,15 @@ _CHANGES_OF_RUNS: Final[Mapping[str, Change]] = {
     ev.TagRemoved.topic: RunsFold._tag_removed,
     ev.PropertyAdded.topic: RunsFold._property_added,
     ev.PropertyCorrected.topic: RunsFold._property_corrected,
+    ev.ConfigAdded.topic: RunsFold._config_added,
+    ev.ConfigCorrected.topic: RunsFold._config_corrected,
     ev.ArtifactAdded.topic: RunsFold._artifact_added,
+    ev.ArtifactPruned.topic: RunsFold._artifact_pruned,
+    ev.EnvironmentRecorded.topic: RunsFold._environment_recorded,
     ev.SnapshotTaken.topic: RunsFold._snapshot_taken,
     ev.ChangeRefused.topic: RunsFold._change_refused,
     ev.WarningAdded.topic: RunsFold._warning_added,
+    ev.RunAlerted.topic: RunsFold._alerted,
     ev.ValuesLogged.topic: RunsFold._values_logged,
     ev.RunErased.topic: RunsFold._erased,
 }
@@ -339,22 +423,16 @@ _CHANGES_OF_RUNS: Final[Mapping[str, Change]] = {
 FOLDED: Final = frozenset(_APPLY.keys() | _CHANGES_OF_RUNS.keys())
 """The topics that add rows; of the others the tables only know that they happened."""
 
-_RUNNING: Final = str(Status.RUNNING)
+_OF_WRITER: Final = (
+    *("actor", "host", "pid", "process", "client_version"),
+    *("boot_id", "started_at", "uid", "machine_id", "program"),
+)
 
 
-def _first_state(data: Data, recorded_at: int, erased: bool) -> StateColumns:
-    """The state that a run is created in; one that was erased is created with its times."""
-    status = data["status"]
-    if erased:
-        started_at, ended_at = data["started_at"], data["ended_at"]
-    else:
-        started_at, ended_at = recorded_at if status == _RUNNING else None, None
-    begun_at = started_at or recorded_at
-    display_name, description = data["display_name"], data["description"]
-    return (
-        *(status, None, started_at, ended_at, None),
-        *(display_name, description, None, begun_at),
-    )
+def _end_of(data: Data, fact: Fact) -> tuple[str, str | None]:
+    """The status and the error, as JSON, that an event ends a run with."""
+    error = data.get("error")
+    return str(STATUS_AFTER[fact.topic]), None if error is None else as_json(error)
 
 
 def _move_row(row: list[Any], run: KnownRun, move: Move) -> None:

@@ -64,10 +64,10 @@ SELECT r.run_id, e.name, e.experiment_id, r.number, r.parent_id, r.root_id, r.ru
        r.created_at, {names}
 FROM {runs} r
 JOIN store.run_states s ON s.run_no = r.run_no AND {current}
-JOIN store.experiments e ON e.experiment_no = r.experiment_no
+JOIN store.experiment_states e ON e.experiment_no = r.experiment_no AND {named}
 LEFT JOIN wide m ON m.run_no = r.run_no
 {where}
-ORDER BY {order} coalesce(s.started_at, r.created_at) DESC, r.run_no DESC
+ORDER BY {order} s.begun_at DESC, r.run_no DESC
 {limit}
 """
 
@@ -103,6 +103,7 @@ def run_table(
             runs=runs_then(connection, conditions.as_of),
             latest=latest,
             current=conditions.current("s"),
+            named=conditions.current("e"),
             cells="".join(f", {cell}" for cell in cells),
             series=series,
             names=", ".join(

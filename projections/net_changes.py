@@ -36,23 +36,36 @@ class NetChangeRow(NamedTuple):
     old: Any
     new: Any
     position: int
-    recorded_at: int
+    observed_at: int
     writer_id: str | None
+    actor: str | None
     reason: str | None
 
 
 _ARCHIVED: Final = "CASE WHEN t.archived_at IS NULL THEN 'active' ELSE 'archived' END"
 _TABLES: Final = (
-    ("experiment", "store.experiment_states", "experiment_no", "NULL", _ARCHIVED),
     ("experiment_tag", "store.experiment_tags", "experiment_no", "t.key", "t.value"),
     ("tag", "store.run_tags", "run_no", "t.key", "t.value"),
     ("property", "store.run_properties", "run_no", "t.key", "t.value"),
-    ("artifact", "store.artifacts", "run_no", "t.name", "t.sha256"),
+    ("config", "store.run_config", "run_no", "t.key", "t.json"),
+    ("artifact", "store.artifacts", "run_no", "t.name", "coalesce(t.sha256, t.uri)"),
 )
 """Kind of thing, its table, the owner column, and the expressions for key and value."""
 
-_COLUMNS: Final = ("status", "display_name", "description")
-"""Of `run_states`, whose rows also begin when another column changes."""
+_STATES: Final = ("store.run_states", "run_no")
+_EXPERIMENTS: Final = ("store.experiment_states", "experiment_no")
+_COLUMNS: Final = (
+    ("experiment", *_EXPERIMENTS, _ARCHIVED, "true"),
+    ("experiment_name", *_EXPERIMENTS, "t.name", "old IS NOT NULL"),
+    ("status", *_STATES, "t.status", "true"),
+    ("display_name", *_STATES, "t.display_name", "true"),
+    ("description", *_STATES, "t.description", "true"),
+    ("archive", *_STATES, _ARCHIVED, "'archived' IN (old, new)"),
+)
+"""Kind, table, owner column, value, and which differences are of interest.
+
+Rows of these tables also begin when another column changes.
+"""
 
 # In a row: did it hold at the first position, does it at the second. Those that did at both are
 # passed over; each of the others began or ended in between, and the last such event is `position`.
@@ -70,21 +83,21 @@ GROUP BY ALL
 HAVING had <> has OR old IS DISTINCT FROM new
 """
 _OF_COLUMN: Final = """
-SELECT '{column}' AS what, owner, NULL AS key, old IS NOT NULL AS had, new IS NOT NULL AS has,
+SELECT '{what}' AS what, owner, NULL AS key, old IS NOT NULL AS had, new IS NOT NULL AS has,
        old, new, position
 FROM (
     SELECT owner, any_value(value) FILTER (was) AS old, any_value(value) FILTER (now) AS new,
            max(from_position) FILTER (from_position > {a:d} AND value IS DISTINCT FROM before)
            AS position
     FROM (
-        SELECT t.run_no AS owner, t.{column} AS value, t.from_position,
+        SELECT t.{owner} AS owner, {value} AS value, t.from_position,
                {held_a} AS was, {held_b} AS now,
-               lag(t.{column}) OVER (PARTITION BY t.run_no ORDER BY t.from_position) AS before
-        FROM store.run_states t WHERE {touched}
+               lag({value}) OVER (PARTITION BY t.{owner} ORDER BY t.from_position) AS before
+        FROM {table} t WHERE {touched}
     )
     GROUP BY owner
 )
-WHERE old IS DISTINCT FROM new
+WHERE old IS DISTINCT FROM new AND {wanted}
 """
 _OF_RUNS: Final = """
 SELECT 'run' AS what, t.run_no AS owner, NULL AS key, false AS had, true AS has,
@@ -102,11 +115,12 @@ WHERE m.last_position > {a:d} AND {of_run}
 """
 # Whose a row is, and which event made it so.
 _TOLD: Final = """
-SELECT d.*, e.name, e.experiment_id, r.run_id, x.recorded_at, x.writer_id, x.reason
+SELECT d.*, e.name, e.experiment_id, r.run_id, coalesce(x.observed_at, x.recorded_at), x.writer_id,
+       x.actor, x.reason
 FROM ({found}) d
 LEFT JOIN store.runs r ON d.of_run AND r.run_no = d.owner
-LEFT JOIN store.experiments e
-    ON e.experiment_no = CASE WHEN d.of_run THEN r.experiment_no ELSE d.owner END
+LEFT JOIN store.experiment_states e
+    ON e.experiment_no = CASE WHEN d.of_run THEN r.experiment_no ELSE d.owner END AND {named}
 LEFT JOIN store.events x ON x.position = d.position
 """
 
@@ -121,8 +135,9 @@ def net_changes(
 
 
 _ORDER: Final = (
-    *("experiment", "experiment_tag", "run", "status", "display_name", "description"),
-    *("tag", "property", "artifact", "metric"),
+    *("experiment", "experiment_name", "experiment_tag"),
+    *("run", "status", "archive", "display_name", "description"),
+    *("tag", "property", "config", "artifact", "metric"),
 )
 
 
@@ -139,14 +154,28 @@ def _of_tables(
         for what, table, owner, key, value in _TABLES
         if owner == "run_no" or run_no is None
     ]
-    found += [_OF_COLUMN.format(column=column, a=a, touched=touched, **held) for column in _COLUMNS]
+    found += [
+        _OF_COLUMN.format(
+            what=what,
+            table=table,
+            owner=owner,
+            value=value,
+            wanted=wanted,
+            a=a,
+            touched=touched,
+            **held,
+        )
+        for what, table, owner, value, wanted in _COLUMNS
+        if owner == "run_no" or run_no is None
+    ]
     found.append(_OF_RUNS.format(a=a, b=b, narrowed=narrowed))
-    of_run = "what NOT IN ('experiment', 'experiment_tag') AS of_run"
+    of_run = "NOT starts_with(what, 'experiment') AS of_run"
     every = f"SELECT *, {of_run} FROM ({' UNION ALL '.join(found)})"
-    for row in connection.execute(_TOLD.format(found=every)).fetchall():
+    named = Conditions(b).current("e")
+    for row in connection.execute(_TOLD.format(found=every, named=named)).fetchall():
         what, _, key, had, has, old, new, position, _, *told = row
-        name, experiment_id, run_id, at, by, reason = told
-        whose, event = (name, experiment_id, run_id), (position, at, by, reason)
+        name, experiment_id, run_id, at, by, actor, reason = told
+        whose, event = (name, experiment_id, run_id), (position, at, by, actor, reason)
         yield NetChangeRow(what, *whose, key, had, has, old, new, *event)
 
 
@@ -160,10 +189,25 @@ def _of_metrics(
     ):
         of_run = "true" if run_no is None else f"m.{only}"
         found = _OF_METRICS.format(a=a, now=now, was=was, of_run=of_run)
-        query = _TOLD.format(found=f"SELECT *, true AS of_run FROM ({found})")
+        named = Conditions(b).current("e")
+        query = _TOLD.format(found=f"SELECT *, true AS of_run FROM ({found})", named=named)
         rows = connection.execute(query).fetchall()
-    for key, _, n_a, *lasts, position, _, name, experiment_id, run_id, at, by, reason in rows:
+    for (
+        key,
+        _,
+        n_a,
+        *lasts,
+        position,
+        _,
+        name,
+        experiment_id,
+        run_id,
+        at,
+        by,
+        actor,
+        reason,
+    ) in rows:
         old = None if n_a is None else MetricSummary(n_a, restored_value(*lasts[:3]))
         new = MetricSummary(lasts[3], restored_value(*lasts[4:]))
-        whose, event = (name, experiment_id, run_id), (position, at, by, reason)
+        whose, event = (name, experiment_id, run_id), (position, at, by, actor, reason)
         yield NetChangeRow("metric", *whose, key, old is not None, True, old, new, *event)

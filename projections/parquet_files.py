@@ -15,27 +15,26 @@ from runlore.projections.connection import connect
 from runlore.projections.open_tables import OpenTables
 from runlore.projections.own_projection import OwnProjection
 from runlore.projections.sql_text import quoted
+from runlore.projections.views import run_id_in
 
-_EVENTS: Final = """
+_EVENTS: Final = f"""
 SELECT v.position, v.stream, v.version, v.topic, make_timestamptz(v.recorded_at) AS recorded_at,
-       v.writer_id, w.actor, v.reason,
-       CASE WHEN starts_with(v.stream, 'run/') THEN split_part(v.stream, '/', 2) END AS run_id
+       v.writer_id, coalesce(v.actor, w.actor) AS actor, v.reason,
+       {run_id_in("v.stream")} AS run_id,
+       make_timestamptz(coalesce(v.observed_at, v.recorded_at)) AS observed_at
 FROM store.events v
 LEFT JOIN store.writers w ON w.writer_id = v.writer_id
 """
 _ARTIFACTS: Final = """
-SELECT r.run_id, a.name, a.sha256, a.nbytes, make_timestamptz(a.changed_at) AS kept_at,
-       w.actor AS kept_by
-FROM store.artifacts a
-JOIN store.runs r ON r.run_no = a.run_no
-LEFT JOIN store.writers w ON w.writer_id = a.writer_id
-WHERE a.to_position IS NULL
+SELECT run_id, name, sha256, nbytes, set_at AS kept_at, set_by AS kept_by, uri, replaces, pruned_at
+FROM artifacts
 """
 
 QUERIES: Final = {
     "runs": "FROM runs",
     "tags": "FROM tags",
     "properties": "FROM properties",
+    "config": "FROM config",
     "metrics": "FROM metrics",
     "metric_points": "FROM metric_points",
     "tag_history": "FROM tag_history",

@@ -36,7 +36,7 @@ SELECT r.run_id, e.name, e.experiment_id, r.number, r.parent_id, r.root_id, r.ru
        r.created_at
 FROM {page} p
 JOIN {runs} r ON r.run_no = p.run_no
-JOIN store.experiments e ON e.experiment_no = r.experiment_no
+JOIN store.experiment_states e ON e.experiment_no = r.experiment_no AND {named}
 """
 _PAGE_AS_PARAMETER: Final = "(SELECT unnest(?::BIGINT[]) AS run_no)"
 _NEWEST_FIRST: Final = "ORDER BY p.begun_at DESC, p.run_no DESC"
@@ -62,17 +62,22 @@ def run_page(
         # a long page, to give them takes longer than that.
         if limit <= PAGE:
             page = connection.execute(numbers, conditions.params).fetchall()
-            return _rows_of(connection, runs, page) if page else []
-        texts = _TEXTS.format(runs=runs, page=f"({numbers})", more="p.status")
+            return _rows_of(connection, conditions, runs, page) if page else []
+        named = conditions.current("e")
+        texts = _TEXTS.format(runs=runs, page=f"({numbers})", more="p.status", named=named)
         rows = connection.execute(texts + _NEWEST_FIRST, conditions.params).fetchall()
         return list(map(_run_row, rows))
 
 
 def _rows_of(
-    connection: duckdb.DuckDBPyConnection, runs: str, page: Sequence[tuple[int, str, int]]
+    connection: duckdb.DuckDBPyConnection,
+    conditions: Conditions,
+    runs: str,
+    page: Sequence[tuple[int, str, int]],
 ) -> list[RunRow]:
     """The rows of the runs of these numbers and statuses, in their order."""
-    texts = _TEXTS.format(runs=runs, page=_PAGE_AS_PARAMETER, more="r.run_no")
+    named = conditions.current("e")
+    texts = _TEXTS.format(runs=runs, page=_PAGE_AS_PARAMETER, more="r.run_no", named=named)
     rows = connection.execute(texts, [[run_no for run_no, _, _ in page]]).fetchall()
     by_number = {row[_STATUS]: row for row in rows}  # Where the status is to be.
     made = []
@@ -138,10 +143,10 @@ def experiment_rows(
         conditions.add(condition)
     name = check_text_filter("experiment_name", name)
     if name is not None:
-        conditions.add("e.name = ?", name)
+        conditions.add("s.name = ?", name)
     conditions.has("store.experiment_tags", "e.experiment_no", "tags", tags)
     rows: list[tuple[Any, ...]] = connection.execute(
-        "SELECT e.experiment_id, e.name, e.created_at, s.archived_at FROM store.experiments e "
+        "SELECT e.experiment_id, s.name, e.created_at, s.archived_at FROM store.experiments e "
         "JOIN store.experiment_states s ON s.experiment_no = e.experiment_no "
         f"AND {conditions.current('s')} {conditions.where()} ORDER BY e.experiment_no",
         conditions.params,

@@ -121,7 +121,7 @@ def _mismatches_by_id(
     result: Compared,
 ) -> Iterator[RowMismatch]:
     for numbered in tables(logged):
-        if numbered.begins is None:
+        if numbered.begins is None or numbered.of_workspace:
             result.left_out.append(numbered.name)
             continue
         table = TableById(numbered)

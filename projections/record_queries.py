@@ -12,6 +12,7 @@ from runlore.projections.conditions import Conditions
 from runlore.projections.filters import check_text_filter
 from runlore.projections.rows import RecordRow
 from runlore.projections.trees import runs_then
+from runlore.projections.views import ACTORS
 
 RECORD_SORTS: Final[Mapping[str, str]] = {
     "run_number": "r.number",
@@ -31,8 +32,8 @@ RECORD_SORTS: Final[Mapping[str, str]] = {
 _RECORDS: Final = """
 WITH page AS (
     SELECT r.run_no, r.run_id, r.experiment_no, r.number, r.parent_id, r.root_id, r.run_type,
-           r.target, r.name, r.created_at, r.writer_id, s.status, s.status_detail, s.started_at,
-           s.ended_at, s.display_name, s.description, s.error, r.erased,
+           r.target, r.name, r.created_at, r.writer_id, r.position, s.status, s.status_detail,
+           s.started_at, s.ended_at, s.display_name, s.description, s.error, r.erased,
            row_number() OVER (
                ORDER BY {order} s.begun_at DESC, r.run_no DESC
            ) AS place
@@ -59,11 +60,12 @@ SELECT p.run_id, e.name, e.experiment_id, p.number, p.parent_id, p.root_id, p.ru
        strftime(make_timestamp(p.started_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
        strftime(make_timestamp(p.ended_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
        p.status, p.status_detail, p.display_name, p.description, p.error,
-       w.actor, w.actor || '@' || w.host || ' (pid ' || w.pid || ')',
+       coalesce(a.actor, w.actor), w.actor || '@' || w.host || ' (pid ' || w.pid || ')',
        b.definition, b.repeats, v.texts, t.keys, t.held, k.keys, k.held, p.erased
 FROM page p
-JOIN store.experiments e ON e.experiment_no = p.experiment_no
+JOIN store.experiment_states e ON e.experiment_no = p.experiment_no AND {current_e}
 LEFT JOIN store.writers w ON w.writer_id = p.writer_id AND {known_w}
+LEFT JOIN {actors} a ON a.position = p.position
 LEFT JOIN store.submissions b ON b.run_no = p.run_no AND {known_b}
 LEFT JOIN warnings v ON v.run_no = p.run_no
 LEFT JOIN tags t ON t.run_no = p.run_no
@@ -84,6 +86,8 @@ def run_records(
         runs=runs_then(connection, conditions.as_of),
         current=conditions.current("s"),
         current_tags=conditions.current("t"),
+        current_e=conditions.current("e"),
+        actors=ACTORS,
         where=conditions.where(),
         **{f"known_{alias}": conditions.known(alias) for alias in ("w", "b", "v")},
         order=_order(sort),

@@ -62,6 +62,11 @@ class Table:
         self.key: tuple[str, ...] = (*numbers, *(column for column in places if column in types))
 
     @property
+    def of_workspace(self) -> bool:
+        """Whether the rows belong to no run, experiment or writer."""
+        return self.name in _OF_WORKSPACE
+
+    @property
     def current_only(self) -> bool:
         """Whether the table knows only the present, and not since when it holds."""
         return self.begins is None and self.name != "series"
@@ -117,6 +122,7 @@ class TableById(Table):
         return f"{query} SEMI JOIN temp.chosen_{self._owner} USING ({self._owner})"
 
 
+_OF_WORKSPACE: Final = frozenset({"identities", "saved_views"})
 _OF_ONE_LOG: Final = frozenset(
     {*_NUMBERS, "number", "parent_no", "parent_id", "root_no", "root_id", "depth", "path"}
     | {"awaited_id", "attached_position"}
@@ -126,7 +132,11 @@ _IDS: Final = {
     "experiment_no": ("experiment_id",),
     "series_no": ("metric", "col", "kind"),
 }
-_OWN: Final = {"runs": ("run_no",), "experiments": ("experiment_no",)}
+_OWN: Final = {
+    "runs": ("run_no",),
+    "experiments": ("experiment_no",),
+    "experiment_states": ("experiment_no",),
+}
 _TABLES: Final = {
     "run_no": "(SELECT run_no, run_id FROM store.runs)",
     "experiment_no": "(SELECT experiment_no, experiment_id FROM store.experiments)",

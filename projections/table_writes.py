@@ -24,10 +24,19 @@ from runlore.projections.temporal import (
 
 AddValues = Callable[[Sequence[tuple[int, Fact]], duckdb.DuckDBPyConnection], None]
 
-_INT, _TEXT, _BOOL = "int64", "string", "bool"
+_INT, _TEXT, _BOOL, _REAL = "int64", "string", "bool", "double"
 _SPAN: Final = {"from_position": _INT, "to_position": _INT}
-_VALUE: Final = {"key": _TEXT, "value": _TEXT, "changed_at": _INT, "writer_id": _TEXT, **_SPAN}
+_CHANGED: Final = {"changed_at": _INT, "writer_id": _TEXT, **_SPAN}
+_VALUE: Final = {"key": _TEXT, "value": _TEXT, **_CHANGED}
 
+_IDENTITIES: Final = {
+    "workspace_id": _TEXT,
+    "origin_id": _TEXT,
+    "note": _TEXT,
+    "since": _INT,
+    "writer_id": _TEXT,
+    "position": _INT,
+}
 _WRITERS: Final = {
     "writer_id": _TEXT,
     "actor": _TEXT,
@@ -35,13 +44,17 @@ _WRITERS: Final = {
     "pid": _INT,
     "process": _TEXT,
     "client_version": _TEXT,
+    "boot_id": _TEXT,
+    "started_at": _INT,
+    "uid": _INT,
+    "machine_id": _TEXT,
+    "program": _TEXT,
     "opened_at": _INT,
     "position": _INT,
 }
 _EXPERIMENTS: Final = {
     "experiment_no": _INT,
     "experiment_id": _TEXT,
-    "name": _TEXT,
     "created_at": _INT,
     "position": _INT,
 }
@@ -59,6 +72,8 @@ _RUNS: Final = {
     "run_type": _TEXT,
     "target": _TEXT,
     "name": _TEXT,
+    "given_at": _INT,
+    "given_user": _TEXT,
     "created_at": _INT,
     "writer_id": _TEXT,
     "position": _INT,
@@ -96,13 +111,54 @@ _WARNINGS: Final = {
     "writer_id": _TEXT,
     "position": _INT,
 }
+_ALERTS: Final = {
+    "run_no": _INT,
+    "title": _TEXT,
+    "text": _TEXT,
+    "level": _TEXT,
+    "alerted_at": _INT,
+    "writer_id": _TEXT,
+    "position": _INT,
+}
+_PAUSES: Final = {"run_no": _INT, "ended_position": _INT, "position": _INT}
+_LOSSES: Final = {
+    "run_no": _INT,
+    "evidence": _TEXT,
+    "lost_at": _INT,
+    "writer_id": _TEXT,
+    "position": _INT,
+}
+_REWINDS: Final = {
+    "run_no": _INT,
+    "step": _INT,
+    "rewound_at": _INT,
+    "writer_id": _TEXT,
+    "position": _INT,
+}
+_PRUNINGS: Final = {
+    "run_no": _INT,
+    "name": _TEXT,
+    "sha256": _TEXT,
+    "pruned_at": _INT,
+    "writer_id": _TEXT,
+    "position": _INT,
+}
+_SAVED_VIEWS: Final = {
+    "name": _TEXT,
+    "definition": _TEXT,
+    "changed_at": _INT,
+    "writer_id": _TEXT,
+    "position": _INT,
+}
 _EVENTS: Final = {
     "position": _INT,
     "stream": _TEXT,
     "version": _INT,
     "topic": _TEXT,
     "recorded_at": _INT,
+    "observed_at": _INT,
     "writer_id": _TEXT,
+    "actor": _TEXT,
     "reason": _TEXT,
 }
 _SERIES: Final = {"series_no": "int32", "name": _TEXT, "col": _TEXT, "kind": _TEXT}
@@ -110,7 +166,13 @@ _SERIES: Final = {"series_no": "int32", "name": _TEXT, "col": _TEXT, "kind": _TE
 _EXPERIMENT_STATES: Final = TemporalTable(
     "store.experiment_states",
     ["experiment_no"],
-    {"experiment_no": _INT, "archived_at": _INT, **_SPAN},
+    {
+        "experiment_no": _INT,
+        "experiment_id": _TEXT,
+        "name": _TEXT,
+        "archived_at": _INT,
+        **_SPAN,
+    },
 )
 _EXPERIMENT_TAGS: Final = TemporalTable(
     "store.experiment_tags",
@@ -131,10 +193,13 @@ _RUN_STATES: Final = TemporalTable(
         "description": _TEXT,
         "error": _TEXT,
         "begun_at": _INT,
+        "last_ended_at": _INT,
+        "running_since": _INT,
+        "ran_us": _INT,
+        "archived_at": _INT,
+        "before_loss": _TEXT,
         "status_changed": _BOOL,
-        "changed_at": _INT,
-        "writer_id": _TEXT,
-        **_SPAN,
+        **_CHANGED,
     },
 )
 _RUN_TAGS: Final = TemporalTable(
@@ -151,9 +216,20 @@ _RUN_PROPERTIES: Final = TemporalTable(
         "key": _TEXT,
         "value": _TEXT,
         "reason": _TEXT,
-        "changed_at": _INT,
-        "writer_id": _TEXT,
-        **_SPAN,
+        **_CHANGED,
+    },
+)
+_RUN_CONFIG: Final = TemporalTable(
+    "store.run_config",
+    ["run_no", "key"],
+    {
+        "run_no": _INT,
+        "experiment_no": _INT,
+        "key": _TEXT,
+        "json": _TEXT,
+        "number": _REAL,
+        "reason": _TEXT,
+        **_CHANGED,
     },
 )
 _ARTIFACTS: Final = TemporalTable(
@@ -164,10 +240,15 @@ _ARTIFACTS: Final = TemporalTable(
         "name": _TEXT,
         "sha256": _TEXT,
         "nbytes": _INT,
-        "changed_at": _INT,
-        "writer_id": _TEXT,
-        **_SPAN,
+        "uri": _TEXT,
+        "replaces": _TEXT,
+        **_CHANGED,
     },
+)
+_ENVIRONMENTS: Final = TemporalTable(
+    "store.environments",
+    ["run_no"],
+    {"run_no": _INT, "environment": _TEXT, **_CHANGED},
 )
 
 
@@ -182,6 +263,8 @@ def prepared_batch(
     moves: list[Write] = [partial(_move, move=move) for move in rows.moves]
     writes = [
         *moves,  # First, as the inserted rows were moved already.
+        *insertion("store.identities", rows.identities, _IDENTITIES),
+        *insertion("store.saved_views", rows.saved_views, _SAVED_VIEWS),
         *insertion("store.writers", rows.writers, _WRITERS),
         *insertion("store.experiments", rows.experiments, _EXPERIMENTS),
         *insertion("store.runs", rows.runs, _RUNS),
@@ -189,13 +272,20 @@ def prepared_batch(
         *insertion("store.snapshots", rows.snapshots, _SNAPSHOTS),
         *insertion("store.refusals", rows.refusals, _REFUSALS),
         *insertion("store.warnings", rows.warnings, _WARNINGS),
+        *insertion("store.alerts", rows.alerts, _ALERTS),
+        *insertion("store.pauses", rows.pauses, _PAUSES),
+        *insertion("store.losses", rows.losses, _LOSSES),
+        *insertion("store.rewinds", rows.rewinds, _REWINDS),
+        *insertion("store.prunings", rows.prunings, _PRUNINGS),
         *_events(facts),
         *_EXPERIMENT_STATES.prepared(rows.experiment_states),
         *_EXPERIMENT_TAGS.prepared(rows.experiment_tags),
         *_RUN_STATES.prepared(rows.run_states),
         *_RUN_TAGS.prepared(rows.run_tags),
         *_RUN_PROPERTIES.prepared_once(rows.run_properties),
+        *_RUN_CONFIG.prepared_once(rows.run_config),
         *_ARTIFACTS.prepared(rows.artifacts),
+        *_ENVIRONMENTS.prepared(rows.environments),
     ]
     if rows.batches:
         writes.append(partial(add_values, rows.batches))
@@ -231,10 +321,18 @@ def _move(connection: duckdb.DuckDBPyConnection, move: Move) -> None:
 
 def _events(facts: Sequence[Fact]) -> list[Write]:
     """A row for each fact: its columns without the payload."""
-    position, stream, version, topic, _, _, recorded_at, _, writer_id, reason, _ = zip(
-        *facts, strict=True
+    position, stream, version, topic, _, _, recorded_at, observed_at, writer_id, reason, actor = (
+        zip(*facts, strict=True)
     )
-    columns = (position, stream, version, topic, recorded_at, writer_id, reason)
+    # Nearly always as it was recorded: columns of NULL take no space.
+    seen_at = [
+        None if observed == recorded else observed
+        for observed, recorded in zip(observed_at, recorded_at, strict=True)
+    ]
+    columns = (
+        *(position, stream, version, topic, recorded_at),
+        *(seen_at, writer_id, actor, reason),
+    )
     return insertion_of_columns("store.events", columns, _EVENTS)
 
 

@@ -214,7 +214,12 @@ def _insert_values(
     )
 
 
-_SQL_TYPES: Final = {"int64": "BIGINT", "string": "VARCHAR", "bool": "BOOLEAN"}
+_SQL_TYPES: Final = {
+    "int64": "BIGINT",
+    "string": "VARCHAR",
+    "bool": "BOOLEAN",
+    "double": "DOUBLE",
+}
 
 
 def _with(

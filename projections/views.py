@@ -11,6 +11,7 @@ from typing import Final
 
 import duckdb
 
+from runlore.domain import ids
 from runlore.projections.conditions import Conditions
 from runlore.projections.metric_summaries_as_of import LATEST, latest_as_of
 from runlore.projections.trees import RUNS, runs_then
@@ -18,7 +19,11 @@ from runlore.projections.trees import RUNS, runs_then
 EVENTS: Final = "events"
 """The view whose functions read payloads from the log: see `event_payloads.py`."""
 
-_MARK: Final = re.compile(r"\b(HOLDS|KNOWN|BEGAN|UNTIL)\(([\w.]+)\)")
+ACTORS: Final = "(SELECT position, actor FROM store.events WHERE actor IS NOT NULL)"
+"""Who made changes, where it was not the user of their writer. As a rule there is none, which the
+statistics of the column tell."""
+
+_MARK: Final = re.compile(r"\b(HOLDS|KNOWN|BEGAN|UNTIL|RUN_OF)\(([\w.]+)\)")
 
 
 def view_names() -> tuple[str, ...]:
@@ -33,6 +38,11 @@ def views() -> list[str]:
         for name, text in _templates().items()
         if name != EVENTS
     ]
+
+
+def run_id_in(stream: str) -> str:
+    """The SQL for the id of the run that a stream, named by an expression, belongs to, or NULL."""
+    return f"CASE WHEN starts_with({stream}, '{ids.RUNS}') THEN split_part({stream}, '/', 2) END"
 
 
 def events_view() -> str:
@@ -74,6 +84,8 @@ def _then(text: str, as_of: int | None, runs: str, latest: str) -> str:
 
     def condition(mark: re.Match[str]) -> str:
         what, of = mark.groups()
+        if what == "RUN_OF":
+            return run_id_in(of)
         if what == "HOLDS":
             return conditions.current(of)
         if what == "KNOWN":
@@ -84,7 +96,15 @@ def _then(text: str, as_of: int | None, runs: str, latest: str) -> str:
             return f"CASE WHEN {of} <= {as_of:d} THEN {of} END"
         return f"{of}.from_position <= {as_of:d}"
 
-    return _MARK.sub(condition, text).replace("RUNS", runs).replace("LATEST", latest)
+    shown = _MARK.sub(condition, text)
+    for mark, source in (
+        ("RUNS", runs),
+        ("POINTS", "store.metric_points"),
+        ("LATEST", latest),
+        ("ACTORS", ACTORS),
+    ):
+        shown = shown.replace(mark, source)
+    return shown
 
 
 @cache

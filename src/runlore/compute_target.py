@@ -210,7 +210,12 @@ class ComputeTarget:
     def _runs(self, statuses: Sequence[Status]) -> Iterator[Run]:
         from runlore.run.run import matching_runs
 
-        which = RunFilter(submitted_to=self.name, statuses=statuses, include_children=True)
+        which = RunFilter(
+            submitted_to=self.name,
+            statuses=statuses,
+            include_children=True,
+            include_archived=True,
+        )
         return matching_runs(self.workspace, which)
 
     def __eq__(self, other: object) -> bool:

@@ -451,13 +451,15 @@ class Workspace:
         statuses: Sequence[str] | None = None,
         target: str | None = None,
         include_children: bool = False,
+        include_archived: bool = False,
         sort: str | None = None,
         last: int | None = None,
     ) -> Sequence[dict[str, Any]]:
         """The matching runs as complete records (`run.get_record()`), in one query, newest first.
 
         Of all experiments, or of the one named: the active one, else the one archived last.
-        `parent_run_id` selects that run's children, with `include_children` all its descendants.
+        `parent_run_id` selects that run's children, with `include_children` all its descendants;
+        archived runs are included among these, elsewhere only with `include_archived`.
         `sort` is a field such as `start_time_utc`, or `-start_time_utc` for descending order;
         `last` is the maximum number of records. In the filters' dicts `...` matches any value.
 
@@ -473,6 +475,7 @@ class Workspace:
             statuses=statuses or (),
             target=target,
             include_children=include_children,
+            include_archived=include_archived,
         )
         return records_of(self._live, which, experiment_name=experiment_name, sort=sort, last=last)
 

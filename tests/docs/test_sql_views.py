@@ -11,17 +11,10 @@ from runlore import Workspace
 
 ROOT = Path(__file__).parents[2]
 VIEWS = (
-    "experiments",
-    "runs",
-    "tags",
-    "properties",
-    "metrics",
-    "metric_points",
-    "run_tree",
-    "events",
-    "tag_history",
-    "property_history",
-    "status_history",
+    *("experiments", "runs", "tags", "properties", "config", "metrics", "metric_points"),
+    *("run_tree", "artifacts", "environments", "alerts", "losses", "rewinds", "events"),
+    *("tag_history", "property_history", "config_history", "status_history"),
+    *("writers", "saved_views", "identities"),
 )
 
 

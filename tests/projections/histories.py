@@ -14,6 +14,7 @@ from eventsourcing.persistence import StoredEvent
 from hypothesis import strategies as st
 
 from runlore.domain import events as ev
+from runlore.domain.config import json_text
 from runlore.domain.ids import experiment_stream, run_stream, values_stream, writer_stream
 from runlore.domain.status import Status
 from runlore.projections.connection import connect
@@ -30,7 +31,16 @@ from runlore.storage.memory_log import MemoryLog
 from runlore.storage.value_codec import Series
 from runlore.testing.logs import Clock
 from tests.logged_values import Record, batch_of
-from tests.strategies import events_of, few_keys, few_pairs, int64s, run_events, scalars, statuses
+from tests.strategies import (
+    events_of,
+    few_configs,
+    few_keys,
+    few_pairs,
+    int64s,
+    run_events,
+    scalars,
+    statuses,
+)
 
 WRITERS = ("1" * 32, "2" * 32)
 EXPERIMENTS = ("e1", "e2", "e3")
@@ -38,7 +48,10 @@ RUNS = tuple(f"r{number}" for number in range(8))
 
 
 class Happening(NamedTuple):
-    """Something that happens to a stream; `version` is the schema's, if not the newest."""
+    """Something that happens to a stream; `version` is the schema's, if not the newest.
+
+    `skew` is what the writer's clock is fast, in µs.
+    """
 
     stream: str
     event: ev.Event
@@ -46,6 +59,8 @@ class Happening(NamedTuple):
     schema_version: int | None = None
     writer: str = WRITERS[0]
     foreign: bool = False
+    skew: int = 0
+    actor: str | None = None
 
 
 class History:
@@ -99,8 +114,16 @@ class History:
             happening.topic or event.topic,
             state,
             os.urandom(16),
-            {"writer": happening.writer, "reason": "why not"},
+            self._metadata_of(happening),
         )
+
+    def _metadata_of(self, happening: Happening) -> dict[str, Any]:
+        metadata: dict[str, Any] = {"writer": happening.writer, "reason": "why not"}
+        if happening.skew:
+            metadata["observed_at"] = self.clock.now + happening.skew
+        if happening.actor is not None:
+            metadata["actor"] = happening.actor
+        return metadata
 
     def _add_foreign(self, happening: Happening) -> None:
         version = self._next_version(happening.stream)
@@ -126,12 +149,22 @@ def run_created(run_id: str, **fields: Any) -> ev.RunCreated:
 _experiment_ids = st.sampled_from(EXPERIMENTS)
 _run_ids = st.sampled_from(RUNS)
 _writers = st.sampled_from(WRITERS)
+_skews = st.sampled_from([0, 0, 0, 7_000, -7_000])
+_actors = st.sampled_from([None, None, "ana"])
 _few_values = st.none() | st.sampled_from(["x", "y", ""])
 
 _experiment_events: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(ev.ExperimentCreated, experiment_id=_experiment_ids, name=_experiment_ids),
     st.builds(ev.ExperimentArchived, experiment_id=_experiment_ids),
     st.builds(ev.ExperimentReactivated, experiment_id=_experiment_ids),
+    st.builds(
+        ev.ExperimentRenamed,
+        experiment_id=_experiment_ids,
+        name=_experiment_ids,
+        previous=st.just("lab"),
+        created_at=st.integers(0, 10**15),
+        tags=few_pairs,
+    ),
     st.builds(ev.ExperimentTagSet, experiment_id=_experiment_ids, key=few_keys, value=_few_values),
     st.builds(ev.ExperimentTagRemoved, experiment_id=_experiment_ids, key=few_keys),
 )
@@ -154,8 +187,12 @@ def births(draw: st.DrawFn, run_ids: st.SearchStrategy[str] = _run_ids) -> Happe
         display_name=draw(st.none() | few_keys),
         tags=draw(few_pairs),
         properties=draw(few_pairs | st.just({"azureml.runsource": "hyperdrive"})),
+        config=draw(st.just("{}") | few_configs.map(json_text)),
+        given_at=draw(st.none() | st.integers(0, 10**15)),
+        given_user=draw(st.none() | st.just("bo")),
     )
-    return Happening(run_stream(run_id), event, writer=draw(_writers))
+    stream, writer = run_stream(run_id), draw(_writers)
+    return Happening(stream, event, writer=writer, skew=draw(_skews), actor=draw(_actors))
 
 
 @st.composite
@@ -165,16 +202,28 @@ def value_batches(draw: st.DrawFn) -> Happening:
     records = []
     for one in draw(st.lists(series, min_size=1, max_size=4)):
         value = draw(st.tuples(scalars, scalars) if one.columns else scalars)
-        records.append(Record(one, draw(int64s), draw(st.integers(0, 10**15)), value))
+        step = draw(int64s | st.integers(0, 3))
+        records.append(Record(one, step, draw(st.integers(0, 10**15)), value))
     writer = draw(_writers)
     stream = values_stream(draw(_run_ids), writer)
     return Happening(stream, batch_of(writer, 0, records), writer=writer)
 
 
+_spans: st.SearchStrategy[ev.Event] = st.one_of(
+    *[st.builds(event) for event in (ev.RunStarted, ev.RunCompleted, ev.RunResumed)],
+    *[st.builds(event) for event in (ev.RunArchived, ev.RunReactivated)],
+    st.builds(ev.RunLost, error=st.just({"code": "Lost"}), evidence=st.just({"pid": 7})),
+    st.builds(ev.RunFound, status=st.just(Status.RUNNING)),
+    st.builds(ev.RunRewound, step=st.integers(-1, 2)),
+)
+"""What a run goes through, more often than by chance."""
+
+
 @st.composite
 def _changed(draw: st.DrawFn) -> Happening:
     run_id = draw(_run_ids)
-    return Happening(run_stream(run_id), draw(run_events), writer=draw(_writers))
+    stream, event, writer = run_stream(run_id), draw(run_events | _spans), draw(_writers)
+    return Happening(stream, event, writer=writer, skew=draw(_skews), actor=draw(_actors))
 
 
 @st.composite
@@ -202,6 +251,10 @@ happenings: st.SearchStrategy[Happening] = st.one_of(
     value_batches(),
     strangers(),
     st.tuples(_writers.map(writer_stream), events_of(ev.WriterOpened)).map(_happening),
+    st.one_of(
+        st.builds(ev.ViewSaved, name=few_keys, definition=few_configs),
+        st.builds(ev.ViewDeleted, name=few_keys),
+    ).map(lambda event: Happening("view/some", event)),
 )
 """Anything that can stand in a log, in any order: runs may change before they exist."""
 
@@ -266,7 +319,7 @@ def _tables(ask: Query) -> dict[str, list[str]]:
         "WHERE schema_name = 'store' OR table_name = 'tracking'"
     )
     names = {name for (name,) in found} - {"store.tail_points", "store.segments"}
-    assert len(names) == 17
+    assert len(names) == 26
     names.add("store.metric_points")
     return {name: sorted(map(repr, ask(f"FROM {name}"))) for name in names}
 

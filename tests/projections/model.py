@@ -43,6 +43,7 @@ class ModelRun:
     tags: Pairs
     properties: Pairs
     awaited: str | None = None
+    archived: bool = False
 
     @property
     def root(self) -> ModelRun:
@@ -77,7 +78,12 @@ class Model:
             self._happen(fact_of(row))
 
     def run_rows(
-        self, *, experiment_id: str | None, include_children: bool, **wanted: Any
+        self,
+        *,
+        experiment_id: str | None,
+        include_children: bool,
+        include_archived: bool = False,
+        **wanted: Any,
     ) -> list[RunRow]:
         """What `RunsReader.runs` should give."""
         return _rows(
@@ -85,6 +91,7 @@ class Model:
             for run in self.runs.values()
             if experiment_id in (None, run.experiment.experiment_id)
             and (include_children or run.parent is None)
+            and (include_archived or not run.archived)
             and _fits(run, **wanted)
         )
 
@@ -124,14 +131,18 @@ class Model:
 
     def _happen_to_experiment(self, what: str, data: Mapping[str, Any], fact: Fact) -> None:
         known = self.experiments.get(data["experiment_id"])
-        if what == "created":
-            if known is None:
-                created = ModelExperiment(data["experiment_id"], data["name"], fact.recorded_at)
-                self.experiments[created.experiment_id] = created
+        if known is None and what in ("created", "renamed"):
+            at = data.get("created_at", fact.observed_at)
+            created = ModelExperiment(data["experiment_id"], data["name"], at)
+            created.tags.update(data.get("tags", {}))
+            self.experiments[created.experiment_id] = created
         elif known is None:
             pass
+        elif what == "renamed":
+            if known.name != data["name"]:
+                known.name, known.archived_at = data["name"], None
         elif what in ("archived", "reactivated"):
-            known.archived_at = fact.recorded_at if what == "archived" else None
+            known.archived_at = fact.observed_at if what == "archived" else None
         elif what == "tag_set":
             known.tags[data["key"]] = data["value"]
         elif what == "tag_removed":
@@ -151,8 +162,8 @@ class Model:
             parent,
             data["run_type"],
             data["status"],
-            fact.recorded_at,
-            fact.recorded_at if data["status"] == "Running" else None,
+            fact.observed_at,
+            _start(data, fact),
             dict(data["tags"]),
             dict(data["properties"]),
             None if parent or data["parent_id"] == data["run_id"] else data["parent_id"],
@@ -164,8 +175,16 @@ class Model:
                     run.parent = created
 
 
+def _start(data: Mapping[str, Any], fact: Fact) -> int | None:
+    if data["given_at"] is not None:
+        given: int = data["given_at"]
+        return given
+    return fact.observed_at if data["status"] == "Running" else None
+
+
 _STATUSES = {
     "started": "Running",
+    "resumed": "Running",
     "cancel_requested": "CancelRequested",
     "completed": "Completed",
     "failed": "Failed",
@@ -175,10 +194,12 @@ _STATUSES = {
 
 
 def _happen_to_run(run: ModelRun, what: str, data: Mapping[str, Any], fact: Fact) -> None:
-    if what in _STATUSES or what == "status_changed":
+    if what in _STATUSES or what in ("status_changed", "found"):
         run.status = _STATUSES.get(what) or data["status"]
-        if run.status == "Running":
-            run.started_at = run.started_at or fact.recorded_at
+        if run.status == "Running" and run.started_at is None:
+            run.started_at = fact.observed_at
+    elif what in ("archived", "reactivated"):
+        run.archived = what == "archived"
     elif what == "tag_set":
         run.tags[data["key"]] = data["value"]
     elif what == "tag_removed":
@@ -193,7 +214,7 @@ def _rows(runs: Iterator[ModelRun]) -> list[RunRow]:
     """Newest start first, ties by creation, the later first."""
 
     def newest(run: ModelRun) -> tuple[int, int]:
-        return run.started_at or run.created_at, run.sequence
+        return run.created_at if run.started_at is None else run.started_at, run.sequence
 
     return [run.row() for run in sorted(runs, key=newest, reverse=True)]
 

@@ -59,6 +59,7 @@ def test_filtered_lists_and_their_order_are_those_of_a_plain_model(
             within: dict[str, Any] = {
                 "experiment_id": data.draw(st.none() | st.sampled_from(EXPERIMENTS)),
                 "include_children": data.draw(st.booleans()),
+                "include_archived": data.draw(st.booleans()),
             }
             listed = list(reader.runs(RunFilter(**within, **chosen)))
             assert listed == model.run_rows(**within, **chosen)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runlore.domain import events as ev
+from runlore.domain.config import number_of
 from runlore.domain.ids import run_stream
 from runlore.domain.run_state import RunState, fold
 from runlore.domain.status import Status
@@ -47,6 +48,21 @@ def said_by_domain(state: RunState) -> dict[str, Any]:
         "created_at": state.created_at,
         "started_at": state.started_at,
         "ended_at": state.ended_at,
+        "ended_position": state.ended_position,
+        "last_ended_at": state.last_ended_at,
+        "running_since": state.running_since,
+        "ran_us": state.ran_us,
+        "archived_at": state.archived_at,
+        "before_loss": None if state.before_loss is None else list(state.before_loss[1:]),
+        "given": (state.given_at, state.given_user),
+        "pauses": [tuple(pause) for pause in state.pauses],
+        "rewinds": [tuple(rewind) for rewind in state.rewinds],
+        "environment": None if state.environment is None else dict(state.environment),
+        "config": {
+            key: (held.value, number_of(str(held.value)), *held[1:])
+            for key, held in state.config.items()
+        },
+        "warnings": [tuple(warning) for warning in state.warnings],
         "display_name": state.display_name,
         "description": state.description,
         "error": None if state.error is None else dict(state.error),
@@ -64,13 +80,16 @@ def said_by_tables(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[s
 
     found = ask(
         "SELECT run_no, s.status, s.status_detail, created_at, s.started_at, s.ended_at, "
-        "s.display_name, s.description, s.error FROM store.runs r JOIN store.run_states s "
+        "s.display_name, s.description, s.error, s.ended_position, "
+        "coalesce(s.ended_at, s.last_ended_at), s.running_since, s.ran_us, s.archived_at, "
+        "s.before_loss, given_at, given_user FROM store.runs r JOIN store.run_states s "
         "USING (run_no) WHERE run_id = ? AND to_position IS NULL",
         run_id,
     )
     if not found:  # Its experiment is not in the log.
         return None
-    run_no, status, detail, created, started, ended, name, description, error = found[0]
+    run_no, status, detail, created, started, ended, name, description, error, *more = found[0]
+    ended_position, last_ended, since, ran_us, archived, before_loss, *given = more
     snapshots = ask(
         "SELECT snapshot_id, manifest_sha256 FROM store.snapshots WHERE run_no = ? "
         "ORDER BY position",
@@ -82,7 +101,19 @@ def said_by_tables(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[s
         f"SELECT key, value, writer_id, changed_at, reason FROM store.run_properties {current}",
         run_no,
     )
-    artifacts = ask(f"SELECT name, sha256, nbytes FROM store.artifacts {current}", run_no)
+    config = ask(
+        "SELECT key, json, number, writer_id, changed_at, reason FROM store.run_config " + current,
+        run_no,
+    )
+    artifacts = ask(
+        "SELECT name, sha256, nbytes, uri, pruned_at IS NOT NULL FROM artifacts WHERE run_id = ?",
+        run_id,
+    )
+    environments = ask(f"SELECT environment FROM store.environments {current}", run_no)
+    in_order = "WHERE run_no = ? ORDER BY position"
+    pauses = ask(f"SELECT ended_position, position FROM store.pauses {in_order}", run_no)
+    rewinds = ask(f"SELECT position, step FROM store.rewinds {in_order}", run_no)
+    warnings = ask(f"SELECT source, message FROM store.warnings {in_order}", run_no)
     refusals = ask(
         "SELECT writer_id, change, key, refused FROM store.refusals WHERE run_no = ?", run_no
     )
@@ -92,6 +123,18 @@ def said_by_tables(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[s
         "created_at": created,
         "started_at": started,
         "ended_at": ended,
+        "ended_position": ended_position,
+        "last_ended_at": last_ended,
+        "running_since": since,
+        "ran_us": ran_us,
+        "archived_at": archived,
+        "before_loss": None if before_loss is None else json.loads(before_loss),
+        "given": tuple(given),
+        "pauses": pauses,
+        "rewinds": rewinds,
+        "environment": json.loads(environments[0][0]) if environments else None,
+        "config": {key: tuple(held) for key, *held in config},
+        "warnings": warnings,
         "display_name": name,
         "description": description,
         "error": None if error is None else json.loads(error),

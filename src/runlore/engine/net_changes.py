@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 What = Literal[
     "experiment",
+    "experiment_name",
     "experiment_tag",
     "run",
     "status",
+    "archive",
     "display_name",
     "description",
     "tag",
     "property",
+    "config",
     "artifact",
     "metric",
 ]
@@ -35,7 +38,8 @@ class NetChange:
 
     `key` is the name of the tag, property, file or metric (`name`, or `name.column`). `old` and
     `new` are its values at the two moments: text, or None for no value; `active` or `archived` for
-    an experiment, the SHA-256 for an artifact, `MetricSummary(n, last)` for a metric. `position`,
+    an experiment and in a run's `archive`, JSON for a config, the SHA-256 or the URI for an
+    artifact, `MetricSummary(n, last)` for a metric. `position`,
     `time` (aware UTC), `who` and `reason` are those of the event that set `new`.
     """
 
@@ -76,7 +80,8 @@ def net_changes(
             "changes after a"
         )
     rows = session.reader().net_changes(a, b, run_id=run_id)
-    return [_net_change(row, session.journal.name_of(row.writer_id)) for row in rows]
+    name_of = session.journal.name_of
+    return [_net_change(row, row.actor or name_of(row.writer_id)) for row in rows]
 
 
 def _net_change(row: NetChangeRow, who: str) -> NetChange:
@@ -92,7 +97,7 @@ def _net_change(row: NetChangeRow, who: str) -> NetChange:
         row.old,
         row.new,
         row.position,
-        utc_time(row.recorded_at),
+        utc_time(row.observed_at),
         who,
         row.reason,
     )

@@ -198,7 +198,8 @@ def runs_of_experiment(session: Session, name: str, upto_position: int) -> Itera
     if not ids:
         raise ExperimentNotFound(name, f"workspace {session.workspace.name!r}")
     for experiment_id in ids:
-        for row in reader.runs(RunFilter(experiment_id=experiment_id, include_children=True)):
+        which = RunFilter(experiment_id=experiment_id, include_children=True, include_archived=True)
+        for row in reader.runs(which):
             yield row.run_id
 
 

@@ -40,7 +40,9 @@ def tree(
     workspace = context.open()
     if run_id is None:
         experiment = context.experiment_name(experiment_name)
-        records = list(workspace.get_run_records(experiment, include_children=True))
+        records = list(
+            workspace.get_run_records(experiment, include_children=True, include_archived=True)
+        )
     else:
         top = workspace.find_run(run_id)
         below = workspace.get_run_records(parent_run_id=top.id, include_children=True)
