@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from copy import copy
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from eventsourcing.persistence import InterfaceError, OperationalError
 
@@ -186,12 +186,14 @@ class Journal:
         *,
         values: Batch = NO_VALUES,
         reason: str | None = None,
+        observed_at: int | None = None,
     ) -> tuple[Fact, ...]:
         """Decide on the stream's newest state, append the events, and fold them into the state.
 
         `values` go into the same transaction, before the decided events. Optimistic at first;
         after three lost races it decides inside the write transaction, where no other writer can
         interfere. If the decision is a refusal, raises its error after writing its events.
+        `observed_at` (µs since 1970 UTC) is when the change happened, if that was before this call.
         """
         at, decision = self._decide_optimistically(known, decide)
         for lost in range(_LOST_ROUNDS):
@@ -201,10 +203,10 @@ class Journal:
                 decision = decide(at.state)
             pending = [*values.pending, *_pending_after(known.stream, at.version, decision)]
             with suppress(VersionConflict):
-                rows = self._append(pending, values.drained, reason)
+                rows = self._append(pending, values.drained, reason, observed_at)
                 break
         else:
-            at, decision, rows = self._change_alone(known, decide, values, reason)
+            at, decision, rows = self._change_alone(known, decide, values, reason, observed_at)
         facts = tuple(fact_of(row) for row in rows[len(values.pending) :])
         known.advance(facts, at)
         if decision.refused is not None:
@@ -230,6 +232,7 @@ class Journal:
         decide: Callable[[S], Decision],
         values: Batch,
         reason: str | None,
+        observed_at: int | None,
     ) -> tuple[At[S], Decision, Sequence[StoredRow]]:
         at = known.at
         decision = Decision()
@@ -241,7 +244,7 @@ class Journal:
             at = known.advance(unread, at)
             decision = decide(at.state)
             pending = [*values.pending, *_pending_after(known.stream, at.version, decision)]
-            events = self._new_events(pending, reason)
+            events = self._new_events(pending, reason, observed_at)
             return events
 
         self._introduce()
@@ -277,12 +280,16 @@ class Journal:
         return known.advance(self.facts(known.stream, after_version=at.version), at)
 
     def _append(
-        self, pending: Sequence[Pending], drained: Drained | None, reason: str | None
+        self,
+        pending: Sequence[Pending],
+        drained: Drained | None,
+        reason: str | None,
+        observed_at: int | None = None,
     ) -> Sequence[StoredRow]:
         """Append the events, preceded by the writer's introduction if they are its first."""
         if not pending:
             return ()
-        events = self._new_events(pending, reason)
+        events = self._new_events(pending, reason, observed_at)
         writer = self._writer()
         if not writer.introduced:
             try:
@@ -314,8 +321,10 @@ class Journal:
                 continue
         return self.log.append(events, drained=drained)
 
-    def _new_events(self, pending: Sequence[Pending], reason: str | None) -> list[NewEvent]:
-        of_change = self._metadata(self.actor, reason)
+    def _new_events(
+        self, pending: Sequence[Pending], reason: str | None, observed_at: int | None = None
+    ) -> list[NewEvent]:
+        of_change = self._metadata(self.actor, reason, observed_at)
         return [
             NewEvent(
                 stream,
@@ -329,8 +338,12 @@ class Journal:
             for stream, version, event, actor in pending
         ]
 
-    def _metadata(self, actor: str | None, reason: str | None = None) -> dict[str, str]:
-        metadata = {"writer": self.writer_id}
+    def _metadata(
+        self, actor: str | None, reason: str | None = None, observed_at: int | None = None
+    ) -> dict[str, Any]:
+        metadata: dict[str, Any] = {"writer": self.writer_id}
+        if observed_at is not None:
+            metadata["observed_at"] = observed_at
         if reason is not None:
             metadata["reason"] = reason
         if actor is not None:

@@ -1,4 +1,4 @@
-"""Differences of thousands of whole numbers at once, without NumPy.
+"""Arithmetic on thousands of whole numbers at once, without NumPy.
 
 A column of 64-bit numbers is one large number with a lane of 64 bits for each, and Python
 subtracts, masks and compares such numbers at the speed of memory. The lanes stay apart as long as
@@ -14,7 +14,12 @@ from typing import Final, Literal
 
 _ORDER: Final[Literal["little"]] = "little"
 _LANE: Final = 8
+_LANE_BITS: Final = 8 * _LANE
 _NEGATIVE: Final = 1 << 63
+_FEW: Final = 64
+_ABOVE_31: Final = (1 << 64) - (1 << 31)
+_SHIFT: Final = 42
+_RECIPROCAL: Final = (1 << _SHIFT) // 1_000 + 1
 # By width in bytes: the bits that are zero in differences that fit into it with their sign.
 _ABOVE: Final = tuple((nbytes, (1 << 64) - (1 << 8 * nbytes - 1)) for nbytes in (1, 2, 4))
 
@@ -28,8 +33,9 @@ def narrow_differences(numbers: array[int]) -> tuple[int, bytes] | None:
     n = len(numbers) - 1
     if sys.byteorder != _ORDER or n < 1:
         return None
-    raw = numbers.tobytes()
-    below, above = int.from_bytes(raw[:-_LANE], _ORDER), int.from_bytes(raw[_LANE:], _ORDER)
+    all_lanes = int.from_bytes(numbers.tobytes(), _ORDER)
+    above = all_lanes >> _LANE_BITS
+    below = all_lanes & _all_bits(n)
     # A lane that had borrowed would hold 2⁶³ or more, as the numbers are less than that apart.
     differences = above - below
     if differences < 0 or (below | above) & _in_all_lanes(n, _NEGATIVE):
@@ -46,8 +52,28 @@ def narrow_differences(numbers: array[int]) -> tuple[int, bytes] | None:
     return nbytes, narrow[:: _LANE // nbytes].tobytes()
 
 
+def in_thousands(numbers: array[int]) -> array[int]:
+    """Each number divided by 1,000 and rounded down, as from nanoseconds to microseconds."""
+    n, first = len(numbers), numbers[0] // 1_000 if numbers else 0
+    if n >= _FEW and first >= 0 and sys.byteorder == _ORDER:
+        above = int.from_bytes(numbers.tobytes(), _ORDER) - _ones(n) * (1_000 * first)
+        # As above: a lane that had borrowed would be large.
+        if above >= 0 and not above & _in_all_lanes(n, _ABOVE_31):
+            # Exact for numbers of 31 bits, and no lane overflows.
+            quotients = (above * _RECIPROCAL >> _SHIFT) & _in_all_lanes(n, (1 << 64 - _SHIFT) - 1)
+            divided = array("q")
+            divided.frombytes((quotients + _ones(n) * first).to_bytes(n * _LANE, _ORDER))
+            return divided
+    return array("q", [number // 1_000 for number in numbers])
+
+
 def _in_all_lanes(n: int, value: int) -> int:
     return _ones(n) * value if value < 1 << 32 else _masks(n, value)
+
+
+@lru_cache(maxsize=4)
+def _all_bits(n: int) -> int:
+    return (1 << _LANE_BITS * n) - 1
 
 
 @lru_cache(maxsize=4)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any, TypeVar
 
-from runlore.domain.errors import WorkspaceClosed
+from runlore.domain.errors import InvalidInput, WorkspaceClosed
 from runlore.domain.events import ValuesLogged
 from runlore.domain.ids import values_prefix, values_stream
 from runlore.storage.codec import fact_of
@@ -31,6 +31,7 @@ from runlore.storage.value_codec import Series, series_of
 _Put = TypeVar("_Put")
 _Key = tuple[str, tuple[str, ...]]  # A series by name and columns.
 _MANY_MAX = 30_000  # Values of a record: three fit into a segment, with steps.
+_GIVEN_AT_MAX = (2**63 - 1) // 1_000  # The spool holds nanoseconds.
 
 
 class RunSteps:
@@ -127,11 +128,16 @@ class RunValues:
         key = (series.name, series.columns)
         return self._open(spool.wide_put(channel, steps, self.row_puts, key))
 
-    def log(self, series: Series, value: Any, step: int | None) -> None:
+    def log(
+        self, series: Series, value: Any, step: int | None, *, given_at: int | None = None
+    ) -> None:
         """Logs one value of any type, or a row as a tuple; without a step, at the next one.
 
-        Raises TypeError for a value that cannot be stored.
+        `given_at` (µs since 1970 UTC) is the caller's time of the value, in place of the clock's.
+        Raises TypeError for a value that cannot be stored, InvalidInput for a time outside of the
+        years 1678 to 2261.
         """
+        time_ns = _as_ns(given_at)
         spool = self._spool()
         form = "b" if series.columns else form_of(value)
         record = packed(value) if form == "b" else None
@@ -141,9 +147,10 @@ class RunValues:
             self._steps.note(series, given=True)
         channel = Channel(self.run_id, form, (series,))
         if record is not None:
-            spool.put_record(channel, step, record)
+            spool.put_record(channel, step, record, time_ns=time_ns)
         else:
-            spool.put_one(channel, step, value, FLOAT if form == "f" else INT)
+            shape = FLOAT if form == "f" else INT
+            spool.put_one(channel, step, value, shape, time_ns=time_ns)
 
     def log_row(self, series: Series, row: tuple[Any, ...]) -> None:
         """Logs a row of a table, at its next step."""
@@ -220,6 +227,17 @@ class RunValues:
             self.close()
             raise
         return put
+
+
+def _as_ns(given_at: int | None) -> int | None:
+    if given_at is None:
+        return None
+    if not -_GIVEN_AT_MAX <= given_at <= _GIVEN_AT_MAX:
+        raise InvalidInput(
+            f"{given_at} µs since 1970 cannot be the time of a value; give one between 1678 and "
+            "2261"
+        )
+    return 1_000 * given_at
 
 
 def _typed(series: Series, values: Sequence[Any]) -> array[Any] | None:

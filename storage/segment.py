@@ -19,10 +19,18 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from runlore.storage.file_identity import FileIdentity, identity_of
 from runlore.storage.file_lock import is_at, open_lock_file, try_lock, wait_and_take
-from runlore.storage.spool_format import HEADER, MAGIC, SEGMENT_NBYTES, SLOT
+from runlore.storage.spool_format import (
+    HEADER_NBYTES,
+    SEGMENT_NBYTES,
+    SLOT,
+    SpoolOwner,
+    pack_header,
+)
+from runlore.storage.this_process import this_process
 
-SLOTS: Final = (SEGMENT_NBYTES - HEADER.size) // SLOT
+SLOTS: Final = (SEGMENT_NBYTES - HEADER_NBYTES) // SLOT
 """The number of slots in a segment, unless it was made for a longer record."""
 
 _ZEROS: Final = bytes(1 << 20)
@@ -37,10 +45,11 @@ class Segment:
 
     def __init__(self, nbytes: int, file: SpoolFile | None = None) -> None:
         self._file = file
+        self._owner = None if file is None else file.owner
         self._writes = False
         memory = file.mapping if file and file.mapping is not None else bytearray(nbytes)
-        self._header = memoryview(memory)[: HEADER.size]
-        self.slots = memoryview(memory)[HEADER.size :]
+        self._header = memoryview(memory)[:HEADER_NBYTES]
+        self.slots = memoryview(memory)[HEADER_NBYTES:]
         self.offsets: Iterator[int] = iter(())
         self.lap = 0
         self.done = 0
@@ -62,7 +71,8 @@ class Segment:
 
         Raises OSError; the segment then takes values in memory only.
         """
-        HEADER.pack_into(self._header, 0, MAGIC, lap)
+        if self._owner is not None:
+            self._header[:] = pack_header(lap, self._owner)
         self.lap, self.done, self.end = lap, 0, None
         self.definitions = []
         self.offsets = count(0, SLOT)
@@ -78,7 +88,7 @@ class Segment:
         """
         assert self._file is not None, "call it only if needs_writing"
         try:
-            self._file.write(self.slots[offset : offset + nbytes], HEADER.size + offset)
+            self._file.write(self.slots[offset : offset + nbytes], HEADER_NBYTES + offset)
         except OSError:
             self._writes = False
             raise
@@ -94,7 +104,7 @@ class Segment:
                 zeros = bytes(min(offset, end) - at)
                 self.slots[at : at + len(zeros)] = zeros
                 if self._file is not None and self._file.mapping is None:
-                    self._file.write(memoryview(zeros), HEADER.size + at)
+                    self._file.write(memoryview(zeros), HEADER_NBYTES + at)
             at = max(at, offset + nbytes)
 
     def forget(self) -> None:
@@ -122,9 +132,10 @@ class Segment:
 class SpoolFile:
     """A segment's file, locked while its owner lives."""
 
-    def __init__(self, path: Path, fd: int, mapping: mmap.mmap | None) -> None:
+    def __init__(self, path: Path, fd: int, mapping: mmap.mmap | None, owner: SpoolOwner) -> None:
         self.path = path
         self.mapping = mapping
+        self.owner = owner
         self._fd = fd
 
     def write(self, data: memoryview, offset: int) -> None:
@@ -144,8 +155,11 @@ class SpoolFile:
         os.close(self._fd)
 
 
-def make_file(path: Path, nbytes: int, *, mapped: bool) -> SpoolFile:
-    """A new file at the path, locked: mapped and full of zeros, or empty. Raises OSError."""
+def make_file(path: Path, nbytes: int, writer_id: str, *, mapped: bool) -> SpoolFile:
+    """A new file of a writer at the path, locked: mapped and full of zeros, or empty.
+
+    Raises OSError.
+    """
     fd = open_lock_file(path, flags=os.O_CREAT | os.O_EXCL)
     try:
         wait_and_take(fd)
@@ -155,12 +169,20 @@ def make_file(path: Path, nbytes: int, *, mapped: bool) -> SpoolFile:
             mapping = mmap.mmap(fd, nbytes)
         if not is_at(fd, path):
             raise FileNotFoundError(f"{path} was taken away while it was made")
+        owner = _owner(identity_of(fd), writer_id)
     except BaseException:
         with suppress(OSError):
             path.unlink()
         os.close(fd)
         raise
-    return SpoolFile(path, fd, mapping)
+    return SpoolFile(path, fd, mapping, owner)
+
+
+def _owner(file: FileIdentity, writer_id: str) -> SpoolOwner:
+    process = this_process()
+    return SpoolOwner(
+        file, writer_id, process.boot_id, process.started_at, process.uid, process.pid
+    )
 
 
 def _write_zeros(fd: int, nbytes: int) -> None:
@@ -184,7 +206,7 @@ def locked(path: Path) -> Iterator[int | None]:
     """A descriptor of the file, if nobody else holds its lock and it is still there."""
     fd = None
     with suppress(OSError):  # Gone in the meantime, or another user's.
-        fd = try_lock(path, flags=0)
+        fd = try_lock(path, flags=os.O_NOFOLLOW)
     try:
         yield fd if fd is not None and is_at(fd, path) else None
     finally:

@@ -30,29 +30,37 @@ from runlore.storage.spool_format import (
     END,
     FILLER,
     FLOAT,
-    HEADER,
+    HEADER_NBYTES,
+    INTENT,
     LAP_MAX,
     SEGMENT_NBYTES,
     SLOT,
+    SUFFIX,
     Channel,
+    EndIntent,
     SpoolRecord,
     columns_of,
     definition,
+    intent_record,
+    marks,
     wide,
     wide_slots,
 )
+from runlore.storage.spool_layout import LAYOUT_2
 from runlore.storage.spool_puts import (
     FloatPut,
     FloatPutAt,
     WidePut,
     float_put,
     float_put_at,
+    pack_one,
     pack_record,
     reserve,
     wide_put,
 )
 
 _FILES_MAX: Final = 2
+_INTENTS_NBYTES_MAX: Final = SEGMENT_NBYTES // 4
 MEMORY_SEGMENTS: Final = 128
 """The default limit of segments in memory, 256 MiB: more could exhaust a training's memory."""
 
@@ -103,13 +111,14 @@ class Spool:
         self._caches: list[dict[Any, Any]] = []
         self._numbers: dict[Channel, int] = {}
         self._defined: set[int] = set()
+        self._intents: dict[str, tuple[EndIntent, SpoolRecord]] = {}  # By run id.
         self._lap = 0
         self._files = 0
         self._in_memory = 0
         self._overflows = False
         self._full: deque[Segment] = deque()
         self._free: list[Segment] = []
-        self._segment = Segment(HEADER.size)  # No room: the first value makes a real one.
+        self._segment = Segment(HEADER_NBYTES)  # No room: the first value makes a real one.
         self._segment.begin(0)
 
     # --- writing ------------------------------------------------------------------------------
@@ -179,29 +188,63 @@ class Spool:
             self._keep(cache, key, put)
             return put
 
-    def put_one(self, channel: Channel, step: int, value: float, shape: struct.Struct) -> None:
-        """Log one value in one slot, packed by `shape`."""
+    def put_one(
+        self,
+        channel: Channel,
+        step: int,
+        value: float,
+        shape: struct.Struct,
+        *,
+        time_ns: int | None = None,
+    ) -> None:
+        """Log one value in one slot, packed by `shape`.
+
+        `time_ns` (ns since 1970 UTC, 64 bits) is the caller's time, in place of the clock's.
+        """
 
         def pack(segment: Segment, offset: int, number: int) -> None:
-            shape.pack_into(
-                segment.slots,
-                offset,
-                step,
-                self._clock_ns() // 1_000,
-                value,
-                number,
-                segment.lap | END,
-            )
+            pack_one(segment, offset, step, self._time(time_ns), number, value, shape)
 
         self._put(channel, 1, pack)
 
-    def put_record(self, channel: Channel, step: int, record: SpoolRecord) -> None:
-        """Log a record of several slots: text, a row of mixed types, an array."""
+    def put_record(
+        self, channel: Channel, step: int, record: SpoolRecord, *, time_ns: int | None = None
+    ) -> None:
+        """Log a record of several slots: text, a row of mixed types, an array.
+
+        `time_ns` as in `put_one`.
+        """
 
         def pack(segment: Segment, offset: int, number: int) -> None:
-            pack_record(segment, offset, step, self._clock_ns() // 1_000, number, record)
+            pack_record(segment, offset, step, self._time(time_ns), number, record)
 
         self._put(channel, record.nbytes // SLOT, pack)
+
+    def put_intent(self, intent: EndIntent) -> None:
+        """Keep an intent in the spool, from segment to segment, until `settle` is called.
+
+        It replaces an earlier one of the run.
+        """
+        record = intent_record(intent)
+
+        def pack(segment: Segment, offset: int, number: int) -> None:
+            pack_record(segment, offset, 0, 0, number, record)
+            segment.definitions.append((offset, record.nbytes))
+
+        self._put(None, record.nbytes // SLOT, pack)
+        with self.lock:
+            self._intents[intent.run_id] = intent, record
+
+    def settle(self, intent: EndIntent) -> None:
+        """Call after the intent is recorded in the log."""
+        with self.lock:
+            if self._intents.get(intent.run_id, (None,))[0] == intent:
+                del self._intents[intent.run_id]
+
+    @property
+    def intents(self) -> tuple[EndIntent, ...]:
+        """The intents that are not recorded in the log yet, the oldest first."""
+        return tuple(intent for intent, _ in self._intents.values())
 
     def next_step(self, steps: Iterator[int], n: int = 1) -> int:
         """The first of the next `n` steps, which no other caller gets."""
@@ -227,7 +270,7 @@ class Spool:
                 offset = next(segment.offsets)
                 stop = min(offset, len(segment.slots)) // SLOT
                 if offset < len(segment.slots):
-                    FLOAT.pack_into(segment.slots, offset, 0, 0, 0.0, FILLER, segment.lap | END)
+                    pack_one(segment, offset, 0, 0, FILLER, 0.0, FLOAT)
                     stop += 1
             regions = [Region(full, full.lap, full.done, full.end or 0) for full in self._full]
             regions.append(Region(segment, segment.lap, segment.done, stop))
@@ -288,6 +331,14 @@ class Spool:
             self._free.clear()
             self._full.clear()
 
+    def leave(self) -> None:
+        """Leave the files, with their intents, to the next process that opens the workspace."""
+        with self.lock:
+            for segment in (*self._free, *self._full, self._segment):
+                segment.forget()
+            self._free.clear()
+            self._full.clear()
+
     def forget(self) -> None:
         """In a forked child: let go of the files, which are the parent's."""
         self.lock = threading.RLock()  # A thread of the parent may hold the old one.
@@ -302,19 +353,24 @@ class Spool:
             self._caches.append(cache)
         cache[key] = put
 
+    def _time(self, given_ns: int | None) -> int:
+        return self._clock_ns() if given_ns is None else given_ns
+
     def _put_wide(self, channel: Channel, width: int, values: Sequence[float], step: int) -> None:
         def pack(segment: Segment, offset: int, number: int) -> None:
-            first, *others = values
-            begin, end = segment.lap | BEGIN, segment.lap | END
-            now = self._clock_ns() // 1_000
-            wide(width).pack_into(
-                segment.slots, offset, step, now, first, number, begin, *others, end
-            )
+            now = self._clock_ns()
+            one, two, *others = values
+            begin, end = marks(number, segment.lap | BEGIN), marks(number, segment.lap | END)
+            record = (step, now, step, now, one, two, begin, *others, *values, end)
+            wide(width).pack_into(segment.slots, offset, *record)
 
         self._put(channel, wide_slots(width), pack)
 
-    def _put(self, channel: Channel, slots: int, pack: Pack) -> None:
-        """Find room for a record, in another segment if needed, and let `pack` store it."""
+    def _put(self, channel: Channel | None, slots: int, pack: Pack) -> None:
+        """Find room for a record, in another segment if needed, and let `pack` store it.
+
+        An intent has no channel.
+        """
         while True:
             self._wake()
             with self.lock:
@@ -329,13 +385,13 @@ class Spool:
                     return
                 self._overflows = True
 
-    def _try_put(self, channel: Channel, slots: int, pack: Pack) -> bool:
+    def _try_put(self, channel: Channel | None, slots: int, pack: Pack) -> bool:
         number = self._defined_number(channel, slots)
         if number is None:
             return False
         offset = reserve(self._segment, slots)
         if offset is None:
-            if not self._next_lap(slots + _definition(number, channel).nbytes // SLOT):
+            if not self._next_lap(slots + self._definition_slots(number, channel)):
                 return False
             number = self._defined_number(channel)
             offset = reserve(self._segment, slots)
@@ -344,29 +400,42 @@ class Spool:
         self._write(self._segment, offset, slots)
         return True
 
-    def _defined_number(self, channel: Channel, slots: int = 1) -> int | None:
+    def _definition_slots(self, number: int, channel: Channel | None) -> int:
+        return 0 if channel is None else _definition(number, channel).nbytes // SLOT
+
+    def _defined_number(self, channel: Channel | None, slots: int = 1) -> int | None:
         """The channel's number, defined in this lap; None if no segment has room for it."""
+        if channel is None:
+            return INTENT
         number = self._numbers.setdefault(channel, len(self._numbers) + 1)
         if number not in self._defined:
             record = _definition(number, channel)
-            needed = record.nbytes // SLOT
-            offset = reserve(self._segment, needed)
-            if offset is None:
-                if not self._next_lap(needed + slots):
+            if not self._put_lasting(DEFINITION, record):
+                if not self._next_lap(record.nbytes // SLOT + slots):
                     return None
-                offset = reserve(self._segment, needed)
-                assert offset is not None, "it was made for this"
-            pack_record(self._segment, offset, 0, 0, DEFINITION, record)
-            self._write(self._segment, offset, needed)
-            self._segment.definitions.append((offset, record.nbytes))
+                was_put = self._put_lasting(DEFINITION, record)
+                assert was_put, "it was made for this"
             self._defined.add(number)
         return number
+
+    def _put_lasting(self, number: int, record: SpoolRecord) -> bool:
+        """Store a record that is not wiped with the values; False if it does not fit."""
+        slots = record.nbytes // SLOT
+        offset = reserve(self._segment, slots)
+        if offset is None:
+            return False
+        pack_record(self._segment, offset, 0, 0, number, record)
+        self._write(self._segment, offset, slots)
+        self._segment.definitions.append((offset, record.nbytes))
+        return True
 
     def _next_lap(self, slots: int) -> bool:
         """Continue in another segment with room for this many slots; False if none is free.
 
         The current one has no slots left: its `offsets` are past its end.
         """
+        lasting = self._lasting_intents()
+        slots += sum(record.nbytes // SLOT for record in lasting)
         segment = self._free_segment(slots)
         if segment is None:
             return False
@@ -386,7 +455,19 @@ class Spool:
         self._segment = segment
         self._defined.clear()
         self.park()
+        for record in lasting:
+            self._put_lasting(INTENT, record)
         return True
+
+    def _lasting_intents(self) -> list[SpoolRecord]:
+        """The intents to repeat in the next segment, the newest if there are very many."""
+        kept, room = [], _INTENTS_NBYTES_MAX
+        for _, record in reversed(self._intents.values()):
+            room -= record.nbytes
+            if room < 0:
+                break
+            kept.append(record)
+        return kept[::-1]
 
     def _retire(self, segment: Segment) -> None:
         if segment.is_kept:
@@ -407,7 +488,7 @@ class Spool:
         if self._in_memory >= self._max_memory_segments:
             return None
         self._in_memory += 1
-        return Segment(HEADER.size + SLOT * max(slots, SLOTS))
+        return Segment(HEADER_NBYTES + SLOT * max(slots, SLOTS))
 
     def _new_file(self, folder: Path) -> Segment | None:
         segment = self._made_file(folder, self._files)
@@ -416,12 +497,13 @@ class Spool:
         return segment
 
     def _made_file(self, folder: Path, number: int) -> Segment | None:
-        path = folder / f"{self.writer_id}-{number}.spool"
+        path = folder / f"{self.writer_id}-{number}{SUFFIX}"
         kinds = (False,) if copies_on_write(folder.parent) else (True, False)
         for mapped in kinds:
             try:
                 folder.mkdir(exist_ok=True)
-                return Segment(SEGMENT_NBYTES, make_file(path, SEGMENT_NBYTES, mapped=mapped))
+                file = make_file(path, SEGMENT_NBYTES, self.writer_id, mapped=mapped)
+                return Segment(SEGMENT_NBYTES, file)
             except OSError as error:
                 if mapped is kinds[-1]:
                     self._complain(error)
@@ -449,9 +531,9 @@ def _before_first_hole(regions: Sequence[Region]) -> list[Region]:
     kept: list[Region] = []
     for region in regions:
         segment, lap, start, stop = region
-        marks = segment.slots[start * SLOT : stop * SLOT].cast("I")[7::8].tolist()
+        words = segment.slots[start * SLOT : stop * SLOT].cast("I")
         inside = False
-        for place, mark in enumerate(marks, start):
+        for place, mark in enumerate(words[LAYOUT_2.mark :: SLOT // 4].tolist(), start):
             if mark == lap | END:
                 inside = False
             elif mark == lap | BEGIN:

@@ -2,28 +2,44 @@
 
 A file's lock says whether its owner lives. The first process that looks writes a dead owner's
 values to the log; until then, and while the owner lives, readers find the values in the files.
+
+In a copy of a workspace's folder nothing is recovered: the owner of the original may be alive, and
+writes its values there. Each file says which file it is, see `spool_format`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from runlore.domain.events import ValuesLogged
 from runlore.domain.ids import parse_stream
 from runlore.storage.event_log import Drained, DrainedMark, EventLog, StoredRow
+from runlore.storage.file_identity import identity_of
+from runlore.storage.filesystem import shows_locks_of
 from runlore.storage.journal import Journal, Pending
 from runlore.storage.segment import locked, overwrite
-from runlore.storage.spool_format import END, HEADER, MAGIC, SLOT
+from runlore.storage.spool_format import END, EndIntent
+from runlore.storage.spool_layout import LAYOUT_2, SUFFIX_1, Layout, SegmentHeader, read_header
 from runlore.storage.spool_reader import SlotReader
+from runlore.storage.this_process import boot_id
 from runlore.storage.value_buffer import ValueStreams
 from runlore.storage.value_codec import Part
+from runlore.storage.writers import holds_copies
 
 _YOUNG_S: Final = 60.0
+_NAME: Final = re.compile(r"([0-9a-f]{32})-[0-9]+\.spool2?")
+_HEADER_NBYTES_MAX: Final = LAYOUT_2.header
+SPOOLS: Final = "spools"
+DAMAGED: Final = ".damaged"
+"""The suffix of files that are set aside, as something in them cannot be decoded."""
 
 
 class Lap(NamedTuple):
@@ -31,6 +47,7 @@ class Lap(NamedTuple):
 
     number: int
     slots: bytes
+    layout: Layout
 
 
 class LiveValues(NamedTuple):
@@ -52,18 +69,146 @@ class LiveValues(NamedTuple):
 NOTHING_LIVE: Final = LiveValues({}, {})
 
 
+class _Dead(NamedTuple):
+    """A file of a dead process, locked by us."""
+
+    path: Path
+    fd: int
+    header: SegmentHeader | None
+    content: bytes
+
+
+class Recovery:
+    """Writes the values of dead processes in a workspace's folder of spools to its log.
+
+    With `wipe`, files are overwritten before they are removed. `record` is given the ends that
+    their processes could not write, oldest first, and returns when they are in the log; it may be
+    given the same ones again. `warn` is told of values that are damaged, once: their file is set
+    aside as `<name>.damaged`, or overwritten with `wipe`. `from_copies` recovers what was copied
+    with the folder as well: for a copy that becomes a workspace of its own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        journal: Journal,
+        *,
+        wipe: bool = False,
+        record: Callable[[Sequence[EndIntent]], None] | None = None,
+        warn: Callable[[str], None] | None = None,
+        from_copies: bool = False,
+    ) -> None:
+        self._folder = folder
+        self._journal = journal
+        self._wipe = wipe
+        self._record = record
+        self._warn = warn
+        self._from_copies = from_copies
+
+    def run(self) -> int:
+        """Recover all that dead processes left; returns the number of values.
+
+        If the log raises, so does this, and nothing is lost.
+        """
+        by_writer = _files_by_writer(self._folder)
+        return sum(self._recover(writer_id, paths) for writer_id, paths in by_writer.items())
+
+    def _recover(self, writer_id: str, paths: Sequence[Path]) -> int:
+        with ExitStack() as stack:
+            # The first file is locked while its owner lives, and is removed last.
+            files = []
+            for path in paths:
+                fd = stack.enter_context(locked(path))
+                if fd is None:
+                    return 0
+                content = _read(fd)
+                files.append(_Dead(path, fd, read_header(content), content))
+            if _is_being_made(files[0]) or not all(self._is_ours(file) for file in files):
+                return 0
+            found = _decoded(writer_id, files, self._journal)
+            if found.pending:
+                self._journal.append(found.pending, drained=found.drained)
+            if found.damaged:
+                self._set_aside(files, found.damaged)
+            if found.intents and self._record is not None:
+                self._record(found.intents)
+            for file in reversed(files):
+                with suppress(OSError):
+                    if self._wipe:
+                        overwrite(file.fd)
+                    file.path.unlink()
+        return found.values
+
+    def _is_ours(self, file: _Dead) -> bool:
+        """Whether a free lock of this file says that its owner is dead."""
+        if self._from_copies:
+            return True
+        owner = None if file.header is None else file.header.owner
+        if owner is None:  # Of format 1, or never used: it does not say which file it is.
+            return not is_copied(self._folder.parent)
+        if not owner.file.is_of(identity_of(file.fd)):
+            return False
+        return owner.boot_id == boot_id() or shows_locks_of(self._folder, same_kernel=False)
+
+    def _set_aside(self, files: Sequence[_Dead], damaged: int) -> None:
+        """Keep the files under other names, and tell it: the next look finds them drained."""
+        where = "they were overwritten"
+        if not self._wipe:
+            for file in files:
+                with suppress(OSError):
+                    os.link(file.path, file.path.with_name(file.path.name + DAMAGED))
+            where = f"the spool is kept as {files[0].path}{DAMAGED}"
+        if self._warn is not None:
+            self._warn(
+                f"{damaged} records in the spool of a process that has ended are damaged and could "
+                f"not be read; {where}, and all its other values are in the log"
+            )
+
+
+class _Found(NamedTuple):
+    """The content of a dead process's spool that is not in the log."""
+
+    pending: Sequence[Pending]
+    drained: Drained | None
+    values: int
+    intents: Sequence[EndIntent]
+    damaged: int
+
+
+def _decoded(writer_id: str, files: Sequence[_Dead], journal: Journal) -> _Found:
+    mark = journal.log.drained_marks().get(writer_id, DrainedMark())
+    is_rubbish = [_is_rubbish(file, writer_id) for file in files]
+    laps = [
+        lap
+        for file, skipped in zip(files, is_rubbish, strict=True)
+        if not skipped and (lap := _lap_in(file.content)) is not None
+    ]
+    reader = _WriterReader(mark, with_intents=True)
+    streams = ValueStreams(writer_id)
+    loaded: set[str] = set()
+    pending: list[Pending] = []
+    for of_runs in reader.read(laps):
+        for run_id, parts in of_runs.items():
+            if run_id not in loaded:
+                loaded.add(run_id)
+                streams.load(journal, run_id)
+            pending.append(streams.next(run_id, parts))
+    drained = None
+    if pending:
+        last = max(laps, key=attrgetter("number"))
+        drained = Drained(writer_id, last.number, len(last.slots) // last.layout.slot)
+    events = (waiting.event for waiting in pending)
+    count = sum(event.count for event in events if isinstance(event, ValuesLogged))
+    damaged = reader.damaged + sum(is_rubbish)
+    return _Found(pending, drained, count, reader.intents, damaged)
+
+
 def recover(folder: Path, journal: Journal, *, wipe: bool = False) -> int:
     """Write the values of dead processes in the folder to the log; returns how many.
 
-    With `wipe`, the files are overwritten before they are removed. If the log raises, so does this,
-    and nothing is lost.
+    See `Recovery`.
     """
-    if not folder.is_dir():
-        return 0
-    count = 0
-    for writer_id in sorted({_writer_of(path) for path in folder.glob("*.spool")}):
-        count += _recover_writer(folder, writer_id, journal, wipe)
-    return count
+    return Recovery(folder, journal, wipe=wipe).run()
 
 
 def live_values(
@@ -74,139 +219,162 @@ def live_values(
     A caller that has just flushed excludes its own writer: reading a spool takes milliseconds. Skip
     log events of a writer past its mark: their values are included here.
     """
-    by_writer: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("*.spool")):
-        by_writer.setdefault(_writer_of(path), []).append(path)
+    by_writer = _files_by_writer(folder)
     by_writer.pop(excluding_writer, None)
-    laps = {writer_id: _laps_of_living(paths) for writer_id, paths in by_writer.items()}
+    laps = {writer: _laps_of_living(writer, paths) for writer, paths in by_writer.items()}
     if not any(laps.values()):
         return NOTHING_LIVE
     held = log.drained_marks()
     marks = {writer_id: held.get(writer_id, DrainedMark()) for writer_id in laps}
     parts = {}
     for writer_id, of_writer in laps.items():
-        pieces = [of_runs.get(run_id) for of_runs in _values(of_writer, marks[writer_id])]
+        reader = _WriterReader(marks[writer_id])
+        pieces = [of_runs.get(run_id) for of_runs in reader.read(of_writer)]
         found = [piece for piece in pieces if piece]
         if found:
             parts[writer_id] = found
     return LiveValues(parts, marks)
 
 
-def _recover_writer(folder: Path, writer_id: str, journal: Journal, wipe: bool) -> int:
-    with ExitStack() as stack:
-        # The first file is locked while its owner lives, and is removed last.
-        files = []
-        for path in sorted(folder.glob(f"{writer_id}-*.spool")):
-            fd = stack.enter_context(locked(path))
-            if fd is None:
-                return 0
-            files.append((path, fd))
-        if not files or _is_being_made(files[0][1]):
-            return 0
-        laps = [lap for _, fd in files if (lap := _lap_of(_read(fd))) is not None]
-        count = _drain(writer_id, laps, journal)
-        for path, fd in reversed(files):
-            with suppress(OSError):
-                if wipe:
-                    overwrite(fd)
-                path.unlink()
-    return count
+def is_copied(workspace: Path) -> bool:
+    """Whether the folder is a copy of a workspace's, made while it had writers.
+
+    It then holds lock files or spools of writers to the original.
+    """
+    paths = chain.from_iterable(_files_by_writer(workspace / SPOOLS).values())
+    return holds_copies(workspace) or any(map(_is_of_another_folder, paths))
 
 
-def _drain(writer_id: str, laps: Sequence[Lap], journal: Journal) -> int:
-    mark = journal.log.drained_marks().get(writer_id, DrainedMark())
-    streams = ValueStreams(writer_id)
-    loaded: set[str] = set()
-    pending: list[Pending] = []
-    count = 0
-    for of_runs in _values(laps, mark):
-        for run_id, parts in of_runs.items():
-            if run_id not in loaded:
-                loaded.add(run_id)
-                streams.load(journal, run_id)
-            pending.append(streams.next(run_id, parts))
-            count += sum(len(part.index) for part in parts)
-    if pending:
-        last = max(laps, key=attrgetter("number"))
-        drained = Drained(writer_id, last.number, len(last.slots) // SLOT)
-        journal.append(pending, drained=drained)
-    return count
+def _is_of_another_folder(path: Path) -> bool:
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            header = read_header(os.pread(fd, _HEADER_NBYTES_MAX, 0))
+            owner = None if header is None else header.owner
+            return owner is not None and not owner.file.is_of(identity_of(fd))
+        finally:
+            os.close(fd)
+    return False
 
 
-def _values(laps: Sequence[Lap], mark: DrainedMark) -> Iterator[dict[str, list[Part]]]:
-    """The values in the laps after the mark, in the order of logging."""
-    reader = SlotReader()
-    for number, slots in sorted(laps):
-        if number >= mark.lap:
-            start = mark.slot if number == mark.lap else 0
+class _WriterReader:
+    """Reads the laps of one writer, in the order of logging, without what is in the log.
+
+    It says how many records were `damaged`. Intents of laps that are in the log may wait still.
+    """
+
+    def __init__(self, mark: DrainedMark, *, with_intents: bool = False) -> None:
+        self._mark = mark
+        self._with_intents = with_intents
+        self.damaged = 0
+        self.intents: list[EndIntent] = []
+
+    def read(self, laps: Sequence[Lap]) -> Iterator[dict[str, list[Part]]]:
+        """The values in the laps after the mark."""
+        readers: dict[Layout, SlotReader] = {}
+        for number, slots, layout in sorted(laps, key=attrgetter("number")):
+            reader = readers.setdefault(layout, SlotReader(layout, verifies=True))
+            start = 0
+            if number < self._mark.lap:
+                if not self._with_intents:
+                    continue
+                start = len(slots)
+            elif number == self._mark.lap:
+                start = self._mark.slot
             yield from reader.read(slots, number, first=0, start=start)
+        for reader in readers.values():
+            self.damaged += reader.damaged
+            self.intents += reader.intents
 
 
-def _laps_of_living(paths: Sequence[Path]) -> list[Lap]:
+def _files_by_writer(folder: Path) -> dict[str, list[Path]]:
+    """The spools in the folder, in the order of their numbers, by writer."""
+    by_writer: dict[str, list[Path]] = {}
+    with suppress(OSError), os.scandir(folder) as entries:  # There may be none, or another user's.
+        for entry in sorted(entries, key=attrgetter("name")):
+            found = _NAME.fullmatch(entry.name)
+            if found is not None and entry.is_file(follow_symlinks=False):
+                by_writer.setdefault(found[1], []).append(folder / entry.name)
+    return by_writer
+
+
+def _laps_of_living(writer_id: str, paths: Sequence[Path]) -> list[Lap]:
     """The laps of a writer that may be writing: all values logged before this began."""
     with ExitStack() as stack:
         files = []
         for path in paths:
             with suppress(OSError):  # Gone: all its values are in the log.
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
                 stack.callback(os.close, fd)
-                files.append((_lap_number(os.pread(fd, HEADER.size, 0)), fd))
+                header = read_header(os.pread(fd, _HEADER_NBYTES_MAX, 0))
+                if header is not None and header.owner_is(writer_id):
+                    files.append((header.lap, fd))
         # The latest lap first: values added to an earlier lap in the meantime then leave no gap.
-        laps = [_whole_lap(number, fd) for number, fd in sorted(files, reverse=True) if number]
+        laps = [_whole_lap(number, fd) for number, fd in sorted(files, reverse=True)]
     return [lap for lap in laps if lap is not None]
 
 
 def _whole_lap(number: int, fd: int) -> Lap | None:
     """The slots that were complete at one moment; None if the next lap has begun by now.
 
-    In that case all of this lap is in the log. A slot counts if the first read finds its mark: its
+    In that case all of this lap is in the log. A slot counts if the first read finds its marks: its
     content was there then, so the second read sees all of it, or that it was wiped in the meantime
     because it is in the log.
     """
-    first, second = _lap_of(_read(fd)), _lap_of(_read(fd))
+    first, second = _lap_in(_read(fd)), _lap_in(_read(fd))
     if first is None or second is None or not first.number == second.number == number:
         return None
+    layout = first.layout
     slots = bytearray(second.slots[: len(first.slots)])
-    before = memoryview(first.slots[: len(slots)]).cast("I")[7::8].tolist()
     now = memoryview(slots).cast("I")
-    for place, (mark, then) in enumerate(zip(now[7::8].tolist(), before, strict=True)):
-        if mark != then:
-            now[8 * place + 7] = 0
-    return Lap(number, bytes(slots))
+    before = memoryview(first.slots[: len(slots)]).cast("I")
+    each = 2 * layout.words
+    for mark in {layout.mark, layout.mark + layout.again}:
+        pairs = zip(now[mark::each].tolist(), before[mark::each].tolist(), strict=True)
+        for place, (seen, then) in enumerate(pairs):
+            if seen != then:
+                now[each * place + mark] = 0
+    return Lap(number, bytes(slots), layout)
 
 
-def _lap_of(content: bytes) -> Lap | None:
+def _lap_in(content: bytes) -> Lap | None:
     """The lap in a file; None if the file was never used."""
-    number = _lap_number(content)
-    if not number:
+    header = read_header(content)
+    if header is None or not header.lap:
         return None
-    slots = content[HEADER.size :]
-    slots = slots[: len(slots) // SLOT * SLOT]
-    marks = memoryview(slots).cast("I")[7::8].tolist()
+    number, layout, _ = header
+    slots = content[layout.header :]
+    slots = slots[: len(slots) // layout.slot * layout.slot]
+    words = memoryview(slots).cast("I")
+    used = max(
+        _used(words[mark :: 2 * layout.words].tolist(), number | END)
+        for mark in {layout.mark, layout.mark + layout.again}
+    )
+    return Lap(number, slots[: used * layout.slot], layout)
+
+
+def _used(marks: list[int], end: int) -> int:
+    """The number of slots up to the last one that has the mark."""
     marks.reverse()
     try:
-        unused = marks.index(number | END)
+        return len(marks) - marks.index(end)
     except ValueError:
-        unused = len(marks)
-    return Lap(number, slots[: (len(marks) - unused) * SLOT])
-
-
-def _lap_number(header: bytes) -> int:
-    if len(header) < HEADER.size:
         return 0
-    magic, number = HEADER.unpack_from(header)
-    return int(number) if magic == MAGIC else 0
 
 
 def _read(fd: int) -> bytes:
     return os.pread(fd, os.fstat(fd).st_size, 0)
 
 
-def _is_being_made(fd: int) -> bool:
+def _is_being_made(file: _Dead) -> bool:
     """Whether the file is so new that its owner may be about to lock it."""
-    is_young = time.time() - os.fstat(fd).st_mtime < _YOUNG_S
-    return is_young and not _lap_number(os.pread(fd, HEADER.size, 0))
+    is_young = time.time() - os.fstat(file.fd).st_mtime < _YOUNG_S
+    return is_young and file.header is None
 
 
-def _writer_of(path: Path) -> str:
-    return path.name.partition("-")[0]
+def _is_rubbish(file: _Dead, writer_id: str) -> bool:
+    """Whether the file holds something, and not what its name says."""
+    if file.header is None:
+        return file.content.count(0) < len(file.content)
+    is_first = file.header.layout != LAYOUT_2
+    return is_first is not (file.path.suffix == SUFFIX_1) or not file.header.owner_is(writer_id)

@@ -17,10 +17,11 @@ from runlore.storage.spool_format import (
     BEGIN,
     END,
     FLOAT,
-    MARK,
+    MARKS_NBYTES,
     SIZED,
     SLOT,
     SpoolRecord,
+    marks,
     wide,
     wide_slots,
 )
@@ -42,13 +43,15 @@ def float_put(
     clock_ns: Callable[[], int],
 ) -> FloatPut:
     """A function that logs a float at the next step; `again` takes values that find no room."""
-    pack, slots, offsets, mark = FLOAT.pack_into, segment.slots, segment.offsets, segment.lap | END
+    pack, slots, offsets = FLOAT.pack_into, segment.slots, segment.offsets
+    end = marks(number, segment.lap | END)
 
     def put(value: float) -> None:
         try:
             with lock:
                 step = next(steps)
-                pack(slots, next(offsets), step, clock_ns() // 1_000, value, number, mark)
+                now = clock_ns()
+                pack(slots, next(offsets), step, now, value, step, now, value, end)
         except _NO_ROOM:
             again(value, step)
 
@@ -63,12 +66,14 @@ def float_put_at(
     clock_ns: Callable[[], int],
 ) -> FloatPutAt:
     """A function that logs a float at a given step; `again` takes values that find no room."""
-    pack, slots, offsets, mark = FLOAT.pack_into, segment.slots, segment.offsets, segment.lap | END
+    pack, slots, offsets = FLOAT.pack_into, segment.slots, segment.offsets
+    end = marks(number, segment.lap | END)
 
     def put(value: float, step: int) -> None:
         try:
             with lock:
-                pack(slots, next(offsets), step, clock_ns() // 1_000, value, number, mark)
+                now = clock_ns()
+                pack(slots, next(offsets), step, now, value, step, now, value, end)
         except _NO_ROOM:
             again(value, step)
 
@@ -87,7 +92,7 @@ def wide_put(
     """A function that logs several floats; if the next steps differ, it returns them instead."""
     pack, after_first = wide(width).pack_into, wide_slots(width) - 1
     slots, offsets = segment.slots, segment.offsets
-    begin, end = segment.lap | BEGIN, segment.lap | END
+    begin, end = marks(number, segment.lap | BEGIN), marks(number, segment.lap | END)
     series = len(steps)
     back = after_first * SLOT
 
@@ -101,8 +106,9 @@ def wide_put(
                         return taken
                 # All slots in one step, so that they are next to each other.
                 offset = next(islice(offsets, after_first, None)) - back
-                first, *others = values
-                pack(slots, offset, step, clock_ns() // 1_000, first, number, begin, *others, end)
+                now = clock_ns()
+                one, two, *others = values
+                pack(slots, offset, step, now, step, now, one, two, begin, *others, *values, end)
                 return None
         except _NO_ROOM:
             return again(values, step)
@@ -118,13 +124,28 @@ def reserve(segment: Segment, slots: int) -> int | None:
     return last - (slots - 1) * SLOT
 
 
-def pack_record(
-    segment: Segment, offset: int, step: int, now: int, number: int, record: SpoolRecord
+def pack_one(
+    segment: Segment,
+    offset: int,
+    step: int,
+    now_ns: int,
+    number: int,
+    value: float,
+    shape: struct.Struct,
 ) -> None:
-    """Store a record of several slots; the mark of the last slot is written last."""
-    (size, check), rest = record
+    """Store a value in one slot, packed by `shape`."""
+    end = marks(number, segment.lap | END)
+    shape.pack_into(segment.slots, offset, step, now_ns, value, step, now_ns, value, end)
+
+
+def pack_record(
+    segment: Segment, offset: int, step: int, now_ns: int, number: int, record: SpoolRecord
+) -> None:
+    """Store a record of several slots; the marks of the last slot are written last."""
+    fields, rest = record
     behind, lap = offset + SLOT, segment.lap
     stop = behind + len(rest)
-    SIZED.pack_into(segment.slots, offset, step, now, size, check, number, lap | BEGIN)
+    begin = marks(number, lap | BEGIN)
+    SIZED.pack_into(segment.slots, offset, step, now_ns, *fields, step, now_ns, *fields, begin)
     segment.slots[behind:stop] = rest
-    MARK.pack_into(segment.slots, stop - MARK.size, lap | END)
+    segment.slots[stop - MARKS_NBYTES : stop] = marks(number, lap | END)

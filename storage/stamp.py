@@ -21,7 +21,8 @@ def stamp(
     """The rows of events that follow `head`, and the head after them.
 
     All are recorded at max(`now`, the head's time), in µs; if that is not `now`, the metadata keeps
-    the writer's clock as `observed_at`. Call it under the log's write lock.
+    the writer's clock as `observed_at`, unless the event brings one. Call it under the log's write
+    lock.
     """
     now = min(max(now, 0), TIME_END - 1)
     recorded_at = max(now, head.recorded_at)
@@ -30,8 +31,10 @@ def stamp(
     for position, event in enumerate(events, head.position + 1):
         metadata = packed.get(id(event.metadata))
         if metadata is None:
-            extra = {} if recorded_at == now else {"observed_at": now}
-            metadata = packed[id(event.metadata)] = msgpack.packb({**event.metadata, **extra})
+            fields = event.metadata
+            if recorded_at != now and "observed_at" not in fields:
+                fields = {**fields, "observed_at": now}
+            metadata = packed[id(event.metadata)] = msgpack.packb(fields)
         stream, version, topic, state, event_id, *_ = event
         leaf = leaf_hash(position, stream, version, topic, event_id, recorded_at, metadata, state)
         rows.append(

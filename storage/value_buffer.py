@@ -29,7 +29,7 @@ from runlore.storage.event_log import Drained
 from runlore.storage.journal import NO_VALUES, Batch, Journal, Pending
 from runlore.storage.run_values import RunSteps, RunValues
 from runlore.storage.spool import MEMORY_SEGMENTS, Region, Spool, is_owned
-from runlore.storage.spool_format import SLOT
+from runlore.storage.spool_format import SLOT, EndIntent
 from runlore.storage.spool_reader import SlotReader
 from runlore.storage.value_codec import Part, encode_batch
 
@@ -74,7 +74,8 @@ class ValueBuffer:
     """The values that this process logs into all runs of a workspace, and the thread that writes.
 
     `folder` holds the spool's files, None for memory; `wipes` and `max_memory_segments` as in
-    `Spool`. After a fork the child starts empty: the parent writes the waiting values.
+    `Spool`. `record_ends` is given ends that waited in the spool (see `put_end`), and returns when
+    they are in the log. After a fork the child starts empty: the parent writes the waiting values.
     """
 
     fork_order = fork_guard.ForkOrder.VALUES
@@ -94,8 +95,10 @@ class ValueBuffer:
         clock_ns: Callable[[], int] = time.time_ns,
         wipes: bool = False,
         max_memory_segments: int = MEMORY_SEGMENTS,
+        record_ends: Callable[[Sequence[EndIntent]], None] | None = None,
     ) -> None:
         self.journal = journal
+        self._record_ends = record_ends
         self._warn = warn
         self._folder = folder
         self._clock_ns = clock_ns
@@ -150,6 +153,14 @@ class ValueBuffer:
             # In one step: a signal handler that logs may run between any two.
             self._spool = self._spools.setdefault(spool.writer_id, spool)
         return self._spool
+
+    def put_end(self, intent: EndIntent) -> None:
+        """Keep the end of a run that cannot be written to the log now.
+
+        It is recorded by the thread, by `close`, or after this process's death by the next one that
+        opens the workspace.
+        """
+        self.spool().put_intent(intent)
 
     @property
     def waiting(self) -> bool:
@@ -212,7 +223,14 @@ class ValueBuffer:
         if self._spool is not None:
             self._spool.close()
             self.flush()  # Values that a thread logged in the meantime.
-            self._spool.remove()
+            try:
+                self._record_waiting_ends()
+            except Exception as error:
+                self._complain(error)
+            if self._spool.intents:
+                self._spool.leave()
+            else:
+                self._spool.remove()
             self._spool = None
 
     # --- forks ------------------------------------------------------------------------------
@@ -274,6 +292,7 @@ class ValueBuffer:
                     streams.next(run_id, found, self._actors.get(run_id))
                     for run_id, found in parts.items()
                 ]
+        self._reader.intents.clear()  # The spool knows those that wait.
         return pending
 
     def _written(self, regions: Sequence[Region], streams: ValueStreams) -> None:
@@ -299,12 +318,26 @@ class ValueBuffer:
         try:
             with self.taken() as batch:
                 self.journal.append(batch.pending, drained=batch.drained)
+            self._record_waiting_ends()
         except Exception as error:  # The training loop must never die of logging.
             self._failed_at = time.monotonic()
             self._complain(error)
             return False
         self._warned = False
         return True
+
+    def _has_waiting_ends(self) -> bool:
+        return self._spool is not None and bool(self._spool.intents)
+
+    def _record_waiting_ends(self) -> None:
+        spool = self._spool
+        if spool is None or self._record_ends is None:
+            return
+        intents = spool.intents
+        if intents:
+            self._record_ends(intents)
+            for intent in intents:
+                spool.settle(intent)
 
     def _complain(self, error: Exception) -> None:
         if self._warned:
@@ -380,7 +413,7 @@ class ValueBuffer:
             if self._stopping:
                 return
             self._urgent = False
-            if self.waiting:
+            if self.waiting or self._has_waiting_ends():
                 self._try_flush()
             elif not self._parked:
                 self._park()

@@ -138,7 +138,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
     assert found_of(ws) == []
     assert struct.pack("<d", 1234.5678) not in b"".join(
-        path.read_bytes() for path in folder_of(ws).rglob("*.spool")
+        path.read_bytes() for path in folder_of(ws).rglob("*.spool2")
     )
     assert ws.get_run(run_id).get_metrics() == {}
 
@@ -177,7 +177,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     expected = {"scalar": [0.0, 1.0, 2.0, 3.0], "row": {"a": [0, 1, 2, 3], "b": ["text"] * 4}}
     assert run.get_metrics() == expected
     session_of(ws).recover_values(at_once=True)
-    assert list(folder_of(ws).rglob("*.spool")) == []
+    assert list(folder_of(ws).rglob("*.spool2")) == []
     assert run.get_metrics() == expected
 
 

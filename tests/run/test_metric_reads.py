@@ -277,7 +277,7 @@ def test_a_long_run_reads_from_the_projection_what_the_log_and_the_spools_hold(
             run.flush()
 
     in_child(child)  # Its end is that of a killed process: nothing is cleaned up.
-    monkeypatch.setattr(spool_folder, "recover", lambda *_: 0)
+    monkeypatch.setattr(spool_folder.Recovery, "run", lambda _: 0)
     names = ["loss", "mixed", "roc", "both"]
     from_the_log = [shown(run.values(name)) for name in names]
 

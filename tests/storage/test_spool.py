@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import math
-import os
 import random
 import threading
 from collections.abc import Iterator, Sequence
@@ -27,9 +26,9 @@ from runlore.storage.spool_folder import live_values, recover
 from runlore.storage.spool_format import (
     BEGIN,
     END,
-    HEADER,
     SEGMENT_NBYTES,
     SLOT,
+    SUFFIX,
     wide,
     wide_slots,
 )
@@ -240,13 +239,13 @@ def test_a_record_that_is_torn_is_passed_over(log: Log, buffer: ValueBuffer, cut
     values.log(Series("text"), "x" * 80, None)
     values.log(LOSS, 2.0, None)
     slots = buffer.spool()._segment.slots
-    marks = memoryview(bytes(slots)).cast("I")[7::8].tolist()
+    marks = memoryview(bytes(slots)).cast("I")[13::16].tolist()
     lap = buffer.spool()._segment.lap
     begin = max(place for place, mark in enumerate(marks) if mark == lap | BEGIN)
-    assert marks[begin + 3] == lap | END
-    place = (begin + (0, 3, 0)[cut - 1]) * SLOT
+    assert marks[begin + 2] == lap | END
+    place = (begin + (0, 2, 0)[cut - 1]) * SLOT
     if cut < 3:
-        slots[place + 28 : place + 32] = bytes(4)
+        slots[place + 48 : place + 64] = bytes(16)
     else:  # Power failed: the marks are there, and not what is between them.
         slots[place + SLOT : place + SLOT + 4] = b"yyyy"
     buffer.flush()
@@ -321,7 +320,7 @@ def test_what_a_dead_process_left_is_recovered_once(
         return log_some(buffer.of_run("r", fresh=True))  # And ends without any clean-up.
 
     expected = Child(child).result()
-    [path] = folder.glob("*.spool")
+    [path] = folder.glob(f"*{SUFFIX}")
     assert (path.stat().st_size == SEGMENT_NBYTES) is not written
 
     survivor = journal_of(log)
@@ -344,31 +343,6 @@ def test_a_living_process_is_left_alone_and_its_values_are_seen(
 
     buffer.flush()
     assert live_values(folder, log, "r").pieces == {}
-
-
-def test_a_file_that_is_no_spool_is_left_for_a_while_and_then_removed(
-    log: Log, folder: Path
-) -> None:
-    folder.mkdir()
-    path = folder / "w-0.spool"
-    path.write_bytes(bytes(100))
-    assert recover(folder, journal_of(log)) == 0
-    assert path.exists()  # Its owner may be about to lock it.
-    os.utime(path, (0, 0))
-    assert recover(folder, journal_of(log)) == 0
-    assert not path.exists()
-
-
-def test_a_spool_of_rubbish_behind_its_header_is_no_error(log: Log, folder: Path) -> None:
-    folder.mkdir()
-    rng = random.Random(0)
-    rubbish = bytearray(rng.randbytes(SLOT * 2_000))
-    for place in range(0, 2_000, 3):  # Where there are marks, there is no sense behind them.
-        mark = rng.choice([END, BEGIN]) | 7
-        rubbish[place * SLOT + 28 : place * SLOT + 32] = mark.to_bytes(4, "little")
-    (folder / "w-0.spool").write_bytes(HEADER.pack(b"rlspool\1", 7) + rubbish)
-    assert recover(folder, journal_of(log)) == 0
-    assert not list(folder.glob("*"))
 
 
 def test_without_room_for_files_values_wait_in_memory(

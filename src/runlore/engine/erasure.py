@@ -22,7 +22,7 @@ from runlore.projections import generations, slots
 from runlore.projections.cached_tables import remove_erased
 from runlore.storage.errors import LogBusy
 from runlore.storage.run_folder import RunFolder, remove_leftovers
-from runlore.storage.spool_folder import live_values, recover
+from runlore.storage.spool_folder import live_values
 
 if TYPE_CHECKING:
     from runlore.engine.session import LiveSession, Session
@@ -66,7 +66,7 @@ def _remove_spooled(session: LiveSession, runs: Sequence[RunHandle], deadline: f
     folder = session.spools
     if folder is None:
         return []
-    recover(folder, session.journal, wipe=True)
+    session.recovery(folder).run()
     own = session.journal.writer_id
 
     def writers() -> set[str]:

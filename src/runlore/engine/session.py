@@ -8,6 +8,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -21,12 +22,13 @@ from runlore.engine.caller_warning import warn_caller
 from runlore.engine.introduction import actor_named
 from runlore.engine.lanes import DEFAULT_LANE
 from runlore.engine.shared_log import LogUse
+from runlore.engine.waiting_ends import record_ends
 from runlore.storage import fork_guard
 from runlore.storage.artifacts import ArtifactStore, artifacts_below
 from runlore.storage.event_log import EventLog
 from runlore.storage.journal import Journal, StreamState
 from runlore.storage.sealed_artifacts import sealed_artifacts_below
-from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, live_values, recover
+from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, Recovery, live_values
 
 if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
@@ -334,7 +336,18 @@ class LiveSession(Session):
             self._recover_at = now + _LOOK_INTERVAL_S
             # A read must neither fail nor wait long because of other processes' values.
             with suppress(RunloreError, OSError):
-                recover(self.spools, self.journal, wipe=self.erasable)
+                self.recovery(self.spools).run()
+
+    def recovery(self, spools: Path, *, from_copies: bool = False) -> Recovery:
+        """The recovery of what dead processes left in the workspace's spools."""
+        return Recovery(
+            spools,
+            self.journal,
+            wipe=self.erasable,
+            record=partial(record_ends, self.journal),
+            warn=warn_caller,
+            from_copies=from_copies,
+        )
 
     def look_after(self) -> Mapping[str, str]:
         """Look after submitted runs whose supervisors were killed, at most once a second.

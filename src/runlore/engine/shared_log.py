@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ from runlore.domain.errors import WorkspaceClosed
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.introduction import introduction
 from runlore.engine.lanes import Lanes
+from runlore.engine.waiting_ends import record_ends
 from runlore.storage import fork_guard
 from runlore.storage.event_log import EventLog
 from runlore.storage.journal import Journal
@@ -55,7 +57,13 @@ class SharedLog:
         announce = None if self.writer_lock is None else self.writer_lock.make
         self.journal = Journal(log, lambda: introduction(actor), announce=announce)
         self.spools = files and files / "spools"
-        self.values = ValueBuffer(self.journal, self.spools, warn=warn_caller, wipes=log.erasable)
+        self.values = ValueBuffer(
+            self.journal,
+            self.spools,
+            warn=warn_caller,
+            wipes=log.erasable,
+            record_ends=partial(record_ends, self.journal),
+        )
         self.lanes = Lanes(log, files)
         self.uses: set[LogUse] = set()
 
