@@ -40,7 +40,7 @@ def tamper(workspace: Path, position: int, console: Console) -> None:
     console.rule("audit: an edited copy")
     copy = workspace.with_name("tampered")
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(workspace, copy, ignore=shutil.ignore_patterns("projections"))
+    shutil.copytree(workspace, copy)
     log = sqlite3.connect(copy / "log.sqlite")
     with log:
         ((state,),) = log.execute(

@@ -11,7 +11,6 @@ import shutil
 import stat
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -37,12 +36,12 @@ OLD_AFTER_S: Final = 7 * 24 * 3_600
 
 _STAMP: Final = "tidied"
 _IN_WORKSPACE: Final = "projections"
-_VERSION: Final = re.compile(r"\d+-[0-9a-f]{8}-duckdb[0-9A-Za-z.+-]+")
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?) *([KMGT]?)(I?)B?", re.IGNORECASE)
+# Compiled at their first use: every opening imports this module, and few need them.
+_VERSION: Final = r"\d+-[0-9a-f]{8}-duckdb[0-9A-Za-z.+-]+"
+_SIZE: Final = r"(\d+(?:\.\d+)?) *([KMGT]?)(I?)B?"
 
 
-@dataclass(frozen=True)
-class CachedTables:
+class CachedTables(NamedTuple):
     """The tables of one version that were made from one log: slots and generations.
 
     `last_use_ns` is 0 if no process has used them; `processes` are those that have a slot.
@@ -54,8 +53,7 @@ class CachedTables:
     processes: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class CachedLog:
+class CachedLog(NamedTuple):
     """All tables that were made from one log, those used last first.
 
     `in_workspace_nbytes` is the space of those that earlier versions of runlore left in the
@@ -101,7 +99,7 @@ def tables_in(folder: Path) -> list[Path]:
     if folder.is_symlink():
         return []
     try:
-        found = [path for path in folder.iterdir() if _VERSION.fullmatch(path.name)]
+        found = [path for path in folder.iterdir() if re.fullmatch(_VERSION, path.name)]
     except OSError:
         return []
     return [path for path in found if stat.S_ISDIR(path.lstat().st_mode)]
@@ -296,7 +294,7 @@ def limit_nbytes() -> int:
     given = os.environ.get(LIMIT_VARIABLE)
     if not given:
         return LIMIT_NBYTES
-    found = _SIZE.fullmatch(given.strip())
+    found = re.fullmatch(_SIZE, given.strip(), re.IGNORECASE)
     if found is None:
         raise InvalidInput(
             f"{LIMIT_VARIABLE} is {given!r}: give a number of bytes, or a size such as 5GB"

@@ -20,7 +20,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -29,6 +28,7 @@ from runlore.storage.filesystem import UnsafeFileSystem, check_file_system
 
 VARIABLE: Final = "RUNLORE_CACHE_DIR"
 
+_LOGS: Final = "logs"
 _ORIGIN: Final = "origin"
 _OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
@@ -59,12 +59,16 @@ def find_cache() -> Cache:
 
 
 def known_caches() -> list[Path]:
-    """All folders in which a process of this user may have kept tables, as far as is known."""
+    """All folders in which processes of this user have kept something, as far as is known.
+
+    Also those that would not be used now, for instance because others can write to them today.
+    """
     found = []
     for locate in (_configured, _default, _temporary):
         try:
-            folder = _checked(locate())
-        except (_Unusable, FileNotFoundError):
+            folder = locate()
+            _checked(folder / _LOGS)
+        except (_Unusable, OSError):
             continue
         if folder not in found:
             found.append(folder)
@@ -139,8 +143,7 @@ def _checked(folder: Path) -> Path:
 # --- by log ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """The workspace that tables were made from, as its log said when they were last used."""
 
     workspace_id: str
@@ -170,19 +173,19 @@ def folder_of_log(cache: Path, log_file: Path, origin: Origin) -> Path:
 
     Another file at the same path, such as a restored copy, has another folder.
     """
-    folder = cache / "logs" / key_of_log(log_file, origin.workspace_id)
+    folder = cache / _LOGS / key_of_log(log_file, origin.workspace_id)
     if _origin_in(folder) != origin:
         for made in (folder.parent, folder):
             made.mkdir(mode=0o700, exist_ok=True)
         with replacing(folder / _ORIGIN) as file:
-            file.write(json.dumps(asdict(origin)).encode())
+            file.write(json.dumps(origin._asdict()).encode())
     return folder
 
 
 def folders_of_logs(cache: Path) -> Iterator[FolderOfLog]:
     """What the cache holds, by log, in no order."""
     try:
-        found = [path for path in (cache / "logs").iterdir() if path.is_dir()]
+        found = [path for path in (cache / _LOGS).iterdir() if path.is_dir()]
     except FileNotFoundError:
         return
     for path in found:

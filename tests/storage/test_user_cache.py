@@ -60,12 +60,29 @@ def test_it_is_in_the_home_folder_and_private(tmp_path: Path) -> None:
     assert mode_of(tmp_path / "home/.cache") == 0o700
 
 
-def test_settings_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_name_it(tmp_path: Path, log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert find_cache().folder == tmp_path / "xdg/runlore"
+    assert known_caches() == []
+    folder_of_log(tmp_path / "xdg/runlore", log_file, ORIGIN)
     monkeypatch.setenv("RUNLORE_CACHE_DIR", str(tmp_path / "own"))
     assert find_cache().folder == tmp_path / "own"
-    assert sorted(known_caches()) == [tmp_path / "own", tmp_path / "xdg/runlore"]
+    folder_of_log(tmp_path / "own", log_file, ORIGIN)
+    assert known_caches() == [tmp_path / "own", tmp_path / "xdg/runlore"]
+
+
+def test_a_cache_that_is_not_safe_any_more_is_known(
+    tmp_path: Path, log_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept there must be found when a run is erased."""
+    monkeypatch.setenv("RUNLORE_CACHE_DIR", str(tmp_path / "own"))
+    found = find_cache().folder
+    assert found is not None
+    folder_of_log(found, log_file, ORIGIN)
+    found.chmod(0o777)
+
+    assert find_cache().folder != found
+    assert known_caches() == [found]
 
 
 def test_a_relative_folder_of_the_specification_is_ignored(
