@@ -153,10 +153,11 @@ class Workspace:
         """The workspace in a folder, given by its path or as `sqlite:///absolute/folder`.
 
         `actor` is recorded with the changes, as in `create`; workspaces of one folder may have
-        different ones. A folder without write permission is opened for reading. Raises
-        WorkspaceNotFound; TooManyOpenFiles if this process may open no more files; NotALog
-        if the folder's log belongs to another application or a newer runlore; InvalidInput for a
-        URI with an unknown scheme or a password.
+        different ones. A folder without write permission is opened for reading; so is, with a
+        warning, a workspace in which a newer runlore has recorded what this one does not know:
+        changes raise LogTooNew. Raises WorkspaceNotFound; TooManyOpenFiles if this process may
+        open no more files; NotALog if the folder's log belongs to another application;
+        InvalidInput for a URI with an unknown scheme or a password.
         """
         from runlore.entry.wiring import open_existing
 
@@ -217,8 +218,7 @@ class Workspace:
     ) -> dict[str, Sequence[Workspace]]:
         """The workspaces in a folder and its subfolders by name, filtered by Azure's coordinates.
 
-        Workspaces that cannot be opened (written by a newer runlore, say) are skipped with a
-        warning.
+        Workspaces that cannot be opened (on a network mount, say) are skipped with a warning.
         """
         found: dict[str, list[Workspace]] = {}
         for folder in places.workspaces_in(places.folder_of(path)):

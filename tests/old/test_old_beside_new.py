@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,3 +148,38 @@ def test_values_of_a_killed_old_one_are_recovered(old: OldRunlore) -> None:
         assert ws.get_run("theirs").get_metrics() == {"loss": [1.0, 0.5]}
         points = ws.sql("SELECT value FROM metric_points ORDER BY step").fetchall()
         assert points == [(1.0,), (0.5,)]
+
+
+def test_an_old_one_leaves_the_spools_of_a_killed_new_one_alone(
+    old: OldRunlore, old_python: Path, project: Path
+) -> None:
+    killed = subprocess.run([sys.executable, "-c", LOG_AND_DIE], cwd=project, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    left = contents_of(project / "lab" / "spools", "*.spool2")
+    assert left
+
+    old.does("run.log('loss', 0.5); run.flush()")
+    with OldRunlore(old_python, project) as other:
+        assert other.does(OPEN + "said = [run.id for run in exp.get_runs()]") == ["theirs"]
+        other.does("run = exp.start_logging(run_id='more', outputs=False, snapshot_directory=None)")
+        other.does("run.log('loss', 1.0); run.complete(); ws.close()")
+    old.does("ws.close()")
+
+    assert contents_of(project / "lab" / "spools", "*") == left
+    with Workspace.open("lab") as ws:
+        assert ws.get_run("theirs").get_metrics() == {"loss": [1.0, 0.5], "ours": [1.0, 2.0]}
+        assert ws.audit.verify().holds
+
+
+LOG_AND_DIE = """
+import os, signal
+from runlore import Workspace
+run = Workspace.open("lab").get_run("theirs")
+run.log("ours", 1.0)
+run.log("ours", 2.0)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def contents_of(folder: Path, pattern: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob(pattern)}
