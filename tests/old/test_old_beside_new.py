@@ -115,6 +115,20 @@ def test_values_that_the_old_one_cannot_write_any_more_are_not_lost(old: OldRunl
     assert list(Path("lab/spools").iterdir()) == []
 
 
+def test_an_old_one_refuses_the_bundle_of_a_new_one(old: OldRunlore, project: Path) -> None:
+    with Workspace.create("other") as other:
+        start(Experiment(other, "explore-runs"), run_id="ours").complete()
+        assert other.export("new.bundle").version == 2
+
+    refused = old.does("ws.import_bundle('new.bundle')")
+
+    assert refused["error"] == "BundleRefused"
+    assert "it is of format version 2, and this runlore reads 1" in refused["message"]
+    with Workspace.open("lab") as ws:
+        assert ws.import_bundle("new.bundle").runs == 1
+        assert ws.log.version == 2
+
+
 def test_an_old_one_that_comes_later_is_refused_and_changes_nothing(
     old: OldRunlore, old_python: Path, project: Path
 ) -> None:

@@ -189,6 +189,7 @@ def test_its_bundle_is_verified_and_imported(place: Path, old: Workspace) -> Non
     assert old.audit.replay_bundle(bundle).holds
     with Workspace.create("other", path=place / "other") as other:
         assert other.import_bundle(bundle).runs == 7
+        assert other.log.version == 1
         assert other.get_run("search").get_tags() == end["runs"]["search"]["tags"]
         assert values_of_run(other, "search") == plain(end["runs"]["search"]["values"])
         assert other.import_bundle(bundle).events == 0

@@ -198,7 +198,8 @@ def test_a_manifest_that_says_something_else(target: Workspace, path: Path) -> N
         write(path, {**entries, "manifest.json": text}, sealed=False)
         refused(target, path, "manifest.json")
     for said, why in (
-        ({"version": 2}, "format version 2, and this runlore reads 1"),
+        ({"version": 3}, "format version 3, and this runlore reads 1 to 2"),
+        ({"version": 0}, "format version 0"),
         ({"version": True}, "format version True"),
         ({"events": -1}, "wrong events"),
         ({"events": 3}, "the manifest says 3"),

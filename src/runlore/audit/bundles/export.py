@@ -20,7 +20,6 @@ from runlore.audit.bundles.format import (
     CHECKPOINTS,
     EVENTS,
     FORMAT,
-    FORMAT_VERSION,
     MANIFEST,
     NAME,
     SCHEMA,
@@ -41,7 +40,7 @@ from runlore.domain.events import REGISTRY, ArtifactAdded, SnapshotTaken
 from runlore.storage.artifact_backend import ArtifactMissing
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.atomic_files import replacing
-from runlore.storage.codec import facts_of
+from runlore.storage.codec import facts_of, log_version_in
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.merkle import Frontier
 from runlore.storage.pruned_tree import pruned
@@ -140,6 +139,7 @@ class _Writer:
         self._contents = contents
         self._entries: dict[str, ManifestEntry] = {}
         self._events = 0
+        self._version = 1
         self._topics: set[str] = set()
         self._artifacts: set[str] = set()
         self._snapshots: set[str] = set()
@@ -156,7 +156,7 @@ class _Writer:
         absent = self._add_artifacts()
         manifest = Manifest(
             format=FORMAT,
-            version=FORMAT_VERSION,
+            version=self._version,
             workspace=contents.source,
             selection=contents.selection,
             head=BundleHead(
@@ -183,6 +183,7 @@ class _Writer:
                 _check_leaf(row)
                 index = row.position - 1  # Positions have no holes.
                 exported.append(index)
+                self._version = max(self._version, log_version_in(row.topic, row.state))
                 events.write(pack_record(BundleRecord(index, row)))
         return exported
 

@@ -23,9 +23,9 @@ from runlore.audit.bundles.format import (
     CHECKPOINTS,
     EVENTS,
     FORMAT,
-    FORMAT_VERSION,
     MANIFEST,
     NAME,
+    NEWEST_VERSION,
     SCHEMA,
     TREE,
     BundleRefused,
@@ -179,10 +179,11 @@ def _manifest(path: Path, text: bytes) -> Manifest:
     version = document.get("version") if isinstance(document, dict) else None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise BundleRefused(path, f"its entry {MANIFEST} is not that of a {FORMAT}")
-    if version != FORMAT_VERSION or isinstance(version, bool):
+    if type(version) is not int or not 1 <= version <= NEWEST_VERSION:
         raise BundleRefused(
             path,
-            f"it is of format version {version!r:.40}, and this runlore reads {FORMAT_VERSION}",
+            f"it is of format version {version!r:.40}, and this runlore reads 1 to "
+            f"{NEWEST_VERSION}",
         )
     try:
         return Manifest.model_validate(document)

@@ -24,6 +24,7 @@ import msgpack
 from pydantic import BaseModel, ConfigDict, Field
 
 from runlore.domain.errors import UserError
+from runlore.domain.events import LOG_VERSION
 from runlore.storage.event_log import StoredRow
 from runlore.storage.pruned_tree import Node
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT: Final = "runlore-bundle"
-FORMAT_VERSION: Final = 1
+NEWEST_VERSION: Final = LOG_VERSION
+"""A bundle has the version that a log of its events would have: an older runlore refuses it."""
 
 MANIFEST: Final = "manifest.json"
 EVENTS: Final = "events.bin"
