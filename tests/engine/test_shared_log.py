@@ -406,7 +406,7 @@ def test_a_forked_child_shares_logs_of_its_own(folder_ws: Workspace) -> None:
 def test_a_close_that_cannot_write_leaves_all_open(
     folder_ws: Workspace, monkeypatch: pytest.MonkeyPatch, is_last: bool
 ) -> None:
-    other = opened(folder_ws)
+    reader, other = opened(folder_ws), opened(folder_ws)
     run = start(Experiment(other, "e"))
     if is_last:
         folder_ws.close()
@@ -418,6 +418,7 @@ def test_a_close_that_cannot_write_leaves_all_open(
 
     with monkeypatch.context() as full_disk:
         full_disk.setattr(log, "append", full)
+        reader.close()
         with pytest.raises(DiskFull):
             other.close()
     run.log("loss", 0.25)

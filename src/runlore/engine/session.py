@@ -132,9 +132,9 @@ class LiveSession(Session):
 
     `close()` writes buffered values; other sessions of the workspace stay open. A session is closed
     when its last reference is gone, or when the process exits. `actor` is the user or service for
-    which this session writes. `at_run_end` is called after a run
-    has ended, and returns a problem to warn about, or None. `is_memory` says that no other process
-    can open the workspace. `runlore.entry.wiring` creates sessions.
+    which this session writes. `at_run_end` is called after a run has ended, and returns a problem
+    to warn about, or None. `is_memory` says that no other process can open the workspace.
+    `runlore.entry.wiring` creates sessions.
     """
 
     fork_order = fork_guard.ForkOrder.SESSION
@@ -219,12 +219,13 @@ class LiveSession(Session):
         Cheap: it shares the log and its tables. Close both; each stays open without the other.
         """
         self.check_open()
+        own = actor_named(actor)
         session = LiveSession(
             self._use.another(),
             uri=self.uri,
             files=self.files,
             artifacts=self._artifact_folder,
-            actor=actor_named(actor),
+            actor=own,
             is_memory=self.is_memory,
             caretaker=self._caretaker,
             at_run_end=self._at_run_end,

@@ -111,11 +111,13 @@ class LogUse:
     def close(self) -> None:
         """Write buffered values, and close the log if nobody else uses it. Idempotent.
 
-        If the values cannot be written, raises the log's error and stays open.
+        If the values cannot be written, raises the log's error and stays open. A user that logged
+        nothing leaves those of others waiting.
         """
         if self.is_closed:
             return
-        self.shared.values.flush()
+        if self._runs:
+            self.shared.values.flush()
         self._end()
         self.shared.lanes.leave(self)
         if _open_logs.leave(self):
