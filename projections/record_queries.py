@@ -60,7 +60,8 @@ SELECT p.run_id, e.name, e.experiment_id, p.number, p.parent_id, p.root_id, p.ru
        strftime(make_timestamp(p.started_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
        strftime(make_timestamp(p.ended_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
        p.status, p.status_detail, p.display_name, p.description, p.error,
-       coalesce(a.actor, w.actor), w.actor || '@' || w.host || ' (pid ' || w.pid || ')',
+       coalesce(a.actor, w.actor),
+       coalesce(a.actor, w.actor) || '@' || w.host || ' (pid ' || w.pid || ')',
        b.definition, b.repeats, v.texts, t.keys, t.held, k.keys, k.held, p.erased
 FROM page p
 JOIN store.experiment_states e ON e.experiment_no = p.experiment_no AND {current_e}

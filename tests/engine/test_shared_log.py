@@ -25,6 +25,7 @@ from runlore.engine.streams import stream_of_run
 from runlore.storage.errors import DiskFull
 from runlore.storage.filesystem import UnsafeFileSystem
 from runlore.workspace import session_of
+from tests.cached import cached
 from tests.fresh_python import run_python
 from tests.processes import LIMIT_S, in_child, wait_until
 from tests.workspaces import in_memory, start
@@ -110,15 +111,15 @@ def test_the_last_close_releases_everything(folder_ws: Workspace) -> None:
     for ws in [folder_ws, *others]:
         ws.close()
 
-    assert files_open_below(folder_ws) == []
+    assert files_open_below(folder_ws.path) == []
     assert spools_of(folder_ws) == []
     assert "runlore-values" not in [thread.name for thread in threading.enumerate()]
 
 
-def files_open_below(ws: Workspace) -> list[str]:
-    """The paths below the workspace's folder that this process has open."""
+def files_open_below(folder: Path | None) -> list[str]:
+    """The paths below the folder that this process has open."""
     links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
-    return [path for path in map(os.path.realpath, links) if str(ws.path) in path]
+    return [path for path in map(os.path.realpath, links) if path.startswith(f"{folder}/")]
 
 
 @pytest.mark.on_disk
@@ -464,7 +465,14 @@ def test_the_actor_of_a_change_is_shown_wherever_a_writer_is(
 
     refusals = [change.who for change in run.history() if change.what == "change_refused"]
     assert refusals == [own, as_ada]
-    assert folder_ws.get_run(theirs.id).get_record()["created_by"] == {"user_name": as_ada}
+    [listed] = [row for row in folder_ws.get_run_records() if row["run_id"] == theirs.id]
+    for record in (folder_ws.get_run(theirs.id).get_record(), listed):
+        assert (record["user_id"], record["created_by"]) == ("ada", {"user_name": as_ada})
+    assert {change.who for change in folder_ws.diff(0) if change.run_id == theirs.id} == {as_ada}
+    assert folder_ws.sql("SELECT set_by FROM properties").fetchall() == [("ada",)]
+    assert folder_ws.sql("SELECT actor FROM runs ORDER BY number").fetchall()[1] == ("ada",)
+    said = "SELECT actor FROM events WHERE topic = 'run.property_added'"
+    assert folder_ws.sql(said).fetchall() == [("ada",)]
     folder_ws.audit.report(tmp_path / "report.html", run=theirs.id)
     assert f"by {as_ada}" in (tmp_path / "report.html").read_text()
 
@@ -503,7 +511,7 @@ def test_an_actor_that_is_no_text_is_refused_and_leaves_nothing_open(folder_ws: 
     folder_ws.close()
     with pytest.raises(InvalidType, match="actor must be a str, got 5"):
         opened(folder_ws, actor=5)
-    assert files_open_below(folder_ws) == []
+    assert files_open_below(folder_ws.path) == []
 
 
 # --- lanes ------------------------------------------------------------------------------------
@@ -548,4 +556,6 @@ def test_a_lane_is_closed_with_the_last_of_its_users(folder_ws: Workspace) -> No
 
 
 def databases_open(ws: Workspace) -> int:
-    return len({path for path in files_open_below(ws) if path.endswith(".duckdb")})
+    """The number of DuckDB's files of the workspace's tables that this process has open."""
+    tables = cached(ws.path)
+    return len({path for path in files_open_below(tables) if path.endswith(".duckdb")})

@@ -81,7 +81,7 @@ def net_changes(
         )
     rows = session.reader().net_changes(a, b, run_id=run_id)
     name_of = session.journal.name_of
-    return [_net_change(row, row.actor or name_of(row.writer_id)) for row in rows]
+    return [_net_change(row, name_of(row.writer_id, row.actor)) for row in rows]
 
 
 def _net_change(row: NetChangeRow, who: str) -> NetChange:
