@@ -26,9 +26,11 @@ class NewEvent(NamedTuple):
     """An event to append. `event_id` is 16 fresh random bytes and stays the same on a retry.
 
     `metadata` is the part of the envelope without columns of its own: `writer` (an id) and, where
-    they apply, `actor`, `reason` and `observed_at`; for an imported event also `origin`, its
-    envelope in the log that it comes from. `log_version` is the version of a log that a reader must
-    know to understand the event, see `runlore.domain.events`.
+    they apply, `actor`, `reason` and `observed_at` of an earlier time; for an imported event also
+    `origin`, its envelope in the log that it comes from. The log adds `observed_at` and `as_of`
+    where they differ from the recorded time: see `runlore.storage.as_of_times`. `log_version` is
+    the version of a log that a reader must know to understand the event, see
+    `runlore.domain.events`.
     """
 
     stream: str
@@ -101,6 +103,8 @@ class EventLog(ApplicationRecorder):
     - Positions increase in the order in which readers see events; a reader that has seen
       position p never sees a smaller one appear later. They begin at 1 and have no holes.
     - Versions of a stream are unique. `recorded_at` never decreases along positions.
+    - No event is refused because of a clock; `append` warns once per process if its clock is more
+      than a day behind that of the last event, or more than eight years ahead.
     - Leaf and head are written in the same transaction as the events.
     - All methods may be called from any thread; a forked child may use the object at once.
     - The log's version rises with an event of a higher `log_version`, in the same transaction. A
@@ -227,20 +231,25 @@ class EventLog(ApplicationRecorder):
         return self.head()
 
     @abstractmethod
-    def position_at(self, recorded_at: int) -> int:
-        """The last position recorded at or before a time (µs since 1970 UTC); 0 if none.
+    def position_at(self, time: int) -> int:
+        """The log's last position as of a time (µs since 1970 UTC); 0 if it had no event.
 
-        Later events may change the answer, unless the time was settled.
+        That is the end of the longest prefix in which each event was observed, by itself or by a
+        later event, at or before the time; but events that were appended after a later time was
+        settled do not count (`runlore.storage.as_of_times` defines it in full). Later events may
+        change the answer, unless the time was settled.
         """
 
     @abstractmethod
-    def settle(self, recorded_at: int) -> None:
-        """Ensure that all later events, of any writer, are recorded after this time.
+    def settle(self, time: int) -> None:
+        """Ensure that no later event, of any writer, changes the log as of this time or earlier.
 
-        If the last event was, nothing needs to be done. Otherwise a writer whose clock is slow
-        could still record an event at or before the time, so the head's time is moved past it, in
-        a commit of its own. Raises MomentInFuture for a time that this host's clock has not
-        reached, because it would bind all writers; LogReadOnly if that commit cannot be made.
+        If the time or a later one was settled before, nothing needs to be done. Otherwise a writer
+        whose clock is slow could still observe an event at or before the time, so the time is kept,
+        and the head's time moved past it, in a commit of its own. Raises MomentInFuture for a time
+        that no clock has reached, because it would bind all writers: neither this host's nor, for a
+        time less than a day from now, that of the last event. Raises LogReadOnly if the commit
+        cannot be made.
         """
 
     @abstractmethod

@@ -106,11 +106,12 @@ class LogAsOf(EventLog):
         """Refused: it is for signing, and only the present log is signed."""
         self._refuse()
 
-    def position_at(self, recorded_at: int) -> int:
-        return min(self.position, self._log.position_at(recorded_at))
+    def position_at(self, time: int) -> int:
+        """The other log's, within this one: later events may say that earlier ones count."""
+        return min(self.position, self._log.position_at(time))
 
-    def settle(self, recorded_at: int) -> None:
-        self._log.settle(recorded_at)
+    def settle(self, time: int) -> None:
+        self._log.settle(time)
 
     def close(self) -> None:
         """Does nothing: the other log is closed by its owner."""

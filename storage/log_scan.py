@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from runlore.storage.as_of_times import Steps
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 
@@ -54,13 +55,21 @@ class KeyScan(ABC):
         """(position, run) of recorded erasures without an event; not all if there are many."""
 
 
+class Times(NamedTuple):
+    """What a log keeps to answer as of a time: see `runlore.storage.as_of_times`."""
+
+    steps: Steps
+    settled_until: int
+
+
 class Beginning(NamedTuple):
     """What is read of a log before its rows, in one snapshot.
 
     `strays` are rows at positions that the head does not cover; if they cannot be read,
     `unreadable` says why. `marks` are the positions of `drained_marks`, `altered` the names of
     tables and indexes that differ from those that runlore makes. `keys` is None if payloads are
-    not sealed or the tables of their keys cannot be read.
+    not sealed or the tables of their keys cannot be read. `times` is None if the log keeps no
+    tables of them, and a text that says why if they cannot be read.
     """
 
     head: LogHead
@@ -69,6 +78,7 @@ class Beginning(NamedTuple):
     altered: Sequence[str] = ()
     unreadable: str | None = None
     keys: KeyScan | None = None
+    times: Times | str | None = None
 
 
 class LogScan(ABC):

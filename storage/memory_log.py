@@ -13,7 +13,9 @@ from eventsourcing.persistence import Notification, StoredEvent, Subscription
 
 from runlore.domain.events import LOG_VERSION
 from runlore.storage import fork_guard
+from runlore.storage.as_of_times import Steps
 from runlore.storage.clock import Clock, now_us
+from runlore.storage.clock_watch import ClockWatch
 from runlore.storage.errors import LogTooNew, VersionConflict
 from runlore.storage.event_log import (
     Drained,
@@ -26,7 +28,7 @@ from runlore.storage.event_log import (
 )
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
-from runlore.storage.stamp import check_passed, stamp, stamp_foreign
+from runlore.storage.stamp import Stamped, check_passed, observed_at, stamp, stamp_foreign
 from runlore.storage.subscription import PollingSubscription, Waker
 
 
@@ -45,6 +47,9 @@ class MemoryLog(EventLog):
         self._foreign_ids: dict[str, UUID | str] = {}
         self._drained: dict[str, DrainedMark] = {}
         self._head = LogHead()
+        self._steps = Steps()
+        self._settled_until = 0
+        self._watch = ClockWatch()
         fork_guard.guard(self)
 
     # --- EventLog ---------------------------------------------------------------------
@@ -66,13 +71,16 @@ class MemoryLog(EventLog):
             if events and len(stored) == len(events):
                 return stored
             self._check_version()
-            rows, head = stamp(events, self._head, self._clock())
-            self._keep(rows, head)
+            now = self._clock()
+            last = self._rows[-1] if self._rows else None
+            self._watch.check(now, self._head.recorded_at, lambda: last and observed_at(last))
+            stamped = stamp(events, self._head, now, self._settled_until)
+            self._keep(stamped)
             self._version = max([self._version, *[event.log_version for event in events]])
             if drained is not None:
-                mark = DrainedMark(drained.lap, drained.slot, head.position)
+                mark = DrainedMark(drained.lap, drained.slot, self._head.position)
                 self._drained[drained.writer_id] = mark
-            return rows
+            return stamped.rows
 
     def append_decided(
         self,
@@ -125,17 +133,21 @@ class MemoryLog(EventLog):
     def head(self) -> LogHead:
         return self._head
 
-    def position_at(self, recorded_at: int) -> int:
+    def position_at(self, time: int) -> int:
         with self._lock:
-            before = bisect_right(self._rows, recorded_at, key=lambda row: row.recorded_at)
-            return self._rows[before - 1].position if before else 0
+            before = bisect_right(self._rows, time, key=lambda row: row.recorded_at)
+            recorded = self._rows[before - 1].position if before else 0
+            return max(recorded, self._steps.last(time))
 
-    def settle(self, recorded_at: int) -> None:
+    def settle(self, time: int) -> None:
         with self._lock:
-            if self._head.recorded_at <= recorded_at:
-                self._check_version()
-                check_passed(recorded_at, self._clock())
-                self._head = self._head._replace(recorded_at=recorded_at + 1)
+            if time <= self._settled_until:
+                return
+            self._check_version()
+            check_passed(time, self._clock(), self._head)
+            self._settled_until = time
+            recorded_at = max(self._head.recorded_at, time + 1)
+            self._head = self._head._replace(recorded_at=recorded_at)
 
     def close(self) -> None:
         """Does nothing: the log lives as long as the object."""
@@ -147,7 +159,7 @@ class MemoryLog(EventLog):
     ) -> Sequence[int] | None:
         with self._lock:
             self._check_version()
-            rows, head = stamp_foreign(
+            stamped = stamp_foreign(
                 [
                     (str(e.originator_id), e.originator_version, e.topic, e.state)
                     for e in stored_events
@@ -155,9 +167,9 @@ class MemoryLog(EventLog):
                 self._head,
                 self._clock(),
             )
-            self._keep(rows, head)
+            self._keep(stamped)
             self._foreign_ids.update((str(e.originator_id), e.originator_id) for e in stored_events)
-        return [row.position for row in rows]
+        return [row.position for row in stamped.rows]
 
     def select_events(
         self,
@@ -220,7 +232,8 @@ class MemoryLog(EventLog):
         if self._version > self.known_version:
             raise LogTooNew("in memory", self._version, self.known_version)
 
-    def _keep(self, rows: tuple[StoredRow, ...], head: LogHead) -> tuple[StoredRow, ...]:
+    def _keep(self, stamped: Stamped) -> None:
+        rows = stamped.rows
         fresh = {(row.stream, row.version) for row in rows}
         taken = any(row.version in self._streams.get(row.stream, {}) for row in rows)
         if taken or len(fresh) < len(rows):
@@ -231,9 +244,10 @@ class MemoryLog(EventLog):
         self._rows.extend(rows)
         for row in rows:
             self._streams.setdefault(row.stream, {})[row.version] = row
-        self._head = head
+        self._head = stamped.head
+        if rows and stamped.as_of < stamped.head.recorded_at:
+            self._steps.add(stamped.as_of, stamped.head.position)
         Waker.ring_all()
-        return rows
 
 
 def _position(row: StoredRow) -> int:

@@ -11,6 +11,7 @@ from uuid import UUID
 from eventsourcing.persistence import Notification, StoredEvent, Subscription
 
 from runlore.storage.clock import Clock, now_us
+from runlore.storage.clock_watch import ClockWatch
 from runlore.storage.database import Database, version_of
 from runlore.storage.errors import LogCorrupt, VersionConflict
 from runlore.storage.event_log import (
@@ -41,7 +42,8 @@ from runlore.storage.sqlite_queries import (
     text_id,
 )
 from runlore.storage.sqlite_scan import SqliteScan
-from runlore.storage.stamp import check_passed, stamp, stamp_foreign
+from runlore.storage.sqlite_times import add_step, last_step, settle_until, settled_until
+from runlore.storage.stamp import Stamped, check_passed, observed_at, stamp, stamp_foreign
 from runlore.storage.subscription import PollingSubscription, Waker
 
 _Row = TypeVar("_Row", bound=tuple[Any, ...])
@@ -57,6 +59,7 @@ class SqliteRecorder:
         self.known_version = database.known_version
         self._uuid_ids = uuid_ids
         self._clock = clock
+        self._watch = ClockWatch()
 
     def create_table(self) -> None:
         """Create the recorder's tables if they do not exist yet."""
@@ -158,23 +161,22 @@ class SqliteLog(SqliteRecorder, EventLog):
         self.database.sync()
         return head
 
-    def position_at(self, recorded_at: int) -> int:
+    def position_at(self, time: int) -> int:
         with self.database.read() as connection:
             row = connection.execute(
                 "SELECT notification_id FROM stored_events WHERE recorded_at <= ? "
                 "ORDER BY recorded_at DESC, notification_id DESC LIMIT 1",
-                (recorded_at,),
+                (time,),
             ).fetchone()
-        return row[0] if row else 0
+            return max(row[0] if row else 0, last_step(connection, time))
 
-    def settle(self, recorded_at: int) -> None:
-        if self.head().recorded_at > recorded_at:
-            return
-        check_passed(recorded_at, self._clock())
+    def settle(self, time: int) -> None:
+        with self.database.read() as connection:
+            if time <= settled_until(connection):
+                return
+        check_passed(time, self._clock(), self.head())
         with self.database.write() as connection:
-            connection.execute(
-                "UPDATE log_head SET recorded_at = max(recorded_at, ?)", (recorded_at + 1,)
-            )
+            settle_until(connection, time)
 
     # --- the library's ApplicationRecorder ----------------------------------------------
 
@@ -184,7 +186,7 @@ class SqliteLog(SqliteRecorder, EventLog):
         """Store another application's events: without ids and metadata, but with leaves."""
         with self._appending() as connection:
             head = head_of(connection)
-            rows, head = stamp_foreign(
+            stamped = stamp_foreign(
                 [
                     (text_id(e.originator_id), e.originator_version, e.topic, e.state)
                     for e in stored_events
@@ -192,9 +194,9 @@ class SqliteLog(SqliteRecorder, EventLog):
                 head,
                 self._clock(),
             )
-            self._insert(connection, rows, head)
+            self._insert(connection, stamped)
             self._insert_more(connection, **kwargs)
-        return [row.position for row in rows]
+        return [row.position for row in stamped.rows]
 
     def select_events(
         self,
@@ -274,23 +276,25 @@ class SqliteLog(SqliteRecorder, EventLog):
     def _store(
         self, connection: sqlite3.Connection, events: Sequence[NewEvent], drained: Drained | None
     ) -> tuple[StoredRow, ...]:
-        rows, head = stamp(events, head_of(connection), self._clock())
+        head, now = head_of(connection), self._clock()
+        settled = settled_until(connection) if now < head.recorded_at else 0
+        self._watch.check(now, head.recorded_at, lambda: _last_observed(connection, head))
+        stamped = stamp(events, head, now, settled)
         version = max([event.log_version for event in events], default=0)
         if version > self.database.version:
             raise_version(connection, version)
             self.database.version = version
-        self._insert(connection, rows, head)
+        self._insert(connection, stamped)
         if drained is not None:
             connection.execute(
                 "INSERT INTO drained VALUES (?, ?, ?, ?) ON CONFLICT (writer_id) DO UPDATE "
                 "SET lap = excluded.lap, slot = excluded.slot, position = excluded.position",
-                (*drained, head.position),
+                (*drained, stamped.head.position),
             )
-        return rows
+        return stamped.rows
 
-    def _insert(
-        self, connection: sqlite3.Connection, rows: Sequence[StoredRow], head: LogHead
-    ) -> None:
+    def _insert(self, connection: sqlite3.Connection, stamped: Stamped) -> None:
+        rows, head, as_of = stamped
         if not rows:
             return
         try:
@@ -306,6 +310,8 @@ class SqliteLog(SqliteRecorder, EventLog):
                 f"{rows[0].version} on; read the stream again and decide again"
             ) from error
         move_head(connection, head, self.database.version)
+        if as_of < head.recorded_at:
+            add_step(connection, as_of, head.position)
 
     def _insert_more(self, connection: sqlite3.Connection, **kwargs: Any) -> None:
         """Store whatever else belongs in the transaction of `insert_events`."""
@@ -323,6 +329,12 @@ class SqliteLog(SqliteRecorder, EventLog):
                     return None
                 found.append(StoredRow(*row)._replace(state=event.state))
         return tuple(found)
+
+
+def _last_observed(connection: sqlite3.Connection, head: LogHead) -> int | None:
+    """What the clock of the last event's writer said; None if there is no event."""
+    row = connection.execute(SELECT + "WHERE notification_id = ?", (head.position,)).fetchone()
+    return None if row is None else observed_at(StoredRow(*row))
 
 
 def _by_position(rows: list[_Row], query: LogQuery) -> list[_Row]:

@@ -9,7 +9,8 @@ from typing import Any, Final
 from runlore.domain.events import RunErased
 from runlore.domain.ids import RUNS, run_stream
 from runlore.storage.database import Database, version_of
-from runlore.storage.log_scan import Beginning, IndexScan, KeyScan, LogScan, Row
+from runlore.storage.errors import LogCorrupt
+from runlore.storage.log_scan import Beginning, IndexScan, KeyScan, LogScan, Row, Times
 from runlore.storage.seal import NO_KEY
 from runlore.storage.sqlite_keys import KEYS_SCHEMA, is_erasable, keys_of
 from runlore.storage.sqlite_queries import (
@@ -20,6 +21,7 @@ from runlore.storage.sqlite_queries import (
     has_drained,
     head_of,
 )
+from runlore.storage.sqlite_times import TIMES_SCHEMA, has_times, settled_until, steps_of
 
 _STREAM_INDEX: Final = "sqlite_autoindex_stored_events_1"
 _TIME_INDEX: Final = "stored_events_recorded_at"
@@ -68,11 +70,12 @@ class SqliteScan(LogScan, IndexScan, KeyScan):
                 altered = _altered(connection)
                 keyed = is_erasable(connection) and not {"run_keys", "erasures"} & {*altered}
                 keys = self if keyed else None
+                times = _times(connection)
                 try:
                     strays = connection.execute(_SELECT_STRAYS, (head.position, _STRAYS)).fetchall()
                 except sqlite3.DatabaseError as error:
-                    return Beginning(head, (), marks, altered, str(error), keys)
-                return Beginning(head, strays, marks, altered, keys=keys)
+                    return Beginning(head, (), marks, altered, str(error), keys, times)
+                return Beginning(head, strays, marks, altered, keys=keys, times=times)
             finally:
                 connection.execute("ROLLBACK")
 
@@ -180,6 +183,14 @@ class SqliteScan(LogScan, IndexScan, KeyScan):
             return connection.execute(_SELECT_ERASURES_OF_NOTHING, (_STRAYS,)).fetchall()
 
 
+def _times(connection: sqlite3.Connection) -> Times | str:
+    try:
+        until = settled_until(connection) if has_times(connection) else 0
+        return Times(steps_of(connection), until)
+    except (sqlite3.DatabaseError, LogCorrupt, UnicodeDecodeError) as error:
+        return str(error)
+
+
 def _any_text(text: bytes) -> str:
     return text.decode(errors="surrogateescape")
 
@@ -202,6 +213,8 @@ def _altered(connection: sqlite3.Connection) -> list[str]:
     statements = [*EVENTS_SCHEMA]
     if there.keys() & {"run_keys", "erasures"}:
         statements += KEYS_SCHEMA
+    if there.keys() & {"as_of_steps", "settled"}:
+        statements += TIMES_SCHEMA
     made = [_plain(one).replace(" IF NOT EXISTS ", " ") for one in statements]
     expected = {one.split(" ")[2]: one for one in made if one.startswith("CREATE ")}
     altered = [name for name, sql in there.items() if not sql.startswith(_HARMLESS)]

@@ -4,37 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from struct import error as StructError
+from typing import NamedTuple
 
 import msgpack
 
 from runlore.domain.errors import MomentInFuture
 from runlore.domain.fact import TIME_END
+from runlore.storage.as_of_times import OBSERVED_AT, extra_times, time_in
+from runlore.storage.clock import SKEW_US
 from runlore.storage.event_log import EventLog, NewEvent, StoredRow
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import leaf_hash
 
 
-def stamp(
-    events: Sequence[NewEvent], head: LogHead, now: int
-) -> tuple[tuple[StoredRow, ...], LogHead]:
-    """The rows of events that follow `head`, and the head after them.
+class Stamped(NamedTuple):
+    """Rows to store, the head after them, and the time from which on they count.
 
-    All are recorded at max(`now`, the head's time), in µs; if that is not `now`, the metadata keeps
-    the writer's clock as `observed_at`, unless the event brings one. Call it under the log's write
-    lock.
+    `as_of` differs from the head's time only where the writer's clock was behind it: see
+    `runlore.storage.as_of_times`.
     """
-    now = min(max(now, 0), TIME_END - 1)
+
+    rows: tuple[StoredRow, ...]
+    head: LogHead
+    as_of: int
+
+
+def stamp(events: Sequence[NewEvent], head: LogHead, now: int, settled_until: int) -> Stamped:
+    """The rows of events that follow `head`, when the writer's clock says `now` (µs).
+
+    All are recorded at max(`now`, the head's time), and observed now, unless an event brings the
+    time at which it happened. `settled_until` is the latest time that was settled; it does not
+    matter while `now` is at or after the head's time. Call it under the log's write lock.
+    """
+    now = _sane(now)
     recorded_at = max(now, head.recorded_at)
+    as_of = max(now, settled_until + 1) if now < recorded_at else recorded_at
     packed: dict[int, bytes] = {}  # By identity: a call's events mostly share one dict.
     rows = []
     for position, event in enumerate(events, head.position + 1):
         metadata = packed.get(id(event.metadata))
         if metadata is None:
-            fields = event.metadata
-            if recorded_at != now and "observed_at" not in fields:
-                fields = {**fields, "observed_at": now}
-            metadata = packed[id(event.metadata)] = msgpack.packb(fields)
+            observed_at = _sane(event.metadata.get(OBSERVED_AT, now))
+            extra = extra_times(observed_at, recorded_at, as_of)
+            metadata = packed[id(event.metadata)] = msgpack.packb({**event.metadata, **extra})
         stream, version, topic, state, event_id, *_ = event
         leaf = leaf_hash(position, stream, version, topic, event_id, recorded_at, metadata, state)
         rows.append(
@@ -42,14 +55,17 @@ def stamp(
                 position, stream, version, topic, state, event_id, recorded_at, metadata, leaf
             )
         )
-    return tuple(rows), _advanced(head, rows, recorded_at)
+    return Stamped(tuple(rows), _advanced(head, rows, recorded_at), as_of)
 
 
 def stamp_foreign(
     events: Sequence[tuple[str, int, str, bytes]], head: LogHead, now: int
-) -> tuple[tuple[StoredRow, ...], LogHead]:
-    """`stamp` for (stream, version, topic, state) of another application: no id, no metadata."""
-    recorded_at = max(now, head.recorded_at)
+) -> Stamped:
+    """`stamp` for (stream, version, topic, state) of another application: no id, no metadata.
+
+    So they count from the time on at which they are recorded.
+    """
+    recorded_at = max(_sane(now), head.recorded_at)
     rows = [
         StoredRow(
             position,
@@ -61,7 +77,7 @@ def stamp_foreign(
         )
         for position, event in enumerate(events, head.position + 1)
     ]
-    return tuple(rows), _advanced(head, rows, recorded_at)
+    return Stamped(tuple(rows), _advanced(head, rows, recorded_at), recorded_at)
 
 
 def leaf_of(row: StoredRow) -> bytes:
@@ -81,10 +97,24 @@ def leaf_at(log: EventLog, position: int) -> bytes | None:
         return None
 
 
-def check_passed(recorded_at: int, now: int) -> None:
-    """Raise MomentInFuture unless the clock has reached the time."""
-    if recorded_at > now:
-        raise MomentInFuture(recorded_at, now)
+def observed_at(row: StoredRow) -> int:
+    """What the clock of the event's writer said."""
+    return time_in(row.metadata, OBSERVED_AT, row.recorded_at)
+
+
+def check_passed(time: int, now: int, head: LogHead) -> None:
+    """Raise MomentInFuture unless a clock has reached the time: this host's, or a recorded one.
+
+    A time before the head's has passed as well, but not if it is more than a day from now here:
+    the head's may be of a clock that was far ahead, and a settled time binds all writers.
+    """
+    if time > now and (time >= head.recorded_at or time > now + SKEW_US):
+        raise MomentInFuture(time, now)
+
+
+def _sane(now: int) -> int:
+    """A clock's time within the times that can be shown."""
+    return min(max(now, 0), TIME_END - 1)
 
 
 def _advanced(head: LogHead, rows: Sequence[StoredRow], recorded_at: int) -> LogHead:

@@ -12,16 +12,15 @@ has the root of each perfect subtree, so a change that fits its own leaf is stil
 a range of positions. If rows, leaves and head were rewritten together, only a kept tree head
 reveals it.
 
-Not covered by any leaf: the head's time, which may be later than the last event's
-(`EventLog.settle`; a time in the future is reported), the marks of drained spools (their positions
-must exist), and SQLite's own counter of positions.
+Not covered by any leaf: the head's time, which may be later than the last event's, and the time up
+to which the log was settled (`EventLog.settle`; a time in the future is reported), the marks of
+drained spools (their positions must exist), and SQLite's own counter of positions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from runlore.storage.clock import Clock, now_us
 from runlore.storage.event_log import EventLog
@@ -30,11 +29,10 @@ from runlore.storage.log_scan import Beginning, Row
 from runlore.storage.verify_indexes import IndexesPass
 from runlore.storage.verify_keys import KeysPass
 from runlore.storage.verify_rows import RowsPass, TreeHead
+from runlore.storage.verify_times import TimesPass
 
 Progress = Callable[[int, int], object]
 """Called with the number of steps done and the approximate total."""
-
-_SKEW_US: Final = 24 * 3600 * 1_000_000  # By which the clocks of hosts may differ.
 
 
 @dataclass(frozen=True)
@@ -72,13 +70,14 @@ def verify_log(
     beginning = scan.begin()
     head = beginning.head
     findings = Findings()
-    _check_beginning(beginning, clock(), findings)
+    _check_beginning(beginning, findings)
     indexes = (
         IndexesPass(scan, scan.indexes, head.position, findings)
         if scan.indexes is not None
         else None
     )
     keys = KeysPass(beginning.keys, findings) if beginning.keys is not None else None
+    times = TimesPass(beginning.times, head, clock(), findings)
     done, total = 0, head.size * (2 if indexes else 1)
 
     def stepped(count: int) -> None:
@@ -92,10 +91,12 @@ def verify_log(
             indexes.see(rows)
         if keys is not None:
             keys.see(rows)
+        times.see(rows)
         stepped(len(rows))
 
     rows = RowsPass(scan, head, sorted(kept), findings, seen)
     rows.run()
+    times.run(rows.recorded_at)
     if indexes is not None:
         indexes.run(stepped)
     if keys is not None:
@@ -109,13 +110,8 @@ def verify_log(
     )
 
 
-def _check_beginning(beginning: Beginning, now: int, findings: Findings) -> None:
+def _check_beginning(beginning: Beginning, findings: Findings) -> None:
     head = beginning.head
-    if head.recorded_at > now + _SKEW_US:
-        findings.about_log(
-            Kind.CHANGED,
-            f"the head's time, {head.recorded_at} µs after 1970, is more than a day from now",
-        )
     if head.size != head.position:
         findings.about_log(
             Kind.CHANGED,

@@ -39,7 +39,7 @@ class RowsPass:
     """Reads all rows up to a head once.
 
     `seen` receives each chunk, for comparisons with other tables. `confirmed` are the kept tree
-    heads that match the rows.
+    heads that match the rows, `recorded_at` is the time of the last one.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class RowsPass:
         self._disagreed: list[TreeHead] = []
         self._unlike: list[_Part] = []
         self._changed: list[Row] = []
-        self._recorded_at = 0
+        self.recorded_at = 0
         self._whole = True  # No leaf is missing so far, so the tree can be computed.
         # Two trees, of the stored leaves and of the leaves computed from the columns; one object
         # until they differ.
@@ -78,11 +78,11 @@ class RowsPass:
                 self._compare_tree(stop)
         self._report_moved_rows()
         self._report_tree()
-        if self._recorded_at > self._head.recorded_at:
+        if self.recorded_at > self._head.recorded_at:
             self._findings.about_log(
                 Kind.CHANGED,
                 f"the head's time, {self._head.recorded_at} µs after 1970, is before the last "
-                f"event's, {self._recorded_at}",
+                f"event's, {self.recorded_at}",
             )
 
     def _stops(self) -> list[int]:
@@ -188,7 +188,7 @@ class RowsPass:
             )
 
     def _check_times(self, rows: Sequence[Row]) -> None:
-        times = [self._recorded_at, *(row[6] for row in rows)]
+        times = [self.recorded_at, *(row[6] for row in rows)]
         if times != sorted(times):
             for row, (before, after) in zip(rows, pairwise(times), strict=True):
                 if after < before:
@@ -197,7 +197,7 @@ class RowsPass:
                         row,
                         f"recorded {before - after} µs before its predecessor",
                     )
-        self._recorded_at = max(times)
+        self.recorded_at = max(times)
 
     def _compare_tree(self, size: int) -> None:
         part = self._parts.get(size)

@@ -16,6 +16,7 @@ from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier, leaf_hash
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
+from runlore.storage.stamp import observed_at
 from runlore.testing.logs import Clock, all_rows
 
 COLUMNS: Final = (
@@ -26,10 +27,13 @@ STREAMS: Final = ("experiment/e", "run/a", "run/a/values/w", "run/b", "writer/w"
 EVENTS: Final = 60
 
 
-def make_log(path: Path, *, page_size: int = 8192, events: int = EVENTS) -> None:
+def make_log(
+    path: Path, *, page_size: int = 8192, events: int = EVENTS, slow_clocks: bool = False
+) -> None:
     """Events of several streams, sizes and times, and marks of spools.
 
-    Small pages make a tree of several levels of a few events, as millions make of large ones.
+    Small pages make a tree of several levels of a few events, as millions make of large ones. With
+    slow clocks some events count earlier than they were recorded.
     """
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA page_size={page_size}")
@@ -60,7 +64,10 @@ def make_log(path: Path, *, page_size: int = 8192, events: int = EVENTS) -> None
                 )
             count += len(batch)
             drained = Drained(random.choice(("v", "w")), 1, count) if count % 5 == 0 else None
+            behind = random.choice((0, 0, 1_500)) if slow_clocks else 0
+            clock.now -= behind
             log.append(batch, drained=drained)
+            clock.now += behind
 
 
 @contextmanager
@@ -87,7 +94,7 @@ def all_reads(path: Path) -> list[Any]:
     """
     with opened(path) as log:
         rows = all_rows(log)
-        times = sorted({row.recorded_at for row in rows})
+        times = sorted({time for row in rows for time in (row.recorded_at, observed_at(row))})
         return [
             rows,
             [log.read_log(LogQuery(after_position=n, limit=3)) for n in range(EVENTS + 2)],
@@ -256,7 +263,27 @@ def touch_head(connection: sqlite3.Connection, random: Random) -> None:
     connection.execute(f"UPDATE log_head SET {name} = ?", (value,))
 
 
-BY_SQL: Final = (flip, delete, insert, swap, duplicate, truncate, touch_head)
+def touch_steps(connection: sqlite3.Connection, random: Random) -> None:
+    """Changes how an answer as of a time is found where clocks disagreed."""
+    [(as_of, position)] = connection.execute(
+        "SELECT as_of, position FROM as_of_steps ORDER BY random() LIMIT 1"
+    )
+    statement, params = random.choice(
+        (
+            ("DELETE FROM as_of_steps WHERE as_of = ?", (as_of,)),
+            ("DELETE FROM as_of_steps", ()),
+            ("UPDATE as_of_steps SET as_of = as_of - 1 WHERE as_of = ?", (as_of,)),
+            ("UPDATE as_of_steps SET position = ? WHERE as_of = ?", (position + 1, as_of)),
+            ("UPDATE as_of_steps SET position = 'x' WHERE as_of = ?", (as_of,)),
+            ("INSERT INTO as_of_steps VALUES (1, ?)", (position,)),
+            ("DROP TABLE as_of_steps", ()),
+            ("DROP TABLE settled", ()),
+        )
+    )
+    connection.execute(statement, params)
+
+
+BY_SQL: Final = (flip, delete, insert, swap, duplicate, truncate, touch_head, touch_steps)
 
 
 # --- mutations of raw bytes -------------------------------------------------------------

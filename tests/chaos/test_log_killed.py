@@ -28,9 +28,9 @@ from runlore.domain.status import Status
 from runlore.storage.database import Database
 from runlore.storage.event_log import Drained, NewEvent, ReadStream, StoredRow
 from runlore.storage.journal import Journal, StreamState
-from runlore.storage.log_head import LogHead
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
+from runlore.storage.stamp import Stamped
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
 from runlore.testing.logs import check_head, new_events
@@ -74,10 +74,8 @@ class Doomed(SqliteLog):
 
         return super().append_decided(decided, drained=drained)
 
-    def _insert(
-        self, connection: sqlite3.Connection, rows: Sequence[StoredRow], head: LogHead
-    ) -> None:
-        super()._insert(connection, rows, head)
+    def _insert(self, connection: sqlite3.Connection, stamped: Stamped) -> None:
+        super()._insert(connection, stamped)
         self._at("inserted")
 
     def _at(self, point: str) -> None:

@@ -19,8 +19,8 @@ from typing import Any
 
 from runlore import Workspace
 from runlore.storage.event_log import Drained, NewEvent, StoredRow
-from runlore.storage.log_head import LogHead
 from runlore.storage.sqlite_log import SqliteLog
+from runlore.storage.stamp import Stamped
 from runlore.workspace import session_of
 
 
@@ -39,10 +39,8 @@ class Doomed(SqliteLog):
         self._die_if("after")
         return rows
 
-    def _insert(
-        self, connection: sqlite3.Connection, rows: Sequence[StoredRow], head: LogHead
-    ) -> None:
-        super()._insert(connection, rows, head)
+    def _insert(self, connection: sqlite3.Connection, stamped: Stamped) -> None:
+        super()._insert(connection, stamped)
         self._die_if("inside")
 
     def _die_if(self, point: str) -> None:

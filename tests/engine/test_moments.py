@@ -34,7 +34,7 @@ def clock_of(ws: Workspace) -> Clock:
     return clock
 
 
-def test_a_time_means_the_last_position_recorded_by_then(ws: Workspace, run: Run) -> None:
+def test_a_time_means_the_last_position_observed_by_then(ws: Workspace, run: Run) -> None:
     clock = clock_of(ws)
     clock.now = NOON + 10 * 365 * 1440 * MINUTE
     run.tag("a", "x")

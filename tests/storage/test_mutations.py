@@ -48,7 +48,7 @@ def outcome_of(path: Path, reads: list[object]) -> str:
 @pytest.mark.parametrize("page_size", [512, 1024, 8192])
 def test_raw_bytes_that_change_a_read_are_detected(tmp_path: Path, page_size: int) -> None:
     path = tmp_path / "log.sqlite"
-    make_log(path, page_size=page_size)
+    make_log(path, page_size=page_size, slow_clocks=True)
     content, reads = path.read_bytes(), all_reads(path)
     random = Random(f"bytes {page_size}")
     outcomes: Counter[str] = Counter()
@@ -67,7 +67,7 @@ def test_raw_bytes_that_change_a_read_are_detected(tmp_path: Path, page_size: in
 
 def test_what_sql_changes_is_detected(tmp_path: Path) -> None:
     path, whole = tmp_path / "log.sqlite", tmp_path / "whole.sqlite"
-    make_log(whole)
+    make_log(whole, slow_clocks=True)
     reads = all_reads(whole)
     random = Random("sql")
     outcomes: Counter[str] = Counter()

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from runlore.storage.merkle import Frontier
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.verification import Verification, verify_log
 from runlore.storage.verify_rows import TreeHead
-from runlore.testing.logs import all_rows, new_events
+from runlore.testing.logs import NOON, Clock, all_rows, new_events
 from tests.processes import LIMIT_S, start_python, wait_until
 from tests.tampering import COLUMNS, EVENTS, leaf_of, make_log, opened, rewrite, tampering
+
+YEAR = 365 * 24 * 3_600_000_000
 
 
 @pytest.fixture(scope="module")
@@ -296,6 +299,53 @@ def test_a_head_whose_time_was_settled_holds(path: Path) -> None:
     with opened(path) as log:
         log.settle(all_rows(log)[-1].recorded_at + 1_000_000)
         assert verify_log(log).holds
+
+
+def test_a_log_holds_although_a_clock_was_ten_years_ahead(tmp_path: Path) -> None:
+    clock = Clock()
+    with closing(open_sqlite(tmp_path / "log.sqlite", clock=clock)) as log:
+        log.append(new_events("run/a", [1]))
+        clock.now = NOON + 10 * YEAR
+        with pytest.warns(RuntimeWarning, match="days ahead"):
+            log.append(new_events("run/a", [2]))
+        clock.now = NOON + 1
+        log.append(new_events("run/a", [3]))
+
+        assert verify_log(log, clock=lambda: NOON).holds
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("DELETE FROM as_of_steps", Kind.MISLED),
+        ("UPDATE as_of_steps SET position = position + 1", Kind.MISLED),
+        ("INSERT INTO as_of_steps VALUES (1, 1)", Kind.MISLED),
+        ("UPDATE as_of_steps SET position = 'text'", Kind.UNREADABLE),
+        ("DROP TABLE as_of_steps", Kind.CHANGED),
+        ("UPDATE settled SET until = 0x100000000000000", Kind.CHANGED),
+        ("UPDATE settled SET until = (SELECT recorded_at FROM log_head)", Kind.CHANGED),
+    ],
+)
+def test_changes_to_how_answers_as_of_a_time_are_found_are_reported(
+    tmp_path: Path, statement: str, kind: Kind
+) -> None:
+    path = tmp_path / "log.sqlite"
+    make_log(path, slow_clocks=True)
+    assert verified(path).holds
+
+    execute(path, statement)
+
+    assert found(path)[0].kind is kind
+
+
+def test_a_log_that_forgot_its_steps_and_that_it_was_settled_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "log.sqlite"
+    make_log(path, slow_clocks=True)
+
+    execute(path, "DROP TABLE as_of_steps")
+    execute(path, "DROP TABLE settled")
+
+    assert [one.kind for one in found(path)] == [Kind.MISLED]
 
 
 def test_a_head_that_cannot_be_read_raises(path: Path) -> None:

@@ -27,10 +27,11 @@ _FORMS: Final = (
 def position_of(log: EventLog, moment: Moment) -> int:
     """The log's last position at that moment, which no later event changes.
 
-    For a time, that is the last position recorded at or before it. Raises MomentInFuture for a time
-    that has not passed; InvalidInput for a position or checkpoint beyond the log's end, a time
-    without a zone, and anything that is not a moment; LogReadOnly for a time after the last event
-    if this process may not write to the log (see `EventLog.settle`).
+    For a time, see `EventLog.position_at`. Raises MomentInFuture for a time that has not passed;
+    InvalidInput for a position or checkpoint beyond the log's end, a time without a zone, and
+    anything that is not a moment; LogReadOnly for a time after the last event if this process may
+    not write to the log (see `EventLog.settle`). Before it such a process gets an answer that a
+    later event of a slow clock may change, unless the time was settled by somebody else.
     """
     moment = parsed(log, moment)
     if isinstance(moment, datetime):
@@ -68,23 +69,25 @@ def parsed(log: EventLog, moment: Moment) -> datetime | int:
 
 
 def _settled(log: EventLog, time: datetime) -> int:
-    """The time in microseconds since 1970, once no more events can be recorded up to it."""
+    """The time in microseconds since 1970, once no later event changes the log as of it."""
     if time.utcoffset() is None:
         raise InvalidInput(
             f"{time.isoformat()} has no time zone, so it is a different moment on each machine; "
             f"write {time.isoformat()}+00:00 for UTC, or use datetime.astimezone() for this "
             "machine's zone"
         )
-    recorded_at = (time - _EPOCH) // timedelta(microseconds=1)
+    microseconds = (time - _EPOCH) // timedelta(microseconds=1)
     try:
-        log.settle(recorded_at)
+        log.settle(microseconds)
     except LogReadOnly as error:
-        raise LogReadOnly(
-            f"nothing was recorded after {time.isoformat()} yet, and without write access this "
-            "process cannot keep others from recording before it; use the log's last position, "
-            f"{log.max_notification_id() or 0}"
-        ) from error
-    return recorded_at
+        last = log.max_notification_id() or 0
+        if log.position_at(microseconds) == last:
+            raise LogReadOnly(
+                f"nothing was recorded after {time.isoformat()} yet, and without write access this "
+                "process cannot keep others from recording before it; use the log's last position, "
+                f"{last}"
+            ) from error
+    return microseconds
 
 
 def _parsed_text(log: EventLog, moment: str | os.PathLike[str]) -> datetime | int:

@@ -47,14 +47,17 @@ def all_rows(log: EventLog) -> list[StoredRow]:
     return list(log.read_log(LogQuery()))
 
 
-def check_head(log: EventLog) -> LogHead:
-    """The log's head; fails unless it equals the one computed from the columns of all rows."""
+def check_head(log: EventLog, settled_until: int = -1) -> LogHead:
+    """The log's head; fails unless it equals the one computed from the columns of all rows.
+
+    `settled_until` is the latest time that was settled.
+    """
     rows = all_rows(log.as_stored())
     assert [row.leaf for row in rows] == [leaf_of(row) for row in rows]
     last = rows[-1] if rows else None
     computed = LogHead(
         last.position if last else 0,
-        last.recorded_at if last else 0,
+        max(last.recorded_at if last else 0, settled_until + 1),
         Frontier().extended(row.leaf for row in rows),
     )
     assert log.head() == computed

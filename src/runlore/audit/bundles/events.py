@@ -80,6 +80,7 @@ _METADATA_TYPES: Final = {
     "reason": str,
     "actor": str,
     "observed_at": int,
+    "as_of": int,
     "origin": dict,
 }
 
@@ -128,9 +129,9 @@ def _check_metadata(packed: bytes) -> None:
         for name, expected in _METADATA_TYPES.items()
     ):
         raise ValueError("its metadata has a value of another type")
-    observed_at = metadata.get("observed_at", 0)
-    if not 0 <= observed_at < TIME_END:
-        raise ValueError(f"it claims to have been observed {observed_at} µs after 1970")
+    for name in ("observed_at", "as_of"):
+        if not 0 <= metadata.get(name, 0) < TIME_END:
+            raise ValueError(f"its {name} is {metadata[name]} µs after 1970")
     _check_plain(metadata)
     depth, origin = 0, metadata.get("origin")
     while isinstance(origin, dict):

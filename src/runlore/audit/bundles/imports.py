@@ -279,7 +279,7 @@ def _metadata(row: StoredRow, workspace_id: str, importer: str) -> dict[str, Any
     """The event's metadata, and as its origin where and when it was first written."""
     metadata: dict[str, Any] = msgpack.unpackb(row.metadata)
     before: dict[str, Any] = {
-        name: metadata.pop(name) for name in ("observed_at", "origin") if name in metadata
+        name: metadata.pop(name) for name in ("observed_at", "as_of", "origin") if name in metadata
     }
     origin = {
         "workspace": workspace_id,
