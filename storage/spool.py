@@ -331,8 +331,13 @@ class Spool:
             self._free.clear()
             self._full.clear()
 
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether all of it is in files, where other processes find it."""
+        return self._files > 0 and not self._in_memory
+
     def leave(self) -> None:
-        """Leave the files, with their intents, to the next process that opens the workspace."""
+        """Leave the files, with values and intents, to another process that opens the workspace."""
         with self.lock:
             for segment in (*self._free, *self._full, self._segment):
                 segment.forget()

@@ -24,7 +24,7 @@ from typing import Final
 from runlore.domain.errors import WorkspaceClosed
 from runlore.domain.ids import values_stream
 from runlore.storage import fork_guard
-from runlore.storage.errors import ValuesDropped
+from runlore.storage.errors import LogTooNew, ValuesDropped
 from runlore.storage.event_log import Drained
 from runlore.storage.journal import NO_VALUES, Batch, Journal, Pending
 from runlore.storage.run_values import RunSteps, RunValues
@@ -215,10 +215,21 @@ class ValueBuffer:
     def close(self, workspace: str) -> None:
         """Write all waiting values and end the thread; later values raise WorkspaceClosed.
 
-        If the log raises, so does this, and the buffer stays open.
+        If the log raises, so does this, and the buffer stays open; but what a log of a newer
+        runlore does not take stays in the spool's files, with a warning.
         """
         self._join_thread()
-        self.flush()
+        try:
+            self.flush()
+        except LogTooNew as error:
+            if self._spool is None or not self._spool.is_on_disk:
+                raise
+            self._complain(error)
+            self._closed_name = workspace
+            self._spool.close()
+            self._spool.leave()
+            self._spool = None
+            return
         self._closed_name = workspace
         if self._spool is not None:
             self._spool.close()

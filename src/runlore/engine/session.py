@@ -25,6 +25,7 @@ from runlore.engine.shared_log import LogUse
 from runlore.engine.waiting_ends import record_ends
 from runlore.storage import fork_guard
 from runlore.storage.artifacts import ArtifactStore, artifacts_below
+from runlore.storage.errors import LogTooNew
 from runlore.storage.event_log import EventLog
 from runlore.storage.journal import Journal, StreamState
 from runlore.storage.sealed_artifacts import sealed_artifacts_below
@@ -83,7 +84,7 @@ class Session(ABC):
 
     @abstractmethod
     def flush(self) -> None:
-        """Write this process's buffered values to the log."""
+        """Write this process's buffered values to the log, before it is read."""
 
     @abstractmethod
     def reader(self, lane: str = DEFAULT_LANE) -> RunsReader:
@@ -167,6 +168,7 @@ class LiveSession(Session):
         self._warned_of_run_end = False
         self._look_at = 0.0
         self._recover_at = 0.0
+        self._reads_own_spool = False
         self._lost: Mapping[str, str] = {}
         self._workspace: workspaces.WorkspaceState | None = None
         self._use = use
@@ -295,7 +297,17 @@ class LiveSession(Session):
     # --- reads ------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Write this process's buffered values to the log."""
+        """Write this process's buffered values to the log, before it is read.
+
+        Those that a log of a newer runlore does not take are read from the spool.
+        """
+        try:
+            self.write_values()
+        except LogTooNew:
+            self._reads_own_spool = True
+
+    def write_values(self) -> None:
+        """Write this process's buffered values to the log. Raises what the log raises."""
         self.check_open()
         self._values.flush()
 
@@ -322,7 +334,7 @@ class LiveSession(Session):
         """The values that other processes of this host have logged, but not written to the log."""
         if self.spools is None:
             return NOTHING_LIVE
-        own = self.journal.writer_id
+        own = "" if self._reads_own_spool else self.journal.writer_id
         return live_values(self.spools, self.log, run_id, excluding_writer=own)
 
     # --- other processes --------------------------------------------------------------------

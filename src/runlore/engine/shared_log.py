@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,6 +24,7 @@ from runlore.engine.introduction import introduction
 from runlore.engine.lanes import Lanes
 from runlore.engine.waiting_ends import record_ends
 from runlore.storage import fork_guard
+from runlore.storage.errors import LogTooNew
 from runlore.storage.event_log import EventLog
 from runlore.storage.journal import Journal
 from runlore.storage.spool import is_owned
@@ -112,12 +113,14 @@ class LogUse:
         """Write buffered values, and close the log if nobody else uses it. Idempotent.
 
         If the values cannot be written, raises the log's error and stays open. A user that logged
-        nothing leaves those of others waiting.
+        nothing leaves those of others waiting, and all that a log of a newer runlore does not take
+        is left to that one, in the spool.
         """
         if self.is_closed:
             return
         if self._runs:
-            self.shared.values.flush()
+            with suppress(LogTooNew):
+                self.shared.values.flush()
         self._end()
         self.shared.lanes.leave(self)
         if _open_logs.leave(self):

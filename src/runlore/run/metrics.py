@@ -213,7 +213,7 @@ class RunMetrics(RunPart):
 
     def flush(self, timeout_seconds: float = 300) -> None:
         """Return when all values logged so far are on disk. Raises if they cannot be written."""
-        self._handle.session.flush()
+        self._handle.session.writable().write_values()
 
     def values(self, name: str, max_points: int | None = None) -> MetricValues:
         """All values of a metric as arrays: `steps, times, values = run.values("loss")`.
