@@ -236,6 +236,16 @@ def live_values(
     return LiveValues(parts, marks)
 
 
+def writers_with_spools(folder: Path) -> list[str]:
+    """The ids of the writers that have spools in the folder, sorted."""
+    return sorted(_files_by_writer(folder))
+
+
+def damaged_in(folder: Path) -> list[Path]:
+    """The spools in the folder that were set aside, sorted."""
+    return sorted(folder.glob(f"*{DAMAGED}"))
+
+
 def is_copied(workspace: Path) -> bool:
     """Whether the folder is a copy of a workspace's, made while it had writers.
 

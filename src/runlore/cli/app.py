@@ -48,6 +48,7 @@ root = PlugInGroup(
         "diff": "diff:diff",
         "audit": "audit:audit",
         "cache": "cache:cache",
+        "repair": "repair:repair",
         "completion": "completion:completion",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

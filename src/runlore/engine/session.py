@@ -29,7 +29,7 @@ from runlore.storage.errors import LogTooNew
 from runlore.storage.event_log import EventLog
 from runlore.storage.journal import Journal, StreamState
 from runlore.storage.sealed_artifacts import sealed_artifacts_below
-from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, Recovery, live_values
+from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, Recovery, is_copied, live_values
 
 if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
@@ -73,6 +73,14 @@ class Session(ABC):
     @abstractmethod
     def workspace(self) -> workspaces.WorkspaceState:
         """The workspace's identity."""
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the folder is a copy, in which nothing is recorded of processes and their runs.
+
+        See `runlore.engine.repair`.
+        """
+        return False
 
     @abstractmethod
     def check_open(self) -> None:
@@ -167,6 +175,7 @@ class LiveSession(Session):
         self._at_run_end = at_run_end
         self._warned_of_run_end = False
         self._look_at = 0.0
+        self._is_copy = False
         self._recover_at = 0.0
         self._reads_own_spool = False
         self._lost: Mapping[str, str] = {}
@@ -202,6 +211,20 @@ class LiveSession(Session):
             WORKSPACE_STREAM, workspaces.fold, None
         )
         self.journal.change(stream, lambda state: workspaces.decide(state, command))
+
+    def adopt_workspace(self, command: workspaces.AdoptWorkspace) -> None:
+        """Give a copied workspace an identity of its own."""
+        stream: StreamState[workspaces.WorkspaceState | None] = StreamState(
+            WORKSPACE_STREAM, workspaces.fold, None
+        )
+        self.change(stream, lambda state: workspaces.decide(state, command))
+        self._workspace = None
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the folder is a copy, as it was when it was last looked at."""
+        self.look_after()
+        return self._is_copy
 
     def check_open(self) -> None:
         """Raise WorkspaceClosed after `close()`."""
@@ -362,21 +385,24 @@ class LiveSession(Session):
             from_copies=from_copies,
         )
 
-    def look_after(self) -> Mapping[str, str]:
+    def look_after(self, *, at_once: bool = False) -> Mapping[str, str]:
         """Look after submitted runs whose supervisors were killed, at most once a second.
 
-        Returns, by run id, the reason of each loss that could not be recorded.
+        Not in a copy of the folder: the supervisors may be alive in the original. Returns, by run
+        id, the reason of each loss that could not be recorded.
         """
         now = time.monotonic()
-        if self._caretaker is not None and now >= self._look_at:
+        if at_once or now >= self._look_at:
             self._look_at = now + _LOOK_INTERVAL_S
-            self._lost = self._caretaker.look_after(self)
+            self._is_copy = self.files is not None and is_copied(self.files)
+            if self._caretaker is not None:
+                self._lost = {} if self._is_copy else self._caretaker.look_after(self)
         return self._lost
 
     def why_lost(self, run_id: str) -> str | None:
         """The reason why a submitted run is lost, if the loss could not be recorded."""
         lost = self.look_after().get(run_id)
-        if lost is None and self._caretaker is not None:
+        if lost is None and self._caretaker is not None and not self._is_copy:
             return self._caretaker.why_lost(self, run_id)
         return lost
 

@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
+from runlore.domain.errors import UserError
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.caller_warning import warn_caller
 from runlore.execution.shown_log import ShownLog, show
@@ -49,6 +50,11 @@ def _wait(run: RunHandle, log: ShownLog | None, wait_post_processing: bool) -> N
         if over:
             return
         run.session.writable()  # Raises for a past position: waiting would never end.
+        if run.is_elsewhere:
+            raise UserError(
+                f"run {run.id} was executing when this workspace was copied; its end is recorded "
+                "in the original only. If that is gone, say so with `runlore repair --moved`"
+            )
         if look_at is not None and time.monotonic() >= look_at:
             look_at = None if _warn_if_stuck(run) else time.monotonic() + _STUCK_INTERVAL_S
         time.sleep(_POLL_INTERVAL_S)

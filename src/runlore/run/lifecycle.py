@@ -36,13 +36,18 @@ class RunLifecycle(RunPart):
         return str(self._handle.state.status)
 
     def get_status(self) -> str:
-        """The run's status now."""
-        return str(self._handle.fetch().status)
+        """The run's status now.
+
+        It is `unknown (copied workspace)` for a run that was executing when the workspace's folder
+        was copied, in the copy: see `runlore repair`.
+        """
+        self._handle.fetch()
+        return self._handle.shown_status
 
     def get_detailed_status(self) -> dict[str, str | None]:
         """`{"status", "details"}`; the details say what the run waits for, if anything."""
         state = self._handle.fetch()
-        return {"status": str(state.status), "details": state.status_detail}
+        return {"status": self._handle.shown_status, "details": state.status_detail}
 
     def get_details(self) -> dict[str, Any]:
         """The run as Azure ML's document: camelCase keys; keys without a value are absent."""
@@ -51,7 +56,8 @@ class RunLifecycle(RunPart):
         run = self._handle
         files = {name: path.absolute().as_uri() for name, path in log_files(run).items()}
         submitted_by = run.session.journal.name_of(run.state.created_by, run.state.created_for)
-        return details_of(run.state, log_files=files, submitted_by=submitted_by)
+        details = details_of(run.state, log_files=files, submitted_by=submitted_by)
+        return {**details, "status": run.shown_status}
 
     def get_details_with_logs(self) -> dict[str, Any]:
         """`get_details()` with the text of the log files instead of their addresses."""

@@ -228,7 +228,8 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
         """
         from runlore.azure.records import of_state
 
-        return of_state(self._handle.fetch(), self._handle.session)
+        record = of_state(self._handle.fetch(), self._handle.session)
+        return {**record, "status": self._handle.shown_status}
 
     def history(self) -> Sequence[Change]:
         """Every change of the run in the order of the log, with its time, writer and values."""

@@ -13,10 +13,12 @@ from runlore.domain.decision import Decision
 from runlore.domain.errors import RunNotFound
 from runlore.domain.ids import check_run_id
 from runlore.domain.run_state import RunState
-from runlore.domain.status import Status
+from runlore.domain.status import TERMINAL, Status
 from runlore.domain.text import check_text
 from runlore.engine.session import Session
 from runlore.engine.streams import RunStream, stream_of_run
+from runlore.storage.run_folder import RunFolder
+from runlore.storage.writers import Life, state_of
 
 if TYPE_CHECKING:
     from runlore.domain.events import Event
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from runlore.storage.artifacts import ArtifactStore
     from runlore.storage.run_values import RunValues
 
+UNKNOWN_STATUS: Final = "unknown (copied workspace)"
+"""The status of a run that was executing when its workspace was copied, in the copy."""
 _NO_FOLDERS: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
@@ -93,6 +97,25 @@ class RunHandle:
             assert state is not None, "a run stays in the log"
             self._shown_as_lost = None if why is None else _as_lost(state, why)
         return self._shown_as_lost or state
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the run, as last read, executed in the original of this copied workspace.
+
+        Whether it has ended there is unknown here.
+        """
+        state, session = self.state, self.session
+        if state.status in TERMINAL or not session.is_copy:
+            return False
+        files = session.require_files()
+        if state.submitted:
+            return not RunFolder(files, self.id).is_locked()
+        return state.created_by is None or state_of(files, state.created_by).life is not Life.ALIVE
+
+    @property
+    def shown_status(self) -> str:
+        """The status as last read, or that it is unknown, because the workspace is a copy."""
+        return UNKNOWN_STATUS if self.is_elsewhere else str(self.state.status)
 
     def change(
         self, command: runs.Command, *, flush_values: bool = False, reason: str | None = None
