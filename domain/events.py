@@ -223,7 +223,9 @@ class RunCreated(Event):
     """A run was created; one event holds all that is known of it at that time.
 
     `config` is a JSON object. The caller may say when the run began (`given_at`, µs since 1970
-    UTC) and whose it is (`given_user`), as for a run that another tracker recorded.
+    UTC) and whose it is (`given_user`), as for a run that another tracker recorded. A run that has
+    not `begun` is Running, as Azure ML has it, but no process executes it yet: `run.started` says
+    when the first one did.
     """
 
     topic = "run.created"
@@ -247,11 +249,12 @@ class RunCreated(Event):
     config: str = "{}"
     given_at: int | None = None
     given_user: str | None = None
+    begun: bool = True
 
     @staticmethod
     def upcast_v1_v2(state: Payload) -> None:
-        """Version 1 had properties only, and the writer's clock."""
-        state.update(config="{}", given_at=None, given_user=None)
+        """Version 1 had properties only, and the writer's clock; all runs counted as begun."""
+        state.update(config="{}", given_at=None, given_user=None, begun=True)
 
 
 class RunSubmitted(Event):
@@ -269,9 +272,22 @@ class RunSubmitted(Event):
 
 
 class RunStarted(Event):
-    """The run's code began to execute; its status became Running."""
+    """The run's code began to execute; its status became Running.
+
+    `began_at` (µs since 1970 UTC, by the clock of the process that executes the run) is given if
+    that was before the event was recorded.
+    """
 
     topic = "run.started"
+    schema_version = 2
+    log_versions = (1, 2)
+
+    began_at: int | None = None
+
+    @staticmethod
+    def upcast_v1_v2(state: Payload) -> None:
+        """Version 1 was recorded at once."""
+        state["began_at"] = None
 
 
 class RunStatusChanged(Event):

@@ -92,7 +92,10 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateRun:
-    """Create a run with this status; `given_at` (µs since 1970 UTC) is when it really began."""
+    """Create a run with this status; `given_at` (µs since 1970 UTC) is when it really began.
+
+    One that is not `begun` is not executed by this process: it begins with `BeginRun`.
+    """
 
     run_id: str
     experiment_id: str
@@ -111,6 +114,7 @@ class CreateRun:
     config: Mapping[str, Any] = field(default_factory=dict)
     given_at: int | None = None
     given_user: str | None = None
+    begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +217,16 @@ class KeepSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ChangeStatus:
-    """Move the run to another status; `error` goes with Failed, `detail` with the others."""
+    """Move the run to another status; `error` goes with Failed, `detail` with the others.
+
+    An end that the run's own process states (`from_inside`) becomes Canceled if that was requested:
+    the process was asked to stop, and stopped.
+    """
 
     status: Status
     error: Mapping[str, str] | None = None
     detail: str | None = None
+    from_inside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +266,16 @@ class LoseRun:
 @dataclass(frozen=True, slots=True)
 class FindRun:
     """Undo the loss of a run that was heard again; no event unless it counts as lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class BeginRun:
+    """Record that a run which was created for others to execute began; no event if it had.
+
+    `began_at` is in µs since 1970 UTC; None is now.
+    """
+
+    began_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +367,7 @@ Command = (
     | RequestCancel
     | LoseRun
     | FindRun
+    | BeginRun
     | ResumeRun
     | RewindRun
     | ArchiveRun
@@ -403,6 +423,8 @@ def decide(state: RunState | None, command: Command, writer_id: str | None) -> D
             return _lose(state, command)
         case FindRun():
             return _find(state)
+        case BeginRun(began_at):
+            return Decision((RunStarted(began_at=began_at),) if state.waits_to_begin else ())
         case ResumeRun():
             return _resume(state, command)
         case RewindRun(step):
@@ -460,6 +482,7 @@ def _create(state: RunState | None, command: CreateRun) -> Decision:
         config=configs.json_text(configs.check_config(command.config)) if command.config else "{}",
         given_at=command.given_at,
         given_user=_optional_key(command.given_user, "user"),
+        begun=command.begun,
     )
     return Decision((created,))
 
@@ -628,6 +651,12 @@ def _erase(state: RunState, command: EraseRun) -> Decision:
 
 
 def _change_status(state: RunState, command: ChangeStatus, writer_id: str | None) -> Decision:
+    if (
+        command.from_inside
+        and command.status in TERMINAL
+        and state.status is Status.CANCEL_REQUESTED
+    ):
+        command = ChangeStatus(Status.CANCELED)
     if state.status is command.status:
         return Decision()
     event = _status_event(command)

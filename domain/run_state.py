@@ -131,7 +131,8 @@ class RunState:
 
     `running_since` is when the present span began in which the run executes, and `ran_us` the
     length of the earlier spans; `ended_at` and `ended_position` are None while it has not ended,
-    `last_ended_at` keeps the last end. `before_loss` is set while the run counts as lost.
+    `last_ended_at` keeps the last end. `before_loss` is set while the run counts as lost. `begun`
+    says whether the process that created the run executed it from then on.
     """
 
     run_id: str
@@ -152,6 +153,7 @@ class RunState:
     created_for: str | None = None
     given_at: int | None = None
     given_user: str | None = None
+    begun: bool = True
     started_at: int | None = None
     ended_at: int | None = None
     ended_position: int | None = None
@@ -182,6 +184,11 @@ class RunState:
     def submitted(self) -> bool:
         """Whether a supervisor executes the run, not the process that created it."""
         return self.definition is not None
+
+    @property
+    def waits_to_begin(self) -> bool:
+        """Whether the run is Running, but has got neither a value nor a change yet."""
+        return self.status is Status.RUNNING and self.started_at is None
 
     @property
     def lost(self) -> bool:
@@ -232,7 +239,7 @@ def _state_of(draft: dict[str, Any]) -> RunState:
 def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
     status = Status(data["status"])
     seen_at = fact.observed_at
-    started_at = seen_at if status is Status.RUNNING else None
+    started_at = seen_at if status is Status.RUNNING and data["begun"] else None
     if data["given_at"] is not None:
         started_at = data["given_at"]
     draft.update(
@@ -260,15 +267,15 @@ def _held_value(value: str | None, fact: Fact, reason: str | None = None) -> Pro
     return PropertyValue(value, fact.writer_id, fact.observed_at, reason, fact.actor)
 
 
-def _status(draft: dict[str, Any], status: Status, fact: Fact) -> None:
+def _status(draft: dict[str, Any], status: Status, fact: Fact, began_at: int | None = None) -> None:
     draft["status"] = status
     if status is Status.RUNNING and draft.get("started_at") is None:
-        draft["started_at"] = draft["running_since"] = fact.observed_at
+        draft["started_at"] = draft["running_since"] = began_at or fact.observed_at
 
 
 def _status_given(status: Status) -> _Apply:
     def apply(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
-        _status(draft, status, fact)
+        _status(draft, status, fact, data.get("began_at"))
         if status in TERMINAL:
             _ended(draft, fact)
             draft["error"] = data.get("error")

@@ -242,7 +242,11 @@ class RunsFold:
                     _move_row(rows.runs[run.run_no - rows.first_run], run, move)
 
     def _started(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
-        self._change_status(run, states.RUNNING, run.state.status_detail, stamp)
+        detail, began_at = run.state.status_detail, data["began_at"]
+        state = states.with_status(run.state, states.RUNNING, detail, began_at or stamp[0])
+        # A run that was created for others to execute is Running before it begins.
+        changed = run.state.status != states.RUNNING
+        self._change_state(run, state, stamp, status_changed=changed)
 
     def _submitted(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
         row = (run.run_no, as_json(data["definition"]), data["repeats"], fact.position)

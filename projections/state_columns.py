@@ -45,7 +45,7 @@ def first_state(data: Mapping[str, Any], at: int, *, erased: bool) -> StateColum
     """The state that a run is created in; one that was erased is created with its times."""
     status = data["status"]
     since = data["given_at"]
-    if since is None and status == RUNNING:
+    if since is None and status == RUNNING and data["begun"]:
         since = at
     started_at, ended_at, ran_us = since, None, 0
     if erased:

@@ -33,23 +33,15 @@ S = TypeVar("S")
 class Pending(NamedTuple):
     """An event on its way to a stream, with the version that it will have there.
 
-    `actor` is the one of logged values; other events have that of their journal.
+    `actor` is the one of logged values; other events have that of their journal. One that is
+    `beside` was not made by the change whose reason its commit has.
     """
 
     stream: str
     version: int
     event: Event
     actor: str | None = None
-
-
-class Batch(NamedTuple):
-    """Logged values on their way to the log, and how much of their spool they drain."""
-
-    pending: Sequence[Pending] = ()
-    drained: Drained | None = None
-
-
-NO_VALUES: Final = Batch()
+    beside: bool = False
 
 
 class At(NamedTuple, Generic[S]):
@@ -91,6 +83,27 @@ class StreamState(Generic[S]):
         if facts:
             at = self.at = At(self._fold(at.state, facts), facts[-1].version)
         return at
+
+
+class Beside(NamedTuple):
+    """A decision about another stream, whose events go into a commit before its other events."""
+
+    known: StreamState[Any]
+    decide: Callable[[Any], Decision]
+
+
+class Batch(NamedTuple):
+    """Logged values on their way to the log, and how much of their spool they drain.
+
+    `beside` are decisions about the runs that they belong to, for the same commit.
+    """
+
+    pending: Sequence[Pending] = ()
+    drained: Drained | None = None
+    beside: Sequence[Beside] = ()
+
+
+NO_VALUES: Final = Batch()
 
 
 class _Writer:
@@ -169,6 +182,22 @@ class Journal:
         """
         self._append(pending, drained, reason)
 
+    def write(self, values: Batch) -> None:
+        """Append a batch of values, and what is decided beside it, in one transaction.
+
+        Raises VersionConflict if another event holds a version of the values.
+        """
+        pending, drained, beside = values
+        for _ in range(_LOST_ROUNDS):
+            events = _with_beside(pending, beside, self._fetch)
+            try:
+                self._append(events, drained, None)
+                return
+            except VersionConflict:
+                if len(events) == len(pending):
+                    raise
+        self._write_alone(values)
+
     def adopt(
         self, events: Sequence[NewEvent], pending: Sequence[Pending], *, reason: str | None = None
     ) -> None:
@@ -190,11 +219,14 @@ class Journal:
     ) -> tuple[Fact, ...]:
         """Decide on the stream's newest state, append the events, and fold them into the state.
 
-        `values` go into the same transaction, before the decided events. Optimistic at first;
-        after three lost races it decides inside the write transaction, where no other writer can
-        interfere. If the decision is a refusal, raises its error after writing its events.
-        `observed_at` (µs since 1970 UTC) is when the change happened, if that was before this call.
+        `values` go into the same transaction, before the decided events; what is decided beside
+        them about this very stream is left to `decide`. Optimistic at first; after three lost races
+        it decides inside the write transaction, where no other writer can interfere. If the
+        decision is a refusal, raises its error after writing its events. `observed_at` (µs since
+        1970 UTC) is when the change happened, if that was before this call.
         """
+        beside = [other for other in values.beside if other.known.stream != known.stream]
+        values = values._replace(beside=beside)
         at, decision = self._decide_optimistically(known, decide)
         for lost in range(_LOST_ROUNDS):
             if lost:
@@ -203,11 +235,12 @@ class Journal:
                 decision = decide(at.state)
             pending = [*values.pending, *_pending_after(known.stream, at.version, decision)]
             with suppress(VersionConflict):
-                rows = self._append(pending, values.drained, reason, observed_at)
+                events = _with_beside(pending, beside, self._fetch) if beside else pending
+                rows = self._append(events, values.drained, reason, observed_at)
                 break
         else:
             at, decision, rows = self._change_alone(known, decide, values, reason, observed_at)
-        facts = tuple(fact_of(row) for row in rows[len(values.pending) :])
+        facts = tuple(fact_of(row) for row in rows if row.stream == known.stream)
         known.advance(facts, at)
         if decision.refused is not None:
             raise self._attributed(decision.refused)
@@ -240,11 +273,11 @@ class Journal:
 
         def decide_now(read_stream: ReadStream) -> list[NewEvent]:
             nonlocal at, decision, events
-            unread = [fact_of(row) for row in read_stream(known.stream) if row.version > at.version]
-            at = known.advance(unread, at)
+            at = _read_on(known, read_stream, at)
             decision = decide(at.state)
             pending = [*values.pending, *_pending_after(known.stream, at.version, decision)]
-            events = self._new_events(pending, reason, observed_at)
+            both = _with_beside(pending, values.beside, lambda other: _read_on(other, read_stream))
+            events = self._new_events(both, reason, observed_at)
             return events
 
         self._introduce()
@@ -255,6 +288,26 @@ class Journal:
         except (OperationalError, InterfaceError):
             rows = self._append_surely(events, values.drained)
         return at, decision, rows
+
+    def _write_alone(self, values: Batch) -> None:
+        """Write inside the write transaction, where no other writer can interfere."""
+        events: list[NewEvent] = []
+
+        def decide_now(read_stream: ReadStream) -> list[NewEvent]:
+            nonlocal events
+            both = _with_beside(
+                values.pending, values.beside, lambda other: _read_on(other, read_stream)
+            )
+            events = self._new_events(both, None)
+            return events
+
+        self._introduce()
+        try:
+            self.log.append_decided(decide_now, drained=values.drained)
+        except RunloreError:
+            raise
+        except (OperationalError, InterfaceError):
+            self._append_surely(events, values.drained)
 
     def _decide_optimistically(
         self, known: StreamState[S], decide: Callable[[S], Decision]
@@ -332,10 +385,10 @@ class Journal:
                 event.topic,
                 encode_event(event),
                 os.urandom(16),
-                self._metadata(actor) if isinstance(event, ValuesLogged) else of_change,
+                self._metadata(actor) if beside or isinstance(event, ValuesLogged) else of_change,
                 event.log_versions[-1],
             )
-            for stream, version, event, actor in pending
+            for stream, version, event, actor, beside in pending
         ]
 
     def _metadata(
@@ -376,6 +429,25 @@ class Journal:
         if isinstance(error, PropertyConflict):
             return error.attributed(self.name_of(error.held_by, error.held_for))
         return error
+
+
+def _with_beside(
+    pending: Sequence[Pending],
+    beside: Sequence[Beside],
+    newest: Callable[[StreamState[Any]], At[Any]],
+) -> list[Pending]:
+    """The events, after those that are decided beside them."""
+    decided: list[Pending] = []
+    for known, decide in beside:
+        at = newest(known)
+        decided += _pending_after(known.stream, at.version, decide(at.state))
+    return [*(event._replace(beside=True) for event in decided), *pending]
+
+
+def _read_on(known: StreamState[S], read_stream: ReadStream, at: At[S] | None = None) -> At[S]:
+    at = at or known.at
+    unread = [fact_of(row) for row in read_stream(known.stream) if row.version > at.version]
+    return known.advance(unread, at)
 
 
 def _pending_after(stream: str, version: int, decision: Decision) -> list[Pending]:

@@ -81,11 +81,11 @@ class _Dead(NamedTuple):
 class Recovery:
     """Writes the values of dead processes in a workspace's folder of spools to its log.
 
-    With `wipe`, files are overwritten before they are removed. `record` is given the ends that
-    their processes could not write, oldest first, and returns when they are in the log; it may be
-    given the same ones again. `warn` is told of values that are damaged, once: their file is set
-    aside as `<name>.damaged`, or overwritten with `wipe`. `from_copies` recovers what was copied
-    with the folder as well: for a copy that becomes a workspace of its own.
+    With `wipe`, files are overwritten before they are removed. `record` is given a writer's id and
+    the ends that its process could not write, oldest first, and returns when they are in the log;
+    it may be given the same ones again. `warn` is told of values that are damaged, once: their file
+    is set aside as `<name>.damaged`, or overwritten with `wipe`. `from_copies` recovers what was
+    copied with the folder as well: for a copy that becomes a workspace of its own.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Recovery:
         journal: Journal,
         *,
         wipe: bool = False,
-        record: Callable[[Sequence[EndIntent]], None] | None = None,
+        record: Callable[[str, Sequence[EndIntent]], None] | None = None,
         warn: Callable[[str], None] | None = None,
         from_copies: bool = False,
     ) -> None:
@@ -131,7 +131,7 @@ class Recovery:
             if found.damaged:
                 self._set_aside(files, found.damaged)
             if found.intents and self._record is not None:
-                self._record(found.intents)
+                self._record(writer_id, found.intents)
             for file in reversed(files):
                 with suppress(OSError):
                     if self._wipe:
@@ -295,6 +295,11 @@ class _WriterReader:
         for reader in readers.values():
             self.damaged += reader.damaged
             self.intents += reader.intents
+
+
+def has_spool(folder: Path, writer_id: str) -> bool:
+    """Whether a writer has a spool, which nobody has recovered yet."""
+    return writer_id in _files_by_writer(folder)
 
 
 def _files_by_writer(folder: Path) -> dict[str, list[Path]]:

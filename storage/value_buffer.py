@@ -15,18 +15,18 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
 
 from runlore.domain.errors import WorkspaceClosed
-from runlore.domain.ids import values_stream
+from runlore.domain.ids import run_id_of, values_stream
 from runlore.storage import fork_guard
 from runlore.storage.errors import LogTooNew, ValuesDropped
 from runlore.storage.event_log import Drained
-from runlore.storage.journal import NO_VALUES, Batch, Journal, Pending
+from runlore.storage.journal import NO_VALUES, Batch, Beside, Journal, Pending
 from runlore.storage.run_values import RunSteps, RunValues
 from runlore.storage.spool import MEMORY_SEGMENTS, Region, Spool, is_owned
 from runlore.storage.spool_format import SLOT, EndIntent
@@ -74,8 +74,10 @@ class ValueBuffer:
     """The values that this process logs into all runs of a workspace, and the thread that writes.
 
     `folder` holds the spool's files, None for memory; `wipes` and `max_memory_segments` as in
-    `Spool`. `record_ends` is given ends that waited in the spool (see `put_end`), and returns when
-    they are in the log. After a fork the child starts empty: the parent writes the waiting values.
+    `Spool`. `record_ends` is given the writer's id and the ends that waited in its spool (see
+    `put_end`), and returns when they are in the log. `beside` gives what to decide about the runs
+    whose values are written, in the same commit. After a fork the child starts empty: the parent
+    writes the waiting values.
     """
 
     fork_order = fork_guard.ForkOrder.VALUES
@@ -95,10 +97,12 @@ class ValueBuffer:
         clock_ns: Callable[[], int] = time.time_ns,
         wipes: bool = False,
         max_memory_segments: int = MEMORY_SEGMENTS,
-        record_ends: Callable[[Sequence[EndIntent]], None] | None = None,
+        record_ends: Callable[[str, Sequence[EndIntent]], None] | None = None,
+        beside: Callable[[Collection[str]], Sequence[Beside]] = lambda run_ids: (),
     ) -> None:
         self.journal = journal
         self._record_ends = record_ends
+        self._beside = beside
         self._warn = warn
         self._folder = folder
         self._clock_ns = clock_ns
@@ -179,7 +183,7 @@ class ValueBuffer:
         if values were dropped in the meantime.
         """
         with self.taken() as batch:
-            self.journal.append(batch.pending, drained=batch.drained)
+            self.journal.write(batch)
         self._report_dropped()
 
     @contextmanager
@@ -207,7 +211,7 @@ class ValueBuffer:
             drained = Drained(streams.writer_id, last.lap, last.stop)
             if pending:
                 self._unsettled = regions, streams, drained
-                yield Batch(pending, drained)
+                yield Batch(pending, drained, self._beside(_runs_of(pending)))
             else:
                 yield NO_VALUES
             self._written(regions, streams)
@@ -328,7 +332,7 @@ class ValueBuffer:
     def _try_flush(self) -> bool:
         try:
             with self.taken() as batch:
-                self.journal.append(batch.pending, drained=batch.drained)
+                self.journal.write(batch)
             self._record_waiting_ends()
         except Exception as error:  # The training loop must never die of logging.
             self._failed_at = time.monotonic()
@@ -346,7 +350,7 @@ class ValueBuffer:
             return
         intents = spool.intents
         if intents:
-            self._record_ends(intents)
+            self._record_ends(spool.writer_id, intents)
             for intent in intents:
                 spool.settle(intent)
 
@@ -448,3 +452,9 @@ class ValueBuffer:
         self._spool.park()
         if self.waiting:  # It came between the last check and parking.
             self._parked = False
+
+
+def _runs_of(pending: Iterable[Pending]) -> list[str]:
+    """The runs of batches of values, each once, in order."""
+    found = dict.fromkeys(run_id_of(event.stream) for event in pending)
+    return [run_id for run_id in found if run_id is not None]

@@ -18,3 +18,6 @@ FORKS: Final = max(10, _WANTED)
 
 SUBMITTED: Final = max(3, _WANTED)
 """Submitted runs of which each kind of process is killed."""
+
+LEAVES: Final = max(20, _WANTED)
+"""Runs that several processes leave at once."""

@@ -49,7 +49,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             start(experiment, f"plain_{number}", author="somebody else")
     with Workspace.create("workspace_name", path=folder / "workspace_name") as other:
         start(Experiment(other, "experiment_name"), "runid")
-        yield folder
+    yield folder
 
 
 def run(line: str, folder: Path) -> str:

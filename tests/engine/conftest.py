@@ -1,5 +1,6 @@
-"""The fixtures of tests/workspaces.py."""
+"""The fixtures of tests/workspaces.py and tests/ranks.py."""
 
+from tests.ranks import lab as lab
 from tests.workspaces import exp as exp
 from tests.workspaces import folder_ws as folder_ws
 from tests.workspaces import project as project

@@ -73,6 +73,7 @@ OF_RUN: dict[str, Callable[[Run], object]] = {
     "parent": lambda run: run.parent,
     "root": lambda run: run.root,
     "status": lambda run: run.status,
+    "should_stop": lambda run: run.should_stop,
     "tags": lambda run: run.tags,
     "properties": lambda run: run.properties,
     "get_status": lambda run: run.get_status(),

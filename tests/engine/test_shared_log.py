@@ -318,16 +318,16 @@ def test_the_last_session_can_be_abandoned_in_the_draining_thread(
     ws = [Workspace.open(folder_ws.uri)]
     run = start(Experiment(ws[0], "e"))
     run_id, log, journal = run.id, session_of(ws[0]).log, type(live(ws[0]).journal)
-    append, collected = journal.append, threading.Event()
+    write, collected = journal.write, threading.Event()
 
-    def append_and_collect(self: object, *args: object, **options: object) -> object:
+    def write_and_collect(self: object, *args: object, **options: object) -> object:
         if threading.current_thread().name == "runlore-values" and not collected.is_set():
             ws.clear()
             gc.collect()
             collected.set()
-        return append(self, *args, **options)  # type: ignore[arg-type]
+        return write(self, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(journal, "append", append_and_collect)
+    monkeypatch.setattr(journal, "write", write_and_collect)
     run.log("loss", 0.5)
     del run
     assert collected.wait(LIMIT_S)

@@ -122,6 +122,7 @@ _NEWEST: Final[tuple[Event, ...]] = (
         config='{"lr":0.1,"net":{"layers":[64,64],"act.fn":"relu"}}',
         given_at=1_600_000_000_000_000,
         given_user="ben",
+        begun=False,
     ),
     ComputeTargetAttached(
         name="gpu-cluster", type="pool", settings={"slots": 2, "grace_s": 10.0, "note": None}
@@ -131,7 +132,7 @@ _NEWEST: Final[tuple[Event, ...]] = (
         definition={"script": "train.py", "arguments": ["--lr", "0.1"], "seconds": None},
         repeats="r1",
     ),
-    RunStarted(),
+    RunStarted(began_at=1_700_000_000_000_000),
     RunStatusChanged(status=Status.QUEUED, detail="2 runs before this one"),
     RunCancelRequested(),
     RunCompleted(),
@@ -230,6 +231,7 @@ EXPECTED: Final[dict[tuple[str, int], Event]] = {
         tags={"lr": "0.1", "key only": None},
         properties={"author": "ann"},
     ),
+    ("run.started", 1): RunStarted(),
     ("run.lost", 1): RunLost(error={"code": "RunLost", "message": "its supervisor died"}),
     ("run.artifact_added", 1): ArtifactAdded(
         name="outputs/model.pkl", sha256="ab" * 32, nbytes=2**40

@@ -165,12 +165,12 @@ def test_an_end_can_be_recorded_by_another_process_than_the_owner(
     run = start(Experiment(folder_ws, "e"))
 
     run_python(
-        f"import runlore; runlore.Workspace.open({folder_ws.uri!r}).get_run({run.id!r}).cancel()",
+        f"import runlore; runlore.Workspace.open({folder_ws.uri!r}).get_run({run.id!r}).fail()",
         cwd=project,
     )
 
     assert run.status == "Running"
-    assert run.get_status() == run.status == "Canceled"
+    assert run.get_status() == run.status == "Failed"
 
 
 ENDS = ("complete", "fail", "cancel")
@@ -254,7 +254,7 @@ runs = [ws.get_run(run_id) for run_id in {runs}]
 go()
 for run in runs:
     try:
-        (run.complete, run.cancel)[NUMBER]()
+        (run.complete, run.fail)[NUMBER]()
         print("won")
     except runlore.exceptions.RunEnded:
         print("lost")
@@ -266,7 +266,7 @@ for run in runs:
     pairs = list(zip(*(text.split() for text in printed), strict=True))
     assert [sorted(pair) for pair in pairs] == [["lost", "won"]] * 10
     ends = [folder_ws.get_run(run_id).get_status() for run_id in runs]
-    assert ends == ["Completed" if pair[0] == "won" else "Canceled" for pair in pairs]
+    assert ends == ["Completed" if pair[0] == "won" else "Failed" for pair in pairs]
 
 
 # --- fail's document --------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from runlore.domain.events import (
     Event,
     RunCreated,
     RunFailed,
+    RunResumed,
     RunStarted,
     TagSet,
 )
@@ -69,7 +70,7 @@ def test_a_status_is_stored_as_plain_text() -> None:
 
 def test_the_state_is_a_map_that_begins_with_the_schema_version() -> None:
     assert encode_event(TagSet(key="k", value=None)) == b"\x83\xa1v\x01\xa3key\xa1k\xa5value\xc0"
-    assert encode_event(RunStarted()) == b"\x81\xa1v\x01"
+    assert encode_event(RunResumed()) == b"\x81\xa1v\x01"
     assert encode_event(RunFailed(error={})).startswith(b"\x82\xa1v\x02")
 
 
@@ -85,7 +86,7 @@ def test_any_bytes_of_an_unknown_topic_are_passed_over(state: bytes) -> None:
 @pytest.mark.parametrize("version", [2, 99, 0, -1])
 def test_a_newer_version_of_a_known_topic_is_passed_over(version: int) -> None:
     state = msgpack.packb({"v": version, "anything": ["new"]})
-    assert decode_event("run.started", state) is None
+    assert decode_event("run.completed", state) is None
 
 
 def test_version_1_of_a_failure_is_read_as_version_2() -> None:

@@ -77,8 +77,11 @@ class Telling:
         self.told: list[str] = []
         self.ends: list[EndIntent] = []
         self.recovery = Recovery(
-            folder, journal_of(log), warn=self.told.append, record=self.ends.extend, **options
+            folder, journal_of(log), warn=self.told.append, record=self._record, **options
         )
+
+    def _record(self, writer_id: str, ends: Sequence[EndIntent]) -> None:
+        self.ends.extend(ends)
 
     def run(self) -> int:
         return self.recovery.run()
@@ -293,7 +296,7 @@ def test_end_is_recorded_after_the_values_by_the_next_process(folder: Path) -> N
     seen: list[Any] = []
     spool_of_the_dead(folder, defining(1) + sized(INTENT, intent_record(END_OF_R)) + one(1, 0, 2.5))
 
-    def record(ends: Sequence[EndIntent]) -> None:
+    def record(writer_id: str, ends: Sequence[EndIntent]) -> None:
         seen.append((list(ends), values_in(log)))
 
     recovery = Recovery(folder, journal_of(log), record=record)
@@ -305,7 +308,7 @@ def test_end_is_recorded_after_the_values_by_the_next_process(folder: Path) -> N
 def test_end_waits_until_it_can_be_recorded(folder: Path, log: MemoryLog) -> None:
     spool_of_the_dead(folder, defining(1) + one(1, 0, 2.5) + sized(INTENT, intent_record(END_OF_R)))
 
-    def refuse(ends: Sequence[EndIntent]) -> None:
+    def refuse(writer_id: str, ends: Sequence[EndIntent]) -> None:
         raise LogBusy("busy")
 
     with pytest.raises(LogBusy):

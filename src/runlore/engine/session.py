@@ -8,7 +8,6 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -22,7 +21,6 @@ from runlore.engine.caller_warning import warn_caller
 from runlore.engine.introduction import actor_named
 from runlore.engine.lanes import DEFAULT_LANE
 from runlore.engine.shared_log import LogUse
-from runlore.engine.waiting_ends import record_ends
 from runlore.storage import fork_guard
 from runlore.storage.artifacts import ArtifactStore, artifacts_below
 from runlore.storage.errors import LogTooNew
@@ -34,6 +32,7 @@ from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, Recovery, is_
 if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
     from runlore.storage.run_values import RunValues
+    from runlore.storage.spool_format import EndIntent
 
 S = TypeVar("S")
 
@@ -166,6 +165,8 @@ class LiveSession(Session):
         self.files = self.executing = files
         self.is_memory = is_memory
         self.journal = shared.journal.acting_as(None if actor == shared.actor else actor)
+        self.participation = shared.participation
+        self._waiting_ends = shared.waiting_ends
         self.spools = shared.spools
         self.erasable = self.log.erasable
         self.warned_of_no_snapshot = False
@@ -353,6 +354,10 @@ class LiveSession(Session):
         """The values that this process logs into a run; `fresh` if it has just created it."""
         return self._use.values_of(run_id, fresh=fresh, actor=self.journal.actor)
 
+    def put_end(self, intent: EndIntent) -> None:
+        """Keep in the spool how this process left a run, until it can be recorded."""
+        self._values.put_end(intent)
+
     def live_values(self, run_id: str) -> LiveValues:
         """The values that other processes of this host have logged, but not written to the log."""
         if self.spools is None:
@@ -373,6 +378,7 @@ class LiveSession(Session):
             # A read must neither fail nor wait long because of other processes' values.
             with suppress(RunloreError, OSError):
                 self.recovery(self.spools).run()
+                self._waiting_ends.finish()
 
     def recovery(self, spools: Path, *, from_copies: bool = False) -> Recovery:
         """The recovery of what dead processes left in the workspace's spools."""
@@ -380,7 +386,7 @@ class LiveSession(Session):
             spools,
             self.journal,
             wipe=self.erasable,
-            record=partial(record_ends, self.journal),
+            record=self._waiting_ends.record,
             warn=warn_caller,
             from_copies=from_copies,
         )

@@ -14,7 +14,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +21,8 @@ from runlore.domain.errors import WorkspaceClosed
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.introduction import introduction
 from runlore.engine.lanes import Lanes
-from runlore.engine.waiting_ends import record_ends
+from runlore.engine.participants.own import Participation
+from runlore.engine.participants.waiting_ends import WaitingEnds
 from runlore.storage import fork_guard
 from runlore.storage.errors import LogTooNew
 from runlore.storage.event_log import EventLog
@@ -58,12 +58,15 @@ class SharedLog:
         announce = None if self.writer_lock is None else self.writer_lock.make
         self.journal = Journal(log, lambda: introduction(actor), announce=announce)
         self.spools = files and files / "spools"
+        self.participation = Participation(self.journal, files, self.writer_lock)
+        self.waiting_ends = WaitingEnds(self.journal, files, self.spools, self.participation)
         self.values = ValueBuffer(
             self.journal,
             self.spools,
             warn=warn_caller,
             wipes=log.erasable,
-            record_ends=partial(record_ends, self.journal),
+            record_ends=self.waiting_ends.record,
+            beside=self.participation.beside,
         )
         self.lanes = Lanes(log, files)
         self.uses: set[LogUse] = set()
@@ -73,6 +76,7 @@ class SharedLog:
         self.values.close(workspace)
         self.lanes.close()
         self.log.close()
+        self.participation.close()
         if self.writer_lock is not None:
             self.writer_lock.close()
 

@@ -105,10 +105,12 @@ class RunLifecycle(RunPart):
     def cancel(self, *, reason: str | None = None) -> None:
         """End the run as Canceled. Raises RunEnded if the run completed or failed.
 
-        A submitted run is asked to stop; this waits up to 5 s for it, and returns with the status
-        CancelRequested if the script takes longer. The history shows the `reason`.
+        If another process executes the run and is alive, it is asked to stop, and sees
+        `should_stop`; the status is CancelRequested until it ends the run. A submitted run is asked
+        as well; this waits up to 5 s for it, and returns with the status CancelRequested if the
+        script takes longer. The history shows the `reason`.
         """
-        from runlore.engine.runs.ending import end_run
+        from runlore.engine.runs.ending import cancel_run
 
         run = self._handle
         run.session.writable()
@@ -121,7 +123,24 @@ class RunLifecycle(RunPart):
 
             cancel_submitted(run, reason)
         else:
-            end_run(run, Status.CANCELED, reason=reason)
+            cancel_run(run, reason=reason)
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the run was asked to stop, or has ended; for loops of training code.
+
+        It costs next to nothing: the log is read at most once a second.
+
+        >>> from runlore import init
+        >>> with init("stoppable", workspace=getfixture("tmp_path") / "lab") as run:
+        ...     for epoch in range(3):
+        ...         if run.should_stop:
+        ...             break
+        ...         run.log("loss", 1 / (epoch + 1))
+        >>> run.get_status()
+        'Completed'
+        """
+        return self._handle.should_stop
 
     def wait_for_completion(
         self,

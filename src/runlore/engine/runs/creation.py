@@ -73,7 +73,10 @@ def start_run(
 def start_children(
     parent: RunHandle, children_tags: Sequence[Mapping[str, str | None]]
 ) -> list[RunHandle]:
-    """Create children that are Running, one per dict of tags, in that order, in one commit."""
+    """Create children that are Running, one per dict of tags, in that order, in one commit.
+
+    They wait to begin: this process may only hand them out, and others execute them.
+    """
     session = parent.session.writable()
     state = parent.state
     with collector_paused():
@@ -97,6 +100,7 @@ def _child(run_id: str, parent: RunState, tags: Mapping[str, str | None]) -> Cre
         root_id=parent.root_id,
         target="local",
         tags=tags,
+        begun=False,
     )
 
 

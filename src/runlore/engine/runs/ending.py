@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from runlore.domain.run import ChangeStatus
+from runlore.domain.leaving import is_wrongly_lost
+from runlore.domain.run import ChangeStatus, RequestCancel
+from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
+from runlore.engine.participants.others import others_in
 from runlore.engine.runs.files import keep_watched
 from runlore.engine.runs.handle import RunHandle
 
+_REASON_MAX_CHARS: Final = 500
+
 
 def has_ended(run: RunHandle) -> bool:
-    """Whether the run has reached its end."""
-    return run.fetch().status in TERMINAL
+    """Whether the run has reached its end; a lost one has not, for a process that executes it."""
+    state = run.fetch()
+    return state.status in TERMINAL and not _is_wrongly_lost(run, state)
+
+
+def _is_wrongly_lost(run: RunHandle, state: RunState) -> bool:
+    if not state.lost:
+        return False
+    return is_wrongly_lost(state, run.session.writable().participation.since(run.id))
 
 
 def end_run(
@@ -25,18 +38,38 @@ def end_run(
 ) -> None:
     """Keep the watched folders, write buffered values, and record the end. Idempotent.
 
-    The status is recorded only if this process owns it. Raises RunEnded if the run has ended with
-    another status.
+    The status is recorded only if this process owns it. A process that takes part in the run ends
+    it as Canceled if that was requested; the history then says why it failed, if it did. Raises
+    RunEnded if the run has ended with another status.
     """
     run.session.writable()
-    if run.fetch().status is status:
+    state = run.fetch()
+    if state.status is status and not _is_wrongly_lost(run, state):
         run.session.flush()
         return
     keep_watched(run)
-    if set_status and run.owns_status:
-        record_status(run, status, error, reason)
-    else:
+    if not (set_status and run.owns_status):
         run.session.flush()
+        return
+    if error and reason is None and state.status is Status.CANCEL_REQUESTED:
+        reason = _short(f"failed after it was asked to stop: {error.get('message', '')}")
+    record_status(run, status, error, reason)
+
+
+def cancel_run(run: RunHandle, *, reason: str | None = None) -> None:
+    """End an interactive run as Canceled, or ask for that where another process executes it.
+
+    Such a process sees `should_stop`, and the run is Canceled when it ends. Whether a process lives
+    is known from its writer's lock; where that is not known, the run is Canceled at once, as in
+    this process. Raises RunEnded if the run has ended with another status.
+    """
+    session = run.session.writable()
+    executes = session.participation.executes(run.id)
+    others = others_in(session.files, session.journal, run.fetch())
+    if executes or not any(other.is_alive for other in others):
+        end_run(run, Status.CANCELED, reason=reason)
+    else:
+        run.change(RequestCancel(), reason=reason)
 
 
 def record_status(
@@ -46,4 +79,12 @@ def record_status(
     reason: str | None = None,
 ) -> None:
     """Record a status, and write buffered values in the same commit."""
-    run.change(ChangeStatus(status, error), flush_values=True, reason=reason)
+    participation = run.session.writable().participation
+    inside = participation.is_inside(run.id)
+    run.change(ChangeStatus(status, error, from_inside=inside), flush_values=True, reason=reason)
+    if status in TERMINAL:
+        participation.end(run.id)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _REASON_MAX_CHARS else f"{text[: _REASON_MAX_CHARS - 3]}..."

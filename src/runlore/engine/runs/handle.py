@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -10,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from runlore.domain import run as runs
 from runlore.domain.decision import Decision
-from runlore.domain.errors import RunNotFound
+from runlore.domain.errors import RunloreError, RunNotFound
 from runlore.domain.ids import check_run_id
+from runlore.domain.leaving import decide_heard
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.domain.text import check_text
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 UNKNOWN_STATUS: Final = "unknown (copied workspace)"
 """The status of a run that was executing when its workspace was copied, in the copy."""
+_LOOK_INTERVAL_S: Final = 1.0
 _NO_FOLDERS: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
@@ -38,7 +42,16 @@ class RunHandle:
     prefix of their files' names. `owns_status` is False if a launcher ends the run.
     """
 
-    __slots__ = ("_session", "_shown_as_lost", "_stream", "id", "owns_status", "watched")
+    __slots__ = (
+        "_look_at",
+        "_session",
+        "_should_stop",
+        "_shown_as_lost",
+        "_stream",
+        "id",
+        "owns_status",
+        "watched",
+    )
 
     def __init__(self, session: Session, run_id: str) -> None:
         self.id = run_id
@@ -48,6 +61,8 @@ class RunHandle:
         self._stream: RunStream | None = None
         # The state of a lost run, in processes that may not record the loss.
         self._shown_as_lost: RunState | None = None
+        self._should_stop = False
+        self._look_at = 0.0
 
     @classmethod
     def existing(cls, session: Session, run_id: str) -> RunHandle:
@@ -80,6 +95,21 @@ class RunHandle:
     def state(self) -> RunState:
         """The state as this handle last read it; reads it if it never has."""
         return self._shown_as_lost or self.stream.state or self.fetch()
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the run was asked to stop, or has ended; read from the log once a second.
+
+        Never raises: while the log cannot be read, the last answer counts. A run that counts as
+        lost goes on, as the process that asks is alive.
+        """
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_INTERVAL_S
+            with suppress(RunloreError):
+                state = self.refresh()
+                self._should_stop = state is not None and _is_asked_to_stop(state)
+        return self._should_stop
 
     def refresh(self) -> RunState | None:
         """Read the stream's newest state; None if the run is not in the log."""
@@ -126,9 +156,10 @@ class RunHandle:
         refusal, InvalidType or InvalidInput for the reason, PastIsReadOnly.
         """
         session = self._session.writable()
+        since = session.participation.since(self.id)
         return session.change(
             self.stream,
-            lambda state: runs.decide(state, command, session.journal.author),
+            lambda state: decide_heard(state, command, session.journal.author, since),
             flush_values=flush_values,
             reason=None if reason is None else check_text(reason, "reason"),
         )
@@ -151,12 +182,27 @@ class RunHandle:
 
     def values(self, *, fresh: bool = False) -> RunValues:
         """The values that this process logs; `fresh` if it has just created the run."""
-        return self._session.writable().values_of(self.id, fresh=fresh)
+        session = self._session.writable()
+        if fresh:
+            session.participation.created(self.id)
+        else:
+            self.join()
+        return session.values_of(self.id, fresh=fresh)
+
+    def join(self) -> None:
+        """Take part in the run, until this process leaves it; see `runlore.engine.runs.leaving`."""
+        state = self.stream.state
+        if state is None or not state.submitted:  # Else its supervisor is the one that lives.
+            self._session.writable().participation.join(self.id)
 
     @property
     def artifacts(self) -> ArtifactStore:
         """The store of the run's files. Raises RunGone if the run was erased."""
         return self.session.artifacts_of(self.id)
+
+
+def _is_asked_to_stop(state: RunState) -> bool:
+    return state.status is Status.CANCEL_REQUESTED or (state.status in TERMINAL and not state.lost)
 
 
 def _as_lost(state: RunState, why: str) -> RunState:

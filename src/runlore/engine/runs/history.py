@@ -23,6 +23,7 @@ from runlore.domain.events import (
     RunCreated,
     RunFound,
     RunRewound,
+    RunStarted,
     RunStatusChanged,
     RunSubmitted,
     ScriptExited,
@@ -33,6 +34,7 @@ from runlore.domain.events import (
     WarningAdded,
 )
 from runlore.domain.ids import values_prefix
+from runlore.domain.status import Status
 from runlore.domain.topics import STATUS_AFTER
 from runlore.storage.codec import fact_of
 from runlore.storage.log_query import LogQuery
@@ -120,6 +122,8 @@ def _changes(fact: Fact, current: dict[tuple[str, str | None], Any]) -> Iterator
                 yield "config_added", key, None, value
         case RunStatusChanged.topic | RunFound.topic:
             yield replaced("status", None, data["status"])
+        case RunStarted.topic if current.get(("status", None)) == Status.RUNNING:
+            yield "begun", None, None, None
         case topic if topic in STATUS_AFTER:
             yield replaced("status", None, str(STATUS_AFTER[topic]))
         case TagSet.topic:

@@ -1,0 +1,1 @@
+"""Who takes part in runs: this process, others, and those that left an end in their spools."""

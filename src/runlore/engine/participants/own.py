@@ -1,0 +1,147 @@
+"""The runs that this process takes part in: it created them, logs into them, or attached to them.
+
+Other processes learn of it from the log, which names the creator of a run, or from a small file
+(`runlore.storage.participants`). A forked child takes part in no run of its parent, unless it logs
+into it; even then it never ends it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runlore.domain.decision import Decision
+from runlore.domain.errors import RunloreError
+from runlore.domain.ids import run_stream
+from runlore.domain.leaving import heard
+from runlore.domain.run_state import RunState, fold
+from runlore.storage import fork_guard
+from runlore.storage.journal import Beside, StreamState
+from runlore.storage.participants import Part, mark_part, remove_part
+
+if TYPE_CHECKING:
+    from runlore.storage.journal import Journal
+    from runlore.storage.writers import WriterLock
+
+
+_of_parents: Final[set[str]] = set()
+"""The runs that the processes took part in which this one was forked from; for all logs, as the
+child may open its parent's workspace anew."""
+
+
+@dataclass(slots=True)
+class _Own:
+    """This process's part in a run: since when (µs since 1970 UTC), and whether others see it."""
+
+    since: int
+    is_seen: bool
+    forked: bool = False
+
+
+class Participation:
+    """This process's parts in the runs of a log. `files` is the workspace's folder, or None."""
+
+    fork_order = fork_guard.ForkOrder.SESSION
+
+    def __init__(
+        self, journal: Journal, files: Path | None, writer_lock: WriterLock | None
+    ) -> None:
+        self._journal = journal
+        self._files = files
+        self._writer_lock = writer_lock
+        self._own: dict[str, _Own] = {}
+        self._streams: dict[str, StreamState[RunState | None]] = {}
+        fork_guard.guard(self)
+
+    def created(self, run_id: str) -> None:
+        """This process has just created the run, and executes it: the log tells the others."""
+        self._own[run_id] = _Own(_now_us(), is_seen=True)
+
+    def join(self, run_id: str) -> None:
+        """Take part in a run, from now on. Never raises: what others cannot see yet is retried."""
+        own = self._own.get(run_id)
+        if own is None:
+            forked = run_id in _of_parents
+            own = self._own.setdefault(run_id, _Own(_now_us(), is_seen=False, forked=forked))
+        if not own.is_seen:
+            self._show(run_id, own)
+
+    def executes(self, run_id: str) -> bool:
+        """Whether this process takes part in the run; not as a fork of a process that does."""
+        own = self._own.get(run_id)
+        return own is not None and not own.forked
+
+    def is_inside(self, run_id: str) -> bool:
+        """Whether this process takes part in the run, or is a fork of a process that does."""
+        return run_id in self._own or run_id in _of_parents
+
+    def since(self, run_id: str) -> int | None:
+        """When this process began to take part (µs since 1970 UTC); None if it does not."""
+        own = self._own.get(run_id)
+        return None if own is None else own.since
+
+    def end(self, run_id: str) -> None:
+        """Take part no more: the process left the run, or the run has ended."""
+        self._streams.pop(run_id, None)
+        if self._own.pop(run_id, None) is not None and self._files is not None:
+            remove_part(self._files, run_id, self._journal.writer_id)
+
+    def forget(self, run_id: str) -> None:
+        """Take part no more, and leave the part as it is for the other processes."""
+        self._streams.pop(run_id, None)
+        self._own.pop(run_id, None)
+
+    def close(self) -> None:
+        """Take part in nothing: the process closes the workspace."""
+        for run_id in list(self._own):
+            self.end(run_id)
+
+    def beside(self, run_ids: Collection[str]) -> list[Beside]:
+        """Decisions beside values of these runs, which are signs of life."""
+        return [self._heard(run_id) for run_id in run_ids]
+
+    def before_fork(self) -> None:
+        """There is nothing to let go."""
+
+    def after_fork_in_parent(self) -> None:
+        """There is nothing to take back."""
+
+    def after_fork_in_child(self) -> None:
+        _of_parents.update(self._own)
+        self._own = {}
+        self._streams = {}
+
+    def _heard(self, run_id: str) -> Beside:
+        self.join(run_id)  # A forked child that logs by its parent's object has not joined yet.
+        stream = self._streams.get(run_id)
+        if stream is None:
+            made = StreamState(run_stream(run_id), fold, None)
+            stream = self._streams.setdefault(run_id, made)
+        return Beside(stream, partial(_decide, self.since(run_id)))
+
+    def _show(self, run_id: str, own: _Own) -> None:
+        if self._files is None or self._writer_lock is None:
+            own.is_seen = True
+            return
+        writer_id = self._journal.writer_id
+        try:
+            # Without a lock the writer would look as if it had closed the workspace.
+            self._writer_lock.make(writer_id)
+            mark_part(self._files, run_id, Part(writer_id, own.since, own.forked))
+            own.is_seen = True
+        except (RunloreError, OSError):  # A full disk must not end a training that logs.
+            own.is_seen = False
+
+
+def _decide(since: int | None, state: RunState | None) -> Decision:
+    if state is None or state.erased:
+        return Decision()
+    return Decision(heard(state, since))
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000

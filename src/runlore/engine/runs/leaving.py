@@ -1,0 +1,116 @@
+"""Leaving an interactive run: the last of its processes writes the end, and the worst end wins.
+
+A process that leaves writes down how, then looks at the others. Whoever finds that nobody is left
+ends the run, with the worst of what all wrote down. If several leave at the same moment, each may
+find that, and the first event is the end: they decide the same, as each wrote before it looked. A
+process that was killed holds nobody up, since its lock is free; one that left nothing behind makes
+the run lost, with the evidence.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+
+from runlore.domain.errors import RunloreError
+from runlore.domain.leaving import Outcome, end_of
+from runlore.domain.status import TERMINAL, Status
+from runlore.engine.caller_warning import warn_caller
+from runlore.engine.participants.others import others_in
+from runlore.engine.runs.ending import has_ended
+from runlore.engine.runs.files import keep_watched
+from runlore.engine.runs.handle import RunHandle
+from runlore.storage.participants import Part, keep_outcome, remove_parts
+from runlore.storage.spool_format import EndIntent
+
+
+def leave(run: RunHandle, status: Status, error: Mapping[str, str] | None = None) -> bool:
+    """Leave a run with an outcome, and end it if no other process takes part any more.
+
+    Keeps the watched folders and writes buffered values. Returns whether the run has ended. Does
+    nothing but that in a process that does not execute the run: a reader, a forked child, or the
+    script of a submitted run, whose supervisor ends it.
+
+    If the log or the disk does not take it, as in a signal handler that interrupts a change, the
+    outcome stays in the spool with a warning, and whoever drains the spool records it.
+    """
+    session = run.session.writable()
+    own = Outcome(status, error, time.time_ns() // 1_000)
+    executes = session.participation.executes(run.id)
+    try:
+        _keep(run)
+        if executes:
+            return _leave(run, own)
+        session.flush()
+        return run.fetch().status in TERMINAL
+    except Exception as problem:  # Whatever it is, the process ends: nothing can be tried again.
+        if executes:
+            plain = None if error is None else dict(error)
+            session.put_end(EndIntent(run.id, str(status), plain, own.at))
+        warn_caller(f"the end of run {run.id} is not recorded yet: {problem}", RuntimeWarning)
+        return False
+
+
+def _leave(run: RunHandle, own: Outcome) -> bool:
+    session = run.session.writable()
+    participation = session.participation
+    others = others_in(session.files, session.journal, run.fetch())
+    if others and session.files is not None:
+        # Before it looks again: of two that leave at once, at least one sees both outcomes.
+        since = participation.since(run.id) or own.at
+        keep_outcome(session.files, run.id, Part(session.journal.writer_id, since, outcome=own))
+    ended = _settle(run, own)
+    if ended:
+        participation.end(run.id)
+    else:
+        session.flush()
+        participation.forget(run.id)
+    return ended
+
+
+def settle(run: RunHandle, *, gone: Collection[str] = ()) -> bool:
+    """End an interactive run that all of its processes left or died in; say whether it has ended.
+
+    For recovery: a process may be killed before it writes how it leaves, or before it ends the run.
+    A run whose processes all closed the workspace without leaving it goes on: nothing is known of
+    it. `gone` are writers of another folder that this one was copied from, if that one is gone.
+    """
+    session = run.session.writable()
+    if session.participation.since(run.id) is not None:
+        return has_ended(run)
+    return _settle(run, None, gone)
+
+
+def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> bool:
+    session = run.session.writable()
+    state = run.fetch()
+    if state.submitted or (state.status in TERMINAL and not (own and state.lost)):
+        return state.status in TERMINAL
+    others = others_in(session.files, session.journal, state, gone=gone)
+    if any(other.outcome is None and not other.may_be_alive for other in others):
+        # What they had logged comes before the end, and their outcomes may be in their spools.
+        session.recover_values(at_once=True)
+        others = others_in(session.files, session.journal, state, gone=gone)
+    # A forked child does not hold up its parent's end, but it shows that the run is not lost.
+    if any(other.may_be_alive and not (own and other.forked) for other in others):
+        return run.fetch().status in TERMINAL  # One that left at the same moment may have ended it.
+    outcomes = [other.outcome for other in others if other.outcome is not None]
+    if own is not None:
+        outcomes.append(own)
+    command = end_of(outcomes, [other.death for other in others if other.died])
+    if command is None:
+        return run.fetch().status in TERMINAL
+    run.change(command, flush_values=True)
+    if session.files is not None:
+        remove_parts(session.files, run.id)
+    return True
+
+
+def _keep(run: RunHandle) -> None:
+    """Keep the watched folders. A problem must not keep the end from being written."""
+    try:
+        keep_watched(run)
+    except (RunloreError, OSError) as problem:
+        warn_caller(
+            f"run {run.id} is left, but not all of its files were kept: {problem}", RuntimeWarning
+        )

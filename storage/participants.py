@@ -1,0 +1,179 @@
+"""Who takes part in a run besides the process that created it, and how each of them left.
+
+    <workspace>/writers/runs/<run id>/<writer id>.json
+
+The process that created a run needs no file: the log names it. Any other one makes such a file
+when it first logs a value into the run or attaches to it. A process that leaves a run writes there
+how, unless it is alone: then it writes the run's end. The files say nothing about life: the lock of
+each writer does (see `writers`), so a thousand open runs take one descriptor.
+
+A file is one line of JSON: its format, `writer`, `joined_at` (µs since 1970 UTC, by the clock of
+the process), `forked` and, after it left, `status`, `error` and `left_at`. Readers ignore other
+keys. The folder of a run goes with the run's end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from runlore.domain.leaving import Outcome
+from runlore.domain.status import TERMINAL, Status
+from runlore.storage.atomic_files import explained, replacing
+from runlore.storage.writers import WRITERS
+
+RUNS: Final = "runs"
+_FORMAT: Final = 1
+_NAME: Final = re.compile(r"([0-9a-f]{32})\.json")
+_NBYTES_MAX: Final = 1 << 20
+_ENDS: Final = frozenset(str(status) for status in TERMINAL)
+
+
+class Part(NamedTuple):
+    """A writer's part in a run: since when (µs since 1970 UTC), and its outcome if it left.
+
+    A `forked` one is a child of a process that takes part: it never ends its parent's run.
+    """
+
+    writer_id: str
+    joined_at: int
+    forked: bool = False
+    outcome: Outcome | None = None
+
+
+def mark_part(workspace: Path, run_id: str, part: Part) -> None:
+    """Write the part of a writer that has none in this run yet. Raises OSError.
+
+    A kill in the middle leaves a damaged file, which says nothing: the same kill ended the part.
+    """
+    path = _path(workspace, run_id, part.writer_id)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, flags, 0o666)
+    try:
+        os.write(fd, _line(part))
+    finally:
+        os.close(fd)
+
+
+def keep_outcome(workspace: Path, run_id: str, part: Part) -> None:
+    """Write a part with its outcome, whole and on disk. Raises FileNotWritten."""
+    with replacing(_path(workspace, run_id, part.writer_id)) as file:
+        file.write(_line(part))
+        with explained(file.path):
+            os.fsync(file.fileno())
+
+
+def parts_of(workspace: Path, run_id: str) -> dict[str, Part]:
+    """The parts in a run by writer id; damaged files are passed over."""
+    folder = _folder(workspace, run_id)
+    found = (_read(folder / name) for name in _names_in(folder))
+    return {part.writer_id: part for part in found if part is not None}
+
+
+def runs_with_parts(workspace: Path, writer_id: str | None = None) -> list[str]:
+    """The ids of the runs that have parts, or one of this writer; sorted."""
+    folder = workspace / WRITERS / RUNS
+    try:
+        runs = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    if writer_id is None:
+        return runs
+    return [run_id for run_id in runs if os.path.lexists(_path(workspace, run_id, writer_id))]
+
+
+def remove_part(workspace: Path, run_id: str, writer_id: str) -> None:
+    """Remove a writer's part, and the run's folder with the last one."""
+    with suppress(OSError):
+        _path(workspace, run_id, writer_id).unlink()
+    with suppress(OSError):  # Others have parts.
+        _folder(workspace, run_id).rmdir()
+
+
+def remove_parts(workspace: Path, run_id: str) -> None:
+    """Remove all parts in a run that has ended."""
+    folder = _folder(workspace, run_id)
+    for name in _names_in(folder):
+        with suppress(OSError):
+            (folder / name).unlink()
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _line(part: Part) -> bytes:
+    content: dict[str, Any] = {
+        "format": _FORMAT,
+        "writer": part.writer_id,
+        "joined_at": part.joined_at,
+        "forked": part.forked,
+    }
+    if part.outcome is not None:
+        status, error, at = part.outcome
+        content |= {"status": str(status), "error": error and dict(error), "left_at": at}
+    return json.dumps(content).encode() + b"\n"
+
+
+def _folder(workspace: Path, run_id: str) -> Path:
+    return workspace / WRITERS / RUNS / run_id
+
+
+def _path(workspace: Path, run_id: str, writer_id: str) -> Path:
+    return _folder(workspace, run_id) / f"{writer_id}.json"
+
+
+def _names_in(folder: Path) -> Iterator[str]:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    yield from filter(_NAME.fullmatch, names)
+
+
+def _read(path: Path) -> Part | None:
+    try:
+        # A stranger may have put anything there: a link, or a pipe that would be waited for.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        return _part(os.read(fd, _NBYTES_MAX), path.name.removesuffix(".json"))
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _part(line: bytes, writer_id: str) -> Part | None:
+    try:
+        found = json.loads(line.partition(b"\n")[0])
+        if found["writer"] != writer_id or type(found["joined_at"]) is not int:
+            return None
+        part = Part(writer_id, found["joined_at"], found["forked"] is True)
+        if found.get("status") not in _ENDS:
+            return part
+        return part._replace(outcome=_outcome(found))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _outcome(found: dict[str, Any]) -> Outcome:
+    error, left_at = found["error"], found["left_at"]
+    if type(left_at) is not int:
+        raise TypeError("left_at must be a number")
+    if error is not None and not all(
+        isinstance(text, str) for item in error.items() for text in item
+    ):
+        raise TypeError("error must be texts by name")
+    return Outcome(Status(found["status"]), error, left_at)
