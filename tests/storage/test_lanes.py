@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runlore.storage.lanes import narrow_differences
+from runlore.storage.lanes import in_thousands, narrow_differences
 from tests.strategies import int64s
 
 MAX = 2**63 - 1
@@ -65,3 +65,22 @@ def test_differences_at_the_edge_of_each_width(edge: int, offset: int) -> None:
 def test_regular_numbers_take_no_room() -> None:
     assert narrow_differences(array("q", range(3, 30_000, 7))) == (0, b"")
     assert narrow_differences(array("q", [5] * 100)) == (0, b"")
+
+
+@given(
+    st.integers(-(2**62), 2**62),
+    st.lists(st.integers(0, 2**31) | st.integers(-(2**33), 2**33), max_size=200),
+)
+@example(0, [0] * 100)
+@example(1_795_978_148_659_665_123, [*range(0, 2**31, 2**24)])
+@example(1_795_978_148_659_665_999, [2**31 - 1] * 100)
+@example(999, [0, 2**31 - 1000, 2**31 - 999, *[5] * 80])
+def test_thousands_are_those_of_a_loop(first: int, offsets: list[int]) -> None:
+    numbers = [first + offset for offset in offsets]
+    assert in_thousands(array("q", numbers)) == array("q", [n // 1_000 for n in numbers])
+
+
+@pytest.mark.parametrize("first", [0, 999, 1_000, 1_795_978_148_659_665_001])
+def test_thousands_at_every_distance_that_takes_the_fast_way(first: int) -> None:
+    numbers = array("q", [first + number for number in range(0, 2**31, 262_139)])
+    assert in_thousands(numbers) == array("q", [n // 1_000 for n in numbers])

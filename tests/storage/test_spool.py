@@ -6,6 +6,7 @@ import errno
 import math
 import random
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runlore.domain.errors import InvalidInput
 from runlore.domain.events import WriterOpened
 from runlore.storage import segment, spool
 from runlore.storage.errors import LogBusy, ValuesDropped
@@ -22,13 +24,14 @@ from runlore.storage.journal import Journal
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.run_values import RunValues
 from runlore.storage.segment import SLOTS
-from runlore.storage.spool_folder import live_values, recover
+from runlore.storage.spool_folder import Recovery, live_values, recover
 from runlore.storage.spool_format import (
     BEGIN,
     END,
     SEGMENT_NBYTES,
     SLOT,
     SUFFIX,
+    EndIntent,
     wide,
     wide_slots,
 )
@@ -36,7 +39,7 @@ from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
 from runlore.storage.value_reader import block_of
 from tests.logged_values import records_in, records_of
-from tests.processes import LIMIT_S, Child
+from tests.processes import LIMIT_S, Child, in_child, wait_until
 from tests.strategies import int64s, scalars
 
 LOSS = Series("loss")
@@ -250,6 +253,119 @@ def test_a_record_that_is_torn_is_passed_over(log: Log, buffer: ValueBuffer, cut
         slots[place + SLOT : place + SLOT + 4] = b"yyyy"
     buffer.flush()
     assert [r.value for r in records_in(log, "r")] == [1.0, 2.0]
+
+
+# --- times --------------------------------------------------------------------------------------
+
+
+def test_time_is_that_of_the_clock_in_microseconds(log: Log) -> None:
+    buffer = ValueBuffer(journal_of(log), clock_ns=lambda: 1_795_978_148_659_665_999)
+    values = buffer.of_run("r", fresh=True)
+    values.log(LOSS, 1.0, None)
+    values.log(LOSS, "text", None)
+    values.log_many(LOSS, [1.0, 2.0], None)
+    values.log_wide([Series("f1"), Series("acc")], [1.0, 2.0], 7)
+    for _ in range(200):
+        values.put(LOSS)(1.0)
+    buffer.close("lab")
+    assert {r.time for r in records_in(log, "r")} == {1_795_978_148_659_665}
+
+
+@pytest.mark.parametrize("given_at", [0, -1, 1_700_000_000_123_456, 2**63 // 1_000])
+def test_given_time_takes_the_place_of_the_clocks(log: Log, given_at: int) -> None:
+    buffer = ValueBuffer(journal_of(log))
+    values = buffer.of_run("r", fresh=True)
+    for value in (1.0, 7, "text"):
+        values.log(LOSS, value, None, given_at=given_at)
+    values.log(Series("row", ("a", "b"), "row"), (1, "b"), None, given_at=given_at)
+    buffer.close("lab")
+    assert [r.time for r in records_in(log, "r")] == [given_at] * 4
+
+
+def test_time_that_a_spool_cannot_hold_is_refused(buffer: ValueBuffer) -> None:
+    values = buffer.of_run("r", fresh=True)
+    with pytest.raises(InvalidInput, match="give one between 1678 and 2261"):
+        values.log(LOSS, 1.0, None, given_at=2**63 // 1_000 + 1)
+    assert not buffer.waiting
+
+
+# --- ends that cannot be written ----------------------------------------------------------------
+
+END_OF_R = EndIntent("r", "Failed", {"code": "UserError", "message": "no"}, 17)
+
+
+class Ends:
+    """Records ends, unless it refuses."""
+
+    def __init__(self) -> None:
+        self.seen: list[EndIntent] = []
+        self.refuses: Exception | None = None
+
+    def __call__(self, *given: Any) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        self.seen += given[-1]
+
+
+def left_in(folder: Path, log: Log) -> list[EndIntent]:
+    """The ends that the next process finds."""
+    ends = Ends()
+    Recovery(folder, journal_of(log), record=ends).run()
+    return ends.seen
+
+
+def test_end_is_recorded_when_the_log_can_be_written(log: Log, folder: Path) -> None:
+    ends = Ends()
+    buffer = ValueBuffer(journal_of(log), folder, record_ends=ends)
+    ends.refuses = log.refuses = LogBusy("busy")
+    with pytest.warns(RuntimeWarning, match="busy"):
+        buffer.put_end(END_OF_R)
+        wait_until(lambda: buffer._warned, "the thread tried")
+    assert ends.seen == []
+    ends.refuses = log.refuses = None
+    wait_until(lambda: ends.seen == [END_OF_R], "the thread tries again")
+    buffer.close("lab")
+    assert ends.seen == [END_OF_R] and list(folder.iterdir()) == []
+
+
+def test_end_that_cannot_be_recorded_at_the_close_is_left_to_others(log: Log, folder: Path) -> None:
+    ends = Ends()
+    buffer = ValueBuffer(journal_of(log), folder, record_ends=ends)
+    buffer.of_run("r", fresh=True).log(LOSS, 1.0, None)
+    buffer.put_end(END_OF_R)
+    ends.refuses = LogBusy("busy")
+    with pytest.warns(RuntimeWarning, match="busy"):
+        buffer.close("lab")
+    assert left_in(folder, log) == [END_OF_R]
+    assert [r.value for r in records_in(log, "r")] == [1.0]
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.processes
+def test_end_outlives_its_segments_and_its_process(log: Log, folder: Path) -> None:
+    other = END_OF_R._replace(run_id="s")
+
+    def child() -> int:
+        ends = Ends()
+        ends.refuses = LogBusy("busy")
+        buffer = ValueBuffer(journal_of(log), folder, record_ends=ends, wipes=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values = buffer.of_run("r", fresh=True)
+            buffer.put_end(END_OF_R._replace(status="Completed"))
+            buffer.put_end(END_OF_R)  # It takes the place of the one before.
+            for _ in range(3):
+                values.log(Series("text"), "x" * 3_000_000, None)
+                buffer.flush()
+            buffer.put_end(other)
+            buffer.spool().settle(other)
+            for _ in range(2):  # As many as there are files: only what waits is repeated.
+                values.log(Series("text"), "x" * 3_000_000, None)
+                buffer.flush()
+        return buffer.spool()._lap
+
+    assert in_child(child) > 4
+    assert left_in(folder, Log()) == [END_OF_R]
 
 
 # --- steps --------------------------------------------------------------------------------------
