@@ -54,21 +54,21 @@ class CachedTables(NamedTuple):
 
 
 class CachedLog(NamedTuple):
-    """All tables that were made from one log, those used last first.
-
-    `in_workspace_nbytes` is the space of those that earlier versions of runlore left in the
-    workspace's own folder.
-    """
+    """All tables that were made from one log, those used last first."""
 
     path: Path
     origin: Origin | None
     versions: tuple[CachedTables, ...]
-    in_workspace_nbytes: int
 
     @property
     def nbytes(self) -> int:
         """The space on the disk, in the cache."""
         return sum(tables.nbytes for tables in self.versions)
+
+    @property
+    def in_workspace(self) -> list[Path]:
+        """The tables that earlier versions of runlore left in the workspace's own folder."""
+        return [] if self.origin is None else tables_in(Path(self.origin.folder, _IN_WORKSPACE))
 
     @property
     def last_use_ns(self) -> int:
@@ -90,8 +90,7 @@ def cached_logs(cache: Path) -> list[CachedLog]:
 def _cached_log(one: FolderOfLog) -> CachedLog:
     versions = [_cached_tables(folder) for folder in tables_in(one.path)]
     versions.sort(key=lambda tables: tables.last_use_ns, reverse=True)
-    left = [] if one.origin is None else tables_in_workspace(Path(one.origin.folder))
-    return CachedLog(one.path, one.origin, tuple(versions), sum(map(nbytes_in, left)))
+    return CachedLog(one.path, one.origin, tuple(versions))
 
 
 def tables_in(folder: Path) -> list[Path]:
@@ -103,14 +102,6 @@ def tables_in(folder: Path) -> list[Path]:
     except OSError:
         return []
     return [path for path in found if stat.S_ISDIR(path.lstat().st_mode)]
-
-
-def tables_in_workspace(workspace: Path) -> list[Path]:
-    """The folders of tables that earlier versions of runlore kept in a workspace's own folder.
-
-    They are never read, because anybody may have written them.
-    """
-    return tables_in(workspace / _IN_WORKSPACE)
 
 
 def _cached_tables(folder: Path) -> CachedTables:
@@ -166,20 +157,19 @@ def give_back(tables: Path) -> bool:
 def clean(log: CachedLog, *, only_old: bool = False) -> int:
     """Remove a log's tables, or those of all versions but the one used last; return the bytes.
 
-    Also those that earlier versions of runlore kept in the workspace's own folder.
+    Also those that earlier versions of runlore left in the workspace's own folder. They are never
+    read, because anybody may have written them.
     """
-    before = log.nbytes + log.in_workspace_nbytes
-    for tables in log.versions[1 if only_old else 0 :]:
-        give_back(tables.path)
-    if log.origin is not None:
-        workspace = Path(log.origin.folder)
-        for path in tables_in_workspace(workspace):
-            give_back(path)
+    chosen = [tables.path for tables in log.versions[1 if only_old else 0 :]] + log.in_workspace
+    freed = 0
+    for path in chosen:
+        before = nbytes_in(path)
+        give_back(path)
+        freed += before - nbytes_in(path)
         with suppress(OSError):
-            (workspace / _IN_WORKSPACE).rmdir()
-    left = _cached_log(FolderOfLog(log.path, log.origin))
+            path.parent.rmdir()  # `projections` in a workspace.
     forget_log(log.path)
-    return before - left.nbytes - left.in_workspace_nbytes
+    return freed
 
 
 def tidy_at_times(cache: Path) -> None:
@@ -283,6 +273,7 @@ def remove_from_before(folder: Path, erasure: int) -> Erased:
         left.in_use.extend(slots.remove_from_before(tables, erasure))
         if not generations.remove_from_before(tables / GENERATIONS, erasure):
             left.publishing.append(tables / GENERATIONS)
+        _remove_leftovers(tables)
     return left
 
 

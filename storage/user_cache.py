@@ -202,9 +202,10 @@ def forget_log(folder: Path) -> None:
 
 def _origin_in(folder: Path) -> Origin | None:
     try:
-        return Origin(**json.loads((folder / _ORIGIN).read_bytes()))
+        origin = Origin(**json.loads((folder / _ORIGIN).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
+    return origin if all(isinstance(text, str) for text in origin) else None
 
 
 _AT_FDCWD: Final = -100

@@ -620,6 +620,7 @@ def test_another_users_tables_go_when_they_next_read(
         reads_it_all(ws)
         [tables] = tables_in(cached(ws.path))
     shutil.copytree(tables / "reader-0", tables / "reader-1")  # As two processes at once make.
+    shutil.copytree(tables / "reader-0", tables / "gone-x")  # A process was killed in removing it.
     shutil.copytree(tables, tables.with_name("1-0123abcd-duckdb1.4.0"))
     monkeypatch.setenv("RUNLORE_CACHE_DIR", str(tmp_path / "mine"))
     with Workspace.open(tmp_path / "lab") as ws:

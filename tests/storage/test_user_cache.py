@@ -25,6 +25,7 @@ from runlore.storage.user_cache import (
 
 ORIGIN = Origin("id-1", "lab", "/data/lab")
 HERE = os.geteuid()
+OF_NUMBERS = b'{"workspace_id": 1, "name": 2, "folder": 3}'
 
 
 @pytest.fixture(autouse=True)
@@ -293,7 +294,7 @@ def test_a_log_with_the_inode_of_a_removed_one_has_another_folder(
 
 def test_a_damaged_origin_is_written_anew(tmp_path: Path, log_file: Path) -> None:
     folder = folder_of_log(tmp_path, log_file, ORIGIN)
-    for damaged in (b"", b"{", b"[]", b'{"name": "x"}', b"\xff"):
+    for damaged in (b"", b"{", b"[]", b'{"name": "x"}', OF_NUMBERS, b"\xff"):
         (folder / "origin").write_bytes(damaged)
         assert list(folders_of_logs(tmp_path)) == [(folder, None)]
         folder_of_log(tmp_path, log_file, ORIGIN)

@@ -13,7 +13,13 @@ from runlore.cli.lazy import LazyGroup
 from runlore.cli.options import output_options, workspace_options
 from runlore.cli.output import Columns, Output
 from runlore.engine.places import folder_of, is_address
-from runlore.projections.cached_tables import CachedLog, cached_logs, clean, limit_nbytes
+from runlore.projections.cached_tables import (
+    CachedLog,
+    cached_logs,
+    clean,
+    limit_nbytes,
+    nbytes_in,
+)
 from runlore.storage.user_cache import find_cache
 
 cache = LazyGroup(
@@ -123,7 +129,7 @@ def _record(log: CachedLog) -> dict[str, Any]:
         **_identity(log),
         "versions": [tables.path.name for tables in log.versions],
         "nbytes": log.nbytes,
-        "in_workspace_nbytes": log.in_workspace_nbytes,
+        "in_workspace_nbytes": sum(map(nbytes_in, log.in_workspace)),
         "last_used": datetime.fromtimestamp(used // 10**9, UTC).isoformat() if used else None,
         "processes": log.processes,
     }
