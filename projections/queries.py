@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import duckdb
 
 from runlore.domain.errors import InvalidInput
+from runlore.domain.status import TERMINAL
 from runlore.projections.conditions import Conditions
 from runlore.projections.filters import Filter, check_text_filter
 from runlore.projections.rows import ExperimentRow, RunRow
@@ -93,6 +94,19 @@ def experiment_number(connection: duckdb.DuckDBPyConnection, experiment_id: str)
         "SELECT experiment_no FROM store.experiments WHERE experiment_id = ?", [experiment_id]
     ).fetchall()
     return found[0][0] if found else 0
+
+
+def writers_of_open_runs(
+    connection: duckdb.DuckDBPyConnection, writer_ids: Sequence[str]
+) -> set[str]:
+    """Those of the writers that created a run which has not ended."""
+    found = connection.execute(
+        "SELECT DISTINCT r.writer_id FROM store.runs r "
+        "JOIN store.run_states s ON s.run_no = r.run_no AND s.to_position IS NULL "
+        "WHERE list_contains(?, r.writer_id) AND NOT list_contains(?, s.status)",
+        [list(writer_ids), sorted(TERMINAL)],
+    ).fetchall()
+    return {writer_id for (writer_id,) in found}
 
 
 def run_number(

@@ -27,6 +27,7 @@ from runlore.projections.queries import (
     run_no_of,
     run_number,
     run_page,
+    writers_of_open_runs,
 )
 from runlore.projections.record_queries import ids_that_start_with, run_records
 from runlore.projections.rows import ExperimentRow, RecordRow, RunRow
@@ -85,6 +86,12 @@ class RunsReader:
             return ids_that_start_with(tables.connection, prefix, limit, self.position)
 
         return self.projection.ask(question)
+
+    def writers_of_open_runs(self, writer_ids: Sequence[str]) -> set[str]:
+        """Those of the writers that created a run which has not ended."""
+        return self.projection.ask(
+            lambda tables: writers_of_open_runs(tables.connection, writer_ids)
+        )
 
     def run_number(self, run_id: str) -> int:
         """A run's number in its experiment, from 1 on. Raises RunNotFound."""

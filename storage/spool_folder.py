@@ -251,8 +251,13 @@ def is_copied(workspace: Path) -> bool:
 
     It then holds lock files or spools of writers to the original.
     """
+    return holds_copies(workspace) or holds_copied_spools(workspace)
+
+
+def holds_copied_spools(workspace: Path) -> bool:
+    """Whether the folder holds spools of writers to another folder."""
     paths = chain.from_iterable(_files_by_writer(workspace / SPOOLS).values())
-    return holds_copies(workspace) or any(map(_is_of_another_folder, paths))
+    return any(map(_is_of_another_folder, paths))
 
 
 def _is_of_another_folder(path: Path) -> bool:

@@ -146,9 +146,14 @@ def state_of(workspace: Path, writer_id: str) -> WriterState:
         return WriterState(Life.UNKNOWN, f"its lock file cannot be read: {error.strerror}")
 
 
+def states_in(workspace: Path) -> dict[str, WriterState]:
+    """What is known of all writers that have a lock file, by their ids."""
+    return {writer_id: state_of(workspace, writer_id) for writer_id in writers_in(workspace)}
+
+
 def holds_copies(workspace: Path) -> bool:
     """Whether the folder is a copy: it holds lock files of writers of another folder."""
-    return any(state_of(workspace, writer_id).in_copy for writer_id in writers_in(workspace))
+    return any(state.in_copy for state in states_in(workspace).values())
 
 
 def remove_lock(workspace: Path, writer_id: str) -> None:

@@ -162,7 +162,7 @@ def test_moved_workspace_keeps_its_id_and_loses_runs_of_the_original(
     assert found.get_status() == "Failed" and own.get_status() == "Running"
     assert copy.sql("SELECT value FROM metric_points").fetchall() == [(0.5,)]
     [evidence] = losses_of(copy, run.id)
-    assert evidence["lock"] == "of the original" and evidence["program"]
+    assert evidence["writer"] == session_of(run.experiment.workspace).journal.writer_id
     assert not is_copied(folder_of(copy)) and settle_moved(session) == []
 
 

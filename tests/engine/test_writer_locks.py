@@ -45,3 +45,30 @@ def test_forked_child_that_writes_is_a_writer_of_its_own(folder_ws: Workspace) -
     assert seen == sorted([parent, child])
     assert state_of(files, parent).life is Life.ALIVE
     assert state_of(files, child).life is Life.DEAD  # It ended by `os._exit`.
+
+
+# --- lock files of the dead -----------------------------------------------------------------------
+
+
+@pytest.mark.processes
+def test_lock_of_a_dead_writer_goes_when_nothing_of_its_is_open(folder_ws: Workspace) -> None:
+    parent = start(Experiment(folder_ws, "e"))
+    session = session_of(folder_ws)
+    assert session.files is not None
+    own = session.journal.writer_id
+
+    def tag() -> None:  # And end by `os._exit`, as worker processes do.
+        parent.tag("seen", "by the child")
+
+    def start_run() -> tuple[str, str]:
+        return start(Experiment(folder_ws, "e")).id, session.journal.writer_id
+
+    in_child(tag)
+    run_id, starter = in_child(start_run)
+    assert len(writers_in(session.files)) == 3
+    list(Experiment(folder_ws, "e").get_runs())
+    assert writers_in(session.files) == sorted([own, starter])
+    folder_ws.get_run(run_id).fail("its process is gone")
+    with Workspace.open(session.files) as again:
+        list(Experiment(again, "e").get_runs())
+        assert writers_in(session.files) == [own]

@@ -9,28 +9,25 @@ dead.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from runlore.domain.errors import InvalidInput
-from runlore.domain.ids import parse_stream, values_prefix
 from runlore.domain.run import LOST, EndRun, LoseRun
 from runlore.domain.status import ACTIVE, TERMINAL, Status
 from runlore.domain.workspace import AdoptWorkspace
 from runlore.engine.runs.handle import RunHandle
+from runlore.engine.runs.leaving import settle
 from runlore.projections.filters import RunFilter
-from runlore.storage.log_query import LogQuery
+from runlore.storage.participants import remove_parts
 from runlore.storage.run_folder import folders_in
 from runlore.storage.spool_folder import SPOOLS, damaged_in, is_copied, writers_with_spools
-from runlore.storage.writers import Life, WriterState, remove_lock, state_of, writers_in
+from runlore.storage.writers import Life, WriterState, remove_lock, states_in
 
 if TYPE_CHECKING:
     from runlore.engine.session import LiveSession
-
-
-_PAGE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ def condition_of(files: Path) -> Condition:
     """The condition of a workspace's folder; changes nothing."""
     return Condition(
         is_copied(files),
-        {writer_id: state_of(files, writer_id) for writer_id in writers_in(files)},
+        states_in(files),
         tuple(writers_with_spools(files / SPOOLS)),
         tuple(damaged_in(files / SPOOLS)),
     )
@@ -85,6 +82,7 @@ def adopt(session: LiveSession, note: str | None = None) -> str:
     why = f"the workspace was copied while the run was executing; it went on in {origin}"
     for run in list(_active_runs(session)):
         _lose(run, why, {"origin": origin})
+        remove_parts(files, run.id)
     for folder in folders_in(files):
         if not folder.is_locked():
             folder.remove()
@@ -111,24 +109,11 @@ def settle_moved(session: LiveSession) -> list[str]:
 def lose_runs_of_dead_writers(session: LiveSession, *, gone: Collection[str] = ()) -> list[str]:
     """Record as lost the interactive runs whose processes are all dead; returns their ids.
 
-    `gone` are writers to the original of this folder that count as dead. A run in which a process
-    may be alive, or whose processes all closed the workspace, is left as it is.
+    `gone` are writers to the original of this folder that count as dead. See `settle`, which also
+    ends the runs that all of their processes left.
     """
-    files = session.require_files()
-    lost = []
-    for run in _active_runs(session):
-        if run.state.submitted:  # Its supervisor's lock says more, and its processes are ended.
-            continue
-        writers = _writers_of(session, run)
-        states = {writer_id: state_of(files, writer_id) for writer_id in sorted(writers)}
-        dead = {one for one, it in states.items() if it.life is Life.DEAD or one in gone}
-        living = {one for one, it in states.items() if it.life is not Life.LEFT} - dead
-        if dead and not living:
-            writer_id = run.state.created_by if run.state.created_by in dead else min(dead)
-            state = states[writer_id]
-            _lose(run, f"the run was lost: {state.why}", _evidence(writer_id, state))
-            lost.append(run.id)
-    return lost
+    active = list(_active_runs(session))
+    return [run.id for run in active if settle(run, gone=gone) and run.state.lost]
 
 
 def _recover(session: LiveSession) -> None:
@@ -148,19 +133,6 @@ def _active_runs(session: LiveSession) -> Iterator[RunHandle]:
             yield run
 
 
-def _writers_of(session: LiveSession, run: RunHandle) -> set[str]:
-    """The writers that created the run or logged values into it."""
-    found = set(session.live_values(run.id).pieces)
-    if run.state.created_by is not None:
-        found.add(run.state.created_by)
-    query = LogQuery(prefix=values_prefix(run.id), limit=_PAGE)
-    while rows := session.log.read_plain(query):
-        names = {row[1] for row in rows}
-        found |= {parsed.writer_id for name in names if (parsed := parse_stream(name)) is not None}
-        query = replace(query, after_position=rows[-1][0])
-    return found
-
-
 def _lose(run: RunHandle, why: str, evidence: Mapping[str, str | int | None]) -> None:
     if run.state.status is Status.QUEUED:  # Nobody executes it, so nobody was lost.
         run.change(EndRun(Status.FAILED, {"code": LOST, "message": why}))
@@ -168,15 +140,9 @@ def _lose(run: RunHandle, why: str, evidence: Mapping[str, str | int | None]) ->
         run.change(LoseRun(why, evidence))
 
 
-def _evidence(writer_id: str, state: WriterState) -> dict[str, str | int | None]:
-    process = {} if state.process is None else state.process._asdict()
-    return {"writer": writer_id, "lock": "of the original" if state.in_copy else "free", **process}
-
-
 def _remove_locks(session: LiveSession) -> None:
     """Remove the lock files of writers that are dead or wrote to the original."""
     files = session.require_files()
-    for writer_id in writers_in(files):
-        state = state_of(files, writer_id)
+    for writer_id, state in states_in(files).items():
         if state.life is Life.DEAD or state.in_copy:
             remove_lock(files, writer_id)

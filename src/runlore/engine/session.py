@@ -20,6 +20,7 @@ from runlore.domain.topics import END_TOPICS
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.introduction import actor_named
 from runlore.engine.lanes import DEFAULT_LANE
+from runlore.engine.settled_writers import remove_settled_locks
 from runlore.engine.shared_log import LogUse
 from runlore.storage import fork_guard
 from runlore.storage.artifacts import ArtifactStore, artifacts_below
@@ -27,7 +28,14 @@ from runlore.storage.errors import LogTooNew
 from runlore.storage.event_log import EventLog
 from runlore.storage.journal import Journal, StreamState
 from runlore.storage.sealed_artifacts import sealed_artifacts_below
-from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues, Recovery, is_copied, live_values
+from runlore.storage.spool_folder import (
+    NOTHING_LIVE,
+    LiveValues,
+    Recovery,
+    holds_copied_spools,
+    live_values,
+)
+from runlore.storage.writers import Life, states_in
 
 if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
@@ -37,6 +45,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 _LOOK_INTERVAL_S: Final = 1.0
+_TIDY_INTERVAL_S: Final = 60.0
 
 
 class Caretaker(Protocol):
@@ -177,6 +186,8 @@ class LiveSession(Session):
         self._warned_of_run_end = False
         self._look_at = 0.0
         self._is_copy = False
+        self._dead: list[str] = []
+        self._tidy_at = 0.0
         self._recover_at = 0.0
         self._reads_own_spool = False
         self._lost: Mapping[str, str] = {}
@@ -340,7 +351,9 @@ class LiveSession(Session):
         self.flush()
         self.recover_values()
         self.look_after()
-        return self.tables(lane)
+        tables = self.tables(lane)
+        self._forget_dead_writers(tables)
+        return tables
 
     def tables(self, lane: str = DEFAULT_LANE) -> RunsReader:
         """A lane's projection of the log as it is, without preparation."""
@@ -400,10 +413,25 @@ class LiveSession(Session):
         now = time.monotonic()
         if at_once or now >= self._look_at:
             self._look_at = now + _LOOK_INTERVAL_S
-            self._is_copy = self.files is not None and is_copied(self.files)
+            self._look_at_writers()
             if self._caretaker is not None:
                 self._lost = {} if self._is_copy else self._caretaker.look_after(self)
         return self._lost
+
+    def _look_at_writers(self) -> None:
+        if self.files is None:
+            return
+        states = states_in(self.files)
+        self._is_copy = any(state.in_copy for state in states.values()) or holds_copied_spools(
+            self.files
+        )
+        self._dead = [one for one, state in states.items() if state.life is Life.DEAD]
+
+    def _forget_dead_writers(self, tables: RunsReader) -> None:
+        now = time.monotonic()
+        if self._dead and self.files is not None and now >= self._tidy_at:
+            self._tidy_at = now + _TIDY_INTERVAL_S
+            remove_settled_locks(self.files, self._dead, tables)
 
     def why_lost(self, run_id: str) -> str | None:
         """The reason why a submitted run is lost, if the loss could not be recorded."""

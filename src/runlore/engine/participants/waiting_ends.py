@@ -62,6 +62,8 @@ class WaitingEnds:
         state = self._journal.refresh(stream)
         if state is None or state.status in TERMINAL or state.submitted:
             return
+        if state.last_ended_at is not None and state.last_ended_at >= intent.observed_at:
+            return  # It was recorded before, and the run was resumed; spools may tell it again.
         is_ours = writer_id == self._journal.writer_id
         since = self._participation.since(run_id) if is_ours else None
         own = Outcome(Status(intent.status), intent.error, intent.observed_at)

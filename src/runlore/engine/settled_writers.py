@@ -1,0 +1,28 @@
+"""Lock files of dead writers that left nothing behind: removed, so that they do not gather.
+
+Worker processes often end without closing the workspace. The lock file of a dead one is the proof
+of its death as long as a run of its is open, or values or outcomes of its wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runlore.storage.participants import runs_with_parts
+from runlore.storage.spool_folder import SPOOLS, writers_with_spools
+from runlore.storage.writers import remove_lock
+
+if TYPE_CHECKING:
+    from runlore.projections.reader import RunsReader
+
+
+def remove_settled_locks(files: Path, dead: Sequence[str], tables: RunsReader) -> None:
+    """Remove the lock files of these dead writers if nothing of theirs is open or waits."""
+    kept = tables.writers_of_open_runs(dead).union(writers_with_spools(files / SPOOLS))
+    for writer_id in dead:
+        if writer_id not in kept and not runs_with_parts(files, writer_id):
+            with suppress(OSError):  # Another user's.
+                remove_lock(files, writer_id)
