@@ -22,7 +22,7 @@ from runlore.projections.arrow_tables import (
     table_of_arrays,
     taken,
 )
-from runlore.projections.points import Points, group_starts
+from runlore.projections.points import Points, group_starts, texts_at
 from runlore.projections.temporal import insert_table, with_table
 from runlore.storage.value_arrays import Ints, starts_of
 
@@ -111,7 +111,7 @@ def _summed_up(points: Points) -> tuple[Table, Floats, Ints, Ints]:
         "n": np.add.reduceat(points.n, first_part),
         "numbers": counts,
         "last": numbers(values[last], None if valid is None else valid[last]),
-        "last_text": points.text.take(last),
+        "last_text": texts_at(points.text, last),
         "last_type": points.type[last],
         # Whether 0.0 or -0.0 is the least depends on the library: always use 0.0.
         "min": numbers(least + 0.0, some),

@@ -239,9 +239,16 @@ def _mixed(points: Points, begins: Ints) -> Points:
         points.times[order],
         points.values[order],
         None if points.valid is None else points.valid[order],
-        points.text.take(order),
+        texts_at(points.text, order),
         points.type[order],
     )
+
+
+def texts_at(column: Array, places: Ints) -> Array:
+    """The texts at some of the places; mostly there are none at all."""
+    if column.null_count == len(column):
+        return column.slice(0, len(places))
+    return column.take(places)
 
 
 def group_starts(*keys: Ints) -> Ints:
@@ -265,7 +272,9 @@ def _values(packed: Sequence[Packed], n: Ints) -> Values:
     kinds, all_contents = zip(*packed, strict=True)
     if kinds.count("f8") == len(kinds):
         value = floats(all_contents, n)
-        return Values(value, None, texts([None] * total), np.zeros(total, np.uint8))
+        return Values(
+            value, None, texts([None]).take(np.zeros(total, np.int64)), np.zeros(total, np.uint8)
+        )
     value = np.empty(total)
     valid = np.ones(total, bool)
     types = np.zeros(total, np.uint8)
