@@ -39,6 +39,9 @@ import msgpack
 AS_OF = "as_of"
 OBSERVED_AT = "observed_at"
 
+NEVER_SETTLED = -1
+"""As the latest time that was settled: before all times, which begin with 1970."""
+
 
 def extra_times(observed_at: int, recorded_at: int, as_of: int) -> dict[str, int]:
     """The part of an event's metadata that says how its times differ from `recorded_at`."""

@@ -13,7 +13,7 @@ from eventsourcing.persistence import Notification, StoredEvent, Subscription
 
 from runlore.domain.events import LOG_VERSION
 from runlore.storage import fork_guard
-from runlore.storage.as_of_times import Steps
+from runlore.storage.as_of_times import NEVER_SETTLED, Steps
 from runlore.storage.clock import Clock, now_us
 from runlore.storage.clock_watch import ClockWatch
 from runlore.storage.errors import LogTooNew, VersionConflict
@@ -48,7 +48,7 @@ class MemoryLog(EventLog):
         self._drained: dict[str, DrainedMark] = {}
         self._head = LogHead()
         self._steps = Steps()
-        self._settled_until = 0
+        self._settled_until = NEVER_SETTLED
         self._watch = ClockWatch()
         fork_guard.guard(self)
 

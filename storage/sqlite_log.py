@@ -10,6 +10,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import Notification, StoredEvent, Subscription
 
+from runlore.storage.as_of_times import NEVER_SETTLED
 from runlore.storage.clock import Clock, now_us
 from runlore.storage.clock_watch import ClockWatch
 from runlore.storage.database import Database, version_of
@@ -42,7 +43,13 @@ from runlore.storage.sqlite_queries import (
     text_id,
 )
 from runlore.storage.sqlite_scan import SqliteScan
-from runlore.storage.sqlite_times import add_step, last_step, settle_until, settled_until
+from runlore.storage.sqlite_times import (
+    add_step,
+    keep_settled,
+    last_step,
+    settle_until,
+    settled_until,
+)
 from runlore.storage.stamp import Stamped, check_passed, observed_at, stamp, stamp_foreign
 from runlore.storage.subscription import PollingSubscription, Waker
 
@@ -60,6 +67,7 @@ class SqliteRecorder:
         self._uuid_ids = uuid_ids
         self._clock = clock
         self._watch = ClockWatch()
+        self._kept_settled = False
 
     def create_table(self) -> None:
         """Create the recorder's tables if they do not exist yet."""
@@ -276,8 +284,9 @@ class SqliteLog(SqliteRecorder, EventLog):
     def _store(
         self, connection: sqlite3.Connection, events: Sequence[NewEvent], drained: Drained | None
     ) -> tuple[StoredRow, ...]:
+        self._kept_settled = self._kept_settled or keep_settled(connection)
         head, now = head_of(connection), self._clock()
-        settled = settled_until(connection) if now < head.recorded_at else 0
+        settled = settled_until(connection) if now < head.recorded_at else NEVER_SETTLED
         self._watch.check(now, head.recorded_at, lambda: _last_observed(connection, head))
         stamped = stamp(events, head, now, settled)
         version = max([event.log_version for event in events], default=0)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from runlore.domain.events import RunErased
 from runlore.domain.ids import RUNS, run_stream
+from runlore.storage.as_of_times import NEVER_SETTLED
 from runlore.storage.database import Database, version_of
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_scan import Beginning, IndexScan, KeyScan, LogScan, Row, Times
@@ -185,7 +186,7 @@ class SqliteScan(LogScan, IndexScan, KeyScan):
 
 def _times(connection: sqlite3.Connection) -> Times | str:
     try:
-        until = settled_until(connection) if has_times(connection) else 0
+        until = settled_until(connection) if has_times(connection) else NEVER_SETTLED
         return Times(steps_of(connection), until)
     except (sqlite3.DatabaseError, LogCorrupt, UnicodeDecodeError) as error:
         return str(error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final
 
-from runlore.storage.as_of_times import Steps
+from runlore.storage.as_of_times import NEVER_SETTLED, Steps
 from runlore.storage.errors import LogCorrupt
 
 TIMES_SCHEMA: Final = (
@@ -33,9 +33,20 @@ def has_times(connection: sqlite3.Connection) -> bool:
 
 
 def settled_until(connection: sqlite3.Connection) -> int:
-    """The latest time that was settled; 0 if none was."""
+    """The latest time that was settled; `NEVER_SETTLED` if none was."""
     statement = "SELECT until FROM settled" if has_times(connection) else _SETTLED_BEFORE
-    return _whole(connection.execute(statement).fetchone())
+    return _whole(connection.execute(statement).fetchone(), NEVER_SETTLED)
+
+
+def keep_settled(connection: sqlite3.Connection) -> bool:
+    """Keep what a runlore without these tables settled, before an event moves the head's time.
+
+    Returns whether there was nothing to do, and will not be.
+    """
+    if has_times(connection) or settled_until(connection) == NEVER_SETTLED:
+        return True
+    _make_tables(connection)
+    return False
 
 
 def settle_until(connection: sqlite3.Connection, time: int) -> None:
@@ -77,9 +88,9 @@ def steps_of(connection: sqlite3.Connection) -> Steps:
     return steps
 
 
-def _whole(row: tuple[Any, ...] | None) -> int:
-    """A row's number, 0 if there is no row. SQLite keeps text in a column of whole numbers, too."""
-    number = row[0] if row else 0
+def _whole(row: tuple[Any, ...] | None, default: int = 0) -> int:
+    """The number in a row, or the default if there is no row. SQLite lets any column hold text."""
+    number = row[0] if row else default
     if type(number) is not int:
         raise LogCorrupt(f"the log's times hold {number!r:.80}; run `runlore audit verify`")
     return number

@@ -53,7 +53,7 @@ class TimesPass:
             self._findings.about_log(Kind.UNREADABLE, f"the tables of times: {self._times}")
             return
         until = self._times.settled_until
-        if until and (until >= self._head.recorded_at or until > self._latest):
+        if until >= self._head.recorded_at or until > self._latest:
             self._findings.about_log(
                 Kind.CHANGED,
                 f"the log says that it was settled until {until} µs after 1970, which is after the "
