@@ -49,16 +49,9 @@ class Participant(NamedTuple):
     @property
     def death(self) -> Death:
         """Its death, with the evidence."""
-        evidence: dict[str, str | int | None] = {"writer": self.writer_id, "lock": "free"}
-        process = self.state.process
-        if process is not None:
-            evidence |= {
-                "host": process.host,
-                "boot_id": process.boot_id,
-                "pid": process.pid,
-                "started_at": process.started_at,
-                "program": process.program,
-            }
+        process = {} if self.state.process is None else self.state.process._asdict()
+        lock = "of the original" if self.state.in_copy else "free"
+        evidence = {"writer": self.writer_id, "lock": lock, **process}
         return Death(f"the run was lost: {self.state.why}; the values it logged are kept", evidence)
 
 
@@ -78,6 +71,7 @@ def others_in(
     if executed and state.created_by is not None and state.created_by not in parts:
         parts[state.created_by] = Part(state.created_by, state.created_at)
     parts.pop(journal.writer_id, None)
+    by_creation = sorted(parts.values(), key=lambda part: (part.joined_at, part.writer_id))
     return [
         Participant(
             part.writer_id,
@@ -85,7 +79,7 @@ def others_in(
             part.outcome,
             part.forked,
         )
-        for part in sorted(parts.values(), key=lambda part: part.writer_id)
+        for part in by_creation
     ]
 
 
@@ -93,7 +87,7 @@ def _life_of(files: Path, journal: Journal, writer_id: str, gone: Collection[str
     found = state_of(files, writer_id)
     if found.in_copy and writer_id in gone:
         why = f"{found.process} wrote to the original of this folder, which is gone"
-        return WriterState(Life.DEAD, why, found.process)
+        return WriterState(Life.DEAD, why, found.process, in_copy=True)
     if found.life is not Life.LEFT:
         return found
     opened = next(iter(journal.facts(writer_stream(writer_id))), None)
