@@ -8,12 +8,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from runlore.domain.errors import InvalidInput, WorkspaceClosed
-from runlore.domain.events import ValuesLogged
-from runlore.domain.ids import values_prefix, values_stream
-from runlore.storage.codec import fact_of
-from runlore.storage.event_log import EventLog
 from runlore.storage.journal import Journal
-from runlore.storage.log_query import LogQuery
 from runlore.storage.spool import Spool
 from runlore.storage.spool_format import (
     FLOAT,
@@ -26,10 +21,10 @@ from runlore.storage.spool_format import (
     packed,
 )
 from runlore.storage.spool_puts import FloatPut, FloatPutAt, WidePut
-from runlore.storage.value_codec import Series, series_of
+from runlore.storage.steps_taken import SeriesKey, steps_taken
+from runlore.storage.value_codec import Series
 
 _Put = TypeVar("_Put")
-_Key = tuple[str, tuple[str, ...]]  # A series by name and columns.
 _MANY_MAX = 30_000  # Values of a record: three fit into a segment, with steps.
 _GIVEN_AT_MAX = (2**63 - 1) // 1_000  # The spool holds nanoseconds.
 
@@ -46,9 +41,9 @@ class RunSteps:
         self.run_id = run_id
         self._journal = journal
         self._warn = warn
-        self._steps: dict[_Key, Iterator[int]] = {}
-        self._given: dict[_Key, bool | None] = {}  # None: both, and the warning is given.
-        self._taken: dict[_Key, int] | None = {} if fresh else None
+        self._steps: dict[SeriesKey, Iterator[int]] = {}
+        self._given: dict[SeriesKey, bool | None] = {}  # None: both, and the warning is given.
+        self._taken: dict[SeriesKey, int] | None = {} if fresh else None
 
     def next_of(self, series: Series) -> Iterator[int]:
         """The next steps of a series; the caller logs without giving steps."""
@@ -58,11 +53,17 @@ class RunSteps:
         if steps is None:
             if self._taken is None:
                 # Values that this process logged so far had steps given by the caller.
+                writer_id = self._journal.writer_id
                 self._taken = steps_taken(
-                    self._journal.log, self.run_id, excluding_writer=self._journal.writer_id
+                    self._journal.log, self.run_id, excluding_writer=writer_id
                 )
             steps = self._steps.setdefault(key, count(self._taken.get(key, 0)))
         return steps
+
+    def go_on(self) -> None:
+        """Go on after the last values in the log, of all writers, that are not void."""
+        self._taken = steps_taken(self._journal.log, self.run_id)
+        self._steps.clear()
 
     def note(self, series: Series, *, given: bool) -> None:
         """Remember whether the caller gives the steps of a series; warn once if it is both."""
@@ -92,7 +93,7 @@ class RunValues:
         self.puts_at: dict[str, FloatPutAt] = {}
         self.wide_puts: dict[tuple[str, ...], WidePut] = {}
         self.wide_puts_at: dict[tuple[str, ...], WidePut] = {}
-        self.row_puts: dict[_Key, WidePut] = {}
+        self.row_puts: dict[SeriesKey, WidePut] = {}
         self._spool = spool
         self._steps = steps
 
@@ -252,16 +253,3 @@ def _typed(series: Series, values: Sequence[Any]) -> array[Any] | None:
     if types == {int} and min(values) >= -(2**63) and max(values) < 2**63:
         return array("q", values)
     return None
-
-
-def steps_taken(log: EventLog, run_id: str, *, excluding_writer: str) -> dict[_Key, int]:
-    """How many values other writers have in the log, by series of the run; reads no payload."""
-    taken: dict[_Key, int] = {}
-    own = values_stream(run_id, excluding_writer)
-    for row in log.read_log(LogQuery(prefix=values_prefix(run_id), topics=(ValuesLogged.topic,))):
-        data = fact_of(row).data if row.stream != own else None
-        for described in data["series"] if data else ():
-            series = series_of(described)
-            key = (series.name, series.columns)
-            taken[key] = taken.get(key, 0) + described["n"]
-    return taken

@@ -166,6 +166,18 @@ class ValueBuffer:
         """
         self.spool().put_intent(intent)
 
+    def go_on(self, run_id: str) -> None:
+        """Let automatic steps of a run go on after the last values that are not void.
+
+        Writes all waiting values first. Raises the log's error.
+        """
+        self.flush()
+        steps = self._steps.get(run_id)
+        if steps is not None:
+            steps.go_on()
+            if self._spool is not None:
+                self._spool.park()  # The functions that log hold the old steps.
+
     @property
     def waiting(self) -> bool:
         """Whether there are values that are not in the log yet."""

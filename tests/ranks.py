@@ -10,6 +10,7 @@ import os
 import pickle
 import signal
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +21,11 @@ import pytest
 from runlore import Experiment, Run, Workspace
 from runlore.domain.status import Status
 from runlore.engine.runs import leaving
+from runlore.engine.runs.going_on import resume
 from runlore.run.run import handle_of
 from runlore.testing.children import Child
 from runlore.workspace import session_of
+from tests.disks import Disk
 from tests.workspaces import start
 
 
@@ -45,10 +48,11 @@ def folder_of(workspace: Workspace) -> Path:
 class Rank:
     """A process that takes part in a run of a workspace."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, disk: Disk | None = None) -> None:
         told, self._tell = os.pipe()
         self._heard, answer = os.pipe()
-        self._process = Child(lambda: _serve(folder, told, answer, (self._tell, self._heard)))
+        fds = self._tell, self._heard
+        self._process = Child(lambda: _serve(folder, told, answer, fds, disk))
         self.pid = self._process.pid
         os.close(told)
         os.close(answer)
@@ -96,9 +100,9 @@ class Rank:
 
 
 @contextmanager
-def ranks(folder: Path, number: int) -> Iterator[list[Rank]]:
-    """Processes; those that live at the end are killed."""
-    made = [Rank(folder) for _ in range(number)]
+def ranks(folder: Path, number: int, disk: Disk | None = None) -> Iterator[list[Rank]]:
+    """Processes; those that live at the end are killed. They can fill the disk."""
+    made = [Rank(folder, disk) for _ in range(number)]
     try:
         yield made
     finally:
@@ -109,8 +113,9 @@ def ranks(folder: Path, number: int) -> Iterator[list[Rank]]:
 class _Told:
     """What a rank can be told."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, disk: Disk | None) -> None:
         self.workspace = workspace
+        self.disk = disk
         self.run: Run
 
     def create(self) -> str:
@@ -149,8 +154,29 @@ class _Told:
         error = None if message is None else {"code": "UserError", "message": message}
         return leaving.leave(handle_of(self.run), Status(status), error)
 
+    def fill_disk(self) -> None:
+        assert self.disk is not None
+        self.disk.fill(even_for_small_files=True)
+
+    def free_disk(self) -> None:
+        assert self.disk is not None
+        self.disk.free()
+
+    def leave_in_vain(self, status: str) -> str:
+        """Leave; the warning that it is not recorded yet."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert not self.leave(status)
+        return "\n".join(str(warning.message) for warning in caught)
+
     def leave_other(self, run_id: str) -> bool:
         return leaving.leave(handle_of(self.workspace.get_run(run_id)), Status.COMPLETED)
+
+    def settle(self) -> bool:
+        return leaving.settle(handle_of(self.run))
+
+    def resume(self, reason: str) -> None:
+        resume(handle_of(self.run), reason)
 
     def complete(self) -> None:
         self.run.complete()
@@ -198,7 +224,9 @@ def _die_if(now: bool) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _serve(folder: Path, told: int, answer: int, of_parent: tuple[int, int]) -> None:
+def _serve(
+    folder: Path, told: int, answer: int, of_parent: tuple[int, int], disk: Disk | None
+) -> None:
     for fd in of_parent:
         os.close(fd)
     with (
@@ -206,7 +234,7 @@ def _serve(folder: Path, told: int, answer: int, of_parent: tuple[int, int]) -> 
         os.fdopen(answer, "wb", 0) as answers,
         Workspace.open(folder) as workspace,
     ):
-        rank = _Told(workspace)
+        rank = _Told(workspace, disk)
         while True:
             name, arguments = pickle.load(commands)
             if name == "close":

@@ -367,6 +367,10 @@ class LiveSession(Session):
         """The values that this process logs into a run; `fresh` if it has just created it."""
         return self._use.values_of(run_id, fresh=fresh, actor=self.journal.actor)
 
+    def go_on(self, run_id: str) -> None:
+        """Let automatic steps of a run go on after the last values that are not void."""
+        self._values.go_on(run_id)
+
     def put_end(self, intent: EndIntent) -> None:
         """Keep in the spool how this process left a run, until it can be recorded."""
         self._values.put_end(intent)

@@ -62,6 +62,7 @@ def _attached(uri: str, run_id: str) -> Run:
     run = Run.get(Workspace.open(uri), run_id)
     handle = handle_of(run)
     handle.owns_status = False
+    handle.join()
     if not handle.state.submitted:  # The supervisor keeps the folders of a submitted run.
         handle.watched = watched_folders(handle.state.outputs)
     return run

@@ -40,6 +40,7 @@ class _Own:
     since: int
     is_seen: bool
     forked: bool = False
+    is_creator: bool = False
 
 
 class Participation:
@@ -59,7 +60,7 @@ class Participation:
 
     def created(self, run_id: str) -> None:
         """This process has just created the run, and executes it: the log tells the others."""
-        self._own[run_id] = _Own(_now_us(), is_seen=True)
+        self._own[run_id] = _Own(_now_us(), is_seen=True, is_creator=True)
 
     def join(self, run_id: str) -> None:
         """Take part in a run, from now on. Never raises: what others cannot see yet is retried."""
@@ -69,6 +70,11 @@ class Participation:
             own = self._own.setdefault(run_id, _Own(_now_us(), is_seen=False, forked=forked))
         if not own.is_seen:
             self._show(run_id, own)
+
+    def resume(self, run_id: str) -> None:
+        """Take part in a run from its resumption on; its creation says no more who does."""
+        self._own.pop(run_id, None)
+        self.join(run_id)
 
     def executes(self, run_id: str) -> bool:
         """Whether this process takes part in the run; not as a fork of a process that does."""
@@ -121,6 +127,9 @@ class Participation:
         if stream is None:
             made = StreamState(run_stream(run_id), fold, None)
             stream = self._streams.setdefault(run_id, made)
+        own, state = self._own[run_id], stream.state
+        if own.is_creator and state is not None and state.pauses:
+            self.resume(run_id)  # Another process has resumed it.
         return Beside(stream, partial(_decide, self.since(run_id)))
 
     def _show(self, run_id: str, own: _Own) -> None:

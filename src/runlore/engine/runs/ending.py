@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,6 +13,7 @@ from runlore.domain.status import TERMINAL, Status
 from runlore.engine.participants.others import others_in
 from runlore.engine.runs.files import keep_watched
 from runlore.engine.runs.handle import RunHandle
+from runlore.storage.spool_format import EndIntent
 
 _REASON_MAX_CHARS: Final = 500
 
@@ -88,3 +90,10 @@ def record_status(
 
 def _short(text: str) -> str:
     return text if len(text) <= _REASON_MAX_CHARS else f"{text[: _REASON_MAX_CHARS - 3]}..."
+
+
+def keep_end(run: RunHandle, status: Status, error: Mapping[str, str] | None) -> None:
+    """Keep the end in the spool, until the log can be written."""
+    plain = None if error is None else dict(error)
+    intent = EndIntent(run.id, str(status), plain, time.time_ns() // 1_000)
+    run.session.writable().put_end(intent)

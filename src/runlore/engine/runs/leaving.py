@@ -17,11 +17,10 @@ from runlore.domain.leaving import Outcome, end_of
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.participants.others import others_in
-from runlore.engine.runs.ending import has_ended
+from runlore.engine.runs.ending import has_ended, keep_end
 from runlore.engine.runs.files import keep_watched
 from runlore.engine.runs.handle import RunHandle
 from runlore.storage.participants import Part, keep_outcome, remove_parts
-from runlore.storage.spool_format import EndIntent
 
 
 def leave(run: RunHandle, status: Status, error: Mapping[str, str] | None = None) -> bool:
@@ -45,8 +44,7 @@ def leave(run: RunHandle, status: Status, error: Mapping[str, str] | None = None
         return run.fetch().status in TERMINAL
     except Exception as problem:  # Whatever it is, the process ends: nothing can be tried again.
         if executes:
-            plain = None if error is None else dict(error)
-            session.put_end(EndIntent(run.id, str(status), plain, own.at))
+            keep_end(run, status, error)
         warn_caller(f"the end of run {run.id} is not recorded yet: {problem}", RuntimeWarning)
         return False
 
