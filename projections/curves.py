@@ -21,6 +21,7 @@ from runlore.projections.arrow_tables import (
 from runlore.projections.filters import check_text_filter
 from runlore.projections.points import TYPES, group_starts
 from runlore.projections.portions import portions
+from runlore.projections.rewinds import ALL_POINTS, points_then
 
 Ints = NDArray[np.int64]
 
@@ -62,7 +63,7 @@ class Curve(NamedTuple):
 _SERIES: Final = """
 SELECT p.series_no, p.step, p.time, coalesce(p.value, 'nan'::DOUBLE) AS value, p.text, p.type,
        p.position, p.idx
-FROM store.metric_points p
+FROM {points} p
 WHERE p.series_no IN ({series}) AND p.run_no = {run_no:d} {until}
 """
 
@@ -83,7 +84,9 @@ def series_values(
     if not series:
         return None
     until = "" if as_of is None else f"AND p.position <= {as_of:d}"
-    query = _SERIES.format(series=", ".join(map(str, series)), run_no=run_no, until=until)
+    points = points_then(connection, as_of, [run_no])
+    numbers_of_series = ", ".join(map(str, series))
+    query = _SERIES.format(points=points, series=numbers_of_series, run_no=run_no, until=until)
     table = _in_log_order(answer(connection.sql(query)))
     if not len(table):
         return None
@@ -221,9 +224,10 @@ GROUP BY ALL
 # a gap, as NaN is.
 _POINTS: Final = """
 SELECT p.run_no, p.step, p.time, coalesce(p.value, 'nan'::DOUBLE) AS value
-FROM store.metric_points p
+FROM {points} p
 WHERE p.series_no = {series_no:d} AND p.run_no IN ({runs}) {until}
 """
+_IN_LOG_ORDER: Final = "ORDER BY p.run_no, p.position, p.idx"
 
 
 def curves(
@@ -244,7 +248,7 @@ def curves(
     source, count = (
         ("store.metric_latest", "any_value(p.n)")
         if as_of is None
-        else ("store.metric_points", "count(*)")
+        else (points_then(connection, as_of), "count(*)")
     )
     totals = connection.execute(
         _TOTALS.format(source=source, count=count, series_no=series_no, until=until)
@@ -254,7 +258,10 @@ def curves(
     for group in portions([n for _, _, n in totals], _POINTS_AT_ONCE):
         names = {run_no: run_id for run_no, run_id, _ in totals[group]}
         runs = ", ".join(map(str, names))
-        query = _POINTS.format(series_no=series_no, runs=runs, until=until)
+        points = points_then(connection, as_of, names)
+        query = _POINTS.format(points=points, series_no=series_no, runs=runs, until=until)
+        if points != ALL_POINTS:
+            query += _IN_LOG_ORDER
         for curve in _thinned(answer(connection.sql(query)), names, max_points):
             found[curve.run_id] = curve
     return [found[run_id] for run_id in ids if run_id in found]

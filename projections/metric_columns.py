@@ -18,8 +18,13 @@ _SUMMARIES: Final = {
     "last": "last",
     "min": "min",
     "max": "max",
-    "mean": "CASE WHEN numbers > 0 THEN sum / numbers END",
+    "mean": "CASE WHEN numbers > nonfinite THEN sum / (numbers - nonfinite) END",
     "n": "n",
+    "n_nonfinite": "nonfinite",
+    "first": "first",
+    "latest": "latest",
+    "min_step": "min_step",
+    "max_step": "max_step",
     "first_step": "first_step",
     "last_step": "last_step",
 }
@@ -27,7 +32,7 @@ _OPERATORS: Final = ("<", "<=", "=", "<>", ">=", ">")
 
 
 class MetricColumn(NamedTuple):
-    """A metric's summary in a table: `last`, `min`, `max`, `mean`, `n`, `first_step`, `last_step`.
+    """A metric's summary in a table: one of the columns of the view `metrics`, see docs/sql.md.
 
     `column` is that of a row or table; empty for a scalar.
     """

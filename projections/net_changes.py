@@ -113,6 +113,22 @@ LEFT JOIN {was} w ON w.series_no = m.series_no AND w.run_no = m.run_no
 JOIN store.series s ON s.series_no = m.series_no
 WHERE m.last_position > {a:d} AND {of_run}
 """
+# Of runs that went back in between: they may have other values without having logged any.
+_OF_REWOUND: Final = """
+UNION ALL
+SELECT s.name || CASE s.col WHEN '' THEN '' ELSE '.' || s.col END AS key, run_no AS owner,
+       w.n AS old_n, w.last, w.last_text, w.last_type, m.n, m.last, m.last_text, m.last_type,
+       greatest(z.position, m.last_position) AS position
+FROM (FROM {now} WHERE run_no IN ({runs})) m
+FULL JOIN (FROM {was} WHERE run_no IN ({runs})) w USING (series_no, run_no)
+JOIN (
+    SELECT run_no, max(position) AS position FROM store.rewinds
+    WHERE position > {a:d} AND position <= {b:d} GROUP BY run_no
+) z USING (run_no)
+JOIN store.series s USING (series_no)
+WHERE (w.n, w.last, w.last_text, w.last_type)
+    IS DISTINCT FROM (m.n, m.last, m.last_text, m.last_type)
+"""
 # Whose a row is, and which event made it so.
 _TOLD: Final = """
 SELECT d.*, e.name, e.experiment_id, r.run_id, coalesce(x.observed_at, x.recorded_at), x.writer_id,
@@ -188,7 +204,12 @@ def _of_metrics(
         latest_as_of(connection, a, only=only, name="latest_a") as was,
     ):
         of_run = "true" if run_no is None else f"m.{only}"
+        rewound = _rewound_between(connection, a, b, only)
+        if rewound:
+            of_run += f" AND m.run_no NOT IN ({rewound})"
         found = _OF_METRICS.format(a=a, now=now, was=was, of_run=of_run)
+        if rewound:
+            found += _OF_REWOUND.format(a=a, b=b, now=now, was=was, runs=rewound)
         named = Conditions(b).current("e")
         query = _TOLD.format(found=f"SELECT *, true AS of_run FROM ({found})", named=named)
         rows = connection.execute(query).fetchall()
@@ -208,6 +229,17 @@ def _of_metrics(
         reason,
     ) in rows:
         old = None if n_a is None else MetricSummary(n_a, restored_value(*lasts[:3]))
-        new = MetricSummary(lasts[3], restored_value(*lasts[4:]))
+        new = None if lasts[3] is None else MetricSummary(lasts[3], restored_value(*lasts[4:]))
         whose, event = (name, experiment_id, run_id), (position, at, by, actor, reason)
-        yield NetChangeRow("metric", *whose, key, old is not None, True, old, new, *event)
+        yield NetChangeRow(
+            "metric", *whose, key, old is not None, new is not None, old, new, *event
+        )
+
+
+def _rewound_between(connection: duckdb.DuckDBPyConnection, a: int, b: int, only: str) -> str:
+    """The numbers of the runs that went back to a step after `a` and up to `b`, as SQL."""
+    rows = connection.execute(
+        "SELECT DISTINCT run_no FROM store.rewinds "
+        f"WHERE position > {a:d} AND position <= {b:d} AND {only} ORDER BY run_no"
+    ).fetchall()
+    return ", ".join(str(run_no) for (run_no,) in rows)

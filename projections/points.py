@@ -90,7 +90,7 @@ READ: Final = """
 p.series_no, p.run_no, p.step, p.time, coalesce(p.value, 0.0) AS value, p.text, p.type, p.position,
 p.idx
 """
-"""What a query that `points_in` reads selects of `store.metric_points p`."""
+"""What a query that `points_in` reads selects of a table of points `p`."""
 
 
 def points_in(table: Table) -> Points:

@@ -152,14 +152,20 @@ CREATE TABLE store.segments (
 );
 -- Replaced by one that reads the segments, too, as soon as there are any.
 CREATE VIEW store.metric_points AS FROM store.tail_points;
+-- Replaced by one that leaves out void points as soon as there is a rewind.
+CREATE VIEW store.valid_points AS FROM store.metric_points;
 
--- One row per run and series; `last` is by position and index. `numbers` counts the values that
--- are numbers, as DOUBLE: those that have a part in min, max and sum. The positions are those of
--- the first and the last batch: what was said of a series earlier is found by them.
+-- One row per run and series, of the points that are valid now. `first` and `last` are by position
+-- and index, `latest` is the greatest by step, time and value. `numbers` counts the values that are
+-- numbers, of which `nonfinite` are NaN or infinite: these have no part in min, max and sum.
+-- min_step and max_step are the steps at which min and max were reached first. The positions are
+-- those of the first and the last batch: what was said of a series earlier is found by them.
 CREATE TABLE store.metric_latest (
-    series_no INTEGER, run_no BIGINT, n BIGINT, numbers BIGINT, last DOUBLE, last_text VARCHAR,
-    last_type UTINYINT, min DOUBLE, max DOUBLE, sum DOUBLE, first_step BIGINT, last_step BIGINT,
-    first_time BIGINT, last_time BIGINT, first_position BIGINT, last_position BIGINT
+    series_no INTEGER, run_no BIGINT, n BIGINT, numbers BIGINT, nonfinite BIGINT, first DOUBLE,
+    last DOUBLE, last_text VARCHAR, last_type UTINYINT, latest DOUBLE, latest_step BIGINT,
+    latest_time BIGINT, min DOUBLE, max DOUBLE, min_step BIGINT, max_step BIGINT, sum DOUBLE,
+    first_step BIGINT, last_step BIGINT, first_time BIGINT, last_time BIGINT,
+    first_position BIGINT, last_position BIGINT
 );
 
 -- observed_at is NULL where it is recorded_at, and actor where it is that of the writer.

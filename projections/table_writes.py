@@ -13,6 +13,8 @@ from runlore.domain.fact import Fact
 from runlore.projections.batch_context import BatchContext
 from runlore.projections.batch_rows import Move
 from runlore.projections.fold import rows_of
+from runlore.projections.metric_summaries_as_of import sum_up_again
+from runlore.projections.rewinds import show_valid_points
 from runlore.projections.segment_files import Bounds
 from runlore.projections.temporal import (
     TemporalTable,
@@ -289,7 +291,15 @@ def prepared_batch(
     ]
     if rows.batches:
         writes.append(partial(add_values, rows.batches))
+    if rows.rewinds:
+        # After the values: whatever the batch, a summary is that of all valid points then.
+        writes.append(partial(_rewind, run_nos=sorted({run_no for run_no, *_ in rows.rewinds})))
     return writes
+
+
+def _rewind(connection: duckdb.DuckDBPyConnection, run_nos: Sequence[int]) -> None:
+    show_valid_points(connection)
+    sum_up_again(connection, run_nos)
 
 
 # In trees that move, only the roots are awaiting; SET sees the old values.

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, NamedTuple
 
 import duckdb
 
 from runlore.domain import ids
 from runlore.projections.conditions import Conditions
 from runlore.projections.metric_summaries_as_of import LATEST, latest_as_of
+from runlore.projections.rewinds import VALID_POINTS, points_then
 from runlore.projections.trees import RUNS, runs_then
 
 EVENTS: Final = "events"
@@ -26,6 +27,17 @@ statistics of the column tell."""
 _MARK: Final = re.compile(r"\b(HOLDS|KNOWN|BEGAN|UNTIL|RUN_OF)\(([\w.]+)\)")
 
 
+class Sources(NamedTuple):
+    """What stands in the views for the marks of `views.sql` that name tables."""
+
+    runs: str
+    points: str
+    latest: str
+
+
+_NOW: Final = Sources(RUNS, VALID_POINTS, LATEST)
+
+
 def view_names() -> tuple[str, ...]:
     """The names of the views that users can query."""
     return tuple(_templates())
@@ -34,7 +46,7 @@ def view_names() -> tuple[str, ...]:
 def views() -> list[str]:
     """The statements that create the views of now in the database: all except `events`."""
     return [
-        f"CREATE VIEW {name} AS {_then(text, None, RUNS, LATEST)}"
+        f"CREATE VIEW {name} AS {_then(text, None, _NOW)}"
         for name, text in _templates().items()
         if name != EVENTS
     ]
@@ -47,7 +59,7 @@ def run_id_in(stream: str) -> str:
 
 def events_view() -> str:
     """The statement that creates the view `events` of now; the connection needs its functions."""
-    return f"CREATE TEMP VIEW {EVENTS} AS {_then(_templates()[EVENTS], None, RUNS, LATEST)}"
+    return f"CREATE TEMP VIEW {EVENTS} AS {_then(_templates()[EVENTS], None, _NOW)}"
 
 
 @contextmanager
@@ -59,11 +71,12 @@ def shown_as_of(connection: duckdb.DuckDBPyConnection, as_of: int, query: str) -
     """
     wanted = {name: text for name, text in _templates().items() if _may_name(query, name)}
     latest = as_of if any("LATEST" in text for text in wanted.values()) else None
-    runs = runs_then(connection, as_of)
+    runs, points = runs_then(connection, as_of), points_then(connection, as_of)
     with latest_as_of(connection, latest) as source:
+        sources = Sources(runs, points, source)
         try:
             for name, text in wanted.items():
-                shown = _then(text, as_of, runs, source)
+                shown = _then(text, as_of, sources)
                 connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {shown}")
             yield
         finally:
@@ -79,7 +92,7 @@ def _may_name(query: str, view: str) -> bool:
     return view in text or "query" in text
 
 
-def _then(text: str, as_of: int | None, runs: str, latest: str) -> str:
+def _then(text: str, as_of: int | None, sources: Sources) -> str:
     conditions = Conditions(as_of)
 
     def condition(mark: re.Match[str]) -> str:
@@ -98,9 +111,9 @@ def _then(text: str, as_of: int | None, runs: str, latest: str) -> str:
 
     shown = _MARK.sub(condition, text)
     for mark, source in (
-        ("RUNS", runs),
-        ("POINTS", "store.metric_points"),
-        ("LATEST", latest),
+        ("RUNS", sources.runs),
+        ("POINTS", sources.points),
+        ("LATEST", sources.latest),
         ("ACTORS", ACTORS),
     ):
         shown = shown.replace(mark, source)

@@ -88,8 +88,11 @@ WHERE KNOWN(p);
 
 CREATE VIEW metrics AS
 SELECT r.run_id, s.name AS metric, s.col AS "column", s.kind, m.n, m.last, m.last_text, m.min,
-       m.max, CASE WHEN m.numbers > 0 THEN m.sum / m.numbers END AS mean,
-       m.first_step, m.last_step, make_timestamptz(m.last_time) AS last_time
+       m.max,
+       CASE WHEN m.numbers > m.nonfinite THEN m.sum / (m.numbers - m.nonfinite) END AS mean,
+       m.first_step, m.last_step, make_timestamptz(m.last_time) AS last_time,
+       m.first, m.min_step, m.max_step, m.nonfinite AS n_nonfinite,
+       m.latest, m.latest_step, make_timestamptz(m.latest_time) AS latest_time
 FROM LATEST m
 JOIN store.series s ON s.series_no = m.series_no
 JOIN store.runs r ON r.run_no = m.run_no;

@@ -49,6 +49,13 @@ class Block:
     def __len__(self) -> int:
         return len(self.index)
 
+    def where(self, chosen: NDArray[np.bool_]) -> Block:
+        """The rows that are chosen."""
+        columns = tuple(column[chosen] for column in self.columns)
+        return Block(
+            self.series, self.index[chosen], self.steps[chosen], self.times[chosen], columns
+        )
+
 
 def read_batch(data: dict[str, Any], *, name: str | None = None) -> list[Block]:
     """The blocks in a `run.values_logged` event's data; those of one metric if `name` is given.

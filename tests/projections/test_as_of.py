@@ -31,7 +31,8 @@ from tests.projections.histories import (
 SMALL = Bounds(seal_rows=5, fan=2, merged_max_rows=20)
 COLUMNS = [
     *(MetricColumn("loss", what=what) for what in ("last", "min", "max", "mean", "n")),
-    MetricColumn("loss", what="last_step"),
+    *(MetricColumn("loss", what=what) for what in ("first", "latest", "n_nonfinite")),
+    *(MetricColumn("loss", what=what) for what in ("last_step", "min_step", "max_step")),
     MetricColumn("roc", "tpr"),
 ]
 

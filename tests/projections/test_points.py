@@ -130,6 +130,22 @@ def test_values_are_late_if_and_only_if_they_were_written_after_the_end() -> Non
     assert [row[7] for row in points_of(history, "r1")] == [False]
 
 
+def test_values_between_an_end_and_a_resumption_stay_late() -> None:
+    history = history_with(records_of([1.0]))
+    history.say("run/r0", ev.RunCompleted())
+    ended = history.values("r0", records_of([2.0]))
+    history.say("run/r0", ev.RunResumed())
+    resumed = history.values("r0", records_of([3.0]))
+    history.say("run/r0", ev.RunCompleted())
+    history.values("r0", records_of([4.0]))
+
+    query = "SELECT late FROM metric_points ORDER BY position"
+    with reader_of(history.log) as reader:
+        assert [late for (late,) in reader.sql(query)] == [False, True, False, True]
+        assert [late for (late,) in reader.at(ended).sql(query)] == [False, True]
+        assert [late for (late,) in reader.at(resumed).sql(query)] == [False, True, False]
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(
@@ -151,27 +167,39 @@ def test_the_summary_of_a_series_is_that_of_a_plain_loop(
     with reader_of(history.log) as reader:
         row = reader.sql(
             "SELECT n, last, last_text, min, max, mean, first_step, last_step, "
-            "epoch_us(last_time) FROM metrics"
+            "epoch_us(last_time), first, min_step, max_step, n_nonfinite, latest, latest_step, "
+            "epoch_us(latest_time) FROM metrics"
         ).fetchall()[0]
 
     logged = [value for batch in batches for value in batch]
-    numbers = [nearest(value) for value, _, _ in logged if isinstance(value, int | float)]
-    n, last, last_text, smallest, largest, mean, first_step, last_step, last_time = row
+    numbers = [
+        (nearest(value), step, time)
+        for value, step, time in logged
+        if isinstance(value, int | float)
+    ]
+    finite = [(number, step) for number, step, _ in numbers if math.isfinite(number)]
+    n, last, last_text, smallest, largest, mean, first_step, last_step, last_time, *more = row
+    first, min_step, max_step, n_nonfinite, latest, latest_step, latest_time = more
     assert n == len(logged)
+    assert exact(first) == exact(in_double(logged[0][0]))
     assert exact(last) == exact(in_double(logged[-1][0]))
     assert last_text == in_text(logged[-1][0])
-    if numbers:
-        assert same(smallest, min(numbers, key=order))
-        assert same(largest, max(numbers, key=order))
-        if all(
-            abs(number) < 1e300 for number in numbers
-        ):  # Beyond, the order of a sum decides what overflows.
-            near = pytest.approx(
-                math.fsum(numbers) / len(numbers), abs=1e-9 * max(map(abs, numbers))
-            )
+    assert n_nonfinite == len(numbers) - len(finite)
+    if finite:
+        assert (smallest, min_step) == min(finite, key=lambda one: one[0])
+        assert (largest, max_step) == max(finite, key=lambda one: one[0])
+        values = [number for number, _ in finite]
+        if all(abs(number) < 1e300 for number in values):  # Beyond, the order decides.
+            near = pytest.approx(math.fsum(values) / len(values), abs=1e-9 * max(map(abs, values)))
             assert mean == near
     else:
-        assert (smallest, largest, mean) == (None, None, None)
+        assert (smallest, largest, mean, min_step, max_step) == (None,) * 5
+    if numbers:
+        newest = max(numbers, key=lambda one: (*one[1:], order(one[0])))
+        assert same(latest, newest[0])
+        assert (latest_step, latest_time) == newest[1:]
+    else:
+        assert (latest, latest_step, latest_time) == (None, None, None)
     assert (first_step, last_step) == (logged[0][1], logged[-1][1])
     assert last_time == max(time for _, _, time in logged)
 
@@ -289,10 +317,19 @@ def test_the_summary_that_grows_is_that_of_all_points(
             assert one[6] == pytest.approx(other[6], abs=1e-9 * max(abs(other[4]), abs(other[5])))
 
 
-SUMMARY = "metric, n, last, last_text, min, max, mean, first_step, last_step, last_time"
+SUMMARY = (
+    "metric, n, last, last_text, min, max, mean, first_step, last_step, last_time, min_step, "
+    "max_step, n_nonfinite, latest_step, latest_time"
+)
 AGGREGATE = """
-SELECT metric, count(*), arg_max_null(value, place), arg_max_null(text, place), min(value),
-       max(value), avg(value), arg_min(step, place), arg_max(step, place), max(time)
+SELECT metric, count(*), arg_max_null(value, place), arg_max_null(text, place),
+       min(value) FILTER (isfinite(value)), max(value) FILTER (isfinite(value)),
+       avg(value) FILTER (isfinite(value)), arg_min(step, place), arg_max(step, place), max(time),
+       arg_min(step, (value, place)) FILTER (isfinite(value)),
+       arg_max(step, (value, -place)) FILTER (isfinite(value)),
+       count(value) FILTER (NOT isfinite(value)),
+       arg_max(step, (step, time)) FILTER (value IS NOT NULL),
+       arg_max(time, (step, time)) FILTER (value IS NOT NULL)
 FROM (SELECT *, position * 1000 + "index" AS place FROM metric_points)
 GROUP BY metric ORDER BY metric
 """

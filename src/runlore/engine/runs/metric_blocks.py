@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runlore.domain.events import ValuesLogged
-from runlore.domain.ids import values_prefix
+from runlore.domain.events import RunRewound, ValuesLogged
+from runlore.domain.ids import run_stream
 from runlore.engine.runs.metric_values import MetricValues
 from runlore.storage.codec import fact_of
 from runlore.storage.log_query import LogQuery
@@ -31,22 +31,25 @@ def read_metrics(
 ) -> dict[str, MetricValues]:
     """The metrics of a run, in the order of their first values; one of them if `name` is given.
 
-    Values are in the order of positions and, within a batch, of the calls. The `live` values
-    follow; they must have been read before this call.
+    Values are in the order of positions and, within a batch, of the calls. Those that a rewind made
+    void are left out. The `live` values follow; they must have been read before this call.
     """
     from runlore.storage.value_reader import read_batch
 
+    topics = (ValuesLogged.topic, RunRewound.topic)
     rows = log.read_log(
-        LogQuery(
-            prefix=values_prefix(run_id), upto_position=upto_position, topics=(ValuesLogged.topic,)
-        )
+        LogQuery(under=run_stream(run_id), upto_position=upto_position, topics=topics)
     )
     batches: list[list[Block]] = []
     for row in rows:
         if live is not None and live.covers(row):
             continue
         data = fact_of(row).data
-        if data is not None and _concerns(data, name):
+        if data is None:
+            continue
+        if row.topic == RunRewound.topic:
+            batches = [_upto_step(blocks, data["step"]) for blocks in batches]
+        elif _concerns(data, name):
             batches.append(read_batch(data, name=name))
     batches += _live_batches(live) if live is not None else []
     parts: dict[str, list[tuple[int, Block]]] = {}
@@ -55,6 +58,11 @@ def read_metrics(
             if name in (None, block.series.name):
                 parts.setdefault(block.series.name, []).append((place, block))
     return {metric: _gather(metric, found) for metric, found in parts.items()}
+
+
+def _upto_step(blocks: Iterable[Block], step: int) -> list[Block]:
+    """The blocks without their values of later steps."""
+    return [block.where(block.steps <= step) for block in blocks if (block.steps <= step).any()]
 
 
 def read_series(
