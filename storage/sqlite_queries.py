@@ -40,7 +40,9 @@ EVENTS_SCHEMA: Final = (
         frontier BLOB NOT NULL
     )
     """,
-    "INSERT OR IGNORE INTO log_head VALUES (1, 0, 0, 0, x'')",
+    # Columns by name: since version 2 there is one more.
+    "INSERT OR IGNORE INTO log_head (one, size, position, recorded_at, frontier) "
+    "VALUES (1, 0, 0, 0, x'')",
     # Beside the log, not part of it: how much of each spool of values is in the log.
     """
     CREATE TABLE IF NOT EXISTS drained (
