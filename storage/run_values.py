@@ -138,7 +138,7 @@ class RunValues:
         Raises TypeError for a value that cannot be stored, InvalidInput for a time outside of the
         years 1678 to 2261.
         """
-        time_ns = _as_ns(given_at)
+        time_ns = None if given_at is None else _as_ns(given_at)
         spool = self._spool()
         form = "b" if series.columns else form_of(value)
         record = packed(value) if form == "b" else None
@@ -230,9 +230,7 @@ class RunValues:
         return put
 
 
-def _as_ns(given_at: int | None) -> int | None:
-    if given_at is None:
-        return None
+def _as_ns(given_at: int) -> int:
     if not -_GIVEN_AT_MAX <= given_at <= _GIVEN_AT_MAX:
         raise InvalidInput(
             f"{given_at} µs since 1970 cannot be the time of a value; give one between 1678 and "

@@ -203,7 +203,8 @@ class Spool:
         """
 
         def pack(segment: Segment, offset: int, number: int) -> None:
-            pack_one(segment, offset, step, self._time(time_ns), number, value, shape)
+            now = self._clock_ns() if time_ns is None else time_ns
+            pack_one(segment, offset, step, now, number, value, shape)
 
         self._put(channel, 1, pack)
 
@@ -216,7 +217,8 @@ class Spool:
         """
 
         def pack(segment: Segment, offset: int, number: int) -> None:
-            pack_record(segment, offset, step, self._time(time_ns), number, record)
+            now = self._clock_ns() if time_ns is None else time_ns
+            pack_record(segment, offset, step, now, number, record)
 
         self._put(channel, record.nbytes // SLOT, pack)
 
@@ -357,9 +359,6 @@ class Spool:
         if not cache:
             self._caches.append(cache)
         cache[key] = put
-
-    def _time(self, given_ns: int | None) -> int:
-        return self._clock_ns() if given_ns is None else given_ns
 
     def _put_wide(self, channel: Channel, width: int, values: Sequence[float], step: int) -> None:
         def pack(segment: Segment, offset: int, number: int) -> None:

@@ -50,13 +50,15 @@ def value_of(data: bytes, series: Series) -> Any:
         value = msgpack.unpackb(data, ext_hook=unpack_other, use_list=False)
     except (ValueError, TypeError) as error:
         raise ValueError(f"a value of {series.name!r:.80} cannot be unpacked: {error}") from error
-    cells = value if series.columns else (value,)
-    if type(cells) is not tuple or len(cells) != max(1, len(series.columns)):
+    if not series.columns:
+        if type(value) not in _SCALARS:
+            raise ValueError(f"a value of {series.name!r:.80} is none that can be logged")
+        if series.kind != "scalar" and type(value) is not str:
+            raise ValueError(f"a value of {series.name!r:.80} is no address of a file")
+    elif type(value) is not tuple or len(value) != len(series.columns):
         raise ValueError(f"a row of {series.name!r:.80} does not have its columns")
-    if not _SCALARS.issuperset(map(type, cells)):
-        raise ValueError(f"a value of {series.name!r:.80} is none that can be logged")
-    if series.kind not in ("scalar", "row") and type(value) is not str:
-        raise ValueError(f"a value of {series.name!r:.80} is no address of a file")
+    elif not _SCALARS.issuperset(map(type, value)):
+        raise ValueError(f"a row of {series.name!r:.80} has a value that cannot be logged")
     return value
 
 

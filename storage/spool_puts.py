@@ -142,10 +142,10 @@ def pack_record(
     segment: Segment, offset: int, step: int, now_ns: int, number: int, record: SpoolRecord
 ) -> None:
     """Store a record of several slots; the marks of the last slot are written last."""
-    fields, rest = record
-    behind, lap = offset + SLOT, segment.lap
+    (size, check), rest = record
+    slots, lap, behind = segment.slots, segment.lap, offset + SLOT
     stop = behind + len(rest)
     begin = marks(number, lap | BEGIN)
-    SIZED.pack_into(segment.slots, offset, step, now_ns, *fields, step, now_ns, *fields, begin)
-    segment.slots[behind:stop] = rest
-    segment.slots[stop - MARKS_NBYTES : stop] = marks(number, lap | END)
+    SIZED.pack_into(slots, offset, step, now_ns, size, check, step, now_ns, size, check, begin)
+    slots[behind:stop] = rest
+    slots[stop - MARKS_NBYTES : stop] = marks(number, lap | END)

@@ -121,14 +121,19 @@ class _Piece:
         numbers, marks = numbers_view.tolist(), marks_view.tolist()
         if self._reader.verifies:
             self._outvote(numbers, marks)
-        places: dict[int, list[int]] = {}
+        singles: dict[int, list[int]] = {}  # Where records of one slot are, and
+        longs: dict[int, list[int]] = {}  # those of several, by series.
         lengths: dict[int, int] = {}  # Of series whose records all have the same length.
         at = 0
         while at < total:
             mark, number = marks[at], numbers[at]
             if mark == end:
-                if at >= start and number != FILLER and self._is_single(number):
-                    places.setdefault(number, []).append(at)
+                if at >= start:
+                    found = singles.get(number)
+                    if found is not None:
+                        found.append(at)
+                    elif number != FILLER and self._is_single(number):
+                        singles[number] = [at]
                 at += 1
             elif mark == self._begin:
                 if self._reader.verifies and not self._has_length(at, number):
@@ -146,11 +151,11 @@ class _Piece:
                 elif number == INTENT:
                     self._intend(at)
                 elif at >= start and self._is_long(number):
-                    places.setdefault(number, []).append(at)
+                    longs.setdefault(number, []).append(at)
                 at = after
             else:
                 at += 1
-        self.places = {number: _as_range(found) for number, found in places.items()}
+        self.places = {number: _as_range(found) for number, found in (singles | longs).items()}
         return at
 
     def _is_uniform(self) -> bool:
@@ -356,12 +361,15 @@ class _Piece:
 
     def _bytes_of(self, place: int) -> bytes | None:
         """The content of a record of form b; None if it is damaged."""
-        slot, size = self._layout.slot, self._size(place)
-        starts = range(slot * (place + 1), slot * (place + self._slots_of_packed(size)), slot)
-        piece = self._layout.piece
-        data = b"".join(self._slots[start : start + piece] for start in starts)[:size]
-        is_whole = zlib.crc32(data) == self._check(place) and self._holds_twice(place)
-        return data if is_whole else None
+        slot, piece = self._layout.slot, self._layout.piece
+        size, check = self._words[self._each * place + 4 : self._each * place + 6]
+        start = slot * (place + 1)
+        if size <= piece:
+            data = bytes(self._slots[start : start + size])
+        else:
+            starts = range(start, slot * (place + self._slots_of_packed(size)), slot)
+            data = b"".join(self._slots[start : start + piece] for start in starts)[:size]
+        return data if zlib.crc32(data) == check and self._holds_twice(place) else None
 
     def _holds_twice(self, place: int) -> bool:
         return not self._reader.verifies or self._is_whole(place)

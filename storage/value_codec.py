@@ -30,7 +30,7 @@ import msgpack
 import zstandard
 
 from runlore.domain.events import ValuesLogged
-from runlore.storage.lanes import narrow_differences
+from runlore.storage.lanes import LaneNumbers, narrow_differences
 
 Scalar = float | int | bool | str | None
 Column = list[Any]
@@ -160,7 +160,7 @@ def _whole_numbers(numbers: Sequence[int]) -> Column:
         return [first, numbers.step]
     if len(numbers) == 1:
         return [first, 0]
-    if isinstance(numbers, array):
+    if isinstance(numbers, array | LaneNumbers):
         narrow = narrow_differences(numbers)
         if narrow is not None:
             nbytes, content = narrow

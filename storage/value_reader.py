@@ -13,6 +13,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from runlore.storage.errors import LogCorrupt
+from runlore.storage.lanes import LaneNumbers
 from runlore.storage.value_codec import Part, Series, kind_of, series_of, unpack_other
 
 _TYPECODES = {"b": "<i1", "h": "<i2", "i": "<i4", "q": "<i8"}
@@ -101,11 +102,12 @@ def _damaged(data: dict[str, Any], error: Exception) -> LogCorrupt:
 
 def block_of(part: Part) -> Block:
     """A part that is not in a batch yet, as it will be read from one."""
+    times = part.times.as_array() if isinstance(part.times, LaneNumbers) else part.times
     return Block(
         part.series,
         np.array(part.index, np.int64),
         np.array(part.steps, np.int64),
-        np.array(part.times, np.int64),
+        np.array(times, np.int64),
         tuple(_array_of(column) for column in part.columns),
     )
 
