@@ -21,6 +21,8 @@ ERASED: Final = b"\xc1erased"
 """The state of an event whose payload was erased; no msgpack begins like this."""
 
 _SMALL_NBYTES: Final = 64
+_MAP_16: Final = b"\xde"  # How msgpack begins a map of more than 15 keys.
+_VERSION_KEY: Final = b"\xa1v"
 _ESSENTIAL: Final = {topic for topic, event in REGISTRY.items() if max(event.log_versions) > 1}
 _VERSIONS: Final = {topic: event.schema_version for topic, event in REGISTRY.items()}
 
@@ -59,11 +61,14 @@ def decode_event(topic: str, state: bytes) -> dict[str, Any] | None:
 
 def log_version_in(topic: str, state: bytes) -> int:
     """The version of a log that a stored event asks for; 1 if this runlore does not know it."""
-    if topic not in _ESSENTIAL:
-        return 1
-    data = msgpack.unpackb(state, strict_map_key=False)
-    version = data.get("v") if isinstance(data, dict) else None
-    return log_version_of(topic, version) if type(version) is int else 1
+    return log_version_of(topic, _version_in(state)) if topic in _ESSENTIAL else 1
+
+
+def _version_in(state: bytes) -> int:
+    """The schema version, without unpacking the rest; 0 if it is not where it always is."""
+    start = 3 if state[:1] == _MAP_16 else 1
+    key, version = state[start : start + 2], state[start + 2 : start + 3]
+    return version[0] if key == _VERSION_KEY and version < b"\x80" and version else 0
 
 
 def fact_of(row: StoredRow) -> Fact:

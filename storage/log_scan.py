@@ -68,7 +68,8 @@ class Beginning(NamedTuple):
     `strays` are rows at positions that the head does not cover; if they cannot be read,
     `unreadable` says why. `marks` are the positions of `drained_marks`, `altered` the names of
     tables and indexes that differ from those that runlore makes. `keys` is None if payloads are
-    not sealed or the tables of their keys cannot be read. `times` is None if the log keeps no
+    not sealed or the tables of their keys cannot be read. `version` is the log's, or
+    None if it cannot be compared with what the events ask for. `times` is None if the log keeps no
     tables of them, and a text that says why if they cannot be read.
     """
 
@@ -79,6 +80,7 @@ class Beginning(NamedTuple):
     unreadable: str | None = None
     keys: KeyScan | None = None
     times: Times | str | None = None
+    version: int | None = None
 
 
 class LogScan(ABC):

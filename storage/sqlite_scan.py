@@ -71,12 +71,14 @@ class SqliteScan(LogScan, IndexScan, KeyScan):
                 altered = _altered(connection)
                 keyed = is_erasable(connection) and not {"run_keys", "erasures"} & {*altered}
                 keys = self if keyed else None
+                version = None if is_erasable(connection) else version_of(connection)
+                found = marks, altered
                 times = _times(connection)
                 try:
                     strays = connection.execute(_SELECT_STRAYS, (head.position, _STRAYS)).fetchall()
                 except sqlite3.DatabaseError as error:
-                    return Beginning(head, (), marks, altered, str(error), keys, times)
-                return Beginning(head, strays, marks, altered, keys=keys, times=times)
+                    return Beginning(head, (), *found, str(error), keys, times, version)
+                return Beginning(head, strays, *found, None, keys, times, version)
             finally:
                 connection.execute("ROLLBACK")
 

@@ -30,6 +30,7 @@ from runlore.storage.verify_indexes import IndexesPass
 from runlore.storage.verify_keys import KeysPass
 from runlore.storage.verify_rows import RowsPass, TreeHead
 from runlore.storage.verify_times import TimesPass
+from runlore.storage.verify_version import VersionPass
 
 Progress = Callable[[int, int], object]
 """Called with the number of steps done and the approximate total."""
@@ -77,6 +78,7 @@ def verify_log(
         else None
     )
     keys = KeysPass(beginning.keys, findings) if beginning.keys is not None else None
+    version = VersionPass(beginning.version, findings)
     times = TimesPass(beginning.times, head, clock(), findings)
     done, total = 0, head.size * (2 if indexes else 1)
 
@@ -91,11 +93,13 @@ def verify_log(
             indexes.see(rows)
         if keys is not None:
             keys.see(rows)
+        version.see(rows)
         times.see(rows)
         stepped(len(rows))
 
     rows = RowsPass(scan, head, sorted(kept), findings, seen)
     rows.run()
+    version.run()
     times.run(rows.recorded_at)
     if indexes is not None:
         indexes.run(stepped)

@@ -63,7 +63,7 @@ def _fields(event: type[Event]) -> str:
 def _old_fields(event: type[Event], version: int) -> str:
     """The names alone, as the old bytes have them."""
     stored = msgpack.unpackb(golden.path_of(event.topic, version).read_bytes())
-    return ", ".join(f"`{name}`" for name in stored if name != "v")
+    return ", ".join(f"`{name}`" for name in stored if name != "v") or "none"
 
 
 def _type(hint: Any) -> str:

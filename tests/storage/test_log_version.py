@@ -11,6 +11,7 @@ import pytest
 
 from runlore.domain.events import EVENT_TYPES, LOG_VERSION, Event, log_version_of
 from runlore.storage.codec import encode_event, encode_state, log_version_in
+from runlore.storage.database import Database
 from runlore.storage.errors import LogTooNew
 from runlore.storage.journal import Journal, Pending
 from runlore.storage.memory_log import MemoryLog
@@ -119,6 +120,26 @@ def test_who_takes_the_fence_away_is_found(path: Path, log: SqliteLog, tamper: s
 
     [found] = verify_log(log).findings
     assert found.message.startswith("log_head differs from the one that runlore makes")
+
+
+def test_a_log_of_version_2_is_opened_through_the_library(path: Path, log: SqliteLog) -> None:
+    log.append([asking_for(2)])
+
+    again = SqliteLog(Database(path))
+    again.create_table()
+
+    again.append(new_events("run/a", [1]))
+    again.close()
+    check_head(log)
+
+
+def test_a_version_that_was_lowered_is_found(path: Path, log: SqliteLog) -> None:
+    created = golden.path_of("run.created", 2).read_bytes()
+    log.append([new_event("run/r", 1, "run.created", created)])  # Which would ask for version 2.
+
+    [found] = verify_log(log).findings
+
+    assert found.message.startswith("the log's version is 1, but events in it ask for 2")
 
 
 def test_a_version_is_raised_from_any_to_any(path: Path, log: SqliteLog) -> None:
