@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import tomllib
@@ -12,6 +11,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -81,19 +81,12 @@ def with_what_they_need(names: Iterable[str]) -> set[str]:
         if name in found:
             continue
         found.add(name)
-        for requirement in distribution(name).requires or ():
-            needed, _, marker = requirement.partition(";")
-            if "extra" not in marker and not re.search(
-                r"python_version\s*<|win32|emscripten", marker
-            ):
-                waiting.append(named(needed))
+        waiting += [
+            requirement.name
+            for requirement in map(Requirement, distribution(name).requires or ())
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        ]
     return found
-
-
-def named(requirement: str) -> str:
-    name = re.match(r"[\w.-]+", requirement)
-    assert name is not None
-    return name[0]
 
 
 @pytest.fixture
@@ -102,7 +95,8 @@ def bare(tmp_path: Path) -> Path:
     site = tmp_path / "site"
     site.mkdir()
     (site / "runlore").symlink_to(ROOT / "src" / "runlore")
-    install(site, map(named, PYPROJECT["project"]["dependencies"]))
+    required = map(Requirement, PYPROJECT["project"]["dependencies"])
+    install(site, [requirement.name for requirement in required])
     return site
 
 

@@ -8,7 +8,17 @@ from tests.fresh_python import run_python
 
 pytestmark = pytest.mark.processes
 
-HEAVY = ("duckdb", "matplotlib", "numpy", "pandas", "polars", "pyarrow", "scipy", "sklearn")
+HEAVY = (
+    "arro3",
+    "duckdb",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+)
 
 SHOW = f"""
 import sys
