@@ -93,7 +93,7 @@ def heard(state: RunState, since: int | None) -> tuple[Event, ...]:
     """
     if is_wrongly_lost(state, since):
         return decide(state, FindRun(), None).events
-    return decide(state, BeginRun(since), None).events
+    return decide(state, BeginRun(since), None).events if state.waits_to_begin else ()
 
 
 def decide_heard(

@@ -86,7 +86,10 @@ class StreamState(Generic[S]):
 
 
 class Beside(NamedTuple):
-    """A decision about another stream, whose events go into a commit before its other events."""
+    """A decision about another stream, whose events go into a commit before its other events.
+
+    It is made on the state as read so far, and on the newest if another writer was faster.
+    """
 
     known: StreamState[Any]
     decide: Callable[[Any], Decision]
@@ -188,10 +191,10 @@ class Journal:
         Raises VersionConflict if another event holds a version of the values.
         """
         pending, drained, beside = values
-        for _ in range(_LOST_ROUNDS):
-            events = _with_beside(pending, beside, self._fetch)
+        for lost in range(_LOST_ROUNDS):
+            events = _with_beside(pending, beside, self._fetch if lost else _as_read)
             try:
-                self._append(events, drained, None)
+                _tell(beside, self._append(events, drained, None))
                 return
             except VersionConflict:
                 if len(events) == len(pending):
@@ -235,8 +238,10 @@ class Journal:
                 decision = decide(at.state)
             pending = [*values.pending, *_pending_after(known.stream, at.version, decision)]
             with suppress(VersionConflict):
-                events = _with_beside(pending, beside, self._fetch) if beside else pending
+                newest = self._fetch if lost else _as_read
+                events = _with_beside(pending, beside, newest) if beside else pending
                 rows = self._append(events, values.drained, reason, observed_at)
+                _tell(beside, rows)
                 break
         else:
             at, decision, rows = self._change_alone(known, decide, values, reason, observed_at)
@@ -442,6 +447,17 @@ def _with_beside(
         at = newest(known)
         decided += _pending_after(known.stream, at.version, decide(at.state))
     return [*(event._replace(beside=True) for event in decided), *pending]
+
+
+def _as_read(known: StreamState[S]) -> At[S]:
+    """The state as read so far: appending at its version proves that it is the newest."""
+    return known.at
+
+
+def _tell(beside: Sequence[Beside], rows: Sequence[StoredRow]) -> None:
+    """Fold the events that were appended beside others into their states."""
+    for known, _ in beside:
+        known.advance([fact_of(row) for row in rows if row.stream == known.stream])
 
 
 def _read_on(known: StreamState[S], read_stream: ReadStream, at: At[S] | None = None) -> At[S]:

@@ -52,13 +52,17 @@ def mark_part(workspace: Path, run_id: str, part: Part) -> None:
 
     A kill in the middle leaves a damaged file, which says nothing: the same kill ended the part.
     """
-    path = _path(workspace, run_id, part.writer_id)
+    # Texts instead of paths: a process may join thousands of runs.
+    folder = f"{workspace}/{WRITERS}/{RUNS}/{run_id}"
+    path = f"{folder}/{part.writer_id}.json"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        fd = os.open(path, flags, 0o666)
+        os.mkdir(folder)  # Mostly the first part of the run.
+    except FileExistsError:
+        pass
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, flags, 0o666)
+        os.makedirs(folder, exist_ok=True)
+    fd = os.open(path, flags, 0o666)
     try:
         os.write(fd, _line(part))
     finally:

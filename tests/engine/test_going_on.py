@@ -7,6 +7,7 @@ import pytest
 from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import ConfigConflict
 from runlore.domain.status import Status
+from runlore.engine.participants import own
 from runlore.engine.runs import going_on
 from runlore.engine.runs.leaving import leave
 from runlore.exceptions import RunloreError
@@ -20,6 +21,12 @@ from tests.ranks import folder_of, ranks
 from tests.workspaces import seen_again, start
 
 processes = pytest.mark.processes
+
+
+@pytest.fixture(autouse=True)
+def looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run is read beside each of its values."""
+    monkeypatch.setattr(own, "_LOOK_INTERVAL_S", 0.0)
 
 
 def steps_in_log(run: Run) -> list[int]:

@@ -10,6 +10,7 @@ import pytest
 from runlore import Experiment, Run, Workspace
 from runlore.domain.run import LoseRun
 from runlore.domain.run_state import RunState
+from runlore.engine.participants import own
 from runlore.engine.runs import handle
 from runlore.run.run import handle_of
 from runlore.storage.log_query import LogQuery
@@ -22,8 +23,9 @@ processes = pytest.mark.processes
 
 @pytest.fixture(autouse=True)
 def looks_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """`should_stop` reads the log at every call."""
+    """`should_stop` reads the log at every call, and a run is read beside each of its values."""
     monkeypatch.setattr(handle, "_LOOK_INTERVAL_S", 0.0)
+    monkeypatch.setattr(own, "_LOOK_INTERVAL_S", 0.0)
     yield
 
 

@@ -24,10 +24,11 @@ from runlore.domain.events import (
 from runlore.domain.ids import run_stream, values_stream, writer_stream
 from runlore.domain.run_state import RunState, fold
 from runlore.domain.status import Status
+from runlore.storage.codec import fact_of
 from runlore.storage.database import Database
 from runlore.storage.errors import LogBusy, VersionConflict
 from runlore.storage.event_log import Drained, EventLog, NewEvent, ReadStream, StoredRow
-from runlore.storage.journal import Batch, Journal, Pending, StreamState
+from runlore.storage.journal import Batch, Beside, Journal, Pending, StreamState
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
@@ -690,3 +691,68 @@ def test_a_folded_stream_reads_only_what_is_new(log: EventLog) -> None:
     assert state is not None
     assert set(state.properties) == {"a", "b"}
     assert (reader.version, reader.stream) == (3, "run/r")
+
+
+# --- decisions beside values --------------------------------------------------------------------
+
+
+def beside(known: StreamState[list[str]], topic: str = "run.tag_set") -> Beside:
+    """A tag for the run, unless it has an event of the topic already."""
+    tag = TagSet(key="beside", value=None)
+    return Beside(known, lambda topics: Decision(() if topic in topics else (tag,)))
+
+
+def topics_known(stream: str) -> StreamState[list[str]]:
+    return StreamState(stream, lambda state, facts: [*state, *(f.topic for f in facts)], [])
+
+
+def test_events_decided_beside_values_come_before_them_in_one_commit(log: EventLog) -> None:
+    journal = journal_of(log)
+    journal.append([Pending("run/r", 1, CREATED)])
+    known = topics_known("run/r")
+    journal.refresh(known)
+    values = Pending("run/r/values/w", 1, TagSet(key="stands for values", value=None))
+    journal.write(Batch([values], None, [beside(known)]))
+    assert [row.stream for row in all_rows(log)][-2:] == ["run/r", "run/r/values/w"]
+    assert known.state == ["run.created", "run.tag_set"]
+    journal.write(Batch([values._replace(version=2)], None, [beside(known)]))
+    assert known.version == 2
+
+
+def test_a_decision_beside_values_is_made_again_if_another_writer_was_faster(log: EventLog) -> None:
+    journal = journal_of(log)
+    journal.append([Pending("run/r", 1, CREATED)])
+    known = topics_known("run/r")
+    journal.refresh(known)
+    journal.append([Pending("run/r", 2, TagSet(key="k", value=None))])
+    values = Pending("run/r/values/w", 1, TagSet(key="stands for values", value=None))
+    journal.write(Batch([values], None, [beside(known)]))
+    streams = [row.stream for row in all_rows(log)]
+    assert streams[-3:] == ["run/r", "run/r", "run/r/values/w"]
+
+
+def test_values_whose_version_is_taken_are_refused_whatever_is_decided_beside_them(
+    log: EventLog,
+) -> None:
+    journal = journal_of(log)
+    journal.append([Pending("run/r", 1, CREATED)])
+    known = topics_known("run/r")
+    journal.refresh(known)
+    taken = Pending("run/r", 1, CREATED)
+    with pytest.raises(VersionConflict):
+        journal.write(Batch([taken], None, [beside(known)]))
+    assert len(all_rows(log)) == 2  # The introduction and the creation.
+
+
+def test_a_reason_belongs_to_the_change_and_not_to_what_is_decided_beside_it(log: EventLog) -> None:
+    journal = journal_of(log)
+    for run_id in ("r", "s"):
+        journal.append([Pending(f"run/{run_id}", 1, CREATED)])
+    known, changed = topics_known("run/r"), topics_known("run/s")
+    journal.refresh(known)
+    batch = Batch((), None, [beside(known)])
+    tag = Decision((TagSet(key="k", value=None),))
+    journal.change(changed, lambda _: tag, values=batch, reason="as asked")
+    reasons = {fact.stream: fact.reason for fact in map(fact_of, all_rows(log))}
+    assert reasons["run/s"] == "as asked"
+    assert reasons["run/r"] is None

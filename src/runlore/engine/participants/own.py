@@ -8,7 +8,7 @@ into it; even then it never ends it.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from runlore.domain.errors import RunloreError
 from runlore.domain.ids import run_stream
 from runlore.domain.leaving import heard
 from runlore.domain.run_state import RunState, fold
+from runlore.domain.status import Status
 from runlore.storage import fork_guard
 from runlore.storage.journal import Beside, StreamState
 from runlore.storage.participants import Part, mark_part, remove_part
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from runlore.storage.writers import WriterLock
 
 
+_LOOK_INTERVAL_S: Final = 1.0
+_LOOKS_MAX: Final = 16
+"""The streams that are read beside one write; where more runs are written, others have their turn
+with the next write."""
+
 _of_parents: Final[set[str]] = set()
 """The runs that the processes took part in which this one was forked from; for all logs, as the
 child may open its parent's workspace anew."""
@@ -35,12 +41,18 @@ child may open its parent's workspace anew."""
 
 @dataclass(slots=True)
 class _Own:
-    """This process's part in a run: since when (µs since 1970 UTC), and whether others see it."""
+    """This process's part in a run: since when (µs since 1970 UTC), and whether others see it.
+
+    `stream` is the run's as far as it matters here, and `look_at` when it is read again: the run
+    may count as lost by then, or as resumed by another process.
+    """
 
     since: int
     is_seen: bool
     forked: bool = False
     is_creator: bool = False
+    stream: StreamState[RunState | None] | None = None
+    look_at: float = 0.0
 
 
 class Participation:
@@ -55,19 +67,29 @@ class Participation:
         self._files = files
         self._writer_lock = writer_lock
         self._own: dict[str, _Own] = {}
-        self._streams: dict[str, StreamState[RunState | None]] = {}
+        self._made: set[str] = set()
         fork_guard.guard(self)
 
     def created(self, run_id: str) -> None:
         """This process has just created the run, and executes it: the log tells the others."""
-        self._own[run_id] = _Own(_now_us(), is_seen=True, is_creator=True)
+        look_at = time.monotonic() + _LOOK_INTERVAL_S
+        self._own[run_id] = _Own(_now_us(), is_seen=True, is_creator=True, look_at=look_at)
+
+    def made(self, run_ids: Iterable[str]) -> None:
+        """This process has just created these runs for others to execute, or for itself later."""
+        self._made.update(run_ids)
 
     def join(self, run_id: str) -> None:
         """Take part in a run, from now on. Never raises: what others cannot see yet is retried."""
         own = self._own.get(run_id)
         if own is None:
             forked = run_id in _of_parents
-            own = self._own.setdefault(run_id, _Own(_now_us(), is_seen=False, forked=forked))
+            made = _Own(_now_us(), is_seen=False, forked=forked)
+            if run_id in self._made:
+                self._made.discard(run_id)
+                made.stream = _as_made(run_id)
+                made.look_at = time.monotonic() + _LOOK_INTERVAL_S
+            own = self._own.setdefault(run_id, made)
         if not own.is_seen:
             self._show(run_id, own)
 
@@ -92,13 +114,12 @@ class Participation:
 
     def end(self, run_id: str) -> None:
         """Take part no more: the process left the run, or the run has ended."""
-        self._streams.pop(run_id, None)
-        if self._own.pop(run_id, None) is not None and self._files is not None:
+        own = self._own.pop(run_id, None)
+        if own is not None and not own.is_creator and self._files is not None:
             remove_part(self._files, run_id, self._journal.writer_id)
 
     def forget(self, run_id: str) -> None:
         """Take part no more, and leave the part as it is for the other processes."""
-        self._streams.pop(run_id, None)
         self._own.pop(run_id, None)
 
     def close(self) -> None:
@@ -107,8 +128,23 @@ class Participation:
             self.end(run_id)
 
     def beside(self, run_ids: Collection[str]) -> list[Beside]:
-        """Decisions beside values of these runs, which are signs of life."""
-        return [self._heard(run_id) for run_id in run_ids]
+        """Decisions beside values of these runs, which are signs of life.
+
+        Raises the log's error.
+        """
+        now, looks = time.monotonic(), _LOOKS_MAX
+        decisions = []
+        for run_id in run_ids:
+            self.join(run_id)  # A forked child that logs by its parent's object has not joined yet.
+            own = self._own[run_id]
+            unread = own.stream is None and not own.is_creator
+            if unread or (looks > 0 and now >= own.look_at):
+                looks -= not unread
+                self._look(run_id, own, now)
+            state = None if own.stream is None else own.stream.state
+            if own.stream is not None and state is not None and heard(state, own.since):
+                decisions.append(Beside(own.stream, partial(_decide, own.since)))
+        return decisions
 
     def before_fork(self) -> None:
         """There is nothing to let go."""
@@ -119,18 +155,17 @@ class Participation:
     def after_fork_in_child(self) -> None:
         _of_parents.update(self._own)
         self._own = {}
-        self._streams = {}
+        self._made = set()
 
-    def _heard(self, run_id: str) -> Beside:
-        self.join(run_id)  # A forked child that logs by its parent's object has not joined yet.
-        stream = self._streams.get(run_id)
-        if stream is None:
-            made = StreamState(run_stream(run_id), fold, None)
-            stream = self._streams.setdefault(run_id, made)
-        own, state = self._own[run_id], stream.state
-        if own.is_creator and state is not None and state.pauses:
-            self.resume(run_id)  # Another process has resumed it.
-        return Beside(stream, partial(_decide, self.since(run_id)))
+    def _look(self, run_id: str, own: _Own, now: float) -> None:
+        if own.stream is None:
+            own.stream = StreamState(run_stream(run_id), fold, None)
+        state = self._journal.refresh(own.stream)
+        own.look_at = now + _LOOK_INTERVAL_S
+        if state is not None and state.pauses and own.is_creator:
+            # Another process has resumed it, so the creation says no more who takes part.
+            own.is_creator = own.is_seen = False
+            self._show(run_id, own)
 
     def _show(self, run_id: str, own: _Own) -> None:
         if self._files is None or self._writer_lock is None:
@@ -144,6 +179,21 @@ class Participation:
             own.is_seen = True
         except (RunloreError, OSError):  # A full disk must not end a training that logs.
             own.is_seen = False
+
+
+def _as_made(run_id: str) -> StreamState[RunState | None]:
+    """The stream of a run that waits to begin, as far as it matters here, without reading it."""
+    state = RunState(
+        run_id=run_id,
+        experiment_id="",
+        experiment_name="",
+        status=Status.RUNNING,
+        root_id=run_id,
+        created_at=0,
+        version=1,
+        begun=False,
+    )
+    return StreamState(run_stream(run_id), fold, state, version=1)
 
 
 def _decide(since: int | None, state: RunState | None) -> Decision:

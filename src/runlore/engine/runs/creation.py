@@ -87,6 +87,7 @@ def start_children(
             for event in decide(None, _child(run.id, state, tags), None).events
         ]
         session.journal.append(pending)
+        session.participation.made(run.id for run in runs)
     return runs
 
 
