@@ -45,9 +45,11 @@ def stamp(events: Sequence[NewEvent], head: LogHead, now: int, settled_until: in
     for position, event in enumerate(events, head.position + 1):
         metadata = packed.get(id(event.metadata))
         if metadata is None:
-            observed_at = _sane(event.metadata.get(OBSERVED_AT, now))
-            extra = extra_times(observed_at, recorded_at, as_of)
-            metadata = packed[id(event.metadata)] = msgpack.packb({**event.metadata, **extra})
+            fields = event.metadata
+            if now != recorded_at or OBSERVED_AT in fields:
+                observed_at = _sane(fields.get(OBSERVED_AT, now))
+                fields = {**fields, **extra_times(observed_at, recorded_at, as_of)}
+            metadata = packed[id(event.metadata)] = msgpack.packb(fields)
         stream, version, topic, state, event_id, *_ = event
         leaf = leaf_hash(position, stream, version, topic, event_id, recorded_at, metadata, state)
         rows.append(

@@ -170,3 +170,28 @@ def test_a_time_that_an_older_runlore_settled_stays_settled(next_one: int) -> No
     assert [log.position_at(NOON + later) for later in (0, 5, 60)] == [first.position] * 3
     assert log.position_at(NOON + 61) == 3
     assert verify_log(log, clock=clock).holds
+
+
+def test_the_example_of_the_documentation() -> None:
+    """In docs/time-travel.md; here in minutes from 10:00."""
+    minute = 60_000_000
+    clock = Clock()
+    log = MemoryLog(clock=clock)
+
+    def at(minutes: int) -> int:
+        clock.now = NOON + minutes * minute
+        return clock.now
+
+    for position, (minutes, offset) in enumerate([(0, 0), (5, TEN_YEARS), (10, 0)], 1):
+        clock.now = at(minutes) + offset
+        log.append(new_events("run/r", [position]))
+    before = [log.position_at(at(minutes)) for minutes in (0, 9, 10, 13, 15)]
+    clock.now = at(20)
+    log.settle(NOON + 15 * minute)
+    clock.now = at(13)  # Cy's clock, at 10:21.
+    [row] = log.append(new_events("run/r", [4]))
+    answers = [log.position_at(at(minutes)) for minutes in (0, 9, 10, 13, 15)]
+
+    assert before == answers == [1, 1, 3, 3, 3]
+    assert (observed_at(row), row.recorded_at) == (at(13), at(5) + TEN_YEARS)
+    assert log.position_at(at(15) + 1) == 4

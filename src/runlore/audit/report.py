@@ -154,7 +154,8 @@ def _origin(row: StoredRow) -> str | None:
     origin = (msgpack.unpackb(row.metadata) if row.metadata else {}).get("origin")
     if not isinstance(origin, dict):
         return None
-    return f"workspace {origin['workspace']}, written there {_time(origin['recorded_at'])}"
+    written = _time(origin["observed_at" if "observed_at" in origin else "recorded_at"])
+    return f"workspace {origin['workspace']}, written there {written}"
 
 
 def _timeline(changes: Sequence[Change]) -> Html:

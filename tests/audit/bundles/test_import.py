@@ -15,10 +15,10 @@ from runlore.domain.definition import Definition
 from runlore.domain.errors import RunNotFound
 from runlore.domain.events import RunSubmitted
 from runlore.projections.filters import RunFilter
-from runlore.storage.codec import encode_event
+from runlore.storage.codec import encode_event, fact_of
 from runlore.storage.errors import LogBusy
 from runlore.storage.verification import verify_log
-from runlore.testing.logs import all_rows, check_head
+from runlore.testing.logs import Clock, all_rows, check_head
 from runlore.workspace import session_of
 from tests.audit.bundles.forging import with_rows
 from tests.processes import LIMIT_S, start_python
@@ -80,6 +80,26 @@ def test_the_envelope_of_before_is_kept_as_origin(
         "recorded_at": before.recorded_at,
         "imported_by": session_of(other).journal.writer_id,
     }
+
+
+def test_the_times_of_a_slow_clock_are_kept_as_origin_and_bind_nothing_here(
+    ws: Workspace, other: Workspace, tmp_path: Path
+) -> None:
+    log = session_of(ws).log
+    slow = Clock(log.head().recorded_at - 60_000_000)
+    log._clock = slow  # type: ignore[attr-defined]  # Both kinds of log have one.
+    start(ws, "trees", "slow")
+    ws.export(tmp_path / "slow", run="slow")
+    other.import_bundle(tmp_path / "slow")
+
+    [before, *_] = ws.log.read_stream("run/slow")
+    [after, *_] = other.log.read_stream("run/slow")
+    said, origin = msgpack.unpackb(before.metadata), msgpack.unpackb(after.metadata)["origin"]
+    assert (said["observed_at"], said["as_of"]) == (slow.now, slow.now)
+    assert (origin["observed_at"], origin["as_of"]) == (slow.now, slow.now)
+    assert fact_of(before).observed_at == slow.now
+    assert fact_of(after).observed_at >= before.recorded_at
+    assert not {"observed_at", "as_of"} & msgpack.unpackb(after.metadata).keys()
 
 
 def test_an_imported_run_that_is_exported_and_imported_again_keeps_all_its_origins(

@@ -51,7 +51,8 @@ def export_jsonl(
 
 
 def _document(row: StoredRow) -> dict[str, Any]:
-    data = fact_of(row).data
+    fact = fact_of(row)
+    data = fact.data
     document: dict[str, Any] = {
         "position": row.position,
         "stream": row.stream,
@@ -59,6 +60,7 @@ def _document(row: StoredRow) -> dict[str, Any]:
         "topic": row.topic,
         "event_id": row.event_id and row.event_id.hex(),
         "recorded_at": utc_time(row.recorded_at).isoformat(),
+        "observed_at": fact.time.isoformat(),
         "metadata": msgpack.unpackb(row.metadata) if row.metadata else None,
         "leaf": row.leaf.hex(),
     }
