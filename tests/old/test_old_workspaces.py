@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from runlore import Run, Workspace
@@ -197,11 +198,22 @@ def test_its_bundle_is_verified_and_imported(place: Path, old: Workspace) -> Non
 
 
 @only("generations")
-def test_its_generations_do_no_harm(place: Path) -> None:
-    assert list(place.glob("lab/projections/*/generations/*/projection.duckdb"))
+def test_the_tables_that_it_brings_are_neither_believed_nor_touched(place: Path) -> None:
+    tables = list(place.glob("lab/projections/*/*/**/projection.duckdb"))
+    assert {path.parents[1].name for path in tables} > {"generations"}
+    for path in tables:
+        with duckdb.connect(path) as forged:
+            forged.execute("UPDATE store.run_tags SET value = 'forged'")
+    before = contents_of(place / "lab" / "projections")
+
     with Workspace.open(place / "lab") as ws:
+        assert ws.sql("SELECT count(*) FROM tags WHERE value = 'forged'").fetchall() == [(0,)]
+        assert [
+            run.id for run in ws.experiments["explore-runs"].get_runs(tags={"quality": "great"})
+        ]
         assert ws.audit.replay(generations=True).holds
-        assert [run.id for run in ws.experiments["retired"].get_runs()] == ["old"]
+
+    assert contents_of(place / "lab" / "projections") == before
 
 
 def expected_of(place: Path) -> Any:
