@@ -216,6 +216,10 @@ def test_the_tables_that_it_brings_are_neither_believed_nor_touched(place: Path)
     assert contents_of(place / "lab" / "projections") == before
 
 
+_SUMS = slice(7, 10)
+"""The columns min, max and mean of the view `metrics`; what is no finite number is text there."""
+
+
 def expected_of(place: Path) -> Any:
     """All that the old code said of the workspace, see `make.py`."""
     return json.loads((place / "answers.json").read_text())
@@ -224,8 +228,13 @@ def expected_of(place: Path) -> Any:
 def check_answers(said: dict[str, Any], expected: dict[str, Any]) -> None:
     """Fails at the first part of the answers that is not as it was.
 
-    Payloads are shown in the newest shape of their topics, which may have more fields.
+    Payloads are shown in the newest shape of their topics, which may have more fields. The least,
+    greatest and mean values of a metric are those of its finite values since.
     """
+    for new, old in zip(said["sql"]["metrics"], expected["sql"]["metrics"], strict=True):
+        if any(isinstance(value, str) for value in old[_SUMS]):
+            assert not any(isinstance(value, str) for value in new[_SUMS])
+            new[_SUMS] = old[_SUMS]
     payloads = said.pop("payloads")
     then = expected["payloads"]
     assert [shared(new, old) for new, old in zip(payloads, then, strict=True)] == then
