@@ -19,19 +19,20 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from runlore.domain.leaving import Outcome
 from runlore.domain.status import TERMINAL, Status
 from runlore.storage.atomic_files import explained, replacing
+from runlore.storage.segment import overwrite
 from runlore.storage.writers import WRITERS
 
 RUNS: Final = "runs"
 _FORMAT: Final = 1
 _NAME: Final = re.compile(r"([0-9a-f]{32})\.json")
-_NBYTES_MAX: Final = 1 << 20
+_NBYTES_MAX: Final = 64 << 20
 _ENDS: Final = frozenset(str(status) for status in TERMINAL)
 
 
@@ -96,22 +97,31 @@ def runs_with_parts(workspace: Path, writer_id: str | None = None) -> list[str]:
     return [run_id for run_id in runs if os.path.lexists(_path(workspace, run_id, writer_id))]
 
 
-def remove_part(workspace: Path, run_id: str, writer_id: str) -> None:
-    """Remove a writer's part, and the run's folder with the last one."""
-    with suppress(OSError):
-        _path(workspace, run_id, writer_id).unlink()
+def remove_part(workspace: Path, run_id: str, writer_id: str, *, wipe: bool = False) -> None:
+    """Remove a writer's part, and the run's folder with the last one.
+
+    With `wipe` it is overwritten before: an outcome may quote what must be erasable.
+    """
+    _remove(_path(workspace, run_id, writer_id), wipe)
     with suppress(OSError):  # Others have parts.
         _folder(workspace, run_id).rmdir()
 
 
-def remove_parts(workspace: Path, run_id: str) -> None:
-    """Remove all parts in a run that has ended."""
+def remove_parts(workspace: Path, run_id: str, *, wipe: bool = False) -> None:
+    """Remove all parts in a run that has ended; `wipe` as for `remove_part`."""
     folder = _folder(workspace, run_id)
     for name in _names_in(folder):
-        with suppress(OSError):
-            (folder / name).unlink()
+        _remove(folder / name, wipe)
     with suppress(OSError):
         folder.rmdir()
+
+
+def _remove(path: Path, wipe: bool) -> None:
+    with suppress(OSError):
+        if wipe:
+            with _opened(path, os.O_RDWR) as fd:
+                overwrite(fd)
+        path.unlink()
 
 
 def _line(part: Part) -> bytes:
@@ -145,16 +155,21 @@ def _names_in(folder: Path) -> Iterator[str]:
 
 def _read(path: Path) -> Part | None:
     try:
-        # A stranger may have put anything there: a link, or a pipe that would be waited for.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with _opened(path, os.O_RDONLY) as fd:
+            return _part(os.read(fd, _NBYTES_MAX), path.name.removesuffix(".json"))
     except OSError:
         return None
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    """A descriptor of the file. Raises OSError, also for what is no regular file."""
+    # A stranger may have put anything there: a link, or a pipe that would be waited for.
+    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return None
-        return _part(os.read(fd, _NBYTES_MAX), path.name.removesuffix(".json"))
-    except OSError:
-        return None
+            raise OSError(0, "it is not a regular file")
+        yield fd
     finally:
         os.close(fd)
 

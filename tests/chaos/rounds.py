@@ -21,3 +21,6 @@ SUBMITTED: Final = max(3, _WANTED)
 
 LEAVES: Final = max(20, _WANTED)
 """Runs that several processes leave at once."""
+
+STORIES: Final = max(15, _WANTED)
+"""Runs whose processes join, leave, are stopped and killed in any order."""

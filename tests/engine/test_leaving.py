@@ -267,3 +267,28 @@ def test_a_kill_at_any_point_of_leaving_leaves_one_end(
         settle(handle_of(lab.get_run(run_id)))
         left = point >= 3  # After the outcome was written.
         assert ends_of(lab, run_id) == ["Canceled" if left else "Failed"]
+
+
+def test_the_error_of_a_process_that_ends_is_cut_to_what_the_log_takes(
+    folder_ws: Workspace,
+) -> None:
+    run = start(Experiment(folder_ws, "e"))
+    error = {"code": "UserError", "message": "x" * 3_000_000 + "\ud800 the end"}
+    assert leave(handle_of(run), Status.FAILED, error)
+    told = run.get_details()["error"]["error"]["message"]
+    assert told.endswith("? the end")
+    assert len(told) == 100_000
+
+
+@processes
+def test_an_outcome_in_an_erasable_workspace_is_overwritten(tmp_path: Path) -> None:
+    folder = tmp_path / "lab"
+    Workspace.create("lab", path=folder, erasable=True).close()
+    with ranks(folder, 2) as team:
+        run_id = two_of_a_run(team)
+        team[0].ask("leave", "Failed", "a secret")
+        parts = (folder / WRITERS / RUNS / run_id).iterdir()
+        (path,) = [path for path in parts if b"a secret" in path.read_bytes()]
+        (folder / "kept").hardlink_to(path)
+        team[1].ask("leave", "Completed")
+        assert set((folder / "kept").read_bytes()) == {0}

@@ -82,7 +82,7 @@ def adopt(session: LiveSession, note: str | None = None) -> str:
     why = f"the workspace was copied while the run was executing; it went on in {origin}"
     for run in list(_active_runs(session)):
         _lose(run, why, {"origin": origin})
-        remove_parts(files, run.id)
+        remove_parts(files, run.id, wipe=session.erasable)
     for folder in folders_in(files):
         if not folder.is_locked():
             folder.remove()

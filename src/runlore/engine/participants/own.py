@@ -116,7 +116,9 @@ class Participation:
         """Take part no more: the process left the run, or the run has ended."""
         own = self._own.pop(run_id, None)
         if own is not None and not own.is_creator and self._files is not None:
-            remove_part(self._files, run_id, self._journal.writer_id)
+            remove_part(
+                self._files, run_id, self._journal.writer_id, wipe=self._journal.log.erasable
+            )
 
     def forget(self, run_id: str) -> None:
         """Take part no more, and leave the part as it is for the other processes."""

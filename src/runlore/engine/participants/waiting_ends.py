@@ -109,7 +109,7 @@ class WaitingEnds:
 
         self._journal.change(stream, decide, observed_at=at)
         if self._files is not None:
-            remove_parts(self._files, run_id)
+            remove_parts(self._files, run_id, wipe=self._journal.log.erasable)
         return True
 
     def _may_be_heard(self, other: Participant) -> bool:

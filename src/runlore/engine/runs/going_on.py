@@ -31,7 +31,7 @@ def resume(run: RunHandle, reason: str) -> None:
     if session.files is not None:
         for other in others_in(session.files, session.journal, state):
             if not other.is_alive:
-                remove_part(session.files, run.id, other.writer_id)
+                remove_part(session.files, run.id, other.writer_id, wipe=session.erasable)
     session.participation.resume(run.id)
     session.go_on(run.id)
 

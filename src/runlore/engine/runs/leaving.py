@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from runlore.domain.errors import RunloreError
 from runlore.domain.leaving import Outcome, end_of
@@ -21,6 +22,8 @@ from runlore.engine.runs.ending import has_ended, keep_end
 from runlore.engine.runs.files import keep_watched
 from runlore.engine.runs.handle import RunHandle
 from runlore.storage.participants import Part, keep_outcome, remove_parts
+
+_ERROR_MAX_CHARS: Final = 100_000
 
 
 def leave(run: RunHandle, status: Status, error: Mapping[str, str] | None = None) -> bool:
@@ -34,6 +37,7 @@ def leave(run: RunHandle, status: Status, error: Mapping[str, str] | None = None
     outcome stays in the spool with a warning, and whoever drains the spool records it.
     """
     session = run.session.writable()
+    error = None if error is None else {key: _storable(text) for key, text in error.items()}
     own = Outcome(status, error, time.time_ns() // 1_000)
     executes = session.participation.executes(run.id)
     try:
@@ -100,7 +104,7 @@ def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> 
         return run.fetch().status in TERMINAL
     run.change(command, flush_values=True)
     if session.files is not None:
-        remove_parts(session.files, run.id)
+        remove_parts(session.files, run.id, wipe=session.erasable)
     return True
 
 
@@ -112,3 +116,8 @@ def _keep(run: RunHandle) -> None:
         warn_caller(
             f"run {run.id} is left, but not all of its files were kept: {problem}", RuntimeWarning
         )
+
+
+def _storable(text: str) -> str:
+    """The end of a text, as the log takes it: a process that ends cannot correct its error."""
+    return text[-_ERROR_MAX_CHARS:].encode("utf-8", "replace").decode()
