@@ -241,12 +241,12 @@ class ValueBuffer:
             if self._spool is None or not self._spool.is_on_disk:
                 raise
             self._complain(error)
-            self._closed_name = workspace
+            self._end_thread(workspace)
             self._spool.close()
             self._spool.leave()
             self._spool = None
             return
-        self._closed_name = workspace
+        self._end_thread(workspace)
         if self._spool is not None:
             self._spool.close()
             self.flush()  # Values that a thread logged in the meantime.
@@ -276,7 +276,8 @@ class ValueBuffer:
         self._start_lock.release()
         self._write_lock.release()
         if self._closed_name is None and self.waiting:
-            self._wake()
+            with suppress(WorkspaceClosed):  # Closed just now.
+                self._wake()
 
     def after_fork_in_child(self) -> None:
         if self._spool is not None:
@@ -403,7 +404,7 @@ class ValueBuffer:
 
     def _start(self) -> None:
         with self._start_lock:
-            if self._thread is None:
+            if self._thread is None and self._closed_name is None:
                 self._stopping = False
                 thread = threading.Thread(target=self._write_on, name="runlore-values", daemon=True)
                 try:
@@ -413,6 +414,12 @@ class ValueBuffer:
                     # The process may have no threads left, and Python 3.12 starts none at exit:
                     # flush() and close() still write, and later values do not try again.
                     self._complain(error)
+
+    def _end_thread(self, workspace: str) -> None:
+        """End the thread for good: a value or a fork may have started it again."""
+        with self._start_lock:
+            self._closed_name = workspace
+        self._join_thread()
 
     def _join_thread(self) -> None:
         """End the thread after its current write; must not be called while holding its locks."""

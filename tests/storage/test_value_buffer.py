@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eventsourcing.persistence import OperationalError
@@ -360,6 +361,29 @@ def test_all_users_of_a_buffer_share_the_steps_of_a_run(log: Log, buffer: ValueB
         thread.join(LIMIT_S)
     buffer.flush()
     assert sorted(steps_in(log)) == list(range(800))
+
+
+def test_a_value_logged_during_the_close_starts_no_thread_that_outlives_it(
+    log: Log, tmp_path: Path
+) -> None:
+    buffer = ValueBuffer(journal_of(log), tmp_path / "spools")
+    values = buffer.of_run("r")
+    values.log(LOSS, 1.0, None)
+    append = log.append
+
+    def append_while_another_logs(*args: Any, **options: Any) -> tuple[StoredRow, ...]:
+        other = threading.Thread(target=values.log, args=(LOSS, 2.0, None))
+        log.append = append  # type: ignore[method-assign]  # Only the first time.
+        other.start()
+        other.join(LIMIT_S)
+        return append(*args, **options)
+
+    log.append = append_while_another_logs  # type: ignore[method-assign]
+    buffer.close("lab")
+
+    assert [thread.name for thread in threading.enumerate()].count("runlore-values") == 0
+    assert list((tmp_path / "spools").iterdir()) == []
+    assert values_in(log) == [1.0, 2.0]
 
 
 # --- forks --------------------------------------------------------------------------------
