@@ -107,7 +107,7 @@ def decide_heard(
     if not first or (begins and _begins_nothing(command)):
         return decide(state, command, writer_id)
     decision = decide(_after(state, first), command, writer_id)
-    if begins and not decision.events:
+    if begins and not decision.events and command != ChangeStatus(Status.RUNNING):
         return decision
     return Decision((*first, *decision.events), decision.refused)
 

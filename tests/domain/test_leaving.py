@@ -141,6 +141,8 @@ def test_a_change_by_anybody_begins_a_run_for_others() -> None:
     assert decided == Decision((RunStarted(), tag))
     decided = decide_heard(state, ChangeStatus(Status.COMPLETED), None, 5)
     assert decided == Decision((RunStarted(began_at=5), RunCompleted()))
+    decided = decide_heard(state, ChangeStatus(Status.RUNNING), None, None)
+    assert decided == Decision((RunStarted(),))
     assert decide_heard(state, SetTags({}), None, None) == Decision()
 
 

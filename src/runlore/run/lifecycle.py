@@ -15,7 +15,6 @@ from runlore.domain.text import check_text
 from runlore.engine.caller_warning import warn_caller
 from runlore.exceptions import ActivityFailedException, ExperimentExecutionException
 from runlore.run.part import RunPart
-from runlore.storage.errors import DiskFull, LogBusy
 
 if TYPE_CHECKING:
     from typing import Self
@@ -222,18 +221,13 @@ class RunLifecycle(RunPart):
                 )
 
     def _fail_if_it_runs(self, error: BaseException) -> None:
-        from runlore.engine.runs.ending import has_ended, keep_end, record_status
+        from runlore.engine.runs.ending import has_ended, record_or_keep
 
         run = self._handle
         if not run.owns_status or has_ended(run):
             run.session.flush()
             return
-        document = error_document(error, None)
-        try:
-            record_status(run, Status.FAILED, document)
-        except (DiskFull, LogBusy):  # Nobody tries again: the exception leaves the block.
-            keep_end(run, Status.FAILED, document)
-            raise
+        record_or_keep(run, Status.FAILED, error_document(error, None))
 
 
 def _exits_well(error: BaseException) -> bool:

@@ -81,6 +81,11 @@ class Participation:
 
     def join(self, run_id: str) -> None:
         """Take part in a run, from now on. Never raises: what others cannot see yet is retried."""
+        own = self._part_in(run_id)
+        if not own.is_seen:
+            self._show(run_id, own)
+
+    def _part_in(self, run_id: str) -> _Own:
         own = self._own.get(run_id)
         if own is None:
             forked = run_id in _of_parents
@@ -90,8 +95,7 @@ class Participation:
                 made.stream = _as_made(run_id)
                 made.look_at = time.monotonic() + _LOOK_INTERVAL_S
             own = self._own.setdefault(run_id, made)
-        if not own.is_seen:
-            self._show(run_id, own)
+        return own
 
     def resume(self, run_id: str) -> None:
         """Take part in a run from its resumption on; its creation says no more who does."""
@@ -137,13 +141,14 @@ class Participation:
         now, looks = time.monotonic(), _LOOKS_MAX
         decisions = []
         for run_id in run_ids:
-            self.join(run_id)  # A forked child that logs by its parent's object has not joined yet.
-            own = self._own[run_id]
+            own = self._part_in(run_id)  # A forked child that logs for its parent has none yet.
             unread = own.stream is None and not own.is_creator
             if unread or (looks > 0 and now >= own.look_at):
                 looks -= not unread
                 self._look(run_id, own, now)
             state = None if own.stream is None else own.stream.state
+            if not own.is_seen and not (state and state.submitted):
+                self._show(run_id, own)
             if own.stream is not None and state is not None and heard(state, own.since):
                 decisions.append(Beside(own.stream, partial(_decide, own.since)))
         return decisions

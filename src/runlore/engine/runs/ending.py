@@ -13,6 +13,7 @@ from runlore.domain.status import TERMINAL, Status
 from runlore.engine.participants.others import others_in
 from runlore.engine.runs.files import keep_watched
 from runlore.engine.runs.handle import RunHandle
+from runlore.storage.errors import DiskFull, LogBusy
 from runlore.storage.spool_format import EndIntent
 
 _REASON_MAX_CHARS: Final = 500
@@ -90,6 +91,18 @@ def record_status(
 
 def _short(text: str) -> str:
     return text if len(text) <= _REASON_MAX_CHARS else f"{text[: _REASON_MAX_CHARS - 3]}..."
+
+
+def record_or_keep(run: RunHandle, status: Status, error: Mapping[str, str] | None) -> None:
+    """Record an end that nobody will try again; if it cannot be written now, keep it.
+
+    Raises DiskFull or LogBusy if it is kept, and as `record_status` does.
+    """
+    try:
+        record_status(run, status, error)
+    except (DiskFull, LogBusy):
+        keep_end(run, status, error)
+        raise
 
 
 def keep_end(run: RunHandle, status: Status, error: Mapping[str, str] | None) -> None:

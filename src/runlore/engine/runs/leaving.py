@@ -55,8 +55,11 @@ def leave(run: RunHandle, status: Status, error: Mapping[str, str] | None = None
 
 def _leave(run: RunHandle, own: Outcome) -> bool:
     session = run.session.writable()
-    participation = session.participation
-    others = others_in(session.files, session.journal, run.fetch())
+    participation, state = session.participation, run.fetch()
+    if state.submitted:
+        session.flush()
+        return state.status in TERMINAL
+    others = others_in(session.files, session.journal, state)
     if others and session.files is not None:
         # Before it looks again: of two that leave at once, at least one sees both outcomes.
         since = participation.since(run.id) or own.at
