@@ -6,6 +6,7 @@ import math
 import os
 import random
 import shutil
+import tempfile
 import zlib
 from array import array
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from typing import Any
 
 import msgpack
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runlore.domain.events import WriterOpened
 from runlore.storage.errors import LogBusy
@@ -174,6 +177,28 @@ def test_no_flipped_bit_becomes_a_wrong_value(folder: Path, stride: int) -> None
         assert told and all(value in rest for value in found), f"bit {flip} is not told"
         count["lost and told"] += 1
     assert count["right"] > 0 and count["lost and told"] > 0
+
+
+@settings(max_examples=60)
+@given(st.data(), st.sampled_from(["format_1.spool", "format_2.spool2"]))
+def test_no_damage_makes_a_recovery_fail(data: st.DataObject, name: str) -> None:
+    kept = Path(__file__).with_name(name)
+    content = bytearray(kept.read_bytes())
+    header = unpack_header(bytes(content))
+    writer_id = ANN if header is None else header.owner.writer_id
+    for _ in range(data.draw(st.integers(1, 5))):
+        at = data.draw(st.integers(64, len(content) - 1))
+        damage = data.draw(st.binary(min_size=1, max_size=80))[: len(content) - at]
+        content[at : at + len(damage)] = damage
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{writer_id}-0{kept.suffix}"
+        path.write_bytes(content)
+        os.utime(path, (0, 0))
+        log = MemoryLog()
+        live_values(Path(folder), log, "r")
+        Telling(Path(folder), log, from_copies=True).run()
+        assert not path.exists()
+        records_in(log, "r")  # All of it can be read again.
 
 
 CONFUSION = Series("m", (), "confusion_matrix")
