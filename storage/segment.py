@@ -5,7 +5,7 @@ Three kinds, from the best to the last resort:
 mapped    a mapped file: a stored value survives the death of the process at once. The file is
           filled with zeros first, as a store into a hole on a full disk kills the process (SIGBUS).
 written   memory, with each record also written to a file by `write`. For file systems that copy on
-          write, where overwriting a page may need new room, and for disks without 2 MiB free.
+          write, where overwriting a page may need new room, and for disks without 4 MiB free.
 memory    no file: where none can be made, and for workspaces in memory.
 """
 

@@ -61,7 +61,7 @@ from runlore.storage.spool_puts import (
 
 _FILES_MAX: Final = 2
 _INTENTS_NBYTES_MAX: Final = SEGMENT_NBYTES // 4
-MEMORY_SEGMENTS: Final = 128
+MEMORY_SEGMENTS: Final = 64
 """The default limit of segments in memory, 256 MiB: more could exhaust a training's memory."""
 
 
@@ -451,7 +451,7 @@ class Spool:
             self._full.append(ended)
             self._filled()
         self._lap += 1
-        assert self._lap <= LAP_MAX, "a billion laps of 2 MiB"
+        assert self._lap <= LAP_MAX, "a billion laps of 4 MiB"
         try:
             segment.begin(self._lap)
         except OSError as error:
