@@ -256,8 +256,7 @@ class RunsFold:
         self._change_status(run, data["status"], data["detail"], stamp)
 
     def _cancel_requested(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
-        status = str(STATUS_AFTER[fact.topic])
-        self._change_status(run, status, run.state.status_detail, stamp)
+        self._change_status(run, _STATUSES[fact.topic], run.state.status_detail, stamp)
 
     def _ended(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:
         at, _, position = stamp
@@ -436,7 +435,10 @@ _OF_WRITER: Final = (
 def _end_of(data: Data, fact: Fact) -> tuple[str, str | None]:
     """The status and the error, as JSON, that an event ends a run with."""
     error = data.get("error")
-    return str(STATUS_AFTER[fact.topic]), None if error is None else as_json(error)
+    return _STATUSES[fact.topic], None if error is None else as_json(error)
+
+
+_STATUSES: Final = {topic: str(status) for topic, status in STATUS_AFTER.items()}
 
 
 def _move_row(row: list[Any], run: KnownRun, move: Move) -> None:

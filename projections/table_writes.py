@@ -334,11 +334,12 @@ def _events(facts: Sequence[Fact]) -> list[Write]:
     position, stream, version, topic, _, _, recorded_at, observed_at, writer_id, reason, actor = (
         zip(*facts, strict=True)
     )
-    # Nearly always as it was recorded: columns of NULL take no space.
-    seen_at = [
-        None if observed == recorded else observed
-        for observed, recorded in zip(observed_at, recorded_at, strict=True)
-    ]
+    seen_at: Sequence[int | None] = [None] * len(facts)
+    if observed_at != recorded_at:
+        seen_at = [
+            None if observed == recorded else observed
+            for observed, recorded in zip(observed_at, recorded_at, strict=True)
+        ]
     columns = (
         *(position, stream, version, topic, recorded_at),
         *(seen_at, writer_id, actor, reason),
