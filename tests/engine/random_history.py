@@ -8,6 +8,8 @@ from contextlib import suppress
 
 from runlore import ComputeTarget, Experiment, Workspace
 from runlore.domain.errors import RunloreError
+from runlore.engine.runs import going_on
+from runlore.run.run import handle_of
 
 RUNS = tuple(f"r{number}" for number in range(6))
 
@@ -16,7 +18,8 @@ def happen(ws: Workspace, pick: random.Random, step: int) -> None:
     """One change of a workspace, whatever comes of it."""
     name = pick.choice(["e0", "e1"])
     active = ws.experiments.get(name)
-    runs = [ws.get_run(row["run_id"]) for row in ws.get_run_records(include_children=True)]
+    records = ws.get_run_records(include_children=True, include_archived=True)
+    runs = [ws.get_run(record["run_id"]) for record in records]
     run = pick.choice(runs) if runs else None
     fresh = next((run_id for run_id in RUNS if run_id not in {one.id for one in runs}), None)
     if run is None or (fresh is not None and pick.random() < 0.25):
@@ -27,6 +30,7 @@ def happen(ws: Workspace, pick: random.Random, step: int) -> None:
                 run_id=fresh, outputs=False, snapshot_directory=None, tags={"a": "x"}
             )
         return
+    handle = handle_of(run)
     changes: list[Callable[[], object]] = [
         lambda: run.tag(pick.choice("ab"), pick.choice(["x", "y", None])),
         lambda: run.remove_tags(["a"]),
@@ -34,6 +38,12 @@ def happen(ws: Workspace, pick: random.Random, step: int) -> None:
         lambda: run.add_properties({"azureml.runsource": "hyperdrive"}),
         lambda: run.correct_property("p", f"{step} after all", reason="a slip"),
         lambda: run.log("loss", step / 7),
+        lambda: run.log("acc", step / 7, step=step % 5),
+        lambda: going_on.rewind(handle, pick.randrange(5)),
+        lambda: going_on.resume(handle, "more epochs"),
+        lambda: going_on.archive(handle) if pick.random() < 0.5 else going_on.reactivate(handle),
+        lambda: going_on.add_config(handle, {"c": {pick.choice("ab"): step}}),
+        lambda: going_on.correct_config(handle, "c.a", -step, "a slip"),
         lambda: run.log_row("table", x=step, y=f"{step}"),
         lambda: run.upload_file(f"logs/{step}.txt", __file__),
         lambda: setattr(run, "display_name", f"shown {step}"),

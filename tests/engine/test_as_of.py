@@ -132,7 +132,7 @@ OF_WORKSPACE: dict[str, Callable[[Workspace], object]] = {
     ],
     "sql": lambda ws: [
         ws.sql(f"FROM {view} ORDER BY ALL").fetchall()
-        for view in ("experiments", "runs", "tags", "metrics", "events", "tag_history")
+        for view in ("experiments", "runs", "tags", "config", "metrics", "events", "tag_history")
     ],
     "events": lambda ws: [ws.events(), ws.events(2, topics="run.tag_set")],
     "diff": lambda ws: [ws.diff(0), ws.diff(ws.position // 2)],

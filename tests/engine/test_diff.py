@@ -26,7 +26,7 @@ def things(ws: Workspace) -> dict[Thing, Any]:
         found["experiment", experiment.id, None] = "archived" if archived else "active"
         for key, value in experiment.tags.items():
             found["experiment_tag", experiment.id, key] = value
-    for record in ws.get_run_records(include_children=True):
+    for record in ws.get_run_records(include_children=True, include_archived=True):
         run = ws.get_run(record["run_id"])
         found["run", run.id, None] = None
         found["status", run.id, None] = run.get_status()
@@ -36,8 +36,11 @@ def things(ws: Workspace) -> dict[Thing, Any]:
             found["description", run.id, None] = run.description
         found |= {("tag", run.id, key): value for key, value in run.get_tags().items()}
         found |= {("property", run.id, key): value for key, value in run.get_properties().items()}
-        artifacts = handle_of(run).fetch().artifacts
-        found |= {("artifact", run.id, name): held.sha256 for name, held in artifacts.items()}
+        state = handle_of(run).fetch()
+        archived = state.archived_at is not None
+        found["archive", run.id, None] = "archived" if archived else "active"
+        found |= {("artifact", run.id, name): held.sha256 for name, held in state.artifacts.items()}
+        found |= {("config", run.id, key): held.value for key, held in state.config.items()}
         for metric in metrics_of(handle_of(run)).values():
             for column, values in metric.columns.items():
                 key = metric.name if metric.kind == "scalar" else f"{metric.name}.{column}"
@@ -52,6 +55,8 @@ def expected(old: dict[Thing, Any], new: dict[Thing, Any]) -> set[tuple[Any, ...
         (*thing, kinds[thing in old, thing in new], old.get(thing), new.get(thing))
         for thing in old.keys() | new.keys()
         if (thing in old, old.get(thing)) != (thing in new, new.get(thing))
+        # A new run goes without saying that it is in lists.
+        and (thing[0], thing in old, new.get(thing)) != ("archive", False, "active")
     }
 
 

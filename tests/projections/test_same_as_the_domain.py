@@ -96,13 +96,16 @@ def said_by_tables(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[s
         run_no,
     )
     current = "WHERE run_no = ? AND to_position IS NULL"
+    stated = "SELECT position, actor FROM store.events"
     tags = ask(f"SELECT key, value FROM store.run_tags {current}", run_no)
     properties = ask(
-        f"SELECT key, value, writer_id, changed_at, reason FROM store.run_properties {current}",
+        "SELECT key, value, writer_id, changed_at, reason, e.actor FROM store.run_properties "
+        f"LEFT JOIN ({stated}) e ON e.position = from_position {current}",
         run_no,
     )
     config = ask(
-        "SELECT key, json, number, writer_id, changed_at, reason FROM store.run_config " + current,
+        "SELECT key, json, number, writer_id, changed_at, reason, e.actor FROM store.run_config "
+        f"LEFT JOIN ({stated}) e ON e.position = from_position {current}",
         run_no,
     )
     artifacts = ask(
