@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Run, Workspace
-from runlore.domain.run import LOST
+from runlore.domain.events import RunSubmitted
+from runlore.domain.run import LOST, CreateRun
 from runlore.domain.status import TERMINAL, Status
 from runlore.domain.topics import STATUS_AFTER
+from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.leaving import leave, settle
 from runlore.run.run import handle_of
 from runlore.storage.participants import RUNS, Part, parts_of
@@ -292,3 +294,25 @@ def test_an_outcome_in_an_erasable_workspace_is_overwritten(tmp_path: Path) -> N
         (folder / "kept").hardlink_to(path)
         team[1].ask("leave", "Completed")
         assert set((folder / "kept").read_bytes()) == {0}
+
+
+def test_the_script_of_a_submitted_run_neither_takes_part_nor_ends_it(
+    folder_ws: Workspace,
+) -> None:
+    other = handle_of(start(Experiment(folder_ws, "e")))
+    submitted = RunHandle(other.session, "submitted")
+    command = CreateRun(
+        run_id="submitted",
+        experiment_id=other.state.experiment_id,
+        experiment_name="e",
+        status=Status.QUEUED,
+        root_id="submitted",
+    )
+    submitted.create(command, [RunSubmitted(definition={"script": "train.py"})])
+    run = folder_ws.get_run("submitted")
+    run.log("loss", 0.5)
+    run.flush()
+    assert not leave(handle_of(run), Status.COMPLETED)
+    assert_no_parts(folder_of(folder_ws))
+    assert submitted.refresh() is not None
+    assert submitted.state.status is Status.QUEUED

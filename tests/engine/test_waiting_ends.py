@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +25,7 @@ from runlore.workspace import session_of
 from tests.disks import Disk
 from tests.engine.test_leaving import ends_of
 from tests.processes import wait_until
-from tests.ranks import ranks
+from tests.ranks import folder_of, ranks
 from tests.workspaces import start
 
 processes = pytest.mark.processes
@@ -160,3 +163,20 @@ def test_a_block_that_fails_on_a_full_disk_leaves_its_error(disk: Disk, small: P
             disk.free()
             wait_until(lambda: run.get_status() == "Failed", "the end is recorded")
         assert "boom" in run.get_details()["error"]["error"]["message"]
+
+
+def test_a_process_leaves_while_the_log_is_locked(folder_ws: Workspace) -> None:
+    run = start(Experiment(folder_ws, "e"))
+    run.log("loss", 0.5)
+    run.flush()
+    log: Any = session_of(folder_ws).log
+    log.database.lock_timeout_s = 0.05
+    log.database.close()
+    other = sqlite3.connect(folder_of(folder_ws) / "log.sqlite", isolation_level=None)
+    with closing(other):
+        other.execute("BEGIN IMMEDIATE")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            assert not leave(handle_of(run), Status.COMPLETED)
+    assert run.get_status() == "Running"
+    wait_until(lambda: run.get_status() == "Completed", "the end is recorded")
