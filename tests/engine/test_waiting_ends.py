@@ -150,6 +150,7 @@ def test_a_process_leaves_in_the_middle_of_a_change(folder_ws: Workspace) -> Non
     assert run.get_metrics() == {"loss": 0.5}
 
 
+@processes
 def test_a_block_that_fails_on_a_full_disk_leaves_its_error(disk: Disk, small: Path) -> None:
     with Workspace.open(small) as workspace:
         run = start(Experiment(workspace, "e"))
