@@ -21,8 +21,8 @@ _ROWS_IN_BUCKET: Final = 10_000
 _NUMBERS: Final = ("series_no", "run_no", "experiment_no")
 
 # How points are divided between them depends on when a process caught up; the view over both is
-# compared instead.
-_STORED_OTHERWISE: Final = frozenset({"tail_points", "segments"})
+# compared instead. Which of its points are valid follows from the rewinds.
+_STORED_OTHERWISE: Final = frozenset({"tail_points", "segments", "valid_points"})
 _POINTS: Final = "metric_points"
 
 
