@@ -183,11 +183,6 @@ class ValueBuffer:
         """Whether there are values that are not in the log yet."""
         return any(region.stop - region.start > 1 for region in self._undrained())
 
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether the caller, a finalizer, interrupts this thread while it writes values."""
-        return threading.current_thread() is self._thread or is_owned(self._write_lock)
-
     def flush(self) -> None:
         """Write all waiting values, of all runs; they are on disk when it returns.
 

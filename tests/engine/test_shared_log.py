@@ -21,6 +21,7 @@ from runlore.domain.run import SetTags
 from runlore.domain.run_state import RunState
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.session import LiveSession
+from runlore.engine.shared_log import SharedLog
 from runlore.engine.streams import stream_of_run
 from runlore.storage.errors import DiskFull
 from runlore.storage.filesystem import UnsafeFileSystem
@@ -307,6 +308,34 @@ def test_a_session_can_be_abandoned_within_a_call_on_its_log(folder_ws: Workspac
     live(folder_ws).change(stream_of_run(run.id), decide, flush_values=True)
     assert other == []
     assert run.get_tags() == {"a": "b"}
+
+
+@pytest.mark.on_disk
+def test_a_log_is_not_closed_within_a_call_on_another_one(
+    folder_ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call holds locks, for which a thread may wait that the close would wait for."""
+    run = start(Experiment(folder_ws, "e"))
+    other = [Workspace.create("other", path=tmp_path / "other")]
+    start(Experiment(other[0], "e")).log("loss", 0.5)
+    close, closers = SharedLog.close, []
+
+    def close_in_a_thread(self: SharedLog, workspace: str) -> None:
+        closers.append(threading.current_thread())
+        close(self, workspace)
+
+    def decide(_: RunState | None) -> Decision:
+        other.clear()
+        gc.collect()
+        return Decision((TagSet(key="a", value="b"),))
+
+    monkeypatch.setattr(SharedLog, "close", close_in_a_thread)
+    live(folder_ws).change(stream_of_run(run.id), decide)
+    wait_until(lambda: not list((tmp_path / "other" / "spools").iterdir()), "the log is closed")
+
+    [closer] = closers
+    closer.join(LIMIT_S)
+    assert closer.name == "runlore-close"
 
 
 @pytest.mark.on_disk

@@ -2,15 +2,17 @@
 
 A thousand open runs take no more descriptors and threads than one. Each session holds a `LogUse`;
 the log is closed with the last of them. A session that is garbage may be finalized between any two
-bytecodes of any thread, also of one that changes the table of open logs or drains the spool: it is
-then let go of afterwards, or by a thread of its own.
+bytecodes of any thread, also of one that holds locks of this or another log: it is then let go of
+afterwards, and the log is closed by a thread of its own.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
@@ -193,7 +195,7 @@ class _OpenLogs:
         thread that it interrupts.
         """
         self._abandoned.append(use)
-        self._let_go()
+        self._let_go(_close_beside if _interrupts() else _close_abandoned)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -203,14 +205,14 @@ class _OpenLogs:
             yield
         self._let_go()
 
-    def _let_go(self) -> None:
+    def _let_go(self, close: Callable[[LogUse], None] | None = None) -> None:
         while self._abandoned and not is_owned(self._lock) and self._lock.acquire(blocking=False):
             try:
                 last = [use for use in self._taken() if self._left_last(use)]
             finally:
                 self._lock.release()
             for use in last:
-                _close_abandoned(use)
+                (close or _close_abandoned)(use)
 
     def _taken(self) -> Iterator[LogUse]:
         while self._abandoned:
@@ -256,6 +258,7 @@ def use_log(
 
 
 _open_logs: Final = _OpenLogs()
+_HOLDERS_OF_LOCKS: Final = ("runlore.engine.", "runlore.projections.", "runlore.storage.")
 
 
 def _used(shared: SharedLog, name: str) -> LogUse:
@@ -264,10 +267,31 @@ def _used(shared: SharedLog, name: str) -> LogUse:
     return use
 
 
+def _interrupts() -> bool:
+    """Whether the finalizer that calls this interrupts a call of ours, which may hold locks.
+
+    To close another log there could wait for a thread that waits for these locks, such as one that
+    is about to fork.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__") != weakref.__name__:
+        frame = frame.f_back
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).startswith(_HOLDERS_OF_LOCKS):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _close_beside(use: LogUse) -> None:
+    closer = threading.Thread(target=_close_abandoned, args=(use,), name="runlore-close")
+    try:
+        closer.start()
+    except RuntimeError:  # The process has no threads left, or ends.
+        _close_abandoned(use)
+
+
 def _close_abandoned(use: LogUse) -> None:
-    if use.shared.values.is_interrupted:
-        threading.Thread(target=_close_abandoned, args=(use,), name="runlore-close").start()
-        return
     try:
         use.shared.close(use.name)
     except Exception as error:
