@@ -33,6 +33,7 @@ from runlore.storage.sqlite_queries import (
     INSERT,
     PLAIN_COLUMNS,
     SELECT,
+    check_order,
     has_drained,
     head_of,
     library_events,
@@ -347,7 +348,13 @@ def _last_observed(connection: sqlite3.Connection, head: LogHead) -> int | None:
 
 
 def _by_position(rows: list[_Row], query: LogQuery) -> list[_Row]:
-    """The rows of a `select`, each of which begins with its position, in the log's order."""
+    """The rows of a `select`, each of which begins with its position, in the log's order.
+
+    Raises LogCorrupt if a damaged file gives them in another: whoever reads on after the last one
+    would never come to an end.
+    """
     if query.limit is None and not query.all_streams:
         rows.sort()
+    else:
+        check_order([row[0] for row in rows], query.after_position)
     return rows

@@ -115,6 +115,15 @@ def move_head(connection: sqlite3.Connection, head: LogHead, version: int) -> No
     )
 
 
+def check_order(positions: list[int], after: int) -> None:
+    """Raise LogCorrupt unless the positions of a read in order, which begins after one, ascend."""
+    if positions and (positions[0] <= after or positions != sorted(positions)):
+        raise LogCorrupt(
+            "the table of events is damaged: a read in order does not return its positions in "
+            "order; restore the log from a copy"
+        )
+
+
 def select(columns: str, query: LogQuery) -> tuple[str, list[int | str]]:
     """A statement for columns of the events asked for, and its parameters.
 

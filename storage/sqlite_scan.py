@@ -19,6 +19,7 @@ from runlore.storage.sqlite_queries import (
     EVENTS_SCHEMA,
     FENCE,
     FENCED_VERSION,
+    check_order,
     has_drained,
     head_of,
 )
@@ -84,12 +85,14 @@ class SqliteScan(LogScan, IndexScan, KeyScan):
 
     def rows(self, after: int, upto: int, limit: int) -> Sequence[Row]:
         def fetch() -> list[Row]:
-            return connection.execute(
+            found = connection.execute(
                 f"SELECT {COLUMNS} FROM stored_events "
                 "WHERE notification_id > ? AND notification_id <= ? "
                 "ORDER BY notification_id LIMIT ?",
                 (after, upto, limit),
             ).fetchall()
+            check_order([row[0] for row in found], after)
+            return found
 
         with self._database.read() as connection:
             try:
