@@ -33,6 +33,9 @@ OF_NOW = {
     "run monitor-logs": "follows a run",
     "diff": "takes two moments",
     "completion": "is about the shell",
+    "repair": "is about the folder",
+    "cache show": "is about this user's tables",
+    "cache clean": "is about this user's tables",
     **{name: "is about the log" for name in COMMANDS if name.startswith("audit ")},
 }
 ARGUMENTS = {
