@@ -315,7 +315,9 @@ class Workspace:
         from runlore.engine.past import PastSession
 
         session = self._live
-        return Workspace._of(PastSession.of(session, position_of(session.log, moment)))
+        return Workspace._of(
+            PastSession.of(session, position_of(session.log, moment, settles=not session.is_copy))
+        )
 
     def diff(
         self, a: Moment, b: Moment | None = None, *, run: Run | str | None = None
@@ -336,9 +338,13 @@ class Workspace:
 
         session = self._live
         session.flush()
-        end = self.position if b is None else position_of(session.log, b)
+        end = (
+            self.position if b is None else position_of(session.log, b, settles=not session.is_copy)
+        )
         run_id = run if run is None or isinstance(run, str) else run.id
-        return net_changes(session, position_of(session.log, a), end, run_id=run_id)
+        return net_changes(
+            session, position_of(session.log, a, settles=not session.is_copy), end, run_id=run_id
+        )
 
     def events(
         self,
@@ -366,7 +372,7 @@ class Workspace:
         session = self._live
         session.flush()
         chosen = EventFilter.checked(stream, topics, actor)
-        return events(session, position_of(session.log, after), chosen)
+        return events(session, position_of(session.log, after, settles=not session.is_copy), chosen)
 
     def subscribe(
         self,
@@ -393,7 +399,11 @@ class Workspace:
 
         session = self._live
         chosen = EventFilter.checked(stream, topics, actor)
-        start = self.position if after is None else position_of(session.log, after)
+        start = (
+            self.position
+            if after is None
+            else position_of(session.log, after, settles=not session.is_copy)
+        )
         return Feed(session, start, chosen, timeout_s)
 
     @property

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from runlore import Experiment, Run, Workspace
+from runlore.domain.fact import utc_time
 from runlore.engine.repair import adopt, condition_of, lose_runs_of_dead_writers, settle_moved
 from runlore.exceptions import UserErrorException
 from runlore.run.run import handle_of
+from runlore.storage.errors import LogReadOnly
 from runlore.storage.spool_folder import is_copied
 from runlore.storage.writers import Life, writers_in
 from runlore.workspace import session_of
@@ -81,6 +84,18 @@ def test_reading_a_copy_changes_nothing(lab: Path, run: Run) -> None:
         session_of(copy).writable().look_after(at_once=True)
         assert session_of(copy).log.head() == head
     assert content_of(folder) == before
+
+
+def test_asking_a_copy_as_of_a_time_writes_nothing(copy: Workspace) -> None:
+    log = session_of(copy).log
+    last = utc_time(log.head().recorded_at)
+    held = log.head(), content_of(folder_of(copy))
+
+    assert copy.as_of(last - timedelta(microseconds=1)).position < log.head().position
+    with pytest.raises(LogReadOnly, match="in a copied workspace reading cannot"):
+        copy.as_of(datetime.now(UTC))
+
+    assert (log.head(), content_of(folder_of(copy))) == held
 
 
 def test_original_is_no_copy(lab: Path, run: Run) -> None:

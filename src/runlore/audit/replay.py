@@ -111,7 +111,7 @@ def replay(
 
     # The tables in use are the current ones, also if a past session asks.
     session = session.writable()
-    position = None if to is None else position_of(session.log, to)
+    position = None if to is None else position_of(session.log, to, settles=not session.is_copy)
     comparisons = list(
         replayed(
             session.reader().projection,

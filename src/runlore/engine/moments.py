@@ -24,29 +24,30 @@ _FORMS: Final = (
 )
 
 
-def position_of(log: EventLog, moment: Moment) -> int:
+def position_of(log: EventLog, moment: Moment, *, settles: bool = True) -> int:
     """The log's last position at that moment, which no later event changes.
 
     For a time, see `EventLog.position_at`. Raises MomentInFuture for a time that has not passed;
     InvalidInput for a position or checkpoint beyond the log's end, a time without a zone, and
     anything that is not a moment; LogReadOnly for a time after the last event if this process may
-    not write to the log (see `EventLog.settle`). Before it such a process gets an answer that a
+    not write to the log (see `EventLog.settle`), or if it `settles` nothing, as in a copied
+    workspace: reading writes nothing to backups. Before it such a process gets an answer that a
     later event of a slow clock may change, unless the time was settled by somebody else.
     """
     moment = parsed(log, moment)
     if isinstance(moment, datetime):
-        return log.position_at(_settled(log, moment))
+        return log.position_at(_settled(log, moment, settles))
     return moment
 
 
-def first_position_since(log: EventLog, moment: Moment) -> int:
+def first_position_since(log: EventLog, moment: Moment, *, settles: bool = True) -> int:
     """The position of the first event at or after a moment; one after the last if there is none.
 
     Raises as `position_of` does.
     """
     moment = parsed(log, moment)
     if isinstance(moment, datetime):
-        return log.position_at(_settled(log, moment) - 1) + 1
+        return log.position_at(_settled(log, moment, settles) - 1) + 1
     return moment
 
 
@@ -68,7 +69,7 @@ def parsed(log: EventLog, moment: Moment) -> datetime | int:
     return moment
 
 
-def _settled(log: EventLog, time: datetime) -> int:
+def _settled(log: EventLog, time: datetime, settles: bool) -> int:
     """The time in microseconds since 1970, once no later event changes the log as of it."""
     if time.utcoffset() is None:
         raise InvalidInput(
@@ -77,17 +78,26 @@ def _settled(log: EventLog, time: datetime) -> int:
             "machine's zone"
         )
     microseconds = (time - _EPOCH) // timedelta(microseconds=1)
+    if not settles:
+        _check_settled(log, time, microseconds, "in a copied workspace reading", None)
+        return microseconds
     try:
         log.settle(microseconds)
     except LogReadOnly as error:
-        last = log.max_notification_id() or 0
-        if log.position_at(microseconds) == last:
-            raise LogReadOnly(
-                f"nothing was recorded after {time.isoformat()} yet, and without write access this "
-                "process cannot keep others from recording before it; use the log's last position, "
-                f"{last}"
-            ) from error
+        _check_settled(log, time, microseconds, "without write access this process", error)
     return microseconds
+
+
+def _check_settled(
+    log: EventLog, time: datetime, microseconds: int, who: str, error: LogReadOnly | None
+) -> None:
+    """Raise LogReadOnly for a time after the last event, where it cannot be settled."""
+    last = log.max_notification_id() or 0
+    if log.position_at(microseconds) == last:
+        raise LogReadOnly(
+            f"nothing was recorded after {time.isoformat()} yet, and {who} cannot keep others from "
+            f"recording before it; use the log's last position, {last}"
+        ) from error
 
 
 def _parsed_text(log: EventLog, moment: str | os.PathLike[str]) -> datetime | int:

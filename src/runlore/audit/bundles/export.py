@@ -90,7 +90,7 @@ def export(
     store = session.shared_artifacts  # Raises in an erasable workspace.
     session.flush()
     session.recover_values(at_once=True)
-    selection.span(session.log)  # Before the head is read: settling a time changes the head.
+    selection.span(session)  # Before the head is read: settling a time changes the head.
     head = session.log.head()
     _check_no_holes(head)
     contents = _Contents(

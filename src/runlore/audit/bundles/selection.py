@@ -54,15 +54,20 @@ class Selection:
         """Whether there are no conditions."""
         return self == replace(EVERYTHING, descendants=self.descendants)
 
-    def span(self, log: EventLog) -> tuple[int, int | None] | None:
+    def span(self, session: Session) -> tuple[int, int | None] | None:
         """The first and last position of `since` to `until`; None if neither is given.
 
         The last is None if `until` is. Raises as `position_of` does.
         """
         if self.since is None and self.until is None:
             return None
-        first = 1 if self.since is None else first_position_since(log, self.since)
-        return first, None if self.until is None else position_of(log, self.until)
+        log, settles = session.log, not session.is_copy
+        first, last = 1, None
+        if self.since is not None:
+            first = first_position_since(log, self.since, settles=settles)
+        if self.until is not None:
+            last = position_of(log, self.until, settles=settles)
+        return first, last
 
     def as_dict(self, log: EventLog) -> dict[str, Any]:
         """For JSON: moments as a time or a position, in whatever form they were given."""
@@ -179,7 +184,7 @@ def selected_runs(session: Session, selection: Selection, upto_position: int) ->
         found.append({selection.run, *(row.run_id for row in below)})
     if selection.experiment is not None:
         found.append(set(runs_of_experiment(session, selection.experiment, upto_position)))
-    span = selection.span(session.log)
+    span = selection.span(session)
     if span is not None:
         first, last = span
         last = upto_position if last is None else min(last, upto_position)
