@@ -148,7 +148,17 @@ def test_damaged_metadata_is_named(metadata: bytes) -> None:
 
 def test_a_fact_holds_the_payload_and_the_envelope() -> None:
     assert fact_of(row()) == Fact(
-        7, "run/r", 3, "run.started", {}, b"i" * 16, 1_000, 1_000, "w", "tidying", "ann"
+        7,
+        "run/r",
+        3,
+        "run.started",
+        {"began_at": None},
+        b"i" * 16,
+        1_000,
+        1_000,
+        "w",
+        "tidying",
+        "ann",
     )
 
 
