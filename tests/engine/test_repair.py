@@ -91,7 +91,10 @@ def test_asking_a_copy_as_of_a_time_writes_nothing(copy: Workspace) -> None:
     last = utc_time(log.head().recorded_at)
     held = log.head(), content_of(folder_of(copy))
 
-    assert copy.as_of(last - timedelta(microseconds=1)).position < log.head().position
+    before = copy.as_of(last - timedelta(microseconds=1))
+    assert before.position < log.head().position
+    with pytest.raises(LogReadOnly, match="in a copied workspace reading cannot"):
+        before.as_of(datetime.now(UTC))
     with pytest.raises(LogReadOnly, match="in a copied workspace reading cannot"):
         copy.as_of(datetime.now(UTC))
 

@@ -54,6 +54,11 @@ class PastSession(Session):
         """The workspace's identity, which never changes."""
         return self.live.workspace
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether the live session's folder is a copy."""
+        return self.live.is_copy
+
     def check_open(self) -> None:
         """Raise WorkspaceClosed after `close()`, and after that of the live session."""
         if self.closed:

@@ -185,6 +185,7 @@ class LiveSession(Session):
         self._at_run_end = at_run_end
         self._warned_of_run_end = False
         self._look_at = 0.0
+        self._writers_at = 0.0
         self._is_copy = False
         self._dead: list[str] = []
         self._tidy_at = 0.0
@@ -234,8 +235,9 @@ class LiveSession(Session):
 
     @property
     def is_copy(self) -> bool:
-        """Whether the folder is a copy, as it was when it was last looked at."""
-        self.look_after()
+        """Whether the folder is a copy, as it was when it was last looked at; records nothing."""
+        if time.monotonic() >= self._writers_at:
+            self._look_at_writers()
         return self._is_copy
 
     def check_open(self) -> None:
@@ -425,6 +427,7 @@ class LiveSession(Session):
     def _look_at_writers(self) -> None:
         if self.files is None:
             return
+        self._writers_at = time.monotonic() + _LOOK_INTERVAL_S
         states = states_in(self.files)
         self._is_copy = any(state.in_copy for state in states.values()) or holds_copied_spools(
             self.files
