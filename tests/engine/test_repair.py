@@ -155,6 +155,7 @@ def test_adoption_is_in_the_log_with_its_note(copy: Workspace) -> None:
         assert session_of(again).workspace.origin_id == adoption.data["origin_id"]
 
 
+@pytest.mark.processes
 def test_workspace_in_use_is_not_adopted(lab: Path, run: Run) -> None:
     def adopt_it() -> str:
         with Workspace.open(lab) as again, pytest.raises(UserErrorException) as refused:
