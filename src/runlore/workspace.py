@@ -311,13 +311,11 @@ class Workspace:
         >>> Experiment(ws, "explore-runs").name, list(ws.as_of(before).experiments)
         ('explore-runs', [])
         """
-        from runlore.engine.moments import position_of
+        from runlore.engine.moments import position_in
         from runlore.engine.past import PastSession
 
         session = self._live
-        return Workspace._of(
-            PastSession.of(session, position_of(session.log, moment, settles=not session.is_copy))
-        )
+        return Workspace._of(PastSession.of(session, position_in(session, moment)))
 
     def diff(
         self, a: Moment, b: Moment | None = None, *, run: Run | str | None = None
@@ -334,17 +332,13 @@ class Workspace:
         >>> [(change.what, change.kind, change.key, change.new) for change in ws.diff(before)]
         [('experiment', 'created', None, 'active'), ('experiment_tag', 'created', 'stage', 'first')]
         """
-        from runlore.engine.moments import position_of
+        from runlore.engine.moments import position_in
 
         session = self._live
         session.flush()
-        end = (
-            self.position if b is None else position_of(session.log, b, settles=not session.is_copy)
-        )
+        end = self.position if b is None else position_in(session, b)
         run_id = run if run is None or isinstance(run, str) else run.id
-        return net_changes(
-            session, position_of(session.log, a, settles=not session.is_copy), end, run_id=run_id
-        )
+        return net_changes(session, position_in(session, a), end, run_id=run_id)
 
     def events(
         self,
@@ -367,12 +361,12 @@ class Workspace:
         ['experiment.created']
         """
         from runlore.engine.event_feed import EventFilter, events
-        from runlore.engine.moments import position_of
+        from runlore.engine.moments import position_in
 
         session = self._live
         session.flush()
         chosen = EventFilter.checked(stream, topics, actor)
-        return events(session, position_of(session.log, after, settles=not session.is_copy), chosen)
+        return events(session, position_in(session, after), chosen)
 
     def subscribe(
         self,
@@ -395,15 +389,11 @@ class Workspace:
         ['first']
         """
         from runlore.engine.event_feed import EventFilter, Feed
-        from runlore.engine.moments import position_of
+        from runlore.engine.moments import position_in
 
         session = self._live
         chosen = EventFilter.checked(stream, topics, actor)
-        start = (
-            self.position
-            if after is None
-            else position_of(session.log, after, settles=not session.is_copy)
-        )
+        start = self.position if after is None else position_in(session, after)
         return Feed(session, start, chosen, timeout_s)
 
     @property

@@ -14,7 +14,7 @@ from runlore.audit.bundles.file import open_bundle
 from runlore.audit.bundles.format import EVENTS, BundleRefused, read_records
 from runlore.domain.errors import InvalidInput, InvalidType
 from runlore.domain.fact import utc_time
-from runlore.engine.moments import position_of
+from runlore.engine.moments import position_in
 from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def replay(
 
     # The tables in use are the current ones, also if a past session asks.
     session = session.writable()
-    position = None if to is None else position_of(session.log, to, settles=not session.is_copy)
+    position = None if to is None else position_in(session, to)
     comparisons = list(
         replayed(
             session.reader().projection,

@@ -11,6 +11,7 @@ from runlore.domain.errors import InvalidInput
 from runlore.storage.errors import LogReadOnly
 
 if TYPE_CHECKING:
+    from runlore.engine.session import Session
     from runlore.storage.event_log import EventLog
 
 Moment = datetime | int | str | os.PathLike[str]
@@ -40,14 +41,20 @@ def position_of(log: EventLog, moment: Moment, *, settles: bool = True) -> int:
     return moment
 
 
-def first_position_since(log: EventLog, moment: Moment, *, settles: bool = True) -> int:
+def position_in(session: Session, moment: Moment) -> int:
+    """The last position at that moment, see `position_of`; a copied workspace settles nothing."""
+    return position_of(session.log, moment, settles=not session.is_copy)
+
+
+def first_position_since(session: Session, moment: Moment) -> int:
     """The position of the first event at or after a moment; one after the last if there is none.
 
     Raises as `position_of` does.
     """
+    log = session.log
     moment = parsed(log, moment)
     if isinstance(moment, datetime):
-        return log.position_at(_settled(log, moment, settles) - 1) + 1
+        return log.position_at(_settled(log, moment, not session.is_copy) - 1) + 1
     return moment
 
 

@@ -19,7 +19,7 @@ from runlore.domain.ids import (
     run_stream,
     writer_stream,
 )
-from runlore.engine.moments import first_position_since, parsed, position_of
+from runlore.engine.moments import first_position_since, parsed, position_in
 from runlore.engine.runs.handle import RunHandle
 from runlore.projections.filters import RunFilter
 from runlore.storage.codec import facts_of
@@ -61,13 +61,8 @@ class Selection:
         """
         if self.since is None and self.until is None:
             return None
-        log, settles = session.log, not session.is_copy
-        first, last = 1, None
-        if self.since is not None:
-            first = first_position_since(log, self.since, settles=settles)
-        if self.until is not None:
-            last = position_of(log, self.until, settles=settles)
-        return first, last
+        first = 1 if self.since is None else first_position_since(session, self.since)
+        return first, None if self.until is None else position_in(session, self.until)
 
     def as_dict(self, log: EventLog) -> dict[str, Any]:
         """For JSON: moments as a time or a position, in whatever form they were given."""
