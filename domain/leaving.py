@@ -13,6 +13,9 @@ from runlore.domain.decision import Decision
 from runlore.domain.events import Event, RunStarted
 from runlore.domain.fact import Fact
 from runlore.domain.run import (
+    decide,
+)
+from runlore.domain.run_commands import (
     ArchiveRun,
     BeginRun,
     ChangeStatus,
@@ -25,7 +28,6 @@ from runlore.domain.run import (
     ReactivateRun,
     RequestCancel,
     ResumeRun,
-    decide,
 )
 from runlore.domain.run_state import RunState, fold
 from runlore.domain.status import Status

@@ -1,4 +1,4 @@
-"""The commands that change a run, and the pure decision about each.
+"""The pure decision about each command that changes a run.
 
 `decide(state, command, writer_id)` takes the run's folded state. It returns the events to
 append and, if the state refuses the change, the error to raise after they are written:
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from runlore.domain import config as configs
@@ -66,6 +65,37 @@ from runlore.domain.events import (
 )
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import check_run_id
+from runlore.domain.run_commands import (
+    AddArtifacts,
+    AddConfig,
+    AddProperties,
+    AddWarning,
+    Alert,
+    ArchiveRun,
+    BeginRun,
+    ChangeStatus,
+    ClaimRun,
+    Command,
+    CorrectConfig,
+    CorrectProperty,
+    CreateRun,
+    EndRun,
+    EraseRun,
+    FindRun,
+    KeepSnapshot,
+    LoseRun,
+    PruneArtifacts,
+    ReactivateRun,
+    RecordEnvironment,
+    RecordExit,
+    RemoveTags,
+    RequestCancel,
+    ResumeRun,
+    RewindRun,
+    SetDescription,
+    SetDisplayName,
+    SetTags,
+)
 from runlore.domain.run_state import Artifact, Refusal, RunState
 from runlore.domain.status import TERMINAL, Status, may_follow
 from runlore.domain.text import (
@@ -88,296 +118,6 @@ STEPS: Final = range(-(2**63), 2**63)
 
 _USER_INFO: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateRun:
-    """Create a run with this status; `given_at` (µs since 1970 UTC) is when it really began.
-
-    One that is not `begun` is not executed by this process: it begins with `BeginRun`.
-    """
-
-    run_id: str
-    experiment_id: str
-    experiment_name: str
-    status: Status
-    root_id: str
-    parent_id: str | None = None
-    run_type: str | None = None
-    target: str | None = None
-    name: str | None = None
-    display_name: str | None = None
-    description: str | None = None
-    outputs: tuple[str, ...] = ()
-    tags: Mapping[str, str | None] = field(default_factory=dict)
-    properties: Mapping[str, str | None] = field(default_factory=dict)
-    config: Mapping[str, Any] = field(default_factory=dict)
-    given_at: int | None = None
-    given_user: str | None = None
-    begun: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class SetTags:
-    """Set, replace or, with None, make key-only each of the tags."""
-
-    tags: Mapping[str, str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveTags:
-    """Remove tags; unknown keys are ignored."""
-
-    keys: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class AddProperties:
-    """Give the run properties: all of them, or none if one already has another value."""
-
-    properties: Mapping[str, str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class CorrectProperty:
-    """Replace the wrong value of a property, also after the run's end.
-
-    The caller passes the reason to the journal as well, which puts it in the event's envelope.
-    """
-
-    key: str
-    value: str | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class AddConfig:
-    """Give the run's config keys: all of them, or none if one already has another value."""
-
-    config: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class CorrectConfig:
-    """Replace the wrong value of a flattened key, also after the run's end.
-
-    The caller passes the reason to the journal as well, which puts it in the event's envelope.
-    """
-
-    key: str
-    value: Any
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class SetDisplayName:
-    """Change the display name."""
-
-    display_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class SetDescription:
-    """Change the description."""
-
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class AddArtifacts:
-    """Add files to the run: all of them, or none if a name has other content.
-
-    With `replace`, other content of a name is replaced, and both are kept.
-    """
-
-    artifacts: Mapping[str, Artifact]
-    replace: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PruneArtifacts:
-    """Give up the contents of files; unknown names and those given up before are ignored.
-
-    The caller passes the reason to the journal as well, which puts it in the event's envelope.
-    """
-
-    names: Sequence[str]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class KeepSnapshot:
-    """Record the snapshot of the run's source folder."""
-
-    snapshot_id: str
-    manifest_sha256: str
-    files: int
-    nbytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeStatus:
-    """Move the run to another status; `error` goes with Failed, `detail` with the others.
-
-    An end that the run's own process states (`from_inside`) becomes Canceled if that was requested:
-    the process was asked to stop, and stopped.
-    """
-
-    status: Status
-    error: Mapping[str, str] | None = None
-    detail: str | None = None
-    from_inside: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EndRun:
-    """End a run for its supervisor: as Canceled if that was requested, else with this status.
-
-    No event if the run has ended already.
-    """
-
-    status: Status
-    error: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimRun:
-    """Take a run out of its queue; no event if it is no longer queued."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class RequestCancel:
-    """Ask a submitted run to stop; a queued one is canceled at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoseRun:
-    """End a run whose process is dead: Canceled if that was requested, else Failed.
-
-    No event if the run has ended or is queued. `evidence` says how the death is known.
-    """
-
-    message: str
-    evidence: Mapping[str, str | int | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class FindRun:
-    """Undo the loss of a run that was heard again; no event unless it counts as lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class BeginRun:
-    """Record that a run which was created for others to execute began; no event if it had.
-
-    `began_at` is in µs since 1970 UTC; None is now.
-    """
-
-    began_at: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ResumeRun:
-    """Let a run that has ended go on; no event if it is executing.
-
-    The caller passes the reason to the journal as well, which puts it in the event's envelope.
-    """
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class RewindRun:
-    """Void the values of later steps that were logged so far."""
-
-    step: int
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveRun:
-    """Hide the run from lists; no event if it is hidden already."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReactivateRun:
-    """Show an archived run in lists again; no event if it is not archived."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordEnvironment:
-    """Record the run's surroundings, a JSON document; no event if they are the same as before."""
-
-    environment: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """Record that the run asks for attention; `level` is one of ALERT_LEVELS."""
-
-    title: str
-    text: str
-    level: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecordExit:
-    """Record the end of one of the script's processes."""
-
-    rank: int
-    exit_code: int | None
-    signal: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class AddWarning:
-    """Record a deviation from the request; the same warning is recorded once."""
-
-    source: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class EraseRun:
-    """Erase a run that has ended; no event if it is erased already.
-
-    The caller passes the reason to the journal as well, which puts it in the event's envelope.
-    """
-
-    reason: str
-
-
-Command = (
-    CreateRun
-    | SetTags
-    | RemoveTags
-    | AddProperties
-    | CorrectProperty
-    | AddConfig
-    | CorrectConfig
-    | SetDisplayName
-    | SetDescription
-    | AddArtifacts
-    | PruneArtifacts
-    | KeepSnapshot
-    | ChangeStatus
-    | EndRun
-    | ClaimRun
-    | RequestCancel
-    | LoseRun
-    | FindRun
-    | BeginRun
-    | ResumeRun
-    | RewindRun
-    | ArchiveRun
-    | ReactivateRun
-    | RecordEnvironment
-    | Alert
-    | RecordExit
-    | AddWarning
-    | EraseRun
-)
 
 
 def decide(state: RunState | None, command: Command, writer_id: str | None) -> Decision:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from runlore.domain import events as ev
 from runlore.domain import experiment, run
+from runlore.domain import run_commands as commands
 from runlore.domain.config import json_text
 from runlore.domain.fact import Fact
 from runlore.domain.run_state import Artifact
@@ -345,35 +346,40 @@ artifacts = st.builds(Artifact, digests, counts, st.none(), st.just(False)) | st
     st.just(False),
 )
 
-run_commands: st.SearchStrategy[run.Command] = st.one_of(
-    st.builds(run.SetTags, few_pairs),
-    st.builds(run.RemoveTags, st.lists(few_keys, max_size=3)),
-    st.builds(run.AddProperties, few_pairs),
-    st.builds(run.CorrectProperty, few_keys, st.none() | texts, st.just("it was wrong")),
-    st.builds(run.AddConfig, few_configs),
+run_commands: st.SearchStrategy[commands.Command] = st.one_of(
+    st.builds(commands.SetTags, few_pairs),
+    st.builds(commands.RemoveTags, st.lists(few_keys, max_size=3)),
+    st.builds(commands.AddProperties, few_pairs),
+    st.builds(commands.CorrectProperty, few_keys, st.none() | texts, st.just("it was wrong")),
+    st.builds(commands.AddConfig, few_configs),
     st.builds(
-        run.CorrectConfig, st.sampled_from(["a", "b", "a.b"]), counts, st.just("it was wrong")
+        commands.CorrectConfig,
+        st.sampled_from(["a", "b", "a.b"]),
+        counts,
+        st.just("it was wrong"),
     ),
-    st.builds(run.FindRun),
-    st.builds(run.ResumeRun, st.just("more epochs")),
-    st.builds(run.RewindRun, int64s),
-    st.builds(run.ArchiveRun),
-    st.builds(run.ReactivateRun),
-    st.builds(run.RecordEnvironment, few_configs),
-    st.builds(run.Alert, keys, texts, st.sampled_from(run.ALERT_LEVELS)),
-    st.builds(run.PruneArtifacts, st.lists(few_keys, max_size=2), st.just("space")),
-    st.builds(run.SetDisplayName, keys),
-    st.builds(run.SetDescription, texts),
-    st.builds(run.AddArtifacts, st.dictionaries(few_keys, artifacts, max_size=2), st.booleans()),
-    st.builds(run.KeepSnapshot, texts, digests, counts, counts),
-    st.builds(run.ChangeStatus, statuses),
-    st.builds(run.EndRun, st.sampled_from(sorted(TERMINAL))),
-    st.builds(run.ClaimRun, texts),
-    st.builds(run.RequestCancel),
-    st.builds(run.LoseRun, texts),
-    st.builds(run.RecordExit, counts, st.none() | counts, st.none() | texts),
-    st.builds(run.AddWarning, texts, texts),
-    st.builds(run.EraseRun, st.just("asked to")),
+    st.builds(commands.FindRun),
+    st.builds(commands.ResumeRun, st.just("more epochs")),
+    st.builds(commands.RewindRun, int64s),
+    st.builds(commands.ArchiveRun),
+    st.builds(commands.ReactivateRun),
+    st.builds(commands.RecordEnvironment, few_configs),
+    st.builds(commands.Alert, keys, texts, st.sampled_from(run.ALERT_LEVELS)),
+    st.builds(commands.PruneArtifacts, st.lists(few_keys, max_size=2), st.just("space")),
+    st.builds(commands.SetDisplayName, keys),
+    st.builds(commands.SetDescription, texts),
+    st.builds(
+        commands.AddArtifacts, st.dictionaries(few_keys, artifacts, max_size=2), st.booleans()
+    ),
+    st.builds(commands.KeepSnapshot, texts, digests, counts, counts),
+    st.builds(commands.ChangeStatus, statuses),
+    st.builds(commands.EndRun, st.sampled_from(sorted(TERMINAL))),
+    st.builds(commands.ClaimRun, texts),
+    st.builds(commands.RequestCancel),
+    st.builds(commands.LoseRun, texts),
+    st.builds(commands.RecordExit, counts, st.none() | counts, st.none() | texts),
+    st.builds(commands.AddWarning, texts, texts),
+    st.builds(commands.EraseRun, st.just("asked to")),
 )
 """All commands on an existing run."""
 

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import pytest
 
-from runlore.domain import run, run_state
+from runlore.domain import run, run_commands, run_state
 from runlore.domain.decision import Decision
 from runlore.domain.events import RunCreated, WriterOpened
 from runlore.domain.ids import run_stream
@@ -215,12 +215,12 @@ def train(path: Path, run_id: str, acknowledge: Callable[[int], None]) -> None:
     for step in count(1):
         for n in range(10):
             values.log(Series("loss"), float((step - 1) * 10 + n), None)
-        command = run.AddProperties({f"step {step}": str(step)})
+        command = run_commands.AddProperties({f"step {step}": str(step)})
         decide = partial(decided, command, journal.writer_id)
         with buffer.taken() as batch:
             journal.change(folded, decide, values=batch)
         acknowledge(step)
 
 
-def decided(command: run.Command, writer_id: str, state: RunState | None) -> Decision:
+def decided(command: run_commands.Command, writer_id: str, state: RunState | None) -> Decision:
     return run.decide(state, command, writer_id)

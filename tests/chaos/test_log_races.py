@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runlore.domain import experiment, run, run_state
+from runlore.domain import experiment, run, run_commands, run_state
 from runlore.domain.decision import Decision
 from runlore.domain.errors import PropertyConflict
 from runlore.domain.events import RunCreated, WriterOpened
@@ -47,7 +47,7 @@ def race(path: Path, actor: str, start: Barrier) -> tuple[str, list[str]]:
     journal.refresh(folded)
     holders = []
     for number in range(RACES):
-        command = run.AddProperties({f"k{number}": actor})
+        command = run_commands.AddProperties({f"k{number}": actor})
         start.wait(LIMIT_S)
         try:
             journal.change(folded, partial(decide, command, journal.writer_id))
@@ -60,7 +60,7 @@ def race(path: Path, actor: str, start: Barrier) -> tuple[str, list[str]]:
     return journal.writer_id, holders
 
 
-def decide(command: run.Command, writer_id: str, state: RunState | None) -> Decision:
+def decide(command: run_commands.Command, writer_id: str, state: RunState | None) -> Decision:
     return run.decide(state, command, writer_id)
 
 

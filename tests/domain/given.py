@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from runlore.domain import run
+from runlore.domain import run, run_commands
 from runlore.domain.decision import Decision
 from runlore.domain.errors import RunloreError
 from runlore.domain.events import Event, RunCreated
@@ -36,7 +36,7 @@ class Given:
     def __init__(self, state: RunState | None) -> None:
         self.state = state
 
-    def when(self, command: run.Command, writer: str = ALICE) -> When:
+    def when(self, command: run_commands.Command, writer: str = ALICE) -> When:
         """Issue the command as this writer."""
         return When(self.state, lambda: run.decide(self.state, command, writer), writer)
 

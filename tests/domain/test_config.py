@@ -11,7 +11,10 @@ from hypothesis import given as given_any
 from runlore.domain import config
 from runlore.domain.errors import ConfigConflict, InvalidInput, InvalidType
 from runlore.domain.events import ChangeRefused, ConfigAdded, ConfigCorrected
-from runlore.domain.run import AddConfig, CorrectConfig
+from runlore.domain.run_commands import (
+    AddConfig,
+    CorrectConfig,
+)
 from runlore.domain.run_state import RunState
 from tests.domain.given import ALICE, created, given
 from tests.strategies import few_configs

@@ -9,6 +9,7 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
 from runlore.domain import run as runs
+from runlore.domain import run_commands as commands
 from runlore.domain.decision import Decision
 from runlore.domain.events import (
     Event,
@@ -24,7 +25,7 @@ from runlore.domain.events import (
     TagSet,
 )
 from runlore.domain.leaving import Death, Outcome, decide_heard, end_of, heard
-from runlore.domain.run import (
+from runlore.domain.run_commands import (
     ArchiveRun,
     BeginRun,
     ChangeStatus,
@@ -156,7 +157,7 @@ def test_a_change_by_anybody_begins_a_run_for_others() -> None:
     ],
 )
 def test_what_keeps_a_run_from_being_executed_does_not_begin_it(
-    command: runs.Command, event: Event
+    command: commands.Command, event: Event
 ) -> None:
     state = state_after(created(status=Status.RUNNING, begun=False))
     assert decide_heard(state, command, None, None) == Decision((event,))

@@ -46,6 +46,9 @@ from runlore.domain.events import (
 )
 from runlore.domain.fact import Fact
 from runlore.domain.run import (
+    decide,
+)
+from runlore.domain.run_commands import (
     AddArtifacts,
     AddProperties,
     Alert,
@@ -60,7 +63,6 @@ from runlore.domain.run import (
     SetDescription,
     SetDisplayName,
     SetTags,
-    decide,
 )
 from runlore.domain.run_state import Artifact, PropertyValue, RunState, fold
 from runlore.domain.status import TERMINAL, Status, may_follow

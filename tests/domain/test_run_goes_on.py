@@ -24,6 +24,8 @@ from runlore.domain.events import (
 )
 from runlore.domain.run import (
     LOST,
+)
+from runlore.domain.run_commands import (
     AddArtifacts,
     Alert,
     ArchiveRun,

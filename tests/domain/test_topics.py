@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from runlore.domain.events import RunCanceled, RunCompleted, RunFailed, RunLost
-from runlore.domain.run import ChangeStatus, LoseRun
+from runlore.domain.run_commands import (
+    ChangeStatus,
+    LoseRun,
+)
 from runlore.domain.status import Status
 from runlore.domain.topics import END_TOPICS, STATUS_AFTER
 from tests.domain.given import ALICE, created, given

@@ -10,7 +10,12 @@ import pytest
 
 from runlore import Experiment, Run, Workspace
 from runlore.domain.events import RunSubmitted
-from runlore.domain.run import LOST, CreateRun
+from runlore.domain.run import (
+    LOST,
+)
+from runlore.domain.run_commands import (
+    CreateRun,
+)
 from runlore.domain.status import TERMINAL, Status
 from runlore.domain.topics import STATUS_AFTER
 from runlore.engine.runs.handle import RunHandle

@@ -17,7 +17,9 @@ from runlore import Experiment, Run, Workspace
 from runlore.domain.decision import Decision
 from runlore.domain.errors import InvalidType, PropertyConflict, WorkspaceClosed
 from runlore.domain.events import TagSet
-from runlore.domain.run import SetTags
+from runlore.domain.run_commands import (
+    SetTags,
+)
 from runlore.domain.run_state import RunState
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.session import LiveSession

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from runlore import Experiment, Run, Workspace
-from runlore.domain.run import LoseRun
+from runlore.domain.run_commands import (
+    LoseRun,
+)
 from runlore.domain.run_state import RunState
 from runlore.engine.participants import own
 from runlore.engine.runs import handle

@@ -220,7 +220,9 @@ def test_a_run_that_is_claimed_while_it_is_canceled_keeps_its_folder_for_its_sup
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The canceler has read Queued; before it asks, the run is started."""
-    from runlore.domain.run import RequestCancel
+    from runlore.domain.run_commands import (
+        RequestCancel,
+    )
 
     blockers = [project.submit(STAYS) for _ in range(2)]
     queued = project.submit("import time; time.sleep(600)")

@@ -11,7 +11,9 @@ import pytest
 
 from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import ChangeRefusedError, InvalidInput, InvalidType
-from runlore.domain.run import AddArtifacts
+from runlore.domain.run_commands import (
+    AddArtifacts,
+)
 from runlore.domain.run_state import Artifact
 from runlore.engine.runs.files import open_file
 from runlore.exceptions import ServiceException, UserErrorException

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from eventsourcing.persistence import InterfaceError, OperationalError
 
-from runlore.domain import run
+from runlore.domain import run, run_commands
 from runlore.domain.decision import Decision
 from runlore.domain.errors import InvalidInput, PropertyConflict, RunEnded
 from runlore.domain.events import (
@@ -56,12 +56,14 @@ def run_folded() -> StreamState[RunState | None]:
     return StreamState(run_stream("r"), fold, None)
 
 
-def deciding(journal: Journal, command: run.Command) -> Callable[[RunState | None], Decision]:
+def deciding(
+    journal: Journal, command: run_commands.Command
+) -> Callable[[RunState | None], Decision]:
     return lambda state: run.decide(state, command, journal.writer_id)
 
 
 def add(journal: Journal, folded: StreamState[RunState | None], **properties: str) -> None:
-    journal.change(folded, deciding(journal, run.AddProperties(properties)))
+    journal.change(folded, deciding(journal, run_commands.AddProperties(properties)))
 
 
 def story(log: EventLog, stream: str = "run/r") -> list[str]:
@@ -395,7 +397,7 @@ def test_who_holds_the_newest_state_reads_nothing_to_change_it() -> None:
     log.reads = 0
 
     for key in ("a", "b", "c"):
-        journal.change(folded, deciding(journal, run.SetTags({key: None})))
+        journal.change(folded, deciding(journal, run_commands.SetTags({key: None})))
 
     assert log.reads == 0
     assert folded.state is not None
@@ -462,10 +464,10 @@ def test_a_change_that_turns_out_to_be_none_leaves_no_trace(log: EventLog) -> No
     journal_of(log, "rival").append([Pending("run/r", 2, tag("a"))])
     size = log.head().size
 
-    journal.change(ours, deciding(journal, run.SetTags({"a": None})))
+    journal.change(ours, deciding(journal, run_commands.SetTags({"a": None})))
 
     assert log.head().size == size
-    journal.change(ours, deciding(journal, run.SetTags({"b": None})))
+    journal.change(ours, deciding(journal, run_commands.SetTags({"b": None})))
     assert story(log, writer_stream(journal.writer_id)) == ["writer.opened"]
 
 
@@ -550,7 +552,7 @@ def test_a_decision_is_never_appended_behind_a_state_that_it_was_not_made_on() -
         if first:
             first = False
             add(journal, folded, lr="theirs")
-        return run.decide(state, run.AddProperties({"lr": "ours"}), journal.writer_id)
+        return run.decide(state, run_commands.AddProperties({"lr": "ours"}), journal.writer_id)
 
     with pytest.raises(PropertyConflict):
         journal.change(folded, decide)
@@ -567,7 +569,7 @@ def test_threads_that_share_a_run_object_lose_no_change(log: EventLog) -> None:
 
     def set_tags(thread: int) -> None:
         for n in range(20):
-            command = run.SetTags({f"{thread}-{n}": str(n)})
+            command = run_commands.SetTags({f"{thread}-{n}": str(n)})
             journal.change(folded, deciding(journal, command))
 
     threads = [threading.Thread(target=set_tags, args=(n,)) for n in range(4)]
@@ -595,12 +597,12 @@ def test_a_refused_change_is_written_and_then_raised(log: EventLog) -> None:
     journal = journal_of(log)
     folded = run_folded()
     journal.change(folded, lambda state: Decision((CREATED,)))
-    journal.change(folded, deciding(journal, run.ChangeStatus(Status.COMPLETED)))
+    journal.change(folded, deciding(journal, run_commands.ChangeStatus(Status.COMPLETED)))
 
     with pytest.raises(RunEnded):
-        journal.change(folded, deciding(journal, run.ChangeStatus(Status.FAILED)))
+        journal.change(folded, deciding(journal, run_commands.ChangeStatus(Status.FAILED)))
     with pytest.raises(RunEnded):
-        journal.change(folded, deciding(journal, run.ChangeStatus(Status.FAILED)))
+        journal.change(folded, deciding(journal, run_commands.ChangeStatus(Status.FAILED)))
 
     assert story(log) == ["run.created", "run.completed", "run.change_refused"]
     assert folded.version == 3
@@ -622,7 +624,7 @@ def test_invalid_input_writes_nothing(log: EventLog) -> None:
     with pytest.raises(InvalidInput):
         journal.change(
             folded,
-            deciding(journal, run.SetTags({"": "x"})),
+            deciding(journal, run_commands.SetTags({"": "x"})),
             values=Batch(values_of(journal)),
         )
 
@@ -636,7 +638,7 @@ def test_values_stand_before_the_decided_events_in_one_transaction(log: EventLog
 
     facts = journal.change(
         folded,
-        deciding(journal, run.ChangeStatus(Status.COMPLETED)),
+        deciding(journal, run_commands.ChangeStatus(Status.COMPLETED)),
         values=Batch(values_of(journal)),
     )
 
@@ -651,14 +653,14 @@ def test_values_are_written_where_nothing_else_is_or_where_the_change_is_refused
     journal = journal_of(log)
     folded = run_folded()
     journal.change(folded, lambda state: Decision((CREATED,)))
-    complete = deciding(journal, run.ChangeStatus(Status.COMPLETED))
+    complete = deciding(journal, run_commands.ChangeStatus(Status.COMPLETED))
     journal.change(folded, complete)
 
     assert journal.change(folded, complete, values=Batch(values_of(journal, 1))) == ()
     with pytest.raises(RunEnded):
         journal.change(
             folded,
-            deciding(journal, run.ChangeStatus(Status.FAILED)),
+            deciding(journal, run_commands.ChangeStatus(Status.FAILED)),
             values=Batch(values_of(journal, 2)),
         )
 

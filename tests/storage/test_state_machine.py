@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from runlore.domain import experiment, run, run_state
+from runlore.domain import experiment, run, run_commands, run_state
 from runlore.domain.decision import Decision
 from runlore.domain.errors import (
     AlreadyExists,
@@ -133,7 +133,11 @@ class Agreement(RuleBasedStateMachine):
         self.experiments: dict[str, list[ExperimentModel]] = {"lab": [], "field": []}
 
     def ask_run(
-        self, writer: str, run_id: str, command: run.Command, expected: type[RunloreError] | None
+        self,
+        writer: str,
+        run_id: str,
+        command: run_commands.Command,
+        expected: type[RunloreError] | None,
     ) -> None:
         found = {
             store.change(
@@ -196,7 +200,7 @@ class Agreement(RuleBasedStateMachine):
         properties: dict[str, str | None],
     ) -> Any:
         run_id = f"r{len(self.model)}"
-        command = run.CreateRun(
+        command = run_commands.CreateRun(
             run_id=run_id,
             experiment_id="e1",
             experiment_name="lab",
@@ -214,18 +218,18 @@ class Agreement(RuleBasedStateMachine):
 
     @rule(writer=writers, run_id=runs, tags=few_pairs)
     def set_tags(self, writer: str, run_id: str, tags: dict[str, str | None]) -> None:
-        self.ask_run(writer, run_id, run.SetTags(tags), None)
+        self.ask_run(writer, run_id, run_commands.SetTags(tags), None)
         self.model[run_id].tags.update(tags)
 
     @rule(writer=writers, run_id=runs, removed=st.lists(few_keys, max_size=3))
     def remove_tags(self, writer: str, run_id: str, removed: list[str]) -> None:
-        self.ask_run(writer, run_id, run.RemoveTags(removed), None)
+        self.ask_run(writer, run_id, run_commands.RemoveTags(removed), None)
         for key in removed:
             self.model[run_id].tags.pop(key, None)
 
     @rule(writer=writers, run_id=runs, name=keys)
     def set_display_name(self, writer: str, run_id: str, name: str) -> None:
-        self.ask_run(writer, run_id, run.SetDisplayName(name), None)
+        self.ask_run(writer, run_id, run_commands.SetDisplayName(name), None)
         self.model[run_id].display_name = name
 
     @rule(writer=writers, run_id=runs, properties=few_pairs)
@@ -234,7 +238,7 @@ class Agreement(RuleBasedStateMachine):
         held = {key for key in properties if key in model.properties}
         conflicts = {key for key in held if model.properties[key] != properties[key]}
         expected = PropertyConflict if conflicts else None
-        self.ask_run(writer, run_id, run.AddProperties(properties), expected)
+        self.ask_run(writer, run_id, run_commands.AddProperties(properties), expected)
         if conflicts:
             model.refusals |= {
                 (writer, "run.property_added", key, properties[key]) for key in conflicts
@@ -248,7 +252,7 @@ class Agreement(RuleBasedStateMachine):
         expected: type[RunloreError] | None = None
         if model.status is not status and not may_follow(model.status, status):
             expected = RunEnded if model.status in TERMINAL else TransitionRefused
-        self.ask_run(writer, run_id, run.ChangeStatus(status), expected)
+        self.ask_run(writer, run_id, run_commands.ChangeStatus(status), expected)
         if expected is None:
             model.status = status
         else:
@@ -259,7 +263,7 @@ class Agreement(RuleBasedStateMachine):
         model = self.model[run_id]
         conflicts = {key for key, value in config.items() if model.config.get(key, value) != value}
         expected = ConfigConflict if conflicts else None
-        self.ask_run(writer, run_id, run.AddConfig(config), expected)
+        self.ask_run(writer, run_id, run_commands.AddConfig(config), expected)
         if conflicts:
             model.refusals |= {
                 (writer, "run.config_added", key, str(config[key])) for key in conflicts
@@ -271,14 +275,14 @@ class Agreement(RuleBasedStateMachine):
     def correct_config(self, writer: str, run_id: str, key: str, value: int) -> None:
         model = self.model[run_id]
         expected = None if key in model.config else InvalidInput
-        self.ask_run(writer, run_id, run.CorrectConfig(key, value, "a typo"), expected)
+        self.ask_run(writer, run_id, run_commands.CorrectConfig(key, value, "a typo"), expected)
         if expected is None:
             model.config[key] = value
 
     @rule(writer=writers, run_id=runs)
     def lose(self, writer: str, run_id: str) -> None:
         model = self.model[run_id]
-        self.ask_run(writer, run_id, run.LoseRun("its process died", {"pid": 7}), None)
+        self.ask_run(writer, run_id, run_commands.LoseRun("its process died", {"pid": 7}), None)
         if model.status is Status.CANCEL_REQUESTED:
             model.status = Status.CANCELED
         elif model.status not in TERMINAL and model.status is not Status.QUEUED:
@@ -287,14 +291,14 @@ class Agreement(RuleBasedStateMachine):
     @rule(writer=writers, run_id=runs)
     def find(self, writer: str, run_id: str) -> None:
         model = self.model[run_id]
-        self.ask_run(writer, run_id, run.FindRun(), None)
+        self.ask_run(writer, run_id, run_commands.FindRun(), None)
         if model.before_loss is not None:
             model.status, model.before_loss = model.before_loss, None
 
     @rule(writer=writers, run_id=runs)
     def resume(self, writer: str, run_id: str) -> None:
         model = self.model[run_id]
-        self.ask_run(writer, run_id, run.ResumeRun("more epochs"), None)
+        self.ask_run(writer, run_id, run_commands.ResumeRun("more epochs"), None)
         if model.status in TERMINAL:
             model.status, model.before_loss = Status.RUNNING, None
             model.pauses += not model.born_ended
@@ -302,12 +306,17 @@ class Agreement(RuleBasedStateMachine):
 
     @rule(writer=writers, run_id=runs, step=st.integers(0, 9))
     def rewind(self, writer: str, run_id: str, step: int) -> None:
-        self.ask_run(writer, run_id, run.RewindRun(step), None)
+        self.ask_run(writer, run_id, run_commands.RewindRun(step), None)
         self.model[run_id].rewinds += (step,)
 
     @rule(writer=writers, run_id=runs, archived=st.booleans())
     def archive_run(self, writer: str, run_id: str, archived: bool) -> None:
-        self.ask_run(writer, run_id, run.ArchiveRun() if archived else run.ReactivateRun(), None)
+        self.ask_run(
+            writer,
+            run_id,
+            run_commands.ArchiveRun() if archived else run_commands.ReactivateRun(),
+            None,
+        )
         self.model[run_id].archived = archived
 
     # --- experiments ----------------------------------------------------------------------

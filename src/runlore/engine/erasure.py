@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from runlore.domain.errors import ErasureIncomplete, NotErasable
-from runlore.domain.run import EraseRun
+from runlore.domain.run_commands import (
+    EraseRun,
+)
 from runlore.engine.checks import as_seconds
 from runlore.engine.runs.handle import RunHandle
 from runlore.projections import generations, slots

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from runlore.domain.errors import InvalidInput
-from runlore.domain.run import LOST, EndRun, LoseRun
+from runlore.domain.run import (
+    LOST,
+)
+from runlore.domain.run_commands import (
+    EndRun,
+    LoseRun,
+)
 from runlore.domain.status import ACTIVE, TERMINAL, Status
 from runlore.domain.workspace import AdoptWorkspace
 from runlore.engine.runs.handle import RunHandle

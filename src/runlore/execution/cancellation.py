@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from runlore.domain.run import RequestCancel
+from runlore.domain.run_commands import (
+    RequestCancel,
+)
 from runlore.domain.status import Status
 from runlore.engine.runs.ending import has_ended
 from runlore.engine.runs.handle import RunHandle

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 
 from runlore.domain.compute_target import LOCAL
 from runlore.domain.errors import ChangeRefusedError, RunloreError
-from runlore.domain.run import ChangeStatus, LoseRun
+from runlore.domain.run_commands import (
+    ChangeStatus,
+    LoseRun,
+)
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.runs.files import keep_folders

@@ -15,7 +15,13 @@ from runlore.domain.definition import Definition
 from runlore.domain.errors import ChangeRefusedError
 from runlore.domain.events import Event, RunSubmitted, SnapshotTaken
 from runlore.domain.ids import check_run_id
-from runlore.domain.run import ChangeStatus, CreateRun, decide
+from runlore.domain.run import (
+    decide,
+)
+from runlore.domain.run_commands import (
+    ChangeStatus,
+    CreateRun,
+)
 from runlore.domain.status import Status
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.sources import git_properties_of, snapshot_of

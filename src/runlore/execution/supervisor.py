@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from runlore.domain import run as commands
+from runlore.domain import run_commands as commands
 from runlore.domain.compute_target import LOCAL
 from runlore.domain.definition import Definition
 from runlore.domain.errors import ChangeRefusedError, RunloreError

@@ -169,7 +169,9 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
 
     @display_name.setter
     def display_name(self, display_name: str) -> None:
-        from runlore.domain.run import SetDisplayName
+        from runlore.domain.run_commands import (
+            SetDisplayName,
+        )
 
         self._handle.change(SetDisplayName(display_name))
 
@@ -180,7 +182,9 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
 
     @description.setter
     def description(self, description: str) -> None:
-        from runlore.domain.run import SetDescription
+        from runlore.domain.run_commands import (
+            SetDescription,
+        )
 
         self._handle.change(SetDescription(description))
 

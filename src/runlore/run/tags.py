@@ -43,13 +43,17 @@ class RunTags(RunPart):
 
         The history shows the `reason`, also of the changes below.
         """
-        from runlore.domain.run import SetTags
+        from runlore.domain.run_commands import (
+            SetTags,
+        )
 
         self._handle.change(SetTags(as_pairs(tags, "tag")), reason=reason)
 
     def remove_tags(self, tags: Sequence[str], *, reason: str | None = None) -> None:
         """Remove tags by key; missing keys are ignored."""
-        from runlore.domain.run import RemoveTags
+        from runlore.domain.run_commands import (
+            RemoveTags,
+        )
 
         self._handle.change(RemoveTags(check_keys(tags, "tag")), reason=reason)
 
@@ -59,7 +63,9 @@ class RunTags(RunPart):
         The same value again is a no-op. Raises PropertyConflict (a ServiceException and a
         UserErrorException) if a key already has another value; the history shows the attempt.
         """
-        from runlore.domain.run import AddProperties
+        from runlore.domain.run_commands import (
+            AddProperties,
+        )
 
         self._handle.change(AddProperties(as_pairs(properties, "property")), reason=reason)
 
@@ -70,7 +76,9 @@ class RunTags(RunPart):
         ended can be corrected as well. The current value again is a no-op. Raises InvalidInput
         if the run has no such property, or if the reason is empty.
         """
-        from runlore.domain.run import CorrectProperty
+        from runlore.domain.run_commands import (
+            CorrectProperty,
+        )
 
         ((key, text),) = as_pairs({key: value}, "property").items()
         self._handle.change(CorrectProperty(key, text, reason), reason=reason)

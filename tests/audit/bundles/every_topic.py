@@ -6,7 +6,7 @@ import io
 from functools import partial
 
 from runlore import Experiment, Workspace
-from runlore.domain import run as runs
+from runlore.domain import run_commands as commands
 from runlore.domain import view as views
 from runlore.domain.ids import view_stream
 from runlore.domain.run_state import Artifact
@@ -18,22 +18,25 @@ from runlore.run.run import handle_of
 from runlore.storage.journal import StreamState
 from runlore.workspace import session_of
 
-COMMANDS: tuple[tuple[runs.Command, str | None], ...] = (
-    (runs.AddConfig({"lr": 0.1, "net": {"act.fn": "relu", "layers": [64, 64]}}), None),
-    (runs.CorrectConfig("lr", 0.01, "a typo"), "a typo"),
-    (runs.RecordEnvironment({"script": "train.py", "git": {"commit": "c0ffee"}}), None),
-    (runs.Alert("loss is NaN", "at step 3", "error"), None),
-    (runs.AddArtifacts({"model": Artifact("ab" * 32, 7, "s3://models/m1")}), None),
-    (runs.AddArtifacts({"model": Artifact(None, None, "s3://models/m2")}, replace=True), None),
-    (runs.PruneArtifacts(["outputs/model.bin"], "space"), "space"),
-    (runs.RewindRun(1), None),
-    (runs.LoseRun("its process died", {"pid": 7, "lock": "free"}), None),
-    (runs.FindRun(), None),
-    (runs.ChangeStatus(Status.COMPLETED), None),
-    (runs.ResumeRun("more epochs"), "more epochs"),
-    (runs.ChangeStatus(Status.FAILED, {"code": "UserError"}), None),
-    (runs.ArchiveRun(), None),
-    (runs.ReactivateRun(), None),
+COMMANDS: tuple[tuple[commands.Command, str | None], ...] = (
+    (commands.AddConfig({"lr": 0.1, "net": {"act.fn": "relu", "layers": [64, 64]}}), None),
+    (commands.CorrectConfig("lr", 0.01, "a typo"), "a typo"),
+    (commands.RecordEnvironment({"script": "train.py", "git": {"commit": "c0ffee"}}), None),
+    (commands.Alert("loss is NaN", "at step 3", "error"), None),
+    (commands.AddArtifacts({"model": Artifact("ab" * 32, 7, "s3://models/m1")}), None),
+    (
+        commands.AddArtifacts({"model": Artifact(None, None, "s3://models/m2")}, replace=True),
+        None,
+    ),
+    (commands.PruneArtifacts(["outputs/model.bin"], "space"), "space"),
+    (commands.RewindRun(1), None),
+    (commands.LoseRun("its process died", {"pid": 7, "lock": "free"}), None),
+    (commands.FindRun(), None),
+    (commands.ChangeStatus(Status.COMPLETED), None),
+    (commands.ResumeRun("more epochs"), "more epochs"),
+    (commands.ChangeStatus(Status.FAILED, {"code": "UserError"}), None),
+    (commands.ArchiveRun(), None),
+    (commands.ReactivateRun(), None),
 )
 
 

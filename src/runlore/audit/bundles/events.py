@@ -54,7 +54,11 @@ from runlore.domain.ids import (
     check_view_name,
     parse_stream,
 )
-from runlore.domain.run import ALERT_LEVELS, STEPS, check_reference
+from runlore.domain.run import (
+    ALERT_LEVELS,
+    STEPS,
+    check_reference,
+)
 from runlore.domain.status import TERMINAL
 from runlore.domain.text import FILE_NAME_MAX_CHARS, check_key, check_pairs
 from runlore.storage.codec import ERASED, decode_event, fact_of

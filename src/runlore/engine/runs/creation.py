@@ -11,7 +11,12 @@ from uuid import uuid4
 
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
 from runlore.domain.ids import check_run_id
-from runlore.domain.run import CreateRun, decide
+from runlore.domain.run import (
+    decide,
+)
+from runlore.domain.run_commands import (
+    CreateRun,
+)
 from runlore.domain.status import Status
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.sources import source_evidence

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from runlore.domain.leaving import is_wrongly_lost
-from runlore.domain.run import ChangeStatus, RequestCancel
+from runlore.domain.run_commands import (
+    ChangeStatus,
+    RequestCancel,
+)
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.participants.others import others_in

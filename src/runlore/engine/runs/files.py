@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runlore.domain.errors import UserError
-from runlore.domain.run import AddArtifacts
+from runlore.domain.run_commands import (
+    AddArtifacts,
+)
 from runlore.domain.run_state import Artifact
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.runs.handle import RunHandle

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runlore.domain.run import (
+from runlore.domain.run_commands import (
     AddConfig,
     ArchiveRun,
     CorrectConfig,

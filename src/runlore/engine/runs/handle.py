@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from runlore.domain import run as runs
+from runlore.domain import run_commands as commands
 from runlore.domain.decision import Decision
 from runlore.domain.errors import RunloreError, RunNotFound
 from runlore.domain.ids import check_run_id
@@ -148,7 +149,11 @@ class RunHandle:
         return UNKNOWN_STATUS if self.is_elsewhere else str(self.state.status)
 
     def change(
-        self, command: runs.Command, *, flush_values: bool = False, reason: str | None = None
+        self,
+        command: commands.Command,
+        *,
+        flush_values: bool = False,
+        reason: str | None = None,
     ) -> Sequence[Fact]:
         """Run a command; `flush_values` writes this process's waiting values in the same commit.
 
@@ -164,13 +169,13 @@ class RunHandle:
             reason=None if reason is None else check_text(reason, "reason"),
         )
 
-    def check(self, command: runs.Command) -> None:
+    def check(self, command: commands.Command) -> None:
         """Raise the error that the command would raise on the state last read; change nothing."""
         refused = runs.decide(self.stream.state, command, None).refused
         if refused is not None:
             raise refused
 
-    def create(self, command: runs.CreateRun, events: Sequence[Event] = ()) -> None:
+    def create(self, command: commands.CreateRun, events: Sequence[Event] = ()) -> None:
         """Create the run, with more events of its stream in the same commit."""
         session = self._session.writable()
 

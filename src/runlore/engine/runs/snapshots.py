@@ -6,7 +6,10 @@ import tempfile
 from pathlib import Path
 
 from runlore.domain.errors import ChangeRefusedError, UserError
-from runlore.domain.run import AddProperties, KeepSnapshot
+from runlore.domain.run_commands import (
+    AddProperties,
+    KeepSnapshot,
+)
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.sources import snapshot_of
 from runlore.exceptions import SnapshotException

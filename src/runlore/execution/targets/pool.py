@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from runlore.domain.errors import ChangeRefusedError, InvalidInput
 from runlore.domain.events import Event, RunStatusChanged
-from runlore.domain.run import ChangeStatus, ClaimRun
+from runlore.domain.run_commands import (
+    ChangeStatus,
+    ClaimRun,
+)
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.runs.handle import RunHandle
