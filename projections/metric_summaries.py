@@ -180,7 +180,8 @@ def _latest(points: Points, groups: Groups) -> Latest:
     """Of a group without numbers, anything."""
     steps, times, values, valid = points.steps, points.times, points.values, points.valid
     if valid is None:
-        later = np.diff(steps, prepend=steps[:1]) > 0
+        later = np.ones(len(steps), bool)
+        np.greater(steps[1:], steps[:-1], out=later[1:])  # A difference could overflow.
         later[groups.starts] = True
         if later.all():  # As they mostly are.
             last = groups.starts + groups.sizes - 1

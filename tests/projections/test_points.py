@@ -204,6 +204,18 @@ def test_the_summary_of_a_series_is_that_of_a_plain_loop(
     assert last_time == max(time for _, _, time in logged)
 
 
+def test_the_latest_value_has_the_greatest_step_however_far_the_steps_lie_apart() -> None:
+    history = History()
+    history.experiment()
+    history.run("r0")
+    greatest, least = 2**63 - 1, -(2**63)
+    history.values("r0", [Record(LOSS, greatest, 0, 1.0), Record(LOSS, least, 0, 2.0)])
+
+    with reader_of(history.log) as reader:
+        query = "SELECT latest, latest_step FROM metrics"
+        assert reader.sql(query).fetchall() == [(1.0, greatest)]
+
+
 def test_batches_of_many_runs_and_series_at_once_keep_their_places() -> None:
     history = History()
     history.experiment()
