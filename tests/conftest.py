@@ -16,6 +16,7 @@ settings.register_profile("runlore", deadline=None)
 settings.register_profile("check", deadline=None, max_examples=10)
 settings.load_profile("runlore")
 
+_FOLDERS = ("RUNLORE_CACHE_DIR", "XDG_CONFIG_HOME")
 _STARTS_A_PROCESS = {
     "os.exec",
     "os.fork",
@@ -28,17 +29,19 @@ _started: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The cache is one of the tests, also in processes that they start.
+    """The cache and the settings are those of the tests, also in processes that they start.
 
     If tests that start processes are left out, any other test that starts one is noticed.
     """
-    os.environ["RUNLORE_CACHE_DIR"] = tempfile.mkdtemp(prefix="runlore-cache-")
+    for variable in _FOLDERS:
+        os.environ[variable] = tempfile.mkdtemp(prefix="runlore-")
     if "not processes" in config.option.markexpr:
         sys.addaudithook(_note_processes)
 
 
 def pytest_unconfigure() -> None:
-    shutil.rmtree(os.environ["RUNLORE_CACHE_DIR"], ignore_errors=True)
+    for variable in _FOLDERS:
+        shutil.rmtree(os.environ[variable], ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -75,7 +75,8 @@ def new_key(path: Path, name: str) -> SigningKey:
     Raises AlreadyExists if the file exists: an overwritten key could never sign again.
     """
     key = SigningKey.generate(name)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in (path.parent.parent, path.parent):  # `parents=True` makes them by the umask.
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError as error:
