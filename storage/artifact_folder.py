@@ -87,7 +87,7 @@ class ArtifactFolder(ArtifactBackend):
             os.fchmod(file.fileno(), 0o444)
             os.fsync(file.fileno())
             final.parent.mkdir(exist_ok=True)
-            os.replace(file.path, final)
+            os.replace(file.plain, final)
 
     def _sweep_leftovers(self) -> None:
         """Remove the leftovers of killed processes: nobody writes to one file for a day."""

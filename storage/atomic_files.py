@@ -1,4 +1,7 @@
-"""Files written whole or not at all: a new file is written aside, then renamed into its place."""
+"""Files written whole or not at all: a new file is written aside, then renamed into its place.
+
+The destination is a path below a held folder, or one that the user named.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from runlore.domain.errors import RunloreError
+from runlore.storage.held_path import HeldPath, hold
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+AnyPath: TypeAlias = Path | HeldPath
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -22,7 +28,7 @@ _FORBIDDEN: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 class FileNotWritten(RunloreError, OSError):
     """The file system refused a write; no partial file is left. `errno` is the system's."""
 
-    def __init__(self, target: Path, error: OSError) -> None:
+    def __init__(self, target: AnyPath, error: OSError) -> None:
         problem = error.strerror or str(error)
         if error.errno in _FULL:
             advice = "free some space (or lift the file size limit or quota) and try again"
@@ -36,33 +42,35 @@ class FileNotWritten(RunloreError, OSError):
 
 
 @contextmanager
-def explained(target: Path) -> Iterator[None]:
-    """Raise FileNotWritten for an OSError inside the block."""
+def explained(target: AnyPath) -> Iterator[None]:
+    """Raise FileNotWritten for an OSError inside the block that says nothing better."""
     try:
         yield
+    except RunloreError:
+        raise
     except OSError as error:
         raise FileNotWritten(target, error) from error
 
 
 @contextmanager
-def replacing(destination: Path) -> Iterator[WholeFile]:
+def replacing(destination: AnyPath) -> Iterator[WholeFile]:
     """A file that takes the destination's place at the end of the block, if nothing was raised.
 
     Of a symbolic link there, the link itself is replaced. Makes the parents. Failing writes raise
     FileNotWritten and leave no partial file. Not synced: a power loss may leave an empty file.
     """
     with explained(destination):
-        destination.parent.mkdir(parents=True, exist_ok=True)
+        target = _held(destination)
         # Not mkstemp: the file gets the permissions that the user's umask allows.
-        aside = destination.parent / f".runlore-{os.urandom(8).hex()}.part"
-        fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        aside = target.with_name(f".runlore-{os.urandom(8).hex()}.part")
+        fd = aside.open(os.O_RDWR | os.O_CREAT | os.O_EXCL)
     with removed_afterwards(aside), WholeFile(fd, aside, destination) as file:
         yield file
         with explained(destination):
-            os.replace(aside, destination)
+            aside.rename(target)
 
 
-def write_synced(path: Path, text: str) -> Path:
+def write_synced(path: AnyPath, text: str) -> None:
     """Write a file that is, after a crash at any moment, the old one or the new one, on disk.
 
     All users may read it. Raises FileNotWritten: the file is the old one then or, if only its
@@ -74,21 +82,19 @@ def write_synced(path: Path, text: str) -> Path:
             os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
     with explained(path):
-        sync_folder(path.parent)
-    return path
+        if isinstance(path, HeldPath):
+            path.parent.sync()
+        else:
+            sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
     """Put the names in the folder on disk. Raises OSError."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    hold(folder).sync()
 
 
 @contextmanager
-def removed_afterwards(path: Path) -> Iterator[None]:
+def removed_afterwards(path: AnyPath) -> Iterator[None]:
     """Remove the file at the end of the block, unless it was renamed."""
     try:
         yield
@@ -101,9 +107,9 @@ def removed_afterwards(path: Path) -> Iterator[None]:
 class WholeFile(io.FileIO):
     """An unbuffered file whose writes are complete; a failing one raises FileNotWritten."""
 
-    def __init__(self, fd: int, path: Path, target: Path) -> None:
+    def __init__(self, fd: int, path: AnyPath, target: AnyPath) -> None:
         super().__init__(fd, "w+b")
-        self.path = path
+        self.plain = path.plain if isinstance(path, HeldPath) else path
         self._target = target
 
     def write(self, data: ReadableBuffer, /) -> int:
@@ -113,3 +119,12 @@ class WholeFile(io.FileIO):
             while rest:
                 rest = rest[super().write(rest) :]
         return nbytes
+
+
+def _held(destination: AnyPath) -> HeldPath:
+    """The destination below a held folder, which is made if it is missing."""
+    if isinstance(destination, HeldPath):
+        destination.parent.make_folder(parents=True)
+        return destination
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    return hold(destination.parent) / destination.name

@@ -74,7 +74,7 @@ def keep_outcome(workspace: Path, run_id: str, part: Part) -> None:
     """Write a part with its outcome, whole and on disk. Raises FileNotWritten."""
     with replacing(_path(workspace, run_id, part.writer_id)) as file:
         file.write(_line(part))
-        with explained(file.path):
+        with explained(file.plain):
             os.fsync(file.fileno())
 
 

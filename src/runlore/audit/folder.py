@@ -139,4 +139,6 @@ def _read_kept(file: Path) -> Checkpoint:
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint into a folder, named after its size; atomic."""
-    return write_synced(folder / f"{checkpoint.size}.txt", checkpoint.note)
+    file = folder / f"{checkpoint.size}.txt"
+    write_synced(file, checkpoint.note)
+    return file

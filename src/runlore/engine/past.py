@@ -34,6 +34,7 @@ class PastSession(Session):
         self.uri = live.uri
         self.log = LogAsOf(live.log, position)
         self.files = live.files
+        self.held = live.held
         self.executing = None
         self.erasable = live.erasable
         self.is_memory = live.is_memory

@@ -26,6 +26,7 @@ from runlore.storage import fork_guard
 from runlore.storage.artifacts import ArtifactStore, artifacts_below
 from runlore.storage.errors import LogTooNew
 from runlore.storage.event_log import EventLog
+from runlore.storage.held_path import HeldPath
 from runlore.storage.journal import Journal, StreamState
 from runlore.storage.sealed_artifacts import sealed_artifacts_below
 from runlore.storage.spool_folder import (
@@ -64,14 +65,16 @@ class Caretaker(Protocol):
 class Session(ABC):
     """A workspace that can be read: as it is now (`LiveSession`) or as it was (`PastSession`).
 
-    `files` is the workspace's folder on this machine, or None if it has none. `executing` is the
-    folder below which runs execute, or None if the session shows the past.
+    `files` is the workspace's folder on this machine, or None if it has none; `held` is that folder
+    held open, from which all that is below it is reached. `executing` is the folder below which
+    runs execute, or None if the session shows the past.
     """
 
     uri: str
     log: EventLog
     journal: Journal
     files: Path | None
+    held: HeldPath | None
     executing: Path | None
     erasable: bool
     is_memory: bool
@@ -143,6 +146,12 @@ class Session(ABC):
             )
         return self.files
 
+    def require_held(self) -> HeldPath:
+        """The workspace's folder, held open. Raises InvalidInput if it has none."""
+        self.require_files()
+        assert self.held is not None, "a folder is held as long as its session is open"
+        return self.held
+
 
 class LiveSession(Session):
     """One opening of a workspace: its identity, files and care, on a log that openings share.
@@ -172,6 +181,7 @@ class LiveSession(Session):
         self.uri = uri
         self.log = shared.log
         self.files = self.executing = files
+        self.held = shared.held
         self.is_memory = is_memory
         self.journal = shared.journal.acting_as(None if actor == shared.actor else actor)
         self.participation = shared.participation

@@ -28,6 +28,7 @@ from runlore.engine.participants.waiting_ends import WaitingEnds
 from runlore.storage import fork_guard
 from runlore.storage.errors import LogTooNew
 from runlore.storage.event_log import EventLog
+from runlore.storage.held_path import hold
 from runlore.storage.journal import Journal
 from runlore.storage.spool import is_owned
 from runlore.storage.value_buffer import ValueBuffer
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 class SharedLog:
     """A log that is open in this process, with its journal, logged values and projections.
 
-    `files` is the workspace's folder, or None for memory. `actor` is the writer's own, that of the
-    first opening. `is_checked` says that the file system was found to be safe for a log.
+    `files` is the workspace's folder, which is held open, or None for memory. `actor` is the
+    writer's own, that of the first opening. `is_checked` says that the file system was found to be safe for a log.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class SharedLog:
         self.log = log
         self.actor = actor
         self.is_checked = is_checked
+        self.held = None if files is None else hold(files)
         self.writer_lock = None if files is None else WriterLock(files)
         announce = None if self.writer_lock is None else self.writer_lock.make
         self.journal = Journal(log, lambda: introduction(actor), announce=announce)

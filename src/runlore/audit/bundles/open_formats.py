@@ -126,5 +126,5 @@ def export_parquet(
     for name in QUERIES:
         destination = target / f"{name}.parquet"
         with replacing(destination) as file, explained(destination):
-            counts[name] = write_view(projection, name, runs, file.path)
+            counts[name] = write_view(projection, name, runs, file.plain)
     return {"folder": str(folder), "rows": counts}

@@ -1,0 +1,103 @@
+"""Folders that are held open by a descriptor, whatever happens to their paths."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Final
+
+from runlore.domain.errors import RunloreError
+
+DESCRIPTORS: Final = "/proc/self/fd"
+PASS: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+"""Opens a folder to pass through it, on Linux without the right to list it."""
+
+
+class UnsafeEntry(RunloreError, OSError):
+    """Something below a held folder that is not a plain file or folder; it was not touched."""
+
+    def __init__(self, path: object, problem: str, advice: str = "remove it") -> None:
+        super().__init__(
+            f"cannot use {path}: {problem}; only plain files and folders are used here; {advice}"
+        )
+        self.path = path
+        self.problem = problem
+        self.errno = errno.ELOOP
+
+
+class FolderMoved(RunloreError, OSError):
+    """A folder is no longer where it was opened: it was moved, replaced or removed.
+
+    `now` is where it is, or None if it was removed or the system does not tell.
+    """
+
+    def __init__(self, path: Path, now: Path | None) -> None:
+        where = "" if now is None else f"; it is {now} now"
+        super().__init__(
+            f"the folder {path} was moved, replaced or removed while it was open{where}; nothing "
+            f"was written to what is at {path} now; open it again where it is"
+        )
+        self.path = path
+        self.now = now
+        self.errno = errno.ESTALE
+
+
+class HeldFolder:
+    """A folder that is held open until the object is garbage, or closed.
+
+    It is reached as its user named it, through links as well. Once held it stays the same one, also
+    where it is moved; nothing is ever written at the place that it had.
+
+    Raises OSError if the path is not that of a folder. Forked children share the descriptor.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._fd = -1  # For `close`, if a line below raises.
+        self.path = Path(os.path.abspath(path))
+        self._fd = os.open(self.path, PASS)
+        self.identity = _identity(os.fstat(self._fd))
+
+    def __repr__(self) -> str:
+        return f"HeldFolder({str(self.path)!r})"
+
+    def __del__(self) -> None:
+        self.close()
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the folder's path still leads to it."""
+        try:
+            return _identity(os.stat(self.path)) == self.identity
+        except OSError:
+            return False
+
+    def check_in_place(self) -> None:
+        """Raise FolderMoved if the folder's path leads to another one, or nowhere."""
+        if not self.is_in_place:
+            raise FolderMoved(self.path, self.now_at())
+
+    def now_at(self) -> Path | None:
+        """Where the folder is now; None if it was removed, or the system does not tell."""
+        try:
+            now = Path(os.readlink(f"{DESCRIPTORS}/{self.descriptor}"))
+            return now if _identity(os.stat(now)) == self.identity else None
+        except OSError:
+            return None
+
+    @property
+    def descriptor(self) -> int:
+        """The folder's descriptor, for as long as the object is kept. Raises ValueError."""
+        if self._fd < 0:
+            raise ValueError(f"the folder {self.path} is not held any more")
+        return self._fd
+
+    def close(self) -> None:
+        """Let go of the folder. Idempotent."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
