@@ -11,15 +11,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from runlore.domain.errors import RunloreError
-from runlore.storage.held_path import HeldPath, hold
+from runlore.storage.held_path import AnyPath, HeldPath, hold
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-
-AnyPath: TypeAlias = Path | HeldPath
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN: Final = (errno.EACCES, errno.EPERM, errno.EROFS)

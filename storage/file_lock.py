@@ -11,15 +11,16 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
+
+from runlore.storage.held_path import AnyPath, HeldPath
 
 _INTERVAL_S: Final = 0.005
 
 
-def open_lock_file(path: Path, *, mode: int = 0o666, flags: int = os.O_CREAT) -> int:
+def open_lock_file(path: AnyPath, *, mode: int = 0o666, flags: int = os.O_CREAT) -> int:
     """A descriptor of the file, not locked yet. `flags` and `mode` as for `os.open`."""
-    return os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, mode)
+    return _opened(path, os.O_RDWR | flags, mode)
 
 
 def take(fd: int) -> bool:
@@ -41,7 +42,7 @@ def release(fd: int) -> None:
     fcntl.flock(fd, fcntl.LOCK_UN)
 
 
-def try_lock(path: Path, *, mode: int = 0o666, flags: int = os.O_CREAT) -> int | None:
+def try_lock(path: AnyPath, *, mode: int = 0o666, flags: int = os.O_CREAT) -> int | None:
     """A descriptor that holds the file's lock; None if another one holds it."""
     fd = open_lock_file(path, mode=mode, flags=flags)
     try:
@@ -54,7 +55,7 @@ def try_lock(path: Path, *, mode: int = 0o666, flags: int = os.O_CREAT) -> int |
     return None
 
 
-def lock(path: Path, *, patience_s: float, mode: int = 0o666) -> int | None:
+def lock(path: AnyPath, *, patience_s: float, mode: int = 0o666) -> int | None:
     """As `try_lock`, but tries again for as long as the patience lasts.
 
     The file is at the path when this returns. Raises FileNotFoundError if its folder is gone.
@@ -79,7 +80,7 @@ def unlock(fd: int) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, flags: int = os.O_CREAT) -> Iterator[int | None]:
+def locked(path: AnyPath, *, flags: int = os.O_CREAT) -> Iterator[int | None]:
     """A descriptor that holds the file's lock within the block; None if another one holds it."""
     fd = try_lock(path, flags=flags)
     try:
@@ -89,13 +90,13 @@ def locked(path: Path, *, flags: int = os.O_CREAT) -> Iterator[int | None]:
             os.close(fd)
 
 
-def is_locked(path: Path) -> bool:
+def is_locked(path: AnyPath) -> bool:
     """Whether somebody holds the lock; also for those who may only read the file.
 
     Raises PermissionError for those who may not.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = _opened(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
@@ -114,9 +115,16 @@ def has_lock(fd: int) -> bool:
     return False
 
 
-def is_at(fd: int, path: Path) -> bool:
+def is_at(fd: int, path: AnyPath) -> bool:
     """Whether the open file is still the one at the path."""
     try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))
+        found = path.stat() if isinstance(path, HeldPath) else os.stat(path)
+        return os.path.samestat(os.fstat(fd), found)
     except OSError:  # It is gone, or a folder above it may not be entered any more.
         return False
+
+
+def _opened(path: AnyPath, flags: int, mode: int = 0o666) -> int:
+    if isinstance(path, HeldPath):
+        return path.open(flags, mode)
+    return os.open(path, flags | os.O_CLOEXEC, mode)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import total_ordering
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Final, NamedTuple, TypeAlias
 
 from runlore.domain.errors import RunloreError
 from runlore.storage.held_folder import DESCRIPTORS, PASS, HeldFolder, UnsafeEntry
@@ -338,6 +338,10 @@ class HeldPath:
             yield fd
         finally:
             os.close(fd)
+
+
+AnyPath: TypeAlias = Path | HeldPath
+"""A path that the user named, or one below a held folder."""
 
 
 def _is_link(above: int, name: str) -> bool:

@@ -43,7 +43,8 @@ class SharedLog:
     """A log that is open in this process, with its journal, logged values and projections.
 
     `files` is the workspace's folder, which is held open, or None for memory. `actor` is the
-    writer's own, that of the first opening. `is_checked` says that the file system was found to be safe for a log.
+    writer's own, that of the first opening. `is_checked` says that the file system was found to be
+    safe for a log.
     """
 
     def __init__(
