@@ -17,6 +17,8 @@ from typing import Final, NamedTuple
 from runlore.domain.errors import InvalidInput
 from runlore.projections import generations, slots
 from runlore.storage.file_lock import locked
+from runlore.storage.held_path import HeldPath, hold
+from runlore.storage.held_trees import remove_tree, walk
 from runlore.storage.log_opener import LOG_NAME
 from runlore.storage.user_cache import (
     FolderOfLog,
@@ -66,9 +68,12 @@ class CachedLog(NamedTuple):
         return sum(tables.nbytes for tables in self.versions)
 
     @property
-    def in_workspace(self) -> list[Path]:
+    def in_workspace(self) -> list[HeldPath]:
         """The tables that earlier versions of runlore left in the workspace's own folder."""
-        return [] if self.origin is None else tables_in(Path(self.origin.folder, _IN_WORKSPACE))
+        try:
+            return [] if self.origin is None else _tables_in_workspace(hold(self.origin.folder))
+        except OSError:
+            return []
 
     @property
     def last_use_ns(self) -> int:
@@ -104,6 +109,15 @@ def tables_in(folder: Path) -> list[Path]:
     return [path for path in found if stat.S_ISDIR(path.lstat().st_mode)]
 
 
+def _tables_in_workspace(workspace: HeldPath) -> list[HeldPath]:
+    """As `tables_in`, in a folder where anybody may have put anything."""
+    try:
+        found = (workspace / _IN_WORKSPACE).entries()
+    except OSError:
+        return []
+    return [one.path for one in found if one.is_folder and re.fullmatch(_VERSION, one.path.name)]
+
+
 def _cached_tables(folder: Path) -> CachedTables:
     in_it = slots.slots_in(folder)
     published = generations.finished(folder / GENERATIONS)
@@ -122,6 +136,15 @@ def nbytes_in(folder: Path) -> int:
                 found = os.lstat(os.path.join(path, name))
                 inodes[found.st_dev, found.st_ino] = found.st_blocks * 512
     return sum(inodes.values())
+
+
+def nbytes_in_workspace(folder: HeldPath) -> int:
+    """As `nbytes_in`, of a folder in a workspace, without following a link."""
+    nbytes = 0
+    with suppress(OSError):  # Something was removed in the meantime, or is not ours to see.
+        for _, entry in walk(folder):
+            nbytes += entry.path.stat().st_blocks * 512
+    return nbytes
 
 
 def _changed_ns(path: Path) -> int:
@@ -160,16 +183,24 @@ def clean(log: CachedLog, *, only_old: bool = False) -> int:
     Also those that earlier versions of runlore left in the workspace's own folder. They are never
     read, because anybody may have written them.
     """
-    chosen = [tables.path for tables in log.versions[1 if only_old else 0 :]] + log.in_workspace
     freed = 0
-    for path in chosen:
-        before = nbytes_in(path)
-        give_back(path)
-        freed += before - nbytes_in(path)
-        with suppress(OSError):
-            path.parent.rmdir()  # `projections` in a workspace.
+    for tables in log.versions[1 if only_old else 0 :]:
+        before = nbytes_in(tables.path)
+        give_back(tables.path)
+        freed += before - nbytes_in(tables.path)
+    for left in log.in_workspace:
+        freed += _removed_in_workspace(left)
     forget_log(log.path)
     return freed
+
+
+def _removed_in_workspace(tables: HeldPath) -> int:
+    """Remove tables in a workspace's own folder, as far as possible; return the freed bytes."""
+    nbytes = nbytes_in_workspace(tables)
+    with suppress(OSError):
+        remove_tree(tables)
+        tables.parent.remove_folder()
+    return nbytes if not tables.exists() else nbytes - nbytes_in_workspace(tables)
 
 
 def tidy_at_times(cache: Path) -> None:
@@ -178,7 +209,7 @@ def tidy_at_times(cache: Path) -> None:
     with suppress(OSError):
         if time.time_ns() - _changed_ns(stamp) < TIDY_INTERVAL_S * 10**9:
             return
-        with locked(stamp) as lock:
+        with locked(stamp, flags=os.O_CREAT | os.O_NOFOLLOW) as lock:
             if lock is not None:
                 os.utime(lock)
                 try:
@@ -242,14 +273,16 @@ class Erased(NamedTuple):
     publishing: list[Path]
 
 
-def remove_erased(workspace: Path, workspace_id: str, erasure: int) -> Erased:
+def remove_erased(workspace: HeldPath, workspace_id: str, erasure: int) -> Erased:
     """Remove the tables of a workspace from before an erasure, all that this user can see.
 
-    They are in this user's caches, or those of earlier versions of runlore in the workspace. Tables
-    of copies of the workspace, or of its earlier places, go as well, but nobody waits for processes
-    that read those. Raises OSError.
+    They are in this user's caches, or were left in the workspace by earlier versions of runlore:
+    then all go, because nothing reads them any more. Tables of copies of the workspace, or of its
+    earlier places, go as well, but nobody waits for processes that read those. Raises OSError.
     """
-    left = remove_from_before(workspace / _IN_WORKSPACE, erasure)
+    for tables in _tables_in_workspace(workspace):
+        remove_tree(tables)
+    left = Erased([], [])
     key = key_of_log(workspace / LOG_NAME, workspace_id)
     for cache in known_caches():
         for one in folders_of_logs(cache):

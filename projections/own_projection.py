@@ -28,6 +28,7 @@ from runlore.projections.table_order import cluster
 from runlore.storage import fork_guard
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
+from runlore.storage.held_path import HeldPath
 from runlore.storage.log_opener import LOG_NAME
 from runlore.storage.user_cache import Origin, find_cache, folder_of_log
 
@@ -81,7 +82,7 @@ class OwnProjection:
         fork_guard.guard(self)
 
     @classmethod
-    def in_cache(cls, log: EventLog, workspace: Path | None) -> OwnProjection:
+    def in_cache(cls, log: EventLog, workspace: HeldPath | None) -> OwnProjection:
         """The projection of a log in a workspace's folder, with its tables in the user's cache.
 
         They are in memory if there is no folder, or if there can be no cache.

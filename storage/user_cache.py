@@ -25,6 +25,7 @@ from typing import Any, Final, NamedTuple
 
 from runlore.storage.atomic_files import replacing
 from runlore.storage.filesystem import UnsafeFileSystem, check_file_system
+from runlore.storage.held_path import HeldPath
 
 VARIABLE: Final = "RUNLORE_CACHE_DIR"
 
@@ -107,6 +108,10 @@ def _made_private(folder: Path) -> Path:
             if not missing.exists():
                 missing.mkdir(mode=0o700, exist_ok=True)
         found = _checked(folder)
+        _check_above(folder)
+        # Whoever could write to the folder before it was private may have put tables there.
+        with suppress(FileNotFoundError):
+            _checked(folder / _LOGS)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise _Unusable(f"{folder} cannot be written; set {VARIABLE} to another folder")
         check_file_system(folder)
@@ -134,10 +139,31 @@ def _checked(folder: Path) -> Path:
         problem = f"belongs to user {found.st_uid}; set {VARIABLE} to a folder of your own"
     elif found.st_mode & _OTHERS_MAY_WRITE:
         mode = stat.S_IMODE(found.st_mode)
-        problem = f"has mode {mode:04o}, so others can write to it; run chmod 700 on it"
+        problem = (
+            f"has mode {mode:04o}, so others can write to it; remove it, for they may have done "
+            f"so, or set {VARIABLE} to another folder"
+        )
     if problem is not None:
         raise _Unusable(f"{folder} {problem}")
     return folder
+
+
+def _check_above(folder: Path) -> None:
+    """Raise _Unusable if others could put another folder of this user's in the folder's place.
+
+    Such a folder could come from an archive that the user has unpacked.
+    """
+    for above in Path(os.path.realpath(folder)).parents:
+        found = os.stat(above)
+        private_group = found.st_gid == found.st_uid and not found.st_mode & stat.S_IWOTH
+        others_may_write = found.st_mode & _OTHERS_MAY_WRITE and not private_group
+        if found.st_uid not in (0, os.geteuid()) or (
+            others_may_write and not found.st_mode & stat.S_ISVTX
+        ):
+            raise _Unusable(
+                f"{folder} lies in {above}, where others can put another folder in its place; set "
+                f"{VARIABLE} to a folder below your home folder"
+            )
 
 
 # --- by log ---------------------------------------------------------------------------------
@@ -151,12 +177,12 @@ class Origin(NamedTuple):
     folder: str
 
 
-def key_of_log(log_file: Path, workspace_id: str) -> str:
+def key_of_log(log_file: HeldPath, workspace_id: str) -> str:
     """The name of a log's folder in the cache: a digest of the file's identity and of the id.
 
     Never of the id alone, which a stranger's log can carry as well. Raises OSError.
     """
-    found = os.stat(log_file)
+    found = log_file.check_file(writes=False)
     identity = f"{found.st_dev} {found.st_ino} {_born_at_ns(log_file)} {workspace_id}"
     return hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()
 
@@ -168,7 +194,7 @@ class FolderOfLog(NamedTuple):
     origin: Origin | None
 
 
-def folder_of_log(cache: Path, log_file: Path, origin: Origin) -> Path:
+def folder_of_log(cache: Path, log_file: HeldPath, origin: Origin) -> Path:
     """The folder in the cache for what is made from a log, made if it is missing. Raises OSError.
 
     Another file at the same path, such as a restored copy, has another folder.
@@ -208,27 +234,29 @@ def _origin_in(folder: Path) -> Origin | None:
     return origin if all(isinstance(text, str) for text in origin) else None
 
 
-_AT_FDCWD: Final = -100
+_AT_SYMLINK_NOFOLLOW: Final = 0x100
 _STATX_BTIME: Final = 0x800
 
 
-def _born_at_ns(path: Path) -> int:
+def _born_at_ns(path: HeldPath) -> int:
     """When the file was made; 0 where the system does not tell.
 
     File systems give the inode of a removed file to the next one. Python knows the time of birth
     on Linux from 3.15 on only, and `open` is no way to ask: closing the file would drop SQLite's
     locks on it.
     """
-    found: Any = os.stat(path)
     if not sys.platform.startswith("linux"):
+        found: Any = path.stat()
         return int(getattr(found, "st_birthtime", 0) * 1e9)
     buffer = ctypes.create_string_buffer(256)
     try:
         statx: Callable[..., int] = ctypes.CDLL(None).statx
     except (OSError, AttributeError):  # An old C library.
         return 0
-    if statx(_AT_FDCWD, os.fsencode(path), 0, _STATX_BTIME, buffer) != 0:
-        return 0
+    with path.parent.descriptor() as above:
+        name = os.fsencode(path.name)
+        if statx(above, name, _AT_SYMLINK_NOFOLLOW, _STATX_BTIME, buffer) != 0:
+            return 0
     if not int.from_bytes(buffer.raw[0:4], sys.byteorder) & _STATX_BTIME:
         return 0
     seconds = int.from_bytes(buffer.raw[80:88], sys.byteorder, signed=True)

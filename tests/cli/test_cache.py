@@ -116,17 +116,13 @@ def test_tables_that_an_earlier_version_kept_in_the_workspace_are_cleaned_withou
     [row] = runlore("cache", "show", cwd=project).data
     assert row["in_workspace_nbytes"] > 100_000
 
-    runlore("cache", "clean", cwd=project)
+    [row] = runlore("cache", "clean", cwd=project).data
 
+    assert row["freed_nbytes"] > 100_000
+    assert not old.exists()
     assert not (tmp_path / "made").exists()
     assert sorted(path.name for path in photos.rglob("*")) == ["a.jpg", "lock", "reader-0"]
     assert (workspace / "projections/mine.py").exists()
-    (old / "reader-0/lock").unlink()
-    (old / "reader-1").unlink()
-    runlore("run", "list", cwd=project)
-    runlore("cache", "clean", cwd=project)
-    assert not old.exists()
-    assert (photos / "reader-0/a.jpg").exists()
 
 
 def test_a_cache_that_is_not_safe_is_told(

@@ -27,6 +27,7 @@ from runlore.projections.own_projection import OwnProjection
 from runlore.projections.segment_files import BOUNDS
 from runlore.projections.slots import KEPT, ReaderSlot, claim, process_in, slots_in
 from runlore.storage.file_lock import locked
+from runlore.storage.held_path import hold
 from runlore.storage.user_cache import Origin, folder_of_log
 from tests.projections.histories import History
 
@@ -46,7 +47,7 @@ def log_folder(cache: Path, name: str) -> Path:
     workspace = cache.parent / name
     workspace.mkdir(exist_ok=True)
     (workspace / "log.sqlite").touch()
-    return folder_of_log(cache, workspace / "log.sqlite", Origin(name, name, str(workspace)))
+    return folder_of_log(cache, hold(workspace) / "log.sqlite", Origin(name, name, str(workspace)))
 
 
 def tables(cache: Path, name: str, *, number: int = 2, nbytes: int = 0, idle_s: int = 0) -> Path:

@@ -13,6 +13,7 @@ from typing import NoReturn
 import pytest
 
 from runlore.storage import filesystem, user_cache
+from runlore.storage.held_path import HeldPath, hold
 from runlore.storage.user_cache import (
     Cache,
     Origin,
@@ -48,6 +49,10 @@ def log_file(tmp_path: Path) -> Path:
     return path
 
 
+def at(path: Path) -> HeldPath:
+    return hold(path.parent) / path.name
+
+
 def mode_of(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
@@ -65,10 +70,10 @@ def test_settings_name_it(tmp_path: Path, log_file: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert find_cache().folder == tmp_path / "xdg/runlore"
     assert known_caches() == []
-    folder_of_log(tmp_path / "xdg/runlore", log_file, ORIGIN)
+    folder_of_log(tmp_path / "xdg/runlore", at(log_file), ORIGIN)
     monkeypatch.setenv("RUNLORE_CACHE_DIR", str(tmp_path / "own"))
     assert find_cache().folder == tmp_path / "own"
-    folder_of_log(tmp_path / "own", log_file, ORIGIN)
+    folder_of_log(tmp_path / "own", at(log_file), ORIGIN)
     assert known_caches() == [tmp_path / "own", tmp_path / "xdg/runlore"]
 
 
@@ -79,7 +84,7 @@ def test_a_cache_that_is_not_safe_any_more_is_known(
     monkeypatch.setenv("RUNLORE_CACHE_DIR", str(tmp_path / "own"))
     found = find_cache().folder
     assert found is not None
-    folder_of_log(found, log_file, ORIGIN)
+    folder_of_log(found, at(log_file), ORIGIN)
     found.chmod(0o777)
 
     assert find_cache().folder != found
@@ -112,7 +117,7 @@ def a_file(folder: Path) -> str:
 def writable_by_the_group(folder: Path) -> str:
     folder.mkdir()
     folder.chmod(0o770)
-    return "mode 0770, so others can write to it; run chmod 700"
+    return "mode 0770, so others can write to it; remove it"
 
 
 def writable_by_all(folder: Path) -> str:
@@ -242,10 +247,10 @@ def test_a_stranger_who_was_first_in_the_temporary_folder_gets_nothing(
 
 
 def test_a_log_has_one_folder_whose_origin_is_known(tmp_path: Path, log_file: Path) -> None:
-    folder = folder_of_log(tmp_path, log_file, ORIGIN)
+    folder = folder_of_log(tmp_path, at(log_file), ORIGIN)
 
-    assert folder_of_log(tmp_path, log_file, ORIGIN) == folder
-    assert folder.name == key_of_log(log_file, "id-1")
+    assert folder_of_log(tmp_path, at(log_file), ORIGIN) == folder
+    assert folder.name == key_of_log(at(log_file), "id-1")
     assert list(folders_of_logs(tmp_path)) == [(folder, ORIGIN)]
     assert mode_of(folder) == mode_of(folder.parent) == 0o700
 
@@ -253,49 +258,48 @@ def test_a_log_has_one_folder_whose_origin_is_known(tmp_path: Path, log_file: Pa
 def test_a_moved_log_keeps_its_folder_and_tells_its_new_place(
     tmp_path: Path, log_file: Path
 ) -> None:
-    before = folder_of_log(tmp_path, log_file, ORIGIN)
+    before = folder_of_log(tmp_path, at(log_file), ORIGIN)
     moved = log_file.rename(tmp_path / "moved.sqlite")
     elsewhere = Origin("id-1", "lab", "/data/moved")
 
-    assert folder_of_log(tmp_path, moved, elsewhere) == before
+    assert folder_of_log(tmp_path, at(moved), elsewhere) == before
     assert list(folders_of_logs(tmp_path)) == [(before, elsewhere)]
 
 
 def test_the_id_alone_leads_to_nothing(tmp_path: Path, log_file: Path) -> None:
     copied = Path(shutil.copy2(log_file, tmp_path / "copied.sqlite"))
 
-    assert key_of_log(copied, "id-1") != key_of_log(log_file, "id-1")
-    assert key_of_log(log_file, "id-2") != key_of_log(log_file, "id-1")
+    assert key_of_log(at(copied), "id-1") != key_of_log(at(log_file), "id-1")
+    assert key_of_log(at(log_file), "id-2") != key_of_log(at(log_file), "id-1")
 
 
 def test_a_log_that_took_the_place_of_another_has_another_folder(
     tmp_path: Path, log_file: Path
 ) -> None:
-    before = key_of_log(log_file, "id-1")
+    before = key_of_log(at(log_file), "id-1")
     (tmp_path / "restored").write_bytes(b"another log")
     os.replace(tmp_path / "restored", log_file)
 
-    assert key_of_log(log_file, "id-1") != before
+    assert key_of_log(at(log_file), "id-1") != before
 
 
 def test_a_log_with_the_inode_of_a_removed_one_has_another_folder(
     log_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some file systems give it to the very next file; this one may not."""
-    before = key_of_log(log_file, "id-1")
+    before = key_of_log(at(log_file), "id-1")
     removed = log_file.stat()
     log_file.unlink()
     log_file.write_bytes(b"another log")
-    stat = os.stat
-    monkeypatch.setattr(os, "stat", lambda path: removed if path == log_file else stat(path))
+    monkeypatch.setattr(HeldPath, "stat", lambda _: removed)
 
-    assert key_of_log(log_file, "id-1") != before
+    assert key_of_log(at(log_file), "id-1") != before
 
 
 def test_a_damaged_origin_is_written_anew(tmp_path: Path, log_file: Path) -> None:
-    folder = folder_of_log(tmp_path, log_file, ORIGIN)
+    folder = folder_of_log(tmp_path, at(log_file), ORIGIN)
     for damaged in (b"", b"{", b"[]", b'{"name": "x"}', OF_NUMBERS, b"\xff"):
         (folder / "origin").write_bytes(damaged)
         assert list(folders_of_logs(tmp_path)) == [(folder, None)]
-        folder_of_log(tmp_path, log_file, ORIGIN)
+        folder_of_log(tmp_path, at(log_file), ORIGIN)
         assert list(folders_of_logs(tmp_path)) == [(folder, ORIGIN)]

@@ -18,7 +18,7 @@ from runlore.projections.cached_tables import (
     cached_logs,
     clean,
     limit_nbytes,
-    nbytes_in,
+    nbytes_in_workspace,
 )
 from runlore.storage.user_cache import find_cache
 
@@ -129,7 +129,7 @@ def _record(log: CachedLog) -> dict[str, Any]:
         **_identity(log),
         "versions": [tables.path.name for tables in log.versions],
         "nbytes": log.nbytes,
-        "in_workspace_nbytes": sum(map(nbytes_in, log.in_workspace)),
+        "in_workspace_nbytes": sum(map(nbytes_in_workspace, log.in_workspace)),
         "last_used": datetime.fromtimestamp(used // 10**9, UTC).isoformat() if used else None,
         "processes": log.processes,
     }

@@ -121,7 +121,7 @@ def _remove_projections(
     """
     erasure = session.log.last_erasure()
     in_use, published = remove_erased(
-        session.require_files(), session.workspace.workspace_id, erasure
+        session.require_held(), session.workspace.workspace_id, erasure
     )
 
     def publishing() -> set[Path]:

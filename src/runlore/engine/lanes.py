@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runlore.storage.event_log import EventLog
+from runlore.storage.held_path import HeldPath
 
 if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
@@ -20,7 +20,7 @@ class Lanes:
     and opens again with its next query. Usable from any thread.
     """
 
-    def __init__(self, log: EventLog, workspace: Path | None) -> None:
+    def __init__(self, log: EventLog, workspace: HeldPath | None) -> None:
         self._log = log
         self._workspace = workspace
         self._lanes: dict[str, _Lane] = {}

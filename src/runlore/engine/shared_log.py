@@ -73,7 +73,7 @@ class SharedLog:
             record_ends=self.waiting_ends.record,
             beside=self.participation.beside,
         )
-        self.lanes = Lanes(log, files)
+        self.lanes = Lanes(log, self.held)
         self.uses: set[LogUse] = set()
 
     def close(self, workspace: str) -> None:
