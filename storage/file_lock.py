@@ -127,4 +127,4 @@ def is_at(fd: int, path: AnyPath) -> bool:
 def _opened(path: AnyPath, flags: int, mode: int = 0o666) -> int:
     if isinstance(path, HeldPath):
         return path.open(flags, mode)
-    return os.open(path, flags | os.O_CLOEXEC, mode)
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, mode)

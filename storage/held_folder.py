@@ -29,17 +29,23 @@ class UnsafeEntry(RunloreError, OSError):
 class FolderMoved(RunloreError, OSError):
     """A folder is no longer where it was opened: it was moved, replaced or removed.
 
-    `now` is where it is, or None if it was removed or the system does not tell.
+    `now` is where it is, or None if it was `removed` or the system does not tell.
     """
 
-    def __init__(self, path: Path, now: Path | None) -> None:
-        where = "" if now is None else f"; it is {now} now"
-        super().__init__(
-            f"the folder {path} was moved, replaced or removed while it was open{where}; nothing "
-            f"was written to what is at {path} now; open it again where it is"
-        )
+    def __init__(self, path: Path, now: Path | None, *, removed: bool = False) -> None:
+        if removed:
+            what = f"the folder {path} was removed while it was open, with all that was in it"
+            advice = "put a backup in its place, or make a new workspace"
+        elif now is not None:
+            what = f"the folder {path} was moved while it was open; it is {now} now"
+            advice = "open it again there"
+        else:
+            what = f"the folder {path} was moved, replaced or removed while it was open"
+            advice = "open it again where it is"
+        super().__init__(f"{what}; nothing was written to what is at {path} now; {advice}")
         self.path = path
         self.now = now
+        self.removed = removed
         self.errno = errno.ESTALE
 
 
@@ -75,7 +81,16 @@ class HeldFolder:
     def check_in_place(self) -> None:
         """Raise FolderMoved if the folder's path leads to another one, or nowhere."""
         if not self.is_in_place:
-            raise FolderMoved(self.path, self.now_at())
+            raise self.moved()
+
+    def moved(self) -> FolderMoved:
+        """The error that says where the folder is now, or that it was removed."""
+        return FolderMoved(self.path, self.now_at(), removed=self.is_removed)
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the folder has no place any more: nothing can be kept in it."""
+        return os.fstat(self.descriptor).st_nlink == 0
 
     def now_at(self) -> Path | None:
         """Where the folder is now; None if it was removed, or the system does not tell."""

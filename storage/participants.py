@@ -17,15 +17,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
+from runlore.domain.errors import InvalidInput
+from runlore.domain.ids import check_run_id
 from runlore.domain.leaving import Outcome
 from runlore.domain.status import TERMINAL, Status
 from runlore.storage.atomic_files import explained, replacing
+from runlore.storage.held_folder import UnsafeEntry
+from runlore.storage.held_path import HeldPath
 from runlore.storage.segment import overwrite
 from runlore.storage.writers import WRITERS
 
@@ -48,29 +50,21 @@ class Part(NamedTuple):
     outcome: Outcome | None = None
 
 
-def mark_part(workspace: Path, run_id: str, part: Part) -> None:
+def mark_part(workspace: HeldPath, run_id: str, part: Part) -> None:
     """Write the part of a writer that has none in this run yet. Raises OSError.
 
     A kill in the middle leaves a damaged file, which says nothing: the same kill ended the part.
     """
-    # Texts instead of paths: a process may join thousands of runs.
-    folder = f"{workspace}/{WRITERS}/{RUNS}/{run_id}"
-    path = f"{folder}/{part.writer_id}.json"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    path = _path(workspace, run_id, part.writer_id)
     try:
-        os.mkdir(folder)  # Mostly the first part of the run.
-    except FileExistsError:
-        pass
+        path.parent.make_folder()
     except FileNotFoundError:
-        os.makedirs(folder, exist_ok=True)
-    fd = os.open(path, flags, 0o666)
-    try:
-        os.write(fd, _line(part))
-    finally:
-        os.close(fd)
+        path.parent.make_folder(parents=True)
+    with path.open_file("wb") as file:
+        file.write(_line(part))
 
 
-def keep_outcome(workspace: Path, run_id: str, part: Part) -> None:
+def keep_outcome(workspace: HeldPath, run_id: str, part: Part) -> None:
     """Write a part with its outcome, whole and on disk. Raises FileNotWritten."""
     with replacing(_path(workspace, run_id, part.writer_id)) as file:
         file.write(_line(part))
@@ -78,49 +72,49 @@ def keep_outcome(workspace: Path, run_id: str, part: Part) -> None:
             os.fsync(file.fileno())
 
 
-def parts_of(workspace: Path, run_id: str) -> dict[str, Part]:
+def parts_of(workspace: HeldPath, run_id: str) -> dict[str, Part]:
     """The parts in a run by writer id; damaged files are passed over."""
     folder = _folder(workspace, run_id)
     found = (_read(folder / name) for name in _names_in(folder))
     return {part.writer_id: part for part in found if part is not None}
 
 
-def runs_with_parts(workspace: Path, writer_id: str | None = None) -> list[str]:
+def runs_with_parts(workspace: HeldPath, writer_id: str | None = None) -> list[str]:
     """The ids of the runs that have parts, or one of this writer; sorted."""
     folder = workspace / WRITERS / RUNS
     try:
-        runs = sorted(os.listdir(folder))
+        runs = sorted(filter(_is_run_id, folder.names()))
     except OSError:
         return []
     if writer_id is None:
         return runs
-    return [run_id for run_id in runs if os.path.lexists(_path(workspace, run_id, writer_id))]
+    return [run_id for run_id in runs if _path(workspace, run_id, writer_id).exists()]
 
 
-def remove_part(workspace: Path, run_id: str, writer_id: str, *, wipe: bool = False) -> None:
+def remove_part(workspace: HeldPath, run_id: str, writer_id: str, *, wipe: bool = False) -> None:
     """Remove a writer's part, and the run's folder with the last one.
 
     With `wipe` it is overwritten before: an outcome may quote what must be erasable.
     """
     _remove(_path(workspace, run_id, writer_id), wipe)
     with suppress(OSError):  # Others have parts.
-        _folder(workspace, run_id).rmdir()
+        _folder(workspace, run_id).remove_folder()
 
 
-def remove_parts(workspace: Path, run_id: str, *, wipe: bool = False) -> None:
+def remove_parts(workspace: HeldPath, run_id: str, *, wipe: bool = False) -> None:
     """Remove all parts in a run that has ended; `wipe` as for `remove_part`."""
     folder = _folder(workspace, run_id)
     for name in _names_in(folder):
         _remove(folder / name, wipe)
     with suppress(OSError):
-        folder.rmdir()
+        folder.remove_folder()
 
 
-def _remove(path: Path, wipe: bool) -> None:
+def _remove(path: HeldPath, wipe: bool) -> None:
     with suppress(OSError):
         if wipe:
-            with _opened(path, os.O_RDWR) as fd:
-                overwrite(fd)
+            with suppress(UnsafeEntry), path.open_file("r+b") as file:
+                overwrite(file.fileno())
         path.unlink()
 
 
@@ -137,41 +131,37 @@ def _line(part: Part) -> bytes:
     return json.dumps(content).encode() + b"\n"
 
 
-def _folder(workspace: Path, run_id: str) -> Path:
-    return workspace / WRITERS / RUNS / run_id
+def _folder(workspace: HeldPath, run_id: str) -> HeldPath:
+    return workspace / WRITERS / RUNS / check_run_id(run_id)
 
 
-def _path(workspace: Path, run_id: str, writer_id: str) -> Path:
-    return _folder(workspace, run_id) / f"{writer_id}.json"
+def _path(workspace: HeldPath, run_id: str, writer_id: str) -> HeldPath:
+    name = f"{writer_id}.json"
+    if _NAME.fullmatch(name) is None:  # A stranger's log may name anything.
+        raise InvalidInput(f"{writer_id!r:.80} is not the id of a writer")
+    return _folder(workspace, run_id) / name
 
 
-def _names_in(folder: Path) -> Iterator[str]:
+def _is_run_id(name: str) -> bool:
     try:
-        names = os.listdir(folder)
+        return check_run_id(name) == name
+    except InvalidInput:
+        return False
+
+
+def _names_in(folder: HeldPath) -> Iterator[str]:
+    try:
+        names = folder.names()
     except OSError:
         return
     yield from filter(_NAME.fullmatch, names)
 
 
-def _read(path: Path) -> Part | None:
+def _read(path: HeldPath) -> Part | None:
     try:
-        with _opened(path, os.O_RDONLY) as fd:
-            return _part(os.read(fd, _NBYTES_MAX), path.name.removesuffix(".json"))
+        return _part(path.read_bytes(_NBYTES_MAX), path.name.removesuffix(".json"))
     except OSError:
         return None
-
-
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    """A descriptor of the file. Raises OSError, also for what is no regular file."""
-    # A stranger may have put anything there: a link, or a pipe that would be waited for.
-    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(0, "it is not a regular file")
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _part(line: bytes, writer_id: str) -> Part | None:

@@ -16,11 +16,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
-from pathlib import Path
 from typing import Final
 
 from runlore.storage.file_identity import FileIdentity, identity_of
 from runlore.storage.file_lock import is_at, open_lock_file, try_lock, wait_and_take
+from runlore.storage.held_path import HeldPath
 from runlore.storage.spool_format import (
     HEADER_NBYTES,
     SEGMENT_NBYTES,
@@ -132,7 +132,9 @@ class Segment:
 class SpoolFile:
     """A segment's file, locked while its owner lives."""
 
-    def __init__(self, path: Path, fd: int, mapping: mmap.mmap | None, owner: SpoolOwner) -> None:
+    def __init__(
+        self, path: HeldPath, fd: int, mapping: mmap.mmap | None, owner: SpoolOwner
+    ) -> None:
         self.path = path
         self.mapping = mapping
         self.owner = owner
@@ -155,7 +157,7 @@ class SpoolFile:
         os.close(self._fd)
 
 
-def make_file(path: Path, nbytes: int, writer_id: str, *, mapped: bool) -> SpoolFile:
+def make_file(path: HeldPath, nbytes: int, writer_id: str, *, mapped: bool) -> SpoolFile:
     """A new file of a writer at the path, locked: mapped and full of zeros, or empty.
 
     Raises OSError.
@@ -202,11 +204,11 @@ def overwrite(fd: int) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[int | None]:
+def locked(path: HeldPath) -> Iterator[int | None]:
     """A descriptor of the file, if nobody else holds its lock and it is still there."""
     fd = None
-    with suppress(OSError):  # Gone in the meantime, or another user's.
-        fd = try_lock(path, flags=os.O_NOFOLLOW)
+    with suppress(OSError):  # Gone in the meantime, another user's, or not a plain file.
+        fd = try_lock(path, flags=0)
     try:
         yield fd if fd is not None and is_at(fd, path) else None
     finally:

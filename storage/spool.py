@@ -19,10 +19,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from runlore.storage.filesystem import copies_on_write
+from runlore.storage.held_path import HeldPath
 from runlore.storage.segment import SLOTS, Segment, make_file
 from runlore.storage.spool_format import (
     BEGIN,
@@ -87,7 +87,7 @@ class Spool:
     def __init__(
         self,
         writer_id: str,
-        folder: Path | None,
+        folder: HeldPath | None,
         *,
         wake: Callable[[], None],
         filled: Callable[[], None],
@@ -494,18 +494,18 @@ class Spool:
         self._in_memory += 1
         return Segment(HEADER_NBYTES + SLOT * max(slots, SLOTS))
 
-    def _new_file(self, folder: Path) -> Segment | None:
+    def _new_file(self, folder: HeldPath) -> Segment | None:
         segment = self._made_file(folder, self._files)
         if segment is not None:
             self._files += 1
         return segment
 
-    def _made_file(self, folder: Path, number: int) -> Segment | None:
+    def _made_file(self, folder: HeldPath, number: int) -> Segment | None:
         path = folder / f"{self.writer_id}-{number}{SUFFIX}"
         kinds = (False,) if copies_on_write(folder.parent) else (True, False)
         for mapped in kinds:
             try:
-                folder.mkdir(exist_ok=True)
+                folder.make_folder()
                 file = make_file(path, SEGMENT_NBYTES, self.writer_id, mapped=mapped)
                 return Segment(SEGMENT_NBYTES, file)
             except OSError as error:

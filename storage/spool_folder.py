@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from itertools import chain
 from operator import attrgetter
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from runlore.domain.events import ValuesLogged
@@ -24,9 +23,10 @@ from runlore.domain.ids import parse_stream
 from runlore.storage.event_log import Drained, DrainedMark, EventLog, StoredRow
 from runlore.storage.file_identity import identity_of
 from runlore.storage.filesystem import shows_locks_of
+from runlore.storage.held_path import HeldPath
 from runlore.storage.journal import Journal, Pending
 from runlore.storage.segment import locked, overwrite
-from runlore.storage.spool_format import END, EndIntent
+from runlore.storage.spool_format import END, SEGMENT_NBYTES, EndIntent
 from runlore.storage.spool_layout import LAYOUT_2, SUFFIX_1, Layout, SegmentHeader, read_header
 from runlore.storage.spool_reader import SlotReader
 from runlore.storage.this_process import boot_id
@@ -37,6 +37,8 @@ from runlore.storage.writers import holds_copies
 _YOUNG_S: Final = 60.0
 _NAME: Final = re.compile(r"([0-9a-f]{32})-[0-9]+\.spool2?")
 _HEADER_NBYTES_MAX: Final = LAYOUT_2.header
+_NBYTES_MAX: Final = 16 * SEGMENT_NBYTES
+"""More than any spool has: a stranger's may be a hole of a terabyte."""
 SPOOLS: Final = "spools"
 DAMAGED: Final = ".damaged"
 """The suffix of files that are set aside, as something in them cannot be decoded."""
@@ -72,7 +74,7 @@ NOTHING_LIVE: Final = LiveValues({}, {})
 class _Dead(NamedTuple):
     """A file of a dead process, locked by us."""
 
-    path: Path
+    path: HeldPath
     fd: int
     header: SegmentHeader | None
     content: bytes
@@ -90,7 +92,7 @@ class Recovery:
 
     def __init__(
         self,
-        folder: Path,
+        folder: HeldPath,
         journal: Journal,
         *,
         wipe: bool = False,
@@ -113,7 +115,7 @@ class Recovery:
         by_writer = _files_by_writer(self._folder)
         return sum(self._recover(writer_id, paths) for writer_id, paths in by_writer.items())
 
-    def _recover(self, writer_id: str, paths: Sequence[Path]) -> int:
+    def _recover(self, writer_id: str, paths: Sequence[HeldPath]) -> int:
         with ExitStack() as stack:
             # The first file is locked while its owner lives, and is removed last.
             files = []
@@ -128,15 +130,19 @@ class Recovery:
             found = _decoded(writer_id, files, self._journal)
             if found.pending:
                 self._journal.append(found.pending, drained=found.drained)
-            if found.damaged:
-                self._set_aside(files, found.damaged)
             if found.intents and self._record is not None:
                 self._record(writer_id, found.intents)
+            if found.damaged:
+                self._tell(files, found.damaged)
+            is_kept = found.damaged > 0 and not self._wipe
             for file in reversed(files):
                 with suppress(OSError):
                     if self._wipe:
                         overwrite(file.fd)
-                    file.path.unlink()
+                    if is_kept:
+                        file.path.rename(file.path.with_name(file.path.name + DAMAGED))
+                    else:
+                        file.path.unlink()
         return found.values
 
     def _is_ours(self, file: _Dead) -> bool:
@@ -150,14 +156,10 @@ class Recovery:
             return False
         return owner.boot_id == boot_id() or shows_locks_of(self._folder, same_kernel=False)
 
-    def _set_aside(self, files: Sequence[_Dead], damaged: int) -> None:
-        """Keep the files under other names, and tell it: the next look finds them drained."""
-        where = "they were overwritten"
-        if not self._wipe:
-            for file in files:
-                with suppress(OSError):
-                    os.link(file.path, file.path.with_name(file.path.name + DAMAGED))
-            where = f"the spool is kept as {files[0].path}{DAMAGED}"
+    def _tell(self, files: Sequence[_Dead], damaged: int) -> None:
+        where = f"the spool is kept as {files[0].path}{DAMAGED}"
+        if self._wipe:
+            where = "they were overwritten"
         if self._warn is not None:
             self._warn(
                 f"{damaged} records in the spool of a process that has ended are damaged and could "
@@ -203,7 +205,7 @@ def _decoded(writer_id: str, files: Sequence[_Dead], journal: Journal) -> _Found
     return _Found(pending, drained, count, reader.intents, damaged)
 
 
-def recover(folder: Path, journal: Journal, *, wipe: bool = False) -> int:
+def recover(folder: HeldPath, journal: Journal, *, wipe: bool = False) -> int:
     """Write the values of dead processes in the folder to the log; returns how many.
 
     See `Recovery`.
@@ -212,7 +214,7 @@ def recover(folder: Path, journal: Journal, *, wipe: bool = False) -> int:
 
 
 def live_values(
-    folder: Path, log: EventLog, run_id: str, *, excluding_writer: str = ""
+    folder: HeldPath, log: EventLog, run_id: str, *, excluding_writer: str = ""
 ) -> LiveValues:
     """A run's values in the spools of the folder that are not in the log.
 
@@ -236,17 +238,20 @@ def live_values(
     return LiveValues(parts, marks)
 
 
-def writers_with_spools(folder: Path) -> list[str]:
+def writers_with_spools(folder: HeldPath) -> list[str]:
     """The ids of the writers that have spools in the folder, sorted."""
     return sorted(_files_by_writer(folder))
 
 
-def damaged_in(folder: Path) -> list[Path]:
+def damaged_in(folder: HeldPath) -> list[HeldPath]:
     """The spools in the folder that were set aside, sorted."""
-    return sorted(folder.glob(f"*{DAMAGED}"))
+    try:
+        return sorted(folder / name for name in folder.names() if name.endswith(DAMAGED))
+    except OSError:  # There may be none, or another user's.
+        return []
 
 
-def is_copied(workspace: Path) -> bool:
+def is_copied(workspace: HeldPath) -> bool:
     """Whether the folder is a copy of a workspace's, made while it had writers.
 
     It then holds lock files or spools of writers to the original.
@@ -254,15 +259,15 @@ def is_copied(workspace: Path) -> bool:
     return holds_copies(workspace) or holds_copied_spools(workspace)
 
 
-def holds_copied_spools(workspace: Path) -> bool:
+def holds_copied_spools(workspace: HeldPath) -> bool:
     """Whether the folder holds spools of writers to another folder."""
     paths = chain.from_iterable(_files_by_writer(workspace / SPOOLS).values())
     return any(map(_is_of_another_folder, paths))
 
 
-def _is_of_another_folder(path: Path) -> bool:
+def _is_of_another_folder(path: HeldPath) -> bool:
     with suppress(OSError):
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = path.open()
         try:
             header = read_header(os.pread(fd, _HEADER_NBYTES_MAX, 0))
             owner = None if header is None else header.owner
@@ -302,29 +307,29 @@ class _WriterReader:
             self.intents += reader.intents
 
 
-def has_spool(folder: Path, writer_id: str) -> bool:
+def has_spool(folder: HeldPath, writer_id: str) -> bool:
     """Whether a writer has a spool, which nobody has recovered yet."""
     return writer_id in _files_by_writer(folder)
 
 
-def _files_by_writer(folder: Path) -> dict[str, list[Path]]:
+def _files_by_writer(folder: HeldPath) -> dict[str, list[HeldPath]]:
     """The spools in the folder, in the order of their numbers, by writer."""
-    by_writer: dict[str, list[Path]] = {}
-    with suppress(OSError), os.scandir(folder) as entries:  # There may be none, or another user's.
-        for entry in sorted(entries, key=attrgetter("name")):
-            found = _NAME.fullmatch(entry.name)
-            if found is not None and entry.is_file(follow_symlinks=False):
-                by_writer.setdefault(found[1], []).append(folder / entry.name)
+    by_writer: dict[str, list[HeldPath]] = {}
+    with suppress(OSError):  # There may be none, or another user's.
+        for path, _, is_file in sorted(folder.entries()):
+            found = _NAME.fullmatch(path.name)
+            if found is not None and is_file:
+                by_writer.setdefault(found[1], []).append(path)
     return by_writer
 
 
-def _laps_of_living(writer_id: str, paths: Sequence[Path]) -> list[Lap]:
+def _laps_of_living(writer_id: str, paths: Sequence[HeldPath]) -> list[Lap]:
     """The laps of a writer that may be writing: all values logged before this began."""
     with ExitStack() as stack:
         files = []
         for path in paths:
             with suppress(OSError):  # Gone: all its values are in the log.
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                fd = path.open()
                 stack.callback(os.close, fd)
                 header = read_header(os.pread(fd, _HEADER_NBYTES_MAX, 0))
                 if header is not None and header.owner_is(writer_id):
@@ -383,7 +388,7 @@ def _used(marks: list[int], end: int) -> int:
 
 
 def _read(fd: int) -> bytes:
-    return os.pread(fd, os.fstat(fd).st_size, 0)
+    return os.pread(fd, min(os.fstat(fd).st_size, _NBYTES_MAX), 0)
 
 
 def _is_being_made(file: _Dead) -> bool:
@@ -397,4 +402,5 @@ def _is_rubbish(file: _Dead, writer_id: str) -> bool:
     if file.header is None:
         return file.content.count(0) < len(file.content)
     is_first = file.header.layout != LAYOUT_2
-    return is_first is not (file.path.suffix == SUFFIX_1) or not file.header.owner_is(writer_id)
+    is_named_first = file.path.name.endswith(SUFFIX_1)
+    return is_first is not is_named_first or not file.header.owner_is(writer_id)

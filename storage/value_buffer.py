@@ -17,7 +17,6 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -26,6 +25,7 @@ from runlore.domain.ids import run_id_of, values_stream
 from runlore.storage import fork_guard
 from runlore.storage.errors import LogTooNew, ValuesDropped
 from runlore.storage.event_log import Drained
+from runlore.storage.held_path import HeldPath
 from runlore.storage.journal import NO_VALUES, Batch, Beside, Journal, Pending
 from runlore.storage.run_values import RunSteps, RunValues
 from runlore.storage.spool import MEMORY_SEGMENTS, Region, Spool, is_owned
@@ -91,7 +91,7 @@ class ValueBuffer:
     def __init__(
         self,
         journal: Journal,
-        folder: Path | None = None,
+        folder: HeldPath | None = None,
         *,
         warn: Callable[[str], None] = warnings.warn,
         clock_ns: Callable[[], int] = time.time_ns,

@@ -17,20 +17,20 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import Any, Final
 
 from runlore.storage import fork_guard
-from runlore.storage.errors import LogReadOnly, from_os
+from runlore.storage.errors import from_os
 from runlore.storage.file_identity import FileIdentity, identity_of
 from runlore.storage.file_lock import has_lock, is_at, open_lock_file, wait_and_take
 from runlore.storage.filesystem import shows_locks_of
+from runlore.storage.held_folder import UnsafeEntry
+from runlore.storage.held_path import HeldPath
 from runlore.storage.this_process import ProcessIdentity, boot_id, this_process
 
 WRITERS: Final = "writers"
@@ -73,7 +73,7 @@ class WriterLock:
 
     fork_order = fork_guard.ForkOrder.LOG
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: HeldPath) -> None:
         self._workspace = workspace
         self._lock = threading.RLock()
         self._held: dict[str, int] = {}  # Descriptors by writer id.
@@ -83,7 +83,7 @@ class WriterLock:
     def make(self, writer_id: str) -> None:
         """Make the writer's lock file, unless it is made.
 
-        Raises LogReadOnly or DiskFull if it cannot be made.
+        Raises FolderMoved, LogReadOnly or DiskFull if it cannot be made.
         """
         with self._lock:
             self._forget_parent()
@@ -98,7 +98,7 @@ class WriterLock:
                 writer_id, fd = self._held.popitem()
                 path = lock_path(self._workspace, writer_id)
                 with suppress(OSError):
-                    if is_at(fd, path):  # Not if the folder was replaced by another one.
+                    if is_at(fd, path):  # Not what somebody put in its place.
                         path.unlink()
                 os.close(fd)
 
@@ -120,49 +120,52 @@ class WriterLock:
                 os.close(self._held.popitem()[1])
 
 
-def lock_path(workspace: Path, writer_id: str) -> Path:
-    """The path of a writer's lock file."""
+def lock_path(workspace: HeldPath, writer_id: str) -> HeldPath:
+    """The path of a writer's lock file. Raises ValueError for what is not a writer's id."""
+    if _WRITER_ID.fullmatch(writer_id) is None:
+        raise ValueError(f"{writer_id!r:.80} is not the id of a writer")
     return workspace / WRITERS / f"{writer_id}{_SUFFIX}"
 
 
-def writers_in(workspace: Path) -> list[str]:
+def writers_in(workspace: HeldPath) -> list[str]:
     """The ids of the writers that have a lock file, sorted."""
     try:
-        names = os.listdir(workspace / WRITERS)
+        names = (workspace / WRITERS).names()
     except OSError:  # There is no folder, or it is another user's.
         return []
     ids = (name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX))
     return sorted(filter(_WRITER_ID.fullmatch, ids))
 
 
-def state_of(workspace: Path, writer_id: str) -> WriterState:
+def state_of(workspace: HeldPath, writer_id: str) -> WriterState:
     """What is known of a writer, from its lock file in the workspace's folder."""
     try:
         with _opened(lock_path(workspace, writer_id)) as fd:
             return _state(fd, workspace, writer_id)
+    except ValueError as error:  # Of a log that a stranger wrote.
+        return WriterState(Life.UNKNOWN, str(error))
     except FileNotFoundError:
         return WriterState(Life.LEFT, "it has no lock file")
     except OSError as error:
-        return WriterState(Life.UNKNOWN, f"its lock file cannot be read: {error.strerror}")
+        return WriterState(Life.UNKNOWN, f"its lock file cannot be read: {error.strerror or error}")
 
 
-def states_in(workspace: Path) -> dict[str, WriterState]:
+def states_in(workspace: HeldPath) -> dict[str, WriterState]:
     """What is known of all writers that have a lock file, by their ids."""
     return {writer_id: state_of(workspace, writer_id) for writer_id in writers_in(workspace)}
 
 
-def holds_copies(workspace: Path) -> bool:
+def holds_copies(workspace: HeldPath) -> bool:
     """Whether the folder is a copy: it holds lock files of writers of another folder."""
     return any(state.in_copy for state in states_in(workspace).values())
 
 
-def remove_lock(workspace: Path, writer_id: str) -> None:
+def remove_lock(workspace: HeldPath, writer_id: str) -> None:
     """Remove the lock file of a writer that is dead or of another folder."""
-    with suppress(FileNotFoundError):
-        lock_path(workspace, writer_id).unlink()
+    lock_path(workspace, writer_id).unlink(missing_ok=True)
 
 
-def _state(fd: int, workspace: Path, writer_id: str) -> WriterState:
+def _state(fd: int, workspace: HeldPath, writer_id: str) -> WriterState:
     content = _content(fd)
     if content is None or content.get("writer") != writer_id:
         return WriterState(Life.UNKNOWN, "its lock file is damaged")
@@ -197,25 +200,21 @@ def _content(fd: int) -> dict[str, Any] | None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    """A descriptor of the file. Raises OSError, also for what is no regular file."""
-    # A stranger may have put anything there: a link, or a pipe that would be waited for.
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+def _opened(path: HeldPath) -> Iterator[int]:
+    fd = path.open()
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(0, "it is not a regular file")
         yield fd
     finally:
         os.close(fd)
 
 
-def _made(workspace: Path, writer_id: str) -> int:
+def _made(workspace: HeldPath, writer_id: str) -> int:
     """A descriptor of a new lock file, which holds its lock."""
     folder = workspace / WRITERS
     made = folder / f".{writer_id}.new"
     try:
-        folder.mkdir(exist_ok=True)
-        fd = open_lock_file(made, flags=os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
+        folder.make_folder()
+        fd = open_lock_file(made, flags=os.O_CREAT | os.O_EXCL)
         try:
             wait_and_take(fd)
             os.write(fd, _line(fd, writer_id))
@@ -226,11 +225,10 @@ def _made(workspace: Path, writer_id: str) -> int:
                 made.unlink()
             os.close(fd)
             raise
-    except FileNotFoundError as error:
-        raise LogReadOnly(
-            f"cannot write to {workspace}: the folder is gone; if it was moved, open the workspace "
-            "in its new place"
-        ) from error
+    except UnsafeEntry:
+        raise
+    except FileNotFoundError as error:  # What is held can only be missing if it was removed.
+        raise workspace.folder.moved() from error
     except OSError as error:
         raise from_os(error, str(folder)) from error
     return fd

@@ -15,6 +15,7 @@ from runlore.engine.repair import adopt, condition_of, lose_runs_of_dead_writers
 from runlore.exceptions import UserErrorException
 from runlore.run.run import handle_of
 from runlore.storage.errors import LogReadOnly
+from runlore.storage.held_path import hold
 from runlore.storage.spool_folder import is_copied
 from runlore.storage.writers import Life, writers_in
 from runlore.workspace import session_of
@@ -104,7 +105,7 @@ def test_asking_a_copy_as_of_a_time_writes_nothing(copy: Workspace) -> None:
 def test_original_is_no_copy(lab: Path, run: Run) -> None:
     with Workspace.open(lab) as again:
         assert again.get_run(run.id).get_status() == "Running"
-    found = condition_of(lab)
+    found = condition_of(hold(lab))
     assert not found.is_copy and len(found.alive) == len(found.waiting) == 1
 
 
@@ -135,11 +136,11 @@ def test_adopted_copy_is_a_workspace_of_its_own(copy: Workspace, lab: Path, run:
     assert found.get_status() == "Failed"
     assert origin in found.get_details()["error"]["error"]["message"]
     assert losses_of(copy, run.id) == [{"origin": origin}]
-    assert writers_in(folder_of(copy)) == [session.journal.writer_id]
-    assert not is_copied(folder_of(copy))
+    assert writers_in(hold(folder_of(copy))) == [session.journal.writer_id]
+    assert not is_copied(hold(folder_of(copy)))
 
     run.complete()  # The original goes on, and has each value once.
-    assert run.get_status() == "Completed" and not is_copied(lab)
+    assert run.get_status() == "Completed" and not is_copied(hold(lab))
     original = run.experiment.workspace
     assert original.sql("SELECT value FROM metric_points").fetchall() == [(0.5,)]
     assert session_of(original).workspace.workspace_id == origin
@@ -182,7 +183,7 @@ def test_moved_workspace_keeps_its_id_and_loses_runs_of_the_original(
     assert copy.sql("SELECT value FROM metric_points").fetchall() == [(0.5,)]
     [evidence] = losses_of(copy, run.id)
     assert evidence["writer"] == session_of(run.experiment.workspace).journal.writer_id
-    assert not is_copied(folder_of(copy)) and settle_moved(session) == []
+    assert not is_copied(hold(folder_of(copy))) and settle_moved(session) == []
 
 
 # --- dead writers ---------------------------------------------------------------------------------
@@ -228,7 +229,7 @@ def test_run_whose_process_closed_the_workspace_is_left_as_it_is(
 
 def test_condition_tells_the_writers_and_what_waits(copy: Workspace, lab: Path) -> None:
     (folder_of(copy) / "spools" / "x.spool2.damaged").touch()
-    found = condition_of(folder_of(copy))
+    found = condition_of(hold(folder_of(copy)))
     [(writer_id, state)] = found.writers.items()
     assert (state.life, state.in_copy, found.waiting) == (Life.UNKNOWN, True, (writer_id,))
     assert [path.name for path in found.damaged] == ["x.spool2.damaged"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runlore import Experiment, Workspace
+from runlore.storage.held_path import hold
 from runlore.storage.writers import Life, state_of, writers_in
 from runlore.workspace import session_of
 from tests.processes import in_child
@@ -15,9 +16,9 @@ def test_interactive_run_without_values_has_a_living_writer(folder_ws: Workspace
     start(Experiment(folder_ws, "e"))
     files, writer_id = session_of(folder_ws).files, session_of(folder_ws).journal.writer_id
     assert files is not None
-    assert state_of(files, writer_id).life is Life.ALIVE
+    assert state_of(hold(files), writer_id).life is Life.ALIVE
     folder_ws.close()
-    assert state_of(files, writer_id).life is Life.LEFT
+    assert state_of(hold(files), writer_id).life is Life.LEFT
 
 
 def test_reader_makes_no_lock(folder_ws: Workspace) -> None:
@@ -27,7 +28,7 @@ def test_reader_makes_no_lock(folder_ws: Workspace) -> None:
     with Workspace.open(session.files) as again:
         assert again.get_run(run.id).get_status() == "Running"
         assert len(list(Experiment(again, "e").get_runs())) == 1
-        assert writers_in(session.files) == [session.journal.writer_id]
+        assert writers_in(hold(session.files)) == [session.journal.writer_id]
 
 
 @pytest.mark.processes
@@ -39,12 +40,12 @@ def test_forked_child_that_writes_is_a_writer_of_its_own(folder_ws: Workspace) -
 
     def tag() -> tuple[str, list[str]]:
         run.tag("seen", "by the child")
-        return session.journal.writer_id, writers_in(files)
+        return session.journal.writer_id, writers_in(hold(files))
 
     child, seen = in_child(tag)
     assert seen == sorted([parent, child])
-    assert state_of(files, parent).life is Life.ALIVE
-    assert state_of(files, child).life is Life.DEAD  # It ended by `os._exit`.
+    assert state_of(hold(files), parent).life is Life.ALIVE
+    assert state_of(hold(files), child).life is Life.DEAD  # It ended by `os._exit`.
 
 
 # --- lock files of the dead -----------------------------------------------------------------------
@@ -65,10 +66,10 @@ def test_lock_of_a_dead_writer_goes_when_nothing_of_its_is_open(folder_ws: Works
 
     in_child(tag)
     run_id, starter = in_child(start_run)
-    assert len(writers_in(session.files)) == 3
+    assert len(writers_in(hold(session.files))) == 3
     list(Experiment(folder_ws, "e").get_runs())
-    assert writers_in(session.files) == sorted([own, starter])
+    assert writers_in(hold(session.files)) == sorted([own, starter])
     folder_ws.get_run(run_id).fail("its process is gone")
     with Workspace.open(session.files) as again:
         list(Experiment(again, "e").get_runs())
-        assert writers_in(session.files) == [own]
+        assert writers_in(hold(session.files)) == [own]

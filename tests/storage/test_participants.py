@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from runlore.domain.leaving import Outcome
 from runlore.domain.status import TERMINAL, Status
+from runlore.storage.held_path import hold
 from runlore.storage.participants import (
     RUNS,
     Part,
@@ -33,23 +34,23 @@ def folder_of(workspace: Path, run_id: str = "r") -> Path:
 
 
 def test_parts_are_found_by_run(tmp_path: Path) -> None:
-    mark_part(tmp_path, "r", Part(ANN, 1))
-    mark_part(tmp_path, "r", Part(BOB, 2, forked=True))
-    mark_part(tmp_path, "s", Part(ANN, 3))
-    assert parts_of(tmp_path, "r") == {ANN: Part(ANN, 1), BOB: Part(BOB, 2, forked=True)}
-    assert runs_with_parts(tmp_path) == ["r", "s"]
-    assert runs_with_parts(tmp_path, BOB) == ["r"]
-    assert parts_of(tmp_path, "t") == {}
+    mark_part(hold(tmp_path), "r", Part(ANN, 1))
+    mark_part(hold(tmp_path), "r", Part(BOB, 2, forked=True))
+    mark_part(hold(tmp_path), "s", Part(ANN, 3))
+    assert parts_of(hold(tmp_path), "r") == {ANN: Part(ANN, 1), BOB: Part(BOB, 2, forked=True)}
+    assert runs_with_parts(hold(tmp_path)) == ["r", "s"]
+    assert runs_with_parts(hold(tmp_path), BOB) == ["r"]
+    assert parts_of(hold(tmp_path), "t") == {}
 
 
 def test_an_outcome_takes_the_place_of_a_part_and_a_part_that_of_an_outcome(
     tmp_path: Path,
 ) -> None:
-    mark_part(tmp_path, "r", Part(ANN, 1))
-    keep_outcome(tmp_path, "r", Part(ANN, 1, outcome=FAILED))
-    assert parts_of(tmp_path, "r") == {ANN: Part(ANN, 1, outcome=FAILED)}
-    mark_part(tmp_path, "r", Part(ANN, 9))
-    assert parts_of(tmp_path, "r") == {ANN: Part(ANN, 9)}
+    mark_part(hold(tmp_path), "r", Part(ANN, 1))
+    keep_outcome(hold(tmp_path), "r", Part(ANN, 1, outcome=FAILED))
+    assert parts_of(hold(tmp_path), "r") == {ANN: Part(ANN, 1, outcome=FAILED)}
+    mark_part(hold(tmp_path), "r", Part(ANN, 9))
+    assert parts_of(hold(tmp_path), "r") == {ANN: Part(ANN, 9)}
 
 
 @given(
@@ -65,22 +66,22 @@ def test_every_outcome_comes_back(
 ) -> None:
     workspace = tmp_path_factory.getbasetemp()
     part = Part(ANN, at, outcome=Outcome(status, error, at))
-    keep_outcome(workspace, "r", part)
-    assert parts_of(workspace, "r") == {ANN: part}
+    keep_outcome(hold(workspace), "r", part)
+    assert parts_of(hold(workspace), "r") == {ANN: part}
 
 
 def test_the_folder_of_a_run_goes_with_its_last_part(tmp_path: Path) -> None:
     for writer_id in (ANN, BOB):
-        mark_part(tmp_path, "r", Part(writer_id, 1))
-    remove_part(tmp_path, "r", ANN)
-    assert parts_of(tmp_path, "r") == {BOB: Part(BOB, 1)}
-    remove_part(tmp_path, "r", BOB)
-    remove_part(tmp_path, "r", BOB)
+        mark_part(hold(tmp_path), "r", Part(writer_id, 1))
+    remove_part(hold(tmp_path), "r", ANN)
+    assert parts_of(hold(tmp_path), "r") == {BOB: Part(BOB, 1)}
+    remove_part(hold(tmp_path), "r", BOB)
+    remove_part(hold(tmp_path), "r", BOB)
     assert not folder_of(tmp_path).exists()
     for writer_id in (ANN, BOB):
-        mark_part(tmp_path, "r", Part(writer_id, 1))
-    remove_parts(tmp_path, "r")
-    assert runs_with_parts(tmp_path) == []
+        mark_part(hold(tmp_path), "r", Part(writer_id, 1))
+    remove_parts(hold(tmp_path), "r")
+    assert runs_with_parts(hold(tmp_path)) == []
 
 
 @pytest.mark.parametrize(
@@ -97,17 +98,17 @@ def test_the_folder_of_a_run_goes_with_its_last_part(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_part_is_passed_over(tmp_path: Path, content: bytes) -> None:
-    mark_part(tmp_path, "r", Part(BOB, 1))
+    mark_part(hold(tmp_path), "r", Part(BOB, 1))
     (folder_of(tmp_path) / f"{ANN}.json").write_bytes(content)
-    assert parts_of(tmp_path, "r") == {BOB: Part(BOB, 1)}
+    assert parts_of(hold(tmp_path), "r") == {BOB: Part(BOB, 1)}
 
 
 def test_links_pipes_and_other_names_are_passed_over(tmp_path: Path) -> None:
-    mark_part(tmp_path, "r", Part(BOB, 1))
+    mark_part(hold(tmp_path), "r", Part(BOB, 1))
     folder = folder_of(tmp_path)
     (folder / f"{ANN}.json").symlink_to(folder / f"{BOB}.json")
     os.mkfifo(folder / f"{'c' * 32}.json")
     (folder / "notes.txt").touch()
-    assert parts_of(tmp_path, "r") == {BOB: Part(BOB, 1)}
-    remove_parts(tmp_path, "r")
+    assert parts_of(hold(tmp_path), "r") == {BOB: Part(BOB, 1)}
+    remove_parts(hold(tmp_path), "r")
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]

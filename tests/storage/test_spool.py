@@ -38,6 +38,7 @@ from runlore.storage.spool_format import (
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
 from runlore.storage.value_reader import block_of
+from tests.held import below
 from tests.logged_values import records_in, records_of
 from tests.processes import LIMIT_S, Child, in_child, wait_until
 from tests.strategies import int64s, scalars
@@ -77,7 +78,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def buffer(log: Log, folder: Path) -> Iterator[ValueBuffer]:
-    buffer = ValueBuffer(journal_of(log), folder)
+    buffer = ValueBuffer(journal_of(log), below(folder))
     yield buffer
     log.refuses = None
     buffer.close("lab")
@@ -310,13 +311,13 @@ class Ends:
 def left_in(folder: Path, log: Log) -> list[EndIntent]:
     """The ends that the next process finds."""
     ends = Ends()
-    Recovery(folder, journal_of(log), record=ends).run()
+    Recovery(below(folder), journal_of(log), record=ends).run()
     return ends.seen
 
 
 def test_end_is_recorded_when_the_log_can_be_written(log: Log, folder: Path) -> None:
     ends = Ends()
-    buffer = ValueBuffer(journal_of(log), folder, record_ends=ends)
+    buffer = ValueBuffer(journal_of(log), below(folder), record_ends=ends)
     ends.refuses = log.refuses = LogBusy("busy")
     with pytest.warns(RuntimeWarning, match="busy"):
         buffer.put_end(END_OF_R)
@@ -330,7 +331,7 @@ def test_end_is_recorded_when_the_log_can_be_written(log: Log, folder: Path) -> 
 
 def test_end_that_cannot_be_recorded_at_the_close_is_left_to_others(log: Log, folder: Path) -> None:
     ends = Ends()
-    buffer = ValueBuffer(journal_of(log), folder, record_ends=ends)
+    buffer = ValueBuffer(journal_of(log), below(folder), record_ends=ends)
     buffer.of_run("r", fresh=True).log(LOSS, 1.0, None)
     buffer.put_end(END_OF_R)
     ends.refuses = LogBusy("busy")
@@ -348,7 +349,7 @@ def test_end_outlives_its_segments_and_its_process(log: Log, folder: Path) -> No
     def child() -> int:
         ends = Ends()
         ends.refuses = LogBusy("busy")
-        buffer = ValueBuffer(journal_of(log), folder, record_ends=ends, wipes=True)
+        buffer = ValueBuffer(journal_of(log), below(folder), record_ends=ends, wipes=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             values = buffer.of_run("r", fresh=True)
@@ -430,7 +431,7 @@ def test_what_a_dead_process_left_is_recovered_once(
     log: Log, folder: Path, monkeypatch: pytest.MonkeyPatch, written: bool
 ) -> None:
     monkeypatch.setattr(spool, "copies_on_write", lambda _: written)
-    buffer = ValueBuffer(journal_of(log), folder)
+    buffer = ValueBuffer(journal_of(log), below(folder))
 
     def child() -> list[tuple[str, int, Any]]:
         return log_some(buffer.of_run("r", fresh=True))  # And ends without any clean-up.
@@ -440,8 +441,8 @@ def test_what_a_dead_process_left_is_recovered_once(
     assert (path.stat().st_size == SEGMENT_NBYTES) is not written
 
     survivor = journal_of(log)
-    assert recover(folder, survivor) == len(expected)
-    assert recover(folder, survivor) == 0
+    assert recover(below(folder), survivor) == len(expected)
+    assert recover(below(folder), survivor) == 0
     assert found_in(log) == expected
     assert not list(folder.glob("*"))
 
@@ -450,15 +451,15 @@ def test_a_living_process_is_left_alone_and_its_values_are_seen(
     log: Log, folder: Path, buffer: ValueBuffer
 ) -> None:
     expected = log_some(buffer.of_run("r", fresh=True))
-    assert recover(folder, journal_of(log)) == 0
-    live = live_values(folder, log, "r")
+    assert recover(below(folder), journal_of(log)) == 0
+    live = live_values(below(folder), log, "r")
     [pieces] = live.pieces.values()
     records = [r for piece in pieces for r in records_of([block_of(part) for part in piece])]
     assert [(r.series.name, r.step, exact(r.value)) for r in records] == expected
-    assert live_values(folder, log, "another").pieces == {}
+    assert live_values(below(folder), log, "another").pieces == {}
 
     buffer.flush()
-    assert live_values(folder, log, "r").pieces == {}
+    assert live_values(below(folder), log, "r").pieces == {}
 
 
 def test_without_room_for_files_values_wait_in_memory(
@@ -468,7 +469,7 @@ def test_without_room_for_files_values_wait_in_memory(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(spool, "make_file", full)
-    buffer = ValueBuffer(journal_of(log), folder)
+    buffer = ValueBuffer(journal_of(log), below(folder))
     with pytest.warns(RuntimeWarning, match="No space left") as caught:
         expected = log_some(buffer.of_run("r", fresh=True))
     assert len(caught) == 1
@@ -491,7 +492,7 @@ def test_a_file_that_takes_no_more_leaves_the_rest_in_memory(
         write(self, data, offset)
 
     monkeypatch.setattr(segment.SpoolFile, "write", until_full)
-    buffer = ValueBuffer(journal_of(log), folder)
+    buffer = ValueBuffer(journal_of(log), below(folder))
     with pytest.warns(RuntimeWarning, match="No space left"):
         expected = log_some(buffer.of_run("r", fresh=True))
     buffer.close("lab")
@@ -502,7 +503,7 @@ def test_a_file_that_takes_no_more_leaves_the_rest_in_memory(
 def test_values_beyond_the_memory_kept_for_them_are_dropped_and_counted(
     log: Log, folder: Path
 ) -> None:
-    buffer = ValueBuffer(journal_of(log), folder, max_memory_segments=2)
+    buffer = ValueBuffer(journal_of(log), below(folder), max_memory_segments=2)
     log.refuses = LogBusy("busy")
     values = buffer.of_run("r", fresh=True)
     with pytest.warns(RuntimeWarning, match="keep waiting: busy"):
@@ -524,7 +525,7 @@ def test_values_beyond_the_memory_kept_for_them_are_dropped_and_counted(
 
 def test_a_forked_child_waits_for_no_thread_that_is_not_there(log: Log, folder: Path) -> None:
     """A thread of the parent may have held the lock in the moment of the fork."""
-    buffer = ValueBuffer(journal_of(log), folder)
+    buffer = ValueBuffer(journal_of(log), below(folder))
     buffer.of_run("r", fresh=True).log(LOSS, 1.0, None)
     parents = buffer.spool()
     held, let_go = threading.Event(), threading.Event()

@@ -25,6 +25,7 @@ from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
 from runlore.testing.logs import all_rows
+from tests.held import below
 from tests.logged_values import records_in
 from tests.processes import LIMIT_S, Child, in_child, in_child_without_threads, wait_until
 
@@ -367,7 +368,7 @@ def test_a_value_logged_during_the_close_starts_no_thread_that_outlives_it(
     log: Log, tmp_path: Path
 ) -> None:
     of_others = set(threading.enumerate())  # Other tests' buffers may still be open.
-    buffer = ValueBuffer(journal_of(log), tmp_path / "spools")
+    buffer = ValueBuffer(journal_of(log), below(tmp_path / "spools"))
     values = buffer.of_run("r")
     values.log(LOSS, 1.0, None)
     append = log.append

@@ -15,9 +15,10 @@ import pytest
 
 from runlore.domain.events import ExperimentCreated, WriterOpened
 from runlore.storage import writers
-from runlore.storage.errors import LogReadOnly
 from runlore.storage.event_log import Drained, NewEvent, StoredRow
 from runlore.storage.file_identity import FileIdentity
+from runlore.storage.held_folder import FolderMoved
+from runlore.storage.held_path import HeldPath, hold
 from runlore.storage.journal import Journal, Pending
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.this_process import boot_id, this_process
@@ -45,7 +46,7 @@ def lab(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def lock(lab: Path) -> Iterator[WriterLock]:
-    lock = WriterLock(lab)
+    lock = WriterLock(hold(lab))
     yield lock
     lock.close()
 
@@ -63,7 +64,7 @@ def an_event(version: int = 1) -> Pending:
 
 
 def life_of(workspace: Path, writer_id: str) -> Life:
-    return state_of(workspace, writer_id).life
+    return state_of(hold(workspace), writer_id).life
 
 
 # --- in the life of a journal ---------------------------------------------------------------------
@@ -76,7 +77,7 @@ def test_lock_is_there_before_the_first_event(lab: Path, lock: WriterLock) -> No
         def append(
             self, events: Sequence[NewEvent], *, drained: Drained | None = None
         ) -> tuple[StoredRow, ...]:
-            found.append(writers_in(lab))
+            found.append(writers_in(hold(lab)))
             return super().append(events, drained=drained)
 
     journal = journal_of(Log(), lock.make)
@@ -94,7 +95,7 @@ def test_reading_makes_no_lock(lab: Path, lock: WriterLock) -> None:
 def test_nothing_is_appended_if_the_lock_cannot_be_made(lab: Path, lock: WriterLock) -> None:
     log = MemoryLog()
     shutil.rmtree(lab)
-    with pytest.raises(LogReadOnly, match="the folder is gone"):
+    with pytest.raises(FolderMoved, match="was removed while it was open"):
         journal_of(log, lock.make).append([an_event()])
     assert not log.read_stream("experiment/e")
     assert not lab.exists()
@@ -105,22 +106,22 @@ def test_nothing_is_appended_if_the_lock_cannot_be_made(lab: Path, lock: WriterL
 
 def test_writer_is_alive_until_it_closes(lab: Path, lock: WriterLock) -> None:
     lock.make(ANN)
-    state = state_of(lab, ANN)
+    state = state_of(hold(lab), ANN)
     assert state.life is Life.ALIVE and state.process is not None
     # Each asks for the time anew.
     assert state.process._replace(started_at=0) == this_process()._replace(started_at=0)
     assert abs(state.process.started_at - this_process().started_at) < 100_000
-    assert writers_in(lab) == [ANN]
+    assert writers_in(hold(lab)) == [ANN]
     lock.close()
     assert life_of(lab, ANN) is Life.LEFT
-    assert writers_in(lab) == []
+    assert writers_in(hold(lab)) == []
 
 
 def test_making_a_lock_again_changes_nothing(lab: Path, lock: WriterLock) -> None:
     lock.make(ANN)
-    before = lock_path(lab, ANN).stat().st_ino
+    before = lock_path(hold(lab), ANN).stat().st_ino
     lock.make(ANN)
-    assert lock_path(lab, ANN).stat().st_ino == before
+    assert lock_path(hold(lab), ANN).stat().st_ino == before
 
 
 def test_team_can_read_the_lock(lab: Path, lock: WriterLock) -> None:
@@ -129,7 +130,7 @@ def test_team_can_read_the_lock(lab: Path, lock: WriterLock) -> None:
         lock.make(ANN)
     finally:
         os.umask(before)
-    assert stat.S_IMODE(lock_path(lab, ANN).stat().st_mode) == 0o664
+    assert stat.S_IMODE(lock_path(hold(lab), ANN).stat().st_mode) == 0o664
 
 
 @pytest.mark.processes
@@ -137,7 +138,7 @@ def test_killed_writer_is_dead_although_its_forked_child_lives(lab: Path) -> Non
     read_end, write_end = os.pipe()
     killed = os.fork()
     if killed == 0:
-        lock = WriterLock(lab)
+        lock = WriterLock(hold(lab))
         lock.make(ANN)
         child = os.fork()
         if child == 0:  # As a data loader: it waits for a parent that is no more.
@@ -150,7 +151,7 @@ def test_killed_writer_is_dead_although_its_forked_child_lives(lab: Path) -> Non
         assert (life_of(lab, ANN), life_of(lab, BOB)) == (Life.ALIVE, Life.ALIVE)
         os.kill(killed, signal.SIGKILL)
         os.waitpid(killed, 0)
-        dead = state_of(lab, ANN)
+        dead = state_of(hold(lab), ANN)
         assert (dead.life, life_of(lab, BOB)) == (Life.DEAD, Life.ALIVE)
         assert dead.process is not None and dead.process.pid == killed
         assert f"pid {killed}" in dead.why and "without closing" in dead.why
@@ -176,7 +177,7 @@ def test_child_of_a_fork_without_hooks_lets_go_as_well(lab: Path, lock: WriterLo
     child = ctypes.PyDLL(None).fork()  # As a library does, behind Python's back.
     if child == 0:
         lock.make(BOB)
-        os._exit(len(writers_in(lab)))
+        os._exit(len(writers_in(hold(lab))))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
     assert (life_of(lab, ANN), life_of(lab, BOB)) == (Life.ALIVE, Life.DEAD)
 
@@ -188,10 +189,10 @@ def test_copied_lock_says_nothing(lab: Path, lock: WriterLock, tmp_path: Path) -
     lock.make(ANN)
     copy = tmp_path / "copy"
     shutil.copytree(lab, copy)
-    state = state_of(copy, ANN)
+    state = state_of(hold(copy), ANN)
     assert (state.life, state.in_copy) == (Life.UNKNOWN, True)
     assert state.why.startswith("copied workspace: ")
-    assert holds_copies(copy) and not holds_copies(lab)
+    assert holds_copies(hold(copy)) and not holds_copies(hold(lab))
 
 
 def test_folder_put_back_from_a_backup_is_a_copy(lab: Path, lock: WriterLock) -> None:
@@ -201,7 +202,7 @@ def test_folder_put_back_from_a_backup_is_a_copy(lab: Path, lock: WriterLock) ->
     shutil.rmtree(lab)
     backup.rename(lab)
     lock.close()  # It is another file now: not this writer's to remove.
-    assert state_of(lab, ANN).in_copy
+    assert state_of(hold(lab), ANN).in_copy
 
 
 def test_moved_folder_is_no_copy(lab: Path, lock: WriterLock) -> None:
@@ -232,14 +233,14 @@ def test_disks_without_an_id_are_told_apart_by_their_devices() -> None:
 def test_where_locks_of_others_are_not_seen_nobody_is_dead(
     lab: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def on_a_network(folder: Path, *, same_kernel: bool) -> bool:
-        assert (folder, same_kernel) == (lab, True)
+    def on_a_network(folder: HeldPath, *, same_kernel: bool) -> bool:
+        assert (folder, same_kernel) == (hold(lab), True)
         return False
 
-    in_child(lambda: WriterLock(lab).make(ANN))
+    in_child(lambda: WriterLock(hold(lab)).make(ANN))
     assert life_of(lab, ANN) is Life.DEAD
     monkeypatch.setattr(writers, "shows_locks_of", on_a_network)
-    state = state_of(lab, ANN)
+    state = state_of(hold(lab), ANN)
     assert (state.life, state.in_copy) == (Life.UNKNOWN, False)
     assert "may be alive" in state.why
 
@@ -248,9 +249,9 @@ def test_where_locks_of_others_are_not_seen_nobody_is_dead(
 
 
 def good_line(lab: Path) -> dict[str, object]:
-    lock = WriterLock(lab)
+    lock = WriterLock(hold(lab))
     lock.make(ANN)
-    found: dict[str, object] = json.loads(lock_path(lab, ANN).read_bytes())
+    found: dict[str, object] = json.loads(lock_path(hold(lab), ANN).read_bytes())
     lock.close()
     return found
 
@@ -266,40 +267,37 @@ def good_line(lab: Path) -> dict[str, object]:
 )
 def test_damaged_lock_says_nothing(lab: Path, change: dict[str, object]) -> None:
     line = json.dumps({**good_line(lab), **change})
-    lock_path(lab, ANN).write_text(line)
-    state = state_of(lab, ANN)
+    lock_path(hold(lab), ANN).plain.write_text(line)
+    state = state_of(hold(lab), ANN)
     assert (state.life, state.why) == (Life.UNKNOWN, "its lock file is damaged")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b"[" * 60_000, b'{"format": 1}'])
 def test_content_that_is_none_says_nothing(lab: Path, content: bytes) -> None:
     (lab / "writers").mkdir()
-    lock_path(lab, ANN).write_bytes(content)
+    lock_path(hold(lab), ANN).plain.write_bytes(content)
     assert life_of(lab, ANN) is Life.UNKNOWN
 
 
 def test_links_and_pipes_are_not_followed(lab: Path, lock: WriterLock) -> None:
     lock.make(BOB)
-    lock_path(lab, ANN).symlink_to(lock_path(lab, BOB))
+    lock_path(hold(lab), ANN).plain.symlink_to(lock_path(hold(lab), BOB).plain)
     assert life_of(lab, ANN) is Life.UNKNOWN
-    remove_lock(lab, ANN)
-    os.mkfifo(lock_path(lab, ANN))
-    state = state_of(lab, ANN)
-    assert (state.life, state.why) == (
-        Life.UNKNOWN,
-        "its lock file cannot be read: it is not a regular file",
-    )
+    remove_lock(hold(lab), ANN)
+    os.mkfifo(lock_path(hold(lab), ANN).plain)
+    state = state_of(hold(lab), ANN)
+    assert state.life is Life.UNKNOWN and "it is a pipe" in state.why
 
 
 def test_only_files_of_writers_are_listed(lab: Path, lock: WriterLock) -> None:
     lock.make(ANN)
     for name in ("notes.txt", "UPPER.lock", f".{BOB}.new", f"{BOB}.lock.bak"):
         (lab / "writers" / name).touch()
-    assert writers_in(lab) == [ANN]
+    assert writers_in(hold(lab)) == [ANN]
 
 
 def test_later_fields_are_ignored(lab: Path) -> None:
     line = json.dumps({**good_line(lab), "later": 1}) + "\nmore"
-    lock_path(lab, ANN).write_text(line)
-    process = state_of(lab, ANN).process
+    lock_path(hold(lab), ANN).plain.write_text(line)
+    process = state_of(hold(lab), ANN).process
     assert process is not None and process.boot_id == boot_id()

@@ -52,7 +52,7 @@ def repair(
     elif moved:
         lost = settle_moved(session)
         click.echo(f"{len(lost):,} runs of processes that are gone are lost", err=True)
-    found = condition_of(session.require_files())
+    found = condition_of(session.require_held())
     if found.is_copy:
         click.echo(_ADVICE, err=True)
     out.put(

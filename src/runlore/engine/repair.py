@@ -34,6 +34,7 @@ from runlore.storage.writers import Life, WriterState, remove_lock, states_in
 
 if TYPE_CHECKING:
     from runlore.engine.session import LiveSession
+    from runlore.storage.held_path import HeldPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,13 @@ class Condition:
         return tuple(one for one, state in self.writers.items() if state.life is Life.ALIVE)
 
 
-def condition_of(files: Path) -> Condition:
+def condition_of(files: HeldPath) -> Condition:
     """The condition of a workspace's folder; changes nothing."""
     return Condition(
         is_copied(files),
         states_in(files),
         tuple(writers_with_spools(files / SPOOLS)),
-        tuple(damaged_in(files / SPOOLS)),
+        tuple(path.plain for path in damaged_in(files / SPOOLS)),
     )
 
 
@@ -72,7 +73,7 @@ def adopt(session: LiveSession, note: str | None = None) -> str:
     in the original they go on. The log tells the origin's id and the note, by default the folder.
     Raises InvalidInput while processes write to the folder: then it is no copy.
     """
-    files = session.require_files()
+    files = session.require_held()
     own = session.journal.writer_id
     alive = [one for one in condition_of(files).alive if one != own]
     if alive:
@@ -89,7 +90,7 @@ def adopt(session: LiveSession, note: str | None = None) -> str:
     for run in list(_active_runs(session)):
         _lose(run, why, {"origin": origin})
         remove_parts(files, run.id, wipe=session.erasable)
-    for folder in folders_in(files):
+    for folder in folders_in(session.require_files()):
         if not folder.is_locked():
             folder.remove()
     _remove_locks(session)
@@ -102,9 +103,8 @@ def settle_moved(session: LiveSession) -> list[str]:
     The workspace keeps its id. Values that were copied in spools go into its log, and the writers
     to the original count as dead.
     """
-    files = session.require_files()
     _recover(session)
-    found = condition_of(files)
+    found = condition_of(session.require_held())
     gone = [writer_id for writer_id, state in found.writers.items() if state.in_copy]
     lost = lose_runs_of_dead_writers(session, gone=gone)
     _remove_locks(session)
@@ -148,7 +148,7 @@ def _lose(run: RunHandle, why: str, evidence: Mapping[str, str | int | None]) ->
 
 def _remove_locks(session: LiveSession) -> None:
     """Remove the lock files of writers that are dead or wrote to the original."""
-    files = session.require_files()
+    files = session.require_held()
     for writer_id, state in states_in(files).items():
         if state.life is Life.DEAD or state.in_copy:
             remove_lock(files, writer_id)

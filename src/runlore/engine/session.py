@@ -409,7 +409,7 @@ class LiveSession(Session):
                 self.recovery(self.spools).run()
                 self._waiting_ends.finish()
 
-    def recovery(self, spools: Path, *, from_copies: bool = False) -> Recovery:
+    def recovery(self, spools: HeldPath, *, from_copies: bool = False) -> Recovery:
         """The recovery of what dead processes left in the workspace's spools."""
         return Recovery(
             spools,
@@ -435,20 +435,20 @@ class LiveSession(Session):
         return self._lost
 
     def _look_at_writers(self) -> None:
-        if self.files is None:
+        if self.held is None:
             return
         self._writers_at = time.monotonic() + _LOOK_INTERVAL_S
-        states = states_in(self.files)
+        states = states_in(self.held)
         self._is_copy = any(state.in_copy for state in states.values()) or holds_copied_spools(
-            self.files
+            self.held
         )
         self._dead = [one for one, state in states.items() if state.life is Life.DEAD]
 
     def _forget_dead_writers(self, tables: RunsReader) -> None:
         now = time.monotonic()
-        if self._dead and self.files is not None and now >= self._tidy_at:
+        if self._dead and self.held is not None and now >= self._tidy_at:
             self._tidy_at = now + _TIDY_INTERVAL_S
-            remove_settled_locks(self.files, self._dead, tables)
+            remove_settled_locks(self.held, self._dead, tables)
 
     def why_lost(self, run_id: str) -> str | None:
         """The reason why a submitted run is lost, if the loss could not be recorded."""

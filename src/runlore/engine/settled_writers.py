@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runlore.storage.participants import runs_with_parts
@@ -17,9 +16,10 @@ from runlore.storage.writers import remove_lock
 
 if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
+    from runlore.storage.held_path import HeldPath
 
 
-def remove_settled_locks(files: Path, dead: Sequence[str], tables: RunsReader) -> None:
+def remove_settled_locks(files: HeldPath, dead: Sequence[str], tables: RunsReader) -> None:
     """Remove the lock files of these dead writers if nothing of theirs is open or waits."""
     kept = tables.writers_of_open_runs(dead).union(writers_with_spools(files / SPOOLS))
     for writer_id in dead:

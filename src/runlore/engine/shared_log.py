@@ -31,6 +31,7 @@ from runlore.storage.event_log import EventLog
 from runlore.storage.held_path import hold
 from runlore.storage.journal import Journal
 from runlore.storage.spool import is_owned
+from runlore.storage.spool_folder import SPOOLS
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.writers import WriterLock
 
@@ -59,12 +60,13 @@ class SharedLog:
         self.actor = actor
         self.is_checked = is_checked
         self.held = None if files is None else hold(files)
-        self.writer_lock = None if files is None else WriterLock(files)
+        held = self.held
+        self.writer_lock = None if held is None else WriterLock(held)
         announce = None if self.writer_lock is None else self.writer_lock.make
         self.journal = Journal(log, lambda: introduction(actor), announce=announce)
-        self.spools = files and files / "spools"
-        self.participation = Participation(self.journal, files, self.writer_lock)
-        self.waiting_ends = WaitingEnds(self.journal, files, self.spools, self.participation)
+        self.spools = None if held is None else held / SPOOLS
+        self.participation = Participation(self.journal, held, self.writer_lock)
+        self.waiting_ends = WaitingEnds(self.journal, held, self.spools, self.participation)
         self.values = ValueBuffer(
             self.journal,
             self.spools,

@@ -16,10 +16,10 @@ from runlore.storage.writers import Life, WriterState, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
     from runlore.domain.leaving import Outcome
     from runlore.domain.run_state import RunState
+    from runlore.storage.held_path import HeldPath
     from runlore.storage.journal import Journal
 
 
@@ -56,7 +56,7 @@ class Participant(NamedTuple):
 
 
 def others_in(
-    files: Path | None, journal: Journal, state: RunState, *, gone: Collection[str] = ()
+    files: HeldPath | None, journal: Journal, state: RunState, *, gone: Collection[str] = ()
 ) -> list[Participant]:
     """The participants of a run, without this process, by a workspace's folder and its journal.
 
@@ -83,7 +83,9 @@ def others_in(
     ]
 
 
-def _life_of(files: Path, journal: Journal, writer_id: str, gone: Collection[str]) -> WriterState:
+def _life_of(
+    files: HeldPath, journal: Journal, writer_id: str, gone: Collection[str]
+) -> WriterState:
     found = state_of(files, writer_id)
     if found.in_copy and writer_id in gone:
         why = f"{found.process} wrote to the original of this folder, which is gone"

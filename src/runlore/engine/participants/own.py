@@ -11,7 +11,6 @@ import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runlore.domain.decision import Decision
@@ -25,6 +24,7 @@ from runlore.storage.journal import Beside, StreamState
 from runlore.storage.participants import Part, mark_part, remove_part
 
 if TYPE_CHECKING:
+    from runlore.storage.held_path import HeldPath
     from runlore.storage.journal import Journal
     from runlore.storage.writers import WriterLock
 
@@ -61,7 +61,7 @@ class Participation:
     fork_order = fork_guard.ForkOrder.SESSION
 
     def __init__(
-        self, journal: Journal, files: Path | None, writer_lock: WriterLock | None
+        self, journal: Journal, files: HeldPath | None, writer_lock: WriterLock | None
     ) -> None:
         self._journal = journal
         self._files = files

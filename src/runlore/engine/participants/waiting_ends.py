@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from runlore.domain.decision import Decision
 from runlore.domain.errors import (
@@ -20,6 +19,7 @@ from runlore.domain.run_state import RunState, fold
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.participants.others import Participant, others_in
 from runlore.engine.participants.own import Participation
+from runlore.storage.held_path import HeldPath
 from runlore.storage.journal import Journal, StreamState
 from runlore.storage.participants import Part, keep_outcome, remove_parts
 from runlore.storage.spool_folder import has_spool
@@ -36,8 +36,8 @@ class WaitingEnds:
     def __init__(
         self,
         journal: Journal,
-        files: Path | None,
-        spools: Path | None,
+        files: HeldPath | None,
+        spools: HeldPath | None,
         participation: Participation,
     ) -> None:
         self._journal = journal

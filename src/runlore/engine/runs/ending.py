@@ -71,7 +71,7 @@ def cancel_run(run: RunHandle, *, reason: str | None = None) -> None:
     """
     session = run.session.writable()
     executes = session.participation.executes(run.id)
-    others = others_in(session.files, session.journal, run.fetch())
+    others = others_in(session.held, session.journal, run.fetch())
     if executes or not any(other.is_alive for other in others):
         end_run(run, Status.CANCELED, reason=reason)
     else:

@@ -28,10 +28,10 @@ def resume(run: RunHandle, reason: str) -> None:
     if not run.change(ResumeRun(reason), flush_values=True, reason=reason):
         return
     state = run.fetch()
-    if session.files is not None:
-        for other in others_in(session.files, session.journal, state):
+    if session.held is not None:
+        for other in others_in(session.held, session.journal, state):
             if not other.is_alive:
-                remove_part(session.files, run.id, other.writer_id, wipe=session.erasable)
+                remove_part(session.held, run.id, other.writer_id, wipe=session.erasable)
     session.participation.resume(run.id)
     session.go_on(run.id)
 

@@ -138,10 +138,10 @@ class RunHandle:
         state, session = self.state, self.session
         if state.status in TERMINAL or not session.is_copy:
             return False
-        files = session.require_files()
         if state.submitted:
-            return not RunFolder(files, self.id).is_locked()
-        return state.created_by is None or state_of(files, state.created_by).life is not Life.ALIVE
+            return not RunFolder(session.require_files(), self.id).is_locked()
+        creator = state.created_by
+        return creator is None or state_of(session.require_held(), creator).life is not Life.ALIVE
 
     @property
     def shown_status(self) -> str:

@@ -59,11 +59,11 @@ def _leave(run: RunHandle, own: Outcome) -> bool:
     if state.submitted:
         session.flush()
         return state.status in TERMINAL
-    others = others_in(session.files, session.journal, state)
-    if others and session.files is not None:
+    others = others_in(session.held, session.journal, state)
+    if others and session.held is not None:
         # Before it looks again: of two that leave at once, at least one sees both outcomes.
         since = participation.since(run.id) or own.at
-        keep_outcome(session.files, run.id, Part(session.journal.writer_id, since, outcome=own))
+        keep_outcome(session.held, run.id, Part(session.journal.writer_id, since, outcome=own))
     ended = _settle(run, own)
     if ended:
         participation.end(run.id)
@@ -91,11 +91,11 @@ def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> 
     state = run.fetch()
     if state.submitted or (state.status in TERMINAL and not (own and state.lost)):
         return state.status in TERMINAL
-    others = others_in(session.files, session.journal, state, gone=gone)
+    others = others_in(session.held, session.journal, state, gone=gone)
     if any(other.outcome is None and not other.may_be_alive for other in others):
         # What they had logged comes before the end, and their outcomes may be in their spools.
         session.recover_values(at_once=True)
-        others = others_in(session.files, session.journal, state, gone=gone)
+        others = others_in(session.held, session.journal, state, gone=gone)
     # A forked child does not hold up its parent's end, but it shows that the run is not lost.
     if any(other.may_be_alive and not (own and other.forked) for other in others):
         return run.fetch().status in TERMINAL  # One that left at the same moment may have ended it.
@@ -106,8 +106,8 @@ def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> 
     if command is None:
         return run.fetch().status in TERMINAL
     run.change(command, flush_values=True)
-    if session.files is not None:
-        remove_parts(session.files, run.id, wipe=session.erasable)
+    if session.held is not None:
+        remove_parts(session.held, run.id, wipe=session.erasable)
     return True
 
 
