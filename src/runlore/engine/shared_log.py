@@ -86,6 +86,8 @@ class SharedLog:
         self.participation.close()
         if self.writer_lock is not None:
             self.writer_lock.close()
+        if self.held is not None:
+            self.held.folder.close()
 
 
 class LogUse:
