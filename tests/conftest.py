@@ -35,6 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     for variable in _FOLDERS:
         os.environ[variable] = tempfile.mkdtemp(prefix="runlore-")
+    # No test finds a workspace that lies in the temporary folder or above it.
+    os.environ["RUNLORE_CEILING_DIRECTORIES"] = os.pathsep.join(
+        (tempfile.gettempdir(), str(config.rootpath.parent))
+    )
     if "not processes" in config.option.markexpr:
         sys.addaudithook(_note_processes)
 

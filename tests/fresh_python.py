@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 LIMIT_S = 60
-CACHE = "RUNLORE_CACHE_DIR"
+KEPT = ("RUNLORE_CACHE_DIR", "RUNLORE_CEILING_DIRECTORIES")
 
 
 def run_python(code: str, *, cwd: Path, check: bool = True, **variables: str) -> str:
@@ -86,6 +86,6 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
 
 
 def without_settings(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables but those that runlore reads; the cache stays the one of the tests."""
+    """The variables but those that runlore reads; the cache and the ceilings stay the tests'."""
     mine = ("RUNLORE_", "AZUREML_")
-    return {k: v for k, v in variables.items() if not k.startswith(mine) or k == CACHE}
+    return {k: v for k, v in variables.items() if not k.startswith(mine) or k in KEPT}

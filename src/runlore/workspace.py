@@ -24,6 +24,7 @@ from runlore.domain.ids import check_workspace_name
 from runlore.engine import places
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.net_changes import NetChange, net_changes
+from runlore.engine.places import NotTrusted, check_workspace
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
 from runlore.storage.open_log import locate
@@ -111,7 +112,8 @@ class Workspace:
 
         `path` is the folder, or a URI such as `sqlite:///absolute/folder`; by default `./<name>`.
         A new folder gets a `.gitignore` of `*`, so that git ignores a workspace inside a
-        repository. `exist_ok` opens the workspace if it exists. `erasable` encrypts the data of
+        repository. `exist_ok` opens the workspace if it exists, whatever its name; its log says
+        it. `erasable` encrypts the data of
         each run under a key of its own, so that `erase_run` can destroy it. `actor` is recorded
         with the changes: by default RUNLORE_ACTOR or the OS user. Subscription, resource group
         and location are stored and shown; Azure's other options (`auth`, `sku`,
@@ -203,7 +205,9 @@ class Workspace:
     ) -> Workspace:
         """The workspace that a config points to: a file, or the nearest one in or above a folder.
 
-        Raises WorkspaceNotFound, which says where it looked and how to create a workspace.
+        One that was neither named nor in the folder that was, and that belongs to somebody else,
+        does not count; see docs/azure.md. Raises WorkspaceNotFound, which says where it looked and
+        how to create a workspace, or what to do about somebody else's config.
         """
         config = config_file.find_config(None if path is None else Path(path))
         return cls.open(config_file.address_in(config))
@@ -218,11 +222,15 @@ class Workspace:
     ) -> dict[str, Sequence[Workspace]]:
         """The workspaces in a folder and its subfolders by name, filtered by Azure's coordinates.
 
-        Workspaces that cannot be opened (on a network mount, say) are skipped with a warning.
+        Workspaces that cannot be opened (on a network mount, say) are skipped with a warning, and
+        so are those of somebody else in subfolders that are not trusted.
         """
         found: dict[str, list[Workspace]] = {}
-        for folder in places.workspaces_in(places.folder_of(path)):
+        top = places.folder_of(path)
+        for folder in places.workspaces_in(top):
             try:
+                if folder != top or os.fspath(path) == ".":
+                    check_workspace(folder, folder)
                 workspace = Workspace.open(folder)
             except RunloreError as error:
                 warn_caller(f"left out of the list: {error}")
@@ -641,6 +649,8 @@ def _address_of_name(name: str) -> Path | str:
         return folder
     try:
         return config_file.address_in(config_file.find_config(None))
+    except NotTrusted:
+        raise
     except UserError:
         return folder
 
@@ -675,12 +685,10 @@ def _create(
 def _check_created(
     found: WorkspaceState, command: CreateWorkspace, place: LogLocation, exist_ok: bool
 ) -> None:
-    """Raise AlreadyExists if the workspace is not the requested one."""
-    if found.name != command.name:
-        raise AlreadyExists(
-            f"the workspace in {place} is named {found.name!r}, not {command.name!r}; "
-            "choose another path"
-        )
+    """Raise AlreadyExists if the workspace is not the requested one.
+
+    Its name is what its log says: folders are renamed, moved and mounted elsewhere.
+    """
     if command.erasable and not found.erasable:
         raise AlreadyExists(
             f"the workspace in {place} was not created erasable, and this cannot change later; "

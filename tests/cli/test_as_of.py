@@ -34,6 +34,7 @@ OF_NOW = {
     "diff": "takes two moments",
     "completion": "is about the shell",
     "repair": "is about the folder",
+    "trust": "is about this user's settings",
     "cache show": "is about this user's tables",
     "cache clean": "is about this user's tables",
     **{name: "is about the log" for name in COMMANDS if name.startswith("audit ")},

@@ -29,6 +29,8 @@ def commands(group: click.Group, *path: str) -> Iterator[tuple[str, click.Comman
 
 
 COMMANDS = dict(commands(root))
+PERSONAL = ("completion", "trust")
+"""Those that are about the user, not about a workspace."""
 
 
 def help_of(name: str) -> str:
@@ -86,7 +88,7 @@ def test_nothing_deletes_runs() -> None:
     assert not {"run rm", "run delete"} & set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "completion"])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in PERSONAL])
 def test_options_mean_the_same_everywhere(name: str) -> None:
     known = {option for param in COMMANDS[name].params for option in param.opts}
 

@@ -49,6 +49,7 @@ root = PlugInGroup(
         "audit": "audit:audit",
         "cache": "cache:cache",
         "repair": "repair:repair",
+        "trust": "folder:trust",
         "completion": "completion:completion",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -1,4 +1,4 @@
-"""`runlore folder`: attaching a project's folder to a workspace."""
+"""`runlore folder` and `runlore trust`: where a project's workspace is, and whose may be used."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from runlore.cli.lazy import LazyGroup
 from runlore.cli.options import experiment_option, output_options, workspace_options
 from runlore.cli.output import Output
 from runlore.entry.attached_folder import attach as attach_folder
+from runlore.storage import ownership
 
 folder = LazyGroup(
     "folder",
@@ -40,4 +41,36 @@ def attach(experiment_name: str | None, context: CommandContext, out: Output) ->
             resource_group=context.resource_group,
             subscription_id=context.subscription_id,
         )
+    )
+
+
+@click.command
+@click.argument("folders", metavar="[FOLDER]...", nargs=-1)
+@click.option("--list", "lists", is_flag=True, help="Only show the trusted folders.")
+@click.option("--remove", "removes", is_flag=True, help="Trust the folders no more.")
+@output_options
+def trust(folders: tuple[str, ...], lists: bool, removes: bool, out: Output) -> None:
+    """Trusts folders of other users: what is found in or below them is used.
+
+    Without -w, a workspace is searched in the working folder and above. What is found there counts
+    only if it belongs to you or to root, or lies in a trusted folder. The list is kept in
+    ~/.config/runlore/config.json, and is yours alone.
+
+    \b
+    Example:
+      runlore trust /data/team
+      runlore trust --list
+      runlore trust --remove /data/team
+    """
+    if lists == bool(folders) or (lists and removes):
+        raise click.UsageError("Give the folders to trust, or --list.")
+    if lists:
+        trusted = ownership.trusted_folders()
+    elif removes:
+        trusted = ownership.distrust(folders)
+    else:
+        trusted = ownership.trust(folders)
+    out.put(
+        [{"folder": folder} for folder in trusted],
+        columns=[("folder", lambda row: row["folder"])],
     )

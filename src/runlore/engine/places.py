@@ -1,13 +1,22 @@
-"""The places of workspaces: folders on this machine, and URIs."""
+"""The places of workspaces: folders on this machine, and URIs; and searching them upwards."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
-from runlore.domain.errors import InvalidInput
+from runlore.domain.errors import InvalidInput, WorkspaceNotFound
+from runlore.engine.caller_warning import warn_caller
+from runlore.storage.log_opener import LOG_NAME
 from runlore.storage.open_log import exists, locate
+from runlore.storage.ownership import anybody_may_add, foreign, is_trusted
+
+CEILINGS: Final = "RUNLORE_CEILING_DIRECTORIES"
+"""The variable with the folders that no search goes up to, as GIT_CEILING_DIRECTORIES for git."""
+
+_warned: Final[set[Path]] = set()
 
 
 def is_workspace(folder: Path) -> bool:
@@ -63,3 +72,65 @@ def workspaces_in(folder: Path) -> Iterator[Path]:
         yield folder
     if folder.is_dir():
         yield from sorted(child for child in folder.iterdir() if is_workspace(child))
+
+
+# --- searching ----------------------------------------------------------------------------------
+
+
+class NotTrusted(WorkspaceNotFound):
+    """A search found what somebody else may have planted; `found` is its path."""
+
+    def __init__(self, found: Path, why: str, folder: Path) -> None:
+        super().__init__(
+            f"found {found}, but did not use it: {why}. If you trust whoever can write there, run "
+            f"`runlore trust {folder}`; or name the workspace: -w FOLDER, Workspace.open(FOLDER), "
+            "runlore.init(workspace=FOLDER) or RUNLORE_WORKSPACE_URI"
+        )
+        self.found = found
+
+
+def folders_above(start: Path) -> Iterator[Path]:
+    """The absolute folder and those above it, up to the root or below the first ceiling.
+
+    The folder itself is searched even if it is a ceiling.
+    """
+    ceilings = _ceilings()
+    folder = start.absolute()
+    yield folder
+    for above in folder.parents:
+        if ceilings and os.path.realpath(above) in ceilings:
+            return
+        yield above
+
+
+def may_use(found: Path, parts: Iterable[Path], folder: Path, *, start: Path) -> bool:
+    """Whether something that a search from `start` found in `folder` belongs to somebody believed.
+
+    `parts` are the files and folders whose owners count. In a folder above where everybody can
+    make files, somebody else's is passed over with a warning: nobody could work below /tmp else.
+    Anywhere else it raises NotTrusted.
+    """
+    why = foreign(parts)
+    if why is None or is_trusted(found):
+        return True
+    if folder != start.absolute() and anybody_may_add(folder):
+        if found not in _warned:
+            _warned.add(found)
+            warn_caller(f"passed over {found}: {why}, and everybody can write to {folder}")
+        return False
+    raise NotTrusted(found, why, folder)
+
+
+def check_workspace(workspace: Path, folder: Path) -> None:
+    """Raise NotTrusted if a workspace that was found in `folder` belongs to somebody else."""
+    may_use(workspace, parts_of_workspace(workspace), folder, start=folder)
+
+
+def parts_of_workspace(workspace: Path) -> tuple[Path, ...]:
+    """The parts of a workspace whose owners count."""
+    return workspace, workspace / LOG_NAME
+
+
+def _ceilings() -> frozenset[str]:
+    given = os.environ.get(CEILINGS, "").split(os.pathsep)
+    return frozenset(os.path.realpath(folder) for folder in given if os.path.isabs(folder))

@@ -13,6 +13,7 @@ from runlore.configuration.runconfig import RunConfiguration
 from runlore.domain.errors import ExperimentNotFound, RunloreError, UserError, WorkspaceNotFound
 from runlore.domain.ids import check_experiment_name
 from runlore.engine import places
+from runlore.engine.places import NotTrusted
 from runlore.entry.default_names import experiment_of_folder
 from runlore.entry.workspace_address import create_workspace, open_workspace
 
@@ -79,7 +80,10 @@ def attached_experiment(path: str | os.PathLike[str] = ".") -> str:
     """The experiment that the project's folder is attached to. Raises ExperimentNotFound."""
     project = places.folder_of(path)
     try:
-        name = config_file.read_config(config_file.find_config(project)).get(_EXPERIMENT)
+        config = config_file.find_config(None if os.fspath(path) == "." else project)
+        name = config_file.read_config(config.file).get(_EXPERIMENT)
+    except NotTrusted:
+        raise
     except WorkspaceNotFound:
         name = None
     if not isinstance(name, str):

@@ -6,32 +6,47 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from runlore.azure.arguments import as_pairs
 from runlore.domain.errors import WorkspaceNotFound
+from runlore.engine.places import may_use
+from runlore.entry.context import get_context
 from runlore.entry.default_names import experiment_of_script, workspace_of_folder
+from runlore.entry.workspace_address import nearest_workspace
 from runlore.experiment import Experiment
 from runlore.run.run import Run, run_of
 from runlore.storage.log_opener import LogLocation
 from runlore.storage.open_log import locate
 from runlore.workspace import Workspace, session_of
 
+_FOLDER: Final = ".runlore"
+
 
 def init(
     experiment: str | None = None,
     *,
-    workspace: str | os.PathLike[str] = ".runlore",
+    workspace: str | os.PathLike[str] | None = None,
     config: Mapping[str, Any] | None = None,
     tags: Mapping[str, Any] | None = None,
     display_name: str | None = None,
     snapshot_directory: str | os.PathLike[str] | None = None,
 ) -> Run:
-    """Start a run in a workspace, which is created if it does not exist.
+    """Start a run, or join the one that this process executes; the workspace is found or created.
 
-    `workspace` is a folder or a URI. The experiment is named after the script if no name is
-    given. `config` becomes the run's properties; values become text. Use the run in a `with`
-    block, or call `run.complete()` at the end.
+    In a script that was submitted this is the submitted run, whatever the arguments say: `config`,
+    `tags` and `display_name` are added to it, and its launcher ends it. Otherwise a run is started
+    in the first of these:
+
+    1. `workspace`, a folder or a URI, created if it does not exist;
+    2. the one that the variable RUNLORE_WORKSPACE_URI names, likewise;
+    3. that of the nearest folder, from the working folder upwards, that has one: a config leads to
+       it, or it is the folder itself, or `.runlore` in it. It must belong to you; see docs/cli.md;
+    4. a new one in `.runlore` in the working folder.
+
+    The experiment is named after the script if no name is given. `config` becomes the run's
+    properties; values become text. Use the run in a `with` block, or call `run.complete()` at the
+    end.
 
     >>> lab = getfixture("tmp_path") / "lab"
     >>> with init("first-steps", workspace=lab, config={"lr": 0.1}) as run:
@@ -39,26 +54,76 @@ def init(
     >>> run.get_status(), run.get_properties()
     ('Completed', {'lr': '0.1'})
     """
+    properties = {key: _as_text(value) for key, value in (config or {}).items()}
+    if os.environ.get("RUNLORE_RUN_ID"):
+        run = get_context(allow_offline=False)
+        _say_what_is_not_used(run, experiment, workspace)
+        _add(run, properties, tags, display_name, snapshot_directory)
+        return run
+    name = experiment_of_script(sys.argv) if experiment is None else experiment
+    return _started(
+        Experiment(_workspace(workspace), name),
+        properties=properties,
+        tags=as_pairs(tags, "tag"),
+        display_name=display_name,
+        snapshot_directory=snapshot_directory,
+    )
+
+
+def _started(parent: Experiment, **options: Any) -> Run:
     from runlore.engine.runs.creation import start_run
 
-    if experiment is None:
-        experiment = experiment_of_script(sys.argv)
-    opened = _opened(workspace)
-    parent = Experiment(opened, experiment)
-    handle = start_run(
-        session_of(opened),
-        parent.id,
-        parent.name,
-        outputs=False,
-        snapshot_directory=snapshot_directory,
-        display_name=display_name,
-        tags=as_pairs(tags, "tag"),
-        properties={key: _as_text(value) for key, value in (config or {}).items()},
-    )
-    return run_of(parent, handle)
+    session = session_of(parent.workspace)
+    return run_of(parent, start_run(session, parent.id, parent.name, outputs=False, **options))
 
 
-def _opened(address: str | os.PathLike[str]) -> Workspace:
+# --- the run that this process is ---------------------------------------------------------------
+
+
+def _add(
+    run: Run,
+    properties: Mapping[str, str | None],
+    tags: Mapping[str, Any] | None,
+    display_name: str | None,
+    snapshot_directory: str | os.PathLike[str] | None,
+) -> None:
+    if properties:
+        run.add_properties(properties)
+    if tags:
+        run.set_tags(tags)
+    if display_name is not None:
+        run.display_name = display_name
+    if snapshot_directory is not None and run.get_snapshot_id() is None:
+        run.take_snapshot(snapshot_directory)
+
+
+def _say_what_is_not_used(
+    run: Run, experiment: str | None, workspace: str | os.PathLike[str] | None
+) -> None:
+    """On stderr, in one line: it is no mistake that a script that is submitted names others."""
+    unused = []
+    if experiment not in (None, run.experiment.name):
+        unused.append(f"experiment {experiment!r}")
+    if workspace is not None and locate(workspace).uri != run.experiment.workspace.uri:
+        unused.append(f"workspace {os.fspath(workspace)!r}")
+    if unused:
+        sys.stderr.write(
+            f"runlore: init() joined run {run.id} of experiment {run.experiment.name!r}, which "
+            f"this process executes; {' and '.join(unused)} not used\n"
+        )
+
+
+# --- the workspace of a new run -----------------------------------------------------------------
+
+
+def _workspace(given: str | os.PathLike[str] | None) -> Workspace:
+    address = given if given is not None else os.environ.get("RUNLORE_WORKSPACE_URI") or None
+    if address is None:
+        address = nearest_workspace()
+    if address is None:
+        address = Path.cwd() / _FOLDER
+        if os.path.lexists(address):  # Perhaps a folder that somebody made for it to be filled.
+            may_use(address, [address], Path.cwd(), start=Path.cwd())
     try:
         return Workspace.open(address)
     except WorkspaceNotFound:
@@ -68,7 +133,7 @@ def _opened(address: str | os.PathLike[str]) -> Workspace:
 
 def _name(place: LogLocation) -> str:
     folder = place.folder or Path()
-    return workspace_of_folder(folder.parent.name if folder.name == ".runlore" else folder.name)
+    return workspace_of_folder(folder.parent.name if folder.name == _FOLDER else folder.name)
 
 
 def _as_text(value: object) -> str | None:

@@ -1,10 +1,13 @@
 """Opening, finding or creating the workspace that a command names.
 
 It is given by its folder, its URI or its name; a folder contains a separator (`./lab`), a name
-does not. A name is looked up in this order: the folder of that name in the project's folder; the
-workspace that the project's config points to; the project's folder itself; `.runlore` in it, where
-`runlore.init()` creates a workspace. Without a name, and without a project, RUNLORE_WORKSPACE_URI
-comes first.
+does not. Otherwise it is searched, as git searches a repository: in the project's folder and in
+each folder above it. In each folder this counts, in this order: the workspace that its config
+points to; the folder itself; `.runlore` in it, where `runlore.init()` creates a workspace. A name
+is looked up in the folder of that name in the project's folder first. Without a name, and without a
+project, RUNLORE_WORKSPACE_URI comes first.
+
+What a search finds must belong to this user or to root, or be trusted; see `engine/places.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from runlore.azure import config_file
 from runlore.domain.errors import InvalidInput, UserError, WorkspaceNotFound
 from runlore.domain.ids import check_workspace_name
 from runlore.engine import places
+from runlore.engine.places import NotTrusted, folders_above, may_use, parts_of_workspace
 from runlore.entry.default_names import workspace_of_folder
 from runlore.storage.log_opener import LogLocation
 from runlore.storage.open_log import exists, locate
@@ -97,6 +101,15 @@ def _name_in(workspace: str | None) -> str | None:
     return check_workspace_name(workspace)
 
 
+def nearest_workspace() -> Path | str | None:
+    """The address of the workspace of the nearest folder that has one, or None.
+
+    The search begins in the working folder. Raises NotTrusted; WorkspaceNotFound for a config that
+    leads nowhere, unless it is Azure's own.
+    """
+    return next(_found_above(Path.cwd(), is_named=False), None)
+
+
 def _addresses(
     project: str | os.PathLike[str], workspace: str | None
 ) -> Iterator[str | os.PathLike[str]]:
@@ -106,37 +119,64 @@ def _addresses(
     folder = places.folder_of(project)
     if workspace is not None and places.is_workspace(folder / workspace):
         yield folder / workspace
+    is_default = os.fspath(project) == "."
     uri = os.environ.get("RUNLORE_WORKSPACE_URI")
-    if uri and workspace is None and os.fspath(project) == ".":
+    if uri and workspace is None and is_default:
         yield uri
-    configured = _configured(folder, is_named=workspace is not None)
-    if configured is not None:
-        yield configured
-    for candidate in (folder, folder / ".runlore"):
-        if places.is_workspace(candidate):
-            yield candidate
+    nowhere: list[UserError] = []
+    yield from _found_above(
+        folder, is_named=not is_default, nowhere=nowhere, skip_broken=workspace is not None
+    )
+    if nowhere and workspace is None:
+        raise nowhere[0]
 
 
-def _configured(project: Path, *, is_named: bool) -> Path | str | None:
-    """The address in the config. Raises for a config without a workspace, if no name is given."""
+def _found_above(
+    start: Path,
+    *,
+    is_named: bool,
+    nowhere: list[UserError] | None = None,
+    skip_broken: bool = False,
+) -> Iterator[Path | str]:
+    """The addresses of workspaces in the folder and those above, the nearest first.
+
+    Azure's configs without a workspace are put into `nowhere`.
+    """
+    for folder in folders_above(start):
+        for config in config_file.configs_in(folder, start=start, is_named=is_named):
+            try:
+                yield config_file.address_in(config)
+            except NotTrusted:
+                raise
+            except UserError as error:
+                if not (skip_broken or config_file.is_azures(config)):
+                    raise
+                if nowhere is not None:
+                    nowhere.append(error)
+        for candidate in (folder, folder / ".runlore"):
+            if _is_workspace(candidate, start) and (
+                (is_named and folder == start)
+                or may_use(candidate, parts_of_workspace(candidate), folder, start=start)
+            ):
+                yield candidate
+
+
+def _is_workspace(folder: Path, start: Path) -> bool:
     try:
-        config = config_file.find_config(project)
-    except WorkspaceNotFound:
-        return None
-    try:
-        return config_file.address_in(config)
-    except UserError:
-        if is_named:
-            return None
-        raise
+        return places.is_workspace(folder)
+    except PermissionError:  # There may be one, but it cannot be this user's.
+        if start in (folder, folder.parent):
+            raise
+        return False
 
 
 def _not_found(project: Path, name: str | None) -> WorkspaceNotFound:
     if name is None:
         return config_file.config_not_found(project)
     return WorkspaceNotFound(
-        f"no workspace {name!r} for {project}: looked in {project / name}, where the config "
-        "points, and in the folder itself; create it with `runlore workspace create -w "
+        f"no workspace {name!r} for {project}: looked in {project / name}, and in it and every "
+        "folder above: where a config points, in the folder itself and in .runlore; create it "
+        "with `runlore workspace create -w "
         f"{name}` or Workspace.create({name!r}, path={str(project / name)!r})"
     )
 

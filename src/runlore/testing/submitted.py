@@ -12,6 +12,7 @@ import psutil
 
 from runlore import Experiment, Run, ScriptRun, ScriptRunConfig, Workspace
 from runlore.domain.status import TERMINAL
+from runlore.engine.places import CEILINGS
 from runlore.execution.processes import processes_of
 from runlore.storage.run_folder import RunFolder
 from runlore.storage.user_cache import VARIABLE
@@ -157,7 +158,7 @@ def statuses_of(run: Run) -> list[str]:
 def without_ours(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment without the variables that make a process part of a run, or set it up.
 
-    The cache stays: tests have one of their own.
+    The cache and the ceilings of searches stay: tests have their own.
     """
-    mine = ("RUNLORE_", "AZUREML_")
-    return {k: v for k, v in environ.items() if not k.startswith(mine) or k == VARIABLE}
+    mine, kept = ("RUNLORE_", "AZUREML_"), (VARIABLE, CEILINGS)
+    return {k: v for k, v in environ.items() if not k.startswith(mine) or k in kept}
