@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from enum import Enum, IntEnum
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -174,10 +172,7 @@ def test_nan_comes_back_as_nan(run: Run, value: object) -> None:
         b"bytes",
         np.array([1, 2]),
         1 + 2j,
-        Decimal("0.1"),
-        Fraction(1, 3),
-        np.datetime64("2020-01-01T00:00:00.000000001"),
-        Tensor("odd"),
+        Tensor(1j),
     ],
     ids=repr,
 )

@@ -1,20 +1,19 @@
-"""Conversion of Azure's loosely typed arguments: tags, logged values, steps, children.
+"""Conversion of Azure's loosely typed arguments: tags, steps, children.
 
-The conversions are those of azureml-core (measured on 1.61) without its faults: `np.int64` stays
-a number, and nothing is dropped silently.
+The conversions are those of azureml-core (measured on 1.61) without its faults: nothing is dropped
+silently.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, SupportsIndex
+from typing import Final, Literal, SupportsIndex
 
+from runlore.azure.scalars import in_python
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
-from runlore.domain.text import check_text
 from runlore.engine.caller_warning import warn_caller
 
-_PLAIN: Final = frozenset({float, int, bool, str, type(None)})
 _PLURALS: Final = {"tag": "tags", "property": "properties"}
 
 
@@ -40,90 +39,16 @@ def _as_text(key: object, value: object, what: str) -> str | None:
     return text
 
 
-def as_scalar(name: str, value: Any) -> float | int | bool | str | None:
-    """A value to log: numbers, bools, text and None unchanged, numpy's scalars as Python's.
-
-    Anything else becomes its `repr`, with a warning. Lists and other iterables raise, because they
-    belong in `log_list`.
-    """
-    kind = type(value)
-    if kind in _PLAIN:
-        return check_text(value, f"value of metric {name!r}") if kind is str else value
-    if isinstance(value, list | range) or hasattr(value, "__next__"):
-        raise UserError(
-            "run.log does not support list type. Use run.log_list instead "
-            f"(metric {name!r} got a {kind.__name__})"
-        )
-    return _as_python(name, value)
-
-
-def _as_python(name: str, value: Any) -> float | int | bool | str | None:
-    if isinstance(value, str):  # Not str(value): enums override it.
-        return check_text(value, f"value of metric {name!r}")
-    if isinstance(value, int | float):  # Subclasses: enums, numpy's float64.
-        return int(value) if isinstance(value, int) else float(value)
-    if _is_zero_dimensional(value):
-        item = value.item()
-        if isinstance(item, int | float):
-            return item
-        if hasattr(item, "__float__"):  # numpy's long double, which Python does not have.
-            return float(item)
-    text = repr(value)
-    warn_caller(
-        f"metric {name!r} got a {type(value).__name__}, which is not a number, bool or text; it is "
-        f"stored as its text {text!r:.80}"
-    )
-    return check_text(text, f"value of metric {name!r}")
-
-
-def _is_zero_dimensional(value: Any) -> bool:
-    """Whether it is a scalar of numpy, PyTorch, JAX or TensorFlow; not numpy's times, whose items
-    may be bare counts of nanoseconds.
-    """
-    if getattr(value, "shape", None) != () or not callable(getattr(value, "item", None)):
-        return False
-    return getattr(getattr(value, "dtype", None), "kind", "") not in ("m", "M")
-
-
-def as_list(name: str, values: object) -> list[float | int | bool | str | None]:
-    """The values of any iterable as scalars; whole numbers next to floats become floats.
-
-    A text becomes the list of its characters. Nested lists and arrays raise.
-    """
-    if not isinstance(values, Iterable):
-        raise InvalidType(
-            f"log_list takes an iterable for metric {name!r}, got {type(values).__name__}; "
-            "use run.log for one value"
-        )
-    scalars = []
-    for value in values:
-        if isinstance(value, list | tuple | dict | set) or getattr(value, "shape", ()) != ():
-            raise InvalidInput(
-                f"metric {name!r}: a list of {type(value).__name__}s cannot be logged; "
-                "log each one, or use run.log_table"
-            )
-        scalars.append(as_scalar(name, value))
-    return _as_floats(scalars)
-
-
-def _as_floats(scalars: list[Any]) -> list[Any]:
-    """Whole numbers next to floats as floats, unless one is too large to be exact."""
-    mixed = {type(scalar) for scalar in scalars} == {int, float}
-    if mixed and all(type(s) is float or abs(s) <= 2**53 for s in scalars):
-        return [float(scalar) for scalar in scalars]
-    return scalars
-
-
 def as_step(name: str, step: SupportsIndex | None) -> int | None:
-    """A whole number of 64 bits, or None for the next step; numpy's integers are accepted."""
+    """A whole number of 64 bits, or None for the next step; those of any library are accepted."""
     if step is None or type(step) is int and -(2**63) <= step < 2**63:
         return step
-    if isinstance(step, bool) or not hasattr(step, "__index__"):
+    number = in_python(step)
+    if type(number) is not int:
         raise InvalidType(
             f"step of metric {name!r} must be a whole number, got "
             f"{type(step).__name__} {step!r:.80}"
         )
-    number = step.__index__()
     if not -(2**63) <= number < 2**63:
         raise InvalidInput(f"step of metric {name!r} does not fit in 64 bits")
     return number

@@ -7,7 +7,8 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runlore.azure.arguments import as_scalar, as_step
+from runlore.azure.arguments import as_step
+from runlore.azure.scalars import as_scalar, is_masked_array, refuse_times, with_nulls
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
 
 _TYPECODES = {"<f8": "d", "<i8": "q"} if sys.byteorder == "little" else {">f8": "d", ">i8": "q"}
@@ -24,6 +25,8 @@ def array_of(values: Any) -> Sequence[Any] | None:
     """A copy of a one-dimensional NumPy or Python array of float64 or int64, else None."""
     if isinstance(values, array):
         return values[:] if values.typecode in "dq" else None
+    if is_masked_array(values):
+        return None
     dtype = getattr(values, "dtype", None)
     typecode = _TYPECODES.get(getattr(dtype, "str", ""))
     if typecode is None or getattr(values, "ndim", None) != 1 or not hasattr(values, "tobytes"):
@@ -39,6 +42,10 @@ def one_dimensional(name: str, values: Any) -> Sequence[Any]:
         raise InvalidInput(
             f"log_batch of metric {name!r} takes arrays of shape (n,), got {tuple(shape)}"
         )
+    refuse_times(name, values)
+    if not hasattr(values, "tolist") and callable(getattr(values, "numpy", None)):
+        values = values.numpy()  # TensorFlow's
+    values = with_nulls(values)
     if hasattr(values, "tolist"):
         listed: list[Any] = values.tolist()
         return listed

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 
-from runlore.azure.arguments import as_list, as_scalar, as_step
+from runlore.azure.arguments import as_step
+from runlore.azure.scalars import as_list, as_scalar
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
 from runlore.domain.text import check_key, check_text
+from runlore.engine.caller_warning import warn_caller
 from runlore.run.images import drawn, file_stem, image_file, name_of_file
 from runlore.run.metric_inputs import array_of, cells_of, given_step, one_dimensional, steps_of
 from runlore.run.part import RunPart
@@ -44,11 +46,11 @@ class RunMetrics(RunPart):
     ) -> None:
         """Log one value of a metric; several calls make a series.
 
-        Numbers (those of numpy and zero-dimensional tensors included), bools, text and None keep
-        their type; NaN, infinities and whole numbers of any size keep their value. Anything else
-        is stored as its `repr`, with a warning. Without `step` the value gets the series' next
-        step, starting at 0. The value is on disk within seconds, or after `flush()` or the run's
-        end.
+        Numbers of any library (arrays and tensors of one element included), bools, text and None
+        keep their type; NaN, infinities and whole numbers of any size keep their value. Null and
+        masked cells are None. Anything else is stored as its text, with a warning. Without `step`
+        the value gets the series' next step, starting at 0. The value is on disk within seconds,
+        or after `flush()` or the run's end.
 
         Raises UserErrorException for a list, range or generator; InvalidInput for an invalid name.
         """
@@ -99,8 +101,9 @@ class RunMetrics(RunPart):
     def log_batch(self, name: str, values: Any, steps: Any = None) -> None:
         """Log many values of one metric: arrays or sequences of shape (n,), `steps` likewise.
 
-        Arrays of float64 and int64 are stored bit for bit. Raises InvalidInput if the shapes
-        differ or the values are not one-dimensional.
+        Arrays of float64 and int64 are stored bit for bit; null and masked cells become None.
+        Raises InvalidInput if the shapes differ or the values are not one-dimensional, and
+        InvalidType for times.
         """
         scalars = array_of(values)
         if scalars is None:
@@ -123,6 +126,9 @@ class RunMetrics(RunPart):
     def log_row(self, name: str, description: str | None = None, **kwargs: Any) -> None:
         """Log one row of named columns; several calls make a table.
 
+        As in Azure ML, `description` describes the table and is no column: `log_table` takes
+        columns of any name. A warning says so.
+
         Raises UserErrorException if a column holds a list, or if there is no column.
         """
         if set(map(type, kwargs.values())) == _FLOAT_ONLY:
@@ -141,7 +147,13 @@ class RunMetrics(RunPart):
         if not kwargs:
             raise InvalidInput(f"log_row of {name!r} has no columns; name at least one value")
         row = tuple(as_scalar(name, value) for value in kwargs.values())
-        self._values.log_row(_row_series(name, tuple(kwargs), description), row)
+        series = _row_series(name, tuple(kwargs), description)
+        if description is not None:
+            warn_caller(
+                f"log_row of {name!r:.80} takes description={description!r:.80} as what describes "
+                "the table, as Azure ML does; log a column of this name with log_table"
+            )
+        self._values.log_row(series, row)
 
     def log_table(self, name: str, value: Mapping[str, Any], description: str = "") -> None:
         """Log rows given as columns, `{column: values}`; single values make one row.
