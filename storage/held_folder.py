@@ -32,6 +32,8 @@ class FolderMoved(RunloreError, OSError):
     `now` is where it is, or None if it was `removed` or the system does not tell.
     """
 
+    removed = False
+
     def __init__(self, path: Path, now: Path | None, *, removed: bool = False) -> None:
         if removed:
             what = f"the folder {path} was removed while it was open, with all that was in it"

@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from runlore.domain.errors import InvalidInput, WorkspaceClosed
+from runlore.storage.held_folder import FolderMoved
 from runlore.storage.journal import Journal
 from runlore.storage.spool import Spool
 from runlore.storage.spool_format import (
@@ -52,13 +53,21 @@ class RunSteps:
         steps = self._steps.get(key)
         if steps is None:
             if self._taken is None:
-                # Values that this process logged so far had steps given by the caller.
-                writer_id = self._journal.writer_id
-                self._taken = steps_taken(
-                    self._journal.log, self.run_id, excluding_writer=writer_id
-                )
+                self._taken = self._read_taken()
             steps = self._steps.setdefault(key, count(self._taken.get(key, 0)))
         return steps
+
+    def _read_taken(self) -> dict[SeriesKey, int]:
+        # Values that this process logged so far had steps given by the caller.
+        writer_id = self._journal.writer_id
+        try:
+            return steps_taken(self._journal.log, self.run_id, excluding_writer=writer_id)
+        except FolderMoved as moved:  # A training must not end because somebody tidies up.
+            self._warn(
+                f"values of run {self.run_id} without a step are numbered from 0 on, because its "
+                f"earlier ones cannot be read: {moved}"
+            )
+            return {}
 
     def go_on(self) -> None:
         """Go on after the last values in the log, of all writers, that are not void."""

@@ -62,6 +62,11 @@ class Segment:
         return self._file is not None
 
     @property
+    def is_lost(self) -> bool:
+        """Whether its file was removed, so that the values in it end with the process."""
+        return self._file is not None and self._file.is_removed
+
+    @property
     def needs_writing(self) -> bool:
         """Whether each record must be passed to `write`."""
         return self._writes
@@ -145,6 +150,11 @@ class SpoolFile:
         while data:
             written = os.pwrite(self._fd, data, offset)
             data, offset = data[written:], offset + written
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether somebody took the file away."""
+        return os.fstat(self._fd).st_nlink == 0
 
     def remove(self) -> None:
         """Takes the file away and lets go of it."""

@@ -81,7 +81,8 @@ class Spool:
     `make_room` is called, without the lock, when no segment is free; it returns whether one is
     now. `complain` receives each OSError that keeps values from the disk. With `wipes`, drained
     slots are overwritten, so that no value stays in a segment longer than necessary. At most
-    `max_memory_segments` are kept where no file can be written; further values are dropped.
+    `max_memory_segments` are kept where no file can be written; further values are dropped. After
+    `stay` they are files: nobody drains the spool before this process has ended.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Spool:
         self._intents: dict[str, tuple[EndIntent, SpoolRecord]] = {}  # By run id.
         self._lap = 0
         self._files = 0
+        self._files_max = _FILES_MAX
         self._in_memory = 0
         self._overflows = False
         self._full: deque[Segment] = deque()
@@ -333,10 +335,17 @@ class Spool:
             self._free.clear()
             self._full.clear()
 
+    def stay(self) -> None:
+        """Keep all values in files from now on: the log cannot be reached from this process."""
+        self._files_max = _FILES_MAX + self._max_memory_segments
+
     @property
     def is_on_disk(self) -> bool:
         """Whether all of it is in files, where other processes find it."""
-        return self._files > 0 and not self._in_memory
+        if self._in_memory or not self._files:
+            return False
+        with self.lock:
+            return not any(each.is_lost for each in (*self._free, *self._full, self._segment))
 
     def leave(self) -> None:
         """Leave the files, with values and intents, to another process that opens the workspace."""
@@ -483,7 +492,7 @@ class Spool:
         if slots <= SLOTS:
             if self._free:
                 return self._free.pop()
-            if self._folder is not None and self._files < _FILES_MAX:
+            if self._folder is not None and self._files < self._files_max:
                 made = self._new_file(self._folder)
                 if made is not None:
                     return made

@@ -25,6 +25,7 @@ from runlore.domain.ids import run_id_of, values_stream
 from runlore.storage import fork_guard
 from runlore.storage.errors import LogTooNew, ValuesDropped
 from runlore.storage.event_log import Drained
+from runlore.storage.held_folder import FolderMoved
 from runlore.storage.held_path import HeldPath
 from runlore.storage.journal import NO_VALUES, Batch, Beside, Journal, Pending
 from runlore.storage.run_values import RunSteps, RunValues
@@ -227,19 +228,19 @@ class ValueBuffer:
         """Write all waiting values and end the thread; later values raise WorkspaceClosed.
 
         If the log raises, so does this, and the buffer stays open; but what a log of a newer
-        runlore does not take stays in the spool's files, with a warning.
+        runlore does not take, or one whose folder was moved, stays in the spool's files, with a
+        warning.
         """
         self._join_thread()
         try:
             self.flush()
+        except FolderMoved as error:  # If it was removed, nothing is there to wait for.
+            self._leave(workspace, error)
+            return
         except LogTooNew as error:
             if self._spool is None or not self._spool.is_on_disk:
                 raise
-            self._complain(error)
-            self._end_thread(workspace)
-            self._spool.close()
-            self._spool.leave()
-            self._spool = None
+            self._leave(workspace, error)
             return
         self._end_thread(workspace)
         if self._spool is not None:
@@ -253,6 +254,15 @@ class ValueBuffer:
                 self._spool.leave()
             else:
                 self._spool.remove()
+            self._spool = None
+
+    def _leave(self, workspace: str, error: Exception) -> None:
+        """Close, and leave the spool to the next process that opens the workspace."""
+        self._complain(error)
+        self._end_thread(workspace)
+        if self._spool is not None:
+            self._spool.close()
+            self._spool.leave()
             self._spool = None
 
     # --- forks ------------------------------------------------------------------------------
@@ -299,6 +309,7 @@ class ValueBuffer:
         self._parked = True
         self._urgent = False
         self._warned = False
+        self._told_moved = ""
         self._failed_at = -_RETRY_S
         self._born = time.monotonic()
         self._dropped_reported = 0
@@ -363,16 +374,30 @@ class ValueBuffer:
                 spool.settle(intent)
 
     def _complain(self, error: Exception) -> None:
-        if self._warned:
-            return
-        self._warned = True
-        # Where warnings are errors, ours would end this thread; flush() still raises.
-        with suppress(RuntimeWarning):
-            warnings.warn(
-                f"logged values are not written yet and keep waiting: {error}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        moved = self._moved(error)
+        if moved is not None:
+            self._tell_moved(moved)
+        elif not self._warned:
+            self._warned = True
+            _tell(f"logged values are not written yet and keep waiting: {error}")
+
+    def _moved(self, error: Exception) -> FolderMoved | None:
+        if isinstance(error, FolderMoved):
+            return error
+        held = None if self._folder is None else self._folder.folder
+        # A spool that cannot be made in a folder that was removed.
+        is_gone = isinstance(error, FileNotFoundError) and held is not None and held.is_removed
+        return held.moved() if is_gone and held is not None else None
+
+    def _tell_moved(self, moved: FolderMoved) -> None:
+        """Say what becomes of the values that are logged into a moved or removed folder, once."""
+        what = "values logged since then are lost"
+        if self._spool is not None and self._spool.is_on_disk:
+            self._spool.stay()
+            what = "logged values wait in the moved folder, until it is opened there"
+        if what != self._told_moved:
+            self._told_moved = what
+            _tell(f"{moved}; {what}")
 
     def _report_dropped(self) -> None:
         dropped = self._spool.dropped if self._spool is not None else 0
@@ -466,6 +491,12 @@ class ValueBuffer:
         self._spool.park()
         if self.waiting:  # It came between the last check and parking.
             self._parked = False
+
+
+def _tell(problem: str) -> None:
+    # Where warnings are errors, ours would end the thread that writes; flush() still raises.
+    with suppress(RuntimeWarning):
+        warnings.warn(problem, RuntimeWarning, stacklevel=4)
 
 
 def _runs_of(pending: Iterable[Pending]) -> list[str]:

@@ -28,6 +28,7 @@ from runlore.engine.participants.waiting_ends import WaitingEnds
 from runlore.storage import fork_guard
 from runlore.storage.errors import LogTooNew
 from runlore.storage.event_log import EventLog
+from runlore.storage.held_folder import FolderMoved
 from runlore.storage.held_path import hold
 from runlore.storage.journal import Journal
 from runlore.storage.spool import is_owned
@@ -127,12 +128,12 @@ class LogUse:
 
         If the values cannot be written, raises the log's error and stays open. A user that logged
         nothing leaves those of others waiting, and all that a log of a newer runlore does not take
-        is left to that one, in the spool.
+        is left to that one, in the spool; so is what belongs into a folder that was moved.
         """
         if self.is_closed:
             return
         if self._runs:
-            with suppress(LogTooNew):
+            with suppress(LogTooNew, FolderMoved):
                 self.shared.values.flush()
         self._end()
         self.shared.lanes.leave(self)
