@@ -27,6 +27,7 @@ from runlore.projections.projection import Projection
 from runlore.projections.segment_files import (
     BOUNDS,
     Bounds,
+    Checked,
     check_contents,
     check_sizes,
     listed_segments,
@@ -66,7 +67,7 @@ class RunsProjection(Projection):
     ) -> None:
         self.segments = segments
         self._bounds = bounds
-        self._checked: set[str] = set()
+        self._checked: Checked = {}
         self._sealed = False
         self._known: BatchContext | None = None
         super().__init__(view)
@@ -133,7 +134,7 @@ class RunsProjection(Projection):
         self._known = None
 
     def check_segments(self) -> None:
-        """Raises duckdb.Error if a segment is damaged; looks at each once."""
+        """Raises duckdb.Error if a segment is damaged; looks at each once, and once written to."""
         self._checked = check_contents(self.view.connection, self.segments, self._checked)
 
     def _add_values(

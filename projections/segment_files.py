@@ -6,7 +6,7 @@ Apart from `segments.py`, which writes them: every opening needs this module.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,6 +17,9 @@ from runlore.projections.table_order import CLUSTER_ROWS
 
 SEAL_ROWS: Final = 1_000_000
 """How many rows the tail may have."""
+
+READ_ONLY: Final = 0o400
+"""The mode of a segment's file: others link to it, and it is never changed."""
 
 _PATTERN: Final = frozenset("*?[]")
 _READ_NBYTES: Final = 1 << 20
@@ -91,19 +94,35 @@ def check_sizes(segments: Collection[Segment], folder: Path | None) -> None:
             )
 
 
-def check_contents(
-    connection: duckdb.DuckDBPyConnection, folder: Path | None, checked: Collection[str]
-) -> set[str]:
-    """The names of all segments; raises duckdb.IOException for one that is not as it was written.
+Checked = Mapping[str, tuple[int, int, int]]
+"""The segments that were found to be whole, by name, and which file each was then."""
 
-    Skips those in `checked`. Parquet files do not detect damage: most of their bits can change and
-    only the values read differ. 3 GB a second.
+
+def check_contents(
+    connection: duckdb.DuckDBPyConnection, folder: Path | None, checked: Checked
+) -> Checked:
+    """All segments, checked; raises duckdb.IOException for one that is not as it was written.
+
+    Skips those in `checked` whose file was not written to since. Parquet files do not detect
+    damage: most of their bits can change and only the values read differ. 3 GB a second.
     """
     segments = listed_segments(connection)
+    found = {}
     for segment, path in zip(segments, _paths(segments, folder), strict=True):
-        if segment.name not in checked:
+        identity = _identity_of(path)
+        if checked.get(segment.name) != identity:
             check_content(segment, path)
-    return {segment.name for segment in segments}
+        found[segment.name] = identity
+    return found
+
+
+def _identity_of(path: Path) -> tuple[int, int, int]:
+    """What changes when the file is written to or replaced, and not when somebody links to it."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise duckdb.IOException(f"segment {path.name} is missing") from error
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def check_content(segment: Segment, path: Path) -> None:

@@ -21,6 +21,7 @@ from arro3.core import Table
 
 from runlore.projections.points import SHOWN
 from runlore.projections.segment_files import (
+    READ_ONLY,
     Bounds,
     Segment,
     check_content,
@@ -105,6 +106,7 @@ def _written(connection: duckdb.DuckDBPyConnection, rows: str, folder: Path) -> 
     name = f"{uuid.uuid4().hex}.parquet"
     path = folder / name
     connection.execute(_COPY.format(rows=rows, path=quoted(path)))
+    path.chmod(READ_ONLY)
     [(n, first, last)] = connection.execute(
         "SELECT count(*), min(position), max(position) "
         f"FROM read_parquet({quoted(path)}, hive_partitioning = false)"

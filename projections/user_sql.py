@@ -1,37 +1,33 @@
 """SQL of users: one reading SELECT, and nothing else.
 
-Three fences, because no single one holds: DuckDB's parser must see exactly one SELECT (it calls a
-data-modifying CTE one) and no COPY, the transaction is read-only, and the connection has no access
-to anything outside the database and its segments (see `connection.py`).
+The fence (`sql_fence.py`) decides on the parsed query what it may reach. Behind it the transaction
+is read-only, the connection has no access to anything outside the database and its segments and
+its settings are locked (see `connection.py`), and the segments' files cannot be written.
 """
 
 from __future__ import annotations
 
-import json
 import threading
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import duckdb
 
-from runlore.domain.errors import UserError
-from runlore.projections.arrow_tables import (
-    Rows,
-    has_intervals,
-    table_of_arrays,
-    whole,
-)
-from runlore.projections.views import shown_as_of, view_names
+from runlore.domain.errors import RunloreError
+from runlore.projections.arrow_tables import Rows
+from runlore.projections.sql_errors import PyArrowMissing as PyArrowMissing
+from runlore.projections.sql_errors import QueryFailed as QueryFailed
+from runlore.projections.sql_errors import QueryRefused as QueryRefused
+from runlore.projections.sql_fence import SHOW_VIEWS, Reach, parsed, reach, shows_tables, tree_of
+from runlore.projections.sql_pivot import Marked, filled, marked
+from runlore.projections.sql_result import SqlResult as SqlResult
+from runlore.projections.views import shown_as_of
 
 if TYPE_CHECKING:
-    import pandas
-    import polars
-    import pyarrow
-    from arro3.core import ChunkedArray, Table
+    from arro3.core import Table
 
 Params = Sequence[Any] | Mapping[str, Any] | None
 """The values of a query's parameters, by place or by name."""
@@ -39,242 +35,169 @@ Params = Sequence[Any] | Mapping[str, Any] | None
 RESULT_MAX_NBYTES: Final = 1_000_000_000
 
 
-class QueryRefused(UserError):
-    """The statement is not a single reading SELECT; nothing was run."""
+class Question(NamedTuple):
+    """A user's query that the fence lets pass, what is run for it, and what that reads.
 
-    def __init__(self, query: str, found: str) -> None:
-        super().__init__(
-            f"sql() takes one SELECT that only reads, got {found}: {query.strip()[:200]!r}; "
-            f"the views are {', '.join(view_names())}"
-        )
-        self.query = query
-
-
-class QueryFailed(UserError):
-    """The SELECT could not be run; the message is DuckDB's."""
-
-    def __init__(self, query: str, reason: str) -> None:
-        super().__init__(f"sql() could not run {query.strip()[:200]!r}: {reason}")
-        self.query = query
-        self.reason = reason
-
-
-class PyArrowMissing(UserError, ImportError):
-    """A result was asked for as pyarrow's table, and pyarrow is not installed."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "arrow() returns a table of pyarrow, which is not installed; install it with "
-            "pip install 'runlore[arrow]', or take fetchall(), pandas() or polars()"
-        )
-
-
-class SqlResult:
-    """The whole result of a query, in memory.
-
-    Libraries that know Arrow's C stream, as polars and DuckDB do, take the object itself.
+    `marked` is run if it is a PIVOT whose values are yet to be found.
     """
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
-
-    @property
-    def columns(self) -> list[str]:
-        """The names of the columns, in order."""
-        return list(self._table.column_names)
-
-    def arrow(self) -> pyarrow.Table:
-        """The result as a table of pyarrow; costs nothing. Raises PyArrowMissing."""
-        try:
-            import pyarrow
-        except ImportError as error:
-            raise PyArrowMissing from error
-        return pyarrow.table(self._table)
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return self._table.__arrow_c_stream__(requested_schema)
-
-    def pandas(self) -> pandas.DataFrame:
-        """The result as a pandas frame, as DuckDB makes it; pandas must be installed."""
-        import pandas  # noqa: F401 - or else DuckDB would say that it is missing
-
-        with _shown_by_duckdb(self._table) as relation, warnings.catch_warnings():
-            # DuckDB 2.0 drops columns in a way that pandas 3.1 deprecates.
-            warnings.filterwarnings("ignore", "The inplace keyword")
-            return relation.df()
-
-    def polars(self) -> polars.DataFrame:
-        """The result as a polars frame; polars must be installed."""
-        import polars
-
-        return polars.DataFrame(
-            [
-                polars.Series(name, _values(column) if has_intervals(column.type) else column)
-                for name, column in zip(self.columns, self._table.columns, strict=True)
-            ]
-        )
-
-    def fetchall(self) -> list[tuple[Any, ...]]:
-        """The result as a list of tuples."""
-        return list(self)
-
-    def __len__(self) -> int:
-        return self._table.num_rows
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        return zip(*map(_values, self._table.columns), strict=True)
-
-    def __repr__(self) -> str:
-        return f"SqlResult({len(self)} rows: {', '.join(self.columns)})"
+    query: str
+    text: str
+    reach: Reach
+    marked: Marked | None = None
 
 
-def _values(column: ChunkedArray) -> list[Any]:
-    if not has_intervals(column.type):
-        return list(column.to_pylist())
-    with _shown_by_duckdb(table_of_arrays({"shown": whole(column)})) as relation:
-        return [value for (value,) in relation.fetchall()]
-
-
-@contextmanager
-def _shown_by_duckdb(table: Table) -> Iterator[duckdb.DuckDBPyRelation]:
-    """The table as a query of a database of its own, which can give it in other forms."""
-    with duckdb.connect(config={"threads": "1"}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("shown", table)
-        yield connection.sql("FROM shown")
+def checked(connection: duckdb.DuckDBPyConnection, query: str) -> Question:
+    """The query as a question. Raises QueryRefused, or QueryFailed if it is not SQL."""
+    if not isinstance(query, str):
+        raise QueryRefused(repr(query), f"a {type(query).__name__}")
+    with _told_as_ours(query):
+        trees = parsed(connection, query)
+        if trees is not None and len(trees) == 1:
+            if shows_tables(trees[0]):
+                return Question(query, SHOW_VIEWS, reach(query, tree_of(connection, SHOW_VIEWS)))
+            return Question(query, query, reach(query, trees[0]))
+        pivot = marked(connection, query) if trees is None else None
+        if pivot is None:
+            raise QueryRefused(query, _kinds(connection, query))
+        return Question(query, query, reach(query, tree_of(connection, pivot.text)), pivot)
 
 
 def run_query(
     connection: duckdb.DuckDBPyConnection,
-    query: str,
+    question: Question,
     params: Params,
+    position: int | None = None,
 ) -> SqlResult:
-    """The result of a user's query. Raises QueryRefused or QueryFailed; changes nothing."""
-    _check_text(query)
-    with _told_as_ours(query):
-        _check_kind(connection, query)
-        return _result(connection, query, params)
+    """The result of a user's query, as of a position if one is given. Changes nothing.
 
-
-def run_query_as_of(
-    connection: duckdb.DuckDBPyConnection, query: str, params: Params, position: int
-) -> SqlResult:
-    """The result of a user's query as of a position.
-
-    Refuses the tables behind the views, which would answer as of now.
+    Raises QueryRefused or QueryFailed.
     """
-    _check_text(query)
-    with shown_as_of(connection, position, query), _told_as_ours(query):
-        _check_kind(connection, query)
-        if _may_pass_by_views(connection, query):
-            raise QueryRefused(query, "tables as they are now, and as of a moment there are none")
-        return _result(connection, query, params)
+    if position is None:
+        return _result(connection, question, params)
+    with shown_as_of(connection, position, question.reach.views):
+        return _result(connection, question, params)
 
 
-def _result(connection: duckdb.DuckDBPyConnection, query: str, params: Params) -> SqlResult:
-    with _reading(connection):
-        return SqlResult(_fetch_unless_interrupted(connection, query, _bound(params)))
+def _result(connection: duckdb.DuckDBPyConnection, question: Question, params: Params) -> SqlResult:
+    query = question.query
+    with _told_as_ours(query):
+        bound = _bound(params)
+        _check_bound(question, bound)
+        with _reading(connection):
+            return SqlResult(
+                _unless_interrupted(connection, lambda: _answer(connection, question, bound))
+            )
+
+
+def _answer(
+    connection: duckdb.DuckDBPyConnection,
+    question: Question,
+    params: list[Any] | dict[str, Any] | None,
+) -> Table:
+    if question.marked is None:
+        # A list and a dict both bind; only `sql` streams.
+        return _fetch(connection.sql(question.text, params=params))
+
+    def ask(text: str) -> list[Any]:
+        rows = _fetch(connection.sql(_checked_again(connection, question, text)))
+        return list(rows.column(0).to_pylist())
+
+    text = filled(connection, question.query, question.marked, ask)
+    found = _fetch(connection.sql(_checked_again(connection, question, text), params=params))
+    names, mark = found.column_names, question.marked.mark
+    return found.select([place for place, name in enumerate(names) if mark not in name])
+
+
+def _checked_again(connection: duckdb.DuckDBPyConnection, question: Question, text: str) -> str:
+    """The text, which was made of a checked query; it may not reach further than that."""
+    if not reach(question.query, tree_of(connection, text)).views <= question.reach.views:
+        raise QueryRefused(question.query, "a PIVOT that cannot be read safely")
+    return text
+
+
+def _kinds(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+    """What a query is that is not one SELECT. Raises duckdb.Error if it is not SQL."""
+    statements = connection.extract_statements(query)
+    try:
+        kinds = [statement.type for statement in statements]
+    except ValueError:  # CONNECT: the parser knows it, its Python face does not.
+        return "a statement of another kind"
+    if kinds == [duckdb.StatementType.MULTI]:
+        return "a PIVOT whose values cannot be found: write ON column IN ('a', 'b')"
+    if kinds == [duckdb.StatementType.SELECT]:
+        return "a SELECT that DuckDB cannot show as a tree"
+    return f"{len(kinds)} statements ({', '.join(kind.name for kind in kinds) or 'nothing'})"
 
 
 @contextmanager
 def _told_as_ours(query: str) -> Iterator[None]:
+    """Inside the block every failure but an interrupt is told as ours."""
     try:
         yield
+    except RunloreError:
+        raise
     except duckdb.PermissionException as error:
         raise QueryRefused(query, f"one that leaves the database ({error})") from error
     except duckdb.TransactionException as error:
         raise QueryRefused(query, f"one that writes ({error})") from error
-    except _FAILURES as error:
-        raise QueryFailed(query, str(error)) from error
-
-
-_FAILURES: Final = (
-    duckdb.Error,
-    OverflowError,
-    TypeError,
-    ValueError,
-)
+    except Exception as error:
+        if str(error) == "Query interrupted":  # DuckDB had translated Ctrl-C.
+            raise
+        raise QueryFailed(query, str(error) or type(error).__name__) from error
 
 
 def may_be_damage(error: Exception) -> bool:
-    """Whether the database may be the reason, and not the query."""
-    return isinstance(error, QueryFailed) and error.reason.startswith(_SIGNS_OF_DAMAGE)
-
-
-# By their text, because a stream's errors have lost their class.
-_SIGNS_OF_DAMAGE: Final = (
-    "Corrupt database file",
-    "IO Error",
-    "INTERNAL Error",
-    "FATAL Error",
-    "Serialization Error",
-)
-
-
-def _check_text(query: object) -> None:
-    if not isinstance(query, str):
-        raise QueryRefused(repr(query), f"a {type(query).__name__}")
-
-
-def _check_kind(connection: duckdb.DuckDBPyConnection, query: str) -> None:
-    query.encode()  # Or else a lone surrogate would fail with a puzzle.
-    statements = connection.extract_statements(query)
-    try:
-        kinds = [statement.type for statement in statements]
-    except ValueError as error:  # CONNECT: the parser knows it, its Python face does not.
-        raise QueryRefused(query, "a statement of another kind") from error
-    if kinds != [duckdb.StatementType.SELECT]:
-        found = ", ".join(kind.name for kind in kinds) or "nothing"
-        raise QueryRefused(query, f"{len(kinds)} statements ({found})")
-    if "copy" in query.casefold() and _copies(connection, query):
-        raise QueryRefused(query, "a COPY")
-
-
-def _copies(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
-    """Whether a COPY stands in the WITH of a SELECT.
-
-    A read-only transaction lets it write, into the folder of the segments. DuckDB takes it at
-    the top of a statement only, so no function can be given one as a text.
-    """
-    nodes = _parsed(connection, query)
-    return nodes is None or any(node.get("type") == "COPY_QUERY_NODE" for node in nodes)
-
-
-def _may_pass_by_views(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
-    """Whether a name is qualified by the schema `store` or by the database, and skips the views.
-
-    The arguments of `query()` and `query_table()` may contain such names.
-    """
-    row = connection.execute("SELECT current_database()").fetchone()
-    behind = {"store", row[0] if row else ""}
-    text = query.casefold()
-    if not any(name in text for name in behind):
+    """Whether the database or a segment may be the reason, and not the query."""
+    if not isinstance(error, QueryFailed) or not isinstance(error.__cause__, duckdb.Error):
         return False
-    nodes = _parsed(connection, query)
-    if nodes is None:
-        return True
-    names = [named["path"] for node in nodes if (named := node.get("qualified_name"))]
-    return any(node.get("function_name") in ("query", "query_table") for node in nodes) or any(
-        part.casefold() in behind for path in names for part in path[:-1]
+    reason = error.reason
+    return not reason.startswith(_OF_QUERIES) or any(sign in reason for sign in _OF_SEGMENTS)
+
+
+# By their text, because a stream's errors have lost their class. What a damaged Parquet file makes
+# DuckDB say has no class in many cases: "TProtocolException: Invalid data".
+_OF_QUERIES: Final = tuple(
+    f"{kind} Error"
+    for kind in (
+        "Binder",
+        "Catalog",
+        "Constraint",
+        "Conversion",
+        "Decimal",
+        "Dependency",
+        "Divide by Zero",
+        "Expression",
+        "INTERRUPT",
+        "Incompatible Type",
+        "Invalid Input",
+        "Invalid type",
+        "Mismatch Type",
+        "Not implemented",
+        "Object Size",
+        "Out of Memory",
+        "Out of Range",
+        "Parameter Not Allowed",
+        "Parameter Not Resolved",
+        "Parser",
+        "Permission",
+        "Planner",
+        "Sequence",
+        "Settings",
+        "Syntax",
+        "TransactionContext",
+        "Unknown Type",
     )
+)
+_OF_SEGMENTS: Final = ("magic bytes", "Failed to read file", "Parquet", ".parquet")
 
 
-def _parsed(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]] | None:
-    """All nodes of a query's tree; None if DuckDB has no text for it, and so better refused."""
-    answer = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0]
-    parsed = json.loads(answer)
-    if parsed["error"]:
-        return None
-    nodes = []
-    waiting = [parsed]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            nodes.append(node)
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
-    return nodes
+def _check_bound(question: Question, params: list[Any] | dict[str, Any] | None) -> None:
+    """DuckDB would look for a parameter that is not given among the connection's variables."""
+    given = params if isinstance(params, dict) else map(str, range(1, len(params or ()) + 1))
+    missing = question.reach.parameters.difference(given)
+    if missing:
+        raise QueryFailed(question.query, f"params gives no value for {', '.join(sorted(missing))}")
 
 
 @contextmanager
@@ -295,22 +218,19 @@ def _bound(params: object) -> list[Any] | dict[str, Any] | None:
     raise TypeError(f"params is a {type(params).__name__}; it takes a list or a dict")
 
 
-def _fetch_unless_interrupted(
-    connection: duckdb.DuckDBPyConnection, query: str, params: list[Any] | dict[str, Any] | None
-) -> Table:
+def _unless_interrupted(connection: duckdb.DuckDBPyConnection, fetch: Callable[[], Table]) -> Table:
     """The whole result. DuckDB does not look for Ctrl-C while it streams, so another thread waits
     for it, and this one can be interrupted.
     """
     answer: Future[Table] = Future()
 
-    def fetch() -> None:
+    def work() -> None:
         try:
-            # A list and a dict both bind; only `sql` streams.
-            answer.set_result(_fetch(connection.sql(query, params=params)))
+            answer.set_result(fetch())
         except BaseException as error:
             answer.set_exception(error)
 
-    thread = threading.Thread(target=fetch, name="runlore-sql", daemon=True)
+    thread = threading.Thread(target=work, name="runlore-sql", daemon=True)
     try:
         thread.start()
         return answer.result()

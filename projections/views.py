@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -63,13 +63,15 @@ def events_view() -> str:
 
 
 @contextmanager
-def shown_as_of(connection: duckdb.DuckDBPyConnection, as_of: int, query: str) -> Iterator[None]:
-    """Inside the block the views that a query may name show the state at a position.
+def shown_as_of(
+    connection: duckdb.DuckDBPyConnection, as_of: int, names: Collection[str]
+) -> Iterator[None]:
+    """Inside the block these views show the state at a position.
 
     They are temporary and so hide those of now. No one else may use the connection in the
     meantime.
     """
-    wanted = {name: text for name, text in _templates().items() if _may_name(query, name)}
+    wanted = {name: text for name, text in _templates().items() if name in names}
     latest = as_of if any("LATEST" in text for text in wanted.values()) else None
     runs, points = runs_then(connection, as_of), points_then(connection, as_of)
     with latest_as_of(connection, latest) as source:
@@ -84,12 +86,6 @@ def shown_as_of(connection: duckdb.DuckDBPyConnection, as_of: int, query: str) -
                 connection.execute(f"DROP VIEW IF EXISTS temp.{name}")
             if EVENTS in wanted:
                 connection.execute(events_view())
-
-
-def _may_name(query: str, view: str) -> bool:
-    """Whether a query names the view; one with `query_table('...')` may name any."""
-    text = query.casefold()
-    return view in text or "query" in text
 
 
 def _then(text: str, as_of: int | None, sources: Sources) -> str:

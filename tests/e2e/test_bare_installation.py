@@ -50,7 +50,9 @@ with Workspace.create("lab", path="lab") as ws:
                         "WHERE metric <> 'table' GROUP BY ALL ORDER BY ALL").fetchall())
         print(asked.sql("SELECT count(*) - count(data) FROM events").fetchall())
     # In a console, as this one is, DuckDB would draw bars to stdout.
-    print(ws.sql("SELECT INTERVAL 3 DAY, current_setting('enable_progress_bar')").fetchall())
+    bar = "SELECT current_setting('enable_progress_bar')"
+    shown = reader.projection.ask(lambda tables: tables.connection.execute(bar).fetchall())
+    print(ws.sql("SELECT INTERVAL 3 DAY").fetchall() + shown)
     said = ws.audit.export_parquet("views")
     print(said["rows"]["runs"], said["rows"]["metric_points"])
     print(ws.audit.replay().holds)
@@ -136,7 +138,7 @@ def test_runs_lists_sql_curves_and_exports_need_only_what_is_required(
         "[(0,)]",
         metrics.format(40),
         "[(0,)]",
-        "[(datetime.timedelta(days=3), False)]",
+        "[(datetime.timedelta(days=3),), (False,)]",
         "41 1000122",
         "True",
         "arrow() returns a table of pyarrow, which is not installed; install it with "

@@ -20,6 +20,7 @@ from runlore.domain.status import Status
 from runlore.projections.connection import connect
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.generations import Publishing
+from runlore.projections.open_tables import OpenTables
 from runlore.projections.own_projection import OwnProjection
 from runlore.projections.projection_of_runs import RunsProjection
 from runlore.projections.reader import RunsReader
@@ -310,7 +311,17 @@ def tables(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
 
 def tables_of(reader: RunsReader) -> dict[str, list[str]]:
     """The same of a reader, which catches up for it."""
-    return _tables(lambda query: reader.sql(query).fetchall())
+    return _tables(lambda query: asked(reader, query))
+
+
+def asked(reader: RunsReader, query: str) -> list[tuple[Any, ...]]:
+    """The rows of a query that names tables, which users cannot."""
+
+    def question(tables: OpenTables) -> list[tuple[Any, ...]]:
+        tables.check_segments()
+        return tables.connection.execute(query).fetchall()
+
+    return reader.projection.ask(question)
 
 
 def _tables(ask: Query) -> dict[str, list[str]]:

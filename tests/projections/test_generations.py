@@ -29,6 +29,7 @@ from tests.projections.histories import (
     NEVER,
     Happening,
     History,
+    asked,
     histories,
     opened,
     reader_of,
@@ -430,9 +431,9 @@ def test_tags_of_one_experiment_and_value_lie_together_in_a_generation(folder: P
     published_by(history, folder, CLUSTERING)
 
     with publisher_of(history.log, folder, CLUSTERING) as one:
-        of_tags = one.sql("SELECT experiment_no, value FROM store.run_tags").fetchall()
+        of_tags = asked(one, "SELECT experiment_no, value FROM store.run_tags")
         assert of_tags == sorted(of_tags)
-        of_states = one.sql("SELECT to_position IS NULL, run_no FROM store.run_states").fetchall()
+        of_states = asked(one, "SELECT to_position IS NULL, run_no FROM store.run_states")
         assert of_states == sorted(of_states)
         assert tables_of(one) == rebuilt(history.log)
 
@@ -443,8 +444,8 @@ def test_a_table_is_rewritten_when_half_of_it_is_new(folder: Path) -> None:
     def clustered_after(reader: RunsReader) -> list[tuple[int]]:
         reader.projection.refresh()
         reader.projection.finish_publishing()
-        asked = "SELECT rows FROM layout.clustered WHERE name = 'store.run_tags'"
-        return reader.sql(asked).fetchall()
+        query = "SELECT rows FROM layout.clustered WHERE name = 'store.run_tags'"
+        return asked(reader, query)
 
     with publisher_of(history.log, folder, Bounds(cluster_rows=20)) as one:
         assert clustered_after(one) == [(30,)]

@@ -17,7 +17,7 @@ from runlore.domain.events import RunCompleted
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from tests.processes import LIMIT_S, Child, in_child, start_python, wait_until
-from tests.projections.histories import History, opened, reader_of, rebuilt, tables_of
+from tests.projections.histories import History, asked, opened, reader_of, rebuilt, tables_of
 
 READER = """
 import os, sys
@@ -216,10 +216,10 @@ def test_a_list_goes_on_in_a_forked_child_from_where_it_was(
 def test_a_child_in_memory_leaves_the_parents_files_alone(history: History) -> None:
     with reader_of(history.log) as reader:
         reader.projection.refresh()
-        spill = reader.sql("SELECT current_setting('temp_directory')").fetchall()[0][0]
+        spill = asked(reader, "SELECT current_setting('temp_directory')")[0][0]
 
         def ask() -> Any:
-            found = reader.sql("SELECT current_setting('temp_directory')").fetchall()[0][0]
+            found = asked(reader, "SELECT current_setting('temp_directory')")[0][0]
             reader.projection.close()
             return found
 

@@ -1,0 +1,137 @@
+"""The result of SQL of users, and the forms in which it is given."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import duckdb
+
+from runlore.domain.errors import RunloreError
+from runlore.projections.arrow_tables import (
+    has_intervals,
+    table_of_arrays,
+    times_lost,
+    whole,
+)
+from runlore.projections.sql_errors import PyArrowMissing, ValueNotShown
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+    from arro3.core import ChunkedArray, Table
+
+_TUPLES: Final = "tuples of Python values"
+_LONG: Final = 10**37
+"""HUGEINT arrives as a DECIMAL of 38 digits, and may have 39: arro3 would drop the last."""
+
+
+class SqlResult:
+    """The whole result of a query, in memory.
+
+    Libraries that know Arrow's C stream, as polars and DuckDB do, take the object itself. Values
+    that a form does not have, such as the year 99999 in tuples, raise ValueNotShown.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns, in order."""
+        return list(self._table.column_names)
+
+    def arrow(self) -> pyarrow.Table:
+        """The result as a table of pyarrow; costs nothing. Raises PyArrowMissing."""
+        try:
+            import pyarrow
+        except ImportError as error:
+            raise PyArrowMissing from error
+        with self._given_as("a table of pyarrow"):
+            return pyarrow.table(self._table)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+    def pandas(self) -> pandas.DataFrame:
+        """The result as a pandas frame, as DuckDB makes it; pandas must be installed."""
+        import pandas  # noqa: F401 - or else DuckDB would say that it is missing
+
+        with (
+            self._given_as("a pandas frame"),
+            _shown_by_duckdb(self._table) as relation,
+            warnings.catch_warnings(),
+        ):
+            # DuckDB 2.0 drops columns in a way that pandas 3.1 deprecates.
+            warnings.filterwarnings("ignore", "The inplace keyword")
+            return relation.df()
+
+    def polars(self) -> polars.DataFrame:
+        """The result as a polars frame; polars must be installed."""
+        import polars
+
+        with self._given_as("a polars frame"):
+            return polars.DataFrame(
+                [
+                    polars.Series(name, _values(column) if has_intervals(column.type) else column)
+                    for name, column in zip(self.columns, self._table.columns, strict=True)
+                ]
+            )
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """The result as a list of tuples."""
+        return list(self)
+
+    def __len__(self) -> int:
+        return self._table.num_rows
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        with self._given_as(_TUPLES):
+            columns = [_values(column) for column in self._table.columns]
+        return zip(*columns, strict=True)
+
+    def __repr__(self) -> str:
+        return f"SqlResult({len(self)} rows: {', '.join(self.columns)})"
+
+    @contextmanager
+    def _given_as(self, form: str) -> Iterator[None]:
+        """Inside the block whatever the libraries raise is told as ours."""
+        try:
+            yield
+        except (RunloreError, ImportError):
+            raise
+        except Exception as error:
+            raise ValueNotShown(form, self.columns, str(error).partition("\n")[0]) from error
+
+
+def _values(column: ChunkedArray) -> list[Any]:
+    if not len(column):
+        return []
+    if has_intervals(column.type):
+        return _values_by_duckdb(column)
+    array = whole(column)
+    values: list[Any] = list(array.to_pylist())
+    if lost := times_lost(array, values):
+        raise ValueError(f"{lost} of its times are beyond what Python's datetime can hold")
+    if "Decimal128(38, 0)" in repr(column.type) and any(
+        value is not None and abs(value) >= _LONG for value in values
+    ):
+        return _values_by_duckdb(column)
+    return values
+
+
+def _values_by_duckdb(column: ChunkedArray) -> list[Any]:
+    with _shown_by_duckdb(table_of_arrays({"shown": whole(column)})) as relation:
+        return [value for (value,) in relation.fetchall()]
+
+
+@contextmanager
+def _shown_by_duckdb(table: Table) -> Iterator[duckdb.DuckDBPyRelation]:
+    """The table as a query of a database of its own, which can give it in other forms."""
+    with duckdb.connect(config={"threads": "1"}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("shown", table)
+        yield connection.sql("FROM shown")
