@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_plus
+
+from runlore.storage.git_repository import Git, Settings, is_dirty, repository_of
 
 TIMEOUT_S: Final = 5.0
 
@@ -34,8 +35,10 @@ def git_properties(
     """`azureml.git.*` and `mlflow.source.git.*` of the repository that holds `folder`.
 
     `AZUREML_GIT_*` in `environ` overrides the answers of git, and counts even without a repository.
-    Otherwise empty without a repository or without git. Git is asked once per process and folder,
-    `timeout_s` per call; credentials are removed from every URL.
+    Otherwise empty without a repository or without git, and for a repository that git does not
+    trust because it belongs to somebody else (`safe.directory`). Nothing that the repository names
+    is executed; see `git_repository.py`. Git is asked once per process and folder, `timeout_s` per
+    call; credentials are removed from every URL.
     """
     passed_on = tuple(
         sorted(
@@ -91,65 +94,31 @@ def _overrides(environ: Mapping[str, str]) -> dict[str, str]:
 def _ask_git(
     folder: str, environ: tuple[tuple[str, str], ...], timeout_s: float
 ) -> tuple[tuple[str, str], ...]:
-    def git(*arguments: str) -> str | None:
-        return _run_git(folder, dict(environ), timeout_s, arguments)
-
-    known: dict[str, str] = {}
-    commit = git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    if commit:
-        known["commit"] = commit
-    status = git("status", "--porcelain=v2", "--branch", ".")
-    if status is not None:
-        known |= _branch_and_dirty(status)
-    if not known:
+    git = Git(folder, dict(environ), timeout_s)
+    repository = repository_of(git)
+    if repository is None:
         return ()
+    known: dict[str, str] = {}
+    if repository.commit is not None:
+        known["commit"] = repository.commit
+    if repository.branch is not None:
+        known["branch"] = repository.branch
+    dirty = is_dirty(git, repository)
+    if dirty is not None:
+        known["dirty"] = str(dirty)
     # Not `ls-remote --get-url`: it applies url.insteadOf, where CI systems keep tokens.
-    remotes = git("config", "--null", "--get-regexp", r"^remote\..*\.url$")
-    if remotes and (url := _main_remote(remotes)):
+    url = _main_remote(repository.settings)
+    if url:
         known["repository_uri"] = without_credentials(url)
     return tuple(known.items())
 
 
-def _run_git(
-    folder: str, environ: dict[str, str], timeout_s: float, arguments: tuple[str, ...]
-) -> str | None:
-    """The output of git, or None if it fails, is not installed or takes too long."""
-    # fsmonitor would start a program of the repository's choice.
-    command = ["git", "-c", "core.fsmonitor=false", "-C", folder, *arguments]
-    settings = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    try:
-        done = subprocess.run(
-            command,
-            env=environ | settings,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=timeout_s,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
-
-
-def _branch_and_dirty(status: str) -> dict[str, str]:
-    """From `git status --porcelain=v2 --branch`; a detached head has no branch."""
-    lines = status.splitlines()
-    known = {"dirty": str(any(not line.startswith("# ") for line in lines))}
-    head = next((line for line in lines if line.startswith("# branch.head ")), "")
-    branch = head.removeprefix("# branch.head ")
-    if branch and branch != "(detached)":
-        known["branch"] = branch
-    return known
-
-
-def _main_remote(remotes: str) -> str | None:
-    """The URL of `origin`, else of the first remote, from key newline value NUL."""
+def _main_remote(settings: Settings) -> str | None:
+    """The URL of `origin`, else of the first remote."""
     urls: dict[str, str] = {}
-    for item in remotes.split("\0"):
-        key, _, url = item.partition("\n")
-        if url:
-            urls.setdefault(key, url)
+    for key, value in settings:
+        if key.startswith("remote.") and key.endswith(".url") and value:
+            urls.setdefault(key, value)
     return urls.get("remote.origin.url") or next(iter(urls.values()), None)
 
 

@@ -108,6 +108,99 @@ def test_ignored_files_make_nothing_dirty(repository: Path, environ: dict[str, s
 
 
 @pytest.mark.processes
+@pytest.mark.parametrize("where", ["default", "with a tilde", "of the repository"])
+def test_nor_do_files_that_the_users_own_list_ignores(
+    repository: Path, environ: dict[str, str], tmp_path: Path, where: str
+) -> None:
+    home = tmp_path / "home"
+    (home / ".config/git").mkdir(parents=True)
+    (home / ("mine" if where == "with a tilde" else ".config/git/ignore")).write_text("*.swp\n")
+    if where == "with a tilde":
+        (home / ".gitconfig").write_text("[core]\n\texcludesFile = ~/mine\n")
+    if where == "of the repository":
+        (tmp_path / "theirs").write_text("*.tmp\n")
+        git(repository, "config", "core.excludesFile", str(tmp_path / "theirs"))
+    (repository / ("train.tmp" if where == "of the repository" else "train.swp")).write_text("")
+
+    assert git_properties(repository, environ)["azureml.git.dirty"] == "False"
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("setting", ["core.autocrlf=true", "core.fileMode=false"])
+def test_the_users_settings_of_line_ends_and_modes_count(
+    repository: Path, environ: dict[str, str], tmp_path: Path, setting: str
+) -> None:
+    key, _, value = setting.partition("=")
+    git(repository, "config", key, value)
+    (repository / "lines.py").write_bytes(b"a\r\nb\r\n")
+    git(repository, "add", "lines.py")
+    git(repository, "commit", "--quiet", "--message", "lines")
+    os.utime(repository / "lines.py", (1, 1))
+    (repository / "lines.py").chmod(0o755 if key == "core.fileMode" else 0o644)
+
+    assert git_properties(repository, environ)["azureml.git.dirty"] == "False"
+
+
+@pytest.mark.processes
+def test_a_linked_worktree_has_its_own_branch_and_changes(
+    repository: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    (repository / ".git" / "info" / "exclude").write_text("outputs/\n")
+    git(repository, "worktree", "add", "--quiet", "-b", "try", str(tmp_path / "linked"))
+    (repository / "train.py").write_text("changed")
+    (tmp_path / "linked/outputs").mkdir()
+    (tmp_path / "linked/outputs/model").write_text("")
+
+    properties = git_properties(tmp_path / "linked", environ)
+
+    assert properties["azureml.git.branch"] == "try"
+    assert properties["azureml.git.dirty"] == "False"
+    assert properties["azureml.git.repository_uri"] == URL
+
+
+@pytest.mark.processes
+def test_a_submodule_is_asked_for_itself(
+    repository: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    allow = ("-c", "protocol.file.allow=always")
+    git(tmp_path, "clone", "--quiet", str(repository), "inner")
+    git(repository, *allow, "submodule", "add", "--quiet", str(tmp_path / "inner"), "module")
+    git(repository, "commit", "--quiet", "--message", "module")
+
+    assert git_properties(repository / "module", environ)["azureml.git.dirty"] == "False"
+    (repository / "module" / "train.py").write_text("changed")
+    forget_git_answers()
+    assert git_properties(repository / "module", environ)["azureml.git.dirty"] == "True"
+    assert git_properties(repository, environ)["azureml.git.dirty"] == "False"
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("kind", ["split index", "index of version 4", "sha256", "packed"])
+def test_other_forms_of_a_repository_give_the_same(
+    tmp_path: Path, environ: dict[str, str], kind: str
+) -> None:
+    form = "sha256" if kind == "sha256" else "sha1"
+    folder = tmp_path / "other"
+    git(tmp_path, "init", "--quiet", "--initial-branch=main", f"--object-format={form}", "other")
+    commit_file(folder, "a.py")
+    commit = commit_file(folder, "train.py")
+    match kind:
+        case "split index":
+            git(folder, "update-index", "--split-index")
+        case "index of version 4":
+            git(folder, "update-index", "--index-version", "4")
+        case "packed":
+            git(folder, "gc", "--quiet")
+
+    properties = git_properties(folder, environ)
+    assert properties["azureml.git.commit"] == commit
+    assert properties["azureml.git.dirty"] == "False"
+    forget_git_answers()
+    (folder / "train.py").write_text("changed")
+    assert git_properties(folder, environ)["azureml.git.dirty"] == "True"
+
+
+@pytest.mark.processes
 def test_a_folder_within_the_repository_is_asked_for_its_own_changes(
     repository: Path, environ: dict[str, str]
 ) -> None:
