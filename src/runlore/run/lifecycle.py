@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from runlore.azure.documents import details_of, error_document
 from runlore.azure.links import portal_url
-from runlore.azure.user_log import UserLog
+from runlore.azure.user_log import FOLDER, NAME, UserLog
 from runlore.domain.errors import RunloreError
 from runlore.domain.status import Status
 from runlore.domain.text import check_text
@@ -19,7 +21,6 @@ from runlore.run.part import RunPart
 if TYPE_CHECKING:
     from typing import Self
 
-    from runlore.azure.user_log import UserLog
 
 _WATCHED_BY_DEFAULT: Final = "outputs"
 
@@ -192,31 +193,46 @@ class RunLifecycle(RunPart):
         run = self._handle
         *outer, log = self._user_logs
         self._user_logs = tuple(outer)
-        log.close()
+        printed = log.close()
         if log.folder is not None:
-            run.watched = {**run.watched, log.folder.name: log.folder}
+            run.watched = {**run.watched, FOLDER: Path(log.folder)}
         if error is not None and not _exits_well(error):
-            self._fail_with(error)
-        elif has_ended(run):
+            self._fail_with(error, printed)
+            return
+        if printed is not None:
+            self._try_all(partial(self._keep_printed, printed))
+        if has_ended(run):
             keep_watched(run)
             run.session.flush()
         else:
             self.complete()
 
-    def _fail_with(self, error: BaseException) -> None:
+    def _keep_printed(self, printed: BinaryIO) -> None:
+        """Keep what a block has printed; that of a second block of a run gets a number."""
+        from runlore.engine.runs.files import free_name, keep_files
+
+        with printed:
+            stem, dot, suffix = NAME.rpartition(".")
+            keep_files(self._handle, {free_name(self._handle, stem, dot + suffix): printed})
+
+    def _fail_with(self, error: BaseException, printed: BinaryIO | None) -> None:
         """Fail the run without hiding the exception that leaves the block."""
         from runlore.engine.runs.files import keep_watched
 
-        steps: tuple[Callable[[], None], ...] = (
-            lambda: keep_watched(self._handle),
-            lambda: self._fail_if_it_runs(error),
+        self._try_all(
+            *(() if printed is None else (partial(self._keep_printed, printed),)),
+            partial(keep_watched, self._handle),
+            partial(self._fail_if_it_runs, error),
         )
+
+    def _try_all(self, *steps: Callable[[], None]) -> None:
+        """Take the steps, with a warning for each that fails."""
         for step in steps:
             try:
                 step()
             except (RunloreError, OSError) as problem:
                 warn_caller(
-                    f"run {self._id} failed, but not all of it was recorded: {problem}",
+                    f"run {self._id} has ended, but not all of it was recorded: {problem}",
                     RuntimeWarning,
                 )
 
