@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
+from runlore.azure.options import refuse_unknown
 from runlore.compute_target import ClusterConfiguration as ClusterConfiguration
 from runlore.compute_target import ComputeTarget as ComputeTarget
 from runlore.compute_target import ComputeTargetException as ComputeTargetException
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from runlore.azure.options import ProvisioningOptions
 
 
 class AmlCompute(ComputeTarget):
@@ -19,7 +25,8 @@ class AmlCompute(ComputeTarget):
         min_nodes: int = 0,
         max_nodes: int = 4,
         idle_seconds_before_scaledown: int = 1800,
-        **_: Any,
+        **azure_options: Unpack[ProvisioningOptions],
     ) -> ClusterConfiguration:
         """The argument of `ComputeTarget.create`; only `max_nodes` has an effect."""
+        refuse_unknown(AmlCompute.provisioning_configuration, azure_options)
         return ClusterConfiguration(max_nodes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from runlore.azure.options import refuse_unknown
 from runlore.domain.errors import InvalidInput
 from runlore.domain.ids import check_target_name
 from runlore.domain.status import ACTIVE, Status
@@ -12,6 +13,9 @@ from runlore.exceptions import ComputeTargetException as ComputeTargetException
 from runlore.projections.filters import RunFilter
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from runlore.azure.options import UpdateOptions, WaitingOptions
     from runlore.domain.compute_target import TargetState
     from runlore.engine.streams import TargetStream
     from runlore.run import Run
@@ -179,8 +183,14 @@ class ComputeTarget:
 
     detach = delete
 
-    def update(self, min_nodes: int | None = None, max_nodes: int | None = None, **_: Any) -> None:
+    def update(
+        self,
+        min_nodes: int | None = None,
+        max_nodes: int | None = None,
+        **azure_options: Unpack[UpdateOptions],
+    ) -> None:
         """Changes the number of slots to `max_nodes`; the other options mean nothing here."""
+        refuse_unknown(ComputeTarget.update, azure_options)
         if max_nodes is not None:
             settings = {**self._settings, "slots": max_nodes}
             changed = ComputeTarget.attach(self.workspace, self.name, type=self.type, **settings)
@@ -196,8 +206,11 @@ class ComputeTarget:
         """The runs that execute or wait on the target, newest first."""
         return self._runs(sorted(ACTIVE))
 
-    def wait_for_completion(self, show_output: bool = False, **_: Any) -> None:
+    def wait_for_completion(
+        self, show_output: bool = False, **azure_options: Unpack[WaitingOptions]
+    ) -> None:
         """Returns at once: a target of this machine is ready when it is attached."""
+        refuse_unknown(ComputeTarget.wait_for_completion, azure_options)
 
     def refresh_state(self) -> None:
         """Reads the settings again."""

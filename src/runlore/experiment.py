@@ -13,6 +13,7 @@ from uuid import uuid4
 from runlore.azure.arguments import as_pairs
 from runlore.azure.documents import azure_time
 from runlore.azure.links import portal_url
+from runlore.azure.options import refuse_unknown
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, UserError, WorkspaceClosed
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import check_experiment_name, owner_of
@@ -21,6 +22,9 @@ from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from runlore.azure.options import SubmitOptions
     from runlore.configuration.script_run_config import ScriptRunConfig
     from runlore.domain.experiment import Command, ExperimentState
     from runlore.engine.runs.creation import Outputs
@@ -145,7 +149,7 @@ class Experiment:
         tags: Mapping[str, Any] | None = None,
         *,
         run_id: str | None = None,
-        **kwargs: object,
+        **azure_options: Unpack[SubmitOptions],
     ) -> ScriptRun:
         """Submit a script to a compute target and return its run at once; see `ScriptRunConfig`.
 
@@ -162,6 +166,7 @@ class Experiment:
         from runlore.run.run import Run, handle_of, script_run_of
         from runlore.run.submitting import submitted
 
+        refuse_unknown(Experiment.submit, azure_options)
         experiment = self._for_new_runs()
         new = NewRun(experiment.id, experiment.name, run_id, tags=tags)
         source = handle_of(config) if isinstance(config, Run) else config

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from runlore.azure import config_file
 from runlore.azure.arguments import as_pairs
+from runlore.azure.options import refuse_unknown
 from runlore.domain.errors import (
     AlreadyExists,
     InvalidInput,
@@ -30,11 +31,12 @@ from runlore.projections.filters import RunFilter
 from runlore.storage.open_log import locate
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Self, Unpack
 
     from runlore.audit.accessor import Audit
     from runlore.audit.bundles.format import Manifest
     from runlore.audit.bundles.imports import Imported
+    from runlore.azure.options import CreateOptions
     from runlore.compute_target import ComputeTarget
     from runlore.domain.workspace import CreateWorkspace, WorkspaceState
     from runlore.engine.event_feed import Feed, LoggedEvent
@@ -106,7 +108,7 @@ class Workspace:
         show_output: bool = True,
         actor: str | None = None,
         allow_network_file_system: bool = False,
-        **azure_options: object,
+        **azure_options: Unpack[CreateOptions],
     ) -> Workspace:
         """Create the folder and its log, and open the workspace.
 
@@ -117,13 +119,15 @@ class Workspace:
         each run under a key of its own, so that `erase_run` can destroy it. `actor` is recorded
         with the changes: by default RUNLORE_ACTOR or the OS user. Subscription, resource group
         and location are stored and shown; Azure's other options (`auth`, `sku`,
-        `storage_account`, ...) are ignored.
+        `storage_account`, ...) are ignored, unknown ones refused.
 
-        Raises AlreadyExists; InvalidInput for an invalid name or URI; UnsafeFileSystem on a
+        Raises AlreadyExists; InvalidInput for an invalid name or URI; InvalidType, a TypeError, for
+        an unknown option; UnsafeFileSystem on a
         network mount; LogReadOnly or DiskFull if the folder cannot be written.
         """
         from runlore.domain.workspace import CreateWorkspace, decide
 
+        refuse_unknown(Workspace.create, azure_options)
         command = CreateWorkspace(
             workspace_id=str(uuid4()),
             name=name,
@@ -605,7 +609,7 @@ class Workspace:
     ) -> None:
         self.close()
 
-    def delete(self, *_: object, **__: object) -> None:
+    def delete(self, delete_dependent_resources: bool = False, no_wait: bool = False) -> None:
         """Not offered: a log is append-only. Remove the folder to get rid of a workspace."""
         raise OutOfScope(
             "the deletion of a workspace",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
 
 from runlore.azure.arguments import children_tags
 from runlore.azure.documents import html_row
+from runlore.azure.options import refuse_unknown
 from runlore.azure.run_types import SCRIPT_RUN
 from runlore.domain.errors import InvalidInput, RunNotFound
 from runlore.exceptions import OutOfScope
@@ -18,8 +19,9 @@ from runlore.run.metrics import RunMetrics
 from runlore.run.tags import RunTags
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Self, Unpack
 
+    from runlore.azure.options import ContextOptions, ScriptRunOptions, SubmitOptions
     from runlore.compute_target import ComputeTarget
     from runlore.configuration.script_run_config import ScriptRunConfig
     from runlore.engine.moments import Moment
@@ -66,12 +68,14 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
         experiment: Experiment,
         run_id: str,
         outputs: Outputs = None,
-        **kwargs: object,
+        **azure_options: Unpack[ScriptRunOptions],
     ) -> None:
         from runlore.engine.runs.creation import make_folders, watched_folders
         from runlore.engine.runs.handle import RunHandle
         from runlore.workspace import session_of
 
+        kind = "ScriptRun" if isinstance(self, ScriptRun) else "Run"
+        refuse_unknown(type(self), azure_options, name=f"{kind}.__init__")
         handle = RunHandle.existing(session_of(experiment.workspace), run_id)
         self._attach(_experiment_of(experiment.workspace, handle), handle)
         handle.watched = watched_folders(outputs or False)
@@ -123,10 +127,11 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
         return matching_runs(experiment.workspace, which)
 
     @staticmethod
-    def get_context(allow_offline: bool = True, **kwargs: object) -> Run:
+    def get_context(allow_offline: bool = True, **azure_options: Unpack[ContextOptions]) -> Run:
         """The run that this process executes; see `runlore.entry.context`."""
         from runlore.entry.context import get_context
 
+        refuse_unknown(Run.get_context, azure_options)
         return get_context(allow_offline)
 
     @staticmethod
@@ -337,12 +342,13 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
         tags: Mapping[str, Any] | None = None,
         *,
         run_id: str | None = None,
-        **kwargs: object,
+        **azure_options: Unpack[SubmitOptions],
     ) -> ScriptRun:
         """Submit a script to a compute target as a child of this run; see `Experiment.submit`."""
         from runlore.execution.submission import NewRun
         from runlore.run.submitting import submitted
 
+        refuse_unknown(Run.submit_child, azure_options)
         experiment = self._experiment
         new = NewRun(experiment.id, experiment.name, run_id, parent=self._handle, tags=tags)
         source = handle_of(config) if isinstance(config, Run) else config
