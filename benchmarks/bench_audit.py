@@ -25,6 +25,7 @@ from runlore.audit.keys import new_key
 from runlore.audit.prove import prove_event
 from runlore.storage import stamp
 from runlore.storage.event_log import NewEvent
+from runlore.storage.held_path import hold
 from runlore.storage.merkle import Frontier
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
@@ -60,7 +61,7 @@ def run() -> Iterator[Result]:
 
 
 def _signing(log: SqliteLog, folder: Path, count: int) -> Iterator[Result]:
-    audited = AuditedLog(log, AuditFolder(folder), "runlore/benchmark")
+    audited = AuditedLog(log, AuditFolder(hold(folder)), "runlore/benchmark")
     key = folder / "a.key"
     new_key(key, audited.origin)
     first = seconds(lambda: create_checkpoint(audited, key=key))

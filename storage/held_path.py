@@ -232,8 +232,8 @@ class HeldPath:
         return self
 
     def unlink(self, *, missing_ok: bool = False) -> None:
-        """Remove a file, or a link itself."""
-        with self._above() as (above, name), suppress(*(FileNotFoundError,) * missing_ok):
+        """Remove a file, or a link itself; with `missing_ok`, its folder may be missing, too."""
+        with suppress(*(FileNotFoundError,) * missing_ok), self._above() as (above, name):
             os.unlink(name, dir_fd=above)
 
     def remove_folder(self) -> None:

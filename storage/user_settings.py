@@ -5,6 +5,7 @@ They are a JSON object in `runlore/config.json` in XDG_CONFIG_HOME, or in `~/.co
     trusted     absolute folders whose configs and workspaces count, whoever owns them
     artifacts   absolute folders for the artifacts of a workspace, by its id or absolute folder
     not_secret  names of variables, arguments and keys whose values are not masked
+    checkpoints the key that signs a workspace's checkpoints and where they go, by its id
 
 The file counts only if nobody else can write to it. One that does not count is the same as none,
 with a warning: settings never stop a training.
@@ -32,12 +33,26 @@ _warned: Final[set[str]] = set()
 """The problems that this process was warned of; each is told once."""
 
 
+class CheckpointSettings(NamedTuple):
+    """The defaults of a workspace's new checkpoints, and whether each run's end makes one.
+
+    `key` is the file of the key that signs, `export` a folder that gets each checkpoint as well.
+    They count for the workspace in `folder` only: another one may bear the same id.
+    """
+
+    key: str | None = None
+    export: str | None = None
+    at_run_end: bool = False
+    folder: str | None = None
+
+
 class UserSettings(NamedTuple):
     """The settings; empty by default."""
 
     trusted: Sequence[str] = ()
     artifacts: Mapping[str, str] = MappingProxyType({})
     not_secret: Sequence[str] = ()
+    checkpoints: Mapping[str, CheckpointSettings] = MappingProxyType({})
 
 
 class SettingsUnusable(UserError):
@@ -87,7 +102,7 @@ def change_settings(change: Callable[[UserSettings], UserSettings]) -> UserSetti
         if problems:
             raise SettingsUnusable(f"{path}: {problems[0]}")
         changed = change(settings)
-        _, problems = _checked(changed._asdict())
+        _, problems = _checked(_as_fields(changed))
         if problems:
             raise SettingsUnusable(f"{path}: {problems[0]}")
         # A link leads to where the user keeps the file: that one is replaced.
@@ -105,6 +120,9 @@ def _as_fields(settings: UserSettings) -> dict[str, object]:
         "trusted": list(settings.trusted),
         "artifacts": dict(settings.artifacts),
         "not_secret": list(settings.not_secret),
+        "checkpoints": {
+            workspace: made._asdict() for workspace, made in settings.checkpoints.items()
+        },
     }
 
 
@@ -192,7 +210,33 @@ def _checked(fields: Mapping[str, Any]) -> tuple[UserSettings, list[str]]:
         settings = settings._replace(not_secret=tuple(not_secret))
     else:
         problems.append("'not_secret' must be a list of names")
+    try:
+        checkpoints = {
+            str(workspace): _checkpoints(**made)
+            for workspace, made in fields.get("checkpoints", {}).items()
+        }
+        settings = settings._replace(checkpoints=MappingProxyType(checkpoints))
+    except (AttributeError, TypeError, ValueError):
+        problems.append(
+            "'checkpoints' must be an object of objects with the absolute paths 'key', 'export' "
+            "and 'folder', and 'at_run_end'"
+        )
     return settings, problems
+
+
+def _checkpoints(
+    key: str | None = None,
+    export: str | None = None,
+    at_run_end: bool = False,
+    folder: str | None = None,
+) -> CheckpointSettings:
+    if not isinstance(at_run_end, bool) or not all(map(_is_path, (key, export, folder))):
+        raise ValueError("paths are absolute, and at_run_end is true or false")
+    return CheckpointSettings(key, export, at_run_end, folder)
+
+
+def _is_path(path: object) -> bool:
+    return path is None or (isinstance(path, str) and os.path.isabs(path) and "\0" not in path)
 
 
 def _is_list_of_text(value: object) -> bool:

@@ -181,6 +181,20 @@ def test_where_keys_are_given_a_checkpoint_must_be_there(own_project: Path, key:
     assert unasked["holds"] is True
 
 
+def test_a_workspace_that_names_its_keys_itself_is_not_called_proved(
+    own_project: Path, key: str
+) -> None:
+    audit("checkpoint", "create", "--key", "lab.key", cwd=own_project)
+    (own_project / "keys.txt").write_text(f"{key}\n")
+
+    alone = in_this_process("audit", "verify", cwd=own_project)
+    asked = in_this_process("audit", "verify", "--trusted", "keys.txt", cwd=own_project)
+
+    name, key_id = key.split("+")[:2]
+    assert f"only the workspace itself says whose key has signed it: {name} ({key_id})" in alone.err
+    assert json.loads(alone.out)["is_self_signed"] and "itself says" not in asked.err
+
+
 def test_the_ends_of_runs_are_signed_by_whoever_records_them(own_project: Path, key: str) -> None:
     audit("checkpoint", "auto", "--key", "lab.key", cwd=own_project)
     runlore("run", "cancel", "-r", "running", cwd=own_project)
@@ -189,7 +203,7 @@ def test_the_ends_of_runs_are_signed_by_whoever_records_them(own_project: Path, 
     assert isinstance(listed, list) and len(listed) == 1
 
     off = audit("checkpoint", "auto", "--off", cwd=own_project)
-    assert off == {"key": None, "export": None, "at_run_end": False}
+    assert off == {"key": None, "export": None, "at_run_end": False, "folder": None}
 
 
 def test_a_proof_is_verified_on_the_command_line(own_project: Path, key: str) -> None:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from runlore.audit.audited import AuditedLog
     from runlore.audit.bundles.checks import BundleReport
     from runlore.audit.checkpoints import CheckedCheckpoint
-    from runlore.audit.folder import Settings
     from runlore.audit.offline import Checkpoint, VerifierKey
     from runlore.audit.replay import Replayed
     from runlore.audit.verify import WorkspaceVerification
     from runlore.engine.moments import Moment
     from runlore.engine.session import Session
+    from runlore.storage.user_settings import CheckpointSettings
     from runlore.storage.verification import Progress
 
 StrPath = str | PathLike[str]
@@ -46,7 +46,8 @@ class Audit:
 
         `checkpoints` are files that were kept elsewhere; they are checked in addition to those of
         the workspace. `trusted` is a file of public keys, one per line; by default the keys that
-        the workspace trusts count. Raises BadCheckpoint, BadKey; UserError for a workspace in
+        the workspace names count, which says little of a workspace that somebody else made: see
+        `is_self_signed`. Raises BadCheckpoint, BadKey; UserError for a workspace in
         memory.
         """
         from runlore.audit.verify import verify
@@ -101,10 +102,10 @@ class Audit:
 
     def checkpoint_run_ends(
         self, *, key: StrPath | None = None, export: StrPath | None = None, off: bool = False
-    ) -> Settings:
-        """Make a checkpoint whenever a run ends, from now on; `off=True` stops it.
+    ) -> CheckpointSettings:
+        """Make a checkpoint whenever a process of yours ends a run; `off=True` stops it.
 
-        The process that records the end makes it, so that process must be able to read the key.
+        It is kept in your own settings, for this folder. The process must be able to read the key.
         If it cannot, the run ends all the same, with a warning.
         """
         from runlore.audit.checkpoints import set_automatic

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from runlore.audit.folder import AuditFolder, Settings, write_checkpoint
-from runlore.audit.keys import SigningKey, default_path, read_key
+from runlore.audit.folder import AuditFolder, write_checkpoint
+from runlore.audit.keys import BadKey, SigningKey, default_path, read_key
 from runlore.audit.offline import Checkpoint, NotProved, VerifierKey
+from runlore.audit.own_settings import folder_of, keep_settings, settings_of
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier
+from runlore.storage.user_settings import CheckpointSettings
 
 if TYPE_CHECKING:
     from runlore.audit.audited import AuditedLog
@@ -49,13 +51,13 @@ def create_checkpoint(
 ) -> tuple[Checkpoint, list[Path]]:
     """Sign the log as it is on disk now; return the checkpoint and the files it was written to.
 
-    These are in the workspace's folder and in the folder `export`. Key and folder default to
-    those of `set_automatic`, then to the key at `default_path`. The log must begin with the
+    These are in the workspace's folder and in the folder `export`. Key and folder default to those
+    of this user's `set_automatic`, then to the key at `default_path`. The log must begin with the
     events that the last checkpoint covers; otherwise LogCorrupt is raised and nothing is signed.
     Raises BadKey, UserError, FileNotWritten.
     """
     kept = audited.kept
-    settings = kept.settings()
+    settings = settings_of(kept, audited.workspace_id)
     signing = _key(Path(key or settings.key or default_path(audited.origin)), audited.origin)
     # Read before the head: another process may make a larger one in the meantime.
     last = kept.last()
@@ -78,7 +80,7 @@ def create_checkpoint(
 def _key(path: Path, origin: str) -> SigningKey:
     key = read_key(path.expanduser())
     if key.verifier.name != origin:
-        # A key signs for one log only: otherwise a folder's settings could misuse another's key.
+        # A key signs for one log only: otherwise one log could be taken for another.
         raise InvalidInput(
             f"the key in {path} is for {key.verifier.name!r}, this log is {origin!r}; make a "
             "key for this workspace with `runlore audit key new`"
@@ -129,11 +131,15 @@ def _frontier_of(checkpoint: Checkpoint, kept: AuditFolder) -> Frontier | None:
 
 @dataclass(frozen=True)
 class CheckedCheckpoint:
-    """A checkpoint, the trusted keys that signed it, and what is wrong with it, or None."""
+    """A checkpoint, the trusted keys that signed it, and what is wrong with it, or None.
+
+    `signed_by` names the keys for people.
+    """
 
     checkpoint: Checkpoint
     signed_by: tuple[str, ...]
     problem: str | None = None
+    keys: tuple[VerifierKey, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -165,7 +171,20 @@ def check_signature(
             f"no trusted key has signed it (it claims to be signed by {claimed})",
         )
     names = tuple(f"{key.name} ({key.key_id.hex()})" for key in signed)
-    return CheckedCheckpoint(checkpoint, names)
+    return CheckedCheckpoint(checkpoint, names, keys=tuple(signed))
+
+
+def own_keys(audited: AuditedLog) -> list[VerifierKey]:
+    """The public parts of the keys with which this user signs for a log."""
+    configured = settings_of(audited.kept, audited.workspace_id).key
+    own = []
+    for path in (configured, default_path(audited.origin)):
+        try:
+            if path is not None:
+                own.append(_key(Path(path), audited.origin).verifier)
+        except (BadKey, InvalidInput, RuntimeError):  # Of the last kind: there is no home.
+            continue
+    return own
 
 
 def set_automatic(
@@ -173,19 +192,20 @@ def set_automatic(
     *,
     key: str | Path | None,
     export: str | Path | None = None,
-) -> Settings:
-    """Make a checkpoint whenever a run ends, from now on; with `key=None`, stop doing so.
+) -> CheckpointSettings:
+    """Make a checkpoint whenever this user's process records a run's end, from now on.
 
-    The process that records the end makes it, so that process must be able to read the key.
+    With `key=None`, stop doing so. It is kept in the user's own settings, for this folder of the
+    workspace. The process must be able to read the key. Raises SettingsUnusable, BadKey.
     """
-    if key is None:
-        settings = Settings()
-    else:
+    settings = CheckpointSettings()
+    if key is not None:
         _key(Path(key), audited.origin)
-        settings = Settings(
+        settings = CheckpointSettings(
             str(Path(key).expanduser().absolute()),
             None if export is None else str(Path(export).expanduser().absolute()),
             at_run_end=True,
+            folder=folder_of(audited.kept),
         )
-    audited.kept.set(settings)
+    keep_settings(audited.kept, audited.workspace_id, settings)
     return settings

@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runlore.audit.offline import ED25519, NotProved, VerifierKey
+from runlore.audit.small_text import read_text
 from runlore.domain.errors import AlreadyExists, UserError
+from runlore.engine.caller_warning import warn_caller
+from runlore.storage.log_opener import LOG_NAME
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from runlore.storage.held_path import AnyPath
 
 _PREFIX: Final = "PRIVATE+KEY+"
 
@@ -88,24 +93,53 @@ def new_key(path: Path, name: str) -> SigningKey:
         file.write(f"{key}\n")
         file.flush()
         os.fsync(file.fileno())
+    _warn_in_workspace(path)
     return key
 
 
 def read_key(path: Path) -> SigningKey:
-    """The key in a file. Raises BadKey if it has none, or if others may read or change it."""
+    """The key in a file. Raises BadKey if it has none, or if others may read or change it.
+
+    Warns if it is in a workspace: who copies or shares that has the key.
+    """
     try:
-        with path.open() as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & 0o077:
-                raise BadKey(
-                    f"{path} has the mode {mode:04o}, so others may read the key; nothing was "
-                    f"signed: `chmod 600 {path}`, or make a new key if someone may have read it"
-                )
-            return SigningKey.parse(file.read(1000))
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(fd, encoding="utf-8") as file:
+            _check_private(path, os.fstat(fd))
+            key = SigningKey.parse(file.read(1000))
     except (OSError, UnicodeDecodeError) as error:
         raise BadKey(
             f"cannot read the key {path}: {error}; make one with `runlore audit key new`"
         ) from error
+    _warn_in_workspace(path)
+    return key
+
+
+def _check_private(path: Path, found: os.stat_result) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if not stat.S_ISREG(found.st_mode):
+        raise BadKey(f"{path} is not a file; name the file of a key")
+    if found.st_uid != os.geteuid():
+        raise BadKey(
+            f"{path} belongs to user {found.st_uid}, and this is user {os.geteuid()}; nothing was "
+            "signed: use a key of your own"
+        )
+    if mode & 0o077:
+        raise BadKey(
+            f"{path} has the mode {mode:04o}, so others may read the key; nothing was "
+            f"signed: `chmod 600 {path}`, or make a new key if someone may have read it"
+        )
+
+
+def _warn_in_workspace(path: Path) -> None:
+    """Warn if a private key is in a workspace: it goes wherever the workspace goes."""
+    for folder in path.resolve().parents:
+        if (folder / LOG_NAME).exists():
+            warn_caller(
+                f"the private key {path} is in the workspace {folder}: whoever gets a copy of the "
+                "workspace can sign as you; keep the key elsewhere"
+            )
+            return
 
 
 def default_path(origin: str) -> Path:
@@ -114,10 +148,10 @@ def default_path(origin: str) -> Path:
     return Path(config) / "runlore" / "keys" / f"{origin.rpartition('/')[2]}.key"
 
 
-def read_trusted(file: Path) -> list[VerifierKey]:
+def read_trusted(file: AnyPath) -> list[VerifierKey]:
     """The public keys in a file, one per line. Raises BadKey."""
     try:
-        return parse_verifier_keys(file.read_text(encoding="utf-8"), file)
+        return parse_verifier_keys(read_text(file), file)
     except (OSError, UnicodeDecodeError) as error:
         raise BadKey(f"cannot read the keys in {file}: {error}") from error
 

@@ -300,7 +300,7 @@ def _log(session: Session, head: LogHead, run_id: str | None) -> Html:
 
 def _newest_checkpoint(session: Session) -> Html | None:
     try:
-        newest = None if session.files is None else AuditFolder(session.files).last()
+        newest = None if session.held is None else AuditFolder(session.held).last()
     except BadCheckpoint as error:  # The rest of the report holds all the same.
         return paragraph(str(error))
     return None if newest is None else preformatted(newest.note)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runlore.audit.audited import AuditedLog, audited_folder
-from runlore.audit.checkpoints import CheckedCheckpoint, check_signature, leaves_of
+from runlore.audit.checkpoints import CheckedCheckpoint, check_signature, leaves_of, own_keys
 from runlore.audit.offline import Checkpoint, VerifierKey
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.merkle import Frontier
@@ -18,12 +18,16 @@ from runlore.storage.verify_rows import TreeHead
 
 @dataclass(frozen=True)
 class WorkspaceVerification:
-    """What the verification of a workspace found in its log and about each checkpoint."""
+    """What the verification of a workspace found in its log and about each checkpoint.
+
+    `own` are keys of the user who verifies.
+    """
 
     origin: str
     log: Verification
     checkpoints: tuple[CheckedCheckpoint, ...]
     must_be_signed: bool
+    own: tuple[VerifierKey, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -41,6 +45,21 @@ class WorkspaceVerification:
         """Whether trusted keys were given, but there is no checkpoint."""
         return self.must_be_signed and not self.checkpoints
 
+    @property
+    def is_self_signed(self) -> bool:
+        """Whether keys that only the workspace itself names have signed its checkpoints.
+
+        Anyone who made or changed the workspace can have made these keys, and named them.
+        """
+        return not self.must_be_signed and bool(self.strangers)
+
+    @property
+    def strangers(self) -> tuple[str, ...]:
+        """The keys that have signed, without those of this user, by name and hash."""
+        signed = {str(key): key for checked in self.checkpoints for key in checked.keys}
+        found = [key for key in signed.values() if key not in self.own]
+        return tuple(f"{key.name} ({key.key_id.hex()})" for key in found)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -52,6 +71,7 @@ class WorkspaceVerification:
             "more_findings": self.log.more,
             "checkpoints": [checked.as_dict() for checked in self.checkpoints],
             "is_unsigned": self.is_unsigned,
+            "is_self_signed": self.is_self_signed,
         }
 
 
@@ -65,7 +85,7 @@ def verify_folder(
     """Verify the workspace in a folder without opening it, so that nothing in it changes.
 
     `checkpoints` were kept elsewhere; they are checked in addition to those of the workspace.
-    `trusted` are the keys whose signatures count, by default those that the workspace trusts:
+    `trusted` are the keys whose signatures count, by default those that the workspace names:
     anyone who can write to the folder can add a key there. Raises an error of the log if it
     cannot be opened.
     """
@@ -84,7 +104,8 @@ def verify(
     checked = _check_signatures(audited, checkpoints, trusted)
     found = verify_log(audited.log, kept=_heads(checked), progress=progress)
     judged = tuple(_judged(each, found.confirmed) for each in checked)
-    return WorkspaceVerification(audited.origin, found, judged, trusted is not None)
+    own = tuple(own_keys(audited)) if judged and trusted is None else ()
+    return WorkspaceVerification(audited.origin, found, judged, trusted is not None, own)
 
 
 def verify_checkpoints(

@@ -11,6 +11,7 @@ import pytest
 from runlore import Experiment, Workspace
 from runlore.audit.folder import AuditFolder
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, PropertyConflict, RunNotFound
+from runlore.storage.held_path import hold
 from runlore.workspace import session_of
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>&lt;\u202egnp.exe'
@@ -120,7 +121,7 @@ def test_the_newest_checkpoint_is_the_largest_whatever_the_times_of_the_files(
 
     ws.audit.report(tmp_path / "report.html", run="parent")
 
-    newest = AuditFolder(ws.path).last()
+    newest = AuditFolder(hold(ws.path)).last()
     text = page_of(tmp_path / "report.html").text
     assert newest is not None and newest.size == 7
     assert newest.text in text

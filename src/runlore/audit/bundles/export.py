@@ -42,6 +42,7 @@ from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.atomic_files import replacing
 from runlore.storage.codec import facts_of, log_version_in
 from runlore.storage.errors import LogCorrupt
+from runlore.storage.held_path import HeldPath
 from runlore.storage.merkle import Frontier
 from runlore.storage.pruned_tree import pruned
 from runlore.storage.snapshots import read_manifest
@@ -100,7 +101,7 @@ def export(
         selection=selection.as_dict(session.log),
         head=head,
         positions=selected_positions(session, selection, head.position),
-        checkpoints=_checkpoints(session.files),
+        checkpoints=_checkpoints(session.held),
         with_bytes=artifacts == "bytes",
     )
     with replacing(Path(path)) as file:
@@ -283,7 +284,7 @@ def _schema(topic: str) -> dict[str, Any] | None:
     return {"version": event.schema_version, "payload": event.model_json_schema()}
 
 
-def _checkpoints(folder: Path | None) -> dict[str, bytes]:
+def _checkpoints(folder: HeldPath | None) -> dict[str, bytes]:
     """The entries of the kept checkpoints. Raises BadCheckpoint for one that is damaged."""
     kept = {} if folder is None else AuditFolder(folder).checkpoints_by_file()
     entries = {CHECKPOINTS + file: checkpoint.note.encode() for file, checkpoint in kept.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -131,10 +130,10 @@ _COLUMNS: Columns = (
 def auto(
     key: Path | None, export: Path | None, off: bool, context: CommandContext, out: Output
 ) -> None:
-    """Makes a checkpoint whenever a run ends, from now on.
+    """Makes a checkpoint whenever a process of yours ends a run, from now on.
 
-    The process that records the end makes it, so that process must be able to read the key. If it
-    cannot, the run ends all the same, with a warning.
+    It is kept in your own settings, for the folder in which the workspace is now. The process must
+    be able to read the key. If it cannot, the run ends all the same, with a warning.
 
     \b
     Example:
@@ -142,4 +141,4 @@ def auto(
       runlore audit checkpoint auto --off
     """
     settings = context.open().audit.checkpoint_run_ends(key=key, export=export, off=off)
-    out.put(asdict(settings))
+    out.put(settings._asdict())

@@ -68,6 +68,14 @@ def verify(
     )
     if found.is_unsigned:
         click.echo("there is no checkpoint that a trusted key could have signed", err=True)
+    if found.is_self_signed:
+        names = ", ".join(found.strangers)
+        click.echo(
+            f"only the workspace itself says whose key has signed it: {names}; whoever made or "
+            "changed the workspace can have made that key: to know that it is what somebody "
+            "signed, get their public key another way and give it with --trusted",
+            err=True,
+        )
     data = found.as_dict()
     if out.form == "table" and out.query is None:
         out.put(_lines(data), _COLUMNS)
