@@ -22,7 +22,7 @@ from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
 
 if TYPE_CHECKING:
-    from typing import Unpack
+    from typing import Self, Unpack
 
     from runlore.azure.options import SubmitOptions
     from runlore.configuration.script_run_config import ScriptRunConfig
@@ -73,6 +73,16 @@ class Experiment:
         assert active is not None, "GetOrCreate leaves an active experiment"
         self._id = active.experiment_id
         self._may_be_renamed = False
+
+    def __copy__(self) -> Self:
+        """Another object for the same experiment, in this process."""
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled and deeply copied by its workspace's URI and its id."""
+        return experiment_of, (self._workspace, self.name, self._id)
 
     @property
     def workspace(self) -> Workspace:

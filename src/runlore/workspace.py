@@ -626,6 +626,28 @@ class Workspace:
             f"resource_group={self.resource_group!r})"
         )
 
+    def __copy__(self) -> Self:
+        """Another object for the same session, in this process."""
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled and deeply copied by its URI: it is opened anew, and other processes write anew.
+
+        Raises InvalidInput for a workspace in memory, which other processes cannot open.
+        """
+        from runlore.engine.past import PastSession
+
+        session = self._live
+        if session.is_memory:
+            raise InvalidInput(
+                f"workspace {self.name!r} is in the memory of this process, so it cannot be "
+                "pickled or copied; create one in a folder with Workspace.create('my-workspace')"
+            )
+        position = session.position if isinstance(session, PastSession) else None
+        return _reopened, (self.uri, session.opening, position)
+
     @property
     def _live(self) -> Session:
         self._session.check_open()
@@ -634,6 +656,11 @@ class Workspace:
     @property
     def _scope(self) -> str:
         return config_file.scope_of(self.subscription_id, self.resource_group, self.name)
+
+
+def _reopened(uri: str, opening: Mapping[str, Any], position: int | None) -> Workspace:
+    workspace = Workspace.open(uri, **opening)
+    return workspace if position is None else workspace.as_of(position)
 
 
 def workspace_of(session: Session) -> Workspace:

@@ -8,7 +8,7 @@ are not visible, because they belong to the present. No run is looked after.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from runlore.domain.errors import PastIsReadOnly, WorkspaceClosed
 from runlore.engine.lanes import DEFAULT_LANE
@@ -54,6 +54,11 @@ class PastSession(Session):
     def workspace(self) -> WorkspaceState:
         """The workspace's identity, which never changes."""
         return self.live.workspace
+
+    @property
+    def opening(self) -> dict[str, Any]:
+        """That of the live session."""
+        return self.live.opening
 
     @property
     def is_copy(self) -> bool:

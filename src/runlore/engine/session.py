@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from runlore.domain import workspace as workspaces
 from runlore.domain.decision import Decision
@@ -84,6 +84,11 @@ class Session(ABC):
     @abstractmethod
     def workspace(self) -> workspaces.WorkspaceState:
         """The workspace's identity."""
+
+    @property
+    @abstractmethod
+    def opening(self) -> dict[str, Any]:
+        """The options of `Workspace.open` with which another process opens the workspace alike."""
 
     @property
     def is_copy(self) -> bool:
@@ -183,6 +188,7 @@ class LiveSession(Session):
         self.files = self.executing = files
         self.held = shared.held
         self.is_memory = is_memory
+        self._actor = actor
         self.journal = shared.journal.acting_as(None if actor == shared.actor else actor)
         self.participation = shared.participation
         self._waiting_ends = shared.waiting_ends
@@ -261,6 +267,14 @@ class LiveSession(Session):
         """The session itself. Raises WorkspaceClosed after `close()`."""
         self.check_open()
         return self
+
+    @property
+    def opening(self) -> dict[str, Any]:
+        """The actor, and whether the file system was not to be checked."""
+        return {
+            "actor": self._actor,
+            "allow_network_file_system": not self._use.shared.is_checked,
+        }
 
     def acting_as(self, actor: str) -> LiveSession:
         """Another session of this workspace, whose changes are recorded as those of the actor.

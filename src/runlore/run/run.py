@@ -94,6 +94,19 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
         run._parent = parent
         return run
 
+    def __copy__(self) -> Self:
+        """Another object for the same run, which goes on with its series, in this process."""
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled and deeply copied by its workspace's URI and its id, as an attached object.
+
+        In another process it logs as another writer. It does not keep output folders at its end.
+        """
+        return get_run, (self._experiment, self._id)
+
     # --- finding runs -----------------------------------------------------------------------
 
     @staticmethod
