@@ -39,6 +39,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from runlore.domain.fact import utc_time
+from runlore.domain.visible_text import visible_lines
 
 
 class RunloreError(Exception):
@@ -48,6 +49,10 @@ class RunloreError(Exception):
         super().__init__(message)
         self.message = message
         self.inner_exception = inner_exception
+
+    def __str__(self) -> str:
+        """The message, safe to print: it may quote text from a log, which may come from anybody."""
+        return visible_lines(super().__str__())
 
     def __reduce__(self) -> tuple[object, ...]:
         """Subclasses take facts, not messages: without this they could not be unpickled."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import duckdb
 
 from runlore.domain.errors import RunloreError
+from runlore.domain.visible_text import visible
 from runlore.projections.arrow_tables import (
     has_intervals,
     table_of_arrays,
@@ -94,7 +95,7 @@ class SqlResult:
         return zip(*columns, strict=True)
 
     def __repr__(self) -> str:
-        return f"SqlResult({len(self)} rows: {', '.join(self.columns)})"
+        return f"SqlResult({len(self)} rows: {visible(', '.join(self.columns))})"
 
     @contextmanager
     def _given_as(self, form: str) -> Iterator[None]:

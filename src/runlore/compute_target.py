@@ -9,6 +9,7 @@ from runlore.azure.options import refuse_unknown
 from runlore.domain.errors import InvalidInput
 from runlore.domain.ids import check_target_name
 from runlore.domain.status import ACTIVE, Status
+from runlore.domain.visible_text import visible
 from runlore.exceptions import ComputeTargetException as ComputeTargetException
 from runlore.projections.filters import RunFilter
 
@@ -243,7 +244,7 @@ class ComputeTarget:
 
     def __repr__(self) -> str:
         slots = "" if self.slots is None else f", slots={self.slots}"
-        return f"ComputeTarget(name={self.name!r}, type={self.type!r}{slots})"
+        return visible(f"ComputeTarget(name={self.name!r}, type={self.type!r}{slots})")
 
 
 def _stream(name: object) -> TargetStream:

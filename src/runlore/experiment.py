@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from runlore.domain.errors import ExperimentNotFound, InvalidInput, UserError, W
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import check_experiment_name, owner_of
 from runlore.domain.text import check_keys
+from runlore.domain.visible_text import visible, visible_html
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
 
@@ -322,11 +322,12 @@ class Experiment:
         return hash(self._id)
 
     def __repr__(self) -> str:
-        return f"Experiment(Name: {self.name},\nWorkspace: {self._workspace.name})"
+        name, workspace = visible(self.name), visible(self._workspace.name)
+        return f"Experiment(Name: {name},\nWorkspace: {workspace})"
 
     def _repr_html_(self) -> str:
-        name, workspace = html.escape(self.name), html.escape(self._workspace.name)
-        link = html.escape(self.get_portal_url())
+        name, workspace = visible_html(self.name), visible_html(self._workspace.name)
+        link = visible_html(self.get_portal_url())
         return (
             "<table><tr><th>Name</th><th>Workspace</th><th>Report Page</th></tr>"
             f"<tr><td>{name}</td><td>{workspace}</td>"

@@ -22,6 +22,7 @@ from runlore.domain.errors import (
 )
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import check_workspace_name
+from runlore.domain.visible_text import visible
 from runlore.engine import places
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.net_changes import NetChange, net_changes
@@ -621,7 +622,7 @@ class Workspace:
         raise OutOfScope("datastores", "read your data from paths; keep files with upload_file()")
 
     def __repr__(self) -> str:
-        return (
+        return visible(
             f"Workspace.create(name={self.name!r}, subscription_id={self.subscription_id!r}, "
             f"resource_group={self.resource_group!r})"
         )

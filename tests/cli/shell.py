@@ -44,11 +44,30 @@ def runlore(*arguments: str, cwd: Path, code: int = 0, **variables: str) -> Ran:
     return ran
 
 
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def in_this_process(*arguments: str, cwd: Path, **variables: str) -> Ran:
     """The same for any exit code."""
+    return with_streams(io.StringIO(), io.StringIO(), *arguments, cwd=cwd, **variables)
+
+
+def as_if_on_terminal(*arguments: str, cwd: Path, **variables: str) -> Ran:
+    """The same with streams that say they are a terminal."""
+    variables = {"TERM": "xterm-256color", "COLUMNS": "200", **variables}
+    return with_streams(Terminal(), Terminal(), *arguments, cwd=cwd, **variables)
+
+
+def with_streams(
+    out: io.StringIO, err: io.StringIO, *arguments: str, cwd: Path, **variables: str
+) -> Ran:
+    """The same with these streams as stdout and stderr."""
     from runlore.cli import main
 
-    out, err = io.StringIO(), io.StringIO()
     show_warning, threshold, inherited = warnings.showwarning, gc.get_threshold(), dict(os.environ)
     stdin = sys.stdin
     try:

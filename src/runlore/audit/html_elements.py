@@ -5,9 +5,10 @@ Every value passes through `escaped`; only `Html` is taken as it is.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
+
+from runlore.domain.visible_text import visible_html
 
 _CHARS_MAX: Final = 2_000
 
@@ -24,19 +25,13 @@ class Row(NamedTuple):
 
 
 def escaped(value: object, max_chars: int = _CHARS_MAX) -> Html:
-    """A value as HTML. Long ones are cut; characters that reverse the text direction are shown."""
+    """A value as HTML. Long ones are cut; characters that act, hide or reorder are shown."""
     if isinstance(value, Html):
         return value
     text = str(value)
     if len(text) > max_chars:
         text = f"{text[:max_chars]} … ({len(text) - max_chars:,} characters more)"
-    return Html(html.escape("".join(map(_visible, text))))
-
-
-def _visible(character: str) -> str:
-    if character.isprintable() or character in "\n\t":
-        return character
-    return f"\\u{ord(character):04x}"
+    return Html(visible_html(text))
 
 
 def code(text: str) -> Html:

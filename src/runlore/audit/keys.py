@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from runlore.audit.offline import ED25519, NotProved, VerifierKey
 from runlore.audit.small_text import read_text
 from runlore.domain.errors import AlreadyExists, UserError
+from runlore.domain.visible_text import visible
 from runlore.engine.caller_warning import warn_caller
 from runlore.storage.log_opener import LOG_NAME
 
@@ -66,7 +67,7 @@ class SigningKey:
         return f"{_PREFIX}{self.verifier.name}+{self.verifier.key_id.hex()}+{seed}"
 
     def __repr__(self) -> str:
-        return f"<SigningKey of {self.verifier}>"  # Never the secret.
+        return f"<SigningKey of {visible(str(self.verifier))}>"  # Never the secret.
 
     def signature_of(self, text: str) -> str:
         """The line that signs a note's text with this key."""

@@ -551,12 +551,13 @@ def main(arguments: list[str] | None = None) -> int:
             document = parse_proof(file.read())
         lines = verify_proof(document, [VerifierKey.parse(text) for text in given.key])
     except (OSError, ValueError, RecursionError) as error:
-        sys.stderr.write(f"NOT PROVED: cannot read {given.proof}: {error}\n")
+        text = _printable(f"NOT PROVED: cannot read {given.proof}: {error}")
+        sys.stderr.write(f"{text}\n")
         return 1
     except NotProved as error:
-        sys.stderr.write(f"NOT PROVED: {error}\n")
+        sys.stderr.write(f"{_printable(f'NOT PROVED: {error}')}\n")
         return 1
-    sys.stdout.write("\n".join(["PROVED.", *lines, ""]))
+    sys.stdout.write("\n".join(["PROVED.", *map(_printable, lines), ""]))
     return 0
 
 

@@ -14,6 +14,7 @@ from runlore.audit.bundles.file import open_bundle
 from runlore.audit.bundles.format import EVENTS, BundleRefused, read_records
 from runlore.domain.errors import InvalidInput, InvalidType
 from runlore.domain.fact import utc_time
+from runlore.domain.visible_text import visible
 from runlore.engine.moments import position_in
 from runlore.storage.log_query import LogQuery
 
@@ -66,9 +67,9 @@ class ReplayMismatch:
         else:
             problem = f"a row is missing: {self.logged!r}"
         if self.event is None:
-            return f"{place}: {problem}; no event of the log says so"
+            return visible(f"{place}: {problem}; no event of the log says so")
         source = f"{self.event.topic} at position {self.event.position} ({self.event.stream})"
-        return f"{place}: {problem}; the event is {source}"
+        return visible(f"{place}: {problem}; the event is {source}")
 
 
 @dataclass(frozen=True, slots=True)

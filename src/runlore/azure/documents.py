@@ -5,12 +5,12 @@ The keys are camelCase. For flat records in snake_case, see `runlore.azure.recor
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import InvalidType
 from runlore.domain.fact import utc_time
+from runlore.domain.visible_text import visible_html
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import RunState
@@ -101,11 +101,11 @@ def _storable(text: str) -> str:
 def html_row(state: RunState, link: str) -> str:
     """The run as an HTML table of one row with a link, for notebooks."""
     cells = (state.experiment_name, state.run_id, state.run_type or "", str(state.status))
-    shown = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+    shown = "".join(f"<td>{visible_html(cell)}</td>" for cell in cells)
     return (
         "<table><tr><th>Experiment</th><th>Id</th><th>Type</th><th>Status</th>"
         f"<th>Details Page</th></tr><tr>{shown}"
-        f'<td><a href="{html.escape(link)}">Link to the Studio</a></td></tr></table>'
+        f'<td><a href="{visible_html(link)}">Link to the Studio</a></td></tr></table>'
     )
 
 

@@ -16,8 +16,10 @@ from typing import Final, TextIO
 import click
 
 from runlore.cli.command_context import Diagnostics
+from runlore.cli.output.guard import guarded
 from runlore.cli.plug_ins import PlugInGroup
 from runlore.domain.errors import RunloreError
+from runlore.domain.visible_text import visible_lines
 from runlore.version import VERSION
 
 ERROR: Final = 1
@@ -61,8 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default that of the process; return the exit code."""
     # Long lists are many objects without garbage: collecting takes a seventh of the time.
     gc.set_threshold(1_000_000)
-    diagnostics = Diagnostics()
     warnings.showwarning = _show_warning
+    with guarded():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    diagnostics = Diagnostics()
     try:
         code = root.main(
             None if arguments is None else list(arguments),
@@ -84,10 +91,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         _say(f"error: {error}")
         return ERROR
+    except Exception:  # A mistake of ours: printed here, where text from a log is still escaped.
+        traceback.print_exc()
+        return ERROR
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    click.echo(visible_lines(text), err=True)  # A live table takes stderr over, with no guard.
 
 
 def _show_warning(

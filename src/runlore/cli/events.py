@@ -76,7 +76,7 @@ def _follow(feed: Iterable[LoggedEvent], out: Output) -> None:
         if out.form == "table" and out.query is None:
             out.line("  ".join(str(show(document) or "") for _, show in _COLUMNS))
         else:
-            out.line(json.dumps(out.chosen(document), ensure_ascii=False, default=str))
+            out.json_line(out.chosen(document))
 
 
 def _document(event: LoggedEvent) -> dict[str, Any]:

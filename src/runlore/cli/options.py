@@ -84,6 +84,7 @@ def _with_output(command: F, *format_flags: str) -> F:
         output_format: str | None,
         query: str | None,
         output_metadata_file: Path | None,
+        raw: bool,
         debug: bool,
         verbose: bool,
         **kwargs: Any,
@@ -93,7 +94,7 @@ def _with_output(command: F, *format_flags: str) -> F:
         trailing = kwargs.pop("trailing_query", None)
         if trailing is not None:
             query = _the_query(query, trailing)
-        out: Output = Output.of(output_format, query, output_metadata_file)
+        out: Output = Output.of(output_format, query, output_metadata_file, raw=raw)
         return command(*args, out=out, **kwargs)
 
     made: F = decorated(
@@ -110,6 +111,11 @@ def _with_output(command: F, *format_flags: str) -> F:
             "--output-metadata-file",
             type=click.Path(path_type=Path, dir_okay=False),
             help="Also write the result as JSON to this file, which must not exist.",
+        ),
+        click.option(
+            "--raw",
+            is_flag=True,
+            help="With csv and tsv: leave texts as they are that a spreadsheet would calculate.",
         ),
         click.option("--debug", is_flag=True, help="Show the traceback of an error."),
         click.option("--verbose", is_flag=True, help="Print more to stderr."),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from runlore.domain.errors import InvalidType
 from runlore.domain.ids import run_id_of, writer_stream
+from runlore.domain.text import check_text
 from runlore.engine.checks import as_seconds
 from runlore.storage.codec import facts_of
 from runlore.storage.log_query import LogQuery
@@ -65,13 +66,13 @@ class EventFilter(NamedTuple):
     def checked(
         cls, stream: str | None, topics: str | Sequence[str] | None, actor: str | None
     ) -> EventFilter:
-        """The filter of a user's arguments. Raises InvalidType if one is not text."""
+        """The filter of a user's arguments. Raises InvalidType, InvalidInput if one is not text."""
         if topics is not None and not isinstance(topics, Iterable):
             raise InvalidType(f"topics must be a str or a list of str, got {topics!r:.80}")
         listed = (topics,) if isinstance(topics, str) else tuple(topics or ())
         for what, text in (("stream", stream), ("actor", actor), *(("topic", t) for t in listed)):
-            if text is not None and not isinstance(text, str):
-                raise InvalidType(f"{what} must be a str, got {text!r:.80}")
+            if text is not None:
+                check_text(text, what)
         return cls(stream, listed, actor)
 
 

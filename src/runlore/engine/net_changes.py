@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from runlore.domain.errors import InvalidInput
 from runlore.domain.fact import utc_time
+from runlore.domain.visible_text import visible
 
 if TYPE_CHECKING:
     from runlore.engine.session import Session
@@ -67,7 +68,7 @@ class NetChange:
             self.key,
             change or (None if value is None else repr(value)),
         )
-        return "  ".join(part for part in parts if part)
+        return "  ".join(visible(part) for part in parts if part)
 
 
 def net_changes(

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runlore.domain.errors import WorkspaceClosed
+from runlore.domain.visible_text import visible
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.introduction import introduction
 from runlore.engine.lanes import Lanes
@@ -303,4 +304,5 @@ def _close_abandoned(use: LogUse) -> None:
     try:
         use.shared.close(use.name)
     except Exception as error:
-        sys.stderr.write(f"runlore: values logged into {use.name!r} were lost: {error}\n")
+        text = visible(f"runlore: values logged into {use.name!r} were lost: {error}")
+        sys.stderr.write(f"{text}\n")

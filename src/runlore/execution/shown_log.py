@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 import sys
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from runlore.domain.definition import Definition
+from runlore.domain.visible_text import visible, visible_lines
 from runlore.engine.runs.logs import log_files, open_log
+from runlore.execution.log_text import LogText
 
 if TYPE_CHECKING:
     from runlore.engine.runs.handle import RunHandle
@@ -21,7 +22,7 @@ class ShownLog:
     def __init__(self, run: RunHandle) -> None:
         self._run = run
         self._file: BinaryIO | None = None
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._text = LogText(styles=sys.stdout.isatty())
         self._begun = False
 
     def show(self) -> None:
@@ -29,11 +30,11 @@ class ShownLog:
         if self._file is None:
             self._file = self._open()
         while self._file is not None and (chunk := self._file.read(_CHUNK_NBYTES)):
-            show(self._decoder.decode(chunk))
+            _print(self._text.feed(chunk))
 
     def close(self) -> None:
         """Print what the decoder still holds, and close the file."""
-        show(self._decoder.decode(b"", final=True))
+        _print(self._text.finish())
         if self._file is not None:
             self._file.close()
             show("\n")
@@ -49,12 +50,17 @@ class ShownLog:
         file = None if path is None else open_log(self._run, path)
         if file is not None and not self._begun:
             self._begun = True
-            heading = f"Streaming {name}"
+            heading = f"Streaming {visible(name)}"
             show(f"{heading}\n{'=' * len(heading)}\n")
         return file
 
 
 def show(text: str) -> None:
+    """Print lines of text, with harmful characters escaped."""
+    _print(visible_lines(text))
+
+
+def _print(text: str) -> None:
     """Print, with `?` for characters that the terminal does not have."""
     if text:
         encoding = sys.stdout.encoding or "utf-8"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from runlore.domain.errors import UserError
 from runlore.domain.status import TERMINAL, Status
+from runlore.domain.visible_text import visible
 from runlore.engine.caller_warning import warn_caller
 from runlore.execution.shown_log import ShownLog, show
 from runlore.execution.targets.attached import attached
@@ -37,7 +38,9 @@ def wait_for(
         if log is not None:
             log.close()
     if show_output:
-        warnings = "".join(f"Warning: {warning.message}\n" for warning in run.state.warnings)
+        warnings = "".join(
+            f"Warning: {visible(warning.message)}\n" for warning in run.state.warnings
+        )
         show(f"{warnings}Execution Summary\n=================\n{where}\n")
 
 

@@ -11,6 +11,7 @@ from runlore.azure.documents import html_row
 from runlore.azure.options import refuse_unknown
 from runlore.azure.run_types import SCRIPT_RUN
 from runlore.domain.errors import InvalidInput, RunNotFound
+from runlore.domain.visible_text import visible
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter, statuses_of
 from runlore.run.files import RunFiles
@@ -419,11 +420,12 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
         return hash(self._id)
 
     def __repr__(self) -> str:
-        name = self._experiment.name
+        name = visible(self._experiment.name)
         if self._session.closed:
             return f"Run(Experiment: {name},\nId: {self.id},\nWorkspace: closed)"
         status = self.get_status()
-        return f"Run(Experiment: {name},\nId: {self.id},\nType: {self.type},\nStatus: {status})"
+        kind = visible(str(self.type))
+        return f"Run(Experiment: {name},\nId: {self.id},\nType: {kind},\nStatus: {status})"
 
     def _repr_html_(self) -> str:
         return html_row(self._handle.fetch(), self.get_portal_url())

@@ -14,6 +14,8 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
+
 from runlore.audit.bundles.file import unpacks_too_far
 from runlore.audit.bundles.format import (
     ARTIFACTS,
@@ -37,6 +39,7 @@ from runlore.audit.checkpoints import leaves_of
 from runlore.audit.folder import AuditFolder
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.domain.events import REGISTRY, ArtifactAdded, SnapshotTaken
+from runlore.domain.visible_text import visible_json
 from runlore.storage.artifact_backend import ArtifactMissing
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.atomic_files import replacing
@@ -97,7 +100,7 @@ def export(
     contents = _Contents(
         log=session.log,
         store=store,
-        source=SourceWorkspace(id=session.workspace.workspace_id, name=session.workspace.name),
+        source=_source(session),
         selection=selection.as_dict(session.log),
         head=head,
         positions=selected_positions(session, selection, head.position),
@@ -115,6 +118,17 @@ def export(
             if not any(map(unpacks_too_far, archive.infolist())):
                 break
     return manifest
+
+
+def _source(session: Session) -> SourceWorkspace:
+    workspace = session.workspace
+    try:
+        return SourceWorkspace(id=workspace.workspace_id, name=workspace.name)
+    except ValidationError as error:
+        raise InvalidInput(
+            f"the log calls its workspace {workspace.name!r:.80}, of {len(workspace.name):,} "
+            "characters; no runlore writes such a name or id, and a bundle cannot hold it"
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,7 +287,7 @@ class _Hashed:
 
 def _json(document: object) -> bytes:
     text = json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1)
-    return f"{text}\n".encode()
+    return f"{visible_json(text)}\n".encode()
 
 
 def _schema(topic: str) -> dict[str, Any] | None:

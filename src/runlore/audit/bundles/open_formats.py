@@ -20,6 +20,7 @@ from runlore.audit.bundles.selection import (
 )
 from runlore.domain.events import ValuesLogged
 from runlore.domain.fact import utc_time
+from runlore.domain.visible_text import visible_json
 from runlore.storage.atomic_files import FileNotWritten, explained, replacing
 from runlore.storage.codec import fact_of
 
@@ -46,7 +47,7 @@ def export_jsonl(
         for rows in rows_at(session.log, positions):
             for row in rows:
                 line = json.dumps(_plain(_document(row)), ensure_ascii=False, allow_nan=False)
-                file.write(f"{line}\n".encode())
+                file.write(f"{visible_json(line)}\n".encode())
     return {"file": str(path), "events": len(positions)}
 
 

@@ -66,4 +66,4 @@ def verify_proof(
         lines = offline.verify_proof(document, [offline.VerifierKey.parse(key) for key in keys])
     except (offline.NotProved, ValueError, RecursionError) as error:
         raise click.ClickException(f"not proved: {error}") from error
-    out.say("\n".join(["PROVED.", *lines]), {"proved": lines})
+    out.say("PROVED.", *lines, data={"proved": lines})

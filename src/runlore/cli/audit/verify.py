@@ -15,6 +15,7 @@ from runlore.audit.keys import read_trusted
 from runlore.cli.command_context import CommandContext
 from runlore.cli.options import output_options, trust_options, workspace_options
 from runlore.cli.output import Columns, Output
+from runlore.cli.output.guard import unguarded
 
 
 @click.command
@@ -143,6 +144,6 @@ def _progress(task_name: str) -> Iterator[Callable[[int, int], object] | None]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=Console(file=unguarded(sys.stderr)), transient=True) as bar:
         task = bar.add_task(task_name)
         yield lambda done, total: bar.update(task, completed=done, total=total)

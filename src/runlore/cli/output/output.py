@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runlore.cli.output.columns import Columns
+from runlore.cli.output.guard import encodable, unguarded
 from runlore.cli.output.separated import as_csv, as_tsv
+from runlore.domain.visible_text import visible, visible_json
 
 if TYPE_CHECKING:
     from jmespath.parser import ParsedResult
@@ -27,9 +29,12 @@ class Output:
     form: str
     query: ParsedResult | None
     metadata_file: Path | None
+    raw: bool = False
 
     @classmethod
-    def of(cls, form: str | None, query: str | None, metadata_file: Path | None) -> Output:
+    def of(
+        cls, form: str | None, query: str | None, metadata_file: Path | None, *, raw: bool = False
+    ) -> Output:
         """The output for the options of a command, checked before the command does anything.
 
         Raises UsageError for an invalid query, ClickException if the file exists.
@@ -41,7 +46,8 @@ class Output:
             from runlore.cli.output.queries import compiled_query
 
             compiled = compiled_query(query)
-        return cls(form or ("table" if sys.stdout.isatty() else "json"), compiled, metadata_file)
+        form = form or ("table" if sys.stdout.isatty() else "json")
+        return cls(form, compiled, metadata_file, raw)
 
     @property
     def is_terminal(self) -> bool:
@@ -61,7 +67,7 @@ class Output:
             data, columns, heads = self.chosen(data), None, ()
         if self.metadata_file is not None:
             self._keep(data)
-        write(self._text(data, columns, heads))
+        write(self._text(data, columns, heads), escaped=True)
 
     def chosen(self, data: Any) -> Any:
         """The part of the data that the query selects; all of it without a query."""
@@ -73,35 +79,40 @@ class Output:
 
     def line(self, text: str) -> None:
         """Print one line of a continuing output immediately."""
-        write(text + "\n")
+        write(visible(text) + "\n")
 
-    def say(self, text: str, data: Any) -> None:
-        """Print a sentence instead of the data, which go to the metadata file only."""
+    def json_line(self, data: Any) -> None:
+        """Print the data immediately, as JSON in one line."""
+        text = json.dumps(data, ensure_ascii=False, default=str)
+        write(visible_json(text, _encoding()) + "\n")
+
+    def say(self, *lines: str, data: Any) -> None:
+        """Print sentences instead of the data, which go to the metadata file only."""
         if self.metadata_file is not None:
             self._keep(data)
-        write(text + "\n")
+        write("".join(f"{visible(line)}\n" for line in lines))
 
     def _text(self, data: Any, columns: Columns | None, heads: Sequence[str]) -> str:
         match self.form:
             case "json":
-                return as_json(data)
+                return as_json(data, _encoding())
             case "jsonc":
                 from runlore.cli.output.tables import colored_json
 
-                return colored_json(as_json(data))
+                return colored_json(as_json(data, _encoding()))
             case "table":
                 from runlore.cli.output.tables import as_table
 
                 return as_table(data, columns, heads)
             case "csv":
-                return as_csv(data, heads)
+                return as_csv(data, heads, raw=self.raw)
             case _:
-                return as_tsv(data)
+                return as_tsv(data, raw=self.raw)
 
     def _keep(self, data: Any) -> None:
         assert self.metadata_file is not None, "the caller checks"
         try:
-            with self.metadata_file.open("x") as file:
+            with self.metadata_file.open("x", encoding="utf-8") as file:
                 file.write(as_json(data))
         except OSError as error:
             raise click.ClickException(
@@ -109,13 +120,17 @@ class Output:
             ) from error
 
 
-def as_json(data: Any) -> str:
-    """Indented JSON; values that JSON lacks, such as NaN and infinities, become text."""
+def as_json(data: Any, encoding: str = "utf-8") -> str:
+    """Indented JSON; values that JSON lacks, such as NaN and infinities, become text.
+
+    Characters that would act, hide or reorder are escaped, and those that the encoding lacks.
+    """
     options: dict[str, Any] = {"indent": 2, "ensure_ascii": False, "default": str}
     try:
-        return json.dumps(data, allow_nan=False, **options) + "\n"
+        text = json.dumps(data, allow_nan=False, **options)
     except ValueError:
-        return json.dumps(_finite(data), **options) + "\n"
+        text = json.dumps(_finite(data), **options)
+    return visible_json(text, encoding) + "\n"
 
 
 def _finite(data: Any) -> Any:
@@ -130,15 +145,20 @@ def _finite(data: Any) -> Any:
             return data
 
 
-def write(text: str) -> None:
-    """Write to stdout; a reader that closes the pipe (`| head`) ends the command quietly."""
-    # Ids, tags and texts may hold characters that the terminal's encoding lacks.
-    encoding = sys.stdout.encoding or "utf-8"
-    text = text.encode(encoding, "backslashreplace").decode(encoding)
+def write(text: str, *, escaped: bool = False) -> None:
+    """Write to stdout; a reader that closes the pipe (`| head`) ends the command quietly.
+
+    Text whose parts are `escaped` already may hold colours.
+    """
+    stdout = unguarded(sys.stdout) if escaped else sys.stdout
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        stdout.write(encodable(text, stdout))
+        stdout.flush()
     except BrokenPipeError:
         # The interpreter flushes stdout once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise click.exceptions.Exit(0) from None
+
+
+def _encoding() -> str:
+    return sys.stdout.encoding or "utf-8"

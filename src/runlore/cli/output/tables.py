@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.json import JSON
-from rich.markup import escape
+from rich.highlighter import JSONHighlighter
 from rich.table import Table
+from rich.text import Text
 
 from runlore.cli.output.columns import Columns
+from runlore.cli.output.guard import unguarded
 from runlore.cli.output.separated import rows_of
+from runlore.domain.visible_text import visible, visible_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,23 +40,25 @@ def table_of(data: Any, columns: Columns | None = None, heads: Sequence[str] = (
         rows = [[key, value] for key, value in fields if value not in (None, "", {}, [])]
     else:
         heads, rows = rows_of(data, heads)
+    # Between two columns a text of several lines cannot be taken for a row, or another column.
+    shown = visible_lines if isinstance(data, dict) else visible
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for head in heads:
-        table.add_column(escape(head), overflow="fold")
+        table.add_column(Text(visible(head)), overflow="fold")
     for row in rows:
-        table.add_row(*(escape(_text(value)) for value in row))
+        table.add_row(*(Text(shown(_text(value))) for value in row))
     return table
 
 
 def colored_json(text: str) -> str:
     """The JSON text with colours, unless NO_COLOR or the terminal forbids them."""
-    return rendered(JSON(text, indent=2, ensure_ascii=False))
+    return rendered(JSONHighlighter()(Text(text.rstrip("\n"), no_wrap=True)))
 
 
 def console(**options: Any) -> Console:
     """A console on stdout; lines in a pipe are never broken."""
     width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    return Console(width=width, **options)
+    return Console(file=unguarded(sys.stdout), width=width, **options)
 
 
 def rendered(renderable: RenderableType) -> str:

@@ -19,6 +19,7 @@ from runlore.cli.options import (
     workspace_options,
 )
 from runlore.cli.output import Output
+from runlore.cli.output.guard import unguarded
 from runlore.cli.run.columns import RUN_FIELDS
 from runlore.domain.status import Status
 from runlore.entry.script_submission import submit_script as submit
@@ -128,9 +129,9 @@ def cancel(
     run.cancel(reason=reason)
     record = run.get_record()
     if record["status"] == Status.CANCELED:
-        out.say("Experiment run canceled successfully.", record)
+        out.say("Experiment run canceled successfully.", data=record)
     else:
-        out.say(f"Cancellation requested; run {run.id} is {record['status']}.", record)
+        out.say(f"Cancellation requested; run {run.id} is {record['status']}.", data=record)
 
 
 @click.command
@@ -188,7 +189,8 @@ def download_logs(
 def _follow(run: Run, out: Output, *, wait: bool) -> None:
     """Put the run's record; with `wait`, show its output and wait for its end first."""
     if wait:
-        with redirect_stdout(sys.stdout if out.form == "table" else sys.stderr):
+        # Past the guard: what shows the log escapes it, but for the colours of a script.
+        with redirect_stdout(unguarded(sys.stdout if out.form == "table" else sys.stderr)):
             run.wait_for_completion(
                 show_output=True, wait_post_processing=True, raise_on_error=False
             )

@@ -49,7 +49,7 @@ def tree(
         records = [top.get_record(), *below]
     trees = nested(records)
     if out.form == "table" and out.query is None:
-        out.say("\n".join(line for record in trees for line in _lines(record, "", "")), trees)
+        out.say(*(line for record in trees for line in _lines(record, "", "")), data=trees)
     else:
         out.put(trees)
 

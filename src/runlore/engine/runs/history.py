@@ -36,6 +36,7 @@ from runlore.domain.events import (
 from runlore.domain.ids import values_prefix
 from runlore.domain.status import Status
 from runlore.domain.topics import STATUS_AFTER
+from runlore.domain.visible_text import visible
 from runlore.storage.codec import fact_of
 from runlore.storage.log_query import LogQuery
 
@@ -66,7 +67,7 @@ class Change(NamedTuple):
     def __str__(self) -> str:
         change = f"{self.old!r} → {self.new!r}" if self.old is not None else f"{self.new!r}"
         parts = (f"{self.time:%Y-%m-%d %H:%M:%S.%f}", self.who, self.what, self.key, change)
-        return "  ".join(part for part in parts if part)
+        return "  ".join(visible(part) for part in parts if part)
 
 
 def changes_of(run: RunHandle, upto_position: int | None = None) -> tuple[Change, ...]:
