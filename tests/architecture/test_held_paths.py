@@ -1,0 +1,90 @@
+"""What is in a workspace is reached from its held folder only: nothing else opens or changes paths.
+
+A workspace may come from a stranger. A link in it could lead to any file of its reader's, so only
+`runlore.storage.held_path` opens what lies in it. Modules that open other paths are named here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from tests.architecture.house import House
+from tests.architecture.opened_paths import calls_in
+
+OPEN_OTHER_PATHS: Final[dict[str, str]] = {
+    # The helpers themselves.
+    "runlore.storage.held_folder": "opens the folders that are held",
+    "runlore.storage.held_path": "opens what is below them",
+    "runlore.storage.atomic_files": "writes held files, and those that the user names",
+    "runlore.storage.file_lock": "locks held files, and those of the user's own folders",
+    # The system and the package itself.
+    "runlore.storage.filesystem": "reads /proc/self/mountinfo",
+    "runlore.storage.this_process": "reads /proc and the machine's id",
+    "runlore.projections.views": "reads a file of the package",
+    "runlore.projections.projection_of_runs": "reads a file of the package",
+    "runlore.audit.report": "reads a file of the package, writes the report that the user names",
+    # The user's own folders, whose owners are checked.
+    "runlore.storage.user_cache": "the user's cache",
+    "runlore.storage.user_settings": "the user's settings",
+    "runlore.projections.cached_tables": "the user's cache",
+    "runlore.projections.generations": "the user's cache",
+    "runlore.projections.segment_files": "the user's cache",
+    "runlore.projections.segments": "the user's cache",
+    "runlore.projections.slots": "the user's cache",
+    "runlore.audit.keys": "the user's private keys",
+    "runlore.audit.folder": "the folder that the user exports checkpoints to",
+    "runlore.execution.handover": "the user's environment in memory, on its way to a supervisor",
+    # What the user names.
+    "runlore.storage.snapshots": "the user's source",
+    "runlore.storage.git_repository": "a repository of the user's",
+    "runlore.audit.offline": "works without runlore, on files that the user names",
+    "runlore.audit.small_text": "checkpoints and keys that the user names",
+    "runlore.audit.bundles.open_formats": "files that the user names",
+    "runlore.azure.config_file": "the user's config, or one that a search found and trusts",
+    "runlore.configuration.environment": "the user's files",
+    "runlore.configuration.yaml_file": "the user's files",
+    "runlore.cli.audit.prove": "a proof that the user names",
+    "runlore.cli.output.output": "the terminal",
+    "runlore.entry.attached_folder": "the user's project",
+    # Tools of tests.
+    "runlore.testing.submitted": "makes the scripts of tests",
+    "runlore.testing.targets": "makes the scripts of tests",
+}
+"""The modules that open or change paths which are not below a workspace, and what these are."""
+
+TO_BE_CONVERTED: Final = frozenset(
+    {
+        "runlore.engine.erasure",
+        "runlore.engine.places",
+        "runlore.engine.runs.creation",
+        "runlore.engine.runs.logs",
+        "runlore.execution.launch",
+        "runlore.execution.script",
+        "runlore.execution.supervisor",
+        "runlore.execution.targets.pool_folder",
+        "runlore.storage.artifact_folder",
+        "runlore.storage.artifacts",
+        "runlore.storage.errors",
+        "runlore.storage.run_folder",
+        "runlore.storage.safe_paths",
+    }
+)
+"""The modules that still open paths below a workspace by themselves."""
+
+
+@pytest.fixture(scope="module")
+def calls() -> dict[str, list[str]]:
+    modules = House().checkout.modules
+    found = {name: list(calls_in(module)) for name, module in modules.items()}
+    return {name: of_module for name, of_module in found.items() if of_module}
+
+
+def test_only_named_modules_open_paths(calls: dict[str, list[str]]) -> None:
+    known = OPEN_OTHER_PATHS.keys() | TO_BE_CONVERTED
+    assert {name: found for name, found in calls.items() if name not in known} == {}
+
+
+def test_each_named_module_does_open_paths(calls: dict[str, list[str]]) -> None:
+    assert sorted(OPEN_OTHER_PATHS.keys() - calls.keys()) == []
