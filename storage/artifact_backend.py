@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runlore.domain.errors import RunloreError
+from runlore.storage.held_path import HeldPath
 
 
 class ArtifactMissing(RunloreError, LookupError):
@@ -19,7 +20,8 @@ class ArtifactMissing(RunloreError, LookupError):
     def __init__(self, sha256: str, location: str) -> None:
         super().__init__(
             f"no artifact {sha256} below {location}; it was never stored there, or its file was "
-            "deleted: bring the file back from a copy of the workspace"
+            "deleted: bring the file back from a copy of the workspace; if its artifacts are kept "
+            "in another folder, open it with artifacts=FOLDER, or name that folder in your settings"
         )
         self.sha256 = sha256
         self.location = location
@@ -61,7 +63,7 @@ class ArtifactBackend(ABC):
     location: str
     """Where it is, for people and to tell two places apart."""
 
-    folder: Path | None
+    folder: HeldPath | None
     """The folder of its files on this machine; None if they are elsewhere."""
 
     @abstractmethod
@@ -85,4 +87,7 @@ class ArtifactBackend(ABC):
 
     @abstractmethod
     def path(self, name: str) -> Path | None:
-        """The path of the artifact's file on this machine; None if there are no files here."""
+        """The path of the artifact's file on this machine; None if there are no files here.
+
+        For people to read: only `open` leads to the file.
+        """

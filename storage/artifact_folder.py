@@ -6,15 +6,13 @@ root/tmp/                         artifacts on their way in; anything here may b
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from runlore.storage.artifact_backend import (
     ArtifactBackend,
@@ -22,86 +20,96 @@ from runlore.storage.artifact_backend import (
     ArtifactMissing,
     StagedArtifact,
 )
-from runlore.storage.atomic_files import WholeFile, explained, removed_afterwards, sync_folder
+from runlore.storage.atomic_files import WholeFile, explained, removed_afterwards
+from runlore.storage.held_folder import UnsafeEntry
+from runlore.storage.held_path import HeldPath
 
 LEFTOVER_AGE_S: Final = 24 * 60 * 60
+_ALL_READ: Final = 0o444
 
 
 class ArtifactFolder(ArtifactBackend):
-    """An artifact appears under its final name whole, by a rename, and is never rewritten."""
+    """An artifact appears under its final name whole, by a rename, and is never rewritten.
 
-    def __init__(self, root: Path) -> None:
+    Nothing is stored once the folder was moved, replaced or removed: `staged` raises FolderMoved.
+    """
+
+    def __init__(self, root: HeldPath) -> None:
         self.location = str(root)
-        self.folder: Path | None = root
+        self.folder: HeldPath | None = root
         self._root = root
         self._tmp = root / "tmp"
         self._prepared = False
 
     @contextmanager
     def staged(self) -> Iterator[StagedArtifact]:
+        self._root.folder.check_in_place()
         with explained(self._root):
             self._prepare()
-            fd, name = tempfile.mkstemp(dir=self._tmp)
-        with removed_afterwards(Path(name)), WholeFile(fd, Path(name), self._root) as file:
-            yield _StagedFile(file, self._publish)
+            aside = self._tmp / os.urandom(16).hex()
+            fd = aside.open(os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        with removed_afterwards(aside), WholeFile(fd, aside, self._root) as file:
+            yield _StagedFile(file, lambda name: self._publish(file, aside, name))
 
     def sync(self, name: str) -> None:
         with explained(self._root):
-            sync_folder(self.path(name).parent)
-            sync_folder(self._root)
+            self._path(name).parent.sync()
+            self._root.sync()
 
     def holds(self, name: str, nbytes: int | None = None) -> bool:
         try:
-            found = self.path(name).lstat()
-        except FileNotFoundError:
+            found = self._path(name).stat()
+        except (FileNotFoundError, UnsafeEntry):
             return False
         return stat.S_ISREG(found.st_mode) and nbytes in (None, found.st_size)
 
     def open(self, name: str) -> BinaryIO:
         # A workspace may come from a stranger: a link in it must not show our files.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            return os.fdopen(os.open(self.path(name), flags), "rb")
+            return cast(BinaryIO, self._path(name).open_file())
         except FileNotFoundError:
+            self._root.folder.check_in_place()
             raise ArtifactMissing(name, self.location) from None
-        except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise
-            raise ArtifactCorrupt(name, "its file is a symbolic link") from error
+        except UnsafeEntry as error:
+            raise ArtifactCorrupt(name, f"{error.path}: {error.problem}") from error
 
     def path(self, name: str) -> Path:
+        return self._path(name).plain
+
+    def _path(self, name: str) -> HeldPath:
         return self._root / name[:2] / name
 
     def _prepare(self) -> None:
         if self._prepared:
             return
-        self._tmp.mkdir(parents=True, exist_ok=True)
-        sync_folder(self._root.parent)
-        sync_folder(self._root)
+        self._tmp.make_folder(parents=True)
+        if self._root.parts:
+            self._root.parent.sync()
+        self._root.sync()
         self._sweep_leftovers()
         self._prepared = True
 
-    def _publish(self, file: WholeFile, name: str) -> None:
-        final = self.path(name)
+    def _publish(self, file: WholeFile, aside: HeldPath, name: str) -> None:
+        final = self._path(name)
         with explained(self._root):
-            os.fchmod(file.fileno(), 0o444)
+            # Readable for those whom the umask allows.
+            os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode & _ALL_READ)
             os.fsync(file.fileno())
-            final.parent.mkdir(exist_ok=True)
-            os.replace(file.plain, final)
+            final.parent.make_folder()
+            aside.rename(final)
 
     def _sweep_leftovers(self) -> None:
         """Remove the leftovers of killed processes: nobody writes to one file for a day."""
         oldest = time.time() - LEFTOVER_AGE_S
-        with os.scandir(self._tmp) as entries:
-            for entry in entries:
-                # Another process may sweep at the same time; another user's files stay.
-                with suppress(FileNotFoundError, PermissionError):
-                    if entry.stat(follow_symlinks=False).st_mtime < oldest:
-                        os.unlink(entry.path)
+        for entry in self._tmp.entries():
+            # Another process may sweep at the same time; another user's files stay.
+            with suppress(FileNotFoundError, PermissionError, IsADirectoryError):
+                if entry.path.stat().st_mtime < oldest:
+                    entry.path.unlink()
 
 
 class _StagedFile(StagedArtifact):
-    def __init__(self, file: WholeFile, publish: Callable[[WholeFile, str], None]) -> None:
+    def __init__(self, file: WholeFile, publish: Callable[[str], None]) -> None:
         self._file = file
         self._publish = publish
 
@@ -109,4 +117,4 @@ class _StagedFile(StagedArtifact):
         self._file.write(data)
 
     def publish(self, name: str) -> None:
-        self._publish(self._file, name)
+        self._publish(name)

@@ -6,21 +6,25 @@ The log names artifacts by digest; their bytes never enter it. An `ArtifactBacke
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, BinaryIO, Final
 
 from runlore.domain.errors import InvalidType
 from runlore.storage.artifact_backend import ArtifactBackend, ArtifactCorrupt
 from runlore.storage.artifact_folder import ArtifactFolder
 from runlore.storage.atomic_files import replacing
+from runlore.storage.held_path import AnyPath, HeldPath, open_to_read
 from runlore.storage.safe_paths import UnsafePath
 
 CHUNK_NBYTES: Final = 2**20
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_ALL_READ: Final = 0o444
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class StoredArtifact:
     nbytes: int
 
 
-def artifacts_below(folder: Path) -> ArtifactStore:
+def artifacts_below(folder: HeldPath) -> ArtifactStore:
     """The artifacts in a folder of this machine, which is made by the first `put`."""
     return ArtifactStore(ArtifactFolder(folder))
 
@@ -51,11 +55,11 @@ class ArtifactStore:
         return self._backend.location
 
     @property
-    def folder(self) -> Path | None:
+    def folder(self) -> HeldPath | None:
         """The folder of the artifacts on this machine; None if they are elsewhere."""
         return self._backend.folder
 
-    def put(self, source: BinaryIO) -> StoredArtifact:
+    def put(self, source: IO[bytes]) -> StoredArtifact:
         """Store the rest of `source`, in chunks of 1 MiB.
 
         Raises FileNotWritten on a full disk or for an unwritable folder, InvalidType for a text
@@ -74,25 +78,31 @@ class ArtifactStore:
         self._backend.sync(stored.sha256)
         return stored
 
-    def put_path(self, path: Path) -> StoredArtifact:
+    def put_path(self, path: AnyPath) -> StoredArtifact:
         """Store the file's bytes; see `put`."""
-        with path.open("rb") as source:
+        with open_to_read(path) as source:
             return self.put(source)
 
-    def put_path_unless_held(self, path: Path) -> StoredArtifact:
-        """As `put_path`, for a file that is probably stored already: reads first, then writes.
+    def put_path_unless_held(self, path: AnyPath) -> StoredArtifact:
+        """As `put_path`, for a file that is probably stored already; see `put_unless_held`."""
+        with open_to_read(path) as source:
+            return self.put_unless_held(source)
+
+    def put_unless_held(self, source: IO[bytes]) -> StoredArtifact:
+        """As `put`, for a file that is probably stored already: reads first, then writes.
 
         A held file costs one read and no write; a new one is read twice.
         """
-        with path.open("rb") as source:
-            digest = hashlib.sha256()
-            nbytes = 0
-            for chunk in _chunks(source):
-                digest.update(chunk)
-                nbytes += len(chunk)
+        digest = hashlib.sha256()
+        nbytes = 0
+        start = source.tell()
+        for chunk in _chunks(source):
+            digest.update(chunk)
+            nbytes += len(chunk)
         stored = StoredArtifact(digest.hexdigest(), nbytes)
         if not self._holds(stored):
-            return self.put_path(path)
+            source.seek(start)
+            return self.put(source)
         # The process that wrote a held artifact may not have synced it yet (0.1 ms).
         self._backend.sync(stored.sha256)
         return stored
@@ -100,7 +110,8 @@ class ArtifactStore:
     def path(self, sha256: str) -> Path | None:
         """The path of the artifact's file on this machine, whether it exists or not.
 
-        None if the store has no files on this machine. Raises UnsafePath for a malformed digest.
+        For people to read: only `open` leads to the file. None if the store has no files on this
+        machine. Raises UnsafePath for a malformed digest.
         """
         return self._backend.path(_checked(sha256))
 
@@ -125,15 +136,19 @@ class ArtifactStore:
         if digest.hexdigest() != sha256:
             raise ArtifactCorrupt(sha256, f"its bytes hash to {digest.hexdigest()}")
 
-    def copy_to(self, sha256: str, destination: Path) -> None:
+    def copy_to(self, sha256: str, destination: AnyPath, *, executable: bool = False) -> None:
         """Write the verified bytes to `destination`, whole or not at all; makes its parents.
 
         A file there is replaced (of a symbolic link, the link itself). The copy is not fsynced.
-        Raises ArtifactMissing, ArtifactCorrupt or FileNotWritten.
+        All who may read an `executable` file may execute it. Raises ArtifactMissing,
+        ArtifactCorrupt or FileNotWritten.
         """
         with replacing(destination) as file:
             for chunk in self.verified_chunks(sha256):
                 file.write(chunk)
+            if executable:
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                os.fchmod(file.fileno(), mode | (mode & _ALL_READ) >> 2)
 
     def _holds(self, artifact: StoredArtifact) -> bool:
         """By size as well: the next put of its bytes heals a file that was cut short."""
@@ -146,7 +161,7 @@ def _checked(sha256: str) -> str:
     return sha256
 
 
-def _chunks(source: BinaryIO) -> Iterator[bytes]:
+def _chunks(source: IO[bytes]) -> Iterator[bytes]:
     while chunk := source.read(CHUNK_NBYTES):
         if isinstance(chunk, str):
             raise InvalidType("an artifact is made of bytes, got text; open the file with 'rb'")

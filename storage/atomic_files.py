@@ -103,7 +103,10 @@ def removed_afterwards(path: AnyPath) -> Iterator[None]:
 
 
 class WholeFile(io.FileIO):
-    """An unbuffered file whose writes are complete; a failing one raises FileNotWritten."""
+    """An unbuffered file whose writes are complete; a failing one raises FileNotWritten.
+
+    `plain` is its path, for a library that writes files by their names.
+    """
 
     def __init__(self, fd: int, path: AnyPath, target: AnyPath) -> None:
         super().__init__(fd, "w+b")

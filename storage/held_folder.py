@@ -74,9 +74,11 @@ class HeldFolder:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether the folder's path still leads to it."""
+        """Whether the folder's path still leads to it, as far as this user may look."""
         try:
             return _identity(os.stat(self.path)) == self.identity
+        except PermissionError:  # This process gave up rights after it opened the folder.
+            return True
         except OSError:
             return False
 

@@ -36,6 +36,7 @@ _KINDS: Final = {
     stat.S_IFSOCK: "a socket",
 }
 _OWNERS_RIGHTS: Final = stat.S_IRWXU
+_NO_LINK: Final = (errno.EINVAL, errno.ENOENT, errno.ENOTDIR)
 
 
 def hold(path: str | os.PathLike[str]) -> HeldPath:
@@ -135,6 +136,16 @@ class HeldPath:
     def is_folder(self) -> bool:
         """Whether a folder is at the path."""
         return stat.S_ISDIR(self._mode() or 0)
+
+    def read_link(self) -> str | None:
+        """The text of a symbolic link at the path; None if something else or nothing is there."""
+        try:
+            with self._above() as (above, name):
+                return os.readlink(name, dir_fd=above)
+        except OSError as error:
+            if isinstance(error, UnsafeEntry) or error.errno in _NO_LINK:
+                return None
+            raise
 
     def _mode(self) -> int | None:
         try:
@@ -342,6 +353,11 @@ class HeldPath:
 
 AnyPath: TypeAlias = Path | HeldPath
 """A path that the user named, or one below a held folder."""
+
+
+def open_to_read(path: AnyPath) -> IO[bytes]:
+    """The file at a path, for reading; below a held folder, as `HeldPath.open_file` does."""
+    return path.open_file() if isinstance(path, HeldPath) else path.open("rb")
 
 
 def _is_link(above: int, name: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from runlore.domain.errors import InvalidType, UserError
+from runlore.storage.held_path import HeldPath
 
 MAX_NAME_LENGTH: Final = 5_000
 
@@ -61,6 +62,15 @@ def safe_destination(folder: Path, name: str) -> Path:
             "remove the link or download to another folder",
         )
     return resolved
+
+
+def held_destination(folder: HeldPath, name: str) -> HeldPath:
+    """As `safe_destination`, held: a link that is put in its way later on is not followed."""
+    resolved = safe_destination(folder.plain, name)
+    below = resolved.relative_to(os.path.realpath(folder.plain)).as_posix()
+    if below == ".":
+        raise UnsafePath(name, "a symbolic link leads it to the folder itself", "remove the link")
+    return folder / below
 
 
 def _everything(_name: str, _is_folder: bool) -> bool:

@@ -24,6 +24,7 @@ from runlore.storage.artifact_backend import (
 )
 from runlore.storage.artifact_folder import ArtifactFolder
 from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.held_path import HeldPath
 from runlore.storage.seal import Cipher
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _LENGTH: Final = Struct("<I")
 _PLACE: Final = "artifact"
 
 
-def sealed_artifacts_below(folder: Path, key: bytes) -> ArtifactStore:
+def sealed_artifacts_below(folder: HeldPath, key: bytes) -> ArtifactStore:
     """The artifacts in a folder of this machine, sealed under the key."""
     return ArtifactStore(SealedArtifacts(ArtifactFolder(folder), key))
 

@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from runlore.domain.errors import InvalidInput, RunloreError, UserError
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.atomic_files import replacing
+from runlore.storage.held_path import AnyPath, HeldPath, hold
 from runlore.storage.log_opener import LOG_NAME
 from runlore.storage.safe_paths import UnsafePath, safe_name, walk_files
 from runlore.storage.zip_entry import zip_entry
@@ -217,25 +218,27 @@ def restore_snapshot(manifest_sha256: str, store: ArtifactStore, zip_path: Path)
     return zip_path
 
 
-def restore_tree(manifest_sha256: str, store: ArtifactStore, folder: Path) -> None:
+def restore_tree(manifest_sha256: str, store: ArtifactStore, folder: AnyPath) -> None:
     """Write the snapshot's files below a folder, which is created, with their execute permissions.
 
-    Raises ArtifactMissing, ArtifactCorrupt, FileNotWritten, NotASnapshot or UnsafePath.
+    Links below the folder are not followed. Raises ArtifactMissing, ArtifactCorrupt,
+    FileNotWritten, NotASnapshot or UnsafePath, and UnsafeEntry for a link in the way.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(folder, HeldPath):
+        top = folder.make_folder(parents=True)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        top = hold(folder)
     for line in read_manifest(manifest_sha256, store):
-        target = folder / line.name
-        store.copy_to(line.sha256, target)
-        if line.executable:
-            target.chmod(target.stat().st_mode | 0o111)
+        store.copy_to(line.sha256, top / line.name, executable=line.executable)
 
 
 class _Rules:
     """The rules for which files below a folder belong to its snapshot."""
 
-    def __init__(self, folder: Path, store: Path | None) -> None:
+    def __init__(self, folder: Path, store: HeldPath | None) -> None:
         self._folder = folder
-        self._store = None if store is None else os.path.realpath(store)
+        self._store = None if store is None or not store.exists() else _inode(store.stat())
         self._read: dict[str, list[_IgnorePattern]] = {}
         given = [name for name in (".amlignore", ".gitignore") if (folder / name).is_file()]
         self._nested = given[:1] != [".amlignore"]
@@ -255,7 +258,7 @@ class _Rules:
             return True
         path = os.path.join(self._folder, name)
         return is_folder and (
-            path == self._store
+            (self._store is not None and _inode(os.lstat(path)) == self._store)
             or any(os.path.lexists(os.path.join(path, held)) for held in _NEVER_HOLDING)
         )
 
@@ -304,6 +307,10 @@ class _IgnorePattern:
         if result is None:
             return False
         return self._whole_subtree or result.match.end() == len(name)
+
+
+def _inode(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def _read_patterns(path: Path) -> list[_IgnorePattern]:

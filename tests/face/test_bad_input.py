@@ -217,7 +217,7 @@ def test_a_bad_argument_starts_no_run_and_keeps_no_file(
     assert isinstance(raised.value, UserErrorException)
     assert list(exp.get_runs()) == []
     assert [path.name for path in project.iterdir()] == ["train.py"]
-    assert not root.exists() or list(root.iterdir()) == []
+    assert not root.exists() or root.names() == []
 
 
 @pytest.mark.parametrize("run_id", ["a/b", "../x", "a\\b", "", "x" * 257, "\ud800", "a\0b"])

@@ -26,6 +26,8 @@ from runlore.storage.artifacts import (
     artifacts_below,
 )
 from runlore.storage.atomic_files import FileNotWritten
+from runlore.storage.held_folder import UnsafeEntry
+from runlore.storage.held_path import hold
 from runlore.storage.safe_paths import UnsafePath, walk_files
 
 CONTENT = b"weights" * 100_000
@@ -35,7 +37,7 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
-    return artifacts_below(tmp_path / "store")
+    return artifacts_below(hold(tmp_path) / "store")
 
 
 def file_of(store: ArtifactStore, sha256: str) -> Path:
@@ -234,7 +236,7 @@ def test_a_link_in_the_store_shows_nothing_from_outside(
 
 
 def test_making_a_store_object_writes_nothing(tmp_path: Path) -> None:
-    artifacts_below(tmp_path / "store").has(SHA256)
+    artifacts_below(hold(tmp_path) / "store").has(SHA256)
 
     assert not (tmp_path / "store").exists()
 
@@ -314,9 +316,10 @@ PUT_MANY = """
 import hashlib, io, sys
 from pathlib import Path
 from runlore.storage.artifacts import artifacts_below
+from runlore.storage.held_path import hold
 print("ready", flush=True)
 sys.stdin.readline()
-store = artifacts_below(Path(sys.argv[1]))
+store = artifacts_below(hold(Path(sys.argv[1]).parent) / Path(sys.argv[1]).name)
 for number in range(100):
     content = b"%d" % number * 50_000
     assert store.put(io.BytesIO(content)).sha256 == hashlib.sha256(content).hexdigest()
@@ -356,6 +359,7 @@ DIE_AT_EVERY_STEP = """
 import io, json, os, signal, sys
 from pathlib import Path
 from runlore.storage.artifacts import artifacts_below
+from runlore.storage.held_path import hold
 
 STEPS = ("open", "os.mkdir", "os.scandir", "os.chmod", "os.rename", "os.remove")
 
@@ -368,7 +372,7 @@ def put_and_die_at(step, root):
             if left < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
     sys.addaudithook(die)
-    artifacts_below(root).put(io.BytesIO(b"weights" * 100_000))
+    artifacts_below(hold(root.parent) / root.name).put(io.BytesIO(b"weights" * 100_000))
     os._exit(0)
 
 died = []
@@ -392,7 +396,7 @@ def test_a_process_killed_at_any_step_of_put_leaves_no_half_artifact(tmp_path: P
 
     assert len(died) > 8
     for step in died:
-        store = artifacts_below(tmp_path / str(step))
+        store = artifacts_below(hold(tmp_path) / str(step))
         if Path(store.location).exists():
             assert all(name.endswith(digest) for name, digest in hash_all(store).items())
         assert store.put(io.BytesIO(CONTENT)).sha256 == SHA256
@@ -403,6 +407,7 @@ PUT_HALF = """
 import io, sys
 from pathlib import Path
 from runlore.storage.artifacts import artifacts_below
+from runlore.storage.held_path import hold
 
 class Half(io.RawIOBase):
     chunks = [b"half"]
@@ -412,7 +417,7 @@ class Half(io.RawIOBase):
         print("half", flush=True)
         sys.stdin.read()
 
-artifacts_below(Path(sys.argv[1])).put(Half())
+artifacts_below(hold(Path(sys.argv[1]).parent) / Path(sys.argv[1]).name).put(Half())
 """
 
 
@@ -451,10 +456,11 @@ WITHOUT_ROOM = """
 import errno, io, json, os, resource, sys
 from pathlib import Path
 from runlore.storage.artifacts import artifacts_below
+from runlore.storage.held_path import hold
 from runlore.storage.atomic_files import FileNotWritten
 
 root = Path(sys.argv[1])
-store = artifacts_below(root / "store")
+store = artifacts_below(hold(root) / "store")
 held = store.put(io.BytesIO(bytes(3 * 2**20)))
 resource.setrlimit(resource.RLIMIT_FSIZE, (2**20 + 17, resource.RLIM_INFINITY))
 told = []
@@ -486,14 +492,16 @@ WITHOUT_PERMISSION = """
 import io, json, os, sys
 from pathlib import Path
 from runlore.storage.artifacts import artifacts_below
+from runlore.storage.held_path import hold
 from runlore.storage.atomic_files import FileNotWritten
 
 os.chdir(sys.argv[1])
 os.chmod("closed", 0o555)
+closed = hold("closed")
 if os.geteuid() == 0:
     os.setuid(65534)  # root may write anywhere
 try:
-    artifacts_below(Path("closed/store")).put(io.BytesIO(b"x"))
+    artifacts_below(closed / "store").put(io.BytesIO(b"x"))
 except FileNotWritten as error:
     print(json.dumps([error.errno, str(error)]))
 """
@@ -513,5 +521,5 @@ def test_an_unwritable_folder_is_a_clear_error(tmp_path: Path) -> None:
 def test_a_store_below_a_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
 
-    with pytest.raises(FileNotWritten, match="Not a directory"):
-        artifacts_below(tmp_path / "file" / "store").put(io.BytesIO(CONTENT))
+    with pytest.raises(UnsafeEntry, match="file: it is not a folder"):
+        artifacts_below(hold(tmp_path) / "file/store").put(io.BytesIO(CONTENT))

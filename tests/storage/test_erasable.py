@@ -13,6 +13,7 @@ from runlore.domain import events as ev
 from runlore.storage.codec import encode_event
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import EventLog, NewEvent
+from runlore.storage.held_path import hold
 from runlore.storage.log_as_of import LogAsOf
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sealed_artifacts import sealed_artifacts_below
@@ -108,7 +109,7 @@ def test_a_log_stays_of_the_kind_that_it_was_made_as(tmp_path: Path) -> None:
 
 def test_equal_files_of_two_runs_have_nothing_in_common(tmp_path: Path) -> None:
     content = SECRET * 100_000  # Two pieces.
-    stores = [sealed_artifacts_below(tmp_path / name, os.urandom(32)) for name in ("a", "b")]
+    stores = [sealed_artifacts_below(hold(tmp_path) / name, os.urandom(32)) for name in ("a", "b")]
     (tmp_path / "given").write_bytes(content)
 
     kept = [store.put_path(tmp_path / "given") for store in stores]

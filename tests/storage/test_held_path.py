@@ -231,3 +231,14 @@ def test_the_folder_itself_may_be_named_through_a_link(tmp_path: Path) -> None:
     (folder / "sub").make_folder()
     assert os.listdir(tmp_path / "real") == ["sub"]
     assert folder.folder.is_in_place
+
+
+def test_the_text_of_a_link_is_read_without_following_it(tmp_path: Path) -> None:
+    top = hold(tmp_path)
+    (tmp_path / "link").symlink_to("../elsewhere")
+    (tmp_path / "file").touch()
+
+    assert (top / "link").read_link() == "../elsewhere"
+    assert (top / "file").read_link() is None
+    assert (top / "missing").read_link() is None
+    assert (top / "link/below").read_link() is None

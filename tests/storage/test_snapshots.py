@@ -18,6 +18,7 @@ import pytest
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.storage.artifact_backend import ArtifactCorrupt, ArtifactMissing
 from runlore.storage.artifacts import ArtifactStore, artifacts_below
+from runlore.storage.held_path import hold
 from runlore.storage.safe_paths import UnsafePath, walk_files
 from runlore.storage.snapshots import (
     NotASnapshot,
@@ -31,7 +32,7 @@ from runlore.storage.snapshots import (
 
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
-    return artifacts_below(tmp_path / "store")
+    return artifacts_below(hold(tmp_path) / "store")
 
 
 @pytest.fixture
@@ -258,7 +259,7 @@ def test_a_real_virtual_environment_is_never_taken(code: Path, store: ArtifactSt
 
 def test_the_store_itself_is_never_taken(code: Path) -> None:
     make_files(code, "train.py")
-    inner = artifacts_below(code / "artifacts")
+    inner = artifacts_below(hold(code) / "artifacts")
 
     first = take_snapshot(code, inner)
 
@@ -314,6 +315,7 @@ UNREADABLE = """
 import os, tempfile
 from pathlib import Path
 from runlore.storage.artifacts import artifacts_below
+from runlore.storage.held_path import hold
 from runlore.storage.snapshots import SnapshotUnreadable, take_snapshot
 
 if os.geteuid() == 0:
@@ -327,7 +329,7 @@ with tempfile.TemporaryDirectory(dir="/tmp") as name:
     for private in (file, folder):
         private.chmod(0)
         try:
-            take_snapshot(private.parent, artifacts_below(Path(name) / "store"))
+            take_snapshot(private.parent, artifacts_below(hold(name) / "store"))
         except SnapshotUnreadable as error:
             print(error)
         private.chmod(0o700)

@@ -8,9 +8,9 @@ Each step can be repeated, so erasing again completes an interrupted erasure.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -23,6 +23,8 @@ from runlore.engine.runs.handle import RunHandle
 from runlore.projections import generations, slots
 from runlore.projections.cached_tables import remove_erased
 from runlore.storage.errors import LogBusy
+from runlore.storage.held_path import HeldPath
+from runlore.storage.held_trees import remove_tree
 from runlore.storage.run_folder import RunFolder, remove_leftovers
 from runlore.storage.spool_folder import live_values
 
@@ -91,9 +93,10 @@ def _remove_files(session: LiveSession, runs: Sequence[RunHandle], deadline: flo
     stores = [session.artifact_folder / run.id for run in runs]
     folders = [RunFolder(folder, run.id) for run in runs]
 
-    def kept() -> set[Path]:
-        for store in stores:  # Another process may be adding a file.
-            shutil.rmtree(store, ignore_errors=True)
+    def kept() -> set[HeldPath]:
+        for store in stores:
+            with suppress(OSError):  # Another process may be adding a file.
+                remove_tree(store)
         return {store for store in stores if store.exists()}
 
     def executing() -> set[Path]:

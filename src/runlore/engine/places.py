@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from runlore.domain.errors import InvalidInput, WorkspaceNotFound
 from runlore.engine.caller_warning import warn_caller
+from runlore.storage.held_path import hold
 from runlore.storage.log_opener import LOG_NAME
 from runlore.storage.open_log import exists, locate
 from runlore.storage.ownership import anybody_may_add, foreign, is_trusted
@@ -43,7 +45,8 @@ def make_folder(folder: Path) -> None:
         fresh = not folder.exists() or not any(folder.iterdir())
         folder.mkdir(parents=True, exist_ok=True)
         if fresh and not folder.samefile(Path.cwd()):
-            (folder / ".gitignore").write_text("*\n")
+            with suppress(FileExistsError), (hold(folder) / ".gitignore").open_file("xb") as file:
+                file.write(b"*\n")
     except OSError as error:
         from runlore.storage.errors import LogReadOnly, TooManyOpenFiles, from_os
 

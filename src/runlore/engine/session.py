@@ -23,6 +23,7 @@ from runlore.engine.lanes import DEFAULT_LANE
 from runlore.engine.settled_writers import remove_settled_locks
 from runlore.engine.shared_log import LogUse
 from runlore.storage import fork_guard
+from runlore.storage.artifact_places import folder_of_artifacts
 from runlore.storage.artifacts import ArtifactStore, artifacts_below
 from runlore.storage.errors import LogTooNew
 from runlore.storage.event_log import EventLog
@@ -176,7 +177,7 @@ class LiveSession(Session):
         *,
         uri: str,
         files: Path | None,
-        artifacts: Path,
+        artifacts: HeldPath | None = None,
         actor: str,
         is_memory: bool = False,
         caretaker: Caretaker | None = None,
@@ -195,8 +196,8 @@ class LiveSession(Session):
         self.spools = shared.spools
         self.erasable = self.log.erasable
         self.warned_of_no_snapshot = False
-        self._artifact_folder = artifacts
-        self._artifacts = artifacts_below(artifacts)
+        self._given_artifacts = artifacts
+        self._artifacts: ArtifactStore | None = None
         self._caretaker = caretaker
         self._at_run_end = at_run_end
         self._warned_of_run_end = False
@@ -287,7 +288,7 @@ class LiveSession(Session):
             self._use.another(),
             uri=self.uri,
             files=self.files,
-            artifacts=self._artifact_folder,
+            artifacts=self._given_artifacts,
             actor=own,
             is_memory=self.is_memory,
             caretaker=self._caretaker,
@@ -328,9 +329,16 @@ class LiveSession(Session):
     # --- files ------------------------------------------------------------------------------
 
     @property
-    def artifact_folder(self) -> Path:
-        """The folder that holds all files of all runs."""
-        return self._artifact_folder
+    def artifact_folder(self) -> HeldPath:
+        """The folder that holds all files of all runs; it may be elsewhere if this user says so.
+
+        Raises ArtifactFolderMissing, and ArtifactsLinked if it is a symbolic link.
+        """
+        if self._given_artifacts is None:
+            self._given_artifacts = folder_of_artifacts(
+                self.require_held(), self.workspace.workspace_id, erasable=self.erasable
+            )
+        return self._given_artifacts
 
     @property
     def shared_artifacts(self) -> ArtifactStore:
@@ -341,7 +349,7 @@ class LiveSession(Session):
                 "are sealed under a key of its own, so bundles can neither be made of them nor "
                 "imported; export JSON Lines or Parquet, or use a workspace that is not erasable"
             )
-        return self._artifacts
+        return self._store
 
     def artifacts_of(self, run_id: str) -> ArtifactStore:
         """The store of a run's files: one for all, or one under the run's own key.
@@ -349,11 +357,17 @@ class LiveSession(Session):
         Raises RunGone if the run was erased.
         """
         if not self.erasable:
-            return self._artifacts
+            return self._store
         key = self.log.key_of(run_id)
         if key is None:
             raise RunGone(run_id)
-        return sealed_artifacts_below(self._artifact_folder / run_id, key)
+        return sealed_artifacts_below(self.artifact_folder / run_id, key)
+
+    @property
+    def _store(self) -> ArtifactStore:
+        if self._artifacts is None:
+            self._artifacts = artifacts_below(self.artifact_folder)
+        return self._artifacts
 
     # --- reads ------------------------------------------------------------------------------
 

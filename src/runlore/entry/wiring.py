@@ -21,6 +21,7 @@ from runlore.engine.session import Caretaker, LiveSession
 from runlore.engine.shared_log import SharedLog, use_log
 from runlore.storage.errors import LogTooNew
 from runlore.storage.filesystem import check_file_system
+from runlore.storage.held_path import HeldPath, hold
 from runlore.storage.log_opener import LogLocation
 from runlore.storage.log_query import LogQuery
 from runlore.storage.memory_log import MemoryLog
@@ -36,11 +37,13 @@ def open_session(
     actor: str | None = None,
     allow_network_file_system: bool = False,
     erasable: bool = False,
+    artifacts: HeldPath | None = None,
 ) -> LiveSession:
     """The session of a workspace, whose folder must exist; the log is created if it is missing.
 
-    A new log can be `erasable`: then it seals its payloads. Warns if the log is of a newer runlore:
-    then it can be read, and changes raise LogTooNew.
+    A new log can be `erasable`: then it seals its payloads. `artifacts` is the folder of all files
+    of runs, if it is neither the workspace's own nor the one of the user's settings. Warns if the
+    log is of a newer runlore: then it can be read, and changes raise LogTooNew.
 
     Raises UnsafeFileSystem on network mounts; NotALog, LogReadOnly or DiskFull if the log cannot
     be opened; InvalidInput for a place without a folder, which artifacts and live values need.
@@ -65,7 +68,7 @@ def open_session(
             use,
             uri=place.uri,
             files=folder,
-            artifacts=folder / "artifacts",
+            artifacts=artifacts,
             actor=own,
             caretaker=_LazyCaretaker(),
             at_run_end=_at_run_end,
@@ -78,7 +81,11 @@ def open_session(
 
 
 def open_existing(
-    place: LogLocation, *, actor: str | None = None, allow_network_file_system: bool = False
+    place: LogLocation,
+    *,
+    actor: str | None = None,
+    allow_network_file_system: bool = False,
+    artifacts: HeldPath | None = None,
 ) -> LiveSession:
     """The session of an existing workspace. Raises WorkspaceNotFound, or as `open_session` does."""
     if not exists(place):
@@ -86,7 +93,12 @@ def open_existing(
             f"no workspace in {place}; create one with "
             f"Workspace.create('my-workspace', path={str(place)!r})"
         )
-    session = open_session(place, actor=actor, allow_network_file_system=allow_network_file_system)
+    session = open_session(
+        place,
+        actor=actor,
+        allow_network_file_system=allow_network_file_system,
+        artifacts=artifacts,
+    )
     if not session.has_workspace():
         session.close()
         raise WorkspaceNotFound(
@@ -113,7 +125,7 @@ def memory_session(name: str, *, actor: str | None = None) -> LiveSession:
         use_log(lambda: None, lambda: SharedLog(MemoryLog(), files=None, actor=own), uri),
         uri=uri,
         files=None,
-        artifacts=Path(folder.name),
+        artifacts=hold(folder.name),
         is_memory=True,
         actor=own,
     )

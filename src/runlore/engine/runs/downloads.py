@@ -12,16 +12,18 @@ from runlore.engine.caller_warning import warn_caller
 from runlore.engine.runs.files import content_of, is_stored
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.logs import log_files, open_log, read_log
-from runlore.storage.atomic_files import replacing
-from runlore.storage.safe_paths import safe_destination
+from runlore.storage.atomic_files import explained, replacing
+from runlore.storage.held_path import AnyPath, HeldPath, hold
+from runlore.storage.safe_paths import held_destination
 
 
 def download_file(run: RunHandle, name: str, target: Path) -> None:
     """Write a kept file to a path; in an existing folder, it gets its base name."""
     sha256 = content_of(run, name)
     if target.is_dir():
-        target = safe_destination(target, name.rpartition("/")[2])
-    run.artifacts.copy_to(sha256, target)
+        run.artifacts.copy_to(sha256, held_destination(hold(target), name.rpartition("/")[2]))
+    else:
+        run.artifacts.copy_to(sha256, target)
 
 
 def download_files(
@@ -41,11 +43,12 @@ def download_files(
             f"{len(found) - len(names)} files of run {run.id} are references or were pruned, "
             f"and are not downloaded, such as {left_out!r}"
         )
+    targets: list[AnyPath]
     if output_paths is None:
         cut = "" if append_prefix else prefix
-        targets = [
-            safe_destination(folder, name.removeprefix(cut).lstrip("/") or name) for name in names
-        ]
+        below = [name.removeprefix(cut).lstrip("/") or name for name in names]
+        top = _made(folder) if below else None
+        targets = [held_destination(top, name) for name in below if top is not None]
     else:
         targets = [folder / path for path in output_paths]
     if len(targets) != len(names):
@@ -63,8 +66,9 @@ def download_logs(run: RunHandle, folder: Path) -> list[str]:
         raise UserError(f"get_all_logs: {folder} is a file; give a folder")
     paths = []
     logs, artifacts = log_files(run), run.state.artifacts
+    top = _made(folder)
     for name, source in logs.items():
-        target = safe_destination(folder, name)
+        target = held_destination(top, name)
         if name in artifacts:
             run.artifacts.copy_to(content_of(run, name), target)
         else:
@@ -73,3 +77,9 @@ def download_logs(run: RunHandle, folder: Path) -> list[str]:
                 shutil.copyfileobj(log, copy)
         paths.append(str(target))
     return paths
+
+
+def _made(folder: Path) -> HeldPath:
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        return hold(folder)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar, cast
 
 from runlore.domain.errors import UserError
 from runlore.domain.run_commands import (
@@ -15,9 +15,14 @@ from runlore.domain.run_state import Artifact
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.runs.handle import RunHandle
 from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.held_folder import UnsafeEntry
+from runlore.storage.held_path import AnyPath, HeldPath, open_to_read
+from runlore.storage.plain_files import LeftOut, plain_files
 from runlore.storage.safe_paths import UnsafePath, safe_name, walk_files
 
 _SHOWN_NAMES = 5
+
+P = TypeVar("P", Path, HeldPath)
 
 
 def keep_files(run: RunHandle, files: Mapping[str, Path | BinaryIO]) -> None:
@@ -39,10 +44,14 @@ def keep_tree(run: RunHandle, name: str, folder: Path) -> None:
     keep_files(run, {f"{name}/{below}": file for below, file in walk_files(folder)})
 
 
-def keep_folders(run: RunHandle, folders: Mapping[str, Path]) -> list[str]:
+def keep_folders(
+    run: RunHandle, folders: Mapping[str, AnyPath], *, owner: int | None = None
+) -> list[str]:
     """Keep the files of folders, below the folders' names; return the problems.
 
-    Files never change: a file that is already kept with other content is a problem.
+    Files never change: a file that is already kept with other content is a problem. Below a held
+    folder no link leads elsewhere, and all that is left out of it is one problem: links, pipes and
+    the like and, with `owner`, other users' files, which may be hard links.
     """
     state = run.refresh()
     kept = state.artifacts if state else {}
@@ -50,8 +59,9 @@ def keep_folders(run: RunHandle, folders: Mapping[str, Path]) -> list[str]:
     problems: list[str] = []
     artifacts = run.artifacts
     for folder_name, folder in folders.items():
-        for name, path in files_in(folder_name, folder, problems):
-            artifact = _put_or_report(name, path, artifacts, problems)
+        left_out = LeftOut()
+        for name, path in _files_in(folder_name, folder, problems, left_out):
+            artifact = _put_or_report(name, path, artifacts, problems, left_out, owner)
             if artifact is None:
                 continue
             if kept.get(name, artifact) == artifact:
@@ -60,6 +70,7 @@ def keep_folders(run: RunHandle, folders: Mapping[str, Path]) -> list[str]:
                 problems.append(
                     f"{name!r} is already kept with other content, and files never change"
                 )
+        _tell(left_out, folder_name, problems)
     run.change(AddArtifacts(found))
     return problems
 
@@ -120,15 +131,39 @@ def free_name(run: RunHandle, stem: str, suffix: str) -> str:
     return name
 
 
-def files_in(name: str, folder: Path, problems: list[str]) -> Iterator[tuple[str, Path]]:
-    """The files below a folder, named below `name`; unreadable folders go to `problems`."""
+def files_in(name: str, folder: P, problems: list[str]) -> Iterator[tuple[str, P]]:
+    """The files below a folder, named below `name`; what is left out goes to `problems`.
+
+    See `keep_folders`.
+    """
+    left_out = LeftOut()
+    for below, path in _files_in(name, folder, problems, left_out):
+        yield below, cast(P, path)
+    _tell(left_out, name, problems)
+
+
+def _files_in(
+    name: str, folder: AnyPath, problems: list[str], left_out: LeftOut
+) -> Iterator[tuple[str, AnyPath]]:
+    found: Iterable[tuple[str, AnyPath]] = ()
     try:
-        for below, path in walk_files(folder) if folder.is_dir() else ():
+        if isinstance(folder, HeldPath):
+            found = plain_files(folder, left_out)
+        elif folder.is_dir():
+            found = walk_files(folder)
+        for below, path in found:
             yield f"{name}/{below}", path
     except PermissionError as error:
         problems.append(f"the folder {error.filename} may not be read")
     except FileNotFoundError:
         pass  # The folder is gone by now: a run that ends removes its own.
+    except UnsafeEntry as error:
+        problems.append(str(error))
+
+
+def _tell(left_out: LeftOut, folder: str, problems: list[str]) -> None:
+    if left_out.count:
+        problems.append(f"{left_out.count:,} entries of {folder!r} were left out: {left_out}")
 
 
 def _put(source: Path | BinaryIO, artifacts: ArtifactStore) -> Artifact:
@@ -137,17 +172,32 @@ def _put(source: Path | BinaryIO, artifacts: ArtifactStore) -> Artifact:
 
 
 def _put_or_report(
-    name: str, path: Path, artifacts: ArtifactStore, problems: list[str]
+    name: str,
+    path: AnyPath,
+    artifacts: ArtifactStore,
+    problems: list[str],
+    left_out: LeftOut,
+    owner: int | None,
 ) -> Artifact | None:
     try:
         safe_name(name)
-        stored = artifacts.put_path_unless_held(path)
-    except UnsafePath as error:
+        file = open_to_read(path)
+    except (UnsafePath, UnsafeEntry) as error:
         problems.append(str(error))
+        return None
     except PermissionError as error:
         problems.append(f"{error.filename} may not be read")
+        return None
     except FileNotFoundError:
-        pass  # It was removed after the folder was read.
-    else:
-        return Artifact(stored.sha256, stored.nbytes)
-    return None
+        return None  # It was removed after the folder was read.
+    with file:
+        if owner is not None and not _may_be_of(owner, os.fstat(file.fileno()).st_uid):
+            left_out.add(name, "a file of another user")
+            return None
+        stored = artifacts.put_unless_held(file)
+    return Artifact(stored.sha256, stored.nbytes)
+
+
+def _may_be_of(owner: int, uid: int) -> bool:
+    """Whether a run's owner may have made a file: a container in a script writes as root."""
+    return uid == owner or (uid == 0 and os.geteuid() != 0)

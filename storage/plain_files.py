@@ -1,0 +1,85 @@
+"""The plain files below a held folder, and a count of all else that lies there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from runlore.storage.held_path import HeldPath
+from runlore.storage.held_trees import DEPTH_MAX, walk
+
+_LINKS_MAX: Final = 8
+
+
+class LeftOut:
+    """What was left out of a folder: how many entries, and of which kinds the first of each is."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: dict[str, str] = {}
+
+    def add(self, name: str, kind: str) -> None:
+        """Count an entry of a kind, such as "a link that leads elsewhere"."""
+        self.count += 1
+        self._first.setdefault(kind, name)
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{name!r:.200} is {kind}" for kind, name in self._first.items())
+        rest = self.count - len(self._first)
+        return kinds + (f", and {rest:,} more like these" if rest else "")
+
+
+def plain_files(top: HeldPath, left_out: LeftOut) -> Iterator[tuple[str, HeldPath]]:
+    """(name, path) of the plain files below a folder, sorted by name, with '/' between the parts.
+
+    A relative link to a plain file below the folder counts as that file. All other links, pipes,
+    sockets and devices are left out, and so are folders that lie too deep. Names are as on disk,
+    unchecked: see `safe_name`. Raises OSError, and UnsafeEntry if `top` is not a folder.
+    """
+
+    def wanted(name: str, is_folder: bool) -> bool:
+        if is_folder and name.count("/") >= DEPTH_MAX:
+            left_out.add(name[:100], f"a folder more than {DEPTH_MAX} folders deep")
+            return False
+        return True
+
+    for name, entry in walk(top, wanted):
+        if entry.is_file:
+            yield name, entry.path
+        elif (target := entry.path.read_link()) is None:
+            left_out.add(name, "not a plain file")
+        elif (path := _linked(top, name, target)) is None:
+            left_out.add(name, "a link that leads elsewhere")
+        else:
+            yield name, path
+
+
+def _linked(top: HeldPath, name: str, target: str | None) -> HeldPath | None:
+    """The plain file below `top` to which a link leads, also by way of other links to files."""
+    path = None
+    for _ in range(_LINKS_MAX):
+        if target is None:
+            break
+        parts = _joined(name.split("/")[:-1], target)
+        if not parts:
+            return None
+        name = "/".join(parts)
+        path = top / name
+        target = path.read_link()
+    # No folder on the way is a link: `is_file` would say no.
+    return path if target is None and path is not None and path.is_file() else None
+
+
+def _joined(above: list[str], target: str) -> list[str] | None:
+    """The parts of a relative path in a folder; None if they lead out of the top."""
+    if target.startswith("/"):
+        return None
+    parts = list(above)
+    for part in target.split("/"):
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return parts
