@@ -20,6 +20,7 @@ from runlore.domain.status import Status
 from runlore.storage.artifacts import StoredArtifact, artifacts_below
 from runlore.storage.codec import encode_event
 from runlore.storage.event_log import NewEvent
+from runlore.storage.held_path import hold
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.value_codec import Part, Series, encode_batch
 
@@ -83,7 +84,7 @@ class _Log:
 def write_hostile_workspace(folder: Path) -> None:
     """The workspace in the new folder, whose own name is harmless."""
     folder.mkdir(parents=True)
-    kept = artifacts_below(folder / "artifacts").put(io.BytesIO(LOG))
+    kept = artifacts_below(hold(folder) / "artifacts").put(io.BytesIO(LOG))
     log = _Log()
     log.say(
         "workspace",
