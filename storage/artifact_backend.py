@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import BinaryIO
 
 from runlore.domain.errors import RunloreError
@@ -86,8 +85,5 @@ class ArtifactBackend(ABC):
         """The artifact's bytes, unverified. Raises ArtifactMissing, ArtifactCorrupt."""
 
     @abstractmethod
-    def path(self, name: str) -> Path | None:
-        """The path of the artifact's file on this machine; None if there are no files here.
-
-        For people to read: only `open` leads to the file.
-        """
+    def file(self, name: str) -> HeldPath | None:
+        """Where the artifact's file is on this machine; None if there are no files here."""

@@ -11,7 +11,6 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from runlore.storage.artifact_backend import (
@@ -53,12 +52,12 @@ class ArtifactFolder(ArtifactBackend):
 
     def sync(self, name: str) -> None:
         with explained(self._root):
-            self._path(name).parent.sync()
+            self.file(name).parent.sync()
             self._root.sync()
 
     def holds(self, name: str, nbytes: int | None = None) -> bool:
         try:
-            found = self._path(name).stat()
+            found = self.file(name).stat()
         except (FileNotFoundError, UnsafeEntry):
             return False
         return stat.S_ISREG(found.st_mode) and nbytes in (None, found.st_size)
@@ -66,17 +65,14 @@ class ArtifactFolder(ArtifactBackend):
     def open(self, name: str) -> BinaryIO:
         # A workspace may come from a stranger: a link in it must not show our files.
         try:
-            return cast(BinaryIO, self._path(name).open_file())
+            return cast(BinaryIO, self.file(name).open_file())
         except FileNotFoundError:
             self._root.folder.check_in_place()
             raise ArtifactMissing(name, self.location) from None
         except UnsafeEntry as error:
             raise ArtifactCorrupt(name, f"{error.path}: {error.problem}") from error
 
-    def path(self, name: str) -> Path:
-        return self._path(name).plain
-
-    def _path(self, name: str) -> HeldPath:
+    def file(self, name: str) -> HeldPath:
         return self._root / name[:2] / name
 
     def _prepare(self) -> None:
@@ -90,7 +86,7 @@ class ArtifactFolder(ArtifactBackend):
         self._prepared = True
 
     def _publish(self, file: WholeFile, aside: HeldPath, name: str) -> None:
-        final = self._path(name)
+        final = self.file(name)
         with explained(self._root):
             # Readable for those whom the umask allows.
             os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode & _ALL_READ)

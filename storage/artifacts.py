@@ -113,7 +113,8 @@ class ArtifactStore:
         For people to read: only `open` leads to the file. None if the store has no files on this
         machine. Raises UnsafePath for a malformed digest.
         """
-        return self._backend.path(_checked(sha256))
+        file = self._backend.file(_checked(sha256))
+        return None if file is None else file.plain
 
     def has(self, sha256: str) -> bool:
         """Whether the artifact is stored; its bytes are not read."""

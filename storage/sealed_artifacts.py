@@ -12,7 +12,6 @@ import hmac
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -69,8 +68,8 @@ class SealedArtifacts(ArtifactBackend):
             raise ArtifactMissing(name, self.location) from None
         return io.BufferedReader(_Unsealed(file, hidden, self._cipher))
 
-    def path(self, name: str) -> Path | None:
-        return self._backend.path(self._hidden(name))
+    def file(self, name: str) -> HeldPath | None:
+        return self._backend.file(self._hidden(name))
 
     def _hidden(self, name: str) -> str:
         return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest()

@@ -38,6 +38,10 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.execution.handover": "the user's environment in memory, on its way to a supervisor",
     # What the user names.
     "runlore.storage.snapshots": "the user's source",
+    "runlore.storage.safe_paths": "files that the user names",
+    "runlore.storage.artifact_places": "the folder that the user names",
+    "runlore.engine.runs.downloads": "the folder that the user names",
+    "runlore.engine.places": "the folder that the user names",
     "runlore.storage.git_repository": "a repository of the user's",
     "runlore.audit.offline": "works without runlore, on files that the user names",
     "runlore.audit.small_text": "checkpoints and keys that the user names",
@@ -57,18 +61,14 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
 TO_BE_CONVERTED: Final = frozenset(
     {
         "runlore.engine.erasure",
-        "runlore.engine.places",
         "runlore.engine.runs.creation",
         "runlore.engine.runs.logs",
         "runlore.execution.launch",
         "runlore.execution.script",
         "runlore.execution.supervisor",
         "runlore.execution.targets.pool_folder",
-        "runlore.storage.artifact_folder",
-        "runlore.storage.artifacts",
         "runlore.storage.errors",
         "runlore.storage.run_folder",
-        "runlore.storage.safe_paths",
     }
 )
 """The modules that still open paths below a workspace by themselves."""
