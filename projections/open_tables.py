@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runlore.projections.event_payloads import EventPayloads
 from runlore.projections.projection_of_runs import RunsProjection
@@ -13,6 +13,9 @@ from runlore.projections.runner import APPLICATION
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
 from runlore.storage.log_query import LogQuery
+
+if TYPE_CHECKING:
+    from runlore.projections.user_sql import Question
 
 
 class OpenTables:
@@ -25,6 +28,7 @@ class OpenTables:
         self.projection = projection
         self.connection = projection.view.connection
         self.log = log
+        self.checked_queries: dict[str, Question] = {}
         self._experiment_nos: dict[str, int] = {}
 
     @property

@@ -220,7 +220,7 @@ class RunsReader:
 
         def question(tables: OpenTables) -> SqlResult:
             payloads = tables.payloads
-            asked = checked(tables.connection, query)
+            asked = checked(tables.connection, query, tables.checked_queries)
             if _reads_points(asked.reach.views, self.position):
                 tables.check_segments()
             with payloads.as_of(self.position):

@@ -33,6 +33,7 @@ Params = Sequence[Any] | Mapping[str, Any] | None
 """The values of a query's parameters, by place or by name."""
 
 RESULT_MAX_NBYTES: Final = 1_000_000_000
+_KNOWN_MAX: Final = 100
 
 
 class Question(NamedTuple):
@@ -47,10 +48,26 @@ class Question(NamedTuple):
     marked: Marked | None = None
 
 
-def checked(connection: duckdb.DuckDBPyConnection, query: str) -> Question:
-    """The query as a question. Raises QueryRefused, or QueryFailed if it is not SQL."""
+def checked(
+    connection: duckdb.DuckDBPyConnection, query: str, known: dict[str, Question]
+) -> Question:
+    """The query as a question; `known` keeps those of this connection, as many are asked again.
+
+    Raises QueryRefused, or QueryFailed if it is not SQL.
+    """
     if not isinstance(query, str):
         raise QueryRefused(repr(query), f"a {type(query).__name__}")
+    question = known.get(query)
+    if question is None:
+        question = _checked(connection, query)
+        if question.marked is None:  # A mark is used once.
+            if len(known) >= _KNOWN_MAX:
+                known.clear()
+            known[query] = question
+    return question
+
+
+def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> Question:
     with _told_as_ours(query):
         trees = parsed(connection, query)
         if trees is not None and len(trees) == 1:
