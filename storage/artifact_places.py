@@ -20,16 +20,23 @@ ARTIFACTS: Final = "artifacts"
 """The folder's name in a workspace."""
 
 
+def how_to_set(workspace: object, folder: str) -> str:
+    """The advice to name a folder for a workspace's artifacts in the user's settings."""
+    setting = json.dumps({"artifacts": {str(workspace): folder}}, ensure_ascii=False)
+    return f"put {setting} into your settings in {settings_file()}"
+
+
 class ArtifactsLinked(UnsafeEntry):
     """A workspace's folder of artifacts is a symbolic link, which is not followed."""
 
     def __init__(self, link: HeldPath, target: str) -> None:
         workspace = link.parent
-        folder = os.path.join(str(workspace), target)
+        folder = os.path.normpath(os.path.join(str(workspace), target))
         super().__init__(
             link,
             f"it is a symbolic link to {target!r:.200}",
-            f"if you trust that folder, {_how_to_say(workspace, folder)}, and remove the link",
+            f"if you trust that folder, open the workspace with artifacts={folder!r}, or "
+            f"{how_to_set(workspace, folder)}; then remove the link",
         )
         self.target = target
 
@@ -102,11 +109,3 @@ def _is_at(workspace: HeldPath, path: str) -> bool:
     except OSError:
         return False
     return (found.st_dev, found.st_ino) == workspace.folder.identity
-
-
-def _how_to_say(workspace: HeldPath, folder: str) -> str:
-    setting = json.dumps({"artifacts": {str(workspace): os.path.normpath(folder)}})
-    return (
-        f"open the workspace with artifacts={os.path.normpath(folder)!r}, or put {setting} into "
-        f"{settings_file()}"
-    )

@@ -29,6 +29,7 @@ from runlore.engine.net_changes import NetChange, net_changes
 from runlore.engine.places import NotTrusted, check_workspace
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
+from runlore.storage.artifact_places import given_folder
 from runlore.storage.open_log import locate
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from runlore.projections.user_sql import SqlResult
     from runlore.run import Run
     from runlore.storage.event_log import EventLog
+    from runlore.storage.held_path import HeldPath
     from runlore.storage.log_opener import LogLocation
 
 _CANDIDATES: Final = 10
@@ -109,6 +111,7 @@ class Workspace:
         show_output: bool = True,
         actor: str | None = None,
         allow_network_file_system: bool = False,
+        artifacts: str | os.PathLike[str] | None = None,
         **azure_options: Unpack[CreateOptions],
     ) -> Workspace:
         """Create the folder and its log, and open the workspace.
@@ -118,7 +121,8 @@ class Workspace:
         repository. `exist_ok` opens the workspace if it exists, whatever its name; its log says
         it. `erasable` encrypts the data of
         each run under a key of its own, so that `erase_run` can destroy it. `actor` is recorded
-        with the changes: by default RUNLORE_ACTOR or the OS user. Subscription, resource group
+        with the changes: by default RUNLORE_ACTOR or the OS user. `artifacts` is a folder for the
+        files of runs, on another disk perhaps; see docs/artifacts.md. Subscription, resource group
         and location are stored and shown; Azure's other options (`auth`, `sku`,
         `storage_account`, ...) are ignored, unknown ones refused.
 
@@ -146,6 +150,7 @@ class Workspace:
             exist_ok=exist_ok,
             actor=actor,
             allow_network_file_system=allow_network_file_system,
+            artifacts=None if artifacts is None else given_folder(artifacts, make=True),
         )
         return cls._of(session)
 
@@ -156,11 +161,14 @@ class Workspace:
         *,
         actor: str | None = None,
         allow_network_file_system: bool = False,
+        artifacts: str | os.PathLike[str] | None = None,
     ) -> Workspace:
         """The workspace in a folder, given by its path or as `sqlite:///absolute/folder`.
 
         `actor` is recorded with the changes, as in `create`; workspaces of one folder may have
-        different ones. A folder without write permission is opened for reading; so is, with a
+        different ones. `artifacts` is the folder with the files of its runs, if they are neither in
+        the workspace nor where the user's settings say; see docs/artifacts.md. A folder without
+        write permission is opened for reading; so is, with a
         warning, a workspace in which a newer runlore has recorded what this one does not know:
         changes raise LogTooNew. Raises WorkspaceNotFound; TooManyOpenFiles if this process may
         open no more files; NotALog if the folder's log belongs to another application;
@@ -169,7 +177,10 @@ class Workspace:
         from runlore.entry.wiring import open_existing
 
         session = open_existing(
-            locate(path_or_uri), actor=actor, allow_network_file_system=allow_network_file_system
+            locate(path_or_uri),
+            actor=actor,
+            allow_network_file_system=allow_network_file_system,
+            artifacts=None if artifacts is None else given_folder(artifacts),
         )
         return cls._of(session)
 
@@ -207,6 +218,8 @@ class Workspace:
         auth: object = None,
         _logger: object = None,
         _file_name: object = None,
+        *,
+        artifacts: str | os.PathLike[str] | None = None,
     ) -> Workspace:
         """The workspace that a config points to: a file, or the nearest one in or above a folder.
 
@@ -215,7 +228,7 @@ class Workspace:
         how to create a workspace, or what to do about somebody else's config.
         """
         config = config_file.find_config(None if path is None else Path(path))
-        return cls.open(config_file.address_in(config))
+        return cls.open(config_file.address_in(config), artifacts=artifacts)
 
     @staticmethod
     def list(
@@ -694,6 +707,7 @@ def _create(
     exist_ok: bool,
     actor: str | None,
     allow_network_file_system: bool,
+    artifacts: HeldPath | None,
 ) -> LiveSession:
     from runlore.entry.wiring import open_session
 
@@ -704,6 +718,7 @@ def _create(
         actor=actor,
         allow_network_file_system=allow_network_file_system,
         erasable=command.erasable,
+        artifacts=artifacts,
     )
     try:
         session.create_workspace(command)

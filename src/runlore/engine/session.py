@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
@@ -23,7 +24,7 @@ from runlore.engine.lanes import DEFAULT_LANE
 from runlore.engine.settled_writers import remove_settled_locks
 from runlore.engine.shared_log import LogUse
 from runlore.storage import fork_guard
-from runlore.storage.artifact_places import folder_of_artifacts
+from runlore.storage.artifact_places import folder_of_artifacts, how_to_set
 from runlore.storage.artifacts import ArtifactStore, artifacts_below
 from runlore.storage.errors import LogTooNew
 from runlore.storage.event_log import EventLog
@@ -196,7 +197,8 @@ class LiveSession(Session):
         self.spools = shared.spools
         self.erasable = self.log.erasable
         self.warned_of_no_snapshot = False
-        self._given_artifacts = artifacts
+        self._told_artifacts = artifacts
+        self._artifact_folder = artifacts
         self._artifacts: ArtifactStore | None = None
         self._caretaker = caretaker
         self._at_run_end = at_run_end
@@ -271,10 +273,12 @@ class LiveSession(Session):
 
     @property
     def opening(self) -> dict[str, Any]:
-        """The actor, and whether the file system was not to be checked."""
+        """The actor, the folder of artifacts, and whether the file system was not checked."""
+        told = self._told_artifacts
         return {
             "actor": self._actor,
             "allow_network_file_system": not self._use.shared.is_checked,
+            "artifacts": None if told is None else str(told),
         }
 
     def acting_as(self, actor: str) -> LiveSession:
@@ -288,7 +292,7 @@ class LiveSession(Session):
             self._use.another(),
             uri=self.uri,
             files=self.files,
-            artifacts=self._given_artifacts,
+            artifacts=self._told_artifacts,
             actor=own,
             is_memory=self.is_memory,
             caretaker=self._caretaker,
@@ -334,11 +338,29 @@ class LiveSession(Session):
 
         Raises ArtifactFolderMissing, and ArtifactsLinked if it is a symbolic link.
         """
-        if self._given_artifacts is None:
-            self._given_artifacts = folder_of_artifacts(
-                self.require_held(), self.workspace.workspace_id, erasable=self.erasable
+        if self._artifact_folder is None:
+            self._artifact_folder = self._usual_artifact_folder()
+        return self._artifact_folder
+
+    def check_artifacts_found(self) -> None:
+        """Raise InvalidInput if another process of this user would not find the artifacts.
+
+        It knows the user's settings, and not the folder that this session was told.
+        """
+        told = self._told_artifacts
+        if told is None or self.held is None:
+            return
+        usual = self._usual_artifact_folder()
+        if not usual.exists() or not os.path.samestat(usual.stat(), told.stat()):
+            raise InvalidInput(
+                f"the artifacts of {self.held} are in {told} by an argument, which the processes "
+                f"of submitted runs do not know; {how_to_set(self.held, str(told))}"
             )
-        return self._given_artifacts
+
+    def _usual_artifact_folder(self) -> HeldPath:
+        return folder_of_artifacts(
+            self.require_held(), self.workspace.workspace_id, erasable=self.erasable
+        )
 
     @property
     def shared_artifacts(self) -> ArtifactStore:

@@ -31,6 +31,7 @@ def init(
     tags: Mapping[str, Any] | None = None,
     display_name: str | None = None,
     snapshot_directory: str | os.PathLike[str] | None = None,
+    artifacts: str | os.PathLike[str] | None = None,
 ) -> Run:
     """Start a run, or join the one that this process executes; the workspace is found or created.
 
@@ -44,7 +45,8 @@ def init(
        it, or it is the folder itself, or `.runlore` in it. It must belong to you; see docs/cli.md;
     4. a new one in `.runlore` in the working folder.
 
-    The experiment is named after the script if no name is given. `config` becomes the run's
+    `artifacts` is a folder for the files of runs, as in `Workspace.open`. The experiment is named
+    after the script if no name is given. `config` becomes the run's
     properties; values become text. Use the run in a `with` block, or call `run.complete()` at the
     end.
 
@@ -62,7 +64,7 @@ def init(
         return run
     name = experiment_of_script(sys.argv) if experiment is None else experiment
     return _started(
-        Experiment(_workspace(workspace), name),
+        Experiment(_workspace(workspace, artifacts), name),
         properties=properties,
         tags=as_pairs(tags, "tag"),
         display_name=display_name,
@@ -116,7 +118,9 @@ def _say_what_is_not_used(
 # --- the workspace of a new run -----------------------------------------------------------------
 
 
-def _workspace(given: str | os.PathLike[str] | None) -> Workspace:
+def _workspace(
+    given: str | os.PathLike[str] | None, artifacts: str | os.PathLike[str] | None
+) -> Workspace:
     address = given if given is not None else os.environ.get("RUNLORE_WORKSPACE_URI") or None
     if address is None:
         address = nearest_workspace()
@@ -125,10 +129,11 @@ def _workspace(given: str | os.PathLike[str] | None) -> Workspace:
         if os.path.lexists(address):  # Perhaps a folder that somebody made for it to be filled.
             may_use(address, [address], Path.cwd(), start=Path.cwd())
     try:
-        return Workspace.open(address)
+        return Workspace.open(address, artifacts=artifacts)
     except WorkspaceNotFound:
         # Another process may be creating it as well: with the same name, and with exist_ok.
-        return Workspace.create(_name(locate(address)), path=address, exist_ok=True)
+        name = _name(locate(address))
+        return Workspace.create(name, path=address, exist_ok=True, artifacts=artifacts)
 
 
 def _name(place: LogLocation) -> str:

@@ -87,6 +87,7 @@ def _checked_id(session: LiveSession, new: NewRun) -> str:
             "a workspace in memory cannot hold submitted runs: their scripts are other processes; "
             "create one in a folder with Workspace.create('my-workspace')"
         )
+    session.check_artifacts_found()
     return check_run_id(_fresh_id(new.experiment_name) if new.run_id is None else new.run_id)
 
 
