@@ -126,9 +126,12 @@ class Workspace:
         and location are stored and shown; Azure's other options (`auth`, `sku`,
         `storage_account`, ...) are ignored, unknown ones refused.
 
+        In a submitted script's copy of the source, `exist_ok` opens the run's workspace if it has
+        the name; a new workspace there gives a warning, because it is removed with the run.
+
         Raises AlreadyExists; InvalidInput for an invalid name or URI; InvalidType, a TypeError, for
-        an unknown option; UnsafeFileSystem on a
-        network mount; LogReadOnly or DiskFull if the folder cannot be written.
+        an unknown option; UnsafeFileSystem on a network mount; LogReadOnly or DiskFull if the
+        folder cannot be written.
         """
         from runlore.domain.workspace import CreateWorkspace, decide
 
@@ -144,6 +147,16 @@ class Workspace:
         )
         decide(None, command)  # Raises for invalid arguments, before anything is created.
         place = locate(Path.cwd() / name if path is None else path)
+        if place.folder is not None and not places.is_workspace(place.folder):
+            options = {
+                "actor": actor,
+                "allow_network_file_system": allow_network_file_system,
+                "artifacts": artifacts,
+            }
+            found = _executing(name, place.folder, **options) if exist_ok else None
+            if found is not None:
+                return found
+            _warn_of_the_runs_folder(place.folder)
         session = _create(
             place,
             command,
@@ -201,7 +214,13 @@ class Workspace:
         Raises WorkspaceNotFound if there is none, or if the workspace there has another name.
         """
         check_workspace_name(name)
-        found = cls.open(_address_of_name(name) if path is None else path)
+        try:
+            found = cls.open(_address_of_name(name) if path is None else path)
+        except WorkspaceNotFound:
+            executing = _executing(name, Path.cwd() if path is None else path)
+            if executing is None:
+                raise
+            found = executing
         if found.name != name:
             found.close()
             where = str(found.path or found.uri)
@@ -228,7 +247,15 @@ class Workspace:
         how to create a workspace, or what to do about somebody else's config.
         """
         config = config_file.find_config(None if path is None else Path(path))
-        return cls.open(config_file.address_in(config), artifacts=artifacts)
+        try:
+            return cls.open(config_file.address_in(config), artifacts=artifacts)
+        except NotTrusted:
+            raise
+        except WorkspaceNotFound:
+            found = _executing(config_file.name_in(config), config.project, artifacts=artifacts)
+            if found is None:
+                raise
+            return found
 
     @staticmethod
     def list(
@@ -685,6 +712,33 @@ def workspace_of(session: Session) -> Workspace:
 def session_of(workspace: Workspace) -> Session:
     """The open session of a workspace, for runlore's own packages. Raises WorkspaceClosed."""
     return workspace._live
+
+
+def _executing(name: str, place: str | os.PathLike[str], **options: Any) -> Workspace | None:
+    """The workspace of the run that this process executes, if it has the name.
+
+    Only where the name means nothing else: in the run's copy of the source, which has no copy of
+    the workspaces in it. None elsewhere.
+    """
+    run = places.this_run()
+    folder = locate(place).folder
+    if run is None or folder is None or not run.holds(folder):
+        return None
+    found = Workspace.open(run.uri, **options)
+    if found.name == name:
+        return found
+    found.close()
+    return None
+
+
+def _warn_of_the_runs_folder(folder: Path) -> None:
+    run = places.this_run()
+    if run is not None and run.holds(folder):
+        warn_caller(
+            f"the new workspace in {folder} will be removed when run {run.run_id} ends, with the "
+            "run's copy of the source; log into the run itself with Run.get_context() or "
+            "runlore.init(), or create the workspace in a folder elsewhere"
+        )
 
 
 def _address_of_name(name: str) -> Path | str:

@@ -315,3 +315,61 @@ def test_a_run_without_its_workspace_is_an_error(
 
     with pytest.raises(RunEnvironmentException, match="are not both set"):
         runlore.init("e")
+
+
+# --- other ways to a workspace, in a submitted script ---------------------------------------------
+
+WAYS_OF_SCRIPTS = {
+    "create": "Workspace.create('lab', exist_ok=True)",
+    "create by path": "Workspace.create('lab', path='data/lab', exist_ok=True)",
+    "from_config": "Workspace.from_config()",
+    "get": "Workspace.get('lab')",
+    "constructor": "Workspace('', '', 'lab')",
+}
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("way", WAYS_OF_SCRIPTS)
+def test_a_submitted_script_finds_its_workspace_by_the_name(tmp_path: Path, way: str) -> None:
+    """Its copy of the source has none; a new one in there would be removed with it."""
+    at = Project(tmp_path / "submitted")
+    at.ws.write_config(at.source)
+    (at.source / ".azureml/config.json").write_text(
+        (at.source / ".azureml/config.json").read_text().replace(f"{at.ws.path}", "lab")
+    )
+
+    run = at.ended(
+        f"from runlore import *; ws = {WAYS_OF_SCRIPTS[way]}\n"
+        "run = Experiment(ws, 'mine').start_logging(outputs=False, snapshot_directory=None)\n"
+        "run.log('loss', 0.5); run.complete(); print(ws.path)"
+    )
+
+    assert printed(run) == f"{at.ws.path}\n"
+    [mine] = Experiment(at.ws, "mine").get_runs()
+    assert mine.get_metrics() == {"loss": 0.5}
+
+
+@pytest.mark.processes
+def test_a_workspace_that_will_be_removed_with_the_run_is_warned_of(tmp_path: Path) -> None:
+    at = Project(tmp_path / "submitted")
+
+    run = at.ended("from runlore import *; Workspace.create('other', exist_ok=True)")
+
+    assert run.get_status() == "Completed"
+    assert f"other will be removed when run {run.id} ends" in printed(run)
+    path = str(tmp_path / "elsewhere")
+    elsewhere = at.ended(
+        f"from runlore import *; print(Workspace.create('other', path={path!r}).name)"
+    )
+    assert printed(elsewhere) == "other\n"
+
+
+@pytest.mark.processes
+def test_a_config_of_another_workspace_does_not_lead_to_the_runs(tmp_path: Path) -> None:
+    at = Project(tmp_path / "submitted")
+    (at.source / "config.json").write_text('{"workspace_name": "other"}')
+
+    run = at.ended("from runlore import *; Workspace.from_config()")
+
+    assert run.get_status() == "Failed"
+    assert "which is not a workspace" in str(run.get_details()["error"])

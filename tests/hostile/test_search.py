@@ -12,12 +12,13 @@ from typing import Final
 import pytest
 
 import runlore
-from runlore import Workspace
+from runlore import RunConfiguration, Workspace
 from runlore.domain.errors import WorkspaceNotFound
 from runlore.engine import places
 from runlore.engine.places import NotTrusted
 from runlore.entry.attached_folder import attach, attached_experiment
 from runlore.entry.workspace_address import find_workspace, open_workspace
+from runlore.exceptions import RunConfigurationException
 from runlore.storage import ownership, user_settings
 from tests.cli.shell import Ran
 from tests.cli.shell import runlore as command
@@ -304,6 +305,30 @@ def test_the_list_of_a_folders_workspaces_leaves_out_strangers(theirs: Path, pro
     assert list(Workspace.list(path=project / "bait")) == ["bait"]
 
 
+def test_a_planted_run_configuration_in_the_working_folder_is_refused(project: Path) -> None:
+    """It names the interpreter."""
+    (project / ".azureml").mkdir()
+    file = project / ".azureml/evil.runconfig"
+    file.write_text("environment:\n  python:\n    interpreterPath: /tmp/evil\n")
+    (project / "train.py").write_text("")
+    Workspace.create("lab").close()
+    give_to(STRANGER, file)
+
+    with pytest.raises(RunConfigurationException, match=f"{file} belongs to user {STRANGER}"):
+        RunConfiguration.load(name="evil")
+    refused = in_project(
+        *("run", "submit-script", "-w", "lab", "-e", "e", "-c", "evil", "train.py"),
+        project=project,
+        code=1,
+    )
+    assert f"`runlore trust {file.parent}`" in refused.err
+
+    assert RunConfiguration.load(project, "evil").environment.python.interpreter_path
+    assert RunConfiguration.load(file).environment.python.interpreter_path
+    ownership.trust([project])
+    assert RunConfiguration.load(name="evil").environment.python.interpreter_path
+
+
 # --- what counts all the same -----------------------------------------------------------------
 
 
@@ -483,3 +508,38 @@ except runlore.exceptions.WorkspaceNotFound as error:
         assert mine.stat().st_uid == victim.uid
         with Workspace.open(victim.shared / ".runlore") as bait:
             assert bait.experiments == {}
+
+
+@pytest.mark.processes
+def test_a_workspace_of_roots_that_others_only_read_stops_no_run() -> None:
+    """Root ran a script once, in a folder above everybody's."""
+    working = """
+import runlore, warnings
+os.mkdir(f"{shared}/mine")
+os.chdir(f"{shared}/mine")
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    runlore.init("e").complete()
+print(len(caught), "you may only read it" in str(caught[0].message))
+"""
+    with group_of(1) as (user,):
+        user.shared.chmod(0o1777)
+        Workspace.create("bait", path=user.shared / ".runlore").close()
+        (user.shared / ".runlore/log.sqlite").chmod(0o644)
+
+        assert user.runs(working) == "1 True\n"
+        assert (user.shared / "mine/.runlore/log.sqlite").exists()
+
+
+def test_the_parent_of_a_relative_folder_is_the_one_above_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`..` is not below the working folder."""
+    Workspace.create("upper").write_config()
+    (project / "a" / "b").mkdir(parents=True)
+    Workspace.create("lower", path="a/b/lower").write_config(project / "a/b")
+    monkeypatch.chdir(project / "a" / "b")
+
+    assert Workspace.from_config("..").name == "upper"
+    assert open_workspace("..").name == "upper"
+    assert open_workspace("../b").name == "lower"

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from runlore.domain.errors import UserError, WorkspaceNotFound
-from runlore.engine.places import check_workspace, folders_above, is_workspace, may_use
+from runlore.engine.places import (
+    check_workspace,
+    folders_above,
+    is_workspace,
+    may_use,
+    search_start,
+)
 from runlore.storage.ownership import foreign
 
 _FOLDERS: Final = (".azureml", "aml_config", ".")
@@ -68,15 +74,16 @@ def find_config(path: Path | None) -> Config:
     Raises WorkspaceNotFound, which says where it looked and how to create a workspace; NotTrusted
     for a file of somebody else's that was not named.
     """
-    start = (path or Path.cwd()).expanduser()
-    if start.is_file():
-        return Config(start, is_named=True)
+    given = (path or Path.cwd()).expanduser()
+    if given.is_file():
+        return Config(given, is_named=True)
+    start = search_start(given)
     for folder in _FOLDERS:
         for name in _NAMES:
             for above in folders_above(start):
                 config = above / folder / name
                 if os.path.isfile(config) and _counts(config, above, start, path is not None):
-                    return Config(config, path is not None and above == start.absolute())
+                    return Config(config, path is not None and above == start)
     raise config_not_found(start)
 
 
@@ -92,11 +99,11 @@ def configs_in(folder: Path, *, start: Path, is_named: bool) -> Iterator[Config]
             if not os.path.isfile(config) or (place == "." and not _names_a_workspace(config)):
                 continue
             if _counts(config, folder, start, is_named):
-                yield Config(config, is_named and folder == start.absolute())
+                yield Config(config, is_named and folder == start)
 
 
 def _counts(config: Path, above: Path, start: Path, is_named: bool) -> bool:
-    if is_named and above == start.absolute():
+    if is_named and above == start:
         return True
     parts = (config.parent, config)
     if config.parent == above and not _names_a_workspace(config) and foreign(parts):
@@ -131,9 +138,8 @@ def address_in(config: Config) -> Path | str:
     Raises WorkspaceNotFound if there is no workspace in the folder, NotTrusted if it was found and
     belongs to somebody else.
     """
-    fields = read_config(config.file)
-    name = fields.get("workspace_name") or str(fields.get("Scope") or "").rpartition("/")[2]
-    where = fields.get("Path") or name
+    name = name_in(config)
+    where = read_config(config.file).get("Path") or name
     if not isinstance(where, str) or not where:
         raise UserError(
             f"{config.file} does not name a workspace: it needs 'Path', 'Scope' or "
@@ -150,6 +156,12 @@ def address_in(config: Config) -> Path | str:
     if not (config.is_named or os.path.isabs(where)):
         check_workspace(folder, config.project)
     return folder
+
+
+def name_in(config: Config) -> str:
+    """The name of the workspace that a config points to, as far as it says one; else ""."""
+    fields = read_config(config.file)
+    return str(fields.get("workspace_name") or str(fields.get("Scope") or "").rpartition("/")[2])
 
 
 def is_azures(config: Config) -> bool:

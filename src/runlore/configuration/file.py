@@ -11,6 +11,7 @@ from runlore.configuration.conda_dependencies import CondaDependencies
 from runlore.configuration.content import Content, written_as_text
 from runlore.engine.caller_warning import warn_caller
 from runlore.exceptions import RunConfigurationException, RunConfigurationFileNotFound
+from runlore.storage.ownership import foreign, is_trusted
 
 FOLDERS = (".azureml", "aml_config")
 EXTENSION = ".runconfig"
@@ -36,12 +37,15 @@ class Place(NamedTuple):
         return "" if self.file.parent == self.root else f"{self.file.parent.name}/"
 
 
-def read(base: Path, name: str | None) -> Loaded:
+def read(base: Path, name: str | None, *, is_named: bool = True) -> Loaded:
     """The configuration that `base` and `name` lead to, its environment's file read in.
 
+    `is_named` says that the user named the folder: then it counts whoever owns it.
     Raises RunConfigurationFileNotFound and RunConfigurationException, as `RunConfiguration.load`.
     """
     file = _find(base, name)
+    if not is_named:
+        _check_owner(file)
     content = yaml_file.read_mapping(file, written_as_text)
     # Paths in the file begin at the project's folder, or beside the file if it was named itself.
     roots = [base] if file != base else [file.parent, *_project_of(file)]
@@ -118,6 +122,17 @@ def _find(base: Path, name: str | None) -> Path:
         f"Failed to load RunConfiguration from path={str(base)!r} name={name!r}: found no file at "
         f"{looked}; pass the folder that holds .azureml and the file's name, or the file's path"
     )
+
+
+def _check_owner(file: Path) -> None:
+    """A run configuration names the interpreter and the command that are executed."""
+    why = foreign((file.parent, file))
+    if why is not None and not is_trusted(file):
+        raise RunConfigurationException(
+            f"found {file}, but did not use it: {why}. If you trust whoever can write there, run "
+            f"`runlore trust {file.parent}`; or name its folder, as in RunConfiguration.load("
+            f"{str(file.parent)!r}, {file.name!r}) or --path"
+        )
 
 
 def place_of(base: Path, name: str | None, loaded_as: str | None) -> Place:

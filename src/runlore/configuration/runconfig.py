@@ -182,6 +182,9 @@ class RunConfiguration:
     ) -> RunConfiguration:
         """Reads `<path>/.azureml/<name>` (`.runconfig` may be left out), or the file `path`.
 
+        Without a path, in the working folder: a file of somebody else's is refused there, unless
+        its folder is trusted (`runlore trust`).
+
         Warns about the features that the file asks for and runlore does not have; their keys are
         kept for `save`.
 
@@ -192,7 +195,7 @@ class RunConfiguration:
         from runlore.configuration import file as runconfig_file
 
         base = Path(path or Path.cwd())
-        loaded = runconfig_file.read(base, name)
+        loaded = runconfig_file.read(base, name, is_named=path is not None)
         run_config = RunConfiguration(
             _path=str(base), _name=None if loaded.file == base else loaded.file.name
         )

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from runlore.domain.errors import InvalidInput, WorkspaceNotFound
 from runlore.engine.caller_warning import warn_caller
@@ -14,6 +14,7 @@ from runlore.storage.held_path import hold
 from runlore.storage.log_opener import LOG_NAME
 from runlore.storage.open_log import exists, locate
 from runlore.storage.ownership import anybody_may_add, foreign, is_trusted
+from runlore.storage.run_folder import RunFolder
 
 CEILINGS: Final = "RUNLORE_CEILING_DIRECTORIES"
 """The variable with the folders that no search goes up to, as GIT_CEILING_DIRECTORIES for git."""
@@ -77,6 +78,30 @@ def workspaces_in(folder: Path) -> Iterator[Path]:
         yield from sorted(child for child in folder.iterdir() if is_workspace(child))
 
 
+# --- the run that this process executes ---------------------------------------------------------
+
+
+class ThisRun(NamedTuple):
+    """The run that this process executes, as its launcher says by variables."""
+
+    uri: str
+    run_id: str
+
+    def holds(self, folder: Path) -> bool:
+        """Whether the folder is in the run's copy of the source, which is removed at its end."""
+        workspace = locate(self.uri).folder
+        if workspace is None:
+            return False
+        source = os.path.realpath(RunFolder(workspace, self.run_id).source)
+        return Path(os.path.realpath(folder)).is_relative_to(source)
+
+
+def this_run() -> ThisRun | None:
+    """The run that this process executes, if any; see `entry/context.py`."""
+    uri, run_id = os.environ.get("RUNLORE_WORKSPACE_URI"), os.environ.get("RUNLORE_RUN_ID")
+    return ThisRun(uri, run_id) if uri and run_id else None
+
+
 # --- searching ----------------------------------------------------------------------------------
 
 
@@ -92,15 +117,20 @@ class NotTrusted(WorkspaceNotFound):
         self.found = found
 
 
-def folders_above(start: Path) -> Iterator[Path]:
-    """The absolute folder and those above it, up to the root or below the first ceiling.
+def search_start(folder: Path) -> Path:
+    """The absolute folder where a search begins, in a form whose parents are the folders above."""
+    absolute = folder.absolute()
+    return Path(os.path.realpath(absolute)) if ".." in absolute.parts else absolute
 
-    The folder itself is searched even if it is a ceiling.
+
+def folders_above(start: Path) -> Iterator[Path]:
+    """The folder and those above it, up to the root or below the first ceiling.
+
+    The folder itself is searched even if it is a ceiling. It must be a `search_start`.
     """
     ceilings = _ceilings()
-    folder = start.absolute()
-    yield folder
-    for above in folder.parents:
+    yield start
+    for above in start.parents:
         if ceilings and os.path.realpath(above) in ceilings:
             return
         yield above
@@ -116,12 +146,25 @@ def may_use(found: Path, parts: Iterable[Path], folder: Path, *, start: Path) ->
     why = foreign(parts)
     if why is None or is_trusted(found):
         return True
-    if folder != start.absolute() and anybody_may_add(folder):
-        if found not in _warned:
-            _warned.add(found)
-            warn_caller(f"passed over {found}: {why}, and everybody can write to {folder}")
+    if folder != start and anybody_may_add(folder):
+        pass_over(found, f"{why}, and everybody can write to {folder}")
         return False
     raise NotTrusted(found, why, folder)
+
+
+def pass_over(found: Path, why: str) -> None:
+    """Warn, once per process, that a search goes on without what it found."""
+    if found not in _warned:
+        _warned.add(found)
+        warn_caller(f"passed over {found}: {why}")
+
+
+def is_read_only(workspace: Path) -> bool:
+    """Whether the workspace belongs to somebody else, root say, who lets this user only read it."""
+    return (
+        os.stat(workspace / LOG_NAME).st_uid != os.geteuid()
+        and not os.access(workspace / LOG_NAME, os.W_OK)
+    )  # fmt: skip
 
 
 def check_workspace(workspace: Path, folder: Path) -> None:

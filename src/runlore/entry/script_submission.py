@@ -53,4 +53,5 @@ def submit_script(
 def _configuration(project: str | os.PathLike[str], name: str | None) -> RunConfiguration:
     if name is None:
         return RunConfiguration()
-    return RunConfiguration.load(places.folder_of(project), name)
+    is_default = os.fspath(project) == "."
+    return RunConfiguration.load(None if is_default else places.folder_of(project), name)

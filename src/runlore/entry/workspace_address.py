@@ -102,12 +102,19 @@ def _name_in(workspace: str | None) -> str | None:
 
 
 def nearest_workspace() -> Path | str | None:
-    """The address of the workspace of the nearest folder that has one, or None.
+    """The address of the workspace to log into of the nearest folder that has one, or None.
 
-    The search begins in the working folder. Raises NotTrusted; WorkspaceNotFound for a config that
-    leads nowhere, unless it is Azure's own.
+    The search begins in the working folder. One in a folder above that somebody else, root say,
+    made for reading is passed over with a warning. Raises NotTrusted; WorkspaceNotFound for a
+    config that leads nowhere, unless it is Azure's own.
     """
-    return next(_found_above(Path.cwd(), is_named=False), None)
+    for address in _found_above(Path.cwd(), is_named=False):
+        if not isinstance(address, Path) or address.parent == Path.cwd():
+            return address
+        if not places.is_read_only(address):
+            return address
+        places.pass_over(address, "it is somebody else's, and you may only read it")
+    return None
 
 
 def _addresses(
@@ -116,7 +123,7 @@ def _addresses(
     if workspace is not None and places.is_address(workspace):
         yield workspace
         return
-    folder = places.folder_of(project)
+    folder = places.search_start(places.folder_of(project))
     if workspace is not None and places.is_workspace(folder / workspace):
         yield folder / workspace
     is_default = os.fspath(project) == "."
