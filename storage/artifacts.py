@@ -113,16 +113,16 @@ class ArtifactStore:
         For people to read: only `open` leads to the file. None if the store has no files on this
         machine. Raises UnsafePath for a malformed digest.
         """
-        file = self._backend.file(_checked(sha256))
+        file = self._backend.file(checked_digest(sha256))
         return None if file is None else file.plain
 
     def has(self, sha256: str) -> bool:
         """Whether the artifact is stored; its bytes are not read."""
-        return self._backend.holds(_checked(sha256))
+        return self._backend.holds(checked_digest(sha256))
 
     def open(self, sha256: str) -> BinaryIO:
         """The artifact's bytes, unverified. Raises ArtifactMissing, ArtifactCorrupt."""
-        return self._backend.open(_checked(sha256))
+        return self._backend.open(checked_digest(sha256))
 
     def verified_chunks(self, sha256: str) -> Iterator[bytes]:
         """The artifact's bytes in chunks; raises ArtifactCorrupt at the end if they differ.
@@ -156,7 +156,8 @@ class ArtifactStore:
         return self._backend.holds(artifact.sha256, artifact.nbytes)
 
 
-def _checked(sha256: str) -> str:
+def checked_digest(sha256: str) -> str:
+    """The digest, if it is one. Raises UnsafePath."""
     if not isinstance(sha256, str) or not _DIGEST.fullmatch(sha256):
         raise UnsafePath(sha256, "not a SHA-256 digest", "use 64 lowercase hex digits")
     return sha256

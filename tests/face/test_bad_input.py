@@ -84,6 +84,8 @@ RUN_USES: dict[str, Callable[[Run], object]] = {
     "upload_file": lambda run: run.upload_file("a", io.BytesIO(b"a")),
     "upload_files": lambda run: run.upload_files(["a"], ["a.png"]),
     "upload_folder": lambda run: run.upload_folder("a", "."),
+    "add_reference": lambda run: run.add_reference("a", "s3://bucket/key"),
+    "fetch_reference": lambda run: run.fetch_reference("a", allow=[]),
     "download_file": lambda run: run.download_file("a"),
     "download_files": lambda run: run.download_files(),
     "get_file_names": lambda run: run.get_file_names(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -120,6 +120,40 @@ class RunFiles(RunPart):
             output_paths=[output_paths] if isinstance(output_paths, str) else output_paths,
             append_prefix=append_prefix,
         )
+
+    def add_reference(
+        self, name: str, uri: str, size: int | None = None, sha256: str | None = None
+    ) -> None:
+        """Name a file that stays where it is, at `uri`; nothing is copied or looked at.
+
+        An absolute path becomes a `file:` URI. `size`, in bytes, and `sha256` say which content is
+        meant. Raises ChangeRefusedError for a taken name, UnsafePath for an unsafe one,
+        InvalidInput for a URI with a password.
+        """
+        from runlore.engine.runs.references import add_reference
+
+        add_reference(self._handle, name, uri, size=size, sha256=sha256)
+
+    def fetch_reference(
+        self,
+        name: str,
+        output_file_path: str | os.PathLike[str] | None = None,
+        *,
+        allow: Iterable[str | os.PathLike[str]],
+    ) -> None:
+        """Write the file that a reference names to a path, as `download_file` does.
+
+        The reference is text, perhaps of a stranger: it is followed only if it is below one of the
+        absolute folders or `file`, `http` or `https` URLs in `allow`. Links below an allowed folder
+        and redirects are not followed. Size and digest are checked if the log has them.
+
+        Raises ReferenceRefused, which shows the reference, for a place that is not allowed;
+        ReferenceNotFetched if the file cannot be read or differs.
+        """
+        from runlore.engine.runs.references import fetch_reference
+
+        target = Path.cwd() if output_file_path is None else Path(output_file_path)
+        fetch_reference(self._handle, name, target, allow)
 
     def get_file_names(self) -> list[str]:
         """The names of all kept files, in the order in which they were kept."""

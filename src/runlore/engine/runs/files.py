@@ -106,7 +106,7 @@ def content_of(run: RunHandle, name: str) -> str:
     if artifact.sha256 is None or artifact.uri is not None:
         raise UserError(
             f"{name!r} of run {run.id} is a reference to {artifact.uri!r:.200}, which is not "
-            "stored here; fetch it from there yourself"
+            "stored here; if you trust that place, fetch_reference() fetches it from there"
         )
     return artifact.sha256
 
