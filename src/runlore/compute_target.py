@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from runlore.azure.options import refuse_unknown
 from runlore.domain.errors import InvalidInput
@@ -16,7 +17,7 @@ from runlore.projections.filters import RunFilter
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from runlore.azure.options import UpdateOptions, WaitingOptions
+    from runlore.azure.options import ProvisioningOptions, UpdateOptions, WaitingOptions
     from runlore.domain.compute_target import TargetState
     from runlore.engine.streams import TargetStream
     from runlore.run import Run
@@ -57,11 +58,12 @@ class ComputeTargetStatus:
 class ComputeTarget:
     """A named place where submitted runs execute. Raises ComputeTargetException if it is unknown.
 
-    Every workspace has `local`, this machine without a limit. Others are attached:
+    Every workspace has `local`, this machine without a limit. Others are attached. A pool is what
+    Azure calls a cluster, so it is an `AmlCompute`, and its `type` is Azure's:
 
     >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
     >>> ComputeTarget.attach(ws, "gpu-cluster", slots=2)
-    ComputeTarget(name='gpu-cluster', type='pool', slots=2)
+    AmlCompute(name='gpu-cluster', kind='pool', slots=2)
     >>> sorted(ws.compute_targets)
     ['gpu-cluster', 'local']
     """
@@ -70,11 +72,20 @@ class ComputeTarget:
         from runlore.execution.targets.attached import state_of
         from runlore.workspace import session_of
 
-        state = state_of(session_of(workspace), name)
+        self._take(workspace, state_of(session_of(workspace), name))
+
+    def _take(self, workspace: Workspace, state: TargetState) -> None:
         self.workspace = workspace
-        self.name = name
-        self.type = state.type
+        self.name = state.name
+        self.kind = state.type
         self._settings = dict(state.settings)
+        if state.type == _POOL:
+            self.__class__ = AmlCompute
+
+    @property
+    def type(self) -> str:
+        """Azure's name for the kind of target, or our own where Azure has none."""
+        return _AZURES_TYPES.get(self.kind, self.kind)
 
     @property
     def slots(self) -> int | None:
@@ -152,10 +163,7 @@ class ComputeTarget:
     @classmethod
     def _of(cls, workspace: Workspace, state: TargetState) -> ComputeTarget:
         target = cls.__new__(cls)
-        target.workspace = workspace
-        target.name = state.name
-        target.type = state.type
-        target._settings = dict(state.settings)
+        target._take(workspace, state)
         return target
 
     def delete(self) -> None:
@@ -170,7 +178,7 @@ class ComputeTarget:
         try:
             self._check_nothing_queued()  # Submissions from here on find that the target is gone.
         except ComputeTargetException:
-            command = AttachTarget(self.name, self.type, self._settings)
+            command = AttachTarget(self.name, self.kind, self._settings)
             change_target(session, _stream(self.name), command)
             raise
 
@@ -194,7 +202,7 @@ class ComputeTarget:
         refuse_unknown(ComputeTarget.update, azure_options)
         if max_nodes is not None:
             settings = {**self._settings, "slots": max_nodes}
-            changed = ComputeTarget.attach(self.workspace, self.name, type=self.type, **settings)
+            changed = ComputeTarget.attach(self.workspace, self.name, type=self.kind, **settings)
             self._settings = changed._settings
 
     def get_status(self) -> ComputeTargetStatus:
@@ -202,6 +210,28 @@ class ComputeTarget:
         queued = sum(1 for _ in self._runs([Status.QUEUED]))
         active = sum(1 for _ in self.get_active_runs())
         return ComputeTargetStatus(self.slots, active - queued, queued)
+
+    @property
+    def status(self) -> ComputeTargetStatus:
+        """The target's slots and runs now, as `get_status()`."""
+        return self.get_status()
+
+    def list_nodes(self) -> builtins.list[dict[str, Any]]:
+        """One dict for each slot, with Azure's keys: what executes, and slots that are idle."""
+        executing = [run.id for run in self._runs(sorted(ACTIVE - {Status.QUEUED}))]
+        idle = max(0, (self.slots or 0) - len(executing))
+        runs: list[str | None] = [*executing, *[None] * idle]
+        return [
+            {
+                "nodeId": f"{self.name}-{number}",
+                "nodeState": "idle" if run_id is None else "running",
+                "runId": run_id,
+                "port": None,
+                "publicIpAddress": None,
+                "privateIpAddress": None,
+            }
+            for number, run_id in enumerate(runs)
+        ]
 
     def get_active_runs(self, type: str | None = None) -> Iterator[Run]:
         """The runs that execute or wait on the target, newest first."""
@@ -219,7 +249,7 @@ class ComputeTarget:
 
     def serialize(self) -> dict[str, Any]:
         """The target as a dict."""
-        return {"name": self.name, "type": self.type, **self._settings}
+        return {"name": self.name, "type": self.kind, **self._settings}
 
     def _runs(self, statuses: Sequence[Status]) -> Iterator[Run]:
         from runlore.run.run import matching_runs
@@ -244,7 +274,39 @@ class ComputeTarget:
 
     def __repr__(self) -> str:
         slots = "" if self.slots is None else f", slots={self.slots}"
-        return visible(f"ComputeTarget(name={self.name!r}, type={self.type!r}{slots})")
+        return visible(f"{type(self).__name__}(name={self.name!r}, kind={self.kind!r}{slots})")
+
+
+class AmlCompute(ComputeTarget):
+    """Azure's managed cluster. runlore makes no machines: it is a pool with a slot per node."""
+
+    vm_size = ""
+    """Azure's size of machines; there is one machine here, this one."""
+
+    @staticmethod
+    def provisioning_configuration(
+        vm_size: str = "",
+        vm_priority: str = "dedicated",
+        min_nodes: int = 0,
+        max_nodes: int = 4,
+        idle_seconds_before_scaledown: int = 1800,
+        **azure_options: Unpack[ProvisioningOptions],
+    ) -> ClusterConfiguration:
+        """The argument of `ComputeTarget.create`; only `max_nodes` has an effect."""
+        refuse_unknown(AmlCompute.provisioning_configuration, azure_options)
+        return ClusterConfiguration(max_nodes)
+
+    @staticmethod
+    def supported_vmsizes(
+        workspace: Workspace, location: str | None = None
+    ) -> builtins.list[dict[str, Any]]:
+        """The sizes of machines to choose from: none, a pool is on this machine."""
+        return []
+
+
+_POOL: Final = "pool"
+_AZURES_TYPES: Final = {_POOL: "AmlCompute"}
+AmlCompute.__module__ = "runlore.compute"  # Where users import it from.
 
 
 def _stream(name: object) -> TargetStream:

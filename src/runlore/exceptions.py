@@ -70,10 +70,6 @@ class ComputeTargetException(UserError):
     """The compute target does not exist, or cannot execute the request."""
 
 
-class ModelPathNotFoundException(UserError):
-    """Kept for scripts that catch it; runlore has no model registry."""
-
-
 class OutOfScope(UserError, NotImplementedError):
     """A part of Azure ML that runlore does not cover; the message names the alternative."""
 
@@ -83,23 +79,87 @@ class OutOfScope(UserError, NotImplementedError):
         self.instead = instead
 
 
+class OutOfScopeAttribute(OutOfScope, AttributeError):
+    """An attribute of Azure's objects that runlore does not cover; `hasattr` says False."""
+
+
+# --- what scripts name in `except` and in imports, and nothing here raises -----------------------
+
+
+class ActivityCanceledException(RunloreError):
+    """Kept for scripts that catch it."""
+
+
+class AuthenticationException(UserError):
+    """Kept for scripts that catch it; runlore has no accounts."""
+
+
+class AzureMLAggregatedException(RunloreError):
+    """Kept for scripts that catch it."""
+
+
+class DatasetTimestampMissingError(RunloreError):
+    """Kept for scripts that catch it; runlore has no datasets."""
+
+
+class DiscoveryUrlNotFoundException(RunloreError):
+    """Kept for scripts that catch it; runlore has no service."""
+
+
+class ModelNotFoundException(RunloreError):
+    """Kept for scripts that catch it; runlore has no model registry."""
+
+
+class ModelPathNotFoundException(UserError):
+    """Kept for scripts that catch it; runlore has no model registry."""
+
+
+class ParallelRunException(RunloreError):
+    """Kept for scripts that catch it."""
+
+
+class ProjectSystemException(RunloreError):
+    """Kept for scripts that catch it."""
+
+
+class TrainingException(RunloreError):
+    """Kept for scripts that catch it."""
+
+
+class WebserviceException(RunloreError):
+    """Kept for scripts that catch it; runlore deploys nothing."""
+
+
+class WorkspacePrivateEndpointException(RunloreError):
+    """Kept for scripts that catch it; runlore has no service."""
+
+
 __all__ = [
+    "ActivityCanceledException",
     "ActivityFailedException",
     "AlreadyExists",
+    "AuthenticationException",
+    "AzureMLAggregatedException",
     "AzureMLException",
     "ChangeRefusedError",
     "ComputeTargetException",
+    "DatasetTimestampMissingError",
+    "DiscoveryUrlNotFoundException",
     "ErasureIncomplete",
     "ExperimentExecutionException",
     "ExperimentNotFound",
     "InvalidInput",
     "InvalidType",
+    "ModelNotFoundException",
     "ModelPathNotFoundException",
     "MomentInFuture",
     "NotErasable",
     "NotFound",
     "OutOfScope",
+    "OutOfScopeAttribute",
+    "ParallelRunException",
     "PastIsReadOnly",
+    "ProjectSystemException",
     "PropertyConflict",
     "RunConfigurationException",
     "RunConfigurationFileNotFound",
@@ -110,12 +170,15 @@ __all__ = [
     "RunloreError",
     "ServiceException",
     "SnapshotException",
+    "TrainingException",
     "TransitionRefused",
     "UserError",
     "UserErrorException",
+    "WebserviceException",
     "WorkspaceClosed",
     "WorkspaceException",
     "WorkspaceNotFound",
+    "WorkspacePrivateEndpointException",
 ]
 
 for name in __all__:

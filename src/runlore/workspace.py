@@ -12,6 +12,7 @@ from uuid import uuid4
 from runlore.azure import config_file
 from runlore.azure.arguments import as_pairs
 from runlore.azure.options import refuse_unknown
+from runlore.azure.uncovered import DATA_INSTEAD, MODEL_INSTEAD, UncoveredAttribute
 from runlore.domain.errors import (
     AlreadyExists,
     InvalidInput,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from runlore.audit.bundles.imports import Imported
     from runlore.azure.options import CreateOptions
     from runlore.compute_target import ComputeTarget
+    from runlore.configuration.environment import Environment
     from runlore.domain.workspace import CreateWorkspace, WorkspaceState
     from runlore.engine.event_feed import Feed, LoggedEvent
     from runlore.engine.moments import Moment
@@ -656,6 +658,28 @@ class Workspace:
             "the deletion of a workspace",
             f"close it and remove its folder {self.path} yourself",
         )
+
+    @property
+    def sku(self) -> str:
+        """Azure's edition of a workspace."""
+        return "Basic"
+
+    @property
+    def environments(self) -> dict[str, Environment]:
+        """The registered environments: none, see `Environment.register`."""
+        return {}
+
+    datasets = UncoveredAttribute("datasets", DATA_INSTEAD)
+    datastores = UncoveredAttribute("datastores", DATA_INSTEAD)
+    set_default_datastore = UncoveredAttribute("datastores", DATA_INSTEAD)
+    images = UncoveredAttribute("images", "submit from inside the image")
+    linked_services = UncoveredAttribute("services of Azure", DATA_INSTEAD)
+    models = UncoveredAttribute("a model registry", MODEL_INSTEAD)
+    webservices = UncoveredAttribute("web services", "serve the model with a server of your own")
+    get_default_keyvault = UncoveredAttribute("Key Vault", "read secrets from your environment")
+    get_mlflow_tracking_uri = UncoveredAttribute(
+        "a server for MLflow", "log with runlore, or give MLflow a folder of its own"
+    )
 
     def get_default_datastore(self) -> None:
         """Not covered, see `runlore.Datastore`."""

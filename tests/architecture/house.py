@@ -73,7 +73,8 @@ class House:
         return {
             folder: modules
             for folder, modules in self.folders.items()
-            if modules > MOST_MODULES_IN_A_FOLDER
+            # The root holds the names that Azure's users import, and tests/face lists them.
+            if modules > MOST_MODULES_IN_A_FOLDER and folder != Path("src/runlore")
         }
 
     def figures(self) -> dict[str, int]:

@@ -48,6 +48,7 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.audit.bundles.open_formats": "files that the user names",
     "runlore.azure.config_file": "the user's config, or one that a search found and trusts",
     "runlore.configuration.environment": "the user's files",
+    "runlore.configuration.file": "the user's files",
     "runlore.configuration.yaml_file": "the user's files",
     "runlore.cli.audit.prove": "a proof that the user names",
     "runlore.cli.output.output": "the terminal",

@@ -25,7 +25,7 @@ CHANGING = {
         "run resubmit",
         "run cancel",
     ),
-    *("computetarget attach", "computetarget delete"),
+    *("computetarget attach", "computetarget create amlcompute", "computetarget delete"),
 }
 OF_NOW = {
     "workspace list": "lists folders",

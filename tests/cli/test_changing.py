@@ -121,6 +121,16 @@ def test_a_pool_is_attached_and_deleted(own_project: Path) -> None:
     assert "no compute target 'pool'" in gone.err
 
 
+def test_a_cluster_of_azure_is_a_pool(own_project: Path) -> None:
+    created = runlore(
+        *("computetarget", "create", "amlcompute", "-n", "cpu-cluster"),
+        *("--max-nodes", "3", "--vm-size", "STANDARD_D2_V2", "--min-nodes", "0"),
+        cwd=own_project,
+    ).data
+
+    assert (created["name"], created["type"], created["slots"]) == ("cpu-cluster", "pool", 3)
+
+
 def test_init_s_workspace_is_found_without_a_config(tmp_path: Path) -> None:
     from runlore import init
 

@@ -172,3 +172,16 @@ def test_ctrl_c_exits_with_130(project: Path) -> None:
 
     assert process.returncode == 130
     assert "Traceback" not in err and out == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["model", "list"], "does not cover 'model' of `az ml`; keep models with run.upload_file"),
+        (["run", "submit-hyperdrive"], "does not cover 'submit-hyperdrive' of `az ml`; submit a"),
+    ],
+)
+def test_commands_of_azure_that_are_not_covered_say_what_to_do(
+    project: Path, command: list[str], told: str
+) -> None:
+    assert told in runlore(*command, cwd=project, code=2).err

@@ -113,6 +113,26 @@ def test_the_settings_of_a_runconfig_apply(scripts: Path) -> None:
     assert definition["environment_variables"] == {"COLOR": "blue"}
 
 
+def test_the_script_may_be_that_of_the_runconfig(scripts: Path, tmp_path: Path) -> None:
+    config = scripts / ".azureml" / "whole.runconfig"
+    config.write_text("script: train.py\narguments: [--lr, '0.5']\n")
+    (scripts / ".azureml" / "command.runconfig").write_text("command: echo from the command\n")
+    written = tmp_path / "runoutput.json"
+
+    ran = runlore("run", "submit-script", "-c", "whole", "-t", str(written), cwd=scripts)
+    command = runlore("run", "submit-script", "-c", "command", cwd=scripts)
+
+    assert "training with ['--lr', '0.5']" in ran.err
+    assert ran.data["run_id"] in written.read_text()
+    assert "from the command" in command.err
+
+
+def test_nothing_to_submit_says_how_to_name_it(scripts: Path) -> None:
+    ran = runlore("run", "submit-script", cwd=scripts, code=1)
+
+    assert "there is no script to submit: name one, or a runconfig that names one" in ran.err
+
+
 def test_resubmit_repeats_script_and_arguments(scripts: Path, trained: str) -> None:
     ran = runlore("run", "resubmit", "-r", trained, cwd=scripts)
 
@@ -130,6 +150,8 @@ def test_parameters_of_scripts_are_compared(scripts: Path, trained: str) -> None
 
 def test_logs_are_downloaded(scripts: Path, trained: str, tmp_path: Path) -> None:
     paths = runlore("run", "download-logs", "-r", trained, "-d", str(tmp_path), cwd=scripts).data
+    options = ("-r", trained, "--output-dir", str(tmp_path / "again"))
+    assert len(runlore("run", "download-logs", *options, cwd=scripts).data) == len(paths)
 
     texts = [Path(path).read_text() for path in paths]
     assert any("training with" in text for text in texts)

@@ -11,17 +11,25 @@ import runlore
 import runlore.exceptions
 
 PUBLIC_MODULES = {
+    "authentication",
     "compute",
     "compute_target",
     "conda_dependencies",
+    "container_registry",
+    "dataset",
+    "datastore",
     "environment",
     "exceptions",
     "experiment",
+    "keyvault",
+    "model",
     "run",
     "runconfig",
     "script_run",
     "script_run_config",
+    "telemetry",
     "version",
+    "widgets",
     "workspace",
 }
 

@@ -16,9 +16,10 @@ import runlore
 from runlore import Experiment, Workspace
 from runlore.domain.errors import AlreadyExists, InvalidInput, InvalidType, RunNotFound
 from runlore.exceptions import OutOfScope, UserErrorException, WorkspaceNotFound
+from runlore.run.run import handle_of
 from runlore.storage.errors import LogReadOnly, LogTooNew, NotALog
 from runlore.storage.open_sqlite import open_sqlite
-from runlore.workspace import session_of
+from runlore.workspace import session_of, workspace_of
 from tests.fresh_python import WITHOUT_ROOTS_POWERS, run_python
 from tests.workspaces import start
 
@@ -643,7 +644,7 @@ def test_uncovered_methods_say_what_to_do_instead(ws: Workspace) -> None:
 
 
 def test_a_workspace_in_memory_has_no_folder_to_lead_to() -> None:
-    ws = runlore.Run.get_context().experiment.workspace
+    ws = workspace_of(handle_of(runlore.Run.get_context()).session)
 
     assert ws.path is None
     assert ws.location == "memory"

@@ -54,6 +54,14 @@ root = PlugInGroup(
         "trust": "folder:trust",
         "completion": "completion:completion",
     },
+    uncovered={
+        "dataset": "read your data from paths, and record its digest as a property",
+        "datastore": "read your data from paths, and keep files with run.upload_file()",
+        "environment": "runs execute in the environment of the process that submits them",
+        "model": "keep models with run.upload_file(), and find them by tags",
+        "endpoint": "serve the model with a server of your own",
+        "pipeline": "submit runs one after the other, or as children of one run",
+    },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 root = click.version_option(VERSION, message="runlore %(version)s")(root)

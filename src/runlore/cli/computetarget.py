@@ -24,6 +24,7 @@ computetarget = LazyGroup(
         "list": "computetarget:list_",
         "show": "computetarget:show",
         "attach": "computetarget:attach",
+        "create": "computetarget:create",
         "delete": "computetarget:delete",
     },
 )
@@ -82,6 +83,36 @@ def attach(name: str, slots: int, grace_s: float, context: CommandContext, out: 
     """
     target = ComputeTarget.attach(context.open(), name, slots=slots, grace_s=grace_s)
     out.put(_document(target))
+
+
+@click.command("amlcompute")
+@click.option("-n", "--name", required=True, help="The target's name.")
+@click.option(
+    "--max-nodes", type=click.IntRange(min=1), default=4, help="The number of runs at a time."
+)
+@click.option("-s", "--vm-size", help="Accepted and ignored, as is --min-nodes.")
+@click.option("--min-nodes", type=int, help="Accepted and ignored.")
+@click.option("--vm-priority", help="Accepted and ignored.")
+@click.option("--idle-seconds-before-scaledown", type=int, help="Accepted and ignored.")
+@workspace_options
+@output_options
+def create_amlcompute(
+    name: str, max_nodes: int, context: CommandContext, out: Output, **_azures: object
+) -> None:
+    """Creates a pool of slots on this machine, one for each node of a cluster in Azure.
+
+    \b
+    Example:
+      runlore computetarget create amlcompute -n cpu-cluster --max-nodes 4
+    """
+    out.put(_document(ComputeTarget.attach(context.open(), name, slots=max_nodes)))
+
+
+create = LazyGroup(
+    "create",
+    help="Creates compute targets as `az ml` does; see `attach`.",
+    places={"amlcompute": "computetarget:create_amlcompute"},
+)
 
 
 @click.command

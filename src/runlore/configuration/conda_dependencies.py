@@ -82,6 +82,20 @@ class CondaDependencies:
         elif conda_package not in self.conda_packages:
             self.conda_packages.append(conda_package)
 
+    def add_tensorflow_conda_package(
+        self, core_type: str = "cpu", version: str | None = None
+    ) -> None:
+        """Adds TensorFlow for the CPU or, with `core_type="gpu"`, for a GPU."""
+        package = "tensorflow" if core_type == "cpu" else "tensorflow-gpu"
+        self.add_conda_package(package if version is None else f"{package}={version}")
+
+    def add_tensorflow_pip_package(
+        self, core_type: str = "cpu", version: str | None = None
+    ) -> None:
+        """Adds TensorFlow as a package of pip."""
+        package = "tensorflow" if core_type == "cpu" else "tensorflow-gpu"
+        self.add_pip_package(package if version is None else f"{package}=={version}")
+
     def remove_conda_package(self, conda_package: str) -> None:
         """Removes a package, given exactly as it was added."""
         self.conda_packages[:] = [kept for kept in self.conda_packages if kept != conda_package]

@@ -60,6 +60,11 @@ def write(place: Place, content: Content, separate_environment_yaml: bool) -> No
     yaml_file.write_yaml(place.file, content)
 
 
+def remove(base: Path, name: str) -> None:
+    """Remove a configuration's file. Raises RunConfigurationFileNotFound."""
+    _find(base, name).unlink()
+
+
 def conda_dependencies_of(loaded: Loaded, inline: object, name: str | None) -> CondaDependencies:
     """The dependencies that a file holds `inline`, or those of the conda file that it names.
 

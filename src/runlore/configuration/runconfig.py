@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runlore.configuration import content, values
 from runlore.configuration.conda_dependencies import CondaDependencies
-from runlore.configuration.environment import Environment
+from runlore.configuration.environment import Environment, SparkSection
 from runlore.engine.caller_warning import warn_caller
 
 _BACKENDS = ("nccl", "gloo")
@@ -131,6 +131,11 @@ class RunConfiguration:
         self.pytorch = PyTorchConfiguration()
         self.tensorflow = TensorflowConfiguration()
         self.docker = DockerConfiguration()
+        # Azure's data and Spark: kept as they are given, and without an effect.
+        self.data: dict[str, object] = {}
+        self.data_references: dict[str, object] = {}
+        self.output_data: dict[str, object] = {}
+        self.auto_prepare_environment = True
         self._path, self._name = _path, _name
         self.extra_keys: dict[object, object] = {}
 
@@ -214,6 +219,23 @@ class RunConfiguration:
             loaded, inline, python.conda_dependencies_file
         )
         return run_config
+
+    @staticmethod
+    def delete(path: str | os.PathLike[str], name: str) -> None:
+        """Removes the file `<path>/.azureml/<name>`. Raises RunConfigurationFileNotFound."""
+        from runlore.configuration import file as runconfig_file
+
+        runconfig_file.remove(Path(path), name)
+
+    @property
+    def without_effect(self) -> list[str]:
+        """The settings of Azure that were given and that nothing here obeys."""
+        return [name for name in ("data", "data_references", "output_data") if getattr(self, name)]
+
+    @property
+    def spark(self) -> SparkSection:
+        """The environment's packages for Spark."""
+        return self.environment.spark
 
     def checked(self) -> RunConfiguration:
         """A deep copy with every value checked: attributes can be set to anything."""

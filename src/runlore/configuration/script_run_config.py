@@ -163,6 +163,10 @@ def get_run_config_from_script_run(script_run_config: ScriptRunConfig) -> RunCon
     run_config.arguments = list(script_run_config.arguments)
     run_config.command = script_run_config.command
     _refuse_two(run_config.script, run_config.arguments, run_config.command)
+    if unused := run_config.without_effect:
+        warn_caller(
+            f"run_config.{', run_config.'.join(unused)} has no effect: read your data from paths"
+        )
     return run_config.checked()
 
 

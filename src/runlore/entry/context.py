@@ -71,13 +71,15 @@ def _attached(uri: str, run_id: str) -> Run:
 def _offline() -> Run:
     from runlore.entry.wiring import memory_session
     from runlore.experiment import Experiment
+    from runlore.run.run import handle_of, offline_run_of
     from runlore.workspace import workspace_of
 
     workspace = workspace_of(memory_session("offline"))
     experiment = Experiment(workspace, "offline")
-    return experiment.start_logging(
+    run = experiment.start_logging(
         run_id=f"OfflineRun_{uuid4()}", outputs=False, snapshot_directory=None
     )
+    return offline_run_of(experiment, handle_of(run))
 
 
 @atexit.register

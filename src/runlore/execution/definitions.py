@@ -34,12 +34,10 @@ def definition_of(
             "there is nothing to execute: pass a script or a command to ScriptRunConfig"
         )
     script = _checked_script(config.script, source) if config.script else None
-    command: tuple[str, ...] | str | None = None
-    if isinstance(config.command, str):
-        command = config.command
-    elif config.command:
-        command = tuple(map(str, config.command))
-        _check_program(command[0], source)
+    command = config.command or None
+    if command is not None and not isinstance(command, str):
+        _check_program(str(command[0]), source)
+        command = " ".join(map(str, command))  # A line for the shell, as in Azure ML.
     kept, secrets = split_secrets(variables)
     limit = config.max_run_duration_seconds
     definition = Definition(

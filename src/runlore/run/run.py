@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, SupportsIndex
 
 from runlore.azure.arguments import children_tags
 from runlore.azure.documents import html_row
 from runlore.azure.options import refuse_unknown
 from runlore.azure.run_types import SCRIPT_RUN
+from runlore.azure.uncovered import DATA_INSTEAD, UncoveredAttribute
 from runlore.domain.errors import InvalidInput, RunNotFound
 from runlore.domain.visible_text import visible
+from runlore.engine.caller_warning import warn_caller
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter, statuses_of
 from runlore.run.files import RunFiles
@@ -176,7 +178,7 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
     def name(self) -> str:
         """Deprecated by Azure: `run_<id>`; a child's is `<parent's name>><its own>`."""
         state = self._handle.state
-        parent = self.parent
+        parent = self._find_parent()
         if parent is None:
             return state.name or f"run_{self.id}"
         return f"{parent.name}>{state.name or ''}"
@@ -227,6 +229,9 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
     @property
     def parent(self) -> Run | None:
         """The run's parent; None for a root, or if the run was imported without its parent."""
+        return self._find_parent()
+
+    def _find_parent(self) -> Run | None:
         parent_id = self._row.parent_id if self._row else self._handle.state.parent_id
         if parent_id is not None and self._parent is None:
             with suppress(RunNotFound):
@@ -371,9 +376,34 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
 
     # --- out of scope -------------------------------------------------------------------------
 
-    def register_model(self, *args: object, **kwargs: object) -> None:
-        """Not covered: runlore has no model registry."""
-        raise OutOfScope("a model registry", "keep the model with run.upload_file()")
+    def register_model(
+        self,
+        model_name: str,
+        model_path: str | None = None,
+        tags: object = None,
+        properties: object = None,
+        model_framework: object = None,
+        model_framework_version: object = None,
+        description: object = None,
+        datasets: object = None,
+        sample_input_dataset: object = None,
+        sample_output_dataset: object = None,
+        resource_configuration: object = None,
+    ) -> RegisteredModel:
+        """Tag the run with `model.<name>`, and warn that there is no model registry.
+
+        The tag's value is the path, which must be that of a kept file to be found again. So a
+        training does not fail in its last line.
+        """
+        warn_caller(
+            f"runlore has no model registry: run {self._id} got the tag 'model.{model_name}'; find "
+            f"it with experiment.get_runs(tags='model.{model_name}')"
+        )
+        self.tag(f"model.{model_name}", model_path)
+        return RegisteredModel(model_name, self._id, model_path)
+
+    input_datasets = UncoveredAttribute("datasets", DATA_INSTEAD)
+    output_datasets = UncoveredAttribute("datasets", DATA_INSTEAD)
 
     def clean(self) -> None:
         """Do nothing: a submitted run's files on its target are removed when it ends."""
@@ -440,6 +470,48 @@ class ScriptRun(Run):
     """A submitted run. It has no methods beyond those of `Run`."""
 
 
+class OfflineRun(Run):
+    """The run of a script without a workspace. Azure's has this name, no experiment and no parent.
+
+    Scripts ask so whether they are online: `hasattr(run, "experiment")`, or for the class's name.
+    """
+
+    @property
+    def experiment(self) -> NoReturn:
+        """Raise AttributeError: only scripts with a workspace have an experiment."""
+        raise AttributeError(
+            f"{self.id} runs without a workspace, so it has no experiment; start it with "
+            "Experiment(workspace, name).start_logging(), or with `runlore run submit-script`"
+        )
+
+    @property
+    def parent(self) -> NoReturn:
+        """Raise AttributeError: only scripts with a workspace have a parent."""
+        raise AttributeError(f"{self.id} runs without a workspace, so it has no parent")
+
+    def __repr__(self) -> str:
+        return visible(f"_OfflineRun(Id: {self.id},\nStatus: {self.get_status()})")
+
+
+# Scripts look for Azure's name of the class.
+OfflineRun.__name__ = OfflineRun.__qualname__ = "_OfflineRun"
+
+
+class RegisteredModel(NamedTuple):
+    """What `register_model` returns: the name, and the run that has the model's files."""
+
+    name: str
+    run_id: str
+    path: str | None
+    version: int = 1
+    """Always 1: a model's versions are its runs."""
+
+    @property
+    def id(self) -> str:
+        """The name and the run's id."""
+        return f"{self.name}:{self.run_id}"
+
+
 def handle_of(run: Run) -> RunHandle:
     """The handle of a run, for runlore's own packages."""
     return run._handle
@@ -450,6 +522,11 @@ def run_of(experiment: Experiment, handle: RunHandle) -> Run:
     # Scripts tell submitted runs by `isinstance`.
     kind = ScriptRun if handle.state.run_type == SCRIPT_RUN else Run
     return kind._of(experiment, handle)
+
+
+def offline_run_of(experiment: Experiment, handle: RunHandle) -> Run:
+    """The run of a script without a workspace."""
+    return OfflineRun._of(experiment, handle)
 
 
 def script_run_of(experiment: Experiment, handle: RunHandle) -> ScriptRun:

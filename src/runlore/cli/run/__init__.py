@@ -25,4 +25,9 @@ run = LazyGroup(
         "monitor-logs": "run.submission:monitor_logs",
         "download-logs": "run.submission:download_logs",
     },
+    uncovered={
+        "submit-hyperdrive": "submit a run for each set of arguments, as children of one run",
+        "submit-pipeline": "submit runs one after the other, or as children of one run",
+        "submit-notebook": "run the notebook, and log from it",
+    },
 )

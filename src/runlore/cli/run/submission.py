@@ -49,7 +49,7 @@ FAILED: Final = 3
     help="A conda file to record with the run; nothing is installed.",
 )
 @click.option("--async", "is_async", is_flag=True, help="Do not wait for the run to end.")
-@click.argument("command", nargs=-1, required=True, metavar="SCRIPT [ARGUMENT]...")
+@click.argument("command", nargs=-1, metavar="[SCRIPT [ARGUMENT]...]")
 @experiment_option
 @workspace_options
 @output_options
@@ -66,8 +66,9 @@ def submit_script(
 ) -> None:
     """Submits a script as a run, shows its output until it ends, then the run's record.
 
-    Options come before the script; all arguments after it are the script's. The script's output
-    goes to stdout with -o table, otherwise to stderr. Exit code 3 if the run does not complete.
+    Options come before the script; all arguments after it are the script's. Without a script, that
+    of the runconfig (-c) is submitted, with the runconfig's arguments. The script's output goes to
+    stdout with -o table, otherwise to stderr. Exit code 3 if the run does not complete.
 
     \b
     Example:
@@ -76,7 +77,7 @@ def submit_script(
     run = submit(
         context.open(),
         context.experiment_name(experiment_name),
-        command[0],
+        command[0] if command else None,
         command[1:],
         project=context.path,
         source_directory=source_directory,
@@ -162,6 +163,7 @@ def monitor_logs(
     "-d",
     "--download-directory",
     "--local-directory",
+    "--output-dir",
     type=click.Path(path_type=Path, file_okay=False),
     default=".",
     help="The folder to write to; default: the working folder.",

@@ -1,0 +1,3 @@
+"""Azure's `azureml.core.model`."""
+
+from runlore.azure.uncovered import Model as Model
