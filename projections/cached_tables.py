@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from runlore.domain.errors import InvalidInput
+from runlore.domain.sizes import nbytes_of
 from runlore.projections import generations, slots
 from runlore.storage.file_lock import locked
 from runlore.storage.held_path import HeldPath, hold
@@ -38,9 +39,8 @@ OLD_AFTER_S: Final = 7 * 24 * 3_600
 
 _STAMP: Final = "tidied"
 _IN_WORKSPACE: Final = "projections"
-# Compiled at their first use: every opening imports this module, and few need them.
+# Compiled at its first use: every opening imports this module, and few need it.
 _VERSION: Final = r"\d+-[0-9a-f]{8}-duckdb[0-9A-Za-z.+-]+"
-_SIZE: Final = r"(\d+(?:\.\d+)?) *([KMGT]?)(I?)B?"
 
 
 class CachedTables(NamedTuple):
@@ -318,11 +318,9 @@ def limit_nbytes() -> int:
     given = os.environ.get(LIMIT_VARIABLE)
     if not given:
         return LIMIT_NBYTES
-    found = re.fullmatch(_SIZE, given.strip(), re.IGNORECASE)
-    if found is None:
+    nbytes = nbytes_of(given)
+    if nbytes is None:
         raise InvalidInput(
             f"{LIMIT_VARIABLE} is {given!r}: give a number of bytes, or a size such as 5GB"
         )
-    number, prefix, binary = found.groups()
-    unit: int = (1024 if binary else 1000) ** (" KMGT".index(prefix.upper() or " "))
-    return int(float(number) * unit)
+    return nbytes

@@ -7,10 +7,12 @@ from typing import Final
 
 import duckdb
 
+MEMORY_NBYTES: Final = 1_000_000_000
+"""What DuckDB fills before it spills."""
+
 _SETTINGS: Final = {
     # DuckDB's defaults are all cores and 80 % of the memory: wrong inside a training job.
     "threads": "2",
-    "memory_limit": "1GB",
     "max_temp_directory_size": "10GB",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -19,13 +21,17 @@ _SETTINGS: Final = {
 
 
 def connect(
-    path: str | Path, spill: Path | None, segments: Path | None = None
+    path: str | Path,
+    spill: Path | None,
+    segments: Path | None = None,
+    memory_nbytes: int = MEMORY_NBYTES,
 ) -> duckdb.DuckDBPyConnection:
     """A connection to a database file or `:memory:`; large queries spill to the folder `spill`.
 
     Files of the folder `segments` can be read, and no others.
     """
-    connection = duckdb.connect(str(path), config={**_SETTINGS, "temp_directory": str(spill or "")})
+    own = {"temp_directory": str(spill or ""), "memory_limit": f"{memory_nbytes}B"}
+    connection = duckdb.connect(str(path), config={**_SETTINGS, **own})
     try:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")  # In a console it goes to stdout.

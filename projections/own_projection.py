@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from runlore.domain.ids import WORKSPACE_STREAM
 from runlore.domain.workspace import fold
 from runlore.projections import generations
 from runlore.projections.cached_tables import GENERATIONS, remove_from_before, tidy_at_times
+from runlore.projections.connection import MEMORY_NBYTES
 from runlore.projections.generations import PUBLISHING, Publishing
 from runlore.projections.open_tables import OpenTables
 from runlore.projections.projection import DataErased
@@ -69,8 +71,9 @@ class OwnProjection:
     ) -> None:
         self.events_read = 0
         self._lock = threading.RLock()
-        self._log = log
+        self.log = log
         self._bounds = bounds
+        self._memory_nbytes = MEMORY_NBYTES
         self._publishing = publishing
         self._folder = folder and folder / f"{tables_version()}-duckdb{duckdb.__version__}"
         self._tidy = tidy
@@ -111,7 +114,7 @@ class OwnProjection:
                 try:
                     tables = self._still_there() or self._open(folder)
                     began = time.monotonic()
-                    self.events_read += catch_up(tables.projection, self._log)
+                    self.events_read += catch_up(tables.projection, self.log)
                     took_s = time.monotonic() - began
                     answer = question(tables)
                     if took_s > self._publishing.after_s:
@@ -159,6 +162,21 @@ class OwnProjection:
                 self._close_database()  # An internal error leaves a dead connection behind.
                 raise
 
+    def limit_memory(self, nbytes: int) -> None:
+        """Let DuckDB fill this much memory, from the next question on, before it spills."""
+        with self._lock:
+            if nbytes != self._memory_nbytes:
+                self._memory_nbytes = nbytes
+                self._close_database()  # Its settings are locked.
+
+    def scratch(self) -> Path:
+        """A folder of this process's own, which is emptied after its death. Raises OSError."""
+        with self._lock:
+            if self._place is None or self._place.spill is None:
+                raise FileNotFoundError(errno.ENOENT, "there is no folder for temporary files")
+            self._place.spill.mkdir(mode=0o700, exist_ok=True)
+            return self._place.spill
+
     def published(self) -> list[generations.Generation]:
         """The generations that new processes would start from, newest first."""
         self.finish_publishing()
@@ -179,7 +197,7 @@ class OwnProjection:
                 slot.folder,
                 position,
                 leaf,
-                self._log.last_erasure,
+                self.log.last_erasure,
                 replace=self._distrusts_generations,
                 worth_positions=self._publishing.worth_positions,
             ):
@@ -247,7 +265,7 @@ class OwnProjection:
             if not isinstance(place, ReaderSlot)
             else self._opened_slot(place)
         )
-        self._tables = OpenTables(projection, self._log)
+        self._tables = OpenTables(projection, self.log)
         return self._tables
 
     def _opened_slot(self, slot: ReaderSlot) -> RunsProjection:
@@ -258,7 +276,7 @@ class OwnProjection:
         if not self._distrusts_generations:
             for generation in generations.usable(
                 _generations(slot),
-                self._log,
+                self.log,
                 after_position=position,
                 worth_positions=self._publishing.worth_positions,
             ):
@@ -281,7 +299,7 @@ class OwnProjection:
 
         An erasure cannot see into other users' caches.
         """
-        erasure = self._log.last_erasure()
+        erasure = self.log.last_erasure()
         if slot.begun_after < erasure:
             slot.clear()
             slot.begin(erasure)
@@ -291,10 +309,10 @@ class OwnProjection:
     def _opened_as_it_is(self, place: DatabasePlace) -> RunsProjection | None:
         """The tables in a place; None if they are damaged or of another log."""
         with suppress(duckdb.Error):
-            projection = RunsProjection.open(place, self._bounds)
+            projection = RunsProjection.open(place, self._bounds, self._memory_nbytes)
             try:
                 position, leaf = projection.view.applied(APPLICATION)
-                if position == 0 or generations.belongs(self._log, position, leaf):
+                if position == 0 or generations.belongs(self.log, position, leaf):
                     return projection
             except BaseException:
                 projection.view.close()
@@ -305,8 +323,8 @@ class OwnProjection:
     def _opened_empty(self, place: DatabasePlace) -> RunsProjection:
         place.clear()
         if isinstance(place, ReaderSlot):
-            place.begin(self._log.last_erasure())
-        return RunsProjection.open(place, self._bounds)
+            place.begin(self.log.last_erasure())
+        return RunsProjection.open(place, self._bounds, self._memory_nbytes)
 
     def _publish_soon(self) -> None:
         if self._publisher is None and isinstance(self._place, ReaderSlot):

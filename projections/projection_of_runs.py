@@ -20,7 +20,7 @@ from eventsourcing.persistence import Tracking
 from runlore.domain.events import REGISTRY, Event
 from runlore.domain.fact import Fact
 from runlore.projections.batch_context import KNOWN_MAX, BatchContext
-from runlore.projections.connection import connect
+from runlore.projections.connection import MEMORY_NBYTES, connect
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.fold import FOLDED
 from runlore.projections.projection import Projection
@@ -52,10 +52,12 @@ class RunsProjection(Projection):
     name = "runs"
 
     @classmethod
-    def open(cls, place: DatabasePlace, bounds: Bounds = BOUNDS) -> RunsProjection:
+    def open(
+        cls, place: DatabasePlace, bounds: Bounds = BOUNDS, memory_nbytes: int = MEMORY_NBYTES
+    ) -> RunsProjection:
         """The tables at a place, empty if it is. Raises duckdb.Error if they are damaged."""
         segments = usable(place.segments)
-        connection = connect(place.database, place.spill, segments)
+        connection = connect(place.database, place.spill, segments, memory_nbytes)
         try:
             return cls(DuckDBView(connection), segments, bounds)
         except BaseException:

@@ -29,6 +29,7 @@ from runlore.projections.queries import (
     run_page,
     writers_of_open_runs,
 )
+from runlore.projections.query_limits import NO_LIMITS, QueryLimits
 from runlore.projections.record_queries import ids_that_start_with, run_records
 from runlore.projections.rows import ExperimentRow, RecordRow, RunRow
 
@@ -213,10 +214,15 @@ class RunsReader:
 
         return self.projection.ask(question)
 
-    def sql(self, query: str, params: Params = None) -> SqlResult:
-        """The result of a user's SELECT. Raises QueryRefused or QueryFailed."""
+    def sql(self, query: str, params: Params = None, limits: QueryLimits = NO_LIMITS) -> SqlResult:
+        """The result of a user's SELECT. Raises QueryRefused, QueryFailed or QueryTimedOut.
+
+        The limits are DuckDB's here: they do not hold within one value.
+        """
         # Imported here, as only SQL of users needs it.
         from runlore.projections.user_sql import checked, may_be_damage, run_query
+
+        self.projection.limit_memory(limits.memory_nbytes)
 
         def question(tables: OpenTables) -> SqlResult:
             payloads = tables.payloads
@@ -224,7 +230,7 @@ class RunsReader:
             if _reads_points(asked.reach.views, self.position):
                 tables.check_segments()
             with payloads.as_of(self.position):
-                return run_query(tables.connection, asked, params, self.position)
+                return run_query(tables.connection, asked, params, self.position, limits.timeout_s)
 
         return self.projection.ask_in_doubt(question, may_be_damage)
 

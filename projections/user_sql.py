@@ -18,6 +18,7 @@ import duckdb
 
 from runlore.domain.errors import RunloreError
 from runlore.projections.arrow_tables import Rows
+from runlore.projections.query_limits import QueryTimedOut
 from runlore.projections.sql_errors import PyArrowMissing as PyArrowMissing
 from runlore.projections.sql_errors import QueryFailed as QueryFailed
 from runlore.projections.sql_errors import QueryRefused as QueryRefused
@@ -85,26 +86,35 @@ def run_query(
     question: Question,
     params: Params,
     position: int | None = None,
+    timeout_s: float | None = None,
 ) -> SqlResult:
     """The result of a user's query, as of a position if one is given. Changes nothing.
 
-    Raises QueryRefused or QueryFailed.
+    Raises QueryRefused, QueryFailed or QueryTimedOut.
     """
     if position is None:
-        return _result(connection, question, params)
+        return _result(connection, question, params, timeout_s)
     with shown_as_of(connection, position, question.reach.views):
-        return _result(connection, question, params)
+        return _result(connection, question, params, timeout_s)
 
 
-def _result(connection: duckdb.DuckDBPyConnection, question: Question, params: Params) -> SqlResult:
+def _result(
+    connection: duckdb.DuckDBPyConnection,
+    question: Question,
+    params: Params,
+    timeout_s: float | None,
+) -> SqlResult:
     query = question.query
     with _told_as_ours(query):
         bound = _bound(params)
         _check_bound(question, bound)
         with _reading(connection):
-            return SqlResult(
-                _unless_interrupted(connection, lambda: _answer(connection, question, bound))
+            table = _unless_stopped(
+                connection, lambda: _answer(connection, question, bound), timeout_s
             )
+    if table is None:
+        raise QueryTimedOut(query, timeout_s or 0)
+    return SqlResult(table)
 
 
 def _answer(
@@ -235,9 +245,11 @@ def _bound(params: object) -> list[Any] | dict[str, Any] | None:
     raise TypeError(f"params is a {type(params).__name__}; it takes a list or a dict")
 
 
-def _unless_interrupted(connection: duckdb.DuckDBPyConnection, fetch: Callable[[], Table]) -> Table:
-    """The whole result. DuckDB does not look for Ctrl-C while it streams, so another thread waits
-    for it, and this one can be interrupted.
+def _unless_stopped(
+    connection: duckdb.DuckDBPyConnection, fetch: Callable[[], Table], timeout_s: float | None
+) -> Table | None:
+    """The whole result, or None after the timeout. DuckDB does not look for Ctrl-C while it
+    streams, so another thread waits for it, and this one can be interrupted.
     """
     answer: Future[Table] = Future()
 
@@ -250,7 +262,11 @@ def _unless_interrupted(connection: duckdb.DuckDBPyConnection, fetch: Callable[[
     thread = threading.Thread(target=work, name="runlore-sql", daemon=True)
     try:
         thread.start()
-        return answer.result()
+        done, _ = wait([answer], timeout_s)
+        if done:
+            return answer.result()
+        _stop(connection, thread, answer)
+        return None
     except KeyboardInterrupt:
         _stop(connection, thread, answer)
         raise

@@ -30,6 +30,7 @@ from runlore.engine.net_changes import NetChange, net_changes
 from runlore.engine.places import NotTrusted, check_workspace
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
+from runlore.projections.query_limits import QueryLimits
 from runlore.storage.artifact_places import given_folder
 from runlore.storage.open_log import locate
 
@@ -617,17 +618,33 @@ class Workspace:
 
         return import_bundle(self._live, path)
 
-    def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> SqlResult:
+    def sql(
+        self,
+        query: str,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        isolated: bool = False,
+        timeout_s: float | None = None,
+        memory_limit: int | str | None = None,
+    ) -> SqlResult:
         """The result of one SELECT over the views (`runs`, `tags`, `metrics` ...; see docs/sql.md).
 
         Sees every event that any process committed before the call. `params` fill `?` (sequence)
         or `$name` (mapping). The result has `.fetchall()`, `.polars()`, `.pandas()` and, with
         `pip install 'runlore[arrow]'`, `.arrow()`.
 
+        `timeout_s` and `memory_limit` (bytes or a size such as "2GB", by default 1 GB) are DuckDB's
+        own limits, which do not hold within one value, and neither does Ctrl-C. `isolated` runs the
+        query in a process of its own, which is killed if it does not obey: then they hold for any
+        query, and the memory is that of the whole process. It needs a workspace in a folder.
+
         Raises QueryRefused for anything but one read-only SELECT; QueryFailed, with DuckDB's
-        message, if the query fails.
+        message, if the query fails; QueryTimedOut and QueryTooLarge beyond a limit; InvalidInput
+        for a limit that cannot be.
         """
-        return self._live.reader().sql(query, params)
+        limits = QueryLimits.of(timeout_s, memory_limit, of_process=isolated)
+        session = self._live
+        return (session.isolated() if isolated else session.reader()).sql(query, params, limits)
 
     @property
     def log(self) -> EventLog:

@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    diagnostics = Diagnostics()
+    diagnostics = Diagnostics(owns_process=arguments is None)
     try:
         code = root.main(
             None if arguments is None else list(arguments),

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Diagnostics:
-    """The messages on stderr other than errors; a single object per command line."""
+    """The messages on stderr other than errors; a single object per command line.
+
+    `owns_process` says that the process does nothing but this command.
+    """
 
     debug: bool = False
     verbose: bool = False
+    owns_process: bool = False
 
     def say(self, text: str) -> None:
         """Print the text if --verbose or --debug was given."""

@@ -20,6 +20,7 @@ from runlore.storage.spool_folder import NOTHING_LIVE, LiveValues
 if TYPE_CHECKING:
     from runlore.domain.workspace import WorkspaceState
     from runlore.projections.reader import RunsReader
+    from runlore.projections.sql_process.parent import IsolatedReader
     from runlore.storage.artifacts import ArtifactStore
 
 
@@ -84,6 +85,11 @@ class PastSession(Session):
         """The live session's lane as of the position. No values are flushed for it."""
         self.check_open()
         return self.live.tables(lane).at(self.position)
+
+    def isolated(self, lane: str = DEFAULT_LANE) -> IsolatedReader:
+        """The live session's process as of the position. No values are flushed for it."""
+        self.check_open()
+        return self.live.process(lane).at(self.position)
 
     def artifacts_of(self, run_id: str) -> ArtifactStore:
         """The store of a run's files, which never change but may have been erased since."""

@@ -42,6 +42,7 @@ from runlore.storage.writers import Life, states_in
 
 if TYPE_CHECKING:
     from runlore.projections.reader import RunsReader
+    from runlore.projections.sql_process.parent import IsolatedReader
     from runlore.storage.run_values import RunValues
     from runlore.storage.spool_format import EndIntent
 
@@ -115,6 +116,10 @@ class Session(ABC):
     @abstractmethod
     def reader(self, lane: str = DEFAULT_LANE) -> RunsReader:
         """A lane's projection, for queries over all runs; queries of other lanes do not wait."""
+
+    @abstractmethod
+    def isolated(self, lane: str = DEFAULT_LANE) -> IsolatedReader:
+        """A lane's process for SQL under limits. Raises InvalidInput for a workspace in memory."""
 
     @abstractmethod
     def artifacts_of(self, run_id: str) -> ArtifactStore:
@@ -416,6 +421,22 @@ class LiveSession(Session):
         tables = self.tables(lane)
         self._forget_dead_writers(tables)
         return tables
+
+    def isolated(self, lane: str = DEFAULT_LANE) -> IsolatedReader:
+        """A lane's process for SQL, after the same; it brings its tables up to date itself."""
+        self.flush()
+        self.recover_values()
+        self.look_after()
+        return self.process(lane)
+
+    def process(self, lane: str = DEFAULT_LANE) -> IsolatedReader:
+        """A lane's process for SQL of the log as it is, without preparation."""
+        if self.is_memory:
+            raise InvalidInput(
+                f"workspace {self.workspace.name!r} is in this process's memory, which no other "
+                "process can read; ask with isolated=False, where a query has no hard limits"
+            )
+        return self._lanes.process(lane, self._use, self.uri)
 
     def tables(self, lane: str = DEFAULT_LANE) -> RunsReader:
         """A lane's projection of the log as it is, without preparation."""

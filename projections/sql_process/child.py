@@ -1,0 +1,133 @@
+"""The process that runs SQL of users: a reader like any other, started by `sql_process.parent`.
+
+It lives as long as its parent holds the pipe `life`, answers one question after the other, and is
+killed by its parent when a query does not obey. So nothing here has to be undone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from types import FrameType
+from typing import Final
+from uuid import uuid4
+
+import duckdb
+
+from runlore.domain.errors import RunloreError
+from runlore.projections.generations import belongs
+from runlore.projections.own_projection import OwnProjection
+from runlore.projections.query_limits import QueryLimits, is_out_of_memory
+from runlore.projections.reader import RunsReader
+from runlore.projections.sql_process.life import end_with_parent, offer_to_the_kernel
+from runlore.projections.sql_process.memory import data_limited, resident_nbytes
+from runlore.projections.sql_process.messages import Message, Pipe
+from runlore.projections.sql_process.results import write_result
+from runlore.projections.user_sql import QueryFailed, QueryRefused
+from runlore.storage.held_path import hold
+from runlore.storage.open_log import exists, locate, open_log
+
+_FULL: Final = 0.9
+"""With this part of its limit taken before the query, a process is replaced."""
+
+
+def main() -> None:
+    """Answer the questions on stdin until the parent closes it."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    end_with_parent(int(sys.argv[1]))
+    offer_to_the_kernel()
+    requests, answers = Pipe(os.dup(0)), Pipe(os.dup(1))
+    # Nobody who reads or prints may disturb the pipes.
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    questions = _Questions(answers)
+    with suppress(BrokenPipeError):
+        for request in requests.messages():
+            answers.send(questions.answer(request))
+    questions.close()
+
+
+class _Questions:
+    """The open log and its tables, and the question that is being answered."""
+
+    def __init__(self, answers: Pipe) -> None:
+        self._answers = answers
+        self._reader: RunsReader | None = None
+        self._asking = False
+        signal.signal(signal.SIGINT, self._on_interrupt)
+
+    def answer(self, request: Message) -> Message:
+        """What the parent gets; an interrupt ends the question, never this process."""
+        limits = QueryLimits(memory_nbytes=request["memory_nbytes"])
+        try:
+            self._asking = True
+            try:
+                return self._answered(request, limits)
+            finally:
+                self._asking = False
+        except KeyboardInterrupt:
+            return {"end": "stopped"}
+        except QueryRefused as error:
+            return {"end": "refused", "message": str(error)}
+        except MemoryError:
+            return {"end": "too large"}
+        except Exception as error:
+            return _failure(error)
+
+    def close(self) -> None:
+        """Leave the tables as they are for the next process."""
+        if self._reader is not None:
+            self._reader.projection.close()
+
+    def _answered(self, request: Message, limits: QueryLimits) -> Message:
+        reader = self._reader = self._reader or _opened(request["uri"])
+        projection = reader.projection
+        projection.limit_memory(limits.of_duckdb_nbytes)
+        projection.refresh()  # Takes as much as the log needs, and so is not limited.
+        _check_same(projection, request)
+        if resident_nbytes() > _FULL * limits.memory_nbytes and not request["is_last"]:
+            return {"end": "again"}
+        if request["position"] is not None:
+            reader = reader.at(request["position"])
+        self._answers.send({"begun": True})
+        of_duckdb = QueryLimits(memory_nbytes=limits.of_duckdb_nbytes)
+        with data_limited(limits):
+            result = reader.sql(request["query"], request["params"], of_duckdb)
+            file = projection.scratch() / f"result-{uuid4().hex}.duckdb"
+            columns = write_result(result, file)
+        return {"end": "result", "file": os.fsencode(file), "columns": columns}
+
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._asking:
+            raise KeyboardInterrupt
+
+
+def _opened(uri: str) -> RunsReader:
+    place = locate(uri)
+    if not exists(place):  # Or else it would be made.
+        raise RunloreError(f"there is no log in {place} any more")
+    log = open_log(place)
+    folder = None if place.folder is None else hold(place.folder)
+    return RunsReader(OwnProjection.in_cache(log, folder))
+
+
+def _check_same(projection: OwnProjection, request: Message) -> None:
+    """Raise unless the log is the parent's own, and shows all that the parent has seen."""
+    position = request["head"]
+    if position and not belongs(projection.log, position, request["leaf"]):
+        raise RunloreError(
+            f"the log in {request['uri']} is not the one that this process has open: its folder "
+            "was moved or replaced; open the workspace again"
+        )
+
+
+def _failure(error: Exception) -> Message:
+    reason = error.reason if isinstance(error, QueryFailed) else str(error)
+    if is_out_of_memory(reason):
+        return {"end": "too large"}
+    if isinstance(error, RunloreError | duckdb.Error | OSError):
+        return {"end": "failed", "reason": reason}
+    return {"end": "failed", "reason": f"{type(error).__name__}: {reason}"}
