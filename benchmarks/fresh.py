@@ -127,7 +127,7 @@ def peak_bytes() -> int:
     Not ru_maxrss on Linux: that begins with what the process had that started this one.
     """
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
     except FileNotFoundError:
         import resource
 

@@ -28,4 +28,4 @@ def prefix(trace: Path) -> list[str]:
 
 def counted(trace: Path) -> int:
     """How many sync calls were begun; a call that was interrupted is resumed, not begun again."""
-    return sum(1 for line in trace.read_text().splitlines() if _CALL.search(line))
+    return sum(1 for line in trace.read_text(encoding="utf-8").splitlines() if _CALL.search(line))

@@ -72,7 +72,7 @@ class ReaderSlot:
     def begin(self, last_erasure: int) -> None:
         """Notes that the tables here are read after the last erasure, at this position."""
         if last_erasure:
-            (self.folder / "erasure").write_text(str(last_erasure))
+            (self.folder / "erasure").write_text(str(last_erasure), encoding="ascii")
 
     def clear(self) -> None:
         for path in self.folder.glob("projection.duckdb*"):
@@ -269,7 +269,7 @@ def _user_of(slot: Path) -> int:
 def _begun_after(slot: Path) -> int:
     """The last erasure before the slot's tables were begun; 0 if there was none."""
     try:
-        return int((slot / "erasure").read_text())
+        return int((slot / "erasure").read_text(encoding="ascii"))
     except (OSError, ValueError):
         return 0
 

@@ -129,7 +129,7 @@ def _mount_type(folder: AnyPath, mounts: str | None) -> str:
     if mounts is None:
         if not sys.platform.startswith("linux"):
             return ""
-        mounts = Path("/proc/self/mountinfo").read_text()
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8")
     best, kind = "", ""
     resolved = _resolved(folder)
     for line in mounts.splitlines():

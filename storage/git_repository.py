@@ -146,8 +146,8 @@ def _make(ours: Path, repository: Repository) -> None:
     config = f"[core]\nrepositoryformatversion = {version}\nbare = false\n"
     if version:
         config += f"[extensions]\nobjectFormat = {repository.object_format}\n"
-    (ours / "config").write_text(config)
-    (ours / "HEAD").write_text(f"{repository.commit or 'ref: refs/heads/none'}\n")
+    (ours / "config").write_text(config, encoding="utf-8")
+    (ours / "HEAD").write_text(f"{repository.commit or 'ref: refs/heads/none'}\n", encoding="utf-8")
     (ours / "refs").mkdir()
     (ours / "info").symlink_to(os.path.join(repository.common, "info"))
     with suppress(OSError):

@@ -53,7 +53,7 @@ def program() -> str:
 def boot_id() -> str:
     """The id of this boot of this machine; "" where the system does not provide one."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
         return ""
 

@@ -40,7 +40,7 @@ def grown(
     interpreter = Interpreter(peer.python, folder, QUIET)
     fresh(MODULE, peer.name, "prepare", folder, interpreter=interpreter, timeout_s=300)
     arguments = (folder, ",".join(map(str, sizes)), budget_s)
-    with tempfile.TemporaryFile("w+") as errors:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
         process = start(
             MODULE, peer.name, f"grow_{axis}", *arguments, interpreter=interpreter, errors=errors
         )

@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from runlore.domain.workspace import CreateWorkspace, WorkspaceState
     from runlore.engine.event_feed import Feed, LoggedEvent
     from runlore.engine.moments import Moment
-    from runlore.engine.net_changes import NetChange
     from runlore.engine.session import LiveSession, Session
     from runlore.experiment import Experiment, Tags
     from runlore.projections.user_sql import SqlResult

@@ -12,7 +12,6 @@ from runlore.audit.folder import read_checkpoint
 from runlore.audit.keys import default_path, new_key, read_trusted
 
 if TYPE_CHECKING:
-    from runlore.audit.audited import AuditedLog
     from runlore.audit.bundles.checks import BundleReport
     from runlore.audit.checkpoints import CheckedCheckpoint
     from runlore.audit.offline import Checkpoint, VerifierKey

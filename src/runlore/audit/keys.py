@@ -89,7 +89,7 @@ def new_key(path: Path, name: str) -> SigningKey:
         raise AlreadyExists(
             f"{path} exists already and is not overwritten; name another file for the new key"
         ) from error
-    with os.fdopen(fd, "w") as file:
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), 0o600)  # Regardless of the umask.
         file.write(f"{key}\n")
         file.flush()

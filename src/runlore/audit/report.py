@@ -81,7 +81,9 @@ def report(
     else:
         assert experiment is not None
         ids, title = _newest_runs(session, experiment, head.position), f"Experiment {experiment}"
-    page = Template(files(__package__).joinpath("report.html").read_text()).substitute(
+    page = Template(
+        files(__package__).joinpath("report.html").read_text(encoding="utf-8")
+    ).substitute(
         title=escaped(title),
         subtitle=escaped(
             f"Workspace {session.workspace.name}, as its log of {head.size:,} events says it"

@@ -54,7 +54,7 @@ def write_config(workspace: Path | str, project: Path, file_name: str | None, sc
     config = project / ".azureml" / (file_name or "config.json")
     config.parent.mkdir(parents=True, exist_ok=True)
     fields = {"Id": None, "Scope": scope, "Path": _from_project(workspace, project)}
-    config.write_text(json.dumps(fields, indent=4) + "\n")
+    config.write_text(json.dumps(fields, indent=4) + "\n", encoding="utf-8")
     return config
 
 

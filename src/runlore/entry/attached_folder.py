@@ -93,7 +93,7 @@ def attached_experiment(path: str | os.PathLike[str] = ".") -> str:
 
 def _remember(config: Path, experiment: str) -> None:
     fields = {**config_file.read_config(config), _EXPERIMENT: experiment}
-    config.write_text(json.dumps(fields, indent=4) + "\n")
+    config.write_text(json.dumps(fields, indent=4) + "\n", encoding="utf-8")
 
 
 def _write_samples(project: Path, targets: Sequence[str]) -> None:

@@ -14,7 +14,6 @@ from runlore.engine import places
 from runlore.experiment import Experiment
 
 if TYPE_CHECKING:
-    from runlore.configuration.runconfig import RunConfiguration
     from runlore.run import Run
     from runlore.workspace import Workspace
 

@@ -275,7 +275,7 @@ def _is_temporary(error: Exception) -> bool:
 def _oom_kills() -> int:
     """How often the system killed a process of our control group because memory ran out."""
     try:
-        own = Path("/proc/self/cgroup").read_text().strip().rpartition(":")[2]
+        own = Path("/proc/self/cgroup").read_text(encoding="utf-8").strip().rpartition(":")[2]
         for folder in (Path("/sys/fs/cgroup") / own.lstrip("/"), Path("/sys/fs/cgroup")):
             events = folder / "memory.events"
             if events.exists():
