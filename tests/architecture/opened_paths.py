@@ -1,7 +1,8 @@
 """The calls by which a module opens, lists or changes what is at a path, found by their names.
 
 Paths below a held folder (`HeldPath`) have methods of the names of `Path`'s. So `unlink`, `rename`,
-`open` and the like count only in modules that name `Path`, or on a held path's `plain`.
+`open` and the like count only in modules that name `Path` and no `HeldPath`, or on a held path's
+`plain`.
 """
 
 from __future__ import annotations
@@ -34,12 +35,13 @@ _MODE: Final = re.compile(r"[rwxab+t]{1,3}")
 
 def calls_in(module: Module) -> Iterator[str]:
     """The calls, as `line: name`."""
-    names_path = any(
-        isinstance(node, ast.ImportFrom)
-        and node.module == "pathlib"
-        and any(alias.name == "Path" for alias in node.names)
+    named = {
+        alias.name
         for node in module.nodes
-    )
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    names_path = "Path" in named and not named & {"HeldPath", "AnyPath"}
     for node in module.nodes:
         if isinstance(node, ast.Call) and (found := _called(node, names_path)):
             yield f"{node.lineno}: {found}"

@@ -21,6 +21,7 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.storage.file_lock": "locks held files, and those of the user's own folders",
     # The system and the package itself.
     "runlore.storage.filesystem": "reads /proc/self/mountinfo",
+    "runlore.storage.errors": "opens /dev/null, to count free descriptors",
     "runlore.storage.this_process": "reads /proc and the machine's id",
     "runlore.projections.sql_process.child": "reads from /dev/null",
     "runlore.projections.sql_process.life": "writes to /proc/self/oom_score_adj",
@@ -39,18 +40,18 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.projections.slots": "the user's cache",
     "runlore.projections.sql_process.parent": "a pipe, and results in the user's cache",
     "runlore.audit.keys": "the user's private keys",
-    "runlore.audit.folder": "the folder that the user exports checkpoints to",
     "runlore.execution.handover": "the user's environment in memory, on its way to a supervisor",
     # What the user names.
+    "runlore.storage.safe_paths": "folders that the user uploads",
     "runlore.storage.snapshots": "the user's source",
-    "runlore.storage.safe_paths": "files that the user names",
-    "runlore.storage.artifact_places": "the folder that the user names",
-    "runlore.engine.runs.downloads": "the folder that the user names",
-    "runlore.engine.places": "the folder that the user names",
     "runlore.storage.git_repository": "a repository of the user's",
     "runlore.audit.offline": "works without runlore, on files that the user names",
     "runlore.audit.small_text": "checkpoints and keys that the user names",
     "runlore.audit.bundles.open_formats": "files that the user names",
+    "runlore.engine.places": "folders that the user names or searches, before one is held",
+    "runlore.engine.runs.creation": "the output folders that the user names",
+    "runlore.engine.runs.downloads": "the folder that the user downloads to",
+    "runlore.storage.artifact_places": "folders for artifacts that the user's settings name",
     "runlore.azure.config_file": "the user's config, or one that a search found and trusts",
     "runlore.configuration.environment": "the user's files",
     "runlore.configuration.file": "the user's files",
@@ -66,14 +67,11 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
 
 TO_BE_CONVERTED: Final = frozenset(
     {
-        "runlore.engine.erasure",
-        "runlore.engine.runs.creation",
         "runlore.engine.runs.logs",
         "runlore.execution.launch",
         "runlore.execution.script",
         "runlore.execution.supervisor",
         "runlore.execution.targets.pool_folder",
-        "runlore.storage.errors",
         "runlore.storage.run_folder",
     }
 )
