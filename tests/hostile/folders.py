@@ -7,6 +7,7 @@ prints a table of what was tried and what happened, in every N-th case whose tex
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import signal
@@ -329,10 +330,16 @@ def _taken(workspace: Path, outside: Path) -> list[str]:
 def run(chosen: Sequence[Case], original: Path, top: Path) -> Iterator[Outcome]:
     """The outcomes of the cases, after a look that all works where nothing was replaced."""
     warm = Path(tempfile.mkdtemp(dir=top))
-    problems, refused = Child(
-        lambda: _victim(rich_workspace.copied(original, warm / "lab"), warm, None)
-    ).result()
+
+    def as_it_is() -> tuple[list[str], list[str], list[str]]:
+        found = _victim(rich_workspace.copied(original, warm / "lab"), warm, None)
+        return *found, list(sys.modules)
+
+    problems, refused, modules = Child(as_it_is).result()
     assert not problems and not refused, (problems, refused)
+    for name in modules:  # Other users may not be allowed to read them.
+        with suppress(ImportError):
+            importlib.import_module(name)
     for case in chosen:
         yield attempt(case, original, top)
 

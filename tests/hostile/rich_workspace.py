@@ -10,8 +10,11 @@ import json
 import os
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+import psutil
 
 from runlore import ComputeTarget, Experiment, Run, Workspace
 from runlore.storage.file_identity import identity_of
@@ -82,9 +85,10 @@ def _submit_and_kill(project: Project) -> None:
     """A submitted run whose processes were all killed; its folder stays."""
     run = project.submit(_WRITES + STAYS)
     wait_until_ready(run)
-    for process in [*supervisors_of(run.id)]:
-        for each in [*process.children(recursive=True), process]:
-            each.send_signal(signal.SIGKILL)
+    for process in supervisors_of(run.id):
+        with suppress(psutil.NoSuchProcess):  # It ended with the one before it.
+            for each in (*process.children(recursive=True), process):
+                each.kill()
 
 
 def _die_while_logging(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import traceback
 import warnings
 from collections.abc import Callable
@@ -34,6 +35,10 @@ class Child:
         failure, value = pickle.loads(answer)
         assert failure is None, failure
         return value
+
+    def has_ended(self, limit_s: float) -> bool:
+        """Whether the child has sent its result within this time, or has died."""
+        return bool(select.select([self._read_end], [], [], limit_s)[0])
 
     def let_go(self) -> None:
         """Expect no result of a child that was killed and waited for."""
