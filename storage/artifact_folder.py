@@ -20,7 +20,7 @@ from runlore.storage.artifact_backend import (
     StagedArtifact,
 )
 from runlore.storage.atomic_files import WholeFile, explained, removed_afterwards
-from runlore.storage.held_folder import UnsafeEntry
+from runlore.storage.held_folder import NotPermitted, UnsafeEntry
 from runlore.storage.held_path import HeldPath
 
 LEFTOVER_AGE_S: Final = 24 * 60 * 60
@@ -56,10 +56,13 @@ class ArtifactFolder(ArtifactBackend):
             self._root.sync()
 
     def holds(self, name: str, nbytes: int | None = None) -> bool:
+        file = self.file(name)
         try:
-            found = self.file(name).stat()
+            found = file.stat()
         except (FileNotFoundError, UnsafeEntry):
             return False
+        except PermissionError as error:
+            raise NotPermitted(file, error) from error
         return stat.S_ISREG(found.st_mode) and nbytes in (None, found.st_size)
 
     def open(self, name: str) -> BinaryIO:

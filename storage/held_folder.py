@@ -26,6 +26,18 @@ class UnsafeEntry(RunloreError, OSError):
         self.errno = errno.ELOOP
 
 
+class NotPermitted(RunloreError, PermissionError):
+    """Something below a held folder that this user may not read."""
+
+    def __init__(self, path: object, error: OSError) -> None:
+        super().__init__(
+            f"cannot read {path}: {error.strerror}; permit it for this user, in the folders above "
+            "it as well"
+        )
+        self.path = path
+        self.errno = error.errno
+
+
 class FolderMoved(RunloreError, OSError):
     """A folder is no longer where it was opened: it was moved, replaced or removed.
 

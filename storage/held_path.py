@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple, TypeAlias
 
 from runlore.domain.errors import RunloreError
-from runlore.storage.held_folder import DESCRIPTORS, PASS, HeldFolder, UnsafeEntry
+from runlore.storage.held_folder import DESCRIPTORS, PASS, HeldFolder, NotPermitted, UnsafeEntry
 
 _WRITES: Final = os.O_WRONLY | os.O_RDWR
 _SAFELY: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -58,7 +58,8 @@ class HeldPath:
 
     It is not an `os.PathLike`: only its own methods lead to the disk. All of them raise OSError as
     those of `os` do, with the whole path as `filename`, and UnsafeEntry, which is an OSError, where
-    a link or something else is in the place of a plain file or folder.
+    a link or something else is in the place of a plain file or folder. What may not be read raises
+    NotPermitted, which is a PermissionError.
     """
 
     __slots__ = ("folder", "parts")
@@ -152,6 +153,8 @@ class HeldPath:
             return self.stat().st_mode
         except (FileNotFoundError, NotADirectoryError, UnsafeEntry):
             return None
+        except PermissionError as error:
+            raise NotPermitted(self, error) from error
 
     def names(self) -> list[str]:
         """The names in the folder, in no order."""
@@ -182,6 +185,14 @@ class HeldPath:
         Other programs do not inherit it. A file with further names (hard links) is not opened for
         writing: it would change at those names, too.
         """
+        try:
+            return self._opened(flags, mode)
+        except PermissionError as error:
+            if flags & _WRITES:
+                raise
+            raise NotPermitted(self, error) from error
+
+    def _opened(self, flags: int, mode: int) -> int:
         writes = bool(flags & _WRITES)
         with self._above() as (above, name):
             if not flags & os.O_EXCL:
@@ -340,11 +351,15 @@ class HeldPath:
     @contextmanager
     def _listing(self) -> Iterator[int]:
         """A descriptor of the folder at the path, with which it can be listed and synced."""
-        with self.descriptor() as passing:
-            try:
+        try:
+            with self.descriptor() as passing:
                 fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=passing)
-            except OSError as error:
-                raise _named(error, self) from error
+        except RunloreError:
+            raise
+        except PermissionError as error:
+            raise NotPermitted(self, error) from error
+        except OSError as error:
+            raise _named(error, self) from error
         try:
             yield fd
         finally:

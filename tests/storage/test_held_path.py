@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -13,8 +14,9 @@ from typing import Final
 import pytest
 
 from runlore.domain.errors import RunloreError
-from runlore.storage.held_folder import FolderMoved, HeldFolder, UnsafeEntry
+from runlore.storage.held_folder import FolderMoved, HeldFolder, NotPermitted, UnsafeEntry
 from runlore.storage.held_path import HeldPath, hold
+from tests.processes import in_child
 
 
 @pytest.fixture
@@ -242,3 +244,33 @@ def test_the_text_of_a_link_is_read_without_following_it(tmp_path: Path) -> None
     assert (top / "file").read_link() is None
     assert (top / "missing").read_link() is None
     assert (top / "link/below").read_link() is None
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_what_may_not_be_read_raises_an_error_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "lab" / "closed").mkdir(parents=True)
+    (tmp_path / "lab" / "closed" / "file").write_text("mine")
+    (tmp_path / "lab" / "file").write_text("mine")
+    for path in (tmp_path / "lab" / "closed", tmp_path / "lab" / "file"):
+        path.chmod(0)
+    lab = hold(tmp_path / "lab")
+    reads: list[Callable[[], object]] = [
+        (lab / "file").read_bytes,
+        (lab / "closed/file").read_bytes,
+        (lab / "closed/file").exists,
+        (lab / "closed").names,
+        (lab / "closed").entries,
+    ]
+
+    def tried() -> list[str]:
+        os.setuid(65_534)
+        told = []
+        for read in reads:
+            with pytest.raises(NotPermitted) as error:
+                read()
+            assert isinstance(error.value, PermissionError) and error.value.errno == errno.EACCES
+            told.append(str(error.value))
+        return told
+
+    assert all("cannot read" in one and "lab/" in one for one in in_child(tried))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runlore.audit.small_text import read_text
-from runlore.domain.errors import UserError
+from runlore.domain.errors import RunloreError, UserError
 from runlore.storage.atomic_files import write_synced
 from runlore.storage.held_path import AnyPath, HeldPath
 
@@ -64,7 +64,7 @@ class AuditFolder:
     def checkpoint(self, size: int) -> Checkpoint | None:
         """The kept checkpoint of this size, or None. Raises BadCheckpoint."""
         file = self._checkpoints / f"{size}{_SUFFIX}"
-        return _read_kept(file) if file.exists() else None
+        return _read_kept(file) if _may_exist(file) else None
 
     def keep(self, checkpoint: Checkpoint) -> Path:
         """Write a checkpoint; it replaces an earlier one of its size."""
@@ -77,7 +77,7 @@ class AuditFolder:
         """
         from runlore.audit.keys import read_trusted
 
-        return read_trusted(self._trusted) if self._trusted.exists() else []
+        return read_trusted(self._trusted) if _may_exist(self._trusted) else []
 
     def trust(self, key: VerifierKey) -> None:
         """Add a key. Earlier ones stay, so that what they signed can still be verified."""
@@ -115,6 +115,19 @@ class AuditFolder:
             return sorted(name for name in self._checkpoints.names() if name.endswith(_SUFFIX))
         except FileNotFoundError:
             return []
+        except RunloreError:
+            raise
+        except OSError as error:
+            raise BadCheckpoint(
+                f"cannot list the checkpoints in {self._checkpoints}: {error.strerror}; permit it"
+            ) from error
+
+
+def _may_exist(file: HeldPath) -> bool:
+    try:
+        return file.exists()
+    except OSError:  # Whoever reads it says why that cannot be.
+        return True
 
 
 def read_checkpoint(file: AnyPath) -> Checkpoint:
