@@ -8,9 +8,10 @@ from typing import Any
 from runlore.storage.clock import Clock, now_us
 from runlore.storage.database import Database
 from runlore.storage.erasable import ErasableLog
-from runlore.storage.sqlite_keys import KEYS_SCHEMA, is_erasable
+from runlore.storage.sqlite_keys import is_erasable
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.sqlite_queries import has_drained, has_log
+from runlore.storage.sqlite_schema import KEYS_SCHEMA
 
 
 def open_sqlite(

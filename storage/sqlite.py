@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from eventsourcing.persistence import (
@@ -27,16 +27,8 @@ from eventsourcing.utils import Environment, EnvType, resolve_topic, strtobool
 
 from runlore.storage.database import Database
 from runlore.storage.sqlite_log import SqliteLog, SqliteRecorder
-from runlore.storage.sqlite_queries import EVENTS_SCHEMA, library_events, text_id
-
-_TRACKING_SCHEMA: Final = (
-    """
-    CREATE TABLE IF NOT EXISTS tracking (
-        application_name TEXT PRIMARY KEY,
-        notification_id INTEGER NOT NULL
-    ) WITHOUT ROWID
-    """,
-)
+from runlore.storage.sqlite_queries import library_events, text_id
+from runlore.storage.sqlite_schema import EVENTS_SCHEMA, TRACKING_SCHEMA, aggregates_schema
 
 _R = TypeVar("_R", bound=SqliteRecorder)
 
@@ -45,16 +37,9 @@ class SqliteAggregateRecorder(SqliteRecorder, AggregateRecorder):
     """Events in streams without a total order; the library keeps its snapshots here."""
 
     def __init__(self, database: Database, *, table: str = "stored_events", **options: Any):
-        super().__init__(database, **options)
         self._table = table
-        self.schema = (
-            f"""
-            CREATE TABLE IF NOT EXISTS {table} (
-                originator_id TEXT, originator_version INTEGER, topic TEXT, state BLOB,
-                PRIMARY KEY (originator_id, originator_version)
-            ) WITHOUT ROWID
-            """,
-        )
+        self.schema = aggregates_schema(table)
+        super().__init__(database, **options)
 
     def insert_events(
         self, stored_events: Sequence[StoredEvent], **kwargs: Any
@@ -87,7 +72,7 @@ class SqliteAggregateRecorder(SqliteRecorder, AggregateRecorder):
 class SqliteTrackingRecorder(SqliteRecorder, TrackingRecorder):
     """The position up to which each upstream application was processed."""
 
-    schema: tuple[str, ...] = _TRACKING_SCHEMA
+    schema: tuple[str, ...] = TRACKING_SCHEMA
 
     def insert_tracking(self, tracking: Tracking) -> None:
         with self.database.write() as connection:
@@ -118,7 +103,7 @@ class SqliteTrackingRecorder(SqliteRecorder, TrackingRecorder):
 class SqliteProcessRecorder(SqliteTrackingRecorder, SqliteLog, ProcessRecorder):
     """Events and tracking in one transaction: the library's exactly-once processing."""
 
-    schema = EVENTS_SCHEMA + _TRACKING_SCHEMA
+    schema = EVENTS_SCHEMA + TRACKING_SCHEMA
 
     def _insert_more(self, connection: sqlite3.Connection, **kwargs: Any) -> None:
         tracking: Tracking | None = kwargs.get("tracking")

@@ -10,19 +10,6 @@ from runlore.domain.ids import run_id_of
 from runlore.storage.event_log import StoredRow
 from runlore.storage.seal import NO_KEY, new_key
 
-# Rows are only appended, and keys overwritten in place: a row that SQLite moved would leave a copy
-# of its key in a page's free space.
-KEYS_SCHEMA: Final = (
-    """
-    CREATE TABLE run_keys (
-        number INTEGER PRIMARY KEY,
-        run_id TEXT NOT NULL UNIQUE,
-        key BLOB NOT NULL
-    )
-    """,
-    "CREATE TABLE erasures (position INTEGER PRIMARY KEY, run_id TEXT NOT NULL)",
-)
-
 _AT_ONCE: Final = 500
 
 

@@ -29,7 +29,6 @@ from runlore.storage.log_query import LogQuery
 from runlore.storage.log_scan import LogScan
 from runlore.storage.sqlite_queries import (
     COLUMNS,
-    EVENTS_SCHEMA,
     INSERT,
     PLAIN_COLUMNS,
     SELECT,
@@ -44,6 +43,7 @@ from runlore.storage.sqlite_queries import (
     text_id,
 )
 from runlore.storage.sqlite_scan import SqliteScan
+from runlore.storage.sqlite_schema import EVENTS_SCHEMA
 from runlore.storage.sqlite_times import (
     add_step,
     keep_settled,

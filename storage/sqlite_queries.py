@@ -14,53 +14,7 @@ from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier
-
-EVENTS_SCHEMA: Final = (
-    """
-    CREATE TABLE IF NOT EXISTS stored_events (
-        notification_id INTEGER PRIMARY KEY AUTOINCREMENT,
-        originator_id TEXT NOT NULL,
-        originator_version INTEGER NOT NULL,
-        topic TEXT NOT NULL,
-        state BLOB NOT NULL,
-        event_id BLOB,
-        recorded_at INTEGER NOT NULL,
-        metadata BLOB,
-        leaf BLOB NOT NULL,
-        UNIQUE (originator_id, originator_version)
-    )
-    """,
-    "CREATE INDEX IF NOT EXISTS stored_events_recorded_at ON stored_events (recorded_at)",
-    """
-    CREATE TABLE IF NOT EXISTS log_head (
-        one INTEGER PRIMARY KEY CHECK (one = 1),
-        size INTEGER NOT NULL,
-        position INTEGER NOT NULL,
-        recorded_at INTEGER NOT NULL,
-        frontier BLOB NOT NULL
-    )
-    """,
-    # Columns by name: since version 2 there is one more.
-    "INSERT OR IGNORE INTO log_head (one, size, position, recorded_at, frontier) "
-    "VALUES (1, 0, 0, 0, x'')",
-    # Beside the log, not part of it: how much of each spool of values is in the log.
-    """
-    CREATE TABLE IF NOT EXISTS drained (
-        writer_id TEXT PRIMARY KEY,
-        lap INTEGER NOT NULL,
-        slot INTEGER NOT NULL,
-        position INTEGER NOT NULL
-    ) WITHOUT ROWID
-    """,
-)
-
-# Since version 2. The first runlore looks at the version only when it opens a log; but it does not
-# know this column, so it cannot move the head any more. Its users see the constraint's name.
-FENCE: Final = (
-    "fence INTEGER CONSTRAINT "
-    '"a newer runlore writes to this log now: upgrade runlore" CHECK (fence = position)'
-)
-FENCED_VERSION: Final = 2
+from runlore.storage.sqlite_schema import FENCE, FENCED_VERSION
 
 PLAIN_COLUMNS: Final = (
     "notification_id, originator_id, originator_version, topic, state, "

@@ -13,17 +13,23 @@ from runlore.storage.database import Database, version_of
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_scan import Beginning, IndexScan, KeyScan, LogScan, Row, Times
 from runlore.storage.seal import NO_KEY
-from runlore.storage.sqlite_keys import KEYS_SCHEMA, is_erasable, keys_of
+from runlore.storage.sqlite_keys import is_erasable, keys_of
 from runlore.storage.sqlite_queries import (
     COLUMNS,
-    EVENTS_SCHEMA,
-    FENCE,
-    FENCED_VERSION,
     check_order,
     has_drained,
     head_of,
 )
-from runlore.storage.sqlite_times import TIMES_SCHEMA, has_times, settled_until, steps_of
+from runlore.storage.sqlite_schema import (
+    EVENTS_SCHEMA,
+    FENCED_VERSION,
+    KEYS_SCHEMA,
+    TIMES_SCHEMA,
+    fenced,
+    plain,
+    statements_by_name,
+)
+from runlore.storage.sqlite_times import has_times, settled_until, steps_of
 
 _STREAM_INDEX: Final = "sqlite_autoindex_stored_events_1"
 _TIME_INDEX: Final = "stored_events_recorded_at"
@@ -212,7 +218,7 @@ def _altered(connection: sqlite3.Connection) -> list[str]:
     """
     # By the statement, which SQLite goes by: the other columns may say anything.
     there = {
-        name: _plain(sql)
+        name: plain(sql)
         for name, sql in connection.execute("SELECT name, sql FROM sqlite_schema")
         if sql
     }
@@ -221,12 +227,10 @@ def _altered(connection: sqlite3.Connection) -> list[str]:
         statements += KEYS_SCHEMA
     if there.keys() & {"as_of_steps", "settled"}:
         statements += TIMES_SCHEMA
-    made = [_plain(one).replace(" IF NOT EXISTS ", " ") for one in statements]
-    expected = {one.split(" ")[2]: one for one in made if one.startswith("CREATE ")}
+    expected = statements_by_name(statements)
     altered = [name for name, sql in there.items() if not sql.startswith(_HARMLESS)]
     if version_of(connection) >= FENCED_VERSION:
-        # SQLite adds a column to the text of the statement.
-        expected["log_head"] = expected["log_head"].removesuffix(")") + f", {FENCE})"
+        expected["log_head"] = fenced(expected["log_head"])
     for name, sql in expected.items():
         # Logs of before the spools have no table of what was drained.
         if there.get(name, sql if name == "drained" else None) != sql:
@@ -236,7 +240,3 @@ def _altered(connection: sqlite3.Connection) -> list[str]:
         )
         altered += [index for (index,) in indexes if index not in expected]
     return altered
-
-
-def _plain(sql: str) -> str:
-    return " ".join(sql.split())

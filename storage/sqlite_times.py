@@ -11,12 +11,7 @@ from typing import Any, Final
 
 from runlore.storage.as_of_times import NEVER_SETTLED, Steps
 from runlore.storage.errors import LogCorrupt
-
-TIMES_SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS as_of_steps (as_of INTEGER PRIMARY KEY, position INTEGER NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS settled "
-    "(one INTEGER PRIMARY KEY CHECK (one = 1), until INTEGER NOT NULL)",
-)
+from runlore.storage.sqlite_schema import TIMES_SCHEMA
 
 # A runlore without these tables settled a time by moving the head's time alone.
 _SETTLED_BEFORE: Final = """

@@ -15,7 +15,7 @@ from runlore.audit.offline import verify_proof
 from runlore.audit.prove import prove_event
 from runlore.audit.verify import verify, verify_folder
 from runlore.storage.errors import LogCorrupt
-from runlore.storage.sqlite_keys import KEYS_SCHEMA
+from runlore.storage.sqlite_schema import KEYS_SCHEMA
 from runlore.workspace import session_of
 from tests.audit.conftest import start
 from tests.tampering import tampering
