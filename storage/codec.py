@@ -20,6 +20,7 @@ from runlore.storage.event_log import StoredRow
 ERASED: Final = b"\xc1erased"
 """The state of an event whose payload was erased; no msgpack begins like this."""
 
+_VERSION_END: Final = 1 << 53
 _SMALL_NBYTES: Final = 64
 _MAP_16: Final = b"\xde"  # How msgpack begins a map of more than 15 keys.
 _VERSION_KEY: Final = b"\xa1v"
@@ -90,6 +91,17 @@ def facts_of(rows: Iterable[tuple[Any, ...]]) -> list[Fact]:
     small: dict[str, dict[bytes, dict[str, Any] | None]] = {topic: {} for topic in _VERSIONS}
     envelopes: dict[bytes | None, tuple[Any, ...]] = {None: (None, None, None, None)}
     for position, stream, version, topic, state, event_id, recorded_at, metadata in rows:
+        # SQLite lets any column hold anything.
+        if not (
+            type(version) is type(recorded_at) is int
+            and type(stream) is type(topic) is str
+            and 0 <= recorded_at < TIME_END
+            and version < _VERSION_END
+        ):
+            raise LogCorrupt(
+                f"event at position {position} ({stream!r:.200} version {version!r:.80} topic "
+                f"{topic!r:.80} at {recorded_at!r:.80}) is damaged; restore the log from a copy"
+            )
         if event_id is None:
             times = recorded_at, recorded_at
             add(Fact(position, stream, version, topic, None, None, *times, None))
@@ -108,7 +120,7 @@ def facts_of(rows: Iterable[tuple[Any, ...]]) -> list[Fact]:
             if envelope is None:
                 envelope = envelopes[metadata] = _envelope(metadata)
             observed_at, writer_id, reason, actor = envelope
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise LogCorrupt(
                 f"event at position {position} ({stream} version {version}) is damaged: "
                 f"{error}; restore the log from a copy"

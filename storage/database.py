@@ -6,13 +6,15 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
+from weakref import WeakSet
 
 from eventsourcing.persistence import ProgrammingError
 
+from runlore.domain.errors import InvalidInput, RunloreError
 from runlore.domain.events import LOG_VERSION
 from runlore.storage import fork_guard
 from runlore.storage.errors import (
@@ -20,13 +22,15 @@ from runlore.storage.errors import (
     LogCorrupt,
     LogReadOnly,
     LogTooNew,
-    NotALog,
     from_os,
-    from_sqlite,
 )
+from runlore.storage.held_folder import FolderMoved
+from runlore.storage.held_path import HeldPath
+from runlore.storage.log_file import LogFile, LogReplaced
+from runlore.storage.sqlite_guard import APPLICATION_ID, Guard
+from runlore.storage.sqlite_schema import statements_by_name
 from runlore.storage.write_queue import WriteQueue
 
-APPLICATION_ID: Final = 0x726C6F67  # "rlog", where `file` and we look for whose file this is.
 DEFAULT_LOCK_TIMEOUT_S: Final = 60.0
 
 # The settings that we own; no other connection options are accepted. The page size applies to new
@@ -34,21 +38,25 @@ DEFAULT_LOCK_TIMEOUT_S: Final = 60.0
 _PAGE_SIZE: Final = "PRAGMA page_size=8192"
 _SETTINGS: Final = (
     "PRAGMA synchronous=FULL",  # Every commit is on disk when it returns.
-    "PRAGMA trusted_schema=OFF",
     "PRAGMA cache_size=-4000",
 )
 
 _OVERWRITES: Final = "PRAGMA secure_delete=ON"
+_PATIENCE_S: Final = 1.0
 _LONG_S: Final = 1e6  # SQLite counts milliseconds in 31 bits.
 
 
 class Database:
     """A file in WAL mode that several processes and threads append to.
 
-    `path` is a file path, a `file:` URI or `:memory:`. The file is created on first use, with our
-    application id. Files of other applications are refused with `NotALog`. A file in a folder that
-    cannot be written is opened for reading only; so is one whose version is above `known_version`,
-    which is looked at in each write transaction.
+    `path` is a path, also below a held folder, a `file:` URI or `:memory:`. The file is created on
+    first use, with our application id; if it is `private`, for this user only. Files of other
+    applications, and logs that define other things than ours, are refused with `NotALog`. A file in
+    a folder that cannot be written is opened for reading only; so is one whose version is above
+    `known_version`, which is looked at in each write transaction.
+
+    The folder is held from the first use until `close`. If it, or the file, is not in its place any
+    more, each use raises FolderMoved, until it is put back.
 
     Opened lazily and once per process; closed before a fork (see `fork_guard`).
     """
@@ -57,27 +65,45 @@ class Database:
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | HeldPath,
         *,
         lock_timeout_s: float | None = None,
         known_version: int = LOG_VERSION,
+        private: bool = False,
     ) -> None:
         self.name = str(path)
         self.known_version = known_version
         self.version = 0  # As the last write transaction found it.
         self.lock_timeout_s = DEFAULT_LOCK_TIMEOUT_S if lock_timeout_s is None else lock_timeout_s
-        self.read_only = False
-        self._in_memory = _in_memory(self.name)
+        self._in_memory = not isinstance(path, HeldPath) and _in_memory(self.name)
+        self._path = path if self._in_memory or isinstance(path, HeldPath) else _path_of(self.name)
+        self._private = private
+        self._guard = Guard(self.name)
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._queue: WriteQueue | None = None
+        self._file: LogFile | None = None
+        self._last: tuple[int, bytes] | None = None
+        self.read_only = False
+        self._why_read_only: str | None = None
         self._frozen: tuple[int, ...] | None = None
         self._pid = os.getpid()
         self._overwrites = False
         fork_guard.guard(self)
+        _databases.add(self)
+
+    @property
+    def folder(self) -> HeldPath | None:
+        """The folder of the file, if it is held now; None for memory."""
+        return None if self._file is None else self._file.path.parent
+
+    def expect(self, statements: Sequence[str]) -> None:
+        """Accept what these statements define, beside the tables of a log."""
+        self._guard.known.update(statements_by_name(statements).values())
 
     def add_schema(self, statements: Sequence[str]) -> None:
         """Create the tables that a recorder needs, if they do not exist."""
+        self.expect(statements)
         with self.write() as connection:
             for statement in statements:
                 connection.execute(statement)
@@ -109,7 +135,10 @@ class Database:
     def read(self) -> Iterator[sqlite3.Connection]:
         """The connection, for statements that read; other threads wait."""
         with self._lock, self._translated():
-            yield self._open()
+            connection = self._open()
+            self._check()
+            self._guard.begin(writes=False)
+            yield connection
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -120,17 +149,18 @@ class Database:
         with self._lock, self._translated():
             connection = self._open()
             if self.read_only:  # Somebody may have given the right to write since.
-                self.close()
+                self._disconnect()
                 connection = self._open()
             if self.read_only:
                 raise LogReadOnly(
-                    f"{self.name} was opened for reading only, because its folder cannot be "
-                    "written; check the permissions, or copy the workspace to write to it"
+                    f"{self.name} was opened for reading only, because {self._why_read_only}"
                 )
             if connection.in_transaction:
                 raise ProgrammingError(f"a transaction on {self.name} cannot begin within another")
             with self._turn():
+                self._check(writes=True)  # Here: the turn may have come late.
                 try:
+                    self._guard.begin(writes=True)
                     # Inside: an interrupt during SQLite's wait is raised after the BEGIN.
                     connection.execute("BEGIN IMMEDIATE")
                     self._check_version(connection)
@@ -165,20 +195,45 @@ class Database:
                 )
 
     def close(self) -> None:
-        """Close the connection; the next use opens it again."""
+        """Close the connection and let go of the folder; the next use opens what is there then."""
         with self._lock:
-            self._forget_parent()
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-            self._frozen = None
-            if self._queue is not None:
-                self._queue.forget()
+            self._disconnect()
+            self._file = None
+            self._last = None
+
+    def _disconnect(self) -> None:
+        """Close the connection; the next use opens the same file again."""
+        self._forget_parent()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._last = _last_of(connection) or self._last
+            # If the file is not where it was, SQLite leaves -wal and -shm alone, also those that
+            # another log has at that path.
+            connection.close()
+        self._frozen = None
+        if self._queue is not None:
+            self._queue.forget()
+
+    def _let_go(self) -> None:
+        """Close the connection, unless a transaction needs it."""
+        connection = self._connection
+        if connection is not None and not connection.in_transaction and not self._in_memory:
+            self._disconnect()
+
+    def let_go_of(self, file: tuple[int, int]) -> None:
+        """Close the connection to a file if it is not in its place any more."""
+        if self._lock.acquire(timeout=_PATIENCE_S):
+            try:
+                if self._file is not None and self._file.identity == file:
+                    with suppress(FolderMoved):
+                        self._check()
+            finally:
+                self._lock.release()
 
     def before_fork(self) -> None:
         self._lock.acquire()
         if not self._in_memory:
-            self.close()
+            self._disconnect()
 
     def after_fork_in_parent(self) -> None:
         self._lock.release()
@@ -195,7 +250,9 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise from_sqlite(error, self.name) from error
+            if self._guard.has_refused:
+                self._let_go()  # The next connection looks at what the file defines.
+            raise self._guard.translated(error) from error
         except UnicodeDecodeError as error:  # From SQLite's message, which quotes damaged bytes.
             raise LogCorrupt(f"{self.name} is damaged: {error}; restore it from a copy") from error
 
@@ -213,6 +270,8 @@ class Database:
     def _wait_for_turn(self, queue: WriteQueue) -> None:
         try:
             came = queue.acquire(self.lock_timeout_s)
+        except RunloreError:
+            raise
         except OSError as error:
             raise from_os(error, self.name) from error
         if not came:
@@ -236,13 +295,30 @@ class Database:
             self._connection = None
             connection.close()
 
+    def _check(self, *, writes: bool = False) -> None:
+        """Raise FolderMoved if the log is not where it was opened."""
+        if self._file is not None:
+            try:
+                if writes:
+                    self._file.check_before_write()
+                else:
+                    self._file.check()
+            except FolderMoved:
+                self._let_go()
+                raise
+
     def _open(self) -> sqlite3.Connection:
         self._forget_parent()
-        if self._frozen is not None and self._frozen != _fingerprint(_path_of(self.name)):
-            self.close()  # Somebody with the right to write has written.
+        if self._frozen is not None and self._frozen != self._fingerprint():
+            self._disconnect()  # Somebody with the right to write has written.
         if self._connection is None:
             self._connection = self._connect()
         return self._connection
+
+    def _fingerprint(self) -> tuple[int, ...]:
+        self._check()
+        assert self._file is not None, "only files are frozen"
+        return self._file.fingerprint()
 
     def _forget_parent(self) -> None:
         """After a fork that bypassed our hooks: never use or close the parent's connection."""
@@ -254,42 +330,64 @@ class Database:
             self._pid = os.getpid()
 
     def _connect(self) -> sqlite3.Connection:
-        if self._in_memory:
-            connection = self._connect_to(self.name)
+        if isinstance(self._path, str):
+            connection = self._connected(self._path)
             self._prepare(connection)
             return connection
-        path = _path_of(self.name)
-        self.read_only = not _writable(path)
-        if self.read_only:
-            return self._connect_read_only(path)
-        self._queue = WriteQueue(path.with_name(path.name + "-queue"))
-        connection = self._connect_to(self.name)
         try:
-            _refuse_foreign(connection, path)
-            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                with self._turn():  # Two processes cannot switch to WAL at the same time.
-                    connection.execute("PRAGMA journal_mode=WAL")
-            self._prepare(connection)
-        except BaseException:
-            connection.close()
+            file = self._file or LogFile(self._path, private=self._private)
+            connection = self._connect_to(file)
+        except RunloreError:
             raise
+        except OSError as error:
+            raise from_os(error, self.name) from error
+        self._file = file
         return connection
 
-    def _connect_read_only(self, path: Path) -> sqlite3.Connection:
-        fingerprint = _fingerprint(path)
+    def _connect_to(self, file: LogFile) -> sqlite3.Connection:
+        self._guard.file = file
+        file.check()
+        file.examine()
+        _let_go_of_moved(file)
+        self._why_read_only = file.why_read_only()
+        self.read_only = self._why_read_only is not None
+        if not self.read_only:
+            self._queue = WriteQueue(file.beside("-queue"))
+            if file.identity is None:
+                file.make()
+        found = file.identity
+        with file.name() as name:
+            connection = self._connected(self._target(file, name))
+            try:
+                self._guard.check(connection)
+                if not self.read_only:
+                    self._switch_to_wal(connection)
+                    self._prepare(connection)
+                file.check()
+                if file.identity != found:  # It was replaced in the meantime.
+                    raise LogReplaced(file.path)
+                self._recognize(connection, file)
+            except BaseException:
+                connection.close()
+                raise
+        file.settle()
+        return connection
+
+    def _target(self, file: LogFile, name: str) -> str:
+        uri = f"file:{quote(os.fsencode(name))}"
+        if not self.read_only:
+            return f"{uri}?mode=rw"
         # While a writer is there, the file is read through its shared memory. Otherwise, without
         # the right to create that, SQLite must be told that nobody changes the file: so we check.
-        self._frozen = None if _in_use(path) else fingerprint
-        mode = "mode=ro" if self._frozen is None else "mode=ro&immutable=1"
-        connection = self._connect_to(f"file:{quote(str(path))}?{mode}")
-        try:
-            _refuse_foreign(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        self._frozen = None if file.is_in_use() else file.fingerprint()
+        return f"{uri}?mode=ro" if self._frozen is None else f"{uri}?mode=ro&immutable=1"
 
-    def _connect_to(self, target: str) -> sqlite3.Connection:
+    def _recognize(self, connection: sqlite3.Connection, file: LogFile) -> None:
+        """Raise LogReplaced unless the log still has the last event that it had."""
+        if self._last is not None and not _holds(connection, self._last):
+            raise LogReplaced(file.path)
+
+    def _connected(self, target: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             target,
             uri=target.startswith("file:"),
@@ -297,8 +395,22 @@ class Database:
             check_same_thread=False,
             timeout=self.lock_timeout_s,
         )
-        connection.execute(_PAGE_SIZE)
+        try:
+            self._guard.protect(connection)
+            connection.execute(_PAGE_SIZE)
+        except BaseException:
+            connection.close()
+            raise
         return connection
+
+    def _switch_to_wal(self, connection: sqlite3.Connection) -> None:
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+            return
+        with self._turn():  # Two processes cannot switch to WAL at the same time.
+            if not connection.execute("PRAGMA page_count").fetchone()[0]:
+                # There is nothing to roll back to, so others need not find a journal.
+                connection.execute("PRAGMA journal_mode=MEMORY")
+            connection.execute("PRAGMA journal_mode=WAL")
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         for setting in (*_SETTINGS, *[_OVERWRITES] * self._overwrites):
@@ -316,55 +428,56 @@ def version_of(connection: sqlite3.Connection) -> int:
     return version
 
 
-_abandoned: list[sqlite3.Connection] = []
+def _last_of(connection: sqlite3.Connection) -> tuple[int, bytes] | None:
+    """Position and leaf of a log's last event; None if there is none, or it cannot be read."""
+    try:
+        last: tuple[int, bytes] | None = connection.execute(
+            "SELECT notification_id, leaf FROM stored_events ORDER BY notification_id DESC LIMIT 1"
+        ).fetchone()
+    except sqlite3.Error:
+        return None
+    return last
+
+
+def _holds(connection: sqlite3.Connection, last: tuple[int, bytes]) -> bool:
+    found = connection.execute("SELECT leaf FROM stored_events WHERE notification_id = ?", last[:1])
+    return bool(found.fetchone() == last[1:])
+
+
+def _let_go_of_moved(file: LogFile) -> None:
+    """Close the connections of this process to the file that were opened at another place.
+
+    SQLite shares the file's -shm between them, and removes it by the path of the first one, where
+    another log may be now.
+    """
+    identity = file.identity
+    while identity is not None:
+        try:
+            others = list(_databases)
+        except RuntimeError:  # Another thread has just made one.
+            continue
+        for other in others:
+            other.let_go_of(identity)
+        return
+
+
+_databases: Final[WeakSet[Database]] = WeakSet()
+_abandoned: Final[list[sqlite3.Connection]] = []
 
 
 def _in_memory(name: str) -> bool:
     if not name.startswith("file:"):
         return name == ":memory:"
-    return _path_of(name).name == ":memory:" or "mode=memory" in urlsplit(name).query
+    return _uri_path(name).name == ":memory:" or "mode=memory" in urlsplit(name).query
 
 
 def _path_of(name: str) -> Path:
-    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name)
+    if not name.startswith("file:"):
+        return Path(name)
+    if urlsplit(name).query:
+        raise InvalidInput(f"cannot open {name!r:.200}: the URI of a log's file takes no options")
+    return _uri_path(name)
 
 
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
-
-
-def _in_use(path: Path) -> bool:
-    """Whether a writer has the file open, or died without writing its WAL back."""
-    wal = _beside(path, "-wal")
-    return _beside(path, "-shm").exists() or (wal.exists() and wal.stat().st_size > 0)
-
-
-def _fingerprint(path: Path) -> tuple[int, ...]:
-    """A value that changes when the file is written to, or somebody starts to write."""
-    found = path.stat()
-    return (found.st_mtime_ns, found.st_size, found.st_ino, _in_use(path))
-
-
-def _writable(path: Path) -> bool:
-    if not path.parent.is_dir():
-        raise LogReadOnly(f"no folder {path.parent} for the log; create it first")
-    target = path if path.exists() else path.parent
-    if os.access(path.parent, os.W_OK) and os.access(target, os.W_OK):
-        return True
-    if not path.exists():
-        raise LogReadOnly(
-            f"cannot create {path}: the folder cannot be written; check its permissions or "
-            "choose another folder"
-        )
-    return False
-
-
-def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
-    # In this order: another process may be creating the log, the id first and then the tables.
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-    if application_id not in (0, APPLICATION_ID) or (application_id == 0 and tables):
-        raise NotALog(
-            f"{path} is a SQLite file of another application (application id "
-            f"{application_id:#x}, {tables} tables); choose another folder or name"
-        )
+def _uri_path(uri: str) -> Path:
+    return Path(unquote(urlsplit(uri).path))

@@ -8,6 +8,7 @@ RunloreError
 ├── ValuesDropped                         the disk was full, and the memory for values too
 ├── LogReadOnly       (OperationalError) the folder or file cannot be written
 │   └── LogTooNew                         a newer runlore has recorded what this one does not know
+├── LogReplaced       (FolderMoved)      another file is in the log's place (`log_file`)
 ├── LogCorrupt        (DatabaseError)    the file's content contradicts itself
 └── NotALog           (UserError)        a file that is not ours
 """
@@ -127,6 +128,13 @@ def from_sqlite(error: sqlite3.Error, path: str) -> Exception:
             return _read_only(error, path)
         case sqlite3.SQLITE_CORRUPT:
             return LogCorrupt(f"{path} is damaged: {error}; restore it from a copy")
+        case sqlite3.SQLITE_INTERRUPT:
+            return LogCorrupt(
+                f"{path} is damaged: a query went on for longer than a log of its size takes, as "
+                "in a file whose pages lead in circles; restore it from a copy"
+            )
+        case sqlite3.SQLITE_AUTH:
+            return NotALog(f"{path} is not a runlore log: {error}; use a copy that you trust")
         case sqlite3.SQLITE_NOTADB:
             return NotALog(f"{path} is not a runlore log: {error}; choose another folder or name")
     for driver, ours in _LIBRARY_ERRORS:

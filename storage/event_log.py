@@ -17,6 +17,7 @@ from uuid import UUID
 from eventsourcing.persistence import ApplicationRecorder, Notification
 
 from runlore.domain.events import LOG_VERSION
+from runlore.storage.held_path import HeldPath
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.log_scan import LogScan, PlainScan
@@ -114,6 +115,11 @@ class EventLog(ApplicationRecorder):
 
     known_version: int = LOG_VERSION
     """The newest version of a log to which this object writes."""
+
+    @property
+    def folder(self) -> HeldPath | None:
+        """The folder of this machine that the log is in, held open; None if it is in none."""
+        return None
 
     @property
     @abstractmethod

@@ -23,6 +23,7 @@ class UnsafeEntry(RunloreError, OSError):
         )
         self.path = path
         self.problem = problem
+        self.advice = advice
         self.errno = errno.ELOOP
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from runlore.storage.clock import Clock, now_us
 from runlore.storage.database import Database
 from runlore.storage.erasable import ErasableLog
+from runlore.storage.held_path import HeldPath
 from runlore.storage.sqlite_keys import is_erasable
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.sqlite_queries import has_drained, has_log
@@ -15,13 +16,13 @@ from runlore.storage.sqlite_schema import KEYS_SCHEMA
 
 
 def open_sqlite(
-    path: str | Path, *, erasable: bool = False, clock: Clock = now_us, **options: Any
+    path: str | Path | HeldPath, *, erasable: bool = False, clock: Clock = now_us, **options: Any
 ) -> SqliteLog:
     """The log in this file, created if it does not exist; `options` are `Database`'s.
 
     `erasable` chooses the kind of a new log; an existing one keeps its kind.
     """
-    log = SqliteLog(Database(path, **options), clock=clock)
+    log = SqliteLog(Database(path, private=erasable, **options), clock=clock)
     database = log.database
     with database.read() as connection:
         complete = has_drained(connection)  # The last of the tables, and the youngest.

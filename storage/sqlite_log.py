@@ -24,6 +24,7 @@ from runlore.storage.event_log import (
     RecordedNotification,
     StoredRow,
 )
+from runlore.storage.held_path import HeldPath
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.log_scan import LogScan
@@ -64,6 +65,7 @@ class SqliteRecorder:
 
     def __init__(self, database: Database, *, uuid_ids: bool = False, clock: Clock = now_us):
         self.database = database
+        database.expect(self.schema)
         self.known_version = database.known_version
         self._uuid_ids = uuid_ids
         self._clock = clock
@@ -88,6 +90,10 @@ class SqliteLog(SqliteRecorder, EventLog):
     schema: tuple[str, ...] = EVENTS_SCHEMA
 
     # --- EventLog ---------------------------------------------------------------------
+
+    @property
+    def folder(self) -> HeldPath | None:
+        return self.database.folder
 
     @property
     def version(self) -> int:

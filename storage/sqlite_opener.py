@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +29,8 @@ class SqliteOpener(LogOpener):
 
     def exists(self, location: LogLocation) -> bool:
         try:
-            return stat.S_ISREG(os.stat(_file(location)).st_mode)
+            os.lstat(_file(location))  # Whatever it is: what is no plain file is refused by `open`.
+            return True
         except PermissionError:  # There may be one.
             raise
         except (OSError, ValueError):  # Nothing is there, or a name is too long.
@@ -42,7 +42,7 @@ class SqliteOpener(LogOpener):
         Of both: a backup of hard links shares the file, but not the WAL beside it.
         """
         try:
-            folder, file = os.stat(_file(location).parent), os.stat(_file(location))
+            folder, file = os.stat(_file(location).parent), os.lstat(_file(location))
         except (OSError, ValueError):
             return None
         return folder.st_dev, folder.st_ino, file.st_dev, file.st_ino

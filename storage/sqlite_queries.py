@@ -49,7 +49,7 @@ def head_of(connection: sqlite3.Connection) -> LogHead:
         if not (type(size) is type(position) is type(recorded_at) is int):
             raise ValueError(f"{row[:3]} are not whole numbers")
         return LogHead(position, recorded_at, Frontier.from_bytes(size, nodes))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise LogCorrupt(f"the log's head is damaged: {error}; restore a copy") from error
 
 

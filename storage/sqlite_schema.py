@@ -164,7 +164,7 @@ def _is_of_aggregates(one: Defined) -> bool:
 
 
 def _is_known(one: Defined, known: Collection[str]) -> bool:
-    return one.sql in known and one in _defined_by([one.sql])
+    return one.sql is not None and one.sql in known and one in _defined_by([one.sql])
 
 
 def _ours() -> frozenset[Defined]:
@@ -179,3 +179,5 @@ _OF_SQLITE: Final = (
     "CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)",
 )
 _OURS: Final = _ours()
+NAMES: Final = frozenset(one.name for one in _OURS)
+"""The names of all tables and indexes that a log has by a statement."""

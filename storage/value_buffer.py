@@ -159,13 +159,15 @@ class ValueBuffer:
             self._spool = self._spools.setdefault(spool.writer_id, spool)
         return self._spool
 
-    def put_end(self, intent: EndIntent) -> None:
+    def put_end(self, intent: EndIntent) -> bool:
         """Keep the end of a run that cannot be written to the log now.
 
         It is recorded by the thread, by `close`, or after this process's death by the next one that
-        opens the workspace.
+        opens the workspace: returns whether that one will find it.
         """
-        self.spool().put_intent(intent)
+        spool = self.spool()
+        spool.put_intent(intent)
+        return spool.is_on_disk
 
     def go_on(self, run_id: str) -> None:
         """Let automatic steps of a run go on after the last values that are not void.

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from pathlib import Path
 from typing import Final
 
 from runlore.storage.file_lock import open_lock_file, release, take, unlock, wait_and_take
+from runlore.storage.held_path import AnyPath
 
 _POLL_INTERVAL_S: Final = 0.005
 
@@ -21,7 +21,7 @@ _POLL_INTERVAL_S: Final = 0.005
 class WriteQueue:
     """The queue of one log file. Not thread-safe: the caller holds a lock."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: AnyPath) -> None:
         self._path = path
         self._fd: int | None = None
 

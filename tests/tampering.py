@@ -10,11 +10,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from runlore.storage.database import APPLICATION_ID
 from runlore.storage.event_log import Drained, NewEvent
 from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier, leaf_hash
 from runlore.storage.open_sqlite import open_sqlite
+from runlore.storage.sqlite_guard import APPLICATION_ID
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.stamp import observed_at
 from runlore.testing.logs import Clock, all_rows

@@ -806,7 +806,7 @@ def _create(
     from runlore.entry.wiring import open_session
 
     if place.folder is not None:
-        places.make_folder(place.folder)
+        places.make_folder(place.folder, private=command.erasable)
     session = open_session(
         place,
         actor=actor,

@@ -116,7 +116,7 @@ def test_a_reader_without_write_access_may_ask_up_to_the_last_event(
     log = session_of(folder_ws).log
     assert isinstance(log, SqliteLog)
     log.close()
-    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    monkeypatch.setattr(os, "access", lambda path, mode, **options: mode != os.W_OK)
 
     with pytest.raises(LogReadOnly, match=f"last position, {head}"):
         folder_ws.as_of(last)

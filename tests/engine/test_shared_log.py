@@ -25,8 +25,9 @@ from runlore.engine.runs.handle import RunHandle
 from runlore.engine.session import LiveSession
 from runlore.engine.shared_log import SharedLog
 from runlore.engine.streams import stream_of_run
-from runlore.storage.errors import DiskFull
+from runlore.storage.errors import DiskFull, LogReadOnly
 from runlore.storage.filesystem import UnsafeFileSystem
+from runlore.storage.held_folder import UnsafeEntry
 from runlore.workspace import session_of
 from tests.cached import cached
 from tests.fresh_python import run_python
@@ -154,16 +155,26 @@ def test_a_folder_that_takes_the_place_of_another_has_its_own_log(tmp_path: Path
     assert session_of(new).log is not session_of(old).log
     assert new.experiments == {}
     with Workspace.open(tmp_path / "moved") as moved:
-        assert session_of(moved).log is session_of(old).log
+        assert session_of(moved).log is not session_of(old).log
+        assert [*moved.experiments] == ["e"]
     old.close()
     new.close()
 
 
 @pytest.mark.on_disk
-def test_a_copy_of_hard_links_has_its_own_log(folder_ws: Workspace, tmp_path: Path) -> None:
+def test_a_copy_of_hard_links_is_another_log(folder_ws: Workspace, tmp_path: Path) -> None:
+    start(Experiment(folder_ws, "e"))
+    with pytest.raises(UnsafeEntry, match="log.sqlite-wal: it has 2 names"):
+        shutil.copytree(folder_ws.path or "", tmp_path / "linked", copy_function=os.link)
+        Workspace.open(tmp_path / "linked")
+    shutil.rmtree(tmp_path / "linked")
+    folder_ws.close()
     shutil.copytree(folder_ws.path or "", tmp_path / "backup", copy_function=os.link)
-    with Workspace.open(tmp_path / "backup") as backup:
-        assert session_of(backup).log is not session_of(folder_ws).log
+    with Workspace.open(folder_ws.path or "") as again, Workspace.open(tmp_path / "backup") as two:
+        assert session_of(two).log is not session_of(again).log
+        assert [*two.experiments] == ["e"]
+        with pytest.raises(LogReadOnly, match="2 names"):
+            Experiment(two, "e").tag("written")
 
 
 @pytest.mark.on_disk

@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 from eventsourcing import persistence
 
-from runlore.storage.database import APPLICATION_ID, Database
+from runlore.storage.database import Database
 from runlore.storage.errors import DiskFull, LogBusy, LogCorrupt, LogReadOnly, NotALog
 from runlore.storage.event_log import Drained, DrainedMark, NewEvent, ReadStream
 from runlore.storage.open_sqlite import open_sqlite
+from runlore.storage.sqlite_guard import APPLICATION_ID
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.testing.logs import all_rows, check_head, new_event, new_events
 from tests.disks import Disk
@@ -404,7 +405,7 @@ def test_a_forked_child_inherits_no_file_of_the_log(log: SqliteLog, path: Path) 
     def held() -> list[str]:
         files = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
         targets = [os.readlink(file) for file in files if os.path.lexists(file)]
-        return [target for target in targets if target.startswith(str(path.parent))]
+        return [target for target in targets if target.startswith(f"{path.parent}/")]
 
     assert in_child(held) == []
     all_rows(log)
@@ -417,7 +418,7 @@ def test_a_forked_child_inherits_no_file_of_the_log(log: SqliteLog, path: Path) 
         close_fds=False,
         check=True,
     )
-    assert str(path.parent) not in inherited.stdout + opened.stdout
+    assert f"{path.parent}/" not in inherited.stdout + opened.stdout
 
 
 FORK_PAST_PYTHON = """
@@ -605,7 +606,7 @@ def test_a_new_log_in_a_read_only_folder_is_refused(public_folder: Path) -> None
             open_sqlite(public_folder / "log.db")
         return str(caught.value)
 
-    assert "the folder cannot be written; check its permissions" in str(as_nobody(child))
+    assert "the folder cannot be written by user nobody" in str(as_nobody(child))
 
 
 @pytest.mark.processes

@@ -12,7 +12,7 @@ import pytest
 from runlore.domain.events import EVENT_TYPES, LOG_VERSION, Event, log_version_of
 from runlore.storage.codec import encode_event, encode_state, log_version_in
 from runlore.storage.database import Database
-from runlore.storage.errors import LogTooNew
+from runlore.storage.errors import LogTooNew, NotALog
 from runlore.storage.journal import Journal, Pending
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_sqlite import open_sqlite
@@ -107,7 +107,6 @@ def test_the_first_runlore_cannot_move_the_head_of_a_log_of_version_2(
     [
         "PRAGMA user_version=1",
         "ALTER TABLE log_head DROP COLUMN fence",
-        "ALTER TABLE log_head ADD COLUMN more INTEGER",
     ],
 )
 def test_who_takes_the_fence_away_is_found(path: Path, log: SqliteLog, tamper: str) -> None:
@@ -120,6 +119,16 @@ def test_who_takes_the_fence_away_is_found(path: Path, log: SqliteLog, tamper: s
 
     [found] = verify_log(log).findings
     assert found.message.startswith("log_head differs from the one that runlore makes")
+
+
+def test_a_further_column_is_refused(path: Path, log: SqliteLog) -> None:
+    log.append([asking_for(2)])
+    log.close()
+    with closing(sqlite3.connect(path)) as vandal:
+        vandal.execute("ALTER TABLE log_head ADD COLUMN more INTEGER")
+
+    with pytest.raises(NotALog, match="defines the table 'log_head' otherwise"):
+        log.head()
 
 
 def test_a_log_of_version_2_is_opened_through_the_library(path: Path, log: SqliteLog) -> None:

@@ -36,15 +36,16 @@ def is_address(text: str) -> bool:
     return os.sep in text or text.startswith("~") or text in (".", "..")
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, *, private: bool = False) -> None:
     """Create the folder of a workspace, with a `.gitignore` of `*` if it is new or empty.
 
-    A folder with contents may hold code, and so may the working folder: they get none. Raises
-    LogReadOnly if the folder cannot be created, and TooManyOpenFiles.
+    A new one is as the umask says, or `private` to this user. A folder with contents may hold code,
+    and so may the working folder: they get no `.gitignore`. Raises LogReadOnly if the folder cannot
+    be created, and TooManyOpenFiles.
     """
     try:
         fresh = not folder.exists() or not any(folder.iterdir())
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(0o700 if private else 0o777, parents=True, exist_ok=True)
         if fresh and not folder.samefile(Path.cwd()):
             with suppress(FileExistsError), (hold(folder) / ".gitignore").open_file("xb") as file:
                 file.write(b"*\n")

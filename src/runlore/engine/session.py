@@ -454,9 +454,12 @@ class LiveSession(Session):
         """Let automatic steps of a run go on after the last values that are not void."""
         self._values.go_on(run_id)
 
-    def put_end(self, intent: EndIntent) -> None:
-        """Keep in the spool how this process left a run, until it can be recorded."""
-        self._values.put_end(intent)
+    def put_end(self, intent: EndIntent) -> bool:
+        """Keep in the spool how this process left a run, until it can be recorded.
+
+        Returns whether it survives this process.
+        """
+        return self._values.put_end(intent)
 
     def live_values(self, run_id: str) -> LiveValues:
         """The values that other processes of this host have logged, but not written to the log."""

@@ -61,8 +61,7 @@ class SharedLog:
         self.log = log
         self.actor = actor
         self.is_checked = is_checked
-        self.held = None if files is None else hold(files)
-        held = self.held
+        self.held = held = log.folder or (None if files is None else hold(files))
         self.writer_lock = None if held is None else WriterLock(held)
         announce = None if self.writer_lock is None else self.writer_lock.make
         self.journal = Journal(log, lambda: introduction(actor), announce=announce)
@@ -79,6 +78,11 @@ class SharedLog:
         )
         self.lanes = Lanes(log, self.held)
         self.uses: set[LogUse] = set()
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the workspace's folder is where it was opened."""
+        return self.held is None or self.held.folder.is_in_place
 
     def close(self, workspace: str) -> None:
         """Write buffered values and close all parts; raises as `ValueBuffer.close` does."""
@@ -175,15 +179,22 @@ class _OpenLogs:
         fork_guard.guard(self)
 
     def join(self, key: Hashable, name: str) -> LogUse | None:
-        """A use of the log that is open under a key; None if there is none."""
+        """A use of the log that is open under a key; None if there is none.
+
+        One that was opened where it is no more goes on there, if it is put back: it is not shared.
+        """
         with self._locked():
             shared = self._logs.get(key)
-            return None if shared is None else _used(shared, name)
+            return _used(shared, name) if shared is not None and shared.is_in_place else None
 
     def add(self, key: Hashable | None, made: SharedLog, name: str) -> LogUse:
         """A use of a log that was just opened, or of one that another thread opened before."""
         with self._locked():
-            shared = made if key is None else self._logs.setdefault(key, made)
+            shared = None if key is None else self._logs.get(key)
+            if shared is None or not shared.is_in_place:
+                shared = made
+            if key is not None:
+                self._logs[key] = shared
             use = _used(shared, name)
         if shared is not made:
             made.close(name)

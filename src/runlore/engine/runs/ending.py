@@ -13,10 +13,12 @@ from runlore.domain.run_commands import (
 )
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
+from runlore.engine.caller_warning import warn_caller
 from runlore.engine.participants.others import others_in
 from runlore.engine.runs.files import keep_watched
 from runlore.engine.runs.handle import RunHandle
 from runlore.storage.errors import DiskFull, LogBusy
+from runlore.storage.held_folder import FolderMoved
 from runlore.storage.spool_format import EndIntent
 
 _REASON_MAX_CHARS: Final = 500
@@ -47,7 +49,29 @@ def end_run(
     The status is recorded only if this process owns it. A process that takes part in the run ends
     it as Canceled if that was requested; the history then says why it failed, if it did. Raises
     RunEnded if the run has ended with another status.
+
+    In a folder that was moved the end waits, with a warning, until it is opened where it is; raises
+    FolderMoved if it was removed.
     """
+    try:
+        _end_run(run, status, set_status=set_status, error=error, reason=reason)
+    except FolderMoved as moved:
+        if not (set_status and run.owns_status and keep_end(run, status, error)):
+            raise
+        warn_caller(
+            f"the end of run {run.id} waits in the moved folder, until it is opened there: {moved}",
+            RuntimeWarning,
+        )
+
+
+def _end_run(
+    run: RunHandle,
+    status: Status,
+    *,
+    set_status: bool,
+    error: Mapping[str, str] | None,
+    reason: str | None,
+) -> None:
     run.session.writable()
     state = run.fetch()
     if state.status is status and not _is_wrongly_lost(run, state):
@@ -99,17 +123,20 @@ def _short(text: str) -> str:
 def record_or_keep(run: RunHandle, status: Status, error: Mapping[str, str] | None) -> None:
     """Record an end that nobody will try again; if it cannot be written now, keep it.
 
-    Raises DiskFull or LogBusy if it is kept, and as `record_status` does.
+    Raises DiskFull, LogBusy or FolderMoved if it is kept, and as `record_status` does.
     """
     try:
         record_status(run, status, error)
-    except (DiskFull, LogBusy):
+    except (DiskFull, LogBusy, FolderMoved):
         keep_end(run, status, error)
         raise
 
 
-def keep_end(run: RunHandle, status: Status, error: Mapping[str, str] | None) -> None:
-    """Keep the end in the spool, until the log can be written."""
+def keep_end(run: RunHandle, status: Status, error: Mapping[str, str] | None) -> bool:
+    """Keep the end in the spool, until the log can be written.
+
+    Returns whether it survives this process.
+    """
     plain = None if error is None else dict(error)
     intent = EndIntent(run.id, str(status), plain, time.time_ns() // 1_000)
-    run.session.writable().put_end(intent)
+    return run.session.writable().put_end(intent)
