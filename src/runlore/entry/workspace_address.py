@@ -108,13 +108,7 @@ def nearest_workspace() -> Path | str | None:
     made for reading is passed over with a warning. Raises NotTrusted; WorkspaceNotFound for a
     config that leads nowhere, unless it is Azure's own.
     """
-    for address in _found_above(Path.cwd(), is_named=False):
-        if not isinstance(address, Path) or address.parent == Path.cwd():
-            return address
-        if not places.is_read_only(address):
-            return address
-        places.pass_over(address, "it is somebody else's, and you may only read it")
-    return None
+    return next(_found_above(Path.cwd(), is_named=False, to_write=True), None)
 
 
 def _addresses(
@@ -144,10 +138,12 @@ def _found_above(
     is_named: bool,
     nowhere: list[UserError] | None = None,
     skip_broken: bool = False,
+    to_write: bool = False,
 ) -> Iterator[Path | str]:
     """The addresses of workspaces in the folder and those above, the nearest first.
 
-    Azure's configs without a workspace are put into `nowhere`.
+    Azure's configs without a workspace are put into `nowhere`. With `to_write`, what somebody else
+    made in a folder above for reading is passed over.
     """
     for folder in folders_above(start):
         for config in config_file.configs_in(folder, start=start, is_named=is_named):
@@ -161,9 +157,12 @@ def _found_above(
                 if nowhere is not None:
                     nowhere.append(error)
         for candidate in (folder, folder / ".runlore"):
-            if _is_workspace(candidate, start) and (
-                (is_named and folder == start)
-                or may_use(candidate, parts_of_workspace(candidate), folder, start=start)
+            if not _is_workspace(candidate, start):
+                continue
+            if folder != start and to_write and places.is_read_only(candidate):
+                places.pass_over(candidate, "it is somebody else's, and you may only read it")
+            elif (is_named and folder == start) or may_use(
+                candidate, parts_of_workspace(candidate), folder, start=start
             ):
                 yield candidate
 
