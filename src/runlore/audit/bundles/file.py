@@ -8,12 +8,13 @@ extracted.
 from __future__ import annotations
 
 import json
+import os
 import stat
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
 
@@ -31,6 +32,8 @@ from runlore.audit.bundles.format import (
     BundleRefused,
     Manifest,
 )
+from runlore.audit.bundles.zip_directory import directory_nbytes, overlap
+from runlore.domain.errors import RunloreError
 
 
 class Limits(NamedTuple):
@@ -45,6 +48,8 @@ LIMITS: Final = Limits()
 _MANIFEST_MAX_NBYTES: Final = 2**26
 _CHECKPOINT_MAX_NBYTES: Final = 2**16
 _SMALL_NBYTES: Final = 2**20
+_DIRECTORY_MAX_NBYTES: Final = 300
+"""For each entry: 46, its name, and at most 28 for sizes of more than four bytes."""
 _MAX_RATIO: Final = 100
 """Ids and leaves are random bytes, so logs rarely pack a tenth as well; `export` never does."""
 
@@ -98,13 +103,19 @@ class BundleFile:
 @contextmanager
 def open_bundle(path: Path, limits: Limits = LIMITS) -> Iterator[BundleFile]:
     """The bundle in a file. Raises BundleRefused if it cannot be read as one."""
-    with readable(path, None):
-        archive = zipfile.ZipFile(path)
-    with archive:
+    with ExitStack() as opened:
+        with readable(path, None):
+            file = opened.enter_context(path.open("rb"))
+            if directory_nbytes(file) > _DIRECTORY_MAX_NBYTES * limits.max_entries:
+                problem = f"it has a directory for more than {limits.max_entries:,} entries"
+                raise BundleRefused(path, problem)
+            archive = opened.enter_context(zipfile.ZipFile(file))
         infos = archive.infolist()
-        problem = _problem(infos, limits)
-        if problem is not None:
-            raise BundleRefused(path, problem)
+        found = _problem(infos, limits)
+        if found is None and overlap(infos, os.fstat(file.fileno()).st_size):
+            found = "its entries overlap"
+        if found is not None:
+            raise BundleRefused(path, found)
         with readable(path, MANIFEST):
             text = archive.read(MANIFEST)
         yield BundleFile(path, archive, _manifest(path, text))
@@ -115,9 +126,7 @@ def readable(path: Path, name: str | None) -> Iterator[None]:
     """Raises BundleRefused in place of what reading a damaged file raises."""
     try:
         yield
-    except BundleRefused:
-        raise
-    except FileNotFoundError:
+    except (RunloreError, FileNotFoundError):  # Of what is done with the bytes.
         raise
     except _UNREADABLE as error:
         subject = "it" if name is None else f"its entry {name}"

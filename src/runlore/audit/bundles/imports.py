@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgpack
 
 from runlore.audit.bundles.checks import findings_of
+from runlore.audit.bundles.copies import check_not_diverged, records_of
 from runlore.audit.bundles.file import BundleFile, open_bundle
 from runlore.audit.bundles.format import (
     ARTIFACTS,
-    EVENTS,
     BundleRecord,
     BundleRefused,
-    read_records,
 )
 from runlore.domain.errors import AlreadyExists
 from runlore.domain.events import ExperimentArchived, ExperimentCreated, RunCreated
@@ -81,9 +80,9 @@ def import_bundle(
     name is held by another active one is imported as archived. Idempotent. `batch_size` is the
     number of events in a transaction.
 
-    Raises BundleRefused if anything is wrong with the file, ImportClash if the workspace has other
-    events of the same run, writer or experiment, InvalidInput if it is erasable; then nothing was
-    written.
+    Raises BundleRefused if anything is wrong with the file, CopiesDiverged if it is of a copy of
+    the workspace and both were written to, ImportClash if the workspace has other events of the
+    same run, writer or experiment, InvalidInput if it is erasable; then nothing was written.
     """
     path = Path(path)
     session = session.writable()
@@ -91,6 +90,7 @@ def import_bundle(
     with open_bundle(path) as bundle:
         for finding in findings_of(bundle):
             raise BundleRefused(path, f"{finding.entry}: {finding.message}")
+        check_not_diverged(session, bundle)
         plan = _planned(session, bundle)
         artifacts = _keep_artifacts(store, bundle)
         _append(session, bundle, plan, batch_size)
@@ -143,7 +143,7 @@ def _planned(session: Session, bundle: BundleFile) -> _Plan:
     plan = _Plan()
     known_ids: dict[str, dict[int, bytes | None]] = {}
     by_experiment: dict[str, list[BundleRecord]] = {}
-    for record in _records(bundle):
+    for record in records_of(bundle):
         row = record.row
         if _kind_of(row.stream) == StreamKind.EXPERIMENT:
             by_experiment.setdefault(row.stream, []).append(record)
@@ -250,7 +250,7 @@ def _append(session: Session, bundle: BundleFile, plan: _Plan, batch_size: int) 
         )
 
     def runs() -> Iterator[NewEvent]:
-        for record in _records(bundle):
+        for record in records_of(bundle):
             if plan.is_new(record.row):
                 yield adopted(record, record.row.version)
 
@@ -268,11 +268,6 @@ def _reason(bundle: BundleFile, pending: Sequence[Pending]) -> str | None:
     if not pending:
         return None
     return f"imported from {bundle.manifest.workspace.name}: its name is held by another experiment"
-
-
-def _records(bundle: BundleFile) -> Iterator[BundleRecord]:
-    with bundle.open(EVENTS) as source:
-        yield from read_records(source)
 
 
 def _metadata(row: StoredRow, workspace_id: str, importer: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from runlore.cli.command_context import CommandContext
 from runlore.cli.options import output_options, trust_options, workspace_options
 from runlore.cli.output import Columns, Output
 from runlore.cli.output.guard import unguarded
+from runlore.workspace import session_of
 
 
 @click.command
@@ -37,7 +38,7 @@ def verify(
     The exit code is 0 only if all holds. Nothing is changed, and writers can go on. See
     docs/audit.md for what this shows and what it cannot. With BUNDLE, that file is verified by
     itself, without a workspace; with --trusted, a trusted key must have signed the log's head
-    that its events lead to.
+    that its events lead to, and with -w, the events must be at their positions in that log.
 
     \b
     Example:
@@ -51,6 +52,8 @@ def verify(
         if checkpoints:
             raise click.UsageError("A bundle has its own checkpoints: --checkpoint is for logs.")
         _verify_bundle(bundle, trusted, out)
+        if context.workspace is not None:
+            _compare(bundle, context)
         return
     with _progress("verifying") as progress:
         found = verify_folder(
@@ -102,6 +105,20 @@ def _verify_bundle(bundle: Path, trusted: Path | None, out: Output) -> None:
     )
     if report.unsigned is not None:
         raise click.ClickException(report.unsigned)
+
+
+def _compare(bundle: Path, context: CommandContext) -> None:
+    """Fails if the log of the workspace has other events at the positions of the bundle's."""
+    from runlore.audit.bundles.copies import first_difference_in
+
+    workspace = context.open()
+    position = first_difference_in(session_of(workspace), bundle)
+    if position is not None:
+        raise click.ClickException(
+            f"the log of {workspace.name} has another event at position {position}: the bundle is "
+            "of another log, or of a copy of this one that was written to"
+        )
+    click.echo(f"the log of {workspace.name} has the same events at these positions", err=True)
 
 
 _BUNDLE_HEADS = ("problem", "message", "entry", "position")
