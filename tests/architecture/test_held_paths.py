@@ -47,6 +47,7 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.storage.git_repository": "a repository of the user's",
     "runlore.audit.offline": "works without runlore, on files that the user names",
     "runlore.audit.small_text": "checkpoints and keys that the user names",
+    "runlore.audit.bundles.file": "a bundle that the user names",
     "runlore.audit.bundles.open_formats": "files that the user names",
     "runlore.engine.places": "folders that the user names or searches, before one is held",
     "runlore.engine.runs.creation": "the output folders that the user names",
