@@ -9,30 +9,38 @@
 The folder is removed when the run has ended and its files are in the artifact store. A folder
 whose supervisor's lock is free belongs to a run that was lost. A folder is moved aside before it
 is deleted, so that nobody ever finds half of one.
+
+Only the user who submitted a run may enter its folder. A workspace may come from a stranger, so
+what lies there is believed in nothing but what concerns the workspace itself.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Final, NamedTuple
 
-from runlore.storage.file_lock import is_locked, lock, try_lock
+from runlore.domain.errors import InvalidInput
+from runlore.domain.ids import check_run_id
+from runlore.storage.file_lock import is_at, is_locked, lock, try_lock
+from runlore.storage.held_path import Entry, HeldPath
+from runlore.storage.held_trees import remove_tree, walk
+from runlore.storage.safe_paths import safe_name
 from runlore.storage.this_process import boot_id
 
 RUNS: Final = "runs"
+SOURCE: Final = "source"
 HEARTBEAT_S: Final = 5.0
 SILENT_AFTER_S: Final = 60.0
 """After this much silence a supervisor on another machine counts as not responding."""
 _ASIDE: Final = ".gone-"  # No run id starts with this.
 _LOOK_MAX_S: Final = 1.0  # Readers hold a lock for far less, while they look.
 _LOCK_MODE: Final = 0o600
+_OWNER_NBYTES_MAX: Final = 1_000
 _MAKE_ATTEMPTS: Final = 10
 
 
@@ -44,23 +52,25 @@ class Owner(NamedTuple):
 
 
 class RunFolder:
-    """The folder of one run. Making the object touches no disk."""
+    """The folder of one run. Making the object touches no disk. Raises InvalidInput for the id."""
 
-    def __init__(self, workspace: Path, run_id: str) -> None:
-        self.run_id = run_id
+    def __init__(self, workspace: HeldPath, run_id: str) -> None:
+        self.run_id = check_run_id(run_id)
         self.workspace = workspace
         self.root = workspace / RUNS / run_id
-        self.source = self.root / "source"
+        self.source = self.root / SOURCE
         self.user_logs = self.root / "user_logs"
         self.system_logs = self.root / "system_logs"
         self.supervisor_log = self.system_logs / "supervisor.txt"
+        self._lock = self.root / "supervisor.lock"
+        self._leash_lock = self.root / "leash.lock"
 
     def make(self) -> None:
         """Make the folder, readable only by its owner: scripts may hold secrets."""
-        self.root.parent.mkdir(exist_ok=True)
-        self.root.mkdir(mode=0o700, exist_ok=True)
-        self.user_logs.mkdir(exist_ok=True)
-        self.system_logs.mkdir(exist_ok=True)
+        self.root.parent.make_folder()
+        self.root.make_folder(0o700)
+        self.user_logs.make_folder()
+        self.system_logs.make_folder()
 
     def make_and_lock(self) -> int | None:
         """Make the folder and lock it, as `lock` does; None if somebody else keeps the lock."""
@@ -78,46 +88,63 @@ class RunFolder:
         Readers hold it for a moment while they look, so callers that need it must be patient.
         Raises FileNotFoundError if the folder is gone.
         """
-        fd = lock(self.root / "supervisor.lock", patience_s=patience_s, mode=_LOCK_MODE)
+        fd = lock(self._lock, patience_s=patience_s, mode=_LOCK_MODE)
         if fd is not None:
             _say_owner(fd)
         return fd
 
+    def holds_lock(self, fd: int) -> bool:
+        """Whether the descriptor is that of the lock which lies in the folder now."""
+        return is_at(fd, self._lock)
+
+    def exists(self) -> bool:
+        """Whether anything is at the folder's path."""
+        return self.root.exists()
+
+    def owner_uid(self) -> int | None:
+        """The user to whom the folder belongs; None if there is none, or it is not known."""
+        try:
+            return self.root.stat().st_uid
+        except OSError:
+            return None
+
     def is_foreign(self) -> bool:
         """Whether the folder holds files that no submission made: a submission locks it first."""
-        if (self.root / "supervisor.lock").exists():
-            return False
-        return any(not path.is_dir() for path in self.root.rglob("*"))
+        return not self._lock.exists() and any(True for _ in walk(self.root))
 
     def is_locked(self) -> bool:
         """Whether somebody takes care of the run. Raises PermissionError if we may not look."""
-        return is_locked(self.root / "supervisor.lock")
+        return is_locked(self._lock)
 
     def lock_leash(self) -> int | None:
         """The leash's lock as a descriptor; None if another leash has it."""
-        return try_lock(self.root / "leash.lock", mode=_LOCK_MODE)
+        return try_lock(self._leash_lock, mode=_LOCK_MODE)
 
     def has_leash(self) -> bool:
         """Whether a leash will end the run's processes."""
-        return is_locked(self.root / "leash.lock")
+        return is_locked(self._leash_lock)
 
     def owner(self) -> Owner | None:
         """The last owner of the run; None if none is recorded."""
         try:
-            return Owner(*json.loads((self.root / "supervisor.lock").read_bytes()))
-        except (OSError, ValueError, TypeError):
+            host, boot = json.loads(self._lock.read_bytes(_OWNER_NBYTES_MAX))
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
+        return Owner(host, boot) if isinstance(host, str) and isinstance(boot, str) else None
 
     def silence_s(self) -> float:
         """The time since the supervisor's last heartbeat, which is the file's time."""
         try:
-            return time.time() - (self.root / "supervisor.lock").stat().st_mtime
+            return time.time() - self._lock.stat().st_mtime
         except OSError:
             return 0.0
 
-    def log_path(self, name: str) -> Path:
-        """The path of a log (`user_logs/std_log.txt`, `logs/mine.txt`) while the run executes."""
-        ours = name.partition("/")[0] in ("user_logs", "system_logs")
+    def log_path(self, name: str) -> HeldPath:
+        """The path of a log (`user_logs/std_log.txt`, `logs/mine.txt`) while the run executes.
+
+        Raises UnsafePath for a name that leads elsewhere.
+        """
+        ours = safe_name(name).partition("/")[0] in ("user_logs", "system_logs")
         return (self.root if ours else self.source) / name
 
     def remove(self) -> None:
@@ -125,23 +152,30 @@ class RunFolder:
         aside = self.root.with_name(f"{_ASIDE}{os.urandom(8).hex()}")
         with suppress(OSError):  # It is gone already, or is not ours to move.
             self.root.rename(aside)
-            _remove_tree(aside)
+            remove_tree(aside)
 
 
-def folders_in(workspace: Path) -> Iterator[RunFolder]:
+def folders_in(workspace: HeldPath) -> Iterator[RunFolder]:
     """The folders of all runs that are executing or were lost."""
-    with suppress(FileNotFoundError), os.scandir(workspace / RUNS) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(_ASIDE):
-                yield RunFolder(workspace, entry.name)
+    for entry in _entries(workspace):
+        with suppress(InvalidInput):  # Not a run's, whatever it is.
+            yield RunFolder(workspace, entry.path.name)
 
 
-def remove_leftovers(workspace: Path) -> None:
+def remove_leftovers(workspace: HeldPath) -> None:
     """Remove the folders that killed processes had moved aside and not removed."""
-    with suppress(FileNotFoundError), os.scandir(workspace / RUNS) as entries:
-        for entry in entries:
-            if entry.name.startswith(_ASIDE):
-                _remove_tree(Path(entry.path))
+    for entry in _entries(workspace):
+        if entry.path.name.startswith(_ASIDE):
+            with suppress(OSError):  # Another user's, or another process removes it.
+                remove_tree(entry.path)
+
+
+def _entries(workspace: HeldPath) -> list[Entry]:
+    """The folders among those of runs; none if there is no such folder, or it may not be read."""
+    try:
+        return [entry for entry in (workspace / RUNS).entries() if entry.is_folder]
+    except OSError:
+        return []
 
 
 def beat(lock_fd: int) -> None:
@@ -155,19 +189,3 @@ def _say_owner(lock_fd: int) -> None:
     with suppress(OSError):  # A full disk, or a folder that only others may write.
         os.pwrite(lock_fd, owner, 0)
         os.ftruncate(lock_fd, len(owner))
-
-
-def _remove_tree(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():  # A script may have removed permissions from its own folders.
-        _permit(folder)
-        for above, names, _ in os.walk(folder):
-            for name in names:
-                _permit(Path(above, name))
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _permit(folder: Path) -> None:
-    with suppress(OSError):
-        if not folder.is_symlink():
-            folder.chmod(0o700)

@@ -124,7 +124,7 @@ class ComputeTarget:
         """
         from runlore.domain.compute_target import AttachTarget
         from runlore.engine.streams import change_target
-        from runlore.execution.targets.kinds import kind_of
+        from runlore.execution.targets.kinds import kind_of, note_use
         from runlore.workspace import session_of
 
         session = session_of(workspace).writable()
@@ -136,6 +136,7 @@ class ComputeTarget:
             settings = {**attach_configuration, **settings}
         command = AttachTarget(name, type, kind_of(type).checked(settings))
         change_target(session, _stream(name), command)
+        note_use(session, name)
         return ComputeTarget(workspace, name)
 
     @staticmethod

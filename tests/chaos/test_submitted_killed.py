@@ -17,6 +17,7 @@ from runlore import ComputeTarget, Run
 from runlore.domain.status import TERMINAL
 from runlore.exceptions import RunNotFound
 from runlore.execution.processes import processes_of
+from runlore.storage.held_path import hold
 from runlore.storage.run_folder import RUNS, RunFolder
 from runlore.testing.submitted import Project, without_ours
 from tests.chaos.rounds import SUBMITTED
@@ -75,7 +76,7 @@ class Round:
         stubborn = "stubborn" if self.target == "pool" and rng.random() < 0.5 else "obedient"
         self.acknowledged = project.source.parent / f"acknowledged-{number}"
         self.arguments = [str(self.acknowledged), str(rng.randrange(1, 60)), stubborn]
-        self.folder = RunFolder(project.source.parent / "lab", self.run_id)
+        self.folder = RunFolder(hold(project.source.parent / "lab"), self.run_id)
 
     def submit(self) -> None:
         config = self.project.config(_TRAINER, *self.arguments, compute_target=self.target)
@@ -136,7 +137,7 @@ class Round:
     def has_no_folder(self) -> bool:
         list(self.project.exp.get_runs())
         runs = self.folder.workspace / RUNS  # Not there if the first submitter was killed early.
-        return not runs.exists() or not any(runs.iterdir())
+        return not runs.exists() or not any(runs.names())
 
     def supervisors(self) -> list[psutil.Process]:
         """All processes that were started as supervisors in the workspace; their leashes too."""

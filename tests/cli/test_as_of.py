@@ -23,6 +23,7 @@ CHANGING = {
         "run correct-property",
         "run submit-script",
         "run resubmit",
+        "run start",
         "run cancel",
     ),
     *("computetarget attach", "computetarget create amlcompute", "computetarget delete"),

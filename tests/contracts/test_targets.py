@@ -10,6 +10,7 @@ import pytest
 from runlore import ComputeTarget, Workspace
 from runlore.exceptions import ComputeTargetException
 from runlore.execution.targets.local import LocalTarget
+from runlore.storage.held_path import hold
 from runlore.storage.run_folder import RunFolder
 from runlore.testing.submitted import (
     STAYS,
@@ -119,7 +120,7 @@ def test_a_target_elsewhere_is_not_asked_at_every_look_whether_a_run_is_alive(
     for process in supervisors_of(run.id):
         process.kill()
     wait_until(lambda: not supervisors_of(run.id), "its supervisor to be gone")
-    RunFolder(tmp_path / "lab", run.id).remove()
+    RunFolder(hold(tmp_path / "lab"), run.id).remove()
     RemoteTarget.asked.clear()
 
     statuses = {run.get_status() for _ in range(200)}

@@ -22,6 +22,7 @@ from runlore.engine.runs.handle import RunHandle
 from runlore.execution.cancellation import cancel_submitted
 from runlore.run.run import handle_of
 from runlore.storage.file_lock import unlock
+from runlore.storage.held_path import hold
 from runlore.storage.open_log import locate
 from runlore.storage.run_folder import RunFolder
 from runlore.storage.this_process import boot_id
@@ -204,7 +205,7 @@ def digest_of(folder: Path) -> dict[str, str]:
 
 def look_like(run: Run, host: str, boot: str, *, age_s: float) -> Path:
     """Puts a lock that nobody here holds in the place of the run's; returns where that is now."""
-    lock = folder_of(run).root / "supervisor.lock"
+    lock = folder_of(run).root.plain / "supervisor.lock"
     real, fake = lock.with_name("real.lock"), lock.with_name("fake.lock")
     real.unlink(missing_ok=True)
     os.link(lock, real)
@@ -223,7 +224,7 @@ def test_a_run_on_another_machine_is_not_responding_until_its_supervisor_is_hear
 
     real = look_like(run, "elsewhere", "another boot", age_s=90)
     wait_until(lambda: "NotResponding" in statuses_of_newest(run), "NotResponding")
-    os.replace(real, folder_of(run).root / "supervisor.lock")
+    os.replace(real, folder_of(run).root.plain / "supervisor.lock")
 
     wait_for_status(run, "Running")
     statuses = statuses_of(run)
@@ -251,14 +252,14 @@ def test_a_run_on_another_machine_that_was_heard_just_now_is_running(project: Pr
     with Workspace.open(project.ws.uri) as ws:
         assert ws.get_run(run.id).get_status() == "Running"
 
-    os.replace(real, folder_of(run).root / "supervisor.lock")
+    os.replace(real, folder_of(run).root.plain / "supervisor.lock")
 
 
 def test_a_run_of_before_this_machine_was_restarted_is_lost(project: Project) -> None:
     run = project.submit(STAYS)
     wait_until_ready(run)
     kill(*supervisors_of(run.id))
-    lock = folder_of(run).root / "supervisor.lock"
+    lock = folder_of(run).root.plain / "supervisor.lock"
     lock.write_text(json.dumps([socket.gethostname(), "an earlier start"]))
 
     wait_for_status(run, "Failed")
@@ -270,7 +271,7 @@ def test_a_run_of_a_container_on_this_machine_that_was_killed_is_lost(project: P
     run = project.submit(STAYS)
     wait_until_ready(run)
     kill(*supervisors_of(run.id))
-    lock = folder_of(run).root / "supervisor.lock"
+    lock = folder_of(run).root.plain / "supervisor.lock"
     lock.write_text(json.dumps(["container-4711", boot_id()]))
 
     wait_for_status(run, "Failed")
@@ -303,7 +304,7 @@ def test_what_a_killed_process_had_moved_aside_is_taken_away(project: Project) -
     run = killed(project)
     wait_until(lambda: not supervisors_of(run.id), "the leash to end")
     wait_for_status(run, "Failed")
-    aside = folder_of(run).root.with_name(".gone-0123456789abcdef")
+    aside = folder_of(run).root.plain.with_name(".gone-0123456789abcdef")
     (aside / "source").mkdir(parents=True)
 
     Workspace.open(project.ws.uri).close()
@@ -331,7 +332,7 @@ def test_an_interactive_run_is_never_taken_for_a_lost_one(project: Project) -> N
     with pytest.raises(AlreadyExists, match="run id 'taken' is taken"):
         project.exp.submit(project.config("pass"), run_id="taken")
     folder_of(run).make()
-    (folder_of(run).root / "supervisor.lock").touch()
+    (folder_of(run).root.plain / "supervisor.lock").touch()
 
     with Workspace.open(project.ws.uri) as ws:
         assert ws.get_run("taken").get_status() == "Running"
@@ -358,7 +359,7 @@ def test_a_taken_id_leaves_the_run_that_has_it_alone(project: Project) -> None:
 
 
 def test_what_a_submitter_killed_before_it_locked_has_left_is_taken_away(project: Project) -> None:
-    folder = RunFolder(folder_of_workspace(project), "fresh")
+    folder = RunFolder(hold(folder_of_workspace(project)), "fresh")
     folder.make()
 
     Workspace.open(project.ws.uri).close()
@@ -388,12 +389,12 @@ def test_a_folder_is_locked_and_whole_however_many_readers_look_meanwhile(
             assert reader.stdout is not None
             assert reader.stdout.readline() == "reads\n"
         for number in range(200):
-            folder = RunFolder(folder_of_workspace(project), f"fresh-{number}")
+            folder = RunFolder(hold(folder_of_workspace(project)), f"fresh-{number}")
             lock_fd = folder.make_and_lock()
             assert lock_fd is not None
             assert folder.is_locked()
-            assert folder.user_logs.is_dir()
-            assert folder.system_logs.is_dir()
+            assert folder.user_logs.is_folder()
+            assert folder.system_logs.is_folder()
             folder.remove()
             unlock(lock_fd)
     finally:

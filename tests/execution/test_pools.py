@@ -19,9 +19,10 @@ from runlore.domain.fact import Fact
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.runs.handle import RunHandle
 from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
-from runlore.execution import handover
 from runlore.execution.cancellation import cancel_submitted
+from runlore.execution.handover import Order, Orders
 from runlore.execution.targets.pool import PlacementInQueue, Pool
+from runlore.execution.targets.queue import Queue
 from runlore.run.run import handle_of
 from runlore.storage.log_query import LogQuery
 from runlore.storage.run_folder import RunFolder
@@ -69,6 +70,11 @@ def project(tmp_path: Path) -> Iterator[Project]:
         if run.get_status() not in TERMINAL:
             run.cancel()
     project.ws.close()
+
+
+def order_of(run: Run) -> Order | None:
+    """The order to start the run, if there is one yet."""
+    return Orders(folder_of(run).workspace).of(run.id)
 
 
 def submitter(project: Project, count: int, *arguments: object) -> subprocess.Popen[str]:
@@ -210,7 +216,7 @@ def test_a_run_that_is_canceled_while_it_waits_never_starts_and_leaves_nothing(
     assert queued.get_status() == "Canceled"
     assert statuses_of(queued) == ["NotStarted", "Queued", "Canceled"]
     assert not folder_of(queued).root.exists()
-    assert handover.take(folder_of(queued)) is None
+    assert order_of(queued) is None
     blockers[0].cancel()
     behind.wait_for_completion()
     assert printed(behind) == "went on\n"
@@ -335,7 +341,7 @@ def test_a_run_whose_target_is_deleted_while_it_is_submitted_fails(
     [run] = project.exp.get_runs()
     assert statuses_of(run) == ["NotStarted", "Queued", "Failed"]
     assert not folder_of(run).root.exists()
-    assert handover.take(folder_of(run)) is None
+    assert order_of(run) is None
 
 
 _ONE_AFTER_THE_OTHER = """
@@ -412,10 +418,10 @@ def test_a_run_that_is_recorded_while_a_reader_tidies_the_queue_keeps_its_place(
     pool = Pool.of(session_of(project.ws).writable(), "pool")
     assert pool is not None
     looked, recorded = threading.Event(), threading.Event()
-    state = Pool._state
+    state = Queue.state_of
     first: list[str] = []
 
-    def slow(self: Pool, run_id: str) -> object:
+    def slow(self: Queue, run_id: str) -> object:
         found = state(self, run_id)
         if threading.current_thread() is tidier and found is None and not first:
             first.append(run_id)
@@ -425,11 +431,10 @@ def test_a_run_that_is_recorded_while_a_reader_tidies_the_queue_keeps_its_place(
 
     def tidy() -> None:
         for hint in pool.files.hints():
-            if not pool._is_queued(hint.run_id):
-                pool._forget_stale(hint)
+            pool.queue.forget_if_stale(hint)
 
     tidier = threading.Thread(target=tidy)
-    monkeypatch.setattr(Pool, "_state", slow)
+    monkeypatch.setattr(Queue, "state_of", slow)
     announce = PlacementInQueue.announce
 
     def announced(placement: PlacementInQueue) -> None:
@@ -455,7 +460,7 @@ def test_who_waits_for_a_run_that_another_has_claimed_goes_on_with_the_next(
     wait_until_ready(running)
     pool = Pool.of(session_of(project.ws).writable(), "pool")
     assert pool is not None
-    queue = folder_of(running).workspace / "pools" / "pool" / "queue"
+    queue = folder_of(running).workspace.plain / "pools" / "pool" / "queue"
     (queue / f"{0:020d}-{running.id}").touch()  # As whoever has read Queued just before sees it.
 
     run = project.ended("print('started')", name="other.py")
@@ -477,11 +482,11 @@ def test_a_queued_run_whose_folder_was_taken_away_starts_all_the_same(project: P
 def test_a_supervisor_that_cannot_be_started_fails_that_run_and_no_other(
     project: Project,
 ) -> None:
-    workspace = project.ws.path
-    assert workspace is not None
-    RunFolder(workspace, "hopeless").supervisor_log.mkdir(parents=True)  # Not to be written to.
+    workspace = session_of(project.ws).require_held()
+    # A folder in its place: nothing can be written there.
+    RunFolder(workspace, "hopeless").supervisor_log.plain.mkdir(parents=True)
 
-    with pytest.raises(ExperimentExecutionException, match="Is a directory"):
+    with pytest.raises(ExperimentExecutionException, match="a folder, where a file should be"):
         project.exp.submit(project.config("pass"), run_id="hopeless")
 
     [failed] = project.exp.get_runs()
@@ -496,8 +501,8 @@ def test_a_full_memory_disk_or_a_killed_writer_leaves_no_half_environment(
 ) -> None:
     blockers = [project.submit(STAYS) for _ in range(2)]
     queued = project.submit("print('started')", name="other.py")
-    path = handover._path(folder_of(queued))
-    if path is not None:  # Where there is no memory disk, nothing is kept.
+    workspace = folder_of(queued).workspace
+    for path in Path("/dev/shm").glob(f"{Orders(workspace).beginning}*"):
         path.write_text('{"HALF": "of')
     blockers[0].cancel()
 
@@ -507,16 +512,15 @@ def test_a_full_memory_disk_or_a_killed_writer_leaves_no_half_environment(
 def test_a_submitter_killed_before_its_run_was_recorded_leaves_no_secrets(
     project: Project,
 ) -> None:
-    workspace = project.ws.path
-    assert workspace is not None
+    workspace = session_of(project.ws).require_held()
     folder = RunFolder(workspace, "never-recorded")
     lock_fd = folder.make_and_lock()
     assert lock_fd is not None
-    handover.keep(folder, {"TOKEN": "secret"})
+    assert Orders(workspace).keep("never-recorded", "a digest", {"TOKEN": "secret"})
     os.close(lock_fd)
 
     with Workspace.open(project.ws.uri):
-        assert handover.take(folder) is None
+        assert Orders(workspace).of("never-recorded") is None
         assert not folder.root.exists()
 
 

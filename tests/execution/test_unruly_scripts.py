@@ -384,17 +384,18 @@ def test_thousands_of_outputs_are_all_kept(project: Project) -> None:
 
 FORBIDDEN = """
 import os
-from pathlib import Path
+from runlore.storage.held_path import hold
 from runlore.storage.run_folder import RunFolder
 obey_file_modes()
-folder = RunFolder(Path.cwd(), "a-run")
+folder = RunFolder(hold("."), "a-run")
 folder.make()
-(folder.source / "deep" / "deeper").mkdir(parents=True)
-(folder.source / "deep" / "deeper" / "file").touch()
-(folder.source / "linked").symlink_to("/etc")
+source = folder.source.plain
+(source / "deep" / "deeper").mkdir(parents=True)
+(source / "deep" / "deeper" / "file").touch()
+(source / "linked").symlink_to("/etc")
 for below in ("deep/deeper", "deep", "."):
-    os.chmod(folder.source / below, 0)
-os.chmod(folder.root, 0)
+    os.chmod(source / below, 0)
+os.chmod(folder.root.plain, 0)
 folder.remove()
 print(os.listdir("runs"))
 """

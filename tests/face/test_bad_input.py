@@ -74,6 +74,7 @@ RUN_USES: dict[str, Callable[[Run], object]] = {
     "number": lambda run: run.number,
     "history": lambda run: run.history(),
     "start": lambda run: run.start(),
+    "start_queued": lambda run: run.start_queued(),
     "complete": lambda run: run.complete(),
     "fail": lambda run: run.fail(),
     "cancel": lambda run: run.cancel(),

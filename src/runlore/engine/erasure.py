@@ -89,9 +89,9 @@ def _remove_spooled(session: LiveSession, runs: Sequence[RunHandle], deadline: f
 
 def _remove_files(session: LiveSession, runs: Sequence[RunHandle], deadline: float) -> list[str]:
     """Remove artifacts, and the folders in which submitted runs executed."""
-    folder = session.require_files()
+    held = session.require_held()
     stores = [session.artifact_folder / run.id for run in runs]
-    folders = [RunFolder(folder, run.id) for run in runs]
+    folders = [RunFolder(held, run.id) for run in runs]
 
     def kept() -> set[HeldPath]:
         for store in stores:
@@ -99,15 +99,15 @@ def _remove_files(session: LiveSession, runs: Sequence[RunHandle], deadline: flo
                 remove_tree(store)
         return {store for store in stores if store.exists()}
 
-    def executing() -> set[Path]:
+    def executing() -> set[HeldPath]:
         for run_folder in folders:
-            if run_folder.root.exists() and not run_folder.is_locked():
+            if run_folder.exists() and not run_folder.is_locked():
                 run_folder.remove()
-        return {run_folder.root for run_folder in folders if run_folder.root.exists()}
+        return {run_folder.root for run_folder in folders if run_folder.exists()}
 
     files = sorted(_left(kept, deadline))
     executed = sorted(_left(executing, deadline))
-    remove_leftovers(folder)
+    remove_leftovers(held)
     return [
         *(f"files in {path}: end the process that adds them, or permit removal" for path in files),
         *(f"the folder {path}, which a supervisor is using: end that process" for path in executed),

@@ -110,6 +110,9 @@ class PastSession(Session):
     def why_lost(self, run_id: str) -> None:
         """None: only recorded losses are known."""
 
+    def why_queued(self, run_id: str) -> None:
+        """None: a run of the past is not started."""
+
     def close(self) -> None:
         """Refuse further reads. Idempotent."""
         self.closed = True

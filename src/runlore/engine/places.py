@@ -14,7 +14,7 @@ from runlore.storage.held_path import hold
 from runlore.storage.log_opener import LOG_NAME
 from runlore.storage.open_log import exists, locate
 from runlore.storage.ownership import anybody_may_add, foreign, is_trusted
-from runlore.storage.run_folder import RunFolder
+from runlore.storage.run_folder import RUNS, SOURCE
 
 CEILINGS: Final = "RUNLORE_CEILING_DIRECTORIES"
 """The variable with the folders that no search goes up to, as GIT_CEILING_DIRECTORIES for git."""
@@ -93,7 +93,7 @@ class ThisRun(NamedTuple):
         workspace = locate(self.uri).folder
         if workspace is None:
             return False
-        source = os.path.realpath(RunFolder(workspace, self.run_id).source)
+        source = os.path.realpath(workspace / RUNS / self.run_id / SOURCE)
         return Path(os.path.realpath(folder)).is_relative_to(source)
 
 

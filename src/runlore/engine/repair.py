@@ -90,7 +90,7 @@ def adopt(session: LiveSession, note: str | None = None) -> str:
     for run in list(_active_runs(session)):
         _lose(run, why, {"origin": origin})
         remove_parts(files, run.id, wipe=session.erasable)
-    for folder in folders_in(session.require_files()):
+    for folder in folders_in(session.require_held()):
         if not folder.is_locked():
             folder.remove()
     _remove_locks(session)

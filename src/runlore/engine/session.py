@@ -64,6 +64,9 @@ class Caretaker(Protocol):
     def why_lost(self, session: LiveSession, run_id: str) -> str | None:
         """The reason why a submitted run is lost, if the loss could not be recorded."""
 
+    def why_queued(self, session: LiveSession, run_id: str) -> str | None:
+        """The reason why no process of this user starts a queued run; None if one does."""
+
 
 class Session(ABC):
     """A workspace that can be read: as it is now (`LiveSession`) or as it was (`PastSession`).
@@ -78,7 +81,7 @@ class Session(ABC):
     journal: Journal
     files: Path | None
     held: HeldPath | None
-    executing: Path | None
+    executing: HeldPath | None
     erasable: bool
     is_memory: bool
     closed: bool = False
@@ -149,6 +152,10 @@ class Session(ABC):
         If the values cannot be written, raises the log's error and stays open.
         """
 
+    @abstractmethod
+    def why_queued(self, run_id: str) -> str | None:
+        """The reason why no process of this user starts a queued run; None if one does."""
+
     def require_files(self) -> Path:
         """The workspace's folder on this machine. Raises InvalidInput if it has none."""
         if self.files is None:
@@ -192,8 +199,8 @@ class LiveSession(Session):
         shared = use.shared
         self.uri = uri
         self.log = shared.log
-        self.files = self.executing = files
-        self.held = shared.held
+        self.files = files
+        self.held = self.executing = shared.held
         self.is_memory = is_memory
         self._actor = actor
         self.journal = shared.journal.acting_as(None if actor == shared.actor else actor)
@@ -530,6 +537,12 @@ class LiveSession(Session):
         if lost is None and self._caretaker is not None and not self._is_copy:
             return self._caretaker.why_lost(self, run_id)
         return lost
+
+    def why_queued(self, run_id: str) -> str | None:
+        """The reason why no process of this user starts a queued run; None if one does."""
+        if self._caretaker is None:
+            return None
+        return self._caretaker.why_queued(self, run_id)
 
     # --- life -------------------------------------------------------------------------------
 

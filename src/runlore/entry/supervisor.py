@@ -26,7 +26,7 @@ from runlore.execution.supervisor import Supervisor, ToldToEnd
 from runlore.execution.targets.pool import Pool
 from runlore.storage.file_lock import unlock
 from runlore.storage.open_log import locate
-from runlore.storage.run_folder import beat
+from runlore.storage.run_folder import RunFolder, beat
 
 if TYPE_CHECKING:
     from runlore.engine.session import LiveSession
@@ -43,6 +43,8 @@ def main(arguments: list[str]) -> None:
     # Before any file is opened and any thread starts: the leash is a fork of this process.
     leash = Leash(folder_of(uri), close_in_leash=[int(lock_fd)])
     with closing(open_existing(locate(uri))) as session:
+        if not RunFolder(session.require_held(), run_id).holds_lock(int(lock_fd)):
+            sys.exit(f"the folder of run {run_id} was moved or replaced; nothing was executed")
         _supervise(session, run_id, int(lock_fd), slot, leash)
     leash.close()
 
@@ -50,13 +52,13 @@ def main(arguments: list[str]) -> None:
 def _supervise(
     session: LiveSession, run_id: str, lock_fd: int, slot: PoolSlot | None, leash: Leash
 ) -> None:
-    base, overrides = split_environment(os.environ)
+    handed = split_environment(os.environ)
     pool = None if slot is None else Pool.of(session, slot.pool)
     while True:
         try:
-            environment = {**base, **overrides}
             run = RunHandle.existing(session, run_id)
-            supervisor = Supervisor(session, run, leash, environment, partial(beat, lock_fd))
+            look = _nothing if slot is None else partial(_look, session, slot.pool)
+            supervisor = Supervisor(session, run, leash, handed, partial(beat, lock_fd), look)
             if not supervisor.execute():
                 return
         except ToldToEnd:
@@ -71,7 +73,18 @@ def _supervise(
         if claim is None:
             return
         run_id, lock_fd = claim.run_id, claim.lock_fd
-        base, overrides = split_environment(claim.environment)
+        handed = split_environment(claim.environment)
+
+
+def _look(session: LiveSession, pool_name: str) -> None:
+    """Start runs on other slots of the pool: their users' processes may have left them."""
+    pool = Pool.of(session, pool_name)
+    if pool is not None:
+        pool.settle()
+
+
+def _nothing() -> None:
+    """A run without a slot has no queue."""
 
 
 def _handle_signals() -> None:

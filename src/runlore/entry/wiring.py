@@ -158,7 +158,7 @@ class _LazyCaretaker(Caretaker):
         self._answers: dict[str, tuple[float, str | None]] = {}
 
     def look_after(self, session: LiveSession) -> Mapping[str, str]:
-        here = (session.require_files() / "runs").is_dir()
+        here = (session.require_held() / "runs").is_folder()
         if not here and not session.log.count_events(LogQuery(prefix=COMPUTE_TARGETS)):
             return {}
         from runlore.execution.caretaker import look_after
@@ -166,7 +166,7 @@ class _LazyCaretaker(Caretaker):
         return look_after(session)
 
     def why_lost(self, session: LiveSession, run_id: str) -> str | None:
-        if os.path.lexists(RunFolder(session.require_files(), run_id).root):
+        if RunFolder(session.require_held(), run_id).exists():
             return None  # `look_after` finds it.
         now = time.monotonic()
         asked_at, why = self._answers.get(run_id, (-_ASK_INTERVAL_S, None))
@@ -176,6 +176,11 @@ class _LazyCaretaker(Caretaker):
             why = why_lost(session, run_id)
             self._answers[run_id] = now, why
         return why
+
+    def why_queued(self, session: LiveSession, run_id: str) -> str | None:
+        from runlore.execution.caretaker import why_queued
+
+        return why_queued(session, run_id)
 
 
 def _at_run_end(session: LiveSession) -> str | None:

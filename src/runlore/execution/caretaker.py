@@ -5,12 +5,18 @@ lost (or as canceled, if that had been asked for), and when its processes are go
 files are kept. If that cannot be known from this machine, only the age of the supervisor's last
 heartbeat is: the run is recorded as not responding, and its supervisor takes that back. Targets
 whose supervisors were all killed are started again.
+
+A workspace may be a stranger's, and several users may share one. So a reader looks only after
+folders that belong to this user, starts only what this user has ordered (`handover`), ends only
+processes that a supervisor of this very folder has started, and asks targets of other packages only
+where this user has used them (`targets.used`).
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runlore.domain.compute_target import LOCAL
 from runlore.domain.errors import ChangeRefusedError, RunloreError
@@ -20,18 +26,23 @@ from runlore.domain.run_commands import (
 )
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
-from runlore.engine.runs.files import keep_folders
+from runlore.engine.caller_warning import warn_caller
 from runlore.engine.runs.handle import RunHandle
-from runlore.execution import handover
+from runlore.execution.handover import Orders
+from runlore.execution.kept_files import keep_files_of
 from runlore.execution.processes import end_processes, processes_of
-from runlore.execution.targets.attached import attached
-from runlore.execution.targets.kinds import kind_of, target_of
+from runlore.execution.targets.attached import attached, state_of
+from runlore.execution.targets.kinds import used_target
+from runlore.execution.targets.pool import Pool
 from runlore.execution.targets.this_machine import has_supervisor
 from runlore.storage.file_lock import unlock
 from runlore.storage.run_folder import SILENT_AFTER_S, RunFolder, folders_in, remove_leftovers
 
 if TYPE_CHECKING:
     from runlore.engine.session import LiveSession
+
+_warned: Final[set[str]] = set()
+"""The queued runs that this process has warned of; each is told once."""
 
 
 def look_after(session: LiveSession) -> dict[str, str]:
@@ -40,8 +51,10 @@ def look_after(session: LiveSession) -> dict[str, str]:
     Returns, by id, why runs are lost whose loss could not be recorded: some readers may not write.
     """
     unrecorded: dict[str, str] = {}
-    workspace = session.require_files()
+    workspace = session.require_held()
     for folder in folders_in(workspace):
+        if folder.owner_uid() != os.geteuid():
+            continue  # Its user's processes look after it.
         # The folder may not be a run's, may be gone or another user's, or the disk may be full:
         # reading goes on, and a later look tries again.
         with suppress(RunloreError, OSError):
@@ -50,6 +63,8 @@ def look_after(session: LiveSession) -> dict[str, str]:
                 unrecorded[folder.run_id] = why
     with suppress(RunloreError, OSError):  # Readers that may not write start nothing.
         _settle_targets(session)
+    with suppress(RunloreError, OSError):
+        _drop_orders(session)
     remove_leftovers(workspace)
     return unrecorded
 
@@ -59,7 +74,7 @@ def why_lost(session: LiveSession, run_id: str) -> str | None:
 
     Returns why it is lost if that could not be recorded.
     """
-    folder = RunFolder(session.require_files(), run_id)
+    folder = RunFolder(session.require_held(), run_id)
     run = RunHandle(session, run_id)
     state = run.refresh()
     if state is None or state.status is Status.QUEUED:
@@ -100,11 +115,49 @@ def _look_after(session: LiveSession, folder: RunFolder) -> str | None:
         unlock(lock_fd)
 
 
+def why_queued(session: LiveSession, run_id: str) -> str | None:
+    """Why no process of this user starts a queued run; None if one does, or it is not queued."""
+    run = RunHandle(session, run_id)
+    state = run.refresh()
+    if state is None or state.status is not Status.QUEUED:
+        return None
+    pool = Pool.of(session, _target(state))
+    return None if pool is None else pool.queue.why_not_started(state)
+
+
 def _settle_targets(session: LiveSession) -> None:
-    for name, state in attached(session).items():
+    for state in attached(session).values():
         # A target may be another package's: whatever it raises, reading goes on.
         with suppress(Exception):
-            kind_of(state.type)(session, name, state.settings).settle()
+            target = used_target(session, state)
+            if target is not None:
+                target.settle()
+            if isinstance(target, Pool):
+                _warn_of_left(target)
+
+
+def _warn_of_left(pool: Pool) -> None:
+    """Warn once of queued runs that seem to be this user's, but that nobody starts."""
+    left = [state for state in pool.queue.left() if state.run_id not in _warned]
+    _warned.update(state.run_id for state in left)
+    if left:
+        more = f" (and {len(left) - 1} more)" if left[1:] else ""
+        why = pool.queue.why_not_started(left[0])
+        warn_caller(f"run {left[0].run_id}{more} stays Queued: {why}")
+
+
+def _drop_orders(session: LiveSession) -> None:
+    """Remove this user's orders, with their environments, for runs that others have ended."""
+    workspace = session.require_held()
+
+    def is_wanted(run_id: str) -> bool:
+        # The folder first: a run that is about to be recorded has a locked one.
+        if RunFolder(workspace, run_id).is_locked():
+            return True
+        state = RunHandle(session, run_id).refresh()
+        return state is not None and state.status is Status.QUEUED
+
+    Orders(workspace).drop_all(unless=is_wanted)
 
 
 def _is_alive(session: LiveSession, state: RunState | None, folder: RunFolder) -> bool | None:
@@ -116,7 +169,8 @@ def _is_alive(session: LiveSession, state: RunState | None, folder: RunFolder) -
     if state is None or state.status in TERMINAL or _target(state) not in attached(session):
         return has_supervisor(folder)
     try:
-        return target_of(session, _target(state)).is_alive(folder.run_id)
+        target = used_target(session, state_of(session, _target(state)))
+        return None if target is None else target.is_alive(folder.run_id)
     except Exception:  # Not installed here, or another package's: then nothing is known.
         return None
 
@@ -141,9 +195,10 @@ def _take_over(session: LiveSession, run: RunHandle, folder: RunFolder) -> str |
         if folder.has_leash():
             return None  # The leash is ending them; a later look clears up.
         end_processes(folder, (), 0)
-    handover.drop(folder)
     if submitted and state is not None:
-        _keep_files(run, folder, state)
+        watched = (state.definition or {}).get("watched") or ()
+        names = ("outputs", *(name for name in watched if isinstance(name, str)), "user_logs")
+        keep_files_of(run, folder, names)
     folder.remove()
     return None
 
@@ -174,9 +229,3 @@ def _record_silence(run: RunHandle, folder: RunFolder) -> None:
     detail = f"nothing was heard of its supervisor on {owner.host} for {silence_s:.0f} s"
     with suppress(ChangeRefusedError):
         run.change(ChangeStatus(Status.NOT_RESPONDING, detail=detail))
-
-
-def _keep_files(run: RunHandle, folder: RunFolder, state: RunState) -> None:
-    watched = (state.definition or {}).get("watched", ())
-    kept = {name: folder.source / name for name in ("outputs", *watched)}
-    keep_folders(run, {**kept, "user_logs": folder.user_logs})

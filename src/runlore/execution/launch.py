@@ -6,15 +6,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from runlore.storage.run_folder import RunFolder
 
 OVERRIDES: Final = "RUNLORE_SUPERVISOR_OVERRIDES"
 """Carries the configuration's variables to the supervisor, as JSON, beside the environment."""
+DIGEST: Final = "RUNLORE_SUPERVISOR_DIGEST"
+"""Carries the digest of what is to be executed: a log that says something else is not believed."""
 
-_OURS: Final = ("RUNLORE_RUN_ID", "RUNLORE_WORKSPACE_URI", "RUNLORE_PARENT_RUN_ID")
+_OURS: Final = (
+    *("RUNLORE_RUN_ID", "RUNLORE_WORKSPACE_URI", "RUNLORE_WORKSPACE_FOLDER"),
+    "RUNLORE_PARENT_RUN_ID",
+)
 
 
 class PoolSlot(NamedTuple):
@@ -40,41 +45,63 @@ def start_supervisor(
     """
     fds = [lock_fd] if slot is None else [lock_fd, slot.fd]
     words = [
+        *("runlore.entry.supervisor", uri, folder.run_id, str(lock_fd)),
+        *((slot.pool, str(slot.number), str(slot.fd)) if slot else ()),
+    ]
+    with folder.supervisor_log.open_file("ab") as log:
+        _start_detached(words, fds, environment, log.fileno())
+
+
+def start_watch(uri: str, pool: str, lock_fd: int) -> None:
+    """Start the process that watches a pool's slots for this user. Raises OSError."""
+    words = ["runlore.entry.queue_watch", uri, pool, str(lock_fd)]
+    _start_detached(words, [lock_fd], environment_for({}, ""), subprocess.DEVNULL)
+
+
+def _start_detached(
+    module: Sequence[str], fds: Sequence[int], environment: Mapping[str, str], log: int
+) -> None:
+    words = [
         sys.executable,
         "-P",  # A random.py beside the script must not become the supervisor's.
         *("-W", "default"),
-        *("-m", "runlore.entry.supervisor"),
-        uri,
-        folder.run_id,
-        str(lock_fd),
-        *((slot.pool, str(slot.number), str(slot.fd)) if slot else ()),
+        *("-m", *module),
     ]
-    with open(folder.supervisor_log, "ab") as log:
-        ended = subprocess.run(
-            ["/bin/sh", "-c", '"$@" &', "runlore", *words],
-            cwd="/",
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            pass_fds=fds,
-            check=False,
-        )
+    ended = subprocess.run(
+        ["/bin/sh", "-c", '"$@" &', "runlore", *words],
+        cwd="/",
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        pass_fds=fds,
+        check=False,
+    )
     if ended.returncode:
         raise OSError(f"the shell that starts the supervisor ended with {ended.returncode}")
 
 
-def environment_for(overrides: Mapping[str, str]) -> dict[str, str]:
+class Handed(NamedTuple):
+    """What a supervisor is started with; `digest` is that of what it shall execute."""
+
+    environment: dict[str, str]
+    overrides: dict[str, str]
+    digest: str
+
+
+def environment_for(overrides: Mapping[str, str], digest: str) -> dict[str, str]:
     """This process's environment for a supervisor, with the configuration's variables beside it.
 
     The variables that make this process part of a run are left out: the submitted run is another.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
-    return {**inherited, OVERRIDES: json.dumps(dict(overrides))}
+    return {**inherited, OVERRIDES: json.dumps(dict(overrides)), DIGEST: digest}
 
 
-def split_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The two parts that `environment_for` joined: the environment, and the overrides."""
-    base = {k: v for k, v in environment.items() if k != OVERRIDES and k not in _OURS}
-    return base, json.loads(environment.get(OVERRIDES) or "{}")
+def split_environment(environment: Mapping[str, str]) -> Handed:
+    """The parts that `environment_for` joined."""
+    left_out = (OVERRIDES, DIGEST, *_OURS)
+    base = {name: value for name, value in environment.items() if name not in left_out}
+    overrides = json.loads(environment.get(OVERRIDES) or "{}")
+    return Handed(base, overrides, environment.get(DIGEST, ""))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from runlore.execution.processes import end_processes
+from runlore.storage.held_path import HeldPath, hold
 from runlore.storage.run_folder import RunFolder
 
 _IGNORED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
@@ -33,7 +34,7 @@ class Leash:
                 os.close(self._write_end)
                 for fd in close_in_leash:
                     os.close(fd)
-                _watch(workspace, read_end)
+                _watch(hold(workspace), read_end)
             except BaseException as error:
                 sys.stderr.write(f"leash: {error!r}\n")
             finally:
@@ -58,7 +59,7 @@ class Leash:
             os.write(self._write_end, json.dumps(held).encode() + b"\n")
 
 
-def _watch(workspace: Path, read_end: int) -> None:
+def _watch(workspace: HeldPath, read_end: int) -> None:
     os.setsid()
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
@@ -74,7 +75,7 @@ def _watch(workspace: Path, read_end: int) -> None:
         end_processes(RunFolder(workspace, run_id), groups, grace_s)
 
 
-def _locked(workspace: Path, run_id: str) -> Callable[[], None]:
+def _locked(workspace: HeldPath, run_id: str) -> Callable[[], None]:
     try:
         fd = RunFolder(workspace, run_id).lock_leash()
     except OSError:

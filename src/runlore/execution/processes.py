@@ -1,9 +1,12 @@
 """The processes of a run: those in its groups, and those with its id in their environment.
 
 A process belongs to a run if it is in one of the process groups that its script was started in,
-or if its RUNLORE_RUN_ID and RUNLORE_WORKSPACE_URI, which children inherit, are the run's. So a
+or if its RUNLORE_RUN_ID and RUNLORE_WORKSPACE_FOLDER, which children inherit, are the run's. So a
 process that only leaves its group (a daemon, `setsid`) is found. One that leaves its group *and*
 clears its environment is not: nothing on the system says which run it belongs to.
+
+The folder is named by its device and inode, not by its path: what lies at the path may be another
+folder by now, and says nothing about the processes of the first.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ from typing import Final
 
 import psutil
 
-from runlore.storage.open_log import locate
 from runlore.storage.run_folder import RunFolder
 
 _LOOK_INTERVAL_S: Final = 0.01
@@ -47,12 +49,18 @@ def end_processes(
 def processes_of(run: RunFolder, groups: Iterable[int] = ()) -> list[psutil.Process]:
     """The living processes of a run, except this one and zombies."""
     wanted = set(groups)
-    mark = {"RUNLORE_RUN_ID": run.run_id, "RUNLORE_WORKSPACE_URI": locate(run.workspace).uri}
+    mark = mark_of(run)
     return [
         process
         for process in psutil.process_iter()
         if process.pid != os.getpid() and _belongs(process, mark, wanted)
     ]
+
+
+def mark_of(run: RunFolder) -> dict[str, str]:
+    """The variables that mark the processes of a run."""
+    device, inode = run.workspace.folder.identity
+    return {"RUNLORE_RUN_ID": run.run_id, "RUNLORE_WORKSPACE_FOLDER": f"{device}:{inode}"}
 
 
 def reap(spared: Collection[int] = ()) -> None:

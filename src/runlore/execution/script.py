@@ -13,13 +13,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from runlore.domain.definition import Definition
 from runlore.domain.run_state import Exit
 from runlore.execution.outcome import exit_of
 from runlore.execution.processes import end_processes, reap
+from runlore.storage.held_path import HeldPath
 from runlore.storage.run_folder import RunFolder
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -79,7 +79,7 @@ class Script:
         """The end of a rank's output; empty if the script removed its log."""
         path = self._folder.log_path(self._definition.log_name(rank))
         try:
-            with path.open("rb") as log:
+            with path.open_file() as log:
                 log.seek(max(0, os.fstat(log.fileno()).st_size - _TAIL_NBYTES))
                 return log.read().decode(errors="replace").replace("\0", "\\0")
         except OSError:
@@ -93,29 +93,29 @@ def adopt_orphans() -> None:
 
 
 def _start(
-    words: Sequence[str] | str, environment: Mapping[str, str], folder: RunFolder, log: Path
+    words: Sequence[str] | str, environment: Mapping[str, str], folder: RunFolder, log: HeldPath
 ) -> subprocess.Popen[bytes]:
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.make_folder(parents=True)
     # The script writes to the file itself, both streams through one descriptor: this keeps the
     # order, a slow supervisor does not block the script, and a killed one loses no output.
-    with log.open("ab") as output:
+    with log.open_file("ab") as output, folder.source.descriptor() as source:
         return subprocess.Popen(
             words,
             shell=isinstance(words, str),
-            cwd=folder.source,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=_in_child(os.getpid()),
+            preexec_fn=_in_child(os.getpid(), source),
         )
 
 
-def _in_child(supervisor: int) -> Callable[[], None]:
+def _in_child(supervisor: int, folder: int) -> Callable[[], None]:
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
 
     def prepare() -> None:
+        os.fchdir(folder)  # By its descriptor: a path may lead elsewhere by now.
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         if prctl is not None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from runlore.domain.definition import Definition
 from runlore.domain.visible_text import visible, visible_lines
-from runlore.engine.runs.logs import log_files, open_log
+from runlore.engine.runs.logs import hidden_by, log_files, open_log
 from runlore.execution.log_text import LogText
 
 if TYPE_CHECKING:
@@ -21,9 +21,10 @@ class ShownLog:
 
     def __init__(self, run: RunHandle) -> None:
         self._run = run
-        self._file: BinaryIO | None = None
+        self._file: IO[bytes] | None = None
         self._text = LogText(styles=sys.stdout.isatty())
         self._begun = False
+        self._said_whose = False
 
     def show(self) -> None:
         """Print the part that is new."""
@@ -39,13 +40,14 @@ class ShownLog:
             self._file.close()
             show("\n")
 
-    def _open(self) -> BinaryIO | None:
+    def _open(self) -> IO[bytes] | None:
         """The file that the script writes: an open file can be read after it is removed."""
         definition = self._run.state.definition
         if definition is None:
             return None
         name = Definition.model_validate(definition).log_name()
         path = log_files(self._run).get(name)
+        self._say_whose_it_is()
         # Also None if the run has just ended: the file is elsewhere now.
         file = None if path is None else open_log(self._run, path)
         if file is not None and not self._begun:
@@ -53,6 +55,15 @@ class ShownLog:
             heading = f"Streaming {visible(name)}"
             show(f"{heading}\n{'=' * len(heading)}\n")
         return file
+
+    def _say_whose_it_is(self) -> None:
+        owner = None if self._said_whose else hidden_by(self._run)
+        if owner is not None:
+            self._said_whose = True
+            show(
+                f"Run {self._run.id} executes as user {owner}: its output is private to that user "
+                "until it ends.\n"
+            )
 
 
 def show(text: str) -> None:

@@ -27,8 +27,9 @@ from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.sources import git_properties_of, snapshot_of
 from runlore.exceptions import ExperimentExecutionException
 from runlore.execution.definitions import check_taken, definition_of
+from runlore.execution.handover import digest_of
 from runlore.execution.launch import environment_for
-from runlore.execution.targets.kinds import target_of
+from runlore.execution.targets.kinds import note_use, target_of
 from runlore.storage.snapshots import copy_snapshot
 
 if TYPE_CHECKING:
@@ -112,7 +113,12 @@ def _submit(session: LiveSession, new: NewRun, run_id: str, submission: _Submiss
     submitted = RunSubmitted(
         definition=submission.definition.model_dump(mode="json"), repeats=submission.repeats
     )
-    _place(run, command, (submission.snapshot, submitted), target, submission.overrides)
+    digest = digest_of(
+        run_id, submission.target, submitted.definition, submission.snapshot.manifest_sha256
+    )
+    environment = environment_for(submission.overrides, digest)
+    _place(run, command, (submission.snapshot, submitted), target, environment)
+    note_use(session, submission.target)
     return run
 
 
@@ -121,9 +127,9 @@ def _place(
     command: CreateRun,
     events: Sequence[Event],
     target: Target,
-    overrides: Mapping[str, str],
+    environment: Mapping[str, str],
 ) -> None:
-    placement = target.prepare(run.id, environment_for(overrides))
+    placement = target.prepare(run.id, environment)
     try:
         # Again, now that no other submission can take the id: announcing overwrites files.
         decide(run.refresh(), command, None)

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -19,12 +20,15 @@ from runlore.domain.definition import Definition
 from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_state import Exit, RunState
 from runlore.domain.status import TERMINAL, Status
-from runlore.engine.runs.files import keep_folders
 from runlore.engine.runs.handle import RunHandle
+from runlore.execution.kept_files import keep_files_of
+from runlore.execution.launch import Handed
 from runlore.execution.leash import Leash
 from runlore.execution.outcome import error_of, is_good
+from runlore.execution.processes import mark_of
 from runlore.execution.script import Script
 from runlore.execution.targets.attached import grace_s_of
+from runlore.execution.targets.queue import digest_of_state
 from runlore.storage.errors import DiskFull, LogBusy
 from runlore.storage.run_folder import HEARTBEAT_S, RunFolder
 
@@ -35,9 +39,14 @@ _T = TypeVar("_T")
 
 _LOOK_FIRST_S: Final = 0.05
 _LOOK_LAST_S: Final = 0.25
+_LOOK_AROUND_S: Final = 1.0
 _YOUNG_S: Final = 60.0
 _ROOM_MAX_S: Final = 60.0
 _ROOM_INTERVAL_S: Final = 0.25
+
+
+def _nothing() -> None:
+    """There is nothing else to look after."""
 
 
 class ToldToEnd(Exception):
@@ -47,7 +56,8 @@ class ToldToEnd(Exception):
 class Supervisor:
     """Takes care of one run, from Preparing to its end.
 
-    `beat` tells other machines that the supervisor is alive.
+    `handed` is what the process was started with for this run. `beat` tells other machines that the
+    supervisor is alive; `look` is called about once a second while the script executes.
     """
 
     def __init__(
@@ -55,18 +65,22 @@ class Supervisor:
         session: LiveSession,
         run: RunHandle,
         leash: Leash,
-        environment: Mapping[str, str],
+        handed: Handed,
         beat: Callable[[], None],
+        look: Callable[[], None] = _nothing,
     ) -> None:
         self._session = session
         self._run = run
-        self._folder = RunFolder(session.require_files(), run.id)
+        self._folder = RunFolder(session.require_held(), run.id)
         self._leash = leash
         self._beat_now = beat
+        self._look_now = look
+        self._looked = time.monotonic()
         state = run.state
         assert state.definition is not None, "only submitted runs get a supervisor"
         self._definition = Definition.model_validate(state.definition)
-        self._environment = environment
+        self._environment = {**handed.environment, **handed.overrides}
+        self._digest = handed.digest
         self._grace_s = grace_s_of(session, state.target or LOCAL)
         self._script = Script(self._folder, self._definition)
         self._phase = Status.STARTING
@@ -140,6 +154,11 @@ class Supervisor:
         from runlore.storage.snapshots import restore_tree
 
         self._enter(Status.PREPARING)
+        if self._digest != digest_of_state(self._run.state):
+            raise RunloreError(
+                "the script, arguments or source in the log are not those that were submitted, so "
+                "nothing was executed; submit it again"
+            )
         missing = [
             name for name in self._definition.secret_variables if name not in self._environment
         ]
@@ -152,7 +171,7 @@ class Supervisor:
         assert manifest is not None, "a submitted run has a snapshot"
         restore_tree(manifest, self._run.artifacts, self._folder.source)
         for name in ("outputs", *self._definition.watched):
-            (self._folder.source / name).mkdir(parents=True, exist_ok=True)
+            self._folder.log_path(name).make_folder(parents=True)
 
     def _script_environment(self) -> dict[str, str]:
         state = self._run.state
@@ -160,7 +179,7 @@ class Supervisor:
             "PYTHONUNBUFFERED": "1",  # Output shows at once.
             **self._environment,
             "RUNLORE_WORKSPACE_URI": self._session.uri,
-            "RUNLORE_RUN_ID": state.run_id,
+            **mark_of(self._folder),
             "RUNLORE_EXPERIMENT": state.experiment_name,
             "RUNLORE_PARENT_RUN_ID": state.parent_id or "",
             "RUNLORE_ROOT_RUN_ID": state.root_id,
@@ -181,6 +200,7 @@ class Supervisor:
             if self._script.ended:
                 return False
             self._beat()
+            self._look()
             state = self._newest()
             if state.status in TERMINAL:
                 return True
@@ -203,12 +223,9 @@ class Supervisor:
 
     def _keep_files(self) -> None:
         """Keep outputs and logs in the artifact store; warn of files that cannot be kept."""
-        source, watched = self._folder.source, self._definition.watched
-        folders = {name: source / name for name in watched}
-        if self._definition.collect_outputs:
-            folders["outputs"] = source / "outputs"
-        folders["user_logs"] = self._folder.user_logs
-        for problem in self._with_room(lambda: keep_folders(self._run, folders)):
+        outputs = ("outputs",) if self._definition.collect_outputs else ()
+        names = (*self._definition.watched, *outputs, "user_logs")
+        for problem in self._with_room(lambda: keep_files_of(self._run, self._folder, names)):
             self._warn("outputs", problem)
         self._files_are_kept = True
 
@@ -264,6 +281,13 @@ class Supervisor:
         if now - self._beaten > HEARTBEAT_S:
             self._beaten = now
             self._beat_now()
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked > _LOOK_AROUND_S:
+            self._looked = now
+            with suppress(RunloreError, OSError):  # What else there is to do does not end a run.
+                self._look_now()
 
 
 def _is_temporary(error: Exception) -> bool:

@@ -47,17 +47,16 @@ class RunLifecycle(RunPart):
 
     def get_detailed_status(self) -> dict[str, str | None]:
         """`{"status", "details"}`; the details say what the run waits for, if anything."""
-        state = self._handle.fetch()
-        return {"status": self._handle.shown_status, "details": state.status_detail}
+        self._handle.fetch()
+        return {"status": self._handle.shown_status, "details": self._handle.shown_detail}
 
     def get_details(self) -> dict[str, Any]:
         """The run as Azure ML's document: camelCase keys; keys without a value are absent."""
-        from runlore.engine.runs.logs import log_files
+        from runlore.engine.runs.logs import log_uris
 
         run = self._handle
-        files = {name: path.absolute().as_uri() for name, path in log_files(run).items()}
         submitted_by = run.session.journal.name_of(run.state.created_by, run.state.created_for)
-        details = details_of(run.state, log_files=files, submitted_by=submitted_by)
+        details = details_of(run.state, log_files=log_uris(run), submitted_by=submitted_by)
         return {**details, "status": run.shown_status}
 
     def get_details_with_logs(self) -> dict[str, Any]:
@@ -78,6 +77,20 @@ class RunLifecycle(RunPart):
         from runlore.engine.runs.ending import record_status
 
         record_status(self._handle, Status.RUNNING)
+
+    def start_queued(self) -> None:
+        """Let a Queued run execute here, as this user, with this process's environment.
+
+        A run that this user has submitted on this machine starts by itself. After a restart of the
+        machine, or in a workspace that was copied, it waits for this call: look first at what it
+        executes, `get_details()["runDefinition"]`. It starts now, or when its turn comes.
+
+        Raises UserError if the run is not Queued, ExperimentExecutionException if it is another
+        user's, or a secret variable is missing.
+        """
+        from runlore.execution.explicit_start import queued_work, start_queued
+
+        start_queued(self._handle, queued_work(self._handle))
 
     def complete(self, _set_status: bool = True) -> None:
         """Write buffered values, keep the watched folders, and end the run as Completed.

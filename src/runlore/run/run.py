@@ -257,7 +257,12 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
         from runlore.azure.records import of_state
 
         record = of_state(self._handle.fetch(), self._handle.session)
-        return {**record, "status": self._handle.shown_status}
+        detail = self._handle.shown_detail
+        return {
+            **record,
+            "status": self._handle.shown_status,
+            "queueing_info": None if detail is None else {"message": detail},
+        }
 
     def history(self) -> Sequence[Change]:
         """Every change of the run in the order of the log, with its time, writer and values."""

@@ -17,6 +17,7 @@ from runlore.execution.processes import processes_of
 from runlore.storage.run_folder import RunFolder
 from runlore.storage.user_cache import VARIABLE
 from runlore.testing.waiting import wait_until
+from runlore.workspace import session_of
 
 READY = "ready to be ended"
 """The line that a script prints when the test may go on."""
@@ -86,9 +87,7 @@ class Project:
 
 def folder_of(run: Run) -> RunFolder:
     """The run's folder while it executes."""
-    workspace = run.experiment.workspace.path
-    assert workspace is not None, "submitted runs are in workspaces that have a folder"
-    return RunFolder(workspace, run.id)
+    return RunFolder(session_of(run.experiment.workspace).require_held(), run.id)
 
 
 def supervisors_of(run_id: str) -> list[psutil.Process]:

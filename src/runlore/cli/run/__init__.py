@@ -21,6 +21,7 @@ run = LazyGroup(
         "compare": "run.show:compare",
         "submit-script": "run.submission:submit_script",
         "resubmit": "run.submission:resubmit",
+        "start": "run.submission:start",
         "cancel": "run.submission:cancel",
         "monitor-logs": "run.submission:monitor_logs",
         "download-logs": "run.submission:download_logs",

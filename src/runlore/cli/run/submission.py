@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -22,7 +23,10 @@ from runlore.cli.output import Output
 from runlore.cli.output.guard import unguarded
 from runlore.cli.run.columns import RUN_FIELDS
 from runlore.domain.status import Status
+from runlore.domain.visible_text import visible
 from runlore.entry.script_submission import submit_script as submit
+from runlore.execution.explicit_start import QueuedWork, queued_work, start_queued
+from runlore.run.run import handle_of
 
 if TYPE_CHECKING:
     from runlore.run import Run
@@ -109,6 +113,35 @@ def resubmit(
 
 @click.command
 @run_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@experiment_option
+@workspace_options
+@output_options
+def start(
+    run_id: str, yes: bool, experiment_name: str | None, context: CommandContext, out: Output
+) -> None:
+    """Starts a Queued run that you did not submit on this machine since it was restarted.
+
+    Nothing else starts such a run: it may have come with a copied workspace. It executes as you,
+    with the environment of this command, now or when its turn comes. Shows first what that is, and
+    asks.
+
+    \b
+    Example:
+      runlore run start -r myexperiment_1700000000_0a1b2c3d
+    """
+    run = context.find_run(run_id)
+    handle = handle_of(run)
+    work = queued_work(handle)
+    if not yes:
+        click.echo(_described(work), err=True)
+        click.confirm("Execute this as yourself?", abort=True, err=True)
+    start_queued(handle, work)
+    out.put(run.get_record(), RUN_FIELDS)
+
+
+@click.command
+@run_option
 @experiment_option
 @click.option("--reason", help="The reason, which the history shows.")
 @workspace_options
@@ -186,6 +219,20 @@ def download_logs(
     """
     paths = context.find_run(run_id).get_all_logs(destination=str(download_directory))
     out.put([str(path) for path in paths])
+
+
+def _described(work: QueuedWork) -> str:
+    """What a queued run would execute, for people."""
+    words = work.words if isinstance(work.words, str) else shlex.join(work.words)
+    variables = work.definition.environment_variables
+    lines = [
+        f"Run {work.run_id}, submitted by {work.submitted_by}, would execute",
+        f"  {words}",
+        f"in a copy of its snapshot {work.snapshot_manifest[:12]}, with the environment of this "
+        "command",
+        *(f"  and {name}={value}" for name, value in sorted(variables.items())),
+    ]
+    return "\n".join(map(visible, lines))
 
 
 def _follow(run: Run, out: Output, *, wait: bool) -> None:

@@ -139,7 +139,10 @@ class RunHandle:
         if state.status in TERMINAL or not session.is_copy:
             return False
         if state.submitted:
-            return not RunFolder(session.require_files(), self.id).is_locked()
+            try:
+                return not RunFolder(session.require_held(), self.id).is_locked()
+            except OSError:  # Another user's, or not what a submission makes.
+                return True
         creator = state.created_by
         return creator is None or state_of(session.require_held(), creator).life is not Life.ALIVE
 
@@ -147,6 +150,15 @@ class RunHandle:
     def shown_status(self) -> str:
         """The status as last read, or that it is unknown, because the workspace is a copy."""
         return UNKNOWN_STATUS if self.is_elsewhere else str(self.state.status)
+
+    @property
+    def shown_detail(self) -> str | None:
+        """What the run waits for, as last read, and why no process of this user starts it."""
+        detail = self.state.status_detail
+        if self.state.status is not Status.QUEUED:
+            return detail
+        why = self.session.why_queued(self.id)
+        return "; ".join(filter(None, (detail, why))) or None
 
     def change(
         self,

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import BinaryIO, Final
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import IO, Final
 
-from runlore.engine.runs.files import files_in, is_stored, open_file
+from runlore.engine.runs.files import is_stored, open_file
 from runlore.engine.runs.handle import RunHandle
 from runlore.storage.artifact_backend import ArtifactMissing
+from runlore.storage.held_path import AnyPath, HeldPath
+from runlore.storage.held_trees import walk
 from runlore.storage.run_folder import RunFolder
+from runlore.storage.safe_paths import UnsafePath
 
 LOG_FOLDERS: Final = ("logs/", "user_logs/", "system_logs/", "azureml-logs/")
 
 
-def log_files(run: RunHandle) -> dict[str, Path]:
+def log_files(run: RunHandle) -> dict[str, AnyPath]:
     """The paths of the log files by name: kept ones, and those that are being written."""
     run.fetch()
     return {**_live_logs(run), **_kept_logs(run)}
+
+
+def log_uris(run: RunHandle) -> dict[str, str]:
+    """The addresses of the log files by name, for people and other programs."""
+    return {
+        name: (path.plain if isinstance(path, HeldPath) else path).absolute().as_uri()
+        for name, path in log_files(run).items()
+    }
 
 
 def read_log(run: RunHandle, name: str) -> bytes:
@@ -31,18 +44,25 @@ def read_log(run: RunHandle, name: str) -> bytes:
     return b""
 
 
-def open_log(run: RunHandle, path: Path) -> BinaryIO | None:
+def open_log(run: RunHandle, path: AnyPath) -> IO[bytes] | None:
     """A file of `log_files`, for reading; None if it is gone by now."""
     try:
         for name, kept in _kept_logs(run).items():
             if kept == path:  # It may be sealed.
                 return open_file(run, name)
-        return path.open("rb")
+        return path.open_file() if isinstance(path, HeldPath) else None
     except (FileNotFoundError, ArtifactMissing):
         return None
 
 
-def _kept_logs(run: RunHandle) -> dict[str, Path]:
+def hidden_by(run: RunHandle) -> int | None:
+    """The user as whom a run executes, whose output this user cannot read before it ends."""
+    workspace = run.session.executing
+    owner = None if workspace is None else RunFolder(workspace, run.id).owner_uid()
+    return None if owner == os.geteuid() or os.geteuid() == 0 else owner
+
+
+def _kept_logs(run: RunHandle) -> dict[str, AnyPath]:
     """The paths in the artifact store of the log files that are kept there."""
     digests = {
         name: artifact.sha256
@@ -57,12 +77,23 @@ def _kept_logs(run: RunHandle) -> dict[str, Path]:
     }
 
 
-def _live_logs(run: RunHandle) -> dict[str, Path]:
+def _live_logs(run: RunHandle) -> dict[str, AnyPath]:
     state, workspace = run.state, run.session.executing
     if state.definition is None or workspace is None:
         return {}
     folder = RunFolder(workspace, run.id)
-    names = ("user_logs", *state.definition["watched"])
-    return {
-        file: path for name in names for file, path in files_in(name, folder.log_path(name), [])
-    }
+    watched = state.definition.get("watched") or ()
+    names = ("user_logs", *(name for name in watched if isinstance(name, str)))
+    return {file: path for name in names for file, path in _files_below(folder, name)}
+
+
+def _files_below(folder: RunFolder, name: str) -> Iterator[tuple[str, HeldPath]]:
+    """The files that a script has written below a folder of its own; none that may not be read.
+
+    The name is from the log, and the folder the script's: neither leads to a file elsewhere.
+    """
+    # A run that ends removes its folder; another user's cannot be entered.
+    with suppress(UnsafePath, OSError):
+        for below, entry in walk(folder.log_path(name)):
+            if entry.is_file:
+                yield f"{name}/{below}", entry.path

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 
 from runlore.exceptions import ComputeTargetException
+from runlore.execution.targets import used
 from runlore.execution.targets.attached import state_of
 from runlore.execution.targets.local import LocalTarget
 from runlore.execution.targets.pool import Pool
@@ -15,6 +16,7 @@ from runlore.execution.targets.target import Target
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from runlore.domain.compute_target import TargetState
     from runlore.engine.session import LiveSession
 
 ENTRY_POINTS: Final = "runlore.targets"
@@ -55,6 +57,27 @@ def _loaded(entry: EntryPoint) -> type[Target]:
 
 
 def target_of(session: LiveSession, name: str) -> Target:
-    """The attached target of this name. Raises as `state_of` and `kind_of` do."""
+    """The attached target of this name, which the user asked for.
+
+    Raises as `state_of` and `kind_of` do.
+    """
     state = state_of(session, name)
     return kind_of(state.type)(session, name, state.settings)
+
+
+def note_use(session: LiveSession, name: str) -> None:
+    """Note that this user has attached a target, or has submitted to it."""
+    state = state_of(session, name)
+    if state.type not in _OURS:
+        used.note_use(session.require_held(), state)
+
+
+def used_target(session: LiveSession, state: TargetState) -> Target | None:
+    """An attached target, for a look that the user did not ask for.
+
+    None if it is of another package and this user has neither attached it nor submitted to it: a
+    log that comes from a stranger neither imports it nor tells it what to do.
+    """
+    if state.type not in _OURS and not used.is_used(session.require_held(), state):
+        return None
+    return kind_of(state.type)(session, state.name, state.settings)

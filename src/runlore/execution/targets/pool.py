@@ -6,6 +6,12 @@ run keeps its slot and claims the oldest queued run; a claim is an append that o
 make. A process that finds nothing to start unlocks the slot and looks once more: a run that was
 queued in the meantime saw no free slot, and no other process would start it. If all supervisors
 were killed, the next reader starts the queued runs.
+
+Several users may share a pool. A supervisor starts only runs of its own user, and leaves its slot
+to another user whose run waits longer, if a process of that user is alive to start it. So a user
+whose runs wait while only others' supervisors are on the slots has a *watch*, a process that looks
+for a free slot twice a second and ends when it is not needed any more. A supervisor looks for
+further free slots as well. A slot that nobody takes for 5 s goes to whoever has a run.
 """
 
 from __future__ import annotations
@@ -14,22 +20,20 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from runlore.domain.errors import ChangeRefusedError, InvalidInput
+from runlore.domain.errors import ChangeRefusedError
 from runlore.domain.events import Event, RunStatusChanged
 from runlore.domain.run_commands import (
     ChangeStatus,
-    ClaimRun,
 )
-from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.runs.handle import RunHandle
 from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
-from runlore.execution import handover
-from runlore.execution.launch import PoolSlot, environment_for, start_supervisor
+from runlore.execution.launch import PoolSlot, split_environment, start_supervisor, start_watch
 from runlore.execution.targets.attached import attached
-from runlore.execution.targets.pool_folder import Hint, PoolFolder, write_holder
+from runlore.execution.targets.pool_folder import PoolFolder, write_holder
+from runlore.execution.targets.queue import Claim, Queue
 from runlore.execution.targets.target import DEFAULT_GRACE_S
 from runlore.execution.targets.this_machine import LocalPlacement, TargetOfThisMachine
 from runlore.storage.file_lock import release, take, unlock
@@ -41,17 +45,12 @@ if TYPE_CHECKING:
 _SLOTS_MAX: Final = 10_000
 _DEFAULT_SLOTS: Final = 2
 _GRACE_MAX_S: Final = 86_400
+_PATIENCE_S: Final = 5.0
+"""How long a free slot is left to another user whose run waits longer."""
+_WATCH_INTERVAL_S: Final = 0.5
+_CHANGE_MAX_S: Final = 0.5
+_CHANGE_INTERVAL_S: Final = 0.01
 _NOT_STARTED: Final = "SupervisorNotStarted"
-_LOCK_MAX_S: Final = 1.0
-_LOCK_INTERVAL_S: Final = 0.005
-
-
-class Claim(NamedTuple):
-    """A run taken out of the queue: its lock, and the environment to start it in."""
-
-    run_id: str
-    lock_fd: int
-    environment: Mapping[str, str]
 
 
 class Pool(TargetOfThisMachine):
@@ -61,7 +60,8 @@ class Pool(TargetOfThisMachine):
 
     def __init__(self, session: LiveSession, name: str, settings: Mapping[str, Any]) -> None:
         super().__init__(session, name, settings)
-        self.files = PoolFolder(session.require_files(), name)
+        self.files = PoolFolder(session.require_held(), name)
+        self.queue = Queue(session, self.files, self.slots)
 
     @classmethod
     def of(cls, session: LiveSession, name: str) -> Pool | None:
@@ -93,8 +93,8 @@ class Pool(TargetOfThisMachine):
     @property
     def slots(self) -> int:
         """How many runs may execute at once."""
-        slots: int = self.settings["slots"]
-        return slots
+        slots = self.settings.get("slots")  # A log may say anything.
+        return min(slots, _SLOTS_MAX) if isinstance(slots, int) else 0
 
     # --- the contract -----------------------------------------------------------------------
 
@@ -109,26 +109,15 @@ class Pool(TargetOfThisMachine):
 
     def withdraw(self, run_id: str) -> None:
         folder = self.run_folder(run_id)
-        handover.drop(folder)
+        self.queue.orders.drop(run_id)
         for hint in self.files.hints():
             if hint.run_id == run_id:
                 hint.remove()
         folder.remove()
 
     def settle(self) -> None:
-        while self._has_waiting_run():
-            slot = self.files.lock_free_slot(self.slots)
-            if slot is None:
-                return  # The supervisors on the slots look again when they are free.
-            try:
-                claim = self._claim(slot)
-            except BaseException:
-                unlock(slot.fd)
-                raise
-            if claim is None:
-                unlock(slot.fd)
-            elif not self._start(claim, slot):
-                return
+        self._fill()
+        self._see_to_watch()
 
     def why_stuck(self, run_id: str, waiting_run_id: str) -> str | None:
         """A deadlock: all slots are held by runs that have descendants in this queue."""
@@ -158,72 +147,90 @@ class Pool(TargetOfThisMachine):
         if Pool.of(self.session, self.name) is None:  # Deleted while the run was recorded.
             raise OSError(f"{self.name!r} is not a pool any more")
         self.settle()
-        state = self._state(run_id)
+        state = self.queue.state_of(run_id)
         if state is not None and state.error and state.error.get("code") == _NOT_STARTED:
             raise ExperimentExecutionException(f"run {run_id} has failed: {state.error['message']}")
 
     def next_for(self, slot: PoolSlot) -> Claim | None:
-        """Claim the oldest queued run; None, with the slot unlocked, if there is none."""
+        """Claim the oldest queued run; None, with the slot unlocked, if there is none.
+
+        If another user's run waits longer, the slot is left to that user's processes.
+        """
         while True:
             fresh = Pool.of(self.session, self.name)
             wanted = fresh is not None and slot.number < fresh.slots
             if fresh is not None:
-                fresh.settle()  # Other slots may be free, if their supervisors were killed.
-            claim = fresh._claim(slot) if fresh is not None and wanted else None
+                fresh._fill()  # Other slots may be free, if their supervisors were killed.
+            ours = fresh is not None and wanted and not fresh.queue.is_anothers_turn()
+            claim = fresh.queue.claim(slot) if fresh is not None and ours else None
             if claim is not None:
                 return claim
             write_holder(slot, "")
             release(slot.fd)
             # Look only now: a run that is queued from here on finds the slot free.
-            if fresh is None or not wanted or not fresh._has_waiting_run():
+            if fresh is None or not fresh.queue.has_waiting_run():
                 return None
-            if not take(slot.fd):
-                return None  # The process that has the slot now looks again as well.
+            if not wanted or fresh.queue.is_anothers_turn() or not take(slot.fd):
+                fresh._see_to_watch()
+                return None
+
+    def watch(self, lock_fd: int) -> None:
+        """Start this user's runs when slots are free, until none waits or a supervisor does so.
+
+        `lock_fd` is that of the watch's lock.
+        """
+        while True:
+            while (fresh := Pool.of(self.session, self.name)) is not None and fresh._needs_watch():
+                fresh._fill()
+                time.sleep(_WATCH_INTERVAL_S)
+            release(lock_fd)
+            # Look once more, as a supervisor does: a submitter may have seen the lock.
+            if fresh is None or not fresh._needs_watch() or not take(lock_fd):
+                return
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _claim(self, slot: PoolSlot) -> Claim | None:
-        for hint in self.files.hints():
-            folder = self.run_folder(hint.run_id)
-            lock_fd = self._lock_queued(folder)
-            if lock_fd is None:
-                self._forget_stale(hint)
-                continue
-            run = RunHandle(self.session, hint.run_id)
-            detail = f"on slot {slot.number} of {self.name!r}"
+    def _fill(self) -> None:
+        """Start queued runs of this user on the slots that are free."""
+        while self.queue.has_waiting_run():
+            free_for_s = _PATIENCE_S if self.queue.is_anothers_turn() else 0.0
+            slot = self.files.lock_free_slot(self.slots, free_for_s=free_for_s)
+            if slot is None:
+                return
             try:
-                claimed = run.change(ClaimRun(detail))
+                claim = self.queue.claim(slot)
             except BaseException:
-                unlock(lock_fd)
+                unlock(slot.fd)
                 raise
-            if not claimed:
-                unlock(lock_fd)
-                continue
-            hint.remove()
-            write_holder(slot, run.id)
-            environment = handover.take(folder) or environment_for(_variables(run.state))
-            return Claim(run.id, lock_fd, environment)
-        return None
+            if claim is None:
+                unlock(slot.fd)
+            elif not self._start(claim, slot):
+                return
 
-    def _lock_queued(self, folder: RunFolder) -> int | None:
-        """Lock a run's folder, as long as the run is queued; None if it is not.
+    def _see_to_watch(self) -> None:
+        """Start a watch if a run waits, and no process of this user would see a slot get free."""
+        if not self.queue.has_waiting_run():
+            return
+        lock_fd = self.files.lock_watch()
+        if lock_fd is None:
+            return
+        try:
+            if self._needs_watch():
+                start_watch(self.session.uri, self.name, lock_fd)
+        finally:
+            os.close(lock_fd)
 
-        Its submitter and readers hold the lock for a moment. A supervisor holds it for as long as
-        the run takes, but then the run is not queued any more.
-        """
-        deadline = time.monotonic() + _LOCK_MAX_S
-        while self._is_queued(folder.run_id) and time.monotonic() < deadline:
-            try:
-                lock_fd = folder.lock()
-            except FileNotFoundError:  # Canceled in the meantime, or removed by other hands.
-                folder.make()
-                continue
-            except PermissionError:  # Another user's, who starts it.
-                return None
-            if lock_fd is not None:
-                return lock_fd
-            time.sleep(_LOCK_INTERVAL_S)
-        return None
+    def _needs_watch(self) -> bool:
+        """Whether a run of this user waits, and none of the user's supervisors is on a slot."""
+        deadline = time.monotonic() + _CHANGE_MAX_S
+        while self.queue.has_waiting_run():
+            users = {self.queue.user_on(slot) for slot in range(self.slots)}
+            if os.geteuid() in users:
+                return False
+            if None not in users or time.monotonic() > deadline:
+                return True
+            time.sleep(_CHANGE_INTERVAL_S)
+        return False
 
     def _start(self, claim: Claim, slot: PoolSlot) -> bool:
         folder = self.run_folder(claim.run_id)
@@ -243,54 +250,16 @@ class Pool(TargetOfThisMachine):
             os.close(slot.fd)
         return True
 
-    def _has_waiting_run(self) -> bool:
-        """Whether a queued run waits for nothing but a slot.
-
-        A process that holds a queued run's lock (its submitter, a reader) looks at the queue
-        afterwards.
-        """
-        return any(
-            self._is_queued(hint.run_id) and not self._is_locked(self.run_folder(hint.run_id))
-            for hint in self.files.hints()
-        )
-
-    def _is_locked(self, folder: RunFolder) -> bool:
-        try:
-            return folder.is_locked()
-        except PermissionError:  # Another user's.
-            return True
-
-    def _state(self, run_id: str) -> RunState | None:
-        try:
-            return RunHandle(self.session, run_id).refresh()
-        except InvalidInput:
-            return None
-
-    def _is_queued(self, run_id: str) -> bool:
-        state = self._state(run_id)
-        return state is not None and state.status is Status.QUEUED
-
-    def _forget_stale(self, hint: Hint) -> None:
-        """Remove a hint whose run is not queued any more, and never will be.
-
-        A run that is about to be recorded has a locked folder: so look at the folder first.
-        """
-        about_to_be = self._is_locked(self.run_folder(hint.run_id))
-        state = self._state(hint.run_id)
-        gone = not about_to_be if state is None else state.status is not Status.QUEUED
-        if gone:
-            hint.remove()
-
     def _ancestors(self, run_id: str) -> Iterator[str]:
-        state = self._state(run_id)
+        state = self.queue.state_of(run_id)
         while state is not None and state.parent_id is not None:
             yield state.parent_id
-            state = self._state(state.parent_id)
+            state = self.queue.state_of(state.parent_id)
 
     def _holder(self, number: int) -> str | None:
         """The run that executes on a slot; a run that has ended does not."""
         run_id = self.files.written_holder(number)
-        state = self._state(run_id) if run_id else None
+        state = self.queue.state_of(run_id) if run_id else None
         return run_id if state is not None and state.status not in TERMINAL else None
 
 
@@ -304,13 +273,15 @@ class PlacementInQueue(LocalPlacement):
         self._pool = pool
 
     def announce(self) -> None:
-        handover.keep(self.folder, self.environment)
+        digest = split_environment(self.environment).digest
+        if not self._pool.queue.orders.keep(self.folder.run_id, digest, self.environment):
+            raise ExperimentExecutionException(
+                "a queued run is started only by an order that its submitter keeps outside of the "
+                "workspace, and there is no place for it; set RUNLORE_CACHE_DIR to a folder of "
+                "your own"
+            )
         self._pool.files.enqueue(self.folder.run_id)
 
     def place(self) -> None:
         unlock(self.lock_fd)  # The process that claims the run locks its folder again.
         self._pool.start_queued(self.folder.run_id)
-
-
-def _variables(state: RunState) -> dict[str, str]:
-    return dict(state.definition["environment_variables"]) if state.definition else {}

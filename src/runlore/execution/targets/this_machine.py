@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -40,7 +39,7 @@ class TargetOfThisMachine(Target):
         except OSError as error:
             raise ExperimentExecutionException(
                 f"cannot make the folder {folder.root} in which the script would execute: "
-                f"{error.strerror}; nothing was submitted",
+                f"{error.strerror or error}; nothing was submitted",
                 error,
             ) from error
         if lock_fd is None:
@@ -63,7 +62,7 @@ class TargetOfThisMachine(Target):
 
     def run_folder(self, run_id: str) -> RunFolder:
         """The run's folder while it executes."""
-        return RunFolder(self.session.require_files(), run_id)
+        return RunFolder(self.session.require_held(), run_id)
 
 
 def has_supervisor(folder: RunFolder) -> bool | None:
@@ -71,13 +70,13 @@ def has_supervisor(folder: RunFolder) -> bool | None:
 
     None if only another machine can know, or the folder may not be read.
     """
-    if not os.path.lexists(folder.root):
-        above = folder.root.parent
-        return None if above.exists() and not os.access(above, os.X_OK) else False
     try:
+        folder.root.stat()
         if folder.is_locked():
             return True
-    except PermissionError:
+    except FileNotFoundError:
+        return False
+    except OSError:  # Another user's, or not what a submission makes.
         return None
     owner = folder.owner()
     return None if owner is not None and _is_elsewhere(owner) else False
