@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import uuid4
 
+from runlore.projections.segment_files import READ_ONLY
 from runlore.storage.event_log import EventLog
 from runlore.storage.file_lock import is_at, locked
 from runlore.storage.stamp import leaf_at
@@ -244,3 +245,4 @@ def _link_all(source: Path, target: Path) -> None:
         except OSError:  # Another file system, no links here, another user's file.
             with path.open("rb") as opened:
                 copy_file(opened.fileno(), target / path.name)
+            (target / path.name).chmod(READ_ONLY)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -46,6 +46,16 @@ class ProjectionFailed(RunloreError):
             "log itself is unaffected: free memory or disk space and ask again"
         )
         self.reason = reason
+
+
+class TablesChanged(RunloreError):
+    """A query changed the tables, which no query may. They are dropped, and made again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the query changed the tables that it reads, which no query may: its result is not "
+            "given, and the tables are made again from the log, which is unaffected"
+        )
 
 
 class OwnProjection:
@@ -176,6 +186,23 @@ class OwnProjection:
                 raise FileNotFoundError(errno.ENOENT, "there is no folder for temporary files")
             self._place.spill.mkdir(mode=0o700, exist_ok=True)
             return self._place.spill
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Inside the block, which is within a question, the tables' files may not be written to.
+
+        If they are, they are dropped, and TablesChanged is raised: the wall behind the fence of
+        users' SQL, for a function that writes in a transaction of its own.
+        """
+        place = self._place
+        before = frozenset() if place is None else place.stamp()
+        try:
+            yield
+        finally:
+            if place is not None and place.stamp() - before:
+                self._discard()
+                self._distrusts_generations = True  # They may share a segment.
+                raise TablesChanged
 
     def published(self) -> list[generations.Generation]:
         """The generations that new processes would start from, newest first."""

@@ -229,7 +229,7 @@ class RunsReader:
             asked = checked(tables.connection, query, tables.checked_queries)
             if _reads_points(asked.reach.views, self.position):
                 tables.check_segments()
-            with payloads.as_of(self.position):
+            with payloads.as_of(self.position), self.projection.unchanged():
                 return run_query(tables.connection, asked, params, self.position, limits.timeout_s)
 
         return self.projection.ask_in_doubt(question, may_be_damage)

@@ -82,10 +82,13 @@ def show(
 
 
 def check_sizes(segments: Collection[Segment], folder: Path | None) -> None:
-    """Raises duckdb.IOException unless each segment has a file of its size."""
+    """Raises duckdb.IOException unless each segment has a file of its size. Makes it read-only."""
     for segment, path in zip(segments, _paths(segments, folder), strict=True):
         try:
-            nbytes = path.stat().st_size
+            found = path.stat()
+            nbytes = found.st_size
+            if found.st_mode & 0o222:  # An earlier version wrote it.
+                path.chmod(READ_ONLY)
         except OSError as error:
             raise duckdb.IOException(f"segment {segment.name} is missing") from error
         if nbytes != segment.nbytes:

@@ -31,6 +31,10 @@ _SLOT: Final = "reader-"
 _TRIES: Final = 100
 
 
+Stamp = frozenset[tuple[str, int, int, int]]
+"""Name, inode, size and time of the last write of each file."""
+
+
 class DatabasePlace(Protocol):
     """Where a database is, the folder of the immutable files that belong to it (None: there are
     none), and where its large queries spill to (None: nowhere).
@@ -42,6 +46,9 @@ class DatabasePlace(Protocol):
 
     def clear(self) -> None:
         """Removes the database, which must be closed, and its segments."""
+
+    def stamp(self) -> Stamp:
+        """What gets new members when the database is committed to, or a segment is written."""
 
     def release(self) -> None:
         """Lets go of the place, whose database is closed."""
@@ -82,6 +89,14 @@ class ReaderSlot:
             with suppress(OSError):  # Then the database, too, cannot be made there.
                 self.segments.mkdir()
 
+    def stamp(self) -> Stamp:
+        files = set()
+        for path in (*self.folder.glob("projection.duckdb*"), *self.folder.glob("segments/*")):
+            with suppress(FileNotFoundError):  # An erasure removes them at any time.
+                found = path.lstat()
+                files.add((path.name, found.st_ino, found.st_size, found.st_mtime_ns))
+        return frozenset(files)
+
     def release(self) -> None:
         if self._fd is not None:
             if _number_of(self.folder) >= KEPT:
@@ -115,6 +130,9 @@ class Memory:
 
     def clear(self) -> None:
         pass
+
+    def stamp(self) -> Stamp:
+        return frozenset()
 
     def release(self) -> None:
         if self.spill is not None:

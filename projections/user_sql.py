@@ -165,7 +165,7 @@ def _told_as_ours(query: str) -> Iterator[None]:
     except RunloreError:
         raise
     except duckdb.PermissionException as error:
-        raise QueryRefused(query, f"one that leaves the database ({error})") from error
+        raise QueryRefused(query, "one that leaves the database") from error
     except duckdb.TransactionException as error:
         raise QueryRefused(query, f"one that writes ({error})") from error
     except Exception as error:

@@ -637,9 +637,9 @@ class Workspace:
         query in a process of its own, which is killed if it does not obey: then they hold for any
         query, and the memory is that of the whole process. It needs a workspace in a folder.
 
-        Raises QueryRefused for anything but one read-only SELECT; QueryFailed, with DuckDB's
-        message, if the query fails; QueryTimedOut and QueryTooLarge beyond a limit; InvalidInput
-        for a limit that cannot be.
+        Raises QueryRefused for anything but one SELECT of what docs/sql.md lists; QueryFailed, with
+        DuckDB's message, if the query fails; QueryTimedOut and QueryTooLarge beyond a limit;
+        InvalidInput for a limit that cannot be.
         """
         limits = QueryLimits.of(timeout_s, memory_limit, of_process=isolated)
         session = self._live

@@ -12,13 +12,16 @@ import pytest
 
 from runlore.domain.errors import RunloreError
 from runlore.projections.open_tables import OpenTables
+from runlore.projections.own_projection import TablesChanged
 from runlore.projections.reader import RunsReader
-from runlore.projections.sql_fence import reach, tree_of
-from runlore.projections.user_sql import QueryFailed, QueryRefused
+from runlore.projections.sql_fence import Reach, reach, tree_of
+from runlore.projections.user_sql import QueryFailed, QueryRefused, Question, SqlResult, run_query
 from runlore.storage.open_sqlite import open_sqlite
+from runlore.storage.value_codec import Series
 from tests.hostile.sql_attacks import ALLOWED, ATTACKS, COPY, DELETE, INSERT, PLACES, UPDATE
 from tests.hostile.witness import files_of, state_of
-from tests.projections.histories import History, reader_of
+from tests.logged_values import Record
+from tests.projections.histories import History, reader_of, rebuilt, tables_of
 from tests.projections.test_segments import SMALL, log_some
 
 SECRET = "a secret of this machine"
@@ -276,6 +279,38 @@ def test_segments_cannot_be_written_and_a_change_of_one_is_noticed(tmp_path: Pat
             segment.chmod(0o600)
             segment.write_bytes(b"no Parquet at all")
         assert reader.sql(query).fetchall() == right
+
+
+def test_a_query_that_gets_past_the_fence_changes_no_answer(tmp_path: Path) -> None:
+    history = History()
+    history.experiment()
+    history.run("r0", tags={"quality": "bad"})
+    log_some(history, 1)
+    for number in range(9):
+        history.values("r0", [Record(Series("loss"), number, 0, 1.0)])
+    points = "SELECT count(*), min(value), max(value) FROM metric_points WHERE metric = 'loss'"
+    with (
+        reader_of(history.log, tmp_path, SMALL) as reader,
+        reader_of(history.log, tmp_path, SMALL) as other,
+    ):
+        right = reader.sql(points).fetchall()
+        reader.projection.publish()
+        assert other.sql(points).fetchall() == right
+        for attack in (UPDATE, INSERT, DELETE, COPY):
+            [segment, *_] = sorted((tmp_path).rglob("reader-0/segments/*.parquet"))
+            tree = serialized(attack.replace("{segment}", str(segment)))
+            query = f"SELECT * FROM json_execute_serialized_sql($${tree}$$)"
+            with pytest.raises(TablesChanged):
+                reader.projection.ask(partial(_past_the_fence, reader, query))
+            for one in (reader, other):
+                assert tables_of(one) == rebuilt(history.log)
+                assert one.sql(points).fetchall() == right
+
+
+def _past_the_fence(reader: RunsReader, query: str, tables: OpenTables) -> SqlResult:
+    with reader.projection.unchanged():
+        question = Question(query, query, Reach(frozenset(), frozenset()))
+        return run_query(tables.connection, question, None)
 
 
 def test_nothing_is_read_but_the_database_and_its_segments_even_without_the_fence(

@@ -41,7 +41,9 @@ COLUMNS = [
 def shown(reader: RunsReader, as_of: int | None = None) -> list[Any]:
     """All that SQL and tables of runs tell; as text, in which NaN is itself and 0.0 not -0.0."""
     reader = reader if as_of is None else reader.at(as_of)
-    views = [repr(reader.sql(f"SELECT * FROM {view} ORDER BY ALL").fetchall()) for view in VIEWS]
+    # As texts: a clock may have been beyond the year 9999, where Python's datetime ends.
+    query = "SELECT COLUMNS(*)::VARCHAR FROM {} ORDER BY ALL"
+    views = [repr(reader.sql(query.format(view)).fetchall()) for view in VIEWS]
     filters = [MetricFilter(MetricColumn("loss", what="min"), "<", 0.5)]
     tables = [
         repr(reader.run_table(COLUMNS, order_by=COLUMNS[1])),
