@@ -167,12 +167,14 @@ class SpoolFile:
         os.close(self._fd)
 
 
-def make_file(path: HeldPath, nbytes: int, writer_id: str, *, mapped: bool) -> SpoolFile:
+def make_file(
+    path: HeldPath, nbytes: int, writer_id: str, *, mapped: bool, private: bool = False
+) -> SpoolFile:
     """A new file of a writer at the path, locked: mapped and full of zeros, or empty.
 
-    Raises OSError.
+    A `private` one is for this user only, others as the umask says. Raises OSError.
     """
-    fd = open_lock_file(path, flags=os.O_CREAT | os.O_EXCL)
+    fd = open_lock_file(path, mode=0o600 if private else 0o666, flags=os.O_CREAT | os.O_EXCL)
     try:
         wait_and_take(fd)
         mapping = None

@@ -80,7 +80,8 @@ class Spool:
     `wake` is called before each value that takes the slow path, `filled` when a segment is full.
     `make_room` is called, without the lock, when no segment is free; it returns whether one is
     now. `complain` receives each OSError that keeps values from the disk. With `wipes`, drained
-    slots are overwritten, so that no value stays in a segment longer than necessary. At most
+    slots are overwritten, so that no value stays in a segment longer than necessary, and files are
+    private: in an erasable workspace, the log beside them is sealed. At most
     `max_memory_segments` are kept where no file can be written; further values are dropped. After
     `stay` they are files: nobody drains the spool before this process has ended.
     """
@@ -515,7 +516,9 @@ class Spool:
         for mapped in kinds:
             try:
                 folder.make_folder()
-                file = make_file(path, SEGMENT_NBYTES, self.writer_id, mapped=mapped)
+                file = make_file(
+                    path, SEGMENT_NBYTES, self.writer_id, mapped=mapped, private=self._wipes
+                )
                 return Segment(SEGMENT_NBYTES, file)
             except OSError as error:
                 if mapped is kinds[-1]:

@@ -23,7 +23,7 @@ from runlore.domain.ids import parse_stream
 from runlore.storage.event_log import Drained, DrainedMark, EventLog, StoredRow
 from runlore.storage.file_identity import identity_of
 from runlore.storage.filesystem import shows_locks_of
-from runlore.storage.held_path import HeldPath
+from runlore.storage.held_path import Entry, HeldPath
 from runlore.storage.journal import Journal, Pending
 from runlore.storage.segment import locked, overwrite
 from runlore.storage.spool_format import END, SEGMENT_NBYTES, EndIntent
@@ -246,7 +246,7 @@ def writers_with_spools(folder: HeldPath) -> list[str]:
 def damaged_in(folder: HeldPath) -> list[HeldPath]:
     """The spools in the folder that were set aside, sorted."""
     try:
-        return sorted(folder / name for name in folder.names() if name.endswith(DAMAGED))
+        return [folder / name for name in sorted(folder.names()) if name.endswith(DAMAGED)]
     except OSError:  # There may be none, or another user's.
         return []
 
@@ -316,11 +316,15 @@ def _files_by_writer(folder: HeldPath) -> dict[str, list[HeldPath]]:
     """The spools in the folder, in the order of their numbers, by writer."""
     by_writer: dict[str, list[HeldPath]] = {}
     with suppress(OSError):  # There may be none, or another user's.
-        for path, _, is_file in sorted(folder.entries()):
+        for path, _, is_file in sorted(folder.entries(), key=_name_of):
             found = _NAME.fullmatch(path.name)
             if found is not None and is_file:
                 by_writer.setdefault(found[1], []).append(path)
     return by_writer
+
+
+def _name_of(entry: Entry) -> str:
+    return entry.path.name
 
 
 def _laps_of_living(writer_id: str, paths: Sequence[HeldPath]) -> list[Lap]:

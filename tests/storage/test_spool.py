@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 import random
+import stat
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -545,3 +547,16 @@ def test_a_forked_child_waits_for_no_thread_that_is_not_there(log: Log, folder: 
     let_go.set()
     holder.join()
     assert not is_stuck
+
+
+@pytest.mark.parametrize(("wipes", "mode"), [(False, 0o644), (True, 0o600)])
+def test_files_are_private_where_the_log_is_sealed(tmp_path: Path, wipes: bool, mode: int) -> None:
+    before = os.umask(0o022)
+    try:
+        buffer = ValueBuffer(journal_of(MemoryLog()), below(tmp_path / "spools"), wipes=wipes)
+        buffer.of_run("r").log(Series("loss"), 1.0, None)
+        [*made] = (tmp_path / "spools").iterdir()
+        assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {mode}
+        buffer.close("lab")
+    finally:
+        os.umask(before)
