@@ -124,6 +124,25 @@ def test_children_and_descendants_with_filters_at_every_level_are_those_of_naive
         oracle.close()
 
 
+def test_a_parent_may_arrive_after_its_children() -> None:
+    history = History()
+    history.experiment()
+    history.run("grandchild", parent_id="child", root_id="parent")
+    with reader_of(history.log) as reader:
+        query = "SELECT run_id, parent_id, depth FROM runs ORDER BY run_id"
+        assert reader.sql(query).fetchall() == [("grandchild", None, 0)]
+        history.run("child", parent_id="parent", root_id="parent")
+        history.run("parent")
+
+        assert reader.sql(query).fetchall() == [
+            ("child", "parent", 1),
+            ("grandchild", "child", 2),
+            ("parent", None, 0),
+        ]
+        below = RunFilter(below_run="parent", include_children=True)
+        assert ids(reader.runs(below)) == ["child", "grandchild"]
+
+
 @pytest.mark.parametrize("at_once", [1_000, 7], ids=["in one batch", "in many"])
 def test_a_chain_of_a_thousand_runs_knows_all_that_is_below_each(at_once: int) -> None:
     history = History()

@@ -319,7 +319,10 @@ class EventLogContract:
 
     def test_events_are_counted_up_to_a_position(self, log: EventLog) -> None:
         rows = log.append(new_events("run/a/x", range(1, 6)))
+        # Next to "run/a/" in the order of names, on both sides.
+        log.append([new_event(stream) for stream in ("run/a0", "run/a.", "run/a", "run/b/x")])
 
+        assert log.count_events(LogQuery(prefix="run/a/")) == 5
         assert log.count_events(LogQuery(prefix="run/a/", upto_position=rows[2].position)) == 3
         assert log.count_events(LogQuery(prefix="run/a/", upto_position=0)) == 0
 

@@ -19,11 +19,13 @@ from runlore.audit.bundles.file import open_bundle
 from runlore.audit.bundles.format import EVENTS, BundleRecord, read_nodes, read_records
 from runlore.audit.folder import BadCheckpoint
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, RunNotFound
+from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import StoredRow
 from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import node_hash
 from runlore.storage.pruned_tree import Node, audit_path
 from runlore.storage.sqlite_log import SqliteLog
+from tests.tampering import tampering
 
 
 def records_of(path: Path) -> list[BundleRecord]:
@@ -71,6 +73,17 @@ def test_a_run_comes_with_all_that_explains_it(ws: Workspace, path: Path) -> Non
     ws.export(path, run="child-0")
     assert streams_of(path) == {"workspace", "experiment/trees", "run/child-0"}
     assert any(record.row.stream.startswith("writer/") for record in records_of(path))
+
+
+def test_a_log_with_a_hole_is_not_exported(ws: Workspace, path: Path) -> None:
+    assert ws.path is not None
+    with tampering(ws.path / "log.sqlite") as connection:
+        connection.execute("UPDATE log_head SET position = position + 1")
+
+    with pytest.raises(LogCorrupt, match=r"events and the position .*`runlore audit verify`"):
+        ws.export(path)
+
+    assert not path.exists()
 
 
 def test_nothing_is_read_of_other_runs_but_their_leaves(

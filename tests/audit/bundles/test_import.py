@@ -14,6 +14,8 @@ from runlore.audit.bundles.imports import ImportClash, import_bundle
 from runlore.domain.definition import Definition
 from runlore.domain.errors import RunNotFound
 from runlore.domain.events import RunSubmitted
+from runlore.domain.experiment import GetOrCreate
+from runlore.engine.streams import change_experiment, stream_of_experiment
 from runlore.projections.filters import RunFilter
 from runlore.storage.codec import encode_event, fact_of
 from runlore.storage.errors import LogBusy
@@ -42,6 +44,20 @@ def start(workspace: Workspace, experiment: str, run_id: str) -> None:
     Experiment(workspace, experiment).start_logging(
         run_id=run_id, outputs=False, snapshot_directory=None
     )
+
+
+def test_an_experiments_id_that_another_event_gave_is_a_clash(
+    ws: Workspace, other: Workspace, path: Path
+) -> None:
+    experiment_id = ws.get_run("parent").experiment.id
+    before = other.position
+    command = GetOrCreate("elsewhere", experiment_id)
+    change_experiment(session_of(other).writable(), stream_of_experiment("elsewhere"), command)
+
+    with pytest.raises(ImportClash, match=rf"{experiment_id} is in this workspace.*'elsewhere' by"):
+        other.import_bundle(path)
+
+    assert other.position == before + 1
 
 
 def test_all_of_a_run_is_there_under_its_ids(
