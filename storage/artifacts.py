@@ -51,8 +51,15 @@ class ArtifactStore:
 
     @property
     def location(self) -> str:
-        """Where the artifacts are kept; two stores of one location are the same store."""
+        """Where the artifacts are kept, for people."""
         return self._backend.location
+
+    def is_same_as(self, other: ArtifactStore) -> bool:
+        """Whether the artifacts of both are kept in the same place."""
+        own, others = self.folder, other.folder
+        if own is None or others is None:
+            return self._backend.location == other._backend.location
+        return (own.folder.identity, own.parts) == (others.folder.identity, others.parts)
 
     @property
     def folder(self) -> HeldPath | None:

@@ -190,12 +190,12 @@ def read_manifest(manifest_sha256: str, store: ArtifactStore) -> list[SnapshotFi
 def copy_snapshot(
     manifest_sha256: str, source: ArtifactStore, target: ArtifactStore
 ) -> list[SnapshotFile]:
-    """Copy a snapshot to another store, unless it is the same one, and return its files.
+    """Copy a snapshot to another store, unless it is the same one; return its files.
 
     Raises as `read_manifest`.
     """
     lines = read_manifest(manifest_sha256, source)
-    if target.location != source.location:
+    if not source.is_same_as(target):
         for sha256 in (*[line.sha256 for line in lines], manifest_sha256):
             with source.open(sha256) as content:
                 target.put(content)

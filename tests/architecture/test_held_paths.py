@@ -68,6 +68,7 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
 }
 """The modules that open or change paths which are not below a workspace, and what these are."""
 
+
 @pytest.fixture(scope="module")
 def calls() -> dict[str, list[str]]:
     modules = House().checkout.modules

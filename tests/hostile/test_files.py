@@ -11,6 +11,8 @@
 | a hard link in the outputs to another user's file | left out by a reader |
 | a file is replaced by a link while it is collected | never followed |
 | a snapshot is restored where links lie in the way | refused; nothing behind them changes |
+| the id of a snapshot, which names its zip file, leads elsewhere | UnsafePath, or a plain name |
+| the list of a snapshot's files is a link, or another file | the report says so |
 """
 
 from __future__ import annotations
@@ -26,13 +28,16 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Run, Workspace
+from runlore.domain.run_commands import KeepSnapshot
 from runlore.engine.runs.files import keep_folders
+from runlore.engine.runs.sources import snapshot_of
 from runlore.run.run import handle_of
 from runlore.storage.artifact_backend import ArtifactCorrupt
 from runlore.storage.artifact_places import ArtifactsLinked
 from runlore.storage.held_folder import FolderMoved, UnsafeEntry
 from runlore.storage.held_path import hold
 from runlore.storage.held_trees import remove_tree
+from runlore.storage.safe_paths import UnsafePath
 from runlore.storage.snapshots import restore_tree
 from runlore.workspace import session_of
 from tests.workspaces import seen_again, start
@@ -355,3 +360,47 @@ def test_a_snapshot_is_not_restored_through_links(
         assert not restored.is_symlink()
         assert stat.S_IMODE(restored.stat().st_mode) & 0o7000 == 0
         assert os.access(restored, os.X_OK)
+
+
+@pytest.mark.parametrize("snapshot_id", ["../evil", "/{folder}/evil", "a/../../evil", "a/evil"])
+def test_the_id_of_a_snapshot_does_not_lead_out_of_the_folder(
+    run: Run, tmp_path: Path, snapshot_id: str
+) -> None:
+    write(tmp_path / "code" / "train.py", b"print(1)")
+    taken = snapshot_of(tmp_path / "code", handle_of(run).artifacts)
+    snapshot_id = snapshot_id.format(folder=tmp_path)
+    handle_of(run).change(KeepSnapshot(snapshot_id, taken.manifest_sha256, 1, 8))
+    (tmp_path / "target").mkdir()
+
+    with suppress(UnsafePath):
+        seen_again(run).restore_snapshot(path=tmp_path / "target")
+
+    assert [path.parent.name for path in tmp_path.rglob("*.zip")] in ([], ["target"])
+
+
+@pytest.mark.parametrize("kind", ["link", "no list", "linked folder"])
+def test_a_report_follows_nothing(
+    lab: Path, run: Run, keys: Path, tmp_path: Path, kind: str
+) -> None:
+    write(tmp_path / "code" / "train.py", b"print(1)")
+    run.take_snapshot(tmp_path / "code")
+    manifest = handle_of(run).fetch().snapshot_manifest
+    assert manifest is not None
+    held = lab / "artifacts" / manifest[:2] / manifest
+    held.unlink()
+    write(keys / "list", b'[{"executable":false,"name":"x","nbytes":1,"sha256":"%s"}]' % KEY)
+    match kind:
+        case "link":
+            held.symlink_to(keys / "list")
+        case "no list":
+            write(held, b"something else")
+        case _:
+            shutil.rmtree(lab / "artifacts")
+            (lab / "artifacts").symlink_to(keys)
+
+    with Workspace.open(lab) as ws:
+        ws.audit.report(tmp_path / "report.html", run=run.id)
+
+    text = (tmp_path / "report.html").read_text()
+    assert "The list of its files cannot be read" in text
+    assert "PRIVATE KEY" not in text

@@ -37,11 +37,14 @@ from runlore.domain.fact import utc_time
 from runlore.domain.ids import run_stream, values_prefix
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.history import Change, history_of
-from runlore.storage.artifact_backend import ArtifactMissing
+from runlore.storage.artifact_backend import ArtifactCorrupt, ArtifactMissing
+from runlore.storage.artifact_places import ArtifactFolderMissing
 from runlore.storage.atomic_files import replacing
 from runlore.storage.codec import fact_of
+from runlore.storage.held_folder import UnsafeEntry
 from runlore.storage.log_query import LogQuery
-from runlore.storage.snapshots import read_manifest
+from runlore.storage.safe_paths import UnsafePath
+from runlore.storage.snapshots import NotASnapshot, read_manifest
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import RunState
@@ -241,8 +244,10 @@ def _source(session: Session, state: RunState) -> Html:
 def _snapshot(session: Session, run_id: str, manifest: str) -> Html:
     try:
         lines = read_manifest(manifest, session.artifacts_of(run_id))
-    except (ArtifactMissing, RunGone):
+    except (ArtifactMissing, ArtifactFolderMissing, RunGone):
         return paragraph("The list of its files is not in this workspace.")
+    except (ArtifactCorrupt, NotASnapshot, UnsafePath, UnsafeEntry) as error:
+        return paragraph(f"The list of its files cannot be read: {error}")
     rows = [_file(line.name, line.nbytes, line.sha256) for line in lines[:_FILES_MAX]]
     listed = table(("file", "bytes", "SHA-256"), rows)
     if len(lines) > _FILES_MAX:

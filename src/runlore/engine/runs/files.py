@@ -199,5 +199,10 @@ def _put_or_report(
 
 
 def _may_be_of(owner: int, uid: int) -> bool:
-    """Whether a run's owner may have made a file: a container in a script writes as root."""
-    return uid == owner or (uid == 0 and os.geteuid() != 0)
+    """Whether a file of `uid` may be kept of a run whose folder is the owner's.
+
+    In this user's own folders, all may: nobody else could have put a hard link there. A container
+    in a script writes as root.
+    """
+    this_user = os.geteuid()
+    return this_user == owner or uid == owner or (uid == 0 and this_user != 0)

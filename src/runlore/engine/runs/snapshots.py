@@ -14,6 +14,7 @@ from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.sources import snapshot_of
 from runlore.exceptions import SnapshotException
 from runlore.storage import snapshots
+from runlore.storage.safe_paths import safe_name
 
 
 def keep_snapshot(run: RunHandle, folder: Path) -> str:
@@ -41,5 +42,7 @@ def restore_snapshot(run: RunHandle, snapshot_id: str | None, folder: Path | Non
     if snapshot_id not in (None, state.snapshot_id):
         raise UserError(f"run {run.id} has snapshot {state.snapshot_id}, not {snapshot_id}")
     folder = Path(tempfile.mkdtemp()) if folder is None else folder
-    target = (folder / f"{state.snapshot_id}.zip").absolute()
+    # The log may be a stranger's, and the file's name must not lead out of the folder.
+    name = f"{safe_name(state.snapshot_id).replace('/', '_')}.zip"
+    target = (folder / name).absolute()
     return snapshots.restore_snapshot(state.snapshot_manifest, run.artifacts, target)
