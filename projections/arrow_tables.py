@@ -167,6 +167,16 @@ def has_intervals(type: DataType) -> bool:
     return "Interval(" in repr(type)
 
 
+def has_long_decimals(type: DataType) -> bool:
+    """Whether the type is that of a HUGEINT, which may have 39 digits."""
+    return "<Decimal128(38, 0)>" in repr(type)
+
+
+def long_decimals(array: Array) -> list[Any]:
+    """The values of such an array; as they are, arro3 leaves out the last of 39 digits."""
+    return list(array.cast(DataType.decimal256(40, 0)).to_pylist())
+
+
 def times_lost(array: Array, values: list[Any]) -> int:
     """How many times of an array are missing in its values: arro3 gives None for those that
     Python's datetime cannot hold, in lists and structs as well.

@@ -126,14 +126,14 @@ class _Walk:
     def _parts_of_query(self, node: Node, kind: str, scope: Scope) -> Iterator[tuple[Any, Scope]]:
         """The parts of a query node: a CTE sees those before it, and itself if it is recursive."""
         for entry in node.get("cte_map", {}).get("map", ()):
-            name = entry["key"].lower()
+            name = _folded(entry["key"])
             if name.startswith(_OF_DUCKDB):  # Nobody needs to know how DuckDB would resolve it.
                 raise self._refused(f"a WITH that names a query {name!r}, as DuckDB's own tables")
             yield entry["value"], scope
             scope |= {name}
         for key, part in node.items():
             if kind == "RECURSIVE_CTE_NODE" and key == "right":
-                yield part, scope | {node["cte_name"].lower()}
+                yield part, scope | {_folded(node["cte_name"])}
             elif key != "cte_map":
                 yield part, scope
 
@@ -152,7 +152,7 @@ class _Walk:
 
     def _check_function(self, node: Node, listed: frozenset[str], what: str) -> None:
         path = node["qualified_name"]["path"]
-        name = path[-1].lower()  # Before it stands what a method is called on, or a schema.
+        name = _folded(path[-1])  # Before it stands what a method is called on, or a schema.
         if name not in listed or (listed is TABLE_FUNCTIONS and len(path) > 1):
             raise self._refused(
                 f"the {what} {'.'.join(path)!r}, which it does not offer{_nearest(name, listed)}"
@@ -166,7 +166,7 @@ class _Walk:
         arguments = node.get("arguments", ())
         called = arguments[1]["expression"].get("literal", {}) if len(arguments) > 1 else {}
         plain = len(path) == 1 and not any(argument.get("name") for argument in arguments)
-        name = called.get("text", "").lower()
+        name = _folded(called.get("text", ""))
         if not plain or called.get("kind") != "STRING" or name not in AGGREGATES:
             raise self._refused(
                 f"{path[-1]}() without a literal that names an aggregate function, as in "
@@ -177,7 +177,7 @@ class _Walk:
 
     def _check_table(self, node: Node, scope: Scope) -> None:
         path = node["qualified_name"]["path"]
-        name = path[-1].lower()
+        name = _folded(path[-1])
         if "at_clause" in node:
             raise self._refused(f"the table {'.'.join(path)!r} AT a time: use as_of(...).sql(...)")
         if len(path) == 1:
@@ -196,8 +196,8 @@ class _Walk:
         shown, path = node.get("show_type"), node["qualified_name"].get("path", [])
         if shown in ("DESCRIBE", "SUMMARY", "SHOW") and "query" in node and not path:
             return
-        if shown == "SHOW" and len(path) == 1 and path[0].lower() in _VIEWS:
-            self._views.add(path[0].lower())
+        if shown == "SHOW" and len(path) == 1 and _folded(path[0]) in _VIEWS:
+            self._views.add(_folded(path[0]))
             return
         raise self._refused("a SHOW inside a query, or of something else than TABLES or a view")
 
@@ -205,6 +205,15 @@ class _Walk:
         return QueryRefused(self._query, found)
 
 
+def _folded(name: str) -> str:
+    """The name as DuckDB compares names: without the case of ASCII letters, and only of these.
+
+    For Python, the sign for kelvins is a capital `k`: a CTE that is spelt with it would seem to
+    be the table that is spelt with the letter.
+    """
+    return name.encode().lower().decode()
+
+
 def _nearest(name: str, listed: frozenset[str]) -> str:
-    found = get_close_matches(name, sorted(listed), n=1, cutoff=0.5)
+    found = get_close_matches(name, sorted(listed), n=1, cutoff=0.65)
     return f" (the nearest is {found[0]!r})" if found else ""

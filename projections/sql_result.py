@@ -13,6 +13,8 @@ from runlore.domain.errors import RunloreError
 from runlore.domain.visible_text import visible
 from runlore.projections.arrow_tables import (
     has_intervals,
+    has_long_decimals,
+    long_decimals,
     table_of_arrays,
     times_lost,
     whole,
@@ -104,7 +106,10 @@ class SqlResult:
             yield
         except (RunloreError, ImportError):
             raise
-        except Exception as error:
+        except BaseException as error:
+            # A panic of arro3's is not an Exception.
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise ValueNotShown(form, self.columns, str(error).partition("\n")[0]) from error
 
 
@@ -117,10 +122,8 @@ def _values(column: ChunkedArray) -> list[Any]:
     values: list[Any] = list(array.to_pylist())
     if lost := times_lost(array, values):
         raise ValueError(f"{lost} of its times are beyond what Python's datetime can hold")
-    if "Decimal128(38, 0)" in repr(column.type) and any(
-        value is not None and abs(value) >= _LONG for value in values
-    ):
-        return _values_by_duckdb(column)
+    if has_long_decimals(column.type) and any(v is not None and abs(v) >= _LONG for v in values):
+        return long_decimals(array)
     return values
 
 

@@ -115,6 +115,10 @@ ATTACKS = [
     "(WITH tracking AS (SELECT 1) FROM tracking) UNION ALL (FROM tracking)",
     "WITH a AS (FROM tracking), tracking AS (SELECT 1) FROM a",
     "WITH tracking AS (SELECT 1) FROM main.tracking",
+    'WITH "trac\u212aing" AS (SELECT 1) FROM tracking',  # The sign for kelvins, in lower case a k.
+    "WITH a AS (WITH tracking AS (SELECT 1) FROM tracking) SELECT * FROM a, tracking",
+    "SELECT * FROM (WITH tracking AS (SELECT 1) SELECT 1) JOIN tracking ON true",
+    "WITH RECURSIVE t AS (FROM tracking UNION FROM t), tracking AS (SELECT 1) FROM t",
     "SELECT * FROM (SELECT 1) tracking, (FROM tracking) y",
     "WITH t AS (SELECT 1) FROM recurring.tracking",
     # aggregates that are named by a text
