@@ -73,6 +73,27 @@ def killed(project: Project, code: str = STAYS) -> Run:
     return run
 
 
+def test_what_is_not_kept_of_a_lost_runs_outputs_is_told(project: Project, tmp_path: Path) -> None:
+    run = killed(project)
+    outputs = folder_of(run).source / "outputs"
+    (outputs.plain / "kept.txt").write_text("kept")
+    (outputs.plain / "elsewhere").symlink_to(tmp_path / "file")
+    (outputs.plain / "missing").symlink_to("gone")
+
+    with Workspace.open(project.ws.uri) as ws:
+        wait_until(lambda: seen(ws, run.id), "a reader to clear up after the lost run")
+        [warning] = ws.get_run(run.id).get_details()["warnings"]
+        assert "outputs/kept.txt" in ws.get_run(run.id).get_file_names()
+
+    assert "2 entries of 'outputs' were left out" in warning["message"]
+
+
+def seen(ws: Workspace, run_id: str) -> bool:
+    """Look at the runs; returns whether the run's folder is gone."""
+    list(Experiment(ws, "explore-runs").get_runs())
+    return not folder_of(ws.get_run(run_id)).root.exists()
+
+
 READS: dict[str, Callable[[Workspace, str], object]] = {
     "get_status": lambda ws, run_id: ws.get_run(run_id).get_status(),
     "get_details": lambda ws, run_id: ws.get_run(run_id).get_details()["status"],

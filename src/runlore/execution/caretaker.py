@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from runlore.domain.compute_target import LOCAL
 from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_commands import (
+    AddWarning,
     ChangeStatus,
     LoseRun,
 )
@@ -198,7 +199,9 @@ def _take_over(session: LiveSession, run: RunHandle, folder: RunFolder) -> str |
     if submitted and state is not None:
         watched = (state.definition or {}).get("watched") or ()
         names = ("outputs", *(name for name in watched if isinstance(name, str)), "user_logs")
-        keep_files_of(run, folder, names)
+        for problem in keep_files_of(run, folder, names):
+            with suppress(RunloreError):
+                run.change(AddWarning("outputs", problem))
     folder.remove()
     return None
 
