@@ -139,7 +139,7 @@ def _settle_targets(session: LiveSession) -> None:
 
 def _warn_of_left(pool: Pool) -> None:
     """Warn once of queued runs that seem to be this user's, but that nobody starts."""
-    left = [state for state in pool.queue.left() if state.run_id not in _warned]
+    left = list(pool.queue.left(_warned))
     _warned.update(state.run_id for state in left)
     if left:
         more = f" (and {len(left) - 1} more)" if left[1:] else ""

@@ -61,7 +61,9 @@ def start_queued(run: RunHandle, work: QueuedWork) -> None:
     It starts now, or when its turn comes. Raises ExperimentExecutionException if a secret is
     missing, another user's process takes care of the run, or it cannot be started.
     """
-    pool = Pool.of(run.session.writable(), work.target)
+    session = run.session.writable()
+    session.require_held().folder.check_in_place()
+    pool = Pool.of(session, work.target)
     if pool is None:
         raise ExperimentExecutionException(f"{work.target!r} is not a pool any more")
     owner = pool.queue.owner_of(run.id)

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from runlore.domain.definition import Definition
 from runlore.domain.visible_text import visible, visible_lines
-from runlore.engine.runs.logs import hidden_by, log_files, open_log
+from runlore.engine.runs.logs import log_files, open_log
 from runlore.execution.log_text import LogText
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class ShownLog:
         return file
 
     def _say_whose_it_is(self) -> None:
-        owner = None if self._said_whose else hidden_by(self._run)
+        owner = None if self._said_whose else self._run.hidden_by
         if owner is not None:
             self._said_whose = True
             show(

@@ -83,12 +83,14 @@ def submit_again(session: LiveSession, new: NewRun, earlier: RunHandle) -> RunHa
 
 
 def _checked_id(session: LiveSession, new: NewRun) -> str:
+    """The run's id. Raises FolderMoved: its supervisor opens the workspace by its path."""
     if session.is_memory:
         raise ExperimentExecutionException(
             "a workspace in memory cannot hold submitted runs: their scripts are other processes; "
             "create one in a folder with Workspace.create('my-workspace')"
         )
     session.check_artifacts_found()
+    session.require_held().folder.check_in_place()
     return check_run_id(_fresh_id(new.experiment_name) if new.run_id is None else new.run_id)
 
 

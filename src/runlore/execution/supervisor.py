@@ -30,6 +30,7 @@ from runlore.execution.script import Script
 from runlore.execution.targets.attached import grace_s_of
 from runlore.execution.targets.queue import digest_of_state
 from runlore.storage.errors import DiskFull, LogBusy
+from runlore.storage.held_folder import FolderMoved
 from runlore.storage.run_folder import HEARTBEAT_S, RunFolder
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ class Supervisor:
         assert state.definition is not None, "only submitted runs get a supervisor"
         self._definition = Definition.model_validate(state.definition)
         self._environment = {**handed.environment, **handed.overrides}
-        self._digest = handed.digest
+        self._is_as_ordered = handed.digest == digest_of_state(state)
+        self._manifest = state.snapshot_manifest
         self._grace_s = grace_s_of(session, state.target or LOCAL)
         self._script = Script(self._folder, self._definition)
         self._phase = Status.STARTING
@@ -154,7 +156,7 @@ class Supervisor:
         from runlore.storage.snapshots import restore_tree
 
         self._enter(Status.PREPARING)
-        if self._digest != digest_of_state(self._run.state):
+        if not self._is_as_ordered:
             raise RunloreError(
                 "the script, arguments or source in the log are not those that were submitted, so "
                 "nothing was executed; submit it again"
@@ -167,9 +169,8 @@ class Supervisor:
                 f"the run needs {', '.join(missing)}, whose values are kept nowhere, and the "
                 "process that started it has none; submit it again from a process that has"
             )
-        manifest = self._run.state.snapshot_manifest
-        assert manifest is not None, "a submitted run has a snapshot"
-        restore_tree(manifest, self._run.artifacts, self._folder.source)
+        assert self._manifest is not None, "a submitted run has a snapshot"
+        restore_tree(self._manifest, self._run.artifacts, self._folder.source)
         for name in ("outputs", *self._definition.watched):
             self._folder.log_path(name).make_folder(parents=True)
 
@@ -201,12 +202,12 @@ class Supervisor:
                 return False
             self._beat()
             self._look()
-            state = self._newest()
-            if state.status in TERMINAL:
+            status = self._status_if_there()
+            if status in TERMINAL:
                 return True
-            if state.status is Status.CANCEL_REQUESTED:
+            if status is Status.CANCEL_REQUESTED:
                 return False
-            if state.status is Status.NOT_RESPONDING:
+            if status is Status.NOT_RESPONDING:
                 self._enter(self._phase)  # A reader on another machine had heard nothing of us.
             if limit is not None and time.monotonic() - started >= limit:
                 self._cancel_for(f"it ran longer than max_run_duration_seconds={limit:g}")
@@ -232,8 +233,15 @@ class Supervisor:
     def _newest(self) -> RunState:
         return self._run.fetch()
 
+    def _status_if_there(self) -> Status | None:
+        """The newest status; None while the workspace is not at its place, which ends no script."""
+        try:
+            return self._newest().status
+        except FolderMoved:
+            return None
+
     def _is_unwanted(self) -> bool:
-        return self._newest().status in (*TERMINAL, Status.CANCEL_REQUESTED)
+        return self._with_room(self._newest).status in (*TERMINAL, Status.CANCEL_REQUESTED)
 
     def _enter(self, phase: Status) -> None:
         """Record the phase, unless the run was canceled or ended in the meantime."""
@@ -291,9 +299,9 @@ class Supervisor:
 
 
 def _is_temporary(error: Exception) -> bool:
-    """Whether the disk is full or the log busy: not a reason to end a script."""
+    """Whether the disk is full, the log busy or the folder moved: not a reason to end a script."""
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return full or isinstance(error, DiskFull | LogBusy)
+    return full or isinstance(error, DiskFull | LogBusy | FolderMoved)
 
 
 def _oom_kills() -> int:

@@ -228,6 +228,7 @@ def _described(work: QueuedWork) -> str:
     lines = [
         f"Run {work.run_id}, submitted by {work.submitted_by}, would execute",
         f"  {words}",
+        *([f"as {work.definition.ranks} processes,"] if work.definition.ranks > 1 else ()),
         f"in a copy of its snapshot {work.snapshot_manifest[:12]}, with the environment of this "
         "command",
         *(f"  and {name}={value}" for name, value in sorted(variables.items())),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -152,12 +153,20 @@ class RunHandle:
         return UNKNOWN_STATUS if self.is_elsewhere else str(self.state.status)
 
     @property
+    def hidden_by(self) -> int | None:
+        """The user as whom the run executes, if this user cannot read its output before it ends."""
+        workspace = self.session.executing
+        owner = None if workspace is None else RunFolder(workspace, self.id).owner_uid()
+        return None if os.geteuid() in (owner, 0) else owner
+
+    @property
     def shown_detail(self) -> str | None:
-        """What the run waits for, as last read, and why no process of this user starts it."""
-        detail = self.state.status_detail
-        if self.state.status is not Status.QUEUED:
-            return detail
-        why = self.session.why_queued(self.id)
+        """What the run waits for, as last read, why nothing starts it, or whose it is."""
+        detail, why = self.state.status_detail, None
+        if self.state.status is Status.QUEUED:
+            why = self.session.why_queued(self.id)
+        elif self.state.submitted and (owner := self.hidden_by) is not None:
+            why = f"executes as user {owner}: its output is private to that user until it ends"
         return "; ".join(filter(None, (detail, why))) or None
 
     def change(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO, Final
@@ -53,13 +52,6 @@ def open_log(run: RunHandle, path: AnyPath) -> IO[bytes] | None:
         return path.open_file() if isinstance(path, HeldPath) else None
     except (FileNotFoundError, ArtifactMissing):
         return None
-
-
-def hidden_by(run: RunHandle) -> int | None:
-    """The user as whom a run executes, whose output this user cannot read before it ends."""
-    workspace = run.session.executing
-    owner = None if workspace is None else RunFolder(workspace, run.id).owner_uid()
-    return None if owner == os.geteuid() or os.geteuid() == 0 else owner
 
 
 def _kept_logs(run: RunHandle) -> dict[str, AnyPath]:

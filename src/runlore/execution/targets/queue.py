@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runlore.domain.errors import InvalidInput
@@ -117,10 +117,17 @@ class Queue:
             return None  # Between two runs, or its supervisor was killed.
         return owner
 
-    def left(self) -> Iterator[RunState]:
-        """The queued runs whose files are this user's, but that it did not order here and now."""
+    def left(self, known: Collection[str]) -> Iterator[RunState]:
+        """The queued runs whose files are this user's, but that it did not order here and now.
+
+        Without those that are `known`.
+        """
         for hint in self.files.hints():
-            if self.orders.of(hint.run_id) is None and hint.uid() == os.geteuid():
+            if (
+                hint.run_id not in known
+                and self.orders.of(hint.run_id) is None
+                and hint.uid() == os.geteuid()
+            ):
                 state = self.state_of(hint.run_id)
                 if state is not None and state.status is Status.QUEUED:
                     yield state
