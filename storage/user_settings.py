@@ -143,13 +143,13 @@ def _alone(path: Path) -> Iterator[None]:
 def _read(path: Path) -> dict[str, Any]:
     """The file's fields, none if it is missing. Raises SettingsUnusable."""
     try:
-        _check_owner(path.parent, os.stat(path.parent))
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise SettingsUnusable(f"cannot read {path}: {error.strerror}; make it readable") from error
     with os.fdopen(fd, "rb") as file:
+        _check_owner(path.parent, os.stat(path.parent))
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise SettingsUnusable(f"{path} is not a file; remove it")

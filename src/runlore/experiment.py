@@ -24,7 +24,7 @@ from runlore.projections.filters import RunFilter
 if TYPE_CHECKING:
     from typing import Self, Unpack
 
-    from runlore.azure.options import SubmitOptions
+    from runlore.azure.options import NoOptions, SubmitOptions
     from runlore.configuration.script_run_config import ScriptRunConfig
     from runlore.domain.experiment import Command, ExperimentState
     from runlore.engine.runs.creation import Outputs
@@ -122,6 +122,7 @@ class Experiment:
         display_name: str | None = None,
         description: str | None = None,
         tags: Mapping[str, Any] | None = None,
+        **unknown: Unpack[NoOptions],
     ) -> Run:
         """Start an interactive run; it is Running, and on disk, when this returns.
 
@@ -138,6 +139,7 @@ class Experiment:
         from runlore.engine.runs.creation import start_run
         from runlore.run.run import run_of
 
+        refuse_unknown(Experiment.start_logging, unknown)
         experiment = self._for_new_runs()
         handle = start_run(
             experiment._session,

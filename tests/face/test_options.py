@@ -99,6 +99,7 @@ def calls(tmp_path: Path) -> dict[str, Callable[..., object]]:
         "AmlCompute.provisioning_configuration": AmlCompute.provisioning_configuration,
         "ComputeTarget.update": pool.update,
         "ComputeTarget.wait_for_completion": pool.wait_for_completion,
+        "Experiment.start_logging": experiment.start_logging,
         "Experiment.submit": lambda **options: experiment.submit(config, **options),
         "Run.__init__": lambda **options: Run(experiment, run.id, **options),
         "Run.get_context": Run.get_context,
@@ -107,6 +108,7 @@ def calls(tmp_path: Path) -> dict[str, Callable[..., object]]:
         "Workspace.create": lambda **options: Workspace.create(
             "new", path=tmp_path / "new", **options
         ),
+        "init": runlore.init,
     }
 
 
@@ -124,7 +126,8 @@ def test_an_unknown_option_changes_nothing(name: str, project: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in IGNORED if not name.endswith((".submit", ".submit_child"))]
+    "name",
+    [name for name in IGNORED if ignored_by(name) and not name.endswith((".submit", "_child"))],
 )
 def test_azures_options_are_ignored(name: str, project: Path, tmp_path: Path) -> None:
     call = calls(tmp_path)[name]
@@ -163,6 +166,25 @@ def test_the_nearest_option_is_named(project: Path, option: str, meant: str) -> 
     assert str(raised.value) == (
         f"Workspace.create() has no option {option!r}; did you mean {meant!r}?"
     )
+    assert list(project.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [
+        ("project", "experiment"),
+        ("experiment_name", "experiment"),
+        ("name", "display_name"),
+        ("params", "config"),
+        ("tag", "tags"),
+        ("path", "workspace"),
+    ],
+)
+def test_so_is_what_other_libraries_call_it(project: Path, option: str, meant: str) -> None:
+    with pytest.raises(InvalidType) as raised:
+        runlore.init(**{option: "x"})  # type: ignore[arg-type]
+
+    assert str(raised.value) == f"init() has no option {option!r}; did you mean {meant!r}?"
     assert list(project.iterdir()) == []
 
 

@@ -214,6 +214,18 @@ def test_nor_does_somebody_elses(file: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert f"belongs to user {HERE}, and this is user {HERE + 1}" in told[0]
 
 
+@pytest.mark.parametrize("mode", [0o700, 0o777])
+def test_a_folder_without_settings_is_nobodys_concern(
+    file: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    """Root may work with the home folder of the user who called `sudo`."""
+    file.parent.mkdir(parents=True)
+    file.parent.chmod(mode)
+    monkeypatch.setattr(os, "geteuid", lambda: HERE + 1)
+
+    assert read() == (UserSettings(), [])
+
+
 def test_nor_does_a_pipe_which_would_never_end(file: Path) -> None:
     file.parent.mkdir(mode=0o700, parents=True)
     os.mkfifo(file, 0o600)

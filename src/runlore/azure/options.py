@@ -14,6 +14,10 @@ from typing import Final, TypedDict
 from runlore.domain.errors import InvalidType
 
 
+class NoOptions(TypedDict, total=False):
+    """Of functions that take none: an unknown one is refused by us, with the nearest name."""
+
+
 class CreateOptions(TypedDict, total=False):
     """Of `Workspace.create`: resources in Azure, and who may reach them."""
 
@@ -109,22 +113,28 @@ IGNORED: Final[Mapping[str, type]] = {
     "AmlCompute.provisioning_configuration": ProvisioningOptions,
     "ComputeTarget.update": UpdateOptions,
     "ComputeTarget.wait_for_completion": WaitingOptions,
+    "Experiment.start_logging": NoOptions,
     "Experiment.submit": SubmitOptions,
     "Run.__init__": RunOptions,
     "Run.get_context": ContextOptions,
     "Run.submit_child": SubmitOptions,
     "ScriptRun.__init__": ScriptRunOptions,
     "Workspace.create": CreateOptions,
+    "init": NoOptions,
 }
 """The accepted and ignored options of each function that has some."""
 
+# What other libraries, and other functions of this one, call it.
 _MEANT: Final = {
-    "directory": "path",
-    "dir": "path",
-    "folder": "path",
-    "uri": "path",
-    "url": "path",
-    "project": "experiment",
+    "dir": ("path", "workspace"),
+    "directory": ("path", "workspace"),
+    "folder": ("path", "workspace"),
+    "name": ("display_name",),
+    "params": ("config",),
+    "path": ("workspace",),
+    "project": ("experiment",),
+    "uri": ("path", "workspace"),
+    "url": ("path", "workspace"),
 }
 _ALIKE: Final = 0.5
 
@@ -160,8 +170,9 @@ def _message(function: Callable[..., object], name: str, option: str) -> str:
         and parameter.name not in ("self", "cls")
     ]
     known = [*own, *sorted(ignored_by(name))]
-    meant = _MEANT.get(option)
-    if meant not in own:
-        meant = next(iter(difflib.get_close_matches(option, known, 1, _ALIKE)), None)
+    meant = next(
+        (name for name in _MEANT.get(option, ()) if name in own),
+        next(iter(difflib.get_close_matches(option, known, 1, _ALIKE)), None),
+    )
     advice = f"did you mean {meant!r}?" if meant else f"its options are {', '.join(own)}"
     return f"{called}() has no option {option!r}; {advice}"

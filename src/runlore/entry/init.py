@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from runlore.azure.arguments import as_pairs
+from runlore.azure.options import refuse_unknown
 from runlore.domain.errors import WorkspaceNotFound
 from runlore.engine.places import may_use
 from runlore.entry.context import get_context
@@ -19,6 +20,11 @@ from runlore.run.run import Run, run_of
 from runlore.storage.log_opener import LogLocation
 from runlore.storage.open_log import locate
 from runlore.workspace import Workspace, session_of
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from runlore.azure.options import NoOptions
 
 _FOLDER: Final = ".runlore"
 
@@ -32,6 +38,7 @@ def init(
     display_name: str | None = None,
     snapshot_directory: str | os.PathLike[str] | None = None,
     artifacts: str | os.PathLike[str] | None = None,
+    **unknown: Unpack[NoOptions],
 ) -> Run:
     """Start a run, or join the one that this process executes; the workspace is found or created.
 
@@ -46,9 +53,9 @@ def init(
     4. a new one in `.runlore` in the working folder.
 
     `artifacts` is a folder for the files of runs, as in `Workspace.open`. The experiment is named
-    after the script if no name is given. `config` becomes the run's
-    properties; values become text. Use the run in a `with` block, or call `run.complete()` at the
-    end.
+    after the script if no name is given. `config` becomes the run's properties; values become
+    text. Use the run in a `with` block, or call `run.complete()` at the end. Raises InvalidType, a
+    TypeError, for any other option.
 
     >>> lab = getfixture("tmp_path") / "lab"
     >>> with init("first-steps", workspace=lab, config={"lr": 0.1}) as run:
@@ -56,6 +63,7 @@ def init(
     >>> run.get_status(), run.get_properties()
     ('Completed', {'lr': '0.1'})
     """
+    refuse_unknown(init, unknown)
     properties = {key: _as_text(value) for key, value in (config or {}).items()}
     if os.environ.get("RUNLORE_RUN_ID"):
         run = get_context(allow_offline=False)
