@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from runlore.domain.errors import InvalidInput, InvalidType
-from runlore.domain.text import VALUE_MAX_BYTES, check_key
+from runlore.domain.text import VALUE_MAX_BYTES, check_key, check_order
 
 DEPTH_MAX: Final = 100
 """How deep objects and lists may be nested."""
@@ -57,6 +57,14 @@ def json_text(value: Any) -> str:
     '{"lr":0.1,"layers":[64,64]}'
     """
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def check_new_config(config: object) -> dict[str, Any]:
+    """The same for a config that is about to be recorded; see `check_new_key`."""
+    plain = check_config(config)
+    for key in flattened(plain):
+        check_order(key, "config key")
+    return plain
 
 
 def flattened(config: Mapping[str, Any]) -> dict[str, str]:

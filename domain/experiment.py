@@ -18,7 +18,7 @@ from runlore.domain.events import (
 )
 from runlore.domain.fact import Fact
 from runlore.domain.ids import check_experiment_name, experiment_stream
-from runlore.domain.text import check_keys, check_pairs
+from runlore.domain.text import check_keys, check_new_pairs, check_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +117,7 @@ def decide(state: NameState, command: Command) -> Decision:
         check_experiment_name(command.name)
         if state.active is not None:
             return Decision()
+        check_order(command.name, "experiment name")
         created = ExperimentCreated(experiment_id=command.experiment_id, name=command.name)
         return Decision((created,))
     held = state.get(command.experiment_id)
@@ -136,12 +137,13 @@ def decide(state: NameState, command: Command) -> Decision:
         case Reactivate(experiment_id):
             return _reactivate(state, held, experiment_id)
         case Rename(_, name):
-            return _rename(held, check_experiment_name(name))
+            check_order(check_experiment_name(name), "experiment name")
+            return _rename(held, name)
         case SetExperimentTags(experiment_id, tags):
             return Decision(
                 tuple(
                     ExperimentTagSet(experiment_id=experiment_id, key=key, value=value)
-                    for key, value in check_pairs(tags, "tag").items()
+                    for key, value in check_new_pairs(tags, "tag").items()
                     if key not in held.tags or held.tags[key] != value
                 )
             )

@@ -102,6 +102,8 @@ from runlore.domain.text import (
     FILE_NAME_MAX_CHARS,
     check_key,
     check_keys,
+    check_new_key,
+    check_new_pairs,
     check_pairs,
     check_reason,
     check_text,
@@ -187,7 +189,7 @@ def decide(state: RunState | None, command: Command, writer_id: str | None) -> D
                 return Decision()
             return Decision((WarningAdded(source=source, message=message),))
         case SetDisplayName(display_name):
-            display_name = check_key(display_name, "display name")
+            display_name = check_new_key(display_name, "display name")
             if state.display_name == display_name:
                 return Decision()
             return Decision((DisplayNameSet(display_name=display_name),))
@@ -217,9 +219,11 @@ def _create(state: RunState | None, command: CreateRun) -> Decision:
         display_name=_optional_key(command.display_name, "display name"),
         description=_optional_text(command.description, "description"),
         outputs=tuple(check_key(path, "output path") for path in command.outputs),
-        tags=check_pairs(command.tags, "tag"),
-        properties=check_pairs(command.properties, "property"),
-        config=configs.json_text(configs.check_config(command.config)) if command.config else "{}",
+        tags=check_new_pairs(command.tags, "tag"),
+        properties=check_new_pairs(command.properties, "property"),
+        config=configs.json_text(configs.check_new_config(command.config))
+        if command.config
+        else "{}",
         given_at=command.given_at,
         given_user=_optional_key(command.given_user, "user"),
         begun=command.begun,
@@ -228,7 +232,7 @@ def _create(state: RunState | None, command: CreateRun) -> Decision:
 
 
 def _optional_key(key: str | None, what: str) -> str | None:
-    return None if key is None else check_key(key, what)
+    return None if key is None else check_new_key(key, what)
 
 
 def _optional_text(text: str | None, what: str) -> str | None:
@@ -239,7 +243,7 @@ def _set_tags(state: RunState, tags: Mapping[str, str | None]) -> Decision:
     return Decision(
         tuple(
             TagSet(key=key, value=value)
-            for key, value in check_pairs(tags, "tag").items()
+            for key, value in check_new_pairs(tags, "tag").items()
             if key not in state.tags or state.tags[key] != value
         )
     )
@@ -253,7 +257,7 @@ def _remove_tags(state: RunState, keys: Sequence[str]) -> Decision:
 def _add_properties(
     state: RunState, properties: Mapping[str, str | None], writer_id: str | None
 ) -> Decision:
-    wanted = check_pairs(properties, "property")
+    wanted = check_new_pairs(properties, "property")
     conflicts = [
         key
         for key, value in wanted.items()
@@ -309,7 +313,7 @@ def _correct_property(state: RunState, command: CorrectProperty) -> Decision:
 
 
 def _add_config(state: RunState, config: Mapping[str, Any], writer_id: str | None) -> Decision:
-    plain = configs.check_config(config)
+    plain = configs.check_new_config(config)
     wanted = configs.flattened(plain)
     conflicts = _config_conflicts(state, wanted)
     if conflicts:
@@ -476,7 +480,10 @@ def _alert(command: Alert) -> Decision:
             f"an alert cannot have the level {command.level!r:.80}; it takes one of "
             f"{', '.join(ALERT_LEVELS)}"
         )
-    title, text = check_key(command.title, "title"), check_text(command.text, "text of an alert")
+    title, text = (
+        check_new_key(command.title, "title"),
+        check_text(command.text, "text of an alert"),
+    )
     return Decision((RunAlerted(title=title, text=text, level=command.level),))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from runlore.domain.errors import InvalidInput, InvalidType
+from runlore.domain.visible_text import first_reordering
 
 KEY_MAX_CHARS: Final = 1_000
 """Tag and property keys, metric and column names, run names."""
@@ -39,6 +40,26 @@ def check_key(key: object, what: str, max_chars: int = KEY_MAX_CHARS) -> str:
         raise InvalidInput(f"{what} {key!r:.80} holds control characters; remove them")
     _check_utf8(key, what)
     return _plain(key)
+
+
+def check_new_key(key: object, what: str, max_chars: int = KEY_MAX_CHARS) -> str:
+    """The same for a key that is about to be recorded: it must not change the order of text.
+
+    Logs of earlier versions hold such keys, and they are read as any other.
+    """
+    checked = check_key(key, what, max_chars)
+    check_order(checked, what)
+    return checked
+
+
+def check_order(text: str, what: str) -> None:
+    """Raise InvalidInput if the text would break or reverse the line that it is shown in."""
+    found = first_reordering(text)
+    if found is not None:
+        raise InvalidInput(
+            f"{what} {text!r:.80} holds U+{ord(found):04X}, which breaks a line or reverses its "
+            "order where it is shown; remove it"
+        )
 
 
 def check_keys(keys: object, what: str) -> list[str]:
@@ -73,6 +94,14 @@ def check_reason(reason: object, of_what: str) -> str:
     if not text.strip():
         raise InvalidInput(f"{of_what} needs a reason; it is recorded in the log")
     return text
+
+
+def check_new_pairs(pairs: object, what: str) -> dict[str, str | None]:
+    """The same as `check_pairs`, for keys that are about to be recorded."""
+    checked = check_pairs(pairs, what)
+    for key in checked:
+        check_order(key, f"{what} key")
+    return checked
 
 
 def check_pairs(pairs: object, what: str) -> dict[str, str | None]:

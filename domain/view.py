@@ -11,6 +11,7 @@ from runlore.domain.decision import Decision
 from runlore.domain.events import ViewDeleted, ViewSaved
 from runlore.domain.fact import Fact
 from runlore.domain.ids import check_view_name
+from runlore.domain.text import check_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ def decide(state: ViewState | None, command: Command) -> Decision:
     name = check_view_name(command.name)
     if isinstance(command, DeleteView):
         return Decision((ViewDeleted(name=name),) if state is not None else ())
+    if state is None:
+        check_order(name, "name of a view")
     definition = check_config(command.definition)
     if state is not None and dict(state.definition) == definition:
         return Decision()

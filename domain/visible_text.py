@@ -87,9 +87,10 @@ def visible_html(text: object) -> str:
     return html.escape(visible_lines(str(text)))
 
 
-def reorders(text: str) -> bool:
-    """Whether the text holds characters that break or reverse the line it is shown in."""
-    return not text.isascii() and _REORDERING.search(text) is not None
+def first_reordering(text: str) -> str | None:
+    """The first character that breaks or reverses the line in which the text is shown, or None."""
+    found = None if text.isascii() else _REORDERING.search(text)
+    return None if found is None else found[0]
 
 
 def _escape(found: re.Match[str]) -> str:

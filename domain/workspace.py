@@ -10,7 +10,7 @@ from runlore.domain.errors import WorkspaceNotFound
 from runlore.domain.events import WorkspaceAdopted, WorkspaceCreated
 from runlore.domain.fact import Fact
 from runlore.domain.ids import check_workspace_name
-from runlore.domain.text import check_pairs, check_text
+from runlore.domain.text import check_new_pairs, check_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def decide(state: WorkspaceState | None, command: CreateWorkspace | AdoptWorkspa
                 subscription_id=check_text(command.subscription_id, "subscription_id"),
                 resource_group=check_text(command.resource_group, "resource_group"),
                 location=check_text(command.location, "location"),
-                tags=check_pairs(command.tags, "tag"),
+                tags=check_new_pairs(command.tags, "tag"),
                 erasable=command.erasable,
             ),
         )

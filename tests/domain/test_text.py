@@ -12,6 +12,8 @@ from runlore.domain.text import (
     VALUE_MAX_BYTES,
     check_key,
     check_keys,
+    check_new_key,
+    check_new_pairs,
     check_pairs,
     check_text,
 )
@@ -74,3 +76,20 @@ def test_messages_about_huge_input_are_short() -> None:
         with pytest.raises(InvalidInput) as caught:
             check(huge, "thing")
         assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("character", list("\u2028\u2029\u202a\u202e\u2066\u2069"), ids=ascii)
+def test_a_new_key_does_not_break_or_reverse_a_line_but_an_old_one_may(character: str) -> None:
+    key = f"exe.{character}gnp"
+
+    assert check_key(key, "tag key") == key
+    assert check_pairs({key: None}, "tag") == {key: None}
+    with pytest.raises(InvalidInput, match=rf"U\+{ord(character):04X}"):
+        check_new_key(key, "tag key")
+    with pytest.raises(InvalidInput, match=rf"U\+{ord(character):04X}"):
+        check_new_pairs({key: None}, "tag")
+
+
+@pytest.mark.parametrize("key", ["loss", "ключ", "درجة", "\u200eab", "👩\u200d🚀", "\ufeffcolumn"])
+def test_other_characters_of_any_script_are_accepted_in_new_keys(key: str) -> None:
+    assert check_new_key(key, "tag key") == key

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runlore.domain.visible_text import (
-    reorders,
+    first_reordering,
     visible,
     visible_html,
     visible_json,
@@ -115,5 +115,7 @@ def test_json_means_the_same(data: object, encoding: str) -> None:
 
 
 def test_overrides_and_breaks_of_lines_reorder_and_marks_do_not() -> None:
-    assert all(map(reorders, "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
-    assert not any(map(reorders, "\u200e\u200f\u200d\ufeffaé"))
+    reordering = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+    assert [first_reordering(f"é{character}é") for character in reordering] == list(reordering)
+    assert first_reordering("\u200e\u200f\u200d\ufeffaé") is None

@@ -14,7 +14,7 @@ import pytest
 
 from runlore import Experiment, Workspace
 from runlore.audit import offline
-from runlore.domain.errors import PropertyConflict, RunloreError, RunNotFound
+from runlore.domain.errors import InvalidInput, PropertyConflict, RunloreError, RunNotFound
 from runlore.engine.caller_warning import warn_caller
 from tests.audit.bundles.test_report import Page, page_of
 from tests.hostile.hostile_log import (
@@ -165,3 +165,33 @@ def test_a_proof_is_inert_whether_it_holds_or_not(
         said = capsys.readouterr()
         assert code == (0 if place is None else 1)
         assert FORBIDDEN.findall(said.out + said.err) == []
+
+
+@pytest.mark.parametrize("character", ["\u202e", "\u2066", "\u2028"], ids=ascii)
+def test_a_new_name_does_not_reorder_text(character: str, tmp_path: Path) -> None:
+    name = f"exe.{character}gnp"
+    with Workspace.create("lab", path=tmp_path / "lab") as ws:
+        run = Experiment(ws, "e").start_logging(outputs=False, snapshot_directory=None)
+        for record in (
+            lambda: run.tag(name),
+            lambda: run.add_properties({name: "x"}),
+            lambda: run.log(name, 1.0),
+            lambda: run.log_row("row", **{name: 1.0}),
+            lambda: run.log_metrics({name: 1.0}),
+            lambda: setattr(run, "display_name", name),
+            lambda: run.experiment.tag(name),
+            lambda: Experiment(ws, name),
+            lambda: Workspace.create("other", path=tmp_path / "other", tags={name: None}),
+        ):
+            with pytest.raises(InvalidInput, match=f"U\\+{ord(character):04X}"):
+                record()
+        run.tag("name", name)  # A value is any text.
+        run.complete()
+
+
+def test_a_name_of_an_old_log_that_reorders_text_is_read(ws: Workspace) -> None:
+    run = ws.get_run(BENIGN)
+
+    assert run.tags[HOSTILE] == HOSTILE
+    assert run.get_metrics()[f"text{HOSTILE}"] == HOSTILE
+    assert Experiment(ws, f"experiment{IN_NAMES}").name == f"experiment{IN_NAMES}"

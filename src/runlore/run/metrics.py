@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 from runlore.azure.arguments import as_step
 from runlore.azure.scalars import as_list, as_scalar
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
-from runlore.domain.text import check_key, check_text
+from runlore.domain.text import check_new_key, check_text
 from runlore.engine.caller_warning import warn_caller
 from runlore.run.images import drawn, file_stem, image_file, name_of_file
 from runlore.run.metric_inputs import array_of, cells_of, given_step, one_dimensional, steps_of
@@ -291,8 +291,8 @@ def _series(name: str, columns: tuple[str, ...], kind: str, description: str | N
     from runlore.storage.value_codec import Series
 
     return Series(
-        check_key(name, "metric name"),
-        tuple(check_key(column, "column name") for column in columns),
+        check_new_key(name, "metric name"),
+        tuple(check_new_key(column, "column name") for column in columns),
         kind,
         check_text(description or "", f"description of metric {name!r:.80}"),
     )
