@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Final
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-
-_SECRET: Final = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 
 
 class Definition(BaseModel):
@@ -16,8 +12,8 @@ class Definition(BaseModel):
 
     `command` is a list of words, or one line for the shell; without it, `interpreter` (absolute)
     executes `script`, a path in the run's own copy of the source. `distribution` chooses the
-    variables that tell the processes their ranks. Secret variables are here by name only: the
-    process that starts the run must have their values.
+    variables that tell the processes their ranks. Secret variables and arguments are here by name
+    only (arguments with `***` in their places): the process that starts the run must have them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -28,12 +24,18 @@ class Definition(BaseModel):
     interpreter: str
     environment_variables: dict[str, str] = {}
     secret_variables: tuple[str, ...] = ()
+    secret_arguments: tuple[str, ...] = ()
     max_run_duration_s: float | None = None
     distribution: str = "none"
     process_count: int = 1
     parameter_servers: int = 0
     collect_outputs: bool = True
     watched: tuple[str, ...] = ("logs",)
+
+    def document(self) -> dict[str, Any]:
+        """The definition as `run.submitted` holds it, as before if no argument is masked."""
+        left_out = None if self.secret_arguments else {"secret_arguments"}
+        return self.model_dump(mode="json", exclude=left_out)
 
     def words(self) -> list[str] | str:
         """The command line: a list of words, or a text for the shell."""
@@ -53,18 +55,3 @@ class Definition(BaseModel):
         """The file name of a process's output, as in Azure ML's current runtime."""
         part = f"_process_{rank}" if self.ranks > 1 else ""
         return f"user_logs/std_log{part}.txt"
-
-
-def is_secret(variable: str) -> bool:
-    """Whether an environment variable's value must not be stored.
-
-    >>> is_secret("AWS_SECRET_ACCESS_KEY"), is_secret("LEARNING_RATE")
-    (True, False)
-    """
-    return _SECRET.search(variable) is not None
-
-
-def split_secrets(variables: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The variables whose values may be stored, and the names of the others."""
-    kept = {name: value for name, value in variables.items() if not is_secret(name)}
-    return kept, tuple(name for name in variables if name not in kept)

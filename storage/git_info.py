@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_plus
 
+from runlore.domain.secrets import is_secret_field
 from runlore.storage.git_repository import Git, Settings, is_dirty, repository_of
 
 TIMEOUT_S: Final = 5.0
@@ -24,9 +25,6 @@ _PASSED_ON_PREFIXES = ("GIT_CONFIG", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY")
 _TRUE = ("1", "true", "yes")
 
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")
-_SECRET_NAME = re.compile(
-    r"token|secret|passw|pwd|key|auth|credential|signature|jwt|^(sig|pat|sas|pass)$", re.I
-)
 
 
 def git_properties(
@@ -149,7 +147,7 @@ def _harmless_fields(fields: str) -> str:
     kept = (
         field
         for field in re.split("[&;]", fields)
-        if not _SECRET_NAME.search(unquote_plus(field.partition("=")[0]))
+        if not is_secret_field(unquote_plus(field.partition("=")[0]))
     )
     return "&".join(kept)
 

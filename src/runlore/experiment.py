@@ -161,6 +161,7 @@ class Experiment:
         tags: Mapping[str, Any] | None = None,
         *,
         run_id: str | None = None,
+        not_secret: Sequence[str] = (),
         **azure_options: Unpack[SubmitOptions],
     ) -> ScriptRun:
         """Submit a script to a compute target and return its run at once; see `ScriptRunConfig`.
@@ -169,6 +170,9 @@ class Experiment:
         continues when this process ends. An earlier submitted run instead of a configuration is
         executed again: the same snapshot and definition, with secrets from this process's
         environment.
+
+        The values of variables and arguments that look like secrets are not recorded, with a
+        warning that names them; the script gets them. `not_secret` names those that are none.
 
         Raises ExperimentExecutionException if the configuration cannot be executed,
         ComputeTargetException for an unknown target, SnapshotException if the folder cannot be
@@ -180,7 +184,7 @@ class Experiment:
 
         refuse_unknown(Experiment.submit, azure_options)
         experiment = self._for_new_runs()
-        new = NewRun(experiment.id, experiment.name, run_id, tags=tags)
+        new = NewRun(experiment.id, experiment.name, run_id, tags=tags, not_secret=not_secret)
         source = handle_of(config) if isinstance(config, Run) else config
         return script_run_of(experiment, submitted(experiment._session, new, source))
 

@@ -616,15 +616,16 @@ def test_values_of_secrets_reach_the_script_and_are_kept_nowhere(
         blocking = project.submit(STAYS, name="blocking.py", compute_target="pool")
         wait_for_status(blocking, "Running")
     monkeypatch.setenv("INHERITED_TOKEN", "planted-inherited-2384")
-    run = project.submit(
-        f"""
-        import os
-        print([os.environ[name][:7] for name in {sorted(PLANTED)!r}])
-        print(os.environ["INHERITED_TOKEN"][:7], os.environ["PLAIN"])
-        """,
-        variables={**PLANTED, "PLAIN": "kept"},
-        compute_target=target,
-    )
+    with pytest.warns(UserWarning, match="MY_API_KEY, HF_TOKEN, DB_PASSWORD, client_secret look"):
+        run = project.submit(
+            f"""
+            import os
+            print([os.environ[name][:7] for name in {sorted(PLANTED)!r}])
+            print(os.environ["INHERITED_TOKEN"][:7], os.environ["PLAIN"])
+            """,
+            variables={**PLANTED, "PLAIN": "kept"},
+            compute_target=target,
+        )
     monkeypatch.delenv("INHERITED_TOKEN")
     assert project.ws.path is not None
     if target == "pool":
@@ -646,7 +647,8 @@ def test_values_of_secrets_reach_the_script_and_are_kept_nowhere(
 def test_secrets_of_a_repeated_run_come_from_the_environment(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = project.ended("import os; print(os.environ['API_KEY'])", variables={"API_KEY": "first"})
+    with pytest.warns(UserWarning, match="API_KEY"):
+        first = project.ended("import os; print(os.environ['API_KEY'])", variables={"API_KEY": "1"})
     with pytest.raises(ExperimentExecutionException, match="API_KEY"):
         project.exp.submit(first)
 

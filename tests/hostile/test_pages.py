@@ -176,7 +176,7 @@ def test_a_new_name_does_not_reorder_text(character: str, tmp_path: Path) -> Non
             lambda: run.tag(name),
             lambda: run.add_properties({name: "x"}),
             lambda: run.log(name, 1.0),
-            lambda: run.log_row("row", **{name: 1.0}),
+            lambda: run.log_table("table", {name: [1.0]}),
             lambda: run.log_metrics({name: 1.0}),
             lambda: setattr(run, "display_name", name),
             lambda: run.experiment.tag(name),

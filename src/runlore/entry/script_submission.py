@@ -29,6 +29,7 @@ def submit_script(
     run_configuration_name: str | None = None,
     target: str | None = None,
     conda_dependencies: str | os.PathLike[str] | None = None,
+    not_secret: Sequence[str] = (),
 ) -> Run:
     """Submit a script with a run configuration of the project; return the run at once.
 
@@ -55,7 +56,7 @@ def submit_script(
         command=configuration.command,
         run_config=configuration,
     )
-    return Experiment(workspace, experiment_name).submit(config)
+    return Experiment(workspace, experiment_name).submit(config, not_secret=not_secret)
 
 
 def _configuration(project: str | os.PathLike[str], name: str | None) -> RunConfiguration:

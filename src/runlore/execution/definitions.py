@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from runlore.domain.definition import Definition, split_secrets
+from runlore.domain.definition import Definition
 from runlore.domain.errors import UserError
 from runlore.exceptions import ExperimentExecutionException, RunConfigurationException
 from runlore.storage.snapshots import read_manifest
@@ -23,6 +23,8 @@ def definition_of(
     config: RunConfiguration, source: Path, variables: Mapping[str, str]
 ) -> Definition:
     """The definition of a run of the configuration's script or command in the source folder.
+
+    It holds secrets, which are masked before it is recorded (see `masking`).
 
     Raises ExperimentExecutionException for a script or command that cannot be executed, and
     RunConfigurationException for a configuration that this machine cannot run.
@@ -38,15 +40,13 @@ def definition_of(
     if command is not None and not isinstance(command, str):
         _check_program(str(command[0]), source)
         command = " ".join(map(str, command))  # A line for the shell, as in Azure ML.
-    kept, secrets = split_secrets(variables)
     limit = config.max_run_duration_seconds
     definition = Definition(
         script=script,
         arguments=tuple(map(str, config.arguments)),
         command=command,
         interpreter=_interpreter(config.environment.python.interpreter_path),
-        environment_variables=kept,
-        secret_variables=secrets,
+        environment_variables=dict(variables),
         max_run_duration_s=None if limit is None else float(limit),
         collect_outputs=config.history.output_collection,
         watched=_checked_folders(config.history.directories_to_watch),

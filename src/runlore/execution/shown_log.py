@@ -6,9 +6,9 @@ import sys
 from typing import IO, TYPE_CHECKING, Final
 
 from runlore.domain.definition import Definition
+from runlore.domain.log_text import LogText
 from runlore.domain.visible_text import visible, visible_lines
 from runlore.engine.runs.logs import log_files, open_log
-from runlore.execution.log_text import LogText
 
 if TYPE_CHECKING:
     from runlore.engine.runs.handle import RunHandle
@@ -22,7 +22,7 @@ class ShownLog:
     def __init__(self, run: RunHandle) -> None:
         self._run = run
         self._file: IO[bytes] | None = None
-        self._text = LogText(styles=sys.stdout.isatty())
+        self._text = LogText(styles=_is_terminal())
         self._begun = False
         self._said_whose = False
 
@@ -64,6 +64,11 @@ class ShownLog:
                 f"Run {self._run.id} executes as user {owner}: its output is private to that user "
                 "until it ends.\n"
             )
+
+
+def _is_terminal() -> bool:
+    is_terminal: bool = getattr(sys.stdout, "isatty", bool)()  # A notebook's stream has less.
+    return is_terminal
 
 
 def show(text: str) -> None:

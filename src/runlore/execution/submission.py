@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -29,6 +29,7 @@ from runlore.exceptions import ExperimentExecutionException
 from runlore.execution.definitions import check_taken, definition_of
 from runlore.execution.handover import digest_of
 from runlore.execution.launch import environment_for
+from runlore.execution.masking import masked
 from runlore.execution.targets.kinds import note_use, target_of
 from runlore.storage.snapshots import copy_snapshot
 
@@ -49,6 +50,7 @@ class NewRun(NamedTuple):
     run_id: str | None = None
     parent: RunHandle | None = None
     tags: Mapping[str, Any] | None = None
+    not_secret: Collection[str] = ()
 
 
 class _Submission(NamedTuple):
@@ -69,7 +71,8 @@ def submit(session: LiveSession, new: NewRun, config: RunConfiguration, source: 
     SnapshotException or RunConfigurationException; see `Experiment.submit`.
     """
     run_id = _checked_id(session, new)
-    return _submit(session, new, run_id, _configured(session, config, source, run_id))
+    submission = _configured(session, config, source, run_id, new.not_secret)
+    return _submit(session, new, run_id, submission)
 
 
 def submit_again(session: LiveSession, new: NewRun, earlier: RunHandle) -> RunHandle:
@@ -113,7 +116,7 @@ def _submit(session: LiveSession, new: NewRun, run_id: str, submission: _Submiss
     # Before anything is made: raises if the id is taken or a value is invalid.
     decide(run.refresh(), command, None)
     submitted = RunSubmitted(
-        definition=submission.definition.model_dump(mode="json"), repeats=submission.repeats
+        definition=submission.definition.document(), repeats=submission.repeats
     )
     digest = digest_of(
         run_id, submission.target, submitted.definition, submission.snapshot.manifest_sha256
@@ -161,7 +164,11 @@ def _record_failure(run: RunHandle, message: str) -> None:
 
 
 def _configured(
-    session: LiveSession, config: RunConfiguration, source: Path, run_id: str
+    session: LiveSession,
+    config: RunConfiguration,
+    source: Path,
+    run_id: str,
+    not_secret: Collection[str],
 ) -> _Submission:
     if not source.is_dir():
         raise ExperimentExecutionException(
@@ -169,8 +176,8 @@ def _configured(
         )
     target_of(session, config.target)  # Before anything is read: raises for an unknown target.
     variables = {**config.environment.environment_variables, **config.environment_variables}
-    overrides = {str(name): str(value) for name, value in variables.items()}
-    definition = definition_of(config, source, overrides)
+    variables = {str(name): str(value) for name, value in variables.items()}
+    definition, overrides = masked(definition_of(config, source, variables), not_secret)
     artifacts = session.artifacts_of(run_id)
     taken = snapshot_of(
         source,
@@ -209,6 +216,12 @@ def _repeated(session: LiveSession, earlier: RunHandle, run_id: str) -> _Submiss
         raise ExperimentExecutionException(
             f"run {earlier.id} was executed with {', '.join(missing)}, whose values are kept "
             "nowhere; set them in this process's environment and submit again"
+        )
+    if definition.secret_arguments:
+        raise ExperimentExecutionException(
+            f"run {earlier.id} was executed with the arguments "
+            f"{', '.join(definition.secret_arguments)}, whose values are kept nowhere; submit its "
+            "script with them as a new ScriptRunConfig"
         )
     files = copy_snapshot(state.snapshot_manifest, earlier.artifacts, session.artifacts_of(run_id))
     snapshot = SnapshotTaken(

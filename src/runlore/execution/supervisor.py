@@ -24,6 +24,7 @@ from runlore.engine.runs.handle import RunHandle
 from runlore.execution.kept_files import keep_files_of
 from runlore.execution.launch import Handed
 from runlore.execution.leash import Leash
+from runlore.execution.masking import revealed
 from runlore.execution.outcome import error_of, is_good
 from runlore.execution.processes import mark_of
 from runlore.execution.script import Script
@@ -79,8 +80,10 @@ class Supervisor:
         self._looked = time.monotonic()
         state = run.state
         assert state.definition is not None, "only submitted runs get a supervisor"
-        self._definition = Definition.model_validate(state.definition)
-        self._environment = {**handed.environment, **handed.overrides}
+        self._definition, self._environment = revealed(
+            Definition.model_validate(state.definition),
+            {**handed.environment, **handed.overrides},
+        )
         self._is_as_ordered = handed.digest == digest_of_state(state)
         self._manifest = state.snapshot_manifest
         self._grace_s = grace_s_of(session, state.target or LOCAL)
@@ -164,6 +167,7 @@ class Supervisor:
         missing = [
             name for name in self._definition.secret_variables if name not in self._environment
         ]
+        missing += [f"the argument {name}" for name in self._definition.secret_arguments]
         if missing:
             raise RunloreError(
                 f"the run needs {', '.join(missing)}, whose values are kept nowhere, and the "

@@ -366,6 +366,7 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
         tags: Mapping[str, Any] | None = None,
         *,
         run_id: str | None = None,
+        not_secret: Sequence[str] = (),
         **azure_options: Unpack[SubmitOptions],
     ) -> ScriptRun:
         """Submit a script to a compute target as a child of this run; see `Experiment.submit`."""
@@ -374,7 +375,14 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
 
         refuse_unknown(Run.submit_child, azure_options)
         experiment = self._experiment
-        new = NewRun(experiment.id, experiment.name, run_id, parent=self._handle, tags=tags)
+        new = NewRun(
+            experiment.id,
+            experiment.name,
+            run_id,
+            parent=self._handle,
+            tags=tags,
+            not_secret=not_secret,
+        )
         source = handle_of(config) if isinstance(config, Run) else config
         child = submitted(self._handle.session, new, source)
         return ScriptRun._of(experiment, child, parent=self)

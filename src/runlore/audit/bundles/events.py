@@ -301,6 +301,8 @@ def _check_definition(definition: Mapping[str, Any]) -> None:
     """Check that it has every field that is shown; a newer runlore may have more."""
     try:
         known = Definition.model_validate(definition).model_dump()
+        if "secret_arguments" not in definition:  # Only where there are some; older ones have none.
+            del known["secret_arguments"]
         same = msgpack.packb({name: definition[name] for name in known}) == msgpack.packb(known)
     except (ValidationError, KeyError) as error:
         raise ValueError(f"its definition is invalid: {error}") from error

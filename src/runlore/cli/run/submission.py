@@ -52,6 +52,12 @@ FAILED: Final = 3
     type=click.Path(path_type=Path),
     help="A conda file to record with the run; nothing is installed.",
 )
+@click.option(
+    "--not-secret",
+    multiple=True,
+    metavar="NAME",
+    help="A variable or argument to record, though it looks like a secret; may be repeated.",
+)
 @click.option("--async", "is_async", is_flag=True, help="Do not wait for the run to end.")
 @click.argument("command", nargs=-1, metavar="[SCRIPT [ARGUMENT]...]")
 @experiment_option
@@ -62,6 +68,7 @@ def submit_script(
     source_directory: Path | None,
     target: str | None,
     conda_dependencies: Path | None,
+    not_secret: Sequence[str],
     is_async: bool,
     command: Sequence[str],
     experiment_name: str | None,
@@ -88,6 +95,7 @@ def submit_script(
         run_configuration_name=run_configuration_name,
         target=target,
         conda_dependencies=conda_dependencies,
+        not_secret=not_secret,
     )
     _follow(run, out, wait=not is_async)
 

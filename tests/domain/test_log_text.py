@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runlore.execution.log_text import LogText
+from runlore.domain.log_text import LogText
 
 RED = b"\x1b[31m"
 RESET = "\x1b[0m"
