@@ -6,8 +6,8 @@ only commands that read references and settings are run in the repository itself
 whether files were changed, git gets a repository of ours: an empty folder with the same commit,
 index and objects, and of the settings only those in a list of harmless ones.
 
-Without filters a file is compared as it is. If one would change it back, as with Git LFS, a file
-counts as changed when its times differ from those in the index.
+Without filters a file is compared as it is. One that a filter would change back counts as changed
+when its times differ from those in the index; files of Git LFS are compared with their pointers.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from runlore.storage.lfs_pointers import are_unchanged
 
 Settings = Sequence[tuple[str, str]]
 """Keys (section and name in lower case) and values, in the order in which they apply."""
@@ -54,6 +57,10 @@ class Git:
         self.folder = folder
         self._environ = environ
         self._timeout_s = timeout_s
+
+    def in_folder(self, folder: str) -> Git:
+        """Git, asked in another folder."""
+        return Git(folder, self._environ, self._timeout_s)
 
     def ask(self, *arguments: str, **variables: str) -> str | None:
         """What git prints; None if it fails, is not installed or takes too long."""
@@ -123,21 +130,34 @@ def is_dirty(git: Git, repository: Repository) -> bool | None:
     try:
         with tempfile.TemporaryDirectory(prefix="runlore-git-") as ours:
             _make(Path(ours), repository)
+            variables = _variables(ours, repository)
             status = git.ask(
                 *("status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=dirty"),
                 *("--", "."),
-                GIT_DIR=ours,
-                GIT_WORK_TREE=repository.top,
-                GIT_INDEX_FILE=os.path.join(repository.folder, "index"),
-                GIT_OBJECT_DIRECTORY=os.path.join(repository.common, "objects"),
-                GIT_CONFIG_GLOBAL=os.devnull,
-                GIT_CONFIG_NOSYSTEM="1",
-                GIT_ATTR_NOSYSTEM="1",
-                **_passed_on(repository.settings),
+                **variables,
             )
+            if not status:
+                return None if status is None else False
+            changes = status.removesuffix("\0").split("\0")
+            if any(change[:3] != " M " for change in changes):
+                return True
+            ask = partial(git.in_folder(repository.top).ask, GIT_LITERAL_PATHSPECS="1", **variables)
+            return not are_unchanged(ask, repository.top, [change[3:] for change in changes])
     except OSError:  # There is no room for it, say.
         return None
-    return None if status is None else status != ""
+
+
+def _variables(ours: str, repository: Repository) -> dict[str, str]:
+    return {
+        "GIT_DIR": ours,
+        "GIT_WORK_TREE": repository.top,
+        "GIT_INDEX_FILE": os.path.join(repository.folder, "index"),
+        "GIT_OBJECT_DIRECTORY": os.path.join(repository.common, "objects"),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_ATTR_NOSYSTEM": "1",
+        **_passed_on(repository.settings),
+    }
 
 
 def _make(ours: Path, repository: Repository) -> None:

@@ -47,6 +47,7 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.storage.safe_paths": "folders that the user uploads",
     "runlore.storage.snapshots": "the user's source",
     "runlore.storage.git_repository": "a repository of the user's",
+    "runlore.storage.lfs_pointers": "a repository of the user's",
     "runlore.audit.offline": "works without runlore, on files that the user names",
     "runlore.audit.small_text": "checkpoints and keys that the user names",
     "runlore.audit.bundles.file": "a bundle that the user names",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import subprocess
@@ -198,6 +199,60 @@ def test_other_forms_of_a_repository_give_the_same(
     forget_git_answers()
     (folder / "train.py").write_text("changed")
     assert git_properties(folder, environ)["azureml.git.dirty"] == "True"
+
+
+@pytest.fixture
+def with_lfs(repository: Path) -> Path:
+    """A repository with two files of Git LFS: as committed they are pointers."""
+    (repository / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    (repository / "sub").mkdir()
+    for name in ("a model.bin", "sub/b.bin"):
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        (repository / name).write_text(
+            f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(name)}\n"
+        )
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message", "models")
+    for name in ("a model.bin", "sub/b.bin"):
+        (repository / name).write_text(name)
+    return repository
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("change", "dirty"),
+    [
+        ("nothing", "False"),
+        ("other content", "True"),
+        ("other size", "True"),
+        ("deleted", "True"),
+        ("a link", "True"),
+        ("another file as well", "True"),
+        ("a file without a filter", "True"),
+    ],
+)
+def test_files_of_git_lfs_are_compared_with_their_pointers(
+    with_lfs: Path, environ: dict[str, str], change: str, dirty: str
+) -> None:
+    match change:
+        case "other content":
+            (with_lfs / "sub/b.bin").write_text("sub/x.bin")
+        case "other size":
+            (with_lfs / "sub/b.bin").write_text("more of it")
+        case "deleted":
+            (with_lfs / "sub/b.bin").unlink()
+        case "a link":
+            (with_lfs / "sub/b.bin").rename(with_lfs.parent / "b.bin")
+            (with_lfs / "sub/b.bin").symlink_to(with_lfs.parent / "b.bin")
+        case "another file as well":
+            (with_lfs / "new.py").write_text("")
+        case "a file without a filter":
+            (with_lfs / "train.py").write_text("changed")
+
+    assert git_properties(with_lfs, environ)["azureml.git.dirty"] == dirty
+    elsewhere = change in ("another file as well", "a file without a filter")
+    below = git_properties(with_lfs / "sub", environ)["azureml.git.dirty"]
+    assert below == ("False" if elsewhere else dirty)
 
 
 @pytest.mark.processes
