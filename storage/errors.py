@@ -34,6 +34,8 @@ from eventsourcing.persistence import (
 )
 
 from runlore.domain.errors import RunloreError, UserError
+from runlore.storage.held_path import HeldPath
+from runlore.storage.rights import rights
 
 
 class VersionConflict(RunloreError, IntegrityError):
@@ -143,12 +145,17 @@ def from_sqlite(error: sqlite3.Error, path: str) -> Exception:
     return PersistenceError(error)
 
 
-def from_os(error: OSError, path: str) -> Exception:
-    """Our error for an error of the operating system about a file beside the log."""
+def from_os(error: OSError, path: str | HeldPath) -> Exception:
+    """Our error for an error of the operating system about a file beside the log.
+
+    Of a path below a held folder it says whose it is.
+    """
+    whose = rights(path) if isinstance(path, HeldPath) else None
+    path = str(path)
     if error.errno in _NO_ROOM_ERRNO:
         return _disk_full(error, path)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return _read_only(error, path)
+        return _read_only(error, path, whose)
     if error.errno in _NO_DESCRIPTOR_ERRNO:
         return _too_many_files(error, path)
     return OperationalError(error)
@@ -160,9 +167,10 @@ def _disk_full(error: Exception, path: str) -> DiskFull:
     )
 
 
-def _read_only(error: Exception, path: str) -> LogReadOnly:
+def _read_only(error: Exception, path: str, whose: str | None = None) -> LogReadOnly:
+    by = "" if whose is None else f" by {whose}"
     return LogReadOnly(
-        f"could not open or write {path}: {error}; check that the folder exists and that this "
+        f"could not open or write {path}: {error}{by}; check that the folder exists and that this "
         "user may write in it"
     )
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-import pwd
 import sqlite3
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +20,7 @@ from runlore.domain.errors import RunloreError
 from runlore.storage.errors import LogReadOnly, NotALog
 from runlore.storage.held_folder import FolderMoved, UnsafeEntry
 from runlore.storage.held_path import HeldPath, hold
+from runlore.storage.rights import rights
 
 _PRIVATE_MODE: Final = 0o600
 _SHARED_MODE: Final = 0o666
@@ -164,7 +163,7 @@ class LogFile:
         if not self.path.exists():
             if not folder.may(os.W_OK):
                 raise LogReadOnly(
-                    f"cannot create {self.path}: the folder cannot be written{_owned(folder)}; "
+                    f"cannot create {self.path}: the folder cannot be written by {rights(folder)}; "
                     "check its permissions or choose another folder"
                 )
             return None
@@ -173,9 +172,9 @@ class LogFile:
         except UnsafeEntry as error:
             return f"{error.problem}; {error.advice}"
         if not self.path.may(os.W_OK):
-            return f"its file cannot be written{_owned(self.path)}; {_ADVICE}"
+            return f"its file cannot be written by {rights(self.path)}; {_ADVICE}"
         if not folder.may(os.W_OK):
-            return f"its folder cannot be written{_owned(folder)}; {_ADVICE}"
+            return f"its folder cannot be written by {rights(folder)}; {_ADVICE}"
         return None
 
 
@@ -187,23 +186,3 @@ def _held(path: Path) -> HeldPath:
         return hold(path.parent) / path.name
     except (FileNotFoundError, NotADirectoryError):
         raise LogReadOnly(f"no folder {path.parent} for the log; create it first") from None
-
-
-def _owned(path: HeldPath) -> str:
-    """Whose a file or folder is, for a message that begins before it."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ""
-    mode = stat.S_IMODE(found.st_mode)
-    return (
-        f" by {_user(os.geteuid())}: {path} belongs to {_user(found.st_uid)} and has the mode "
-        f"{mode:04o}"
-    )
-
-
-def _user(uid: int) -> str:
-    try:
-        return f"user {pwd.getpwuid(uid).pw_name} ({uid})"
-    except KeyError:
-        return f"user {uid}"

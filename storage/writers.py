@@ -230,7 +230,7 @@ def _made(workspace: HeldPath, writer_id: str) -> int:
     except FileNotFoundError as error:  # What is held can only be missing if it was removed.
         raise workspace.folder.moved() from error
     except OSError as error:
-        raise from_os(error, str(folder)) from error
+        raise from_os(error, folder) from error
     return fd
 
 
