@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -178,14 +177,6 @@ class OwnProjection:
             if nbytes != self._memory_nbytes:
                 self._memory_nbytes = nbytes
                 self._close_database()  # Its settings are locked.
-
-    def scratch(self) -> Path:
-        """A folder of this process's own, which is emptied after its death. Raises OSError."""
-        with self._lock:
-            if self._place is None or self._place.spill is None:
-                raise FileNotFoundError(errno.ENOENT, "there is no folder for temporary files")
-            self._place.spill.mkdir(mode=0o700, exist_ok=True)
-            return self._place.spill
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:

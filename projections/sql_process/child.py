@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from contextlib import suppress
 from types import FrameType
 from typing import Final
-from uuid import uuid4
 
 import duckdb
+from arro3.core import Table
 
 from runlore.domain.errors import RunloreError
 from runlore.projections.generations import belongs
 from runlore.projections.own_projection import OwnProjection
 from runlore.projections.query_limits import QueryLimits, is_out_of_memory
 from runlore.projections.reader import RunsReader
+from runlore.projections.sql_process.arrow_bytes import BatchBytes, schema_tree
 from runlore.projections.sql_process.life import end_with_parent, offer_to_the_kernel
 from runlore.projections.sql_process.memory import data_limited, resident_nbytes
-from runlore.projections.sql_process.messages import Message, Pipe
-from runlore.projections.sql_process.results import write_result
-from runlore.projections.user_sql import QueryFailed, QueryRefused
+from runlore.projections.sql_process.messages import Message, Pipe, write_all
+from runlore.projections.user_sql import QueryFailed, QueryRefused, SqlResult
 from runlore.storage.held_path import hold
 from runlore.storage.open_log import exists, locate, open_log
 
@@ -33,10 +32,10 @@ _FULL: Final = 0.9
 """With this part of its limit taken before the query, a process is replaced."""
 
 
-def main() -> None:
-    """Answer the questions on stdin until the parent closes it."""
+def main(life: int, data: int) -> None:
+    """Answer the questions on stdin until the parent closes it; results go to the pipe `data`."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    end_with_parent(int(sys.argv[1]))
+    end_with_parent(life)
     offer_to_the_kernel()
     requests, answers = Pipe(os.dup(0)), Pipe(os.dup(1))
     # Nobody who reads or prints may disturb the pipes.
@@ -46,7 +45,10 @@ def main() -> None:
     questions = _Questions(answers)
     with suppress(BrokenPipeError):
         for request in requests.messages():
-            answers.send(questions.answer(request))
+            answer = questions.answer(request)
+            if isinstance(answer, SqlResult):
+                answer = _sent(answer, answers, data)
+            answers.send(answer)
     questions.close()
 
 
@@ -59,8 +61,8 @@ class _Questions:
         self._asking = False
         signal.signal(signal.SIGINT, self._on_interrupt)
 
-    def answer(self, request: Message) -> Message:
-        """What the parent gets; an interrupt ends the question, never this process."""
+    def answer(self, request: Message) -> SqlResult | Message:
+        """The result, or why there is none; an interrupt ends the question, not this process."""
         limits = QueryLimits(memory_nbytes=request["memory_nbytes"])
         try:
             self._asking = True
@@ -82,7 +84,7 @@ class _Questions:
         if self._reader is not None:
             self._reader.projection.close()
 
-    def _answered(self, request: Message, limits: QueryLimits) -> Message:
+    def _answered(self, request: Message, limits: QueryLimits) -> SqlResult | Message:
         reader = self._reader = self._reader or _opened(request["uri"])
         projection = reader.projection
         projection.limit_memory(limits.of_duckdb_nbytes)
@@ -95,14 +97,26 @@ class _Questions:
         self._answers.send({"begun": True})
         of_duckdb = QueryLimits(memory_nbytes=limits.of_duckdb_nbytes)
         with data_limited(limits):
-            result = reader.sql(request["query"], request["params"], of_duckdb)
-            file = projection.scratch() / f"result-{uuid4().hex}.duckdb"
-            columns = write_result(result, file)
-        return {"end": "result", "file": os.fsencode(file), "columns": columns}
+            return reader.sql(request["query"], request["params"], of_duckdb)
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._asking:
             raise KeyboardInterrupt
+
+
+def _sent(result: SqlResult, answers: Pipe, data: int) -> Message:
+    """Send the result: descriptions in messages, buffers beside them; returns the last message."""
+    table = Table.from_arrow(result)
+    try:
+        batches = [BatchBytes(batch) for batch in table.to_batches()]
+    except TypeError as error:
+        return {"end": "failed", "reason": str(error)}
+    answers.send({"schema": schema_tree(table.schema)})
+    for batch in batches:
+        answers.send({"batch": batch.tree})
+        for buffer in batch.buffers:
+            write_all(data, buffer)
+    return {"end": "result"}
 
 
 def _opened(uri: str) -> RunsReader:

@@ -28,6 +28,6 @@ def end_with_parent(life: int) -> None:
 def offer_to_the_kernel() -> None:
     """When memory runs out, let the kernel end this process first; leave no core file."""
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+        Path("/proc/self/oom_score_adj").write_bytes(b"1000")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.environ["RUST_BACKTRACE"] = "0"  # It needs memory, and waits for ever if there is none.

@@ -31,9 +31,7 @@ class Pipe:
 
     def send(self, message: Message) -> None:
         """Write the whole message. Raises OSError if nobody reads any more."""
-        left = memoryview(msgpack.packb(message))
-        while left:
-            left = left[os.write(self.fd, left) :]
+        write_all(self.fd, memoryview(msgpack.packb(message)))
 
     def waiting(self) -> Message | None:
         """A message that was read already."""
@@ -55,6 +53,24 @@ class Pipe:
     def close(self) -> None:
         """Close this end."""
         os.close(self.fd)
+
+
+def write_all(fd: int, content: memoryview) -> None:
+    """Write all bytes into a pipe."""
+    while content:
+        content = content[os.write(fd, content) :]
+
+
+def read_exactly(fd: int, nbytes: int) -> bytearray | None:
+    """This many bytes of a pipe; None if it ends before."""
+    content = bytearray(nbytes)
+    left = memoryview(content)
+    while left:
+        got = os.readv(fd, [left])
+        if not got:
+            return None
+        left = left[got:]
+    return content
 
 
 # --- parameters -----------------------------------------------------------------------------

@@ -12,17 +12,19 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import UserError
 from runlore.projections.query_limits import QueryLimits, QueryTimedOut, QueryTooLarge
 from runlore.projections.sql_process.memory import resident_nbytes
-from runlore.projections.sql_process.messages import Message, Pipe, packable
+from runlore.projections.sql_process.messages import Message, Pipe, packable, read_exactly
 from runlore.storage import fork_guard
 from runlore.storage.stamp import leaf_at
 
 if TYPE_CHECKING:
+    from arro3.core import RecordBatch
+
+    from runlore.projections.sql_process.arrow_bytes import Tree
     from runlore.projections.user_sql import Params, SqlResult
     from runlore.storage.event_log import EventLog
 
@@ -43,8 +45,8 @@ _VARIABLES: Final = (
 _SET: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 _BEGIN: Final = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from runlore.projections.sql_process.child import main; main()"
+    "import sys; life, data, *sys.path[:] = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]; "
+    "from runlore.projections.sql_process.child import main; main(life, data)"
 )
 
 
@@ -105,11 +107,19 @@ class SqlProcess:
         raise AssertionError("the last attempt answers or raises")
 
     def close(self) -> None:
-        """End the process; the next query starts another one. Waits for a running query."""
-        with self._query_lock, self._life_lock:
-            child, self._child = self._child, None
-            if child is not None:
-                child.close()
+        """End the process, with the query that it runs; the next one starts another."""
+        if not self._query_lock.acquire(timeout=_CLOSE_S):
+            busy = self._child
+            if busy is not None:
+                busy.send_signal(signal.SIGKILL)  # The thread that asks notices, and ends it.
+            self._query_lock.acquire()
+        try:
+            with self._life_lock:
+                child, self._child = self._child, None
+                if child is not None:
+                    child.close()
+        finally:
+            self._query_lock.release()
 
     # --- forks ----------------------------------------------------------------------------
 
@@ -149,7 +159,7 @@ class SqlProcess:
 
         end = answer["end"]
         if end == "result":
-            return _carried(answer, query)
+            return _joined(answer)
         if end == "too large":
             self._end()  # It may not have given back all of it.
             raise QueryTooLarge(query, limits.memory_nbytes)
@@ -198,6 +208,8 @@ class _Watch:
         self._limits = limits
         self._deadline: float | None = None
         self._has_begun = False
+        self._schema: Tree = []
+        self._batches: list[RecordBatch] = []
 
     def answer(self, request: Message) -> Message:
         try:
@@ -219,8 +231,18 @@ class _Watch:
                 self._look()
             elif "begun" in message:
                 self._begin()
+            elif "schema" in message:
+                self._schema, self._deadline = message["schema"], None
+            elif "batch" in message:
+                self._batches.append(self._read(message["batch"]))
             else:
-                return message
+                return {**message, "schema": self._schema, "batches": self._batches}
+
+    def _read(self, array: Tree) -> RecordBatch:
+        # Imported here: the library takes some ms.
+        from runlore.projections.sql_process.arrow_bytes import batch_of, sizes_in
+
+        return batch_of(self._schema, array, [self._child.buffer(n) for n in sizes_in(array)])
 
     def _begin(self) -> None:
         """Begin to count: what came before brought the tables up to the log's head."""
@@ -242,18 +264,21 @@ class _Child:
     """A running process, in a session of its own: no signal of the terminal reaches it."""
 
     def __init__(self) -> None:
-        # Both are closed with this object, whatever happens.
+        # All are closed with this object, whatever happens.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         life, own_end = os.pipe()
         self._life = open(own_end, "wb", buffering=0)  # noqa: SIM115
+        own_end, data = os.pipe()
+        self._data = open(own_end, "rb", buffering=0)  # noqa: SIM115
         try:
-            self._popen = _popen(life, self._stderr.fileno())
+            self._popen = _popen(life, data, self._stderr.fileno())
         except OSError as error:
-            self._life.close()
-            self._stderr.close()
+            for stream in (self._life, self._data, self._stderr):
+                stream.close()
             raise SqlProcessMissing(str(error)) from error
         finally:
             os.close(life)
+            os.close(data)
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
         self._requests = Pipe(self._popen.stdin.fileno())
@@ -268,6 +293,9 @@ class _Child:
     def is_alive(self) -> bool:
         return self._popen.poll() is None
 
+    def send_signal(self, number: signal.Signals) -> None:
+        self._popen.send_signal(number)
+
     def send(self, request: Message) -> None:
         with suppress(BrokenPipeError):  # It died; `next` says so.
             self._requests.send(request)
@@ -281,16 +309,22 @@ class _Child:
             message = self._answers.waiting()
         return message
 
+    def buffer(self, nbytes: int) -> bytearray:
+        """The next bytes of a result. Raises _Died."""
+        content = read_exactly(self._data.fileno(), nbytes)
+        if content is None:
+            raise _Died(self._popen.wait(), self._said())
+        return content
+
     def stop(self) -> bool:
-        """Ask the process to end its query; whether it did."""
-        os.kill(self.pid, signal.SIGINT)
+        """Ask the process to end its query; whether it did, and is ready for the next one."""
+        self.send_signal(signal.SIGINT)
         deadline = time.monotonic() + _GRACE_S
         try:
             while time.monotonic() < deadline:
                 message = self.next(_LOOK_S)
                 if message is not None and "end" in message:
-                    _remove_file(message)
-                    return True
+                    return bool(message["end"] != "result")  # Nobody has read that.
         except _Died:
             pass
         return False
@@ -317,7 +351,8 @@ class _Child:
         self._close_pipes()
 
     def _close_pipes(self) -> None:
-        for stream in (self._popen.stdin, self._popen.stdout, self._stderr, self._life):
+        opened = (self._popen.stdin, self._popen.stdout, self._stderr, self._life, self._data)
+        for stream in opened:
             with suppress(OSError):
                 stream.close()  # type: ignore[union-attr]  # Popen has made both.
 
@@ -335,19 +370,19 @@ class _Died(Exception):
         self.code = code
 
 
-def _popen(life: int, stderr: int) -> subprocess.Popen[bytes]:
+def _popen(life: int, data: int, stderr: int) -> subprocess.Popen[bytes]:
     # Popen never forks this process, which may have threads, but for exec.
     if not sys.executable:
         raise SqlProcessMissing("sys.executable does not say which Python runs here")
     environment = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     paths = [path for path in sys.path if os.path.isabs(path)]  # Never the working folder.
     return subprocess.Popen(
-        [sys.executable, "-P", "-c", _BEGIN, str(life), *paths],
+        [sys.executable, "-P", "-c", _BEGIN, str(life), str(data), *paths],
         bufsize=0,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
-        pass_fds=(life,),
+        pass_fds=(life, data),
         cwd="/",
         env={**environment, **_SET},
         start_new_session=True,
@@ -386,29 +421,13 @@ def _params(query: str, params: object) -> Any:
         raise QueryFailed(query, str(error)) from error
 
 
-def _carried(answer: Message, query: str) -> SqlResult:
-    import duckdb
+def _joined(answer: Message) -> SqlResult:
+    from arro3.core import Table
 
-    from runlore.projections.sql_process.results import read_result
-    from runlore.projections.user_sql import QueryFailed
+    from runlore.projections.sql_process.arrow_bytes import schema_of
+    from runlore.projections.user_sql import SqlResult
 
-    file = _file_of(answer)
-    try:
-        return read_result(file, answer["columns"])
-    except duckdb.Error as error:
-        raise QueryFailed(query, f"its result could not be read: {error}") from error
-    finally:
-        _remove_file(answer)
-
-
-def _remove_file(answer: Message) -> None:
-    if "file" in answer:
-        with suppress(OSError):
-            _file_of(answer).unlink()
-
-
-def _file_of(answer: Message) -> Path:
-    return Path(os.fsdecode(answer["file"]))
+    return SqlResult(Table.from_batches(answer["batches"], schema=schema_of(answer["schema"])))
 
 
 def _with_message(error: UserError, message: str) -> UserError:

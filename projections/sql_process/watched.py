@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Final, NoReturn
 
 from runlore.projections.query_limits import (
@@ -27,8 +28,13 @@ _LOOK_S: Final = 0.02
 _GRACE_S: Final = 0.5
 """How long a query may take to end by itself after its time, or after Ctrl-C."""
 
-_FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_SI_USER: Final = 0  # Sent by a process to this one; the terminal's go to the child as well.
+# A terminal, and others that signal a whole group, send these to the child as well. So the child
+# lets SIGINT pass, and hears of it by the other name, once.
+_FORWARDED: Final = {
+    signal.SIGINT: signal.SIGUSR1,
+    signal.SIGTERM: signal.SIGTERM,
+    signal.SIGHUP: signal.SIGHUP,
+}
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
@@ -85,8 +91,9 @@ def watched(query: str, limits: QueryLimits) -> Unwatched:
     """
     if not hasattr(signal, "sigtimedwait"):
         return Unwatched(query, limits)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     life, held = os.pipe()
     told, tells = os.pipe()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
@@ -95,11 +102,21 @@ def watched(query: str, limits: QueryLimits) -> Unwatched:
         os.close(life)
         os.close(tells)
         _watch(_Watch(pid, told, query, limits))
+    signal.signal(signal.SIGUSR1, _interrupt)
+    signal.signal(signal.SIGINT, _pass)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     os.close(held)
     os.close(told)
     end_with_parent(life)
     return Watched(query, limits, tells)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _pass(number: int, frame: FrameType | None) -> None:
+    """Not SIG_IGN, which programs inherit that are started here."""
 
 
 def _watch(watch: _Watch) -> NoReturn:
@@ -140,10 +157,12 @@ class _Watch:
     def _forward(self, got: signal.struct_siginfo | None) -> None:
         if got is None:
             return
-        if got.si_code == _SI_USER:
-            os.kill(self._pid, got.si_signo)
-        if got.si_signo == signal.SIGINT:
-            self._interrupt_ends = min(self._interrupt_ends, time.monotonic() + _GRACE_S)
+        number = signal.Signals(got.si_signo)
+        if number == signal.SIGINT:
+            if self._interrupt_ends < float("inf"):
+                return
+            self._interrupt_ends = time.monotonic() + _GRACE_S
+        os.kill(self._pid, _FORWARDED[number])
 
     def _listen(self) -> None:
         """Learn where the child is: before its query, within it, or after it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 import duckdb
+import msgpack
 import numpy as np
 import pytest
 from arro3.core import Table
@@ -25,11 +27,18 @@ from runlore.domain.errors import InvalidInput, InvalidType
 from runlore.engine.lanes import DEFAULT_LANE
 from runlore.projections.query_limits import QueryLimits, QueryTimedOut
 from runlore.projections.sql_errors import ValueNotShown
+from runlore.projections.sql_process.arrow_bytes import (
+    BatchBytes,
+    batch_of,
+    schema_of,
+    schema_tree,
+    sizes_in,
+)
+from runlore.projections.sql_process.memory import resident_nbytes
 from runlore.projections.sql_process.parent import SqlProcess
-from runlore.projections.sql_process.results import read_result, write_result
 from runlore.projections.user_sql import QueryFailed, QueryRefused, SqlResult
+from runlore.storage.held_folder import FolderMoved
 from runlore.workspace import session_of
-from tests.cached import cached
 from tests.fresh_python import run_python, without_settings
 from tests.processes import in_child, start_python, wait_until
 from tests.workspaces import in_memory, start
@@ -74,29 +83,73 @@ def is_alive(pid: int) -> bool:
 # --- answers ----------------------------------------------------------------------------------
 
 
-def names_of_types() -> list[str]:
+def types() -> list[str]:
     """The columns of DuckDB's own table with a value of each type, and the extremes of it."""
     with duckdb.connect() as connection:
         rows = connection.execute(
             "SELECT column_name FROM (DESCRIBE FROM test_all_types())"
         ).fetchall()
-    return [name for (name,) in rows if "enum" not in name]  # These become texts.
+    return [f'SELECT "{name}" AS x, 1 AS x FROM test_all_types()' for (name,) in rows]
 
 
-def test_a_result_of_any_type_is_the_same_as_in_process(tmp_path: Path) -> None:
+SHAPES = [
+    "SELECT NULL AS x",
+    "SELECT * FROM range(0)",
+    "FROM range(300000)",
+    "SELECT [] AS a, {'b': NULL} AS b",
+    "SELECT range % 3 = 0 AS a, CASE WHEN range % 2 = 0 THEN 'x' || range END AS b, [range, NULL] "
+    "AS c FROM range(1000)",
+    "SELECT repeat('x', 1000000 + range::INT) AS x FROM range(30)",
+]
+
+
+def carried(table: Table) -> Table:
+    """The table as it comes out of bytes."""
+    described = through(schema_tree(table.schema))
+    batches = []
+    for batch in table.to_batches():
+        content = BatchBytes(batch)
+        tree, buffers = through(content.tree), [bytearray(one) for one in content.buffers]
+        assert [len(one) for one in buffers] == sizes_in(tree)
+        batches.append(batch_of(described, tree, buffers))
+    return Table.from_batches(batches, schema=schema_of(described))
+
+
+def through(tree: Any) -> Any:
+    return msgpack.unpackb(msgpack.packb(tree))
+
+
+@pytest.mark.parametrize("query", [*types(), *SHAPES])
+def test_a_table_of_any_type_survives_as_bytes(query: str) -> None:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        for name in names_of_types():
-            query = f'SELECT "{name}" AS x, 1 AS x FROM test_all_types()'
-            table = Table.from_arrow(connection.sql(query))
-            file = tmp_path / f"{name}.duckdb"
+        table = Table.from_arrow(connection.sql(query))
 
-            columns = write_result(SqlResult(table), file)
-            carried = Table.from_arrow(read_result(file, columns))
+    found = carried(table)
 
-            assert carried.schema == table.schema, name
-            assert str(carried) == str(table), name  # All of its three rows.
-            assert values(carried) == values(table), name
+    assert found.schema == table.schema
+    assert str(found) == str(table)  # All of the three rows of `test_all_types()`.
+    pairs = zip(found.to_batches(), table.to_batches(), strict=True)
+    assert all(one.equals(other) for one, other in pairs)
+    assert values(found) == values(table)
+
+
+def test_the_bytes_of_a_table_are_freed_with_it() -> None:
+    with duckdb.connect() as connection:
+        table = carried(Table.from_arrow(connection.sql("SELECT range AS x FROM range(1000000)")))
+    part = table.column("x").chunk(0)
+    nbytes = process_nbytes()
+    many = [carried(table) for _ in range(20)]
+    assert process_nbytes() > nbytes + 100_000_000
+    del many, table
+    gc.collect()
+
+    assert process_nbytes() < nbytes + 50_000_000
+    assert part.to_pylist()[:3] == [0, 1, 2]
+
+
+def process_nbytes() -> int:
+    return resident_nbytes(os.getpid())
 
 
 def values(table: Table) -> str:
@@ -441,8 +494,17 @@ def test_another_log_in_the_folder_is_not_read(own: Workspace, tmp_path: Path) -
     folder.rename(tmp_path / "moved")
     shutil.copytree(tmp_path / "other", folder)
 
-    with pytest.raises(QueryFailed, match="moved or replaced"):
+    with pytest.raises(FolderMoved):
         process.sql("SELECT name FROM experiments", None, QueryLimits())
+
+
+def test_a_process_that_opens_another_log_does_not_answer(own: Workspace, tmp_path: Path) -> None:
+    with Workspace.create("other", path=tmp_path / "other") as other:
+        confused = SqlProcess(session_of(own).log, other.uri)
+
+        with pytest.raises(QueryFailed, match="moved or replaced"):
+            confused.sql("SELECT name FROM experiments", None, QueryLimits())
+        confused.close()
 
 
 def test_a_workspace_in_memory_says_why_it_cannot_be_asked() -> None:
@@ -465,8 +527,36 @@ def test_queries_of_several_threads_wait_for_each_other(ws: Workspace) -> None:
     assert sorted(found) == [(number, [(number,)]) for number in range(8)]
 
 
-def test_results_leave_no_file_behind(own: Workspace) -> None:
-    for _ in range(3):
-        assert answers(own)
+def test_a_result_may_be_larger_than_a_pipe_and_a_batch(ws: Workspace) -> None:
+    query = "SELECT range AS i, repeat('x', range::INT % 50) AS s FROM range(400000)"
 
-    assert list(cached(own.path).rglob("result-*")) == []
+    assert ask(ws, query).fetchall() == ws.sql(query).fetchall()
+
+
+def test_a_workspace_closes_while_another_thread_asks(own: Workspace) -> None:
+    failed: list[str] = []
+
+    def query() -> None:
+        try:
+            ask(own, "SELECT levenshtein(repeat('a', 3000000), repeat('b', 3000000))")
+        except QueryFailed as error:
+            failed.append(str(error))
+
+    assert answers(own)
+    process = process_of(own)
+    pid = process.pid
+    assert pid is not None
+    thread = threading.Thread(target=query)
+    thread.start()
+    wait_until(lambda: cpu_ticks(pid) > 50, "the query to run")
+
+    own.close()
+
+    thread.join()
+    assert not is_alive(pid)
+    assert len(failed) == 1
+    assert "its process ended" in failed[0]
+
+
+def cpu_ticks(pid: int) -> int:
+    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
