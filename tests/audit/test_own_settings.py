@@ -13,6 +13,7 @@ from runlore import Workspace
 from runlore.audit.audited import AuditedLog
 from runlore.audit.checkpoints import create_checkpoint, set_automatic
 from runlore.audit.keys import BadKey, default_path, new_key, read_key
+from runlore.domain.errors import InvalidInput
 from runlore.storage.user_settings import settings_file, user_settings
 from runlore.workspace import session_of
 from tests.audit.conftest import start
@@ -95,6 +96,8 @@ def test_a_copy_of_the_same_id_is_not_signed(
     with Workspace.open(tmp_path / "copy") as copy:
         with pytest.warns(RuntimeWarning, match="of this id in .*lab, and this one is in .*copy"):
             start(copy, "ends").complete()
+        with pytest.raises(InvalidInput, match="nothing was signed: .*, or name the key"):
+            copy.audit.checkpoint()
         assert AuditedLog.of(session_of(copy)).kept.checkpoints() == []
     assert not (tmp_path / "kept").exists()
 

@@ -40,15 +40,19 @@ def make(top: Path) -> Path:
     (top / "weights.bin").write_bytes(b"weights" * 1000)
     ended.upload_file("outputs/weights.bin", str(top / "weights.bin"))
     ended.complete()
-    _submit_and_kill(project)
     project.ws.audit.new_key(top / "lab.key")
     project.ws.audit.checkpoint(key=top / "lab.key")
+    submitted = project.submit(_WRITES + STAYS)
+    wait_until_ready(submitted)
     project.ws.close()
+    # Whoever reads the workspace from here on takes up what the dead left.
     _die_while_logging(folder)
+    _kill(submitted.id)
     _leave_in_pool(folder, ended.id)
     for spool in (folder / "spools").iterdir():
         os.truncate(spool, _KEPT_NBYTES)
-    assert {"artifacts", "audit", "pools", "runs", "spools", "writers"} <= set(os.listdir(folder))
+    assert os.listdir(folder / "spools") and os.listdir(folder / "writers" / "runs" / "shared")
+    assert list(folder.glob("runs/*/source/outputs/model.bin"))
     return folder
 
 
@@ -81,11 +85,9 @@ def _logged(ws: Workspace, run_id: str) -> Run:
     return run
 
 
-def _submit_and_kill(project: Project) -> None:
-    """A submitted run whose processes were all killed; its folder stays."""
-    run = project.submit(_WRITES + STAYS)
-    wait_until_ready(run)
-    for process in supervisors_of(run.id):
+def _kill(run_id: str) -> None:
+    """Kill all processes of a submitted run; its folder stays."""
+    for process in supervisors_of(run_id):
         with suppress(psutil.NoSuchProcess):  # It ended with the one before it.
             for each in (*process.children(recursive=True), process):
                 each.kill()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runlore.audit.folder import AuditFolder, write_checkpoint
 from runlore.audit.keys import BadKey, SigningKey, default_path, read_key
 from runlore.audit.offline import Checkpoint, NotProved, VerifierKey
-from runlore.audit.own_settings import folder_of, keep_settings, settings_of
+from runlore.audit.own_settings import check_settings, folder_of, keep_settings, settings_of
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_query import LogQuery
@@ -57,6 +57,8 @@ def create_checkpoint(
     Raises BadKey, UserError, FileNotWritten.
     """
     kept = audited.kept
+    if key is None:
+        check_settings(kept, audited.workspace_id)
     settings = settings_of(kept, audited.workspace_id)
     signing = _key(Path(key or settings.key or default_path(audited.origin)), audited.origin)
     # Read before the head: another process may make a larger one in the meantime.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from runlore.domain.errors import InvalidInput
 from runlore.storage.user_settings import CheckpointSettings, change_settings, user_settings
 
 if TYPE_CHECKING:
@@ -21,6 +22,14 @@ def settings_of(kept: AuditFolder, workspace_id: str) -> CheckpointSettings:
     """The settings for a workspace, the defaults if there are none."""
     found = user_settings().checkpoints.get(workspace_id)
     return CheckpointSettings() if found is None or _why_not(found, kept) else found
+
+
+def check_settings(kept: AuditFolder, workspace_id: str) -> None:
+    """Raise InvalidInput if there are settings for a workspace of this id in another folder."""
+    found = user_settings().checkpoints.get(workspace_id)
+    why_not = None if found is None else _why_not(found, kept)
+    if why_not is not None:
+        raise InvalidInput(f"nothing was signed: {why_not}, or name the key")
 
 
 def keep_settings(kept: AuditFolder, workspace_id: str, made: CheckpointSettings) -> None:
