@@ -2,6 +2,7 @@
 
     <workspace>/runs/<run id>/supervisor.lock    locked while somebody takes care of the run
     <workspace>/runs/<run id>/leash.lock         locked while its leash is alive
+    <workspace>/runs/<run id>/end.json           its end, if the supervisor could not record it
     <workspace>/runs/<run id>/source/            the run's own copy of the source: where it executes
     <workspace>/runs/<run id>/user_logs/         its output, line by line
     <workspace>/runs/<run id>/system_logs/       its supervisor's output
@@ -20,12 +21,13 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 from runlore.domain.errors import InvalidInput
 from runlore.domain.ids import check_run_id
+from runlore.storage.atomic_files import replacing
 from runlore.storage.file_lock import is_at, is_locked, lock, try_lock
 from runlore.storage.held_path import Entry, HeldPath
 from runlore.storage.held_trees import remove_tree, walk
@@ -41,6 +43,7 @@ _ASIDE: Final = ".gone-"  # No run id starts with this.
 _LOOK_MAX_S: Final = 1.0  # Readers hold a lock for far less, while they look.
 _LOCK_MODE: Final = 0o600
 _OWNER_NBYTES_MAX: Final = 1_000
+_END_NBYTES_MAX: Final = 1 << 20
 _MAKE_ATTEMPTS: Final = 10
 
 
@@ -63,6 +66,7 @@ class RunFolder:
         self.system_logs = self.root / "system_logs"
         self.supervisor_log = self.system_logs / "supervisor.txt"
         self._lock = self.root / "supervisor.lock"
+        self._end = self.root / "end.json"
         self._leash_lock = self.root / "leash.lock"
 
     def make(self) -> None:
@@ -138,6 +142,22 @@ class RunFolder:
             return time.time() - self._lock.stat().st_mtime
         except OSError:
             return 0.0
+
+    def keep_end(self, status: str, error: Mapping[str, str] | None) -> None:
+        """Keep the run's end for the next process that looks after the folder. Raises OSError."""
+        with replacing(self._end) as file:
+            file.write(json.dumps([status, error]).encode())
+
+    def kept_end(self) -> tuple[str, dict[str, str] | None] | None:
+        """The status and error of an end that was kept, if any; not checked."""
+        try:
+            status, error = json.loads(self._end.read_bytes(_END_NBYTES_MAX))
+        except (OSError, ValueError, TypeError, RecursionError):
+            return None
+        texts = error is None or (
+            isinstance(error, dict) and all(isinstance(text, str) for text in error.values())
+        )
+        return (status, error) if isinstance(status, str) and texts else None
 
     def log_path(self, name: str) -> HeldPath:
         """The path of a log (`user_logs/std_log.txt`, `logs/mine.txt`) while the run executes.

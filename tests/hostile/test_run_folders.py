@@ -16,9 +16,17 @@ from runlore.domain.status import TERMINAL
 from runlore.engine.streams import change_target
 from runlore.execution.handover import Orders
 from runlore.storage.held_folder import FolderMoved
-from runlore.testing.submitted import STAYS, Project, folder_of, wait_until_ready
+from runlore.testing.submitted import (
+    READY,
+    STAYS,
+    Project,
+    folder_of,
+    supervisors_of,
+    wait_until_ready,
+)
 from runlore.workspace import session_of
 from tests.hostile.users import FIRST_USER, GROUP
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -255,6 +263,32 @@ def test_a_folder_of_another_user_in_the_place_of_a_runs_ends_nothing(project: P
     shutil.rmtree(folder)
     folder.with_name("aside").rename(folder)
     run.cancel()
+
+
+def test_a_script_that_ends_while_its_workspace_is_elsewhere_completes_there(
+    project: Project, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    code = f"""
+        import os, time
+        print({READY!r}, flush=True)
+        while not os.path.exists({str(gate)!r}):
+            time.sleep(0.01)
+        open("outputs/weights", "w").write("1.0")
+    """
+    run = project.submit(code, compute_target="local")
+    wait_until_ready(run)
+    here = Path(project.ws.path or "")
+    here.rename(tmp_path / "moved")
+    gate.touch()
+    wait_until(lambda: not supervisors_of(run.id), "the supervisor to end")
+
+    with Workspace.open(tmp_path / "moved") as moved:
+        again = moved.get_run(run.id)
+        assert again.get_status() == "Completed"
+        wait_until(lambda: "outputs/weights" in again.get_file_names(), "its files to be kept")
+
+    (tmp_path / "moved").rename(here)
 
 
 def test_a_submission_to_a_folder_that_was_moved_is_refused(

@@ -23,6 +23,7 @@ from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_commands import (
     AddWarning,
     ChangeStatus,
+    EndRun,
     LoseRun,
 )
 from runlore.domain.run_state import RunState
@@ -122,7 +123,10 @@ def why_queued(session: LiveSession, run_id: str) -> str | None:
     state = run.refresh()
     if state is None or state.status is not Status.QUEUED:
         return None
-    pool = Pool.of(session, _target(state))
+    try:
+        pool = Pool.of(session, _target(state))
+    except Exception:  # A log may say anything of a target: then nothing starts what waits there.
+        return f"compute target {_target(state)!r} cannot be used as the log has it"
     return None if pool is None else pool.queue.why_not_started(state)
 
 
@@ -189,7 +193,7 @@ def _take_over(session: LiveSession, run: RunHandle, folder: RunFolder) -> str |
         why = _why(folder)
         session.recover_values(at_once=True)
         try:
-            run.change(LoseRun(why))
+            run.change(_kept_end(folder) or LoseRun(why))
         except RunloreError:
             return why
     if processes_of(folder):
@@ -204,6 +208,14 @@ def _take_over(session: LiveSession, run: RunHandle, folder: RunFolder) -> str |
                 run.change(AddWarning("outputs", problem))
     folder.remove()
     return None
+
+
+def _kept_end(folder: RunFolder) -> EndRun | None:
+    """The end that a supervisor could not record, because the workspace was moved."""
+    kept = folder.kept_end()
+    if kept is None or kept[0] not in TERMINAL:
+        return None
+    return EndRun(Status(kept[0]), kept[1])
 
 
 def _why(folder: RunFolder) -> str:

@@ -44,12 +44,19 @@ def queued_work(run: RunHandle) -> QueuedWork:
             f"run {run.id} waits for compute target {state.target!r}, which is not a pool of this "
             "machine; it is started there"
         )
+    try:
+        definition = Definition.model_validate(state.definition)
+        words = definition.words()
+    except (ValueError, AssertionError) as error:  # A log may say anything.
+        raise UserError(
+            f"run {run.id} cannot be executed, as its definition in the log is damaged: {error}"
+        ) from error
     return QueuedWork(
         run.id,
         run.session.journal.name_of(state.created_by, state.created_for),
         state.target or "",
-        Definition.model_validate(state.definition).words(),
-        Definition.model_validate(state.definition),
+        words,
+        definition,
         state.snapshot_manifest or "",
         digest_of_state(state),
     )

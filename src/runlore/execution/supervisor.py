@@ -144,8 +144,14 @@ class Supervisor:
             self._end(Status.FAILED, {"code": "ExecutionFailed", "message": str(error)})
             return
         self._leash.hold(self._run.id, self._script.groups, self._grace_s)
-        self._enter(Status.RUNNING)
         oom_kills = _oom_kills()
+        try:
+            self._until_the_end(oom_kills)
+        except FolderMoved:
+            self._leave_end(oom_kills)
+
+    def _until_the_end(self, oom_kills: int) -> None:
+        self._enter(Status.RUNNING)
         ended_elsewhere = self._watch()
         if not ended_elsewhere:
             self._enter(Status.FINALIZING)
@@ -154,6 +160,17 @@ class Supervisor:
         self._keep_files()
         if not ended_elsewhere:
             self._end(*self._outcome(_oom_kills() > oom_kills))
+
+    def _leave_end(self, oom_kills: int) -> None:
+        """Leave the end in the folder that was moved: it is recorded where that is opened next.
+
+        The files of the run are kept then as well.
+        """
+        ended = self._script.ended
+        self._script.stop(self._grace_s)
+        self._leash.let_go()
+        outcome = self._outcome(_oom_kills() > oom_kills) if ended else (Status.CANCELED, None)
+        self._folder.keep_end(*outcome)
 
     def _prepare(self) -> None:
         from runlore.storage.snapshots import restore_tree
@@ -303,9 +320,9 @@ class Supervisor:
 
 
 def _is_temporary(error: Exception) -> bool:
-    """Whether the disk is full, the log busy or the folder moved: not a reason to end a script."""
+    """Whether the disk is full or the log busy: not a reason to end a script."""
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return full or isinstance(error, DiskFull | LogBusy | FolderMoved)
+    return full or isinstance(error, DiskFull | LogBusy)
 
 
 def _oom_kills() -> int:
