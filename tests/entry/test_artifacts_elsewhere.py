@@ -181,3 +181,30 @@ def test_a_run_is_not_submitted_whose_supervisor_would_not_find_its_files(
         Experiment(ws, "e").submit(ScriptRunConfig(".", script="train.py"))
 
     assert list(Experiment(ws, "e").get_runs()) == []
+
+
+def test_erasing_a_run_removes_its_files_there(lab: Path, big: Path) -> None:
+    with Workspace.create("lab", path=lab, erasable=True, artifacts=big) as ws:
+        with_a_file(ws).complete()
+        assert [path.name for path in big.iterdir()] == ["r"]
+
+        ws.erase_run("r", reason="asked to")
+
+    assert list(big.iterdir()) == []
+
+
+@pytest.mark.processes
+def test_a_submitted_run_keeps_its_files_where_the_settings_say(
+    lab: Path, big: Path, tmp_path: Path, project: Path
+) -> None:
+    set_artifacts(tmp_path, **{str(lab): big})
+    (project / "train.py").write_text("open('outputs/model', 'w').write('weights')")
+    with Workspace.create("lab", path=lab) as ws:
+        run = Experiment(ws, "e").submit(ScriptRunConfig(".", script="train.py"))
+
+        run.wait_for_completion()
+
+        assert "outputs/model" in run.get_file_names()
+        run.download_file("outputs/model", tmp_path / "copy")
+    assert (tmp_path / "copy").read_text() == "weights"
+    assert not (lab / "artifacts").exists()
