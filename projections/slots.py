@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -90,12 +91,8 @@ class ReaderSlot:
                 self.segments.mkdir()
 
     def stamp(self) -> Stamp:
-        files = set()
-        for path in (*self.folder.glob("projection.duckdb*"), *self.folder.glob("segments/*")):
-            with suppress(FileNotFoundError):  # An erasure removes them at any time.
-                found = path.lstat()
-                files.add((path.name, found.st_ino, found.st_size, found.st_mtime_ns))
-        return frozenset(files)
+        database = (one for one in _stats_in(self.folder) if one[0].startswith("projection.duckdb"))
+        return frozenset((*database, *_stats_in(self.folder / "segments")))
 
     def release(self) -> None:
         if self._fd is not None:
@@ -113,6 +110,14 @@ class ReaderSlot:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def _stats_in(folder: Path) -> Iterator[tuple[str, int, int, int]]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # An erasure removes files at any time.
+                found = entry.stat(follow_symlinks=False)
+                yield entry.name, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class Memory:
