@@ -25,6 +25,7 @@ _SMALL_NBYTES: Final = 64
 _MAP_16: Final = b"\xde"  # How msgpack begins a map of more than 15 keys.
 _VERSION_KEY: Final = b"\xa1v"
 _ESSENTIAL: Final = {topic for topic, event in REGISTRY.items() if max(event.log_versions) > 1}
+_FIELDS: Final = {topic: frozenset(event.model_fields) for topic, event in REGISTRY.items()}
 _VERSIONS: Final = {topic: event.schema_version for topic, event in REGISTRY.items()}
 
 
@@ -51,13 +52,20 @@ def decode_event(topic: str, state: bytes) -> dict[str, Any] | None:
     try:
         data: dict[str, Any] = msgpack.unpackb(state, strict_map_key=False)
         version = data.pop("v")
-        if type(version) is int and version == newest:
-            return data
-        return upcast(topic, index(version), data)
+        if type(version) is not int or version != newest:
+            return _checked(topic, upcast(topic, index(version), data))
+        return _checked(topic, data)
     except Exception as error:
         if state == ERASED:
             return None
         raise ValueError(f"{len(state)} bytes are not the state of a {topic!r} event") from error
+
+
+def _checked(topic: str, data: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The payload, if it has all fields: one flipped bit may have renamed one."""
+    if data is not None and not data.keys() >= _FIELDS[topic]:
+        raise ValueError(f"it lacks {sorted(_FIELDS[topic] - data.keys())}")
+    return data
 
 
 def log_version_in(topic: str, state: bytes) -> int:

@@ -21,7 +21,7 @@ from runlore.domain.events import Event, ValuesLogged, WriterOpened
 from runlore.domain.fact import Fact, author_of
 from runlore.domain.ids import writer_stream
 from runlore.storage.codec import encode_event, fact_of
-from runlore.storage.errors import VersionConflict
+from runlore.storage.errors import LogCorrupt, VersionConflict
 from runlore.storage.event_log import Drained, EventLog, NewEvent, ReadStream, StoredRow
 
 _LOST_ROUNDS: Final = 3
@@ -78,10 +78,21 @@ class StreamState(Generic[S]):
         return self.at.version
 
     def advance(self, facts: Sequence[Fact], at: At[S] | None = None) -> At[S]:
-        """Fold the facts that follow `at`, or `self.at`, in the stream."""
+        """Fold the facts that follow `at`, or `self.at`, in the stream.
+
+        Raises LogCorrupt for damaged facts, whose fields have impossible values.
+        """
         at = at or self.at
         if facts:
-            at = self.at = At(self._fold(at.state, facts), facts[-1].version)
+            try:
+                state = self._fold(at.state, facts)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise LogCorrupt(
+                    f"an event of {self.stream!r:.200} at the positions {facts[0].position} to "
+                    f"{facts[-1].position} is damaged: {error!r:.200}; find it with `runlore audit "
+                    "verify`, and restore the log from a copy"
+                ) from error
+            at = self.at = At(state, facts[-1].version)
         return at
 
 

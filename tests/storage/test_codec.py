@@ -167,6 +167,14 @@ def test_a_fact_is_observed_when_its_writers_clock_says_so() -> None:
     assert (fact.recorded_at, fact.observed_at, fact.time) == (1_000, 400, utc_time(400))
 
 
+def test_an_event_that_lacks_a_field_is_damaged() -> None:
+    """One flipped bit may have renamed it."""
+    state = encode_event(TagSet(key="quality", value="good")).replace(b"value", b"valve")
+
+    with pytest.raises(LogCorrupt, match=r"position 7 \(run/r version 3\) is damaged"):
+        fact_of(row("run.tag_set", state))
+
+
 @pytest.mark.parametrize("metadata", [None, b"", msgpack.packb({})], ids=repr)
 def test_a_fact_without_metadata_has_no_writer(metadata: bytes | None) -> None:
     fact = fact_of(row(metadata=metadata))
