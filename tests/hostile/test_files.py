@@ -5,6 +5,7 @@
 | `artifacts/` is a symbolic link | not followed; the error says how to trust the folder |
 | an artifact, or the folder above it, is a link, a pipe or a folder | ArtifactCorrupt, at once |
 | `artifacts/tmp` is a link | nothing is stored; the folder behind it is untouched |
+| `artifacts` is swapped for a link while files are stored and read | never followed |
 | the workspace is renamed, removed or replaced, then a file is uploaded | FolderMoved |
 | `outputs`, or a folder above it, is a link to somebody's keys | nothing of it is kept |
 | links, pipes, sockets and 10,000-deep folders in the outputs | left out, with one warning |
@@ -17,6 +18,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import socket
@@ -28,6 +30,7 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Run, Workspace
+from runlore.domain.errors import RunloreError
 from runlore.domain.run_commands import KeepSnapshot
 from runlore.engine.runs.files import keep_folders
 from runlore.engine.runs.sources import snapshot_of
@@ -158,6 +161,40 @@ def test_an_artifact_that_is_a_link_is_replaced_by_the_next_upload(
     assert listed(keys) == before
     assert not held.is_symlink()
     assert held.read_bytes() == b"weights"
+
+
+def test_a_folder_that_is_swapped_for_a_link_is_never_followed(
+    lab: Path, run: Run, keys: Path, tmp_path: Path
+) -> None:
+    before = listed(keys)
+    run.upload_file("first", write(tmp_path / "w"))
+    (tmp_path / "evil").symlink_to(keys)
+    stopped = threading.Event()
+
+    def swap() -> None:
+        while not stopped.is_set():
+            os.rename(lab / "artifacts", tmp_path / "aside")
+            os.rename(tmp_path / "evil", lab / "artifacts")
+            os.rename(lab / "artifacts", tmp_path / "evil")
+            os.rename(tmp_path / "aside", lab / "artifacts")
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    stored = 0
+    try:
+        for number in range(100):
+            with suppress(RunloreError, OSError):
+                run.upload_file(f"w{number}", io.BytesIO(b"%d" % number))
+                stored += 1
+            with suppress(RunloreError, OSError):
+                run.download_file("first", tmp_path / "copy")
+    finally:
+        stopped.set()
+        swapping.join()
+
+    assert sorted(path.name for path in keys.iterdir()) == ["id_ed25519"]
+    assert listed(keys) == before
+    assert len(run.get_file_names()) == 1 + stored
 
 
 # --- moved folders ------------------------------------------------------------------------------
