@@ -76,7 +76,7 @@ class Database:
         self.version = 0  # As the last write transaction found it.
         self.lock_timeout_s = DEFAULT_LOCK_TIMEOUT_S if lock_timeout_s is None else lock_timeout_s
         self._in_memory = not isinstance(path, HeldPath) and _in_memory(self.name)
-        self._path = path if self._in_memory or isinstance(path, HeldPath) else _path_of(self.name)
+        self._path = path if isinstance(path, HeldPath) else _path_of(self.name)
         self._private = private
         self._guard = Guard(self.name)
         self._lock = threading.RLock()
@@ -330,17 +330,28 @@ class Database:
             self._pid = os.getpid()
 
     def _connect(self) -> sqlite3.Connection:
-        if isinstance(self._path, str):
-            connection = self._connected(self._path)
+        if self._in_memory:
+            connection = self._connected(self.name)
             self._prepare(connection)
             return connection
         try:
-            file = self._file or LogFile(self._path, private=self._private)
-            connection = self._connect_to(file)
+            if self._file is not None:
+                return self._connect_to(self._file)
+            return self._connect_first(LogFile(self._path, private=self._private))
         except RunloreError:
             raise
         except OSError as error:
             raise from_os(error, self.name) from error
+
+    def _connect_first(self, file: LogFile) -> sqlite3.Connection:
+        try:
+            try:
+                connection = self._connect_to(file)
+            except LogReplaced:  # A layered file system may move it when it is opened for writing.
+                connection = self._connect_to(file)
+        except BaseException:
+            file.let_go()  # Tracebacks may keep the objects.
+            raise
         self._file = file
         return connection
 
@@ -430,6 +441,8 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 def _last_of(connection: sqlite3.Connection) -> tuple[int, bytes] | None:
     """Position and leaf of a log's last event; None if there is none, or it cannot be read."""
+    if connection.in_transaction:  # It may be rolled back.
+        return None
     try:
         last: tuple[int, bytes] | None = connection.execute(
             "SELECT notification_id, leaf FROM stored_events ORDER BY notification_id DESC LIMIT 1"
@@ -474,7 +487,7 @@ def _in_memory(name: str) -> bool:
 def _path_of(name: str) -> Path:
     if not name.startswith("file:"):
         return Path(name)
-    if urlsplit(name).query:
+    if urlsplit(name).query and not _in_memory(name):
         raise InvalidInput(f"cannot open {name!r:.200}: the URI of a log's file takes no options")
     return _uri_path(name)
 

@@ -54,10 +54,16 @@ class LogFile:
     """
 
     def __init__(self, path: Path | HeldPath, *, private: bool = False) -> None:
+        self._is_ours = not isinstance(path, HeldPath)
         self.path = path if isinstance(path, HeldPath) else _held(path)
         self._private = private
         self._shown = str(self.path)
         self._identity: tuple[int, int] | None = None
+
+    def let_go(self) -> None:
+        """Let go of the folder, unless somebody else holds it; the object is of no use then."""
+        if self._is_ours:
+            self.path.folder.close()
 
     def beside(self, suffix: str) -> HeldPath:
         """The path of a file that belongs to the log, such as `-wal`."""
@@ -158,7 +164,10 @@ class LogFile:
         return nbytes
 
     def why_read_only(self) -> str | None:
-        """The reason why this user cannot write to the file, or make it; None if there is none."""
+        """The reason why this user cannot write to the file; None if there is none.
+
+        Raises LogReadOnly if it cannot be read either, or cannot be made.
+        """
         folder = self.path.parent
         if not self.path.exists():
             if not folder.may(os.W_OK):
@@ -167,10 +176,17 @@ class LogFile:
                     "check its permissions or choose another folder"
                 )
             return None
+        if not self.path.may(os.R_OK):
+            raise LogReadOnly(
+                f"the log cannot be read by {rights(self.path)}; its owner can give others the "
+                "right"
+            )
         try:
             self.path.check_file(writes=True)
         except UnsafeEntry as error:
             return f"{error.problem}; {error.advice}"
+        if os.fstatvfs(self.path.folder.descriptor).f_flag & os.ST_RDONLY:
+            return "its file system is mounted for reading only; copy the workspace to write to it"
         if not self.path.may(os.W_OK):
             return f"its file cannot be written by {rights(self.path)}; {_ADVICE}"
         if not folder.may(os.W_OK):

@@ -76,8 +76,6 @@ class Guard:
             connection.setlimit(limit, value)
         if sys.version_info >= (3, 12):
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
-            connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_TRIGGER, False)
-            connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, False)
         if hasattr(connection, "enable_load_extension"):
             connection.enable_load_extension(False)
         for setting in _SETTINGS:

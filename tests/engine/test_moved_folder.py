@@ -98,6 +98,7 @@ CHANGES: list[Callable[[Run], object]] = [
     lambda run: run.get_metrics(),
     lambda run: list(run.experiment.get_runs()),
     lambda run: run.add_properties({"a": "b"}),
+    lambda run: run.upload_file("code.py", __file__),
     lambda run: start(run.experiment),
 ]
 

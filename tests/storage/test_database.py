@@ -606,7 +606,7 @@ def test_a_new_log_in_a_read_only_folder_is_refused(public_folder: Path) -> None
             open_sqlite(public_folder / "log.db")
         return str(caught.value)
 
-    assert "the folder cannot be written by user nobody" in str(as_nobody(child))
+    assert "the folder cannot be written by user " in str(as_nobody(child))
 
 
 @pytest.mark.processes
@@ -618,12 +618,28 @@ def test_a_read_only_file_in_a_writable_folder_is_read(public_folder: Path) -> N
     path.chmod(0o444)
     public_folder.chmod(0o777)
 
-    def child() -> int:
+    def child() -> tuple[str, int]:
         opened = open_sqlite(path)
-        refused(opened)
-        return len(all_rows(opened))
+        return refused(opened), len(all_rows(opened))
 
-    assert as_nobody(child) == 1
+    message, rows = as_nobody(child)
+    assert rows == 1
+    assert "because its file cannot be written by user " in message
+    assert f"{path} belongs to user " in message and "has the mode 0444; check" in message
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(os.getuid() != 0, reason="only root becomes another user")
+def test_an_erasable_log_of_another_user_cannot_be_read(public_folder: Path) -> None:
+    path = public_folder / "log.db"
+    open_sqlite(path, erasable=True).close()
+
+    def child() -> str:
+        with pytest.raises(LogReadOnly) as caught:
+            open_sqlite(path)
+        return str(caught.value)
+
+    assert "the log cannot be read by user nobody" in as_nobody(child)
 
 
 @pytest.mark.processes
