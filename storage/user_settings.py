@@ -73,7 +73,7 @@ def settings_file() -> Path | None:
 def user_settings(warn: Callable[[str], None] = warnings.warn) -> UserSettings:
     """The settings as they are now. A file or a value that does not count gives one warning."""
     path = settings_file()
-    if path is None:
+    if path is None or _is_missing(path):  # Mostly, and each run asks.
         return UserSettings()
     try:
         fields = _read(path)
@@ -138,6 +138,16 @@ def _alone(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -44,9 +44,8 @@ def test_settings_stand_in_the_users_file_and_not_in_the_workspace(
     assert not (audited.kept.path / "settings.json").exists()
 
 
-def test_a_workspace_that_asks_for_a_signature_gets_none(
-    ws: Workspace, audited: AuditedLog, tmp_path: Path
-) -> None:
+def test_a_workspace_that_asks_for_a_signature_gets_none(ws: Workspace, tmp_path: Path) -> None:
+    audited = AuditedLog.of(session_of(ws))
     new_key(default_path(audited.origin), audited.origin)  # Of the user who opens it.
     assert ws.path is not None
     plant(ws.path, key=None, export=str(tmp_path / "taken"), at_run_end=True)

@@ -7,15 +7,19 @@ in a folder of ours. Nor does its id alone tell which workspace it is, because a
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from runlore.domain.errors import InvalidInput
 from runlore.storage.user_settings import CheckpointSettings, change_settings, user_settings
 
 if TYPE_CHECKING:
     from runlore.audit.folder import AuditFolder
+    from runlore.storage.held_folder import HeldFolder
     from runlore.storage.user_settings import UserSettings
 
 _AGAIN: Final = "`runlore audit checkpoint auto --key FILE`"
+_looked_at: Final[WeakSet[HeldFolder]] = WeakSet()
+"""The folders whose settings of earlier versions this process has looked at."""
 
 
 def settings_of(kept: AuditFolder, workspace_id: str) -> CheckpointSettings:
@@ -53,6 +57,10 @@ def asked_at_run_end(kept: AuditFolder, workspace_id: str) -> tuple[bool, str | 
     if found is not None:
         why_not = _why_not(found, kept) if found.at_run_end else None
         return found.at_run_end and why_not is None, why_not
+    held = kept.workspace.folder
+    if held in _looked_at:  # Each run's end asks, and it is told once.
+        return False, None
+    _looked_at.add(held)
     if not kept.asks_for_checkpoints:
         return False, None
     return False, (
