@@ -560,3 +560,26 @@ def test_a_workspace_closes_while_another_thread_asks(own: Workspace) -> None:
 
 def cpu_ticks(pid: int) -> int:
     return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also where a shell started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_an_interrupt_at_any_moment_leaves_nothing_for_the_next_query(ws: Workspace) -> None:
+    """In the middle of a result as well, of which the rest waits in the pipe."""
+    for wait in range(12):
+        timer = threading.Timer(wait / 30, os.kill, [os.getpid(), signal.SIGINT])
+        with pytest.raises(KeyboardInterrupt):
+            timer.start()
+            while True:
+                found = ask(ws, "SELECT range AS i, repeat('x', 50) AS s FROM range(500000)")
+                assert len(found) == 500_000
+        timer.join()
+
+        assert ask(ws, "SELECT ?", [wait]).fetchall() == [(wait,)]
