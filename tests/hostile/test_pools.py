@@ -400,6 +400,42 @@ def test_a_slot_that_its_next_user_does_not_take_goes_to_another(
     assert said(users, "b1") == f"{bob.uid} {bob.uid}\n"
 
 
+def test_a_supervisor_sees_a_slot_that_another_user_gives_back(users: tuple[User, User]) -> None:
+    """Nobody reads, and Bob's first run goes on."""
+    ann, bob = users
+    gates = [ann.shared / "gate-a", ann.shared / "gate-b"]
+    ann.runs("ComputeTarget.attach(opened(), 'pool', slots=2, grace_s=0.2)")
+    ann.runs(SUBMITS, GATED, gates[0], "a1")
+    bob.runs(SUBMITS, GATED, gates[1], "b1")
+    bob.runs(SUBMITS, GATED, "-", "b2")
+
+    gates[0].touch()
+
+    assert said(users, "b2") == f"{bob.uid} {bob.uid}\n"
+    assert not (ann.shared / "said-b1").exists()
+    gates[1].touch()
+    said(users, "b1")
+
+
+def test_a_run_whose_watch_was_killed_starts_when_its_user_reads_again(
+    users: tuple[User, User],
+) -> None:
+    ann, bob = users
+    gate = ann.shared / "gate"
+    ann.runs(SUBMITS, GATED, gate, "a1")
+    bob.runs(SUBMITS, GATED, "-", "b1")
+    [watch] = [one for one in psutil.process_iter() if is_watch(one, ann.shared, bob.uid)]
+    watch.kill()
+    gate.touch()
+    said(users, "a1")
+    ann.runs("print(opened().get_run('b1').get_status())")
+    assert not (ann.shared / "said-b1").exists()
+
+    bob.runs("opened().close()")
+
+    assert said(users, "b1") == f"{bob.uid} {bob.uid}\n"
+
+
 def is_watch(process: psutil.Process, shared: Path, uid: int) -> bool:
     try:
         words = process.cmdline()

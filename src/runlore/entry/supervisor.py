@@ -24,6 +24,7 @@ from runlore.execution.leash import Leash
 from runlore.execution.script import adopt_orphans
 from runlore.execution.supervisor import Supervisor, ToldToEnd
 from runlore.execution.targets.pool import Pool
+from runlore.execution.targets.pool_folder import PoolFolder
 from runlore.storage.file_lock import unlock
 from runlore.storage.open_log import locate
 from runlore.storage.run_folder import RunFolder, beat
@@ -78,9 +79,10 @@ def _supervise(
 
 def _look(session: LiveSession, pool_name: str) -> None:
     """Start runs on other slots of the pool: their users' processes may have left them."""
-    pool = Pool.of(session, pool_name)
-    if pool is not None:
-        pool.settle()
+    if any(True for _ in PoolFolder(session.require_held(), pool_name).hints()):
+        pool = Pool.of(session, pool_name)
+        if pool is not None:
+            pool.settle()
 
 
 def _nothing() -> None:

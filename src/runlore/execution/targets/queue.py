@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runlore.domain.errors import InvalidInput
@@ -45,7 +46,11 @@ class Queue:
         self.session = session
         self.files = files
         self.slots = slots
-        self.orders = Orders(session.require_held())
+
+    @cached_property
+    def orders(self) -> Orders:
+        """This user's orders; looked for only if there is a queue."""
+        return Orders(self.session.require_held())
 
     def claim(self, slot: PoolSlot) -> Claim | None:
         """Take the oldest run that this user may start out of the queue; None if there is none."""
