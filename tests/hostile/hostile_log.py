@@ -134,9 +134,31 @@ def write_hostile_workspace(folder: Path) -> None:
     )
     for run_id in (BENIGN, NAMED, "running"):
         _say_run(log, run_id, kept)
+    log.say(
+        "compute_target/pool",
+        events.ComputeTargetAttached(name="pool", type="pool", settings={"slots": 1}),
+    )
+    log.say(
+        "run/queued",
+        _created("queued").model_copy(update={"target": "pool"}),
+        _SUBMITTED,
+        events.RunStatusChanged(status=Status.QUEUED, detail=HOSTILE),
+    )
     log.say("run/plain", _created("plain"), _file("user_logs/std_log.txt", kept))
     with closing(open_sqlite(folder / "log.sqlite")) as file:
         file.append(log.rows)
+
+
+_SUBMITTED: Final = events.RunSubmitted(
+    definition={
+        "script": HOSTILE,
+        "arguments": [HOSTILE, "--lr", HOSTILE],
+        "interpreter": HOSTILE,
+        "environment_variables": {HOSTILE: HOSTILE},
+        "secret_variables": [HOSTILE],
+        "watched": ["logs"],
+    }
+)
 
 
 def _created(run_id: str) -> events.RunCreated:
@@ -167,16 +189,7 @@ def _say_run(log: _Log, run_id: str, kept: StoredArtifact) -> None:
     log.say(
         f"run/{run_id}",
         _created(run_id),
-        events.RunSubmitted(
-            definition={
-                "script": HOSTILE,
-                "arguments": [HOSTILE, "--lr", HOSTILE],
-                "interpreter": HOSTILE,
-                "environment_variables": {HOSTILE: HOSTILE},
-                "secret_variables": [HOSTILE],
-                "watched": ["logs"],
-            }
-        ),
+        _SUBMITTED,
         events.RunStarted(),
         events.TagSet(key="note", value=HOSTILE),
         events.TagSet(key="note", value=f"another {HOSTILE}"),

@@ -105,7 +105,7 @@ def test_an_export_for_other_programs_is_inert_and_means_the_same(
     text = (tmp_path / "log.jsonl").read_text()
     assert FORBIDDEN.findall(text) == []
     created = [e["data"] for e in map(json.loads, text.splitlines()) if e["topic"] == "run.created"]
-    assert [data["run_id"] for data in created] == [BENIGN, NAMED, "running", "plain"]
+    assert [data["run_id"] for data in created] == [BENIGN, NAMED, "running", "queued", "plain"]
     assert {data["display_name"] for data in created} == {HOSTILE}
 
 

@@ -15,7 +15,10 @@ import pytest
 from runlore import ComputeTarget, ScriptRun
 from runlore.domain.definition import Definition
 from runlore.exceptions import ExperimentExecutionException
+from runlore.execution.explicit_start import queued_work, start_queued
+from runlore.execution.handover import Orders
 from runlore.execution.masking import WORDS, masked, revealed
+from runlore.run.run import handle_of
 from runlore.storage.user_settings import settings_file
 from runlore.testing.submitted import STAYS, Project, printed, wait_for_status
 from tests.cli.shell import in_new_process, runlore
@@ -141,6 +144,23 @@ def test_a_run_with_secret_arguments_is_submitted_again_only_with_them(project: 
 
     with pytest.raises(ExperimentExecutionException, match="arguments --api-key.*kept nowhere"):
         project.exp.submit(run)
+
+
+@pytest.mark.processes
+def test_a_queued_run_without_its_secret_arguments_is_not_started(project: Project) -> None:
+    ComputeTarget.attach(project.ws, "pool", slots=1, grace_s=0.5)
+    blocking = project.submit(STAYS, name="blocking.py", compute_target="pool")
+    wait_for_status(blocking, "Running")
+    with pytest.warns(UserWarning, match="--api-key"):
+        run = project.submit("", "--api-key", "planted-32", compute_target="pool")
+    handle = handle_of(run)
+    Orders(handle.session.require_held()).drop(run.id)  # As after a restart of the machine.
+
+    with pytest.raises(ExperimentExecutionException, match="arguments --api-key.*kept nowhere"):
+        start_queued(handle, queued_work(handle))
+
+    run.cancel()
+    blocking.cancel()
 
 
 @pytest.mark.processes

@@ -48,11 +48,13 @@ ARGUMENTS = {
     "run compare": [BENIGN, "running"],
     "run submit-script": ["-e", EXPERIMENT, "missing.py"],
     "run resubmit": ["-r", BENIGN],
+    "run start": ["-r", "queued"],
     "run cancel": ["-r", BENIGN],
     "run monitor-logs": ["-r", BENIGN],
     "run download-logs": ["-r", BENIGN, "-d", "logs"],
     "computetarget list": [],
     "computetarget show": ["-n", f"pool{IN_NAMES}"],
+    "computetarget create amlcompute": ["-n", "made"],
     "computetarget attach": ["-n", "own", "--slots", "1"],
     "computetarget delete": ["-n", "own"],
     "sql": [
@@ -147,7 +149,7 @@ SILENT = {
     *("audit verify", "audit replay"),  # All is as it was recorded.
     *("audit key new", "audit key list", "audit checkpoint auto", "audit consistency"),
     *("audit checkpoint create", "audit checkpoint list", "audit checkpoint verify"),
-    *("computetarget attach", "computetarget delete"),
+    *("computetarget attach", "computetarget create amlcompute", "computetarget delete"),
     *("audit prove", "audit report", "cache clean", "repair", "completion", "trust"),
 }
 """Commands that show nothing of the log's texts."""

@@ -85,6 +85,12 @@ def start_queued(run: RunHandle, work: QueuedWork) -> None:
             f"run {run.id} was submitted with {', '.join(missing)}, whose values are kept nowhere; "
             "set them in this process's environment and start it again"
         )
+    if work.definition.secret_arguments:
+        raise ExperimentExecutionException(
+            f"run {run.id} was submitted with the arguments "
+            f"{', '.join(work.definition.secret_arguments)}, whose values are kept nowhere; cancel "
+            "it, and submit its script with them anew"
+        )
     secrets = {name: os.environ[name] for name in work.definition.secret_variables}
     overrides = {**work.definition.environment_variables, **secrets}
     placement = pool.prepare(run.id, environment_for(overrides, work.digest))
