@@ -25,6 +25,7 @@ from runlore.engine.runs.metric_reads import metrics_of
 from runlore.run.run import handle_of
 from runlore.storage import spool_folder
 from runlore.storage.event_log import Drained, NewEvent, StoredRow
+from runlore.storage.held_path import HeldPath
 from runlore.storage.spool_format import MAGIC
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.workspace import session_of
@@ -328,7 +329,7 @@ def test_a_process_killed_while_it_removes_a_recovered_spool_repeats_nothing(
             counters[0] = step + 1
 
     def recover() -> None:
-        monkeypatch.setattr(Path, "unlink", lambda *_: die())
+        monkeypatch.setattr(HeldPath, "unlink", lambda *_, **__: die())
         session = session_of(workspace).writable()
         assert session.spools is not None
         spool_folder.recover(session.spools, session.journal)

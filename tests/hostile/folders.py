@@ -259,7 +259,8 @@ def attempt(case: Case, original: Path, top: Path) -> Outcome:
         before = _seen(outside)
         _watch(outcome, lambda: _victim(workspace, scratch, user))
         outcome.problems += _changes(before, _seen(outside))
-        outcome.problems += _taken(workspace, outside)
+        if case.attack != "hard link":  # Only the user can have made one to a file of theirs.
+            outcome.problems += _taken(workspace, outside)
     finally:
         outcome.seconds = time.monotonic() - began
         remove_tree(hold(top) / folder.name)
