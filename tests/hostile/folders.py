@@ -35,7 +35,7 @@ from runlore.workspace import session_of
 from tests.hostile import rich_workspace
 
 LIMIT_S: Final = 60.0
-"""What hangs does so for ever; the removal of 10,000 folders takes 3 s, and more on a busy machine."""
+"""To remove 10,000 folders takes 3 s, and more on a busy machine; what hangs does so for ever."""
 MARK: Final = b"private to the user: 5c7f0a9e"
 """What is in each file outside of the workspace."""
 _DEPTH: Final = 10_000
