@@ -208,17 +208,21 @@ class Pool(TargetOfThisMachine):
                 return
 
     def _see_to_watch(self) -> None:
-        """Start a watch if a run waits, and no process of this user would see a slot get free."""
+        """Start a watch if a run waits, and no process of this user would see a slot get free.
+
+        If that fails, the run waits for the next process of this user that looks.
+        """
         if not self.queue.has_waiting_run():
             return
-        lock_fd = self.files.lock_watch()
-        if lock_fd is None:
-            return
-        try:
-            if self._needs_watch():
-                start_watch(self.session.uri, self.name, lock_fd)
-        finally:
-            os.close(lock_fd)
+        with suppress(OSError):
+            lock_fd = self.files.lock_watch()
+            if lock_fd is None:
+                return
+            try:
+                if self._needs_watch():
+                    start_watch(self.session.uri, self.name, lock_fd)
+            finally:
+                os.close(lock_fd)
 
     def _needs_watch(self) -> bool:
         """Whether a run of this user waits, and none of the user's supervisors is on a slot."""
@@ -280,7 +284,14 @@ class PlacementInQueue(LocalPlacement):
                 "workspace, and there is no place for it; set RUNLORE_CACHE_DIR to a folder of "
                 "your own"
             )
-        self._pool.files.enqueue(self.folder.run_id)
+        try:
+            self._pool.files.enqueue(self.folder.run_id)
+        except OSError as error:
+            raise ExperimentExecutionException(
+                f"cannot put the run into the queue {self._pool.files.root}: "
+                f"{error.strerror or error}; nothing was submitted",
+                error,
+            ) from error
 
     def place(self) -> None:
         unlock(self.lock_fd)  # The process that claims the run locks its folder again.

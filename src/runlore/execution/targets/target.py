@@ -70,6 +70,9 @@ class Target(ABC):
     def prepare(self, run_id: str, environment: Mapping[str, str]) -> Placement:
         """Reserve the run's id; `environment` is that of its supervisor (`launch`).
 
+        It must reach the supervisor whole: it also says what is to be executed, and a supervisor
+        that reads something else in the log executes nothing.
+
         Raises ExperimentExecutionException if another submission uses the id, or the target
         cannot take runs. Nothing is recorded then.
         """
