@@ -86,8 +86,10 @@ class SharedLog:
 
     def close(self, workspace: str) -> None:
         """Write buffered values and close all parts; raises as `ValueBuffer.close` does."""
-        self.values.close(workspace)
+        # First: it ends the thread that publishes tables, which must not live on in DuckDB when the
+        # process ends because the values could not be written. The next query opens them again.
         self.lanes.close()
+        self.values.close(workspace)
         self.log.close()
         self.participation.close()
         if self.writer_lock is not None:
