@@ -129,6 +129,8 @@ class HeldPath:
                 above = self.folder.descriptor
                 return os.stat(self.parts[0], dir_fd=above, follow_symlinks=False)
             except OSError as error:
+                if _is_named(error):
+                    raise
                 raise _named(error, self) from error
         with self._above() as (above, name):
             return os.stat(name, dir_fd=above, follow_symlinks=False)
@@ -359,6 +361,8 @@ class HeldPath:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
                 problem = "a symbolic link" if _is_link(above, part) else "not a folder"
                 raise UnsafeEntry(shown, f"it is {problem}") from error
+            if _is_named(error):
+                raise
             raise _named(error, shown) from error
 
     @contextmanager
@@ -372,6 +376,8 @@ class HeldPath:
             except OSError as error:
                 if error.errno == errno.ELOOP:
                     raise UnsafeEntry(self, "it is a symbolic link") from error
+                if _is_named(error):
+                    raise
                 raise _named(error, self) from error
 
     @contextmanager
@@ -385,6 +391,8 @@ class HeldPath:
         except PermissionError as error:
             raise NotPermitted(self, error) from error
         except OSError as error:
+            if _is_named(error):
+                raise
             raise _named(error, self) from error
         try:
             yield fd
@@ -408,8 +416,16 @@ def _is_link(above: int, name: str) -> bool:
         return False
 
 
+def _is_named(error: OSError) -> bool:
+    """Whether the error holds a whole path, or is not the system's.
+
+    It is raised as it is then: an error that is its own cause would keep the frames of its callers,
+    and all that they hold, until the garbage is collected.
+    """
+    return error.errno is None or os.path.isabs(os.fsdecode(error.filename or ""))
+
+
 def _named(error: OSError, path: HeldPath) -> OSError:
     """The error with the whole path, instead of a name in a folder that is not told."""
-    if error.errno is None or os.path.isabs(os.fsdecode(error.filename or "")):
-        return error
+    assert error.errno is not None, "it is the system's"
     return OSError(error.errno, os.strerror(error.errno), str(path))

@@ -191,6 +191,15 @@ def test_descriptors_are_given_back(top: HeldPath, tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
+def test_an_error_is_not_its_own_cause(top: HeldPath) -> None:
+    """It would keep the frames of its callers, and the workspaces in them."""
+    for path in (top / "none", top / "none" / "deeper"):
+        for operation in (path.entries, path.names, path.read_bytes, path.stat, path.sync):
+            with pytest.raises(FileNotFoundError) as caught:
+                operation()
+            assert caught.value.__cause__ is not caught.value
+
+
 # --- the held folder itself ---------------------------------------------------------------
 
 
