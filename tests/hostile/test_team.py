@@ -156,11 +156,12 @@ main(["run", "monitor-logs", "-w", os.path.join(shared, "lab"), "-r", sys.argv[2
 """,
         staying,
     )
+    assert followed.stderr is not None  # Whose it is, until it ends.
+    assert any(f"user {team[1].uid}" in line for line in followed.stderr)
     team[3].runs("with opened() as ws: Run.get(ws, sys.argv[2]).cancel()", staying)
     team[4].runs(wait, staying, "Canceled")
     shown = "".join(followed.communicate(timeout=LIMIT_S))
     assert f"uid {team[1].uid}" in shown  # All of it, when the run has ended.
-    assert f"user {team[1].uid}" in shown  # And until then, whose it is.
 
 
 def test_modes_are_those_of_the_umask_and_the_group(team: list[User]) -> None:
