@@ -96,6 +96,9 @@ OF_RUN: dict[str, Callable[[Run], object]] = {
     "get_file_names": lambda run: run.get_file_names(),
     "download_file": _read_file,
     "download_files": _downloaded,
+    "fetch_reference": lambda run: _answer(
+        lambda run: run.fetch_reference("far", allow=["/data"]), run
+    ),
     "get_all_logs": lambda run: run.get_all_logs("logs"),
     "get_snapshot_id": lambda run: run.get_snapshot_id(),
     "restore_snapshot": lambda run: run.restore_snapshot(path="snapshots"),
@@ -191,6 +194,9 @@ def test_every_answer_as_of_a_position_is_what_was_answered_there(
 # --- what cannot be done ----------------------------------------------------------------------
 
 CHANGES: dict[str, Callable[[Run], object]] = {
+    "add_reference": lambda run: run.add_reference("far", "/data/far"),
+    "register_model": lambda run: run.register_model("net"),
+    "start_queued": lambda run: run.start_queued(),
     "add_properties": lambda run: run.add_properties({"k": "v"}),
     "correct_property": lambda run: run.correct_property("k", "w", reason="wrong"),
     "cancel": lambda run: run.cancel(),
@@ -258,8 +264,8 @@ def test_every_change_of_what_was_is_refused_and_leaves_nothing(
 
 
 NEITHER = {
-    *("add_type_provider", "get_context", "flush", "clean", "register_model", "get_environment"),
-    *("get_secret", "get_secrets", "list_by_compute"),
+    *("add_type_provider", "get_context", "flush", "clean", "get_environment"),
+    *("get_secret", "get_secrets", "list_by_compute", "input_datasets", "output_datasets"),
 }
 """Members of `Run` that are about no run, do nothing or are out of scope."""
 

@@ -90,6 +90,7 @@ class RunLifecycle(RunPart):
         """
         from runlore.execution.explicit_start import queued_work, start_queued
 
+        self._session.writable()
         start_queued(self._handle, queued_work(self._handle))
 
     def complete(self, _set_status: bool = True) -> None:

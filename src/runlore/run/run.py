@@ -408,11 +408,11 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
         The tag's value is the path, which must be that of a kept file to be found again. So a
         training does not fail in its last line.
         """
+        self.tag(f"model.{model_name}", model_path)
         warn_caller(
             f"runlore has no model registry: run {self._id} got the tag 'model.{model_name}'; find "
             f"it with experiment.get_runs(tags='model.{model_name}')"
         )
-        self.tag(f"model.{model_name}", model_path)
         return RegisteredModel(model_name, self._id, model_path)
 
     input_datasets = UncoveredAttribute("datasets", DATA_INSTEAD)

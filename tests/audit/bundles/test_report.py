@@ -15,6 +15,7 @@ from runlore.storage.held_path import hold
 from runlore.workspace import session_of
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>&lt;\u202egnp.exe'
+NAME = HOSTILE.replace("\u202e", "")  # Names that reverse the order of texts are refused.
 
 
 class Page(HTMLParser):
@@ -71,12 +72,12 @@ def test_a_report_of_a_run_says_who_did_what(ws: Workspace, tmp_path: Path) -> N
 
 def test_whatever_was_logged_is_only_text(ws: Workspace, tmp_path: Path) -> None:
     run = Experiment(ws, "trees").start_logging(
-        run_id="hostile", outputs=False, snapshot_directory=None, display_name=HOSTILE
+        run_id="hostile", outputs=False, snapshot_directory=None, display_name=NAME
     )
-    run.tag(HOSTILE, HOSTILE)
-    run.add_properties({HOSTILE: HOSTILE})
+    run.tag(NAME, HOSTILE)
+    run.add_properties({NAME: HOSTILE})
     run.description = HOSTILE
-    run.log(HOSTILE, 1.0)
+    run.log(NAME, 1.0)
     run.fail(HOSTILE)
 
     ws.audit.report(tmp_path / "report.html", run="hostile")
