@@ -116,6 +116,8 @@ _NO_DESCRIPTOR_ERRNO: Final = frozenset({errno.EMFILE, errno.ENFILE})
 def from_sqlite(error: sqlite3.Error, path: str) -> Exception:
     """Our error for an error of the SQLite driver; the only place that translates these."""
     code = getattr(error, "sqlite_errorcode", None) or 0
+    if not code and "decode to UTF-8" in str(error):  # Python's own, about a text of the file.
+        return LogCorrupt(f"{path} is damaged: {error}; restore it from a copy")
     if code in _NO_ROOM:
         return _disk_full(error, path)
     match code & 0xFF:

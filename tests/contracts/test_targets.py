@@ -160,6 +160,7 @@ def test_a_reader_without_the_package_does_not_take_its_runs_for_lost(tmp_path: 
     ComputeTarget.attach(project.ws, "cloud", type="elsewhere")
     run = project.submit(STAYS)
     wait_until_ready(run)
+    wait_for_status(run, "Running")  # Recorded beside the script.
     for process in supervisors_of(run.id):
         process.kill()
 

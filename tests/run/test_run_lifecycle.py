@@ -568,7 +568,6 @@ def test_ctrl_c_while_waiting_says_that_the_run_goes_on(exp: Experiment) -> None
 
 def test_what_is_not_covered_says_what_to_do_instead(run: Run) -> None:
     calls: list[Callable[[], object]] = [
-        lambda: run.register_model("model"),
         run.get_environment,
         lambda: run.get_secret("name"),
         lambda: run.get_secrets(["name"]),

@@ -239,7 +239,9 @@ def test_an_event_that_its_leaf_does_not_cover_is_not_exported(ws: Workspace, pa
     assert ws.path is not None
     ws.close()
     with closing(sqlite3.connect(ws.path / "log.sqlite")) as connection, connection:
-        connection.execute("UPDATE stored_events SET topic = 'run.lost' WHERE notification_id = 9")
+        connection.execute(
+            "UPDATE stored_events SET topic = 'run.completed' WHERE notification_id = 9"
+        )
     with Workspace.open(ws.path) as changed, pytest.raises(ExportRefused, match="position 9"):
         changed.export(path)
 

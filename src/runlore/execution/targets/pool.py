@@ -193,8 +193,7 @@ class Pool(TargetOfThisMachine):
     def _fill(self) -> None:
         """Start queued runs of this user on the slots that are free."""
         while self.queue.has_waiting_run():
-            free_for_s = _PATIENCE_S if self.queue.is_anothers_turn() else 0.0
-            slot = self.files.lock_free_slot(self.slots, free_for_s=free_for_s)
+            slot = self._free_slot()
             if slot is None:
                 return
             try:
@@ -206,6 +205,26 @@ class Pool(TargetOfThisMachine):
                 unlock(slot.fd)
             elif not self._start(claim, slot):
                 return
+
+    def _free_slot(self) -> PoolSlot | None:
+        """A free slot, locked; None if there is none now.
+
+        A run that a killed supervisor left on it is recorded as lost first, so that the log never
+        shows more runs at once than there are slots. Runs of others are left to their processes.
+        """
+        free_for_s = _PATIENCE_S if self.queue.is_anothers_turn() else 0.0
+        slot = self.files.lock_free_slot(self.slots, free_for_s=free_for_s)
+        if slot is None or not self._is_left_by_us(slot.number):
+            return slot
+        self.session.look_after()
+        if not self._is_left_by_us(slot.number):
+            return slot
+        unlock(slot.fd)
+        return None
+
+    def _is_left_by_us(self, number: int) -> bool:
+        run_id = self._holder(number)
+        return run_id is not None and self.run_folder(run_id).owner_uid() == os.geteuid()
 
     def _see_to_watch(self) -> None:
         """Start a watch if a run waits, and no process of this user would see a slot get free.
