@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -14,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import runlore
 from tests.processes import LIMIT_S
 
 GROUP: Final = 3_000
@@ -58,7 +61,7 @@ class User:
             env={
                 "HOME": str(self.home),
                 "PATH": os.environ["PATH"],
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "PYTHONPATH": _code(),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "USER": f"user{self.uid}",
                 "WHO": str(self.uid),
@@ -80,6 +83,39 @@ def _interpreter() -> str:
             continue
         return path
     raise AssertionError(f"{sys.executable} cannot be started by other users, and no other Python")
+
+
+@cache
+def _code() -> str:
+    """The folders from which other users' programs import; copies, where they may not look."""
+    own = [str(Path(runlore.__file__).parents[1])]
+    own += [path for path in sys.path if path and not path.startswith(sys.base_prefix)]
+    return os.pathsep.join(
+        path if _may_be_entered(Path(path)) else _linked(Path(path))
+        for path in dict.fromkeys(own)
+        if Path(path).is_dir()
+    )
+
+
+def _may_be_entered(folder: Path) -> bool:
+    return all(each.stat().st_mode & stat.S_IXOTH for each in (folder, *folder.parents))
+
+
+def _linked(folder: Path) -> str:
+    """A copy of a folder in which all may read; of hard links, where these are possible."""
+    top = Path(tempfile.mkdtemp(prefix="runlore-code-", dir="/tmp"))
+    atexit.register(shutil.rmtree, top, ignore_errors=True)
+    top.chmod(0o755)
+    ignored = shutil.ignore_patterns("__pycache__", ".venv", ".git", "node_modules")
+    shutil.copytree(folder, top / "code", copy_function=_link_or_copy, ignore=ignored)
+    return str(top / "code")
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def output_of(process: subprocess.Popen[str]) -> str:
