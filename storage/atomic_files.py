@@ -10,7 +10,6 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runlore.domain.errors import RunloreError
@@ -83,12 +82,7 @@ def write_synced(path: AnyPath, text: str) -> None:
         if isinstance(path, HeldPath):
             path.parent.sync()
         else:
-            sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Put the names in the folder on disk. Raises OSError."""
-    hold(folder).sync()
+            hold(path.parent).sync()
 
 
 @contextmanager

@@ -4,42 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from runlore.storage.git_info import forget_git_answers, git_properties
+from tests.git_repositories import environ as environ
+from tests.git_repositories import fresh_git_answers as fresh_git_answers
+from tests.git_repositories import git
 from tests.hostile.users import FIRST_USER
 
 pytestmark = pytest.mark.processes
 
 DIRTY = "azureml.git.dirty"
-
-
-@pytest.fixture(autouse=True)
-def _fresh_answers() -> Iterator[None]:
-    forget_git_answers()
-    yield
-    forget_git_answers()
-
-
-@pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
-    (tmp_path / "home").mkdir()
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path / "home"),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CEILING_DIRECTORIES": str(tmp_path),
-    }
-
-
-def git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.org"]
-    done = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def make_repository(folder: Path) -> Path:

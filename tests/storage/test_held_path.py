@@ -73,7 +73,6 @@ def test_folders_are_not_listed_made_or_removed_through_a_link(
         (linked / "secret").unlink,
         lambda: (linked / "secret").rename(top / "stolen"),
         lambda: (top / "sub" / "file").rename(linked / "given"),
-        lambda: (linked / "secret").link(top / "stolen"),
         lambda: (linked / "secret").change_mode(0o777),
     ):
         with pytest.raises(UnsafeEntry):
