@@ -166,6 +166,91 @@ def test_a_folder_of_another_user_is_not_used(
     assert known_caches() == []
 
 
+def another_users_tables(folder: Path) -> str:
+    (folder / "logs").mkdir(parents=True)
+    os.chown(folder / "logs", HERE + 1, -1)
+    return f"logs belongs to user {HERE + 1}"
+
+
+def tables_that_all_may_write(folder: Path) -> str:
+    (folder / "logs").mkdir(parents=True)
+    (folder / "logs").chmod(0o777)
+    return "logs has mode 0777, so others can write to it; remove it"
+
+
+def a_linked_folder_of_tables(folder: Path) -> str:
+    folder.mkdir()
+    (folder / "logs").symlink_to(folder.parent)
+    return "logs is a symbolic link"
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [another_users_tables, tables_that_all_may_write, a_linked_folder_of_tables],
+    ids=lambda plant: plant.__name__.replace("_", " "),
+)
+def test_tables_that_were_planted_before_the_folder_was_private_are_not_used(
+    plant: Callable[[Path], str],
+    tmp_path: Path,
+    temporary: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("RUNLORE_CACHE_DIR", str(folder))
+    reason = plant(folder)
+    folder.chmod(0o700)
+
+    found = find_cache()
+
+    assert found.folder == temporary
+    assert found.problem is not None
+    assert reason in found.problem
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "is_used"),
+    [
+        (0o755, HERE, True),
+        (0o1777, HERE, True),
+        (0o777, HERE, False),
+        (0o755, HERE + 1, False),
+    ],
+)
+def test_a_folder_that_others_can_exchange_for_another_one_is_not_used(
+    mode: int,
+    owner: int,
+    is_used: bool,
+    tmp_path: Path,
+    temporary: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For instance for one that this user has unpacked from their archive."""
+    shared = tmp_path / "shared"
+    (shared / "sub").mkdir(parents=True)
+    monkeypatch.setenv("RUNLORE_CACHE_DIR", str(shared / "sub" / "cache"))
+    os.chown(shared, owner, 12345)  # Of a group that is not this user's own.
+    shared.chmod(mode)
+
+    found = find_cache()
+
+    assert found.folder == (shared / "sub" / "cache" if is_used else temporary)
+    if not is_used:
+        assert found.problem is not None
+        assert f"lies in {shared}, where others" in found.problem
+
+
+def test_a_folder_that_only_the_users_own_group_can_write_to_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As home folders are, where each user has a group of its own."""
+    (tmp_path / "own").mkdir()
+    os.chown(tmp_path / "own", HERE, HERE)
+    (tmp_path / "own").chmod(0o775)
+    monkeypatch.setenv("RUNLORE_CACHE_DIR", str(tmp_path / "own" / "cache"))
+
+    assert find_cache().folder == tmp_path / "own" / "cache"
+
+
 def test_a_network_file_system_is_not_used(
     tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,9 +138,6 @@ class _Copying:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.original, name)
 
-    def __iter__(self) -> Any:
-        return iter(self.original or ())
-
 
 _own: ContextVar[tuple[UserLog, ...]] = ContextVar("runlore_user_logs", default=())
 _passing: Final = threading.local()
