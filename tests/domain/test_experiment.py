@@ -168,10 +168,12 @@ def test_at_most_one_experiment_of_a_name_is_active(commands: list[Command]) -> 
 
 
 def test_events_of_a_newer_runlore_only_advance_the_version() -> None:
-    unknown = fact_of_event(CREATED, 3)._replace(topic="experiment.of_tomorrow", data=None)
-    state = fold(after(CREATED), [unknown])
+    other = fact_of_event(CREATED, 2)._replace(topic="experiment.of_tomorrow")
+    newer = fact_of_event(ARCHIVED, 3)._replace(data=None)
+    state = fold(after(CREATED), [other, newer])
     assert state.version == 3
     assert state.experiments == after(CREATED).experiments
+    assert fold(NameState(), [other, newer]).experiments == ()
 
 
 def renamed(

@@ -496,6 +496,20 @@ def test_a_supervisor_that_cannot_be_started_fails_that_run_and_no_other(
     assert project.ended("pass").get_status() == "Completed"
 
 
+def test_a_killed_supervisor_gives_its_slot_and_its_run_back_while_the_submitter_lives(
+    project: Project,
+) -> None:
+    """The locks were handed on: whoever started the supervisor keeps none of them."""
+    ComputeTarget.attach(project.ws, "pool", slots=1, grace_s=0.3)
+    lost = project.submit(STAYS)
+    wait_until_ready(lost)
+
+    kill(supervisors_in(project))
+
+    assert project.ended("pass").get_status() == "Completed"
+    assert lost.get_details()["error"]["error"]["code"] == "RunLost"
+
+
 def test_a_full_memory_disk_or_a_killed_writer_leaves_no_half_environment(
     project: Project,
 ) -> None:

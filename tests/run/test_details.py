@@ -50,6 +50,17 @@ def test_details_of_a_running_run_leave_out_unknown_values(run: Run) -> None:
     assert {"endTimeUtc", "error", "warnings"}.isdisjoint(details)
 
 
+def test_details_are_those_of_one_moment_whoever_ended_the_run(run: Run) -> None:
+    assert run.get_details()["status"] == "Running"
+    seen_again(run).fail("out of luck")
+
+    details = run.get_details()
+
+    assert details["status"] == "Failed"
+    assert details["error"]["error"]["message"] == "out of luck"
+    assert "endTimeUtc" in details
+
+
 def test_details_of_an_ended_run_hold_its_end(run: Run) -> None:
     before = datetime.now(UTC)
     run.complete()

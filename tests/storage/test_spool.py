@@ -417,13 +417,19 @@ def log_some(values: RunValues, n: int = 2_000) -> list[tuple[str, int, Any]]:
     model = Model()
     rng = random.Random(0)
     for _ in range(n):
-        kind = rng.choice(["put", "log", "row", "many"])
-        value: Any = rng.random()
-        if kind == "row":
-            value = [1, "a", None]
-        elif kind == "many":
-            value = [rng.random() for _ in range(5)]
-        do(values, model, (kind, "row" if kind == "row" else rng.choice("abc"), value))
+        some = [rng.random() for _ in range(5)]
+        name = rng.choice("abc")
+        forms = [
+            ("put", name, some[0]),
+            ("put_at", "given", some[0], rng.randrange(100)),
+            ("log", name, some[0]),
+            ("row", "row", [1, "a", None]),
+            ("floats", "table", some),
+            ("wide", rng.sample("abc", 2), None, rng),
+            ("wide", ["at", "once"], rng.randrange(100), rng),
+            ("many", name, some),
+        ]
+        do(values, model, rng.choice(forms))
     return model.records
 
 

@@ -55,8 +55,9 @@ class RunLifecycle(RunPart):
         from runlore.engine.runs.logs import log_uris
 
         run = self._handle
+        log_files = log_uris(run)  # Reads the newest state as well.
         submitted_by = run.session.journal.name_of(run.state.created_by, run.state.created_for)
-        details = details_of(run.state, log_files=log_uris(run), submitted_by=submitted_by)
+        details = details_of(run.state, log_files=log_files, submitted_by=submitted_by)
         return {**details, "status": run.shown_status}
 
     def get_details_with_logs(self) -> dict[str, Any]:
