@@ -3,6 +3,7 @@
     RunloreError
     ├── UserError                    the caller asked for something impossible
     │   ├── InvalidInput             (ValueError) an argument that is never acceptable
+    │   │   └── FilterError          a filter's text that is not in the filter language
     │   ├── InvalidType              (TypeError) likewise, of the wrong type
     │   ├── PropertyConflict         also a ChangeRefusedError, see below
     │   ├── ConfigConflict           likewise
@@ -74,6 +75,18 @@ class UserError(RunloreError):
 
 class InvalidInput(UserError, ValueError):
     """An argument that is never acceptable; nothing was written."""
+
+
+class FilterError(InvalidInput):
+    """A text that is not in the filter language: where, and what could stand there."""
+
+    def __init__(self, problem: str, text: str, offset: int, expected: Sequence[str] = ()) -> None:
+        shown = f"{text[max(0, offset - 40) : offset]}⟨here⟩{text[offset : offset + 40]}"
+        could = f"; it takes {', '.join(expected)}" if expected else ""
+        super().__init__(f"{problem}, at character {offset + 1}: {shown}{could}")
+        self.text = text
+        self.offset = offset
+        self.expected = tuple(expected)
 
 
 class InvalidType(UserError, TypeError):

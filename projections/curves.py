@@ -22,6 +22,7 @@ from runlore.projections.filters import check_text_filter
 from runlore.projections.points import TYPES, group_starts
 from runlore.projections.portions import portions
 from runlore.projections.rewinds import ALL_POINTS, points_then
+from runlore.projections.series import series_numbers
 
 Ints = NDArray[np.int64]
 
@@ -271,19 +272,6 @@ def check_max_points(max_points: object) -> None:
     """Raises InvalidInput unless a chart can have this many points."""
     if not isinstance(max_points, int) or isinstance(max_points, bool) or max_points < 2:
         raise InvalidInput(f"max_points is {max_points!r:.80}; it takes a whole number, at least 2")
-
-
-def series_numbers(
-    connection: duckdb.DuckDBPyConnection, metrics: Sequence[str]
-) -> dict[tuple[str, str], int]:
-    """The series of scalars and of tables' columns, by metric and column ("" for a scalar)."""
-    names = [check_text_filter("metric", metric) for metric in metrics]
-    rows = connection.execute(
-        "SELECT name, col, series_no FROM store.series WHERE name IN (SELECT unnest(?)) "
-        "AND kind = CASE col WHEN '' THEN 'scalar' ELSE 'row' END",
-        [names],
-    ).fetchall()
-    return {(name, column): number for name, column, number in rows}
 
 
 def _thinned(table: Table, names: dict[int, str], max_points: int) -> Iterator[Curve]:

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
 from types import EllipsisType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from runlore.domain.filtering.expressions import Expression
 
 Filter = str | Sequence[str] | Mapping[str, str | EllipsisType | None] | None
 """A filter by tags or properties.
@@ -28,7 +31,8 @@ class RunFilter:
     out. Runs below others count only with `include_children`. With `below_run` the question is
     about that run's children, or with `include_children` about all its descendants; a descendant
     counts even if the runs above it do not meet the other conditions. Archived runs count only
-    with `include_archived`, except below others: trees are whole.
+    with `include_archived`, except below others: trees are whole. `where` is an expression of
+    the filter language (docs/filters.md); one that names `archived` decides on archived runs.
 
     Raises InvalidInput for a condition of another type.
     """
@@ -43,6 +47,7 @@ class RunFilter:
     include_children: bool = False
     include_archived: bool = False
     below_run: str | None = None
+    where: Expression | None = None
 
     def __post_init__(self) -> None:
         checked = {

@@ -9,9 +9,10 @@ import duckdb
 
 from runlore.domain.errors import InvalidInput
 from runlore.projections.conditions import Conditions
-from runlore.projections.curves import restored_value, series_numbers
+from runlore.projections.curves import restored_value
 from runlore.projections.metric_summaries_as_of import latest_as_of
 from runlore.projections.rows import RunRow
+from runlore.projections.series import series_numbers
 from runlore.projections.trees import runs_then
 
 _SUMMARIES: Final = {

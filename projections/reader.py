@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from runlore.domain.errors import RunNotFound
-from runlore.projections.conditions import Conditions, run_conditions
+from runlore.projections.conditions import Conditions
 from runlore.projections.filters import (
     ALL_RUNS,
     TOP_LEVEL,
@@ -32,6 +32,7 @@ from runlore.projections.queries import (
 from runlore.projections.query_limits import NO_LIMITS, QueryLimits
 from runlore.projections.record_queries import ids_that_start_with, run_records
 from runlore.projections.rows import ExperimentRow, RecordRow, RunRow
+from runlore.projections.run_conditions import run_conditions
 
 if TYPE_CHECKING:
     from runlore.projections.curves import Curve, SeriesValues

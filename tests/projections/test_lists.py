@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from runlore.domain import events as ev
 from runlore.domain.errors import InvalidInput, RunNotFound
 from runlore.domain.status import Status
-from runlore.projections.conditions import run_conditions
 from runlore.projections.filters import RunFilter
 from runlore.projections.queries import PAGE, run_page
+from runlore.projections.run_conditions import run_conditions
 from runlore.projections.runner import catch_up
 from tests.projections.histories import (
     EXPERIMENTS,

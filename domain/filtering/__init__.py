@@ -1,0 +1,1 @@
+"""The filter language: conditions over runs as text, see docs/filters.md."""
