@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
@@ -27,8 +27,10 @@ from runlore.storage.errors import (
 from runlore.storage.held_folder import FolderMoved
 from runlore.storage.held_path import HeldPath
 from runlore.storage.log_file import LogFile, LogReplaced
+from runlore.storage.patience import longest_wait_s
 from runlore.storage.sqlite_guard import APPLICATION_ID, Guard
 from runlore.storage.sqlite_schema import statements_by_name
+from runlore.storage.turns import Turns
 from runlore.storage.write_queue import WriteQueue
 
 DEFAULT_LOCK_TIMEOUT_S: Final = 60.0
@@ -80,6 +82,7 @@ class Database:
         self._private = private
         self._guard = Guard(self.name)
         self._lock = threading.RLock()
+        self._turns = Turns(self.name)  # Before the lock: reads go on while a write waits.
         self._connection: sqlite3.Connection | None = None
         self._queue: WriteQueue | None = None
         self._file: LogFile | None = None
@@ -120,20 +123,16 @@ class Database:
 
         Returns False if another process kept the file busy until the timeout.
         """
-        with self._lock, self._translated():
+        with self._turn(), self._lock, self._translated():
             connection = self._open()
-            with self._turn():
-                connection.execute(f"PRAGMA busy_timeout={int(1_000 * min(timeout_s, _LONG_S))}")
-                try:
-                    row = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                finally:
-                    connection.execute(f"PRAGMA busy_timeout={int(1_000 * self.lock_timeout_s)}")
+            with self._waiting(connection, timeout_s):
+                row = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         was_busy: int = row[0]
         return not was_busy
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for statements that read; other threads wait."""
+        """The connection, for statements that read; other threads wait, but not for a turn."""
         with self._lock, self._translated():
             connection = self._open()
             self._check()
@@ -146,29 +145,21 @@ class Database:
 
         If the block or the commit raises, nothing is stored, and that exception survives.
         """
-        with self._lock, self._translated():
-            connection = self._open()
-            if self.read_only:  # Somebody may have given the right to write since.
-                self._disconnect()
-                connection = self._open()
-            if self.read_only:
-                raise LogReadOnly(
-                    f"{self.name} was opened for reading only, because {self._why_read_only}"
-                )
+        with self._turn(), self._lock, self._translated():
+            connection = self._open_to_write()
             if connection.in_transaction:
                 raise ProgrammingError(f"a transaction on {self.name} cannot begin within another")
-            with self._turn():
-                self._check(writes=True)  # Here: the turn may have come late.
-                try:
-                    self._guard.begin(writes=True)
-                    # Inside: an interrupt during SQLite's wait is raised after the BEGIN.
-                    connection.execute("BEGIN IMMEDIATE")
-                    self._check_version(connection)
-                    yield connection
-                    connection.execute("COMMIT")
-                except BaseException:
-                    self._roll_back(connection)
-                    raise
+            self._check(writes=True)  # Here: the turn may have come late.
+            try:
+                self._guard.begin(writes=True)
+                # Inside: an interrupt during SQLite's wait is raised after the BEGIN.
+                self._begin(connection)
+                self._check_version(connection)
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back(connection)
+                raise
 
     def sync(self) -> None:
         """Put on disk all commits so far, of any program and with any settings.
@@ -177,17 +168,11 @@ class Database:
         to sync less is not; but SQLite syncs the WAL before it copies from it, and syncs the copied
         pages before the WAL starts again. Raises LogBusy, LogReadOnly.
         """
-        with self._lock, self._translated():
-            connection = self._open()
-            if self._in_memory:
-                return
-            if self.read_only:
-                raise LogReadOnly(
-                    f"{self.name} was opened for reading only, so it cannot be synced to disk; "
-                    "check the permissions"
-                )
-            with self._turn():  # Keeps writers out: they checkpoint now and then as well.
-                (busy, *_) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if self._in_memory:
+            return
+        with self._turn(), self._lock, self._translated():
+            # In our turn: writers checkpoint now and then as well.
+            (busy, *_) = self._open_to_write().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if busy:
                 raise LogBusy(
                     f"{self.name} is being copied from its WAL by another process; nothing was "
@@ -211,8 +196,7 @@ class Database:
             # another log has at that path.
             connection.close()
         self._frozen = None
-        if self._queue is not None:
-            self._queue.forget()
+        self._queue = None  # Closed with its last user: a thread may be waiting in it.
 
     def _let_go(self) -> None:
         """Close the connection, unless a transaction needs it."""
@@ -231,15 +215,18 @@ class Database:
                 self._lock.release()
 
     def before_fork(self) -> None:
+        self._turns.hold_up()
         self._lock.acquire()
         if not self._in_memory:
             self._disconnect()
 
     def after_fork_in_parent(self) -> None:
         self._lock.release()
+        self._turns.go_on()
 
     def after_fork_in_child(self) -> None:
         self._lock = threading.RLock()
+        self._turns.forget_parent()
         if self._in_memory:
             self._pid = os.getpid()  # The child continues with a copy.
         else:
@@ -256,29 +243,46 @@ class Database:
         except UnicodeDecodeError as error:  # From SQLite's message, which quotes damaged bytes.
             raise LogCorrupt(f"{self.name} is damaged: {error}; restore it from a copy") from error
 
+    def _turn(self) -> AbstractContextManager[None]:
+        with self._lock:
+            self._forget_parent()
+        return self._turns.turn(self._queue_to_write, self.lock_timeout_s)
+
+    def _making_turn(self) -> AbstractContextManager[None]:
+        return self._turns.making(self._queue, self.lock_timeout_s)
+
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        if self._queue is None:
-            yield
-            return
+    def _waiting(self, connection: sqlite3.Connection, timeout_s: float) -> Iterator[None]:
+        """Let SQLite wait this long for programs that do not stand in the queue."""
+        connection.execute(f"PRAGMA busy_timeout={_milliseconds(timeout_s)}")
         try:
-            self._wait_for_turn(self._queue)
             yield
         finally:
-            self._queue.release()
+            connection.execute(f"PRAGMA busy_timeout={_milliseconds(self.lock_timeout_s)}")
 
-    def _wait_for_turn(self, queue: WriteQueue) -> None:
-        try:
-            came = queue.acquire(self.lock_timeout_s)
-        except RunloreError:
-            raise
-        except OSError as error:
-            raise from_os(error, self.name) from error
-        if not came:
-            raise LogBusy(
-                f"could not write to {self.name}: its writers' queue did not move for "
-                f"{self.lock_timeout_s:g} s; nothing was stored, try again or raise the timeout"
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        wait_s = longest_wait_s(self.lock_timeout_s)
+        if wait_s == self.lock_timeout_s:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        with self._waiting(connection, wait_s):
+            connection.execute("BEGIN IMMEDIATE")
+
+    def _queue_to_write(self) -> WriteQueue | None:
+        with self._lock, self._translated():
+            self._open_to_write()
+            return self._queue
+
+    def _open_to_write(self) -> sqlite3.Connection:
+        connection = self._open()
+        if self.read_only:  # Somebody may have given the right to write since.
+            self._disconnect()
+            connection = self._open()
+        if self.read_only:
+            raise LogReadOnly(
+                f"{self.name} was opened for reading only, because {self._why_read_only}"
             )
+        return connection
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
         self.version = version_of(connection)
@@ -327,6 +331,7 @@ class Database:
                 _abandoned.append(self._connection)
             self._connection = None
             self._queue = None
+            self._turns.forget_parent()
             self._pid = os.getpid()
 
     def _connect(self) -> sqlite3.Connection:
@@ -417,7 +422,7 @@ class Database:
     def _switch_to_wal(self, connection: sqlite3.Connection) -> None:
         if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
             return
-        with self._turn():  # Two processes cannot switch to WAL at the same time.
+        with self._making_turn():  # Two processes cannot switch to WAL at the same time.
             if not connection.execute("PRAGMA page_count").fetchone()[0]:
                 # There is nothing to roll back to, so others need not find a journal.
                 connection.execute("PRAGMA journal_mode=MEMORY")
@@ -427,10 +432,14 @@ class Database:
         for setting in (*_SETTINGS, *[_OVERWRITES] * self._overwrites):
             connection.execute(setting)
         if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
-            with self._turn():
+            with self._making_turn():
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 if not version_of(connection):  # Another process may have been faster.
                     connection.execute("PRAGMA user_version=1")
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(1_000 * min(seconds, _LONG_S))
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -1,4 +1,4 @@
-"""This process among all processes of all machines, for those who read of it later."""
+"""This process among all processes of all machines, and what the kernel tells of others."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -76,12 +77,47 @@ def machine_id() -> str | None:
 def started_at() -> int:
     """When this process started (µs since 1970 UTC by the host's clock); 0 if unknown."""
     try:
-        after_name = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
-        since_boot_s = int(after_name[_START_FIELD]) / os.sysconf("SC_CLK_TCK")
+        since_boot_s = kernel_state(os.getpid()).start / os.sysconf("SC_CLK_TCK")
         now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-    except (OSError, ValueError, IndexError, AttributeError):
+    except (OSError, ValueError, AttributeError):
         return 0
-    return round((time.time() - now_s + since_boot_s) * 1e6)
+    return round((time.time() - now_s + since_boot_s) * 1e6) if since_boot_s else 0
+
+
+class KernelState(NamedTuple):
+    """A process of this host as the kernel describes it, see proc_pid_stat(5).
+
+    `letter` is its state, such as "T" if it is stopped; `start` when it started, in clock ticks
+    since the boot: another process that gets its id has another one. "" and 0 if it is not seen.
+    """
+
+    letter: str = ""
+    start: int = 0
+
+
+def kernel_state(pid: int) -> KernelState:
+    """What the kernel says of a process."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return KernelState(after_name[0].decode(), int(after_name[_START_FIELD]))
+    except (OSError, ValueError, IndexError):
+        return KernelState()
+
+
+def has_open(pid: int, file: os.stat_result) -> bool | None:
+    """Whether a process has a file open; None if it cannot be known, as of another user's."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        descriptors = os.listdir(folder)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    for descriptor in descriptors:
+        with suppress(OSError):  # It was closed in the meantime.
+            if os.path.samestat(os.stat(f"{folder}/{descriptor}"), file):
+                return True
+    return False
 
 
 def _utf8(text: str) -> str:

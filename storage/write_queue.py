@@ -2,7 +2,7 @@
 
 SQLite's own busy handler sleeps and retries, which is unfair: with four writers the worst
 append took 743 ms, with this queue 28 ms, at the same throughput. The kernel drops the lock of a
-process that dies.
+process that dies, and not that of one that is stopped: so the holder writes its name into the file.
 """
 
 from __future__ import annotations
@@ -10,31 +10,51 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from runlore.storage.file_lock import open_lock_file, release, take, unlock, wait_and_take
 from runlore.storage.held_path import AnyPath
+from runlore.storage.patience import Wait
+from runlore.storage.turn_holder import BETWEEN_TURNS, TurnHolder, holder_in, line
 
 _POLL_INTERVAL_S: Final = 0.005
 
 
 class WriteQueue:
-    """The queue of one log file. Not thread-safe: the caller holds a lock."""
+    """The queue of one log file. One thread at a time may acquire and release it."""
 
     def __init__(self, path: AnyPath) -> None:
         self._path = path
         self._fd: int | None = None
+        self._is_signed = False
 
-    def acquire(self, timeout_s: float) -> bool:
-        """Wait for this process's turn; False if it did not come within the timeout.
+    def acquire(self, wait: Wait) -> bool:
+        """Wait for this process's turn, and say in the file who has it; False if it did not come.
 
         Raises OSError if the side file cannot be made.
         """
         if self._fd is None:
             self._fd = open_lock_file(self._path)
-        return take(self._fd) or self._wait(self._fd, timeout_s)
+        if not (take(self._fd) or self._wait(self._fd, wait)):
+            return False
+        self._is_signed = True
+        self._write(line(time.time_ns() // 1_000))
+        return True
 
-    def _wait(self, fd: int, timeout_s: float) -> bool:
+    def holder(self) -> TurnHolder | None:
+        """The process that has its turn, if it says so. Callable from any thread."""
+        try:
+            fd = open_lock_file(self._path, flags=0)
+        except OSError:
+            return None
+        try:
+            return holder_in(fd)
+        finally:
+            os.close(fd)
+
+    def _wait(self, fd: int, wait: Wait) -> bool:
         """A blocking flock has no timeout, so another thread waits in the kernel's queue."""
         turn = _Turn(fd)
         try:
@@ -42,18 +62,26 @@ class WriteQueue:
         except RuntimeError:
             # The process may be out of threads, and Python 3.12 starts none at exit, when the
             # last values are written.
-            return _poll(fd, timeout_s)
+            return wait.until(partial(_poll, fd))
         came = False
         try:
-            came = turn.came.wait(timeout_s)
+            came = wait.until(turn.came.wait)
         finally:  # Also when Ctrl-C ends the wait: a turn that came later would never end.
             if not came and turn.give_up():
                 self._fd = None  # The thread closes it when its turn comes; we open a new one.
         return self._fd is not None
 
+    def _write(self, text: bytes) -> None:
+        assert self._fd is not None, "it is this process's turn"
+        with suppress(OSError):  # A full disk: then the turn has no name.
+            os.pwrite(self._fd, text, 0)
+
     def release(self) -> None:
-        """Let the next writer go on."""
+        """Let the next writer go on. Does nothing if it is not this process's turn."""
         if self._fd is not None:
+            if self._is_signed:
+                self._write(BETWEEN_TURNS)
+                self._is_signed = False
             release(self._fd)
 
     def forget(self) -> None:
@@ -66,9 +94,9 @@ class WriteQueue:
         self.forget()
 
 
-def _poll(fd: int, timeout_s: float) -> bool:
+def _poll(fd: int, seconds: float) -> bool:
     """Poll instead of waiting in the kernel's queue: less fair, but with a timeout."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         time.sleep(_POLL_INTERVAL_S)
         if take(fd):

@@ -282,7 +282,7 @@ def test_a_read_that_begins_after_a_commit_sees_it_in_any_process(
 def test_a_queue_that_does_not_move_is_busy_and_nothing_is_stored(path: Path) -> None:
     log = open_sqlite(path, lock_timeout_s=0.2)
     with held_by_another_process(HOLD_QUEUE, path):
-        with pytest.raises(LogBusy, match="queue did not move for 0.2 s; nothing was stored"):
+        with pytest.raises(LogBusy, match="its turn did not come for 0.2 s, so nothing was stored"):
             log.append([new_event("run/a", 1)])
         assert all_rows(log) == []
     log.append([new_event("run/a", 1)])

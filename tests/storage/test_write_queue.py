@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from runlore.storage.patience import Wait
 from runlore.storage.write_queue import WriteQueue
 from tests.processes import LIMIT_S, in_child_without_threads, start_python, wait_until
 
@@ -31,11 +32,11 @@ def waiting_threads() -> list[str]:
 
 def test_one_at_a_time(queue: WriteQueue, path: Path) -> None:
     other = WriteQueue(path)
-    assert queue.acquire(0)
-    assert not other.acquire(0.01)
+    assert queue.acquire(Wait(0))
+    assert not other.acquire(Wait(0.01))
     queue.release()
-    assert other.acquire(LIMIT_S)
-    assert not queue.acquire(0.01)
+    assert other.acquire(Wait(LIMIT_S))
+    assert not queue.acquire(Wait(0.01))
     other.release()
     other.forget()
 
@@ -45,11 +46,11 @@ def test_a_waiter_gets_its_turn_when_the_holder_lets_go(queue: WriteQueue, path:
 
     def wait() -> None:
         other = WriteQueue(path)
-        assert other.acquire(LIMIT_S)
+        assert other.acquire(Wait(LIMIT_S))
         came.set()
         other.forget()
 
-    assert queue.acquire(0)
+    assert queue.acquire(Wait(0))
     waiter = threading.Thread(target=wait)
     waiter.start()
     wait_until(lambda: bool(waiting_threads()), "the waiter to stand in the queue")
@@ -63,8 +64,9 @@ HOLD = """
 import sys
 from pathlib import Path
 from runlore.storage.write_queue import WriteQueue
+from runlore.storage.patience import Wait
 queue = WriteQueue(Path(sys.argv[1]))
-print(queue.acquire(0), flush=True)
+print(queue.acquire(Wait(0)), flush=True)
 sys.stdin.readline()
 """
 
@@ -74,22 +76,22 @@ def test_the_kernel_drops_the_turn_of_a_process_that_dies(queue: WriteQueue, pat
     with start_python(HOLD, path) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "True\n"
-        assert not queue.acquire(0.01)
+        assert not queue.acquire(Wait(0.01))
         holder.kill()
 
-    assert queue.acquire(LIMIT_S)
+    assert queue.acquire(Wait(LIMIT_S))
     queue.release()
 
 
 def test_a_wait_that_was_given_up_takes_no_turn_later(queue: WriteQueue, path: Path) -> None:
     other, third = WriteQueue(path), WriteQueue(path)
-    assert queue.acquire(0)
-    assert not other.acquire(0.01)
+    assert queue.acquire(Wait(0))
+    assert not other.acquire(Wait(0.01))
     queue.release()
     wait_until(lambda: not waiting_threads(), "the given-up wait to end")
-    assert third.acquire(0)
+    assert third.acquire(Wait(0))
     third.forget()
-    assert other.acquire(LIMIT_S)
+    assert other.acquire(Wait(LIMIT_S))
     other.forget()
 
 
@@ -97,7 +99,7 @@ def test_releasing_what_is_not_held_is_nothing(queue: WriteQueue) -> None:
     queue.release()
     queue.forget()
     queue.forget()
-    assert queue.acquire(0)
+    assert queue.acquire(Wait(0))
     queue.release()
     queue.release()
 
@@ -105,14 +107,14 @@ def test_releasing_what_is_not_held_is_nothing(queue: WriteQueue) -> None:
 def test_a_queue_that_is_gone_leaves_no_file_open(path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     queue = WriteQueue(path)
-    queue.acquire(0)
+    queue.acquire(Wait(0))
     del queue
     assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_queue_in_a_folder_that_does_not_exist_is_the_systems_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        WriteQueue(tmp_path / "missing" / "queue").acquire(0)
+        WriteQueue(tmp_path / "missing" / "queue").acquire(Wait(0))
 
 
 @pytest.mark.processes
@@ -124,8 +126,8 @@ def test_a_process_that_can_start_no_thread_waits_all_the_same(path: Path) -> No
         def child() -> tuple[bool, bool]:
             assert holder.stdin is not None
             queue = WriteQueue(path)
-            in_vain = queue.acquire(0.02)
+            in_vain = queue.acquire(Wait(0.02))
             os.write(holder.stdin.fileno(), b"\n")
-            return in_vain, queue.acquire(LIMIT_S)
+            return in_vain, queue.acquire(Wait(LIMIT_S))
 
         assert in_child_without_threads(child) == (False, True)

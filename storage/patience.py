@@ -1,0 +1,88 @@
+"""How long the writes of this thread wait for their turn: as long as the log says, or less.
+
+A read may have something to write: the values of a killed process, the loss of a run. It must not
+wait for other writers, one of which may be stopped. So such a write gives up soon, at once if the
+turn is with a process that does not move, and a later read tries again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final, NamedTuple
+
+READ_WAIT_S: Final = 1.0
+"""The longest wait of a read: many writers, each with a slow disk, have their turns in less."""
+
+_LOOK_INTERVAL_S: Final = 0.1
+
+
+class Patience(NamedTuple):
+    """How long writes wait: at most `at_most_s`, and whether also for a process that is stuck.
+
+    `is_over` is asked several times a second whether to give up.
+    """
+
+    at_most_s: float = float("inf")
+    for_stuck: bool = True
+    is_over: Callable[[], bool] = lambda: False
+
+
+ALL: Final = Patience()
+"""The patience of a thread that has said nothing else."""
+
+OF_A_READ: Final = Patience(READ_WAIT_S, for_stuck=False)
+"""The patience of what a read writes on its way."""
+
+_patience: ContextVar[Patience] = ContextVar("patience", default=ALL)
+
+
+@contextmanager
+def patience(changed: Patience) -> Iterator[None]:
+    """Within the block, writes of this thread have this patience."""
+    token = _patience.set(changed)
+    try:
+        yield
+    finally:
+        _patience.reset(token)
+
+
+def longest_wait_s(usual_s: float) -> float:
+    """How long this thread waits, if one with all patience waits `usual_s`."""
+    return min(usual_s, _patience.get().at_most_s)
+
+
+class Wait:
+    """One wait for a turn: at most `usual_s`, or as long as this thread's patience lasts.
+
+    `look` is called several times a second with the seconds waited so far, and returns whether the
+    one that is waited for is stuck.
+    """
+
+    def __init__(self, usual_s: float, look: Callable[[float], bool] = lambda waited_s: False):
+        self._patience = _patience.get()
+        self._look = look
+        self._began = time.monotonic()
+        self._at_most_s = min(longest_wait_s(usual_s), threading.TIMEOUT_MAX)
+
+    @property
+    def took_s(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self._began
+
+    def until(self, came: Callable[[float], bool]) -> bool:
+        """Wait until it `came`, which is given the seconds to wait; False if that is given up."""
+        while True:
+            left_s = max(0.0, self._at_most_s - self.took_s)
+            if came(min(left_s, _LOOK_INTERVAL_S)):
+                return True
+            is_stuck = self._look(self.took_s)
+            if (
+                not left_s
+                or self._patience.is_over()
+                or (is_stuck and not self._patience.for_stuck)
+            ):
+                return False
