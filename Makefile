@@ -8,8 +8,12 @@ READY := $(VENV)/.runlore-installed
 CHECKED := $(addprefix tests/,architecture azure configuration contracts domain engine entry)
 CHECKED += $(addprefix tests/,execution face run storage)
 
+# `make chaos`: for how long, and which bad luck.
+CHAOS_SECONDS ?= 600
+CHAOS_SEED ?= 0
+
 .DEFAULT_GOAL := help
-.PHONY: demo check test lint house format bench bench-peers bench-scale docs help clean
+.PHONY: demo check test chaos lint house format bench bench-peers bench-scale docs help clean
 
 demo: $(READY) ## Track a real training and query it
 	$(BIN)/python examples/demo.py
@@ -23,6 +27,9 @@ check: $(READY) ## Check style and imports, run the tests that start no process;
 test: $(READY) ## Run the doctests, then all tests
 	$(BIN)/pytest --doctest-modules src
 	$(BIN)/pytest -n 2
+
+chaos: $(READY) ## Let 40 processes of one workspace have bad luck for ten minutes, and count what is lost
+	$(BIN)/python -m tests.chaos.soak --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED)
 
 lint: $(READY) ## Check style, types and the direction of imports
 	$(BIN)/ruff check

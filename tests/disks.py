@@ -7,15 +7,19 @@ import resource
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Final
+
+_MOST_AT_ONCE: Final = 64 * 2**20
+_LEAST_AT_ONCE: Final = 4096
 
 
 class Disk:
     """A small file system: a tmpfs where mounting is allowed, else a limit on file sizes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, size_mib: int = 16) -> None:
         self.folder = folder
         mount = shutil.which("mount") or "mount"
-        options = ["-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
+        options = ["-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", str(folder)]
         try:
             done = subprocess.run([mount, *options], capture_output=True)
             self.mounted = done.returncode == 0
@@ -29,11 +33,14 @@ class Disk:
             self._limit(0 if even_for_small_files else max(sizes))
             return
         fd = os.open(self.folder / "filling", os.O_WRONLY | os.O_CREAT)
-        try:
-            while True:
-                os.write(fd, b"x" * 4096)
-        except OSError:
-            os.close(fd)
+        end, more = os.fstat(fd).st_size, _MOST_AT_ONCE
+        while more >= _LEAST_AT_ONCE:
+            try:
+                os.posix_fallocate(fd, end, more)
+                end += more
+            except OSError:
+                more //= 2
+        os.close(fd)
 
     def free(self) -> None:
         """There is room again."""
