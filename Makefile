@@ -3,6 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.runlore-installed
+FUZZ_READY := $(VENV)/.fuzz-installed
+
+# `make fuzz`: of each target, and how many at a time.
+FUZZ_SECONDS ?= 300
+FUZZ_JOBS ?= 1
 
 # Where `make check` looks for tests.
 CHECKED := $(addprefix tests/,architecture azure configuration contracts domain engine entry)
@@ -13,7 +18,7 @@ CHAOS_SECONDS ?= 600
 CHAOS_SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: demo check test chaos lint house format bench bench-peers bench-scale docs help clean
+.PHONY: demo check test chaos fuzz lint house format bench bench-peers bench-scale docs help clean
 
 demo: $(READY) ## Track a real training and query it
 	$(BIN)/python examples/demo.py
@@ -30,6 +35,9 @@ test: $(READY) ## Run the doctests, then all tests
 
 chaos: $(READY) ## Let 40 processes of one workspace have bad luck for ten minutes, and count what is lost
 	$(BIN)/python -m tests.chaos.soak --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED)
+
+fuzz: $(FUZZ_READY) ## Fuzz what reads strangers' bytes; 5 minutes for each of FUZZ_TARGETS
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS) $(FUZZ_TARGETS)
 
 lint: $(READY) ## Check style, types and the direction of imports
 	$(BIN)/ruff check
@@ -61,11 +69,16 @@ help: ## List these targets
 
 clean: ## Remove environments, builds, caches and what the demo wrote
 	rm -rf .venv .bench-venvs build dist src/*.egg-info *.egg-info
-	rm -rf .runlore demo-output benchmark-output
+	rm -rf .runlore demo-output benchmark-output fuzz-output
 	rm -rf .coverage htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.git -prune -o -name __pycache__ -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,demo]'
+	touch $@
+
+# Only wheels: nobody who fuzzes should have to build a compiler's runtime first.
+$(FUZZ_READY): $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --only-binary atheris -e '.[fuzz]'
 	touch $@

@@ -20,7 +20,7 @@ _STYLE: Final = (
 )
 _PARAMETERS: Final = "[0-9;]{0,40}"
 _STYLES: Final = re.compile(f"\x1b\\[(?={_PARAMETERS}m){_STYLE}(?:;{_STYLE})*m")
-_UNFINISHED: Final = re.compile(f"(?:\x1b(?:\\[{_PARAMETERS})?|\r)\\Z")
+_UNFINISHED: Final = re.compile(f"(?:\x1b(?:\\[{_PARAMETERS})?|[\r\u200c\u200d])\\Z")
 _RESET: Final = "\x1b[0m"
 
 
@@ -32,6 +32,7 @@ class LogText:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
         self._held = ""
         self._is_styled = False
+        self._before = ""  # The end of the last piece: joiners are judged by their neighbours.
 
     def feed(self, piece: bytes) -> str:
         """The text of the next piece, without a sequence at its end that may go on."""
@@ -51,9 +52,14 @@ class LogText:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         shown, end = [], 0
         for found in _STYLES.finditer(text):
-            shown.append(visible_lines(text[end : found.start()]))
+            shown.append(self._visible_after(text[end : found.start()]))
+            self._before = ""
             if self._styles:
                 shown.append(found[0])
                 self._is_styled = True
             end = found.end()
-        return "".join([*shown, visible_lines(text[end:])])
+        return "".join([*shown, self._visible_after(text[end:])])
+
+    def _visible_after(self, text: str) -> str:
+        before, self._before = self._before, (self._before + text)[-2:]
+        return visible_lines(before + text)[len(visible_lines(before)) :]

@@ -35,7 +35,7 @@ def defined(data: bytes) -> tuple[int, Channel]:
         if type(number) is not int or not DEFINITION < number < INTENT or form not in _FORMS:
             raise ValueError(f"series {number!r:.80} has form {form!r:.80}")
         channel = Channel(check_run_id(run_id), form, tuple(_series(*one) for one in series))
-    except (RunloreError, ValueError, TypeError) as error:
+    except (RunloreError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"a definition makes no sense: {error}") from error
     _check_fit(channel)
     return number, channel
@@ -73,7 +73,7 @@ def intent_of(data: bytes) -> EndIntent:
             None if error is None else {_text(key): _text(error[key]) for key in error},
             found["observed_at"],
         )
-    except (RunloreError, ValueError, TypeError, KeyError) as error:
+    except (RunloreError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"an intent makes no sense: {error}") from error
     if intent.status not in TERMINAL or type(intent.observed_at) is not int:
         raise ValueError(f"an intent of {intent.run_id} is no end: {intent.status!r:.80}")

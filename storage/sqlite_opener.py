@@ -60,7 +60,12 @@ def folder_location(folder: Path) -> LogLocation:
     >>> folder_location(Path("/data/my lab")).uri
     'sqlite:///data/my%20lab'
     """
-    if "\0" in str(folder):
+    try:
+        path = os.fsencode(folder)
+    except UnicodeEncodeError as error:
+        found = f"it holds {error.object[error.start]!r}, which no path can"
+        raise InvalidInput(f"{str(folder)!r:.80} cannot be a path: {found}") from error
+    if b"\0" in path:
         raise InvalidInput(f"{str(folder)!r:.80} cannot be a path: it holds a null character")
     return LogLocation(
         "sqlite://" + quote(os.fsencode(os.path.realpath(folder))), folder.absolute()

@@ -360,7 +360,10 @@ def _check_values(row: StoredRow, data: Mapping[str, Any]) -> None:
     if total > VALUES_MAX:
         raise ValueError(f"a batch claims to have {total:,} values")
     payload = data["payload"]
-    nbytes = -1 if payload is None else zstandard.frame_content_size(payload)
+    try:
+        nbytes = -1 if payload is None else zstandard.frame_content_size(payload)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"its values are not compressed as runlore does it: {error}") from error
     if not 0 <= nbytes <= PAYLOAD_MAX_NBYTES:
         raise ValueError(f"its values are elsewhere, or unpack to {nbytes:,} bytes")
     try:

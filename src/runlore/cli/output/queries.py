@@ -33,7 +33,8 @@ def selected(query: ParsedResult, data: Any) -> Any:
     """The data that the query selects. Raises ClickException if it does not fit the data."""
     try:
         return query.search(data)
-    except JMESPathError as error:
+    except (JMESPathError, ArithmeticError, TypeError, ValueError, RecursionError) as error:
+        # The library lets through what Python says of a step of zero, or of huge numbers.
         raise click.ClickException(f"the query {query.expression!r} failed: {error}") from error
 
 
