@@ -24,13 +24,16 @@ from runlore.projections.projection import DataErased
 from runlore.projections.projection_of_runs import RunsProjection, tables_version
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.projections.segment_files import BOUNDS, Bounds
-from runlore.projections.slots import DatabasePlace, ReaderSlot, place_below
+from runlore.projections.slots import DatabasePlace, ReaderSlot, Stamp, place_below
+from runlore.projections.system_faults import fault_in
 from runlore.projections.table_order import cluster
 from runlore.storage import fork_guard
 from runlore.storage.codec import fact_of
+from runlore.storage.errors import told
 from runlore.storage.event_log import EventLog
 from runlore.storage.held_path import HeldPath
 from runlore.storage.log_opener import LOG_NAME
+from runlore.storage.system_errors import NO_ROOM, TOO_MANY_FILES, Fault, advice_on, fault_of
 from runlore.storage.user_cache import Origin, find_cache, folder_of_log
 
 T = TypeVar("T")
@@ -39,10 +42,11 @@ T = TypeVar("T")
 class ProjectionFailed(RunloreError):
     """The tables could be made neither in a file nor in memory; the log is unaffected."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, fault: Fault | None = None) -> None:
+        advice = "free memory or disk space and ask again" if fault is None else advice_on(fault)
         super().__init__(
             f"could not bring the tables that queries read up to the log's head: {reason}; the "
-            "log itself is unaffected: free memory or disk space and ask again"
+            f"log itself is unaffected: {advice}"
         )
         self.reason = reason
 
@@ -55,6 +59,27 @@ class TablesChanged(RunloreError):
             "the query changed the tables that it reads, which no query may: its result is not "
             "given, and the tables are made again from the log, which is unaffected"
         )
+
+
+class _NotReached(Exception):
+    """The tables' files cannot be opened or read, for a fault of the system."""
+
+    def __init__(self, error: Exception, fault: Fault) -> None:
+        super().__init__(str(error))
+        self.fault = fault
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    try:
+        yield
+    except RunloreError:
+        raise
+    except (OSError, duckdb.IOException) as error:
+        fault = fault_of(error) if isinstance(error, OSError) else fault_in(error)
+        if fault is None or (isinstance(error, duckdb.Error) and fault in NO_ROOM):
+            raise
+        raise _NotReached(error, fault) from error
 
 
 class OwnProjection:
@@ -121,9 +146,10 @@ class OwnProjection:
         with self._lock:
             for folder, is_last in ((self._folder, False), (self._folder, False), (None, True)):
                 try:
-                    tables = self._still_there() or self._open(folder)
-                    began = time.monotonic()
-                    self.events_read += catch_up(tables.projection, self.log)
+                    with _reached():
+                        tables = self._still_there() or self._open(folder)
+                        began = time.monotonic()
+                        self.events_read += catch_up(tables.projection, self.log)
                     took_s = time.monotonic() - began
                     answer = question(tables)
                     if took_s > self._publishing.after_s:
@@ -135,6 +161,10 @@ class OwnProjection:
                     self._distrusts_generations = True
                     if is_last:
                         raise ProjectionFailed("runs are erased all the time") from erased
+                except _NotReached as error:  # They are fine, and can be used another time.
+                    self._let_go()
+                    if is_last:
+                        raise ProjectionFailed(str(error), error.fault) from error
                 except duckdb.OutOfMemoryException as error:
                     raise ProjectionFailed(str(error)) from error
                 except RuntimeError as error:
@@ -146,7 +176,7 @@ class OwnProjection:
                     self._discard()
                     self._distrusts_generations = True  # It may have come from one.
                     if is_last:
-                        raise ProjectionFailed(str(error)) from error
+                        raise ProjectionFailed(str(error), fault_in(error)) from error
             raise AssertionError("the last attempt answers or raises")
 
     def ask_in_doubt(
@@ -186,11 +216,11 @@ class OwnProjection:
         users' SQL, for a function that writes in a transaction of its own.
         """
         place = self._place
-        before = frozenset() if place is None else place.stamp()
+        before = _stamp_of(place)
         try:
             yield
         finally:
-            if place is not None and place.stamp() - before:
+            if place is not None and _stamp_of(place) - before:
                 self._discard()
                 self._distrusts_generations = True  # They may share a segment.
                 raise TablesChanged
@@ -326,7 +356,7 @@ class OwnProjection:
 
     def _opened_as_it_is(self, place: DatabasePlace) -> RunsProjection | None:
         """The tables in a place; None if they are damaged or of another log."""
-        with suppress(duckdb.Error):
+        try:
             projection = RunsProjection.open(place, self._bounds, self._memory_nbytes)
             try:
                 position, leaf = projection.view.applied(APPLICATION)
@@ -336,6 +366,9 @@ class OwnProjection:
                 projection.view.close()
                 raise
             projection.view.close()
+        except duckdb.Error as error:
+            if fault_in(error) in TOO_MANY_FILES:  # Nothing is known of the tables.
+                raise
         return None
 
     def _opened_empty(self, place: DatabasePlace) -> RunsProjection:
@@ -383,6 +416,11 @@ class OwnProjection:
         if self._place is not None:
             self._place.release()
             self._place = None
+
+
+def _stamp_of(place: DatabasePlace | None) -> Stamp:
+    with told("the tables that queries read"):
+        return frozenset() if place is None else place.stamp()
 
 
 def _generations(slot: ReaderSlot) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -15,6 +13,7 @@ from runlore.projections.connection import connect
 from runlore.projections.open_tables import OpenTables
 from runlore.projections.own_projection import OwnProjection
 from runlore.projections.sql_text import quoted
+from runlore.projections.system_faults import as_the_system_says_it
 from runlore.projections.views import run_id_in
 
 _EVENTS: Final = f"""
@@ -85,11 +84,5 @@ def _copied(rows: duckdb.DuckDBPyRelation, path: Path) -> int:
         try:
             [(n,)] = writing.execute(copy).fetchall()
         except duckdb.IOException as error:  # Of the file: what fails in the rows is no IO here.
-            raise _as_the_system_says_it(error) from error
+            raise as_the_system_says_it(error) from error
     return int(n)
-
-
-def _as_the_system_says_it(error: duckdb.IOException) -> OSError:
-    text = str(error)
-    found = next((code for code in errno.errorcode if os.strerror(code) in text), errno.EIO)
-    return OSError(found, os.strerror(found))

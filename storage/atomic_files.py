@@ -5,21 +5,18 @@ The destination is a path below a held folder, or one that the user named.
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from runlore.domain.errors import RunloreError
 from runlore.storage.held_path import AnyPath, HeldPath, hold
+from runlore.storage.system_errors import Fault, advice_on, fault_of, problem_of
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FORBIDDEN: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class FileNotWritten(RunloreError, OSError):
@@ -27,12 +24,13 @@ class FileNotWritten(RunloreError, OSError):
 
     def __init__(self, target: AnyPath, error: OSError) -> None:
         problem = error.strerror or str(error)
-        if error.errno in _FULL:
-            advice = "free some space (or lift the file size limit or quota) and try again"
-        elif error.errno in _FORBIDDEN:
+        fault = fault_of(error)
+        if fault is None:
+            advice = "check the path and try again"
+        elif fault is Fault.FORBIDDEN:
             advice = "make the folder writable for this user, or choose another one"
         else:
-            advice = "check the path and try again"
+            problem, advice = f"{problem_of(fault)} ({problem})", advice_on(fault)
         super().__init__(f"cannot write {target}: {problem}; nothing of it was written; {advice}")
         self.target = target
         self.errno = error.errno

@@ -92,8 +92,8 @@ class HeldFolder:
             return _identity(os.stat(self.path)) == self.identity
         except PermissionError:  # This process gave up rights after it opened the folder.
             return True
-        except OSError:
-            return False
+        except OSError as error:
+            return error.errno == errno.EIO  # The disk fails, which its reader or writer says.
 
     def check_in_place(self) -> None:
         """Raise FolderMoved if the folder's path leads to another one, or nowhere."""

@@ -21,11 +21,12 @@ from runlore.domain.events import Event, ValuesLogged, WriterOpened
 from runlore.domain.fact import Fact, author_of
 from runlore.domain.ids import writer_stream
 from runlore.storage.codec import encode_event, fact_of
-from runlore.storage.errors import LogCorrupt, VersionConflict
+from runlore.storage.errors import DiskFailed, LogCorrupt, VersionConflict
 from runlore.storage.event_log import Drained, EventLog, NewEvent, ReadStream, StoredRow
 
 _LOST_ROUNDS: Final = 3
 _LOST_ACKNOWLEDGEMENTS: Final = 3
+_OUTCOME_UNKNOWN: Final = (OperationalError, InterfaceError)
 
 S = TypeVar("S")
 
@@ -299,9 +300,9 @@ class Journal:
         self._introduce()
         try:
             rows = self.log.append_decided(decide_now, drained=values.drained)
-        except RunloreError:
-            raise
-        except (OperationalError, InterfaceError):
+        except _OUTCOME_UNKNOWN as error:
+            if not _may_be_stored(error):
+                raise
             rows = self._append_surely(events, values.drained)
         return at, decision, rows
 
@@ -320,9 +321,9 @@ class Journal:
         self._introduce()
         try:
             self.log.append_decided(decide_now, drained=values.drained)
-        except RunloreError:
-            raise
-        except (OperationalError, InterfaceError):
+        except _OUTCOME_UNKNOWN as error:
+            if not _may_be_stored(error):
+                raise
             self._append_surely(events, values.drained)
 
     def _decide_optimistically(
@@ -378,16 +379,15 @@ class Journal:
     ) -> tuple[StoredRow, ...]:
         """Append the events; if the outcome is unknown, append the same events again.
 
-        Our own errors mean that nothing was stored. Any other failure of the driver may have come
-        after the commit; then the repeated append succeeds.
+        Our own errors mean that nothing was stored, but for DiskFailed. That and any other failure
+        of the driver may have come after the commit; then the repeated append succeeds.
         """
         for _ in range(_LOST_ACKNOWLEDGEMENTS - 1):
             try:
                 return self.log.append(events, drained=drained)
-            except RunloreError:
-                raise
-            except (OperationalError, InterfaceError):
-                continue
+            except _OUTCOME_UNKNOWN as error:
+                if not _may_be_stored(error):
+                    raise
         return self.log.append(events, drained=drained)
 
     def _new_events(
@@ -445,6 +445,11 @@ class Journal:
         if isinstance(error, PropertyConflict):
             return error.attributed(self.name_of(error.held_by, error.held_for))
         return error
+
+
+def _may_be_stored(error: Exception) -> bool:
+    """Whether the error leaves open if the events that were appended are stored."""
+    return isinstance(error, DiskFailed) or not isinstance(error, RunloreError)
 
 
 def _with_beside(

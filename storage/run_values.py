@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from runlore.domain.errors import InvalidInput, WorkspaceClosed
-from runlore.storage.held_folder import FolderMoved
+from runlore.storage.errors import LogUnavailable
 from runlore.storage.journal import Journal
 from runlore.storage.spool import Spool
 from runlore.storage.spool_format import (
@@ -62,10 +62,10 @@ class RunSteps:
         writer_id = self._journal.writer_id
         try:
             return steps_taken(self._journal.log, self.run_id, excluding_writer=writer_id)
-        except FolderMoved as moved:  # A training must not end because somebody tidies up.
+        except (LogUnavailable, OSError, ImportError) as error:  # It must not end a training.
             self._warn(
                 f"values of run {self.run_id} without a step are numbered from 0 on, because its "
-                f"earlier ones cannot be read: {moved}"
+                f"earlier ones cannot be read: {error}"
             )
             return {}
 

@@ -124,7 +124,7 @@ class Guard:
                 f"{self._name} was given {self._refused_one} while it was open, which no log has: "
                 "nothing was read or stored; drop it with the sqlite3 shell"
             )
-        return from_sqlite(error, self._name)
+        return from_sqlite(error, self._name, None if self.file is None else self.file.path)
 
     def _check(self, connection: sqlite3.Connection) -> None:
         # In this order: another process may be creating the log, the id first and then the tables.

@@ -32,6 +32,7 @@ from runlore.storage.run_values import RunSteps, RunValues
 from runlore.storage.spool import MEMORY_SEGMENTS, Region, Spool, is_owned
 from runlore.storage.spool_format import SLOT, EndIntent
 from runlore.storage.spool_reader import SlotReader
+from runlore.storage.system_errors import explained
 from runlore.storage.value_codec import Part, encode_batch
 
 _FIRST_INTERVAL_S: Final = 0.5
@@ -158,6 +159,15 @@ class ValueBuffer:
             # In one step: a signal handler that logs may run between any two.
             self._spool = self._spools.setdefault(spool.writer_id, spool)
         return self._spool
+
+    def drop(self, error: Exception) -> None:
+        """Count a value that can be kept nowhere, because of the error; the first one is told."""
+        self._dropped += 1
+        if self._dropped == 1:
+            _tell(
+                "a logged file could not be kept; logging goes on, and flush() says how many could "
+                f"not: {explained(error)}"
+            )
 
     def put_end(self, intent: EndIntent) -> bool:
         """Keep the end of a run that cannot be written to the log now.
@@ -314,6 +324,7 @@ class ValueBuffer:
         self._told_moved = ""
         self._failed_at = -_RETRY_S
         self._born = time.monotonic()
+        self._dropped = 0
         self._dropped_reported = 0
 
     def _undrained(self) -> list[Region]:
@@ -381,7 +392,7 @@ class ValueBuffer:
             self._tell_moved(moved)
         elif not self._warned:
             self._warned = True
-            _tell(f"logged values are not written yet and keep waiting: {error}")
+            _tell(f"logged values are not written yet and keep waiting: {explained(error)}")
 
     def _moved(self, error: Exception) -> FolderMoved | None:
         if isinstance(error, FolderMoved):
@@ -402,7 +413,7 @@ class ValueBuffer:
             _tell(f"{moved}; {what}")
 
     def _report_dropped(self) -> None:
-        dropped = self._spool.dropped if self._spool is not None else 0
+        dropped = self._dropped + (self._spool.dropped if self._spool is not None else 0)
         if dropped > self._dropped_reported:
             self._dropped_reported, before = dropped, self._dropped_reported
             raise ValuesDropped(dropped - before)

@@ -7,9 +7,15 @@ alone, without Azure's multi-line frame ("Class:\\n\\tMessage: ...").
 This module re-exports `runlore.domain.errors` and adds the classes that exist only for Azure's
 scripts. Code inside runlore imports the former from `runlore.domain.errors`, by their names
 there, and only the latter from here.
+
+The errors of the log and of the disk are here as well, and loaded when they are first named: they
+are also the classes of a library that takes long to import.
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import (
     AlreadyExists,
@@ -33,6 +39,51 @@ from runlore.domain.errors import (
     WorkspaceClosed,
     WorkspaceNotFound,
 )
+
+if TYPE_CHECKING:
+    from runlore.storage.atomic_files import FileNotWritten as FileNotWritten
+    from runlore.storage.errors import DiskFailed as DiskFailed
+    from runlore.storage.errors import DiskFull as DiskFull
+    from runlore.storage.errors import LogBusy as LogBusy
+    from runlore.storage.errors import LogCorrupt as LogCorrupt
+    from runlore.storage.errors import LogReadOnly as LogReadOnly
+    from runlore.storage.errors import LogTooNew as LogTooNew
+    from runlore.storage.errors import LogUnavailable as LogUnavailable
+    from runlore.storage.errors import NotALog as NotALog
+    from runlore.storage.errors import QuotaReached as QuotaReached
+    from runlore.storage.errors import TooManyOpenFiles as TooManyOpenFiles
+    from runlore.storage.errors import ValuesDropped as ValuesDropped
+    from runlore.storage.held_folder import FolderMoved as FolderMoved
+
+_OF_STORAGE: Final = {
+    **dict.fromkeys(
+        (
+            "DiskFailed",
+            "DiskFull",
+            "LogBusy",
+            "LogCorrupt",
+            "LogReadOnly",
+            "LogTooNew",
+            "LogUnavailable",
+            "NotALog",
+            "QuotaReached",
+            "TooManyOpenFiles",
+            "ValuesDropped",
+        ),
+        "runlore.storage.errors",
+    ),
+    "FileNotWritten": "runlore.storage.atomic_files",
+    "FolderMoved": "runlore.storage.held_folder",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OF_STORAGE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    error = getattr(import_module(_OF_STORAGE[name]), name)
+    error.__module__ = __name__
+    return globals().setdefault(name, error)
+
 
 AzureMLException = RunloreError
 UserErrorException = UserError
@@ -146,15 +197,25 @@ __all__ = [
     "ComputeTargetException",
     "DatasetTimestampMissingError",
     "DiscoveryUrlNotFoundException",
+    "DiskFailed",
+    "DiskFull",
     "ErasureIncomplete",
     "ExperimentExecutionException",
     "ExperimentNotFound",
+    "FileNotWritten",
     "FilterError",
+    "FolderMoved",
     "InvalidInput",
     "InvalidType",
+    "LogBusy",
+    "LogCorrupt",
+    "LogReadOnly",
+    "LogTooNew",
+    "LogUnavailable",
     "ModelNotFoundException",
     "ModelPathNotFoundException",
     "MomentInFuture",
+    "NotALog",
     "NotErasable",
     "NotFound",
     "OutOfScope",
@@ -163,6 +224,7 @@ __all__ = [
     "PastIsReadOnly",
     "ProjectSystemException",
     "PropertyConflict",
+    "QuotaReached",
     "RunConfigurationException",
     "RunConfigurationFileNotFound",
     "RunEnded",
@@ -172,10 +234,12 @@ __all__ = [
     "RunloreError",
     "ServiceException",
     "SnapshotException",
+    "TooManyOpenFiles",
     "TrainingException",
     "TransitionRefused",
     "UserError",
     "UserErrorException",
+    "ValuesDropped",
     "WebserviceException",
     "WorkspaceClosed",
     "WorkspaceException",
@@ -183,6 +247,6 @@ __all__ = [
     "WorkspacePrivateEndpointException",
 ]
 
-for name in __all__:
+for name in set(__all__) - set(_OF_STORAGE):
     globals()[name].__module__ = __name__  # The path that users write, for pickles and tracebacks.
 del name

@@ -21,7 +21,7 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.storage.file_lock": "locks held files, and those of the user's own folders",
     # The system and the package itself.
     "runlore.storage.filesystem": "reads /proc/self/mountinfo",
-    "runlore.storage.errors": "opens /dev/null, to count free descriptors",
+    "runlore.storage.system_errors": "counts free descriptors, and tries a file without a name",
     "runlore.storage.this_process": "reads /proc and the machine's id",
     "runlore.projections.sql_process.child": "reads from /dev/null",
     "runlore.projections.sql_process.life": "writes to /proc/self/oom_score_adj",

@@ -482,7 +482,7 @@ def test_no_room_is_a_clear_error_and_leaves_no_half_file(tmp_path: Path) -> Non
     told, held, small = json.loads(run_child(WITHOUT_ROOM, tmp_path))
 
     assert [code for code, _ in told] == [errno.EFBIG, errno.EFBIG]
-    assert str(tmp_path / "store") in told[0][1] and "free some space" in told[0][1]
+    assert str(tmp_path / "store") in told[0][1] and "raise the limit" in told[0][1]
     assert str(tmp_path / "out" / "copy") in told[1][1]
     expected = {f"store/{digest[:2]}/{digest}" for digest in (held, small)}
     assert set(files_below(tmp_path)) == expected

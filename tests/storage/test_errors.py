@@ -15,13 +15,16 @@ from runlore.domain.errors import RunloreError
 from runlore.storage import errors
 from runlore.storage.database import Database
 from runlore.storage.errors import (
+    DiskFailed,
     DiskFull,
     LogBusy,
     LogCorrupt,
     LogReadOnly,
     NotALog,
+    QuotaReached,
     TooManyOpenFiles,
 )
+from runlore.storage.held_path import hold
 from tests.processes import in_child
 
 
@@ -32,7 +35,9 @@ from tests.processes import in_child
         (sqlite3.SQLITE_BUSY_SNAPSHOT, LogBusy),
         (sqlite3.SQLITE_LOCKED, LogBusy),
         (sqlite3.SQLITE_FULL, DiskFull),
-        (sqlite3.SQLITE_IOERR_WRITE, DiskFull),
+        (sqlite3.SQLITE_IOERR_WRITE, DiskFailed),
+        (sqlite3.SQLITE_IOERR_READ, DiskFailed),
+        (sqlite3.SQLITE_IOERR_FSYNC, DiskFailed),
         (sqlite3.SQLITE_IOERR_SHMSIZE, DiskFull),
         (sqlite3.SQLITE_READONLY, LogReadOnly),
         (sqlite3.SQLITE_READONLY_DBMOVED, LogReadOnly),
@@ -53,12 +58,33 @@ def test_our_words_for_what_people_can_do_something_about(
     assert "the/log.db" in str(ours)
 
 
-@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_READ])
-def test_an_outcome_that_nobody_knows_is_not_called_a_full_disk(code: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "expected", "advice"),
+    [
+        (errno.EDQUOT, QuotaReached, "ask for a larger quota"),
+        (errno.ENOSPC, DiskFull, "free some space"),
+        (errno.EROFS, LogReadOnly, "mount it for writing"),
+        (errno.EIO, DiskFailed, "to free space does not help"),
+        (errno.EOPNOTSUPP, DiskFailed, "to free space does not help"),
+    ],
+)
+def test_the_folder_is_tried_where_sqlite_does_not_say_why_it_cannot_write(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    expected: type[RunloreError],
+    advice: str,
+) -> None:
+    def refused(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "write", refused)
     error = sqlite3.OperationalError("disk I/O error")
-    error.sqlite_errorcode = code
-    ours = errors.from_sqlite(error, "the/log.db")
-    assert type(ours) is persistence.OperationalError  # The journal appends the same events again.
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+    ours = errors.from_sqlite(error, "the/log.db", hold(tmp_path) / "log.db")
+    assert type(ours) is expected
+    assert advice in str(ours)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -85,12 +111,12 @@ def test_the_librarys_words_for_the_rest(
     ("number", "expected"),
     [
         (errno.ENOSPC, DiskFull),
-        (errno.EDQUOT, DiskFull),
+        (errno.EDQUOT, QuotaReached),
         (errno.EFBIG, DiskFull),
         (errno.EACCES, LogReadOnly),
         (errno.EPERM, LogReadOnly),
         (errno.EROFS, LogReadOnly),
-        (errno.EIO, persistence.OperationalError),
+        (errno.EIO, DiskFailed),
     ],
 )
 def test_our_words_for_errors_of_the_operating_system(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from runlore.storage.errors import told
 from runlore.storage.event_log import EventLog
 from runlore.storage.held_path import HeldPath
 
@@ -67,8 +68,9 @@ class Lanes:
 
     def _made(self) -> _Lane[RunsReader]:
         # Imported here: duckdb takes longer to import than all the rest of runlore.
-        from runlore.projections.own_projection import OwnProjection
-        from runlore.projections.reader import RunsReader
+        with told("the modules of queries"):
+            from runlore.projections.own_projection import OwnProjection
+            from runlore.projections.reader import RunsReader
 
         reader = RunsReader(OwnProjection.in_cache(self._log, self._workspace))
         return _Lane(reader, reader.projection.close)

@@ -15,6 +15,7 @@ from runlore.storage.log_opener import LOG_NAME
 from runlore.storage.open_log import exists, locate
 from runlore.storage.ownership import anybody_may_add, foreign, is_trusted
 from runlore.storage.run_folder import RUNS, SOURCE
+from runlore.storage.system_errors import Fault, fault_of
 
 CEILINGS: Final = "RUNLORE_CEILING_DIRECTORIES"
 """The variable with the folders that no search goes up to, as GIT_CEILING_DIRECTORIES for git."""
@@ -40,8 +41,8 @@ def make_folder(folder: Path, *, private: bool = False) -> None:
     """Create the folder of a workspace, with a `.gitignore` of `*` if it is new or empty.
 
     A new one is as the umask says, or `private` to this user. A folder with contents may hold code,
-    and so may the working folder: they get no `.gitignore`. Raises LogReadOnly if the folder cannot
-    be created, and TooManyOpenFiles.
+    and so may the working folder: they get no `.gitignore`. Raises LogUnavailable: LogReadOnly if
+    the folder may not be created.
     """
     try:
         fresh = not folder.exists() or not any(folder.iterdir())
@@ -50,11 +51,10 @@ def make_folder(folder: Path, *, private: bool = False) -> None:
             with suppress(FileExistsError), (hold(folder) / ".gitignore").open_file("xb") as file:
                 file.write(b"*\n")
     except OSError as error:
-        from runlore.storage.errors import LogReadOnly, TooManyOpenFiles, from_os
+        from runlore.storage.errors import LogReadOnly, from_os
 
-        found = from_os(error, str(folder))
-        if isinstance(found, TooManyOpenFiles):
-            raise found from error
+        if fault_of(error) not in (None, Fault.FORBIDDEN):
+            raise from_os(error, str(folder)) from error
         raise LogReadOnly(
             f"cannot create the workspace's folder {folder}: {error.strerror}; choose another path"
         ) from error

@@ -468,6 +468,10 @@ class LiveSession(Session):
         """
         return self._values.put_end(intent)
 
+    def drop_value(self, error: Exception) -> None:
+        """Count a logged value that the error keeps from being stored; see `ValueBuffer.drop`."""
+        self._values.drop(error)
+
     def live_values(self, run_id: str) -> LiveValues:
         """The values that other processes of this host have logged, but not written to the log."""
         if self.spools is None:

@@ -17,8 +17,11 @@ from runlore.domain.ids import COMPUTE_TARGETS
 from runlore.domain.workspace import CreateWorkspace
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.introduction import actor_named
+from runlore.engine.runs import ending as ending
+from runlore.engine.runs import files as files
 from runlore.engine.session import Caretaker, LiveSession
 from runlore.engine.shared_log import SharedLog, use_log
+from runlore.run import shown_metrics as shown_metrics
 from runlore.storage.errors import LogTooNew
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.held_path import HeldPath, hold
@@ -27,6 +30,9 @@ from runlore.storage.log_query import LogQuery
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_log import exists, identity, open_log
 from runlore.storage.run_folder import RunFolder
+
+# `ending`, `files` and `shown_metrics` are for later. They are loaded here, because a run must log
+# and end even if the process can open no more files, those of modules included.
 
 _ASK_INTERVAL_S: Final = 1.0
 

@@ -5,7 +5,6 @@ It sees a cancellation, or an end that another process recorded, by looking at t
 
 from __future__ import annotations
 
-import errno
 import sys
 import time
 import traceback
@@ -30,9 +29,10 @@ from runlore.execution.processes import mark_of
 from runlore.execution.script import Script
 from runlore.execution.targets.attached import grace_s_of
 from runlore.execution.targets.queue import digest_of_state
-from runlore.storage.errors import DiskFull, LogBusy
+from runlore.storage.errors import LogReadOnly, LogUnavailable
 from runlore.storage.held_folder import FolderMoved
 from runlore.storage.run_folder import HEARTBEAT_S, RunFolder
+from runlore.storage.system_errors import NO_ROOM, TOO_MANY_FILES, Fault, fault_of
 
 if TYPE_CHECKING:
     from runlore.engine.session import LiveSession
@@ -320,9 +320,10 @@ class Supervisor:
 
 
 def _is_temporary(error: Exception) -> bool:
-    """Whether the disk is full or the log busy: not a reason to end a script."""
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return full or isinstance(error, DiskFull | LogBusy)
+    """Whether the disk is full or the log busy, say: not a reason to end a script."""
+    if isinstance(error, OSError):
+        return fault_of(error) in NO_ROOM | TOO_MANY_FILES | {Fault.FAILING}
+    return isinstance(error, LogUnavailable) and not isinstance(error, LogReadOnly)
 
 
 def _oom_kills() -> int:

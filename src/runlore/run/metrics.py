@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, SupportsIndex
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, SupportsIndex
 
 from runlore.azure.arguments import as_step
 from runlore.azure.scalars import as_list, as_scalar
@@ -20,6 +20,8 @@ from runlore.run.metric_inputs import array_of, cells_of, given_step, one_dimens
 from runlore.run.part import RunPart
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runlore.engine.runs.metric_values import MetricValues
     from runlore.storage.run_values import RunValues
     from runlore.storage.spool_puts import FloatPut, FloatPutAt
@@ -187,10 +189,9 @@ class RunMetrics(RunPart):
     ) -> None:
         """Keep an image file, or a plot (anything with matplotlib's `savefig`), as a metric.
 
-        A file keeps its path as its name; a plot is stored as `<name>_<epoch>.png`.
+        A file keeps its path as its name; a plot is stored as `<name>_<epoch>.png`. If it cannot be
+        stored, as on a full disk, a warning says so and `flush()` raises ValuesDropped.
         """
-        from runlore.engine.runs.files import free_name, keep_files
-
         series = _series(name, (), "image", description)
         if (path is None) == (plot is None):
             raise UserError(
@@ -199,13 +200,10 @@ class RunMetrics(RunPart):
             )
         if path is not None:
             file = image_file(name, path)
-            target = name_of_file(file)
-            keep_files(self._handle, {target: file})
+            self._log_file(series, file, name_of_file(file))
         else:
             stem = f"{file_stem(name)}_{int(time.time())}"
-            target = free_name(self._handle, stem, ".png")
-            keep_files(self._handle, {target: drawn(name, plot)})
-        self._log_address(series, target)
+            self._log_file(series, drawn(name, plot), stem, ".png")
 
     def log_confusion_matrix(self, name: str, value: Any, description: str = "") -> None:
         """Keep a confusion matrix: a dict, or its JSON text, `{schema_type, data}`."""
@@ -260,8 +258,6 @@ class RunMetrics(RunPart):
             return self._series.setdefault(name, _series(name, (), "scalar", description))
 
     def _log_document(self, name: str, kind: str, value: Any, description: str) -> None:
-        from runlore.engine.runs.files import free_name, keep_files
-
         series = _series(name, (), kind, description)
         if isinstance(value, str):
             try:
@@ -276,14 +272,29 @@ class RunMetrics(RunPart):
             document = json.dumps(value).encode()
         except (TypeError, ValueError) as error:
             raise UserError(f"Invalid JSON provided for {name!r}: {error}") from error
-        target = free_name(self._handle, file_stem(name), ".json")
-        keep_files(self._handle, {target: io.BytesIO(document)})
-        self._log_address(series, target)
+        self._log_file(series, io.BytesIO(document), file_stem(name), ".json")
 
-    def _log_address(self, series: Series, target: str) -> None:
+    def _log_file(
+        self, series: Series, source: Path | BinaryIO, name: str, suffix: str | None = None
+    ) -> None:
+        """Keep a file under its name, or a free one with the suffix, and log its address.
+
+        A file that cannot be stored is counted and told: logging does not end a training.
+        """
+        from runlore.engine.runs.files import free_name, keep_files
         from runlore.run.shown_metrics import address_of
+        from runlore.storage.errors import LogUnavailable
 
-        self._values.log(series, address_of(self._id, target), None)
+        values = self._values
+        try:
+            target = name if suffix is None else free_name(self._handle, name, suffix)
+            keep_files(self._handle, {target: source})
+        except UserError:
+            raise
+        except (LogUnavailable, OSError) as error:
+            self._handle.session.writable().drop_value(error)
+        else:
+            values.log(series, address_of(self._id, target), None)
 
 
 def _series(name: str, columns: tuple[str, ...], kind: str, description: str | None) -> Series:

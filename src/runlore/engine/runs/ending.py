@@ -17,7 +17,7 @@ from runlore.engine.caller_warning import warn_caller
 from runlore.engine.participants.others import others_in
 from runlore.engine.runs.files import keep_watched
 from runlore.engine.runs.handle import RunHandle
-from runlore.storage.errors import DiskFull, LogBusy
+from runlore.storage.errors import LogUnavailable
 from runlore.storage.held_folder import FolderMoved
 from runlore.storage.spool_format import EndIntent
 
@@ -123,11 +123,11 @@ def _short(text: str) -> str:
 def record_or_keep(run: RunHandle, status: Status, error: Mapping[str, str] | None) -> None:
     """Record an end that nobody will try again; if it cannot be written now, keep it.
 
-    Raises DiskFull, LogBusy or FolderMoved if it is kept, and as `record_status` does.
+    Raises LogUnavailable or FolderMoved if it is kept, and as `record_status` does.
     """
     try:
         record_status(run, status, error)
-    except (DiskFull, LogBusy, FolderMoved):
+    except (LogUnavailable, FolderMoved):
         keep_end(run, status, error)
         raise
 

@@ -15,6 +15,7 @@ from runlore.domain.run_state import Artifact
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.runs.handle import RunHandle
 from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.errors import told
 from runlore.storage.held_folder import UnsafeEntry
 from runlore.storage.held_path import AnyPath, HeldPath, open_to_read
 from runlore.storage.plain_files import LeftOut, plain_files
@@ -167,7 +168,8 @@ def _tell(left_out: LeftOut, folder: str, problems: list[str]) -> None:
 
 
 def _put(source: Path | BinaryIO, artifacts: ArtifactStore) -> Artifact:
-    stored = artifacts.put_path(source) if isinstance(source, Path) else artifacts.put(source)
+    with told(str(source) if isinstance(source, Path) else "a stream"):
+        stored = artifacts.put_path(source) if isinstance(source, Path) else artifacts.put(source)
     return Artifact(stored.sha256, stored.nbytes)
 
 
