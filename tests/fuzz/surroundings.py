@@ -16,6 +16,7 @@ _FOLDERS: Final = {"RUNLORE_CACHE_DIR": "cache", "XDG_CONFIG_HOME": "config", "H
 def alone() -> Iterator[None]:
     """In the block, user's folders, temporary files and the working folder are new and empty."""
     with tempfile.TemporaryDirectory(prefix="runlore-fuzz-", ignore_cleanup_errors=True) as top:
+        environment, temporary = dict(os.environ), tempfile.tempdir
         for variable, name in _FOLDERS.items():
             (Path(top) / name).mkdir()
             os.environ[variable] = str(Path(top) / name)
@@ -29,4 +30,6 @@ def alone() -> Iterator[None]:
             yield
         finally:
             os.chdir(before)
-            tempfile.tempdir = None
+            tempfile.tempdir = temporary
+            os.environ.clear()
+            os.environ.update(environment)

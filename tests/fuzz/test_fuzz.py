@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,13 +17,11 @@ from tests.fuzz.targets import NAMES, mapper, target_named
 
 
 @pytest.fixture(autouse=True)
-def surroundings() -> Iterator[None]:
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Those of the fuzzer's processes."""
-    before = dict(os.environ)
+    tmp_path_factory.getbasetemp()  # Made now, or it would go with these surroundings.
     with alone():
         yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.mark.slow
