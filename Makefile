@@ -17,8 +17,12 @@ CHECKED += $(addprefix tests/,execution face run storage)
 CHAOS_SECONDS ?= 600
 CHAOS_SEED ?= 0
 
+# `make mutants`: how many, and which.
+N ?= 120
+SEED ?= 1
+
 .DEFAULT_GOAL := help
-.PHONY: demo check test chaos fuzz lint house format bench bench-peers bench-scale docs help clean
+.PHONY: demo check test chaos fuzz mutants lint house format bench bench-peers bench-scale docs help clean
 
 demo: $(READY) ## Track a real training and query it
 	$(BIN)/python examples/demo.py
@@ -38,6 +42,9 @@ chaos: $(READY) ## Let 40 processes of one workspace have bad luck for ten minut
 
 fuzz: $(FUZZ_READY) ## Fuzz what reads strangers' bytes; 5 minutes for each of FUZZ_TARGETS
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS) $(FUZZ_TARGETS)
+
+mutants: $(READY) ## Change the code in N places chosen by SEED, one at a time: do the tests notice?
+	nice $(BIN)/python -m tests.mutants --n $(N) --seed $(SEED)
 
 lint: $(READY) ## Check style, types and the direction of imports
 	$(BIN)/ruff check
