@@ -236,8 +236,8 @@ _SHELL_WORD: Final = re.compile(
 def is_secret_option(option: str, value: str) -> bool:
     """Whether the value of a command line's option is secret; a lone `--key` rarely is."""
     name = option.lstrip("-+")
-    short = len(name) == 1 or name.lower() in ("key", "keys")
-    return looks_secret(value) or (not short and is_secret_name(name, value))
+    is_lone_key = name.lower() in ("key", "keys")
+    return looks_secret(value) or (not is_lone_key and is_secret_name(name, value))
 
 
 def _unquoted(word: str) -> str:

@@ -83,7 +83,8 @@ def test_a_correction_keeps_the_old_value_in_the_log() -> None:
     after = given(BASE).when(CorrectConfig("lr", 0.01, "a typo")).then(corrected)
     assert held(after.state)["lr"] == "0.01"
     after.when(CorrectConfig("lr", 0.01, "a typo")).then()
-    after.when(CorrectConfig("seed", 1, "a typo")).then_refused(InvalidInput)
+    unknown = after.when(CorrectConfig("seed", 1, "a typo")).then_refusal()
+    assert "no config key 'seed' to correct; it has 'empty', 'lr', " in str(unknown)
     for value, error in (({"a": 1}, "its keys one by one"), (float("nan"), "JSON cannot hold")):
         with pytest.raises(InvalidInput, match=error):
             after.when(CorrectConfig("lr", value, "a typo")).then()
@@ -100,6 +101,7 @@ def test_a_correction_keeps_the_old_value_in_the_log() -> None:
         ({"a": b"x"}, InvalidType, "type bytes"),
         ({"a": float("inf")}, InvalidInput, "JSON cannot hold"),
         ({"a": 2**64}, InvalidInput, "more than 64 bits"),
+        ({"a": -(2**63) - 1}, InvalidInput, "more than 64 bits"),
         ({"a": "caf\udce9"}, InvalidInput, "UTF-8"),
         ({"a": "x" * 2**20}, InvalidInput, "upload large content as a file"),
     ],
@@ -107,6 +109,20 @@ def test_a_correction_keeps_the_old_value_in_the_log() -> None:
 def test_values_that_json_does_not_have_are_refused(bad: Any, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         given(BASE).when(AddConfig(bad)).then()
+
+
+@pytest.mark.parametrize("number", [2**64 - 1, -(2**63)])
+def test_whole_numbers_of_64_bits_are_kept(number: int) -> None:
+    assert config.check_config({"a": number}) == {"a": number}
+
+
+def test_a_config_may_be_nested_to_the_limit_and_no_deeper() -> None:
+    deepest: Any = 1
+    for _ in range(config.DEPTH_MAX - 1):
+        deepest = [deepest]
+    assert config.check_config({"a": deepest}) == {"a": deepest}
+    with pytest.raises(InvalidInput, match="100 deep"):
+        config.check_config({"a": [deepest]})
 
 
 def test_a_config_that_contains_itself_is_refused() -> None:

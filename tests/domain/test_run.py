@@ -40,9 +40,11 @@ from runlore.domain.events import (
     RunFailed,
     RunStarted,
     RunStatusChanged,
+    ScriptExited,
     SnapshotTaken,
     TagRemoved,
     TagSet,
+    WarningAdded,
 )
 from runlore.domain.fact import Fact
 from runlore.domain.run import (
@@ -51,6 +53,7 @@ from runlore.domain.run import (
 from runlore.domain.run_commands import (
     AddArtifacts,
     AddProperties,
+    AddWarning,
     Alert,
     ChangeStatus,
     Command,
@@ -58,6 +61,7 @@ from runlore.domain.run_commands import (
     CreateRun,
     EndRun,
     KeepSnapshot,
+    RecordExit,
     RemoveTags,
     RewindRun,
     SetDescription,
@@ -765,3 +769,32 @@ def test_an_unknown_property_is_not_corrected() -> None:
 def test_a_correction_without_a_reason_is_refused(reason: str) -> None:
     held = given(created(properties={"auc": "0.17"}))
     held.when(CorrectProperty("auc", "1", reason)).then_raises(InvalidInput, "needs a reason")
+
+
+# --- what a supervisor records ----------------------------------------------------------------
+
+
+def test_a_warning_is_recorded_once() -> None:
+    run = given(created())
+    warned = run.when(AddWarning("outputs", "a.bin is gone")).then(
+        WarningAdded(source="outputs", message="a.bin is gone")
+    )
+    warned.when(AddWarning("outputs", "a.bin is gone")).then()
+    warned.when(AddWarning("outputs", "b.bin is gone")).then(
+        WarningAdded(source="outputs", message="b.bin is gone")
+    )
+    warned.when(AddWarning("logs", "a.bin is gone")).then(
+        WarningAdded(source="logs", message="a.bin is gone")
+    )
+    run.when(AddWarning("outputs", "x" * (2**20 + 1))).then_raises(InvalidInput, "warning")
+    run.when(AddWarning("x" * (2**20 + 1), "a.bin is gone")).then_raises(InvalidInput, "source")
+
+
+def test_the_exit_of_each_rank_is_recorded_once() -> None:
+    ended = (
+        given(created())
+        .when(RecordExit(0, 1, None))
+        .then(ScriptExited(rank=0, exit_code=1, signal=None))
+    )
+    ended.when(RecordExit(0, 1, None)).then()
+    ended.when(RecordExit(1, 1, None)).then(ScriptExited(rank=1, exit_code=1, signal=None))

@@ -125,7 +125,8 @@ def _test(tree: Path, scratch: Path, output: Path, tests: Sequence[str]) -> None
     sys.path[:0] = [str(tree / "src"), str(tree)]
     sys.dont_write_bytecode = True
     options = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    options += ["--hypothesis-profile=check", "--hypothesis-seed=0", f"--basetemp={scratch}/t"]
+    options += ["--hypothesis-profile=check", "--hypothesis-seed=0", "--doctest-modules"]
+    options += [f"--basetemp={scratch}/t"]
     code = pytest.main([*options, "--", *tests])
     sys.stdout.flush()
     os._exit(code)

@@ -28,6 +28,7 @@ FOLDERS: Final = (
     *("tests/entry", "tests/execution", "tests/hostile", "tests/projections", "tests/run"),
     "tests/storage",
 )
+_DOCTESTS: Final = "src"
 _FIRST_TESTS: Final = 12
 _FIRST_FILES: Final = 3
 
@@ -72,7 +73,8 @@ class TestMap(NamedTuple):
 def tests_of_the_code(folder: Path, jobs: int) -> TestMap:
     """The map, as kept in the folder, after the tests that it does not know were run."""
     kept = folder / "map"
-    sources, files = digest_of_sources(), dict(digests_of_tests(FOLDERS))
+    sources = digest_of_sources()
+    files = {**dict(digests_of_tests(FOLDERS)), _DOCTESTS: sources}
     old = _read(kept)
     if old is None or old.sources != sources:
         old = TestMap(sources, {}, [], [])
@@ -101,7 +103,7 @@ def _reached_by(files: Sequence[str], jobs: int) -> tuple[list[Block], list[Reac
         (Path(folder) / "blocks").write_bytes(pickle.dumps([tuple(block) for block in blocks]))
         environment = {**os.environ, **environment_of(tree, Path(folder)), OUT: folder}
         options = ["-q", "--tb=line", "-p", "no:cacheprovider", "-p", "tests.mutants.reached"]
-        options += ["-n", str(jobs), "--dist=worksteal", "-m", "not slow"]
+        options += ["-n", str(jobs), "--dist=worksteal", "-m", "not slow", "--doctest-modules"]
         options += ["--hypothesis-profile=check", "--hypothesis-seed=0"]
         command = [sys.executable, "-m", "pytest", *options, "--", *files]
         subprocess.run(command, cwd=tree, env=environment, check=False, stdout=sys.stderr)
@@ -121,7 +123,8 @@ def _first_of(tests: Sequence[Reached]) -> list[Reached]:
 
 
 def _file_of(test: str) -> str:
-    return test.partition("::")[0]
+    file = test.partition("::")[0]
+    return _DOCTESTS if file.startswith(f"{_DOCTESTS}/") else file
 
 
 def _is_of(test: str, path: str) -> bool:
