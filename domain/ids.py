@@ -195,15 +195,11 @@ def _as_part(name: str) -> str:
     >>> _as_part("grid 3"), _as_part("cv/fold 1"), _as_part("50%")
     ('grid 3', 'cv%2Ffold 1', '50%25')
     """
-    if _ESCAPED.search(name) is None:
-        return name
     return _ESCAPED.sub(lambda found: "".join(f"%{b:02X}" for b in found[0].encode()), name)
 
 
 def _of_part(part: str) -> str:
     """The name that a part of a stream's name stands for."""
-    if "%" not in part:
-        return part
     return _ESCAPES.sub(
         lambda found: bytes.fromhex(found[0].replace("%", "")).decode(errors="replace"), part
     )

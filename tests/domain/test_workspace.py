@@ -7,9 +7,15 @@ from typing import Any
 import pytest
 
 from runlore.domain.decision import Decision
-from runlore.domain.errors import InvalidInput, InvalidType, UserError
-from runlore.domain.events import WorkspaceCreated
-from runlore.domain.workspace import CreateWorkspace, WorkspaceState, decide, fold
+from runlore.domain.errors import InvalidInput, InvalidType, UserError, WorkspaceNotFound
+from runlore.domain.events import WorkspaceAdopted, WorkspaceCreated
+from runlore.domain.workspace import (
+    AdoptWorkspace,
+    CreateWorkspace,
+    WorkspaceState,
+    decide,
+    fold,
+)
 from tests.strategies import fact_of_event
 
 COORDINATES = {"subscription_id": "s", "resource_group": "g", "location": "here"}
@@ -70,3 +76,34 @@ def test_a_newer_event_is_skipped() -> None:
 def test_bad_arguments_create_nothing(fields: dict[str, Any], error: type[UserError]) -> None:
     with pytest.raises(error):
         decide(None, create(**fields))
+
+
+# --- copies -----------------------------------------------------------------------------------
+
+ADOPTED = WorkspaceAdopted(workspace_id="copy", origin_id="w", note="in /srv")
+
+
+def test_an_adopted_copy_has_an_id_of_its_own_and_remembers_its_origin() -> None:
+    original = fold(None, [fact_of_event(created(), 1)])
+
+    assert decide(original, AdoptWorkspace(workspace_id="copy", note="in /srv")) == Decision(
+        (ADOPTED,)
+    )
+
+    copy = fold(original, [fact_of_event(ADOPTED, 2)])
+    assert original is not None and copy is not None
+    assert (copy.workspace_id, copy.origin_id, copy.name) == ("copy", "w", "lab")
+    assert (copy.version, copy.created_at) == (2, original.created_at)
+
+
+def test_nothing_can_be_adopted_in_an_empty_log() -> None:
+    with pytest.raises(WorkspaceNotFound):
+        decide(None, AdoptWorkspace(workspace_id="copy", note="in /srv"))
+    assert fold(None, [fact_of_event(ADOPTED, 1)]) is None
+
+
+def test_an_adoption_of_a_newer_runlore_only_advances_the_version() -> None:
+    original = fold(None, [fact_of_event(created(), 1)])
+    state = fold(original, [fact_of_event(ADOPTED, 2)._replace(data=None)])
+    assert state is not None
+    assert (state.workspace_id, state.version) == ("w", 2)

@@ -42,12 +42,13 @@ _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 class Mutant(NamedTuple):
     """One change of a module: `before`, at `start` (a byte of the file), becomes `after`.
 
-    `where` is the function or class around it, `line` is that of the change.
+    `where` is the function or class around it, `line` the number of its first line, `text` that.
     """
 
     path: str
     where: str
     line: int
+    text: str
     start: int
     before: str
     after: str
@@ -55,7 +56,9 @@ class Mutant(NamedTuple):
     @property
     def name(self) -> str:
         """What it is called in lists: it stays the same while other lines change."""
-        return f"{self.path} {self.where}: `{_short(self.before)}` → `{_short(self.after)}`"
+        before, after = " ".join(self.before.split()), " ".join(self.after.split())
+        line = "" if before.startswith(self.text) else f" in `{self.text}`"
+        return f"{self.path} {self.where}: `{before}` → `{after}`{line}"
 
     def applied_to(self, source: bytes) -> bytes:
         """The module with the change."""
@@ -86,7 +89,8 @@ class _Mutator:
         for start, stop, after in self._changes(node):
             before = self._source[start:stop].decode()
             line = self._source.count(b"\n", 0, start) + 1
-            yield Mutant(self._path, where, line, start, before, after)
+            text = self._source[self._starts[line - 1] : self._starts[line]].decode().strip()
+            yield Mutant(self._path, where, line, text, start, before, after)
         for name, value in ast.iter_fields(node):
             if name in ("annotation", "returns", "type_params"):
                 continue
@@ -200,7 +204,3 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.JoinedStr) or (
         isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
-
-
-def _short(text: str) -> str:
-    return " ".join(text.split())
