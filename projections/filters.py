@@ -6,12 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from runlore.domain.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from runlore.domain.filtering.expressions import Expression
 
 Filter = str | Sequence[str] | Mapping[str, str | EllipsisType | None] | None
 """A filter by tags or properties.
@@ -31,8 +28,9 @@ class RunFilter:
     out. Runs below others count only with `include_children`. With `below_run` the question is
     about that run's children, or with `include_children` about all its descendants; a descendant
     counts even if the runs above it do not meet the other conditions. Archived runs count only
-    with `include_archived`, except below others: trees are whole. `where` is an expression of
-    the filter language (docs/filters.md); one that names `archived` decides on archived runs.
+    with `include_archived`, except below others: trees are whole. `where` is a text in the filter
+    language (docs/filters.md), which is read with the question; one that names `archived` decides
+    on archived runs itself.
 
     Raises InvalidInput for a condition of another type.
     """
@@ -47,7 +45,7 @@ class RunFilter:
     include_children: bool = False
     include_archived: bool = False
     below_run: str | None = None
-    where: Expression | None = None
+    where: str | None = None
 
     def __post_init__(self) -> None:
         checked = {
@@ -59,6 +57,7 @@ class RunFilter:
             "tags": checked_pairs("tags", self.tags),
             "properties": checked_pairs("properties", self.properties),
             "below_run": check_text_filter("run_id", self.below_run),
+            "where": check_text_filter("where", self.where),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)  # A copy: the caller's list may change.

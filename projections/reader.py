@@ -7,7 +7,8 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from runlore.domain.errors import RunNotFound
+from runlore.domain.errors import InvalidInput, NotFound, RunNotFound
+from runlore.domain.filtering.fields import Field, Namespace
 from runlore.projections.conditions import Conditions
 from runlore.projections.filters import (
     ALL_RUNS,
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from runlore.projections.curves import Curve, SeriesValues
     from runlore.projections.metric_columns import MetricColumn, MetricFilter, TableRow
     from runlore.projections.net_changes import NetChangeRow
-    from runlore.projections.user_sql import Params, SqlResult
+    from runlore.projections.sql_result import SqlResult
+    from runlore.projections.user_sql import Params
 
 
 class RunsReader:
@@ -194,6 +196,52 @@ class RunsReader:
             )
 
         return self.projection.ask(question)
+
+    def runs_table(
+        self,
+        which: RunFilter = TOP_LEVEL,
+        *,
+        columns: Sequence[str] | None = None,
+        metrics: str | Sequence[str] = "last",
+        sort: str | None = None,
+        limit: int | None = None,
+    ) -> SqlResult:
+        """A row per matching run, with its attributes, config, tags, properties and metrics.
+
+        Newest first or by `sort`, a field with `-` before it for descending order. Without
+        `columns` all that the runs have, of metrics these aggregates. Costs the number of series
+        of these runs, not that of their points. Raises FilterError for an unknown field,
+        InvalidInput for a table of more than 10,000 columns.
+        """
+        from runlore.projections.runs_table import TableOptions, runs_table
+        from runlore.projections.sql_result import SqlResult
+
+        options = TableOptions.of(columns, metrics, sort, limit)
+
+        def question(tables: OpenTables) -> SqlResult:
+            if self.position is not None:
+                tables.check_segments()
+            conditions = self._conditions(tables, which)
+            return SqlResult(runs_table(tables.connection, conditions, options))
+
+        return self.projection.ask(question)
+
+    def best_run(self, which: RunFilter, metric: str, mode: str = "max") -> str:
+        """The id of the run with the greatest or least finite value of a metric.
+
+        Of equal ones the newest. Raises NotFound if no matching run has a finite value of it.
+        """
+        if mode not in ("max", "min"):
+            raise InvalidInput(f"mode is {mode!r:.80}; it takes 'max' or 'min'")
+        value = str(Field(Namespace.METRICS, metric, mode))
+        sort = f"-{value}" if mode == "max" else value
+        for run_id, best in self.runs_table(which, columns=["id", value], sort=sort, limit=1):
+            if best is not None:
+                return str(run_id)
+        raise NotFound(
+            f"no run {'that matches ' if which.where else ''}has a finite value of {metric!r:.80}; "
+            "runs_table() shows the metrics that runs have"
+        )
 
     # --- changes and SQL ------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import duckdb
 from runlore.domain.errors import RunNotFound
 from runlore.domain.filtering.expressions import Expression, fields_of
 from runlore.domain.filtering.fields import Field, Namespace
+from runlore.domain.filtering.parser import parse_filter
 from runlore.projections.conditions import Conditions
 from runlore.projections.filters import RunFilter
 from runlore.projections.trees import runs_then
@@ -26,8 +27,9 @@ def run_conditions(
     """The conditions of a question over runs `r` with their states `s`.
 
     `experiment_no` is the number of the filter's experiment. Raises RunNotFound if the run is
-    unknown below which others are asked for.
+    unknown below which others are asked for, FilterError for another text of `where`.
     """
+    where = None if which.where is None else parse_filter(which.where)
     conditions = Conditions(as_of)
     conditions.add_known("r")
     within = ""
@@ -38,9 +40,7 @@ def run_conditions(
         _add_below(connection, conditions, which.below_run, recursive=which.include_children)
     elif not which.include_children:
         conditions.add("r.parent_no IS NULL")
-    if not (
-        which.include_archived or which.below_run is not None or _asks_of_archived(which.where)
-    ):
+    if not (which.include_archived or which.below_run or _asks_of_archived(where)):
         conditions.add("s.archived_at IS NULL")
     conditions.add_any_of("s.status", which.statuses)
     if which.target is not None:
@@ -51,8 +51,8 @@ def run_conditions(
         _add_type(conditions, which.type, within)
     conditions.has("store.run_tags", "r.run_no", "tags", which.tags, within)
     conditions.has("store.run_properties", "r.run_no", "properties", which.properties, within)
-    if which.where is not None:
-        add_where(connection, conditions, which.where)
+    if where is not None:
+        add_where(connection, conditions, where)
     return conditions
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from runlore.engine.runs.creation import Outputs
     from runlore.engine.session import Session
     from runlore.engine.streams import ExperimentStream
+    from runlore.projections.sql_result import SqlResult
     from runlore.run import Run, ScriptRun
     from runlore.workspace import Workspace
 
@@ -213,6 +214,49 @@ class Experiment:
             include_children=include_children,
         )
         return matching_runs(self.workspace, which)
+
+    def runs_table(
+        self,
+        where: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        metrics: str | Sequence[str] = "last",
+        sort: str | None = None,
+        limit: int | None = None,
+        include_children: bool = False,
+    ) -> SqlResult:
+        """A row per run: attributes, `config.*`, `tags.*`, `properties.*` and `metrics.*`.
+
+        `where` is a filter such as `"config.lr < 0.01 and not has(tags.debug)"`, see
+        docs/filters.md. `columns` names the fields to show, instead of all that the runs have;
+        `metrics` are the aggregates to show of each metric: some of last, first, min, max, mean
+        and n. Newest first, or by `sort`, a field with `-` before it for descending order. The
+        result has `.pandas()`, `.polars()`, `.arrow()` and `.fetchall()`.
+
+        Durations are in seconds. Raises FilterError, an InvalidInput, for another filter.
+
+        >>> exp = Experiment(Workspace.create("lab", path=getfixture("tmp_path") / "lab"), "nets")
+        >>> with exp.start_logging(tags={"model": "vit"}, outputs=False) as run:
+        ...     run.log_batch("val/acc", [0.5, 0.75, 0.7])
+        >>> exp.runs_table("m.val/acc.max > 0.7", columns=["tags.model", "m.val/acc"]).fetchall()
+        [('vit', 0.7)]
+        """
+        which = RunFilter(experiment_id=self.id, where=where, include_children=include_children)
+        return self._session.reader().runs_table(
+            which, columns=columns, metrics=metrics, sort=sort, limit=limit
+        )
+
+    def best(self, metric: str, mode: str = "max", *, where: str | None = None) -> Run:
+        """The run with the greatest value of a metric, or with `mode="min"` the least.
+
+        NaN and infinity do not count; of equal values the newest run wins. Child runs are
+        included. `where` narrows the runs, see `runs_table`. Raises NotFound if none has the
+        metric.
+        """
+        from runlore.run.run import Run
+
+        which = RunFilter(experiment_id=self.id, where=where, include_children=True)
+        return Run.get(self.workspace, self._session.reader().best_run(which, metric, mode))
 
     @staticmethod
     def list(

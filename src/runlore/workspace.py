@@ -534,6 +534,22 @@ class Workspace:
         )
         return records_of(self._live, which, experiment_name=experiment_name, sort=sort, last=last)
 
+    def runs_table(
+        self,
+        where: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        metrics: str | Sequence[str] = "last",
+        sort: str | None = None,
+        limit: int | None = None,
+        include_children: bool = False,
+    ) -> SqlResult:
+        """A row per run of all experiments; see `Experiment.runs_table`."""
+        which = RunFilter(where=where, include_children=include_children)
+        return self._live.reader().runs_table(
+            which, columns=columns, metrics=metrics, sort=sort, limit=limit
+        )
+
     def get_details(self) -> dict[str, Any]:
         """The workspace's coordinates as a dict with Azure's keys."""
         state = self._live.workspace

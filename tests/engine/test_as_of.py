@@ -105,6 +105,11 @@ OF_RUN: dict[str, Callable[[Run], object]] = {
     "list": lambda run: Run.list(run.experiment, status="Running", include_children=True),
     "get": lambda run: get_run(run.experiment, run.id),
 }
+# Not the duration, as that of a run that goes on is another one a moment later.
+TABLES: list[dict[str, Any]] = [
+    {"columns": ["id", "status", "t.a", "c.c", "p.p", "m.acc", "m.loss.min"], "sort": "-m.acc.max"},
+    {"where": "not status = Running and (m.loss < 5 or has(t.a))", "columns": ["id", "m.acc.mean"]},
+]
 OF_EXPERIMENT: dict[str, Callable[[Experiment], object]] = {
     "id": lambda experiment: experiment.id,
     "name": lambda experiment: experiment.name,
@@ -114,6 +119,13 @@ OF_EXPERIMENT: dict[str, Callable[[Experiment], object]] = {
     "get_record": lambda experiment: experiment.get_record(),
     "get_portal_url": lambda experiment: experiment.get_portal_url(),
     "get_runs": lambda experiment: [list(experiment.get_runs(**held)) for held in FILTERS],
+    "runs_table": lambda experiment: [
+        experiment.runs_table(include_children=True, **asked).fetchall() for asked in TABLES
+    ],
+    "best": lambda experiment: [
+        _answer(lambda experiment: experiment.best("loss"), experiment),
+        _answer(lambda experiment: experiment.best("acc", mode="min"), experiment),
+    ],
 }
 OF_WORKSPACE: dict[str, Callable[[Workspace], object]] = {
     "name": lambda ws: ws.name,
@@ -133,6 +145,7 @@ OF_WORKSPACE: dict[str, Callable[[Workspace], object]] = {
         ws.get_run_records(tags={"a": "x"}, last=2),
         ws.get_run_records(parent_run_id="r0", include_children=True),
     ],
+    "runs_table": lambda ws: [ws.runs_table(**asked).fetchall() for asked in TABLES],
     "sql": lambda ws: [
         ws.sql(f"FROM {view} ORDER BY ALL").fetchall()
         for view in ("experiments", "runs", "tags", "config", "metrics", "events", "tag_history")

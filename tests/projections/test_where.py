@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from runlore import Experiment, Run, Workspace
-from runlore.domain.filtering.parser import parse_filter
 from runlore.engine.runs.going_on import add_config, archive
 from runlore.projections.filters import RunFilter
 from runlore.run.run import handle_of
@@ -152,7 +151,7 @@ FOUND = {
 def found_in(ws: Workspace, where: str, position: int | None = None) -> str:
     reader = session_of(ws).reader()
     reader = reader if position is None else reader.at(position)
-    which = RunFilter(where=parse_filter(where), include_children=True)
+    which = RunFilter(where=where, include_children=True)
     names = [
         handle_of(ws.get_run(row.run_id)).fetch().display_name or "" for row in reader.runs(which)
     ]
@@ -180,8 +179,6 @@ def test_filters_find_the_same_runs_as_of_a_position() -> None:
 
 def test_a_filter_narrows_the_other_conditions(filled: Workspace) -> None:
     reader = session_of(filled).reader()
-    (row,) = reader.runs(RunFilter(statuses=["Canceled"], where=parse_filter("has(c.lr)")))
+    (row,) = reader.runs(RunFilter(statuses=["Canceled"], where="has(c.lr)"))
     assert handle_of(filled.get_run(row.run_id)).fetch().display_name == "c"
-    assert not list(
-        reader.runs(RunFilter(statuses=["Failed"], where=parse_filter("status = Completed")))
-    )
+    assert not list(reader.runs(RunFilter(statuses=["Failed"], where="status = Completed")))
