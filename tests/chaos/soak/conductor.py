@@ -45,7 +45,8 @@ _EXPECTED: Final = frozenset({0, 143, -signal.SIGTERM, -signal.SIGKILL})
 class Plan:
     """How long a soak is, how many processes it has, and how often each kind of bad luck comes.
 
-    The intervals are means, in seconds; what comes after infinitely many never comes.
+    The intervals are means, in seconds; what comes after infinitely many never comes. A share
+    `short_of_files` of the writers may open hardly any files.
     """
 
     seconds: float = 600.0
@@ -60,6 +61,7 @@ class Plan:
     jump_s: float = 1.0
     full_s: float = 25.0
     full_max_s: float = 6.0
+    short_of_files: float = 0.1
     disk_mib: int = 2048
 
 
@@ -119,7 +121,7 @@ class Conductor:
     def _start(self, kind: str) -> None:
         number, rng = next(self._numbers), self._rng
         name = f"{kind}{number // FORKS_MAX:05}"
-        short_of_files = kind == "writer" and rng.random() < 0.1
+        short_of_files = kind == "writer" and rng.random() < self.plan.short_of_files
         part = Part(
             str(self.folder),
             str(self.workspace),

@@ -356,7 +356,7 @@ def work(desk: Desk) -> None:
         _launch(desk, opened)
         return
     if desk.part.spare_files is not None:
-        used = max(map(int, os.listdir("/proc/self/fd")))
+        used = len(os.listdir("/proc/self/fd"))
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (used + desk.part.spare_files, hard))
     Writer(desk, opened).work()
