@@ -131,7 +131,7 @@ class Conductor:
             rng.getrandbits(32),
             forks=kind in ("writer", "rank") and not short_of_files and rng.random() < 0.3,
             threads=rng.choice([1, 1, 3]),
-            spare_files=rng.randint(4, 16) if short_of_files else None,
+            spare_files=rng.randint(0, 6) if short_of_files else None,
         )
         control = Control(part.control)
         control.clock_ns = self._some_hours()
