@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from runlore.storage.held_path import AnyPath, HeldPath
+from runlore.storage.system_errors import TOO_MANY_FILES, fault_of
 
 _INTERVAL_S: Final = 0.005
 
@@ -63,10 +64,15 @@ def lock(path: AnyPath, *, patience_s: float, mode: int = 0o666) -> int | None:
     deadline = time.monotonic() + patience_s
     while True:
         fd = try_lock(path, mode=mode)
-        if fd is not None and is_at(fd, path):
-            return fd
-        if fd is not None:  # The folder was moved aside between opening and locking.
-            unlock(fd)
+        if fd is not None:
+            is_there = False
+            try:
+                is_there = is_at(fd, path)
+            finally:
+                if not is_there:  # The folder was moved aside between opening and locking.
+                    unlock(fd)
+            if is_there:
+                return fd
         elif time.monotonic() >= deadline:
             return None
         else:
@@ -116,12 +122,17 @@ def has_lock(fd: int) -> bool:
 
 
 def is_at(fd: int, path: AnyPath) -> bool:
-    """Whether the open file is still the one at the path."""
+    """Whether the open file is still the one at the path.
+
+    Raises OSError if that is not known, because this process may open no more files.
+    """
     try:
         found = path.stat() if isinstance(path, HeldPath) else os.stat(path)
         return os.path.samestat(os.fstat(fd), found)
-    except OSError:  # It is gone, or a folder above it may not be entered any more.
-        return False
+    except OSError as error:
+        if fault_of(error) in TOO_MANY_FILES:
+            raise
+        return False  # It is gone, or a folder above it may not be entered any more.
 
 
 def _opened(path: AnyPath, flags: int, mode: int = 0o666) -> int:

@@ -62,6 +62,11 @@ class Segment:
         return self._file is not None
 
     @property
+    def is_volatile(self) -> bool:
+        """Whether values stored now end with the process."""
+        return self._file is None or (self._file.mapping is None and not self._writes)
+
+    @property
     def is_lost(self) -> bool:
         """Whether its file was removed, so that the values in it end with the process."""
         return self._file is not None and self._file.is_removed
@@ -175,9 +180,9 @@ def make_file(
     A `private` one is for this user only, others as the umask says. Raises OSError.
     """
     fd = open_lock_file(path, mode=0o600 if private else 0o666, flags=os.O_CREAT | os.O_EXCL)
+    mapping = None
     try:
         wait_and_take(fd)
-        mapping = None
         if mapped:
             _write_zeros(fd, nbytes)
             mapping = mmap.mmap(fd, nbytes)
@@ -185,9 +190,11 @@ def make_file(
             raise FileNotFoundError(f"{path} was taken away while it was made")
         owner = _owner(identity_of(fd), writer_id)
     except BaseException:
+        if mapping is not None:
+            mapping.close()
+        os.close(fd)  # First: removing takes a descriptor, and there may be no other one.
         with suppress(OSError):
             path.unlink()
-        os.close(fd)
         raise
     return SpoolFile(path, fd, mapping, owner)
 
@@ -218,11 +225,12 @@ def overwrite(fd: int) -> None:
 @contextmanager
 def locked(path: HeldPath) -> Iterator[int | None]:
     """A descriptor of the file, if nobody else holds its lock and it is still there."""
-    fd = None
+    fd, is_there = None, False
     with suppress(OSError):  # Gone in the meantime, another user's, or not a plain file.
         fd = try_lock(path, flags=0)
+        is_there = fd is not None and is_at(fd, path)
     try:
-        yield fd if fd is not None and is_at(fd, path) else None
+        yield fd if is_there else None
     finally:
         if fd is not None:
             os.close(fd)

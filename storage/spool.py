@@ -297,6 +297,9 @@ class Spool:
                 self._full.remove(segment)
                 self._retire(segment)
             self._overflows = False
+            segment = self._segment
+            if self._folder is not None and segment.is_volatile and segment.end is None:
+                self._end_segment()  # There may be room for a file by now.
 
     def make_spare(self) -> None:
         """Make the second file, which takes some milliseconds, before it is needed."""
@@ -321,12 +324,7 @@ class Spool:
     def close(self) -> None:
         """Hand out no more slots; undrained ones can still be drained."""
         with self.lock:
-            segment = self._segment
-            size = len(segment.slots) // SLOT
-            # In one step, so that no signal handler gets a slot after the end.
-            (last,) = deque(islice(segment.offsets, size + 1), maxlen=1)
-            segment.end = min(last // SLOT - size, size)
-            self.park()
+            self._end_segment()
 
     def remove(self) -> None:
         """Remove the files; all must be drained."""
@@ -364,6 +362,15 @@ class Spool:
             segment.forget()
 
     # --- inside -------------------------------------------------------------------------------
+
+    def _end_segment(self) -> None:
+        """Hand out no more slots of the segment."""
+        segment = self._segment
+        size = len(segment.slots) // SLOT
+        # In one step, so that no signal handler gets a slot after the end.
+        (last,) = deque(islice(segment.offsets, size + 1), maxlen=1)
+        segment.end = min(last // SLOT - size, size)
+        self.park()
 
     def _keep(self, cache: dict[Any, Any], key: object, put: object) -> None:
         if not cache:
@@ -454,7 +461,8 @@ class Spool:
         if segment is None:
             return False
         ended = self._segment
-        ended.end = len(ended.slots) // SLOT
+        if ended.end is None:
+            ended.end = len(ended.slots) // SLOT
         if ended.done == ended.end:  # It was drained to its end before.
             self._retire(ended)
         else:

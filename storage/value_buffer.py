@@ -346,6 +346,7 @@ class ValueBuffer:
         assert self._spool is not None, "it gave the regions"
         self._streams = streams
         self._unsettled = None
+        self._warned = False  # If the next value has no room in a file, that is told again.
         self._spool.drained(regions)
 
     def _settle(self, regions: list[Region], streams: ValueStreams, drained: Drained) -> None:

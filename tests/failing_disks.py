@@ -93,8 +93,8 @@ class FailingDisk:
 
 
 @contextmanager
-def no_descriptors() -> Iterator[None]:
-    """Within the block this process can open no file, no socket, and no module."""
+def no_descriptors(*, spare: int = 0) -> Iterator[None]:
+    """Within the block this process can open no file, socket or module beyond a few to spare."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     opened: list[int] = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
@@ -104,6 +104,8 @@ def no_descriptors() -> Iterator[None]:
                 opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
             assert error.errno == errno.EMFILE
+        for _ in range(spare):
+            os.close(opened.pop())
         yield
     finally:
         for fd in opened:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +67,32 @@ def test_a_training_outlives_a_full_disk_and_loses_nothing(disk: Disk) -> None:
         log = session_of(workspace).log
         leaves = [row.leaf for row in log.read_log(LogQuery(limit=10**6))]
         assert log.head().frontier == Frontier().extended(leaves)
+
+
+@pytest.mark.processes
+def test_values_that_are_logged_when_there_is_room_again_survive_a_kill(disk: Disk) -> None:
+    """Also those of a process that could not make its spool, because the disk was full."""
+    folder = disk.folder / "lab"
+    Workspace.create("lab", path=folder).close()
+
+    def train() -> None:
+        experiment = Experiment(Workspace.open(folder), "full-disk")
+        run = experiment.start_logging(run_id="r", outputs=False, snapshot_directory=None)
+        disk.fill(even_for_small_files=True)
+        with pytest.warns(RuntimeWarning, match="keep waiting"):
+            run.log("loss", 1.0)
+        disk.free()
+        run.flush()
+        run.log("loss", 2.0)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    pid = os.fork()
+    if pid == 0:
+        train()
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    with Workspace.open(folder) as workspace:
+        assert workspace.get_run("r").get_metrics() == {"loss": [1.0, 2.0]}
 
 
 def test_a_workspace_on_a_full_disk_can_still_be_read(disk: Disk) -> None:

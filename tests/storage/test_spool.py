@@ -40,6 +40,7 @@ from runlore.storage.spool_format import (
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
 from runlore.storage.value_reader import block_of
+from tests.failing_disks import no_descriptors
 from tests.held import below
 from tests.logged_values import records_in, records_of
 from tests.processes import LIMIT_S, Child, in_child, wait_until
@@ -505,6 +506,67 @@ def test_a_file_that_takes_no_more_leaves_the_rest_in_memory(
         expected = log_some(buffer.of_run("r", fresh=True))
     buffer.close("lab")
     assert found_in(log) == expected
+
+
+@pytest.mark.parametrize("call", ["make_file", "SpoolFile.write"])
+def test_values_that_waited_in_memory_are_followed_by_values_in_a_file(
+    log: Log, folder: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """As soon as there is room: else they would be lost with the process, without a warning."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spool, "copies_on_write", lambda _: call == "SpoolFile.write")
+    buffer = ValueBuffer(journal_of(log), below(folder))
+    values = buffer.of_run("r", fresh=True)
+    with monkeypatch.context() as disk, pytest.warns(RuntimeWarning, match="No space left"):
+        disk.setattr(
+            f"runlore.storage.{'spool' if call == 'make_file' else 'segment'}.{call}", full
+        )
+        values.log(LOSS, 1.0, None)
+        buffer.flush()
+        values.log(LOSS, 2.0, None)  # There is no room yet.
+    buffer.flush()
+    values.log(LOSS, 3.0, None)
+
+    [pieces] = live_values(below(folder), log, "r").pieces.values()
+    records = [r for piece in pieces for r in records_of([block_of(part) for part in piece])]
+    assert [(r.step, r.value) for r in records] == [(2, 3.0)]
+    buffer.close("lab")
+    assert [r.value for r in records_in(log, "r")] == [1.0, 2.0, 3.0]
+
+
+def test_a_wait_in_memory_is_told_again_after_each_flush(
+    log: Log, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spool, "make_file", full)
+    buffer = ValueBuffer(journal_of(log), below(folder))
+    values = buffer.of_run("r", fresh=True)
+    for number in range(3):
+        with pytest.warns(RuntimeWarning, match="No space left"):
+            values.log(LOSS, float(number), None)
+        buffer.flush()
+    buffer.close("lab")
+
+
+@pytest.mark.parametrize("spare", range(5))
+def test_a_file_that_cannot_be_finished_for_want_of_descriptors_is_removed(
+    tmp_path: Path, spare: int
+) -> None:
+    """Else it would be in the way of the next attempt."""
+    path = below(tmp_path) / "one"
+    with no_descriptors(spare=spare):
+        try:
+            made = segment.make_file(path, SEGMENT_NBYTES, "writer", mapped=True)
+        except OSError as error:
+            assert error.errno == errno.EMFILE
+        else:
+            made.remove()
+    assert not path.exists()
 
 
 @pytest.mark.slow
