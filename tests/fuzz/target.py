@@ -34,9 +34,8 @@ class Target:
     """What is fuzzed.
 
     `seeds` are made when they are asked for. `mutate` returns another input with the same
-    structure: checksums, lengths and digests are right, so that the change is read. `libraries` are
-    modules of others whose coverage guides the fuzzer as well. `regressions` are inputs that
-    something was found with, each under a name that says what.
+    structure: checksums, lengths and digests are right, so that the change is read. `regressions`
+    are inputs that something was found with, each under a name that says what.
     """
 
     name: str
@@ -44,7 +43,6 @@ class Target:
     seeds: Callable[[], Sequence[bytes]]
     mutate: Callable[[bytes, Random], bytes]
     regressions: Mapping[str, bytes] = field(default_factory=dict)
-    libraries: Sequence[str] = ()
     max_nbytes: int = 1 << 13
     quick: int = 200
     """The inputs of the short form in `make test`: a second or less."""

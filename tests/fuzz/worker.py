@@ -1,7 +1,7 @@
 """One target under atheris: `python -m tests.fuzz.worker TARGET SEEDS OPTIONS-OF-LIBFUZZER...`.
 
-The folder SEEDS gets the target's seeds. Half of the changes are the target's own, which keep the
-structure; the other half are libFuzzer's.
+The folder SEEDS gets the target's seeds. Most changes are the target's own, which keep the
+structure; the others are libFuzzer's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> None:
     options = [str(Path(one).absolute()) if one[0] != "-" else one for one in options]
     with alone():
         # Lazy imports of the code under test are instrumented as well: the hook stays.
-        atheris.instrument_imports(include=["runlore", *_libraries(name)]).__enter__()
+        atheris.instrument_imports(include=["runlore"]).__enter__()
         target = target_named(name)
         _write_seeds(target, folder)
 
@@ -42,10 +42,6 @@ def main() -> None:
         arguments = [sys.argv[0], f"-max_len={target.max_nbytes}", *options, str(folder)]
         atheris.Setup(arguments, lambda data: examine(target, data), custom_mutator=mutate)
         atheris.Fuzz()
-
-
-def _libraries(name: str) -> tuple[str, ...]:
-    return {"bundle": ("zipfile",), "runconfig": ("yaml",), "query": ("jmespath",)}.get(name, ())
 
 
 def _write_seeds(target: Target, folder: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runlore.domain.errors import InvalidInput
+from runlore.domain.fact import TIME_END
 from runlore.storage.errors import LogReadOnly
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def _settled(log: EventLog, time: datetime, settles: bool) -> int:
             f"write {time.isoformat()}+00:00 for UTC, or use datetime.astimezone() for this "
             "machine's zone"
         )
-    microseconds = (time - _EPOCH) // timedelta(microseconds=1)
+    # In UTC the last hours of 9999 elsewhere are in a year that no time of an event is in.
+    microseconds = min((time - _EPOCH) // timedelta(microseconds=1), TIME_END - 1)
     if not settles:
         _check_settled(log, time, microseconds, "in a copied workspace reading", None)
         return microseconds

@@ -16,6 +16,7 @@ NAMES: Final = (
     "config",
     "proof",
     "query",
+    "filters",
     "shown",
     "sql",
 )

@@ -262,6 +262,4 @@ def _check_readable(session: LiveSession) -> None:
             str(change)
 
 
-TARGET: Final = Target(
-    "bundle", check, seeds, mutate, libraries=("zipfile",), max_nbytes=1 << 15, quick=25
-)
+TARGET: Final = Target("bundle", check, seeds, mutate, max_nbytes=1 << 15, quick=25)

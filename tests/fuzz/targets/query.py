@@ -79,7 +79,6 @@ TARGET: Final = Target(
     seeds,
     mutate,
     regressions={"a slice whose step is zero": b"[1:2:0]"},
-    libraries=("jmespath",),
     max_nbytes=1_000,
     quick=1_500,
 )

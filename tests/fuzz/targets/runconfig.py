@@ -127,4 +127,4 @@ def _check_saved(loaded: RunConfiguration, project: Path) -> None:
         raise Broken(f"{before!r:.2000}\nwas saved as\n{after!r:.2000}")
 
 
-TARGET: Final = Target("runconfig", check, seeds, mutate, libraries=("yaml",), quick=60)
+TARGET: Final = Target("runconfig", check, seeds, mutate, quick=60)
