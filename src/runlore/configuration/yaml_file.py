@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -14,9 +15,16 @@ from runlore.storage.atomic_files import replacing
 LARGEST_NBYTES = 1 << 20
 MOST_VALUES = 100_000
 """Values in a file after its aliases are expanded, so that a short file cannot fill memory."""
+DEEPEST = 50
+"""Lists and mappings inside of each other: what is read can be copied and written as well."""
 
 _YAML = "tag:yaml.org,2002:"
 _Path = tuple[str, ...]
+
+
+class _Size(NamedTuple):
+    values: int
+    depth: int
 
 
 def read_mapping(
@@ -135,25 +143,28 @@ def _text_of(path: Path) -> str:
         ) from error
 
 
-def _check(node: yaml.Node, path: Path, counted: dict[int, int], open_nodes: set[int]) -> int:
-    """The number of values in the node, each alias counted as the values it repeats."""
+def _check(node: yaml.Node, path: Path, sizes: dict[int, _Size], open_nodes: set[int]) -> _Size:
+    """The size of the node, each alias counted as the values it repeats."""
     if isinstance(node, yaml.ScalarNode):
-        return 1
+        return _Size(1, 0)
     if id(node) in open_nodes:
         raise _refused(path, "a value refers to itself", node.start_mark)
-    if id(node) not in counted:
+    if id(node) not in sizes:
         open_nodes.add(id(node))
-        counted[id(node)] = 1 + sum(
-            _check(child, path, counted, open_nodes) for child in _children(node, path)
-        )
+        parts = [_check(child, path, sizes, open_nodes) for child in _children(node, path)]
         open_nodes.remove(id(node))
-    if counted[id(node)] > MOST_VALUES:
+        depth = 1 + max((part.depth for part in parts), default=0)
+        sizes[id(node)] = _Size(1 + sum(part.values for part in parts), depth)
+    size = sizes[id(node)]
+    if size.depth > DEEPEST:
+        raise _refused(path, "values are nested too deeply", node.start_mark)
+    if size.values > MOST_VALUES:
         raise _refused(
             path,
             f"it makes over {MOST_VALUES:,} values after its aliases are expanded",
             node.start_mark,
         )
-    return counted[id(node)]
+    return size
 
 
 def _children(node: yaml.Node, path: Path) -> list[yaml.Node]:

@@ -127,4 +127,24 @@ def _check_saved(loaded: RunConfiguration, project: Path) -> None:
         raise Broken(f"{before!r:.2000}\nwas saved as\n{after!r:.2000}")
 
 
-TARGET: Final = Target("runconfig", check, seeds, mutate, quick=60)
+TARGET: Final = Target(
+    "runconfig",
+    check,
+    seeds,
+    mutate,
+    regressions={
+        "lists nested so deeply that they cannot be saved": b"x: " + b"[" * 150 + b"]" * 150,
+        "lists nested deeply by aliases": b"a: &a "
+        + b"[" * 45
+        + b"]" * 45
+        + b"\nb: &b "
+        + b"[" * 45
+        + b"*a"
+        + b"]" * 45
+        + b"\nc: "
+        + b"[" * 45
+        + b"*b"
+        + b"]" * 45,
+    },
+    quick=60,
+)

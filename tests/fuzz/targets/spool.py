@@ -149,7 +149,9 @@ def _mutated_record(record: _Slots, lap: int, random: Random) -> _Slots:
         number = random.choice((0, 1, 2, 3, 7, INTENT, INTENT + 1))
     if not record.is_long:
         if random.random() < 0.2:
-            return record._replace(content=mutated_bytes(record.content, random)[:SLOT])
+            return record._replace(
+                content=mutated_bytes(record.content, random)[:SLOT].ljust(SLOT, b"\0")
+            )
         words = list(struct.unpack_from("=qqq", record.content))
         choice = random.choice(NUMBERS)
         number_of_64_bits = int(choice) if isinstance(choice, int) else random.getrandbits(64)
