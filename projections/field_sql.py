@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple
 import duckdb
 
 from runlore.domain.filtering.fields import Field, Namespace
-from runlore.domain.filtering.parser import parse_field
 from runlore.projections.conditions import Conditions
 from runlore.projections.metric_summaries_as_of import latest_as_of
 from runlore.projections.series import series_numbers
@@ -98,14 +97,17 @@ def attribute(field: Field, conditions: Conditions, now: datetime) -> str:
 
 @contextmanager
 def ordered_by(
-    connection: duckdb.DuckDBPyConnection, conditions: Conditions, sort: str, now: datetime
+    connection: duckdb.DuckDBPyConnection,
+    conditions: Conditions,
+    field: Field,
+    descending: bool,
+    now: datetime,
 ) -> Iterator[Sql]:
-    """What `ORDER BY` takes inside the block to sort by a field, with `-` before it descending.
+    """What `ORDER BY` takes inside the block to sort by a field.
 
-    Numbers come before texts, and runs without the field, or with NaN, last. Raises FilterError.
+    Numbers come before texts, and runs without the field, or with NaN, last.
     """
-    field = parse_field(sort.removeprefix("-"))
-    how = f"{'DESC' if sort.startswith('-') else 'ASC'} NULLS LAST"
+    how = f"{'DESC' if descending else 'ASC'} NULLS LAST"
     if field.namespace is Namespace.ATTRIBUTE:
         yield Sql(f"{attribute(field, conditions, now)} {how}")
     elif field.namespace is Namespace.METRICS:

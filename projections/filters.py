@@ -46,6 +46,7 @@ class RunFilter:
     include_archived: bool = False
     below_run: str | None = None
     where: str | None = None
+    run_ids: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         checked = {
@@ -58,6 +59,9 @@ class RunFilter:
             "properties": checked_pairs("properties", self.properties),
             "below_run": check_text_filter("run_id", self.below_run),
             "where": check_text_filter("where", self.where),
+            "run_ids": None
+            if self.run_ids is None
+            else tuple(check_text_filter("run_id", run_id) for run_id in self.run_ids),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)  # A copy: the caller's list may change.

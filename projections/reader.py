@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runlore.domain.errors import InvalidInput, NotFound, RunNotFound
 from runlore.domain.filtering.fields import Field, Namespace
@@ -31,7 +31,11 @@ from runlore.projections.queries import (
     writers_of_open_runs,
 )
 from runlore.projections.query_limits import NO_LIMITS, QueryLimits
-from runlore.projections.record_queries import ids_that_start_with, run_records
+from runlore.projections.record_queries import (
+    ids_that_start_with,
+    run_records,
+    shortest_prefixes,
+)
 from runlore.projections.rows import ExperimentRow, RecordRow, RunRow
 from runlore.projections.run_conditions import run_conditions
 
@@ -90,6 +94,15 @@ class RunsReader:
             return ids_that_start_with(tables.connection, prefix, limit, self.position)
 
         return self.projection.ask(question)
+
+    def shortest_prefixes(self, run_ids: Sequence[str], least: int) -> dict[str, str]:
+        """For each id the shortest beginning that no other run has, of `least` characters or more.
+
+        Costs the number of ids times that of all runs.
+        """
+        return self.projection.ask(
+            lambda tables: shortest_prefixes(tables.connection, run_ids, least)
+        )
 
     def writers_of_open_runs(self, writer_ids: Sequence[str]) -> set[str]:
         """Those of the writers that created a run which has not ended."""
@@ -225,6 +238,15 @@ class RunsReader:
             return SqlResult(runs_table(tables.connection, conditions, options))
 
         return self.projection.ask(question)
+
+    def metrics_of(self, run_ids: Sequence[str], metrics: Sequence[str]) -> dict[str, list[Any]]:
+        """By run, the values of metrics such as `loss` or `val/acc.max`; None for none."""
+        from runlore.projections.runs_table import metric_column
+
+        which = RunFilter(run_ids=run_ids, include_children=True, include_archived=True)
+        columns = ["id", *(metric_column(metric) for metric in metrics)]
+        rows = self.runs_table(which, columns=columns)
+        return {run_id: values for run_id, *values in rows}
 
     def best_run(self, which: RunFilter, metric: str, mode: str = "max") -> str:
         """The id of the run with the greatest or least finite value of a metric.

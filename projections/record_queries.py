@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from os.path import commonprefix
 from typing import Any, Final
 
 import duckdb
 
-from runlore.domain.errors import InvalidInput
+from runlore.domain.errors import FilterError, InvalidInput
+from runlore.domain.filtering.parser import parse_field
 from runlore.projections.conditions import Conditions
+from runlore.projections.field_sql import Sql, ordered_by
 from runlore.projections.filters import check_text_filter
 from runlore.projections.rows import RecordRow
 from runlore.projections.trees import runs_then
@@ -25,7 +30,7 @@ RECORD_SORTS: Final[Mapping[str, str]] = {
     "start_time_utc": "s.started_at",
     "end_time_utc": "s.ended_at",
 }
-"""The sort keys of lists of records, as columns of the query."""
+"""The sort keys that records have, as columns of the query; fields of filters are others."""
 
 # The page is cut before tags and properties are gathered. Times become text here, and maps come
 # as two lists: Python's strftime and DuckDB's maps would each double the time of a long list.
@@ -82,8 +87,20 @@ def run_records(
     sort: str | None,
     limit: int | None,
 ) -> list[RecordRow]:
-    """The matching runs, newest first or by `sort` (a name; `-` before it: descending)."""
-    query = _RECORDS.format(
+    """The matching runs, newest first or by `sort`: a key of records, or a field of filters.
+
+    `-` before it stands for descending order.
+    """
+    with _order(connection, conditions, sort) as order:
+        query = _records_in(connection, conditions, order.text, limit)
+        rows = connection.execute(query, [*order.params, *conditions.params]).fetchall()
+    return [RecordRow(*row) for row in rows]
+
+
+def _records_in(
+    connection: duckdb.DuckDBPyConnection, conditions: Conditions, order: str, limit: int | None
+) -> str:
+    return _RECORDS.format(
         runs=runs_then(connection, conditions.as_of),
         current=conditions.current("s"),
         current_tags=conditions.current("t"),
@@ -91,10 +108,9 @@ def run_records(
         actors=ACTORS,
         where=conditions.where(),
         **{f"known_{alias}": conditions.known(alias) for alias in ("w", "b", "v")},
-        order=_order(sort),
+        order=order,
         limit="ALL" if limit is None else f"{limit:d}",
     )
-    return [RecordRow(*row) for row in connection.execute(query, conditions.params).fetchall()]
 
 
 def ids_that_start_with(
@@ -110,10 +126,45 @@ def ids_that_start_with(
     return [run_id for (run_id,) in rows]
 
 
-def _order(sort: str | None) -> str:
+def shortest_prefixes(
+    connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str], least: int
+) -> dict[str, str]:
+    """For each id the shortest beginning, of `least` characters or more, that no other run has."""
+    rows: list[tuple[str, str | None, str | None]] = connection.execute(
+        "SELECT g.run_id, max(r.run_id) FILTER (r.run_id < g.run_id), "
+        "min(r.run_id) FILTER (r.run_id > g.run_id) "
+        "FROM (SELECT DISTINCT unnest(?::VARCHAR[]) AS run_id) g, store.runs r GROUP BY g.run_id",
+        [list(run_ids)],
+    ).fetchall()
+    return {
+        run_id: run_id[: max(least, *(_shared(run_id, other) + 1 for other in others))]
+        for run_id, *others in rows
+    }
+
+
+def _shared(run_id: str, other: str | None) -> int:
+    """How many characters two ids have in common at their beginning."""
+    return len(commonprefix([run_id, other or ""]))
+
+
+@contextmanager
+def _order(
+    connection: duckdb.DuckDBPyConnection, conditions: Conditions, sort: str | None
+) -> Iterator[Sql]:
+    """What comes before the usual order inside the block, with its comma."""
     if sort is None:
-        return ""
-    name, descending = sort.removeprefix("-"), sort.startswith("-")
-    if name not in RECORD_SORTS:
-        raise InvalidInput(f"cannot sort by {name!r}; it takes one of {', '.join(RECORD_SORTS)}")
-    return f"{RECORD_SORTS[name]} {'DESC' if descending else 'ASC'} NULLS LAST, "
+        yield Sql("")
+        return
+    name = sort.removeprefix("-")
+    if name in RECORD_SORTS:
+        yield Sql(f"{RECORD_SORTS[name]} {'DESC' if name != sort else 'ASC'} NULLS LAST, ")
+        return
+    try:
+        field = parse_field(name)
+    except FilterError as error:
+        keys = ", ".join(RECORD_SORTS)
+        raise InvalidInput(
+            f"cannot sort by {name!r:.80}: {error.message}; or by one of {keys}"
+        ) from error
+    with ordered_by(connection, conditions, field, name != sort, datetime.now(UTC)) as order:
+        yield Sql(f"{order.text}, ", order.params)

@@ -47,6 +47,8 @@ def run_conditions(
         conditions.add("coalesce(r.target, 'local') = ?", which.target)
     if which.submitted_to is not None:
         conditions.add("r.target = ?", which.submitted_to)
+    if which.run_ids is not None:
+        conditions.add("r.run_id IN (SELECT unnest(?::VARCHAR[]))", list(which.run_ids))
     if which.type is not None:
         _add_type(conditions, which.type, within)
     conditions.has("store.run_tags", "r.run_no", "tags", which.tags, within)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import duckdb
 from arro3.core import Table
 
-from runlore.domain.errors import InvalidInput
+from runlore.domain.errors import FilterError, InvalidInput
 from runlore.domain.filtering.fields import ATTRIBUTES, Field, Kind, Namespace
 from runlore.domain.filtering.parser import parse_field
 from runlore.projections.arrow_tables import answer, table_of_columns
@@ -111,6 +111,14 @@ class TableOptions(NamedTuple):
         return cls(fields, tuple(asked), sort, limit)
 
 
+def metric_column(text: str) -> str:
+    """The name of a metric's column: `loss`, `val/acc.max`, or any name as it is."""
+    try:
+        return str(parse_field(f"metrics.{text}"))
+    except FilterError:
+        return str(Field(Namespace.METRICS, text, "last"))
+
+
 def runs_table(
     connection: duckdb.DuckDBPyConnection,
     conditions: Conditions,
@@ -148,7 +156,8 @@ def _page(
     with ExitStack() as stack:
         order = Sql("")
         if sort is not None:
-            order = stack.enter_context(ordered_by(connection, conditions, sort, now))
+            field, descending = parse_field(sort.removeprefix("-")), sort.startswith("-")
+            order = stack.enter_context(ordered_by(connection, conditions, field, descending, now))
         query = _PAGE.format(
             order=f"{order.text}, " if order.text else "",
             runs=runs_then(connection, conditions.as_of),

@@ -129,7 +129,7 @@ def test_a_config_that_leads_nowhere_is_named(own_project: Path) -> None:
 def test_without_an_experiment_the_message_says_what_to_give(tmp_path: Path) -> None:
     Workspace.create("lab", path=tmp_path / "lab").close()
 
-    ran = runlore("run", "list", "-w", "lab", cwd=tmp_path, code=1)
+    ran = runlore("run", "tree", "-w", "lab", cwd=tmp_path, code=1)
 
     assert "--experiment-name" in ran.err
 

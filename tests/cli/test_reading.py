@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from runlore import Experiment, Workspace
+from tests.cli.conftest import start
 from tests.cli.shell import in_new_process, in_this_process, runlore
 from tests.records import KEYS
 
@@ -152,7 +154,60 @@ def test_run_watch_once_shows_a_list(project: Path) -> None:
 def test_run_watch_ends_when_all_runs_have_ended(project: Path) -> None:
     shown = runlore("run", "watch", "--tag=quality", "-o", "table", cwd=project).out
 
-    assert [line.split()[0] for line in shown.splitlines()[2:]] == ["poor", "fantastic"]
+    assert [line.split()[0] for line in shown.splitlines()[2:]] == ["poor", "fantasti"]
+
+
+def test_run_list_shows_metrics_and_sorts_and_filters_by_them(project: Path) -> None:
+    arguments = ("run", "list", "--metric=loss", "--metric=loss.max", "--sort=-metrics.loss.max")
+
+    shown = runlore(*arguments, "--where", "has(m.loss)", cwd=project).data
+    assert [record["run_id"] for record in shown] == ["fantastic", "poor"]
+    assert [record["_metrics"] for record in shown] == [
+        {"loss": 0.25, "loss.max": 0.5},
+        {"loss": "nan", "loss.max": None},
+    ]
+    table = runlore(*arguments, "--last=1", "-o", "table", cwd=project).out.splitlines()
+    assert table[0].split() == [
+        *("run_id", "name", "status", "started", "duration"),
+        *("loss", "loss.max", "target", "tags"),
+    ]
+    assert " 0.25 0.5 " in " ".join(table[2].split())
+
+
+def test_run_list_without_an_experiment_lists_those_of_all(tmp_path: Path) -> None:
+    with Workspace.create("lab", path=tmp_path / "lab") as ws:
+        for name in ("nets", "trees"):
+            start(Experiment(ws, name), f"{name}-0123456789-abc").complete()
+            start(Experiment(ws, name), f"{name}-0123456789-abd").complete()
+
+    listed = runlore("run", "list", "-w", "./lab", "-o", "table", cwd=tmp_path).out
+    assert [line.split()[:2] for line in listed.splitlines()[2:]] == [
+        ["trees-0123456789-abd", "trees"],
+        ["trees-0123456789-abc", "trees"],
+        ["nets-0123456789-abd", "nets"],
+        ["nets-0123456789-abc", "nets"],
+    ]
+    narrowed = runlore(
+        "run", "list", "-w", "./lab", "-e", "nets", "--where", "number = 1", "-o", "table",
+        cwd=tmp_path,
+    ).out  # fmt: skip
+    assert "experiment" not in narrowed
+    whole = runlore("run", "list", "-w", "./lab", "[].run_id", cwd=tmp_path).data
+    assert whole[0] == "trees-0123456789-abd"
+
+
+def test_a_listed_id_is_as_short_as_it_is_unique(tmp_path: Path) -> None:
+    ids = ["0123456789", "01234567ab", "0123", "aaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbb"]
+    with Workspace.create("lab", path=tmp_path / "lab") as ws:
+        for run_id in ids:
+            start(Experiment(ws, "nets"), run_id).complete()
+
+    listed = runlore("run", "list", "-w", "./lab", "-o", "table", cwd=tmp_path).out
+    shown = [line.split()[0] for line in listed.splitlines()[2:]]
+    assert shown == ["bbbbbbbb", "aaaaaaaa", "0123", "01234567a", "012345678"]
+    for prefix in shown[:2]:
+        found = runlore("run", "show", "-w", "./lab", "-r", prefix, cwd=tmp_path).data
+        assert found["run_id"].startswith(prefix)
 
 
 def test_experiment_list_gives_names_times_and_tags(project: Path) -> None:

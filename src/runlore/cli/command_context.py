@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runlore.engine.places import folder_of
-from runlore.entry.attached_folder import attached_experiment
+from runlore.entry.attached_folder import NoExperiment, attached_experiment
 from runlore.entry.workspace_address import find_workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -75,6 +75,13 @@ class CommandContext:
     def find_run(self, run_id: str) -> Run:
         """The run of an id, or of an unambiguous beginning of an id."""
         return self.open().find_run(run_id)
+
+    def experiment_name_or_all(self, given: str | None) -> str | None:
+        """As `experiment_name`; None, for all experiments, if the folder is attached to none."""
+        try:
+            return self.experiment_name(given)
+        except NoExperiment:
+            return None
 
     def experiment_name(self, given: str | None) -> str:
         """The given experiment, or else the experiment of the attached folder."""

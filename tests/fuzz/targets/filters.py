@@ -65,7 +65,7 @@ def check(data: bytes) -> None:
     again = parse_filter(str(found), _NOW)
     if again != found and repr(again) != repr(found):  # NaN is not equal to itself.
         raise Broken(f"{text!r} is {found}, and read again {again}")
-    which = RunFilter(where=found, include_children=True)
+    which = RunFilter(where=str(found), include_children=True)
     reader = _reader()
     runs = [row.run_id for row in reader.runs(which)]
     if runs != [row.run_id for row in reader.at(reader.projection.refresh()).runs(which)]:

@@ -54,6 +54,11 @@ class Output:
         """Whether stdout is a terminal."""
         return sys.stdout.isatty()
 
+    @property
+    def is_table(self) -> bool:
+        """Whether the data is shown as a table for people, not as what a query selects of it."""
+        return self.form == "table" and self.query is None
+
     def as_form(self, form: str) -> Output:
         """The same output in another form."""
         return replace(self, form=form)

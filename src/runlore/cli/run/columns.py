@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from runlore.cli.output import Columns
+from runlore.workspace import session_of
+
+if TYPE_CHECKING:
+    from runlore.workspace import Workspace
 
 RunRecord = dict[str, Any]
+
+_ID_LEAST_CHARS: Final = 8
 
 
 def duration(record: RunRecord) -> str:
@@ -37,15 +44,38 @@ def status(record: RunRecord) -> str:
     return f"{record['status']}{', erased' * record['_erased']}"
 
 
-RUN_COLUMNS: Final[Columns] = (
-    ("run_id", lambda record: record["run_id"]),
-    ("name", name),
-    ("status", status),
-    ("started", lambda record: moment(record["start_time_utc"] or record["created_utc"])),
-    ("duration", duration),
-    ("target", lambda record: record["target"]),
-    ("tags", lambda record: record["tags"]),
-)
+def run_columns(
+    workspace: Workspace, records: Sequence[RunRecord], metrics: Sequence[str] = ()
+) -> Columns:
+    """The columns of a list of runs: each id as short as it is unique.
+
+    With a column that says which experiment a run is of, if they are of several.
+    """
+    reader = session_of(workspace).reader()
+    ids = reader.shortest_prefixes([record["run_id"] for record in records], _ID_LEAST_CHARS)
+    experiments = {record["_experiment_name"] for record in records}
+    which: Columns = (("experiment", lambda record: record["_experiment_name"]),)
+    return (
+        ("run_id", lambda record: ids.get(record["run_id"], record["run_id"])),
+        *(which if len(experiments) > 1 else ()),
+        ("name", name),
+        ("status", status),
+        ("started", lambda record: moment(record["start_time_utc"] or record["created_utc"])),
+        ("duration", duration),
+        *((metric, _metric(metric)) for metric in dict.fromkeys(metrics)),
+        ("target", lambda record: record["target"]),
+        ("tags", lambda record: record["tags"]),
+    )
+
+
+def _metric(metric: str) -> Callable[[RunRecord], object]:
+    return lambda record: short_number(record["_metrics"].get(metric))
+
+
+def short_number(value: object) -> object:
+    """A number as tables show it, with 6 significant digits; anything else as it is."""
+    return f"{value:.6g}" if isinstance(value, float) else value
+
 
 RUN_FIELDS: Final[Columns] = (
     ("run_id", lambda record: record["run_id"]),

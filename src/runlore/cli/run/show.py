@@ -14,7 +14,7 @@ from runlore.cli.options import (
     run_option,
 )
 from runlore.cli.output import Columns, Output
-from runlore.cli.run.columns import RUN_FIELDS
+from runlore.cli.run.columns import RUN_FIELDS, short_number
 from runlore.run.comparison import compare_runs
 from runlore.run.metric_rows import VALUE_COLUMNS, summary_rows, value_rows
 
@@ -72,16 +72,12 @@ def metrics(
 _SUMMARY: Columns = (
     ("metric", lambda row: row["metric"] + (f".{row['column']}" if row["column"] else "")),
     ("count", lambda row: row["count"]),
-    ("last", lambda row: _short(row["last"])),
-    ("min", lambda row: _short(row["min"])),
-    ("max", lambda row: _short(row["max"])),
-    ("mean", lambda row: _short(row["mean"])),
+    ("last", lambda row: short_number(row["last"])),
+    ("min", lambda row: short_number(row["min"])),
+    ("max", lambda row: short_number(row["max"])),
+    ("mean", lambda row: short_number(row["mean"])),
     ("last step", lambda row: row["last_step"]),
 )
-
-
-def _short(value: object) -> object:
-    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 @click.command

@@ -10,8 +10,8 @@ import click
 
 from runlore.cli.command_context import CommandContext
 from runlore.cli.options import experiment_option, output_options, workspace_options
-from runlore.cli.output import Output
-from runlore.cli.run.columns import RUN_COLUMNS
+from runlore.cli.output import Columns, Output
+from runlore.cli.run.columns import run_columns
 from runlore.cli.run.listing import DEFAULT_LAST, filter_options, matching_records
 from runlore.domain.status import TERMINAL
 from runlore.projections.filters import RunFilter
@@ -55,12 +55,11 @@ def watch(
 
     records = look()
     if not once:
-        live = out.form == "table" and out.query is None and out.is_terminal
-        follow = _live if live else _wait
-        records = follow(look, records, interval)
-        if live:
+        if out.is_table and out.is_terminal:
+            _live(look, records, interval, run_columns(context.open(), records))
             return
-    out.put(records, RUN_COLUMNS)
+        records = _wait(look, records, interval)
+    out.put(records, run_columns(context.open(), records) if out.is_table else None)
 
 
 def _ended(records: Records) -> bool:
@@ -74,14 +73,13 @@ def _wait(look: Callable[[], Records], records: Records, interval: float) -> Rec
     return records
 
 
-def _live(look: Callable[[], Records], records: Records, interval: float) -> Records:
+def _live(look: Callable[[], Records], records: Records, interval: float, columns: Columns) -> None:
     from rich.live import Live
 
     from runlore.cli.output.tables import console, table_of
 
-    with Live(table_of(records, RUN_COLUMNS), console=console(), auto_refresh=False) as live:
+    with Live(table_of(records, columns), console=console(), auto_refresh=False) as live:
         while not _ended(records):
             time.sleep(interval)
             records = look()
-            live.update(table_of(records, RUN_COLUMNS), refresh=True)
-    return records
+            live.update(table_of(records, columns), refresh=True)
