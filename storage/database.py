@@ -161,6 +161,39 @@ class Database:
                 self._roll_back(connection)
                 raise
 
+    def go_on(self) -> None:
+        """Call between the parts of a long transaction, each of which may take as much work as one.
+
+        Otherwise it is taken for one that does not end.
+        """
+        self._guard.begin(writes=True)
+
+    @contextmanager
+    def apart(self) -> Iterator[Database]:
+        """The same file through another connection, so that reads of this one do not wait for it.
+
+        For the time of the block. A database in memory has one connection only: this one.
+        """
+        if self._in_memory:
+            yield self
+            return
+        with self.read() as connection:
+            file, last = self._file, _last_of(connection)
+        assert file is not None, "a file is held as long as it is open"
+        other = Database(
+            file.path,
+            lock_timeout_s=self.lock_timeout_s,
+            known_version=self.known_version,
+            private=self._private,
+        )
+        other._file, other._last = file, last
+        other._guard.known = self._guard.known
+        other._overwrites = self._overwrites
+        try:
+            yield other
+        finally:
+            other.close()
+
     def sync(self) -> None:
         """Put on disk all commits so far, of any program and with any settings.
 

@@ -59,7 +59,11 @@ class ErasableLog(SqliteLog):
         return self.database.truncate_wal(timeout_s)
 
     def _store(
-        self, connection: sqlite3.Connection, events: Sequence[NewEvent], drained: Drained | None
+        self,
+        connection: sqlite3.Connection,
+        events: Sequence[NewEvent],
+        drained: Drained | None,
+        now: int,
     ) -> tuple[StoredRow, ...]:
         ciphers: dict[str, Cipher] = {}
         sealed = [
@@ -68,7 +72,7 @@ class ErasableLog(SqliteLog):
             else event
             for event in events
         ]
-        rows = super()._store(connection, sealed, drained)
+        rows = super()._store(connection, sealed, drained, now)
         for row in rows:
             if row.topic == RunErased.topic:
                 destroy_key(connection, row)

@@ -9,7 +9,7 @@ Merkle head. Every implementation passes `EventLogContract` of `runlore.testing`
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -156,6 +156,17 @@ class EventLog(ApplicationRecorder):
         must be quick: all other writers wait. If it raises, nothing is stored and the exception
         propagates.
         """
+
+    def append_all(self, events: Callable[[], Iterable[NewEvent]]) -> None:
+        """Like `append`, for more events than the memory may hold.
+
+        `events` is called while no one else may write, so all that takes time should be done
+        before. It is called again if a version is taken, to see whether these very events were
+        stored earlier. If it raises, nothing is stored and the exception propagates.
+
+        May be overridden to have few events in memory at a time.
+        """
+        self.append([*events()])
 
     @abstractmethod
     def drained_marks(self) -> Mapping[str, DrainedMark]:

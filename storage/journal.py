@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from copy import copy
+from itertools import chain
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from eventsourcing.persistence import InterfaceError, OperationalError
@@ -214,14 +215,20 @@ class Journal:
         self._write_alone(values)
 
     def adopt(
-        self, events: Sequence[NewEvent], pending: Sequence[Pending], *, reason: str | None = None
+        self,
+        events: Sequence[NewEvent],
+        pending: Sequence[Pending],
+        more: Callable[[], Iterable[NewEvent]],
+        *,
+        reason: str | None = None,
     ) -> None:
-        """Append events of another log unchanged, followed by own ones, in one transaction.
+        """Append events of another log unchanged, own ones, and `more` of the other, all or none.
 
-        Raises VersionConflict as `append` does.
+        `more` is called as by `EventLog.append_all`. Raises VersionConflict as `append` does.
         """
         self._introduce()
-        self._append_surely([*events, *self._new_events(pending, reason)])
+        first = [*events, *self._new_events(pending, reason)]
+        _surely(lambda: self.log.append_all(lambda: chain(first, more())))
 
     def change(
         self,
@@ -377,18 +384,7 @@ class Journal:
     def _append_surely(
         self, events: Sequence[NewEvent], drained: Drained | None = None
     ) -> tuple[StoredRow, ...]:
-        """Append the events; if the outcome is unknown, append the same events again.
-
-        Our own errors mean that nothing was stored, but for DiskFailed. That and any other failure
-        of the driver may have come after the commit; then the repeated append succeeds.
-        """
-        for _ in range(_LOST_ACKNOWLEDGEMENTS - 1):
-            try:
-                return self.log.append(events, drained=drained)
-            except _OUTCOME_UNKNOWN as error:
-                if not _may_be_stored(error):
-                    raise
-        return self.log.append(events, drained=drained)
+        return _surely(lambda: self.log.append(events, drained=drained))
 
     def _new_events(
         self, pending: Sequence[Pending], reason: str | None, observed_at: int | None = None
@@ -450,6 +446,21 @@ class Journal:
 def _may_be_stored(error: Exception) -> bool:
     """Whether the error leaves open if the events that were appended are stored."""
     return isinstance(error, DiskFailed) or not isinstance(error, RunloreError)
+
+
+def _surely(append: Callable[[], S]) -> S:
+    """Append; if the outcome is unknown, append the same events again.
+
+    Our own errors mean that nothing was stored, but for DiskFailed. That and any other failure of
+    the driver may have come after the commit; then the repeated append succeeds.
+    """
+    for _ in range(_LOST_ACKNOWLEDGEMENTS - 1):
+        try:
+            return append()
+        except _OUTCOME_UNKNOWN as error:
+            if not _may_be_stored(error):
+                raise
+    return append()
 
 
 def _with_beside(

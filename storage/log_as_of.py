@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 from uuid import UUID
 
@@ -51,6 +51,9 @@ class LogAsOf(EventLog):
         *,
         drained: Drained | None = None,
     ) -> tuple[StoredRow, ...]:
+        self._refuse()
+
+    def append_all(self, events: Callable[[], Iterable[NewEvent]]) -> None:
         self._refuse()
 
     def drained_marks(self) -> Mapping[str, DrainedMark]:

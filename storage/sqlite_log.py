@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from contextlib import contextmanager, suppress
+from copy import copy
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from eventsourcing.persistence import Notification, StoredEvent, Subscription
+from eventsourcing.persistence import (
+    Notification,
+    PersistenceError,
+    StoredEvent,
+    Subscription,
+)
 
+from runlore.domain.errors import RunloreError
 from runlore.storage.as_of_times import NEVER_SETTLED
 from runlore.storage.clock import Clock, now_us
 from runlore.storage.clock_watch import ClockWatch
@@ -54,6 +61,10 @@ from runlore.storage.sqlite_times import (
 )
 from runlore.storage.stamp import Stamped, check_passed, observed_at, stamp, stamp_foreign
 from runlore.storage.subscription import PollingSubscription, Waker
+
+_PATIENCE_S: Final = 0.5
+_BATCH_SIZE: Final = 1_000
+_BATCH_NBYTES: Final = 2**22
 
 _Row = TypeVar("_Row", bound=tuple[Any, ...])
 
@@ -115,12 +126,27 @@ class SqliteLog(SqliteRecorder, EventLog):
         try:
             with self._appending() as connection:
                 events = decide(lambda stream: self._stream(connection, stream))
-                return self._store(connection, events, drained)
+                return self._store(connection, events, drained, self._clock())
         except VersionConflict:
             stored = self._find(events)
             if not stored:
                 raise
             return stored
+
+    def append_all(self, events: Callable[[], Iterable[NewEvent]]) -> None:
+        with self.database.apart() as database:
+            apart = copy(self)
+            apart.database = database
+            try:
+                apart._store_all(events())
+            except VersionConflict:
+                if not all(map(self._find, _batches(events()))):
+                    raise
+            finally:
+                with suppress(
+                    RunloreError, PersistenceError
+                ):  # Else the WAL keeps the size that it needed.
+                    database.truncate_wal(_PATIENCE_S)
 
     def drained_marks(self) -> Mapping[str, DrainedMark]:
         with self.database.read() as connection:
@@ -288,11 +314,22 @@ class SqliteLog(SqliteRecorder, EventLog):
             yield connection
         Waker.ring_all()
 
+    def _store_all(self, events: Iterable[NewEvent]) -> None:
+        with self._appending() as connection:
+            now = self._clock()  # One time for all: as of any other, all are there or none.
+            for batch in _batches(events):
+                self.database.go_on()
+                self._store(connection, batch, None, now)
+
     def _store(
-        self, connection: sqlite3.Connection, events: Sequence[NewEvent], drained: Drained | None
+        self,
+        connection: sqlite3.Connection,
+        events: Sequence[NewEvent],
+        drained: Drained | None,
+        now: int,
     ) -> tuple[StoredRow, ...]:
         self._kept_settled = self._kept_settled or keep_settled(connection)
-        head, now = head_of(connection), self._clock()
+        head = head_of(connection)
         settled = settled_until(connection) if now < head.recorded_at else NEVER_SETTLED
         self._watch.check(now, head.recorded_at, lambda: _last_observed(connection, head))
         stamped = stamp(events, head, now, settled)
@@ -351,6 +388,19 @@ def _last_observed(connection: sqlite3.Connection, head: LogHead) -> int | None:
     """What the clock of the last event's writer said; None if there is no event."""
     row = connection.execute(SELECT + "WHERE notification_id = ?", (head.position,)).fetchone()
     return None if row is None else observed_at(StoredRow(*row))
+
+
+def _batches(events: Iterable[NewEvent]) -> Iterator[Sequence[NewEvent]]:
+    batch: list[NewEvent] = []
+    nbytes = 0
+    for event in events:
+        batch.append(event)
+        nbytes += len(event.state)
+        if len(batch) >= _BATCH_SIZE or nbytes >= _BATCH_NBYTES:
+            yield batch
+            batch, nbytes = [], 0
+    if batch:
+        yield batch
 
 
 def _by_position(rows: list[_Row], query: LogQuery) -> list[_Row]:

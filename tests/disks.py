@@ -26,11 +26,11 @@ class Disk:
         except OSError:
             self.mounted = False
 
-    def fill(self, *, even_for_small_files: bool = False) -> None:
-        """From here on nothing more fits; without a mount, no file that is larger than all."""
+    def fill(self, *, leaving: int = 0, even_for_small_files: bool = False) -> None:
+        """From here on nothing fits but so many bytes; without a mount, no file larger than all."""
         if not self.mounted:
             sizes = [f.stat().st_size for f in self.folder.rglob("*") if f.is_file()]
-            self._limit(0 if even_for_small_files else max(sizes))
+            self._limit(leaving if even_for_small_files else max(sizes) + leaving)
             return
         fd = os.open(self.folder / "filling", os.O_WRONLY | os.O_CREAT)
         end, more = os.fstat(fd).st_size, _MOST_AT_ONCE
@@ -40,6 +40,7 @@ class Disk:
                 end += more
             except OSError:
                 more //= 2
+        os.ftruncate(fd, max(0, end - leaving))
         os.close(fd)
 
     def free(self) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from runlore.storage.database import Database
-from runlore.storage.event_log import EventLog
+from runlore.storage.event_log import EventLog, NewEvent
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.testing.erasable_recorders import ErasableLogContract
-from runlore.testing.logs import Clock
+from runlore.testing.logs import Clock, new_event
 from runlore.testing.recorders import EventLogContract
+from runlore.testing.waiting import LIMIT_S
 
 
 class TestMemoryLog(EventLogContract):
@@ -30,6 +33,33 @@ class TestSqliteLog(EventLogContract):
         log = open_sqlite(tmp_path / "log.db", clock=clock)
         yield log
         log.close()
+
+    def test_very_many_events_take_the_memory_of_a_few(self, log: EventLog) -> None:
+        def events() -> Iterator[NewEvent]:
+            for number in range(400):
+                yield new_event(f"run/{number}", state=b"\x80" + bytes(100_000))
+
+        tracemalloc.start()
+        try:
+            log.append_all(events)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 20_000_000
+
+    def test_other_threads_read_while_very_many_events_are_appended(self, log: EventLog) -> None:
+        seen: list[int] = []
+
+        def events() -> Iterator[NewEvent]:
+            for number in range(2_500):
+                yield new_event(f"run/{number}")
+            reader = Thread(target=lambda: seen.append(log.head().position))
+            reader.start()
+            reader.join(LIMIT_S)
+
+        log.append_all(events)
+
+        assert (seen, log.head().position) == ([0], 2_500)
 
 
 class TestSqliteLogInMemory(EventLogContract):

@@ -190,6 +190,7 @@ class EventLogContract:
             lambda: log.append(new_events("run/a", [3])),
             lambda: log.append(new_events("run/v", [1]), drained=Drained("w", 1, 1)),
             lambda: log.append_decided(lambda _: new_events("run/a", [3])),
+            lambda: log.append_all(lambda: new_events("run/a", [3])),
             lambda: log.insert_events([StoredEvent("order-1", 1, "shop:Ordered", b"{}")]),
             lambda: log.settle(clock.now),
         ]
@@ -291,6 +292,62 @@ class EventLogContract:
 
         with pytest.raises(VersionConflict, match="decided so"):
             log.append_decided(decide)
+
+    # --- append_all ---------------------------------------------------------------------------
+
+    def test_very_many_events_are_stored_in_their_order_and_at_one_time(
+        self, log: EventLog, clock: Clock
+    ) -> None:
+        events = [new_event(f"run/{number % 7}", 1 + number // 7) for number in range(2_500)]
+
+        def given() -> Iterator[NewEvent]:
+            for event in events:
+                clock.now += 1  # Time goes on meanwhile.
+                yield event
+
+        log.append([new_event("run/first", 1)])
+        log.append_all(given)
+
+        rows = all_rows(log)[1:]
+        assert [row.event_id for row in rows] == [event.event_id for event in events]
+        assert len({row.recorded_at for row in rows}) == 1
+        check_head(log)
+
+    def test_of_very_many_events_none_is_stored_if_one_cannot_be(self, log: EventLog) -> None:
+        class Broken(Exception):
+            pass
+
+        def given(last: NewEvent | None) -> Iterator[NewEvent]:
+            for number in range(2_500):
+                yield asking_for(2, f"run/{number}")
+            if last is None:
+                raise Broken
+            yield last
+
+        log.append([new_event("run/taken", 1)])
+        before = check_head(log)
+        for last, error in ((new_event("run/taken", 1), VersionConflict), (None, Broken)):
+            with pytest.raises(error):
+                log.append_all(partial(given, last))
+            assert (check_head(log), log.version) == (before, 1)
+        log.append_all(partial(given, new_event("run/free", 1)))
+        assert len(all_rows(log)) == 2_502
+        assert log.version == 2
+
+    def test_repeating_very_many_events_is_a_success_and_changes_nothing(
+        self, log: EventLog
+    ) -> None:
+        events = [new_event(f"run/{number}") for number in range(2_500)]
+        log.append_all(lambda: events)
+        before = check_head(log)
+
+        log.append_all(lambda: iter(events))
+
+        assert check_head(log) == before
+        with pytest.raises(VersionConflict):
+            log.append_all(lambda: [*events, new_event("run/new")])
+        log.append_all(lambda: [])
+        assert check_head(log) == before
 
     # --- reading ------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import msgpack
 import pytest
 
 from runlore import Experiment, Workspace
-from runlore.audit.bundles.imports import ImportClash, import_bundle
+from runlore.audit.bundles.imports import ImportClash
 from runlore.domain.definition import Definition
 from runlore.domain.errors import RunNotFound
 from runlore.domain.events import RunSubmitted
@@ -18,12 +17,9 @@ from runlore.domain.experiment import GetOrCreate
 from runlore.engine.streams import change_experiment, stream_of_experiment
 from runlore.projections.filters import RunFilter
 from runlore.storage.codec import encode_event, fact_of
-from runlore.storage.errors import LogBusy
-from runlore.storage.verification import verify_log
-from runlore.testing.logs import Clock, all_rows, check_head
+from runlore.testing.logs import Clock, check_head
 from runlore.workspace import session_of
 from tests.audit.bundles.forging import with_rows
-from tests.processes import LIMIT_S, start_python
 
 
 @pytest.fixture
@@ -209,28 +205,6 @@ def test_a_child_without_its_parent_is_a_root(ws: Workspace, other: Workspace, p
     assert [run.id for run in child.experiment.get_runs()] == ["child-0"]
 
 
-def test_an_import_that_was_cut_off_is_done_again_from_the_start(
-    other: Workspace, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    adopt, left = session_of(other).journal.adopt, iter([True, True, False])
-
-    def adopt_twice(*args: object, **kwargs: object) -> None:
-        if not next(left):
-            raise LogBusy("cut off")
-        adopt(*args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(session_of(other).journal, "adopt", adopt_twice)
-    with pytest.raises(LogBusy):
-        import_bundle(session_of(other), path, batch_size=4)
-    monkeypatch.setattr(session_of(other).journal, "adopt", adopt)
-
-    assert other.import_bundle(path).passed_over > 0
-
-    ids = [row.event_id for row in all_rows(other.log)]
-    assert len(ids) == len(set(ids))
-    assert other.get_run("parent").get_status() == "Completed"
-
-
 def test_a_submitted_run_that_has_not_ended_is_lost_where_it_has_no_supervisor(
     ws: Workspace, other: Workspace, tmp_path: Path
 ) -> None:
@@ -256,52 +230,6 @@ def test_a_submitted_run_that_has_not_ended_is_lost_where_it_has_no_supervisor(
 
     assert other.get_run("script").get_status() == "Failed"
     assert "lost" in {row.topic.rpartition(".")[2] for row in other.log.read_stream("run/script")}
-
-
-IMPORT_AND_DIE = """
-import itertools, os, signal, sys
-from runlore import Workspace
-from runlore.audit.bundles.imports import import_bundle
-from runlore.storage.sqlite_log import SqliteLog
-from runlore.workspace import session_of
-
-insert, count = SqliteLog._insert, itertools.count()
-
-def insert_and_die(*args):
-    insert(*args)
-    if next(count) == int(sys.argv[3]):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-SqliteLog._insert = insert_and_die
-workspace = Workspace.open(sys.argv[1])
-import_bundle(session_of(workspace), sys.argv[2], batch_size=4)
-"""
-
-
-@pytest.mark.parametrize("committed", [1, 2, 4])
-def test_an_import_that_was_killed_within_a_transaction_is_completed_by_the_next(
-    path: Path, tmp_path: Path, committed: int
-) -> None:
-    folder = tmp_path / "other"
-    Workspace.create("other", path=folder).close()
-
-    killed = start_python(IMPORT_AND_DIE, folder, path, committed)
-    killed.communicate(timeout=LIMIT_S)
-
-    assert killed.returncode == -signal.SIGKILL
-    with Workspace.open(folder) as other:
-        again = other.import_bundle(path)
-
-        assert bool(again.passed_over) == (committed > 1)  # The first is the importer's name.
-        assert again.events + again.passed_over == other.import_bundle(path).passed_over
-        ids = [row.event_id for row in all_rows(other.log)]
-        assert len(ids) == len(set(ids))
-        assert other.get_run("parent").get_status() == "Completed"
-        assert other.get_run("child-1").get_metrics()["loss"] == 0.25
-        other.get_run("parent").download_file("outputs/model.bin", "model.bin")
-        assert Path("model.bin").read_bytes() == b"the weights"
-        assert other.audit.replay().holds
-        assert verify_log(other.log).holds
 
 
 def test_files_that_only_the_digests_are_known_of_are_told(

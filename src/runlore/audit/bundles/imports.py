@@ -1,15 +1,20 @@
 """Import: append the events of a bundle to another log, and keep their former envelope as origin.
 
 Everything is checked first, the bundle by itself and then against the log. Only if nothing speaks
-against it is anything written: first files, then events, thousands in a transaction. Events that
-the log has are skipped, so an import that was killed can be repeated.
+against it is anything written: first files, which nobody looks for before an event names them, and
+then all events in one transaction. So readers see the whole bundle or nothing of it, and an import
+that was killed can be repeated. Events that the log has are skipped.
+
+Other ways were measured, or thought through. Many transactions are not atomic, whatever marks their
+beginning and end: all reads would have to look for these marks, for ever. Reading the bundle inside
+the transaction makes all other writers wait half as long again, and for a disk that hangs as long
+as it hangs. So the events are staged first; see `runlore.audit.bundles.staging`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,12 +29,14 @@ from runlore.audit.bundles.format import (
     BundleRecord,
     BundleRefused,
 )
+from runlore.audit.bundles.staging import StagedEvents, staging
 from runlore.domain.errors import AlreadyExists
 from runlore.domain.events import ExperimentArchived, ExperimentCreated, RunCreated
 from runlore.domain.experiment import NameState, fold
 from runlore.domain.ids import StreamKind, owner_of, parse_stream, run_id_of
 from runlore.engine.streams import stream_of_experiment
 from runlore.storage.codec import fact_of, log_version_in
+from runlore.storage.errors import VersionConflict
 from runlore.storage.event_log import NewEvent
 from runlore.storage.journal import Pending
 
@@ -38,8 +45,7 @@ if TYPE_CHECKING:
     from runlore.storage.artifacts import ArtifactStore
     from runlore.storage.event_log import StoredRow
 
-BATCH_SIZE: Final = 20_000
-"""Events in a transaction."""
+_LOST_ROUNDS: Final = 3
 
 
 class ImportClash(AlreadyExists):
@@ -70,19 +76,21 @@ class Imported:
     absent: tuple[str, ...]
 
 
-def import_bundle(
-    session: Session, path: str | PathLike[str], *, batch_size: int = BATCH_SIZE
-) -> Imported:
+def import_bundle(session: Session, path: str | PathLike[str]) -> Imported:
     """Append the events that a bundle has and the workspace does not, and keep its artifacts.
 
     Ids stay; positions and times are new, and the old ones are kept as the events' origin. The
     identity and the compute targets of the other workspace are not imported. An experiment whose
-    name is held by another active one is imported as archived. Idempotent. `batch_size` is the
-    number of events in a transaction.
+    name is held by another active one is imported as archived. All of it is there when this
+    returns, and nothing of it before. Idempotent.
+
+    While the events are appended, changes by others wait: about 15 s for a million events. Logged
+    values never do.
 
     Raises BundleRefused if anything is wrong with the file, CopiesDiverged if it is of a copy of
     the workspace and both were written to, ImportClash if the workspace has other events of the
-    same run, writer or experiment, InvalidInput if it is erasable; then nothing was written.
+    same run, writer or experiment, InvalidInput if it is erasable, FileNotWritten and DiskFull if
+    there is no room; then readers see nothing of it.
     """
     path = Path(path)
     session = session.writable()
@@ -91,9 +99,7 @@ def import_bundle(
         for finding in findings_of(bundle):
             raise BundleRefused(path, f"{finding.entry}: {finding.message}")
         check_not_diverged(session, bundle)
-        plan = _planned(session, bundle)
-        artifacts = _keep_artifacts(store, bundle)
-        _append(session, bundle, plan, batch_size)
+        artifacts, plan = _imported(session, bundle, store)
         absent = [sha256 for sha256 in bundle.manifest.absent if not store.has(sha256)]
     return Imported(
         runs=plan.runs,
@@ -105,62 +111,71 @@ def import_bundle(
     )
 
 
+def _imported(session: Session, bundle: BundleFile, store: ArtifactStore) -> tuple[int, _Plan]:
+    """Import, and plan again if another writer was faster: it may have the same runs now."""
+    artifacts = 0
+    for lost in range(_LOST_ROUNDS + 1):
+        with staging(session.log) as staged:
+            plan = _planned(session, bundle, staged)
+            artifacts += _keep_artifacts(store, bundle)
+            try:
+                _append(session, bundle, plan, staged)
+                break
+            except VersionConflict:
+                if lost == _LOST_ROUNDS:
+                    raise
+    return artifacts, plan
+
+
 _KEPT: Final = (StreamKind.RUN, StreamKind.VALUES, StreamKind.WRITER)
+"""The kinds of streams whose names are the same in every workspace."""
 
 
 @dataclass
 class _Plan:
-    """What to append: first the experiments' events with their new versions, then the runs'.
-
-    `versions` has the last version that the log has, by stream.
-    """
+    """What to append before the staged events: those of experiments, with their new versions."""
 
     experiments: list[tuple[int, BundleRecord]] = field(default_factory=list)
     pending: list[Pending] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
-    versions: dict[str, int] = field(default_factory=dict)
     runs: int = 0
     events: int = 0
     passed_over: int = 0
 
-    def is_new(self, row: StoredRow) -> bool:
-        """Whether it is an event of a run or writer that the log does not have."""
-        return _keeps_its_name(row.stream) and row.version > self.versions.get(row.stream, 0)
 
-
-def _keeps_its_name(stream: str) -> bool:
-    """Whether a stream is a run's or a writer's, which is the same in every workspace."""
-    return _kind_of(stream) in _KEPT
+def _planned(session: Session, bundle: BundleFile, staged: StagedEvents) -> _Plan:
+    """What there is to do; the events of runs and writers are staged. Raises ImportClash."""
+    plan = _Plan()
+    adopted = _adopter(session, bundle)
+    known_ids: dict[str, dict[int, bytes | None]] = {}
+    versions: dict[str, int] = {}
+    by_experiment: dict[str, list[BundleRecord]] = {}
+    for record in records_of(bundle):
+        row = record.row
+        kind = _kind_of(row.stream)
+        if kind == StreamKind.EXPERIMENT:
+            by_experiment.setdefault(row.stream, []).append(record)
+        elif kind in _KEPT:
+            if row.stream not in known_ids:
+                stored = session.log.read_stream(row.stream)
+                ids = {event.version: event.event_id for event in stored}
+                known_ids[row.stream] = ids
+                versions[row.stream] = max(ids, default=0)
+            _check_same_event(bundle.path, row, known_ids[row.stream])
+            if row.version <= versions[row.stream]:
+                plan.passed_over += 1
+                continue
+            staged.add(adopted(record, row.version))
+            plan.events += 1
+            plan.runs += row.topic == RunCreated.topic
+    staged.finish()
+    _plan_experiments(session, bundle, by_experiment, plan)
+    return plan
 
 
 def _kind_of(stream: str) -> StreamKind | None:
     name = parse_stream(stream)
     return name.kind if name else None
-
-
-def _planned(session: Session, bundle: BundleFile) -> _Plan:
-    """What there is to do. Raises ImportClash."""
-    plan = _Plan()
-    known_ids: dict[str, dict[int, bytes | None]] = {}
-    by_experiment: dict[str, list[BundleRecord]] = {}
-    for record in records_of(bundle):
-        row = record.row
-        if _kind_of(row.stream) == StreamKind.EXPERIMENT:
-            by_experiment.setdefault(row.stream, []).append(record)
-        elif _keeps_its_name(row.stream):
-            if row.stream not in known_ids:
-                stored = session.log.read_stream(row.stream)
-                ids = {event.version: event.event_id for event in stored}
-                known_ids[row.stream] = ids
-                plan.versions[row.stream] = max(ids, default=0)
-            _check_same_event(bundle.path, row, known_ids[row.stream])
-            if not plan.is_new(row):
-                plan.passed_over += 1
-                continue
-            plan.events += 1
-            plan.runs += row.topic == RunCreated.topic
-    _plan_experiments(session, bundle, by_experiment, plan)
-    return plan
 
 
 def _check_same_event(path: Path, row: StoredRow, known_ids: dict[int, bytes | None]) -> None:
@@ -237,37 +252,32 @@ def _keep_artifacts(store: ArtifactStore, bundle: BundleFile) -> int:
     return count
 
 
-def _append(session: Session, bundle: BundleFile, plan: _Plan, batch_size: int) -> None:
-    journal, workspace_id = session.journal, bundle.manifest.workspace.id
+def _append(session: Session, bundle: BundleFile, plan: _Plan, staged: StagedEvents) -> None:
+    if not plan.events and not plan.pending:
+        return
+    adopted = _adopter(session, bundle)
+    reason = None
+    if plan.pending:
+        source = bundle.manifest.workspace.name
+        reason = f"imported from {source}: its name is held by another experiment"
+    experiments = [adopted(record, version) for version, record in plan.experiments]
+    session.journal.adopt(experiments, plan.pending, staged.read, reason=reason)
+
+
+def _adopter(session: Session, bundle: BundleFile) -> Callable[[BundleRecord, int], NewEvent]:
+    """Makes events of a bundle events of this log, with another version."""
+    importer, workspace_id = session.journal.writer_id, bundle.manifest.workspace.id
 
     def adopted(record: BundleRecord, version: int) -> NewEvent:
         row = record.row
         assert row.event_id is not None, "the events were checked"
-        metadata = _metadata(row, workspace_id, journal.writer_id)
+        metadata = _metadata(row, workspace_id, importer)
         log_version = log_version_in(row.topic, row.state)
         return NewEvent(
             row.stream, version, row.topic, row.state, row.event_id, metadata, log_version
         )
 
-    def runs() -> Iterator[NewEvent]:
-        for record in records_of(bundle):
-            if plan.is_new(record.row):
-                yield adopted(record, record.row.version)
-
-    # Before their runs, and in one transaction: a name never has two holders.
-    first = [adopted(record, version) for version, record in plan.experiments]
-    pending: Sequence[Pending] = plan.pending
-    rest = runs()
-    while first or pending or (first := list(islice(rest, batch_size))):
-        batch = [*first, *islice(rest, max(0, batch_size - len(first)))]
-        journal.adopt(batch, pending, reason=_reason(bundle, pending))
-        first, pending = [], ()
-
-
-def _reason(bundle: BundleFile, pending: Sequence[Pending]) -> str | None:
-    if not pending:
-        return None
-    return f"imported from {bundle.manifest.workspace.name}: its name is held by another experiment"
+    return adopted
 
 
 def _metadata(row: StoredRow, workspace_id: str, importer: str) -> dict[str, Any]:
