@@ -348,8 +348,8 @@ def _config_conflicts(state: RunState, wanted: Mapping[str, str]) -> dict[str, s
         if key in state.config:
             in_the_way = key if state.config[key].value != value else None
         else:
-            around = [above for above in configs.above(key) if above in state.config]
-            in_the_way = around[0] if around else inside.get(key)
+            around = (above for above in configs.above(key) if above in state.config)
+            in_the_way = next(around, inside.get(key))
         if in_the_way is not None:
             conflicts[key] = in_the_way
     return conflicts

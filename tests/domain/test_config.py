@@ -132,6 +132,11 @@ def test_a_config_that_contains_itself_is_refused() -> None:
         config.check_config(endless)
 
 
+def test_dots_and_backslashes_of_a_key_are_no_places() -> None:
+    flat = config.flattened({"a": {"b": 1}, "a.b": 2, "a\\": {"b": 3}, "a\\.b": 4})
+    assert list(flat) == ["a.b", r"a\.b", r"a\\.b", r"a\\\.b"]
+
+
 @given_any(few_configs)
 def test_different_places_have_different_flattened_keys(given_config: dict[str, Any]) -> None:
     flat = config.flattened(config.check_config(given_config))

@@ -37,6 +37,33 @@ def test_an_error_comes_back_from_a_worker_process_as_it_was(error: errors.Runlo
 
 
 @pytest.mark.parametrize(
+    ("kind", "facts"),
+    [
+        (errors.MomentInFuture, {"asked": 2, "now": 1}),
+        (
+            errors.PropertyConflict,
+            {
+                **{"run_id": "r", "key": "k", "held": "1", "refused": "2", "held_by": "w"},
+                **{"held_since": NOON, "correction": "a typo", "held_for": "ann"},
+            },
+        ),
+        (
+            errors.ConfigConflict,
+            {"run_id": "r", "key": "k", "refused": "2", "held_key": "k", "held": "1"},
+        ),
+        (errors.RunGone, {"run_id": "r"}),
+        (errors.RunEnded, {"run_id": "r", "status": "Failed", "asked": "Running"}),
+        (errors.TransitionRefused, {"run_id": "r", "status": "Finalizing", "asked": "Running"}),
+    ],
+)
+def test_an_error_keeps_the_facts_that_it_tells(
+    kind: type[errors.RunloreError], facts: dict[str, object]
+) -> None:
+    error = kind(**facts)  # type: ignore[arg-type]  # each kind has facts of its own
+    assert {name: getattr(error, name) for name in facts} == facts
+
+
+@pytest.mark.parametrize(
     ("kind", "standard"),
     [
         (errors.InvalidInput, ValueError),

@@ -94,12 +94,16 @@ def test_tags_of_experiments_are_set_replaced_and_removed() -> None:
     first = ExperimentTagSet(experiment_id="e1", key="a", value="1")
     state = after(CREATED, first)
 
+    replaced = ExperimentTagSet(experiment_id="e1", key="a", value="2")
+    removed = ExperimentTagRemoved(experiment_id="e1", key="a")
+
+    assert decide(state, SetExperimentTags("e1", {"a": "2"})) == Decision((replaced,))
+    assert [dict(e.tags) for e in after(CREATED, first, replaced).experiments] == [{"a": "2"}]
+    assert [dict(e.tags) for e in after(CREATED, first, removed, removed).experiments] == [{}]
     assert decide(state, SetExperimentTags("e1", {"a": "1", "b": None})) == Decision(
         (ExperimentTagSet(experiment_id="e1", key="b", value=None),)
     )
-    assert decide(state, RemoveExperimentTags("e1", ["a", "missing", "a"])) == Decision(
-        (ExperimentTagRemoved(experiment_id="e1", key="a"),)
-    )
+    assert decide(state, RemoveExperimentTags("e1", ["a", "missing", "a"])) == Decision((removed,))
 
 
 def test_tags_belong_to_one_experiment_of_the_name() -> None:

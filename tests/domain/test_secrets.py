@@ -161,6 +161,7 @@ def test_other_values_do_not(value: str) -> None:
         ("+model.token=X", "+model.token=***", ["+model.token"]),
         ("--url https://a:b@c/d", "--url ***", ["--url"]),
         ("in https://a:b@c/d", "in ***", ["argument 2"]),
+        ("https://a:b@c/?d=e", "***", ["argument 1"]),
         ("-p X -k Y --key loss", "-p X -k Y --key loss", []),
         ("-p https://a:b@c/d", "-p ***", ["-p"]),
         ("--max-tokens 512 --tokenizer gpt2", "--max-tokens 512 --tokenizer gpt2", []),
