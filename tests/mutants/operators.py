@@ -150,7 +150,8 @@ def _changed_expressions(node: ast.expr) -> Iterator[ast.expr]:
             yield ast.Constant(node.value - 1)
     elif isinstance(node, ast.Call) and isinstance(changed, ast.Call) and node.args[1:]:
         one, two, *others = node.args
-        if not isinstance(one, ast.Starred) and not isinstance(two, ast.Starred):
+        is_even = ast.unparse(node.func) in ("max", "min")
+        if not is_even and not isinstance(one, ast.Starred) and not isinstance(two, ast.Starred):
             changed.args = [two, one, *others]
             yield changed
 
