@@ -30,9 +30,11 @@ from runlore.storage.spool_folder import Recovery, live_values, recover
 from runlore.storage.spool_format import (
     BEGIN,
     END,
+    FLOAT,
     SEGMENT_NBYTES,
     SLOT,
     SUFFIX,
+    Channel,
     EndIntent,
     wide,
     wide_slots,
@@ -567,6 +569,37 @@ def test_a_file_that_cannot_be_finished_for_want_of_descriptors_is_removed(
         else:
             made.remove()
     assert not path.exists()
+
+
+def test_a_spare_file_that_could_not_be_made_is_made_when_it_is_needed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complaints: list[OSError] = []
+    own = spool.Spool(
+        "a" * 32,
+        below(folder),
+        wake=lambda: None,
+        filled=lambda: None,
+        make_room=lambda: False,
+        complain=complaints.append,
+    )
+    channel = Channel("r", "f", (LOSS,))
+    own.put_one(channel, 0, 0.5, FLOAT)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(spool, "make_file", full)
+        own.make_spare()
+    assert [error.errno for error in complaints] == [errno.ENOSPC]
+    for step in range(SLOTS):
+        own.put_one(channel, step, 0.5, FLOAT)
+
+    assert len(list(folder.iterdir())) == 2
+    assert own.is_on_disk
+    own.remove()
+    assert not list(folder.iterdir())
 
 
 @pytest.mark.slow
