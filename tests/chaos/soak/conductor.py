@@ -130,6 +130,7 @@ class Conductor:
             kind,
             rng.getrandbits(32),
             forks=kind in ("writer", "rank") and not short_of_files and rng.random() < 0.3,
+            asks=kind == "writer" and rng.random() < 0.2,
             threads=rng.choice([1, 1, 3]),
             spare_files=rng.randint(0, 6) if short_of_files else None,
         )

@@ -25,7 +25,7 @@ from tests.chaos.soak.ledger import FORKS_MAX, Ledger
 
 @dataclass(frozen=True)
 class Part:
-    """A process's part in the soak: its name and number, and what kind of process it is.
+    """A process's part in the soak: its name and number, and what kind of process it is and does.
 
     `folder` holds control files, ledgers, dumps and files to upload; `workspace` is on the small
     disk. A process of few descriptors may open only `spare_files` more once it is at work.
@@ -38,6 +38,7 @@ class Part:
     kind: str
     seed: int
     forks: bool = False
+    asks: bool = False
     threads: int = 1
     spare_files: int | None = None
 

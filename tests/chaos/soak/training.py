@@ -189,6 +189,25 @@ class Lane:
         self.do("read", "status", call=self.run.get_status)
         self.do("read", "stop", call=lambda: self.run.should_stop)
 
+    def ask(self) -> None:
+        """Whether SQL shows the tag that this thread has just set."""
+        run_id, key = self.run.id, self._name()
+
+        def tag() -> str:
+            self.run.tag(key)
+            return "set"
+
+        if self.do("tag", run_id, key, call=tag) is None:
+            return
+        query = "SELECT count(*) FROM tags WHERE run_id = ? AND key = ?"
+        workspace = self.run.experiment.workspace
+        ask = lambda: workspace.sql(query, [run_id, key]).fetchall()  # noqa: E731
+        found = self.do("read", "sql", call=ask)
+        if found not in (None, [(1,)]):
+            self.desk.ledger.note(
+                "wrong", f"run {run_id}: tag {key} was set, but SQL shows {found}"
+            )
+
     def fork(self, children: count[int]) -> None:
         """A data loader: a forked child that logs for a while, beside its parent or after it."""
         child = next(children)
@@ -283,7 +302,8 @@ class Writer:
             thread.start()
         try:
             forks = ((1, lambda: lane.fork(self.children)),) if self.desk.part.forks else ()
-            others = (*forks, (1, lane.child))
+            asks = ((1, lane.ask),) if self.desk.part.asks else ()
+            others = (*forks, *asks, (1, lane.child))
             for _ in range(self.desk.rng.randint(5, 200)):
                 if self.desk.control.stops:
                     break
