@@ -50,6 +50,7 @@ _SHOWN: Final = (
     "refused: LogBusy",
     "refused: TooManyOpenFiles",
     "refused: RunEnded",
+    "refused: Interrupting",
     *_BAD,
 )
 
