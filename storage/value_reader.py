@@ -122,13 +122,18 @@ def _array_of(column: Sequence[Any]) -> NDArray[Any]:
 
 
 def _read_block(described: dict[str, Any], block: dict[str, Any]) -> Block:
-    n = described["n"]
+    n, series = described["n"], series_of(described)
+    columns = tuple(_read_values(column, n) for column in block["v"])
+    if len(columns) != max(1, len(series.columns)):
+        raise ValueError(f"it has {len(columns)} columns of values for {len(series.columns)} names")
+    if not all(type(text) is str for text in (*series.columns, series.name, series.kind)):
+        raise ValueError("a series has a name that is no text")
     return Block(
-        series_of(described),
+        series,
         _read_whole_numbers(block["i"], n),
         _read_whole_numbers(block["s"], n),
         _read_whole_numbers(block["t"], n),
-        tuple(_read_values(column, n) for column in block["v"]),
+        columns,
     )
 
 

@@ -15,10 +15,7 @@ _FOLDERS: Final = {"RUNLORE_CACHE_DIR": "cache", "XDG_CONFIG_HOME": "config", "H
 @contextmanager
 def alone() -> Iterator[None]:
     """In the block, user's folders, temporary files and the working folder are new and empty."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # No disk to wait for.
-    with tempfile.TemporaryDirectory(
-        prefix="runlore-fuzz-", dir=memory, ignore_cleanup_errors=True
-    ) as top:
+    with tempfile.TemporaryDirectory(prefix="runlore-fuzz-", ignore_cleanup_errors=True) as top:
         environment, temporary = dict(os.environ), tempfile.tempdir
         for variable, name in _FOLDERS.items():
             (Path(top) / name).mkdir()

@@ -1,11 +1,12 @@
 """One target under atheris: `python -m tests.fuzz.worker TARGET SEEDS OPTIONS-OF-LIBFUZZER...`.
 
-The folder SEEDS gets the target's seeds. Most changes are the target's own, which keep the
-structure; the others are libFuzzer's.
+The folder SEEDS gets the target's seeds, and the one above it the inputs that break something.
+Most changes are the target's own, which keep the structure; the others are libFuzzer's.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 from random import Random
@@ -39,8 +40,15 @@ def main() -> None:
             mutated: bytes = atheris.Mutate(data, max_size)
             return mutated
 
+        def check(data: bytes) -> None:
+            try:
+                examine(target, data)
+            except BaseException:  # Kept here: libFuzzer may not live to do it.
+                (folder.parent / f"crash-{hashlib.sha1(data).hexdigest()}").write_bytes(data)
+                raise
+
         arguments = [sys.argv[0], f"-max_len={target.max_nbytes}", *options, str(folder)]
-        atheris.Setup(arguments, lambda data: examine(target, data), custom_mutator=mutate)
+        atheris.Setup(arguments, check, custom_mutator=mutate)
         atheris.Fuzz()
 
 

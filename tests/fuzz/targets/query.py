@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from random import Random
 from typing import Any, Final
 
@@ -68,9 +70,10 @@ def check(data: bytes) -> None:
     except click.ClickException as error:
         error.format_message()
         return
-    for shown in (as_csv(found), as_tsv(found)):
-        if any(line.startswith(("=", "@")) for line in shown.splitlines()):
-            raise Broken(f"a spreadsheet would calculate {shown!r:.200}")
+    tsv = csv.reader(io.StringIO(as_tsv(found)), "excel-tab")
+    for cell in (cell for row in (*csv.reader(io.StringIO(as_csv(found))), *tsv) for cell in row):
+        if cell.startswith(("=", "@")):
+            raise Broken(f"a spreadsheet would calculate {cell!r:.200}")
 
 
 TARGET: Final = Target(

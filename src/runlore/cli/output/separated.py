@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from runlore.domain.visible_text import visible, visible_lines
 
-# Spreadsheets also take the full-width forms, and skip blanks at the beginning.
-_FORMULA: Final = re.compile("\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+# Spreadsheets also take the full-width forms, and skip blanks and quotes at the beginning.
+_FORMULA: Final = re.compile('[\\s"]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]')
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-](inf|nan)", re.ASCII)
 # Some languages' spreadsheets separate cells by semicolons or tabs.
 _QUOTED: Final = re.compile('[,;"\t\n]|^ | $')
