@@ -94,7 +94,7 @@ def leaf_at(log: EventLog, position: int) -> bytes | None:
     """
     rows = log.as_stored().read_log(LogQuery.at(position))
     try:
-        return leaf_of(rows[0]) if rows and rows[0].position == position else None
+        return leaf_of(rows[0]) if rows else None
     except (AttributeError, TypeError, StructError, UnicodeEncodeError):
         return None
 

@@ -441,6 +441,28 @@ def test_spools_of_both_formats_are_read_for_good(folder: Path, log: MemoryLog, 
     assert telling.told == [] and list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["format_1.spool", "format_2.spool2"])
+def test_text_that_was_changed_in_either_format_is_told_and_not_read(
+    folder: Path, log: MemoryLog, name: str
+) -> None:
+    kept = Path(__file__).with_name(name)
+    before, after = "é".encode() * 3, "è".encode() * 3
+    content = kept.read_bytes()
+    assert before in content
+    header = unpack_header(content)
+    writer_id = ANN if header is None else header.owner.writer_id
+    path = folder / f"{writer_id}-0{kept.suffix}"
+    path.write_bytes(content.replace(before, after, 1))
+    os.utime(path, (0, 0))
+    [pieces] = live_values(below(folder), log, "r").pieces.values()
+    live = records_of([block_of(part) for piece in pieces for part in piece])
+    telling = Telling(folder, log, from_copies=True)
+    telling.run()
+    for found in (live, records_in(log, "r")):
+        assert [r.value for r in found] == [value for name, _, value in LOGGED if name != "text"]
+    assert telling.told
+
+
 def test_older_runlore_does_not_see_files_of_format_2(folder: Path) -> None:
     path = spool_of_the_dead(folder, defining(1))
     assert list(folder.glob("*.spool")) == []  # As 96927dc looks for spools, to delete rubbish.
