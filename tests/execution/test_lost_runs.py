@@ -312,12 +312,18 @@ def test_what_else_lies_among_the_run_folders_breaks_no_read(project: Project) -
     (runs / "my-notes" / "note.txt").write_text("mine")
     (runs / "no-owner").mkdir()
     (runs / "no-owner" / "supervisor.lock").write_bytes(b"\xff\0{")
+    theirs = [runs / f"theirs-{number}" for number in range(20)]
+    for other in theirs:
+        other.mkdir()
+        if os.geteuid() == 0:  # Else they look like what a killed submitter has left.
+            os.chown(other, 12_345, -1)
 
     with Workspace.open(project.ws.uri) as ws:
         assert ws.get_run(run.id).get_status() == "Failed"
         assert [one.id for one in ws.experiments["explore-runs"].get_runs()] == [run.id]
 
     assert (runs / "my-notes" / "note.txt").read_text() == "mine"
+    assert all(other.exists() == (os.geteuid() == 0) for other in theirs)
     assert list(project.source.iterdir()) != []
 
 

@@ -345,3 +345,17 @@ SELECT metric, count(*), arg_max_null(value, place), arg_max_null(text, place),
 FROM (SELECT *, position * 1000 + "index" AS place FROM metric_points)
 GROUP BY metric ORDER BY metric
 """
+
+
+def test_the_last_text_of_each_metric_is_its_own() -> None:
+    kinds = [LOSS, Series("acc"), Series("note")]
+    logged = [
+        Record(kinds[number % 3], number, TODAY + number, value)
+        for number, value in enumerate(["a", "b", "c", "d", 0.5, "f"])
+    ]
+    with reader_of(history_with(logged).log) as reader:
+        found = reader.sql("SELECT metric, last_text FROM metrics ORDER BY metric").fetchall()
+        points = reader.sql("SELECT step, text FROM metric_points ORDER BY step").fetchall()
+
+    assert found == [("acc", None), ("loss", "d"), ("note", "f")]
+    assert points == [(0, "a"), (1, "b"), (2, "c"), (3, "d"), (4, None), (5, "f")]

@@ -23,7 +23,7 @@ from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.projection_of_runs import RunsProjection
 from runlore.projections.reader import RunsReader
 from runlore.projections.runner import APPLICATION, catch_up
-from runlore.projections.segment_files import Bounds, listed_segments
+from runlore.projections.segment_files import Bounds, listed_segments, usable
 from runlore.projections.user_sql import QueryFailed, QueryRefused
 from runlore.storage.codec import fact_of
 from runlore.storage.errors import LogCorrupt
@@ -489,3 +489,11 @@ def test_a_disk_that_is_full_when_points_are_sealed_is_answered_from_memory(
             disk.close()
 
     in_child(ask)
+
+
+@pytest.mark.parametrize("name", ["a*", "a?", "a[1]"])
+def test_no_segments_are_written_where_duckdb_would_read_others(tmp_path: Path, name: str) -> None:
+    assert usable(tmp_path / name) is None
+    assert usable(tmp_path / name / "below") is None
+    assert usable(tmp_path / "a") == tmp_path / "a"
+    assert usable(None) is None
