@@ -194,6 +194,11 @@ class Database:
         finally:
             other.close()
 
+    def stuck_writer(self) -> str | None:
+        """As `EventLog.stuck_writer`."""
+        holder = self._turns.stuck()
+        return None if holder is None else str(holder)
+
     def sync(self) -> None:
         """Put on disk all commits so far, of any program and with any settings.
 

@@ -269,6 +269,13 @@ class EventLog(ApplicationRecorder):
         cannot be made.
         """
 
+    def stuck_writer(self) -> str | None:
+        """The process that a write of this one waits for and that does not go on, for people.
+
+        None if no write waits, or if nothing is known of that process.
+        """
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Release files, connections and locks. Idempotent; later calls open them again."""

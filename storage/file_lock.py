@@ -33,6 +33,16 @@ def take(fd: int) -> bool:
     return True
 
 
+def take_within(fd: int, seconds: float) -> bool:
+    """As `take`, but tries again for this long."""
+    deadline = time.monotonic() + seconds
+    while not take(fd):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_INTERVAL_S)
+    return True
+
+
 def wait_and_take(fd: int) -> None:
     """Lock the file when its turn comes, in the kernel's order; without a timeout."""
     fcntl.flock(fd, fcntl.LOCK_EX)

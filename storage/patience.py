@@ -21,7 +21,7 @@ _LOOK_INTERVAL_S: Final = 0.1
 
 
 class Patience(NamedTuple):
-    """How long writes wait: at most `at_most_s`, and whether also for a process that is stuck.
+    """How long writes wait: at most `at_most_s` in all, and perhaps also `for_stuck` processes.
 
     `is_over` is asked several times a second whether to give up.
     """
@@ -31,28 +31,43 @@ class Patience(NamedTuple):
     is_over: Callable[[], bool] = lambda: False
 
 
-ALL: Final = Patience()
-"""The patience of a thread that has said nothing else."""
-
 OF_A_READ: Final = Patience(READ_WAIT_S, for_stuck=False)
 """The patience of what a read writes on its way."""
 
-_patience: ContextVar[Patience] = ContextVar("patience", default=ALL)
+
+class _Left:
+    """The rest of a thread's patience."""
+
+    def __init__(self, patience: Patience) -> None:
+        self.patience = patience
+        self.seconds = patience.at_most_s
+
+
+_left: ContextVar[_Left | None] = ContextVar("patience", default=None)
+
+
+def _of_this_thread() -> _Left:
+    return _left.get() or _Left(Patience())
 
 
 @contextmanager
 def patience(changed: Patience) -> Iterator[None]:
-    """Within the block, writes of this thread have this patience."""
-    token = _patience.set(changed)
+    """Within the block, writes of this thread have this patience, all of them together."""
+    token = _left.set(_Left(changed))
     try:
         yield
     finally:
-        _patience.reset(token)
+        _left.reset(token)
+
+
+def is_of_a_read() -> bool:
+    """Whether what this thread writes is part of a read, which waits for no stuck process."""
+    return not _of_this_thread().patience.for_stuck
 
 
 def longest_wait_s(usual_s: float) -> float:
-    """How long this thread waits, if one with all patience waits `usual_s`."""
-    return min(usual_s, _patience.get().at_most_s)
+    """How long this thread waits now, if one with all patience waits `usual_s`."""
+    return min(usual_s, _of_this_thread().seconds)
 
 
 class Wait:
@@ -63,10 +78,10 @@ class Wait:
     """
 
     def __init__(self, usual_s: float, look: Callable[[float], bool] = lambda waited_s: False):
-        self._patience = _patience.get()
+        self._left = _of_this_thread()
         self._look = look
         self._began = time.monotonic()
-        self._at_most_s = min(longest_wait_s(usual_s), threading.TIMEOUT_MAX)
+        self._at_most_s = min(usual_s, self._left.seconds, threading.TIMEOUT_MAX)
 
     @property
     def took_s(self) -> float:
@@ -75,14 +90,17 @@ class Wait:
 
     def until(self, came: Callable[[float], bool]) -> bool:
         """Wait until it `came`, which is given the seconds to wait; False if that is given up."""
-        while True:
-            left_s = max(0.0, self._at_most_s - self.took_s)
-            if came(min(left_s, _LOOK_INTERVAL_S)):
-                return True
-            is_stuck = self._look(self.took_s)
-            if (
-                not left_s
-                or self._patience.is_over()
-                or (is_stuck and not self._patience.for_stuck)
-            ):
-                return False
+        if came(0.0):
+            return True
+        waits_for_stuck, is_over = self._left.patience[1:]
+        waited_before_s = self.took_s
+        try:
+            while True:
+                is_stuck = self._look(self.took_s)
+                left_s = self._at_most_s - self.took_s
+                if left_s <= 0 or is_over() or (is_stuck and not waits_for_stuck):
+                    return False
+                if came(min(left_s, _LOOK_INTERVAL_S)):
+                    return True
+        finally:
+            self._left.seconds -= self.took_s - waited_before_s

@@ -11,6 +11,7 @@ memory    no file: where none can be made, and for workspaces in memory.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from itertools import count
 from typing import Final
 
 from runlore.storage.file_identity import FileIdentity, identity_of
-from runlore.storage.file_lock import is_at, open_lock_file, try_lock, wait_and_take
+from runlore.storage.file_lock import is_at, open_lock_file, take_within, try_lock
 from runlore.storage.held_path import HeldPath
 from runlore.storage.spool_format import (
     HEADER_NBYTES,
@@ -34,6 +35,7 @@ SLOTS: Final = (SEGMENT_NBYTES - HEADER_NBYTES) // SLOT
 """The number of slots in a segment, unless it was made for a longer record."""
 
 _ZEROS: Final = bytes(1 << 20)
+_LOOK_MAX_S: Final = 0.5
 
 
 class Segment:
@@ -182,7 +184,9 @@ def make_file(
     fd = open_lock_file(path, mode=0o600 if private else 0o666, flags=os.O_CREAT | os.O_EXCL)
     mapping = None
     try:
-        wait_and_take(fd)
+        # It may be ours only in a moment: who looks for dead processes' files holds it for as long.
+        if not take_within(fd, _LOOK_MAX_S):
+            raise BlockingIOError(errno.EWOULDBLOCK, "another process keeps its lock", str(path))
         if mapped:
             _write_zeros(fd, nbytes)
             mapping = mmap.mmap(fd, nbytes)

@@ -22,6 +22,7 @@ from runlore.domain.events import ValuesLogged
 from runlore.domain.ids import parse_stream
 from runlore.storage.event_log import Drained, DrainedMark, EventLog, StoredRow
 from runlore.storage.file_identity import identity_of
+from runlore.storage.file_lock import is_locked
 from runlore.storage.filesystem import shows_locks_of
 from runlore.storage.held_path import Entry, HeldPath
 from runlore.storage.journal import Journal, Pending
@@ -236,6 +237,20 @@ def live_values(
         if found:
             parts[writer_id] = found
     return LiveValues(parts, marks)
+
+
+def ended_writers(folder: HeldPath, *, excluding: str) -> list[str]:
+    """The ids of the writers, but one, that have a spool which nobody holds the lock of."""
+    found = _files_by_writer(folder)
+    found.pop(excluding, None)
+    return [writer_id for writer_id, paths in found.items() if not _is_locked(paths[0])]
+
+
+def _is_locked(path: HeldPath) -> bool:
+    try:
+        return is_locked(path)
+    except OSError:  # Another user's, or not a plain file: not ours to recover.
+        return True
 
 
 def writers_with_spools(folder: HeldPath) -> list[str]:

@@ -211,6 +211,9 @@ class SqliteLog(SqliteRecorder, EventLog):
             ).fetchone()
             return max(row[0] if row else 0, last_step(connection, time))
 
+    def stuck_writer(self) -> str | None:
+        return self.database.stuck_writer()
+
     def settle(self, time: int) -> None:
         with self.database.read() as connection:
             if time <= settled_until(connection):

@@ -98,6 +98,11 @@ class Turns:
         if not came:
             raise self._busy(wait)
 
+    def stuck(self) -> TurnHolder | None:
+        """The process for which a thread of this one waits, if it is stuck."""
+        holder = self._holder()
+        return holder if holder is not None and holder.is_stuck else None
+
     def _look(self, waited_s: float) -> bool:
         """Whether the process that has the turn is stuck; warn of it after a few seconds, once."""
         holder = self._holder()
@@ -119,7 +124,8 @@ class Turns:
         )
 
     def _holder(self) -> TurnHolder | None:
-        return None if self._queue is None else self._queue.holder()
+        queue = self._queue
+        return None if queue is None else queue.holder()
 
 
 def _described(holder: TurnHolder | None) -> str:

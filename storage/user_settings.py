@@ -25,10 +25,11 @@ from typing import Any, Final, NamedTuple
 
 from runlore.domain.errors import UserError
 from runlore.storage.atomic_files import explained, replacing
-from runlore.storage.file_lock import open_lock_file, wait_and_take
+from runlore.storage.file_lock import open_lock_file, take_within
 
 _OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _MAX_NBYTES: Final = 1 << 20
+_CHANGE_MAX_S: Final = 10.0
 _warned: Final[set[str]] = set()
 """The problems that this process was warned of; each is told once."""
 
@@ -128,13 +129,20 @@ def _as_fields(settings: UserSettings) -> dict[str, object]:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Let no other process of this user change the settings within the block."""
+    """Let no other process of this user change the settings within the block.
+
+    Raises SettingsUnusable if one does for long.
+    """
     with explained(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_owner(path.parent, os.stat(path.parent))
         fd = open_lock_file(path.parent / "config.lock", mode=0o600, flags=os.O_CREAT)
     try:
-        wait_and_take(fd)
+        if not take_within(fd, _CHANGE_MAX_S):
+            raise SettingsUnusable(
+                f"another process of yours has been changing {path} for {_CHANGE_MAX_S:g} s; end "
+                "it if it is stopped or hangs, and try again"
+            )
         yield
     finally:
         os.close(fd)

@@ -23,11 +23,12 @@ from typing import Final
 from runlore.domain.errors import WorkspaceClosed
 from runlore.domain.ids import run_id_of, values_stream
 from runlore.storage import fork_guard
-from runlore.storage.errors import LogTooNew, ValuesDropped
-from runlore.storage.event_log import Drained
+from runlore.storage.errors import LogBusy, LogReadOnly, LogTooNew, ValuesDropped
+from runlore.storage.event_log import Drained, DrainedMark
 from runlore.storage.held_folder import FolderMoved
 from runlore.storage.held_path import HeldPath
 from runlore.storage.journal import NO_VALUES, Batch, Beside, Journal, Pending
+from runlore.storage.patience import Patience, Wait, patience
 from runlore.storage.run_values import RunSteps, RunValues
 from runlore.storage.spool import MEMORY_SEGMENTS, Region, Spool, is_owned
 from runlore.storage.spool_format import SLOT, EndIntent
@@ -192,6 +193,27 @@ class ValueBuffer:
                 self._spool.park()  # The functions that log hold the old steps.
 
     @property
+    def is_on_disk(self) -> bool:
+        """Whether all values that wait are in files, where `live_values` finds them."""
+        return self._spool is None or self._spool.is_on_disk
+
+    def waiting_of(self, run_id: str) -> tuple[DrainedMark, list[list[Part]]]:
+        """A run's values that wait, in the order of logging, and how much the log holds before.
+
+        Raises LogBusy while another thread waits to write them.
+        """
+        with self._writing():
+            marks = self.journal.log.drained_marks()
+            mark = marks.get(self.journal.writer_id, DrainedMark())
+            pieces = []
+            for segment, lap, start, stop in self._undrained():
+                slots = segment.slots[: stop * SLOT]
+                # Another reader: the buffer's has to remember what it has read for the log.
+                for parts in SlotReader().read(slots, lap, first=0, start=start):
+                    pieces += [parts[run_id]] if run_id in parts else []
+            return mark, pieces
+
+    @property
     def waiting(self) -> bool:
         """Whether there are values that are not in the log yet."""
         return any(region.stop - region.start > 1 for region in self._undrained())
@@ -217,7 +239,7 @@ class ValueBuffer:
                 "cannot flush in a signal handler or a finalizer that interrupts a flush; log "
                 "there, and flush after it has returned"
             )
-        with self._write_lock:
+        with self._writing():
             if self._unsettled is not None:
                 self._settle(*self._unsettled)
             regions = self._undrained()
@@ -236,12 +258,27 @@ class ValueBuffer:
                 yield NO_VALUES
             self._written(regions, streams)
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Keep other threads from writing. Raises LogBusy if one does for long."""
+        stuck = self.journal.log.stuck_writer
+        wait = Wait(threading.TIMEOUT_MAX, lambda waited_s: stuck() is not None)
+        if not wait.until(lambda seconds: self._write_lock.acquire(timeout=seconds)):
+            raise LogBusy(
+                "logged values keep waiting, as another thread of this process is about to write "
+                f"them; {stuck() or 'its turn has not come yet'}"
+            )
+        try:
+            yield
+        finally:
+            self._write_lock.release()
+
     def close(self, workspace: str) -> None:
         """Write all waiting values and end the thread; later values raise WorkspaceClosed.
 
         If the log raises, so does this, and the buffer stays open; but what a log of a newer
         runlore does not take, or one whose folder was moved, stays in the spool's files, with a
-        warning.
+        warning. Of values that a log which may only be read does not take, a warning tells, too.
         """
         self._join_thread()
         try:
@@ -253,6 +290,12 @@ class ValueBuffer:
             if self._spool is None or not self._spool.is_on_disk:
                 raise
             self._leave(workspace, error)
+            return
+        except LogReadOnly as error:
+            kept = "are left in its spool" if self.is_on_disk else "are lost"
+            self._warned = True
+            self._leave(workspace, error)
+            self._warn(f"values logged into a workspace that is only read {kept}: {error}")
             return
         self._end_thread(workspace)
         if self._spool is not None:
@@ -368,6 +411,8 @@ class ValueBuffer:
                 self.journal.write(batch)
             self._record_waiting_ends()
         except Exception as error:  # The training loop must never die of logging.
+            if self._stopping:  # Whoever ended the thread writes the values, or lets it go on.
+                return False
             self._failed_at = time.monotonic()
             self._complain(error)
             return False
@@ -470,6 +515,11 @@ class ValueBuffer:
                         self._spool.park()
 
     def _write_on(self) -> None:
+        """What the thread does. It does not wait in the queue of writers when it is to end."""
+        with patience(Patience(is_over=lambda: self._stopping)):
+            self._write_until_stopped()
+
+    def _write_until_stopped(self) -> None:
         if self._spool is not None:
             self._spool.make_spare()
         while not self._stopping:

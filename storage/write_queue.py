@@ -12,14 +12,18 @@ import threading
 import time
 from contextlib import suppress
 from functools import partial
-from typing import Final
 
-from runlore.storage.file_lock import open_lock_file, release, take, unlock, wait_and_take
+from runlore.storage.file_lock import (
+    open_lock_file,
+    release,
+    take,
+    take_within,
+    unlock,
+    wait_and_take,
+)
 from runlore.storage.held_path import AnyPath
 from runlore.storage.patience import Wait
 from runlore.storage.turn_holder import BETWEEN_TURNS, TurnHolder, holder_in, line
-
-_POLL_INTERVAL_S: Final = 0.005
 
 
 class WriteQueue:
@@ -28,6 +32,7 @@ class WriteQueue:
     def __init__(self, path: AnyPath) -> None:
         self._path = path
         self._fd: int | None = None
+        self._standing: _Turn | None = None
         self._is_signed = False
 
     def acquire(self, wait: Wait) -> bool:
@@ -35,9 +40,7 @@ class WriteQueue:
 
         Raises OSError if the side file cannot be made.
         """
-        if self._fd is None:
-            self._fd = open_lock_file(self._path)
-        if not (take(self._fd) or self._wait(self._fd, wait)):
+        if not self._came(wait):
             return False
         self._is_signed = True
         self._write(line(time.time_ns() // 1_000))
@@ -54,22 +57,34 @@ class WriteQueue:
         finally:
             os.close(fd)
 
-    def _wait(self, fd: int, wait: Wait) -> bool:
-        """A blocking flock has no timeout, so another thread waits in the kernel's queue."""
-        turn = _Turn(fd)
+    def _came(self, wait: Wait) -> bool:
+        if self._standing is not None and self._standing.take_up():
+            return self._stand(self._standing, wait)
+        if self._fd is None:
+            self._fd = open_lock_file(self._path)
+        if take(self._fd):
+            return True
+        turn = _Turn(self._fd)
         try:
             threading.Thread(target=turn.wait, name="runlore-write-queue", daemon=True).start()
         except RuntimeError:
             # The process may be out of threads, and Python 3.12 starts none at exit, when the
-            # last values are written.
-            return wait.until(partial(_poll, fd))
+            # last values are written. To try again and again is less fair.
+            return wait.until(partial(take_within, self._fd))
+        return self._stand(turn, wait)
+
+    def _stand(self, turn: _Turn, wait: Wait) -> bool:
+        """A blocking flock has no timeout, so another thread waits in the kernel's queue.
+
+        If the wait is given up, that thread goes on waiting, and the next wait is with it.
+        """
         came = False
         try:
             came = wait.until(turn.came.wait)
         finally:  # Also when Ctrl-C ends the wait: a turn that came later would never end.
-            if not came and turn.give_up():
-                self._fd = None  # The thread closes it when its turn comes; we open a new one.
-        return self._fd is not None
+            is_left = not came and turn.give_up()
+            self._standing, self._fd = (turn, None) if is_left else (None, turn.fd)
+        return not is_left
 
     def _write(self, text: bytes) -> None:
         assert self._fd is not None, "it is this process's turn"
@@ -94,36 +109,34 @@ class WriteQueue:
         self.forget()
 
 
-def _poll(fd: int, seconds: float) -> bool:
-    """Poll instead of waiting in the kernel's queue: less fair, but with a timeout."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        time.sleep(_POLL_INTERVAL_S)
-        if take(fd):
-            return True
-    return False
-
-
 class _Turn:
-    """One wait for the lock, which the waiter may give up."""
+    """One wait for the lock, which the waiter may give up, and take up again."""
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._lock = threading.Lock()
-        self._given_up = False
+        self.fd = fd
         self.came = threading.Event()
+        self._lock = threading.Lock()
+        self._is_given_up = False
+        self._is_over = False
 
     def wait(self) -> None:
-        wait_and_take(self._fd)
+        wait_and_take(self.fd)
         with self._lock:
-            if self._given_up:
+            if self._is_given_up:
                 # Not only closed: a child that was forked in the meantime shares the lock.
-                unlock(self._fd)
+                unlock(self.fd)
+                self._is_over = True
             else:
                 self.came.set()
 
     def give_up(self) -> bool:
         """Whether the wait was given up; False if the turn came at the last moment."""
         with self._lock:
-            self._given_up = not self.came.is_set()
-            return self._given_up
+            self._is_given_up = not self.came.is_set()
+            return self._is_given_up
+
+    def take_up(self) -> bool:
+        """Whether the wait goes on; False if the turn has come while nobody waited."""
+        with self._lock:
+            self._is_given_up = False
+            return not self._is_over

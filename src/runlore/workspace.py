@@ -390,7 +390,7 @@ class Workspace:
         from runlore.engine.moments import position_in
 
         session = self._live
-        session.flush()
+        session.before_read()
         end = self.position if b is None else position_in(session, b)
         run_id = run if run is None or isinstance(run, str) else run.id
         return net_changes(session, position_in(session, a), end, run_id=run_id)
@@ -419,7 +419,7 @@ class Workspace:
         from runlore.engine.moments import position_in
 
         session = self._live
-        session.flush()
+        session.before_read()
         chosen = EventFilter.checked(stream, topics, actor)
         return events(session, position_in(session, after), chosen)
 
@@ -665,7 +665,7 @@ class Workspace:
     def log(self) -> EventLog:
         """The append-only log, for projections of your own; see docs/projections.md."""
         session = self._live
-        session.flush()
+        session.before_read()
         return session.log
 
     def close(self) -> None:

@@ -176,7 +176,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
     expected = {"scalar": [0.0, 1.0, 2.0, 3.0], "row": {"a": [0, 1, 2, 3], "b": ["text"] * 4}}
     assert run.get_metrics() == expected
-    session_of(ws).recover_values(at_once=True)
+    session_of(ws).recover_values()
     assert list(folder_of(ws).rglob("*.spool2")) == []
     assert run.get_metrics() == expected
 

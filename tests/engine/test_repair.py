@@ -81,7 +81,7 @@ def test_reading_a_copy_changes_nothing(lab: Path, run: Run) -> None:
         assert found.get_status() == found.get_details()["status"] == UNKNOWN
         assert [row.id for row in Experiment(copy, "e").get_runs()] == [run.id]
         assert copy.sql("SELECT count(*) FROM events").fetchall() == [(head.position,)]
-        session_of(copy).writable().recover_values(at_once=True)
+        session_of(copy).writable().recover_values()
         session_of(copy).writable().look_after(at_once=True)
         assert session_of(copy).log.head() == head
     assert content_of(folder) == before

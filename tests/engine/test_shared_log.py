@@ -53,7 +53,7 @@ def writers_of(ws: Workspace) -> int:
 
 def written(ws: Workspace, run_id: str) -> object:
     """The values in the log, without those in spools."""
-    live(ws).recover_values(at_once=True)
+    live(ws).recover_values()
     found = 'SELECT value FROM metric_points WHERE run_id = ? ORDER BY position, "index"'
     return ws.sql(found, [run_id]).fetchall()
 

@@ -95,6 +95,24 @@ def test_a_wait_that_was_given_up_takes_no_turn_later(queue: WriteQueue, path: P
     other.forget()
 
 
+def test_a_wait_that_was_given_up_is_taken_up_again(queue: WriteQueue, path: Path) -> None:
+    """So that one who asks again and again, as readers do, leaves no thread behind each time."""
+    other = WriteQueue(path)
+    assert queue.acquire(Wait(0))
+    for _ in range(3):
+        assert not other.acquire(Wait(0.01))
+        assert len(waiting_threads()) == 1
+    came = threading.Timer(0.05, queue.release)
+    came.start()
+    assert other.acquire(Wait(LIMIT_S))
+    came.join()
+    assert not queue.acquire(Wait(0))
+    other.release()
+    assert queue.acquire(Wait(LIMIT_S))
+    queue.release()
+    other.forget()
+
+
 def test_releasing_what_is_not_held_is_nothing(queue: WriteQueue) -> None:
     queue.release()
     queue.forget()

@@ -234,7 +234,7 @@ class Audit:
 
     def _log(self) -> AuditedLog:
         session = self._open()
-        session.flush()
+        session.before_read()
         return AuditedLog.of(session)
 
 

@@ -75,7 +75,7 @@ def report(
     """
     if (run is None) == (experiment is None):
         raise InvalidInput("a report is of one run or of one experiment: name one of them")
-    session.flush()
+    session.before_read()
     head = session.log.head()
     if run is not None:
         RunHandle.existing(session, run)

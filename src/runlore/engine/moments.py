@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from runlore.domain.errors import InvalidInput
 from runlore.domain.fact import TIME_END
-from runlore.storage.errors import LogReadOnly
+from runlore.storage.errors import LogBusy, LogReadOnly
+from runlore.storage.patience import OF_A_READ, patience
 
 if TYPE_CHECKING:
     from runlore.engine.session import Session
@@ -34,7 +35,8 @@ def position_of(log: EventLog, moment: Moment, *, settles: bool = True) -> int:
     anything that is not a moment; LogReadOnly for a time after the last event if this process may
     not write to the log (see `EventLog.settle`), or if it `settles` nothing, as in a copied
     workspace: reading writes nothing to backups. Before it such a process gets an answer that a
-    later event of a slow clock may change, unless the time was settled by somebody else.
+    later event of a slow clock may change, unless the time was settled by somebody else. Raises
+    LogBusy if another process keeps the turn to write, for a time that nobody has settled.
     """
     moment = parsed(log, moment)
     if isinstance(moment, datetime):
@@ -91,7 +93,13 @@ def _settled(log: EventLog, time: datetime, settles: bool) -> int:
         _check_settled(log, time, microseconds, "in a copied workspace reading", None)
         return microseconds
     try:
-        log.settle(microseconds)
+        with patience(OF_A_READ):
+            log.settle(microseconds)
+    except LogBusy as error:
+        raise LogBusy(
+            f"{time.isoformat()} cannot be made a moment that stays as it is, which takes a write; "
+            f"ask by position instead, {log.position_at(microseconds)} for now: {error}"
+        ) from error
     except LogReadOnly as error:
         _check_settled(log, time, microseconds, "without write access this process", error)
     return microseconds

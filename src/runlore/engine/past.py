@@ -81,6 +81,10 @@ class PastSession(Session):
         """Do nothing: the log ends at the position."""
         self.check_open()
 
+    def before_read(self, *, of_spools: bool = False) -> None:
+        """Do nothing: the log ends at the position."""
+        self.check_open()
+
     def reader(self, lane: str = DEFAULT_LANE) -> RunsReader:
         """The live session's lane as of the position. No values are flushed for it."""
         self.check_open()
@@ -100,7 +104,7 @@ class PastSession(Session):
         """The live session's store."""
         return self.live.shared_artifacts
 
-    def recover_values(self, *, at_once: bool = False) -> None:
+    def recover_values(self, *, waits: bool = False) -> None:
         """Do nothing: the values are not in the log."""
 
     def live_values(self, run_id: str) -> LiveValues:

@@ -8,7 +8,7 @@ import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -26,15 +26,17 @@ from runlore.engine.shared_log import LogUse
 from runlore.storage import fork_guard
 from runlore.storage.artifact_places import folder_of_artifacts, how_to_set
 from runlore.storage.artifacts import ArtifactStore, artifacts_below
-from runlore.storage.errors import LogTooNew
+from runlore.storage.errors import DiskFull, LogBusy, LogReadOnly, LogTooNew, TooManyOpenFiles
 from runlore.storage.event_log import EventLog
 from runlore.storage.held_path import HeldPath
 from runlore.storage.journal import Journal, StreamState
+from runlore.storage.patience import OF_A_READ, patience
 from runlore.storage.sealed_artifacts import sealed_artifacts_below
 from runlore.storage.spool_folder import (
     NOTHING_LIVE,
     LiveValues,
     Recovery,
+    ended_writers,
     holds_copied_spools,
     live_values,
 )
@@ -114,7 +116,15 @@ class Session(ABC):
 
     @abstractmethod
     def flush(self) -> None:
-        """Write this process's buffered values to the log, before it is read."""
+        """Write this process's buffered values to the log."""
+
+    @abstractmethod
+    def before_read(self, *, of_spools: bool = False) -> None:
+        """Write this process's buffered values to the log, unless that must wait for others.
+
+        Those that are not written are in the answers of reads `of_spools` (see `live_values`). For
+        other reads a warning says that they are missing.
+        """
 
     @abstractmethod
     def reader(self, lane: str = DEFAULT_LANE) -> RunsReader:
@@ -134,12 +144,15 @@ class Session(ABC):
         """The one store of all runs' files. Raises InvalidInput in an erasable workspace."""
 
     @abstractmethod
-    def recover_values(self, *, at_once: bool = False) -> None:
-        """Write the values that killed processes left in their spools, at most once a second."""
+    def recover_values(self, *, waits: bool = False) -> None:
+        """Write the values that ended processes left in their spools. Never raises.
+
+        Part of a read, unless it `waits` for other writers as a write does.
+        """
 
     @abstractmethod
     def live_values(self, run_id: str) -> LiveValues:
-        """The values that other processes of this host have logged, but not written to the log."""
+        """The values that processes of this host have logged, but not written to the log."""
 
     @abstractmethod
     def why_lost(self, run_id: str) -> str | None:
@@ -220,8 +233,10 @@ class LiveSession(Session):
         self._is_copy = False
         self._dead: list[str] = []
         self._tidy_at = 0.0
-        self._recover_at = 0.0
-        self._reads_own_spool = False
+        self._tried: frozenset[str] = frozenset()
+        self._try_at = 0.0
+        self._has_unwritten = False
+        self._told_unwritten = False
         self._lost: Mapping[str, str] = {}
         self._workspace: workspaces.WorkspaceState | None = None
         self._use = use
@@ -406,14 +421,26 @@ class LiveSession(Session):
     # --- reads ------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Write this process's buffered values to the log, before it is read.
-
-        Those that a log of a newer runlore does not take are read from the spool.
-        """
+        """Write this process's buffered values to the log, unless it is of a newer runlore."""
         try:
             self.write_values()
         except LogTooNew:
-            self._reads_own_spool = True
+            self._has_unwritten = True
+
+    def before_read(self, *, of_spools: bool = False) -> None:
+        """Write this process's buffered values to the log, unless that must wait for others."""
+        self.check_open()
+        try:
+            with patience(OF_A_READ):
+                self.write_values()
+            self._has_unwritten = self._told_unwritten = False
+        except (LogBusy, LogReadOnly, DiskFull, TooManyOpenFiles) as error:
+            self._has_unwritten = True
+            if not of_spools and not self._told_unwritten:
+                self._told_unwritten = True
+                warn_caller(
+                    f"the answer lacks values that this process has logged: {error}", RuntimeWarning
+                )
 
     def write_values(self) -> None:
         """Write this process's buffered values to the log. Raises what the log raises."""
@@ -422,7 +449,7 @@ class LiveSession(Session):
 
     def reader(self, lane: str = DEFAULT_LANE) -> RunsReader:
         """A lane's projection, after buffered values were written and lost runs were found."""
-        self.flush()
+        self.before_read()
         self.recover_values()
         self.look_after()
         tables = self.tables(lane)
@@ -431,7 +458,7 @@ class LiveSession(Session):
 
     def isolated(self, lane: str = DEFAULT_LANE) -> IsolatedReader:
         """A lane's process for SQL, after the same; it brings its tables up to date itself."""
-        self.flush()
+        self.before_read()
         self.recover_values()
         self.look_after()
         return self.process(lane)
@@ -473,24 +500,38 @@ class LiveSession(Session):
         self._values.drop(error)
 
     def live_values(self, run_id: str) -> LiveValues:
-        """The values that other processes of this host have logged, but not written to the log."""
+        """The values that processes of this host have logged, but not written to the log.
+
+        Those of this process are only read if the last attempt to write them failed.
+        """
         if self.spools is None:
             return NOTHING_LIVE
-        own = "" if self._reads_own_spool else self.journal.writer_id
-        return live_values(self.spools, self.log, run_id, excluding_writer=own)
+        own = self.journal.writer_id
+        if not self._has_unwritten:
+            return live_values(self.spools, self.log, run_id, excluding_writer=own)
+        if self._values.is_on_disk:
+            return live_values(self.spools, self.log, run_id)
+        live = live_values(self.spools, self.log, run_id, excluding_writer=own)
+        mark, pieces = self._values.waiting_of(run_id)
+        return LiveValues(live.pieces | {own: pieces}, live.marks | {own: mark})
 
     # --- other processes --------------------------------------------------------------------
 
-    def recover_values(self, *, at_once: bool = False) -> None:
-        """Write the values that killed processes left in their spools, at most once a second.
+    def recover_values(self, *, waits: bool = False) -> None:
+        """Write the values that ended processes left in their spools. Never raises.
 
-        Values that cannot be written stay there, where reads of single runs find them.
+        Values that cannot be written stay there, where reads of single runs find them; it is tried
+        again after a second, or when another process has ended.
         """
-        now = time.monotonic()
-        if self.spools is not None and (at_once or now >= self._recover_at):
-            self._recover_at = now + _LOOK_INTERVAL_S
-            # A read must neither fail nor wait long because of other processes' values.
-            with suppress(RunloreError, OSError):
+        if self.spools is None:
+            return
+        with self._lock:  # Another thread may be about to write what this one wants to read.
+            left = frozenset(ended_writers(self.spools, excluding=self.journal.writer_id))
+            now = time.monotonic()
+            if not left or (not waits and left <= self._tried and now < self._try_at):
+                return
+            self._tried, self._try_at = left, now + _LOOK_INTERVAL_S
+            with suppress(RunloreError, OSError), nullcontext() if waits else patience(OF_A_READ):
                 self.recovery(self.spools).run()
                 self._waiting_ends.finish()
 
@@ -508,15 +549,17 @@ class LiveSession(Session):
     def look_after(self, *, at_once: bool = False) -> Mapping[str, str]:
         """Look after submitted runs whose supervisors were killed, at most once a second.
 
-        Not in a copy of the folder: the supervisors may be alive in the original. Returns, by run
-        id, the reason of each loss that could not be recorded.
+        Part of a read, unless it is to be done `at_once`. Not in a copy of the folder: the
+        supervisors may be alive in the original. Returns, by run id, the reason of each loss that
+        could not be recorded.
         """
         now = time.monotonic()
         if at_once or now >= self._look_at:
             self._look_at = now + _LOOK_INTERVAL_S
             self._look_at_writers()
             if self._caretaker is not None:
-                self._lost = {} if self._is_copy else self._caretaker.look_after(self)
+                with nullcontext() if at_once else patience(OF_A_READ):
+                    self._lost = {} if self._is_copy else self._caretaker.look_after(self)
         return self._lost
 
     def _look_at_writers(self) -> None:
@@ -539,7 +582,8 @@ class LiveSession(Session):
         """The reason why a submitted run is lost, if the loss could not be recorded."""
         lost = self.look_after().get(run_id)
         if lost is None and self._caretaker is not None and not self._is_copy:
-            return self._caretaker.why_lost(self, run_id)
+            with patience(OF_A_READ):
+                return self._caretaker.why_lost(self, run_id)
         return lost
 
     def why_queued(self, run_id: str) -> str | None:

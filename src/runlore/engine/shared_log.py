@@ -27,7 +27,7 @@ from runlore.engine.lanes import Lanes
 from runlore.engine.participants.own import Participation
 from runlore.engine.participants.waiting_ends import WaitingEnds
 from runlore.storage import fork_guard
-from runlore.storage.errors import LogTooNew
+from runlore.storage.errors import LogReadOnly
 from runlore.storage.event_log import EventLog
 from runlore.storage.held_folder import FolderMoved
 from runlore.storage.held_path import hold
@@ -135,12 +135,13 @@ class LogUse:
 
         If the values cannot be written, raises the log's error and stays open. A user that logged
         nothing leaves those of others waiting, and all that a log of a newer runlore does not take
-        is left to that one, in the spool; so is what belongs into a folder that was moved.
+        is left to that one, in the spool; so is what belongs into a folder that was moved. Values
+        for a log that may only be read are given up, with a warning.
         """
         if self.is_closed:
             return
         if self._runs:
-            with suppress(LogTooNew, FolderMoved):
+            with suppress(LogReadOnly, FolderMoved):
                 self.shared.values.flush()
         self._end()
         self.shared.lanes.leave(self)

@@ -191,7 +191,7 @@ def _take_over(session: LiveSession, run: RunHandle, folder: RunFolder) -> str |
     submitted = state is not None and state.submitted
     if submitted and state is not None and state.status not in TERMINAL:
         why = _why(folder)
-        session.recover_values(at_once=True)
+        session.recover_values()
         try:
             run.change(_kept_end(folder) or LoseRun(why))
         except RunloreError:

@@ -272,7 +272,7 @@ class Supervisor:
 
     def _end(self, status: Status, error: Mapping[str, str] | None = None) -> None:
         # Values that the script's processes logged and did not write belong before the end.
-        self._session.recover_values(at_once=True)
+        self._session.recover_values(waits=True)
         self._change(commands.EndRun(status, error), flush_values=True)
 
     def _cancel_for(self, reason: str) -> None:

@@ -51,8 +51,8 @@ class RunMetrics(RunPart):
         Numbers of any library (arrays and tensors of one element included), bools, text and None
         keep their type; NaN, infinities and whole numbers of any size keep their value. Null and
         masked cells are None. Anything else is stored as its text, with a warning. Without `step`
-        the value gets the series' next step, starting at 0. The value is on disk within seconds,
-        or after `flush()` or the run's end.
+        this process counts: from 0 if it created the run, else on after the log's values of the
+        series. The value is on disk within seconds, or after `flush()` or the run's end.
 
         Raises UserErrorException for a list, range or generator; InvalidInput for an invalid name.
         """

@@ -92,8 +92,8 @@ def export(
     if artifacts not in ARTIFACT_MODES:
         raise InvalidInput(f"artifacts is {artifacts!r}; it takes one of {ARTIFACT_MODES}")
     store = session.shared_artifacts  # Raises in an erasable workspace.
-    session.flush()
-    session.recover_values(at_once=True)
+    session.before_read()
+    session.recover_values()
     selection.span(session)  # Before the head is read: settling a time changes the head.
     head = session.log.head()
     _check_no_holes(head)

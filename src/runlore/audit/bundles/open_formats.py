@@ -40,7 +40,7 @@ def export_jsonl(
     with the indexes, steps, times and values of each. NaN and infinities are text, because JSON
     cannot represent them. Raises what `export` raises.
     """
-    session.flush()
+    session.before_read()
     position = session.log.head().position
     positions = selected_positions(session, selection, position)
     with replacing(Path(path)) as file:

@@ -73,7 +73,7 @@ class Change(NamedTuple):
 def changes_of(run: RunHandle, upto_position: int | None = None) -> tuple[Change, ...]:
     """Every change of a run in the order of the log; buffered values are written first."""
     session = run.session
-    session.flush()
+    session.before_read()
     facts = session.journal.facts(run.stream.stream, upto_position=upto_position)
     query = LogQuery(prefix=values_prefix(run.id), upto_position=upto_position)
     values = [fact_of(row) for row in session.log.read_log(query)]

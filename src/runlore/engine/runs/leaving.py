@@ -94,7 +94,7 @@ def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> 
     others = others_in(session.held, session.journal, state, gone=gone)
     if any(other.outcome is None and not other.may_be_alive for other in others):
         # What they had logged comes before the end, and their outcomes may be in their spools.
-        session.recover_values(at_once=True)
+        session.recover_values(waits=True)
         others = others_in(session.held, session.journal, state, gone=gone)
     # A forked child does not hold up its parent's end, but it shows that the run is not lost.
     if any(other.may_be_alive and not (own and other.forked) for other in others):

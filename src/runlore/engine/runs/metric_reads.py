@@ -24,7 +24,7 @@ def metrics_of(
     One metric of a run with more than `batches_max` batches is read from the projection.
     """
     session = run.session
-    session.flush()
+    session.before_read(of_spools=True)
     live = partial(session.live_values, run.id)
     if name is not None and not session.is_memory:
         # The projection unpacks thousands of batches once, for all its queries.
@@ -40,6 +40,7 @@ def values_of(
 ) -> MetricValues:
     """All values of a metric, or at most `max_points` for a chart; see `Run.values`."""
     session = run.session
+    session.before_read(of_spools=True)
     if max_points is not None and not session.live_values(run.id).pieces:
         curve = read_curve(session.reader(), run.id, name, max_points)
         if curve is not None:

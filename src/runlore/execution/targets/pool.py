@@ -37,6 +37,7 @@ from runlore.execution.targets.queue import Claim, Queue
 from runlore.execution.targets.target import DEFAULT_GRACE_S
 from runlore.execution.targets.this_machine import LocalPlacement, TargetOfThisMachine
 from runlore.storage.file_lock import release, take, unlock
+from runlore.storage.patience import is_of_a_read
 from runlore.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -244,11 +245,14 @@ class Pool(TargetOfThisMachine):
                 os.close(lock_fd)
 
     def _needs_watch(self) -> bool:
-        """Whether a run of this user waits, and none of the user's supervisors is on a slot."""
+        """Whether a run of this user waits, and none of the user's supervisors is on a slot.
+
+        A read does not wait for a slot that changes just now: a later one looks again.
+        """
         deadline = time.monotonic() + _CHANGE_MAX_S
         while self.queue.has_waiting_run():
             users = {self.queue.user_on(slot) for slot in range(self.slots)}
-            if os.geteuid() in users:
+            if os.geteuid() in users or (None in users and is_of_a_read()):
                 return False
             if None not in users or time.monotonic() > deadline:
                 return True

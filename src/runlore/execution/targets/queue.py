@@ -21,6 +21,7 @@ from runlore.execution.handover import Order, Orders, digest_of
 from runlore.execution.launch import PoolSlot, environment_for
 from runlore.execution.targets.pool_folder import Hint, PoolFolder, write_holder
 from runlore.storage.file_lock import unlock
+from runlore.storage.patience import is_of_a_read
 from runlore.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -198,10 +199,10 @@ class Queue:
         """Lock a run's folder, as long as the run is queued as ordered; None if it is not.
 
         Its submitter and readers hold the lock for a moment. A supervisor holds it for as long as
-        the run takes, but then the run is not queued any more.
+        the run takes, but then the run is not queued any more. A read does not wait.
         """
-        deadline = time.monotonic() + _LOCK_MAX_S
-        while self._is_startable(folder.run_id, order) and time.monotonic() < deadline:
+        deadline = time.monotonic() + (0 if is_of_a_read() else _LOCK_MAX_S)
+        while self._is_startable(folder.run_id, order):
             try:
                 lock_fd = folder.lock()
             except FileNotFoundError:  # Canceled in the meantime, or removed by other hands.
@@ -209,7 +210,7 @@ class Queue:
                 continue
             except OSError:  # Another user's, or not what a submission makes.
                 return None
-            if lock_fd is not None:
+            if lock_fd is not None or time.monotonic() >= deadline:
                 return lock_fd
             time.sleep(_LOCK_INTERVAL_S)
         return None
