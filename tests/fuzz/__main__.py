@@ -27,7 +27,7 @@ OUTPUT: Final = ROOT / "fuzz-output"
 RSS_LIMIT_MB: Final = 2_048
 INPUT_TIMEOUT_S: Final = 25
 _FOUND: Final = ("crash-*", "timeout-*", "oom-*", "leak-*")
-_HARD_LIMIT_S: Final = 120
+_HARD_LIMIT_S: Final = 300
 """Beyond the time of a target: a process that hangs in C does not see libFuzzer's limit."""
 
 
