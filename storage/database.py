@@ -16,7 +16,7 @@ from eventsourcing.persistence import ProgrammingError
 
 from runlore.domain.errors import InvalidInput, RunloreError
 from runlore.domain.events import LOG_VERSION
-from runlore.storage import fork_guard
+from runlore.storage import fork_guard, left_wal
 from runlore.storage.errors import (
     LogBusy,
     LogCorrupt,
@@ -27,8 +27,10 @@ from runlore.storage.errors import (
 from runlore.storage.held_folder import FolderMoved
 from runlore.storage.held_path import HeldPath
 from runlore.storage.log_file import LogFile, LogReplaced
+from runlore.storage.open_wal import OpenWal, check_wal_is_there
 from runlore.storage.patience import longest_wait_s
 from runlore.storage.sqlite_guard import APPLICATION_ID, Guard
+from runlore.storage.sqlite_queries import version_of
 from runlore.storage.sqlite_schema import statements_by_name
 from runlore.storage.turns import Turns
 from runlore.storage.write_queue import WriteQueue
@@ -86,6 +88,8 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._queue: WriteQueue | None = None
         self._file: LogFile | None = None
+        self._wal: OpenWal | None = None
+        self._has_written_back = False
         self._last: tuple[int, bytes] | None = None
         self.read_only = False
         self._why_read_only: str | None = None
@@ -133,6 +137,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """The connection, for statements that read; other threads wait, but not for a turn."""
+        self._renew_wal()
         with self._lock, self._translated():
             connection = self._open()
             self._check()
@@ -150,6 +155,8 @@ class Database:
             if connection.in_transaction:
                 raise ProgrammingError(f"a transaction on {self.name} cannot begin within another")
             self._check(writes=True)  # Here: the turn may have come late.
+            if self._leave_removed_wal():
+                connection = self._open_to_write()
             try:
                 self._guard.begin(writes=True)
                 # Inside: an interrupt during SQLite's wait is raised after the BEGIN.
@@ -219,10 +226,13 @@ class Database:
 
     def close(self) -> None:
         """Close the connection and let go of the folder; the next use opens what is there then."""
-        with self._lock:
-            self._disconnect()
-            self._file = None
-            self._last = None
+        try:
+            self._renew_wal()
+        finally:
+            with self._lock:
+                self._disconnect()
+                self._file = None
+                self._last = None
 
     def _disconnect(self) -> None:
         """Close the connection; the next use opens the same file again."""
@@ -232,7 +242,11 @@ class Database:
             self._last = _last_of(connection) or self._last
             # If the file is not where it was, SQLite leaves -wal and -shm alone, also those that
             # another log has at that path.
-            connection.close()
+            if self._wal is None:
+                connection.close()
+            else:
+                self._wal.close(connection)
+                self._wal = None
         self._frozen = None
         self._queue = None  # Closed with its last user: a thread may be waiting in it.
 
@@ -249,10 +263,19 @@ class Database:
                 if self._file is not None and self._file.identity == file:
                     with suppress(FolderMoved):
                         self._check()
+                    if self._wal is not None and not self._wal.is_there:
+                        self._let_go()
             finally:
                 self._lock.release()
 
+    def has_open(self, file: tuple[int, int] | None) -> bool:
+        """Whether a connection to this file is open."""
+        own = self._file
+        return self._connection is not None and own is not None and own.identity == file
+
     def before_fork(self) -> None:
+        with suppress(RunloreError):
+            self._renew_wal()
         self._turns.hold_up()
         self._lock.acquire()
         if not self._in_memory:
@@ -349,6 +372,34 @@ class Database:
                 self._let_go()
                 raise
 
+    def _renew_wal(self) -> None:
+        """If the WAL was removed, write back what is in it; the next use makes another one."""
+        wal = self._wal
+        if wal is None or wal.is_there or self._pid != os.getpid():
+            return
+        with self._lock:
+            self._check()
+            if self.read_only:  # Until a process that may write has done so, it shows all.
+                if wal.is_empty:
+                    self._let_go()
+                return
+        with self._turn(), self._lock, self._translated():
+            self._leave_removed_wal()
+
+    def _leave_removed_wal(self) -> bool:
+        """Close a connection whose WAL was removed, and say so.
+
+        Call it in the writers' turn, with the lock.
+        """
+        wal, connection = self._wal, self._connection
+        if wal is None or wal.is_there or connection is None or connection.in_transaction:
+            return False
+        with self._waiting(connection, _PATIENCE_S):
+            wal.write_back(connection)
+        self._disconnect()
+        self._has_written_back = True
+        return True
+
     def _open(self) -> sqlite3.Connection:
         self._forget_parent()
         if self._frozen is not None and self._frozen != self._fingerprint():
@@ -378,9 +429,13 @@ class Database:
             self._prepare(connection)
             return connection
         try:
-            if self._file is not None:
-                return self._connect_to(self._file)
-            return self._connect_first(LogFile(self._path, private=self._private))
+            with _connecting:
+                if self._file is not None:
+                    self._connection = self._connect_to(self._file)
+                else:
+                    file = LogFile(self._path, private=self._private)
+                    self._connection = self._connect_first(file)
+                return self._connection
         except RunloreError:
             raise
         except OSError as error:
@@ -403,6 +458,7 @@ class Database:
         file.check()
         file.examine()
         _let_go_of_moved(file)
+        self._check_left_wal(file)
         self._why_read_only = file.why_read_only()
         self.read_only = self._why_read_only is not None
         if not self.read_only:
@@ -421,10 +477,37 @@ class Database:
                 if file.identity != found:  # It was replaced in the meantime.
                     raise LogReplaced(file.path)
                 self._recognize(connection, file)
+                self._wal = OpenWal(file.path) if self._frozen is None else None
             except BaseException:
                 connection.close()
                 raise
         file.settle()
+        return connection
+
+    def _check_left_wal(self, file: LogFile) -> None:
+        """Raise WalRemoved or ForeignWal if the file cannot be read as it and its WAL are.
+
+        A process that has the file open knows, and must not open and close it once more.
+        """
+        identity = file.identity
+        if any(other.has_open(identity) for other in _all_databases()):
+            return
+        if not self._has_written_back:  # Else others may still have open what was removed.
+            check_wal_is_there(file.path)
+        self._has_written_back = False
+        if self._file is None and file.has_wal():
+            with file.name() as name:
+                left_wal.check(file, f"file:{quote(os.fsencode(name))}", self._guarded)
+
+    def _guarded(self, target: str) -> sqlite3.Connection:
+        """A connection to a file that defines nothing but what a log does."""
+        connection = self._connected(target)
+        try:
+            self._guard.check(connection)
+            self._guard.begin(writes=False)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _target(self, file: LogFile, name: str) -> str:
@@ -480,12 +563,6 @@ def _milliseconds(seconds: float) -> int:
     return int(1_000 * min(seconds, _LONG_S))
 
 
-def version_of(connection: sqlite3.Connection) -> int:
-    """The version of the log in the file; 0 if it is not set yet."""
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return version
-
-
 def _last_of(connection: sqlite3.Connection) -> tuple[int, bytes] | None:
     """Position and leaf of a log's last event; None if there is none, or it cannot be read."""
     if connection.in_transaction:  # It may be rolled back.
@@ -511,17 +588,23 @@ def _let_go_of_moved(file: LogFile) -> None:
     another log may be now.
     """
     identity = file.identity
-    while identity is not None:
+    if identity is not None:
+        for other in _all_databases():
+            other.let_go_of(identity)
+
+
+def _all_databases() -> list[Database]:
+    while True:
         try:
-            others = list(_databases)
+            return list(_databases)
         except RuntimeError:  # Another thread has just made one.
             continue
-        for other in others:
-            other.let_go_of(identity)
-        return
 
 
 _databases: Final[WeakSet[Database]] = WeakSet()
+# A connection is made by one thread at a time, which looks whether there is another to the file.
+# Only while a database's own lock is held: so no thread has it when the process forks.
+_connecting: Final = threading.RLock()
 _abandoned: Final[list[sqlite3.Connection]] = []
 
 

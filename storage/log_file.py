@@ -145,10 +145,14 @@ class LogFile:
         with self.path.by_descriptor() as name:
             yield name
 
+    def has_wal(self) -> bool:
+        """Whether something is in the WAL, of a process that lives or of a dead one."""
+        wal = self.beside("-wal")
+        return wal.exists() and wal.stat().st_size > 0
+
     def is_in_use(self) -> bool:
         """Whether a writer has the file open, or died without writing its WAL back."""
-        wal = self.beside("-wal")
-        return self.beside("-shm").exists() or (wal.exists() and wal.stat().st_size > 0)
+        return self.beside("-shm").exists() or self.has_wal()
 
     def fingerprint(self) -> tuple[int, ...]:
         """A value that changes when the file is written to, or somebody starts to write."""

@@ -20,7 +20,7 @@ from runlore.domain.errors import RunloreError
 from runlore.storage.as_of_times import NEVER_SETTLED
 from runlore.storage.clock import Clock, now_us
 from runlore.storage.clock_watch import ClockWatch
-from runlore.storage.database import Database, version_of
+from runlore.storage.database import Database
 from runlore.storage.errors import LogCorrupt, VersionConflict
 from runlore.storage.event_log import (
     Drained,
@@ -49,6 +49,7 @@ from runlore.storage.sqlite_queries import (
     rows_of_stream,
     select,
     text_id,
+    version_of,
 )
 from runlore.storage.sqlite_scan import SqliteScan
 from runlore.storage.sqlite_schema import EVENTS_SCHEMA

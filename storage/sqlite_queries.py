@@ -9,7 +9,6 @@ from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
-from runlore.storage.database import version_of
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
@@ -23,6 +22,12 @@ PLAIN_COLUMNS: Final = (
 COLUMNS: Final = f"{PLAIN_COLUMNS}, leaf"
 SELECT: Final = f"SELECT {COLUMNS} FROM stored_events "
 INSERT: Final = f"INSERT INTO stored_events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The version of the log in the file; 0 if it is not set yet."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
 
 
 def has_log(connection: sqlite3.Connection) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from runlore.domain.events import RunErased
 from runlore.domain.ids import RUNS, run_stream
 from runlore.storage.as_of_times import NEVER_SETTLED
-from runlore.storage.database import Database, version_of
+from runlore.storage.database import Database
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_scan import Beginning, IndexScan, KeyScan, LogScan, Row, Times
 from runlore.storage.seal import NO_KEY
@@ -19,6 +19,7 @@ from runlore.storage.sqlite_queries import (
     check_order,
     has_drained,
     head_of,
+    version_of,
 )
 from runlore.storage.sqlite_schema import (
     EVENTS_SCHEMA,
