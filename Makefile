@@ -22,7 +22,7 @@ N ?= 120
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo check test chaos fuzz mutants lint house format bench bench-peers bench-scale docs help clean
+.PHONY: demo check test chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
 
 demo: $(READY) ## Track a real training and query it
 	$(BIN)/python examples/demo.py
@@ -39,6 +39,9 @@ test: $(READY) ## Run the doctests, then all tests
 
 chaos: $(READY) ## Let 40 processes of one workspace have bad luck for ten minutes, and count what is lost
 	$(BIN)/python -m tests.chaos.soak --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED)
+
+cuts: $(READY) ## Stop a machine at every byte and call of a small workload; minutes
+	RUNLORE_ALL_CUTS=1 $(BIN)/python -m pytest -q tests/chaos/test_power_cuts.py
 
 fuzz: $(FUZZ_READY) ## Fuzz what reads strangers' bytes; 5 minutes for each of FUZZ_TARGETS
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS) $(FUZZ_TARGETS)

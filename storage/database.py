@@ -458,9 +458,9 @@ class Database:
         file.check()
         file.examine()
         _let_go_of_moved(file)
-        self._check_left_wal(file)
         self._why_read_only = file.why_read_only()
         self.read_only = self._why_read_only is not None
+        self._check_left_wal(file)
         if not self.read_only:
             self._queue = WriteQueue(file.beside("-queue"))
             if file.identity is None:
@@ -552,15 +552,22 @@ class Database:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         for setting in (*_SETTINGS, *[_OVERWRITES] * self._overwrites):
             connection.execute(setting)
-        if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
+        if not (version_of(connection) and _application_of(connection)):
             with self._making_turn():
+                connection.execute("BEGIN IMMEDIATE")  # Both or none, wherever the machine stops.
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 if not version_of(connection):  # Another process may have been faster.
                     connection.execute("PRAGMA user_version=1")
+                connection.execute("COMMIT")
 
 
 def _milliseconds(seconds: float) -> int:
     return int(1_000 * min(seconds, _LONG_S))
+
+
+def _application_of(connection: sqlite3.Connection) -> int:
+    application_id: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    return application_id
 
 
 def _last_of(connection: sqlite3.Connection) -> tuple[int, bytes] | None:
