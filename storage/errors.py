@@ -7,12 +7,14 @@ RunloreError
 │   ├── DiskFull                          no room, or the limit of file sizes; nothing was stored
 │   │   └── QuotaReached                  no room for this user
 │   ├── DiskFailed                        the disk reports an error
+│   ├── WalRemoved                        a file beside the log was removed (`open_wal`)
 │   ├── TooManyOpenFiles                  this process, or the machine, may open no more files
 │   └── LogReadOnly                       the folder, file or file system cannot be written
 │       └── LogTooNew                     a newer runlore has recorded what this one does not know
 ├── ValuesDropped                         logged values could be kept nowhere
 ├── LogReplaced       (FolderMoved)      another file is in the log's place (`log_file`)
 ├── LogCorrupt        (DatabaseError)    the file's content contradicts itself
+│   └── ForeignWal                        the WAL beside the log is not its own (`left_wal`)
 └── NotALog           (UserError)        a file that is not ours
 """
 

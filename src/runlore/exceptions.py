@@ -54,6 +54,9 @@ if TYPE_CHECKING:
     from runlore.storage.errors import TooManyOpenFiles as TooManyOpenFiles
     from runlore.storage.errors import ValuesDropped as ValuesDropped
     from runlore.storage.held_folder import FolderMoved as FolderMoved
+    from runlore.storage.left_wal import ForeignWal as ForeignWal
+    from runlore.storage.log_file import LogReplaced as LogReplaced
+    from runlore.storage.open_wal import WalRemoved as WalRemoved
 
 _OF_STORAGE: Final = {
     **dict.fromkeys(
@@ -74,6 +77,9 @@ _OF_STORAGE: Final = {
     ),
     "FileNotWritten": "runlore.storage.atomic_files",
     "FolderMoved": "runlore.storage.held_folder",
+    "ForeignWal": "runlore.storage.left_wal",
+    "LogReplaced": "runlore.storage.log_file",
+    "WalRemoved": "runlore.storage.open_wal",
 }
 
 
@@ -205,11 +211,13 @@ __all__ = [
     "FileNotWritten",
     "FilterError",
     "FolderMoved",
+    "ForeignWal",
     "InvalidInput",
     "InvalidType",
     "LogBusy",
     "LogCorrupt",
     "LogReadOnly",
+    "LogReplaced",
     "LogTooNew",
     "LogUnavailable",
     "ModelNotFoundException",
@@ -240,6 +248,7 @@ __all__ = [
     "UserError",
     "UserErrorException",
     "ValuesDropped",
+    "WalRemoved",
     "WebserviceException",
     "WorkspaceClosed",
     "WorkspaceException",
