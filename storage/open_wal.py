@@ -25,7 +25,6 @@ from runlore.storage.errors import LogUnavailable
 from runlore.storage.held_path import HeldPath
 
 _SUFFIXES: Final = ("-wal", "-shm")
-_OPENS: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC
 _PATIENCE_S: Final = 2.0
 _LOOK_INTERVAL_S: Final = 0.005
 _TICK_NS: Final = 100_000_000
@@ -58,8 +57,7 @@ class OpenWal:
         self._fd = -1  # For `_let_go`, if a line below raises.
         self._unchanged_since = -1
         try:
-            with log.parent.descriptor() as folder:
-                self._fd = os.open(f"{log.name}-wal", _OPENS, dir_fd=folder)
+            self._fd = _path_of(log, "-wal").open()
             self._identities = [_identity(_path_of(log, suffix).stat()) for suffix in _SUFFIXES]
         except FileNotFoundError as error:
             self._let_go()

@@ -270,7 +270,8 @@ runlore.init("e", workspace="lab").complete()
 @pytest.mark.on_disk
 def test_a_process_without_descriptors_is_told_so_and_can_go_on(project: Path) -> None:
     said = run_python(_TOO_MANY, cwd=project)
-    assert "this process has as many files open as it may, 64; close those" in said
+    assert "this process has as many files open as it may, 64 (of them 62 in /dev" in said
+    assert "close those that it no longer needs, or raise the limit with `ulimit -n`" in said
 
 
 # --- sessions that are gone -------------------------------------------------------------------
