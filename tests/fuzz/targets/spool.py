@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from runlore.domain.events import ValuesLogged
 from runlore.domain.ids import check_run_id, run_id_of
@@ -40,7 +40,6 @@ from runlore.storage.spool_format import (
     pack_header,
     unpack_header,
 )
-from runlore.storage.spool_format import packed as packed_record
 from runlore.storage.spool_layout import MAGIC_1
 from runlore.storage.value_reader import block_of, read_batch
 from runlore.testing.logs import all_rows, check_head
@@ -258,11 +257,9 @@ def _check_log(log: MemoryLog, count: int) -> None:
         raise Broken(f"{count} values were recovered, and {found} are in the log")
 
 
-def _nested(depth: int) -> Any:
-    value: Any = "loss"
-    for _ in range(depth):
-        value = {"a": value}
-    return value
+_DEEP: Final = b"\x81\xa1a" * 1_000 + b"\xc0"
+_DEEP_NAME: Final = b"\x94\x01\xa1r\xa1w\x91\x94" + _DEEP + b"\x90\xa6scalar\xa0"
+_DEEP_END: Final = b"\x83\xa3run" + _DEEP + b"\xa6status\xa6Failed\xa5error\xc0"
 
 
 TARGET: Final = Target(
@@ -271,12 +268,8 @@ TARGET: Final = Target(
     seeds,
     mutate,
     regressions={
-        "a name that is nested deeply": with_header(
-            sized(DEFINITION, packed_record([1, "r", "w", [[_nested(500), [], "scalar", ""]]]))
-        ),
-        "the end of a run that is nested deeply": with_header(
-            sized(INTENT, packed_record({"run": _nested(500), "status": "Failed", "error": None}))
-        ),
+        "a name that is nested deeply": with_header(sized(DEFINITION, msgpacked(_DEEP_NAME))),
+        "an end that is nested deeply": with_header(sized(INTENT, msgpacked(_DEEP_END))),
     },
     max_nbytes=1 << 14,
     quick=150,
