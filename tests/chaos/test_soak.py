@@ -15,6 +15,7 @@ from tests.chaos.soak.control import Control
 from tests.chaos.soak.hangs import Seen, those_that_hang
 from tests.chaos.soak.ledger import Ledger, first_value, read_book
 from tests.chaos.soak.soak import soak
+from tests.processes import start_python, wait_until
 
 
 @pytest.mark.processes
@@ -201,6 +202,22 @@ def test_an_operation_without_an_end_hangs_while_others_make_progress(tmp_path: 
 
     assert looks(61) == []
     assert looks(1) == [stuck]
+
+
+@pytest.mark.processes
+def test_the_time_of_a_process_that_could_run_is_that_of_the_processor(tmp_path: Path) -> None:
+    waiting, running = (Seen(name, "writer", Control(tmp_path / name)) for name in ("w", "r"))
+    code = "import sys; sys.stdin.read(1) if len(sys.argv) > 1 else None\nwhile True: pass"
+    processes = [start_python(code, "waits"), start_python(code)]
+    try:
+        for one, process in zip((waiting, running), processes, strict=True):
+            one.control.enter(process.pid)
+        wait_until(lambda: waiting.own_s(1000.0) == 1000.0, "it to wait")
+        wait_until(lambda: 0.0 < running.own_s(1000.0) < 1000.0, "it to run")
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
 
 
 def test_a_stopped_process_does_not_hang_and_a_stopped_machine_only_after_long(

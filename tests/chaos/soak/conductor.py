@@ -35,6 +35,7 @@ HUNG_S: Final = 60.0
 _TICK_S: Final = 0.05
 _STOPPED_MIN_S: Final = 0.1
 _CLOCK_HOURS_MAX: Final = 24.0
+_WATCH_INTERVAL_S: Final = 1.0
 _DUMP_S: Final = 2.0
 _SPARED: Final = frozenset({"launcher"})
 _EXPECTED: Final = frozenset({0, 143, -signal.SIGTERM, -signal.SIGKILL})
@@ -86,6 +87,7 @@ class Conductor:
         self._tie = count()
         self._full_until: float | None = None
         self._now = time.monotonic()
+        self._unwatched_s = 0.0
 
     def run(self) -> None:
         """Run the whole soak; at its end no process of it is left."""
@@ -331,9 +333,13 @@ class Conductor:
 
     def _watch(self, passed_s: float) -> None:
         """End the processes that hang, after they have written where."""
+        self._unwatched_s += passed_s
+        if self._unwatched_s < _WATCH_INTERVAL_S:
+            return
         # This process may have been kept waiting as well, so a long time says little.
+        passed_s, self._unwatched_s = min(self._unwatched_s, 2 * _WATCH_INTERVAL_S), 0.0
         watched = [one for one in self._living() if one.kind not in _SPARED]
-        for one in those_that_hang(watched, min(passed_s, 1.0), HUNG_S):
+        for one in those_that_hang(watched, passed_s, HUNG_S):
             _send(one.pid, signal.SIGUSR1)
             time.sleep(_DUMP_S)
             _send(one.pid, signal.SIGKILL)

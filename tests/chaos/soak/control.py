@@ -31,9 +31,9 @@ class Control:
         """The process; 0 before it has begun."""
         return self._words[_PID]
 
-    def enter(self) -> None:
-        """Say that this process has begun."""
-        self._words[_PID] = os.getpid()
+    def enter(self, pid: int) -> None:
+        """Say that the process has begun."""
+        self._words[_PID] = pid
 
     @property
     def stops(self) -> bool:

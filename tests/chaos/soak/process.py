@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import os
 import random
 import signal
 import sys
@@ -73,7 +74,7 @@ class Desk:
     def __init__(self, part: Part) -> None:
         self.part = part
         self.control = Control(part.control)
-        self.control.enter()
+        self.control.enter(os.getpid())
         self.ledger = Ledger(part.ledger, self.control)
         self.rng = random.Random(part.seed)
         self._stacks = part.dump("stacks").open("w")
