@@ -17,6 +17,9 @@ class Fact(NamedTuple):
     1970 UTC: `recorded_at` gives the order and never decreases along positions; `observed_at` is
     what the writer's clock said, and what people see. The two differ where clocks disagree.
     `actor` is set only if it differs from the writer's own (see `WriterOpened`).
+
+    `damage` says why an event cannot be decoded; None for all others. Its `data` is None, so folds
+    pass over it, and columns that are damaged have a plain value: "", 0 or the time before.
     """
 
     position: int
@@ -30,6 +33,7 @@ class Fact(NamedTuple):
     writer_id: str | None
     reason: str | None = None
     actor: str | None = None
+    damage: str | None = None
 
     @property
     def time(self) -> datetime:

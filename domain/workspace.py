@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from runlore.domain.decision import Decision
 from runlore.domain.errors import WorkspaceNotFound
@@ -28,6 +29,12 @@ class WorkspaceState:
     tags: Mapping[str, str | None] = field(default_factory=dict)
     origin_id: str | None = None
     """The id that the workspace had before it was adopted as a copy, or None."""
+
+
+UNKNOWN: Final = WorkspaceState(
+    workspace_id="unknown", name="unknown", subscription_id="", resource_group="", location=""
+)
+"""The identity of a workspace whose creation is damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +91,13 @@ def _adopt(state: WorkspaceState | None, command: AdoptWorkspace) -> Decision:
 
 
 def fold(state: WorkspaceState | None, facts: Iterable[Fact]) -> WorkspaceState | None:
-    """The state after the facts of the stream `workspace`. Pure."""
+    """The state after the facts of the stream `workspace`. Pure.
+
+    If its creation is damaged, the workspace is `UNKNOWN`: whatever its identity, it can be read.
+    """
     for fact in facts:
+        if state is None and fact.damage is not None:
+            state = UNKNOWN
         if fact.topic == WorkspaceCreated.topic and fact.data is not None and state is None:
             state = WorkspaceState(**fact.data, created_at=fact.observed_at)
         elif fact.topic == WorkspaceAdopted.topic and fact.data is not None and state is not None:

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from runlore.domain.fact import Fact
 from runlore.projections.batch_context import BatchContext
 from runlore.projections.temporal import TemporalRows
+from runlore.storage.damage import DamagedEvent
 
 EventStamp = tuple[int, str | None, int]
 """An event's observed_at, writer_id and position: the last columns of many tables."""
@@ -61,6 +62,7 @@ class Rows:
         self.warnings: list[tuple[Any, ...]] = []
         self.alerts: list[tuple[Any, ...]] = []
         self.batches: list[tuple[int, Fact]] = []
+        self.damaged: list[DamagedEvent] = []
 
 
 def as_json(data: Mapping[str, Any]) -> str:

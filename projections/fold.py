@@ -19,6 +19,7 @@ from runlore.projections.batch_context import BatchContext, KnownExperiment, Kno
 from runlore.projections.batch_rows import EventStamp, Move, Rows, as_json
 from runlore.projections.projection import DataErased
 from runlore.projections.state_columns import StateColumns
+from runlore.storage.damage import DamagedEvent
 
 Data = Mapping[str, Any]
 Add = Callable[["RunsFold", Data, EventStamp, Fact], None]
@@ -37,8 +38,10 @@ class RunsFold:
         runs = self._known.runs
         for fact in facts:
             # Unpacked once: a tuple's fields cost more by name, and this runs for every event.
-            position, stream, _, topic, data, _, _, observed_at, writer_id, _, _ = fact
+            position, stream, _, topic, data, _, _, observed_at, writer_id, _, _, damage = fact
             if data is None:
+                if damage is not None:
+                    self.rows.damaged.append(DamagedEvent.of(fact))
                 continue
             change = _CHANGES_OF_RUNS.get(topic)
             if change is not None:
@@ -137,8 +140,12 @@ class RunsFold:
         run_id, parent_id = data["run_id"], data["parent_id"]
         experiment = known.experiments.get(data["experiment_id"])
         stream = run_stream(run_id)
-        if experiment is None or stream in known.runs:
+        if stream in known.runs:
             return
+        if experiment is None:  # The event that created it may be damaged.
+            name = {"experiment_id": data["experiment_id"], "name": data["experiment_name"]}
+            self._add_experiment(name, stamp[0], stamp[2])
+            experiment = known.experiments[data["experiment_id"]]
         parent = known.runs.get(run_stream(parent_id)) if parent_id else None
         run = known.runs[stream] = self._new_run(experiment, parent, data, stamp)
         awaited_id = None

@@ -29,6 +29,7 @@ from runlore.projections.system_faults import fault_in
 from runlore.projections.table_order import cluster
 from runlore.storage import fork_guard
 from runlore.storage.codec import fact_of
+from runlore.storage.damage import DamageReport
 from runlore.storage.errors import told
 from runlore.storage.event_log import EventLog
 from runlore.storage.held_path import HeldPath
@@ -90,6 +91,7 @@ class OwnProjection:
     there is believed. Where that is None or cannot be written, it lives in memory. A file that is
     damaged, or of another log or version, is rebuilt silently. A long catch-up is published, so
     that others start from there: in the background, or by `close()`. `tidy` is called after both.
+    `damage` is told of the events that no answer can show.
     """
 
     fork_order = fork_guard.ForkOrder.PROJECTION
@@ -102,8 +104,11 @@ class OwnProjection:
         publishing: Publishing = PUBLISHING,
         *,
         tidy: Callable[[], None] | None = None,
+        damage: DamageReport | None = None,
     ) -> None:
         self.events_read = 0
+        self._damage = damage or DamageReport()
+        self._has_told = False
         self._lock = threading.RLock()
         self.log = log
         self._bounds = bounds
@@ -119,7 +124,9 @@ class OwnProjection:
         fork_guard.guard(self)
 
     @classmethod
-    def in_cache(cls, log: EventLog, workspace: HeldPath | None) -> OwnProjection:
+    def in_cache(
+        cls, log: EventLog, workspace: HeldPath | None, damage: DamageReport | None = None
+    ) -> OwnProjection:
         """The projection of a log in a workspace's folder, with its tables in the user's cache.
 
         They are in memory if there is no folder, or if there can be no cache.
@@ -129,13 +136,13 @@ class OwnProjection:
             state = fold(None, map(fact_of, log.read_stream(WORKSPACE_STREAM)))
         cache = find_cache().folder
         if workspace is None or state is None or cache is None:
-            return cls(log, None)
+            return cls(log, None, damage=damage)
         origin = Origin(state.workspace_id, state.name, str(workspace))
         try:
             kept = folder_of_log(cache, workspace / LOG_NAME, origin)
         except OSError:
-            return cls(log, None)
-        return cls(log, kept, tidy=partial(tidy_at_times, cache))
+            return cls(log, None, damage=damage)
+        return cls(log, kept, tidy=partial(tidy_at_times, cache), damage=damage)
 
     def refresh(self) -> int:
         """Catches up to the log's head; returns the applied position."""
@@ -149,7 +156,11 @@ class OwnProjection:
                     with _reached():
                         tables = self._still_there() or self._open(folder)
                         began = time.monotonic()
-                        self.events_read += catch_up(tables.projection, self.log)
+                        read = catch_up(tables.projection, self.log)
+                        self.events_read += read
+                        if read or not self._has_told:
+                            self._damage.tell(tables.projection.damaged())
+                            self._has_told = True
                     took_s = time.monotonic() - began
                     answer = question(tables)
                     if took_s > self._publishing.after_s:

@@ -25,7 +25,7 @@ from runlore.storage.value_arrays import (
     starts_of,
     whole_numbers,
 )
-from runlore.storage.value_reader import read_batch, unpack_batch
+from runlore.storage.value_reader import check_count, damaged_batch, unpack_batch
 
 SeriesKey = tuple[str, str, str]  # metric name, column ("" for a scalar), kind
 
@@ -139,39 +139,60 @@ def points_of(
     batches: Sequence[tuple[int, Fact]],
     numbers: dict[SeriesKey, int],
     rows_at_once: int = ROWS_AT_ONCE,
+    damaged: list[Fact] | None = None,
 ) -> Iterator[Points]:
     """The points of the batches, (run number, `run.values_logged`) each, in bounded portions.
 
     A portion holds whole batches, and those after it later ones. Series that are not in
-    `numbers` get the next number there. Raises LogCorrupt for a batch that is damaged.
+    `numbers` get the next number there. Batches that cannot be read are left out, and added to
+    `damaged` with what is wrong; without that list they raise LogCorrupt.
     """
     waiting: list[tuple[int, Fact]] = []
     parts: list[Part] = []
     rows = 0
     for run_no, fact in batches:
+        try:
+            added = _parts_of(run_no, fact, numbers)
+        except LogCorrupt as error:
+            if damaged is None:
+                raise
+            damaged.append(fact._replace(data=None, damage=str(error)))
+            continue
         waiting.append((run_no, fact))
-        rows += _add_parts(parts, run_no, fact, numbers)
+        parts += added
+        rows += sum(part[3] for part in added)
         if rows >= rows_at_once:
-            yield _points(parts, waiting)
+            yield from _points(parts, waiting, damaged)
             parts, waiting, rows = [], [], 0
     if parts:
-        yield _points(parts, waiting)
+        yield from _points(parts, waiting, damaged)
 
 
-def _add_parts(parts: list[Part], run_no: int, fact: Fact, numbers: dict[SeriesKey, int]) -> int:
-    """Adds the parts of a batch, and returns how many rows they have."""
+def _parts_of(run_no: int, fact: Fact, numbers: dict[SeriesKey, int]) -> list[Part]:
+    """The parts of a batch. Raises LogCorrupt if they make no sense."""
     assert fact.data is not None, "the fold keeps only batches that it can read"
-    position = fact.position
+    blocks = unpack_batch(fact.data)
+    try:
+        return _parts_in(blocks, run_no, fact.position, numbers)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise damaged_batch(fact.data, error) from error
+
+
+def _parts_in(
+    blocks: Sequence[tuple[dict[str, Any], dict[str, Any]]],
+    run_no: int,
+    position: int,
+    numbers: dict[SeriesKey, int],
+) -> list[Part]:
+    parts: list[Part] = []
     rows = 0
-    for described, block in unpack_batch(fact.data):
+    for described, block in blocks:
         n = described["n"]
         if n < 1:
             continue
         name, kind, columns = described["name"], described.get("kind", "scalar"), block["v"]
         places, steps, times = block["i"], block["s"], block["t"]
         names = described.get("columns") or _SCALAR
-        if len(columns) != len(names):
-            raise LogCorrupt(f"a block of the batch at {position} lacks columns; restore the log")
         for column, values in zip(names, columns, strict=True):
             key = (name, column, kind)
             series_no = numbers.get(key)
@@ -179,20 +200,49 @@ def _add_parts(parts: list[Part], run_no: int, fact: Fact, numbers: dict[SeriesK
                 series_no = numbers[key] = len(numbers) + 1
             parts.append((series_no, run_no, position, n, places, steps, times, values))
             rows += n
-    return rows
+    check_count(rows)
+    return parts
 
 
 _SCALAR: Final = ("",)
 
 
-def _points(parts: Sequence[Part], batches: Sequence[tuple[int, Fact]]) -> Points:
+def _points(
+    parts: Sequence[Part], batches: Sequence[tuple[int, Fact]], damaged: list[Fact] | None
+) -> Iterator[Points]:
+    """One portion; none if all of its batches are damaged."""
     try:
-        return _sorted_points(parts)
-    except Exception:
-        for _, fact in batches:  # Each by itself, to say which one it is.
-            assert fact.data is not None
-            read_batch(fact.data)
+        points = _sorted_points(parts)
+    except MemoryError:
         raise
+    except Exception:
+        if damaged is None:
+            raise
+        parts = list(_whole_parts(parts, batches, damaged))
+        if not parts:
+            return
+        points = _sorted_points(parts)
+    yield points
+
+
+def _whole_parts(
+    parts: Sequence[Part], batches: Sequence[tuple[int, Fact]], damaged: list[Fact]
+) -> Iterator[Part]:
+    """The parts of those batches that can be read by themselves; the others are damaged."""
+    of_batches: dict[int, list[Part]] = {fact.position: [] for _, fact in batches}
+    for part in parts:
+        of_batches[part[2]].append(part)
+    for _, fact in batches:
+        own = of_batches[fact.position]
+        try:
+            if own:
+                _sorted_points(own)
+        except MemoryError:
+            raise
+        except Exception as error:  # Damaged packed numbers can make any step fail in any way.
+            damaged.append(fact._replace(data=None, damage=f"its values cannot be read: {error}"))
+        else:
+            yield from own
 
 
 def _sorted_points(parts: Sequence[Part]) -> Points:

@@ -17,13 +17,14 @@ from typing import Final
 import duckdb
 from eventsourcing.persistence import Tracking
 
+from runlore.domain.errors import RunloreError
 from runlore.domain.events import REGISTRY, Event
 from runlore.domain.fact import Fact
 from runlore.projections.batch_context import KNOWN_MAX, BatchContext
 from runlore.projections.connection import MEMORY_NBYTES, connect
 from runlore.projections.duckdb_recorder import DuckDBView
 from runlore.projections.fold import FOLDED
-from runlore.projections.projection import Projection
+from runlore.projections.projection import DataErased, Projection
 from runlore.projections.segment_files import (
     BOUNDS,
     Bounds,
@@ -38,6 +39,8 @@ from runlore.projections.segment_files import (
 from runlore.projections.slots import DatabasePlace
 from runlore.projections.table_writes import add_batches, prepared_batch
 from runlore.projections.views import views
+from runlore.storage.codec import without_misfits
+from runlore.storage.damage import DamagedEvent
 
 SCHEMA_VERSION: Final = 2
 """Increase it when the same events give other rows, so that older tables are not used again."""
@@ -90,6 +93,45 @@ class RunsProjection(Projection):
     def prepare(
         self, facts: Sequence[Fact], wait: Callable[[], None]
     ) -> Callable[[duckdb.DuckDBPyConnection], None]:
+        try:
+            return self._prepared(facts, wait)
+        except (DataErased, duckdb.Error, MemoryError, RunloreError):
+            raise
+        except Exception:
+            # An event can be decoded, but has data that no event has: then it is damaged, too.
+            wait()
+            self._known = None
+            facts = without_misfits(facts)
+        try:
+            return self._prepared(facts, wait)
+        except (DataErased, duckdb.Error, MemoryError, RunloreError):
+            raise
+        except Exception:
+            self._known = None
+            return self._prepared(self._foldable(facts), wait)
+
+    def _foldable(self, facts: Sequence[Fact]) -> list[Fact]:
+        """The facts, where one that cannot be folded after those before it counts as damaged."""
+        cursor = self.view.connection.cursor()
+        try:
+            known = BatchContext.of_tables(cursor)
+            known.learn(facts, cursor)
+        finally:
+            cursor.close()
+        found = []
+        for fact in facts:
+            try:
+                prepared_batch((fact,), known, self._add_values)
+            except DataErased:
+                raise
+            except Exception as error:
+                fact = fact._replace(data=None, damage=f"it cannot be applied: {error!r:.200}")
+            found.append(fact)
+        return found
+
+    def _prepared(
+        self, facts: Sequence[Fact], wait: Callable[[], None]
+    ) -> Callable[[duckdb.DuckDBPyConnection], None]:
         known = self._known
         if known is not None and len(known.runs) > KNOWN_MAX:
             wait()  # The tables do not yet hold all that is known.
@@ -134,6 +176,11 @@ class RunsProjection(Projection):
 
     def forget(self) -> None:
         self._known = None
+
+    def damaged(self) -> list[DamagedEvent]:
+        """The events that could not be decoded so far, in the order of the log."""
+        rows = self.view.connection.execute("FROM store.damaged ORDER BY position").fetchall()
+        return [DamagedEvent(*row) for row in rows]
 
     def check_segments(self) -> None:
         """Raises duckdb.Error if a segment is damaged; looks at each once, and once written to."""

@@ -28,6 +28,7 @@ from runlore.projections.table_mismatch import (
     view_mismatches,
 )
 from runlore.storage.codec import facts_of
+from runlore.storage.damage import DamagedEvent
 from runlore.storage.event_log import EventLog, StoredRow
 
 LIVE: Final = "live"
@@ -39,7 +40,7 @@ class Compared:
 
     `rows` counts the rows that the log gives, by table; `left_out` are the tables that know only
     the present, if an earlier position was asked for. If `complete` is False there may be more
-    differences than are listed.
+    differences than are listed. `damaged` are the log's events that could not be decoded.
     """
 
     of: str
@@ -48,6 +49,7 @@ class Compared:
     left_out: list[str] = field(default_factory=list)
     differences: list[RowMismatch] = field(default_factory=list)
     complete: bool = True
+    damaged: list[DamagedEvent] = field(default_factory=list)
 
 
 def replay(
@@ -79,11 +81,14 @@ def replay(
         def live(tables: OpenTables) -> Compared:
             connection, position = tables.connection, tables.position
             if upto_position is not None and upto_position < position:
-                return compared(
+                found = compared(
                     LIVE, connection, rebuilt, upto_position, upto_position, max_differences
                 )
-            catch_up(rebuilt, log, upto_position=position)  # Events appended in the meantime.
-            return compared(LIVE, connection, rebuilt, position, None, max_differences)
+            else:
+                catch_up(rebuilt, log, upto_position=position)  # Events appended in the meantime.
+                found = compared(LIVE, connection, rebuilt, position, None, max_differences)
+            found.damaged = rebuilt.damaged()
+            return found
 
         yield projection.ask(live)
 

@@ -14,6 +14,7 @@ from eventsourcing.persistence import Tracking
 from runlore.projections.projection import Projection
 from runlore.storage.codec import facts_of
 from runlore.storage.collector import collector_paused
+from runlore.storage.damage import examined
 from runlore.storage.event_log import EventLog, StoredRow
 from runlore.storage.log_query import LogQuery
 from runlore.storage.stamp import leaf_at
@@ -57,7 +58,7 @@ def catch_up(
                 return read
             position = rows[-1][0]
             read += len(rows)
-            facts = projection.wanted(facts_of(rows))
+            facts = projection.wanted(examined(log, facts_of(rows)))
             tracking, leaf = Tracking(application_name, position), leaf_at(log, position) or b""
             write = projection.prepare(facts, beside.wait) if facts else None
             del facts

@@ -137,6 +137,11 @@ CREATE TABLE store.saved_views (
     name VARCHAR, definition VARCHAR, changed_at BIGINT, writer_id VARCHAR, position BIGINT
 );
 
+-- Events that cannot be decoded, and that all other tables pass over.
+CREATE TABLE store.damaged (
+    position BIGINT, stream VARCHAR, version BIGINT, topic VARCHAR, problem VARCHAR
+);
+
 CREATE TABLE store.series (series_no INTEGER, name VARCHAR, col VARCHAR, kind VARCHAR);
 
 -- The newest points; see segments.py for where the others are. `type` is a place in `fibsn` and

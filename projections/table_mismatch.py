@@ -111,7 +111,7 @@ class TableById(Table):
         ]
         places = ("key", "from_position") if "from_position" in self.types else ("position", "idx")
         self.key = (*said, *(column for column in places if column in self.types))
-        self._owner = "stream" if table.name == "events" else ids[0]
+        self._owner = "stream" if "stream" in self.types else ids[0]
 
     def rows(self, upto_position: int | None) -> str:
         joins = "".join(f" JOIN {_TABLES[column]} USING ({column})" for column in self._joined)

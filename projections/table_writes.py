@@ -23,6 +23,7 @@ from runlore.projections.temporal import (
     insertion,
     insertion_of_columns,
 )
+from runlore.storage.damage import DamagedEvent
 
 AddValues = Callable[[Sequence[tuple[int, Fact]], duckdb.DuckDBPyConnection], None]
 
@@ -152,6 +153,13 @@ _SAVED_VIEWS: Final = {
     "writer_id": _TEXT,
     "position": _INT,
 }
+_DAMAGED: Final = {
+    "position": _INT,
+    "stream": _TEXT,
+    "version": _INT,
+    "topic": _TEXT,
+    "problem": _TEXT,
+}
 _EVENTS: Final = {
     "position": _INT,
     "stream": _TEXT,
@@ -279,6 +287,7 @@ def prepared_batch(
         *insertion("store.losses", rows.losses, _LOSSES),
         *insertion("store.rewinds", rows.rewinds, _REWINDS),
         *insertion("store.prunings", rows.prunings, _PRUNINGS),
+        *insertion("store.damaged", rows.damaged, _DAMAGED),
         *_events(facts),
         *_EXPERIMENT_STATES.prepared(rows.experiment_states),
         *_EXPERIMENT_TAGS.prepared(rows.experiment_tags),
@@ -331,9 +340,10 @@ def _move(connection: duckdb.DuckDBPyConnection, move: Move) -> None:
 
 def _events(facts: Sequence[Fact]) -> list[Write]:
     """A row for each fact: its columns without the payload."""
-    position, stream, version, topic, _, _, recorded_at, observed_at, writer_id, reason, actor = (
-        zip(*facts, strict=True)
-    )
+    # fmt: off
+    position, stream, version, topic, _, _, recorded_at, observed_at, writer_id, reason, actor, _ \
+        = zip(*facts, strict=True)
+    # fmt: on
     seen_at: Sequence[int | None] = [None] * len(facts)
     if observed_at != recorded_at:
         seen_at = [
@@ -353,7 +363,10 @@ def add_batches(
     segments: Path | None,
     bounds: Bounds,
 ) -> bool:
-    """Adds the values of batches, (run number, fact) each; returns whether segments changed."""
+    """Adds the values of batches, (run number, fact) each; returns whether segments changed.
+
+    Those that cannot be read are listed as damaged.
+    """
     # Imported here: NumPy and Arrow take longer than to write a few rows without them.
     from runlore.projections.metric_summaries import add_to_latest
     from runlore.projections.points import names_of, points_of
@@ -362,8 +375,10 @@ def add_batches(
     held = connection.execute("SELECT name, col, kind, series_no FROM store.series").fetchall()
     numbers = {(name, col, kind): number for name, col, kind, number in held}
     sealed = False
-    for points in points_of(batches, numbers):
+    damaged: list[Fact] = []
+    for points in points_of(batches, numbers, damaged=damaged):
         add_to_latest(connection, points)
         sealed |= add_points(connection, points.table(), segments, bounds)
+    insert(connection, "store.damaged", list(map(DamagedEvent.of, damaged)), _DAMAGED)
     insert(connection, "store.series", names_of(numbers, len(held)), _SERIES)
     return sealed

@@ -232,3 +232,8 @@ SELECT v.position, v.stream, v.version, v.topic, event_id_at(v.position) AS even
 FROM store.events v
 LEFT JOIN store.writers w ON w.writer_id = v.writer_id AND KNOWN(w)
 WHERE KNOWN(v);
+
+CREATE VIEW damaged AS
+SELECT t.position, RUN_OF(t.stream) AS run_id, t.stream, t.version, t.topic, t.problem
+FROM store.damaged t
+WHERE KNOWN(t);

@@ -6,27 +6,66 @@ never raises for unknown topics or versions: see `runlore.domain.events.upcast`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import index
 from typing import Any, Final
 
 import msgpack
+from pydantic import ValidationError
 
-from runlore.domain.events import REGISTRY, Event, log_version_of, upcast
+from runlore.domain.events import (
+    REGISTRY,
+    Event,
+    ExperimentCreated,
+    RunCreated,
+    log_version_of,
+    upcast,
+)
 from runlore.domain.fact import TIME_END, Fact
-from runlore.storage.errors import LogCorrupt
+from runlore.domain.ids import experiment_stream, run_stream
 from runlore.storage.event_log import StoredRow
 
 ERASED: Final = b"\xc1erased"
 """The state of an event whose payload was erased; no msgpack begins like this."""
 
+UNSEALABLE: Final = b"\xc1damaged "
+"""How the state of a sealed event begins that could not be unsealed; the reason follows."""
+
 _VERSION_END: Final = 1 << 53
 _SMALL_NBYTES: Final = 64
+_UNBOUNDED_NBYTES: Final = 1 << 20  # It unpacks to 70 times as much at most.
+_ITEMS_MAX: Final = 4_000_000
 _MAP_16: Final = b"\xde"  # How msgpack begins a map of more than 15 keys.
 _VERSION_KEY: Final = b"\xa1v"
 _ESSENTIAL: Final = {topic for topic, event in REGISTRY.items() if max(event.log_versions) > 1}
 _FIELDS: Final = {topic: frozenset(event.model_fields) for topic, event in REGISTRY.items()}
 _VERSIONS: Final = {topic: event.schema_version for topic, event in REGISTRY.items()}
+_NAMED: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    RunCreated.topic: lambda data: run_stream(data["run_id"]),
+    ExperimentCreated.topic: lambda data: experiment_stream(data["name"]),
+}
+"""The stream that an event names in its data as well."""
+
+
+def unpacked(packed: bytes, **options: Any) -> Any:
+    """What msgpack packed, within bounds: an array of a million empty arrays takes 64 MB.
+
+    `options` are those of `msgpack.unpackb`. Raises ValueError if there is more of it than any
+    event has; many other errors if it is not msgpack.
+    """
+    if len(packed) <= _UNBOUNDED_NBYTES:
+        return msgpack.unpackb(packed, **options)
+    left = _ITEMS_MAX
+
+    def counted(container: Any) -> Any:
+        nonlocal left
+        left -= 8 + len(container)  # By memory: an empty one takes that of 8 items.
+        if left < 0:
+            raise ValueError(f"it would unpack to more than {_ITEMS_MAX:,} values")
+        return container
+
+    limits = {"max_array_len": _ITEMS_MAX, "max_map_len": _ITEMS_MAX}
+    return msgpack.unpackb(packed, list_hook=counted, object_hook=counted, **limits, **options)
 
 
 def encode_event(event: Event) -> bytes:
@@ -50,7 +89,7 @@ def decode_event(topic: str, state: bytes) -> dict[str, Any] | None:
     if newest is None:
         return None  # A newer runlore may keep its state in another format.
     try:
-        data: dict[str, Any] = msgpack.unpackb(state, strict_map_key=False)
+        data: dict[str, Any] = unpacked(state, strict_map_key=False)
         version = data.pop("v")
         if type(version) is not int or version != newest:
             return _checked(topic, upcast(topic, index(version), data))
@@ -58,7 +97,11 @@ def decode_event(topic: str, state: bytes) -> dict[str, Any] | None:
     except Exception as error:
         if state == ERASED:
             return None
-        raise ValueError(f"{len(state)} bytes are not the state of a {topic!r} event") from error
+        if type(state) is bytes and state.startswith(UNSEALABLE):
+            raise ValueError(state.removeprefix(UNSEALABLE).decode()) from None
+        raise ValueError(
+            f"{len(state):,} bytes are not the state of a {topic!r} event: {error!r:.200}"
+        ) from error
 
 
 def _checked(topic: str, data: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -81,7 +124,7 @@ def _version_in(state: bytes) -> int:
 
 
 def fact_of(row: StoredRow) -> Fact:
-    """The row as folds take it. Raises LogCorrupt if the bytes of a known topic are damaged.
+    """The row as folds take it; its `damage` says so if its bytes cannot be decoded.
 
     Events of foreign applications on the same log (no event id) have no data for us.
     """
@@ -98,7 +141,8 @@ def facts_of(rows: Iterable[tuple[Any, ...]]) -> list[Fact]:
     add, make = facts.append, tuple.__new__  # Fact's own constructor takes twice as long.
     small: dict[str, dict[bytes, dict[str, Any] | None]] = {topic: {} for topic in _VERSIONS}
     envelopes: dict[bytes | None, tuple[Any, ...]] = {None: (None, None, None, None)}
-    for position, stream, version, topic, state, event_id, recorded_at, metadata in rows:
+    for row in rows:
+        position, stream, version, topic, state, event_id, recorded_at, metadata = row
         # SQLite lets any column hold anything.
         if not (
             type(version) is type(recorded_at) is int
@@ -106,10 +150,8 @@ def facts_of(rows: Iterable[tuple[Any, ...]]) -> list[Fact]:
             and 0 <= recorded_at < TIME_END
             and version < _VERSION_END
         ):
-            raise LogCorrupt(
-                f"event at position {position} ({stream!r:.200} version {version!r:.80} topic "
-                f"{topic!r:.80} at {recorded_at!r:.80}) is damaged; restore the log from a copy"
-            )
+            add(_damaged(row, "its columns hold impossible values", facts))
+            continue
         if event_id is None:
             times = recorded_at, recorded_at
             add(Fact(position, stream, version, topic, None, None, *times, None))
@@ -124,15 +166,16 @@ def facts_of(rows: Iterable[tuple[Any, ...]]) -> list[Fact]:
                 data = known[state]
             else:
                 data = known[state] = decode_event(topic, state)
+            named = _NAMED.get(topic)
+            if named is not None and data is not None and named(data) != stream:
+                raise ValueError(f"it belongs into the stream {named(data)!r:.200}")
             envelope = envelopes.get(metadata)
             if envelope is None:
                 envelope = envelopes[metadata] = _envelope(metadata)
             observed_at, writer_id, reason, actor = envelope
         except (TypeError, ValueError) as error:
-            raise LogCorrupt(
-                f"event at position {position} ({stream} version {version}) is damaged: "
-                f"{error}; restore the log from a copy"
-            ) from error
+            add(_damaged(row, str(error), facts))
+            continue
         if observed_at is None:
             observed_at = recorded_at
         fields = (
@@ -147,17 +190,89 @@ def facts_of(rows: Iterable[tuple[Any, ...]]) -> list[Fact]:
             writer_id,
             reason,
             actor,
+            None,
         )
         add(make(Fact, fields))
     return facts
 
 
+def without_misfits(facts: Iterable[Fact]) -> list[Fact]:
+    """The facts, where one whose data no event of its topic can have counts as damaged.
+
+    For folds that fail: the bytes of such an event can be decoded, but not what they mean.
+    """
+    return [
+        fact if (problem := _misfit(fact)) is None else fact._replace(data=None, damage=problem)
+        for fact in facts
+    ]
+
+
+def check_model(topic: str, data: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the model of the topic would have written this payload.
+
+    Down to the type of each value.
+    """
+    try:
+        # Not strict: msgpack has lists where models have tuples. The comparison finds the rest.
+        values = REGISTRY[topic].model_validate(data, strict=False).__dict__
+        same = msgpack.packb({key: values[key] for key in data}) == msgpack.packb(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"its {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except Exception as error:  # msgpack raises many kinds of errors for depths and sizes.
+        raise ValueError(f"its payload cannot be stored: {error}") from error
+    if not same:
+        raise ValueError("its payload has a value of another type")
+
+
+def _misfit(fact: Fact) -> str | None:
+    if fact.data is None:
+        return fact.damage
+    try:
+        check_model(fact.topic, fact.data)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _damaged(row: tuple[Any, ...], problem: str, before: Sequence[Fact]) -> Fact:
+    """What is left of an event that cannot be decoded; `before` are those before it."""
+    position, stream, version, topic, _, event_id, recorded_at, metadata = row
+    if not (type(recorded_at) is int and 0 <= recorded_at < TIME_END):
+        recorded_at = before[-1].recorded_at if before else 0
+    try:
+        observed_at, writer_id, reason, actor = _envelope(metadata)
+    except (TypeError, ValueError):
+        observed_at = writer_id = reason = actor = None
+    return Fact(
+        position,
+        stream if type(stream) is str else "",
+        version if type(version) is int and version < _VERSION_END else 0,
+        topic if type(topic) is str else "",
+        None,
+        event_id if type(event_id) is bytes else None,
+        recorded_at,
+        recorded_at if observed_at is None else observed_at,
+        writer_id,
+        reason,
+        actor,
+        problem,
+    )
+
+
 def _envelope(packed: bytes | None) -> tuple[Any, ...]:
-    """`observed_at`, `writer`, `reason` and `actor` of an event's metadata."""
-    metadata = msgpack.unpackb(packed) if packed else {}
-    if not isinstance(metadata, dict):
-        raise ValueError(f"metadata must be a map, got {metadata!r:.80}")
-    observed_at = metadata.get("observed_at")
+    """`observed_at`, `writer`, `reason` and `actor` of an event's metadata.
+
+    Raises ValueError if it is damaged.
+    """
+    try:
+        metadata = unpacked(packed) if packed else {}
+        fields = tuple(map(metadata.get, ("observed_at", "writer", "reason", "actor")))
+    except Exception as error:  # msgpack raises many kinds of errors.
+        raise ValueError("its metadata is not a map of msgpack") from error
+    observed_at, *texts = fields
     if observed_at is not None and not (type(observed_at) is int and 0 <= observed_at < TIME_END):
         raise ValueError(f"observed_at must be microseconds since 1970, got {observed_at!r:.80}")
-    return observed_at, metadata.get("writer"), metadata.get("reason"), metadata.get("actor")
+    if not all(text is None or type(text) is str for text in texts):
+        raise ValueError(f"its metadata has a value of another type: {texts!r:.200}")
+    return fields

@@ -18,9 +18,8 @@ from typing import Any
 from runlore.domain.events import RunCreated, RunErased, remains_of
 from runlore.domain.ids import owner_of, run_id_of, run_stream
 from runlore.storage.clock import Clock, now_us
-from runlore.storage.codec import ERASED, decode_event, encode_state
+from runlore.storage.codec import ERASED, UNSEALABLE, decode_event, encode_state
 from runlore.storage.database import Database
-from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import Drained, EventLog, NewEvent, StoredRow
 from runlore.storage.seal import NO_KEY, Cipher, is_sealed, new_key
 from runlore.storage.sqlite_keys import destroy_key, key_for, keys_of
@@ -84,18 +83,21 @@ class ErasableLog(SqliteLog):
         self, connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]
     ) -> Iterable[tuple[Any, ...]]:
         rows = list(rows)
-        runs = {run_id for row in rows if (run_id := run_id_of(row[1])) is not None}
-        ciphers = _ciphers_of(connection, runs)
+        streams = {row[1] for row in rows if type(row[1]) is str}
+        ciphers = _ciphers_of(connection, filter(None, map(run_id_of, streams)))
         remains: dict[str, bytes] = {}
         opened = []
         for row in rows:
             position, stream, version, topic, state, event_id, *_ = row
-            if event_id is None or not is_sealed(stream, topic):
+            plain = type(stream) is str and type(topic) is str
+            if event_id is None or not plain or not is_sealed(stream, topic):
                 opened.append(row)
                 continue
             run_id = owner_of(stream)
             try:
                 cipher = ciphers[run_id]
+                if isinstance(cipher, ValueError):
+                    raise cipher
                 if cipher is not None:
                     state = cipher.unseal(stream, version, topic, state)
                 elif topic != RunCreated.topic:
@@ -105,29 +107,27 @@ class ErasableLog(SqliteLog):
                         remains[run_id] = _remains_of(connection, run_id)
                     state = remains[run_id]
             except KeyError:
-                raise _damaged(row, "the key of its run is missing") from None
-            except ValueError as error:
-                raise _damaged(row, str(error)) from error
+                state = _unsealable("the key of its run is missing")
+            except (TypeError, ValueError) as error:
+                state = _unsealable(str(error))
             opened.append((position, stream, version, topic, state, *row[5:]))
         return opened
 
 
-def _damaged(row: tuple[Any, ...], problem: str) -> LogCorrupt:
-    return LogCorrupt(
-        f"event at position {row[0]} ({row[1]} version {row[2]}) is damaged: {problem}; restore "
-        "the log from a copy"
-    )
+def _unsealable(problem: str) -> bytes:
+    return UNSEALABLE + problem.encode()
 
 
-def _ciphers_of(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, Cipher | None]:
-    ciphers: dict[str, Cipher | None] = {}
+def _ciphers_of(
+    connection: sqlite3.Connection, runs: Iterable[str]
+) -> Mapping[str, Cipher | ValueError | None]:
+    """The ciphers of the runs; None for one that was erased, what is wrong for a damaged key."""
+    ciphers: dict[str, Cipher | ValueError | None] = {}
     for run_id, key in keys_of(connection, runs).items():
         try:
             ciphers[run_id] = None if key == NO_KEY else Cipher(key)
         except (TypeError, ValueError) as error:
-            raise LogCorrupt(
-                f"the key of run {run_id} is damaged: {error}; restore the log from a copy"
-            ) from error
+            ciphers[run_id] = ValueError(f"the key of its run is damaged: {error}")
     return ciphers
 
 

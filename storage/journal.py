@@ -21,9 +21,15 @@ from runlore.domain.errors import PropertyConflict, RunloreError
 from runlore.domain.events import Event, ValuesLogged, WriterOpened
 from runlore.domain.fact import Fact, author_of
 from runlore.domain.ids import writer_stream
-from runlore.storage.codec import encode_event, fact_of
+from runlore.storage.codec import encode_event, fact_of, without_misfits
+from runlore.storage.damage import DamagedEvent, DamageReport, examined
 from runlore.storage.errors import DiskFailed, LogCorrupt, VersionConflict
 from runlore.storage.event_log import Drained, EventLog, NewEvent, ReadStream, StoredRow
+from runlore.storage.log_query import LogQuery
+from runlore.storage.stamp import leaf_at
+
+_MISFITS: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a fold raises for data that no event has."""
 
 _LOST_ROUNDS: Final = 3
 _LOST_ACKNOWLEDGEMENTS: Final = 3
@@ -47,10 +53,11 @@ class Pending(NamedTuple):
 
 
 class At(NamedTuple, Generic[S]):
-    """A stream's state and its version."""
+    """A stream's state and its version; `damage` says what of the stream the state lacks."""
 
     state: S
     version: int
+    damage: str | None = None
 
 
 class StreamState(Generic[S]):
@@ -82,20 +89,45 @@ class StreamState(Generic[S]):
     def advance(self, facts: Sequence[Fact], at: At[S] | None = None) -> At[S]:
         """Fold the facts that follow `at`, or `self.at`, in the stream.
 
-        Raises LogCorrupt for damaged facts, whose fields have impossible values.
+        The state is that without the facts that are damaged.
         """
         at = at or self.at
         if facts:
             try:
                 state = self._fold(at.state, facts)
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise LogCorrupt(
-                    f"an event of {self.stream!r:.200} at the positions {facts[0].position} to "
-                    f"{facts[-1].position} is damaged: {error!r:.200}; find it with `runlore audit "
-                    "verify`, and restore the log from a copy"
-                ) from error
-            at = self.at = At(state, facts[-1].version)
+            except _MISFITS as error:
+                state, facts = self._without_misfits(at.state, facts, error)
+            damage = at.damage or _damage_in(facts, at.version + 1)
+            at = self.at = At(state, max(at.version, facts[-1].version), damage)
         return at
+
+    def _without_misfits(
+        self, state: S, facts: Sequence[Fact], failed: Exception
+    ) -> tuple[S, Sequence[Fact]]:
+        """The state after the facts that can be folded, and all facts, others as damaged."""
+        facts = without_misfits(facts)
+        try:
+            return self._fold(state, facts), facts
+        except _MISFITS:
+            raise LogCorrupt(
+                f"an event of {self.stream!r:.200} at the positions {facts[0].position} to "
+                f"{facts[-1].position} is damaged: {failed!r:.200}; find it with `runlore audit "
+                "verify`, and restore the log from a copy"
+            ) from failed
+
+
+def _damage_in(facts: Sequence[Fact], version: int) -> str | None:
+    """What is damaged in the facts that follow in a stream from a version on; None if nothing."""
+    for fact in facts:
+        if fact.damage is not None:
+            return str(DamagedEvent.of(fact))
+        if fact.version > version:
+            return (
+                f"{fact.stream} lacks an event before position {fact.position}, of version "
+                f"{version}"
+            )
+        version = fact.version + 1
+    return None
 
 
 class Beside(NamedTuple):
@@ -137,7 +169,7 @@ class Journal:
     `identify` describes this process; it is called when the process appends its first event, so
     that reading a workspace leaves no trace. Before that `announce` is called with the writer's id,
     perhaps more than once; if it raises, nothing is appended. `actor` is recorded with each change
-    if it is not the writer's own.
+    if it is not the writer's own. `damage` is told of the damaged events that are read.
     """
 
     actor: str | None = None
@@ -148,8 +180,10 @@ class Journal:
         identify: Callable[[], WriterOpened],
         *,
         announce: Callable[[str], None] | None = None,
+        damage: DamageReport | None = None,
     ) -> None:
         self.log = log
+        self.damage = damage or DamageReport()
         self._identify = identify
         self._announce = announce
         self._writers: dict[int, _Writer] = {}  # By process id: a forked child is another writer.
@@ -173,12 +207,28 @@ class Journal:
 
     def facts(
         self, stream: str, *, after_version: int = 0, upto_position: int | None = None
-    ) -> list[Fact]:
+    ) -> Sequence[Fact]:
         """The facts of a stream by increasing version."""
         rows = self.log.read_stream(
             stream, after_version=after_version, upto_position=upto_position
         )
-        return [fact_of(row) for row in rows]
+        facts = examined(self.log, [fact_of(row) for row in rows])
+        self.damage.see(facts)
+        return facts
+
+    def has_damaged_beginning(self) -> bool:
+        """Whether one of the log's first events says something else than it did.
+
+        They are the introduction of the writer who created the workspace, and the creation.
+        """
+        rows = self.log.read_log(LogQuery(limit=2))
+        changed = [
+            fact_of(row)._replace(damage="it does not match its leaf")
+            for row in rows
+            if leaf_at(self.log, row.position) != row.leaf
+        ]
+        self.damage.see(changed)
+        return bool(changed)
 
     def refresh(self, known: StreamState[S]) -> S:
         """Read the stream's new events and return its state."""
@@ -245,16 +295,26 @@ class Journal:
         them about this very stream is left to `decide`. Optimistic at first; after three lost races
         it decides inside the write transaction, where no other writer can interfere. If the
         decision is a refusal, raises its error after writing its events. `observed_at` (µs since
-        1970 UTC) is when the change happened, if that was before this call.
+        1970 UTC) is when the change happened, if that was before this call. Raises LogCorrupt if
+        an event of the stream is damaged: whatever it said may forbid the change.
         """
+
+        def decide_at(at: At[S]) -> Decision:
+            if at.damage is not None:
+                raise LogCorrupt(
+                    f"{known.stream} cannot be changed, because what it says is not known: "
+                    f"{at.damage}; restore the log from a copy"
+                )
+            return decide(at.state)
+
         beside = [other for other in values.beside if other.known.stream != known.stream]
         values = values._replace(beside=beside)
-        at, decision = self._decide_optimistically(known, decide)
+        at, decision = self._decide_optimistically(known, decide_at)
         for lost in range(_LOST_ROUNDS):
             if lost:
                 known.contested = True
                 at = self._fetch(known)
-                decision = decide(at.state)
+                decision = decide_at(at)
             pending = [*values.pending, *_pending_after(known.stream, at.version, decision)]
             with suppress(VersionConflict):
                 newest = self._fetch if lost else _as_read
@@ -263,7 +323,7 @@ class Journal:
                 _tell(beside, rows)
                 break
         else:
-            at, decision, rows = self._change_alone(known, decide, values, reason, observed_at)
+            at, decision, rows = self._change_alone(known, decide_at, values, reason, observed_at)
         facts = tuple(fact_of(row) for row in rows if row.stream == known.stream)
         known.advance(facts, at)
         if decision.refused is not None:
@@ -286,7 +346,7 @@ class Journal:
     def _change_alone(
         self,
         known: StreamState[S],
-        decide: Callable[[S], Decision],
+        decide_at: Callable[[At[S]], Decision],
         values: Batch,
         reason: str | None,
         observed_at: int | None,
@@ -298,7 +358,7 @@ class Journal:
         def decide_now(read_stream: ReadStream) -> list[NewEvent]:
             nonlocal at, decision, events
             at = _read_on(known, read_stream, at)
-            decision = decide(at.state)
+            decision = decide_at(at)
             pending = [*values.pending, *_pending_after(known.stream, at.version, decision)]
             both = _with_beside(pending, values.beside, lambda other: _read_on(other, read_stream))
             events = self._new_events(both, reason, observed_at)
@@ -334,7 +394,7 @@ class Journal:
             self._append_surely(events, values.drained)
 
     def _decide_optimistically(
-        self, known: StreamState[S], decide: Callable[[S], Decision]
+        self, known: StreamState[S], decide_at: Callable[[At[S]], Decision]
     ) -> tuple[At[S], Decision]:
         """A decision on the state as read so far, or on the newest one if that may matter.
 
@@ -345,16 +405,19 @@ class Journal:
         at = known.at
         if at.version and not known.contested:
             with suppress(RunloreError):
-                decision = decide(at.state)
+                decision = decide_at(at)
                 if decision.events and decision.refused is None:
                     return at, decision
         newest = self._fetch(known)
         known.contested = newest.version > at.version > 0
-        return newest, decide(newest.state)
+        return newest, decide_at(newest)
 
     def _fetch(self, known: StreamState[S]) -> At[S]:
         at = known.at
-        return known.advance(self.facts(known.stream, after_version=at.version), at)
+        at = known.advance(self.facts(known.stream, after_version=at.version), at)
+        if at.damage is not None:
+            self.damage.tell_of_stream(known.stream, at.damage)
+        return at
 
     def _append(
         self,
@@ -468,10 +531,12 @@ def _with_beside(
     beside: Sequence[Beside],
     newest: Callable[[StreamState[Any]], At[Any]],
 ) -> list[Pending]:
-    """The events, after those that are decided beside them."""
+    """The events, after those that are decided beside them, except about damaged streams."""
     decided: list[Pending] = []
     for known, decide in beside:
         at = newest(known)
+        if at.damage is not None:
+            continue
         decided += _pending_after(known.stream, at.version, decide(at.state))
     return [*(event._replace(beside=True) for event in decided), *pending]
 

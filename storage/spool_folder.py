@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 from runlore.domain.events import ValuesLogged
 from runlore.domain.ids import parse_stream
+from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import Drained, DrainedMark, EventLog, StoredRow
 from runlore.storage.file_identity import identity_of
 from runlore.storage.file_lock import is_locked
@@ -64,7 +65,8 @@ class LiveValues(NamedTuple):
 
     def covers(self, row: StoredRow) -> bool:
         """Whether these include the row's values: it was written after the marks were read."""
-        stream = parse_stream(row.stream)
+        # The name of a damaged stream may be of any type.
+        stream = parse_stream(row.stream) if isinstance(row.stream, str) else None
         mark = self.marks.get(stream.writer_id) if stream else None
         return mark is not None and row.position > mark.position
 
@@ -111,10 +113,18 @@ class Recovery:
     def run(self) -> int:
         """Recover all that dead processes left; returns the number of values.
 
-        If the log raises, so does this, and nothing is lost.
+        If the log raises, so does this, and nothing is lost. A run that is damaged in the log stops
+        only its own writers.
         """
-        by_writer = _files_by_writer(self._folder)
-        return sum(self._recover(writer_id, paths) for writer_id, paths in by_writer.items())
+        values, failed = 0, None
+        for writer_id, paths in _files_by_writer(self._folder).items():
+            try:
+                values += self._recover(writer_id, paths)
+            except LogCorrupt as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        return values
 
     def _recover(self, writer_id: str, paths: Sequence[HeldPath]) -> int:
         with ExitStack() as stack:

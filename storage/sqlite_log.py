@@ -41,6 +41,7 @@ from runlore.storage.sqlite_queries import (
     PLAIN_COLUMNS,
     SELECT,
     check_order,
+    fetched,
     has_drained,
     head_of,
     library_events,
@@ -164,12 +165,12 @@ class SqliteLog(SqliteRecorder, EventLog):
 
     def read_log(self, query: LogQuery) -> Sequence[StoredRow]:
         with self.database.read() as connection:
-            rows = self._opened(connection, connection.execute(*select(COLUMNS, query)))
+            rows = self._opened(connection, fetched(connection, *select(COLUMNS, query)))
             return _by_position([StoredRow(*row) for row in rows], query)
 
     def read_plain(self, query: LogQuery) -> Sequence[tuple[Any, ...]]:
         with self.database.read() as connection:
-            rows = self._opened(connection, connection.execute(*select(PLAIN_COLUMNS, query)))
+            rows = self._opened(connection, fetched(connection, *select(PLAIN_COLUMNS, query)))
             return _by_position(list(rows), query)
 
     def read_leaves(self, query: LogQuery) -> Sequence[bytes]:

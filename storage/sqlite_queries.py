@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
@@ -143,19 +143,44 @@ def _begins_with(prefix: str) -> tuple[str, tuple[str, str]]:
     return "originator_id >= ? AND originator_id < ?", (prefix, beyond)
 
 
+def fetched(
+    connection: sqlite3.Connection, statement: str, params: Sequence[int | str]
+) -> list[tuple[Any, ...]]:
+    """All rows of a query. Text that is damaged, and so is not UTF-8 any more, is bytes."""
+    try:
+        return connection.execute(statement, params).fetchall()
+    except UnicodeDecodeError:  # From the driver's message, which quotes the damaged text.
+        pass
+    except sqlite3.OperationalError as error:
+        if "decode to UTF-8" not in str(error):
+            raise
+    connection.text_factory = _text_or_bytes
+    try:
+        return connection.execute(statement, params).fetchall()
+    finally:
+        connection.text_factory = str
+
+
+def _text_or_bytes(text: bytes) -> str | bytes:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text
+
+
 def rows_of_stream(
     connection: sqlite3.Connection,
     stream: str,
     after_version: int = 0,
     upto_position: int | None = None,
-) -> sqlite3.Cursor:
+) -> list[tuple[Any, ...]]:
     """The rows of a stream, by increasing version."""
     statement = SELECT + "WHERE originator_id = ? AND originator_version > ? "
     params: list[str | int] = [stream, after_version]
     if upto_position is not None:
         statement += "AND notification_id <= ? "
         params.append(upto_position)
-    return connection.execute(statement + "ORDER BY originator_version", params)
+    return fetched(connection, statement + "ORDER BY originator_version", params)
 
 
 def library_events(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from struct import error as StructError
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgpack
 
@@ -12,6 +12,7 @@ from runlore.domain.errors import MomentInFuture
 from runlore.domain.fact import TIME_END
 from runlore.storage.as_of_times import OBSERVED_AT, extra_times, time_in
 from runlore.storage.clock import SKEW_US
+from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import EventLog, NewEvent, StoredRow
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
@@ -35,9 +36,15 @@ def stamp(events: Sequence[NewEvent], head: LogHead, now: int, settled_until: in
 
     All are recorded at max(`now`, the head's time), and observed now, unless an event brings the
     time at which it happened. `settled_until` is the latest time that was settled; it does not
-    matter while `now` is at or after the head's time. Call it under the log's write lock.
+    matter while `now` is at or after the head's time. Call it under the log's write lock. Raises
+    LogCorrupt if the head's time is none that an event can have.
     """
     now = _sane(now)
+    if not 0 <= head.recorded_at < TIME_END:
+        raise LogCorrupt(
+            f"the log's head says {head.recorded_at} µs after 1970, where no event can follow; run "
+            "`runlore audit verify`, and restore the log from a copy"
+        )
     recorded_at = max(now, head.recorded_at)
     as_of = max(now, settled_until + 1) if now < recorded_at else recorded_at
     packed: dict[int, bytes] = {}  # By identity: a call's events mostly share one dict.
@@ -82,6 +89,10 @@ def stamp_foreign(
     return Stamped(tuple(rows), _advanced(head, rows, recorded_at), recorded_at)
 
 
+UNHASHABLE: Final = (AttributeError, TypeError, StructError, UnicodeEncodeError)
+"""What `leaf_of` raises for columns of types that no append stores."""
+
+
 def leaf_of(row: StoredRow) -> bytes:
     """The leaf that a row's columns should have."""
     return leaf_hash(*row[:4], *row[5:8], row.state)
@@ -95,7 +106,7 @@ def leaf_at(log: EventLog, position: int) -> bytes | None:
     rows = log.as_stored().read_log(LogQuery.at(position))
     try:
         return leaf_of(rows[0]) if rows else None
-    except (AttributeError, TypeError, StructError, UnicodeEncodeError):
+    except UNHASHABLE:
         return None
 
 

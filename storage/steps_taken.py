@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from runlore.domain.events import RunRewound, ValuesLogged
 from runlore.domain.fact import Fact
 from runlore.domain.ids import run_stream, values_stream
 from runlore.storage.codec import fact_of
+from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import EventLog
 from runlore.storage.log_query import LogQuery
 from runlore.storage.value_codec import series_of
@@ -22,7 +24,8 @@ def steps_taken(
     """The next automatic step of each series of a run, after the values of other writers, or all.
 
     Automatic steps count the values, and no payload is read. After a rewind they go on after the
-    last value that is not void, and all payloads are.
+    last value that is not void, and all payloads are. Steps in a batch that is damaged may be taken
+    again.
     """
     own = None if excluding_writer is None else values_stream(run_id, excluding_writer)
     topics = (ValuesLogged.topic, RunRewound.topic)
@@ -38,9 +41,12 @@ def steps_taken(
 
 
 def _counted(fact: Fact) -> Iterator[tuple[SeriesKey, int]]:
-    for described in fact.data["series"] if fact.data else ():
-        series = series_of(described)
-        yield (series.name, series.columns), described["n"]
+    try:
+        for described in fact.data["series"] if fact.data else ():
+            series = series_of(described)
+            yield (series.name, series.columns), int(described["n"])
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return  # Damaged: logging goes on.
 
 
 def _after_rewinds(facts: list[Fact]) -> dict[SeriesKey, int]:
@@ -55,7 +61,8 @@ def _after_rewinds(facts: list[Fact]) -> dict[SeriesKey, int]:
             after = max(0, fact.data["step"] + 1)
             taken = {key: min(step, after) for key, step in taken.items()}
             continue
-        for block in read_batch(fact.data):
-            key = (block.series.name, block.series.columns)
-            taken[key] = max(taken.get(key, 0), int(block.steps.max()) + 1)
+        with suppress(LogCorrupt):
+            for block in read_batch(fact.data):
+                key = (block.series.name, block.series.columns)
+                taken[key] = max(taken.get(key, 0), int(block.steps.max()) + 1)
     return taken

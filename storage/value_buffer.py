@@ -56,8 +56,10 @@ class ValueStreams:
         """Read from the log how far a run's stream is."""
         facts = journal.facts(values_stream(run_id, self.writer_id))
         if facts:
-            data = facts[-1].data or _OF_ERASED
-            self._ends[run_id] = facts[-1].version, data["first_seq"] + data["count"]
+            # One that is damaged may come last, whatever its version was.
+            batches = [fact.data or _OF_ERASED for fact in facts]
+            seq = max(data["first_seq"] + data["count"] for data in batches)
+            self._ends[run_id] = max(fact.version for fact in facts), seq
 
     def next(self, run_id: str, parts: Sequence[Part], actor: str | None = None) -> Pending:
         """The event of these values, logged for an actor; the stream then ends after it."""

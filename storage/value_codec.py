@@ -109,7 +109,8 @@ def _compress(data: bytes) -> bytes:
     # One for each thread: making one takes more time and memory than compressing a small batch.
     compressor: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
     if compressor is None:
-        compressor = _local.compressor = zstandard.ZstdCompressor(level=3)
+        # The checksum of 4 bytes tells damage that would leave other numbers.
+        compressor = _local.compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
     return compressor.compress(data)
 
 

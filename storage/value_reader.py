@@ -5,19 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-import msgpack
 import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from runlore.storage.codec import unpacked
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.lanes import LaneNumbers
 from runlore.storage.value_codec import Part, Series, kind_of, series_of, unpack_other
 
 _TYPECODES = {"b": "<i1", "h": "<i2", "i": "<i4", "q": "<i8"}
-_MAX_PAYLOAD_NBYTES = 2**30  # Ours are far smaller; a forged length must not exhaust memory.
+PAYLOAD_MAX_NBYTES: Final = 2**28
+"""What a payload may unpack to. Ours are far smaller; a forged length must not exhaust memory."""
+
+VALUES_MAX: Final = 10_000_000
+"""In one batch. Ours have thousands, arrays may have more."""
 
 Ints = NDArray[np.int64]
 
@@ -63,15 +67,16 @@ def read_batch(data: dict[str, Any], *, name: str | None = None) -> list[Block]:
 
     Raises LogCorrupt if the data is damaged.
     """
-    unpacked = unpack_batch(data)
+    blocks = unpack_batch(data)
     try:
+        check_count(sum(described["n"] for described, _ in blocks))
         return [
             _read_block(described, block)
-            for described, block in unpacked
+            for described, block in blocks
             if name is None or described["name"] == name
         ]
     except Exception as error:
-        raise _damaged(data, error) from error
+        raise damaged_batch(data, error) from error
 
 
 def unpack_batch(data: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -84,16 +89,23 @@ def unpack_batch(data: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, A
         if payload is None:
             raise ValueError(f"payload is stored elsewhere: {data['payload_ref']}")
         nbytes = zstandard.frame_content_size(payload)
-        if nbytes > _MAX_PAYLOAD_NBYTES:
-            raise ValueError(f"payload claims to unpack to {nbytes} bytes")
-        packed = _per_thread.decompressor.decompress(payload, max_output_size=_MAX_PAYLOAD_NBYTES)
-        blocks = msgpack.unpackb(packed, ext_hook=unpack_other)
+        if not 0 <= nbytes <= PAYLOAD_MAX_NBYTES:
+            raise ValueError(f"payload claims to unpack to {nbytes:,} bytes")
+        packed = _per_thread.decompressor.decompress(payload, max_output_size=PAYLOAD_MAX_NBYTES)
+        blocks = unpacked(packed, ext_hook=unpack_other)
         return list(zip(data["series"], blocks, strict=True))
     except Exception as error:
-        raise _damaged(data, error) from error
+        raise damaged_batch(data, error) from error
 
 
-def _damaged(data: dict[str, Any], error: Exception) -> LogCorrupt:
+def check_count(n: int) -> None:
+    """Raise ValueError if a batch claims more values than it can have: arrays are made of them."""
+    if n > VALUES_MAX:
+        raise ValueError(f"it claims to have {n:,} values")
+
+
+def damaged_batch(data: dict[str, Any], error: Exception) -> LogCorrupt:
+    """The error about a batch that cannot be read."""
     return LogCorrupt(
         f"batch {data.get('first_seq')} of writer {data.get('writer_id')} is damaged: "
         f"{error}; restore the log from a copy"

@@ -60,6 +60,7 @@ class Experiment:
         self, workspace: Workspace, name: str, _skip_name_validation: bool = False
     ) -> None:
         from runlore.domain.experiment import GetOrCreate
+        from runlore.engine.experiments import experiments_named
         from runlore.engine.streams import change_experiment, stream_of_experiment
         from runlore.workspace import session_of
 
@@ -67,7 +68,7 @@ class Experiment:
         session = session_of(workspace)
         self._workspace = workspace
         self._names: ExperimentStream = stream_of_experiment(name)
-        session.journal.refresh(self._names)
+        experiments_named(session, self._names)
         if self._names.state.active is None:
             change_experiment(session, self._names, GetOrCreate(name, str(uuid4())))
         active = self._names.state.active
@@ -288,12 +289,13 @@ class Experiment:
 
         Unlike the constructor, it creates none. Raises ExperimentNotFound.
         """
+        from runlore.engine.experiments import experiments_named
         from runlore.engine.streams import stream_of_experiment
         from runlore.workspace import session_of
 
         check_experiment_name(name)
         session = session_of(workspace)
-        names = session.journal.refresh(stream_of_experiment(name))
+        names = experiments_named(session, stream_of_experiment(name))
         found = [
             state for state in names.experiments if (state.archived_at is not None) is archived
         ]

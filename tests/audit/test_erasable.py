@@ -95,6 +95,7 @@ def test_tables_of_keys_in_a_log_that_has_none_are_found(tmp_path: Path) -> None
     assert "the key of its run is missing" in found.message
 
 
+@pytest.mark.filterwarnings("ignore:.* is damaged")
 def test_a_log_whose_keys_are_gone_altogether_refuses_to_be_read(
     erased: Path, tmp_path: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_log_whose_keys_are_gone_altogether_refuses_to_be_read(
         ws.get_run("kept")
 
 
+@pytest.mark.filterwarnings("ignore:.* is damaged")
 @pytest.mark.parametrize("key", ["no bytes", b"too short", 7])
 def test_a_run_whose_key_is_none_says_so(erased: Path, tmp_path: Path, key: object) -> None:
     folder = Path(shutil.copytree(erased, tmp_path / "copy"))
@@ -115,6 +117,6 @@ def test_a_run_whose_key_is_none_says_so(erased: Path, tmp_path: Path, key: obje
 
     with (
         Workspace.open(folder) as ws,
-        pytest.raises(LogCorrupt, match="the key of run kept is damaged"),
+        pytest.raises(LogCorrupt, match="run kept .* the key of its run is damaged"),
     ):
         ws.get_run("kept")

@@ -14,7 +14,7 @@ VIEWS = (
     *("experiments", "runs", "tags", "properties", "config", "metrics", "metric_points"),
     *("run_tree", "artifacts", "environments", "alerts", "losses", "rewinds", "events"),
     *("tag_history", "property_history", "config_history", "status_history"),
-    *("writers", "saved_views", "identities"),
+    *("writers", "saved_views", "identities", "damaged"),
 )
 
 

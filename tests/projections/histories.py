@@ -330,7 +330,7 @@ def _tables(ask: Query) -> dict[str, list[str]]:
         "WHERE schema_name = 'store' OR table_name = 'tracking'"
     )
     names = {name for (name,) in found} - {"store.tail_points", "store.segments"}
-    assert len(names) == 26
+    assert len(names) == 27
     names.add("store.metric_points")
     return {name: sorted(map(repr, ask(f"FROM {name}"))) for name in names}
 

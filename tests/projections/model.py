@@ -149,9 +149,11 @@ class Model:
             known.tags.pop(data["key"], None)
 
     def _create_run(self, data: Mapping[str, Any], fact: Fact) -> None:
-        experiment = self.experiments.get(data.get("experiment_id", ""))
-        if experiment is None or data["run_id"] in self.runs:
+        if data["run_id"] in self.runs:
             return
+        id_ = data["experiment_id"]
+        new = ModelExperiment(id_, data["experiment_name"], fact.observed_at)
+        experiment = self.experiments.setdefault(id_, new)
         experiment.runs += 1
         parent = self.runs.get(data["parent_id"] or "")
         created = self.runs[data["run_id"]] = ModelRun(

@@ -22,7 +22,6 @@ from runlore.projections.projection import Projection
 from runlore.projections.projection_of_runs import RunsProjection
 from runlore.projections.runner import APPLICATION, Beside, catch_up
 from runlore.storage.codec import fact_of
-from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_query import LogQuery
 from tests.projections.histories import (
     Happening,
@@ -226,21 +225,21 @@ def test_batches_have_a_bounded_number_of_events_and_of_bytes() -> None:
     view.close()
 
 
-def test_a_batch_that_fails_leaves_neither_rows_nor_position() -> None:
+def test_a_batch_of_values_that_is_torn_is_listed_as_damaged() -> None:
     history = History()
     history.experiment("e1")
     history.run("r0")
     with projection_in_memory() as projection:
         catch_up(projection, history.log)
-        before = tables(projection.view.connection)
         damaged = Fact(
             99, "run/r0/values/w", 1, "run.values_logged", {"payload": b"torn"}, b"", 0, 0, None
         )
 
-        with pytest.raises(LogCorrupt):
-            projection.commit([damaged], Tracking(APPLICATION, damaged.position))
+        projection.commit([damaged], Tracking(APPLICATION, damaged.position))
 
-        assert tables(projection.view.connection) == before
+        [found] = projection.damaged()
+        assert (found.position, found.run_id) == (99, "r0")
+        assert tables(projection.view.connection)["store.metric_points"] == []
 
 
 def test_a_batch_of_values_without_values_adds_no_points() -> None:

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runlore.domain.events import WriterOpened
-from runlore.storage.errors import LogBusy
+from runlore.storage.errors import LogBusy, LogCorrupt
+from runlore.storage.event_log import StoredRow
 from runlore.storage.file_identity import identity_of
 from runlore.storage.held_path import hold
 from runlore.storage.journal import Journal
@@ -255,6 +256,52 @@ def test_hostile_spool_is_set_aside_and_told_once(
     assert "damaged" in told and f"{path}.damaged" in told
     assert [found.name for found in folder.iterdir()] == [f"{ANN}-0.spool2.damaged"]
     assert telling.run() == 0 and len(telling.told) == 1
+
+
+def test_run_that_is_damaged_in_the_log_stops_only_its_own_writers(
+    folder: Path, log: MemoryLog
+) -> None:
+    ended = sized(INTENT, intent_record(EndIntent("r", "Failed", None, 1)))
+    blocked = spool_of_the_dead(folder, defining(1) + one(1, 0, 1.0) + ended, writer_id="0" * 32)
+    spool_of_the_dead(folder, defining(1) + one(1, 0, 2.0) + ended, writer_id="1" * 32)
+
+    def record(writer_id: str, ends: Sequence[EndIntent]) -> None:
+        if writer_id == "0" * 32:
+            raise LogCorrupt("an event of run/r is damaged")
+
+    recovery = Recovery(below(folder), journal_of(log), record=record)
+    for _ in range(2):
+        with pytest.raises(LogCorrupt):
+            recovery.run()
+        assert sorted(values_in(log)) == [1.0, 2.0]
+        assert list(folder.iterdir()) == [blocked]
+
+
+@pytest.mark.parametrize("version", [b"x", 0])
+def test_values_are_recovered_after_a_batch_that_is_damaged(
+    folder: Path, log: MemoryLog, version: Any
+) -> None:
+    """A flipped bit in the type or size of a number puts the batch in another place."""
+    journal = journal_of(log)
+
+    def recover_one(lap: int) -> None:
+        series = sized(DEFINITION, definition(1, Channel("r", "f", (LOSS,))), lap=lap)
+        spool_of_the_dead(folder, series + one(1, lap, lap / 2, lap), lap=lap)
+        recover(below(folder), journal)
+
+    recover_one(1)
+    recover_one(2)
+    read = log.read_stream
+
+    def with_damage(stream: str, **bounds: Any) -> Sequence[StoredRow]:
+        rows = list(read(stream, **bounds))
+        if rows and "/values/" in stream:
+            rows.append(rows.pop(0)._replace(version=version, state=b"torn"))
+        return rows
+
+    log.read_stream = with_damage  # type: ignore[method-assign]
+    recover_one(3)
+    assert values_in(log) == [0.5, 1.0, 1.5]
 
 
 def test_file_that_is_no_spool_is_set_aside_when_it_is_old(folder: Path, log: MemoryLog) -> None:

@@ -217,5 +217,5 @@ def test_a_forged_length_fills_no_memory() -> None:
     lying[4] = (honest[4] & 0x3F) | 0x80  # The size takes 4 bytes now.
     lying[size_at : size_at + 2] = (2**31).to_bytes(4, "little")
 
-    with pytest.raises(LogCorrupt, match="damaged.*2147483648 bytes"):
+    with pytest.raises(LogCorrupt, match="damaged.*2,147,483,648 bytes"):
         read_batch(damaged(payload=bytes(lying)))

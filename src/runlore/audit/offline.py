@@ -31,6 +31,7 @@ ED25519 = b"\x01"
 MAX_DEPTH = 64
 MAX_SIGNATURES = 100
 MAX_SHOWN = 400
+MAX_UNPACKED = 1 << 20
 PROOF = frozenset(("runlore_proof", "format", "path"))
 INCLUSION = PROOF | {"event", "index", "checkpoint"}
 CONSISTENCY = PROOF | {"earlier", "later"}
@@ -492,6 +493,8 @@ def _printable(text: str) -> str:
 
 
 def _shown(packed: bytes) -> str:
+    if len(packed) > MAX_UNPACKED:  # A forged one could unpack to a hundred times as much.
+        return f"{len(packed)} bytes, covered by the proof, and too many to show here"
     try:
         text = repr(unpack(packed))
     except (ValueError, RecursionError) as error:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runlore.engine.moments import Moment
     from runlore.engine.session import Session
     from runlore.projections.rebuild_check import Compared
+    from runlore.storage.damage import DamagedEvent
     from runlore.storage.event_log import EventLog
 
 MAX_MISMATCHES: Final = 1_000
@@ -74,11 +75,12 @@ class ReplayMismatch:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The result of a replay. It holds if there are no mismatches.
+    """The result of a replay. It holds if there are no mismatches and no damaged events.
 
     `rows` counts the rows that were compared, by table; `left_out` names the tables that only
     have current values and so cannot be compared at an earlier position. `complete` is False if
-    there may be more mismatches than are listed.
+    there may be more mismatches than are listed. `damaged` are the events of the log up to
+    `position` that could not be decoded: nothing shows what they said.
     """
 
     position: int
@@ -87,11 +89,12 @@ class Replayed:
     left_out: tuple[str, ...]
     mismatches: tuple[ReplayMismatch, ...]
     complete: bool
+    damaged: tuple[DamagedEvent, ...] = ()
 
     @property
     def holds(self) -> bool:
         """Whether everything is shown as it was logged."""
-        return not self.mismatches
+        return not self.mismatches and not self.damaged
 
 
 def replay(
@@ -169,6 +172,7 @@ def replay_of(comparisons: Sequence[Compared], log: EventLog) -> Replayed:
         left_out=tuple(live.left_out),
         mismatches=tuple(_mismatches(comparisons, log)),
         complete=all(comparison.complete for comparison in comparisons),
+        damaged=tuple(live.damaged),
     )
 
 

@@ -15,6 +15,7 @@ from runlore.domain.ids import run_id_of, writer_stream
 from runlore.domain.text import check_text
 from runlore.engine.checks import as_seconds
 from runlore.storage.codec import facts_of
+from runlore.storage.damage import examined
 from runlore.storage.log_query import LogQuery
 from runlore.storage.subscription import Waker
 
@@ -32,7 +33,8 @@ class LoggedEvent:
     """A recorded event and its writer.
 
     `data` is the payload in the newest version of the `topic`, or None if this runlore does not
-    know it; equal events share it, so never change it. `run_id` is the run whose stream the event
+    know it; equal events share it, so never change it. `damage` says why the event cannot be
+    decoded: then `data` is None as well. `run_id` is the run whose stream the event
     is in. `actor` and `host` are as the writer introduced itself; `who` is both with its process:
     `actor@host (pid 42)`.
     """
@@ -50,6 +52,7 @@ class LoggedEvent:
     reason: str | None
     event_id: str | None
     writer_id: str | None
+    damage: str | None = None
 
 
 class EventFilter(NamedTuple):
@@ -97,7 +100,7 @@ class _Reader:
                 topics=topics,
             )
         )
-        events = map(self._event, facts_of(rows))
+        events = map(self._event, examined(self._session.log, facts_of(rows)))
         # A page that is not full reached the end: skipped events are not read again.
         self.position = rows[-1][0] if len(rows) == _PAGE else upto_position
         return [event for event in events if actor in (None, event.actor)]
@@ -120,6 +123,7 @@ class _Reader:
             reason=fact.reason,
             event_id=fact.event_id.hex() if fact.event_id else None,
             writer_id=fact.writer_id,
+            damage=fact.damage,
         )
 
     def _writer(self, writer_id: str) -> Mapping[str, Any]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from runlore.domain.errors import ExperimentNotFound
 from runlore.domain.events import ExperimentRenamed
-from runlore.domain.experiment import Rename, decide, decide_arrival
+from runlore.domain.experiment import (
+    ExperimentState,
+    NameState,
+    Rename,
+    decide,
+    decide_arrival,
+)
 from runlore.domain.ids import owner_of
 from runlore.engine.streams import ExperimentStream, stream_of_experiment
 from runlore.storage.errors import VersionConflict
@@ -19,6 +26,29 @@ _ROUNDS: Final = 20
 _RENAMES_MAX: Final = 1_000
 
 
+def experiments_named(session: Session, names: ExperimentStream) -> NameState:
+    """The experiments of a name, newly read.
+
+    Those whose creation is damaged are known from their runs, which say what they belong to.
+    """
+    state = session.journal.refresh(names)
+    if names.at.damage is None:
+        return state
+    missing = tuple(
+        ExperimentState(
+            experiment_id=row.experiment_id,
+            name=row.name,
+            created_at=row.created_at,
+            archived_at=row.archived_at,
+        )
+        for row in session.reader().experiments(view="all", name=owner_of(names.stream))
+        if state.get(row.experiment_id) is None
+    )
+    state = replace(state, experiments=(*missing, *state.experiments))
+    names.at = names.at._replace(state=state)
+    return state
+
+
 def current_names(
     session: Session, names: ExperimentStream, experiment_id: str
 ) -> ExperimentStream:
@@ -27,7 +57,7 @@ def current_names(
     Raises ExperimentNotFound if the experiment never had that name.
     """
     for _ in range(_RENAMES_MAX):
-        held = session.journal.refresh(names).get(experiment_id)
+        held = experiments_named(session, names).get(experiment_id)
         if held is None:
             raise ExperimentNotFound(experiment_id, f"workspace {session.workspace.name!r}")
         if held.renamed_to is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from runlore.storage.damage import DamageReport
 from runlore.storage.errors import told
 from runlore.storage.event_log import EventLog
 from runlore.storage.held_path import HeldPath
@@ -26,8 +27,11 @@ class Lanes:
     with the next query. Usable from any thread.
     """
 
-    def __init__(self, log: EventLog, workspace: HeldPath | None) -> None:
+    def __init__(
+        self, log: EventLog, workspace: HeldPath | None, damage: DamageReport | None = None
+    ) -> None:
         self._log = log
+        self._damage = damage
         self._workspace = workspace
         self._readers: dict[str, _Lane[RunsReader]] = {}
         self._processes: dict[str, _Lane[IsolatedReader]] = {}
@@ -72,7 +76,7 @@ class Lanes:
             from runlore.projections.own_projection import OwnProjection
             from runlore.projections.reader import RunsReader
 
-        reader = RunsReader(OwnProjection.in_cache(self._log, self._workspace))
+        reader = RunsReader(OwnProjection.in_cache(self._log, self._workspace, self._damage))
         return _Lane(reader, reader.projection.close)
 
     def _made_isolated(self, uri: str) -> _Lane[IsolatedReader]:

@@ -41,7 +41,7 @@ class PastSession(Session):
         self.is_memory = live.is_memory
         self.position = position
         # Not a method of this object: it would keep itself, and the live session, alive.
-        self.journal = Journal(self.log, partial(_refuse, position))
+        self.journal = Journal(self.log, partial(_refuse, position), damage=live.journal.damage)
         self.live = live
 
     @classmethod

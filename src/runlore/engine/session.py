@@ -260,6 +260,8 @@ class LiveSession(Session):
         """Whether the log holds the workspace's identity."""
         if self._workspace is None:
             self._workspace = workspaces.fold(None, self.journal.facts(WORKSPACE_STREAM))
+            if self._workspace is None and self.journal.has_damaged_beginning():
+                self._workspace = workspaces.UNKNOWN
         if self._workspace is not None:
             self._use.name = self._workspace.name
         return self._workspace is not None

@@ -27,6 +27,7 @@ from runlore.engine.lanes import Lanes
 from runlore.engine.participants.own import Participation
 from runlore.engine.participants.waiting_ends import WaitingEnds
 from runlore.storage import fork_guard
+from runlore.storage.damage import DamageReport
 from runlore.storage.errors import LogReadOnly
 from runlore.storage.event_log import EventLog
 from runlore.storage.held_folder import FolderMoved
@@ -64,7 +65,8 @@ class SharedLog:
         self.held = held = log.folder or (None if files is None else hold(files))
         self.writer_lock = None if held is None else WriterLock(held)
         announce = None if self.writer_lock is None else self.writer_lock.make
-        self.journal = Journal(log, lambda: introduction(actor), announce=announce)
+        damage = DamageReport(warn_caller)
+        self.journal = Journal(log, lambda: introduction(actor), announce=announce, damage=damage)
         self.spools = None if held is None else held / SPOOLS
         self.participation = Participation(self.journal, held, self.writer_lock)
         self.waiting_ends = WaitingEnds(self.journal, held, self.spools, self.participation)
@@ -76,7 +78,7 @@ class SharedLog:
             record_ends=self.waiting_ends.record,
             beside=self.participation.beside,
         )
-        self.lanes = Lanes(log, self.held)
+        self.lanes = Lanes(log, self.held, damage)
         self.uses: set[LogUse] = set()
 
     @property

@@ -61,7 +61,7 @@ from runlore.domain.run import (
 )
 from runlore.domain.status import TERMINAL
 from runlore.domain.text import FILE_NAME_MAX_CHARS, check_key, check_pairs
-from runlore.storage.codec import ERASED, decode_event, fact_of
+from runlore.storage.codec import ERASED, check_model, decode_event, fact_of
 from runlore.storage.event_log import StoredRow
 from runlore.storage.safe_paths import safe_name
 from runlore.storage.snapshots import snapshot_id_of
@@ -70,10 +70,6 @@ STATE_MAX_NBYTES: Final = 2**27
 UNKNOWN_MAX_NBYTES: Final = 2**20
 METADATA_MAX_NBYTES: Final = 2**16
 ORIGINS_MAX: Final = 20
-PAYLOAD_MAX_NBYTES: Final = 2**28
-VALUES_MAX: Final = 10_000_000
-"""In one batch. Ours have thousands, arrays may have more."""
-
 _DEPTH_MAX: Final = 100
 _NBYTES_MAX: Final = 2**53
 _TOPIC: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
@@ -115,7 +111,7 @@ def check_event(row: StoredRow) -> dict[str, Any] | None:
     if data is None:
         _check_unknown(row)
         return None
-    _check_model(row.topic, data)
+    check_model(row.topic, data)
     _check_plain(data)
     _check_meaning(row, data, stream.owner)
     return data
@@ -201,21 +197,6 @@ def _checked_stream(name: str) -> StreamName:
 def _check_unknown(row: StoredRow) -> None:
     if len(row.state) > UNKNOWN_MAX_NBYTES:
         raise ValueError(f"a {row.topic} is unknown here, and has {len(row.state):,} bytes")
-
-
-def _check_model(topic: str, data: dict[str, Any]) -> None:
-    """Check that the model would have written this payload, down to the type of each value."""
-    try:
-        # Not strict: msgpack has lists where models have tuples. The comparison finds the rest.
-        values = REGISTRY[topic].model_validate(data, strict=False).__dict__
-        same = msgpack.packb({key: values[key] for key in data}) == msgpack.packb(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"its {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    except Exception as error:  # msgpack raises many kinds of errors for depths and sizes.
-        raise ValueError(f"its payload cannot be stored: {error}") from error
-    if not same:
-        raise ValueError("its payload has a value of another type")
 
 
 def _check_meaning(row: StoredRow, data: Mapping[str, Any], owner: str) -> None:
@@ -343,6 +324,7 @@ def _check_values(row: StoredRow, data: Mapping[str, Any]) -> None:
     import zstandard
 
     from runlore.projections.points import points_of
+    from runlore.storage.value_reader import PAYLOAD_MAX_NBYTES, VALUES_MAX
 
     total = 0
     for described in data["series"]:

@@ -49,7 +49,7 @@ from runlore.storage.held_path import HeldPath
 from runlore.storage.merkle import Frontier
 from runlore.storage.pruned_tree import pruned
 from runlore.storage.snapshots import read_manifest
-from runlore.storage.stamp import leaf_of
+from runlore.storage.stamp import UNHASHABLE, leaf_of
 from runlore.storage.zip_entry import zip_entry
 
 if TYPE_CHECKING:
@@ -59,12 +59,13 @@ if TYPE_CHECKING:
 
 
 class ExportRefused(UserError):
-    """The log holds an event that its leaf does not cover, so nothing could prove it."""
+    """The log holds an event that is damaged or does not match its leaf: nothing proves it."""
 
-    def __init__(self, position: int) -> None:
+    def __init__(self, position: int, damage: str = "it does not match its leaf") -> None:
         super().__init__(
-            f"the event at position {position} does not match its leaf, so a bundle could not "
-            "prove it: the log was changed; `runlore audit verify` says where and how"
+            f"the event at position {position} is damaged, so no bundle could prove it: "
+            f"{damage:.300}; `runlore audit verify` says where and how. Export the runs that are "
+            "whole, or restore the log from a copy"
         )
         self.position = position
 
@@ -193,9 +194,10 @@ class _Writer:
         for rows in rows_at(self._contents.log, self._contents.positions):
             ours = [row for row in rows if _is_ours(row)]
             self._events += len(ours)
-            self._collect(ours)
             for row in ours:
                 _check_leaf(row)
+            self._collect(ours)
+            for row in ours:
                 index = row.position - 1  # Positions have no holes.
                 exported.append(index)
                 self._version = max(self._version, log_version_in(row.topic, row.state))
@@ -205,6 +207,8 @@ class _Writer:
     def _collect(self, rows: Sequence[StoredRow]) -> None:
         """Collects topics, and the digests of files and snapshots."""
         for fact in facts_of([row[:-1] for row in rows]):
+            if fact.damage is not None:
+                raise ExportRefused(fact.position, fact.damage)
             self._topics.add(fact.topic)
             if fact.data is None:
                 continue
@@ -267,7 +271,11 @@ def _is_ours(row: StoredRow) -> bool:
 
 def _check_leaf(row: StoredRow) -> None:
     """Any verification would refuse a bundle with an event that does not match its leaf."""
-    if row.leaf != leaf_of(row):
+    try:
+        fits = row.leaf == leaf_of(row)
+    except UNHASHABLE:
+        fits = False
+    if not fits:
         raise ExportRefused(row.position)
 
 

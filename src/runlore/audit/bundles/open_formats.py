@@ -9,8 +9,6 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgpack
-
 from runlore.audit.bundles.selection import (
     EVERYTHING,
     Selection,
@@ -22,11 +20,13 @@ from runlore.domain.events import ValuesLogged
 from runlore.domain.fact import utc_time
 from runlore.domain.visible_text import visible_json
 from runlore.storage.atomic_files import FileNotWritten, explained, replacing
-from runlore.storage.codec import fact_of
+from runlore.storage.codec import fact_of, unpacked
+from runlore.storage.damage import examined
+from runlore.storage.errors import LogCorrupt
 
 if TYPE_CHECKING:
     from runlore.engine.session import Session
-    from runlore.storage.event_log import StoredRow
+    from runlore.storage.event_log import EventLog, StoredRow
 
 
 def export_jsonl(
@@ -38,7 +38,8 @@ def export_jsonl(
 
     Bytes are base64. The payload of logged values is decoded: `values` has a block per series,
     with the indexes, steps, times and values of each. NaN and infinities are text, because JSON
-    cannot represent them. Raises what `export` raises.
+    cannot represent them. A damaged event has `damage`, the reason, and its bytes as `state`.
+    Raises what `export` raises.
     """
     session.before_read()
     position = session.log.head().position
@@ -46,25 +47,28 @@ def export_jsonl(
     with replacing(Path(path)) as file:
         for rows in rows_at(session.log, positions):
             for row in rows:
-                line = json.dumps(_plain(_document(row)), ensure_ascii=False, allow_nan=False)
+                document = _plain(_document(row, session.log))
+                line = json.dumps(document, ensure_ascii=False, allow_nan=False)
                 file.write(f"{visible_json(line)}\n".encode())
     return {"file": str(path), "events": len(positions)}
 
 
-def _document(row: StoredRow) -> dict[str, Any]:
-    fact = fact_of(row)
+def _document(row: StoredRow, log: EventLog) -> dict[str, Any]:
+    [fact] = examined(log, [fact_of(row)])
     data = fact.data
     document: dict[str, Any] = {
         "position": row.position,
         "stream": row.stream,
         "version": row.version,
         "topic": row.topic,
-        "event_id": row.event_id and row.event_id.hex(),
-        "recorded_at": utc_time(row.recorded_at).isoformat(),
+        "event_id": fact.event_id and fact.event_id.hex(),
+        "recorded_at": utc_time(fact.recorded_at).isoformat(),
         "observed_at": fact.time.isoformat(),
-        "metadata": msgpack.unpackb(row.metadata) if row.metadata else None,
-        "leaf": row.leaf.hex(),
+        "metadata": _unpacked(row.metadata),
+        "leaf": row.leaf.hex() if isinstance(row.leaf, bytes) else row.leaf,
     }
+    if fact.damage is not None:
+        return {**document, "damage": fact.damage, "state": row.state}
     if data is None:  # Written by a newer runlore or another application.
         return {**document, "state": row.state}
     if row.topic != ValuesLogged.topic:
@@ -72,7 +76,11 @@ def _document(row: StoredRow) -> dict[str, Any]:
     from runlore.storage.value_reader import read_batch
 
     shown = {key: value for key, value in data.items() if key != "payload"}
-    blocks = [
+    try:
+        blocks = read_batch(data)
+    except LogCorrupt as error:
+        return {**document, "damage": str(error), "state": row.state}
+    values = [
         {
             "name": block.series.name,
             "columns": list(block.series.columns),
@@ -81,9 +89,17 @@ def _document(row: StoredRow) -> dict[str, Any]:
             "times": block.times.tolist(),
             "values": [column.tolist() for column in block.columns],
         }
-        for block in read_batch(data)
+        for block in blocks
     ]
-    return {**document, "data": shown, "values": blocks}
+    return {**document, "data": shown, "values": values}
+
+
+def _unpacked(metadata: bytes | None) -> Any:
+    """The metadata; its bytes if they are damaged."""
+    try:
+        return unpacked(metadata) if metadata else None
+    except Exception:  # msgpack raises many kinds of errors.
+        return metadata
 
 
 def _plain(value: Any) -> Any:
@@ -97,8 +113,10 @@ def _plain(value: Any) -> Any:
             return base64.b64encode(value).decode()
         case float() if not math.isfinite(value):
             return str(value)
-        case _:
+        case str() | int() | float() | None:
             return value
+        case _:  # msgpack has further types, which no event of ours holds.
+            return repr(value)
 
 
 def export_parquet(

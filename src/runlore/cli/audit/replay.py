@@ -10,6 +10,7 @@ import click
 from runlore.cli.command_context import CommandContext
 from runlore.cli.options import output_options, workspace_options
 from runlore.cli.output import Columns, Output
+from runlore.domain.visible_text import visible
 
 if TYPE_CHECKING:
     from runlore.audit.replay import ReplayMismatch
@@ -33,7 +34,8 @@ def replay(
 ) -> None:
     """Rebuilds all tables from the log and compares each row with the tables in use.
 
-    A row that differs is shown with both values and its event, and the exit code is 1. A moment
+    A row that differs is shown with both values and its event, damaged events are named on stderr,
+    and the exit code is 1. A moment
     is a time with its zone, a position of the log, or a checkpoint's file.
 
     \b
@@ -55,6 +57,8 @@ def replay(
         f"{len(found.mismatches):,}{more} mismatches",
         err=True,
     )
+    for event in found.damaged:
+        click.echo(visible(str(event)), err=True)
     out.put([_document(mismatch) for mismatch in found.mismatches], _COLUMNS, heads=_HEADS)
     if not found.holds:
         raise click.exceptions.Exit(1)

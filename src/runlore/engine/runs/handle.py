@@ -22,6 +22,7 @@ from runlore.domain.status import TERMINAL, Status
 from runlore.domain.text import check_text
 from runlore.engine.session import Session
 from runlore.engine.streams import RunStream, stream_of_run
+from runlore.storage.errors import LogCorrupt
 from runlore.storage.run_folder import RunFolder
 from runlore.storage.writers import Life, state_of
 
@@ -68,11 +69,14 @@ class RunHandle:
 
     @classmethod
     def existing(cls, session: Session, run_id: str) -> RunHandle:
-        """The run with an id, read from the log. Raises RunNotFound; InvalidInput for the id."""
+        """The run with an id, read from the log.
+
+        Raises RunNotFound, LogCorrupt if its creation is damaged, InvalidInput for the id.
+        """
         session.check_open()
         handle = cls(session, check_run_id(run_id))
         if handle.refresh() is None:
-            raise RunNotFound(run_id, f"workspace {session.workspace.name!r}")
+            raise handle._not_found()
         return handle
 
     @property
@@ -118,17 +122,26 @@ class RunHandle:
         return self.session.journal.refresh(self.stream)
 
     def fetch(self) -> RunState:
-        """The newest state, with the commits of all processes. Raises RunNotFound."""
+        """The newest state, with the commits of all processes. Raises as `existing` does."""
         session = self.session
         state = session.journal.refresh(self.stream)
         if state is None:
-            raise RunNotFound(self.id, f"workspace {session.workspace.name!r}")
+            raise self._not_found()
         if state.submitted and state.ended_at is None:
             why = session.why_lost(self.id)
             state = session.journal.refresh(self.stream)
             assert state is not None, "a run stays in the log"
             self._shown_as_lost = None if why is None else _as_lost(state, why)
         return self._shown_as_lost or state
+
+    def _not_found(self) -> RunloreError:
+        damage = self.stream.at.damage
+        if damage is None:
+            return RunNotFound(self.id, f"workspace {self.session.workspace.name!r}")
+        return LogCorrupt(
+            f"run {self.id} cannot be shown, because its creation is not known: {damage}; restore "
+            "the log from a copy"
+        )
 
     @property
     def is_elsewhere(self) -> bool:

@@ -38,6 +38,7 @@ from runlore.domain.status import Status
 from runlore.domain.topics import STATUS_AFTER
 from runlore.domain.visible_text import visible
 from runlore.storage.codec import fact_of
+from runlore.storage.damage import examined
 from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def changes_of(run: RunHandle, upto_position: int | None = None) -> tuple[Change
     facts = session.journal.facts(run.stream.stream, upto_position=upto_position)
     query = LogQuery(prefix=values_prefix(run.id), upto_position=upto_position)
     values = [fact_of(row) for row in session.log.read_log(query)]
-    in_order = sorted([*facts, *values], key=lambda fact: fact.position)
+    in_order = sorted([*facts, *examined(session.log, values)], key=lambda fact: fact.position)
     return tuple(history_of(in_order, session.journal.name_of))
 
 
@@ -86,12 +87,13 @@ def history_of(
 ) -> Iterator[Change]:
     """The changes that a run's facts made, in order; `name_of` is that of a `Journal`.
 
-    Events that this runlore does not know are included, with only their topic.
+    Events that this runlore does not know are included, with only their topic; damaged ones as
+    "damaged", with their topic as the key and the problem as the reason.
     """
     current: dict[tuple[str, str | None], Any] = {}
     for fact in facts:
         who = name_of(fact.writer_id, fact.actor)
-        reason = fact.reason or (fact.data or {}).get("reason")
+        reason = fact.damage or fact.reason or (fact.data or {}).get("reason")
         for what, key, old, new in _changes(fact, current):
             yield Change(fact.time, who, what, key, old, new, reason, fact.position)
 
@@ -101,6 +103,9 @@ _Values = tuple[str, str | None, Any, Any]
 
 def _changes(fact: Fact, current: dict[tuple[str, str | None], Any]) -> Iterator[_Values]:
     """The (what, key, old, new) of each change; updates `current`, the values so far."""
+    if fact.damage is not None:
+        yield "damaged", fact.topic or None, None, None
+        return
     data = fact.data or {}
     what = fact.topic.removeprefix("run.")
 

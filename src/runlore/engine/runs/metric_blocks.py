@@ -6,16 +6,20 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runlore.domain.events import RunRewound, ValuesLogged
-from runlore.domain.ids import run_stream
+from runlore.domain.ids import run_stream, values_prefix
 from runlore.engine.runs.metric_values import MetricValues
 from runlore.storage.codec import fact_of
+from runlore.storage.damage import examined
+from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from runlore.domain.fact import Fact
     from runlore.projections.reader import RunsReader
+    from runlore.storage.damage import DamageReport
     from runlore.storage.event_log import EventLog
     from runlore.storage.spool_folder import LiveValues
     from runlore.storage.value_reader import Block
@@ -28,29 +32,43 @@ def read_metrics(
     name: str | None = None,
     upto_position: int | None = None,
     live: LiveValues | None = None,
+    damage: DamageReport | None = None,
 ) -> dict[str, MetricValues]:
     """The metrics of a run, in the order of their first values; one of them if `name` is given.
 
     Values are in the order of positions and, within a batch, of the calls. Those that a rewind made
-    void are left out. The `live` values follow; they must have been read before this call.
+    void are left out, and batches that are damaged: `damage` is told of them. The `live` values
+    follow; they must have been read before this call.
     """
     from runlore.storage.value_reader import read_batch
 
-    topics = (ValuesLogged.topic, RunRewound.topic)
-    rows = log.read_log(
-        LogQuery(under=run_stream(run_id), upto_position=upto_position, topics=topics)
+    head = log.max_notification_id() or 0
+    upto_position = head if upto_position is None else min(head, upto_position)
+    rewinds = LogQuery(
+        under=run_stream(run_id), upto_position=upto_position, topics=(RunRewound.topic,)
     )
+    # Of all topics: one that is damaged must not be missed.
+    values = LogQuery(prefix=values_prefix(run_id), upto_position=upto_position)
+    rows = sorted([*log.read_log(rewinds), *log.read_log(values)], key=lambda row: row.position)
     batches: list[list[Block]] = []
+    damaged: list[Fact] = []
     for row in rows:
         if live is not None and live.covers(row):
             continue
-        data = fact_of(row).data
+        [fact] = examined(log, [fact_of(row)])
+        data = fact.data
         if data is None:
-            continue
-        if row.topic == RunRewound.topic:
+            damaged.append(fact)
+        elif row.topic == RunRewound.topic:
             batches = [_upto_step(blocks, data["step"]) for blocks in batches]
-        elif _concerns(data, name):
-            batches.append(read_batch(data, name=name))
+        elif row.topic == ValuesLogged.topic:
+            try:
+                if _concerns(data, name):
+                    batches.append(read_batch(data, name=name))
+            except (AttributeError, LogCorrupt, LookupError, TypeError) as error:
+                damaged.append(fact._replace(data=None, damage=str(error)))
+    if damage is not None:
+        damage.see(damaged)
     batches += _live_batches(live) if live is not None else []
     parts: dict[str, list[tuple[int, Block]]] = {}
     for place, blocks in enumerate(batches):

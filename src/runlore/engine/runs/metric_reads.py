@@ -32,7 +32,7 @@ def metrics_of(
         if batches > batches_max:
             metric = read_series(session.reader(), session.log, run.id, name, read_live=live)
             return {} if metric is None else {name: metric}
-    return read_metrics(session.log, run.id, name=name, live=live())
+    return read_metrics(session.log, run.id, name=name, live=live(), damage=session.journal.damage)
 
 
 def values_of(
