@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import duckdb
 
@@ -27,17 +27,21 @@ from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.projections.slots import DatabasePlace, ReaderSlot, Stamp, place_below
 from runlore.projections.system_faults import fault_in
 from runlore.projections.table_order import cluster
-from runlore.storage import fork_guard
+from runlore.storage import fork_guard, interruptions
 from runlore.storage.codec import fact_of
 from runlore.storage.damage import DamageReport
 from runlore.storage.errors import told
 from runlore.storage.event_log import EventLog
 from runlore.storage.held_path import HeldPath
+from runlore.storage.interruptions import AFTERWARDS
 from runlore.storage.log_opener import LOG_NAME
 from runlore.storage.system_errors import NO_ROOM, TOO_MANY_FILES, Fault, advice_on, fault_of
 from runlore.storage.user_cache import Origin, find_cache, folder_of_log
 
 T = TypeVar("T")
+
+_abandoned: Final[list[OpenTables]] = []
+"""Those of a parent process: to close them would wait for threads that do not exist here."""
 
 
 class ProjectionFailed(RunloreError):
@@ -109,7 +113,7 @@ class OwnProjection:
         self.events_read = 0
         self._damage = damage or DamageReport()
         self._has_told = False
-        self._lock = threading.RLock()
+        self._lock = interruptions.new_lock(self)
         self.log = log
         self._bounds = bounds
         self._memory_nbytes = MEMORY_NBYTES
@@ -150,7 +154,7 @@ class OwnProjection:
 
     def ask(self, question: Callable[[OpenTables], T]) -> T:
         """Catches up and answers; a broken file is rebuilt, the last time in memory."""
-        with self._lock:
+        with AFTERWARDS, self._lock:
             for folder, is_last in ((self._folder, False), (self._folder, False), (None, True)):
                 try:
                     with _reached():
@@ -198,7 +202,7 @@ class OwnProjection:
         After an error that may be damage, all tables are read, so that damaged ones are rebuilt,
         and the question is asked again.
         """
-        with self._lock:
+        with AFTERWARDS, self._lock:
             try:
                 return self.ask(question)
             except Exception as error:
@@ -214,7 +218,7 @@ class OwnProjection:
 
     def limit_memory(self, nbytes: int) -> None:
         """Let DuckDB fill this much memory, from the next question on, before it spills."""
-        with self._lock:
+        with AFTERWARDS, self._lock:
             if nbytes != self._memory_nbytes:
                 self._memory_nbytes = nbytes
                 self._close_database()  # Its settings are locked.
@@ -244,7 +248,7 @@ class OwnProjection:
     def publish(self) -> None:
         """Makes the tables, if they are in a slot, a generation that others start from."""
         # No space or no permission is not an error: nothing waits for a generation.
-        with self._lock, suppress(OSError, duckdb.Error):
+        with AFTERWARDS, self._lock, suppress(OSError, duckdb.Error):
             tables, slot = self._tables, self._place
             if tables is None or not isinstance(slot, ReaderSlot):
                 return
@@ -277,7 +281,7 @@ class OwnProjection:
     def close(self) -> None:
         """Closes the database and releases its slot. Idempotent."""
         self.finish_publishing()
-        with self._lock:
+        with AFTERWARDS, self._lock:
             used = self._place is not None
             self._let_go()
         if used and self._tidy is not None:
@@ -300,8 +304,11 @@ class OwnProjection:
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = interruptions.new_lock(self)
         self._publish_now = threading.Event()
+        if self._tables is not None:  # A signal handler forked within a question.
+            _abandoned.append(self._tables)
+            self._tables = None
         if self._place is not None:
             self._place.forget()
             self._place = None
@@ -392,7 +399,10 @@ class OwnProjection:
         if self._publisher is None and isinstance(self._place, ReaderSlot):
             self._publish_now.clear()
             publisher = threading.Thread(
-                target=self._publish_later, name="runlore-publish", daemon=True
+                target=interruptions.as_helper,
+                args=(self._publish_later,),
+                name="runlore-publish",
+                daemon=True,
             )
             with suppress(RuntimeError):  # No room for its stack: another process will publish.
                 publisher.start()
@@ -400,7 +410,7 @@ class OwnProjection:
 
     def _publish_later(self) -> None:
         self._publish_now.wait(self._publishing.pause_s)
-        with self._lock:
+        with AFTERWARDS, self._lock:
             try:
                 self.publish()
             finally:

@@ -12,11 +12,9 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 from weakref import WeakSet
 
-from eventsourcing.persistence import ProgrammingError
-
 from runlore.domain.errors import InvalidInput, RunloreError
 from runlore.domain.events import LOG_VERSION
-from runlore.storage import fork_guard, left_wal
+from runlore.storage import fork_guard, interruptions, left_wal
 from runlore.storage.errors import (
     LogBusy,
     LogCorrupt,
@@ -26,6 +24,7 @@ from runlore.storage.errors import (
 )
 from runlore.storage.held_folder import FolderMoved
 from runlore.storage.held_path import HeldPath
+from runlore.storage.interruptions import AFTERWARDS, Interrupting
 from runlore.storage.log_file import LogFile, LogReplaced
 from runlore.storage.open_wal import OpenWal, check_wal_is_there
 from runlore.storage.patience import longest_wait_s
@@ -83,7 +82,7 @@ class Database:
         self._path = path if isinstance(path, HeldPath) else _path_of(self.name)
         self._private = private
         self._guard = Guard(self.name)
-        self._lock = threading.RLock()
+        self._lock = interruptions.new_lock(self)
         self._turns = Turns(self.name)  # Before the lock: reads go on while a write waits.
         self._connection: sqlite3.Connection | None = None
         self._queue: WriteQueue | None = None
@@ -117,7 +116,7 @@ class Database:
 
     def overwrite_what_is_deleted(self) -> None:
         """From now on, overwrite deleted data with zeros in the file."""
-        with self._lock, self._translated():
+        with AFTERWARDS, self._lock, self._translated():
             self._overwrites = True
             if self._connection is not None:
                 self._connection.execute(_OVERWRITES)
@@ -127,7 +126,7 @@ class Database:
 
         Returns False if another process kept the file busy until the timeout.
         """
-        with self._turn(), self._lock, self._translated():
+        with AFTERWARDS, self._turn(), self._lock, self._translated():
             connection = self._open()
             with self._waiting(connection, timeout_s):
                 row = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -138,7 +137,7 @@ class Database:
     def read(self) -> Iterator[sqlite3.Connection]:
         """The connection, for statements that read; other threads wait, but not for a turn."""
         self._renew_wal()
-        with self._lock, self._translated():
+        with AFTERWARDS, self._lock, self._translated():
             connection = self._open()
             self._check()
             self._guard.begin(writes=False)
@@ -148,12 +147,16 @@ class Database:
     def write(self) -> Iterator[sqlite3.Connection]:
         """A write transaction: this process's turn in the queue, BEGIN IMMEDIATE, COMMIT, sync.
 
-        If the block or the commit raises, nothing is stored, and that exception survives.
+        If the block or the commit raises, nothing is stored, and that exception survives. Raises
+        Interrupting within a block of the same thread, also one of `read`.
         """
-        with self._turn(), self._lock, self._translated():
+        if interruptions.is_owned(self._lock):
+            raise Interrupting
+        with AFTERWARDS, self._turn(), self._lock, self._translated():
             connection = self._open_to_write()
-            if connection.in_transaction:
-                raise ProgrammingError(f"a transaction on {self.name} cannot begin within another")
+            if connection.in_transaction:  # An exception ended it between two lines.
+                self._roll_back(connection)
+                connection = self._open_to_write()
             self._check(writes=True)  # Here: the turn may have come late.
             if self._leave_removed_wal():
                 connection = self._open_to_write()
@@ -215,7 +218,7 @@ class Database:
         """
         if self._in_memory:
             return
-        with self._turn(), self._lock, self._translated():
+        with AFTERWARDS, self._turn(), self._lock, self._translated():
             # In our turn: writers checkpoint now and then as well.
             (busy, *_) = self._open_to_write().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if busy:
@@ -229,7 +232,7 @@ class Database:
         try:
             self._renew_wal()
         finally:
-            with self._lock:
+            with AFTERWARDS, self._lock:
                 self._disconnect()
                 self._file = None
                 self._last = None
@@ -286,7 +289,7 @@ class Database:
         self._turns.go_on()
 
     def after_fork_in_child(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = interruptions.new_lock(self)
         self._turns.forget_parent()
         if self._in_memory:
             self._pid = os.getpid()  # The child continues with a copy.

@@ -10,12 +10,14 @@ and outlive a killed trainer.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from enum import IntEnum, auto
 from typing import Protocol
 from weakref import WeakSet
+
+from runlore.storage import interruptions
+from runlore.storage.interruptions import AFTERWARDS
 
 
 class ForkOrder(IntEnum):
@@ -46,21 +48,28 @@ class Forkable(Protocol):
 _guarded: WeakSet[Forkable] = WeakSet()
 _asked: list[Forkable] = []  # Everything that the current fork concerns, in its order,
 _held: list[Forkable] = []  # and the part of it that let go.
-_guarded_lock = threading.Lock()
+_guarded_lock = interruptions.new_lock(_guarded)
+_lets_go = True
 
 
 def guard(thing: Forkable) -> None:
     """Call the three methods of the thing around every fork, for as long as it lives."""
-    with _guarded_lock:
+    with AFTERWARDS, _guarded_lock:
         _guarded.add(thing)
 
 
 def _before() -> None:
-    _guarded_lock.acquire()
+    global _lets_go
+    # To let go of what a call holds that is interrupted, by a signal handler that forks, would be
+    # to wait for threads that wait for it. The parent then goes on as if nothing had happened.
+    _lets_go = not interruptions.interrupts()
+    if _lets_go:
+        _guarded_lock.acquire()
     _asked.extend(sorted(_guarded, key=lambda thing: thing.fork_order))
-    for thing in _asked:
-        thing.before_fork()
-        _held.append(thing)
+    if _lets_go:
+        for thing in _asked:
+            thing.before_fork()
+            _held.append(thing)
 
 
 def _in_parent() -> None:
@@ -68,13 +77,16 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
+    global _guarded_lock
     _go_on([thing.after_fork_in_child for thing in _asked])
+    _guarded_lock = interruptions.new_lock(_guarded)
 
 
 def _go_on(calls: Sequence[Callable[[], None]]) -> None:
     # Python forks even if a hook raised (Ctrl-C, say); one failure must not become a deadlock.
-    with ExitStack() as stack:
-        stack.callback(_guarded_lock.release)
+    with AFTERWARDS, ExitStack() as stack:
+        if _lets_go:
+            stack.callback(_guarded_lock.release)
         stack.callback(_asked.clear)
         stack.callback(_held.clear)
         for call in calls:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -12,7 +11,7 @@ from uuid import UUID
 from eventsourcing.persistence import Notification, StoredEvent, Subscription
 
 from runlore.domain.events import LOG_VERSION
-from runlore.storage import fork_guard
+from runlore.storage import fork_guard, interruptions
 from runlore.storage.as_of_times import NEVER_SETTLED, Steps
 from runlore.storage.clock import Clock, now_us
 from runlore.storage.clock_watch import ClockWatch
@@ -26,6 +25,7 @@ from runlore.storage.event_log import (
     RecordedNotification,
     StoredRow,
 )
+from runlore.storage.interruptions import AFTERWARDS
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.stamp import Stamped, check_passed, observed_at, stamp, stamp_foreign
@@ -41,7 +41,7 @@ class MemoryLog(EventLog):
         self.known_version = known_version
         self._version = 1
         self._clock = clock
-        self._lock = threading.RLock()
+        self._lock = interruptions.new_lock(self)
         self._rows: list[StoredRow] = []
         self._streams: dict[str, dict[int, StoredRow]] = {}
         self._foreign_ids: dict[str, UUID | str] = {}
@@ -61,7 +61,7 @@ class MemoryLog(EventLog):
     def append(
         self, events: Sequence[NewEvent], *, drained: Drained | None = None
     ) -> tuple[StoredRow, ...]:
-        with self._lock:
+        with AFTERWARDS, self._lock:
             stored = tuple(
                 row
                 for event in events
@@ -88,18 +88,18 @@ class MemoryLog(EventLog):
         *,
         drained: Drained | None = None,
     ) -> tuple[StoredRow, ...]:
-        with self._lock:
+        with AFTERWARDS, self._lock:
             self._check_version()
             return self.append(decide(self.read_stream), drained=drained)
 
     def drained_marks(self) -> Mapping[str, DrainedMark]:
-        with self._lock:
+        with AFTERWARDS, self._lock:
             return dict(self._drained)
 
     def read_stream(
         self, stream: str, *, after_version: int = 0, upto_position: int | None = None
     ) -> Sequence[StoredRow]:
-        with self._lock:
+        with AFTERWARDS, self._lock:
             return [
                 row
                 for version, row in sorted(self._streams.get(stream, {}).items())
@@ -108,7 +108,7 @@ class MemoryLog(EventLog):
             ]
 
     def read_log(self, query: LogQuery) -> Sequence[StoredRow]:
-        with self._lock:
+        with AFTERWARDS, self._lock:
             start = bisect_right(self._rows, query.after_position, key=_position)
             stop = len(self._rows)
             if query.upto_position is not None:
@@ -134,13 +134,13 @@ class MemoryLog(EventLog):
         return self._head
 
     def position_at(self, time: int) -> int:
-        with self._lock:
+        with AFTERWARDS, self._lock:
             before = bisect_right(self._rows, time, key=lambda row: row.recorded_at)
             recorded = self._rows[before - 1].position if before else 0
             return max(recorded, self._steps.last(time))
 
     def settle(self, time: int) -> None:
-        with self._lock:
+        with AFTERWARDS, self._lock:
             if time <= self._settled_until:
                 return
             self._check_version()
@@ -157,7 +157,7 @@ class MemoryLog(EventLog):
     def insert_events(
         self, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
-        with self._lock:
+        with AFTERWARDS, self._lock:
             self._check_version()
             stamped = stamp_foreign(
                 [
@@ -180,7 +180,7 @@ class MemoryLog(EventLog):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        with self._lock:
+        with AFTERWARDS, self._lock:
             rows = sorted(self._streams.get(str(originator_id), {}).items(), reverse=desc)
             wanted = [
                 StoredEvent(originator_id, version, row.topic, row.state)
@@ -199,7 +199,7 @@ class MemoryLog(EventLog):
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
         first = (start or 0) + (not inclusive_of_start)
-        with self._lock:
+        with AFTERWARDS, self._lock:
             wanted = [
                 RecordedNotification.of(row, self._foreign_ids.get(row.stream, row.stream))
                 for row in self._rows[bisect_left(self._rows, first, key=_position) :]
@@ -224,7 +224,7 @@ class MemoryLog(EventLog):
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = interruptions.new_lock(self)
 
     # --- shared -------------------------------------------------------------------------
 

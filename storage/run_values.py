@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
 from runlore.domain.errors import InvalidInput, WorkspaceClosed
+from runlore.storage import interruptions
 from runlore.storage.errors import LogUnavailable
 from runlore.storage.journal import Journal
 from runlore.storage.spool import Spool
@@ -69,6 +72,11 @@ class RunSteps:
             )
             return {}
 
+    @property
+    def must_wait(self) -> bool:
+        """Whether the next steps cannot be known yet: to read the log, in an interruption."""
+        return self._taken is None and interruptions.interrupts()
+
     def go_on(self) -> None:
         """Go on after the last values in the log, of all writers, that are not void."""
         self._taken = steps_taken(self._journal.log, self.run_id)
@@ -108,6 +116,8 @@ class RunValues:
 
     def put(self, series: Series) -> FloatPut:
         """A function that logs a float of a scalar series at its next step, from 0 on."""
+        if self._steps.must_wait:
+            return lambda value: self.log(series, value, None)
         spool, steps = self._spool(), self._steps.next_of(series)
         channel = Channel(self.run_id, "f", (series,))
         return self._open(spool.float_put(channel, steps, self.puts, series.name))
@@ -125,6 +135,8 @@ class RunValues:
         names = tuple(metric.name for metric in series)
         channel = Channel(self.run_id, "w", tuple(series))
         if not at_steps:
+            if self._steps.must_wait:
+                return lambda values, _: self._log_apart(series, values)
             steps = [self._steps.next_of(metric) for metric in series]
             return self._open(spool.wide_put(channel, steps, self.wide_puts, names))
         for metric in series:
@@ -133,6 +145,8 @@ class RunValues:
 
     def row_put(self, series: Series) -> WidePut:
         """A function that logs a row of at least two floats, at the table's next step."""
+        if self._steps.must_wait:
+            return lambda row, _: self.log(series, tuple(row), None)
         spool, steps = self._spool(), [self._steps.next_of(series)]
         channel = Channel(self.run_id, "w", (series,))
         key = (series.name, series.columns)
@@ -147,6 +161,10 @@ class RunValues:
         Raises TypeError for a value that cannot be stored, InvalidInput for a time outside of the
         years 1678 to 2261.
         """
+        if step is None and self._steps.must_wait:
+            now = time.time_ns() // 1_000 if given_at is None else given_at
+            interruptions.put_off(partial(self.log, series, value, None, given_at=now))
+            return
         time_ns = None if given_at is None else _as_ns(given_at)
         spool = self._spool()
         form = "b" if series.columns else form_of(value)
@@ -188,6 +206,10 @@ class RunValues:
                 channel = Channel(self.run_id, "f", (metric,))
                 self._spool().put_one(channel, step, value, FLOAT)
 
+    def _log_apart(self, series: Sequence[Series], values: Sequence[float]) -> None:
+        for metric, value in zip(series, values, strict=True):
+            self.log(metric, value, None)
+
     def log_many(self, series: Series, values: Sequence[Any], steps: Sequence[int] | None) -> None:
         """Logs many values of one series in their order; rows as tuples, columns as an array."""
         if not len(values):
@@ -211,6 +233,9 @@ class RunValues:
                 self.log(series, value, None if steps is None else steps[place])
 
     def _put_many(self, series: Series, values: array[Any], steps: array[int] | None) -> None:
+        if steps is None and self._steps.must_wait:
+            interruptions.put_off(partial(self._put_many, series, values, None))
+            return
         spool = self._spool()
         first = 0
         if steps is None:

@@ -5,22 +5,22 @@ When the objects bound in the closures change (another lap, another process), th
 the closures are emptied, and the next call takes the slow path, which makes new ones.
 
 The lock is reentrant because a signal handler or a finalizer that logs may run between any two
-bytecodes of a call that logs. An `itertools.count` hands out slots in one uninterruptible step, so
-both calls get slots of their own; a call that an exception ends in between leaves a hole, which
-readers skip.
+bytecodes of a call that logs. An `itertools.count` hands out slots in one step, so both calls get
+slots of their own; a call that an exception ends in between leaves a hole, which readers skip. All
+else takes several steps: a value that interrupts it, and needs such a step itself, is put off.
 """
 
 from __future__ import annotations
 
 import struct
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from runlore.storage import interruptions
 from runlore.storage.filesystem import copies_on_write
 from runlore.storage.held_path import HeldPath
 from runlore.storage.segment import SLOTS, Segment, make_file
@@ -46,7 +46,6 @@ from runlore.storage.spool_format import (
     wide,
     wide_slots,
 )
-from runlore.storage.spool_layout import LAYOUT_2
 from runlore.storage.spool_puts import (
     FloatPut,
     FloatPutAt,
@@ -83,7 +82,8 @@ class Spool:
     slots are overwritten, so that no value stays in a segment longer than necessary, and files are
     private: in an erasable workspace, the log beside them is sealed. At most
     `max_memory_segments` are kept where no file can be written; further values are dropped. After
-    `stay` they are files: nobody drains the spool before this process has ended.
+    `stay` they are files: nobody drains the spool before this process has ended. After `rest` no
+    value stays here: `stored` is called, without the lock, after each.
     """
 
     def __init__(
@@ -95,18 +95,22 @@ class Spool:
         filled: Callable[[], None],
         make_room: Callable[[], bool],
         complain: Callable[[OSError], None],
+        stored: Callable[[], None] = lambda: None,
         clock_ns: Callable[[], int] = time.time_ns,
         wipes: bool = False,
         max_memory_segments: int = MEMORY_SEGMENTS,
     ) -> None:
         self.writer_id = writer_id
-        self.lock = threading.RLock()
+        self.lock = interruptions.new_lock(self, asks=False)
+        self._changing = _Changing()
         self.dropped = 0
         self._folder = folder
         self._wake = wake
         self._filled = filled
         self._make_room = make_room
         self._complain = complain
+        self._stored = stored
+        self._rests = False
         self._clock_ns = clock_ns
         self._wipes = wipes
         self._max_memory_segments = max_memory_segments
@@ -121,8 +125,7 @@ class Spool:
         self._overflows = False
         self._full: deque[Segment] = deque()
         self._free: list[Segment] = []
-        self._segment = Segment(HEADER_NBYTES)  # No room: the first value makes a real one.
-        self._segment.begin(0)
+        self._segment = _no_segment()  # The first value makes a real one.
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -135,9 +138,11 @@ class Spool:
             self.put_one(channel, step, value, FLOAT)
 
         self._wake()
-        with self.lock:
+        if self._is_interrupted:
+            return lambda value: again(value, self.next_step(steps))
+        with self.lock, self._changing:
             number = self._defined_number(channel)
-            if number is None or self._segment.needs_writing:
+            if number is None or self._segment.needs_writing or self._rests:
                 return lambda value: again(value, self.next_step(steps))
             put = float_put(self.lock, self._segment, number, steps, again, self._clock_ns)
             self._keep(cache, key, put)
@@ -150,9 +155,11 @@ class Spool:
             self.put_one(channel, step, value, FLOAT)
 
         self._wake()
-        with self.lock:
+        if self._is_interrupted:
+            return again
+        with self.lock, self._changing:
             number = self._defined_number(channel)
-            if number is None or self._segment.needs_writing:
+            if number is None or self._segment.needs_writing or self._rests:
                 return again
             put = float_put_at(self.lock, self._segment, number, again, self._clock_ns)
             self._keep(cache, key, put)
@@ -183,9 +190,11 @@ class Spool:
             return None
 
         self._wake()
-        with self.lock:
+        if self._is_interrupted:
+            return again
+        with self.lock, self._changing:
             number = self._defined_number(channel)
-            if number is None or self._segment.needs_writing:
+            if number is None or self._segment.needs_writing or self._rests:
                 return again
             put = wide_put(self.lock, self._segment, number, width, steps, again, self._clock_ns)
             self._keep(cache, key, put)
@@ -225,10 +234,11 @@ class Spool:
 
         self._put(channel, record.nbytes // SLOT, pack)
 
-    def put_intent(self, intent: EndIntent) -> None:
+    def put_intent(self, intent: EndIntent, *, lasting: bool = True) -> None:
         """Keep an intent in the spool, from segment to segment, until `settle` is called.
 
-        It replaces an earlier one of the run.
+        It replaces an earlier one of the run. One that is not lasting is only for the process that
+        finds the spool after this one was killed, and is not kept for long.
         """
         record = intent_record(intent)
 
@@ -237,8 +247,9 @@ class Spool:
             segment.definitions.append((offset, record.nbytes))
 
         self._put(None, record.nbytes // SLOT, pack)
-        with self.lock:
-            self._intents[intent.run_id] = intent, record
+        if lasting:
+            with self.lock:
+                self._intents[intent.run_id] = intent, record
 
     def settle(self, intent: EndIntent) -> None:
         """Call after the intent is recorded in the log."""
@@ -249,7 +260,7 @@ class Spool:
     @property
     def intents(self) -> tuple[EndIntent, ...]:
         """The intents that are not recorded in the log yet, the oldest first."""
-        return tuple(intent for intent, _ in self._intents.values())
+        return tuple(intent for intent, _ in list(self._intents.values()))
 
     def next_step(self, steps: Iterator[int], n: int = 1) -> int:
         """The first of the next `n` steps, which no other caller gets."""
@@ -264,11 +275,9 @@ class Spool:
     def undrained(self) -> list[Region]:
         """The regions that are not in the log yet, in the order of laps; later values follow them.
 
-        Incomplete slots in them stay incomplete. A call that interrupts another one that logs gets
-        no slots from that one's on, as these may still be completed.
+        Incomplete slots in them stay incomplete: the call must not interrupt one that logs.
         """
-        interrupts = is_owned(self.lock)
-        with self.lock:
+        with self.lock, self._changing:
             segment = self._segment
             stop = segment.end
             if stop is None:
@@ -277,22 +286,23 @@ class Spool:
                 if offset < len(segment.slots):
                     pack_one(segment, offset, 0, 0, FILLER, 0.0, FLOAT)
                     stop += 1
-            regions = [Region(full, full.lap, full.done, full.end or 0) for full in self._full]
+            fulls = [full for full in self._full if full is not segment]
+            regions = [Region(full, full.lap, full.done, full.end or 0) for full in fulls]
             regions.append(Region(segment, segment.lap, segment.done, stop))
-        regions = [region for region in regions if region.stop > region.start]
-        return _before_first_hole(regions) if interrupts else regions
+        return [region for region in regions if region.stop > region.start]
 
     def drained(self, regions: Sequence[Region]) -> None:
-        """Call after these regions are in the log: their segments can be used again."""
+        """Call after these regions are in the log: their segments can be used again. Idempotent."""
         if self._wipes:
             for segment, _, start, stop in regions:
                 try:
                     segment.wipe(start, stop)
                 except OSError as error:
                     self._complain(error)
-        with self.lock:
-            for segment, _, _, stop in regions:
-                segment.done = stop
+        with self.lock, self._changing:
+            for segment, lap, _, stop in regions:
+                if segment.lap == lap:
+                    segment.done = stop
             for segment in [full for full in self._full if full.done == full.end]:
                 self._full.remove(segment)
                 self._retire(segment)
@@ -303,12 +313,12 @@ class Spool:
 
     def make_spare(self) -> None:
         """Make the second file, which takes some milliseconds, before it is needed."""
-        with self.lock:
+        with self.lock, self._changing:
             if self._folder is None or self._files != 1:
                 return
             self._files += 1
         segment = self._made_file(self._folder, self._files - 1)
-        with self.lock:
+        with self.lock, self._changing:
             if segment is None:
                 self._files -= 1
             else:
@@ -316,23 +326,35 @@ class Spool:
 
     def park(self) -> None:
         """Send the next value down the slow path, which calls `wake`."""
-        with self.lock:
-            for cache in self._caches:
-                cache.clear()
-            self._caches.clear()
+        with self.lock, self._changing:
+            self._park()
 
     def close(self) -> None:
         """Hand out no more slots; undrained ones can still be drained."""
-        with self.lock:
+        with self.lock, self._changing:
             self._end_segment()
 
+    def rest(self) -> None:
+        """Make no more files, and end the segment; what comes is to be drained at once.
+
+        `remove` the files when what is in them is drained.
+        """
+        with self.lock, self._changing:
+            self._rests = True
+            self._folder = None
+            self._end_segment()
+            while self._free:
+                self._free.pop().remove()
+
     def remove(self) -> None:
-        """Remove the files; all must be drained."""
-        with self.lock:
-            for segment in (*self._free, *self._full, self._segment):
-                segment.remove()
-            self._free.clear()
-            self._full.clear()
+        """Remove the files; what is in them must be drained."""
+        with self.lock, self._changing:
+            while self._free:
+                self._free.pop().remove()
+            if self._segment.is_kept:
+                self._segment.remove()
+                self._segment = _no_segment()
+            self._files = 0
 
     def stay(self) -> None:
         """Keep all values in files from now on: the log cannot be reached from this process."""
@@ -348,7 +370,7 @@ class Spool:
 
     def leave(self) -> None:
         """Leave the files, with values and intents, to another process that opens the workspace."""
-        with self.lock:
+        with self.lock, self._changing:
             for segment in (*self._free, *self._full, self._segment):
                 segment.forget()
             self._free.clear()
@@ -356,7 +378,8 @@ class Spool:
 
     def forget(self) -> None:
         """In a forked child: let go of the files, which are the parent's."""
-        self.lock = threading.RLock()  # A thread of the parent may hold the old one.
+        # A thread of the parent may hold the old one.
+        self.lock = interruptions.new_lock(self, asks=False)
         self.park()
         for segment in (*self._free, *self._full, self._segment):
             segment.forget()
@@ -370,7 +393,17 @@ class Spool:
         # In one step, so that no signal handler gets a slot after the end.
         (last,) = deque(islice(segment.offsets, size + 1), maxlen=1)
         segment.end = min(last // SLOT - size, size)
-        self.park()
+        self._park()
+
+    def _park(self) -> None:
+        for cache in self._caches:
+            cache.clear()
+        self._caches.clear()
+
+    @property
+    def _is_interrupted(self) -> bool:
+        """Whether this call comes while its own thread changes the spool in several steps."""
+        return self._changing.is_going_on and interruptions.is_owned(self.lock)
 
     def _keep(self, cache: dict[Any, Any], key: object, put: object) -> None:
         if not cache:
@@ -390,17 +423,22 @@ class Spool:
     def _put(self, channel: Channel | None, slots: int, pack: Pack) -> None:
         """Find room for a record, in another segment if needed, and let `pack` store it.
 
-        An intent has no channel.
+        An intent has no channel. It waits if it interrupts a change of the spool.
         """
+        if self._is_interrupted:
+            interruptions.put_off(partial(self._put, channel, slots, pack))
+            return
         while True:
             self._wake()
-            with self.lock:
-                if self._try_put(channel, slots, pack):
-                    return
-            # The draining thread may wait for our lock, held by the call that we interrupt.
-            if not is_owned(self.lock) and self._make_room():
+            with self.lock, self._changing:
+                was_put = self._try_put(channel, slots, pack)
+            if was_put:
+                if self._rests:
+                    self._stored()
+                return
+            if self._make_room():
                 continue
-            with self.lock:
+            with self.lock, self._changing:
                 if self._in_memory >= self._max_memory_segments:
                     self.dropped += 1
                     return
@@ -463,20 +501,22 @@ class Spool:
         ended = self._segment
         if ended.end is None:
             ended.end = len(ended.slots) // SLOT
-        if ended.done == ended.end:  # It was drained to its end before.
-            self._retire(ended)
-        else:
+        # In this order: an exception of a signal handler may end it between any two lines.
+        if ended.done != ended.end and ended not in self._full:
             self._full.append(ended)
-            self._filled()
         self._lap += 1
         assert self._lap <= LAP_MAX, "a billion laps of 4 MiB"
         try:
             segment.begin(self._lap)
         except OSError as error:
             self._complain(error)
-        self._segment = segment
         self._defined.clear()
-        self.park()
+        self._segment = segment
+        self._park()
+        if ended.done == ended.end:  # It was drained to its end before.
+            self._retire(ended)
+        else:
+            self._filled()
         for record in lasting:
             self._put_lasting(INTENT, record)
         return True
@@ -484,7 +524,7 @@ class Spool:
     def _lasting_intents(self) -> list[SpoolRecord]:
         """The intents to repeat in the next segment, the newest if there are very many."""
         kept, room = [], _INTENTS_NBYTES_MAX
-        for _, record in reversed(self._intents.values()):
+        for _, record in reversed(list(self._intents.values())):
             room -= record.nbytes
             if room < 0:
                 break
@@ -492,7 +532,9 @@ class Spool:
         return kept[::-1]
 
     def _retire(self, segment: Segment) -> None:
-        if segment.is_kept:
+        if segment.is_kept and self._rests:
+            segment.remove()
+        elif segment.is_kept:
             self._free.append(segment)
         elif segment.lap:  # The initial one has no slots and no lap.
             self._in_memory -= 1
@@ -545,33 +587,25 @@ Pack = Callable[[Segment, int, int], None]
 """Stores a record at an offset of a segment, for the channel of a number."""
 
 
+def _no_segment() -> Segment:
+    """A segment without room."""
+    segment = Segment(HEADER_NBYTES)
+    segment.begin(0)
+    return segment
+
+
 @lru_cache(maxsize=64)
 def _definition(number: int, channel: Channel) -> SpoolRecord:
     return definition(number, channel)
 
 
-def _before_first_hole(regions: Sequence[Region]) -> list[Region]:
-    """The regions up to the first slot of another lap, unless it is inside a record."""
-    kept: list[Region] = []
-    for region in regions:
-        segment, lap, start, stop = region
-        words = segment.slots[start * SLOT : stop * SLOT].cast("I")
-        inside = False
-        for place, mark in enumerate(words[LAYOUT_2.mark :: SLOT // 4].tolist(), start):
-            if mark == lap | END:
-                inside = False
-            elif mark == lap | BEGIN:
-                inside = True
-            elif not inside:
-                return [*kept, region._replace(stop=place)] if place > start else kept
-        kept.append(region)
-    return kept
+class _Changing:
+    """Within the block, which holds the spool's lock, the spool changes in several steps."""
 
+    is_going_on = False
 
-def is_owned(lock: threading.RLock) -> bool:
-    """Whether this thread holds the lock already: it runs a call that interrupts another one."""
-    try:
-        threading.Condition(lock).notify(0)  # Refused to threads that do not hold the lock.
-    except RuntimeError:
-        return False
-    return True
+    def __enter__(self) -> None:
+        self.is_going_on = True
+
+    def __exit__(self, *raised: object) -> None:
+        self.is_going_on = False

@@ -6,14 +6,15 @@ reading while one of them waits for another process.
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
 from runlore.domain.errors import RunloreError
+from runlore.storage import interruptions
 from runlore.storage.errors import LogBusy, from_os
+from runlore.storage.interruptions import is_owned
 from runlore.storage.patience import Wait
 from runlore.storage.turn_holder import TurnHolder
 from runlore.storage.write_queue import WriteQueue
@@ -32,7 +33,7 @@ class Turns:
 
     def forget_parent(self) -> None:
         """In a forked child: no thread has a turn."""
-        self._threads = threading.RLock()
+        self._threads = interruptions.new_lock(self)
         self._has_turn = False
 
     def hold_up(self) -> None:
@@ -50,23 +51,37 @@ class Turns:
         `queue_of` is called when this thread's turn has come, and returns None if no other process
         can write. Raises LogBusy if the turn does not come in time, or the thread's patience ends.
         """
+        if is_owned(self._threads):
+            yield
+            return
         wait = Wait(timeout_s, self._look)
-        if not wait.until(self._take):
-            raise self._busy(wait)
+        try:
+            if not wait.until(self._take):
+                raise self._busy(wait)
+            with self._queued(queue_of, wait):
+                yield
+        finally:
+            # An exception may have ended the wait before the turn came, or after it. Whether it
+            # came is not asked first: a handler of a signal could end the question.
+            try:  # noqa: SIM105 (nor entered by a function of Python, for the same reason)
+                self._threads.release()
+            except RuntimeError:
+                pass
+
+    @contextmanager
+    def _queued(self, queue_of: Callable[[], WriteQueue | None], wait: Wait) -> Iterator[None]:
         queue = None
         try:
-            if not self._has_turn:
-                queue = self._queue = queue_of()
-                if queue is not None:
-                    self._wait_in(queue, wait)
-                    self._has_turn = True
+            queue = self._queue = queue_of()
+            if queue is not None:
+                self._wait_in(queue, wait)
+                self._has_turn = True
             yield
         finally:
+            self._has_turn = False
+            self._queue = None
             if queue is not None:
                 queue.release()
-                self._has_turn = False
-                self._queue = None
-            self._threads.release()
 
     @contextmanager
     def making(self, queue: WriteQueue | None, timeout_s: float) -> Iterator[None]:

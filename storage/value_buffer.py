@@ -22,15 +22,16 @@ from typing import Final
 
 from runlore.domain.errors import WorkspaceClosed
 from runlore.domain.ids import run_id_of, values_stream
-from runlore.storage import fork_guard
+from runlore.storage import fork_guard, interruptions
 from runlore.storage.errors import LogBusy, LogReadOnly, LogTooNew, ValuesDropped
 from runlore.storage.event_log import Drained, DrainedMark
 from runlore.storage.held_folder import FolderMoved
 from runlore.storage.held_path import HeldPath
+from runlore.storage.interruptions import AFTERWARDS, Interrupting
 from runlore.storage.journal import NO_VALUES, Batch, Beside, Journal, Pending
 from runlore.storage.patience import Patience, Wait, patience
 from runlore.storage.run_values import RunSteps, RunValues
-from runlore.storage.spool import MEMORY_SEGMENTS, Region, Spool, is_owned
+from runlore.storage.spool import MEMORY_SEGMENTS, Region, Spool
 from runlore.storage.spool_format import SLOT, EndIntent
 from runlore.storage.spool_reader import SlotReader
 from runlore.storage.system_errors import explained
@@ -116,6 +117,7 @@ class ValueBuffer:
         self._steps: dict[str, RunSteps] = {}
         self._actors: dict[str, str] = {}
         self._closed_name: str | None = None
+        self._rests = False
         self._make_locks()
         self._empty()
         fork_guard.guard(self)
@@ -155,10 +157,13 @@ class ValueBuffer:
                 filled=self._ring_urgently,
                 make_room=self._make_room,
                 complain=self._complain,
+                stored=self._write_at_once,
                 clock_ns=self._clock_ns,
                 wipes=self._wipes,
                 max_memory_segments=self._max_memory_segments,
             )
+            if self._rests:
+                spool.rest()
             # In one step: a signal handler that logs may run between any two.
             self._spool = self._spools.setdefault(spool.writer_id, spool)
         return self._spool
@@ -180,7 +185,13 @@ class ValueBuffer:
         """
         spool = self.spool()
         spool.put_intent(intent)
+        if self._rests:
+            self._write_at_once()
         return spool.is_on_disk
+
+    def note_end(self, intent: EndIntent) -> None:
+        """Note the end of a run that this process is about to record, in case it is killed."""
+        self.spool().put_intent(intent, lasting=False)
 
     def go_on(self, run_id: str) -> None:
         """Let automatic steps of a run go on after the last values that are not void.
@@ -234,13 +245,10 @@ class ValueBuffer:
     def taken(self) -> Iterator[Batch]:
         """All waiting values as events, for the block to append.
 
-        If the block raises, the log tells later whether it appended them.
+        If the block raises, the log tells later whether it appended them. Raises Interrupting.
         """
-        if is_owned(self._write_lock):
-            raise RuntimeError(
-                "cannot flush in a signal handler or a finalizer that interrupts a flush; log "
-                "there, and flush after it has returned"
-            )
+        if interruptions.interrupts():
+            raise Interrupting
         with self._writing():
             if self._unsettled is not None:
                 self._settle(*self._unsettled)
@@ -265,15 +273,19 @@ class ValueBuffer:
         """Keep other threads from writing. Raises LogBusy if one does for long."""
         stuck = self.journal.log.stuck_writer
         wait = Wait(threading.TIMEOUT_MAX, lambda waited_s: stuck() is not None)
-        if not wait.until(lambda seconds: self._write_lock.acquire(timeout=seconds)):
-            raise LogBusy(
-                "logged values keep waiting, as another thread of this process is about to write "
-                f"them; {stuck() or 'its turn has not come yet'}"
-            )
-        try:
-            yield
-        finally:
-            self._write_lock.release()
+        with AFTERWARDS:
+            try:
+                if not wait.until(lambda seconds: self._write_lock.acquire(timeout=seconds)):
+                    raise LogBusy(
+                        "logged values keep waiting, as another thread of this process is about "
+                        f"to write them; {stuck() or 'its turn has not come yet'}"
+                    )
+                yield
+            finally:
+                try:  # noqa: SIM105 (see `Turns.turn`)
+                    self._write_lock.release()
+                except RuntimeError:
+                    pass
 
     def close(self, workspace: str) -> None:
         """Write all waiting values and end the thread; later values raise WorkspaceClosed.
@@ -285,37 +297,61 @@ class ValueBuffer:
         self._join_thread()
         try:
             self.flush()
-        except FolderMoved as error:  # If it was removed, nothing is there to wait for.
-            self._leave(workspace, error)
-            return
-        except LogTooNew as error:
-            if self._spool is None or not self._spool.is_on_disk:
-                raise
-            self._leave(workspace, error)
-            return
-        except LogReadOnly as error:
-            kept = "are left in its spool" if self.is_on_disk else "are lost"
-            self._warned = True
-            self._leave(workspace, error)
-            self._warn(f"values logged into a workspace that is only read {kept}: {error}")
+        except (FolderMoved, LogReadOnly) as error:
+            self._tell_what_stays(error)
+            self._leave(workspace)
             return
         self._end_thread(workspace)
         if self._spool is not None:
             self._spool.close()
             self.flush()  # Values that a thread logged in the meantime.
-            try:
-                self._record_waiting_ends()
-            except Exception as error:
-                self._complain(error)
+            self._try_to_record_ends()
             if self._spool.intents:
                 self._spool.leave()
             else:
                 self._spool.remove()
             self._spool = None
 
-    def _leave(self, workspace: str, error: Exception) -> None:
+    def rest(self) -> None:
+        """Write all waiting values, and end the thread: from now on each value is written at once.
+
+        For a process that ends, in which handlers and threads may still log. If the log raises, so
+        does this, and what waits stays in the spool's files; so it does in the cases of `close`.
+        """
+        with AFTERWARDS, self._start_lock:
+            self._rests = True
+        self._join_thread()
+        try:
+            self.flush()
+        except (FolderMoved, LogReadOnly) as error:
+            self._tell_what_stays(error)
+            return
+        spool = self._spool
+        if spool is not None:
+            spool.rest()
+            self.flush()
+            self._try_to_record_ends()
+            if not spool.intents:
+                spool.remove()
+
+    def _tell_what_stays(self, error: FolderMoved | LogReadOnly) -> None:
+        """Say what becomes of values that this process will not write.
+
+        Raises the error if they would be lost that a newer runlore could write.
+        """
+        if isinstance(error, FolderMoved):  # If it was removed, nothing is there to wait for.
+            self._complain(error)
+        elif isinstance(error, LogTooNew):
+            if not self.is_on_disk:
+                raise error
+            self._complain(error)
+        else:
+            kept = "are left in its spool" if self.is_on_disk else "are lost"
+            self._warned = True
+            self._warn(f"values logged into a workspace that is only read {kept}: {error}")
+
+    def _leave(self, workspace: str) -> None:
         """Close, and leave the spool to the next process that opens the workspace."""
-        self._complain(error)
         self._end_thread(workspace)
         if self._spool is not None:
             self._spool.close()
@@ -350,8 +386,8 @@ class ValueBuffer:
     # --- writing ----------------------------------------------------------------------------
 
     def _make_locks(self) -> None:
-        self._write_lock = threading.RLock()
-        self._start_lock = threading.RLock()
+        self._write_lock = interruptions.new_lock(self)
+        self._start_lock = interruptions.new_lock(self)
         # Not an Event: a signal handler that logs must be able to ring in the middle of a ring.
         self._bell: SimpleQueue[None] = SimpleQueue()
 
@@ -389,10 +425,11 @@ class ValueBuffer:
 
     def _written(self, regions: Sequence[Region], streams: ValueStreams) -> None:
         assert self._spool is not None, "it gave the regions"
+        # In this order: an exception may end it between two lines, and then it is settled again.
+        self._spool.drained(regions)
         self._streams = streams
         self._unsettled = None
         self._warned = False  # If the next value has no room in a file, that is told again.
-        self._spool.drained(regions)
 
     def _settle(self, regions: list[Region], streams: ValueStreams, drained: Drained) -> None:
         """Ask the log whether the events of a `taken` that ended in an error were written."""
@@ -403,7 +440,7 @@ class ValueBuffer:
 
     def _make_room(self) -> bool:
         """Drain the spool from a call that finds no room; returns whether there is room now."""
-        if is_owned(self._write_lock) or time.monotonic() < self._failed_at + _RETRY_S:
+        if interruptions.interrupts() or time.monotonic() < self._failed_at + _RETRY_S:
             return False
         return self._try_flush()
 
@@ -421,8 +458,20 @@ class ValueBuffer:
         self._warned = False
         return True
 
+    def _write_at_once(self) -> None:
+        if interruptions.interrupts():
+            interruptions.put_off(self._write_at_once)
+        else:
+            self._try_flush()
+
     def _has_waiting_ends(self) -> bool:
         return self._spool is not None and bool(self._spool.intents)
+
+    def _try_to_record_ends(self) -> None:
+        try:
+            self._record_waiting_ends()
+        except Exception as error:
+            self._complain(error)
 
     def _record_waiting_ends(self) -> None:
         spool = self._spool
@@ -472,7 +521,9 @@ class ValueBuffer:
         """Wake the thread, as there will be values to write; called on the slow path."""
         if self._closed_name is not None:
             raise WorkspaceClosed(self._closed_name)
-        if self._parked:
+        if self._parked and self._thread is None and interruptions.interrupts():
+            interruptions.put_off(self._wake)  # To start a thread waits for locks.
+        elif self._parked:
             self._parked = False
             if self._thread is None:
                 self._start()
@@ -484,10 +535,15 @@ class ValueBuffer:
         self._bell.put(None)
 
     def _start(self) -> None:
-        with self._start_lock:
-            if self._thread is None and self._closed_name is None:
+        with AFTERWARDS, self._start_lock:
+            if self._thread is None and self._closed_name is None and not self._rests:
                 self._stopping = False
-                thread = threading.Thread(target=self._write_on, name="runlore-values", daemon=True)
+                thread = threading.Thread(
+                    target=interruptions.as_helper,
+                    args=(self._write_on,),
+                    name="runlore-values",
+                    daemon=True,
+                )
                 try:
                     thread.start()
                     self._thread = thread
@@ -498,7 +554,7 @@ class ValueBuffer:
 
     def _end_thread(self, workspace: str) -> None:
         """End the thread for good: a value or a fork may have started it again."""
-        with self._start_lock:
+        with AFTERWARDS, self._start_lock:
             self._closed_name = workspace
         self._join_thread()
 
@@ -509,7 +565,7 @@ class ValueBuffer:
             self._stopping = True
             self._bell.put(None)
             thread.join()
-            with self._start_lock:
+            with AFTERWARDS, self._start_lock:
                 if self._thread is thread:
                     self._thread = None
                     self._parked = True

@@ -17,20 +17,20 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from runlore.storage import fork_guard
+from runlore.storage import fork_guard, interruptions
 from runlore.storage.errors import from_os
 from runlore.storage.file_identity import FileIdentity, identity_of
 from runlore.storage.file_lock import has_lock, is_at, open_lock_file, wait_and_take
 from runlore.storage.filesystem import shows_locks_of
 from runlore.storage.held_folder import UnsafeEntry
 from runlore.storage.held_path import HeldPath
+from runlore.storage.interruptions import AFTERWARDS
 from runlore.storage.this_process import ProcessIdentity, boot_id, this_process
 
 WRITERS: Final = "writers"
@@ -75,7 +75,7 @@ class WriterLock:
 
     def __init__(self, workspace: HeldPath) -> None:
         self._workspace = workspace
-        self._lock = threading.RLock()
+        self._lock = interruptions.new_lock(self)
         self._held: dict[str, int] = {}  # Descriptors by writer id.
         self._pid = os.getpid()
         fork_guard.guard(self)
@@ -85,14 +85,14 @@ class WriterLock:
 
         Raises FolderMoved, LogReadOnly or DiskFull if it cannot be made.
         """
-        with self._lock:
+        with AFTERWARDS, self._lock:
             self._forget_parent()
             if writer_id not in self._held:
                 self._held[writer_id] = _made(self._workspace, writer_id)
 
     def close(self) -> None:
         """Remove the lock files: this process writes no more."""
-        with self._lock:
+        with AFTERWARDS, self._lock:
             self._forget_parent()
             while self._held:
                 writer_id, fd = self._held.popitem()
@@ -109,7 +109,7 @@ class WriterLock:
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = interruptions.new_lock(self)
         self._forget_parent()
 
     def _forget_parent(self) -> None:

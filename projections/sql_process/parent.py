@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +17,8 @@ from runlore.domain.errors import UserError
 from runlore.projections.query_limits import QueryLimits, QueryTimedOut, QueryTooLarge
 from runlore.projections.sql_process.memory import resident_nbytes
 from runlore.projections.sql_process.messages import Message, Pipe, packable, read_exactly
-from runlore.storage import fork_guard
+from runlore.storage import fork_guard, interruptions
+from runlore.storage.interruptions import AFTERWARDS
 from runlore.storage.stamp import leaf_at
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class SqlProcess:
     def __init__(self, log: EventLog, uri: str) -> None:
         self._log = log
         self._uri = uri
-        self._query_lock = threading.Lock()
-        self._life_lock = threading.Lock()  # While a process is started or ended.
+        self._query_lock = interruptions.new_lock(self)
+        self._life_lock = interruptions.new_lock(self)  # While a process is started or ended.
         self._child: _Child | None = None
         fork_guard.guard(self)
 
@@ -98,7 +98,7 @@ class SqlProcess:
             "memory_nbytes": limits.memory_nbytes,
             **_head(self._log),
         }
-        with self._query_lock:
+        with AFTERWARDS, self._query_lock:
             for is_last in (False, True):
                 answer = self._asked({**request, "is_last": is_last}, limits)
                 if answer["end"] != "again":
@@ -130,7 +130,8 @@ class SqlProcess:
         self._life_lock.release()
 
     def after_fork_in_child(self) -> None:
-        self._query_lock, self._life_lock = threading.Lock(), threading.Lock()
+        self._query_lock = interruptions.new_lock(self)
+        self._life_lock = interruptions.new_lock(self)
         child, self._child = self._child, None
         if child is not None:
             child.forget()

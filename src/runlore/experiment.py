@@ -20,6 +20,7 @@ from runlore.domain.text import check_keys
 from runlore.domain.visible_text import visible, visible_html
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
+from runlore.storage.interruptions import deferrable
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -392,6 +393,7 @@ class Experiment:
 
         return session_of(self._workspace)
 
+    @deferrable
     def _change(self, command: Command) -> None:
         from runlore.engine.streams import change_experiment
 

@@ -22,6 +22,7 @@ from eventsourcing import persistence
 from runlore.storage.database import Database
 from runlore.storage.errors import DiskFull, LogBusy, LogCorrupt, LogReadOnly, NotALog
 from runlore.storage.event_log import Drained, DrainedMark, NewEvent, ReadStream
+from runlore.storage.interruptions import Interrupting
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_guard import APPLICATION_ID
 from runlore.storage.sqlite_log import SqliteLog
@@ -471,7 +472,7 @@ def test_a_transaction_within_a_transaction_leaves_the_log_usable(log: SqliteLog
         log.append([new_event("run/inner", 1)])
         return [new_event("run/outer", 1)]
 
-    with pytest.raises(persistence.ProgrammingError, match="cannot begin within another"):
+    with pytest.raises(Interrupting, match="interrupts another one"):
         log.append_decided(decide)
     assert all_rows(log) == []
     log.append([new_event()])

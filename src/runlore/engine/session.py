@@ -9,6 +9,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -23,7 +24,7 @@ from runlore.engine.introduction import actor_named
 from runlore.engine.lanes import DEFAULT_LANE
 from runlore.engine.settled_writers import remove_settled_locks
 from runlore.engine.shared_log import LogUse
-from runlore.storage import fork_guard
+from runlore.storage import fork_guard, interruptions
 from runlore.storage.artifact_places import folder_of_artifacts, how_to_set
 from runlore.storage.artifacts import ArtifactStore, artifacts_below
 from runlore.storage.errors import DiskFull, LogBusy, LogReadOnly, LogTooNew, TooManyOpenFiles
@@ -108,7 +109,7 @@ class Session(ABC):
 
     @abstractmethod
     def check_open(self) -> None:
-        """Raise WorkspaceClosed after `close()`."""
+        """Raise WorkspaceClosed after `close()`, and Interrupting in a call that may not read."""
 
     @abstractmethod
     def writable(self) -> LiveSession:
@@ -244,6 +245,7 @@ class LiveSession(Session):
         self._values = shared.values
         self._lanes = shared.lanes
         self._abandoned = weakref.finalize(self, use.abandon)
+        self._abandoned.atexit = False  # Then `SharedLog.rest` is called.
         self._lock = threading.RLock()
         fork_guard.guard(self)
 
@@ -289,15 +291,17 @@ class LiveSession(Session):
         return self._is_copy
 
     def check_open(self) -> None:
-        """Raise WorkspaceClosed after `close()`."""
+        """Raise WorkspaceClosed after `close()`, and Interrupting in a call that may not read."""
         if self.closed:
             raise WorkspaceClosed(self.workspace.name)
+        interruptions.check()
 
     # --- changes ----------------------------------------------------------------------------
 
     def writable(self) -> LiveSession:
         """The session itself. Raises WorkspaceClosed after `close()`."""
-        self.check_open()
+        if self.closed:
+            raise WorkspaceClosed(self.workspace.name)
         return self
 
     @property
@@ -343,8 +347,16 @@ class LiveSession(Session):
         `flush_values` writes buffered values in the same commit. `reason` goes into the events'
         envelopes. Returns the facts that were appended. Raises the decision's refusal, after its
         events are written.
+
+        A change that interrupts another call is put off, and returns nothing.
         """
-        self.check_open()
+        self.writable()
+        if interruptions.interrupts():
+            interruptions.put_off(
+                partial(self.change, stream, decide, flush_values=flush_values, reason=reason)
+            )
+            return ()
+        interruptions.catch_up()
         if not flush_values:
             facts = self.journal.change(stream, decide, reason=reason)
         else:
@@ -445,9 +457,16 @@ class LiveSession(Session):
                 )
 
     def write_values(self) -> None:
-        """Write this process's buffered values to the log. Raises what the log raises."""
-        self.check_open()
-        self._values.flush()
+        """Write this process's buffered values to the log. Raises what the log raises.
+
+        A call that interrupts another one is put off.
+        """
+        self.writable()
+        if interruptions.interrupts():
+            interruptions.put_off(self.write_values)
+        else:
+            interruptions.catch_up()
+            self._values.flush()
 
     def reader(self, lane: str = DEFAULT_LANE) -> RunsReader:
         """A lane's projection, after buffered values were written and lost runs were found."""
@@ -500,6 +519,10 @@ class LiveSession(Session):
     def drop_value(self, error: Exception) -> None:
         """Count a logged value that the error keeps from being stored; see `ValueBuffer.drop`."""
         self._values.drop(error)
+
+    def note_end(self, intent: EndIntent) -> None:
+        """Note in the spool an end that is put off, in case this process is killed before."""
+        self._values.note_end(intent)
 
     def live_values(self, run_id: str) -> LiveValues:
         """The values that processes of this host have logged, but not written to the log.
@@ -599,8 +622,13 @@ class LiveSession(Session):
     def close(self) -> None:
         """Write buffered values, and close all parts that no other session uses. Idempotent.
 
-        If the values cannot be written, raises the log's error and stays open.
+        If the values cannot be written, raises the log's error and stays open. A call that
+        interrupts another one is put off.
         """
+        if interruptions.interrupts():
+            # Another thread: what is put off must not wait for one that closes the session.
+            interruptions.put_off(partial(interruptions.beside, self.close))
+            return
         with self._lock:
             if not self.closed:
                 self._use.close()

@@ -2,17 +2,15 @@
 
 A thousand open runs take no more descriptors and threads than one. Each session holds a `LogUse`;
 the log is closed with the last of them. A session that is garbage may be finalized between any two
-bytecodes of any thread, also of one that holds locks of this or another log: it is then let go of
-afterwards, and the log is closed by a thread of its own.
+bytecodes of any thread, also of one that holds locks of this or another log: it is then let go of,
+and the log closed, when these locks are free.
 """
 
 from __future__ import annotations
 
-import inspect
+import atexit
 import os
 import sys
-import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,14 +24,14 @@ from runlore.engine.introduction import introduction
 from runlore.engine.lanes import Lanes
 from runlore.engine.participants.own import Participation
 from runlore.engine.participants.waiting_ends import WaitingEnds
-from runlore.storage import fork_guard
+from runlore.storage import fork_guard, interruptions
 from runlore.storage.damage import DamageReport
 from runlore.storage.errors import LogReadOnly
 from runlore.storage.event_log import EventLog
 from runlore.storage.held_folder import FolderMoved
 from runlore.storage.held_path import hold
+from runlore.storage.interruptions import AFTERWARDS, deferrable, is_owned
 from runlore.storage.journal import Journal
-from runlore.storage.spool import is_owned
 from runlore.storage.spool_folder import SPOOLS
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.writers import WriterLock
@@ -85,6 +83,21 @@ class SharedLog:
     def is_in_place(self) -> bool:
         """Whether the workspace's folder is where it was opened."""
         return self.held is None or self.held.folder.is_in_place
+
+    def rest(self) -> None:
+        """Write buffered values and let go of all, as the process ends; raises the log's error.
+
+        Handlers that come later, and threads that go on, may use it: each of their calls writes all
+        that it brings. Nothing is left behind that says that this process was killed.
+        """
+        self.lanes.close()
+        try:
+            self.values.rest()
+            self.participation.rest()
+        finally:
+            self.log.close()
+            if self.writer_lock is not None:
+                self.writer_lock.close()
 
     def close(self, workspace: str) -> None:
         """Write buffered values and close all parts; raises as `ValueBuffer.close` does."""
@@ -177,9 +190,10 @@ class _OpenLogs:
     fork_order = fork_guard.ForkOrder.OPEN_LOGS
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = interruptions.new_lock(self)
         self._pid = os.getpid()
         self._logs: dict[Hashable, SharedLog] = {}
+        self._all: set[SharedLog] = set()  # Also those that are not shared, or are a parent's.
         self._abandoned: deque[LogUse] = deque()
         fork_guard.guard(self)
 
@@ -200,6 +214,7 @@ class _OpenLogs:
                 shared = made
             if key is not None:
                 self._logs[key] = shared
+            self._all.add(shared)
             use = _used(shared, name)
         if shared is not made:
             made.close(name)
@@ -220,24 +235,36 @@ class _OpenLogs:
         thread that it interrupts.
         """
         self._abandoned.append(use)
-        self._let_go(_close_beside if _interrupts() else _close_abandoned)
+        self._let_go()
+
+    def rest(self) -> None:
+        """Let all logs rest, as the process ends; says on stderr what is lost."""
+        interruptions.catch_up()
+        with self._locked():
+            logs = list(self._all)
+        for shared in logs:
+            name = next((use.name for use in shared.uses), "")
+            try:
+                shared.rest()
+            except Exception as error:
+                _say_lost(name, error)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with self._lock:
+        with AFTERWARDS, self._lock:
             if self._pid != os.getpid():  # A fork that bypassed our hooks.
                 self._logs, self._pid = {}, os.getpid()
             yield
         self._let_go()
 
-    def _let_go(self, close: Callable[[LogUse], None] | None = None) -> None:
+    def _let_go(self) -> None:
         while self._abandoned and not is_owned(self._lock) and self._lock.acquire(blocking=False):
             try:
                 last = [use for use in self._taken() if self._left_last(use)]
             finally:
                 self._lock.release()
             for use in last:
-                (close or _close_abandoned)(use)
+                _close_abandoned(use)
 
     def _taken(self) -> Iterator[LogUse]:
         while self._abandoned:
@@ -248,6 +275,7 @@ class _OpenLogs:
         shared.uses.discard(use)
         if shared.uses:
             return False
+        self._all.discard(shared)
         for key in [key for key, log in self._logs.items() if log is shared]:
             del self._logs[key]
         return True
@@ -263,7 +291,7 @@ class _OpenLogs:
 
     def after_fork_in_child(self) -> None:
         # The sessions of the parent keep their logs here, each made ready by its own hooks.
-        self._lock = threading.RLock()
+        self._lock = interruptions.new_lock(self)
         self._logs, self._pid = {}, os.getpid()
 
 
@@ -273,7 +301,9 @@ def use_log(
     """A use of the log of an identity: the one that this process has open, or one opened now.
 
     `identity` returns None if there is no such log yet, and for one that is not to be shared.
+    Raises Interrupting.
     """
+    interruptions.check()
     key = identity()
     joined = None if key is None else _open_logs.join(key, name)
     if joined is not None:
@@ -283,7 +313,7 @@ def use_log(
 
 
 _open_logs: Final = _OpenLogs()
-_HOLDERS_OF_LOCKS: Final = ("runlore.engine.", "runlore.projections.", "runlore.storage.")
+atexit.register(_open_logs.rest)
 
 
 def _used(shared: SharedLog, name: str) -> LogUse:
@@ -292,33 +322,16 @@ def _used(shared: SharedLog, name: str) -> LogUse:
     return use
 
 
-def _interrupts() -> bool:
-    """Whether the finalizer that calls this interrupts a call of ours, which may hold locks.
-
-    To close another log there could wait for a thread that waits for these locks, such as one that
-    is about to fork.
-    """
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__") != weakref.__name__:
-        frame = frame.f_back
-    while frame is not None:
-        if str(frame.f_globals.get("__name__")).startswith(_HOLDERS_OF_LOCKS):
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _close_beside(use: LogUse) -> None:
-    closer = threading.Thread(target=_close_abandoned, args=(use,), name="runlore-close")
-    try:
-        closer.start()
-    except RuntimeError:  # The process has no threads left, or ends.
-        _close_abandoned(use)
-
-
+@deferrable
 def _close_abandoned(use: LogUse) -> None:
+    # Put off, also for another log's locks: its close may wait for a thread that waits for these,
+    # such as one that is about to fork.
     try:
         use.shared.close(use.name)
     except Exception as error:
-        text = visible(f"runlore: values logged into {use.name!r} were lost: {error}")
-        sys.stderr.write(f"{text}\n")
+        _say_lost(use.name, error)
+
+
+def _say_lost(workspace: str, error: Exception) -> None:
+    text = visible(f"runlore: values logged into {workspace!r} were lost: {error}")
+    sys.stderr.write(f"{text}\n")

@@ -11,11 +11,13 @@ from typing import BinaryIO
 from runlore.domain.errors import InvalidType, UserError
 from runlore.engine.caller_warning import warn_caller
 from runlore.run.part import RunPart
+from runlore.storage.interruptions import deferrable
 
 
 class RunFiles(RunPart):
     """The part of `Run` that keeps files and returns them."""
 
+    @deferrable
     def upload_file(
         self,
         name: str,
@@ -40,6 +42,7 @@ class RunFiles(RunPart):
                 f"{type(path_or_stream).__name__}"
             )
 
+    @deferrable
     def upload_files(
         self,
         names: Sequence[str],
@@ -68,6 +71,7 @@ class RunFiles(RunPart):
                 files[name] = Path(path)
         keep_files(self._handle, files)
 
+    @deferrable
     def upload_folder(
         self, name: str, path: str | os.PathLike[str], datastore_name: str | None = None
     ) -> None:

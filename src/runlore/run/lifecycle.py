@@ -17,6 +17,7 @@ from runlore.domain.text import check_text
 from runlore.engine.caller_warning import warn_caller
 from runlore.exceptions import ActivityFailedException, ExperimentExecutionException
 from runlore.run.part import RunPart
+from runlore.storage.interruptions import deferrable
 
 if TYPE_CHECKING:
     from typing import Self
@@ -118,6 +119,7 @@ class RunLifecycle(RunPart):
         error = error_document(error_details, error_code)
         end_run(self._handle, Status.FAILED, set_status=_set_status, error=error)
 
+    @deferrable
     def cancel(self, *, reason: str | None = None) -> None:
         """End the run as Canceled. Raises RunEnded if the run completed or failed.
 

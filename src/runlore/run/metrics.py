@@ -18,6 +18,7 @@ from runlore.engine.caller_warning import warn_caller
 from runlore.run.images import drawn, file_stem, image_file, name_of_file
 from runlore.run.metric_inputs import array_of, cells_of, given_step, one_dimensional, steps_of
 from runlore.run.part import RunPart
+from runlore.storage.interruptions import deferrable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,6 +181,7 @@ class RunMetrics(RunPart):
         rows = list(zip(*columns.values(), strict=True))
         self._values.log_many(series, rows, None)
 
+    @deferrable
     def log_image(
         self,
         name: str,
@@ -222,8 +224,11 @@ class RunMetrics(RunPart):
         self._log_document(name, "predictions", value, description)
 
     def flush(self, timeout_seconds: float = 300) -> None:
-        """Return when all values logged so far are on disk. Raises if they cannot be written."""
-        self._handle.session.writable().write_values()
+        """Return when all values logged so far are on disk. Raises if they cannot be written.
+
+        In a signal handler that interrupts another call, it is done when that returns.
+        """
+        self._handle.write_values()
 
     def values(self, name: str, max_points: int | None = None) -> MetricValues:
         """All values of a metric as arrays: `steps, times, values = run.values("loss")`.
@@ -257,6 +262,7 @@ class RunMetrics(RunPart):
         except (KeyError, TypeError):  # Not there yet, or not hashable.
             return self._series.setdefault(name, _series(name, (), "scalar", description))
 
+    @deferrable
     def _log_document(self, name: str, kind: str, value: Any, description: str) -> None:
         series = _series(name, (), kind, description)
         if isinstance(value, str):

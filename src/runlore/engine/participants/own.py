@@ -133,6 +133,16 @@ class Participation:
         for run_id in list(self._own):
             self.end(run_id)
 
+    def rest(self) -> None:
+        """Show no more that this process takes part: it ends, and may still change its runs."""
+        for run_id, own in list(self._own.items()):
+            if not own.is_creator and self._files is not None:
+                remove_part(
+                    self._files, run_id, self._journal.writer_id, wipe=self._journal.log.erasable
+                )
+            own.is_seen = True
+        self._files = None
+
     def beside(self, run_ids: Collection[str]) -> list[Beside]:
         """Decisions beside values of these runs, which are signs of life.
 

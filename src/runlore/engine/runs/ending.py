@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from runlore.domain.leaving import is_wrongly_lost
@@ -17,6 +18,7 @@ from runlore.engine.caller_warning import warn_caller
 from runlore.engine.participants.others import others_in
 from runlore.engine.runs.files import keep_watched
 from runlore.engine.runs.handle import RunHandle
+from runlore.storage import interruptions
 from runlore.storage.errors import LogUnavailable
 from runlore.storage.held_folder import FolderMoved
 from runlore.storage.spool_format import EndIntent
@@ -51,8 +53,15 @@ def end_run(
     RunEnded if the run has ended with another status.
 
     In a folder that was moved the end waits, with a warning, until it is opened where it is; raises
-    FolderMoved if it was removed.
+    FolderMoved if it was removed. One that interrupts another call is put off, and kept in the
+    spool: the process may be killed before that call has returned.
     """
+    if interruptions.interrupts():
+        if set_status and run.owns_status:
+            note_end(run, status, error)
+        again = partial(end_run, run, status, set_status=set_status, error=error, reason=reason)
+        interruptions.put_off(again)
+        return
     try:
         _end_run(run, status, set_status=set_status, error=error, reason=reason)
     except FolderMoved as moved:
@@ -137,6 +146,14 @@ def keep_end(run: RunHandle, status: Status, error: Mapping[str, str] | None) ->
 
     Returns whether it survives this process.
     """
+    return run.writable().put_end(_intent(run, status, error))
+
+
+def note_end(run: RunHandle, status: Status, error: Mapping[str, str] | None) -> None:
+    """Note an end that is put off, so that it is recorded if this process is killed before."""
+    run.writable().note_end(_intent(run, status, error))
+
+
+def _intent(run: RunHandle, status: Status, error: Mapping[str, str] | None) -> EndIntent:
     plain = None if error is None else dict(error)
-    intent = EndIntent(run.id, str(status), plain, time.time_ns() // 1_000)
-    return run.session.writable().put_end(intent)
+    return EndIntent(run.id, str(status), plain, time.time_ns() // 1_000)

@@ -15,9 +15,11 @@ from runlore.domain.run_commands import (
 )
 from runlore.engine.participants.others import others_in
 from runlore.engine.runs.handle import RunHandle
+from runlore.storage.interruptions import deferrable
 from runlore.storage.participants import remove_part
 
 
+@deferrable
 def resume(run: RunHandle, reason: str) -> None:
     """Let a run that has ended go on in this process; does nothing if it is executing.
 
@@ -36,6 +38,7 @@ def resume(run: RunHandle, reason: str) -> None:
     session.go_on(run.id)
 
 
+@deferrable
 def rewind(run: RunHandle, step: int) -> None:
     """Void the values of later steps, as when training goes on from a checkpoint of this step.
 

@@ -20,8 +20,9 @@ from runlore.domain.leaving import decide_heard
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.domain.text import check_text
-from runlore.engine.session import Session
+from runlore.engine.session import LiveSession, Session
 from runlore.engine.streams import RunStream, stream_of_run
+from runlore.storage import interruptions
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.run_folder import RunFolder
 from runlore.storage.writers import Life, state_of
@@ -84,6 +85,10 @@ class RunHandle:
         """The workspace's session. Raises WorkspaceClosed after its `close()`."""
         self._session.check_open()
         return self._session
+
+    def writable(self) -> LiveSession:
+        """The session, for a change. Raises WorkspaceClosed, PastIsReadOnly."""
+        return self._session.writable()
 
     @property
     def is_closed(self) -> bool:
@@ -192,9 +197,10 @@ class RunHandle:
         """Run a command; `flush_values` writes this process's waiting values in the same commit.
 
         The history shows the `reason`. Returns the facts that were appended. Raises the command's
-        refusal, InvalidType or InvalidInput for the reason, PastIsReadOnly.
+        refusal, InvalidType or InvalidInput for the reason, PastIsReadOnly. A change that
+        interrupts another call is put off, and returns nothing.
         """
-        session = self._session.writable()
+        session = self.writable()
         since = session.participation.since(self.id)
         return session.change(
             self.stream,
@@ -209,9 +215,13 @@ class RunHandle:
         if refused is not None:
             raise refused
 
+    def write_values(self) -> None:
+        """Write this process's waiting values, of all runs; puts it off in an interruption."""
+        self.writable().write_values()
+
     def create(self, command: commands.CreateRun, events: Sequence[Event] = ()) -> None:
         """Create the run, with more events of its stream in the same commit."""
-        session = self._session.writable()
+        session = self.writable()
 
         def decide(state: RunState | None) -> Decision:
             created = runs.decide(state, command, session.journal.author)
@@ -221,9 +231,11 @@ class RunHandle:
 
     def values(self, *, fresh: bool = False) -> RunValues:
         """The values that this process logs; `fresh` if it has just created the run."""
-        session = self._session.writable()
+        session = self.writable()
         if fresh:
             session.participation.created(self.id)
+        elif interruptions.interrupts():
+            interruptions.put_off(self.join)
         else:
             self.join()
         return session.values_of(self.id, fresh=fresh)
@@ -232,7 +244,7 @@ class RunHandle:
         """Take part in the run, until this process leaves it; see `runlore.engine.runs.leaving`."""
         state = self.stream.state
         if state is None or not state.submitted:  # Else its supervisor is the one that lives.
-            self._session.writable().participation.join(self.id)
+            self.writable().participation.join(self.id)
 
     @property
     def artifacts(self) -> ArtifactStore:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Final
 
 from runlore.domain.errors import RunloreError
@@ -18,9 +19,10 @@ from runlore.domain.leaving import Outcome, end_of
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.participants.others import others_in
-from runlore.engine.runs.ending import has_ended, keep_end
+from runlore.engine.runs.ending import has_ended, keep_end, note_end
 from runlore.engine.runs.files import keep_watched
 from runlore.engine.runs.handle import RunHandle
+from runlore.storage import interruptions
 from runlore.storage.participants import Part, keep_outcome, remove_parts
 
 _ERROR_MAX_CHARS: Final = 100_000
@@ -33,11 +35,16 @@ def leave(run: RunHandle, status: Status, error: Mapping[str, str] | None = None
     nothing but that in a process that does not execute the run: a reader, a forked child, or the
     script of a submitted run, whose supervisor ends it.
 
-    If the log or the disk does not take it, as in a signal handler that interrupts a change, the
-    outcome stays in the spool with a warning, and whoever drains the spool records it.
+    If the log or the disk does not take it, the outcome stays in the spool with a warning, and
+    whoever drains the spool records it. A call that interrupts another one keeps it there as well,
+    and is put off.
     """
-    session = run.session.writable()
     error = None if error is None else {key: _storable(text) for key, text in error.items()}
+    if interruptions.interrupts():
+        note_end(run, status, error)
+        interruptions.put_off(partial(leave, run, status, error))
+        return False
+    session = run.session.writable()
     own = Outcome(status, error, time.time_ns() // 1_000)
     executes = session.participation.executes(run.id)
     try:
