@@ -26,7 +26,7 @@ from runlore.domain.run_state import RunState, fold
 from runlore.domain.status import Status
 from runlore.storage.codec import fact_of
 from runlore.storage.database import Database
-from runlore.storage.errors import LogBusy, VersionConflict
+from runlore.storage.errors import DiskFailed, LogBusy, VersionConflict
 from runlore.storage.event_log import Drained, EventLog, NewEvent, ReadStream, StoredRow
 from runlore.storage.journal import Batch, Beside, Journal, Pending, StreamState
 from runlore.storage.memory_log import MemoryLog
@@ -257,7 +257,9 @@ class Forgetful(InMemory):
         return rows
 
 
-@pytest.mark.parametrize("error", [OperationalError("lost"), InterfaceError("lost")], ids=repr)
+@pytest.mark.parametrize(
+    "error", [OperationalError("lost"), InterfaceError("lost"), DiskFailed("lost")], ids=repr
+)
 @pytest.mark.parametrize("losses", [1, 2])
 def test_a_lost_acknowledgement_is_a_success(error: BaseException, losses: int) -> None:
     log = Forgetful(error, losses)
