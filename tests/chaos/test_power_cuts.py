@@ -160,6 +160,9 @@ def use(folder: Path, states: Snapshots) -> None:
     run.log("loss", 0.25)
     run.complete()
     states.acknowledge("completed")
+    ws.audit.new_key(folder.parent / "key")
+    ws.audit.checkpoint(key=folder.parent / "key")
+    states.acknowledge("checkpoint")
     ws.close()
     states.acknowledge("closed")
 
@@ -173,6 +176,7 @@ def check(folder: Path, acknowledged: Sequence[str]) -> None:
         ws = Workspace.create("lab", path=folder, exist_ok=True)
     with ws:
         assert ws.audit.verify().holds
+        assert len(ws.audit.checkpoints()) == 1 or "checkpoint" not in acknowledged
         runs = {run.id: run for run in Experiment(ws, "e").get_runs()}
         assert ("training" in runs) or ("run" not in acknowledged)
         if "training" in runs:
