@@ -64,6 +64,7 @@ from runlore.domain.events import (
     WarningAdded,
 )
 from runlore.domain.fact import utc_time
+from runlore.domain.file_names import clashes
 from runlore.domain.ids import check_run_id
 from runlore.domain.run_commands import (
     AddArtifacts,
@@ -511,6 +512,12 @@ def _add_artifacts(state: RunState, command: AddArtifacts, writer_id: str | None
         check_key(name, "file name", FILE_NAME_MAX_CHARS): _checked(artifact, name)
         for name, artifact in command.artifacts.items()
     }
+    fresh = artifacts.keys() - state.artifacts.keys()
+    for name, other in clashes(fresh, state.artifacts).items():
+        raise InvalidInput(
+            f"run {state.run_id} cannot have the files {name!r} and {other!r}: one would be a "
+            "file and a folder when they are downloaded; choose another name"
+        )
     taken = [
         name
         for name, artifact in artifacts.items()

@@ -1,4 +1,4 @@
-"""The plain files below a held folder, and a count of all else that lies there."""
+"""The plain files below a held folder; all else that lies there is counted."""
 
 from __future__ import annotations
 
@@ -7,26 +7,9 @@ from typing import Final
 
 from runlore.storage.held_path import HeldPath
 from runlore.storage.held_trees import DEPTH_MAX, walk
+from runlore.storage.left_out import ELSEWHERE, NOT_PLAIN, LeftOut
 
 _LINKS_MAX: Final = 8
-
-
-class LeftOut:
-    """What was left out of a folder: how many entries, and of which kinds the first of each is."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._first: dict[str, str] = {}
-
-    def add(self, name: str, kind: str) -> None:
-        """Count an entry of a kind, such as "a link that leads elsewhere"."""
-        self.count += 1
-        self._first.setdefault(kind, name)
-
-    def __str__(self) -> str:
-        kinds = ", ".join(f"{name!r:.200} is {kind}" for kind, name in self._first.items())
-        rest = self.count - len(self._first)
-        return kinds + (f", and {rest:,} more like these" if rest else "")
 
 
 def plain_files(top: HeldPath, left_out: LeftOut) -> Iterator[tuple[str, HeldPath]]:
@@ -47,9 +30,9 @@ def plain_files(top: HeldPath, left_out: LeftOut) -> Iterator[tuple[str, HeldPat
         if entry.is_file:
             yield name, entry.path
         elif (target := entry.path.read_link()) is None:
-            left_out.add(name, "not a plain file")
+            left_out.add(name, NOT_PLAIN)
         elif (path := _linked(top, name, target)) is None:
-            left_out.add(name, "a link that leads elsewhere")
+            left_out.add(name, ELSEWHERE)
         else:
             yield name, path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import Final
 
 from runlore.domain.errors import InvalidType, UserError
 from runlore.storage.held_path import HeldPath
+from runlore.storage.left_out import BROKEN, ELSEWHERE, NOT_PLAIN, TO_A_FOLDER, LeftOut
 
 MAX_NAME_LENGTH: Final = 5_000
 
@@ -78,15 +80,21 @@ def _everything(_name: str, _is_folder: bool) -> bool:
 
 
 def walk_files(
-    folder: Path, *, wanted: Callable[[str, bool], bool] = _everything
+    folder: Path,
+    *,
+    wanted: Callable[[str, bool], bool] = _everything,
+    follow_links: bool = False,
+    left_out: LeftOut | None = None,
 ) -> Iterator[tuple[str, Path]]:
     """(name, path) of the regular files below `folder`, sorted by name, '/' between the parts.
 
-    A link to a file inside counts as that file, with its resolved path. Other links, sockets, pipes
-    and devices are left out, and linked folders are not entered. `wanted(name, is_folder)` prunes:
-    an unwanted folder is not read. Names are as on disk, unchecked: see `safe_name`.
+    A link to a file inside counts as that file, with its resolved path; with `follow_links`, so
+    does a link to a file elsewhere. Other links, sockets, pipes and devices are counted in
+    `left_out`, and linked folders are not entered. `wanted(name, is_folder)` prunes: an unwanted
+    folder is not read. Names are as on disk, unchecked: see `safe_name`.
     """
     root = Path(os.path.realpath(folder))
+    left_out = LeftOut() if left_out is None else left_out
     todo = _entries(folder, "")
     while todo:
         name, entry = todo.pop()
@@ -95,8 +103,34 @@ def walk_files(
                 # A folder that was removed in the meantime holds no files.
                 with suppress(FileNotFoundError):
                     todo += _entries(Path(entry.path), name + "/")
-        elif (path := _file_inside(entry, root)) and wanted(name, False):
-            yield name, path
+        elif not wanted(name, False):
+            continue
+        elif entry.is_file(follow_symlinks=False):
+            yield name, Path(entry.path)
+        elif not entry.is_symlink():
+            left_out.add(name, NOT_PLAIN)
+        else:
+            target = Path(os.path.realpath(entry.path))
+            kind = _kind_of(target)
+            if kind == TO_A_FOLDER and not wanted(name, True):
+                continue
+            if kind is None and not (follow_links or target.is_relative_to(root)):
+                kind = ELSEWHERE
+            if kind is None:
+                yield name, target
+            else:
+                left_out.add(name, kind)
+
+
+def _kind_of(target: Path) -> str | None:
+    """The kind of thing that a link leads to; None for a regular file."""
+    try:
+        mode = os.stat(target).st_mode
+    except OSError:  # Also a link to itself, or into a folder that may not be entered.
+        return BROKEN
+    if stat.S_ISDIR(mode):
+        return TO_A_FOLDER
+    return None if stat.S_ISREG(mode) else NOT_PLAIN
 
 
 def _entries(folder: Path, prefix: str) -> list[tuple[str, os.DirEntry[str]]]:
@@ -107,15 +141,6 @@ def _entries(folder: Path, prefix: str) -> list[tuple[str, os.DirEntry[str]]]:
 
     with os.scandir(folder) as entries:
         return [(prefix + entry.name, entry) for entry in sorted(entries, key=key, reverse=True)]
-
-
-def _file_inside(entry: os.DirEntry[str], root: Path) -> Path | None:
-    if entry.is_file(follow_symlinks=False):
-        return Path(entry.path)
-    if not entry.is_symlink():
-        return None
-    target = Path(os.path.realpath(entry.path))
-    return target if target.is_relative_to(root) and target.is_file() else None
 
 
 def _problem(name: str) -> str | None:

@@ -29,6 +29,7 @@ from runlore.domain.errors import InvalidInput, RunloreError, UserError
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.atomic_files import replacing
 from runlore.storage.held_path import AnyPath, HeldPath, hold
+from runlore.storage.left_out import LeftOut
 from runlore.storage.log_opener import LOG_NAME
 from runlore.storage.safe_paths import UnsafePath, safe_name, walk_files
 from runlore.storage.zip_entry import zip_entry
@@ -140,13 +141,15 @@ def take_snapshot(
     *,
     max_nbytes: int = MAX_SNAPSHOT_NBYTES,
     max_files: int = MAX_SNAPSHOT_FILES,
+    left_out: LeftOut | None = None,
 ) -> Snapshot:
     """Store the files below `folder` that are not ignored, and the list of them.
 
     The ignore file is `.amlignore` if it exists, else `.gitignore` (then those of sub-folders count
     as well, as in git). Never stored: `.git`, `__pycache__`, virtual environments, `.env*`, runlore
-    workspaces and the store itself. A file that disappears in the meantime is left out. Cost:
-    O(files) stats, and a read of every file.
+    workspaces and the store itself. A file that disappears in the meantime is left out. Links that
+    lead out of the folder or nowhere, links to folders, pipes and the like are counted in
+    `left_out`, unless they are ignored. Cost: O(files) stats, and a read of every file.
 
     Raises SnapshotTooLarge, SnapshotUnreadable, FileNotWritten, and UnsafePath for a file whose
     name cannot be kept.
@@ -155,7 +158,8 @@ def take_snapshot(
     with _unreadable_explained(folder):
         _check_folder(folder)
         rules = _Rules(folder, store.folder)
-        found = _find(folder, rules, max_files=max_files, max_nbytes=max_nbytes)
+        left_out = LeftOut() if left_out is None else left_out
+        found = _find(folder, rules, left_out, max_files=max_files, max_nbytes=max_nbytes)
         lines = list(_store_files(found, store))
     manifest = store.put(io.BytesIO(_canonical(lines)))
     return Snapshot(
@@ -348,11 +352,13 @@ def _unreadable_explained(folder: Path) -> Iterator[None]:
         raise SnapshotUnreadable(folder, error) from error
 
 
-def _find(folder: Path, rules: _Rules, *, max_files: int, max_nbytes: int) -> list[_Found]:
+def _find(
+    folder: Path, rules: _Rules, left_out: LeftOut, *, max_files: int, max_nbytes: int
+) -> list[_Found]:
     """Find the files by stat alone, so that a folder that is too large is refused unread."""
     found: list[_Found] = []
     counted_all = True
-    for name, path in walk_files(folder, wanted=rules.wanted):
+    for name, path in walk_files(folder, wanted=rules.wanted, left_out=left_out):
         # A link must not bring in a file that would be left out under its own name (.env).
         linked = path != folder / name
         if linked and not rules.wanted_with_parents(path.relative_to(folder).as_posix()):

@@ -199,20 +199,6 @@ def test_files_whose_names_cannot_be_kept_are_warned_of_and_the_others_kept(
     assert run.get_file_names() == ["outputs/good.txt"]
 
 
-def test_links_that_lead_out_of_the_folder_are_not_kept(
-    exp: Experiment, project: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "secret.txt").write_text("secret")
-    run = exp.start_logging(snapshot_directory=None)
-    (project / "outputs" / "link.txt").symlink_to(tmp_path / "secret.txt")
-    (project / "outputs" / "folder").symlink_to(tmp_path)
-    (project / "outputs" / "a.txt").write_text("a")
-
-    run.complete()
-
-    assert run.get_file_names() == ["outputs/a.txt"]
-
-
 @pytest.mark.processes
 def test_files_that_may_not_be_read_are_warned_of(folder_ws: Workspace, project: Path) -> None:
     printed = run_python(

@@ -73,9 +73,20 @@ class RunFiles(RunPart):
 
     @deferrable
     def upload_folder(
-        self, name: str, path: str | os.PathLike[str], datastore_name: str | None = None
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        datastore_name: str | None = None,
+        *,
+        follow_links: bool = True,
     ) -> None:
-        """Keep all files of a folder, with their tree, below `name`, in one commit."""
+        """Keep all files of a folder, with their tree, below `name`, in one commit.
+
+        A link to a file counts as that file, wherever it is, as in a snapshot of the Hugging Face
+        cache; without `follow_links`, only if it is below the folder: choose that for a folder of
+        somebody else's. All that is left out is counted in one warning: these links, broken ones,
+        links to folders, pipes and the like.
+        """
         from runlore.engine.runs.files import keep_tree
 
         if not isinstance(name, str):
@@ -83,7 +94,7 @@ class RunFiles(RunPart):
         folder = Path(path)
         if not folder.is_dir():
             raise UserError(f"upload_folder of {name!r}: {os.fspath(path)!r} is not a folder")
-        keep_tree(self._handle, name.rstrip("/"), folder)
+        keep_tree(self._handle, name.rstrip("/"), folder, follow_links=follow_links)
 
     def download_file(
         self,

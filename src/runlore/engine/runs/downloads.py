@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runlore.domain.errors import InvalidInput, UserError
+from runlore.domain.file_names import clashes
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.runs.files import content_of, is_stored
 from runlore.engine.runs.handle import RunHandle
@@ -45,6 +46,7 @@ def download_files(
         )
     targets: list[AnyPath]
     if output_paths is None:
+        names = _without_folders(run, names)
         cut = "" if append_prefix else prefix
         below = [name.removeprefix(cut).lstrip("/") or name for name in names]
         top = _made(folder) if below else None
@@ -58,6 +60,18 @@ def download_files(
         )
     for name, target in zip(names, targets, strict=True):
         run.artifacts.copy_to(content_of(run, name), target)
+
+
+def _without_folders(run: RunHandle, names: list[str]) -> list[str]:
+    """The names that can be files in one folder; warn about the others, of older logs."""
+    found = clashes(set(names), ())
+    folders = {name for name, other in found.items() if other.startswith(name + "/")}
+    if folders:
+        warn_caller(
+            f"{len(folders)} files of run {run.id} would be files and folders, and are not "
+            f"downloaded, such as {min(folders)!r}: get them by download_file(name, path)"
+        )
+    return [name for name in names if name not in folders]
 
 
 def download_logs(run: RunHandle, folder: Path) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
 
 from runlore.domain.errors import UserError
+from runlore.domain.file_names import clashes
 from runlore.domain.run_commands import (
     AddArtifacts,
 )
@@ -18,7 +19,8 @@ from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.errors import told
 from runlore.storage.held_folder import UnsafeEntry
 from runlore.storage.held_path import AnyPath, HeldPath, open_to_read
-from runlore.storage.plain_files import LeftOut, plain_files
+from runlore.storage.left_out import LeftOut
+from runlore.storage.plain_files import plain_files
 from runlore.storage.safe_paths import UnsafePath, safe_name, walk_files
 
 _SHOWN_NAMES = 5
@@ -40,9 +42,19 @@ def keep_files(run: RunHandle, files: Mapping[str, Path | BinaryIO]) -> None:
     run.change(AddArtifacts({name: _put(source, artifacts) for name, source in files.items()}))
 
 
-def keep_tree(run: RunHandle, name: str, folder: Path) -> None:
-    """Keep all files of a folder, with their tree, below a name, in one commit."""
-    keep_files(run, {f"{name}/{below}": file for below, file in walk_files(folder)})
+def keep_tree(run: RunHandle, name: str, folder: Path, *, follow_links: bool) -> None:
+    """Keep all files of a folder, with their tree, below a name, in one commit.
+
+    Warns about links that are not followed, and other entries that are not files.
+    """
+    left_out = LeftOut()
+    found = dict(walk_files(folder, follow_links=follow_links, left_out=left_out))
+    keep_files(run, {f"{name}/{below}": file for below, file in found.items()})
+    if left_out.count:
+        warn_caller(
+            f"upload_folder of {name!r} left out {left_out.count:,} entries of "
+            f"{os.fspath(folder)!r}: {left_out}"
+        )
 
 
 def keep_folders(
@@ -50,9 +62,9 @@ def keep_folders(
 ) -> list[str]:
     """Keep the files of folders, below the folders' names; return the problems.
 
-    Files never change: a file that is already kept with other content is a problem. Below a held
-    folder no link leads elsewhere, and all that is left out of it is one problem: links, pipes and
-    the like and, with `owner`, other users' files, which may be hard links.
+    Files never change: a file that is already kept with other content is a problem. No link leads
+    out of a folder, and all that is left out of one is one problem: links, pipes and the like and,
+    with `owner`, other users' files, which may be hard links.
     """
     state = run.refresh()
     kept = state.artifacts if state else {}
@@ -72,6 +84,9 @@ def keep_folders(
                     f"{name!r} is already kept with other content, and files never change"
                 )
         _tell(left_out, folder_name, problems)
+    for name, other in clashes(found.keys() - kept.keys(), kept).items():
+        del found[name]
+        problems.append(f"{name!r} is not kept: with {other!r} it would be a file and a folder")
     run.change(AddArtifacts(found))
     return problems
 
@@ -151,7 +166,7 @@ def _files_in(
         if isinstance(folder, HeldPath):
             found = plain_files(folder, left_out)
         elif folder.is_dir():
-            found = walk_files(folder)
+            found = walk_files(folder, left_out=left_out)
         for below, path in found:
             yield f"{name}/{below}", path
     except PermissionError as error:

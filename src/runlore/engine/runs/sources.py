@@ -64,13 +64,24 @@ def git_properties_of(folder: Path) -> dict[str, str | None]:
 
 
 def snapshot_of(folder: Path, artifacts: ArtifactStore, advice: str = "") -> Snapshot:
-    """Store the folder's snapshot. Raises SnapshotException, with the advice."""
+    """Store the folder's snapshot; warn about links that lead out of it and the like.
+
+    Raises SnapshotException, with the advice.
+    """
+    from runlore.storage.left_out import LeftOut
     from runlore.storage.snapshots import take_snapshot
 
+    left_out = LeftOut()
     try:
-        return take_snapshot(folder, artifacts)
+        taken = take_snapshot(folder, artifacts, left_out=left_out)
     except RunloreError as error:
         raise SnapshotException(f"{error}{advice}", error) from error
+    if left_out.count:
+        warn_caller(
+            f"{left_out.count:,} entries of {os.fspath(folder)!r} were left out of the snapshot: "
+            f"{left_out}; put copies in their place, or name them in its ignore file"
+        )
+    return taken
 
 
 def _warn_of_no_snapshot(session: LiveSession) -> None:
