@@ -110,7 +110,7 @@ SIGNATURES: list[tuple[Callable[..., Any], str]] = [
     (Run.get_all_logs, "self, destination=None"),
     (Run.log, "self, name, value, description='', step=None"),
     (Run.log_list, "self, name, value, description=''"),
-    (Run.log_row, "self, name, description=None"),
+    (Run.log_row, "description=None"),  # Its name may be a keyword, unless a column has it.
     (Run.log_table, "self, name, value, description=''"),
     (Run.log_image, "self, name, path=None, plot=None, description=''"),
     (Run.log_confusion_matrix, "self, name, value, description=''"),

@@ -199,3 +199,29 @@ except Exception as error:
     assert told.startswith("LogReadOnly")
     assert f"user {other.uid}" in told
     assert f"belongs to user {owner.uid} and has the mode 2755" in told
+
+
+def test_a_value_logged_by_who_may_only_read_blocks_neither_reads_nor_the_end() -> None:
+    with group_of(2) as (owner, other):
+        owner.runs(CREATE + '\nstarted(opened(), run_id="first").complete()\n', umask=0o022)
+
+        told = other.runs("""
+import warnings
+warnings.simplefilter("ignore")
+ws = opened()
+run = ws.get_run("first")
+run.log("loss", 0.5)
+print(ws.sql("SELECT run_id FROM runs").fetchall(), run.get_metrics(), run.get_status())
+try:
+    run.flush()
+except Exception as error:
+    print(type(error).__name__)
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    ws.close()
+print(told[-1].message)
+""")
+
+    seen, refused, lost = told.splitlines()
+    assert (seen, refused) == ("[('first',)] {'loss': 0.5} Completed", "LogReadOnly")
+    assert lost.startswith("values logged into a workspace that is only read are lost: ")

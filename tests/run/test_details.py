@@ -199,3 +199,11 @@ def test_the_portal_url_has_azures_form(project: Path) -> None:
     assert run.get_portal_url().endswith(
         f"/runs/{run.id}?wsid=/subscriptions/s/resourcegroups/g/workspaces/lab"
     )
+
+
+def test_what_public_scripts_read_of_the_services_record_is_there(run: Run) -> None:
+    run.tag("stage", "first")
+
+    assert run._run_id == run._run_dto["run_id"] == run.id
+    assert run._run_dto["status"] == run.get_status()
+    assert run._run_dto["tags"] == {"stage": "first"}

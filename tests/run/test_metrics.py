@@ -600,3 +600,17 @@ def test_rows_and_single_values_under_one_name_are_all_kept(run: Run) -> None:
     run.log_row("m", x=2)
 
     assert run.get_metrics() == {"m": {"m": [1, None], "x": [None, 2]}}
+
+
+def test_a_column_of_a_row_may_have_any_name(run: Run) -> None:
+    run.log_row("pets", name="Tom", self=1.0)
+    run.log_row(name="pets", x=1.0)
+    run.log_row("floats", name=1.0)
+    run.log_row("floats", name=2.0)
+
+    assert run.get_metrics("pets") == {
+        "pets": {"name": ["Tom", None], "self": [1.0, None], "x": [None, 1.0]}
+    }
+    assert run.get_metrics("floats") == {"floats": {"name": [1.0, 2.0]}}
+    with pytest.raises(UserErrorException):
+        run.log_row(x=1.0)

@@ -126,14 +126,21 @@ class RunMetrics(RunPart):
         series = self._scalar_series(name, description)
         self._values.log_many(series, scalars, None)
 
-    def log_row(self, name: str, description: str | None = None, **kwargs: Any) -> None:
+    def log_row(
+        self, name: str | None = None, /, description: str | None = None, **kwargs: Any
+    ) -> None:
         """Log one row of named columns; several calls make a table.
+
+        `log_row(name="t", a=1)` names the table as `log_row("t", a=1)` does; in
+        `log_row("t", name="x")`, `name` is a column.
 
         As in Azure ML, `description` describes the table and is no column: `log_table` takes
         columns of any name. A warning says so.
 
         Raises UserErrorException if a column holds a list, or if there is no column.
         """
+        if name is None:
+            name = kwargs.pop("name", None)
         if set(map(type, kwargs.values())) == _FLOAT_ONLY:
             try:
                 put = self._values.row_puts[name, tuple(kwargs)]

@@ -170,6 +170,21 @@ class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
         return self._id
 
     @property
+    def _run_id(self) -> str:
+        """The run's id: public scripts for Azure read this attribute."""
+        return self._id
+
+    @property
+    def _run_dto(self) -> dict[str, Any]:
+        """What public scripts for Azure read of the service's record of the run."""
+        return {
+            "run_id": self._id,
+            "status": self.get_status(),
+            "tags": self.get_tags(),
+            "properties": self.get_properties(),
+        }
+
+    @property
     def experiment(self) -> Experiment:
         """The experiment that holds the run."""
         return self._experiment

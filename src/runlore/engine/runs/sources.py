@@ -11,6 +11,7 @@ from runlore.domain.errors import InvalidType, RunloreError
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.places import is_workspace
 from runlore.exceptions import SnapshotException
+from runlore.storage.left_out import LeftOut
 
 if TYPE_CHECKING:
     from runlore.domain.events import Event
@@ -68,7 +69,6 @@ def snapshot_of(folder: Path, artifacts: ArtifactStore, advice: str = "") -> Sna
 
     Raises SnapshotException, with the advice.
     """
-    from runlore.storage.left_out import LeftOut
     from runlore.storage.snapshots import take_snapshot
 
     left_out = LeftOut()
