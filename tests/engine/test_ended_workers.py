@@ -6,37 +6,42 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from runlore import Experiment, Run, Workspace
-from tests.processes import Child
+from tests.processes import LIMIT_S, Child
 from tests.ranks import folder_of
 from tests.workspaces import start
 
 pytestmark = [pytest.mark.processes, pytest.mark.on_disk]
 
 ROUNDS = 3
+KEPT_OPEN: Final[list[Workspace]] = []
+"""The workspaces of a worker: one that is collected as garbage writes its values."""
 
 
-def log_some(folder: Path, run_id: str) -> None:
-    """Log into a run in a workspace that is left open, as workers do."""
-    run = Workspace.open(folder).get_run(run_id)
+def log_some(folder: Path, run_id: str, gate: Any = None) -> None:
+    """Log into a run, when the gate is open, in a workspace that is left open, as workers do."""
+    KEPT_OPEN.append(Workspace.open(folder))
+    run = KEPT_OPEN[-1].get_run(run_id)
+    assert gate is None or gate.wait(LIMIT_S)
     for value in range(10):
         run.log("loss", float(value), step=value)
 
 
-def log_and_be_killed(folder: Path, run_id: str) -> None:
-    log_some(folder, run_id)
+def log_and_be_killed(folder: Path, run_id: str, gate: Any) -> None:
+    log_some(folder, run_id, gate)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def log_and_exit_at_once(folder: Path, run_id: str) -> None:
-    log_some(folder, run_id)
+def log_and_exit_at_once(folder: Path, run_id: str, gate: Any) -> None:
+    log_some(folder, run_id, gate)
     os._exit(0)
 
 
@@ -45,7 +50,7 @@ def agree(workspace: Workspace, run: Run) -> int:
     ((counted,),) = workspace.sql("SELECT count(*) FROM metric_points").fetchall()
     logged = len(run.get_metrics().get("loss", []))
     assert counted == logged
-    summed = workspace.sql("SELECT sum(n) FROM metrics").fetchall()
+    summed = workspace.sql("SELECT coalesce(sum(n), 0) FROM metrics").fetchall()
     assert summed == [(logged,)]
     return logged
 
@@ -60,16 +65,19 @@ def agree(workspace: Workspace, run: Run) -> int:
     ],
 )
 def test_values_of_joined_processes_are_in_sql_at_once(
-    folder_ws: Workspace, method: str, work: Callable[[Path, str], None]
+    folder_ws: Workspace, method: str, work: Callable[..., None]
 ) -> None:
     run = start(Experiment(folder_ws, "e"))
     context: Any = multiprocessing.get_context(method)
     for number in range(1, 1 + (ROUNDS if method == "fork" else 1)):
-        workers = [
-            context.Process(target=work, args=(folder_of(folder_ws), run.id)) for _ in range(2)
-        ]
+        gate = context.Event()
+        arguments = folder_of(folder_ws), run.id, gate
+        workers = [context.Process(target=work, args=arguments) for _ in range(2)]
         for worker in workers:
             worker.start()
+        time.sleep(0.3)  # They open the workspace, and wait. If not, the test asks for less.
+        assert agree(folder_ws, run) == 20 * (number - 1)  # Just before they log.
+        gate.set()
         for worker in workers:
             worker.join()
         assert agree(folder_ws, run) == 20 * number
@@ -128,10 +136,11 @@ def test_a_process_counts_steps_on_after_ended_ones_and_the_creator_from_its_own
         Child(lambda: count_without_steps(folder_of(folder_ws), run.id)).result()
     Child(lambda: log_without_closing(folder_of(folder_ws), run.id)).result()
     run.log("loss", 0.5)
-    assert run.values("loss").steps.tolist() == [*range(9), 0]
+    assert sorted(run.values("loss").steps.tolist()) == [0, *range(9)]
 
 
 def log_without_closing(folder: Path, run_id: str) -> None:
-    run = Workspace.open(folder).get_run(run_id)
+    KEPT_OPEN.append(Workspace.open(folder))
+    run = KEPT_OPEN[-1].get_run(run_id)
     for _ in range(3):
         run.log("loss", 0.5)
