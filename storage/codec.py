@@ -162,13 +162,15 @@ def facts_of(rows: Iterable[tuple[Any, ...]]) -> list[Fact]:
                 data = None
             elif len(state) > _SMALL_NBYTES:
                 data = decode_event(topic, state)
+                if topic in _NAMED:
+                    _check_stream(topic, data, stream)
             elif state in known:
                 data = known[state]
             else:
-                data = known[state] = decode_event(topic, state)
-            named = _NAMED.get(topic)
-            if named is not None and data is not None and named(data) != stream:
-                raise ValueError(f"it belongs into the stream {named(data)!r:.200}")
+                data = decode_event(topic, state)
+                if topic in _NAMED:
+                    _check_stream(topic, data, stream)
+                known[state] = data
             envelope = envelopes.get(metadata)
             if envelope is None:
                 envelope = envelopes[metadata] = _envelope(metadata)
@@ -223,6 +225,12 @@ def check_model(topic: str, data: Mapping[str, Any]) -> None:
         raise ValueError(f"its payload cannot be stored: {error}") from error
     if not same:
         raise ValueError("its payload has a value of another type")
+
+
+def _check_stream(topic: str, data: Mapping[str, Any] | None, stream: str) -> None:
+    """Raise ValueError if the data names another stream: one flipped bit may have renamed it."""
+    if data is not None and (named := _NAMED[topic](data)) != stream:
+        raise ValueError(f"it belongs into the stream {named!r:.200}")
 
 
 def _misfit(fact: Fact) -> str | None:
