@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from runlore.domain.text import VALUE_MAX_BYTES, check_key, check_order
 DEPTH_MAX: Final = 100
 """How deep objects and lists may be nested."""
 
+_PART: Final = re.compile(r"(?:[^.\\]|\\.)+", re.DOTALL)
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _INTS: Final = range(-(2**63), 2**64)
 
 
@@ -74,6 +77,22 @@ def flattened(config: Mapping[str, Any]) -> dict[str, str]:
     {'a.b': '1', 'a.c\\\\.d': 'null', 'e': '{}'}
     """
     return {key: json_text(value) for key, value in _leaves(config, "")}
+
+
+def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """The config that has these values, by their flattened keys.
+
+    >>> nested({"a.b": 1, "a.c\\\\.d": None, "e": {}})
+    {'a': {'b': 1, 'c.d': None}, 'e': {}}
+    """
+    config: dict[str, Any] = {}
+    for name, value in leaves.items():
+        *outer, last = (_ESCAPED.sub(r"\1", part) for part in _PART.findall(name))
+        place = config
+        for key in outer:
+            place = place.setdefault(key, {})
+        place[last] = value
+    return config
 
 
 def escaped(key: str) -> str:

@@ -78,6 +78,7 @@ OF_RUN: dict[str, Callable[[Run], object]] = {
     "properties": lambda run: run.properties,
     "get_status": lambda run: run.get_status(),
     "get_detailed_status": lambda run: run.get_detailed_status(),
+    "get_config": lambda run: run.get_config(),
     "get_tags": lambda run: run.get_tags(),
     "get_properties": lambda run: run.get_properties(),
     "get_details": lambda run: run.get_details(),

@@ -39,22 +39,23 @@ def test_init_keeps_no_files_and_no_snapshot(project: Path) -> None:
     assert run.get_properties() == {}
 
 
-def test_init_keeps_the_config_as_properties_and_the_tags_as_tags(project: Path) -> None:
-    run = runlore.init("e", config={"lr": "0.1"}, tags={"a": "b"}, display_name="my run")
+def test_init_keeps_the_config_and_the_tags(project: Path) -> None:
+    run = runlore.init("e", config={"lr": 0.1}, tags={"a": "b"}, display_name="my run")
 
-    assert run.get_properties() == {"lr": "0.1"}
+    assert run.get_config() == {"lr": 0.1}
+    assert run.get_properties() == {}
     assert run.get_tags() == {"a": "b"}
     assert run.display_name == "my run"
 
 
-def test_numbers_in_the_config_become_text_without_a_warning(project: Path) -> None:
-    run = runlore.init("e", config={"lr": 0.1, "layers": [64, 64], "seed": None})
+def test_the_values_of_a_config_keep_their_types(project: Path) -> None:
+    config = {"lr": 0.1, "net": {"layers": [64, 64], "bias": True}, "seed": None}
 
-    assert run.get_properties() == {"lr": "0.1", "layers": "[64, 64]", "seed": None}
+    assert runlore.init("e", config=config).get_config() == config
 
 
 def test_a_config_that_cannot_be_kept_starts_no_run(project: Path) -> None:
-    with pytest.raises(InvalidInput, match="property key is empty"):
+    with pytest.raises(InvalidInput, match="config key is empty"):
         runlore.init("e", config={"": 1})
 
     assert list(runlore.Experiment(Workspace.open(".runlore"), "e").get_runs()) == []

@@ -12,7 +12,7 @@ import pytest
 
 import runlore
 from runlore import ComputeTarget, Experiment, Run, Workspace
-from runlore.domain.errors import PropertyConflict, WorkspaceNotFound
+from runlore.domain.errors import ConfigConflict, WorkspaceNotFound
 from runlore.exceptions import RunEnvironmentException
 from runlore.testing.submitted import Project, printed
 from tests.cli.shell import in_new_process
@@ -291,7 +291,7 @@ def test_a_config_of_other_values_is_refused(joined: Run) -> None:
     runlore.init("e", config={"lr": 0.1})
     runlore.init("e", config={"lr": 0.1})
 
-    with pytest.raises(PropertyConflict, match="'lr'"):
+    with pytest.raises(ConfigConflict, match="'lr'"):
         runlore.init("e", config={"lr": 0.2})
 
 

@@ -16,6 +16,7 @@ from runlore.entry.context import get_context
 from runlore.entry.default_names import experiment_of_script, workspace_of_folder
 from runlore.entry.workspace_address import nearest_workspace
 from runlore.experiment import Experiment
+from runlore.run.config_values import as_config
 from runlore.run.run import Run, run_of
 from runlore.storage.log_opener import LogLocation
 from runlore.storage.open_log import locate
@@ -33,7 +34,7 @@ def init(
     experiment: str | None = None,
     *,
     workspace: str | os.PathLike[str] | None = None,
-    config: Mapping[str, Any] | None = None,
+    config: object = None,
     tags: Mapping[str, Any] | None = None,
     display_name: str | None = None,
     snapshot_directory: str | os.PathLike[str] | None = None,
@@ -53,27 +54,27 @@ def init(
     4. a new one in `.runlore` in the working folder.
 
     `artifacts` is a folder for the files of runs, as in `Workspace.open`. The experiment is named
-    after the script if no name is given. `config` becomes the run's properties; values become
-    text. Use the run in a `with` block, or call `run.complete()` at the end. Raises InvalidType, a
-    TypeError, for any other option.
+    after the script if no name is given. `config` is a dict, an argparse Namespace, a dataclass or
+    a pydantic model, also nested; see `Run.add_config`. Use the run in a `with` block, or call
+    `run.complete()` at the end. Raises InvalidType, a TypeError, for any other option.
 
     >>> lab = getfixture("tmp_path") / "lab"
     >>> with init("first-steps", workspace=lab, config={"lr": 0.1}) as run:
     ...     run.log("loss", 0.5)
-    >>> run.get_status(), run.get_properties()
-    ('Completed', {'lr': '0.1'})
+    >>> run.get_status(), run.get_config()
+    ('Completed', {'lr': 0.1})
     """
     refuse_unknown(init, unknown)
-    properties = {key: _as_text(value) for key, value in (config or {}).items()}
+    values = {} if config is None else as_config(config)
     if os.environ.get("RUNLORE_RUN_ID"):
         run = get_context(allow_offline=False)
         _say_what_is_not_used(run, experiment, workspace)
-        _add(run, properties, tags, display_name, snapshot_directory)
+        _add(run, values, tags, display_name, snapshot_directory)
         return run
     name = experiment_of_script(sys.argv) if experiment is None else experiment
     return _started(
         Experiment(_workspace(workspace, artifacts), name),
-        properties=properties,
+        config=values,
         tags=as_pairs(tags, "tag"),
         display_name=display_name,
         snapshot_directory=snapshot_directory,
@@ -92,13 +93,13 @@ def _started(parent: Experiment, **options: Any) -> Run:
 
 def _add(
     run: Run,
-    properties: Mapping[str, str | None],
+    config: Mapping[str, Any],
     tags: Mapping[str, Any] | None,
     display_name: str | None,
     snapshot_directory: str | os.PathLike[str] | None,
 ) -> None:
-    if properties:
-        run.add_properties(properties)
+    if config:
+        run.add_config(config)
     if tags:
         run.set_tags(tags)
     if display_name is not None:
@@ -147,7 +148,3 @@ def _workspace(
 def _name(place: LogLocation) -> str:
     folder = place.folder or Path()
     return workspace_of_folder(folder.parent.name if folder.name == _FOLDER else folder.name)
-
-
-def _as_text(value: object) -> str | None:
-    return None if value is None else str(value)

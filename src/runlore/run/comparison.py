@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from runlore.domain.config import flattened
 from runlore.domain.errors import InvalidInput
 from runlore.run.metric_rows import last_values
 
@@ -15,17 +17,18 @@ Row = dict[str, Any]
 
 
 def compare_runs(runs: Sequence[Run]) -> list[Row]:
-    """One row per tag, property, script parameter and metric that any of the runs has.
+    """One row per config key, tag, property, script parameter and metric that a run has.
 
-    `{"kind", "name", "equal", <run id>: value, ...}`; the value is None for a run without it, and
-    True for a key-only tag. Metrics show their last value. Raises InvalidInput for fewer than two
-    runs.
+    `{"kind", "name", "equal", <run id>: value, ...}`; the value is None for a run without it, the
+    text `null` for a config's null, and True for a key-only tag. Metrics show their last value.
+    Raises InvalidInput for fewer than two runs.
     """
     ids = [run.id for run in runs]
     if len(set(ids)) < 2:
         raise InvalidInput(f"a comparison takes at least two runs, got {', '.join(ids) or 'none'}")
     kinds: dict[str, Callable[[Run], Mapping[str, Any]]] = {
         "run": _facts,
+        "config": _config,
         "tag": lambda run: {key: _or_true(value) for key, value in run.get_tags().items()},
         "property": lambda run: {key: _or_true(v) for key, v in run.get_properties().items()},
         "param": lambda run: parameters_of(_arguments(run)),
@@ -75,6 +78,11 @@ def _facts(run: Run) -> dict[str, Any]:
     record = run.get_record()
     shown = ("status", "target", "script_name", "start_time_utc", "end_time_utc")
     return {name: record[name] for name in shown if record[name] is not None}
+
+
+def _config(run: Run) -> dict[str, Any]:
+    leaves = flattened(run.get_config())
+    return {key: text if text == "null" else json.loads(text) for key, text in leaves.items()}
 
 
 def _arguments(run: Run) -> Sequence[str]:

@@ -16,6 +16,7 @@ from runlore.domain.visible_text import visible
 from runlore.engine.caller_warning import warn_caller
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter, statuses_of
+from runlore.run.config import RunConfig
 from runlore.run.files import RunFiles
 from runlore.run.lifecycle import RunLifecycle
 from runlore.run.metrics import RunMetrics
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from runlore.workspace import Workspace
 
 
-class Run(RunTags, RunFiles, RunMetrics, RunLifecycle):
+class Run(RunTags, RunConfig, RunFiles, RunMetrics, RunLifecycle):
     """A run of an experiment. `Run(experiment, run_id)` attaches to an existing one.
 
     Only the object that started a run keeps its output folders when the run ends; an attached

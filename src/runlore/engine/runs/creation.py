@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from runlore.domain.errors import InvalidInput, InvalidType, UserError
@@ -45,6 +45,7 @@ def start_run(
     description: str | None = None,
     tags: Mapping[str, str | None] | None = None,
     properties: Mapping[str, str | None] | None = None,
+    config: Mapping[str, Any] | None = None,
     parent: RunHandle | None = None,
 ) -> RunHandle:
     """Create a run that is Running, with its snapshot and output folders, in one commit."""
@@ -65,6 +66,7 @@ def start_run(
         outputs=tuple(watched),
         tags=tags or {},
         properties=properties or {},
+        config=config or {},
     )
     decide(None, command, None)  # Raises for invalid arguments, before any file is kept.
     source, events = source_evidence(session, run.id, snapshot_directory)
