@@ -21,6 +21,8 @@ CHANGING = {
         "run tag",
         "run untag",
         "run correct-property",
+        "run archive",
+        "run reactivate",
         "run submit-script",
         "run resubmit",
         "run start",

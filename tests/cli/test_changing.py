@@ -180,3 +180,19 @@ def test_audit_erase_says_why_a_workspace_erases_nothing(own_project: Path) -> N
     command = ("audit", "erase", "-r", "poor", "--reason", "asked to", "--yes")
 
     assert "was not created as erasable" in runlore(*command, cwd=own_project, code=1).err
+
+
+def test_an_archived_run_leaves_the_lists_and_comes_back(own_project: Path) -> None:
+    def listed(*options: str) -> list[str]:
+        found: list[str] = runlore("run", "list", *options, "[].run_id", cwd=own_project).data
+        return found
+
+    runlore("run", "archive", "-r", "poor", "--reason", "wrong data", cwd=own_project)
+    assert listed() == ["running", "other", "fantastic"]
+    assert listed("--where", "archived = true") == ["poor"]
+    assert runlore("run", "show", "-r", "poor", cwd=own_project).data["status"] == "Completed"
+    history = runlore("run", "history", "-r", "poor", cwd=own_project).data
+    assert (history[-1]["what"], history[-1]["reason"]) == ("archived", "wrong data")
+
+    runlore("run", "reactivate", "-r", "poor", cwd=own_project)
+    assert listed() == ["running", "other", "poor", "fantastic"]

@@ -216,7 +216,7 @@ def test_on_each_target_config_and_tags_are_added_to_the_run(tmp_path: Path, tar
     assert run.get_status() == "Completed"
     assert run.get_metrics() == {"loss": [1.0, 0.5, 1 / 3]}
     assert run.get_tags() == {"by": "init"}
-    assert run.get_properties()["lr"] == "0.1"
+    assert run.get_config() == {"lr": 0.1}
     assert f"{run.id} Running" in printed(run)
     assert list(at.exp.get_runs()) == [run]
     assert list(at.ws.experiments) == ["explore-runs"]

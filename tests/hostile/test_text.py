@@ -40,6 +40,8 @@ ARGUMENTS = {
     "run update": ["-r", BENIGN, "--add-tag", "a=b"],
     "run tag": ["-r", BENIGN, "a=b"],
     "run untag": ["-r", BENIGN, "a"],
+    "run archive": ["-r", BENIGN],
+    "run reactivate": ["-r", BENIGN],
     "run correct-property": ["-r", BENIGN, "property=1", "--reason", "a typo"],
     "run tree": ["-e", EXPERIMENT],
     "run watch": ["-e", EXPERIMENT, "--once"],

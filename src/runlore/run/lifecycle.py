@@ -160,6 +160,18 @@ class RunLifecycle(RunPart):
         """
         return self._handle.should_stop
 
+    def archive(self, *, reason: str | None = None) -> None:
+        """Hide the run from lists; it is found by its id, and below its parent, as before."""
+        from runlore.engine.runs.going_on import archive
+
+        archive(self._handle, reason)
+
+    def reactivate(self, *, reason: str | None = None) -> None:
+        """Show an archived run in lists again."""
+        from runlore.engine.runs.going_on import reactivate
+
+        reactivate(self._handle, reason)
+
     def wait_for_completion(
         self,
         show_output: bool = False,

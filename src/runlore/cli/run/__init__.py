@@ -14,6 +14,8 @@ run = LazyGroup(
         "tag": "run.tags:tag",
         "untag": "run.tags:untag",
         "correct-property": "run.properties:correct_property",
+        "archive": "run.archiving:archive",
+        "reactivate": "run.archiving:reactivate",
         "tree": "run.tree:tree",
         "watch": "run.watch:watch",
         "metrics": "run.show:metrics",
