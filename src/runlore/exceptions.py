@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from runlore.storage.errors import TooManyOpenFiles as TooManyOpenFiles
     from runlore.storage.errors import ValuesDropped as ValuesDropped
     from runlore.storage.held_folder import FolderMoved as FolderMoved
+    from runlore.storage.interruptions import Interrupting as Interrupting
     from runlore.storage.left_wal import ForeignWal as ForeignWal
     from runlore.storage.log_file import LogReplaced as LogReplaced
     from runlore.storage.open_wal import WalRemoved as WalRemoved
@@ -78,6 +79,7 @@ _OF_STORAGE: Final = {
     "FileNotWritten": "runlore.storage.atomic_files",
     "FolderMoved": "runlore.storage.held_folder",
     "ForeignWal": "runlore.storage.left_wal",
+    "Interrupting": "runlore.storage.interruptions",
     "LogReplaced": "runlore.storage.log_file",
     "WalRemoved": "runlore.storage.open_wal",
 }
@@ -212,6 +214,7 @@ __all__ = [
     "FilterError",
     "FolderMoved",
     "ForeignWal",
+    "Interrupting",
     "InvalidInput",
     "InvalidType",
     "LogBusy",
