@@ -91,16 +91,17 @@ def test_the_experiment_is_named_after_the_script(project: Path) -> None:
 
 
 def test_init_in_a_loop_does_not_leak_open_files(project: Path) -> None:
-    runlore.init("e")
     process = psutil.Process()
-    before = process.num_fds()
 
-    for number in range(30):
-        with runlore.init("e") as run:
-            run.log("loss", number)
+    def descriptors_after(runs: int) -> int:
+        for number in range(runs):
+            with runlore.init("e") as run:
+                run.log("loss", number)
+        return process.num_fds()
 
-    assert process.num_fds() <= before + 8
-    assert len(list(run.experiment.get_runs())) == 31
+    held = descriptors_after(2)
+    assert descriptors_after(30) <= held + 2  # The spare file of the spool comes later.
+    assert len(list(runlore.init("e").experiment.get_runs())) == 33
 
 
 def test_init_works_at_the_root_of_a_file_system(
