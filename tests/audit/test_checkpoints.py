@@ -377,3 +377,21 @@ def test_a_view_of_the_past_changes_no_keys_or_settings(ws: Workspace, tmp_path:
     assert ws.path is not None
     assert not (ws.path / "audit").exists()
     assert not (tmp_path / "key").exists()
+
+
+def test_a_new_key_is_on_disk_before_it_is_given_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "keys" / "own.key"
+    synced: list[str] = []
+    sync = os.fsync
+
+    def noted(fd: int) -> None:
+        synced.append(path.read_text())
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    key = new_key(path, "runlore/lab")
+
+    assert synced == [f"{key}\n"]
+    assert path.stat().st_mode & 0o777 == 0o600

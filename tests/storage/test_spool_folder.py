@@ -224,6 +224,8 @@ HOSTILE = {
     "a row in form f": defining(1, "f", Series("row", ("a", "b"), "row")) + one(1, 0, 1.0),
     "a row of another width": defining(1, "b", Series("row", ("a", "b"), "row"))
     + sized(1, packed([1, 2, 3])),
+    "a text for a row": defining(1, "b", Series("row", ("a", "b"), "row")) + sized(1, packed("ab")),
+    "a definition without a series": sized(DEFINITION, definition(1, Channel("r", "f", ()))),
     "columns of one name": defining(1, "w", Series("row", ("a", "a"), "row")),
     "a value nested deeply": defining(1, "b") + sized(1, msgpacked(DEEP)),
     "a value of a foreign type": defining(1, "b") + sized(1, packed(msgpack.ExtType(7, b"x"))),
