@@ -23,6 +23,8 @@ from runlore.domain.errors import InvalidInput, UserError
 from runlore.exceptions import PastIsReadOnly
 from runlore.storage.errors import LogCorrupt, LogReadOnly
 from runlore.storage.log_head import LogHead
+from runlore.storage.memory_log import MemoryLog
+from runlore.testing.logs import new_events
 from tests.audit.conftest import start
 from tests.tampering import rewrite, tampering
 
@@ -395,3 +397,15 @@ def test_a_new_key_is_on_disk_before_it_is_given_out(
 
     assert synced == [f"{key}\n"]
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_empty_log_is_not_signed_and_one_event_is(audited: AuditedLog, key: Path) -> None:
+    log = MemoryLog()
+    small = AuditedLog(log, audited.kept, audited.origin)
+    with pytest.raises(UserError, match="nothing to sign"):
+        create_checkpoint(small, key=key)
+    assert audited.kept.checkpoints() == []
+
+    log.append(new_events("run/a", [1]))
+    checkpoint, _ = create_checkpoint(small, key=key)
+    assert checkpoint.size == 1
