@@ -34,6 +34,9 @@ class Patience(NamedTuple):
 OF_A_READ: Final = Patience(READ_WAIT_S, for_stuck=False)
 """The patience of what a read writes on its way."""
 
+OF_AN_EXIT: Final = Patience(5.0)
+"""The patience of a process that ends: what it cannot write by then waits in its spool."""
+
 
 class _Left:
     """The rest of a thread's patience."""

@@ -23,7 +23,13 @@ from typing import Final
 from runlore.domain.errors import WorkspaceClosed
 from runlore.domain.ids import run_id_of, values_stream
 from runlore.storage import fork_guard, interruptions
-from runlore.storage.errors import LogBusy, LogReadOnly, LogTooNew, ValuesDropped
+from runlore.storage.errors import (
+    LogBusy,
+    LogReadOnly,
+    LogTooNew,
+    LogUnavailable,
+    ValuesDropped,
+)
 from runlore.storage.event_log import Drained, DrainedMark
 from runlore.storage.held_folder import FolderMoved
 from runlore.storage.held_path import HeldPath
@@ -323,7 +329,7 @@ class ValueBuffer:
         self._join_thread()
         try:
             self.flush()
-        except (FolderMoved, LogReadOnly) as error:
+        except (FolderMoved, LogUnavailable) as error:
             self._tell_what_stays(error)
             return
         spool = self._spool
@@ -334,14 +340,14 @@ class ValueBuffer:
             if not spool.intents:
                 spool.remove()
 
-    def _tell_what_stays(self, error: FolderMoved | LogReadOnly) -> None:
+    def _tell_what_stays(self, error: FolderMoved | LogUnavailable) -> None:
         """Say what becomes of values that this process will not write.
 
-        Raises the error if they would be lost that a newer runlore could write.
+        Raises the error if they would be lost that another process could write.
         """
         if isinstance(error, FolderMoved):  # If it was removed, nothing is there to wait for.
             self._complain(error)
-        elif isinstance(error, LogTooNew):
+        elif isinstance(error, LogTooNew) or not isinstance(error, LogReadOnly):
             if not self.is_on_disk:
                 raise error
             self._complain(error)

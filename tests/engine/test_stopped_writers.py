@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -293,3 +295,29 @@ def test_a_stopped_reader_stops_nobody(lab: Lab) -> None:
     os.kill(reader.pid, signal.SIGKILL)
     os.waitpid(reader.pid, 0)
     reader.let_go()
+
+
+ENDS = """
+import sys
+from runlore import Workspace
+run = Workspace.open(sys.argv[1]).get_run("alive")
+run.log("loss", 0.125)
+"""
+
+
+def test_a_process_that_ends_leaves_its_values_to_the_next_one(lab: Lab) -> None:
+    command = [sys.executable, "-c", ENDS, str(lab.folder)]
+
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_S, check=False)
+
+    assert lab.is_stopped
+    assert ended.returncode == 0
+    assert "were lost" not in ended.stderr
+    assert "keep waiting" in ended.stderr
+    os.kill(lab.writer.pid, signal.SIGCONT)
+    wait_until(lambda: lab.writer.has_ended(0.1), "the writer to end")
+    with Workspace.open(lab.folder) as workspace:
+        assert workspace.get_run("alive").get_metrics() == {"loss": [1.0, 0.125]}
+        assert workspace.sql("SELECT last FROM metrics WHERE run_id = 'alive'").fetchall() == [
+            (0.125,)
+        ]

@@ -32,6 +32,7 @@ from runlore.storage.held_folder import FolderMoved
 from runlore.storage.held_path import hold
 from runlore.storage.interruptions import AFTERWARDS, deferrable, is_owned
 from runlore.storage.journal import Journal
+from runlore.storage.patience import OF_AN_EXIT, patience
 from runlore.storage.spool_folder import SPOOLS
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.writers import WriterLock
@@ -245,7 +246,8 @@ class _OpenLogs:
         for shared in logs:
             name = next((use.name for use in shared.uses), "")
             try:
-                shared.rest()
+                with patience(OF_AN_EXIT):
+                    shared.rest()
             except Exception as error:
                 _say_lost(name, error)
 
