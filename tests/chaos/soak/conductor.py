@@ -55,10 +55,10 @@ class Plan:
     writers: int = 32
     ranks: int = 8
     readers: int = 3
-    kill_s: float = 2.0
-    stop_s: float = 1.5
+    kill_s: float = 4.0
+    stop_s: float = 2.0
     stopped_max_s: float = 20.0
-    terminate_s: float = 4.0
+    terminate_s: float = 8.0
     jump_s: float = 1.0
     full_s: float = 25.0
     full_max_s: float = 6.0
