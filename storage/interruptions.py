@@ -18,8 +18,8 @@ import threading
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from operator import attrgetter
 from typing import Any, Final, ParamSpec
 
@@ -159,6 +159,28 @@ AFTERWARDS: Final = _Afterwards()
 # What threading.Condition asks of its lock. The public way, `Condition(lock).notify(0)`, takes ten
 # times as long, for each read and change.
 _asker: Final[Callable[[threading.RLock], Callable[[], bool]]] = attrgetter("_is_owned")
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """For the import of a module in the block: what interrupts it would find it half loaded.
+
+    Raises Interrupting if this call interrupts another one.
+    """
+    check()
+    with AFTERWARDS:
+        _this_thread.loads = True
+        try:
+            yield
+        finally:
+            _this_thread.loads = False
+
+
+def _loads() -> bool:
+    return getattr(_this_thread, "loads", False)
+
+
+_owned[id(_loads)] = _asking[id(_loads)] = _loads
 
 
 def _is_helper() -> bool:

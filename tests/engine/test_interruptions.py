@@ -221,6 +221,37 @@ def test_a_handler_may_fork(run: Run) -> None:
     assert seen_again(run).get_metrics() == {"of the child": 1.0, "of the parent": 1.0}
 
 
+LOADING = """
+import signal, sys
+from runlore import Experiment, Workspace
+run = Experiment(Workspace.create("lab"), "e").start_logging(outputs=False, snapshot_directory=None)
+run.log("loss", 0.5)
+said = []
+
+def handler(*_):
+    run.tag("stopped", "yes")
+    try:
+        said.append(run.get_metrics())
+    except Exception as error:
+        said.append(type(error).__name__)
+
+class Terminated:
+    def find_spec(self, name, *_):
+        if name == "numpy" and not said:
+            signal.raise_signal(signal.SIGTERM)
+
+signal.signal(signal.SIGTERM, handler)
+sys.meta_path.insert(0, Terminated())
+print(run.get_metrics(), run.get_tags(), *said)
+"""
+
+
+@pytest.mark.processes
+def test_a_read_that_interrupts_the_loading_of_its_modules_says_so(tmp_path: Path) -> None:
+    printed = run_python(LOADING, cwd=tmp_path)
+    assert printed == "{'loss': 0.5} {'stopped': 'yes'} Interrupting\n"
+
+
 def test_an_end_is_recorded_if_its_process_is_gone_before_the_change_returns(run: Run) -> None:
     """A handler may end the process at once, by os._exit."""
     pid = os.fork()

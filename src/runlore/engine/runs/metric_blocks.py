@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runlore.domain.events import RunRewound, ValuesLogged
 from runlore.domain.ids import run_stream, values_prefix
 from runlore.engine.runs.metric_values import MetricValues
+from runlore.storage import interruptions
 from runlore.storage.codec import fact_of
 from runlore.storage.damage import examined
 from runlore.storage.errors import LogCorrupt
@@ -40,7 +41,8 @@ def read_metrics(
     void are left out, and batches that are damaged: `damage` is told of them. The `live` values
     follow; they must have been read before this call.
     """
-    from runlore.storage.value_reader import read_batch
+    with interruptions.loading():
+        from runlore.storage.value_reader import read_batch
 
     head = log.max_notification_id() or 0
     upto_position = head if upto_position is None else min(head, upto_position)
