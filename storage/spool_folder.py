@@ -13,14 +13,14 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from operator import attrgetter
 from typing import Final, NamedTuple
 
 from runlore.domain.events import ValuesLogged
 from runlore.domain.ids import parse_stream
-from runlore.storage.errors import LogCorrupt
+from runlore.storage.errors import LogCorrupt, from_os
 from runlore.storage.event_log import Drained, DrainedMark, EventLog, StoredRow
 from runlore.storage.file_identity import identity_of
 from runlore.storage.file_lock import is_locked
@@ -31,6 +31,7 @@ from runlore.storage.segment import locked, overwrite
 from runlore.storage.spool_format import END, SEGMENT_NBYTES, EndIntent
 from runlore.storage.spool_layout import LAYOUT_2, SUFFIX_1, Layout, SegmentHeader, read_header
 from runlore.storage.spool_reader import SlotReader
+from runlore.storage.system_errors import TOO_MANY_FILES, fault_of
 from runlore.storage.this_process import boot_id
 from runlore.storage.value_buffer import ValueStreams
 from runlore.storage.value_codec import Part
@@ -230,9 +231,9 @@ def live_values(
     """A run's values in the spools of the folder that are not in the log.
 
     A caller that has just flushed excludes its own writer: reading a spool takes milliseconds. Skip
-    log events of a writer past its mark: their values are included here.
+    log events of a writer past its mark: their values are included here. Raises TooManyOpenFiles.
     """
-    by_writer = _files_by_writer(folder)
+    by_writer = _files_by_writer(folder, all_of_them=True)
     by_writer.pop(excluding_writer, None)
     laps = {writer: _laps_of_living(writer, paths) for writer, paths in by_writer.items()}
     if not any(laps.values()):
@@ -337,15 +338,30 @@ def has_spool(folder: HeldPath, writer_id: str) -> bool:
     return writer_id in _files_by_writer(folder)
 
 
-def _files_by_writer(folder: HeldPath) -> dict[str, list[HeldPath]]:
-    """The spools in the folder, in the order of their numbers, by writer."""
+def _files_by_writer(folder: HeldPath, *, all_of_them: bool = False) -> dict[str, list[HeldPath]]:
+    """The spools in the folder, in the order of their numbers, by writer.
+
+    Raises TooManyOpenFiles if `all_of_them` are asked for and this process cannot look.
+    """
     by_writer: dict[str, list[HeldPath]] = {}
-    with suppress(OSError):  # There may be none, or another user's.
+    with (
+        _gone_or(folder) if all_of_them else suppress(OSError)
+    ):  # There may be none, or another user's.
         for path, _, is_file in sorted(folder.entries(), key=_name_of):
             found = _NAME.fullmatch(path.name)
             if found is not None and is_file:
                 by_writer.setdefault(found[1], []).append(path)
     return by_writer
+
+
+@contextmanager
+def _gone_or(path: HeldPath) -> Iterator[None]:
+    """Pass over what cannot be read; raise TooManyOpenFiles if this process can open no more."""
+    try:
+        yield
+    except OSError as error:
+        if fault_of(error) in TOO_MANY_FILES:
+            raise from_os(error, path) from error
 
 
 def _name_of(entry: Entry) -> str:
@@ -357,7 +373,7 @@ def _laps_of_living(writer_id: str, paths: Sequence[HeldPath]) -> list[Lap]:
     with ExitStack() as stack:
         files = []
         for path in paths:
-            with suppress(OSError):  # Gone: all its values are in the log.
+            with _gone_or(path):  # Gone: all its values are in the log.
                 fd = path.open()
                 stack.callback(os.close, fd)
                 header = read_header(os.pread(fd, _HEADER_NBYTES_MAX, 0))

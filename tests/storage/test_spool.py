@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from runlore.domain.errors import InvalidInput
 from runlore.domain.events import WriterOpened
 from runlore.storage import segment, spool
-from runlore.storage.errors import LogBusy, ValuesDropped
+from runlore.storage.errors import LogBusy, TooManyOpenFiles, ValuesDropped
 from runlore.storage.event_log import Drained, NewEvent, StoredRow
 from runlore.storage.journal import Journal
 from runlore.storage.memory_log import MemoryLog
@@ -473,6 +473,17 @@ def test_a_living_process_is_left_alone_and_its_values_are_seen(
     assert live_values(below(folder), log, "r").pieces == {}
 
 
+@pytest.mark.parametrize("spare", [0, 1])
+def test_a_spool_that_no_descriptor_is_left_for_is_not_passed_over(
+    log: Log, folder: Path, buffer: ValueBuffer, spare: int
+) -> None:
+    log_some(buffer.of_run("r", fresh=True))
+    spools = below(folder)
+    with no_descriptors(spare=spare), pytest.raises(TooManyOpenFiles):
+        live_values(spools, log, "r")
+    assert live_values(spools, log, "r").pieces
+
+
 def test_without_room_for_files_values_wait_in_memory(
     log: Log, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -598,6 +609,7 @@ def test_a_spare_file_that_could_not_be_made_is_made_when_it_is_needed(
 
     assert len(list(folder.iterdir())) == 2
     assert own.is_on_disk
+    own.drained(own.undrained())
     own.remove()
     assert not list(folder.iterdir())
 

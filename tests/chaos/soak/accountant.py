@@ -240,7 +240,8 @@ def account_for_files(account: Account, workspace: Workspace, books: Iterable[Bo
 def account_for_errors(account: Account, books: Iterable[Book]) -> None:
     """Errors that calls raised: those of bad luck are counted, all others are wrong.
 
-    A read in a signal handler that interrupts another call of its thread has no answer.
+    A read has no answer in a signal handler that interrupts another call of its thread, and where
+    no file can be opened.
     """
     for book in books:
         for words in book.wrong:
@@ -252,8 +253,8 @@ def account_for_errors(account: Account, books: Iterable[Book]) -> None:
             name, message = one.error
             was_ended = name == "RunEnded" and one.kind == "end" and one.facts[0] in ended
             is_change = one.kind not in ("values", "read")
-            interrupts = one.kind == "read" and name == "Interrupting"
-            if interrupts or (is_change and (name in REFUSALS or was_ended)):
+            has_no_answer = one.kind == "read" and name in ("Interrupting", "TooManyOpenFiles")
+            if has_no_answer or (is_change and (name in REFUSALS or was_ended)):
                 account.figures[f"refused: {name}"] += 1
             else:
                 words = f"{book.name}: {one.kind} {one.facts[:2]} raised {name}: {message}"
