@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,9 +28,10 @@ def test_a_soak_loses_repeats_and_hangs_nothing(tmp_path: Path) -> None:
         kill_s=0.8,
         stop_s=1.0,
         stopped_max_s=2.0,
-        terminate_s=math.inf,
+        terminate_s=1.5,
         jump_s=0.3,
-        full_s=math.inf,
+        full_s=2.0,
+        full_max_s=0.8,
         disk_mib=256,
     )
     result = soak(plan, tmp_path / "soak")
