@@ -253,7 +253,10 @@ def account_for_errors(account: Account, books: Iterable[Book]) -> None:
             name, message = one.error
             was_ended = name == "RunEnded" and one.kind == "end" and one.facts[0] in ended
             is_change = one.kind not in ("values", "read")
-            has_no_answer = one.kind == "read" and name in ("Interrupting", "TooManyOpenFiles")
+            has_no_answer = one.kind == "read" and (
+                name in ("Interrupting", "TooManyOpenFiles")
+                or (name == "OSError" and "Too many open files" in message)  # Of an import.
+            )
             if has_no_answer or (is_change and (name in REFUSALS or was_ended)):
                 account.figures[f"refused: {name}"] += 1
             else:
