@@ -352,13 +352,14 @@ class Workspace:
     def as_of(self, moment: Moment) -> Workspace:
         """A read-only view of the workspace as it was at a moment.
 
-        `moment` is an aware datetime, a position of the log, or a checkpoint (its text or file);
-        the first two also as text. Answers never change, whatever is recorded later. A moment may
+        `moment` is a time, a position of the log, or a checkpoint (its text or file). A time is an
+        aware datetime, or a text such as `2026-03-03`, `yesterday` or `2 hours ago`, without a
+        zone in that of this machine. Answers never change, whatever is recorded later. A moment may
         fall between the events of one commit. Logged values appear at the position of their
         batch. A read costs as much as one of the present; see docs/time-travel.md.
 
         Raises MomentInFuture for a time that has not passed; InvalidInput for a position beyond
-        the log's end, or a time without a zone. Changes raise PastIsReadOnly. The view need not
+        the log's end, or a datetime without a zone. Changes raise PastIsReadOnly. The view need not
         be closed; closing it leaves this workspace open.
 
         >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.cli.conftest import fill
 from tests.cli.shell import COMMAND, environment, in_this_process, runlore
 from tests.cli.test_help import COMMANDS
 from tests.processes import LIMIT_S
+from tests.zones import zone
 
 CHANGING = {
     *("folder attach", "workspace create", "experiment archive", "experiment reactivate"),
@@ -82,7 +84,9 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, dict[s
 
 def shown(name: str, folder: Path, *more: str) -> str:
     ran = in_this_process(*name.split(), *ARGUMENTS[name], *more, cwd=folder)
-    assert (ran.code, ran.err) == (0, "")
+    assert ran.code == 0
+    # Only with the option a line says as of when the answer is.
+    assert len(ran.err.splitlines()) == ("--as-of" in more), ran.err
     return ran.out
 
 
@@ -103,6 +107,31 @@ def test_a_command_shows_as_of_a_position_what_it_showed_there(
     folder, position, then = changed
 
     assert shown(name, folder, "--as-of", str(position)) == then[name]
+
+
+@pytest.mark.parametrize("form", [[], ["-o", "table"], ["--query", "[].name"]])
+def test_a_line_says_as_of_when_the_answer_is(
+    changed: tuple[Path, int, dict[str, str]], form: list[str]
+) -> None:
+    folder, position, _ = changed
+    with Workspace.open(folder / "myworkspace") as ws:
+        [event] = list(ws.events(position - 1))[:1]
+
+    def said(moment: str) -> str:
+        return in_this_process("experiment", "list", *form, "--as-of", moment, cwd=folder).err
+
+    with zone("JST-9"):
+        assert re.fullmatch(
+            r"as of \d{4}-\d\d-\d\d 00:00:00\+09:00 \(local time\), position 0\n",
+            said("yesterday"),
+        )
+        assert said("2026-03-03 12:00:01") == (
+            "as of 2026-03-03 12:00:01+09:00 (local time), position 0\n"
+        )
+        assert said("2026-03-03T12:00Z") == "as of 2026-03-03 12:00:00+00:00, position 0\n"
+        when = event.time.isoformat(" ", "seconds")
+        assert said(str(position)) == f"as of position {position}, {when}\n"
+        assert said("0") == "as of position 0, before the first event\n"
 
 
 def test_following_an_earlier_state_is_refused(
@@ -131,9 +160,8 @@ def test_a_time_and_the_file_of_a_checkpoint_are_moments(
 @pytest.mark.parametrize(
     ("moment", "message"),
     [
-        ("2026-03-03T12:00:00", "has no time zone"),
         ("99999", "which ends at"),
-        ("yesterday", "is not a moment of a workspace"),
+        ("the day before", "is not a moment of a workspace"),
         ("2999-01-01T00:00:00Z", "has not passed yet"),
     ],
 )

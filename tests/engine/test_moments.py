@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from runlore import Experiment, Run, Workspace
 from runlore.domain.errors import InvalidInput, MomentInFuture
 from runlore.domain.fact import utc_time
-from runlore.engine.moments import position_of
+from runlore.engine.moments import parsed, position_of
 from runlore.storage.errors import LogReadOnly
 from runlore.storage.log_query import LogQuery
 from runlore.storage.open_sqlite import open_sqlite
@@ -22,6 +23,7 @@ from runlore.testing.logs import NOON, Clock, new_event
 from runlore.workspace import session_of
 from tests.processes import LIMIT_S, start_python
 from tests.workspaces import start
+from tests.zones import zone
 
 MINUTE = 60_000_000
 
@@ -50,6 +52,49 @@ def test_a_time_means_the_last_position_observed_by_then(ws: Workspace, run: Run
     assert ws.as_of(str(position)).position == position
 
 
+@pytest.fixture
+def tokyo() -> Iterator[timezone]:
+    """The zone of this machine during a test, nine hours east."""
+    with zone("JST-9"):
+        yield timezone(timedelta(hours=9))
+
+
+def test_a_text_without_a_zone_is_a_time_of_this_machine(
+    ws: Workspace, run: Run, tokyo: timezone
+) -> None:
+    clock = clock_of(ws)
+    clock.now = NOON + 10 * 365 * 1440 * MINUTE
+    run.tag("a", "x")
+    observed, position = utc_time(clock.now), ws.position
+    clock.now += 1440 * MINUTE
+    run.tag("a", "y")
+    local = observed.astimezone(tokyo).replace(tzinfo=None)
+
+    assert ws.as_of(local.isoformat()).position == position
+    assert ws.as_of(str(local - timedelta(seconds=1))).position < position
+    assert ws.as_of(str(local.date() + timedelta(days=1))).position == position
+    assert [event.position for event in ws.events(local.isoformat())] == [position + 1]
+    assert [change.new for change in ws.diff(str(local))] == ["y"]
+    # The same text is nine hours earlier, so before the tag, than in UTC.
+    assert ws.as_of(observed.isoformat()[:19]).position < position
+
+
+def test_days_are_those_of_this_machine_and_ages_count_from_now(
+    ws: Workspace, tokyo: timezone
+) -> None:
+    before = datetime.now(tokyo)
+    found = [parsed(ws.log, text) for text in ("today", " Yesterday", "2 hours ago")]
+    after = datetime.now(tokyo)
+
+    midnights = [now.replace(hour=0, minute=0, second=0, microsecond=0) for now in (before, after)]
+    today, yesterday, two_hours_ago = found
+    assert isinstance(today, datetime) and isinstance(yesterday, datetime)
+    assert isinstance(two_hours_ago, datetime)
+    assert today in midnights and yesterday + timedelta(days=1) in midnights
+    assert before <= two_hours_ago + timedelta(hours=2) <= after
+    assert today.utcoffset() == timedelta(hours=9)
+
+
 def test_a_checkpoint_is_the_position_of_its_last_event(
     ws: Workspace, run: Run, tmp_path: Path
 ) -> None:
@@ -68,14 +113,14 @@ def test_a_checkpoint_is_the_position_of_its_last_event(
     ("moment", "message"),
     [
         (datetime(2026, 3, 3, 12), "no time zone"),
-        ("2026-03-03", "no time zone"),
         (datetime(2999, 1, 1, tzinfo=UTC), "has not passed yet"),
         (-1, "no position -1"),
         (10**6, "no position 1000000 in the log, which ends at"),
         (True, "not a moment"),
         (1.5, "not a moment"),
         (None, "not a moment"),
-        ("yesterday", "nor a readable file"),
+        ("yesterdays", "nor a readable file"),
+        ("9999999 weeks ago", "nor a readable file"),
         ("not\na\ncheckpoint", "not a checkpoint"),
         ("an/origin\n1", "not a checkpoint"),
         (f"an/origin\n{'9' * 5_000}\nAAAA\n", "not a checkpoint"),

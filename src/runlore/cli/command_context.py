@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from runlore.domain.human_time import has_zone
 from runlore.engine.places import folder_of
 from runlore.entry.attached_folder import NoExperiment, attached_experiment
 from runlore.entry.workspace_address import find_workspace, open_workspace
@@ -58,7 +60,7 @@ class CommandContext:
         )
         self.diagnostics.say(f"workspace {found.name} in {found.path or found.uri}")
         click.get_current_context().call_on_close(found.close)
-        self._opened = found if self.as_of is None else found.as_of(self.as_of)
+        self._opened = found if self.as_of is None else _as_of(found, self.as_of)
         return self._opened
 
     def find_folder(self) -> Path:
@@ -86,3 +88,22 @@ class CommandContext:
     def experiment_name(self, given: str | None) -> str:
         """The given experiment, or else the experiment of the attached folder."""
         return given or attached_experiment(self.path)
+
+
+def _as_of(workspace: Workspace, text: str) -> Workspace:
+    """The view as of a moment, which a line on stderr names: texts such as `yesterday` do not."""
+    from runlore.engine.moments import parsed
+
+    moment = parsed(workspace.log, text)
+    past = workspace.as_of(moment)
+    click.echo(f"as of {_named(past, moment, text)}", err=True)
+    return past
+
+
+def _named(past: Workspace, moment: datetime | int, text: str) -> str:
+    if isinstance(moment, datetime):
+        zone = "" if has_zone(text) else " (local time)"
+        return f"{moment.isoformat(' ', 'seconds')}{zone}, position {past.position}"
+    last = next(past.events(moment - 1), None) if moment else None
+    when = "before the first event" if last is None else last.time.isoformat(" ", "seconds")
+    return f"position {moment}, {when}"

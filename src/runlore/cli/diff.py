@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 def diff(a: str, b: str | None, run_id: str | None, context: CommandContext, out: Output) -> None:
     """Shows what was created, changed and removed between two moments; by default until now.
 
-    A moment is a time with its zone (2026-03-03T12:00:00+00:00), a position in the log, or the
-    file of a checkpoint. A change that was undone in between is not shown.
+    A moment is a time (2026-03-03T12:00:00+00:00, yesterday, '2 hours ago'), a position in the
+    log, or the file of a checkpoint. A time without a zone is local. A change that was undone in
+    between is not shown.
 
     \b
     Example:
-      runlore diff 2026-03-03T00:00:00+00:00 -o table
+      runlore diff yesterday -o table
       runlore diff 120 168 -r myexperiment_1700000000_0a1b2c3d
     """
     workspace = context.open()

@@ -62,7 +62,8 @@ def reading_options(command: F) -> F:
     made: F = click.option(
         "--as-of",
         metavar="MOMENT",
-        help="The state at a time with its zone, a position in the log, or a checkpoint's file.",
+        help="The state at a time (2026-03-03, yesterday, '2 hours ago'), a position in the log, "
+        "or a checkpoint's file.",
     )(workspace_options(command))
     return made
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from runlore.domain.errors import InvalidInput
 from runlore.domain.fact import TIME_END
+from runlore.domain.human_time import TIME_FORMS, time_of
 from runlore.storage.errors import LogBusy, LogReadOnly
 from runlore.storage.patience import OF_A_READ, patience
 
@@ -17,13 +18,16 @@ if TYPE_CHECKING:
     from runlore.storage.event_log import EventLog
 
 Moment = datetime | int | str | os.PathLike[str]
-"""An aware time or a position, also as text, or a checkpoint: its text or the path of its file."""
+"""An aware time, a position, or a checkpoint; as text or the path of a checkpoint's file.
+
+A text without a zone is a time in this machine's zone; see `runlore.domain.human_time`.
+"""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CHECKPOINT_MAX_CHARS: Final = 100_000
 _FORMS: Final = (
-    "it takes an aware datetime, an ISO 8601 time with its zone such as 2026-03-03T12:00:00+00:00, "
-    "a position of the log, or a checkpoint (its text, or the path of its file)"
+    f"it takes an aware datetime; a time as text: {TIME_FORMS}; "
+    "a position of the log; or a checkpoint (its text, or the path of its file)"
 )
 
 
@@ -31,7 +35,7 @@ def position_of(log: EventLog, moment: Moment, *, settles: bool = True) -> int:
     """The log's last position at that moment, which no later event changes.
 
     For a time, see `EventLog.position_at`. Raises MomentInFuture for a time that has not passed;
-    InvalidInput for a position or checkpoint beyond the log's end, a time without a zone, and
+    InvalidInput for a position or checkpoint beyond the log's end, a datetime without a zone, and
     anything that is not a moment; LogReadOnly for a time after the last event if this process may
     not write to the log (see `EventLog.settle`), or if it `settles` nothing, as in a copied
     workspace: reading writes nothing to backups. Before it such a process gets an answer that a
@@ -63,6 +67,9 @@ def first_position_since(session: Session, moment: Moment) -> int:
 
 def parsed(log: EventLog, moment: Moment) -> datetime | int:
     """The moment as a time or as a position, whatever its form was.
+
+    Ages such as `2 hours ago` count from this call: ask once, and go on with the answer. Times of
+    texts without a zone have the offset of this machine's.
 
     Raises InvalidInput for a position or checkpoint beyond the log's end, and for anything that
     is not a moment.
@@ -123,10 +130,9 @@ def _parsed_text(log: EventLog, moment: str | os.PathLike[str]) -> datetime | in
         return int(text)
     if "\n" in text:
         return _end_of_checkpoint(log, text)
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        pass
+    time = time_of(text, datetime.now(UTC).astimezone())
+    if time is not None:
+        return time
     try:
         with Path(text).open(encoding="utf-8", errors="replace") as file:
             found = file.read(_CHECKPOINT_MAX_CHARS)

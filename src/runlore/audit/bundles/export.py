@@ -95,6 +95,7 @@ def export(
     store = session.shared_artifacts  # Raises in an erasable workspace.
     session.before_read()
     session.recover_values()
+    selection = selection.resolved(session.log)
     selection.span(session)  # Before the head is read: settling a time changes the head.
     head = session.log.head()
     _check_no_holes(head)
@@ -102,7 +103,7 @@ def export(
         log=session.log,
         store=store,
         source=_source(session),
-        selection=selection.as_dict(session.log),
+        selection=selection.as_dict(),
         head=head,
         positions=selected_positions(session, selection, head.position),
         checkpoints=_checkpoints(session.held),

@@ -64,13 +64,24 @@ class Selection:
         first = 1 if self.since is None else first_position_since(session, self.since)
         return first, None if self.until is None else position_in(session, self.until)
 
-    def as_dict(self, log: EventLog) -> dict[str, Any]:
-        """For JSON: moments as a time or a position, in whatever form they were given."""
+    def resolved(self, log: EventLog) -> Selection:
+        """The same with each moment as a time or a position: `2 hours ago` counts from this call.
+
+        Raises as `parsed` does.
+        """
+        return replace(
+            self,
+            since=None if self.since is None else parsed(log, self.since),
+            until=None if self.until is None else parsed(log, self.until),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, of a resolved selection: moments as a time or a position."""
         values: dict[str, Any] = {
             "run": self.run,
             "experiment": self.experiment,
-            "since": None if self.since is None else parsed(log, self.since),
-            "until": None if self.until is None else parsed(log, self.until),
+            "since": self.since,
+            "until": self.until,
         }
         given = {
             name: value.isoformat() if isinstance(value, datetime) else value

@@ -60,7 +60,7 @@ def export(
 ) -> None:
     """Writes runs, or the whole log, with everything that proves them, to one file.
 
-    A moment is a time with its zone, a position of the log, or a checkpoint's file.
+    A moment is a time (2026-03-03, yesterday), a position of the log, or a checkpoint's file.
 
     \b
     Example:

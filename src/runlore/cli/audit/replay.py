@@ -35,8 +35,8 @@ def replay(
     """Rebuilds all tables from the log and compares each row with the tables in use.
 
     A row that differs is shown with both values and its event, damaged events are named on stderr,
-    and the exit code is 1. A moment
-    is a time with its zone, a position of the log, or a checkpoint's file.
+    and the exit code is 1. A moment is a time (2026-03-03, yesterday), a position of the log, or a
+    checkpoint's file.
 
     \b
     Example:
