@@ -408,9 +408,9 @@ def _whole_lap(number: int, fd: int) -> Lap | None:
 
 
 def _lap_in(content: bytes) -> Lap | None:
-    """The lap in a file; None if the file was never used."""
+    """The lap in a file; None if the file was never used or is no spool."""
     header = read_header(content)
-    if header is None or not header.lap:
+    if header is None:
         return None
     number, layout, _ = header
     slots = content[layout.header :]

@@ -22,6 +22,7 @@ from runlore.audit.verify import verify, verify_checkpoints, verify_folder
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.exceptions import PastIsReadOnly
 from runlore.storage.errors import LogCorrupt, LogReadOnly
+from runlore.storage.log_file import LogFile
 from runlore.storage.log_head import LogHead
 from runlore.storage.memory_log import MemoryLog
 from runlore.testing.logs import new_events
@@ -356,14 +357,44 @@ def test_what_another_program_committed_without_a_sync_is_synced_before_it_is_si
     assert wal < calls.index("checkpoints/.")  # The file of the checkpoint is made afterwards.
 
 
+@pytest.mark.skipif(STRACE is None, reason="strace is not there to let the kernel's calls fail")
 def test_a_log_that_cannot_be_synced_is_not_signed(
-    ws: Workspace, audited: AuditedLog, key: Path, monkeypatch: pytest.MonkeyPatch
+    ws: Workspace, audited: AuditedLog, key: Path
 ) -> None:
-    audited.log.head()
-    database = audited.log.database  # type: ignore[attr-defined]  # It is a SqliteLog.
-    monkeypatch.setattr(database, "read_only", True)
+    assert ws.path is not None
+    log = ws.path / "log.sqlite"
+    careless = sqlite3.connect(log)
+    careless.execute("PRAGMA synchronous=OFF")
+    careless.execute("UPDATE drained SET slot = slot + 1")
+    careless.execute("ANALYZE")
+    careless.commit()
 
-    with pytest.raises(LogReadOnly, match="cannot be synced"):
+    ended = subprocess.run(
+        [
+            *(str(STRACE), "-f", "-P", str(log), "-P", f"{log}-wal", "-o", os.devnull),
+            *("-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO"),
+            *(sys.executable, "-c", SIGN_WHAT_OTHERS_COMMITTED, str(ws.path), str(key)),
+        ],
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    careless.close()
+
+    assert "signing" in ended.stderr
+    assert "disk I/O error" in ended.stderr.splitlines()[-1]
+    assert audited.kept.checkpoints() == []
+
+
+def test_a_log_that_may_only_be_read_is_not_signed(
+    audited: AuditedLog, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audited.log.close()
+    monkeypatch.setattr(LogFile, "why_read_only", lambda _: "its file is another user's")
+
+    with pytest.raises(LogReadOnly, match="reading only, because its file is another user's"):
         create_checkpoint(audited, key=key)
     assert audited.kept.checkpoints() == []
 

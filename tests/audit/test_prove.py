@@ -161,6 +161,20 @@ def test_a_proof_with_anything_changed_is_not_one(audited: AuditedLog, key: Path
         offline.verify_proof([], [])
 
 
+@pytest.mark.parametrize("nbytes", [0, 31, 33, 64])
+def test_a_proof_with_a_node_that_is_no_digest_is_told_apart(
+    ws: Workspace, audited: AuditedLog, key: Path, nbytes: int
+) -> None:
+    first, _ = create_checkpoint(audited, key=key)
+    start(ws, "late").complete()
+    second, _ = create_checkpoint(audited, key=key)
+    node = base64.b64encode(bytes(nbytes)).decode()
+
+    for proof in (prove_event(audited, "3"), prove_consistency(audited, second.size, first.size)):
+        with pytest.raises(offline.NotProved, match="a node of the path does not have 32 bytes"):
+            offline.verify_proof(changed(proof, "path", to=[*proof["path"][:-1], node]), [])
+
+
 # --- the file alone -------------------------------------------------------------------------
 
 

@@ -21,9 +21,12 @@ from runlore.engine.runs.handle import RunHandle
 from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
 from runlore.execution.cancellation import cancel_submitted
 from runlore.execution.handover import Order, Orders
+from runlore.execution.launch import PoolSlot
+from runlore.execution.targets import pool as pools
 from runlore.execution.targets.pool import PlacementInQueue, Pool
-from runlore.execution.targets.queue import Queue
+from runlore.execution.targets.queue import Claim, Queue
 from runlore.run.run import handle_of
+from runlore.storage.file_lock import unlock
 from runlore.storage.log_query import LogQuery
 from runlore.storage.run_folder import RunFolder
 from runlore.testing.submitted import (
@@ -619,3 +622,83 @@ def test_a_supervisor_that_is_told_to_end_starts_nothing_more(project: Project) 
     assert runs[0].get_details()["error"]["error"]["code"] == "SupervisorFailed"
     with Workspace.open(project.ws.uri) as again:  # Which starts what waits.
         wait_for_status(again.get_run(runs[1].id), "Running")
+
+
+def pool_of(project: Project) -> Pool:
+    found = Pool.of(session_of(project.ws).writable(), "pool")
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def watches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The pools for which a watch was started; none is."""
+    names: list[str] = []
+    monkeypatch.setattr(pools, "start_watch", lambda uri, name, lock_fd: names.append(name))
+    return names
+
+
+def test_a_run_that_waits_for_the_slots_of_another_user_gets_a_watch(
+    project: Project, watches: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = pool_of(project)
+    slots = [pool.files.lock_free_slot(pool.slots) for _ in range(pool.slots)]
+    monkeypatch.setattr(Queue, "user_on", lambda queue, slot: os.geteuid() + 1)
+    pool.settle()
+    assert watches == []
+
+    run = project.submit("pass")
+
+    assert watches == ["pool"]
+    run.cancel()
+    watches.clear()
+    pool.settle()
+    assert watches == []
+    for slot in slots:
+        assert slot is not None
+        unlock(slot.fd)
+
+
+def test_a_watch_looks_for_the_last_time_when_others_can_start_a_watch_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = pool_of(project)
+    lock_fd = pool.files.lock_watch()
+    assert lock_fd is not None
+    watched: list[set[int]] = []
+
+    def none_waits(queue: Queue) -> bool:
+        watched.append(pool.files.watched_for())
+        return False
+
+    monkeypatch.setattr(Queue, "has_waiting_run", none_waits)
+    pool.watch(lock_fd)
+
+    assert watched == [{os.geteuid()}, set()]
+    os.close(lock_fd)
+
+
+def test_a_supervisor_takes_a_run_that_is_queued_just_after_it_found_none(
+    project: Project, watches: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ComputeTarget.attach(project.ws, "pool", slots=1)
+    pool = pool_of(project)
+    slot = pool.files.lock_free_slot(1)
+    assert slot is not None
+    claim = Queue.claim
+    submitted: list[str] = []
+
+    def too_early(queue: Queue, slot: PoolSlot) -> Claim | None:
+        if submitted:
+            return claim(queue, slot)
+        submitted.append("")  # Submitting looks for a claim as well.
+        submitted[:] = [project.submit("pass").id]
+        return None
+
+    monkeypatch.setattr(Queue, "claim", too_early)
+    claimed = pool.next_for(slot)
+
+    assert claimed is not None and [claimed.run_id] == submitted
+    assert pool.files.is_slot_locked(slot.number)
+    unlock(claimed.lock_fd)
+    unlock(slot.fd)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,14 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.slept_s += seconds
         assert self.slept_s < 600, "it tries for ever"
+
+
+class Ticking(Clock):
+    """Time that passes at each look at it as well."""
+
+    def monotonic(self) -> float:
+        self.slept_s += 0.3
+        return super().monotonic()
 
 
 class NoLeash(Leash):
@@ -74,9 +83,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
         os.close(fd)
 
 
-def supervised(run: RunHandle, leash: Leash) -> Supervisor:
+def supervised(
+    run: RunHandle,
+    leash: Leash,
+    beat: Callable[[], None] = lambda: None,
+    look: Callable[[], None] = lambda: None,
+) -> Supervisor:
     handed = split_environment(environment_for({}, digest_of_state(run.fetch())))
-    return Supervisor(run.session.writable(), run, leash, handed, beat=lambda: None)
+    return Supervisor(run.session.writable(), run, leash, handed, beat, look)
 
 
 def full_until(clock: Clock, room_at_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,3 +133,36 @@ def test_a_supervisor_that_finds_room_within_a_minute_goes_on(
     assert 59 <= clock.slept_s < 60
     assert not leash.held
     assert not folder_of(run).root.exists()
+
+
+_GATED = """
+import os, sys, time
+deadline = time.monotonic() + 60
+while not os.path.exists(sys.argv[1]):
+    assert time.monotonic() < deadline
+    time.sleep(0.01)
+"""
+
+
+def test_a_supervisor_looks_around_and_is_heard_while_the_script_executes(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Ticking()
+    monkeypatch.setattr(supervisor, "time", clock)
+    run = project.submit(_GATED, tmp_path / "gate")
+    looks: list[float] = []
+    beats: list[float] = []
+
+    def look() -> None:
+        looks.append(clock.slept_s)
+        if len(looks) == 12:
+            (tmp_path / "gate").touch()
+
+    def beat() -> None:
+        beats.append(clock.slept_s)
+
+    assert supervised(handle_of(run), NoLeash(), beat, look).execute()
+
+    assert run.get_status() == "Completed"
+    assert all(later - earlier > 1 for earlier, later in pairwise(looks))
+    assert len(beats) > 1 and all(later - earlier > 5 for earlier, later in pairwise(beats))

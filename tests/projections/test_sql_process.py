@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -146,6 +147,21 @@ def test_the_bytes_of_a_table_are_freed_with_it() -> None:
 
     assert process_nbytes() < nbytes + 50_000_000
     assert part.to_pylist()[:3] == [0, 1, 2]
+
+
+def test_a_schema_that_was_only_looked_at_is_freed() -> None:
+    with duckdb.connect() as connection:
+        plain = schema_tree(Table.from_arrow(connection.sql("SELECT 1 AS x")).schema)
+    text = bytes(10_000_000)
+    noted = struct.pack("<ii1si", 1, 1, b"k", len(text)) + text
+    format, name, _, *others = plain
+    nbytes = process_nbytes()
+    schemas = [schema_of([format, name, noted, *others]) for _ in range(20)]
+    assert {schema.metadata[b"k"] for schema in schemas} == {text}
+    del schemas
+    gc.collect()
+
+    assert process_nbytes() < nbytes + 100_000_000
 
 
 def process_nbytes() -> int:

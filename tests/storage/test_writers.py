@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -15,6 +17,7 @@ import pytest
 
 from runlore.domain.events import ExperimentCreated, WriterOpened
 from runlore.storage import writers
+from runlore.storage.errors import DiskFull
 from runlore.storage.event_log import Drained, NewEvent, StoredRow
 from runlore.storage.file_identity import FileIdentity
 from runlore.storage.held_folder import FolderMoved
@@ -99,6 +102,22 @@ def test_nothing_is_appended_if_the_lock_cannot_be_made(lab: Path, lock: WriterL
         journal_of(log, lock.make).append([an_event()])
     assert not log.read_stream("experiment/e")
     assert not lab.exists()
+
+
+def test_a_lock_that_finds_no_room_leaves_nothing_and_can_be_made_later(
+    lab: Path, lock: WriterLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(fd: int, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", write)
+        with pytest.raises(DiskFull, match=re.escape(str(lab / "writers"))):
+            lock.make(ANN)
+    assert os.listdir(lab / "writers") == []
+
+    lock.make(ANN)
+    assert life_of(lab, ANN) is Life.ALIVE
 
 
 # --- who is alive ---------------------------------------------------------------------------------
