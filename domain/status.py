@@ -37,6 +37,13 @@ TERMINAL: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED})
 
 ACTIVE: Final = frozenset(Status) - TERMINAL
 
+WORST_FIRST: Final = (
+    *(Status.FAILED, Status.NOT_RESPONDING, Status.CANCELED, Status.CANCEL_REQUESTED),
+    *(Status.NOT_STARTED, Status.QUEUED, Status.PROVISIONING, Status.PREPARING, Status.STARTING),
+    *(Status.PAUSED, Status.RUNNING, Status.FINALIZING, Status.COMPLETED),
+)
+"""All statuses: trouble before what is still to come, and that before success."""
+
 _NEXT: Final[dict[Status, frozenset[Status]]] = {
     Status.NOT_STARTED: frozenset({Status.STARTING, Status.RUNNING}) | _PLACING,
     Status.STARTING: frozenset({Status.RUNNING}) | _PLACING,

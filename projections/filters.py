@@ -117,6 +117,12 @@ def check_position(as_of: object) -> int:
     return position
 
 
+def check_mode(mode: object) -> None:
+    """Raises InvalidInput for what says neither that the greatest value is best nor the least."""
+    if mode not in ("max", "min"):
+        raise InvalidInput(f"mode is {mode!r:.80}; it takes 'max' or 'min'")
+
+
 def _utf8(what: str, text: str) -> str:
     try:
         text.encode()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from runlore.domain.errors import InvalidInput, NotFound, RunNotFound
+from runlore.domain.errors import NotFound, RunNotFound
 from runlore.domain.filtering.fields import Field, Namespace
 from runlore.projections.conditions import Conditions
 from runlore.projections.filters import (
@@ -15,7 +15,9 @@ from runlore.projections.filters import (
     TOP_LEVEL,
     Filter,
     RunFilter,
+    check_mode,
     check_position,
+    check_text_filter,
 )
 from runlore.projections.open_tables import OpenTables
 from runlore.projections.own_projection import OwnProjection
@@ -36,8 +38,10 @@ from runlore.projections.record_queries import (
     run_records,
     shortest_prefixes,
 )
+from runlore.projections.rollups import Rollup, rollup_of
 from runlore.projections.rows import ExperimentRow, RecordRow, RunRow
 from runlore.projections.run_conditions import run_conditions
+from runlore.projections.views import reads_points
 
 if TYPE_CHECKING:
     from runlore.projections.curves import Curve, SeriesValues
@@ -253,8 +257,7 @@ class RunsReader:
 
         Of equal ones the newest. Raises NotFound if no matching run has a finite value of it.
         """
-        if mode not in ("max", "min"):
-            raise InvalidInput(f"mode is {mode!r:.80}; it takes 'max' or 'min'")
+        check_mode(mode)
         value = str(Field(Namespace.METRICS, metric, mode))
         sort = f"-{value}" if mode == "max" else value
         for run_id, best in self.runs_table(which, columns=["id", value], sort=sort, limit=1):
@@ -264,6 +267,24 @@ class RunsReader:
             f"no run {'that matches ' if which.where else ''}has a finite value of {metric!r:.80}; "
             "runs_table() shows the metrics that runs have"
         )
+
+    def rollup(self, run_id: str, metric: str | None = None, mode: str = "max") -> Rollup:
+        """The run and all below it, summed up, with the best finite value of a metric.
+
+        Costs the size of the run's whole tree. Raises RunNotFound, InvalidInput.
+        """
+        check_mode(mode)
+        check_text_filter("metric", metric)
+
+        def question(tables: OpenTables) -> Rollup:
+            if metric is not None and self.position is not None:
+                tables.check_segments()
+            found = rollup_of(tables.connection, run_id, metric, mode, self.position)
+            if found is None:
+                raise RunNotFound(run_id, "this workspace")
+            return found
+
+        return self.projection.ask(question)
 
     # --- changes and SQL ------------------------------------------------------------------
 
@@ -298,8 +319,8 @@ class RunsReader:
         def question(tables: OpenTables) -> SqlResult:
             payloads = tables.payloads
             asked = checked(tables.connection, query, tables.checked_queries)
-            if _reads_points(asked.reach.views, self.position):
-                tables.check_segments()
+            if reads_points(asked.reach.views, self.position):
+                tables.check_segments()  # It takes a third of a second a gigabyte.
             with payloads.as_of(self.position), self.projection.unchanged():
                 return run_query(tables.connection, asked, params, self.position, limits.timeout_s)
 
@@ -333,11 +354,3 @@ class RunsReader:
 
 def _page(conditions: Conditions, offset: int, limit: int, tables: OpenTables) -> list[RunRow]:
     return run_page(tables.connection, conditions, offset, limit)
-
-
-def _reads_points(views: Collection[str], position: int | None) -> bool:
-    """Whether sealed points must be checked first, which takes a third of a second a gigabyte.
-
-    As of a position the view `metrics` reads some of them.
-    """
-    return "metric_points" in views or (position is not None and "metrics" in views)

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import duckdb
 
 from runlore.domain import ids
+from runlore.domain.status import WORST_FIRST
 from runlore.projections.conditions import Conditions
 from runlore.projections.metric_summaries_as_of import LATEST, latest_as_of
 from runlore.projections.rewinds import VALID_POINTS, points_then
@@ -23,6 +24,17 @@ EVENTS: Final = "events"
 ACTORS: Final = "(SELECT position, actor FROM store.events WHERE actor IS NOT NULL)"
 """Who made changes, where it was not the user of their writer. As a rule there is none, which the
 statistics of the column tell."""
+
+_WORST: Final = "['" + "', '".join(WORST_FIRST) + "']"
+
+# A path says which runs are above a run. To look for the paths that begin with another one would
+# take the square of a tree's runs.
+_SUBTREES: Final = """(
+    SELECT x.run_id, x.run_no, x.depth,
+           unnest([('0x' || substr(x.path, 8 * i + 1, 8))::BIGINT for i in range(x.depth + 1)])
+               AS top_no
+    FROM RUNS x WHERE KNOWN(x)
+)"""
 
 _MARK: Final = re.compile(r"\b(HOLDS|KNOWN|BEGAN|UNTIL|RUN_OF)\(([\w.]+)\)")
 
@@ -60,6 +72,17 @@ def run_id_in(stream: str) -> str:
 def events_view() -> str:
     """The statement that creates the view `events` of now; the connection needs its functions."""
     return f"CREATE TEMP VIEW {EVENTS} AS {_then(_templates()[EVENTS], None, _NOW)}"
+
+
+def reads_points(names: Collection[str], as_of: int | None) -> bool:
+    """Whether these views read sealed points; as of a position, summaries of metrics do, too."""
+    texts = [text for name, text in _templates().items() if name in names]
+    return any("POINTS" in text or (as_of is not None and "LATEST" in text) for text in texts)
+
+
+def view_over(name: str, as_of: int | None, sources: Sources) -> str:
+    """The query of a view, over other sources than the whole tables."""
+    return _then(_templates()[name], as_of, sources)
 
 
 @contextmanager
@@ -105,12 +128,13 @@ def _then(text: str, as_of: int | None, sources: Sources) -> str:
             return f"CASE WHEN {of} <= {as_of:d} THEN {of} END"
         return f"{of}.from_position <= {as_of:d}"
 
-    shown = _MARK.sub(condition, text)
+    shown = _MARK.sub(condition, text.replace("SUBTREES", _SUBTREES))
     for mark, source in (
         ("RUNS", sources.runs),
         ("POINTS", sources.points),
         ("LATEST", sources.latest),
         ("ACTORS", ACTORS),
+        ("WORST", _WORST),
     ):
         shown = shown.replace(mark, source)
     return shown

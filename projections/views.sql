@@ -8,6 +8,8 @@
 --   POINTS     `store.metric_points` without those that were void then
 --   LATEST     `store.metric_latest` as it was then
 --   ACTORS     who made a change, where it was not the user of its writer, by position
+--   WORST      the list of all statuses, the worst first
+--   SUBTREES   runs, once for each run in whose subtree they are (`top_no`), their own included
 
 CREATE VIEW experiments AS
 SELECT e.experiment_id, s.name, make_timestamptz(e.created_at) AS created_at,
@@ -32,13 +34,23 @@ SELECT r.run_id, e.name AS experiment, e.experiment_id, r.number,
        make_timestamptz(coalesce(s.ended_at, s.last_ended_at)) AS last_ended_at,
        s.before_loss IS NOT NULL AS lost,
        make_timestamptz(s.archived_at) AS archived_at,
-       make_timestamptz(r.given_at) AS given_at, r.given_user
+       make_timestamptz(r.given_at) AS given_at, r.given_user,
+       s.error->>'$.code' AS error_code, s.error->>'$.message' AS error_message
 FROM RUNS r
 JOIN store.experiment_states e ON e.experiment_no = r.experiment_no AND HOLDS(e)
 JOIN store.run_states s ON s.run_no = r.run_no AND HOLDS(s)
 LEFT JOIN store.writers w ON w.writer_id = r.writer_id AND KNOWN(w)
 LEFT JOIN ACTORS a ON a.position = r.position
 WHERE KNOWN(r);
+
+CREATE VIEW experiment_tags AS
+SELECT s.experiment_id, s.name AS experiment, t.key, t.value,
+       make_timestamptz(t.changed_at) AS set_at, coalesce(a.actor, w.actor) AS set_by
+FROM store.experiment_tags t
+JOIN store.experiment_states s ON s.experiment_no = t.experiment_no AND HOLDS(s)
+LEFT JOIN store.writers w ON w.writer_id = t.writer_id AND KNOWN(w)
+LEFT JOIN ACTORS a ON a.position = t.from_position
+WHERE HOLDS(t);
 
 CREATE VIEW tags AS
 SELECT r.run_id, t.key, t.value, make_timestamptz(t.changed_at) AS set_at,
@@ -75,7 +87,8 @@ SELECT r.run_id, s.name AS metric, s.col AS "column", s.kind, p.step,
        coalesce(p.position > e.ended_position, false)
        OR coalesce(len(list_filter(
            h.pauses, lambda pause: p.position > pause.began AND p.position < pause.ended)) > 0,
-           false) AS late
+           false) AS late,
+       s.col AS column_name
 FROM POINTS p
 JOIN store.series s ON s.series_no = p.series_no
 JOIN store.runs r ON r.run_no = p.run_no
@@ -92,7 +105,8 @@ SELECT r.run_id, s.name AS metric, s.col AS "column", s.kind, m.n, m.last, m.las
        CASE WHEN m.numbers > m.nonfinite THEN m.sum / (m.numbers - m.nonfinite) END AS mean,
        m.first_step, m.last_step, make_timestamptz(m.last_time) AS last_time,
        m.first, m.min_step, m.max_step, m.nonfinite AS n_nonfinite,
-       m.latest, m.latest_step, make_timestamptz(m.latest_time) AS latest_time
+       m.latest, m.latest_step, make_timestamptz(m.latest_time) AS latest_time,
+       s.col AS column_name
 FROM LATEST m
 JOIN store.series s ON s.series_no = m.series_no
 JOIN store.runs r ON r.run_no = m.run_no;
@@ -102,6 +116,38 @@ SELECT a.run_id AS ancestor_id, d.run_id, d.depth - a.depth AS distance
 FROM RUNS d
 JOIN RUNS a ON a.root_no = d.root_no AND starts_with(d.path, a.path) AND a.run_no <> d.run_no
 WHERE KNOWN(d);
+
+CREATE VIEW run_rollup AS
+SELECT t.run_id, count(*) AS runs, count(*) FILTER (r.depth = t.depth + 1) AS children,
+       count(*) FILTER (s.status NOT IN ('Completed', 'Failed', 'Canceled')) AS active,
+       count(*) FILTER (s.status = 'Completed') AS completed,
+       count(*) FILTER (s.status = 'Failed') AS failed,
+       count(*) FILTER (s.status = 'Canceled') AS canceled,
+       count(*) FILTER (s.before_loss IS NOT NULL) AS lost,
+       to_json(histogram(s.status))::VARCHAR AS statuses,
+       WORST[min(list_position(WORST, s.status))] AS worst_status,
+       make_timestamptz(min(s.started_at)) AS first_started_at,
+       make_timestamptz(max(coalesce(s.ended_at, s.last_ended_at))) AS last_ended_at
+FROM SUBTREES r
+JOIN RUNS t ON t.run_no = r.top_no
+JOIN store.run_states s ON s.run_no = r.run_no AND HOLDS(s)
+GROUP BY t.run_no, t.run_id, t.depth;
+
+CREATE VIEW metric_rollup AS
+SELECT t.run_id, n.name AS metric, n.col AS column_name, n.kind, count(*) AS runs,
+       min(m.min) AS min,
+       arg_min(r.run_id, (m.min, -s.begun_at, -r.run_no)) AS min_run_id,
+       arg_min(m.min_step, (m.min, -s.begun_at, -r.run_no)) AS min_step,
+       max(m.max) AS max,
+       arg_max(r.run_id, (m.max, s.begun_at, r.run_no)) AS max_run_id,
+       arg_max(m.max_step, (m.max, s.begun_at, r.run_no)) AS max_step
+FROM SUBTREES r
+JOIN RUNS t ON t.run_no = r.top_no
+JOIN store.run_states s ON s.run_no = r.run_no AND HOLDS(s)
+JOIN LATEST m ON m.run_no = r.run_no
+JOIN store.series n ON n.series_no = m.series_no
+WHERE m.min IS NOT NULL
+GROUP BY t.run_no, t.run_id, n.series_no, n.name, n.col, n.kind;
 
 CREATE VIEW artifacts AS
 SELECT r.run_id, t.name, t.sha256, t.nbytes, t.uri, t.replaces,
@@ -148,6 +194,16 @@ CREATE VIEW rewinds AS
 SELECT r.run_id, t.step, make_timestamptz(t.rewound_at) AS rewound_at,
        coalesce(a.actor, w.actor) AS rewound_by, t.position
 FROM store.rewinds t
+JOIN store.runs r ON r.run_no = t.run_no
+LEFT JOIN store.writers w ON w.writer_id = t.writer_id AND KNOWN(w)
+LEFT JOIN ACTORS a ON a.position = t.position
+WHERE KNOWN(t);
+
+CREATE VIEW refused_changes AS
+SELECT r.run_id, t.change, t.key, t.held, t.refused, t.reason,
+       make_timestamptz(t.refused_at) AS refused_at, coalesce(a.actor, w.actor) AS asked_by,
+       t.position
+FROM store.refusals t
 JOIN store.runs r ON r.run_no = t.run_no
 LEFT JOIN store.writers w ON w.writer_id = t.writer_id AND KNOWN(w)
 LEFT JOIN ACTORS a ON a.position = t.position

@@ -11,8 +11,18 @@ from runlore import Workspace
 
 ROOT = Path(__file__).parents[2]
 VIEWS = (
-    *("experiments", "runs", "tags", "properties", "config", "metrics", "metric_points"),
-    *("run_tree", "artifacts", "environments", "alerts", "losses", "rewinds", "events"),
+    *(
+        "experiments",
+        "experiment_tags",
+        "runs",
+        "tags",
+        "properties",
+        "config",
+        "metrics",
+        "metric_points",
+    ),
+    *("run_tree", "run_rollup", "metric_rollup", "artifacts", "environments", "alerts"),
+    *("losses", "rewinds", "refused_changes", "events"),
     *("tag_history", "property_history", "config_history", "status_history"),
     *("writers", "saved_views", "identities", "damaged"),
 )

@@ -86,6 +86,7 @@ OF_RUN: dict[str, Callable[[Run], object]] = {
     "get_record": lambda run: run.get_record(),
     "get_portal_url": lambda run: run.get_portal_url(),
     "get_metrics": lambda run: (run.get_metrics(recursive=True), run.get_metrics("loss")),
+    "rollup": lambda run: (run.rollup("loss"), run.rollup("acc", mode="min")),
     "values": lambda run: (list(run.values("loss")), list(run.values("loss", max_points=3))),
     "get_children": lambda run: [
         list(run.get_children(recursive=recursive, tags=tags))
@@ -149,7 +150,16 @@ OF_WORKSPACE: dict[str, Callable[[Workspace], object]] = {
     "runs_table": lambda ws: [ws.runs_table(**asked).fetchall() for asked in TABLES],
     "sql": lambda ws: [
         ws.sql(f"FROM {view} ORDER BY ALL").fetchall()
-        for view in ("experiments", "runs", "tags", "config", "metrics", "events", "tag_history")
+        for view in (
+            "experiments",
+            "runs",
+            "tags",
+            "config",
+            "metrics",
+            "events",
+            "tag_history",
+            "run_rollup",
+        )
     ],
     "events": lambda ws: [ws.events(), ws.events(2, topics="run.tag_set")],
     "diff": lambda ws: [ws.diff(0), ws.diff(ws.position // 2)],

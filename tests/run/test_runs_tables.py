@@ -21,6 +21,30 @@ def frame(table: SqlResult) -> dict[str, list[object]]:
     return pl.DataFrame(table).to_dict(as_series=False)
 
 
+def test_a_run_sums_up_all_below_it(ws: Workspace) -> None:
+    top = start(Experiment(ws, "nets"), display_name="top")
+    near = top.child_run("near")
+    far = near.child_run("far")
+    near.log_batch("val/acc", [0.5, math.nan])
+    far.log_batch("val/acc", [0.25, 0.75])
+    far.fail("out of memory")
+    near.flush()
+
+    found = top.rollup("val/acc")
+    assert (found.runs, found.children, found.lost) == (3, 1, 0)
+    assert (found.statuses, found.worst_status) == ({"Failed": 1, "Running": 2}, "Failed")
+    assert found.best == (far.id, 0.75, 1)
+    assert top.rollup("val/acc", mode="min").best == (far.id, 0.25, 0)
+    assert found.first_started_at is not None
+    assert found.last_ended_at is not None
+    assert found.first_started_at.tzinfo is found.last_ended_at.tzinfo is UTC
+    assert near.rollup("nothing").best is None
+    with pytest.raises(InvalidInput, match="mode is 'best'"):
+        top.rollup("val/acc", mode="best")
+    with pytest.raises(InvalidInput, match="for metric"):
+        top.rollup(7)  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def nets(ws: Workspace) -> Experiment:
     """Three runs, whose fields differ in kind, and in case alone."""

@@ -20,6 +20,7 @@ from runlore.run.config import RunConfig
 from runlore.run.files import RunFiles
 from runlore.run.lifecycle import RunLifecycle
 from runlore.run.metrics import RunMetrics
+from runlore.run.rollup import RunRollup
 from runlore.run.tags import RunTags
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from runlore.workspace import Workspace
 
 
-class Run(RunTags, RunConfig, RunFiles, RunMetrics, RunLifecycle):
+class Run(RunTags, RunConfig, RunFiles, RunMetrics, RunRollup, RunLifecycle):
     """A run of an experiment. `Run(experiment, run_id)` attaches to an existing one.
 
     Only the object that started a run keeps its output folders when the run ends; an attached
