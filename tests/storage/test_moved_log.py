@@ -239,3 +239,16 @@ def test_a_new_log_comes_without_a_journal_that_others_could_find(path: Path) ->
     assert found == {"log.sqlite", "log.sqlite-queue"}
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_log_whose_file_has_another_name_at_the_old_place_was_moved(
+    folder: Path, path: Path, log: SqliteLog
+) -> None:
+    moved = folder.rename(folder.with_name("moved"))
+    folder.mkdir()
+    os.link(moved / path.name, path)
+
+    with pytest.raises(FolderMoved):
+        all_rows(log)
+    with pytest.raises(FolderMoved):
+        log.append([new_event("run/a", 2)])
