@@ -7,6 +7,7 @@ never raises for unknown topics or versions: see `runlore.domain.events.upcast`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from operator import index
 from typing import Any, Final
 
@@ -35,6 +36,11 @@ _VERSION_END: Final = 1 << 53
 _SMALL_NBYTES: Final = 64
 _UNBOUNDED_NBYTES: Final = 1 << 20  # It unpacks to 70 times as much at most.
 _ITEMS_MAX: Final = 4_000_000
+_DEPTH_MAX: Final = 128
+_CONTAINERS: Final = frozenset((list, dict))
+_NO_CONTAINER: Final = bytes({*range(256)} - {*range(0x80, 0xA0), *range(0xDC, 0xE0)})
+"""The bytes that do not begin a map or an array of msgpack."""
+
 _MAP_16: Final = b"\xde"  # How msgpack begins a map of more than 15 keys.
 _VERSION_KEY: Final = b"\xa1v"
 _ESSENTIAL: Final = {topic for topic, event in REGISTRY.items() if max(event.log_versions) > 1}
@@ -68,6 +74,30 @@ def unpacked(packed: bytes, **options: Any) -> Any:
     return msgpack.unpackb(packed, list_hook=counted, object_hook=counted, **limits, **options)
 
 
+def unpacked_tree(packed: bytes, **options: Any) -> Any:
+    """The same for what is folded, compared or shown: Python does that level by level.
+
+    Raises ValueError also if arrays and maps are nested more than 128 deep. Writers stay below (a
+    view has 102 levels at most), and Python raises RecursionError at some hundreds.
+    """
+    tree = unpacked(packed, **options)
+    if len(packed) > _DEPTH_MAX and len(packed.translate(None, _NO_CONTAINER)) > _DEPTH_MAX:
+        _check_depth(tree)
+    return tree
+
+
+def _check_depth(tree: Any) -> None:
+    level = [tree]
+    for _ in range(_DEPTH_MAX):
+        maps = [held for held in level if type(held) is dict]
+        arrays = [held for held in level if type(held) is list]
+        held_there = chain(*map(dict.values, maps), *arrays)
+        level = [held for held in held_there if type(held) in _CONTAINERS]
+        if not level:
+            return
+    raise ValueError(f"it has values nested more than {_DEPTH_MAX} deep")
+
+
 def encode_event(event: Event) -> bytes:
     """The stored bytes of an event."""
     return encode_state(event.schema_version, event.__dict__)
@@ -89,7 +119,7 @@ def decode_event(topic: str, state: bytes) -> dict[str, Any] | None:
     if newest is None:
         return None  # A newer runlore may keep its state in another format.
     try:
-        data: dict[str, Any] = unpacked(state, strict_map_key=False)
+        data: dict[str, Any] = unpacked_tree(state, strict_map_key=False)
         version = data.pop("v")
         if type(version) is not int or version != newest:
             return _checked(topic, upcast(topic, index(version), data))
@@ -274,7 +304,7 @@ def _envelope(packed: bytes | None) -> tuple[Any, ...]:
     Raises ValueError if it is damaged.
     """
     try:
-        metadata = unpacked(packed) if packed else {}
+        metadata = unpacked_tree(packed) if packed else {}
         fields = tuple(map(metadata.get, ("observed_at", "writer", "reason", "actor")))
     except Exception as error:  # msgpack raises many kinds of errors.
         raise ValueError("its metadata is not a map of msgpack") from error

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runlore.domain import run_state, view
+from runlore.domain.config import DEPTH_MAX
+from runlore.domain.errors import InvalidInput
 from runlore.domain.events import (
     EVENT_TYPES,
     REGISTRY,
@@ -23,6 +26,7 @@ from runlore.domain.fact import Fact, utc_time
 from runlore.domain.status import Status
 from runlore.storage.codec import decode_event, encode_event, fact_of, facts_of
 from runlore.storage.event_log import StoredRow
+from runlore.storage.journal import StreamState
 from tests.strategies import events, events_of
 
 METADATA = msgpack.packb({"writer": "w", "reason": "tidying", "actor": "ann"})
@@ -96,6 +100,12 @@ def test_version_1_of_a_failure_is_read_as_version_2() -> None:
 
 # --- what is damaged ----------------------------------------------------------------------
 
+
+def arrays(count: int) -> bytes:
+    """Arrays in each other."""
+    return b"\x91" * count + b"\xc0"
+
+
 DAMAGED = {
     "empty": b"",
     "no-msgpack": b"\xc1",
@@ -107,6 +117,8 @@ DAMAGED = {
     "text-version": msgpack.packb({"v": "1"}),
     "no-utf-8": b"\x82\xa1v\x01\xa3key\xa1\xff",
     "nested-too-deep": b"\x81\xa1v" + b"\x91" * 2_000,
+    "nested-a-level-too-deep": b"\x83\xa1v\x01\xa3key\xa1k\xa5value" + arrays(128),
+    "nested-too-deep-in-maps": b"\x83\xa1v\x01\xa3key\xa1k\xa5value" + b"\x81\xa1a" * 900 + b"\xc0",
 }
 
 
@@ -117,6 +129,23 @@ def test_damaged_bytes_of_a_known_topic_are_no_event(state: bytes) -> None:
     fact = fact_of(row("run.tag_set", state))
     assert fact.data is None
     assert "not the state of a 'run.tag_set' event" in str(fact.damage)
+
+
+def test_the_deepest_view_that_can_be_saved_is_read() -> None:
+    definition: dict[str, Any] = {}
+    for _ in range(DEPTH_MAX):
+        definition = {"in": definition}
+    [saved] = view.decide(None, view.SaveView("deep", definition)).events
+    with pytest.raises(InvalidInput):
+        view.decide(None, view.SaveView("deeper", {"in": definition}))
+    data = decode_event(saved.topic, encode_event(saved))
+    assert data == {"name": "deep", "definition": definition}
+
+
+def test_a_fold_passes_over_an_event_that_is_nested_deeply() -> None:
+    found = fact_of(row("run.found", b"\x82\xa1v\x01\xa6status" + b"\x81\xa1a" * 1_000 + b"\xc0"))
+    known = StreamState("run/r", run_state.fold, None)
+    assert "nested more than 128 deep" in str(known.advance([found]).damage)
 
 
 @given(events, st.data())
@@ -134,8 +163,9 @@ def test_damage_is_either_named_or_read_as_some_state(event: Event, data: st.Dat
         b"\x81",
         *map(msgpack.packb, ([1], "w", 3)),
         *(msgpack.packb({"observed_at": time}) for time in (-1, 2**63, True, 1.5, "noon")),
+        *(b"\x81" + msgpack.packb(name) + arrays(1_000) for name in ("observed_at", "actor", "x")),
     ],
-    ids=repr,
+    ids=lambda metadata: repr(metadata[:20]),
 )
 def test_damaged_metadata_is_named(metadata: bytes) -> None:
     fact = fact_of(row(metadata=metadata))

@@ -20,7 +20,7 @@ from runlore.domain.events import ValuesLogged
 from runlore.domain.fact import utc_time
 from runlore.domain.visible_text import visible_json
 from runlore.storage.atomic_files import FileNotWritten, explained, replacing
-from runlore.storage.codec import fact_of, unpacked
+from runlore.storage.codec import fact_of, unpacked_tree
 from runlore.storage.damage import examined
 from runlore.storage.errors import LogCorrupt
 
@@ -97,7 +97,7 @@ def _document(row: StoredRow, log: EventLog) -> dict[str, Any]:
 def _unpacked(metadata: bytes | None) -> Any:
     """The metadata; its bytes if they are damaged."""
     try:
-        return unpacked(metadata) if metadata else None
+        return unpacked_tree(metadata) if metadata else None
     except Exception:  # msgpack raises many kinds of errors.
         return metadata
 
