@@ -188,7 +188,9 @@ def _parts_in(
     rows = 0
     for described, block in blocks:
         n = described["n"]
-        if n < 1:
+        if type(n) is not int or n < 0:
+            raise ValueError(f"a series claims to have {n!r:.40} values")
+        if n == 0:
             continue
         name, kind, columns = described["name"], described.get("kind", "scalar"), block["v"]
         places, steps, times = block["i"], block["s"], block["t"]
@@ -215,10 +217,11 @@ def _points(
         points = _sorted_points(parts)
     except MemoryError:
         raise
-    except Exception:
-        if damaged is None:
-            raise
-        parts = list(_whole_parts(parts, batches, damaged))
+    except Exception as error:
+        found: list[Fact] = [] if damaged is None else damaged
+        parts = list(_whole_parts(parts, batches, found))
+        if damaged is None and found:
+            raise LogCorrupt(str(found[0].damage)) from error
         if not parts:
             return
         points = _sorted_points(parts)
@@ -240,7 +243,8 @@ def _whole_parts(
         except MemoryError:
             raise
         except Exception as error:  # Damaged packed numbers can make any step fail in any way.
-            damaged.append(fact._replace(data=None, damage=f"its values cannot be read: {error}"))
+            assert fact.data is not None, "its parts were found in there"
+            damaged.append(fact._replace(data=None, damage=str(damaged_batch(fact.data, error))))
         else:
             yield from own
 
@@ -322,16 +326,15 @@ def _values(packed: Sequence[Packed], n: Ints) -> Values:
     kinds, all_contents = zip(*packed, strict=True)
     if kinds.count("f8") == len(kinds):
         value = floats(all_contents, n)
-        return Values(
-            value, None, texts([None]).take(np.zeros(total, np.int64)), np.zeros(total, np.uint8)
-        )
+        return Values(value, None, _no_texts(total), np.zeros(total, np.uint8))
     value = np.empty(total)
     valid = np.ones(total, bool)
     types = np.zeros(total, np.uint8)
-    held = np.full(total, None, object)
+    held: NDArray[np.object_] | None = None  # A million values without a text are common.
     for kind in set(kinds):
         chosen = np.fromiter((other == kind for other in kinds), bool, len(kinds))
         rows = np.repeat(chosen, n)
+        text: NDArray[np.object_] | None = None
         contents = [
             content for content, other in zip(all_contents, kinds, strict=True) if other == kind
         ]
@@ -340,19 +343,29 @@ def _values(packed: Sequence[Packed], n: Ints) -> Values:
         elif kind == "i8":
             whole = whole_numbers(contents, n[chosen])
             value[rows], types[rows] = whole, _INT
-            held[rows] = _digits(whole)
+            text = _digits(whole)
         else:
-            value[rows], valid[rows], held[rows], types[rows] = _others(kind, contents, n[chosen])
+            value[rows], valid[rows], text, types[rows] = _others(kind, contents, n[chosen])
+        if text is not None:
+            held = np.full(total, None, object) if held is None else held
+            held[rows] = text
     return Values(
         value,
         None if valid.all() else valid,
-        texts(held.tolist()),
+        _no_texts(total) if held is None else texts(held.tolist()),
         types,
     )
 
 
-def _digits(numbers: Ints) -> NDArray[np.object_]:
+def _no_texts(n: int) -> Array:
+    return texts([None]).take(np.zeros(n, np.int64))
+
+
+def _digits(numbers: Ints) -> NDArray[np.object_] | None:
+    """The texts of those numbers that no float is; None if there are none."""
     inexact = (numbers < -_EXACT) | (numbers > _EXACT)
+    if not inexact.any():
+        return None
     digits = np.full(len(numbers), None, object)
     digits[inexact] = list(map(str, numbers[inexact].tolist()))
     return digits

@@ -69,7 +69,7 @@ def read_batch(data: dict[str, Any], *, name: str | None = None) -> list[Block]:
     """
     blocks = unpack_batch(data)
     try:
-        check_count(sum(described["n"] for described, _ in blocks))
+        check_count(sum(_rows_of(described) for described, _ in blocks))
         return [
             _read_block(described, block)
             for described, block in blocks
@@ -96,6 +96,14 @@ def unpack_batch(data: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, A
         return list(zip(data["series"], blocks, strict=True))
     except Exception as error:
         raise damaged_batch(data, error) from error
+
+
+def _rows_of(described: dict[str, Any]) -> int:
+    """The values that a series claims to have. Raises ValueError if that is no number of values."""
+    n = described["n"]
+    if type(n) is not int or n < 0:
+        raise ValueError(f"a series claims to have {n!r:.40} values")
+    return n * max(1, len(described.get("columns") or ()))
 
 
 def check_count(n: int) -> None:
@@ -135,9 +143,9 @@ def _array_of(column: Sequence[Any]) -> NDArray[Any]:
 
 def _read_block(described: dict[str, Any], block: dict[str, Any]) -> Block:
     n, series = described["n"], series_of(described)
-    columns = tuple(_read_values(column, n) for column in block["v"])
-    if len(columns) != max(1, len(series.columns)):
-        raise ValueError(f"it has {len(columns)} columns of values for {len(series.columns)} names")
+    held = len(block["v"])
+    if held != max(1, len(series.columns)):
+        raise ValueError(f"it has {held} columns of values for {len(series.columns)} names")
     if not all(type(text) is str for text in (*series.columns, series.name, series.kind)):
         raise ValueError("a series has a name that is no text")
     return Block(
@@ -145,7 +153,7 @@ def _read_block(described: dict[str, Any], block: dict[str, Any]) -> Block:
         _read_whole_numbers(block["i"], n),
         _read_whole_numbers(block["s"], n),
         _read_whole_numbers(block["t"], n),
-        columns,
+        tuple(_read_values(column, n) for column in block["v"]),
     )
 
 
@@ -165,6 +173,8 @@ def _read_values(column: list[Any], n: int) -> NDArray[Any]:
 def _read_whole_numbers(column: list[Any], n: int) -> Ints:
     if len(column) == 2:
         first, stride = column
+        if not type(first) is type(stride) is int:  # NumPy would spread a list over the rows.
+            raise ValueError(f"{first!r:.40} and {stride!r:.40} are no whole numbers")
         regular: Ints = first + stride * np.arange(n, dtype=np.int64)
         return regular
     first, typecode, content = column

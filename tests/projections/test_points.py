@@ -8,12 +8,17 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import msgpack
 import pytest
+import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runlore.domain import events as ev
+from runlore.domain.fact import Fact
+from runlore.projections import points as batches
 from runlore.projections.runner import catch_up
+from runlore.storage.errors import LogCorrupt
 from runlore.storage.value_codec import Scalar, Series
 from tests.logged_values import Record
 from tests.projections.histories import WRITERS, History, projection_in_memory, reader_of
@@ -68,6 +73,29 @@ def points_of(history: History, run_id: str = "r0") -> list[tuple[Any, ...]]:
             'FROM metric_points WHERE run_id = ? ORDER BY position, "index", metric, "column"',
             [run_id],
         ).fetchall()
+
+
+def fact_with(column: list[Any]) -> Fact:
+    """A batch of two values in this column."""
+    regular = [0, 1]
+    block = {"i": regular, "s": regular, "t": regular, "v": [column]}
+    payload = zstandard.compress(msgpack.packb([block]))
+    series = [{"name": "loss", "n": 2}]
+    data = {"writer_id": "w", "first_seq": 0, "count": 2, "series": series, "payload": payload}
+    return Fact(9, "run/r/values/w", 1, ev.ValuesLogged.topic, data, b"e" * 16, TODAY, TODAY, "w")
+
+
+@pytest.mark.parametrize(
+    "column", [["f8", bytes(8)], ["f8", 3], ["i8", [0, "q", b""]], ["any", [1]]]
+)
+def test_a_batch_that_cannot_be_read_is_told_of_or_raises_log_corrupt(column: list[Any]) -> None:
+    told: list[Fact] = []
+    whole, damaged = fact_with(["f8", bytes(16)])._replace(position=8), fact_with(column)
+    [points] = batches.points_of([(1, whole), (1, damaged)], {}, damaged=told)
+    assert (len(points), [fact.position for fact in told]) == (2, [9])
+    assert "batch 0 of writer w is damaged" in str(told[0].damage)
+    with pytest.raises(LogCorrupt, match="batch 0 of writer w is damaged"):
+        list(batches.points_of([(1, whole), (1, damaged)], {}))
 
 
 @settings(deadline=None, max_examples=50)

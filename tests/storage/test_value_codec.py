@@ -197,9 +197,13 @@ def forged(*blocks: Any) -> bytes:
         {"payload": forged({"i": [0, 1], "s": [0, 1], "t": [0, 1], "v": [["f9", b""]]})},
         {"payload": zstandard.compress(msgpack.packb(msgpack.ExtType(7, b"")))},
         {"series": []},
+        {"payload": forged({"i": [0, [1]], "s": [0, 1], "t": [0, 1], "v": [["i8", [0, 1]]]})},
         {"series": [{"name": "loss"}]},
+        {"series": [{"name": "loss", "n": -3}]},
+        {"series": [{"name": "loss", "n": 3.0}]},
+        {"series": [{"name": "loss", "n": 10**7, "columns": ["a", "b"]}]},
     ],
-    ids=range(11),
+    ids=range(15),
 )
 def test_a_damaged_batch_is_named(changes: dict[str, Any]) -> None:
     with pytest.raises(LogCorrupt, match="batch 7 of writer w is damaged"):

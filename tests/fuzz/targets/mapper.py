@@ -1,8 +1,9 @@
 """Stored bytes of an event: topic, state and metadata, as any row of a log may hold them.
 
 Each of these gives something, or the error that its docstring names: `decode_event`, `facts_of`,
-the folds of the streams as a session runs them, the mapper of the `eventsourcing` library,
-`read_batch` for logged values, and `check_event`, which judges the events of bundles.
+the folds of the streams as a session runs them, the mapper of the `eventsourcing` library, the two
+readers of logged values (`read_batch` for runs, `points_of` for tables), and `check_event`, which
+judges the events of bundles.
 
 An event that was decoded is stored as bytes with the same meaning. Blocks of values hold as many as
 they say, and are the same when they are written and read again.
@@ -10,6 +11,7 @@ they say, and are the same when they are written and read again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from random import Random
 from typing import Any, Final
@@ -24,6 +26,7 @@ from runlore.domain import compute_target, experiment, run_state, view, workspac
 from runlore.domain.events import REGISTRY, RunCreated, ValuesLogged
 from runlore.domain.fact import Fact
 from runlore.domain.ids import StreamKind
+from runlore.projections.points import points_of
 from runlore.storage.codec import decode_event, encode_event, facts_of, log_version_in
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import StoredRow
@@ -139,7 +142,7 @@ def check(data: bytes) -> None:
         [fact] = facts_of([row[:-1]])
     except LogCorrupt:
         return
-    if getattr(fact, "damage", None) is not None:
+    if fact.damage is not None:
         return
     if packed(fact.data) != packed(decoded):  # Not by `==`: NaN is not equal to itself.
         raise Broken(f"decoded as {decoded!r:.200}, and as a fact as {fact.data!r:.200}")
@@ -194,18 +197,38 @@ def _check_fold(kind: str, fact: Fact) -> None:
 
 
 def _check_values(fact: Fact) -> None:
-    if fact.data is None:
-        return
+    if fact.data is not None:
+        _check_points(fact, _check_blocks(fact))
+
+
+def _check_blocks(fact: Fact) -> int:
+    """Check what runs read of the batch: the number of values, 0 if it cannot be read."""
+    assert fact.data is not None
     try:
         blocks = read_batch(fact.data)
     except LogCorrupt:
-        blocks = []
+        return 0
     for block in blocks:
         _check_block(block)
     if blocks and sum(map(len, blocks)) < 10_000:
         again = read_batch(encode_batch("w", 0, [_part(block) for block in blocks]).__dict__)
         if not all(map(_same, blocks, again)):
             raise Broken("a batch is another one after it was written and read again")
+    return sum(len(block) * len(block.columns) for block in blocks)
+
+
+def _check_points(fact: Fact, found: int) -> None:
+    """Check the batch's rows of tables; `found` values of it can be read, or 0."""
+    damaged: list[Fact] = []
+    rows = sum(map(len, points_of([(1, fact)], {}, damaged=damaged)))
+    try:
+        again = sum(map(len, points_of([(1, fact)], {})))
+    except LogCorrupt:
+        again = -1
+    if again != (-1 if damaged else rows):
+        raise Broken(f"a batch has {again} rows, and {rows} if {damaged!r:.200} is passed over")
+    if found and not damaged and found != rows:
+        raise Broken(f"{found} values make {rows} rows of tables")
 
 
 def _check_block(block: Block) -> None:
@@ -240,12 +263,42 @@ def _same(one: Block, other: Block) -> bool:
     )
 
 
+def _claiming(*counts: int, columns: Sequence[str] = (), stride: Any = 1) -> bytes:
+    """A small batch that claims a number of values in each of its series."""
+    regular = [0, stride]
+    block = {
+        "i": regular,
+        "s": regular,
+        "t": regular,
+        "v": [["i8", regular]] * max(1, len(columns)),
+    }
+    described = [{"name": f"loss{n}", "n": n, "columns": columns} for n in counts]
+    payload = zstandard.ZstdCompressor().compress(msgpack.packb([block] * len(counts)))
+    return stored(
+        ValuesLogged.topic,
+        encode_event(
+            ValuesLogged(
+                writer_id="w", first_seq=0, count=1, series=tuple(described), payload=payload
+            )
+        ),
+    )
+
+
 TARGET: Final = Target(
     "mapper",
     check,
     seeds,
     mutate,
     regressions={
+        "a status that is nested deeply": stored(
+            "run.found", b"\x82\xa1v\x01\xa6status" + b"\x81\xa1a" * 1_000 + b"\xc0"
+        ),
+        "a stride that is a list": _claiming(5, stride=[[1]]),
+        "a billion values": _claiming(10**9),
+        "a billion values, less a billion": _claiming(10**9, -(10**9)),
+        "ten million values in each of 20 columns": _claiming(
+            10**7, columns=list("abcdefghijklmnopqrst")
+        ),
         "values that are not compressed": stored(
             ValuesLogged.topic,
             encode_event(
