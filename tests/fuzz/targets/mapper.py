@@ -121,7 +121,7 @@ def _with_other_values(state: bytes, random: Random) -> bytes:
         blocks = zstandard.ZstdDecompressor().decompress(payload, max_output_size=1 << 16)
         data["payload"] = zstandard.ZstdCompressor().compress(_mutated(blocks, random))
         return packed(data) or state
-    except (ValueError, TypeError, KeyError, zstandard.ZstdError):
+    except (ValueError, TypeError, KeyError, MemoryError, zstandard.ZstdError):  # A forged size.
         return _mutated(state, random)
 
 
