@@ -20,6 +20,7 @@ from runlore.domain.text import check_keys
 from runlore.domain.visible_text import visible, visible_html
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
+from runlore.run.guesses import names_guesses
 from runlore.storage.interruptions import deferrable
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class ViewType:
     ArchivedOnly: Final = "ArchivedOnly"
 
 
+@names_guesses
 class Experiment:
     """The active experiment of a name in a workspace, created if there is none.
 

@@ -31,6 +31,7 @@ from runlore.engine.places import NotTrusted, check_workspace
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
 from runlore.projections.query_limits import QueryLimits
+from runlore.run.guesses import names_guesses
 from runlore.storage.artifact_places import given_folder
 from runlore.storage.open_log import locate
 
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 _CANDIDATES: Final = 10
 
 
+@names_guesses
 class Workspace:
     """All experiments and runs of a folder. Get one by `create`, `open`, `get` or `from_config`.
 

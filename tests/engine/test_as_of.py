@@ -14,6 +14,7 @@ from runlore import ComputeTarget, Experiment, Run, ViewType, Workspace
 from runlore.domain.errors import PastIsReadOnly, RunloreError, WorkspaceClosed
 from runlore.run import get_run
 from runlore.run.comparison import compare_runs
+from runlore.run.guesses import GUESSES
 from runlore.storage.log_query import LogQuery
 from runlore.workspace import session_of
 from tests.cached import cached
@@ -230,6 +231,7 @@ CHANGES: dict[str, Callable[[Run], object]] = {
     "cancel": lambda run: run.cancel(),
     "child_run": lambda run: run.child_run(),
     "complete": lambda run: run.complete(),
+    "finish": lambda run: run.finish(),
     "create_children": lambda run: run.create_children(2),
     "fail": lambda run: run.fail("because"),
     "log": lambda run: run.log("loss", 1.0),
@@ -294,8 +296,9 @@ def test_every_change_of_what_was_is_refused_and_leaves_nothing(
 NEITHER = {
     *("add_type_provider", "get_context", "flush", "clean", "get_environment"),
     *("get_secret", "get_secrets", "list_by_compute", "input_datasets", "output_datasets"),
+    *GUESSES["run"],
 }
-"""Members of `Run` that are about no run, do nothing or are out of scope."""
+"""Members of `Run` that are about no run, do nothing or are out of scope, or only raise."""
 
 
 def test_every_member_of_a_run_is_read_or_refused_above() -> None:

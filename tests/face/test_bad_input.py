@@ -76,6 +76,7 @@ RUN_USES: dict[str, Callable[[Run], object]] = {
     "start": lambda run: run.start(),
     "start_queued": lambda run: run.start_queued(),
     "complete": lambda run: run.complete(),
+    "finish": lambda run: run.finish(),
     "fail": lambda run: run.fail(),
     "cancel": lambda run: run.cancel(),
     "wait_for_completion": lambda run: run.wait_for_completion(),

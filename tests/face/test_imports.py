@@ -108,7 +108,7 @@ SIGNATURES: list[tuple[Callable[..., Any], str]] = [
         "self, show_output=False, wait_post_processing=False, raise_on_error=True",
     ),
     (Run.get_all_logs, "self, destination=None"),
-    (Run.log, "self, name, value, description='', step=None"),
+    (Run.log, "self, name, value=Ellipsis, description='', step=None"),  # A dict has no value.
     (Run.log_list, "self, name, value, description=''"),
     (Run.log_row, "description=None"),  # Its name may be a keyword, unless a column has it.
     (Run.log_table, "self, name, value, description=''"),

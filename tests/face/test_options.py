@@ -172,9 +172,7 @@ def test_the_nearest_option_is_named(project: Path, option: str, meant: str) -> 
 @pytest.mark.parametrize(
     ("option", "meant"),
     [
-        ("project", "experiment"),
         ("experiment_name", "experiment"),
-        ("name", "display_name"),
         ("params", "config"),
         ("tag", "tags"),
         ("path", "workspace"),

@@ -268,7 +268,7 @@ def test_a_name_that_is_no_text_is_refused(
 
 def test_a_name_that_cannot_be_looked_up_is_refused(run: Run) -> None:
     with pytest.raises(InvalidType, match="metric name must be a str, got list"):
-        run.log(["loss"], 1)  # type: ignore[arg-type]  # wrong on purpose
+        run.log(["loss"], 1)  # type: ignore[call-overload]  # wrong on purpose
 
 
 @pytest.mark.parametrize("name", ["worth a look", "a/b", "ключ", "🙂", "x" * 1000])

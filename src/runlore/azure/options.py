@@ -132,7 +132,6 @@ _MEANT: Final = {
     "name": ("display_name",),
     "params": ("config",),
     "path": ("workspace",),
-    "project": ("experiment",),
     "uri": ("path", "workspace"),
     "url": ("path", "workspace"),
 }

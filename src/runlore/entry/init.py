@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runlore.azure.arguments import as_pairs
 from runlore.azure.options import refuse_unknown
-from runlore.domain.errors import WorkspaceNotFound
+from runlore.domain.errors import InvalidType, WorkspaceNotFound
 from runlore.engine.places import may_use
 from runlore.entry.context import get_context
 from runlore.entry.default_names import experiment_of_script, workspace_of_folder
@@ -39,6 +39,8 @@ def init(
     display_name: str | None = None,
     snapshot_directory: str | os.PathLike[str] | None = None,
     artifacts: str | os.PathLike[str] | None = None,
+    project: str | None = None,
+    name: str | None = None,
     **unknown: Unpack[NoOptions],
 ) -> Run:
     """Start a run, or join the one that this process executes; the workspace is found or created.
@@ -56,7 +58,8 @@ def init(
     `artifacts` is a folder for the files of runs, as in `Workspace.open`. The experiment is named
     after the script if no name is given. `config` is a dict, an argparse Namespace, a dataclass or
     a pydantic model, also nested; see `Run.add_config`. Use the run in a `with` block, or call
-    `run.complete()` at the end. Raises InvalidType, a TypeError, for any other option.
+    `run.complete()` at the end. `project` and `name` are what W&B calls `experiment` and
+    `display_name`. Raises InvalidType, a TypeError, for both at once, and for any other option.
 
     >>> lab = getfixture("tmp_path") / "lab"
     >>> with init("first-steps", workspace=lab, config={"lr": 0.1}) as run:
@@ -65,20 +68,32 @@ def init(
     ('Completed', {'lr': 0.1})
     """
     refuse_unknown(init, unknown)
+    experiment = _one_of("experiment", experiment, "project", project)
+    display_name = _one_of("display_name", display_name, "name", name)
     values = {} if config is None else as_config(config)
     if os.environ.get("RUNLORE_RUN_ID"):
         run = get_context(allow_offline=False)
         _say_what_is_not_used(run, experiment, workspace)
         _add(run, values, tags, display_name, snapshot_directory)
         return run
-    name = experiment_of_script(sys.argv) if experiment is None else experiment
+    if experiment is None:
+        experiment = experiment_of_script(sys.argv)
     return _started(
-        Experiment(_workspace(workspace, artifacts), name),
+        Experiment(_workspace(workspace, artifacts), experiment),
         config=values,
         tags=as_pairs(tags, "tag"),
         display_name=display_name,
         snapshot_directory=snapshot_directory,
     )
+
+
+def _one_of(option: str, value: str | None, other: str, same: str | None) -> str | None:
+    if value is not None and same is not None:
+        raise InvalidType(
+            f"init() got {option}={value!r:.80} and {other}={same!r:.80}, which are the same "
+            f"option; give {option}"
+        )
+    return same if value is None else value
 
 
 def _started(parent: Experiment, **options: Any) -> Run:

@@ -104,6 +104,16 @@ class RunLifecycle(RunPart):
 
         end_run(self._handle, Status.COMPLETED, set_status=_set_status)
 
+    def finish(self, exit_code: int | None = None) -> None:
+        """End the run as W&B does: as Completed, or as Failed for an exit code other than 0.
+
+        Raises as `complete` and `fail` do.
+        """
+        if exit_code:
+            self.fail(f"exit code {exit_code}")
+        else:
+            self.complete()
+
     def fail(
         self,
         error_details: str | BaseException | None = None,

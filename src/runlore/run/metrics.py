@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, SupportsIndex
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, SupportsIndex, overload
 
 from runlore.azure.arguments import as_step
 from runlore.azure.scalars import as_list, as_scalar
@@ -44,10 +44,30 @@ class RunMetrics(RunPart):
     _puts: Mapping[str, FloatPut] = _NONE_YET
     _puts_at: Mapping[str, FloatPutAt] = _NONE_YET
 
+    @overload
     def log(
         self, name: str, value: Any, description: str = "", step: SupportsIndex | None = None
+    ) -> None: ...
+
+    @overload
+    def log(
+        self,
+        name: Mapping[str, Any],
+        value: SupportsIndex | None = ...,
+        *,
+        step: SupportsIndex | None = None,
+    ) -> None: ...
+
+    def log(
+        self,
+        name: Any,
+        value: Any = ...,
+        description: str = "",
+        step: SupportsIndex | None = None,
     ) -> None:
         """Log one value of a metric; several calls make a series.
+
+        `run.log({"loss": 0.5, "acc": 0.9}, step=1)` is `run.log_metrics`.
 
         Numbers of any library (arrays and tensors of one element included), bools, text and None
         keep their type; NaN, infinities and whole numbers of any size keep their value. Null and
@@ -58,6 +78,15 @@ class RunMetrics(RunPart):
         Raises UserErrorException for a list, range or generator; InvalidInput for an invalid name.
         """
         if type(value) is not float:
+            if type(name) is not str or value is ...:
+                if isinstance(name, Mapping):
+                    self._log_all(name, value, description, step)
+                    return
+                if value is ...:
+                    raise InvalidType(
+                        f"log of metric {name!r:.80} has no value; give it one, as in "
+                        "run.log('loss', 0.5)"
+                    )
             value = as_scalar(name, value)
             if type(value) is not float:
                 step = as_step(name, step)
@@ -77,6 +106,16 @@ class RunMetrics(RunPart):
             except (KeyError, TypeError):
                 put_at = self._values.put_at(self._scalar_series(name, description))
             put_at(value, step)
+
+    def _log_all(
+        self, metrics: Mapping[str, Any], second: Any, description: str, step: SupportsIndex | None
+    ) -> None:
+        """`log` of a dict, as other trackers have it: its second argument is the step."""
+        if description or (second is not ... and step is not None):
+            raise InvalidType(
+                "log of a dict takes a step and nothing else, as in run.log({'loss': 0.5}, step=1)"
+            )
+        self.log_metrics(metrics, step if second is ... else second)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: SupportsIndex | None = None) -> None:
         """Log one value of each of several metrics, `{name: value}`, all at one step.

@@ -18,6 +18,7 @@ from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter, statuses_of
 from runlore.run.config import RunConfig
 from runlore.run.files import RunFiles
+from runlore.run.guesses import names_guesses
 from runlore.run.lifecycle import RunLifecycle
 from runlore.run.metrics import RunMetrics
 from runlore.run.rollup import RunRollup
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from runlore.workspace import Workspace
 
 
+@names_guesses
 class Run(RunTags, RunConfig, RunFiles, RunMetrics, RunRollup, RunLifecycle):
     """A run of an experiment. `Run(experiment, run_id)` attaches to an existing one.
 
