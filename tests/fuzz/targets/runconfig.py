@@ -135,7 +135,7 @@ TARGET: Final = Target(
     regressions={
         "lists nested by aliases so deeply that they cannot be saved": b"a0: &a0 []\n"
         + b"".join(
-            b"a%d: &a%d %b*a%d%b\n" % (n, n, b"[" * 45, n - 1, b"]" * 45) for n in range(1, 13)
+            b"a%d: &a%d %b*a%d%b\n" % (n, n, b"[" * 45, n - 1, b"]" * 45) for n in range(1, 31)
         ),
     },
     quick=60,
