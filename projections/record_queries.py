@@ -164,7 +164,8 @@ def _order(
     except FilterError as error:
         keys = ", ".join(RECORD_SORTS)
         raise InvalidInput(
-            f"cannot sort by {name!r:.80}: {error.message}; or by one of {keys}"
+            f"cannot sort by {name!r:.80}; it takes one of {keys}, or a field such as "
+            f"metrics.loss.min ({error.message})"
         ) from error
     with ordered_by(connection, conditions, field, name != sort, datetime.now(UTC)) as order:
         yield Sql(f"{order.text}, ", order.params)

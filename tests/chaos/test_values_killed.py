@@ -13,11 +13,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 
+import psutil
 import pytest
 
 from runlore import Experiment, Run, Workspace
@@ -226,11 +228,13 @@ def test_a_killed_process_with_forked_workers_loses_no_value(
 
 
 def is_gone(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return True
-    return False
+    """Whether no process of a group lives; whoever inherited the dead may not have waited yet."""
+    dead = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() not in dead:
+                return False
+    return True
 
 
 # --- at chosen points ---------------------------------------------------------------------------

@@ -109,6 +109,7 @@ def test_closing_a_workspace_closes_no_other(folder_ws: Workspace) -> None:
 
 @pytest.mark.on_disk
 def test_the_last_close_releases_everything(folder_ws: Workspace) -> None:
+    before = set(threading.enumerate())  # Perhaps with some of other tests.
     others = [opened(folder_ws) for _ in range(3)]
     for number, ws in enumerate([folder_ws, *others]):
         start(Experiment(ws, "e")).log("loss", float(number))
@@ -118,7 +119,7 @@ def test_the_last_close_releases_everything(folder_ws: Workspace) -> None:
 
     assert files_open_below(folder_ws.path) == []
     assert spools_of(folder_ws) == []
-    assert "runlore-values" not in [thread.name for thread in threading.enumerate()]
+    assert not set(threading.enumerate()) - before
 
 
 def files_open_below(folder: Path | None) -> list[str]:

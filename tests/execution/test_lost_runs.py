@@ -131,7 +131,7 @@ def test_what_was_before_a_loss_shows_and_records_nothing_of_it(project: Project
 
     assert shown() == ["Running", {}, [run]]
     assert project.ws.position == position
-    assert run.get_status() == "Failed"
+    wait_until(lambda: run.get_status() == "Failed", "a reader to look after the run again")
     assert shown() == ["Running", {}, [run]]
 
 
