@@ -81,9 +81,18 @@ def unpacked_tree(packed: bytes, **options: Any) -> Any:
     view has 102 levels at most), and Python raises RecursionError at some hundreds.
     """
     tree = unpacked(packed, **options)
-    if len(packed) > _DEPTH_MAX and len(packed.translate(None, _NO_CONTAINER)) > _DEPTH_MAX:
+    if len(packed) > _DEPTH_MAX and _may_be_deep(packed, tree):
         _check_depth(tree)
     return tree
+
+
+def _may_be_deep(packed: bytes, tree: Any) -> bool:
+    """Whether enough maps and arrays can begin in the bytes, which is quicker to find out."""
+    held = tree.values() if type(tree) is dict else ()
+    inside = sum(len(value) for value in held if type(value) is bytes)  # The values of a batch.
+    if inside:
+        return len(packed) - inside > _DEPTH_MAX
+    return len(packed.translate(None, _NO_CONTAINER)) > _DEPTH_MAX
 
 
 def _check_depth(tree: Any) -> None:
