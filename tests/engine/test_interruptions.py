@@ -202,6 +202,7 @@ def test_a_handler_may_close_the_workspace(run: Run, folder_ws: Workspace) -> No
         assert again.get_run(run.id).get_metrics() == {"last": 1.0}
 
 
+@pytest.mark.processes
 def test_a_handler_may_fork(run: Run) -> None:
     """The child has none of the locks, and its parent goes on."""
     left: list[int] = []
@@ -252,6 +253,7 @@ def test_a_read_that_interrupts_the_loading_of_its_modules_says_so(tmp_path: Pat
     assert printed == "{'loss': 0.5} {'stopped': 'yes'} Interrupting\n"
 
 
+@pytest.mark.processes
 def test_an_end_is_recorded_if_its_process_is_gone_before_the_change_returns(run: Run) -> None:
     """A handler may end the process at once, by os._exit."""
     pid = os.fork()

@@ -53,6 +53,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         ws.close()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("line", LINES)
 def test_each_line_works(names: dict[str, Any], line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(names["folder"])
@@ -133,6 +134,7 @@ def test_init_takes_the_project_and_the_name_of_other_trackers(project: Path) ->
 # --- names of experiments -----------------------------------------------------------------------
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "name",
     ["first steps", "team/nets.v2", "../escape", ".", "実験 ①", "تجربة", "naïve-Ünïcode", "-e"],
