@@ -240,7 +240,8 @@ class Experiment:
         Durations are in seconds. Raises FilterError, an InvalidInput, for another filter.
 
         >>> exp = Experiment(Workspace.create("lab", path=getfixture("tmp_path") / "lab"), "nets")
-        >>> with exp.start_logging(tags={"model": "vit"}, outputs=False) as run:
+        >>> options = {"outputs": False, "snapshot_directory": None}
+        >>> with exp.start_logging(tags={"model": "vit"}, **options) as run:
         ...     run.log_batch("val/acc", [0.5, 0.75, 0.7])
         >>> exp.runs_table("m.val/acc.max > 0.7", columns=["tags.model", "m.val/acc"]).fetchall()
         [('vit', 0.7)]
