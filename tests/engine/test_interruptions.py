@@ -31,6 +31,7 @@ def test_a_call_can_be_interrupted_at_any_line(tmp_path: Path) -> None:
     every = "1" if EVERY_LINE in os.environ else "400"
     ran = subprocess.run(
         [sys.executable, "-m", "tests.engine.interrupted", tmp_path / "lab", every, *CALLS],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=False,  # A call that hangs ends the process.
