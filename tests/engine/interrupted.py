@@ -70,6 +70,9 @@ LOGGED_BY_CALL: Final[dict[str, list[Any]]] = {
 }
 
 
+CALLED_BY_SQLITE: Final = ("_authorize", "_spend")
+
+
 class Exit(BaseException):
     """What a handler raises to end the process."""
 
@@ -78,7 +81,8 @@ class Interrupter:
     """Calls a function at one line of runlore's code in this thread, counted from 0.
 
     If it `raises`, not at a `try` or a bare `return`, and not where a lock is let go: Python runs
-    trace functions there, but no handlers of signals.
+    trace functions there, but no handlers of signals. Nor in what SQLite calls: it makes an error
+    of its own of whatever is raised there, "not authorized".
     """
 
     def __init__(self, place: int, function: Callable[[], object], *, raises: bool = False) -> None:
@@ -108,7 +112,12 @@ class Interrupter:
                 return trace
             text = linecache.getline(file, frame.f_lineno).strip()
             lets_go = frame.f_lineno in begun or text.endswith(".release()")
-            if self._raises and (lets_go or text.startswith("try:") or text == "return"):
+            if self._raises and (
+                lets_go
+                or text.startswith("try:")
+                or text == "return"
+                or frame.f_code.co_name in CALLED_BY_SQLITE
+            ):
                 return trace
             if text.startswith("with "):
                 begun.add(frame.f_lineno)
