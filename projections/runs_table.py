@@ -85,7 +85,8 @@ class TableOptions(NamedTuple):
 
     columns: Sequence[Field] | None
     aggregates: Sequence[str]
-    sort: str | None
+    sort: Field | None
+    descending: bool
     limit: int | None
 
     @classmethod
@@ -105,10 +106,9 @@ class TableOptions(NamedTuple):
                 raise InvalidInput(
                     f"metrics asks for {aggregate!r:.80}; it takes some of {', '.join(AGGREGATES)}"
                 )
-        if sort is not None:
-            parse_field(sort.removeprefix("-"))
         fields = None if columns is None else [parse_field(column) for column in columns]
-        return cls(fields, tuple(asked), sort, limit)
+        by = None if sort is None else parse_field(sort.removeprefix("-"))
+        return cls(fields, tuple(asked), by, sort is not None and sort.startswith("-"), limit)
 
 
 def metric_column(text: str) -> str:
@@ -125,15 +125,18 @@ def runs_table(
     options: TableOptions,
 ) -> Table:
     """The matching runs, newest first or by `sort`; see `RunsReader.runs_table`."""
-    columns, aggregates, sort, limit = options
-    now = datetime.now(UTC)
+    columns, now = options.columns, datetime.now(UTC)
     with ExitStack() as stack:
-        page = _page(connection, conditions, sort, limit, now)
+        page = _page(connection, conditions, options, now)
         stack.enter_context(_registered(connection, "page", page))
         latest = stack.enter_context(latest_as_of(connection, conditions.as_of))
         pivots = [
-            *(_pairs(connection, conditions, namespace, stack) for namespace in PAIRS),
-            *_metrics(connection, latest, _asked(columns, aggregates)),
+            *(
+                _pairs(connection, conditions, namespace, stack)
+                for namespace in PAIRS
+                if columns is None or any(field.namespace is namespace for field in columns)
+            ),
+            *_metrics(connection, latest, _asked(columns, options.aggregates)),
         ]
         chosen = _all(pivots) if columns is None else list(columns)
         if len(chosen) > MAX_COLUMNS:
@@ -148,22 +151,21 @@ def runs_table(
 def _page(
     connection: duckdb.DuckDBPyConnection,
     conditions: Conditions,
-    sort: str | None,
-    limit: int | None,
+    options: TableOptions,
     now: datetime,
 ) -> Table:
     """The numbers of the runs in the order of the table."""
     with ExitStack() as stack:
         order = Sql("")
-        if sort is not None:
-            field, descending = parse_field(sort.removeprefix("-")), sort.startswith("-")
-            order = stack.enter_context(ordered_by(connection, conditions, field, descending, now))
+        if options.sort is not None:
+            how = ordered_by(connection, conditions, options.sort, options.descending, now)
+            order = stack.enter_context(how)
         query = _PAGE.format(
             order=f"{order.text}, " if order.text else "",
             runs=runs_then(connection, conditions.as_of),
             current=conditions.current("s"),
             where=conditions.where(),
-            limit="" if limit is None else f"LIMIT {limit:d}",
+            limit="" if options.limit is None else f"LIMIT {options.limit:d}",
         )
         return answer(connection.sql(query, params=[*order.params, *conditions.params] or None))
 
