@@ -150,6 +150,11 @@ def trailing_query(command: F) -> F:
     return click.argument("trailing_query", required=False, metavar="[JMESPATH]")(command)
 
 
+def reason_option(command: F) -> F:
+    """Add the reason of a change; the command takes a `reason`."""
+    return click.option("--reason", help="The reason, which the history shows.")(command)
+
+
 def run_option(command: F) -> F:
     """Add the required option of a run; the command takes a `run_id`."""
     return click.option(

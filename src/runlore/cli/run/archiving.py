@@ -8,18 +8,17 @@ from runlore.cli.command_context import CommandContext
 from runlore.cli.options import (
     experiment_option,
     output_options,
+    reason_option,
     run_option,
     workspace_options,
 )
 from runlore.cli.output import Output
 from runlore.cli.run.columns import RUN_FIELDS
 
-_reason = click.option("--reason", help="The reason, which the history shows.")
-
 
 @click.command
 @run_option
-@_reason
+@reason_option
 @experiment_option
 @workspace_options
 @output_options
@@ -43,7 +42,7 @@ def archive(
 
 @click.command
 @run_option
-@_reason
+@reason_option
 @experiment_option
 @workspace_options
 @output_options

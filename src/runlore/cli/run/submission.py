@@ -16,6 +16,7 @@ from runlore.cli.options import (
     experiment_option,
     output_options,
     reading_options,
+    reason_option,
     run_option,
     workspace_options,
 )
@@ -151,7 +152,7 @@ def start(
 @click.command
 @run_option
 @experiment_option
-@click.option("--reason", help="The reason, which the history shows.")
+@reason_option
 @workspace_options
 @output_options
 def cancel(

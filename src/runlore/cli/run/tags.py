@@ -10,14 +10,13 @@ from runlore.cli.command_context import CommandContext
 from runlore.cli.options import (
     experiment_option,
     output_options,
+    reason_option,
     run_option,
     workspace_options,
 )
 from runlore.cli.output import Output
 from runlore.cli.run.columns import RUN_FIELDS
 from runlore.cli.run.key_values import pairs
-
-_reason = click.option("--reason", help="The reason, which the history shows.")
 
 
 @click.command
@@ -29,7 +28,7 @@ _reason = click.option("--reason", help="The reason, which the history shows.")
     metavar="KEY[=VALUE]",
     help="A tag to set or replace; may be given more than once.",
 )
-@_reason
+@reason_option
 @experiment_option
 @workspace_options
 @output_options
@@ -53,7 +52,7 @@ def update(
 @click.command
 @run_option
 @click.argument("tags", nargs=-1, required=True, metavar="KEY[=VALUE]...")
-@_reason
+@reason_option
 @experiment_option
 @workspace_options
 @output_options
@@ -77,7 +76,7 @@ def tag(
 @click.command
 @run_option
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-@_reason
+@reason_option
 @experiment_option
 @workspace_options
 @output_options
