@@ -69,6 +69,7 @@ class Guard:
         self._spent = 0
         self._allowed: int | None = None
         self._refused_one: str | None = None
+        self._raised: BaseException | None = None
 
     def protect(self, connection: sqlite3.Connection) -> None:
         """Restrict a connection on which no statement was executed yet."""
@@ -101,6 +102,8 @@ class Guard:
         try:
             self._check(connection)
         except sqlite3.Error as error:
+            if self._raised is not None:
+                raise
             if _code(error) in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_TOOBIG):
                 raise self._too_much() from error
             if _code(error) == sqlite3.SQLITE_ERROR:
@@ -117,8 +120,11 @@ class Guard:
         """Whether a trigger or a view wanted something since the last check."""
         return self._refused_one is not None
 
-    def translated(self, error: sqlite3.Error) -> Exception:
-        """Our error for one of the driver."""
+    def translated(self, error: sqlite3.Error) -> BaseException:
+        """Our error for one of the driver, or what a signal handler has raised in its callbacks."""
+        if self._raised is not None:
+            raised, self._raised = self._raised, None
+            return raised
         if self._refused_one is not None:
             return NotALog(
                 f"{self._name} was given {self._refused_one} while it was open, which no log has: "
@@ -163,14 +169,30 @@ class Guard:
             "copy that you trust"
         )
 
+    # SQLite calls the next two, and makes an error of its own of what is raised there. A handler of
+    # a signal may raise at any line: that is kept, and raised when SQLite has given up.
+
     def _authorize(self, action: int, *names: str | None) -> int:
-        source = names[-1]
+        try:
+            return self._verdict(action, names[-1])
+        except BaseException as error:
+            self._raised = error
+            return sqlite3.SQLITE_DENY
+
+    def _spend(self) -> bool:
+        try:
+            return self._has_spent_all()
+        except BaseException as error:
+            self._raised = error
+            return True
+
+    def _verdict(self, action: int, source: str | None) -> int:
         if source is not None:  # The trigger or view that wants it.
             self._refused_one = f"the trigger or view {source!r:.100}"
             return sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_DENY if action in _FORBIDDEN else sqlite3.SQLITE_OK
 
-    def _spend(self) -> bool:
+    def _has_spent_all(self) -> bool:
         self._spent += _STEP
         if self._allowed is None:
             self._allowed = _OPERATIONS + _OPERATIONS_A_BYTE * (

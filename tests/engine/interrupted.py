@@ -70,9 +70,6 @@ LOGGED_BY_CALL: Final[dict[str, list[Any]]] = {
 }
 
 
-CALLED_BY_SQLITE: Final = ("_authorize", "_spend")
-
-
 class Exit(BaseException):
     """What a handler raises to end the process."""
 
@@ -81,8 +78,7 @@ class Interrupter:
     """Calls a function at one line of runlore's code in this thread, counted from 0.
 
     If it `raises`, not at a `try` or a bare `return`, and not where a lock is let go: Python runs
-    trace functions there, but no handlers of signals. Nor in what SQLite calls: it makes an error
-    of its own of whatever is raised there, "not authorized".
+    trace functions there, but no handlers of signals.
     """
 
     def __init__(self, place: int, function: Callable[[], object], *, raises: bool = False) -> None:
@@ -112,12 +108,7 @@ class Interrupter:
                 return trace
             text = linecache.getline(file, frame.f_lineno).strip()
             lets_go = frame.f_lineno in begun or text.endswith(".release()")
-            if self._raises and (
-                lets_go
-                or text.startswith("try:")
-                or text == "return"
-                or frame.f_code.co_name in CALLED_BY_SQLITE
-            ):
+            if self._raises and (lets_go or text.startswith("try:") or text == "return"):
                 return trace
             if text.startswith("with "):
                 begun.add(frame.f_lineno)
