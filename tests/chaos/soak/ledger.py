@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -25,6 +26,7 @@ PLACE_BITS: Final = 24
 """A value without these bits tells its process and lane."""
 
 _LANE_BITS: Final = 2
+_FRAMES_SHOWN: Final = 8
 FORKS_MAX: Final = 64
 """A process's forked children have the numbers after its own, so its own is a multiple of this."""
 
@@ -52,7 +54,8 @@ class Ledger:
             self._write(number, "done", result if isinstance(result, str) else None)
             return result
         except Exception as error:
-            self._write(number, "failed", type(error).__name__, str(error)[:400])
+            words = f"{str(error)[:400]} ({_frames(error)})"
+            self._write(number, "failed", type(error).__name__, words)
             return None
         finally:
             self._control.end(lane)
@@ -63,6 +66,12 @@ class Ledger:
 
     def _write(self, *words: Any) -> None:
         os.write(self._fd, json.dumps(words, separators=(",", ":")).encode() + b"\n")
+
+
+def _frames(error: BaseException) -> str:
+    """Where it was raised, the innermost call first."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES_SHOWN:]
+    return " < ".join(f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in frames[::-1])
 
 
 @dataclass
