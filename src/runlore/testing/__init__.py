@@ -4,6 +4,7 @@ import pytest
 
 pytest.register_assert_rewrite(
     "runlore.testing.erasable_recorders",
+    "runlore.testing.log_contract",
     "runlore.testing.logs",
     "runlore.testing.recorders",
     "runlore.testing.submitted",
