@@ -10,7 +10,6 @@ import numpy as np
 from arro3.core import Table
 from numpy.typing import NDArray
 
-from runlore.domain.errors import InvalidInput
 from runlore.projections.arrow_tables import (
     answer,
     array_of,
@@ -23,6 +22,7 @@ from runlore.projections.points import TYPES, group_starts
 from runlore.projections.portions import portions
 from runlore.projections.rewinds import ALL_POINTS, points_then
 from runlore.projections.series import series_numbers
+from runlore.shown.reduction import thinned_rows
 
 Ints = NDArray[np.int64]
 
@@ -268,12 +268,6 @@ def curves(
     return [found[run_id] for run_id in ids if run_id in found]
 
 
-def check_max_points(max_points: object) -> None:
-    """Raises InvalidInput unless a chart can have this many points."""
-    if not isinstance(max_points, int) or isinstance(max_points, bool) or max_points < 2:
-        raise InvalidInput(f"max_points is {max_points!r:.80}; it takes a whole number, at least 2")
-
-
 def _thinned(table: Table, names: dict[int, str], max_points: int) -> Iterator[Curve]:
     run_no, steps, times, values = arrays(table, "run_no", "step", "time", "value")
     starts = group_starts(run_no)
@@ -286,39 +280,3 @@ def _thinned(table: Table, names: dict[int, str], max_points: int) -> Iterator[C
         )
         kept = thinned_rows(own, max_points)
         yield Curve(names[number], own_steps[kept], own_times[kept], own[kept], len(own))
-
-
-def thinned_rows(values: NDArray[np.float64], max_points: int) -> Ints:
-    """The places of the values that a chart of at most `max_points` points shows, in order.
-
-    All, if there are no more. Otherwise the first and the last, and the least and the greatest
-    value of each of equally long stretches between them, or the first if the stretch is all NaN:
-    a peak stays a peak, and a gap a gap.
-    """
-    n = len(values)
-    if n <= max_points:
-        return np.arange(n)
-    buckets = (max_points - 2) // 2
-    inner = values[1:-1]
-    kept = [np.array([0, n - 1])]
-    if buckets:
-        length, longer = divmod(len(inner), buckets)
-        # The first ones are one longer, so that each kind is a matrix.
-        cut = longer * (length + 1)
-        kept.append(1 + _extremes(inner[:cut].reshape(longer, length + 1)))
-        kept.append(1 + cut + _extremes(inner[cut:].reshape(buckets - longer, length)))
-    return np.unique(np.concatenate(kept))
-
-
-def _extremes(rows: NDArray[np.float64]) -> Ints:
-    """Where the least and the greatest values of the rows are, in the flattened matrix."""
-    if not rows.size:
-        return np.empty(0, np.int64)
-    starts = np.arange(len(rows)) * rows.shape[1]
-    least, greatest = rows.argmin(axis=1), rows.argmax(axis=1)
-    nan = np.isnan(rows[np.arange(len(rows)), least])  # NaN is what both find first.
-    if nan.any():
-        some = rows[nan]
-        least[nan] = np.where(np.isnan(some), np.inf, some).argmin(axis=1)
-        greatest[nan] = np.where(np.isnan(some), -np.inf, some).argmax(axis=1)
-    return np.concatenate([starts + least, starts + greatest])

@@ -17,6 +17,7 @@ from runlore.projections.arrow_tables import (
     taken,
     texts,
 )
+from runlore.shown.reduction import nearest_float
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.value_arrays import (
     Ints,
@@ -395,14 +396,6 @@ def _one_as_sql(value: object) -> tuple[float, bool, str | None, int]:
         text = str(value) if value.bit_length() < 10_000 else hex(value)
         return nearest_float(value), True, text, _INT
     return 0.0, False, str(value), _TEXT
-
-
-def nearest_float(value: float) -> float:
-    """The value as a float; beyond the range of floats, an infinity."""
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
 
 
 def names_of(numbers: Mapping[SeriesKey, int], after: int) -> list[tuple[Any, ...]]:

@@ -26,6 +26,7 @@ from runlore.projections.queries import (
     PAGE_GROWTH,
     PAGE_MAX,
     TREE_PAGE,
+    experiment_activity,
     experiment_rows,
     run_no_of,
     run_number,
@@ -39,7 +40,7 @@ from runlore.projections.record_queries import (
     shortest_prefixes,
 )
 from runlore.projections.rollups import Rollup, rollup_of
-from runlore.projections.rows import ExperimentRow, RecordRow, RunRow
+from runlore.projections.rows import ExperimentActivity, ExperimentRow, RecordRow, RunRow
 from runlore.projections.run_conditions import run_conditions
 from runlore.projections.views import reads_points
 
@@ -135,6 +136,12 @@ class RunsReader:
 
         return self.projection.ask(question)
 
+    def experiment_activity(self) -> dict[str, ExperimentActivity]:
+        """The activity of each experiment that has runs, by its id; archived runs do not count."""
+        return self.projection.ask(
+            lambda tables: experiment_activity(tables.connection, self.position)
+        )
+
     # --- metrics --------------------------------------------------------------------------
 
     def series(self, run_id: str, metric: str) -> SeriesValues | None:
@@ -169,7 +176,8 @@ class RunsReader:
 
         Raises InvalidInput if `max_points` is less than 2.
         """
-        from runlore.projections.curves import check_max_points, curves
+        from runlore.projections.curves import curves
+        from runlore.shown.reduction import check_max_points
 
         check_max_points(max_points)
 

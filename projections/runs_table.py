@@ -145,7 +145,15 @@ def runs_table(
                 "`columns` which ones you want"
             )
         found = answer(connection.sql(_wide(connection, conditions, pivots, chosen, now)))
-    return Table.from_arrays(list(found.columns), names=[str(field) for field in chosen])
+    return Table.from_arrays(list(found.columns), names=[_column_name(field) for field in chosen])
+
+
+def _column_name(field: Field) -> str:
+    """The field's name, with NUL as text: Arrow's C data ends names there, so that arro3 aborts.
+
+    The SDK refuses such names, but not every log was written by it.
+    """
+    return str(field).replace("\0", "\\x00")
 
 
 def _page(

@@ -20,6 +20,7 @@ from runlore.projections.arrow_tables import (
     whole,
 )
 from runlore.projections.sql_errors import PyArrowMissing, ValueNotShown
+from runlore.shown.tables import ROWS_MAX, shown_table
 
 if TYPE_CHECKING:
     import pandas
@@ -99,6 +100,15 @@ class SqlResult:
     def __repr__(self) -> str:
         return f"SqlResult({len(self)} rows: {visible(', '.join(self.columns))})"
 
+    def _repr_html_(self) -> str:
+        """The first rows in a notebook. Values that tuples do not have are shown as that."""
+        return shown_table(self.columns, first_rows(self), total=len(self))
+
+    def first_columns(self, most: int) -> list[list[Any]]:
+        """The first values of each column, at most so many; `(not shown)` if Python has none."""
+        first = self._table.slice(0, min(most, len(self)))
+        return [_shown_values(column) for column in first.columns]
+
     @contextmanager
     def _given_as(self, form: str) -> Iterator[None]:
         """Inside the block whatever the libraries raise is told as ours."""
@@ -111,6 +121,21 @@ class SqlResult:
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
             raise ValueNotShown(form, self.columns, str(error).partition("\n")[0]) from error
+
+
+def first_rows(result: SqlResult, most: int = ROWS_MAX) -> list[tuple[Any, ...]]:
+    """The first rows of a result for people: no value makes this fail."""
+    return list(zip(*result.first_columns(most), strict=True))
+
+
+def _shown_values(column: ChunkedArray) -> list[Any]:
+    try:
+        return _values(column)
+    except BaseException as error:
+        # A panic of arro3's is not an Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        return ["(not shown)"] * len(column)
 
 
 def _values(column: ChunkedArray) -> list[Any]:

@@ -11,13 +11,13 @@ from uuid import uuid4
 
 from runlore.azure.arguments import as_pairs
 from runlore.azure.documents import azure_time
-from runlore.azure.links import portal_url
+from runlore.azure.links import way_to_experiment
 from runlore.azure.options import refuse_unknown
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, UserError, WorkspaceClosed
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import check_experiment_name, owner_of
 from runlore.domain.text import check_keys
-from runlore.domain.visible_text import visible, visible_html
+from runlore.domain.visible_text import visible
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
 from runlore.run.guesses import names_guesses
@@ -364,8 +364,11 @@ class Experiment:
         self._state()
 
     def get_portal_url(self) -> str:
-        """The link to the experiment's page in the Studio."""
-        return portal_url(self._workspace, f"experiments/id/{self._id}")
+        """The address of its page while a Studio serves the workspace, else a command.
+
+        The command lists the experiment's runs in a shell on this machine.
+        """
+        return way_to_experiment(self._session, self._id, self.name)
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -381,14 +384,13 @@ class Experiment:
         name, workspace = visible(self.name), visible(self._workspace.name)
         return f"Experiment(Name: {name},\nWorkspace: {workspace})"
 
-    def _repr_html_(self) -> str:
-        name, workspace = visible_html(self.name), visible_html(self._workspace.name)
-        link = visible_html(self.get_portal_url())
-        return (
-            "<table><tr><th>Name</th><th>Workspace</th><th>Report Page</th></tr>"
-            f"<tr><td>{name}</td><td>{workspace}</td>"
-            f'<td><a href="{link}">Link to the Studio</a></td></tr></table>'
-        )
+    def _repr_html_(self) -> str | None:
+        """The newest runs in a notebook; the plain text if the workspace was closed."""
+        from runlore.notebook.experiments import experiment_table
+
+        if self._workspace.closed:
+            return None
+        return experiment_table(self._session, self._id, self.name)
 
     @property
     def _session(self) -> Session:
@@ -418,6 +420,20 @@ class Experiment:
         if self._state().archived_at is None:
             return self
         return Experiment(self._workspace, self.name)
+
+
+class Experiments(dict[str, Experiment]):
+    """Experiments by name; a notebook shows them as a table."""
+
+    def _repr_html_(self) -> str | None:
+        from runlore.notebook.experiments import experiments_table
+        from runlore.workspace import session_of
+
+        chosen = {experiment.id: name for name, experiment in self.items()}
+        for experiment in self.values():
+            if not experiment.workspace.closed:
+                return experiments_table(session_of(experiment.workspace), chosen)
+        return None
 
 
 def experiment_of(

@@ -457,9 +457,9 @@ class Workspace:
     @property
     def experiments(self) -> dict[str, Experiment]:
         """The active experiments by name."""
-        from runlore.experiment import Experiment
+        from runlore.experiment import Experiment, Experiments
 
-        return {experiment.name: experiment for experiment in Experiment.list(self)}
+        return Experiments((found.name, found) for found in Experiment.list(self))
 
     @property
     def compute_targets(self) -> dict[str, ComputeTarget]:
@@ -674,6 +674,11 @@ class Workspace:
     def close(self) -> None:
         """Write buffered values and close all files. Idempotent."""
         self._session.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._session.closed
 
     def __enter__(self) -> Self:
         self._session.check_open()

@@ -107,9 +107,10 @@ def test_children_are_created_and_found(tour: tuple[Path, dict[int, str]]) -> No
     project, printed = tour
 
     assert re.fullmatch(
-        r"RunId: (?P<id>\S+)\nWeb View: \S+\n\nStreaming user_logs/std_log.txt\n=+\n"
+        r"RunId: (?P<id>\S+)\nWeb View: runlore run show [^\n]+\n\n"
+        r"Streaming user_logs/std_log.txt\n=+\n"
         r"Hello from five children\n\nExecution Summary\n=+\n"
-        r"RunId: (?P=id)\nWeb View: \S+\n\nCompleted\n",
+        r"RunId: (?P=id)\nWeb View: runlore run show [^\n]+\n\nCompleted\n",
         printed[WAITED_FOR],
     )
     assert printed[12].startswith("<generator object")

@@ -95,7 +95,6 @@ RUN_USES: dict[str, Callable[[Run], object]] = {
     "take_snapshot": lambda run: run.take_snapshot("src"),
     "restore_snapshot": lambda run: run.restore_snapshot(),
     "get_snapshot_id": lambda run: run.get_snapshot_id(),
-    "_repr_html_": lambda run: run._repr_html_(),
 }
 
 

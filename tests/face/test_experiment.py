@@ -211,23 +211,10 @@ def test_repr_is_azures(ws: Workspace) -> None:
     assert repr(Experiment(ws, "e")) == "Experiment(Name: e,\nWorkspace: lab)"
 
 
-def test_the_table_in_a_notebook_links_to_the_studio(ws: Workspace) -> None:
-    exp = Experiment(ws, "e")
+def test_the_portal_url_is_the_command_that_lists_the_runs(folder_ws: Workspace) -> None:
+    exp = Experiment(folder_ws, "a/b c")
 
-    table = exp._repr_html_()
-
-    assert table.startswith("<table>")
-    assert "<td>e</td><td>lab</td>" in table
-    assert exp.get_portal_url().replace("&", "&amp;") in table
-
-
-def test_the_portal_url_has_azures_form(project: Path) -> None:
-    ws = Workspace.create("lab", subscription_id="s", resource_group="g")
-    exp = Experiment(ws, "e")
-
-    assert exp.get_portal_url().endswith(
-        f"/experiments/id/{exp.id}?wsid=/subscriptions/s/resourcegroups/g/workspaces/lab"
-    )
+    assert exp.get_portal_url() == f"runlore run list -e 'a/b c' -w {folder_ws.path}"
 
 
 def test_what_is_not_covered_says_what_to_do_instead(exp: Experiment) -> None:

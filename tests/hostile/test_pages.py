@@ -59,14 +59,6 @@ def test_a_report_is_inert_in_a_browser(
     assert "http-equiv" in dict(page.attributes)
 
 
-def test_what_a_notebook_shows_is_inert(ws: Workspace) -> None:
-    for experiment in Experiment.list(ws):
-        shown = experiment._repr_html_()
-        check_inert(Page(shown), shown)
-    shown = ws.get_run(BENIGN)._repr_html_()
-    check_inert(Page(shown), shown)
-
-
 def test_what_python_shows_is_inert(ws: Workspace) -> None:
     [hostile] = [exp for exp in Experiment.list(ws) if exp.name != EXPERIMENT]
     run = ws.get_run(BENIGN)

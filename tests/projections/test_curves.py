@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from runlore.domain.errors import InvalidInput, RunNotFound
 from runlore.engine.runs.metric_blocks import read_metrics
-from runlore.projections.curves import thinned_rows
 from runlore.projections.filters import RunFilter
 from runlore.projections.metric_columns import MetricColumn, MetricFilter
 from runlore.projections.segment_files import BOUNDS, Bounds
+from runlore.shown.reduction import thinned_rows
 from runlore.storage.value_codec import Series
 from tests.logged_values import Record
 from tests.projections.histories import WRITERS, History, reader_of

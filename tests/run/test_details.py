@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Run, Workspace
-from runlore.azure.documents import details_of, html_row
+from runlore.azure.documents import details_of
+from runlore.azure.links import portal_url
 from runlore.run.run import handle_of
 from tests.workspaces import in_memory, seen_again, start
 
@@ -171,33 +172,26 @@ def test_repr_of_a_run_in_a_closed_workspace_still_has_its_id(folder_ws: Workspa
     assert repr(run) == repr(never_read) == expected
 
 
-def test_the_row_in_a_notebook_links_to_the_studio(run: Run) -> None:
-    row = run._repr_html_()
+def test_the_portal_url_is_the_command_that_shows_the_run(folder_ws: Workspace) -> None:
+    run = start(Experiment(folder_ws, "e"))
 
-    assert row.count("<tr>") == 2
-    assert f"<td>explore-runs</td><td>{run.id}</td><td></td><td>Running</td>" in row
-    assert f'<a href="{run.get_portal_url()}">' in row
+    assert run.get_portal_url() == f"runlore run show -r {run.id} -w {folder_ws.path}"
 
 
-def test_the_row_in_a_notebook_is_escaped() -> None:
+def test_no_command_shows_a_run_in_memory() -> None:
     run = start(Experiment(in_memory("lab"), "e"))
-    run.add_properties({"azureml.runsource": "<script>"})
-    state = handle_of(run).fetch()
-    fields = {name: getattr(state, name) for name in type(state).__slots__}
 
-    row = html_row(type(state)(**{**fields, "run_type": "<script>"}), 'http://x/?a="&b')
-
-    assert "<script>" not in row
-    assert "&lt;script&gt;" in row
-    assert 'href="http://x/?a=&quot;&amp;b"' in row
+    assert run.get_portal_url() == (
+        f"{run.id} is in the memory of this process, which alone can show it"
+    )
 
 
-def test_the_portal_url_has_azures_form(project: Path) -> None:
+def test_the_address_in_a_studio_has_azures_form(project: Path) -> None:
     ws = Workspace.create("lab", subscription_id="s", resource_group="g")
-    run = start(Experiment(ws, "e"))
 
-    assert run.get_portal_url().endswith(
-        f"/runs/{run.id}?wsid=/subscriptions/s/resourcegroups/g/workspaces/lab"
+    assert (
+        portal_url("http://127.0.0.1:8080", ws, "runs/r1")
+        == "http://127.0.0.1:8080/runs/r1?wsid=/subscriptions/s/resourcegroups/g/workspaces/lab"
     )
 
 

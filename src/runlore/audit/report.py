@@ -1,7 +1,7 @@
 """The audit report: everything that the log says of a run or an experiment, as one HTML page.
 
 The page is one file without scripts or external resources. Anything that was logged, names
-included, is escaped (see `html_elements`), and the page's own policy forbids scripts.
+included, is escaped (see `runlore.shown.elements`), and the page's own policy forbids scripts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ import msgpack
 
 from runlore.audit.bundles.selection import runs_of_experiment
 from runlore.audit.folder import AuditFolder, BadCheckpoint
-from runlore.audit.html_elements import (
+from runlore.domain import run_state
+from runlore.domain.errors import InvalidInput, RunGone
+from runlore.domain.fact import utc_time
+from runlore.domain.ids import run_stream, values_prefix
+from runlore.engine.runs.handle import RunHandle
+from runlore.engine.runs.history import Change, history_of
+from runlore.shown.elements import (
     Html,
     Row,
     code,
@@ -31,12 +37,6 @@ from runlore.audit.html_elements import (
     table,
     titled,
 )
-from runlore.domain import run_state
-from runlore.domain.errors import InvalidInput, RunGone
-from runlore.domain.fact import utc_time
-from runlore.domain.ids import run_stream, values_prefix
-from runlore.engine.runs.handle import RunHandle
-from runlore.engine.runs.history import Change, history_of
 from runlore.storage.artifact_backend import ArtifactCorrupt, ArtifactMissing
 from runlore.storage.artifact_places import ArtifactFolderMissing
 from runlore.storage.atomic_files import replacing

@@ -1,4 +1,4 @@
-"""A run as Azure ML's nested documents: `get_details()`, its error and definition, HTML.
+"""A run as Azure ML's nested documents: `get_details()`, its error and definition.
 
 The keys are camelCase. For flat records in snake_case, see `runlore.azure.records`.
 """
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import InvalidType
 from runlore.domain.fact import utc_time
-from runlore.domain.visible_text import visible_html
 
 if TYPE_CHECKING:
     from runlore.domain.run_state import RunState
@@ -96,17 +95,6 @@ def _storable(text: str) -> str:
         half = _ERROR_MAX_CHARS // 2
         text = f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def html_row(state: RunState, link: str) -> str:
-    """The run as an HTML table of one row with a link, for notebooks."""
-    cells = (state.experiment_name, state.run_id, state.run_type or "", str(state.status))
-    shown = "".join(f"<td>{visible_html(cell)}</td>" for cell in cells)
-    return (
-        "<table><tr><th>Experiment</th><th>Id</th><th>Type</th><th>Status</th>"
-        f"<th>Details Page</th></tr><tr>{shown}"
-        f'<td><a href="{visible_html(link)}">Link to the Studio</a></td></tr></table>'
-    )
 
 
 def root_error(error: Any) -> dict[str, Any]:

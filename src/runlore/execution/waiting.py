@@ -28,7 +28,7 @@ def wait_for(
     Finalizing and CancelRequested count as over for a run that was not submitted, unless
     `wait_post_processing` is set.
     """
-    where = f"RunId: {run.id}\nWeb View: {web_view}\n"
+    where = f"RunId: {run.id}\nWeb View: {visible(web_view)}\n"
     if show_output:
         show(f"{where}\n")
     log = ShownLog(run) if show_output else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from runlore.azure.documents import details_of, error_document
-from runlore.azure.links import portal_url
+from runlore.azure.links import way_to_run
 from runlore.azure.user_log import FOLDER, NAME, UserLog
 from runlore.domain.errors import RunloreError
 from runlore.domain.status import Status
@@ -71,8 +71,11 @@ class RunLifecycle(RunPart):
         return details
 
     def get_portal_url(self) -> str:
-        """The link to the run's page in the Studio."""
-        return portal_url(self._session.workspace, f"runs/{self._id}")
+        """The address of the run's page while a Studio serves the workspace, else a command.
+
+        The command shows the run in a shell on this machine.
+        """
+        return way_to_run(self._session, self._id)
 
     def start(self) -> None:
         """Record that a run is Running that another process created."""

@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, SupportsIndex
 
 from runlore.azure.arguments import children_tags
-from runlore.azure.documents import html_row
 from runlore.azure.options import refuse_unknown
 from runlore.azure.run_types import SCRIPT_RUN
 from runlore.azure.uncovered import DATA_INSTEAD, UncoveredAttribute
@@ -489,8 +488,11 @@ class Run(RunTags, RunConfig, RunFiles, RunMetrics, RunRollup, RunLifecycle):
         kind = visible(str(self.type))
         return f"Run(Experiment: {name},\nId: {self.id},\nType: {kind},\nStatus: {status})"
 
-    def _repr_html_(self) -> str:
-        return html_row(self._handle.fetch(), self.get_portal_url())
+    def _repr_html_(self) -> str | None:
+        """The run's card in a notebook; the plain text if the workspace was closed."""
+        from runlore.notebook.run_card import run_card
+
+        return None if self._session.closed else run_card(self._handle)
 
     def _self_and_descendants(self, run_type: str | None) -> Iterator[Run]:
         if run_type is None or self.type == run_type:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from runlore.domain.config import flattened, json_text
 from runlore.domain.events import (
@@ -37,6 +37,7 @@ from runlore.domain.ids import values_prefix
 from runlore.domain.status import Status
 from runlore.domain.topics import STATUS_AFTER
 from runlore.domain.visible_text import visible
+from runlore.shown.tables import ROWS_MAX, shown_table
 from runlore.storage.codec import fact_of
 from runlore.storage.damage import examined
 from runlore.storage.log_query import LogQuery
@@ -71,7 +72,20 @@ class Change(NamedTuple):
         return "  ".join(visible(part) for part in parts if part)
 
 
-def changes_of(run: RunHandle, upto_position: int | None = None) -> tuple[Change, ...]:
+_SHOWN: Final = len(Change._fields) - 1  # Without the position.
+
+
+class Changes(tuple[Change, ...]):
+    """Changes in the order of the log; a notebook shows them as a table."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        rows = [change[:_SHOWN] for change in self[:ROWS_MAX]]
+        return shown_table(Change._fields[:_SHOWN], rows, total=len(self))
+
+
+def changes_of(run: RunHandle, upto_position: int | None = None) -> Changes:
     """Every change of a run in the order of the log; buffered values are written first."""
     session = run.session
     session.before_read()
@@ -79,7 +93,7 @@ def changes_of(run: RunHandle, upto_position: int | None = None) -> tuple[Change
     query = LogQuery(prefix=values_prefix(run.id), upto_position=upto_position)
     values = [fact_of(row) for row in session.log.read_log(query)]
     in_order = sorted([*facts, *examined(session.log, values)], key=lambda fact: fact.position)
-    return tuple(history_of(in_order, session.journal.name_of))
+    return Changes(history_of(in_order, session.journal.name_of))
 
 
 def history_of(

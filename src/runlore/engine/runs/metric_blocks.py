@@ -132,16 +132,10 @@ def read_curve(reader: RunsReader, run_id: str, name: str, max_points: int) -> M
 
 def thinned(metric: MetricValues, max_points: int) -> MetricValues:
     """A scalar metric as `read_curve` shows it."""
-    import numpy as np
-
-    from runlore.projections.curves import check_max_points, thinned_rows
-    from runlore.projections.points import nearest_float
+    from runlore.shown.reduction import as_floats, check_max_points, thinned_rows
 
     check_max_points(max_points)
-    numbers = [
-        value if isinstance(value, int | float) else np.nan for value in metric.values.tolist()
-    ]
-    values = np.array([nearest_float(number) for number in numbers], np.float64)
+    values = as_floats(metric.values.tolist())
     kept = thinned_rows(values, max_points)
     steps, times = metric.steps[kept], metric.times[kept]
     return MetricValues(metric.name, "scalar", steps, times, {metric.name: values[kept]})

@@ -42,6 +42,12 @@ class MetricValues:
         """`steps, times, values = run.values(name)`."""
         return iter((self.steps, self.times, self.values))
 
+    def _repr_html_(self) -> str:
+        """The first and the last values, as a table of a notebook."""
+        from runlore.shown.value_tables import values_table
+
+        return values_table(self.name, self.steps, self.times, self.columns)
+
     def as_azure(self) -> Any:
         """The values as `get_metrics` shows them: a single one as itself, several as a list."""
         if self.kind != "row":
