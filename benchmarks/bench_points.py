@@ -31,6 +31,7 @@ from runlore.domain.events import ExperimentCreated, RunCreated, ValuesLogged
 from runlore.domain.ids import experiment_stream, run_stream, values_stream
 from runlore.domain.status import Status
 from runlore.engine.runs.metric_blocks import read_metrics
+from runlore.projections.charts import ChartQuestion
 from runlore.projections.metric_columns import MetricColumn, MetricFilter
 from runlore.projections.reader import RunsReader
 from runlore.storage.journal import Pending
@@ -114,6 +115,15 @@ def charts(folder: Path, runs: int, points: int) -> Iterator[Result]:
             ),
             repeat=9,
             goals=(at_most(300),),
+        )
+        asked = ChartQuestion(ids, ["loss"])
+        assert len(reader.chart(asked).series) == runs
+        yield side_by_side(
+            f"one chart of {runs} runs, {points:,} values in 1,000 common buckets",
+            lambda: reader.chart(asked),
+            "the curves of the same runs",
+            lambda: reader.curves(ids, "loss", max_points=1_000),
+            repeat=9,
         )
 
 

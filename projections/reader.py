@@ -45,6 +45,7 @@ from runlore.projections.run_conditions import run_conditions
 from runlore.projections.views import reads_points
 
 if TYPE_CHECKING:
+    from runlore.projections.charts import Chart, ChartQuestion
     from runlore.projections.curves import Curve, SeriesValues
     from runlore.projections.metric_columns import MetricColumn, MetricFilter, TableRow
     from runlore.projections.net_changes import NetChangeRow
@@ -184,6 +185,21 @@ class RunsReader:
         def question(tables: OpenTables) -> list[Curve]:
             tables.check_segments()
             return curves(tables.connection, run_ids, metric, max_points, self.position, column)
+
+        return self.projection.ask(question)
+
+    def chart(self, chart: ChartQuestion) -> Chart:
+        """Metrics of many runs on a common x axis, gathered in buckets, in two queries.
+
+        Each bucket has the last, least, greatest and mean of its finite values, and says how many
+        are not, so that no peak and no NaN is lost. Ask again with `between` for a part of the axis
+        to see it in full resolution. Runs without the metrics are left out.
+        """
+        from runlore.projections.charts import chart as charted
+
+        def question(tables: OpenTables) -> Chart:
+            tables.check_segments()
+            return charted(tables.connection, chart, self.position)
 
         return self.projection.ask(question)
 
