@@ -16,6 +16,7 @@ from runlore.domain.run import (
     decide,
 )
 from runlore.domain.run_commands import (
+    Alert,
     ArchiveRun,
     BeginRun,
     ChangeStatus,
@@ -116,6 +117,8 @@ def decide_heard(
 
 def _begins_nothing(command: Command) -> bool:
     if isinstance(command, ChangeStatus | EndRun) and command.status is Status.CANCELED:
+        return True
+    if isinstance(command, Alert) and command.found_by is not None:  # The run itself is silent.
         return True
     return isinstance(command, _BEGIN_NOTHING)
 

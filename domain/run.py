@@ -179,7 +179,7 @@ def decide(state: RunState | None, command: Command, writer_id: str | None) -> D
         case RecordEnvironment(environment):
             return _record_environment(state, environment)
         case Alert():
-            return _alert(command)
+            return _alert(state, command)
         case RecordExit(rank, exit_code, signal):
             if (rank, exit_code, signal) in state.exits:
                 return Decision()
@@ -475,7 +475,7 @@ def _record_environment(state: RunState, environment: Mapping[str, Any]) -> Deci
     return Decision((EnvironmentRecorded(environment=plain),))
 
 
-def _alert(command: Alert) -> Decision:
+def _alert(state: RunState, command: Alert) -> Decision:
     if command.level not in ALERT_LEVELS:
         raise InvalidInput(
             f"an alert cannot have the level {command.level!r:.80}; it takes one of "
@@ -485,6 +485,10 @@ def _alert(command: Alert) -> Decision:
         check_new_key(command.title, "title"),
         check_text(command.text, "text of an alert"),
     )
+    if command.found_by is not None and any(
+        (alert.title, alert.found_by) == (title, command.found_by) for alert in state.alerts
+    ):
+        return Decision()
     return Decision((RunAlerted(title=title, text=text, level=command.level),))
 
 

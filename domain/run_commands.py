@@ -234,11 +234,16 @@ class RecordEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Record that the run asks for attention; `level` is one of ALERT_LEVELS."""
+    """Record that the run asks for attention; `level` is one of ALERT_LEVELS.
+
+    `found_by` says which watch found it, if one did. It records each title once for a run, and the
+    caller passes `found_by` to the journal as the reason as well.
+    """
 
     title: str
     text: str
     level: str
+    found_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from runlore.domain.events import (
     EnvironmentRecorded,
     PropertyAdded,
     PropertyCorrected,
+    RunAlerted,
     RunArchived,
     RunCreated,
     RunErased,
@@ -118,6 +119,16 @@ class Exit(NamedTuple):
     signal: str | None
 
 
+class RunAlert(NamedTuple):
+    """A call for attention, and when it came (µs since 1970). `found_by` is the watch, if any."""
+
+    title: str
+    text: str
+    level: str
+    at: int
+    found_by: str | None = None
+
+
 class RunWarning(NamedTuple):
     """A deviation from the request: who reports it, and the text."""
 
@@ -171,6 +182,7 @@ class RunState:
     erased: bool = False
     exits: tuple[Exit, ...] = ()
     warnings: tuple[RunWarning, ...] = ()
+    alerts: tuple[RunAlert, ...] = ()
     pauses: tuple[Pause, ...] = ()
     rewinds: tuple[Rewind, ...] = ()
     environment: Mapping[str, Any] | None = None
@@ -229,11 +241,13 @@ def _draft_of(state: RunState) -> dict[str, Any]:
     for name in ("tags", "properties", "artifacts", "config"):
         draft[name] = dict(draft[name])
     draft["refusals"] = set(draft["refusals"])
+    draft["alerts"] = list(draft["alerts"])
     return draft
 
 
 def _state_of(draft: dict[str, Any]) -> RunState:
-    return RunState(**{**draft, "refusals": frozenset(draft["refusals"])})
+    lasting = {"refusals": frozenset(draft["refusals"]), "alerts": tuple(draft["alerts"])}
+    return RunState(**{**draft, **lasting})
 
 
 def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
@@ -256,6 +270,7 @@ def _created(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
         config={} if data["config"] == "{}" else _held(flattened(json.loads(data["config"])), fact),
         artifacts={},
         refusals=set(),
+        alerts=[],
     )
 
 
@@ -348,6 +363,11 @@ def _warned(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
     draft["warnings"] = (*draft.get("warnings", ()), warned)
 
 
+def _alerted(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
+    alert = RunAlert(data["title"], data["text"], data["level"], fact.observed_at, fact.reason)
+    draft["alerts"].append(alert)
+
+
 def _property_added(draft: dict[str, Any], data: dict[str, Any], fact: Fact) -> None:
     held = _held_value(data["value"], fact)
     draft["properties"].setdefault(data["key"], held)
@@ -416,6 +436,7 @@ _APPLY: Final[Mapping[str, _Apply]] = {
     ),
     ScriptExited.topic: _exited,
     WarningAdded.topic: _warned,
+    RunAlerted.topic: _alerted,
     TagSet.topic: lambda draft, data, fact: draft["tags"].update({data["key"]: data["value"]}),
     TagRemoved.topic: lambda draft, data, fact: draft["tags"].pop(data["key"], None),
     PropertyAdded.topic: _property_added,

@@ -174,11 +174,13 @@ WHERE HOLDS(t);
 
 CREATE VIEW alerts AS
 SELECT r.run_id, t.level, t.title, t.text, make_timestamptz(t.alerted_at) AS alerted_at,
-       coalesce(a.actor, w.actor) AS alerted_by, t.position
+       coalesce(a.actor, w.actor) AS alerted_by, f.reason AS found_by, t.position
 FROM store.alerts t
 JOIN store.runs r ON r.run_no = t.run_no
 LEFT JOIN store.writers w ON w.writer_id = t.writer_id AND KNOWN(w)
 LEFT JOIN ACTORS a ON a.position = t.position
+LEFT JOIN (SELECT position, reason FROM store.events WHERE reason IS NOT NULL) f
+ON f.position = t.position
 WHERE KNOWN(t);
 
 CREATE VIEW losses AS

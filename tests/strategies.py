@@ -371,7 +371,7 @@ run_commands: st.SearchStrategy[commands.Command] = st.one_of(
     st.builds(commands.ArchiveRun),
     st.builds(commands.ReactivateRun),
     st.builds(commands.RecordEnvironment, few_configs),
-    st.builds(commands.Alert, keys, texts, st.sampled_from(run.ALERT_LEVELS)),
+    st.builds(commands.Alert, keys, texts, st.sampled_from(run.ALERT_LEVELS), st.none() | texts),
     st.builds(commands.PruneArtifacts, st.lists(few_keys, max_size=2), st.just("space")),
     st.builds(commands.SetDisplayName, keys),
     st.builds(commands.SetDescription, texts),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,22 @@ def test_run_show_takes_the_beginning_of_an_id(project: Path) -> None:
     shown = runlore("run", "show", "-r", "fan", cwd=project).data
 
     assert shown["run_id"] == "fantastic"
-    assert shown == runlore("run", "list", "--tag=quality=fantastic run", cwd=project).data[0]
+    [listed] = runlore("run", "list", "--tag=quality=fantastic run", cwd=project).data
+    assert shown == {**listed, "alerts": []}
+
+
+def test_run_show_shows_alerts(own_project: Path) -> None:
+    with Workspace.open(own_project / "myworkspace") as ws:
+        ws.get_run("running").alert("loss jumped", "at step 3", level="warning")
+
+    [alert] = runlore("run", "show", "-r", "running", cwd=own_project).data["alerts"]
+    assert (alert["level"], alert["title"], alert["text"]) == (
+        "warning",
+        "loss jumped",
+        "at step 3",
+    )
+    shown = runlore("run", "show", "-r", "running", "-o", "table", cwd=own_project).out
+    assert re.search(r"alerts +\d{4}-\d\d-\d\d \S+ warning: loss jumped \(at step 3\)", shown)
 
 
 def test_run_metrics_summarises(project: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from runlore.domain.errors import ChangeRefusedError, InvalidInput, InvalidType
@@ -22,8 +24,10 @@ from runlore.domain.events import (
     RunRewound,
     RunSubmitted,
 )
+from runlore.domain.leaving import decide_heard
 from runlore.domain.run import (
     LOST,
+    decide,
 )
 from runlore.domain.run_commands import (
     AddArtifacts,
@@ -38,9 +42,9 @@ from runlore.domain.run_commands import (
     ResumeRun,
     RewindRun,
 )
-from runlore.domain.run_state import Artifact, Pause, Rewind, RunState, fold
+from runlore.domain.run_state import Artifact, Pause, Rewind, RunAlert, RunState, fold
 from runlore.domain.status import Status
-from tests.domain.given import Given, created, given
+from tests.domain.given import ALICE, BOB, Given, created, given
 from tests.strategies import fact_of_event
 
 SECOND = 1_000_000
@@ -242,6 +246,33 @@ def test_every_alert_is_recorded() -> None:
     run.when(Alert("NaN", "at step 3", "error")).then(alerted)
     with pytest.raises(InvalidInput, match="one of info, warning, error"):
         run.when(Alert("NaN", "", "fatal")).then()
+
+
+def test_an_alert_of_a_watch_is_recorded_once() -> None:
+    alerted = RunAlerted(title="loss > 10", text="it is 12", level="warning")
+    told = fact_of_event(alerted, 2, ALICE)._replace(reason="runlore alert")
+    state = fold(None, [fact_of_event(created(), 1, ALICE), told])
+    assert state is not None
+    assert state.alerts == (
+        RunAlert("loss > 10", "it is 12", "warning", told.observed_at, "runlore alert"),
+    )
+
+    again = Alert("loss > 10", "it is 13", "warning", found_by="runlore alert")
+    assert decide(state, again, BOB).events == ()
+    for other in (
+        replace(again, title="loss > 11"),
+        replace(again, found_by="another"),
+        replace(again, found_by=None),
+    ):
+        assert decide(state, other, BOB).events != ()
+
+
+def test_a_watch_does_not_begin_a_run_that_waits() -> None:
+    waiting = fold(None, [fact_of_event(created(begun=False), 1, ALICE)])
+    found = decide_heard(waiting, Alert("a", "", "info", found_by="a watch"), BOB, None)
+    assert [event.topic for event in found.events] == ["run.alerted"]
+    own = decide_heard(waiting, Alert("a", "", "info"), BOB, None)
+    assert [event.topic for event in own.events] == ["run.started", "run.alerted"]
 
 
 # --- given times --------------------------------------------------------------------------

@@ -16,6 +16,7 @@ def _after(first: tuple[str, ...], then: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{start}; {line}" for start in first for line in then)
 
 
+_ALERT: Final = ('run.alert("loss jumped", "at step 300", level="warning")',)
 _COMPLETE: Final = ("run.complete()",)
 _CONFIG: Final = ('run.add_config({"lr": 0.1})',)
 _FILE: Final = ('run.upload_file("model.txt", "model.txt")',)
@@ -109,6 +110,7 @@ GUESSES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "Image": _IMAGE,
         "MlflowClient": _OPEN,
         "Table": _TABLE,
+        "alert": _after(_START, _ALERT),
         "active_run": ("run = runlore.Run.get_context()",),
         "config": _READ_CONFIG,
         "end_run": _COMPLETE,

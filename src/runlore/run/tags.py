@@ -1,17 +1,20 @@
-"""A run's tags, which may change, and its properties, which may not."""
+"""What is said of a run: tags, which may change, properties, which may not, and alerts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from runlore.azure.arguments import as_pairs
+from runlore.domain.fact import utc_time
 from runlore.domain.text import check_keys
 from runlore.run.part import RunPart
 
+_OTHER_LEVELS: Final = {"warn": "warning", "critical": "error"}
+
 
 class RunTags(RunPart):
-    """The part of `Run` that sets tags and properties and reads them."""
+    """The part of `Run` that sets tags and properties, raises alerts, and reads them."""
 
     @property
     def tags(self) -> dict[str, str | None]:
@@ -82,3 +85,44 @@ class RunTags(RunPart):
 
         ((key, text),) = as_pairs({key: value}, "property").items()
         self._handle.change(CorrectProperty(key, text, reason), reason=reason)
+
+    def alert(self, title: str, text: str = "", level: object = "info") -> None:
+        """Record that the run asks for attention; `level` is "info", "warning" or "error".
+
+        `runlore alert` delivers it to a command or a webhook. Each call is a commit of its own:
+        call it on occasions, not at every step. Levels of W&B and trackio are accepted. Raises
+        InvalidInput for an unknown level or an empty title.
+
+        >>> from runlore import init
+        >>> with init("alerting", workspace=getfixture("tmp_path") / "lab") as run:
+        ...     run.alert("loss jumped", "from 0.5 to 7.1 at step 300", level="warning")
+        >>> [(alert["level"], alert["title"]) for alert in run.get_alerts()]
+        [('warning', 'loss jumped')]
+        """
+        from runlore.domain.run_commands import (
+            Alert,
+        )
+
+        self._handle.change(Alert(title, text, _level(level)))
+
+    def get_alerts(self) -> list[dict[str, Any]]:
+        """The run's alerts, in order: `time` (aware UTC), `level`, `title`, `text`, `found_by`.
+
+        `found_by` is the `runlore alert` that found the occasion; None for an alert of `alert()`.
+        """
+        return [
+            {
+                "time": utc_time(alert.at),
+                "level": alert.level,
+                "title": alert.title,
+                "text": alert.text,
+                "found_by": alert.found_by,
+            }
+            for alert in self._handle.fetch().alerts
+        ]
+
+
+def _level(level: object) -> str:
+    """The level's name here; levels of W&B and trackio are enumerations of INFO, WARN, ERROR."""
+    name = str(getattr(level, "value", level)).lower()
+    return _OTHER_LEVELS.get(name, name)

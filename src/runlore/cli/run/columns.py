@@ -85,6 +85,7 @@ RUN_FIELDS: Final[Columns] = (
     ("waits for", lambda record: (record["queueing_info"] or {}).get("message")),
     ("error", lambda record: _error(record)),
     ("warnings", lambda record: "; ".join(warning["message"] for warning in record["warnings"])),
+    ("alerts", lambda record: "; ".join(map(_alert, record.get("alerts", ())))),
     ("created", lambda record: moment(record["created_utc"])),
     ("started", lambda record: moment(record["start_time_utc"])),
     ("ended", lambda record: moment(record["end_time_utc"])),
@@ -103,6 +104,11 @@ RUN_FIELDS: Final[Columns] = (
 def _error(record: RunRecord) -> str:
     root = (record["error"] or {}).get("error", {})
     return str(root.get("message") or root.get("code") or "")
+
+
+def _alert(alert: RunRecord) -> str:
+    text = f" ({alert['text']})" * bool(alert["text"])
+    return f"{alert['time']:%Y-%m-%d %H:%M:%S} {alert['level']}: {alert['title']}{text}"
 
 
 def _script(definition: RunRecord | None) -> str:

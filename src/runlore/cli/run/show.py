@@ -31,7 +31,8 @@ def show(run_id: str, experiment_name: str | None, context: CommandContext, out:
     Example:
       runlore run show -r myexperiment_1700000000_0a1b2c3d --query status -o tsv
     """
-    out.put(context.find_run(run_id).get_record(), RUN_FIELDS)
+    run = context.find_run(run_id)
+    out.put({**run.get_record(), "alerts": run.get_alerts()}, RUN_FIELDS)
 
 
 @click.command
