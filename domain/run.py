@@ -176,8 +176,10 @@ def decide(state: RunState | None, command: Command, writer_id: str | None) -> D
             return Decision((RunArchived(),) if state.archived_at is None else ())
         case ReactivateRun():
             return Decision((RunReactivated(),) if state.archived_at is not None else ())
-        case RecordEnvironment(environment):
-            return _record_environment(state, environment)
+        case RecordEnvironment(environment, artifacts):
+            recorded = _record_environment(state, environment)
+            added = _add_artifacts(state, AddArtifacts(artifacts), writer_id)
+            return Decision((*recorded.events, *added.events), added.refused)
         case Alert():
             return _alert(state, command)
         case RecordExit(rank, exit_code, signal):

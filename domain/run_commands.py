@@ -227,9 +227,13 @@ class ReactivateRun:
 
 @dataclass(frozen=True, slots=True)
 class RecordEnvironment:
-    """Record the run's surroundings, a JSON document; no event if they are the same as before."""
+    """Record the run's surroundings, a JSON document; no event if they are the same as before.
+
+    `artifacts` are files that it mentions, see `AddArtifacts`.
+    """
 
     environment: Mapping[str, Any]
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

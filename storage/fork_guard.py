@@ -23,6 +23,7 @@ from runlore.storage.interruptions import AFTERWARDS
 class ForkOrder(IntEnum):
     """The order in which things let go before a fork: each before those that it uses."""
 
+    CAPTURE = auto()
     SESSION = auto()
     OPEN_LOGS = auto()
     VALUES = auto()

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 from runlore.domain.secrets import is_secret_field
-from runlore.storage.git_repository import Git, Settings, is_dirty, repository_of
+from runlore.storage.git_repository import Git, Settings, diff_of, is_dirty, repository_of
 
 TIMEOUT_S: Final = 5.0
 
@@ -38,19 +38,26 @@ def git_properties(
     is executed; see `git_repository.py`. Git is asked once per process and folder, `timeout_s` per
     call; credentials are removed from every URL.
     """
-    passed_on = tuple(
-        sorted(
-            (name, value)
-            for name, value in environ.items()
-            if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
-        )
-    )
-    known = dict(_ask_git(os.path.realpath(folder), passed_on, timeout_s)) | _overrides(environ)
+    told = _ask_git(os.path.realpath(folder), _passed_on(environ), timeout_s)
+    known = dict(told) | _overrides(environ)
     properties = {f"azureml.git.{name}": value for name, value in known.items()}
     for ours, theirs in (("repository_uri", "repoURL"), ("branch", "branch"), ("commit", "commit")):
         if ours in known:
             properties[f"mlflow.source.git.{theirs}"] = known[ours]
     return properties
+
+
+def git_diff(
+    folder: Path, environ: Mapping[str, str], *, timeout_s: float = TIMEOUT_S
+) -> bytes | None:
+    """The changes of tracked files in `folder` since the commit, as a patch.
+
+    None without a commit, if git takes too long, or above 16 MiB. Runs no program that the
+    repository names.
+    """
+    git = Git(os.path.realpath(folder), dict(_passed_on(environ)), timeout_s)
+    repository = repository_of(git)
+    return None if repository is None else diff_of(git, repository)
 
 
 def forget_git_answers() -> None:
@@ -74,6 +81,16 @@ def without_credentials(url: str) -> str:
     if not separator:
         scheme, rest = "", url
     return scheme + separator + _without_secret_fields(_without_user(scheme, rest))
+
+
+def _passed_on(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        sorted(
+            (name, value)
+            for name, value in environ.items()
+            if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+        )
+    )
 
 
 def _overrides(environ: Mapping[str, str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from runlore.storage.lfs_pointers import are_unchanged
 
@@ -35,6 +35,7 @@ _HARMLESS: Final = frozenset(
         "status.showuntrackedfiles",
     }
 )
+_DIFF_MAX_NBYTES: Final = 16 << 20
 _SHARED_INDEX: Final = "sharedindex."
 
 
@@ -64,10 +65,9 @@ class Git:
 
     def ask(self, *arguments: str, **variables: str) -> str | None:
         """What git prints; None if it fails, is not installed or takes too long."""
-        command = ["git", "--no-pager", *_switched_off(), "-C", self.folder, *arguments]
         try:
             done = subprocess.run(
-                command,
+                self._command(arguments),
                 env={**self._environ, **_QUIET, **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -78,6 +78,25 @@ class Git:
         except (OSError, ValueError, subprocess.TimeoutExpired):
             return None
         return os.fsdecode(done.stdout) if done.returncode == 0 else None
+
+    def write(self, output: BinaryIO, *arguments: str, **variables: str) -> bool:
+        """Write what git prints to a file; returns whether git succeeded in time."""
+        try:
+            done = subprocess.run(
+                self._command(arguments),
+                env={**self._environ, **_QUIET, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.DEVNULL,
+                timeout=self._timeout_s,
+                check=False,
+            )
+        except (OSError, ValueError, subprocess.TimeoutExpired):
+            return False
+        return done.returncode == 0
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        return ["git", "--no-pager", *_switched_off(), "-C", self.folder, *arguments]
 
 
 _QUIET: Final = {
@@ -144,6 +163,33 @@ def is_dirty(git: Git, repository: Repository) -> bool | None:
             ask = partial(git.in_folder(repository.top).ask, GIT_LITERAL_PATHSPECS="1", **variables)
             return not are_unchanged(ask, repository.top, [change[3:] for change in changes])
     except OSError:  # There is no room for it, say.
+        return None
+
+
+def diff_of(git: Git, repository: Repository) -> bytes | None:
+    """The changes of tracked files in the folder since the commit, as a patch.
+
+    None without a commit, if git fails or takes too long, and above 16 MiB.
+    """
+    if repository.commit is None:
+        return None
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="runlore-git-") as ours,
+            tempfile.TemporaryFile(prefix="runlore-git-") as output,
+        ):
+            _make(Path(ours), repository)
+            is_done = git.write(
+                output,
+                *("diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", "--no-textconv"),
+                *("--no-renames", "--submodule=short", "--ignore-submodules=dirty", "--", "."),
+                **_variables(ours, repository),
+            )
+            if not is_done or output.seek(0, os.SEEK_END) > _DIFF_MAX_NBYTES:
+                return None
+            output.seek(0)
+            return output.read()
+    except OSError:
         return None
 
 

@@ -35,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     for variable in _FOLDERS:
         os.environ[variable] = tempfile.mkdtemp(prefix="runlore-")
+    # Tests say what they capture: it takes time, and is different on each machine.
+    os.environ["RUNLORE_CAPTURE"] = "none"
     # No test finds a workspace that lies in the temporary folder or above it.
     os.environ["RUNLORE_CEILING_DIRECTORIES"] = os.pathsep.join(
         (tempfile.gettempdir(), str(config.rootpath.parent))

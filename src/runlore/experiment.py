@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runlore.azure.options import NoOptions, SubmitOptions
     from runlore.configuration.script_run_config import ScriptRunConfig
     from runlore.domain.experiment import Command, ExperimentState
+    from runlore.engine.capture.parts import Capture
     from runlore.engine.runs.creation import Outputs
     from runlore.engine.session import Session
     from runlore.engine.streams import ExperimentStream
@@ -127,6 +128,8 @@ class Experiment:
         display_name: str | None = None,
         description: str | None = None,
         tags: Mapping[str, Any] | None = None,
+        *,
+        capture: Capture = None,
         **unknown: Unpack[NoOptions],
     ) -> Run:
         """Start an interactive run; it is Running, and on disk, when this returns.
@@ -134,8 +137,10 @@ class Experiment:
         `outputs` are the folders whose files are kept when the run ends: `./outputs` by
         default, which is created at once; False keeps none. `snapshot_directory` is kept as it
         is now, with its git state, without the files that .amlignore (or else .gitignore) lists;
-        None keeps no snapshot and reads no git state. `name` is deprecated by Azure and only
-        stored.
+        None keeps no snapshot. `name` is deprecated by Azure and only stored.
+
+        `capture` says what is recorded of the program, its commit, the machine and the packages:
+        all by default, `capture="none"` or `{"git": False}` for less; see docs/capture.md.
 
         Raises SnapshotException if the folder cannot be kept (too large, unreadable);
         UserErrorException if an output folder cannot be created; AlreadyExists if `run_id` is
@@ -157,6 +162,7 @@ class Experiment:
             display_name=display_name,
             description=description,
             tags=as_pairs(tags, "tag"),
+            capture=capture,
         )
         return run_of(experiment, handle)
 

@@ -219,6 +219,7 @@ class LiveSession(Session):
         self._actor = actor
         self.journal = shared.journal.acting_as(None if actor == shared.actor else actor)
         self.participation = shared.participation
+        self.captures = shared.captures
         self._waiting_ends = shared.waiting_ends
         self.spools = shared.spools
         self.erasable = self.log.erasable
@@ -629,6 +630,7 @@ class LiveSession(Session):
             # Another thread: what is put off must not wait for one that closes the session.
             interruptions.put_off(partial(interruptions.beside, self.close))
             return
+        self.captures.settle()
         with self._lock:
             if not self.closed:
                 self._use.close()

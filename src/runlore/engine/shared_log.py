@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from runlore.domain.errors import WorkspaceClosed
 from runlore.domain.visible_text import visible
 from runlore.engine.caller_warning import warn_caller
+from runlore.engine.capture.beside import Captures
 from runlore.engine.introduction import introduction
 from runlore.engine.lanes import Lanes
 from runlore.engine.participants.own import Participation
@@ -78,6 +79,7 @@ class SharedLog:
             beside=self.participation.beside,
         )
         self.lanes = Lanes(log, self.held, damage)
+        self.captures = Captures()
         self.uses: set[LogUse] = set()
 
     @property
@@ -91,6 +93,7 @@ class SharedLog:
         Handlers that come later, and threads that go on, may use it: each of their calls writes all
         that it brings. Nothing is left behind that says that this process was killed.
         """
+        self.captures.settle()
         self.lanes.close()
         try:
             self.values.rest()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from runlore.azure.options import NoOptions
+    from runlore.engine.capture.parts import Capture
 
 _FOLDER: Final = ".runlore"
 
@@ -41,6 +42,7 @@ def init(
     artifacts: str | os.PathLike[str] | None = None,
     project: str | None = None,
     name: str | None = None,
+    capture: Capture = None,
     **unknown: Unpack[NoOptions],
 ) -> Run:
     """Start a run, or join the one that this process executes; the workspace is found or created.
@@ -58,8 +60,10 @@ def init(
     `artifacts` is a folder for the files of runs, as in `Workspace.open`. The experiment is named
     after the script if no name is given. `config` is a dict, an argparse Namespace, a dataclass or
     a pydantic model, also nested; see `Run.add_config`. Use the run in a `with` block, or call
-    `run.complete()` at the end. `project` and `name` are what W&B calls `experiment` and
-    `display_name`. Raises InvalidType, a TypeError, for both at once, and for any other option.
+    `run.complete()` at the end. `capture` says what is recorded of the program, its commit, the
+    machine and the packages, as in `Experiment.start_logging`. `project` and `name` are what W&B
+    calls `experiment` and `display_name`. Raises InvalidType, a TypeError, for both at once, and
+    for any other option.
 
     >>> lab = getfixture("tmp_path") / "lab"
     >>> with init("first-steps", workspace=lab, config={"lr": 0.1}) as run:
@@ -84,6 +88,7 @@ def init(
         tags=as_pairs(tags, "tag"),
         display_name=display_name,
         snapshot_directory=snapshot_directory,
+        capture=capture,
     )
 
 

@@ -19,6 +19,7 @@ from runlore.domain.definition import Definition
 from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_state import Exit, RunState
 from runlore.domain.status import TERMINAL, Status
+from runlore.engine.capture.submitted import record_submitted
 from runlore.engine.runs.handle import RunHandle
 from runlore.execution.kept_files import keep_files_of
 from runlore.execution.launch import Handed
@@ -152,6 +153,8 @@ class Supervisor:
 
     def _until_the_end(self, oom_kills: int) -> None:
         self._enter(Status.RUNNING)
+        with suppress(RunloreError, OSError):  # The script goes on without it.
+            record_submitted(self._run, self._run.state, self._environment)
         ended_elsewhere = self._watch()
         if not ended_elsewhere:
             self._enter(Status.FINALIZING)

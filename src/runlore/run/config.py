@@ -1,8 +1,10 @@
-"""A run's config: what it was started with, as nested JSON whose values are set once."""
+"""What a run was started with: its config, whose values are set once, and its surroundings."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from runlore.domain.config import nested
@@ -11,7 +13,15 @@ from runlore.run.part import RunPart
 
 
 class RunConfig(RunPart):
-    """The part of `Run` that keeps its config."""
+    """The part of `Run` that keeps its config and its surroundings."""
+
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        """The surroundings of the run: script, arguments, commit, host, packages and the like.
+
+        Empty if nothing was captured; see docs/capture.md.
+        """
+        return MappingProxyType(self._handle.fetch().environment or {})
 
     def get_config(self) -> dict[str, Any]:
         """The run's config now, nested as it was given.

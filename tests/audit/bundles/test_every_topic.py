@@ -53,7 +53,7 @@ def test_each_has_a_line_in_the_history(lived: Workspace) -> None:
         ("config_added", "lr", None, "0.1", None),
         ("config_added", "net.act\\.fn", None, '"relu"', None),
         ("config_corrected", "lr", "0.1", "0.01", "a typo"),
-        ("environment_recorded", "script", None, '"train.py"', None),
+        ("environment_recorded", "script, git", None, None, None),
         ("alerted", "loss is NaN", None, "error: at step 3", None),
         ("artifact_added", "model", None, "ab" * 32, None),
         ("artifact_added", "model", "ab" * 32, "s3://models/m2", None),

@@ -18,6 +18,7 @@ from runlore.domain.run_commands import (
     CreateRun,
 )
 from runlore.domain.status import Status
+from runlore.engine.capture.parts import BY_DEFAULT, Capture, parts_of
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.sources import source_evidence
 from runlore.storage.collector import collector_paused
@@ -47,9 +48,15 @@ def start_run(
     properties: Mapping[str, str | None] | None = None,
     config: Mapping[str, Any] | None = None,
     parent: RunHandle | None = None,
+    capture: Capture = None,
 ) -> RunHandle:
-    """Create a run that is Running, with its snapshot and output folders, in one commit."""
+    """Create a run that is Running, with its snapshot and output folders, in one commit.
+
+    Of the surroundings that are to be captured, those that take time to find follow later.
+    """
     session = session.writable()
+    default = session.captures.parts_of(parent.id) if parent else BY_DEFAULT
+    parts = parts_of(capture, default, os.environ)
     run = RunHandle(session, check_run_id(str(uuid4()) if run_id is None else run_id))
     watched = watched_folders(outputs)
     command = CreateRun(
@@ -71,9 +78,12 @@ def start_run(
     decide(None, command, None)  # Raises for invalid arguments, before any file is kept.
     source, events = source_evidence(session, run.id, snapshot_directory)
     make_folders(watched)
-    run.create(replace(command, properties={**source, **command.properties}), events)
+    captured = session.captures.at_start(run, parts)
+    command = replace(command, properties={**source, **command.properties})
+    run.create(command, (*events, *captured))
     run.values(fresh=True)
     run.watched = watched
+    session.captures.after_start(run, parts)
     return run
 
 

@@ -118,7 +118,10 @@ def record_status(
     reason: str | None = None,
 ) -> None:
     """Record a status, and write buffered values in the same commit."""
-    participation = run.session.writable().participation
+    session = run.session.writable()
+    if status in TERMINAL:
+        session.captures.settle(run.id)
+    participation = session.participation
     inside = participation.is_inside(run.id)
     run.change(ChangeStatus(status, error, from_inside=inside), flush_values=True, reason=reason)
     if status in TERMINAL:

@@ -164,8 +164,15 @@ def _changes(fact: Fact, current: dict[tuple[str, str | None], Any]) -> Iterator
         case RunAlerted.topic:
             yield what, data["title"], None, f"{data['level']}: {data['text']}"
         case EnvironmentRecorded.topic:
-            for key, value in data["environment"].items():
-                yield replaced("environment", key, json_text(value))
+            known = {key: json_text(value) for key, value in data["environment"].items()}
+            fresh = [key for key in known if ("environment", key) not in current]
+            for key, value in known.items():
+                if key not in fresh and current["environment", key] != value:
+                    yield replaced("environment", key, value)
+            current.update({("environment", key): known[key] for key in fresh})
+            if fresh:
+                only = known[fresh[0]] if len(fresh) == 1 else None
+                yield what, ", ".join(fresh), None, only
         case DisplayNameSet.topic:
             yield replaced("display_name", None, data["display_name"])
         case DescriptionSet.topic:

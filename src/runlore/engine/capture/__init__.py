@@ -1,0 +1,1 @@
+"""What a run knows about itself without being asked."""
