@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from runlore.engine.runs.creation import Outputs
     from runlore.engine.session import Session
     from runlore.engine.streams import ExperimentStream
+    from runlore.notebook.plot import Plot
     from runlore.projections.sql_result import SqlResult
     from runlore.run import Run, ScriptRun
     from runlore.workspace import Workspace
@@ -255,6 +256,55 @@ class Experiment:
         which = RunFilter(experiment_id=self.id, where=where, include_children=include_children)
         return self._session.reader().runs_table(
             which, columns=columns, metrics=metrics, sort=sort, limit=limit
+        )
+
+    def plot(
+        self,
+        metric: str,
+        *,
+        group_by: str | None = None,
+        where: str | None = None,
+        limit: int = 32,
+        x: str = "step",
+        log_x: bool = False,
+        log_y: bool = False,
+        title: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        include_children: bool = False,
+    ) -> Plot:
+        """A metric's curves of the newest `limit` runs, which `.save("loss.svg")` or `.png` writes.
+
+        `group_by`, a field such as `config.lr` or `tags.model`, draws one line per value of it
+        instead: the mean of its runs, with a band from the least to the greatest. `where` narrows
+        the runs, see `runs_table`; the other options are those of `Run.plot`. A run has the same
+        colour and dash on every plot of its experiment. A series of more than 20,000 values is
+        thinned out to its peaks.
+
+        Raises InvalidInput if no run has the metric, FilterError for an unknown field.
+
+        >>> exp = Experiment(Workspace.create("lab", path=getfixture("tmp_path") / "lab"), "nets")
+        >>> for lr in (0.1, 0.1, 0.01):
+        ...     with exp.start_logging(outputs=False, snapshot_directory=None) as run:
+        ...         run.add_config({"lr": lr})
+        ...         run.log_batch("loss", [1.0, lr])
+        >>> exp.plot("loss", group_by="config.lr")
+        Plot(loss: 2 curves; .save('plot.svg') writes it)
+        """
+        from runlore.notebook.curves import plot_of_experiment
+
+        which = RunFilter(experiment_id=self.id, where=where, include_children=include_children)
+        options = {"log_x": log_x, "log_y": log_y, "title": title}
+        return plot_of_experiment(
+            self._session,
+            which,
+            metric,
+            x,
+            group_by=group_by,
+            limit=limit,
+            **options,
+            width=width,
+            height=height,
         )
 
     def best(self, metric: str, mode: str = "max", *, where: str | None = None) -> Run:

@@ -21,6 +21,7 @@ _SLOWEST_FIRST = (
     "duckdb",
     "pyarrow",
     "numpy",
+    "matplotlib",
     "pandas",
     "polars",
     "cryptography",

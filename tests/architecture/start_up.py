@@ -16,6 +16,7 @@ SLOW_TO_IMPORT = {
     "duckdb",
     "eventsourcing",
     "importlib",  # its metadata
+    "matplotlib",
     "jmespath",
     "msgpack",
     "numpy",

@@ -21,6 +21,7 @@ DOCUMENTS = (
     "docs/audit.md",
     "docs/bundles.md",
     "docs/erasure.md",
+    "docs/notebooks.md",
     "docs/projections.md",
     "docs/sql.md",
     "docs/time-travel.md",

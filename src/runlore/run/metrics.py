@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runlore.engine.runs.metric_values import MetricValues
+    from runlore.notebook.plot import Plot
     from runlore.storage.run_values import RunValues
     from runlore.storage.spool_puts import FloatPut, FloatPutAt
     from runlore.storage.value_codec import Series
@@ -289,6 +290,36 @@ class RunMetrics(RunPart):
         from runlore.engine.runs.metric_reads import values_of
 
         return values_of(self._handle, name, max_points)
+
+    def plot(
+        self,
+        *metrics: str,
+        x: str = "step",
+        log_x: bool = False,
+        log_y: bool = False,
+        title: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+    ) -> Plot:
+        """The curves of metrics: a notebook shows them, `.save("loss.svg")` or `.png` writes them.
+
+        `x` is `step`, `time` (UTC) or `since`, the time since the first value. `width` and `height`
+        are in pixels, by default 720 and 400. NaN and infinities are gaps with marks at the edge; a
+        logarithmic axis leaves out what is not above 0, and says how much. Steps that go back begin
+        a new piece of the line.
+
+        Raises InvalidInput for a metric that the run does not have, or one that is a table.
+
+        >>> from runlore import init
+        >>> with init("nets", workspace=getfixture("tmp_path") / "lab") as run:
+        ...     run.log_batch("loss", [1.0, 0.5, 0.25])
+        >>> run.plot("loss").save(getfixture("tmp_path") / "loss.svg").name
+        'loss.svg'
+        """
+        from runlore.notebook.curves import plot_of_run
+
+        options = {"log_x": log_x, "log_y": log_y, "title": title}
+        return plot_of_run(self._handle, metrics, x, **options, width=width, height=height)
 
     @property
     def _values(self) -> RunValues:
