@@ -16,7 +16,7 @@ settings.register_profile("runlore", deadline=None)
 settings.register_profile("check", deadline=None, max_examples=10)
 settings.load_profile("runlore")
 
-_FOLDERS = ("RUNLORE_CACHE_DIR", "XDG_CONFIG_HOME")
+_FOLDERS = ("RUNLORE_CACHE_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
 _STARTS_A_PROCESS = {
     "os.exec",
     "os.fork",

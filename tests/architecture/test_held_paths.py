@@ -35,6 +35,8 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     # The user's own folders, whose owners are checked.
     "runlore.storage.user_cache": "the user's cache",
     "runlore.storage.user_settings": "the user's settings",
+    "runlore.storage.user_state": "the user's state",
+    "runlore.alerts.bookmark": "the user's state",
     "runlore.projections.cached_tables": "the user's cache",
     "runlore.projections.generations": "the user's cache",
     "runlore.projections.segment_files": "the user's cache",

@@ -63,6 +63,7 @@ ARGUMENTS = {
         "SELECT display_name, target, description, key, value FROM runs JOIN tags USING (run_id)"
     ],
     "events": [],
+    "alert": ["--on", "alert", "--after", "0", "--once", "--exec", "cat"],
     "diff": ["1"],
     "audit verify": [],
     "audit key new": ["own.key"],

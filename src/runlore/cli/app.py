@@ -47,6 +47,7 @@ root = PlugInGroup(
         "computetarget": "computetarget:computetarget",
         "sql": "sql:sql",
         "events": "events:events",
+        "alert": "run.alert:alert",
         "diff": "diff:diff",
         "audit": "audit:audit",
         "cache": "cache:cache",

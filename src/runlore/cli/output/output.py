@@ -46,13 +46,13 @@ class Output:
             from runlore.cli.output.queries import compiled_query
 
             compiled = compiled_query(query)
-        form = form or ("table" if sys.stdout.isatty() else "json")
+        form = form or ("table" if _is_terminal() else "json")
         return cls(form, compiled, metadata_file, raw)
 
     @property
     def is_terminal(self) -> bool:
         """Whether stdout is a terminal."""
-        return sys.stdout.isatty()
+        return _is_terminal()
 
     @property
     def is_table(self) -> bool:
@@ -155,6 +155,8 @@ def write(text: str, *, escaped: bool = False) -> None:
 
     Text whose parts are `escaped` already may hold colours.
     """
+    if sys.stdout is None:  # Closed, as daemons and `>&-` have it.
+        return
     stdout = unguarded(sys.stdout) if escaped else sys.stdout
     try:
         stdout.write(encodable(text, stdout))
@@ -165,5 +167,9 @@ def write(text: str, *, escaped: bool = False) -> None:
         raise click.exceptions.Exit(0) from None
 
 
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def _encoding() -> str:
-    return sys.stdout.encoding or "utf-8"
+    return (sys.stdout and sys.stdout.encoding) or "utf-8"
