@@ -171,6 +171,7 @@ def test_run_watch_ends_when_all_runs_have_ended(project: Path) -> None:
     shown = runlore("run", "watch", "--tag=quality", "-o", "table", cwd=project).out
 
     assert [line.split()[0] for line in shown.splitlines()[2:]] == ["poor", "fantasti"]
+    assert "✓ Completed" in shown and "loss 0.25" in shown
 
 
 def test_run_list_shows_metrics_and_sorts_and_filters_by_them(project: Path) -> None:

@@ -63,4 +63,5 @@ _COLUMNS: Columns = (
     ("key", lambda change: change["key"]),
     ("old", lambda change: change["old"]),
     ("new", lambda change: change["new"]),
+    ("reason", lambda change: change["reason"]),
 )

@@ -19,13 +19,18 @@ _PROBLEM_MAX_CHARS: Final = 500
 
 
 @dataclass(frozen=True)
-class CardMetric:
-    """The last value of a metric, and its values as numbers, thinned out for a small curve."""
+class ShownMetric:
+    """A metric in short: its last value and step, the number of its values, and a small curve.
+
+    `curve` are values as numbers, thinned out; `rate` is in steps per second.
+    """
 
     name: str
     last: object
     n: int
     curve: Sequence[float] = ()
+    last_step: int | None = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +49,7 @@ class Card:
     who: str | None = None
     config: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str | None] = field(default_factory=dict)
-    metrics: Sequence[CardMetric] = ()
+    metrics: Sequence[ShownMetric] = ()
     more_metrics: int = 0
     look: str = ""
     """How to see more: a command or an address."""

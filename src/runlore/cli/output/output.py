@@ -91,6 +91,16 @@ class Output:
         text = json.dumps(data, ensure_ascii=False, default=str)
         write(visible_json(text, _encoding()) + "\n")
 
+    def put_drawn(self, data: Any, text: str) -> None:
+        """Print the data as drawn by the command, whose every part is escaped already."""
+        self.keep(data)
+        write(text, escaped=True)
+
+    def keep(self, data: Any) -> None:
+        """Write the data to the metadata file, if there is one."""
+        if self.metadata_file is not None:
+            self._keep(data)
+
     def say(self, *lines: str, data: Any) -> None:
         """Print sentences instead of the data, which go to the metadata file only."""
         if self.metadata_file is not None:

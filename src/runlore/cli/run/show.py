@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,8 +16,14 @@ from runlore.cli.options import (
 )
 from runlore.cli.output import Columns, Output
 from runlore.cli.run.columns import RUN_FIELDS, short_number
-from runlore.run.comparison import compare_runs
+from runlore.run.comparison import Row, compare_runs
 from runlore.run.metric_rows import VALUE_COLUMNS, summary_rows, value_rows
+
+if TYPE_CHECKING:
+    from runlore.run import Run
+
+
+_ID_CHARS: Final = 8
 
 
 @click.command
@@ -133,4 +140,24 @@ def compare(
     workspace = context.open()
     runs = [workspace.find_run(run_id) for run_id in run_ids]
     rows = [row for row in compare_runs(runs) if not (differing and row["equal"])]
-    out.put(rows)
+    out.put(rows, _compared(runs) if out.is_table else None)
+
+
+def _compared(runs: Sequence[Run]) -> Columns:
+    """A column per run, under its display name; under its id where several have the same name."""
+    ids = {run.id: run.id[:_ID_CHARS] for run in runs}
+    names = {
+        run.id: ids[run.id] if run.display_name == run.id else run.display_name for run in runs
+    }
+    shown = list(names.values())
+    heads = {run_id: name if shown.count(name) == 1 else run_id for run_id, name in names.items()}
+    return (
+        ("kind", lambda row: row["kind"]),
+        ("name", lambda row: row["name"]),
+        ("", lambda row: "" if row["equal"] else "≠"),
+        *((head, _value_of(run_id)) for run_id, head in heads.items()),
+    )
+
+
+def _value_of(run_id: str) -> Callable[[Row], object]:
+    return lambda row: short_number(row[run_id])
