@@ -17,6 +17,7 @@ from runlore.cli.run.columns import run_columns
 from runlore.cli.run.listing import DEFAULT_LAST, filter_options, matching_records
 from runlore.domain.status import TERMINAL
 from runlore.projections.filters import RunFilter
+from runlore.run.run import handle_of
 
 if TYPE_CHECKING:
     from runlore.cli.run.live_table import Watched
@@ -136,7 +137,6 @@ class _Table:
     def _row(self, record: Record, short_id: str) -> Watched:
         from runlore.cli.run.live_table import Watched, progress_of
         from runlore.notebook.metric_facts import metric_facts
-        from runlore.run.run import handle_of
 
         run_id = record["run_id"]
         if run_id in self._over:
