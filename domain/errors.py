@@ -226,8 +226,9 @@ class RunEnded(ChangeRefusedError):
 
     def __init__(self, run_id: str, status: str, asked: str) -> None:
         super().__init__(
-            f"run {run_id} has ended as {status}, so it cannot become {asked}; "
-            "start a new run (tags and properties can still be added to this one)"
+            f"run {run_id} has ended as {status}, so it cannot become {asked}; start a new run, or "
+            "let this one go on with run.resume(reason=...); tags and properties can be added as "
+            "it is"
         )
         self.run_id = run_id
         self.status = status

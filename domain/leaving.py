@@ -76,6 +76,13 @@ def end_of(outcomes: Iterable[Outcome], deaths: Sequence[Death]) -> EndRun | Los
     return None if worst is None else EndRun(worst.status, worst.error)
 
 
+def reason_of(end: EndRun | LoseRun) -> str | None:
+    """The reason of an end that the run's history shows: why it was canceled."""
+    if isinstance(end, EndRun) and end.status is Status.CANCELED and end.error:
+        return end.error.get("message")
+    return None
+
+
 def is_wrongly_lost(state: RunState, since: int | None) -> bool:
     """Whether a run counts as lost while a process is alive that took part before the loss.
 

@@ -207,7 +207,8 @@ def _create(state: RunState | None, command: CreateRun) -> Decision:
     check_run_id(command.run_id)
     if state is not None:
         raise AlreadyExists(
-            f"run id {command.run_id!r} is taken in this workspace; omit run_id to get a new one"
+            f"run id {command.run_id!r} is taken in this workspace; omit run_id to get a new "
+            "one, or let that run go on with runlore.init(run_id=..., resume='allow')"
         )
     created = RunCreated(
         run_id=command.run_id,

@@ -68,6 +68,11 @@ def is_of_a_read() -> bool:
     return not _of_this_thread().patience.for_stuck
 
 
+def is_over() -> bool:
+    """Whether this thread is to give up what takes long: the process is about to end."""
+    return _of_this_thread().patience.is_over()
+
+
 def longest_wait_s(usual_s: float) -> float:
     """How long this thread waits now, if one with all patience waits `usual_s`."""
     return min(usual_s, _of_this_thread().seconds)

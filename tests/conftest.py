@@ -58,6 +58,13 @@ def pytest_runtest_call() -> Generator[None, None, None]:
         pytest.fail(f"{message}: mark it with pytest.mark.processes", pytrace=False)
 
 
+def pytest_runtest_teardown() -> None:
+    """The runs that a test left open do not keep its workspaces open until the end of the tests."""
+    ends = sys.modules.get("runlore.engine.ends.this_process")
+    if ends is not None:
+        ends.leave_open()
+
+
 def pytest_runtest_logstart() -> None:
     _started.clear()
 

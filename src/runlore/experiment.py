@@ -131,6 +131,7 @@ class Experiment:
         tags: Mapping[str, Any] | None = None,
         *,
         capture: Capture = None,
+        end_at_exit: bool = True,
         **unknown: Unpack[NoOptions],
     ) -> Run:
         """Start an interactive run; it is Running, and on disk, when this returns.
@@ -142,6 +143,9 @@ class Experiment:
 
         `capture` says what is recorded of the program, its commit, the machine and the packages:
         all by default, `capture="none"` or `{"git": False}` for less; see docs/capture.md.
+
+        The run ends with this process, unless `end_at_exit` is False or others take part in it: as
+        Completed, Failed by an exception or an exit code, or Canceled by Ctrl-C or SIGTERM.
 
         Raises SnapshotException if the folder cannot be kept (too large, unreadable);
         UserErrorException if an output folder cannot be created; AlreadyExists if `run_id` is
@@ -164,6 +168,7 @@ class Experiment:
             description=description,
             tags=as_pairs(tags, "tag"),
             capture=capture,
+            end_at_exit=end_at_exit,
         )
         return run_of(experiment, handle)
 

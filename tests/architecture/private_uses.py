@@ -22,7 +22,7 @@ from functools import cached_property
 
 from tests.architecture.source import PACKAGE, Checkout, Module
 
-DOCUMENTED = {"os._exit", "sys._getframe"}
+DOCUMENTED = {"os._exit", "sys._current_frames", "sys._getframe"}
 
 _NAMED_TUPLE = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
 _BY_NAME = {"getattr", "setattr", "hasattr", "delattr", "__setattr__", "__getattribute__"}

@@ -25,6 +25,7 @@ CHANGING = {
         "run correct-property",
         "run archive",
         "run reactivate",
+        "run resume",
         "run submit-script",
         "run resubmit",
         "run start",

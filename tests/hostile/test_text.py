@@ -42,6 +42,7 @@ ARGUMENTS = {
     "run untag": ["-r", BENIGN, "a"],
     "run archive": ["-r", BENIGN],
     "run reactivate": ["-r", BENIGN],
+    "run resume": ["-r", BENIGN, "--reason", "more epochs"],
     "run correct-property": ["-r", BENIGN, "property=1", "--reason", "a typo"],
     "run tree": ["-e", EXPERIMENT],
     "run watch": ["-e", EXPERIMENT, "--once"],
@@ -148,7 +149,7 @@ def test_no_command_passes_what_a_terminal_obeys(
 
 SILENT = {
     *("folder attach", "workspace create", "audit erase", "audit import"),  # They refuse this log.
-    *("run untag", "run resubmit", "run submit-script", "run cancel"),  # Nor can these be done.
+    *("run untag", "run resubmit", "run submit-script", "run cancel", "run resume"),  # Nor these.
     *("audit verify", "audit replay"),  # All is as it was recorded.
     *("audit key new", "audit key list", "audit checkpoint auto", "audit consistency"),
     *("audit checkpoint create", "audit checkpoint list", "audit checkpoint verify"),

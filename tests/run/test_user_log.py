@@ -136,6 +136,7 @@ def test_two_blocks_of_one_run_have_two_logs(begin: Callable[[], Run]) -> None:
     run = begin()
     with run:
         print("one")
+    run.resume(reason="one more block")
     with run:
         print("two")
 

@@ -111,6 +111,10 @@ class PastSession(Session):
         """None: they are not in the log."""
         return NOTHING_LIVE
 
+    def may_be_lost(self, run_id: str) -> bool:
+        """False: only recorded losses are known."""
+        return False
+
     def why_lost(self, run_id: str) -> None:
         """None: only recorded losses are known."""
 

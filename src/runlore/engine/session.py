@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -53,10 +53,14 @@ S = TypeVar("S")
 
 _LOOK_INTERVAL_S: Final = 1.0
 _TIDY_INTERVAL_S: Final = 60.0
+_SETTLE_INTERVAL_S: Final = 10.0
 
 
 class Caretaker(Protocol):
-    """The service that looks after submitted runs whose supervisors were killed."""
+    """The service that looks after runs whose processes or supervisors were killed."""
+
+    def settle(self, session: LiveSession, dead: Collection[str]) -> None:
+        """End the interactive runs of writers that died. Raises the log's error."""
 
     def look_after(self, session: LiveSession) -> Mapping[str, str]:
         """Look after all submitted runs.
@@ -156,6 +160,13 @@ class Session(ABC):
         """The values that processes of this host have logged, but not written to the log."""
 
     @abstractmethod
+    def may_be_lost(self, run_id: str) -> bool:
+        """Whether a run may be lost without a record of it, as the log cannot be written now.
+
+        Looks at the writers at most once a second, and records the losses if that is possible.
+        """
+
+    @abstractmethod
     def why_lost(self, run_id: str) -> str | None:
         """The reason why a submitted run is lost, if the loss could not be recorded."""
 
@@ -234,6 +245,9 @@ class LiveSession(Session):
         self._writers_at = 0.0
         self._is_copy = False
         self._dead: list[str] = []
+        self._settled: set[str] = set()
+        self._settle_at = 0.0
+        self._settles = False
         self._tidy_at = 0.0
         self._tried: frozenset[str] = frozenset()
         self._try_at = 0.0
@@ -248,6 +262,7 @@ class LiveSession(Session):
         self._abandoned = weakref.finalize(self, use.abandon)
         self._abandoned.atexit = False  # Then `SharedLog.rest` is called.
         self._lock = threading.RLock()
+        shared.sessions.add(self)
         fork_guard.guard(self)
 
     # --- the workspace's identity -----------------------------------------------------------
@@ -583,6 +598,7 @@ class LiveSession(Session):
         if at_once or now >= self._look_at:
             self._look_at = now + _LOOK_INTERVAL_S
             self._look_at_writers()
+            self._settle_dead_writers()
             if self._caretaker is not None:
                 with nullcontext() if at_once else patience(OF_A_READ):
                     self._lost = {} if self._is_copy else self._caretaker.look_after(self)
@@ -597,6 +613,29 @@ class LiveSession(Session):
             self.held
         )
         self._dead = [one for one, state in states.items() if state.life is Life.DEAD]
+
+    def may_be_lost(self, run_id: str) -> bool:
+        """Whether a run may be lost without a record of it, as the log cannot be written now."""
+        if self.participation.since(run_id) is not None or self._settles:
+            return False
+        if time.monotonic() >= self._writers_at:
+            self._look_at_writers()
+            self._settle_dead_writers()
+        return not (self._is_copy or self._settled.issuperset(self._dead))
+
+    def _settle_dead_writers(self) -> None:
+        now, new = time.monotonic(), set(self._dead) - self._settled
+        if not new or self._is_copy or self._caretaker is None or now < self._settle_at:
+            return
+        self._settle_at = now + _SETTLE_INTERVAL_S
+        self._settles = True
+        try:
+            with suppress(RunloreError, OSError), patience(OF_A_READ):
+                self._caretaker.settle(self, new)
+                self._settled |= new
+                self._settle_at = 0.0
+        finally:
+            self._settles = False
 
     def _forget_dead_writers(self, tables: RunsReader) -> None:
         now = time.monotonic()

@@ -8,7 +8,6 @@ and the log closed, when these locks are free.
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 from collections import deque
@@ -16,6 +15,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from runlore.domain.errors import WorkspaceClosed
 from runlore.domain.visible_text import visible
@@ -33,7 +33,6 @@ from runlore.storage.held_folder import FolderMoved
 from runlore.storage.held_path import hold
 from runlore.storage.interruptions import AFTERWARDS, deferrable, is_owned
 from runlore.storage.journal import Journal
-from runlore.storage.patience import OF_AN_EXIT, patience
 from runlore.storage.spool_folder import SPOOLS
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.writers import WriterLock
@@ -48,7 +47,7 @@ class SharedLog:
 
     `files` is the workspace's folder, which is held open, or None for memory. `actor` is the
     writer's own, that of the first opening. `is_checked` says that the file system was found to be
-    safe for a log.
+    safe for a log. `sessions` are those that use it.
     """
 
     def __init__(
@@ -81,6 +80,7 @@ class SharedLog:
         self.lanes = Lanes(log, self.held, damage)
         self.captures = Captures()
         self.uses: set[LogUse] = set()
+        self.sessions: WeakSet[object] = WeakSet()
 
     @property
     def is_in_place(self) -> bool:
@@ -241,18 +241,9 @@ class _OpenLogs:
         self._abandoned.append(use)
         self._let_go()
 
-    def rest(self) -> None:
-        """Let all logs rest, as the process ends; says on stderr what is lost."""
-        interruptions.catch_up()
-        with self._locked():
-            logs = list(self._all)
-        for shared in logs:
-            name = next((use.name for use in shared.uses), "")
-            try:
-                with patience(OF_AN_EXIT):
-                    shared.rest()
-            except Exception as error:
-                _say_lost(name, error)
+    def all(self) -> list[SharedLog]:
+        """The logs that this process has open."""
+        return list(self._all)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -318,7 +309,22 @@ def use_log(
 
 
 _open_logs: Final = _OpenLogs()
-atexit.register(_open_logs.rest)
+
+
+def open_logs() -> list[SharedLog]:
+    """The logs that this process has open."""
+    return _open_logs.all()
+
+
+def rest_all() -> None:
+    """Let all logs rest, as the process ends; says on stderr what is lost."""
+    interruptions.catch_up()
+    for shared in open_logs():
+        name = next((use.name for use in shared.uses), "")
+        try:
+            shared.rest()
+        except Exception as error:
+            _say_lost(name, error)
 
 
 def _used(shared: SharedLog, name: str) -> LogUse:

@@ -9,11 +9,11 @@ buffered values and keep the outputs, but leave the status alone.
 
 from __future__ import annotations
 
-import atexit
 import os
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from runlore.engine.exits.at_exit import at_end
 from runlore.exceptions import RunEnvironmentException
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ def _offline() -> Run:
     return offline_run_of(experiment, handle_of(run))
 
 
-@atexit.register
-def forget() -> None:
+def forget(ending: object = None) -> None:
     """Drop the runs of this process, at exit while their temporary folders can still be removed."""
     _runs.clear()
+
+
+at_end(forget)

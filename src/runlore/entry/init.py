@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from runlore.domain.errors import InvalidType, WorkspaceNotFound
 from runlore.engine.places import may_use
 from runlore.entry.context import get_context
 from runlore.entry.default_names import experiment_of_script, workspace_of_folder
+from runlore.entry.going_on import Resume, check_resume, go_on, run_to_resume
 from runlore.entry.workspace_address import nearest_workspace
 from runlore.experiment import Experiment
 from runlore.run.config_values import as_config
@@ -43,6 +45,9 @@ def init(
     project: str | None = None,
     name: str | None = None,
     capture: Capture = None,
+    run_id: str | None = None,
+    resume: Resume | None = None,
+    end_at_exit: bool = True,
     **unknown: Unpack[NoOptions],
 ) -> Run:
     """Start a run, or join the one that this process executes; the workspace is found or created.
@@ -59,11 +64,19 @@ def init(
 
     `artifacts` is a folder for the files of runs, as in `Workspace.open`. The experiment is named
     after the script if no name is given. `config` is a dict, an argparse Namespace, a dataclass or
-    a pydantic model, also nested; see `Run.add_config`. Use the run in a `with` block, or call
-    `run.complete()` at the end. `capture` says what is recorded of the program, its commit, the
-    machine and the packages, as in `Experiment.start_logging`. `project` and `name` are what W&B
-    calls `experiment` and `display_name`. Raises InvalidType, a TypeError, for both at once, and
-    for any other option.
+    a pydantic model, also nested; see `Run.add_config`. `capture` says what is recorded of the
+    program, its commit, the machine and the packages, as in `Experiment.start_logging`. `project`
+    and `name` are what W&B calls `experiment` and `display_name`. Raises InvalidType, a TypeError,
+    for both at once, and for any other option.
+
+    The run ends with the process, unless `end_at_exit` is False: as Completed, Failed by an
+    exception or an exit code, or Canceled by Ctrl-C or SIGTERM. A `with` block and
+    `run.complete()` end it before.
+
+    `resume` lets a run go on, found by `run_id`, else by `name`: the newest run of this display
+    name in the experiment that is neither archived nor a child. "allow" starts a new one if there
+    is none, "must" raises NotFound then, and "never" raises AlreadyExists if there is one. Tags are
+    set, and config is added to the run; a changed value of it raises ConfigConflict.
 
     >>> lab = getfixture("tmp_path") / "lab"
     >>> with init("first-steps", workspace=lab, config={"lr": 0.1}) as run:
@@ -80,15 +93,23 @@ def init(
         _say_what_is_not_used(run, experiment, workspace)
         _add(run, values, tags, display_name, snapshot_directory)
         return run
-    if experiment is None:
-        experiment = experiment_of_script(sys.argv)
+    check_resume(resume, run_id, display_name)
+    found = _workspace(workspace, artifacts)
+    named = experiment_of_script(sys.argv) if experiment is None else experiment
+    if old := run_to_resume(found, named, resume, run_id, display_name):
+        _say_what_is_not_used(old, experiment, None)
+        add = partial(_add, old, values, tags, display_name, snapshot_directory)
+        go_on(old, f"init(resume={resume!r})", add, end_at_exit=end_at_exit)
+        return old
     return _started(
-        Experiment(_workspace(workspace, artifacts), experiment),
+        Experiment(found, named),
         config=values,
         tags=as_pairs(tags, "tag"),
         display_name=display_name,
         snapshot_directory=snapshot_directory,
         capture=capture,
+        run_id=run_id,
+        end_at_exit=end_at_exit,
     )
 
 

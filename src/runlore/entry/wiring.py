@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -16,6 +16,8 @@ from runlore.domain.errors import InvalidInput, WorkspaceNotFound
 from runlore.domain.ids import COMPUTE_TARGETS
 from runlore.domain.workspace import CreateWorkspace
 from runlore.engine.caller_warning import warn_caller
+from runlore.engine.ends import this_process as this_process
+from runlore.engine.ends.dead_processes import settle_runs_of
 from runlore.engine.introduction import actor_named
 from runlore.engine.runs import ending as ending
 from runlore.engine.runs import files as files
@@ -31,8 +33,9 @@ from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_log import exists, identity, open_log
 from runlore.storage.run_folder import RunFolder
 
-# `ending`, `files` and `shown_metrics` are for later. They are loaded here, because a run must log
-# and end even if the process can open no more files, those of modules included.
+# `this_process` waits for the end of the process. `ending`, `files` and `shown_metrics` are for
+# later. They are loaded here, because a run must log and end even if the process can open no more
+# files, those of modules included.
 
 _ASK_INTERVAL_S: Final = 1.0
 
@@ -155,13 +158,16 @@ def _opened(
 
 
 class _LazyCaretaker(Caretaker):
-    """A caretaker that imports the real one only for submitted runs: most workspaces have none.
+    """A caretaker that imports what submitted runs need only for them: most workspaces have none.
 
     Targets elsewhere are asked about a run at most once a second: that may take long.
     """
 
     def __init__(self) -> None:
         self._answers: dict[str, tuple[float, str | None]] = {}
+
+    def settle(self, session: LiveSession, dead: Collection[str]) -> None:
+        settle_runs_of(session, dead)
 
     def look_after(self, session: LiveSession) -> Mapping[str, str]:
         here = (session.require_held() / "runs").is_folder()

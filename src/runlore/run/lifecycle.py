@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from runlore.azure.documents import details_of, error_document
+from runlore.azure.documents import details_of
 from runlore.azure.links import way_to_run
 from runlore.azure.user_log import FOLDER, NAME, UserLog
-from runlore.domain.errors import RunloreError
+from runlore.domain.errors import RunEnded, RunloreError
+from runlore.domain.run_errors import error_document
 from runlore.domain.status import Status
 from runlore.domain.text import check_text
 from runlore.engine.caller_warning import warn_caller
+from runlore.engine.exits.endings import COMPLETED, Ending, of_exception
 from runlore.exceptions import ActivityFailedException, ExperimentExecutionException
 from runlore.run.part import RunPart
 from runlore.storage.interruptions import deferrable
@@ -103,9 +105,7 @@ class RunLifecycle(RunPart):
 
         Idempotent. Raises RunEnded if the run failed or was canceled.
         """
-        from runlore.engine.runs.ending import end_run
-
-        end_run(self._handle, Status.COMPLETED, set_status=_set_status)
+        self._end(Status.COMPLETED, None, _set_status)
 
     def finish(self, exit_code: int | None = None) -> None:
         """End the run as W&B does: as Completed, or as Failed for an exit code other than 0.
@@ -127,10 +127,16 @@ class RunLifecycle(RunPart):
 
         Raises InvalidType (a TypeError) for details of another type, RunEnded as `complete` does.
         """
-        from runlore.engine.runs.ending import end_run
+        self._end(Status.FAILED, error_document(error_details, error_code), _set_status)
 
-        error = error_document(error_details, error_code)
-        end_run(self._handle, Status.FAILED, set_status=_set_status, error=error)
+    def _end(self, status: Status, error: Mapping[str, str] | None, set_status: bool) -> None:
+        from runlore.engine.runs.ending import end_run
+        from runlore.engine.runs.leaving import leave
+
+        if self._handle.leaves and set_status:
+            leave(self._handle, status, error)
+        else:
+            end_run(self._handle, status, set_status=set_status, error=error)
 
     @deferrable
     def cancel(self, *, reason: str | None = None) -> None:
@@ -185,6 +191,45 @@ class RunLifecycle(RunPart):
 
         reactivate(self._handle, reason)
 
+    def resume(self, *, reason: str, end_at_exit: bool = True) -> None:
+        """Let a run that has ended go on in this process; does nothing if it is executing.
+
+        Its values and files stay, automatic steps go on after the last ones, and the history shows
+        the reason. It ends with this process, or stays Running if `end_at_exit` is False. Raises
+        InvalidInput for a submitted run, which would begin again: submit it again.
+
+        >>> from runlore import init
+        >>> with init("resumable", workspace=getfixture("tmp_path") / "lab") as run:
+        ...     run.log("loss", 0.5)
+        >>> run.resume(reason="two more epochs")
+        >>> with run:
+        ...     run.log("loss", 0.25)
+        >>> run.get_status(), run.get_metrics()
+        ('Completed', {'loss': [0.5, 0.25]})
+        """
+        from runlore.engine.runs.going_on import resume
+
+        resume(self._handle, reason)
+        self._handle.end_with_process(end_at_exit)
+
+    def rewind(self, step: int) -> None:
+        """Go back to a step, as when training goes on from a checkpoint: later steps are void.
+
+        No read shows their values any more, except as of an earlier moment. Values of the step
+        itself and of earlier ones stay, and automatic steps go on after the last one that is left.
+
+        >>> from runlore import init
+        >>> with init("rewindable", workspace=getfixture("tmp_path") / "lab") as run:
+        ...     run.log_batch("loss", [0.5, 0.4, 7.0])
+        ...     run.rewind(1)
+        ...     run.log("loss", 0.3)
+        >>> run.get_metrics()
+        {'loss': [0.5, 0.4, 0.3]}
+        """
+        from runlore.engine.runs.going_on import rewind
+
+        rewind(self._handle, step)
+
     def wait_for_completion(
         self,
         show_output: bool = False,
@@ -222,8 +267,12 @@ class RunLifecycle(RunPart):
         return details
 
     def __enter__(self) -> Self:
+        from runlore.engine.runs.ending import has_ended
+
         run = self._handle
         run.session.writable()
+        if run.owns_status and has_ended(run):
+            raise RunEnded(self._id, str(run.state.status), str(Status.RUNNING))
         tee = _WATCHED_BY_DEFAULT in run.state.outputs and not self._user_logs
         self._user_logs = (*self._user_logs, UserLog(tee=tee))
         return self
@@ -238,8 +287,9 @@ class RunLifecycle(RunPart):
         printed = log.close()
         if log.folder is not None:
             run.watched = {**run.watched, FOLDER: Path(log.folder)}
-        if error is not None and not _exits_well(error):
-            self._fail_with(error, printed)
+        ending = None if error is None else _ending_by(error)
+        if ending is not None:
+            self._end_with(ending, printed)
             return
         if printed is not None:
             self._try_all(partial(self._keep_printed, printed))
@@ -257,14 +307,14 @@ class RunLifecycle(RunPart):
             stem, dot, suffix = NAME.rpartition(".")
             keep_files(self._handle, {free_name(self._handle, stem, dot + suffix): printed})
 
-    def _fail_with(self, error: BaseException, printed: BinaryIO | None) -> None:
-        """Fail the run without hiding the exception that leaves the block."""
+    def _end_with(self, ending: Ending, printed: BinaryIO | None) -> None:
+        """End the run without hiding the exception that leaves the block."""
         from runlore.engine.runs.files import keep_watched
 
         self._try_all(
             *(() if printed is None else (partial(self._keep_printed, printed),)),
             partial(keep_watched, self._handle),
-            partial(self._fail_if_it_runs, error),
+            partial(self._end_if_it_runs, ending),
         )
 
     def _try_all(self, *steps: Callable[[], None]) -> None:
@@ -278,18 +328,21 @@ class RunLifecycle(RunPart):
                     RuntimeWarning,
                 )
 
-    def _fail_if_it_runs(self, error: BaseException) -> None:
+    def _end_if_it_runs(self, ending: Ending) -> None:
         from runlore.engine.runs.ending import has_ended, record_or_keep
+        from runlore.engine.runs.leaving import leave
 
         run = self._handle
         if not run.owns_status or has_ended(run):
             run.session.flush()
             return
-        record_or_keep(run, Status.FAILED, error_document(error, None))
+        if run.leaves:
+            leave(run, *ending)
+        else:
+            record_or_keep(run, *ending)
 
 
-def _exits_well(error: BaseException) -> bool:
-    """Whether the interpreter would exit with status 0 on this exception."""
-    if not isinstance(error, SystemExit):
-        return False
-    return error.code is None or (isinstance(error.code, int) and error.code == 0)
+def _ending_by(error: BaseException) -> Ending | None:
+    """The ending of a block that an exception leaves; None for an exit with status 0."""
+    ending = of_exception(error)
+    return None if ending is COMPLETED else ending

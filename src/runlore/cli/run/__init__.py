@@ -16,6 +16,7 @@ run = LazyGroup(
         "correct-property": "run.properties:correct_property",
         "archive": "run.archiving:archive",
         "reactivate": "run.archiving:reactivate",
+        "resume": "run.resuming:resume",
         "tree": "run.tree:tree",
         "watch": "run.watch:watch",
         "metrics": "run.show:metrics",

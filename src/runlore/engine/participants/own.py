@@ -45,12 +45,17 @@ class _Own:
 
     `stream` is the run's as far as it matters here, and `look_at` when it is read again: the run
     may count as lost by then, or as resumed by another process.
+
+    With `ends`, the process's end is the run's, unless others execute it as well; None if they are
+    the ones that do. Then `holder` keeps the workspace open until the run has ended.
     """
 
     since: int
     is_seen: bool
     forked: bool = False
     is_creator: bool = False
+    ends: bool | None = None
+    holder: object = None
     stream: StreamState[RunState | None] | None = None
     look_at: float = 0.0
 
@@ -73,7 +78,9 @@ class Participation:
     def created(self, run_id: str) -> None:
         """This process has just created the run, and executes it: the log tells the others."""
         look_at = time.monotonic() + _LOOK_INTERVAL_S
-        self._own[run_id] = _Own(_now_us(), is_seen=True, is_creator=True, look_at=look_at)
+        self._own[run_id] = _Own(
+            _now_us(), is_seen=True, is_creator=True, ends=False, look_at=look_at
+        )
 
     def made(self, run_ids: Iterable[str]) -> None:
         """This process has just created these runs for others to execute, or for itself later."""
@@ -92,6 +99,7 @@ class Participation:
             made = _Own(_now_us(), is_seen=False, forked=forked)
             if run_id in self._made:
                 self._made.discard(run_id)
+                made.ends = True
                 made.stream = _as_made(run_id)
                 made.look_at = time.monotonic() + _LOOK_INTERVAL_S
             own = self._own.setdefault(run_id, made)
@@ -101,6 +109,32 @@ class Participation:
         """Take part in a run from its resumption on; its creation says no more who does."""
         self._own.pop(run_id, None)
         self.join(run_id)
+
+    def end_with_process(self, run_id: str, holder: object | None) -> None:
+        """Let the process's end be that of a run that it takes part in; until then it holds it.
+
+        Without a holder the process's end says nothing about the run.
+        """
+        own = self._own.get(run_id)
+        if own is not None and not own.forked:
+            own.ends, own.holder = holder is not None, holder
+
+    def stays_open(self, run_id: str) -> bool:
+        """Whether this process started the run, and its end says nothing about it."""
+        own = self._own.get(run_id)
+        return own is not None and own.ends is False
+
+    def parts(self) -> list[tuple[str, bool, object]]:
+        """The runs that this process leaves when it ends: id, whether they end with it, holder.
+
+        In the order in which it took part. Those that it started to be left open are not among
+        them.
+        """
+        return [
+            (run_id, own.ends is True, own.holder)
+            for run_id, own in list(self._own.items())
+            if own.ends is not False and not own.forked
+        ]
 
     def executes(self, run_id: str) -> bool:
         """Whether this process takes part in the run; not as a fork of a process that does."""

@@ -14,7 +14,7 @@ from runlore.domain.errors import (
     RunNotFound,
 )
 from runlore.domain.ids import run_stream
-from runlore.domain.leaving import Outcome, decide_heard, end_of
+from runlore.domain.leaving import Outcome, decide_heard, end_of, reason_of
 from runlore.domain.run_state import RunState, fold
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.participants.others import Participant, others_in
@@ -107,7 +107,7 @@ class WaitingEnds:
         def decide(state: RunState | None) -> Decision:
             return decide_heard(state, command, self._journal.author, None)
 
-        self._journal.change(stream, decide, observed_at=at)
+        self._journal.change(stream, decide, observed_at=at, reason=reason_of(command))
         if self._files is not None:
             remove_parts(self._files, run_id, wipe=self._journal.log.erasable)
         return True

@@ -49,10 +49,12 @@ def start_run(
     config: Mapping[str, Any] | None = None,
     parent: RunHandle | None = None,
     capture: Capture = None,
+    end_at_exit: bool = True,
 ) -> RunHandle:
     """Create a run that is Running, with its snapshot and output folders, in one commit.
 
-    Of the surroundings that are to be captured, those that take time to find follow later.
+    Of the surroundings that are to be captured, those that take time to find follow later. The run
+    ends with this process, unless `end_at_exit` is False, for it or for its parent.
     """
     session = session.writable()
     default = session.captures.parts_of(parent.id) if parent else BY_DEFAULT
@@ -84,6 +86,8 @@ def start_run(
     run.values(fresh=True)
     run.watched = watched
     session.captures.after_start(run, parts)
+    stays_open = parent is not None and session.participation.stays_open(parent.id)
+    run.end_with_process(end_at_exit and not stays_open)
     return run
 
 

@@ -135,10 +135,14 @@ def _short(text: str) -> str:
 def record_or_keep(run: RunHandle, status: Status, error: Mapping[str, str] | None) -> None:
     """Record an end that nobody will try again; if it cannot be written now, keep it.
 
-    Raises LogUnavailable or FolderMoved if it is kept, and as `record_status` does.
+    The error of a canceled run says why. Raises LogUnavailable or FolderMoved if it is kept, and as
+    `record_status` does.
     """
     try:
-        record_status(run, status, error)
+        if status is Status.CANCELED and error is not None:
+            record_status(run, status, reason=error["message"])
+        else:
+            record_status(run, status, error)
     except (LogUnavailable, FolderMoved):
         keep_end(run, status, error)
         raise

@@ -20,6 +20,7 @@ from runlore.storage.errors import told
 from runlore.storage.held_folder import UnsafeEntry
 from runlore.storage.held_path import AnyPath, HeldPath, open_to_read
 from runlore.storage.left_out import LeftOut
+from runlore.storage.patience import is_over
 from runlore.storage.plain_files import plain_files
 from runlore.storage.safe_paths import UnsafePath, safe_name, walk_files
 
@@ -74,6 +75,9 @@ def keep_folders(
     for folder_name, folder in folders.items():
         left_out = LeftOut()
         for name, path in _files_in(folder_name, folder, problems, left_out):
+            if is_over():
+                problems.append(f"the process ended before {name!r} and what follows was kept")
+                break
             artifact = _put_or_report(name, path, artifacts, problems, left_out, owner)
             if artifact is None:
                 continue

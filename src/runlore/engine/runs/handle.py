@@ -20,6 +20,8 @@ from runlore.domain.leaving import decide_heard
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.domain.text import check_text
+from runlore.engine.exits.watch import watch_process
+from runlore.engine.participants.others import others_in
 from runlore.engine.session import LiveSession, Session
 from runlore.engine.streams import RunStream, stream_of_run
 from runlore.storage import interruptions
@@ -43,7 +45,8 @@ class RunHandle:
     """A run by its id. Cheap to make: nothing is read before it is needed.
 
     `watched` are the folders that this process keeps when the run ends: absolute paths by the
-    prefix of their files' names. `owns_status` is False if a launcher ends the run.
+    prefix of their files' names. `owns_status` is False if a launcher ends the run; with `leaves`,
+    this process is one of several that execute it, and ends only its own part.
     """
 
     __slots__ = (
@@ -53,6 +56,7 @@ class RunHandle:
         "_shown_as_lost",
         "_stream",
         "id",
+        "leaves",
         "owns_status",
         "watched",
     )
@@ -61,6 +65,7 @@ class RunHandle:
         self.id = run_id
         self.watched = _NO_FOLDERS
         self.owns_status = True
+        self.leaves = False
         self._session = session
         self._stream: RunStream | None = None
         # The state of a lost run, in processes that may not record the loss.
@@ -132,12 +137,27 @@ class RunHandle:
         state = session.journal.refresh(self.stream)
         if state is None:
             raise self._not_found()
-        if state.submitted and state.ended_at is None:
+        if not state.submitted and state.status not in TERMINAL:
+            state = self._unless_lost(state)
+        elif state.submitted and state.ended_at is None:
             why = session.why_lost(self.id)
             state = session.journal.refresh(self.stream)
             assert state is not None, "a run stays in the log"
             self._shown_as_lost = None if why is None else _as_lost(state, why)
         return self._shown_as_lost or state
+
+    def _unless_lost(self, state: RunState) -> RunState:
+        """The state of an interactive run, after its loss was recorded, if it is lost."""
+        session = self.session
+        may_be_lost = session.may_be_lost(self.id)
+        state = session.journal.refresh(self.stream) or state
+        self._shown_as_lost = None
+        if may_be_lost and state.status not in TERMINAL:
+            others = others_in(session.held, session.journal, state)
+            deaths = [other.death for other in others if other.died]
+            if deaths and not any(other.may_be_alive or other.outcome for other in others):
+                self._shown_as_lost = _as_lost(state, deaths[0].message)
+        return state
 
     def _not_found(self) -> RunloreError:
         damage = self.stream.at.damage
@@ -245,6 +265,18 @@ class RunHandle:
         state = self.stream.state
         if state is None or not state.submitted:  # Else its supervisor is the one that lives.
             self.writable().participation.join(self.id)
+            watch_process()
+
+    def end_with_process(self, ends: bool = True) -> None:
+        """Let the end of this process be that of the run, which it started, resumed or joined.
+
+        Unless others execute it as well: see `runlore.engine.runs.leaving`. If not `ends`, the
+        process's end says nothing about the run.
+        """
+        session = self.writable()
+        if not session.is_memory:  # Of such a run nobody else would see the end.
+            session.participation.end_with_process(self.id, self if ends else None)
+            watch_process()
 
     @property
     def artifacts(self) -> ArtifactStore:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from runlore.domain.errors import RunloreError
-from runlore.domain.leaving import Outcome, end_of
+from runlore.domain.leaving import Outcome, end_of, reason_of
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.participants.others import others_in
@@ -112,7 +112,7 @@ def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> 
     command = end_of(outcomes, [other.death for other in others if other.died])
     if command is None:
         return run.fetch().status in TERMINAL
-    run.change(command, flush_values=True)
+    run.change(command, flush_values=True, reason=reason_of(command))
     if session.held is not None:
         remove_parts(session.held, run.id, wipe=session.erasable)
     return True

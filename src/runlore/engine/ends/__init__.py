@@ -1,0 +1,1 @@
+"""What the end of a process means for runs: this process's own end, and the deaths of others."""
