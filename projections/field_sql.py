@@ -18,7 +18,7 @@ from runlore.projections.views import ACTORS
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
-# `{now}` is the time of the question in microseconds, `{named}` and `{held}` are conditions.
+# `{now}` is the time of the question in microseconds, the others are conditions.
 _ATTRIBUTES: Final[Mapping[str, str]] = {
     "id": "r.run_id",
     "name": "coalesce(s.display_name, r.run_id)",
@@ -37,6 +37,10 @@ _ATTRIBUTES: Final[Mapping[str, str]] = {
     "user": f"coalesce((SELECT a.actor FROM {ACTORS} a WHERE a.position = r.position), "
     "(SELECT w.actor FROM store.writers w WHERE w.writer_id = r.writer_id))",
     "host": "(SELECT w.host FROM store.writers w WHERE w.writer_id = r.writer_id)",
+    "script": "(SELECT v.script FROM store.environments v "
+    "WHERE v.run_no = r.run_no AND {recorded})",
+    "git_commit": "coalesce((SELECT v.git_commit FROM store.environments v "
+    "WHERE v.run_no = r.run_no AND {recorded}), r.git_commit)",
     "parent": "r.parent_id",
     "root": "r.root_id",
     "depth": "r.depth",
@@ -91,7 +95,10 @@ def microseconds(time: datetime) -> int:
 def attribute(field: Field, conditions: Conditions, now: datetime) -> str:
     """The expression of an attribute; times are µs since 1970 UTC."""
     return _ATTRIBUTES[field.name].format(
-        now=microseconds(now), named=conditions.current("e"), held=conditions.current("k")
+        now=microseconds(now),
+        named=conditions.current("e"),
+        held=conditions.current("k"),
+        recorded=conditions.current("v"),
     )
 
 

@@ -13,6 +13,7 @@ from runlore.domain import events as ev
 from runlore.domain.config import flattened, number_of
 from runlore.domain.fact import Fact
 from runlore.domain.ids import owner_of, run_id_of, run_stream
+from runlore.domain.surroundings import COMMIT_PROPERTY, commit_in, script_in
 from runlore.domain.topics import END_TOPICS, STATUS_AFTER
 from runlore.projections import state_columns as states
 from runlore.projections.batch_context import BatchContext, KnownExperiment, KnownRun
@@ -198,6 +199,7 @@ class RunsFold:
                 data["name"],
                 data["given_at"],
                 data["given_user"],
+                data["properties"].get(COMMIT_PROPERTY),
                 *stamp,
                 run.erased,
                 awaited_id,
@@ -344,7 +346,9 @@ class RunsFold:
     def _environment_recorded(
         self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact
     ) -> None:
-        row = [run.run_no, as_json(data["environment"]), *stamp, None]
+        document = data["environment"]
+        shown = script_in(document), commit_in(document)
+        row = [run.run_no, as_json(document), *shown, *stamp, None]
         self.rows.environments.put((run.run_no,), row)
 
     def _snapshot_taken(self, run: KnownRun, data: Data, stamp: EventStamp, fact: Fact) -> None:

@@ -42,7 +42,7 @@ from runlore.projections.views import views
 from runlore.storage.codec import without_misfits
 from runlore.storage.damage import DamagedEvent
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Increase it when the same events give other rows, so that older tables are not used again."""
 
 

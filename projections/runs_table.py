@@ -23,7 +23,7 @@ MAX_COLUMNS: Final = 10_000
 
 SHOWN: Final = (
     *("id", "name", "experiment", "number", "status", "created", "started", "ended", "duration"),
-    *("user", "host", "parent"),
+    *("user", "host", "script", "git_commit", "parent"),
 )
 """The attributes of a table that was asked for without columns."""
 

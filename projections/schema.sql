@@ -42,6 +42,7 @@ CREATE TABLE store.experiment_tags (
     from_position BIGINT, to_position BIGINT
 );
 
+-- git_commit is that of the property of a run with a snapshot; its surroundings may name another.
 -- run_no is dense in order of creation; path is the run_nos from the root on, 8 hex digits each.
 -- parent_id and root_id say what joins would say: two joins to all runs take half of a list's time.
 -- A run whose parent is unknown is a root that awaits it (awaited_id); when the parent arrives, it
@@ -51,7 +52,7 @@ CREATE TABLE store.runs (
     parent_no BIGINT, parent_id VARCHAR, root_no BIGINT, root_id VARCHAR,
     depth BIGINT, path VARCHAR,
     run_type VARCHAR, target VARCHAR, name VARCHAR,
-    given_at BIGINT, given_user VARCHAR,
+    given_at BIGINT, given_user VARCHAR, git_commit VARCHAR,
     created_at BIGINT, writer_id VARCHAR, position BIGINT, erased BOOLEAN,
     awaited_id VARCHAR, attached_position BIGINT
 );
@@ -103,9 +104,9 @@ CREATE TABLE store.prunings (
     run_no BIGINT, name VARCHAR, sha256 VARCHAR, pruned_at BIGINT, writer_id VARCHAR,
     position BIGINT
 );
--- The surroundings of runs, as JSON.
+-- The surroundings of runs, as JSON, and what lists show of them.
 CREATE TABLE store.environments (
-    run_no BIGINT, environment VARCHAR, changed_at BIGINT, writer_id VARCHAR,
+    run_no BIGINT, environment VARCHAR, script VARCHAR, git_commit VARCHAR, changed_at BIGINT, writer_id VARCHAR,
     from_position BIGINT, to_position BIGINT
 );
 -- What the scripts of submitted runs are executed with, as JSON.

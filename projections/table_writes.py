@@ -77,6 +77,7 @@ _RUNS: Final = {
     "name": _TEXT,
     "given_at": _INT,
     "given_user": _TEXT,
+    "git_commit": _TEXT,
     "created_at": _INT,
     "writer_id": _TEXT,
     "position": _INT,
@@ -258,7 +259,13 @@ _ARTIFACTS: Final = TemporalTable(
 _ENVIRONMENTS: Final = TemporalTable(
     "store.environments",
     ["run_no"],
-    {"run_no": _INT, "environment": _TEXT, **_CHANGED},
+    {
+        "run_no": _INT,
+        "environment": _TEXT,
+        "script": _TEXT,
+        "git_commit": _TEXT,
+        **_CHANGED,
+    },
 )
 
 

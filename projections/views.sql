@@ -35,12 +35,15 @@ SELECT r.run_id, e.name AS experiment, e.experiment_id, r.number,
        s.before_loss IS NOT NULL AS lost,
        make_timestamptz(s.archived_at) AS archived_at,
        make_timestamptz(r.given_at) AS given_at, r.given_user,
-       s.error->>'$.code' AS error_code, s.error->>'$.message' AS error_message
+       s.error->>'$.code' AS error_code, s.error->>'$.message' AS error_message,
+       coalesce(a.actor, w.actor) AS user, v.script,
+       coalesce(v.git_commit, r.git_commit) AS git_commit
 FROM RUNS r
 JOIN store.experiment_states e ON e.experiment_no = r.experiment_no AND HOLDS(e)
 JOIN store.run_states s ON s.run_no = r.run_no AND HOLDS(s)
 LEFT JOIN store.writers w ON w.writer_id = r.writer_id AND KNOWN(w)
 LEFT JOIN ACTORS a ON a.position = r.position
+LEFT JOIN store.environments v ON v.run_no = r.run_no AND HOLDS(v)
 WHERE KNOWN(r);
 
 CREATE VIEW experiment_tags AS

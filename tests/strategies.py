@@ -194,7 +194,12 @@ _FIELDS: dict[type[ev.Event], dict[str, st.SearchStrategy[Any]]] = {
     ev.ConfigAdded: {"config": few_configs.map(json_text)},
     ev.ConfigCorrected: {"key": keys, "value": leaves, "superseded": leaves},
     ev.ArtifactPruned: {"name": keys, "sha256": st.none() | digests},
-    ev.EnvironmentRecorded: {"environment": documents},
+    ev.EnvironmentRecorded: {
+        "environment": documents
+        | st.fixed_dictionaries(
+            {"script": texts | st.none(), "git": texts | st.fixed_dictionaries({"commit": texts})}
+        )
+    },
     ev.RunAlerted: {"title": texts, "text": texts, "level": st.sampled_from(run.ALERT_LEVELS)},
     ev.ScriptExited: {
         "rank": counts,

@@ -44,6 +44,8 @@ ATTRIBUTES: Final[Mapping[str, Kind]] = {
     "target": Kind.TEXT,
     "user": Kind.TEXT,
     "host": Kind.TEXT,
+    "script": Kind.TEXT,
+    "git_commit": Kind.TEXT,
     "parent": Kind.TEXT,
     "root": Kind.TEXT,
     "depth": Kind.WHOLE,
@@ -56,7 +58,8 @@ ATTRIBUTES: Final[Mapping[str, Kind]] = {
 """What every run has: its attributes and the kinds of their values.
 
 `name` is the name that lists display, `error` the message of a failed run's error. `duration` is
-in seconds, of a run that goes on until now. `lost` says that its process died without an end.
+in seconds, of a run that goes on until now. `script` and `git_commit` are what the run recorded of
+its surroundings. `lost` says that its process died without an end.
 """
 
 AGGREGATES: Final = ("last", "first", "min", "max", "mean", "n")

@@ -14,6 +14,7 @@ from runlore.domain.config import number_of
 from runlore.domain.ids import run_stream
 from runlore.domain.run_state import RunState, fold
 from runlore.domain.status import Status
+from runlore.domain.surroundings import commit_in, script_in
 from runlore.projections.runner import catch_up
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
@@ -58,6 +59,7 @@ def said_by_domain(state: RunState) -> dict[str, Any]:
         "pauses": [tuple(pause) for pause in state.pauses],
         "rewinds": [tuple(rewind) for rewind in state.rewinds],
         "environment": None if state.environment is None else dict(state.environment),
+        "shown": (script_in(state.environment), commit_in(state.environment)),
         "config": {
             key: (held.value, number_of(str(held.value)), *held[1:])
             for key, held in state.config.items()
@@ -112,7 +114,9 @@ def said_by_tables(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[s
         "SELECT name, sha256, nbytes, uri, pruned_at IS NOT NULL FROM artifacts WHERE run_id = ?",
         run_id,
     )
-    environments = ask(f"SELECT environment FROM store.environments {current}", run_no)
+    environments = ask(
+        f"SELECT environment, script, git_commit FROM store.environments {current}", run_no
+    )
     in_order = "WHERE run_no = ? ORDER BY position"
     pauses = ask(f"SELECT ended_position, position FROM store.pauses {in_order}", run_no)
     rewinds = ask(f"SELECT position, step FROM store.rewinds {in_order}", run_no)
@@ -136,6 +140,7 @@ def said_by_tables(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[s
         "pauses": pauses,
         "rewinds": rewinds,
         "environment": json.loads(environments[0][0]) if environments else None,
+        "shown": environments[0][1:] if environments else (None, None),
         "config": {key: tuple(held) for key, *held in config},
         "warnings": warnings,
         "display_name": name,

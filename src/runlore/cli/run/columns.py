@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from runlore.cli.output import Columns
+from runlore.domain.surroundings import COMMIT_PROPERTY, commit_in, script_in
 from runlore.workspace import session_of
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ RUN_FIELDS: Final[Columns] = (
     ("by", lambda record: (record["created_by"] or {}).get("user_name")),
     ("parent", lambda record: record["parent_run_id"]),
     ("target", lambda record: record["target"]),
-    ("script", lambda record: _script(record["run_definition"])),
+    ("script", lambda record: _script(record)),
+    ("commit", lambda record: _commit(record)),
+    ("host", lambda record: record.get("environment", {}).get("host")),
     ("description", lambda record: record["description"]),
     ("tags", lambda record: record["tags"]),
     ("properties", lambda record: record["properties"]),
@@ -111,8 +114,25 @@ def _alert(alert: RunRecord) -> str:
     return f"{alert['time']:%Y-%m-%d %H:%M:%S} {alert['level']}: {alert['title']}{text}"
 
 
-def _script(definition: RunRecord | None) -> str:
+def _script(record: RunRecord) -> str:
+    environment, definition = record.get("environment", {}), record["run_definition"]
     if definition is None:
-        return ""
+        script = script_in(environment)
+        return "" if script is None else shlex.join([script, *_argv(environment)])
     words = [definition.get("script") or "", *definition.get("arguments", ())]
     return shlex.join(words) if words[0] else str(definition.get("command") or "")
+
+
+def _argv(environment: RunRecord) -> list[str]:
+    argv = environment.get("argv")
+    return [str(word) for word in argv] if isinstance(argv, list | tuple) else []
+
+
+def _commit(record: RunRecord) -> str:
+    environment = record.get("environment", {})
+    commit = commit_in(environment)
+    if commit is None:
+        return str(record["properties"].get(COMMIT_PROPERTY) or "")
+    changed = ", files were changed" if environment["git"].get("dirty") is True else ""
+    branch = environment["git"].get("branch")
+    return commit + (f" ({branch}{changed})" if branch else changed)

@@ -39,7 +39,8 @@ def show(run_id: str, experiment_name: str | None, context: CommandContext, out:
       runlore run show -r myexperiment_1700000000_0a1b2c3d --query status -o tsv
     """
     run = context.find_run(run_id)
-    out.put({**run.get_record(), "alerts": run.get_alerts()}, RUN_FIELDS)
+    seen = {"alerts": run.get_alerts(), "environment": dict(run.environment)}
+    out.put({**run.get_record(), **seen}, RUN_FIELDS)
 
 
 @click.command
