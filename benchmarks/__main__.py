@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks import (
     bench_append,
     bench_audit,
+    bench_capture,
     bench_cli,
     bench_erasable,
     bench_import,
@@ -35,6 +36,7 @@ ALL = {
     "kill": bench_kill,
     "slow": bench_slow,
     "runs": bench_runs,
+    "capture": bench_capture,
     "queries": bench_queries,
     "projections": bench_projections,
     "points": bench_points,

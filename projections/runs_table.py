@@ -13,6 +13,7 @@ from arro3.core import Table
 from runlore.domain.errors import FilterError, InvalidInput
 from runlore.domain.filtering.fields import ATTRIBUTES, Field, Kind, Namespace
 from runlore.domain.filtering.parser import parse_field
+from runlore.domain.system_metrics import is_sampled
 from runlore.projections.arrow_tables import answer, table_of_columns
 from runlore.projections.conditions import Conditions
 from runlore.projections.field_sql import AGGREGATES, PAIRS, Sql, attribute, ordered_by
@@ -206,7 +207,7 @@ def _wide(
 
 
 def _all(pivots: Sequence[_Cells]) -> list[Field]:
-    """All columns: the attributes, and what each pivot makes by name."""
+    """All columns: the attributes, and what each pivot makes by name, but for system metrics."""
     fields = [Field(Namespace.ATTRIBUTE, name) for name in SHOWN]
     return fields + [
         field
@@ -214,6 +215,7 @@ def _all(pivots: Sequence[_Cells]) -> list[Field]:
         for field in sorted(
             {f for pivot in pivots for f in pivot.numbers if f.namespace is namespace}, key=str
         )
+        if namespace is not Namespace.METRICS or not is_sampled(field.name)
     ]
 
 

@@ -20,6 +20,7 @@ from runlore.domain.fact import Fact
 from runlore.domain.ids import WORKSPACE_STREAM
 from runlore.domain.topics import END_TOPICS
 from runlore.engine.caller_warning import warn_caller
+from runlore.engine.capture.ranks import is_first_on_host
 from runlore.engine.introduction import actor_named
 from runlore.engine.lanes import DEFAULT_LANE
 from runlore.engine.settled_writers import remove_settled_locks
@@ -231,6 +232,7 @@ class LiveSession(Session):
         self.journal = shared.journal.acting_as(None if actor == shared.actor else actor)
         self.participation = shared.participation
         self.captures = shared.captures
+        self.samples = shared.samples
         self._waiting_ends = shared.waiting_ends
         self.spools = shared.spools
         self.erasable = self.log.erasable
@@ -520,6 +522,20 @@ class LiveSession(Session):
     def values_of(self, run_id: str, *, fresh: bool = False) -> RunValues:
         """The values that this process logs into a run; `fresh` if it has just created it."""
         return self._use.values_of(run_id, fresh=fresh, actor=self.journal.actor)
+
+    def sample_system(self, run_id: str, *, pid: int | None = None) -> None:
+        """Sample this machine and a process, by default this one, into a run until it ends.
+
+        Does nothing in all but the first of a job's processes on this host.
+        """
+        if is_first_on_host(os.environ):
+            folder = None if self.files is None else str(self.files)
+            self.samples.follow(self, run_id, pid=pid, folder=folder)
+
+    def settle_capture(self, run_id: str) -> None:
+        """Record what is left to record of a run that is about to end."""
+        self.samples.leave(run_id)
+        self.captures.settle(run_id)
 
     def go_on(self, run_id: str) -> None:
         """Let automatic steps of a run go on after the last values that are not void."""

@@ -19,6 +19,7 @@ from runlore.domain.definition import Definition
 from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_state import Exit, RunState
 from runlore.domain.status import TERMINAL, Status
+from runlore.engine.capture.parts import BY_DEFAULT, Part, parts_of
 from runlore.engine.capture.submitted import record_submitted
 from runlore.engine.runs.handle import RunHandle
 from runlore.execution.kept_files import keep_files_of
@@ -155,6 +156,8 @@ class Supervisor:
         self._enter(Status.RUNNING)
         with suppress(RunloreError, OSError):  # The script goes on without it.
             record_submitted(self._run, self._run.state, self._environment)
+        if Part.SYSTEM in parts_of(None, BY_DEFAULT, self._environment):
+            self._session.sample_system(self._run.id, pid=self._script.groups[0])
         ended_elsewhere = self._watch()
         if not ended_elsewhere:
             self._enter(Status.FINALIZING)
@@ -274,6 +277,7 @@ class Supervisor:
             self._change(commands.ChangeStatus(phase))
 
     def _end(self, status: Status, error: Mapping[str, str] | None = None) -> None:
+        self._session.samples.leave(self._run.id)
         # Values that the script's processes logged and did not write belong before the end.
         self._session.recover_values(waits=True)
         self._change(commands.EndRun(status, error), flush_values=True)

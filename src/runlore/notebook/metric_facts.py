@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from runlore.domain.filtering.fields import Namespace
 from runlore.domain.filtering.parser import parse_field
 from runlore.domain.ids import values_prefix
+from runlore.domain.system_metrics import is_sampled
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.metric_blocks import thinned
 from runlore.engine.runs.metric_reads import metrics_of
@@ -18,9 +19,6 @@ from runlore.engine.runs.metric_values import ARTIFACT_KINDS, MetricValues
 from runlore.projections.filters import RunFilter
 from runlore.shown.card import ShownMetric
 from runlore.storage.log_query import LogQuery
-
-SYSTEM: Final = "system/"
-"""The names of metrics that runlore samples by itself begin so; they are shown apart."""
 
 BATCHES_MAX: Final = 500
 _POINTS: Final = 60
@@ -42,7 +40,7 @@ def metric_facts(
     found = [
         metric
         for name, metric in metrics_of(run).items()
-        if metric.kind not in ARTIFACT_KINDS and not name.startswith(SYSTEM)
+        if metric.kind not in ARTIFACT_KINDS and not is_sampled(name)
     ]
     return [_of_values(metric) for metric in found[:most]], max(0, len(found) - most)
 
@@ -65,7 +63,7 @@ def _of_projection(run: RunHandle, most: int) -> tuple[Sequence[ShownMetric], in
         for column, value in zip(table.columns, next(iter(table), ()), strict=False)
         if (field := parse_field(column)).namespace is Namespace.METRICS
     }
-    names = [name for name, kind in held if kind == "last" and not name.startswith(SYSTEM)]
+    names = [name for name, kind in held if kind == "last" and not is_sampled(name)]
     shown = []
     for name in names[:most]:
         n = int(held.get((name, "n")) or 0)

@@ -316,6 +316,15 @@ class Run(RunTags, RunConfig, RunFiles, RunMetrics, RunRollup, RunLifecycle):
         }
         return {run_id: metrics for run_id, metrics in found.items() if metrics}
 
+    def get_system_metrics(self) -> dict[str, Sequence[Any]]:
+        """What was sampled of the machine, by names as `cpu_percent`, in the order of time.
+
+        `run.values("system/cpu_percent")` has the times as well; see docs/capture.md.
+        """
+        from runlore.run.shown_metrics import system_metrics
+
+        return system_metrics(self._handle)
+
     # --- children -------------------------------------------------------------------------
 
     def child_run(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
+from runlore.domain.system_metrics import PREFIX, is_sampled
 from runlore.engine.runs.files import open_file
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.metric_reads import metrics_of
@@ -19,12 +21,22 @@ def address_of(run_id: str, file: str) -> str:
 
 
 def shown_metrics(run: RunHandle, name: str | None, *, populate: bool) -> dict[str, Any]:
-    """The metrics, or the one named; `populate` gives files their content (bytes, or a dict)."""
+    """The logged metrics, or the one named; `populate` gives files their content (bytes, dict)."""
     return {
         metric.name: _populated(run, metric)
         if populate and metric.kind in ARTIFACT_KINDS
         else metric.as_azure()
         for metric in metrics_of(run, name).values()
+        if name is not None or not is_sampled(metric.name)
+    }
+
+
+def system_metrics(run: RunHandle) -> dict[str, Sequence[Any]]:
+    """The values of the metrics that runlore sampled, by their names without the prefix."""
+    return {
+        metric.name.removeprefix(PREFIX): metric.values.tolist()
+        for metric in metrics_of(run).values()
+        if is_sampled(metric.name)
     }
 
 

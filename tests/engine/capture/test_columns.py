@@ -1,5 +1,6 @@
 """Lists, SQL, filters and commands show the script and the commit of runs."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
@@ -19,7 +20,7 @@ OF_TRAINING = {
 }
 
 
-def recorded(exp: Experiment, environment: dict[str, object], **properties: str) -> Run:
+def recorded(exp: Experiment, environment: Mapping[str, object], **properties: str) -> Run:
     run = exp.start_logging(outputs=False, snapshot_directory=None, capture="none")
     handle_of(run).change(RecordEnvironment(environment))
     run.add_properties(properties)
@@ -39,7 +40,9 @@ def test_sql_shows_them(folder_ws: Workspace) -> None:
 @pytest.mark.parametrize(
     "environment", [{}, {"script": 3, "git": "c0ffee"}, {"git": {"commit": ["c0ffee"]}}]
 )
-def test_what_is_no_text_is_not_shown(folder_ws: Workspace, environment: dict[str, object]) -> None:
+def test_what_is_no_text_is_not_shown(
+    folder_ws: Workspace, environment: Mapping[str, object]
+) -> None:
     run = recorded(Experiment(folder_ws, "explore-runs"), environment)
     assert columns(folder_ws, run)[:2] == (None, None)
 
@@ -92,7 +95,7 @@ def test_run_show_names_program_and_commit(folder_ws: Workspace) -> None:
 
 @pytest.mark.parametrize("environment", [{"argv": 3, "script": "a"}, {"git": {"commit": "c"}}, {}])
 def test_run_show_survives_odd_surroundings(
-    folder_ws: Workspace, environment: dict[str, object]
+    folder_ws: Workspace, environment: Mapping[str, object]
 ) -> None:
     run = recorded(Experiment(folder_ws, "explore-runs"), environment)
     record = {**run.get_record(), "environment": environment}

@@ -51,6 +51,9 @@ def show(run_id: str, experiment_name: str | None, context: CommandContext, out:
 @click.option(
     "--csv", "as_csv", is_flag=True, help="Show every value as CSV, like --values -o csv."
 )
+@click.option(
+    "--system", is_flag=True, help="Show the system metrics, which are left out otherwise."
+)
 @experiment_option
 @reading_options
 @output_options
@@ -58,6 +61,7 @@ def metrics(
     run_id: str,
     all_values: bool,
     as_csv: bool,
+    system: bool,
     experiment_name: str | None,
     context: CommandContext,
     out: Output,
@@ -68,14 +72,15 @@ def metrics(
     Example:
       runlore run metrics -r myexperiment_1700000000_0a1b2c3d
       runlore run metrics -r myexperiment_1700000000_0a1b2c3d --csv > metrics.csv
+      runlore run metrics -r myexperiment_1700000000_0a1b2c3d --system
     """
     found = context.find_run(run_id)
     if as_csv:
         out = out.as_form("csv")
     if all_values or out.form == "csv":
-        out.put(value_rows(found), heads=VALUE_COLUMNS)
+        out.put(value_rows(found, sampled=system), heads=VALUE_COLUMNS)
     else:
-        out.put(summary_rows(found), _SUMMARY)
+        out.put(summary_rows(found, sampled=system), _SUMMARY)
 
 
 _SUMMARY: Columns = (

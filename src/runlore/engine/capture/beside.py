@@ -11,11 +11,12 @@ from __future__ import annotations
 import threading
 import time
 import warnings
+import weakref
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from runlore.domain.events import ArtifactAdded, EnvironmentRecorded, Event
 from runlore.domain.run_state import Artifact
@@ -31,10 +32,25 @@ from runlore.engine.capture.program import Program, program
 from runlore.storage import fork_guard, interruptions
 from runlore.storage.interruptions import AFTERWARDS
 
+if TYPE_CHECKING:
+    from runlore.storage.artifacts import ArtifactStore
+
 _DELAY_S: Final = 0.05
 """How long the thread lets the training go first: Python executes only one of them at a time."""
-_WAIT_MAX_S: Final = 2.0
+_NO_FACTS: Final = frozenset((Part.SYSTEM,))
+_HELD_S: Final = 10.0
+"""How long a file that was kept is not looked for again: that takes a millisecond on a disk."""
+_WAIT_MAX_S: Final = 4.0
 _POLL_S: Final = 0.002
+
+
+class _Held(NamedTuple):
+    """What is in a store for sure until then."""
+
+    store: Callable[[], ArtifactStore | None]
+    contents: Mapping[str, bytes]
+    until: float
+    artifacts: Mapping[str, Artifact]
 
 
 class _Waiting(NamedTuple):
@@ -51,6 +67,7 @@ class Captures:
     def __init__(self) -> None:
         self._known: dict[Hashable, Surroundings] = {}
         self._asked: dict[str, Parts] = {}
+        self._held: _Held = _Held(lambda: None, {}, 0.0, {})
         self._lock = interruptions.new_lock(self)
         self._forget()
         fork_guard.guard(self)
@@ -65,13 +82,25 @@ class Captures:
         """The events of a run that is about to be created: all that is known of it by now."""
         if parts != BY_DEFAULT:
             self._asked[run.id] = parts
-        if not parts:
+        if not parts - _NO_FACTS:
             return []
         here = program()
+        parts -= _NO_FACTS
         found = self._known.get(_key(parts, here), NOTHING_FOUND)
         document = {**_of(here, parts), **found.document}
         recorded = [EnvironmentRecorded(environment=document)] if document else []
-        return [*recorded, *_added(kept(run, found.files))]
+        return [*recorded, *_added(self._kept(run, found))]
+
+    def _kept(self, run: Recorded, found: Surroundings) -> Mapping[str, Artifact]:
+        """The files in the run's store; those that were kept there a moment ago still are."""
+        if not found.files:
+            return {}
+        store, now = run.artifacts, time.monotonic()
+        held = self._held
+        if held.store() is not store or held.contents is not found.files or now > held.until:
+            made = kept(run, found.files)
+            held = self._held = _Held(weakref.ref(store), found.files, now + _HELD_S, made)
+        return held.artifacts
 
     def parts_of(self, run_id: str) -> Parts:
         """What is captured of a run that this process started; of any other one the default."""
@@ -80,12 +109,13 @@ class Captures:
     def after_start(self, run: Recorded, parts: Parts) -> None:
         """Record the rest beside the run that was just created."""
         here = program()
+        parts -= _NO_FACTS
         if parts and _key(parts, here) not in self._known:
             self._waiting.append(_Waiting(run, parts, here))
             self._start()
 
     def settle(self, run_id: str | None = None) -> None:
-        """Wait until all of a run is recorded, or of all runs; 2 s at most."""
+        """Wait until all of a run is recorded, or of all runs; 4 s at most."""
         if not self._waiting or interruptions.interrupts():
             return
         self._bell.put(None)

@@ -28,6 +28,8 @@ class Part(StrEnum):
     """The host, its platform, CPU, memory and GPUs."""
     PACKAGES = "packages"
     """The installed packages and their versions."""
+    SYSTEM = "system"
+    """Samples of the machine's load, every 10 s."""
 
 
 Parts = frozenset[Part]

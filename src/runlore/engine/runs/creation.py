@@ -18,7 +18,7 @@ from runlore.domain.run_commands import (
     CreateRun,
 )
 from runlore.domain.status import Status
-from runlore.engine.capture.parts import BY_DEFAULT, Capture, parts_of
+from runlore.engine.capture.parts import BY_DEFAULT, Capture, Part, parts_of
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.sources import source_evidence
 from runlore.storage.collector import collector_paused
@@ -86,6 +86,9 @@ def start_run(
     run.values(fresh=True)
     run.watched = watched
     session.captures.after_start(run, parts)
+    is_part_of_own = parent is not None and session.participation.executes(parent.id)
+    if Part.SYSTEM in parts and not is_part_of_own:
+        session.sample_system(run.id)
     stays_open = parent is not None and session.participation.stays_open(parent.id)
     run.end_with_process(end_at_exit and not stays_open)
     return run

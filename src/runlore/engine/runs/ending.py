@@ -120,7 +120,7 @@ def record_status(
     """Record a status, and write buffered values in the same commit."""
     session = run.session.writable()
     if status in TERMINAL:
-        session.captures.settle(run.id)
+        session.settle_capture(run.id)
     participation = session.participation
     inside = participation.is_inside(run.id)
     run.change(ChangeStatus(status, error, from_inside=inside), flush_values=True, reason=reason)

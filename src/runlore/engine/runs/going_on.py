@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from runlore.domain.run_commands import (
     ResumeRun,
     RewindRun,
 )
+from runlore.engine.capture.parts import Part, parts_of
 from runlore.engine.participants.others import others_in
 from runlore.engine.runs.handle import RunHandle
 from runlore.storage.interruptions import deferrable
@@ -36,6 +38,8 @@ def resume(run: RunHandle, reason: str) -> None:
                 remove_part(session.held, run.id, other.writer_id, wipe=session.erasable)
     session.participation.resume(run.id)
     session.go_on(run.id)
+    if Part.SYSTEM in parts_of(None, session.captures.parts_of(run.id), os.environ):
+        session.sample_system(run.id)
 
 
 @deferrable

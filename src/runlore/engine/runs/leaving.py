@@ -120,7 +120,7 @@ def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> 
 
 def _keep(run: RunHandle) -> None:
     """Keep the watched folders. A problem must not keep the end from being written."""
-    run.session.writable().captures.settle(run.id)
+    run.session.writable().settle_capture(run.id)
     try:
         keep_watched(run)
     except (RunloreError, OSError) as problem:
