@@ -82,10 +82,12 @@ OF_RUN: dict[str, Callable[[Run], object]] = {
     "get_config": lambda run: run.get_config(),
     "get_tags": lambda run: run.get_tags(),
     "get_properties": lambda run: run.get_properties(),
+    "get_alerts": lambda run: run.get_alerts(),
+    "get_system_metrics": lambda run: run.get_system_metrics(),
+    "environment": lambda run: run.environment,
     "get_details": lambda run: run.get_details(),
     "get_details_with_logs": lambda run: run.get_details_with_logs(),
     "get_record": lambda run: run.get_record(),
-    "get_portal_url": lambda run: run.get_portal_url(),
     "get_metrics": lambda run: (run.get_metrics(recursive=True), run.get_metrics("loss")),
     "rollup": lambda run: (run.rollup("loss"), run.rollup("acc", mode="min")),
     "values": lambda run: (list(run.values("loss")), list(run.values("loss", max_points=3))),
@@ -120,7 +122,6 @@ OF_EXPERIMENT: dict[str, Callable[[Experiment], object]] = {
     "archived_time": lambda experiment: experiment.archived_time,
     "tags": lambda experiment: experiment.tags,
     "get_record": lambda experiment: experiment.get_record(),
-    "get_portal_url": lambda experiment: experiment.get_portal_url(),
     "get_runs": lambda experiment: [list(experiment.get_runs(**held)) for held in FILTERS],
     "runs_table": lambda experiment: [
         experiment.runs_table(include_children=True, **asked).fetchall() for asked in TABLES
@@ -225,6 +226,9 @@ CHANGES: dict[str, Callable[[Run], object]] = {
     "add_config": lambda run: run.add_config({"lr": 0.1}),
     "correct_config": lambda run: run.correct_config("c", 0.2, reason="wrong"),
     "archive": lambda run: run.archive(),
+    "alert": lambda run: run.alert("too hot"),
+    "resume": lambda run: run.resume(reason="more"),
+    "rewind": lambda run: run.rewind(0),
     "reactivate": lambda run: run.reactivate(),
     "add_properties": lambda run: run.add_properties({"k": "v"}),
     "correct_property": lambda run: run.correct_property("k", "w", reason="wrong"),
@@ -296,6 +300,7 @@ def test_every_change_of_what_was_is_refused_and_leaves_nothing(
 NEITHER = {
     *("add_type_provider", "get_context", "flush", "clean", "get_environment"),
     *("get_secret", "get_secrets", "list_by_compute", "input_datasets", "output_datasets"),
+    *("get_portal_url", "plot"),  # One names the moment, the other draws what `values` gives.
     *GUESSES["run"],
 }
 """Members of `Run` that are about no run, do nothing or are out of scope, or only raise."""
