@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +35,9 @@ def connect(
     connection = duckdb.connect(str(path), config={**_SETTINGS, **own})
     try:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET enable_progress_bar = false")  # In a console it goes to stdout.
+        # In a notebook without ipywidgets DuckDB has no bar, and refuses to be told so.
+        with suppress(duckdb.InvalidInputException):
+            connection.execute("SET enable_progress_bar = false")  # In a console it goes to stdout.
         if segments is not None:
             connection.execute("SET allowed_directories = ?", [[str(segments.absolute())]])
         connection.execute("SET enable_external_access = false")

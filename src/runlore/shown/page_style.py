@@ -62,12 +62,12 @@ max-width:860px}
 .runlore .rl-problem{color:var(--rl-failed);white-space:pre-wrap;overflow-wrap:anywhere;
 margin:4px 0}
 .runlore .rl-parts{display:flex;flex-wrap:wrap;gap:8px 32px;margin:8px 0}
-.runlore code{font:12px/18px var(--jp-code-font-family,ui-monospace,monospace);background:none;
-padding:0;color:inherit;overflow-wrap:anywhere}
+.runlore.runlore code{font:12px/18px var(--jp-code-font-family,ui-monospace,monospace);
+background:none;padding:0;color:inherit;overflow-wrap:anywhere}
 .runlore table.rl-table{border-collapse:collapse;margin:0;border:0;color:inherit;font-size:12px;
 line-height:16px;table-layout:auto}
 .runlore table.rl-table caption{text-align:left;color:var(--rl-muted);caption-side:top;
-padding:2px 0}
+padding:2px 0;white-space:nowrap}
 .runlore table.rl-table thead tr{border-bottom:1px solid var(--rl-rule)}
 .runlore table.rl-table tbody tr:nth-child(n){background:none;
 border-top:1px solid var(--rl-surface)}
