@@ -336,6 +336,7 @@ class RunsReader:
         The limits are DuckDB's here: they do not hold within one value.
         """
         # Imported here, as only SQL of users needs it.
+        from runlore.projections.sql_runs_table import made
         from runlore.projections.user_sql import checked, may_be_damage, run_query
 
         self.projection.limit_memory(limits.memory_nbytes)
@@ -343,9 +344,15 @@ class RunsReader:
         def question(tables: OpenTables) -> SqlResult:
             payloads = tables.payloads
             asked = checked(tables.connection, query, tables.checked_queries)
-            if reads_points(asked.reach.views, self.position):
+            wide = bool(asked.calls) and self.position is not None
+            if wide or reads_points(asked.reach.views, self.position):
                 tables.check_segments()  # It takes a third of a second a gigabyte.
-            with payloads.as_of(self.position), self.projection.unchanged():
+            conditions_of = partial(self._conditions, tables)
+            with (
+                payloads.as_of(self.position),
+                self.projection.unchanged(),
+                made(tables.connection, query, asked.calls, conditions_of),
+            ):
                 return run_query(tables.connection, asked, params, self.position, limits.timeout_s)
 
         return self.projection.ask_in_doubt(question, may_be_damage)

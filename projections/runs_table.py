@@ -129,7 +129,7 @@ def runs_table(
     columns, now = options.columns, datetime.now(UTC)
     with ExitStack() as stack:
         page = _page(connection, conditions, options, now)
-        stack.enter_context(_registered(connection, "page", page))
+        stack.enter_context(registered(connection, "page", page))
         latest = stack.enter_context(latest_as_of(connection, conditions.as_of))
         pivots = [
             *(
@@ -237,7 +237,7 @@ def _pairs(
         [[field.name for field in fields], list(range(len(fields)))],
         {"key": "string", "number": "int64"},
     )
-    stack.enter_context(_registered(connection, f"keys_of_{namespace}", named))
+    stack.enter_context(registered(connection, f"keys_of_{namespace}", named))
     null = "nullif(k.json, 'null')" if namespace is Namespace.CONFIG else "k.key"
     source = (
         f"SELECT k.run_no, c.number, CASE WHEN {null} IS NOT NULL THEN {pairs.text} END AS value "
@@ -277,7 +277,8 @@ def _metrics(
 
 
 @contextmanager
-def _registered(connection: duckdb.DuckDBPyConnection, name: str, table: Table) -> Iterator[None]:
+def registered(connection: duckdb.DuckDBPyConnection, name: str, table: Table) -> Iterator[None]:
+    """Inside the block queries of the connection find the table by this name."""
     connection.register(name, table)
     try:
         yield

@@ -80,16 +80,20 @@ def shows_tables(tree: Node) -> bool:
     )
 
 
-def reach(query: str, tree: Node) -> Reach:
-    """What the query with this tree reads. Raises QueryRefused if that is not allowed."""
-    return _Walk(query).reach(tree)
+def reach(query: str, tree: Node, made: Scope = frozenset()) -> Reach:
+    """What the query with this tree reads. Raises QueryRefused if that is not allowed.
+
+    `made` are the names of tables that are made for this query alone.
+    """
+    return _Walk(query, made).reach(tree)
 
 
 class _Walk:
     """A walk through all parts of a tree, without recursion: queries may be nested deeply."""
 
-    def __init__(self, query: str) -> None:
+    def __init__(self, query: str, made: Scope) -> None:
         self._query = query
+        self._made = made
         self._views: set[str] = set()
         self._parameters: set[str] = set()
 
@@ -181,7 +185,7 @@ class _Walk:
         if "at_clause" in node:
             raise self._refused(f"the table {'.'.join(path)!r} AT a time: use as_of(...).sql(...)")
         if len(path) == 1:
-            if name in scope:
+            if name in scope or name in self._made:
                 return
             if name in _VIEWS:
                 self._views.add(name)

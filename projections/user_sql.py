@@ -25,6 +25,7 @@ from runlore.projections.sql_errors import QueryRefused as QueryRefused
 from runlore.projections.sql_fence import SHOW_VIEWS, Reach, parsed, reach, shows_tables, tree_of
 from runlore.projections.sql_pivot import Marked, filled, marked
 from runlore.projections.sql_result import SqlResult as SqlResult
+from runlore.projections.sql_runs_table import Call, without_calls
 from runlore.projections.views import shown_as_of
 
 if TYPE_CHECKING:
@@ -40,13 +41,15 @@ _KNOWN_MAX: Final = 100
 class Question(NamedTuple):
     """A user's query that the fence lets pass, what is run for it, and what that reads.
 
-    `marked` is run if it is a PIVOT whose values are yet to be found.
+    `marked` is run if it is a PIVOT whose values are yet to be found. `calls` are those of
+    runs_table: the tables that the text names instead are to be made before it is run.
     """
 
     query: str
     text: str
     reach: Reach
     marked: Marked | None = None
+    calls: tuple[Call, ...] = ()
 
 
 def checked(
@@ -74,6 +77,12 @@ def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> Question:
         if trees is not None and len(trees) == 1:
             if shows_tables(trees[0]):
                 return Question(query, SHOW_VIEWS, reach(query, tree_of(connection, SHOW_VIEWS)))
+            rewritten = without_calls(connection, query, trees[0])
+            if rewritten is not None:
+                # What runs is what was checked, whatever became of the tree in between.
+                tree = tree_of(connection, rewritten.text)
+                reached = reach(query, tree, rewritten.tables)
+                return Question(query, rewritten.text, reached, calls=rewritten.calls)
             return Question(query, query, reach(query, trees[0]))
         pivot = marked(connection, query) if trees is None else None
         if pivot is None:
