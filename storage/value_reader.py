@@ -99,7 +99,7 @@ def unpack_batch(data: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, A
 
 
 def _rows_of(described: dict[str, Any]) -> int:
-    """The values that a series claims to have. Raises ValueError if that is no number of values."""
+    """The values that a series claims to have. Raises ValueError if that is not a count."""
     n = described["n"]
     if type(n) is not int or n < 0:
         raise ValueError(f"a series claims to have {n!r:.40} values")
@@ -147,7 +147,7 @@ def _read_block(described: dict[str, Any], block: dict[str, Any]) -> Block:
     if held != max(1, len(series.columns)):
         raise ValueError(f"it has {held} columns of values for {len(series.columns)} names")
     if not all(type(text) is str for text in (*series.columns, series.name, series.kind)):
-        raise ValueError("a series has a name that is no text")
+        raise ValueError("a series has a name that is not a text")
     return Block(
         series,
         _read_whole_numbers(block["i"], n),

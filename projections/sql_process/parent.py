@@ -403,7 +403,7 @@ def _text(query: object) -> str:
     from runlore.projections.user_sql import QueryFailed, QueryRefused
 
     if isinstance(query, str):
-        raise QueryFailed(query, "it holds a lone surrogate, which is no text")
+        raise QueryFailed(query, "it holds a lone surrogate, which is not text")
     raise QueryRefused(repr(query), f"a {type(query).__name__}")
 
 

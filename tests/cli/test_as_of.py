@@ -193,6 +193,21 @@ def test_diff_shows_what_happened_in_between(changed: tuple[Path, int, dict[str,
     assert "run created" in table and "fantastic" in table
 
 
+def test_a_table_of_differences_says_why(own_project: Path) -> None:
+    with Workspace.open(own_project / "myworkspace") as ws:
+        before = ws.position
+        ws.get_run("poor").tag("quality", "good", reason="looked again")
+
+    ran = runlore("diff", str(before), "-o", "table", cwd=own_project)
+    assert "reason" in ran.out.splitlines()[0] and "looked again" in ran.out
+
+
+def test_a_run_that_did_not_exist_yet_says_as_of_when(project: Path) -> None:
+    ran = runlore("run", "show", "-r", "running", "--as-of", "2", cwd=project, code=1)
+
+    assert "no run 'running' in workspace 'myworkspace' as of position 2" in ran.err
+
+
 def test_events_are_filtered_and_limited(changed: tuple[Path, int, dict[str, str]]) -> None:
     folder, position, _ = changed
 

@@ -26,6 +26,17 @@ def test_runs_are_compared_by_all_that_any_of_them_has(exp: Experiment) -> None:
     assert [rows["metric", "loss"][name] for name in "abc"] == [None, None, 0.5]
 
 
+def test_a_property_without_a_value_is_null_and_a_tag_is_there(exp: Experiment) -> None:
+    runs = [start(exp), start(exp)]
+    for run, value in zip(runs, (None, "True"), strict=True):
+        run.add_properties({"seed": value})
+        run.tag("seed", value)
+
+    shown = {row["kind"]: [row[run.id] for run in runs] for row in compare_runs(runs)}
+
+    assert (shown["property"], shown["tag"]) == (["null", "True"], [True, "True"])
+
+
 def test_one_run_cannot_be_compared(exp: Experiment) -> None:
     run = start(exp)
 

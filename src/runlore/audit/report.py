@@ -7,7 +7,10 @@ included, is escaped (see `runlore.shown.elements`), and the page's own policy f
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
@@ -41,12 +44,17 @@ from runlore.storage.artifact_backend import ArtifactCorrupt, ArtifactMissing
 from runlore.storage.artifact_places import ArtifactFolderMissing
 from runlore.storage.atomic_files import replacing
 from runlore.storage.codec import fact_of
+from runlore.storage.errors import LogCorrupt
 from runlore.storage.held_folder import UnsafeEntry
 from runlore.storage.log_query import LogQuery
 from runlore.storage.safe_paths import UnsafePath
 from runlore.storage.snapshots import NotASnapshot, read_manifest
+from runlore.storage.value_codec import Series, series_of
+from runlore.storage.value_reader import read_batch
+from runlore.version import VERSION
 
 if TYPE_CHECKING:
+    from runlore.domain.fact import Fact
     from runlore.domain.run_state import RunState
     from runlore.engine.session import Session
     from runlore.storage.event_log import StoredRow
@@ -78,9 +86,8 @@ def report(
     session.before_read()
     head = session.log.head()
     if run is not None:
-        RunHandle.existing(session, run)
         ids = [run]
-        title = f"Run {run}"
+        title = _called(RunHandle.existing(session, run).state)
     else:
         assert experiment is not None
         ids, title = _newest_runs(session, experiment, head.position), f"Experiment {experiment}"
@@ -89,7 +96,9 @@ def report(
     ).substitute(
         title=escaped(title),
         subtitle=escaped(
-            f"Workspace {session.workspace.name}, as its log of {head.size:,} events says it"
+            f"Workspace {session.workspace.name}, as its log of {head.size:,} events says it. "
+            f"Written at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC by "
+            f"{session.opening['actor']} with runlore {VERSION}"
         ),
         body=joined(
             [
@@ -119,18 +128,26 @@ def _run(session: Session, run_id: str, position: int) -> Html:
     state = run_state.fold(None, facts)
     if state is None:  # Only events of a newer runlore.
         return section(run_id, [paragraph("Nothing that this runlore can read.")], css_class="run")
-    ordered = sorted([*facts, *map(fact_of, values)], key=lambda fact: fact.position)
+    facts_of_values = [fact_of(row) for row in values]
+    ordered = sorted([*facts, *facts_of_values], key=lambda fact: fact.position)
     changes = list(history_of(ordered, session.journal.name_of))
     parts = [
         _summary(session, state, rows[0]),
         _timeline([change for change in changes if change.what != "property_added"]),
-        _properties(state, changes),
+        _properties(changes),
+        _metrics(facts_of_values),
         _refused([change for change in changes if change.what == "change_refused"]),
         _source(session, state),
         _files(state),
         _definition(state),
     ]
-    return section(f"Run {run_id}", parts, css_class="run")
+    return section(_called(state), parts, css_class="run")
+
+
+def _called(state: RunState) -> str:
+    if state.display_name in (None, state.run_id):
+        return f"Run {state.run_id}"
+    return f"Run {state.display_name} ({state.run_id})"
 
 
 def _summary(session: Session, state: RunState, first: StoredRow) -> Html:
@@ -168,7 +185,7 @@ def _timeline(changes: Sequence[Change]) -> Html:
         Row(
             (
                 (change.position, "number"),
-                (f"{change.time:%Y-%m-%d %H:%M:%S}", "time"),
+                (_moment(change.time), "time"),
                 (change.who, ""),
                 (change.what.replace("_", " "), ""),
                 (change.key, ""),
@@ -178,7 +195,7 @@ def _timeline(changes: Sequence[Change]) -> Html:
         )
         for change in changes
     ]
-    headings = ("position", "time (UTC)", "who", "what", "of", "change")
+    headings = ("position", "time (UTC)", "who", "what", "name", "change")
     return titled("Timeline", table(headings, rows))
 
 
@@ -188,21 +205,51 @@ def _old_and_new(change: Change) -> str:
     return f"{text} ({change.reason})" if change.reason else text
 
 
-def _properties(state: RunState, changes: Sequence[Change]) -> Html:
-    added = {change.key: change for change in changes if change.what == "property_added"}
+def _properties(changes: Sequence[Change]) -> Html:
+    """Every value that a property ever had, in the order in which they came."""
     rows = [
         Row(
             (
-                (key, ""),
-                (held.value, ""),
-                (added[key].who if key in added else None, ""),
-                (_time(held.since), "time"),
+                (change.key, ""),
+                (change.new, ""),
+                (change.who, ""),
+                (_moment(change.time), "time"),
+                (change.reason, ""),
             )
         )
-        for key, held in state.properties.items()
+        for change in changes
+        if change.what in ("property_added", "property_corrected")
     ]
-    headings = ("property", "value", "set by", "time (UTC)")
-    return titled("Properties, and who set them first", table(headings, rows))
+    headings = ("property", "value", "set by", "time (UTC)", "reason of a correction")
+    return titled("Properties, with every value that they had", table(headings, rows))
+
+
+def _metrics(batches: Sequence[Fact]) -> Html:
+    """How many values each metric has, and the last one."""
+    counts: Counter[Series] = Counter()
+    newest: dict[Series, Fact] = {}
+    for batch in batches:
+        for described in (batch.data or {}).get("series", ()):
+            series = series_of(described)
+            counts[series] += described["n"]
+            newest[series] = batch
+    rows = [
+        Row(((series.name, ""), (f"{counts[series]:,}", "number"), (shown, ""), (step, "number")))
+        for series, batch in newest.items()
+        for shown, step in _last_of(batch, series)
+    ]
+    return titled("Metrics", table(("metric", "values", "last value", "at step"), rows))
+
+
+def _last_of(batch: Fact, series: Series) -> Iterator[tuple[str, int]]:
+    """The last value of a series in a batch, and its step; nothing if the batch is damaged."""
+    with suppress(LogCorrupt):
+        for block in read_batch(dict(batch.data or {}), name=series.name):
+            if block.series == series and len(block):
+                last = [column[-1] for column in block.columns]
+                named = zip(series.columns, last, strict=False)
+                shown = ", ".join(f"{name} = {value}" for name, value in named) or str(last[0])
+                yield shown, int(block.steps[-1])
 
 
 def _refused(changes: Sequence[Change]) -> Html:
@@ -210,7 +257,7 @@ def _refused(changes: Sequence[Change]) -> Html:
         Row(
             (
                 (change.position, "number"),
-                (f"{change.time:%Y-%m-%d %H:%M:%S}", "time"),
+                (_moment(change.time), "time"),
                 (change.who, ""),
                 (change.key, ""),
                 (change.old, ""),
@@ -221,7 +268,7 @@ def _refused(changes: Sequence[Change]) -> Html:
         )
         for change in changes
     ]
-    headings = ("position", "time (UTC)", "who", "of", "held", "asked for", "why not")
+    headings = ("position", "time (UTC)", "who", "name", "held", "asked for", "why not")
     return titled("Refused changes", table(headings, rows))
 
 
@@ -311,6 +358,11 @@ def _newest_checkpoint(session: Session) -> Html | None:
     except BadCheckpoint as error:  # The rest of the report holds all the same.
         return paragraph(str(error))
     return None if newest is None else preformatted(newest.note)
+
+
+def _moment(time: datetime) -> str:
+    """A time to the microsecond: several events share a second."""
+    return f"{time:%Y-%m-%d %H:%M:%S.%f}"
 
 
 def _time(microseconds: int) -> str:

@@ -67,6 +67,7 @@ class NetChange:
             self.run_id or self.experiment,
             self.key,
             change or (None if value is None else repr(value)),
+            self.reason and f"({self.reason})",
         )
         return "  ".join(visible(part) for part in parts if part)
 

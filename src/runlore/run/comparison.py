@@ -20,8 +20,8 @@ def compare_runs(runs: Sequence[Run]) -> list[Row]:
     """One row per config key, tag, property, script parameter and metric that a run has.
 
     `{"kind", "name", "equal", <run id>: value, ...}`; the value is None for a run without it, the
-    text `null` for a config's null, and True for a key-only tag. Metrics show their last value.
-    Raises InvalidInput for fewer than two runs.
+    text `null` for a null in a config or property, and True for a key-only tag. Metrics show their
+    last value. Raises InvalidInput for fewer than two runs.
     """
     ids = [run.id for run in runs]
     if len(set(ids)) < 2:
@@ -30,7 +30,7 @@ def compare_runs(runs: Sequence[Run]) -> list[Row]:
         "run": _facts,
         "config": _config,
         "tag": lambda run: {key: _or_true(value) for key, value in run.get_tags().items()},
-        "property": lambda run: {key: _or_true(v) for key, v in run.get_properties().items()},
+        "property": _properties,
         "param": lambda run: parameters_of(_arguments(run)),
         "metric": last_values,
     }
@@ -83,6 +83,10 @@ def _facts(run: Run) -> dict[str, Any]:
 def _config(run: Run) -> dict[str, Any]:
     leaves = flattened(run.get_config())
     return {key: text if text == "null" else json.loads(text) for key, text in leaves.items()}
+
+
+def _properties(run: Run) -> dict[str, str]:
+    return {key: "null" if v is None else v for key, v in run.get_properties().items()}
 
 
 def _arguments(run: Run) -> Sequence[str]:

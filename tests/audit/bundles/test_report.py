@@ -70,6 +70,29 @@ def test_a_report_of_a_run_says_who_did_what(ws: Workspace, tmp_path: Path) -> N
     assert page.open == []
 
 
+def test_a_corrected_property_stands_there_with_its_first_value(
+    ws: Workspace, tmp_path: Path
+) -> None:
+    run = Experiment(ws, "trees").start_logging(
+        run_id="corrected", outputs=False, snapshot_directory=None, display_name="the best"
+    )
+    run.add_properties({"score": "0.9"})
+    run.correct_property("score", "0.8", reason="measured on the training set")
+    run.log_batch("loss", [3.0, 0.5])
+    run.log_row("roc", fpr=0.1, tpr=0.7)
+    run.complete()
+
+    ws.audit.report(tmp_path / "report.html", run="corrected")
+
+    texts = page_of(tmp_path / "report.html").texts
+    first, second = (texts.index(value) for value in ("0.9", "0.8"))
+    assert first < second and "measured on the training set" in texts[second:]
+    assert texts[texts.index("loss", second) :][:4] == ["loss", "2", "0.5", "1"]
+    assert texts[texts.index("roc", second) :][:4] == ["roc", "1", "fpr = 0.1, tpr = 0.7", "0"]
+    assert "Run the best (corrected)" in texts
+    assert any("Written at" in text and "with runlore" in text for text in texts)
+
+
 def test_whatever_was_logged_is_only_text(ws: Workspace, tmp_path: Path) -> None:
     run = Experiment(ws, "trees").start_logging(
         run_id="hostile", outputs=False, snapshot_directory=None, display_name=NAME

@@ -22,6 +22,7 @@ from runlore.domain.status import TERMINAL, Status
 from runlore.domain.text import check_text
 from runlore.engine.exits.watch import watch_process
 from runlore.engine.participants.others import others_in
+from runlore.engine.past import PastSession
 from runlore.engine.session import LiveSession, Session
 from runlore.engine.streams import RunStream, stream_of_run
 from runlore.storage import interruptions
@@ -162,7 +163,9 @@ class RunHandle:
     def _not_found(self) -> RunloreError:
         damage = self.stream.at.damage
         if damage is None:
-            return RunNotFound(self.id, f"workspace {self.session.workspace.name!r}")
+            session = self.session
+            then = f" as of position {session.position}" if isinstance(session, PastSession) else ""
+            return RunNotFound(self.id, f"workspace {session.workspace.name!r}{then}")
         return LogCorrupt(
             f"run {self.id} cannot be shown, because its creation is not known: {damage}; restore "
             "the log from a copy"
