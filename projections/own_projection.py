@@ -20,6 +20,7 @@ from runlore.projections.cached_tables import GENERATIONS, remove_from_before, t
 from runlore.projections.connection import MEMORY_NBYTES
 from runlore.projections.generations import PUBLISHING, Publishing
 from runlore.projections.open_tables import OpenTables
+from runlore.projections.progress import Shown, nowhere
 from runlore.projections.projection import DataErased
 from runlore.projections.projection_of_runs import RunsProjection, tables_version
 from runlore.projections.runner import APPLICATION, catch_up
@@ -95,7 +96,7 @@ class OwnProjection:
     there is believed. Where that is None or cannot be written, it lives in memory. A file that is
     damaged, or of another log or version, is rebuilt silently. A long catch-up is published, so
     that others start from there: in the background, or by `close()`. `tidy` is called after both.
-    `damage` is told of the events that no answer can show.
+    `damage` is told of the events that no answer can show, and `shown` how far a catch-up is.
     """
 
     fork_order = fork_guard.ForkOrder.PROJECTION
@@ -109,8 +110,10 @@ class OwnProjection:
         *,
         tidy: Callable[[], None] | None = None,
         damage: DamageReport | None = None,
+        shown: Shown = nowhere,
     ) -> None:
         self.events_read = 0
+        self._shown = shown
         self._damage = damage or DamageReport()
         self._has_told = False
         self._lock = interruptions.new_lock(self)
@@ -129,7 +132,11 @@ class OwnProjection:
 
     @classmethod
     def in_cache(
-        cls, log: EventLog, workspace: HeldPath | None, damage: DamageReport | None = None
+        cls,
+        log: EventLog,
+        workspace: HeldPath | None,
+        damage: DamageReport | None = None,
+        shown: Shown = nowhere,
     ) -> OwnProjection:
         """The projection of a log in a workspace's folder, with its tables in the user's cache.
 
@@ -140,13 +147,14 @@ class OwnProjection:
             state = fold(None, map(fact_of, log.read_stream(WORKSPACE_STREAM)))
         cache = find_cache().folder
         if workspace is None or state is None or cache is None:
-            return cls(log, None, damage=damage)
+            return cls(log, None, damage=damage, shown=shown)
         origin = Origin(state.workspace_id, state.name, str(workspace))
         try:
             kept = folder_of_log(cache, workspace / LOG_NAME, origin)
         except OSError:
-            return cls(log, None, damage=damage)
-        return cls(log, kept, tidy=partial(tidy_at_times, cache), damage=damage)
+            return cls(log, None, damage=damage, shown=shown)
+        tidy = partial(tidy_at_times, cache)
+        return cls(log, kept, tidy=tidy, damage=damage, shown=shown)
 
     def refresh(self) -> int:
         """Catches up to the log's head; returns the applied position."""
@@ -160,7 +168,7 @@ class OwnProjection:
                     with _reached():
                         tables = self._still_there() or self._open(folder)
                         began = time.monotonic()
-                        read = catch_up(tables.projection, self.log)
+                        read = catch_up(tables.projection, self.log, shown=self._shown)
                         self.events_read += read
                         if read or not self._has_told:
                             self._damage.tell(tables.projection.damaged())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from eventsourcing.persistence import Tracking
 
+from runlore.projections.progress import Shown, nowhere
 from runlore.projections.projection import Projection
 from runlore.storage.codec import facts_of
 from runlore.storage.collector import collector_paused
@@ -36,6 +37,7 @@ def catch_up(
     batch: int = BATCH,
     batch_nbytes: int = BATCH_NBYTES,
     application_name: str = APPLICATION,
+    shown: Shown = nowhere,
 ) -> int:
     """Applies the log's new events, and returns the number of events read.
 
@@ -45,23 +47,32 @@ def catch_up(
 
     The applied position is kept under `application_name`: that of the library's runner, for a
     projection that this runner drives as well. Each would apply everything under its own name.
+    How far it is goes to `shown`.
     """
     read = 0
     limit = min(batch, _FIRST_BATCH)
     position, _ = projection.view.applied(application_name)
-    with collector_paused(), _forgetting(projection), Beside() as beside:
+    head = partial(_head, log, upto_position)
+    with (
+        collector_paused(),
+        _forgetting(projection),
+        shown(position, head) as tell,
+        Beside() as beside,
+    ):
         while True:
             rows = log.read_plain(
                 LogQuery(after_position=position, limit=limit, upto_position=upto_position)
             )
             if not rows:
                 return read
-            position = rows[-1][0]
+            reached, position = position, rows[-1][0]
+            tell(reached)
             read += len(rows)
             facts = projection.wanted(examined(log, facts_of(rows)))
             tracking, leaf = Tracking(application_name, position), leaf_at(log, position) or b""
             write = projection.prepare(facts, beside.wait) if facts else None
             del facts
+            tell(reached)
             if len(rows) < limit:
                 beside.wait()
                 projection.write(write, tracking, leaf)
@@ -70,6 +81,11 @@ def catch_up(
             beside.run(partial(projection.write, write, tracking, leaf))
             nbytes = sum(map(len, map(_STATE, rows)))
             limit = max(1, min(batch, limit * batch_nbytes // max(1, nbytes)))
+
+
+def _head(log: EventLog, upto_position: int | None) -> int:
+    head = log.max_notification_id() or 0
+    return head if upto_position is None else min(head, upto_position)
 
 
 _STATE: Final = itemgetter(StoredRow._fields.index("state"))

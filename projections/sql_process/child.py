@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
@@ -18,6 +20,7 @@ from arro3.core import Table
 from runlore.domain.errors import RunloreError
 from runlore.projections.generations import belongs
 from runlore.projections.own_projection import OwnProjection
+from runlore.projections.progress import Shown, Tell
 from runlore.projections.query_limits import QueryLimits, is_out_of_memory
 from runlore.projections.reader import RunsReader
 from runlore.projections.sql_process.arrow_bytes import BatchBytes, schema_tree
@@ -30,6 +33,9 @@ from runlore.storage.open_log import exists, locate, open_log
 
 _FULL: Final = 0.9
 """With this part of its limit taken before the query, a process is replaced."""
+
+_TELL_S: Final = 0.3
+"""How often the parent is told how far a catch-up is."""
 
 
 def main(life: int, data: int) -> None:
@@ -85,7 +91,7 @@ class _Questions:
             self._reader.projection.close()
 
     def _answered(self, request: Message, limits: QueryLimits) -> SqlResult | Message:
-        reader = self._reader = self._reader or _opened(request["uri"])
+        reader = self._reader = self._reader or _opened(request["uri"], self._shown)
         projection = reader.projection
         projection.limit_memory(limits.of_duckdb_nbytes)
         projection.refresh()  # Takes as much as the log needs, and so is not limited.
@@ -98,6 +104,20 @@ class _Questions:
         of_duckdb = QueryLimits(memory_nbytes=limits.of_duckdb_nbytes)
         with data_limited(limits):
             return reader.sql(request["query"], request["params"], of_duckdb)
+
+    @contextmanager
+    def _shown(self, start: int, head: Callable[[], int]) -> Iterator[Tell]:
+        """Tells the parent how far a catch-up is: nobody sees what this process prints."""
+        told_s = time.monotonic()
+
+        def tell(position: int) -> None:
+            nonlocal told_s
+            now_s = time.monotonic()
+            if now_s >= told_s + _TELL_S:
+                told_s = now_s
+                self._answers.send({"reached": [start, position, head()]})
+
+        yield tell
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._asking:
@@ -119,13 +139,13 @@ def _sent(result: SqlResult, answers: Pipe, data: int) -> Message:
     return {"end": "result"}
 
 
-def _opened(uri: str) -> RunsReader:
+def _opened(uri: str, shown: Shown) -> RunsReader:
     place = locate(uri)
     if not exists(place):  # Or else it would be made.
         raise RunloreError(f"there is no log in {place} any more")
     log = open_log(place)
     folder = None if place.folder is None else hold(place.folder)
-    return RunsReader(OwnProjection.in_cache(log, folder))
+    return RunsReader(OwnProjection.in_cache(log, folder, shown=shown))
 
 
 def _check_same(projection: OwnProjection, request: Message) -> None:

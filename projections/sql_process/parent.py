@@ -10,10 +10,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import UserError
+from runlore.projections.progress import SignsOfLife
 from runlore.projections.query_limits import QueryLimits, QueryTimedOut, QueryTooLarge
 from runlore.projections.sql_process.memory import resident_nbytes
 from runlore.projections.sql_process.messages import Message, Pipe, packable, read_exactly
@@ -226,11 +227,18 @@ class _Watch:
 
     def _answered(self, request: Message) -> Message:
         self._child.send(request)
+        with closing(_Shown()) as shown:
+            return self._received(shown)
+
+    def _received(self, shown: _Shown) -> Message:
         while True:
             message = self._child.next(_LOOK_S)
             if message is None:
                 self._look()
+            elif "reached" in message:
+                shown.tell(*message["reached"])
             elif "begun" in message:
+                shown.close()
                 self._begin()
             elif "schema" in message:
                 self._schema, self._deadline = message["schema"], None
@@ -259,6 +267,22 @@ class _Watch:
         if self._deadline is not None and time.monotonic() >= self._deadline:
             assert self._limits.timeout_s is not None
             raise QueryTimedOut(self._query, self._limits.timeout_s)
+
+
+class _Shown:
+    """Shows on stderr how far a child's catch-up is, from its first word on."""
+
+    def __init__(self) -> None:
+        self._signs: SignsOfLife | None = None
+
+    def tell(self, start: int, position: int, head: int) -> None:
+        if self._signs is None:
+            self._signs = SignsOfLife(start, lambda: head, stream=sys.stderr)
+        self._signs.tell(position)
+
+    def close(self) -> None:
+        if self._signs is not None:
+            self._signs.end()
 
 
 class _Child:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from runlore.projections.progress import on_stderr
 from runlore.storage.damage import DamageReport
 from runlore.storage.errors import told
 from runlore.storage.event_log import EventLog
@@ -76,8 +77,8 @@ class Lanes:
             from runlore.projections.own_projection import OwnProjection
             from runlore.projections.reader import RunsReader
 
-        reader = RunsReader(OwnProjection.in_cache(self._log, self._workspace, self._damage))
-        return _Lane(reader, reader.projection.close)
+        projection = OwnProjection.in_cache(self._log, self._workspace, self._damage, on_stderr)
+        return _Lane(RunsReader(projection), projection.close)
 
     def _made_isolated(self, uri: str) -> _Lane[IsolatedReader]:
         # Imported here: few sessions start a process, which takes `subprocess`.
