@@ -175,6 +175,8 @@ def _read_whole_numbers(column: list[Any], n: int) -> Ints:
         first, stride = column
         if not type(first) is type(stride) is int:  # NumPy would spread a list over the rows.
             raise ValueError(f"{first!r:.40} and {stride!r:.40} are no whole numbers")
+        if n == 1:
+            return np.array((first,), np.int64)
         regular: Ints = first + stride * np.arange(n, dtype=np.int64)
         return regular
     first, typecode, content = column
