@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from runlore.domain.command import BaseCommand
 from runlore.domain.decision import Decision
 from runlore.domain.errors import InvalidInput
 from runlore.domain.events import ComputeTargetAttached, ComputeTargetDeleted
@@ -25,8 +26,7 @@ class TargetState:
     settings: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class AttachTarget:
+class AttachTarget(BaseCommand):
     """Give the name this target, in place of any other."""
 
     name: str
@@ -34,8 +34,7 @@ class AttachTarget:
     settings: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteTarget:
+class DeleteTarget(BaseCommand):
     """Free the name."""
 
     name: str

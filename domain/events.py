@@ -1,4 +1,4 @@
-"""All events of the log, as frozen models of their payloads.
+"""All events of the log, as frozen records of their payloads.
 
 An event is a past-tense fact with a stable `topic` and a `schema_version`. Where and when it
 happened (stream, version, position, time, writer) is in the envelope, see
@@ -6,42 +6,20 @@ happened (stream, version, position, time, writer) is in the envelope, see
 shape gets the next schema version and an `upcast_v1_v2` on the stored dict, and the old
 bytes stay in the tests.
 
-Models validate on write. Reads fold the upcast dicts (`upcast`) and build no models: that is
-3 to 5 times faster, and an old reader can skip unknown events.
+Events are validated on write (`runlore.domain.event`). Reads fold the upcast dicts (`upcast`) and
+build no events: that is 3 to 5 times faster, and an old reader can skip unknown events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
-
+from runlore.domain.event import Event as Event
 from runlore.domain.status import Status
 
 Payload = dict[str, Any]
-
-
-class Event(BaseModel):
-    """Base of all events; subclasses have a `topic`, and fields that msgpack can encode."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        use_enum_values=True,
-        defer_build=True,  # A process writes few of the topics; all validators take 8 MB.
-    )
-
-    topic: ClassVar[str]
-    schema_version: ClassVar[int] = 1
-    log_versions: ClassVar[tuple[int, ...]] = (1,)
-    """The log's version that a reader must know, for each schema version of the topic.
-
-    A log's version rises with the first such event in it. An event that a reader may pass over
-    (ignorable) asks for none that the topic's earlier versions did not ask for.
-    """
 
 
 LOG_VERSION: Final = 2

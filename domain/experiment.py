@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from runlore.domain.command import BaseCommand
 from runlore.domain.decision import Decision
 from runlore.domain.errors import AlreadyExists, ExperimentNotFound, InvalidInput
 from runlore.domain.events import (
@@ -58,30 +59,26 @@ class NameState:
         return next((e for e in self.experiments if e.experiment_id == experiment_id), None)
 
 
-@dataclass(frozen=True, slots=True)
-class GetOrCreate:
+class GetOrCreate(BaseCommand):
     """Create an experiment with this id, unless the name has an active one."""
 
     name: str
     experiment_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(BaseCommand):
     """Hide the experiment and free its name."""
 
     experiment_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reactivate:
+class Reactivate(BaseCommand):
     """Give an archived experiment its name back."""
 
     experiment_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rename:
+class Rename(BaseCommand):
     """Give an active experiment another name, which no active one has.
 
     The decision is about the stream of the old name. The same event goes into the stream of the new
@@ -92,16 +89,14 @@ class Rename:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetExperimentTags:
+class SetExperimentTags(BaseCommand):
     """Set, replace or, with None, make key-only each of the tags."""
 
     experiment_id: str
     tags: Mapping[str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveExperimentTags:
+class RemoveExperimentTags(BaseCommand):
     """Remove tags; unknown keys are ignored."""
 
     experiment_id: str

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from runlore.domain.command import BaseCommand
 from runlore.domain.run_state import Artifact
 from runlore.domain.status import Status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateRun:
+class CreateRun(BaseCommand):
     """Create a run with this status; `given_at` (µs since 1970 UTC) is when it really began.
 
     One that is not `begun` is not executed by this process: it begins with `BeginRun`.
@@ -29,37 +28,33 @@ class CreateRun:
     display_name: str | None = None
     description: str | None = None
     outputs: tuple[str, ...] = ()
-    tags: Mapping[str, str | None] = field(default_factory=dict)
-    properties: Mapping[str, str | None] = field(default_factory=dict)
-    config: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str | None] = {}
+    properties: Mapping[str, str | None] = {}
+    config: Mapping[str, Any] = {}
     given_at: int | None = None
     given_user: str | None = None
     begun: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class SetTags:
+class SetTags(BaseCommand):
     """Set, replace or, with None, make key-only each of the tags."""
 
     tags: Mapping[str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveTags:
+class RemoveTags(BaseCommand):
     """Remove tags; unknown keys are ignored."""
 
     keys: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class AddProperties:
+class AddProperties(BaseCommand):
     """Give the run properties: all of them, or none if one already has another value."""
 
     properties: Mapping[str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class CorrectProperty:
+class CorrectProperty(BaseCommand):
     """Replace the wrong value of a property, also after the run's end.
 
     The caller passes the reason to the journal as well, which puts it in the event's envelope.
@@ -70,15 +65,13 @@ class CorrectProperty:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class AddConfig:
+class AddConfig(BaseCommand):
     """Give the run's config keys: all of them, or none if one already has another value."""
 
     config: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CorrectConfig:
+class CorrectConfig(BaseCommand):
     """Replace the wrong value of a flattened key, also after the run's end.
 
     The caller passes the reason to the journal as well, which puts it in the event's envelope.
@@ -89,22 +82,19 @@ class CorrectConfig:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetDisplayName:
+class SetDisplayName(BaseCommand):
     """Change the display name."""
 
     display_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetDescription:
+class SetDescription(BaseCommand):
     """Change the description."""
 
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class AddArtifacts:
+class AddArtifacts(BaseCommand):
     """Add files to the run: all of them, or none if a name has other content.
 
     With `replace`, other content of a name is replaced, and both are kept.
@@ -114,8 +104,7 @@ class AddArtifacts:
     replace: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PruneArtifacts:
+class PruneArtifacts(BaseCommand):
     """Give up the contents of files; unknown names and those given up before are ignored.
 
     The caller passes the reason to the journal as well, which puts it in the event's envelope.
@@ -125,8 +114,7 @@ class PruneArtifacts:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class KeepSnapshot:
+class KeepSnapshot(BaseCommand):
     """Record the snapshot of the run's source folder."""
 
     snapshot_id: str
@@ -135,8 +123,7 @@ class KeepSnapshot:
     nbytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeStatus:
+class ChangeStatus(BaseCommand):
     """Move the run to another status; `error` goes with Failed, `detail` with the others.
 
     An end that the run's own process states (`from_inside`) becomes Canceled if that was requested:
@@ -149,8 +136,7 @@ class ChangeStatus:
     from_inside: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class EndRun:
+class EndRun(BaseCommand):
     """End a run for its supervisor: as Canceled if that was requested, else with this status.
 
     No event if the run has ended already.
@@ -160,36 +146,31 @@ class EndRun:
     error: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimRun:
+class ClaimRun(BaseCommand):
     """Take a run out of its queue; no event if it is no longer queued."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class RequestCancel:
+class RequestCancel(BaseCommand):
     """Ask a submitted run to stop; a queued one is canceled at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoseRun:
+class LoseRun(BaseCommand):
     """End a run whose process is dead: Canceled if that was requested, else Failed.
 
     No event if the run has ended or is queued. `evidence` says how the death is known.
     """
 
     message: str
-    evidence: Mapping[str, str | int | None] = field(default_factory=dict)
+    evidence: Mapping[str, str | int | None] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class FindRun:
+class FindRun(BaseCommand):
     """Undo the loss of a run that was heard again; no event unless it counts as lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class BeginRun:
+class BeginRun(BaseCommand):
     """Record that a run which was created for others to execute began; no event if it had.
 
     `began_at` is in µs since 1970 UTC; None is now.
@@ -198,8 +179,7 @@ class BeginRun:
     began_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeRun:
+class ResumeRun(BaseCommand):
     """Let a run that has ended go on; no event if it is executing.
 
     The caller passes the reason to the journal as well, which puts it in the event's envelope.
@@ -208,36 +188,31 @@ class ResumeRun:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RewindRun:
+class RewindRun(BaseCommand):
     """Void the values of later steps that were logged so far."""
 
     step: int
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveRun:
+class ArchiveRun(BaseCommand):
     """Hide the run from lists; no event if it is hidden already."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReactivateRun:
+class ReactivateRun(BaseCommand):
     """Show an archived run in lists again; no event if it is not archived."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordEnvironment:
+class RecordEnvironment(BaseCommand):
     """Record the run's surroundings, a JSON document; no event if they are the same as before.
 
     `artifacts` are files that it mentions, see `AddArtifacts`.
     """
 
     environment: Mapping[str, Any]
-    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    artifacts: Mapping[str, Artifact] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(BaseCommand):
     """Record that the run asks for attention; `level` is one of ALERT_LEVELS.
 
     `found_by` says which watch found it, if one did. It records each title once for a run, and the
@@ -250,8 +225,7 @@ class Alert:
     found_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordExit:
+class RecordExit(BaseCommand):
     """Record the end of one of the script's processes."""
 
     rank: int
@@ -259,16 +233,14 @@ class RecordExit:
     signal: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AddWarning:
+class AddWarning(BaseCommand):
     """Record a deviation from the request; the same warning is recorded once."""
 
     source: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class EraseRun:
+class EraseRun(BaseCommand):
     """Erase a run that has ended; no event if it is erased already.
 
     The caller passes the reason to the journal as well, which puts it in the event's envelope.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runlore.domain.command import BaseCommand
 from runlore.domain.config import check_config
 from runlore.domain.decision import Decision
 from runlore.domain.events import ViewDeleted, ViewSaved
@@ -23,16 +24,14 @@ class ViewState:
     saved_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class SaveView:
+class SaveView(BaseCommand):
     """Give the name this definition, in place of any other."""
 
     name: str
     definition: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteView:
+class DeleteView(BaseCommand):
     """Free the name."""
 
     name: str

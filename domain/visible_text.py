@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import html
 import re
+from functools import cache
 from typing import Final
 
 _CONTROLS: Final = "\x00-\x1f"
@@ -32,9 +33,7 @@ _MISUSED: Final = (  # Each begins with a plain set, so that the search for it i
     f"|[{_JOINERS}](?!{_ANY_SCRIPT})"
     f"|[{_VARIANTS}](?<![0-9#*][{_VARIANTS}])(?<!{_ANY_SCRIPT}[{_VARIANTS}])"
 )
-_HARMFUL: Final = re.compile(f"[{_CONTROLS}{_HIDDEN}]|{_MISUSED}")
-_HARMFUL_IN_LINES: Final = re.compile(f"[{_CONTROLS_BUT_LAYOUT}{_HIDDEN}]|{_MISUSED}")
-_REORDERING: Final = re.compile("[\u2028-\u202e\u2066-\u2069]")
+_REORDERING: Final = "[\u2028-\u202e\u2066-\u2069]"
 _SHORT: Final = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 
 
@@ -46,7 +45,7 @@ def visible(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return _HARMFUL.sub(_escape, text)
+    return _harmful(_CONTROLS).sub(_escape, text)
 
 
 def visible_lines(text: str) -> str:
@@ -57,7 +56,7 @@ def visible_lines(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return _HARMFUL_IN_LINES.sub(_escape, text)
+    return _harmful(_CONTROLS_BUT_LAYOUT).sub(_escape, text)
 
 
 def visible_json(text: str, encoding: str = "utf-8") -> str:
@@ -70,7 +69,7 @@ def visible_json(text: str, encoding: str = "utf-8") -> str:
     """
     if text.isascii() and "\x7f" not in text:
         return text  # Other controls are escaped in JSON anyway.
-    text = _HARMFUL_IN_LINES.sub(_escape_json, text)
+    text = _harmful(_CONTROLS_BUT_LAYOUT).sub(_escape_json, text)
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
@@ -89,8 +88,14 @@ def visible_html(text: object) -> str:
 
 def first_reordering(text: str) -> str | None:
     """The first character that breaks or reverses the line in which the text is shown, or None."""
-    found = None if text.isascii() else _REORDERING.search(text)
+    found = None if text.isascii() else re.search(_REORDERING, text)
     return None if found is None else found[0]
+
+
+@cache
+def _harmful(controls: str) -> re.Pattern[str]:
+    """Compiled for the first text that needs it: most do not, and it takes milliseconds."""
+    return re.compile(f"[{controls}{_HIDDEN}]|{_MISUSED}")
 
 
 def _escape(found: re.Match[str]) -> str:

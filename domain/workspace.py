@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from runlore.domain.command import BaseCommand
 from runlore.domain.decision import Decision
 from runlore.domain.errors import WorkspaceNotFound
 from runlore.domain.events import WorkspaceAdopted, WorkspaceCreated
@@ -37,8 +38,7 @@ UNKNOWN: Final = WorkspaceState(
 """The identity of a workspace whose creation is damaged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateWorkspace:
+class CreateWorkspace(BaseCommand):
     """Give the log an identity, unless it has one."""
 
     workspace_id: str
@@ -47,11 +47,10 @@ class CreateWorkspace:
     resource_group: str
     location: str
     erasable: bool = False
-    tags: Mapping[str, str | None] = field(default_factory=dict)
+    tags: Mapping[str, str | None] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdoptWorkspace:
+class AdoptWorkspace(BaseCommand):
     """Make a copied workspace one of its own, with a new id."""
 
     workspace_id: str

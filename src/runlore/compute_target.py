@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from runlore.azure.options import refuse_unknown
+from runlore.domain.compute_target import AttachTarget, DeleteTarget, TargetState
 from runlore.domain.errors import InvalidInput
 from runlore.domain.ids import check_target_name
 from runlore.domain.status import ACTIVE, Status
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from runlore.azure.options import ProvisioningOptions, UpdateOptions, WaitingOptions
-    from runlore.domain.compute_target import TargetState
     from runlore.engine.streams import TargetStream
     from runlore.run import Run
     from runlore.workspace import Workspace
@@ -122,7 +122,6 @@ class ComputeTarget:
 
         Raises ComputeTargetException for an unknown kind or setting, InvalidInput for the name.
         """
-        from runlore.domain.compute_target import AttachTarget
         from runlore.engine.streams import change_target
         from runlore.execution.targets.kinds import kind_of, note_use
         from runlore.workspace import session_of
@@ -169,7 +168,6 @@ class ComputeTarget:
 
     def delete(self) -> None:
         """Removes the target. Refused while runs are queued: they would never start."""
-        from runlore.domain.compute_target import AttachTarget, DeleteTarget
         from runlore.engine.streams import change_target
         from runlore.workspace import session_of
 

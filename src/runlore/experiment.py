@@ -14,6 +14,15 @@ from runlore.azure.documents import azure_time
 from runlore.azure.links import way_to_experiment
 from runlore.azure.options import refuse_unknown
 from runlore.domain.errors import ExperimentNotFound, InvalidInput, UserError, WorkspaceClosed
+from runlore.domain.experiment import (
+    Archive,
+    Command,
+    ExperimentState,
+    GetOrCreate,
+    Reactivate,
+    RemoveExperimentTags,
+    SetExperimentTags,
+)
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import check_experiment_name, owner_of
 from runlore.domain.text import check_keys
@@ -28,7 +37,6 @@ if TYPE_CHECKING:
 
     from runlore.azure.options import NoOptions, SubmitOptions
     from runlore.configuration.script_run_config import ScriptRunConfig
-    from runlore.domain.experiment import Command, ExperimentState
     from runlore.engine.capture.parts import Capture
     from runlore.engine.runs.creation import Outputs
     from runlore.engine.session import Session
@@ -64,7 +72,6 @@ class Experiment:
     def __init__(
         self, workspace: Workspace, name: str, _skip_name_validation: bool = False
     ) -> None:
-        from runlore.domain.experiment import GetOrCreate
         from runlore.engine.experiments import experiments_named
         from runlore.engine.streams import change_experiment, stream_of_experiment
         from runlore.workspace import session_of
@@ -388,13 +395,11 @@ class Experiment:
 
     def archive(self) -> None:
         """Hide the experiment from lists; its name becomes free for a new one."""
-        from runlore.domain.experiment import Archive
 
         self._change(Archive(self._id))
 
     def reactivate(self, new_name: str | None = None) -> None:
         """Make an archived experiment active again. Raises AlreadyExists if its name is in use."""
-        from runlore.domain.experiment import Reactivate
 
         if new_name is not None:
             raise UserError(
@@ -409,13 +414,11 @@ class Experiment:
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set or replace tags, all in one commit; other tags stay."""
-        from runlore.domain.experiment import SetExperimentTags
 
         self._change(SetExperimentTags(self._id, as_pairs(tags, "tag")))
 
     def remove_tags(self, tags: Sequence[str]) -> None:
         """Remove tags by key."""
-        from runlore.domain.experiment import RemoveExperimentTags
 
         keys = check_keys(tags, "tag")
         self._change(RemoveExperimentTags(self._id, keys))

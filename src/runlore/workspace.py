@@ -24,6 +24,7 @@ from runlore.domain.errors import (
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import check_workspace_name
 from runlore.domain.visible_text import visible
+from runlore.domain.workspace import CreateWorkspace, WorkspaceState, decide
 from runlore.engine import places
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.net_changes import NetChange, net_changes
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from runlore.azure.options import CreateOptions
     from runlore.compute_target import ComputeTarget
     from runlore.configuration.environment import Environment
-    from runlore.domain.workspace import CreateWorkspace, WorkspaceState
     from runlore.engine.event_feed import Feed, LoggedEvent
     from runlore.engine.moments import Moment
     from runlore.engine.session import LiveSession, Session
@@ -137,7 +137,6 @@ class Workspace:
         an unknown option; UnsafeFileSystem on a network mount; LogReadOnly or DiskFull if the
         folder cannot be written.
         """
-        from runlore.domain.workspace import CreateWorkspace, decide
 
         refuse_unknown(Workspace.create, azure_options)
         command = CreateWorkspace(

@@ -36,9 +36,15 @@ _SLOWEST_FIRST = (
     "pydantic",
     "msgpack",
     "arro3",
-    "importlib",
+    "importlib.metadata",
     "argparse",
     "traceback",
+    "difflib",
+    "getpass",
+    "shlex",
+    "runlore.configuration.runconfig",
+    "runlore.domain.run_state",
+    "runlore.run.run",
     "click",
 )
 NOTHING_SAVED = "no library: between Azure's objects"

@@ -99,6 +99,8 @@ class Checkout:
             if source is None:
                 break
             target, name = source
+        if target == "importlib.metadata":  # All load importlib; its metadata is slow.
+            return target, name
         if target.split(".")[0] != PACKAGE:
             return target.split(".")[0], name
         return target, name

@@ -13,11 +13,13 @@ SLOW_TO_IMPORT = {
     "arro3",
     "click",
     "cryptography",
+    "difflib",
     "duckdb",
     "eventsourcing",
-    "importlib",  # its metadata
-    "matplotlib",
+    "getpass",
+    "importlib.metadata",
     "jmespath",
+    "matplotlib",
     "msgpack",
     "numpy",
     "pandas",
@@ -27,6 +29,10 @@ SLOW_TO_IMPORT = {
     "pyarrow",
     "pydantic",
     "rich",
+    "runlore.domain.run_state",  # own ones that take as long as a library
+    "runlore.configuration.runconfig",
+    "runlore.run.run",
+    "shlex",
     "sqlite3",
     "traceback",
     "subprocess",
@@ -55,8 +61,8 @@ class StartUp:
         return self._loaded[name]
 
     def _reached(self, start: str) -> set[str]:
-        reached = {start}
-        pending = [start]
+        reached = {start, *_packages_of(start)}
+        pending = list(reached)
         while pending:
             for name in self._at_import.get(pending.pop(), set()) - reached:
                 reached.add(name)

@@ -1,6 +1,6 @@
 """Text from a log is shown by functions that escape it: nothing else writes to terminals and pages.
 
-`click.echo` is free to all commands: it writes to the guarded streams of `cli/output/guard.py`.
+`click.echo` is free to all commands: it writes to the guarded streams of `cli/frame/guard.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.architecture.source import Module
 
 SHOW_TEXT: Final[dict[str, str]] = {
     "runlore.domain.visible_text": "escapes it",
-    "runlore.cli.output.guard": "guards the streams of the command line",
+    "runlore.cli.frame.guard": "guards the streams of the command line",
     "runlore.cli.output.output": "writes tables and data, escaped cell by cell",
     "runlore.cli.output.tables": "writes tables, escaped cell by cell",
     "runlore.cli.audit.verify": "shows a progress bar without any text of the log",

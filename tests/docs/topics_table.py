@@ -57,7 +57,7 @@ def write() -> None:
 
 def _fields(event: type[Event]) -> str:
     hints = get_type_hints(event)
-    return ", ".join(f"`{name}` {_type(hints[name])}" for name in event.model_fields) or "none"
+    return ", ".join(f"`{name}` {_type(hints[name])}" for name in event.field_names) or "none"
 
 
 def _old_fields(event: type[Event], version: int) -> str:

@@ -21,7 +21,7 @@ BOB = "b" * 32
 def created(status: Status = Status.RUNNING, **fields: object) -> RunCreated:
     """The first event of run `r`."""
     names = {"run_id": "r", "experiment_id": "e", "experiment_name": "lab", "root_id": "r"}
-    return RunCreated.model_validate({**names, "status": status, **fields})
+    return RunCreated.of_stored({**names, "status": status, **fields})
 
 
 def given(*events: Event, writer: str = ALICE) -> Given:

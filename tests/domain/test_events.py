@@ -7,9 +7,9 @@ from typing import get_type_hints
 
 import pytest
 from hypothesis import given
-from pydantic import ValidationError
 
 from runlore.domain import events as ev
+from runlore.domain.event import InvalidEvent
 from tests.strategies import events, events_of
 
 
@@ -51,22 +51,24 @@ def test_every_event_type_has_a_strategy(kind: type[ev.Event]) -> None:
 
 @given(events)
 def test_events_never_change(event: ev.Event) -> None:
-    for field in type(event).model_fields:
-        with pytest.raises(ValidationError, match="frozen"):
+    for field in type(event).field_names:
+        with pytest.raises(AttributeError, match="frozen"):
             setattr(event, field, None)
+        with pytest.raises(AttributeError, match="frozen"):
+            delattr(event, field)
 
 
 @given(events)
 def test_an_event_refuses_unknown_fields(event: ev.Event) -> None:
-    with pytest.raises(ValidationError, match="Extra inputs"):
-        type(event).model_validate({**vars(event), "surprise": 1})
+    with pytest.raises(InvalidEvent, match="surprise: Extra inputs"):
+        type(event).of_stored({**vars(event), "surprise": 1})
 
 
 def test_values_are_not_converted_to_other_types() -> None:
-    with pytest.raises(ValidationError):
-        ev.TagSet.model_validate({"key": "k", "value": 3})
-    with pytest.raises(ValidationError):
-        ev.ArtifactAdded.model_validate({"name": "a", "sha256": "0", "nbytes": "5"})
+    with pytest.raises(InvalidEvent, match="'run.tag_set': value: "):
+        ev.TagSet.of_stored({"key": "k", "value": 3})
+    with pytest.raises(InvalidEvent, match="nbytes: "):
+        ev.ArtifactAdded(name="a", sha256="0", nbytes="5")  # type: ignore[arg-type]  # the point
 
 
 # --- versions -----------------------------------------------------------------------------
@@ -86,7 +88,7 @@ def test_version_1_of_a_failure_becomes_the_error_document_of_version_2(
 ) -> None:
     state = ev.upcast("run.failed", 1, dict(old))
     assert state == {"error": new}
-    assert ev.RunFailed.model_validate(state) == ev.RunFailed(error=new)
+    assert ev.RunFailed.of_stored(state or {}) == ev.RunFailed(error=new)
 
 
 def test_the_newest_version_stays_unchanged() -> None:

@@ -113,3 +113,15 @@ def test_importing_runlore_touches_no_file_and_starts_no_thread(project: Path) -
     )
 
     assert printed == "[] 1 True\n"
+
+
+def test_importing_runlore_loads_no_other_module_until_a_name_is_used(project: Path) -> None:
+    printed = run_python(
+        "import runlore, sys\n"
+        "print(sorted(name for name in sys.modules if name.startswith('runlore')))\n"
+        "print('runlore.workspace' in sys.modules, runlore.Workspace.__name__)\n"
+        "print(runlore.run.Run is runlore.Run, 'runlore.init' in sys.modules)",
+        cwd=project,
+    )
+
+    assert printed == "['runlore', 'runlore.version']\nFalse Workspace\nTrue False\n"

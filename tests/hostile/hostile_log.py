@@ -140,7 +140,7 @@ def write_hostile_workspace(folder: Path) -> None:
     )
     log.say(
         "run/queued",
-        _created("queued").model_copy(update={"target": "pool"}),
+        events.RunCreated.of_stored({**vars(_created("queued")), "target": "pool"}),
         _SUBMITTED,
         events.RunStatusChanged(status=Status.QUEUED, detail=HOSTILE),
     )

@@ -50,7 +50,7 @@ def as_stored(value: Any) -> Any:
 def test_every_event_comes_back_as_it_was(event: Event) -> None:
     data = decode_event(event.topic, encode_event(event))
     assert data == as_stored(vars(event))
-    assert REGISTRY[event.topic].model_validate(data, strict=False) == event
+    assert REGISTRY[event.topic].of_stored(data or {}) == event
 
 
 @pytest.mark.parametrize("kind", EVENT_TYPES, ids=lambda kind: kind.topic)
@@ -58,7 +58,7 @@ def test_every_event_comes_back_as_it_was(event: Event) -> None:
 def test_each_type_of_event_comes_back_as_it_was(kind: type[Event], data: st.DataObject) -> None:
     event = data.draw(events_of(kind))
     decoded = decode_event(event.topic, encode_event(event))
-    assert kind.model_validate(decoded, strict=False) == event
+    assert kind.of_stored(decoded or {}) == event
 
 
 def test_a_status_is_stored_as_plain_text() -> None:

@@ -751,7 +751,7 @@ def test_values_whose_version_is_taken_are_refused_whatever_is_decided_beside_th
 def test_a_reason_belongs_to_the_change_and_not_to_what_is_decided_beside_it(log: EventLog) -> None:
     journal = journal_of(log)
     for run_id in ("r", "s"):
-        created = CREATED.model_copy(update={"run_id": run_id})
+        created = RunCreated.of_stored({**vars(CREATED), "run_id": run_id})
         journal.append([Pending(f"run/{run_id}", 1, created)])
     known, changed = topics_known("run/r"), topics_known("run/s")
     journal.refresh(known)

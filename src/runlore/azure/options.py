@@ -6,7 +6,6 @@ checkers read them as well.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Final, TypedDict
@@ -161,6 +160,8 @@ def ignored_by(name: str) -> frozenset[str]:
 
 
 def _message(function: Callable[..., object], name: str, option: str) -> str:
+    import difflib
+
     called = name.removesuffix(".__init__")
     own = [
         parameter.name

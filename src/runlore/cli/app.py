@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import gc
 import sys
-import traceback
 import warnings
 from collections.abc import Sequence
 from typing import Final, TextIO
 
 import click
 
-from runlore.cli.command_context import Diagnostics
-from runlore.cli.output.guard import guarded
+from runlore.cli.frame.diagnostics import Diagnostics
+from runlore.cli.frame.guard import guarded
 from runlore.cli.plug_ins import PlugInGroup
 from runlore.domain.errors import RunloreError
 from runlore.domain.visible_text import visible_lines
@@ -97,12 +96,18 @@ def _run(arguments: Sequence[str] | None) -> int:
             _say(str(error))
             return INTERRUPTED
         if diagnostics.debug:
-            traceback.print_exc()
+            _print_traceback()
         _say(f"error: {error}")
         return ERROR
     except Exception:  # A mistake of ours: printed here, where text from a log is still escaped.
-        traceback.print_exc()
+        _print_traceback()
         return ERROR
+
+
+def _print_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()
 
 
 def _say(text: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runlore.cli.frame.diagnostics import Diagnostics
 from runlore.domain.human_time import has_zone
 from runlore.engine.places import folder_of
 from runlore.entry.attached_folder import NoExperiment, attached_experiment
@@ -17,23 +18,6 @@ from runlore.entry.workspace_address import find_workspace, open_workspace
 if TYPE_CHECKING:
     from runlore.run import Run
     from runlore.workspace import Workspace
-
-
-@dataclass
-class Diagnostics:
-    """The messages on stderr other than errors; a single object per command line.
-
-    `owns_process` says that the process does nothing but this command.
-    """
-
-    debug: bool = False
-    verbose: bool = False
-    owns_process: bool = False
-
-    def say(self, text: str) -> None:
-        """Print the text if --verbose or --debug was given."""
-        if self.verbose or self.debug:
-            click.echo(text, err=True)
 
 
 @dataclass

@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from runlore.cli.command_context import CommandContext, Diagnostics
+from runlore.cli.command_context import CommandContext
+from runlore.cli.frame.diagnostics import Diagnostics
 from runlore.cli.output import Output
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from runlore.cli.lazy import LazyGroup
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS: Final = "runlore.commands"
 
@@ -58,6 +60,8 @@ class _Unloaded(click.Command):
 
 def _entries() -> dict[str, EntryPoint]:
     """The entry points by name; of equal names the first on the import path."""
+    from importlib.metadata import entry_points
+
     found: dict[str, EntryPoint] = {}
     for entry in entry_points(group=ENTRY_POINTS):
         found.setdefault(entry.name, entry)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from runlore.azure import config_file
-from runlore.configuration.runconfig import RunConfiguration
 from runlore.domain.errors import ExperimentNotFound, RunloreError, UserError, WorkspaceNotFound
 from runlore.domain.ids import check_experiment_name
 from runlore.engine import places
@@ -102,6 +101,8 @@ def _write_samples(project: Path, targets: Sequence[str]) -> None:
         file = f"{name}.runconfig"
         if (project / ".azureml" / file).exists() or (project / ".azureml" / name).exists():
             continue
+        from runlore.configuration.runconfig import RunConfiguration
+
         configuration = RunConfiguration()
         if name == "docker":
             configuration.docker.use_docker = True

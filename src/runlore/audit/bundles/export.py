@@ -304,7 +304,7 @@ def _schema(topic: str) -> dict[str, Any] | None:
     event = REGISTRY.get(topic)
     if event is None:
         return None
-    return {"version": event.schema_version, "payload": event.model_json_schema()}
+    return {"version": event.schema_version, "payload": event.json_schema()}
 
 
 def _checkpoints(folder: HeldPath | None) -> dict[str, bytes]:

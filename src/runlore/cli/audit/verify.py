@@ -13,9 +13,9 @@ import click
 from runlore.audit.folder import read_checkpoint
 from runlore.audit.keys import read_trusted
 from runlore.cli.command_context import CommandContext
+from runlore.cli.frame.guard import unguarded
 from runlore.cli.options import output_options, trust_options, workspace_options
 from runlore.cli.output import Columns, Output
-from runlore.cli.output.guard import unguarded
 from runlore.workspace import session_of
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runlore.cli.frame.guard import encodable, unguarded
 from runlore.cli.output.columns import Columns
-from runlore.cli.output.guard import encodable, unguarded
 from runlore.cli.output.separated import as_csv, as_tsv
 from runlore.domain.visible_text import visible, visible_json
 

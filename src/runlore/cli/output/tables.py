@@ -13,8 +13,8 @@ from rich.highlighter import JSONHighlighter
 from rich.table import Table
 from rich.text import Text
 
+from runlore.cli.frame.guard import unguarded
 from runlore.cli.output.columns import Columns
-from runlore.cli.output.guard import unguarded
 from runlore.cli.output.separated import rows_of
 from runlore.domain.visible_text import visible, visible_lines
 

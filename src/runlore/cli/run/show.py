@@ -16,11 +16,10 @@ from runlore.cli.options import (
 )
 from runlore.cli.output import Columns, Output
 from runlore.cli.run.columns import RUN_FIELDS, short_number
-from runlore.run.comparison import Row, compare_runs
-from runlore.run.metric_rows import VALUE_COLUMNS, summary_rows, value_rows
 
 if TYPE_CHECKING:
     from runlore.run import Run
+    from runlore.run.comparison import Row
 
 
 _ID_CHARS: Final = 8
@@ -74,6 +73,8 @@ def metrics(
       runlore run metrics -r myexperiment_1700000000_0a1b2c3d --csv > metrics.csv
       runlore run metrics -r myexperiment_1700000000_0a1b2c3d --system
     """
+    from runlore.run.metric_rows import VALUE_COLUMNS, summary_rows, value_rows
+
     found = context.find_run(run_id)
     if as_csv:
         out = out.as_form("csv")
@@ -143,6 +144,8 @@ def compare(
     Example:
       runlore run compare first-run second-run --differing -o table
     """
+    from runlore.run.comparison import compare_runs
+
     workspace = context.open()
     runs = [workspace.find_run(run_id) for run_id in run_ids]
     rows = [row for row in compare_runs(runs) if not (differing and row["equal"])]

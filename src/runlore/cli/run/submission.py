@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from runlore.cli.command_context import CommandContext
+from runlore.cli.frame.guard import unguarded
 from runlore.cli.options import (
     experiment_option,
     output_options,
@@ -21,7 +22,6 @@ from runlore.cli.options import (
     workspace_options,
 )
 from runlore.cli.output import Output
-from runlore.cli.output.guard import unguarded
 from runlore.cli.run.columns import RUN_FIELDS
 from runlore.domain.status import Status
 from runlore.domain.visible_text import visible

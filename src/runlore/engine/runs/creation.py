@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -81,7 +80,7 @@ def start_run(
     source, events = source_evidence(session, run.id, snapshot_directory)
     make_folders(watched)
     captured = session.captures.at_start(run, parts)
-    command = replace(command, properties={**source, **command.properties})
+    command = command.with_fields(properties={**source, **command.properties})
     run.create(command, (*events, *captured))
     run.values(fresh=True)
     run.watched = watched

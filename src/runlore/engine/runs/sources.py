@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runlore.domain.errors import InvalidType, RunloreError
+from runlore.domain.events import Event, SnapshotTaken
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.places import is_workspace
 from runlore.exceptions import SnapshotException
 from runlore.storage.left_out import LeftOut
 
 if TYPE_CHECKING:
-    from runlore.domain.events import Event
     from runlore.engine.session import LiveSession
     from runlore.storage.artifacts import ArtifactStore
     from runlore.storage.snapshots import Snapshot
@@ -39,7 +39,6 @@ def source_evidence(
         _warn_of_no_snapshot(session)
         return {}, ()
     # Imported here: runs that keep no snapshot must not pay for it.
-    from runlore.domain.events import SnapshotTaken
 
     taken = snapshot_of(
         folder,

@@ -1,0 +1,1 @@
+"""What every command runs in: guarded streams, and messages about the command itself."""
