@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.counted import COUNTING
 from tests.fresh_python import run_python
 
 pytestmark = pytest.mark.processes
@@ -38,6 +39,21 @@ ONE_RUN = {
 }
 
 
+RUN_COUNTED = (
+    COUNTING
+    + """
+from runlore.cli import main
+printed, sys.stdout = sys.stdout, open(os.devnull, "w", encoding="utf-8")
+before = descriptors()
+code = main({arguments!r})
+counts["descriptors"] = descriptors() - before
+print(json.dumps([code, counts]), file=printed)
+sys.stdout.close()
+"""
+)
+READS_NOTHING_ELSE = {"syncs": 0, "commits": 0, "connections": 1, "descriptors": 0}
+
+
 def modules_of(arguments: list[str], folder: Path) -> set[str]:
     code, loaded = json.loads(run_python(RUN_MAIN.format(arguments=arguments), cwd=folder))
     assert code == 0
@@ -57,4 +73,26 @@ def test_what_reads_one_run_loads_no_library_of_many(arguments: list[str], proje
     loaded = modules_of(arguments, project)
 
     assert not loaded & LIBRARIES
-    assert len(loaded) <= 310, len(loaded)
+    assert len(loaded) <= 325, len(loaded)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "statements", "threads"),
+    [
+        (["run", "show", "-r", "fantastic"], 30, 0),
+        (["run", "history", "-r", "fantastic"], 26, 0),
+        (["run", "list", "-e", "experiment"], 30, 2),  # It publishes, and finds that too early.
+    ],
+    ids=["show", "history", "list"],
+)
+def test_a_command_asks_little_of_the_machine(
+    arguments: list[str], statements: int, threads: int, project: Path
+) -> None:
+    code, counts = json.loads(
+        run_python(RUN_COUNTED.replace("{arguments!r}", repr(arguments)), cwd=project)
+    )
+
+    assert code == 0
+    assert {name: counts[name] for name in READS_NOTHING_ELSE} == READS_NOTHING_ELSE
+    assert 0 < counts["statements"] <= statements, counts
+    assert counts["threads"] <= threads, counts
