@@ -37,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[variable] = tempfile.mkdtemp(prefix="runlore-")
     # Tests say what they capture: it takes time, and is different on each machine.
     os.environ["RUNLORE_CAPTURE"] = "none"
+    os.environ["RUNLORE_QUIET"] = "1"  # tests/entry/test_start_line.py asks for the line.
     # No test finds a workspace that lies in the temporary folder or above it.
     os.environ["RUNLORE_CEILING_DIRECTORIES"] = os.pathsep.join(
         (tempfile.gettempdir(), str(config.rootpath.parent))

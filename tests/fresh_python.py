@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 LIMIT_S = 60
-KEPT = ("RUNLORE_CACHE_DIR", "RUNLORE_CAPTURE", "RUNLORE_CEILING_DIRECTORIES")
+KEPT = (
+    *("RUNLORE_CACHE_DIR", "RUNLORE_CAPTURE"),
+    *("RUNLORE_CEILING_DIRECTORIES", "RUNLORE_QUIET"),
+)
 
 
 def run_python(code: str, *, cwd: Path, check: bool = True, **variables: str) -> str:

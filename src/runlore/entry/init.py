@@ -16,6 +16,7 @@ from runlore.engine.places import may_use
 from runlore.entry.context import get_context
 from runlore.entry.default_names import experiment_of_script, workspace_of_folder
 from runlore.entry.going_on import Resume, check_resume, go_on, run_to_resume
+from runlore.entry.start_line import say_started
 from runlore.entry.workspace_address import nearest_workspace
 from runlore.experiment import Experiment
 from runlore.run.config_values import as_config
@@ -48,6 +49,7 @@ def init(
     run_id: str | None = None,
     resume: Resume | None = None,
     end_at_exit: bool = True,
+    quiet: bool = False,
     **unknown: Unpack[NoOptions],
 ) -> Run:
     """Start a run, or join the one that this process executes; the workspace is found or created.
@@ -78,6 +80,9 @@ def init(
     is none, "must" raises NotFound then, and "never" raises AlreadyExists if there is one. Tags are
     set, and config is added to the run; a changed value of it raises ConfigConflict.
 
+    A line on stderr says the run's name, its id, and how to look at it, but in a submitted script
+    and in ranks after the first; `quiet`, or the variable RUNLORE_QUIET, switches it off.
+
     >>> lab = getfixture("tmp_path") / "lab"
     >>> with init("first-steps", workspace=lab, config={"lr": 0.1}) as run:
     ...     run.log("loss", 0.5)
@@ -100,8 +105,9 @@ def init(
         _say_what_is_not_used(old, experiment, None)
         add = partial(_add, old, values, tags, display_name, snapshot_directory)
         go_on(old, f"init(resume={resume!r})", add, end_at_exit=end_at_exit)
+        say_started(old, quiet=quiet, again=True)
         return old
-    return _started(
+    run = _started(
         Experiment(found, named),
         config=values,
         tags=as_pairs(tags, "tag"),
@@ -111,6 +117,8 @@ def init(
         run_id=run_id,
         end_at_exit=end_at_exit,
     )
+    say_started(run, quiet=quiet)
+    return run
 
 
 def _one_of(option: str, value: str | None, other: str, same: str | None) -> str | None:
