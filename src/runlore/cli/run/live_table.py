@@ -14,7 +14,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from runlore.cli.output.guard import encodable
+from runlore.cli.frame.guard import encodable
 from runlore.domain.status import TERMINAL
 from runlore.domain.visible_text import visible
 from runlore.shown.colours import status_sign
