@@ -9,7 +9,7 @@ from benchmarks.harness import Result, at_most, python, side_by_side
 
 
 def run() -> Iterator[Result]:
-    """Whole processes: start of the interpreter, import, exit."""
+    """Whole processes: start of the interpreter, import, exit. A name is loaded when first used."""
     yield side_by_side(
         "python -c 'import runlore'",
         lambda: subprocess.run(python("import runlore"), check=True),
@@ -24,4 +24,11 @@ def run() -> Iterator[Result]:
         lambda: subprocess.run(python("pass"), check=True),
         repeat=11,
         goals=(at_most(100),),
+    )
+    yield side_by_side(
+        "python -c 'from runlore import *'",
+        lambda: subprocess.run(python("from runlore import *"), check=True),
+        "python -c pass",
+        lambda: subprocess.run(python("pass"), check=True),
+        repeat=11,
     )
