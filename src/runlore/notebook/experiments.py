@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _RUNS: Final = 20
 _FIRST: Final = ("name", "status", "started", "duration")
-_LEFT_OUT: Final = ("id", "experiment", "number", "created", "ended", "user", "host", "parent")
+_THEN: Final = ("config.", "tags.", "properties.", "metrics.")
 _SYSTEM: Final = "metrics.system/"
 
 
@@ -33,7 +33,7 @@ def experiment_table(session: Session, experiment_id: str, name: str) -> str:
     kept = [heads.index(head) for head in _FIRST] + [
         place
         for place, head in enumerate(heads)
-        if head not in (*_FIRST, *_LEFT_OUT) and not head.startswith(_SYSTEM)
+        if head.startswith(_THEN) and not head.startswith(_SYSTEM)
     ]
     rows = [[row[place] for place in kept] for row in first_rows(runs, _RUNS)]
     shown = table([heads[place] for place in kept], rows, total)
