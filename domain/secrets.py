@@ -142,6 +142,7 @@ _URL_USER: Final = re.compile(
 _FIELD: Final = re.compile(
     r"""(?:^|[?&;,{\s])["']?(?P<name>[\w.-]{1,100})["']?\s{0,4}[=:]\s{0,4}["']?(?P<value>[^?#&;,"'\s}]+)"""
 )
+_MAY_HOLD: Final = re.compile(r"[=:@_-]|AKIA|ASIA|AIza|dapi|Bearer|Basic|eyJ|SG\.")
 _FIELD_MAX_CHARS: Final = 100_000
 
 
@@ -159,6 +160,38 @@ def looks_secret(value: str) -> bool:
         is_secret_field(found["name"], found["value"])
         for found in _FIELD.finditer(value[:_FIELD_MAX_CHARS])
     )
+
+
+_IN_TEXT: Final = re.compile(
+    r"""(?P<before>(?<![\w.-])["']?(?P<name>-{0,2}[A-Za-z][\w.-]{0,99})["']?"""
+    r"""(?:\s{0,4}[=:]\s{0,4}|(?<=[\w"'])[ ]{1,4}(?=[^\s=:-]))["']?)"""
+    r"""(?P<value>[^?#&;,"'\s}]{1,10000})"""
+)
+_USER_IN_TEXT: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s/?#@]{1,300}@")
+_REST: Final = r"[^\s\"'<>]{0,2000}"
+_SHAPES_IN_TEXT: Final = re.compile(f"(?:{_TOKEN_SHAPES.pattern}|(?:{_WEBHOOKS.pattern})){_REST}")
+
+
+def mask_text(text: str) -> str:
+    """A line of free text with `***` for what looks like a secret.
+
+    >>> mask_text("cloning https://me:pw@host/code with --token abc, epochs: 3")
+    'cloning https://***@host/code with --token ***, epochs: 3'
+    """
+    if not _MAY_HOLD.search(text):
+        return text
+    text = _SHAPES_IN_TEXT.sub(MASK, text)
+    text = _USER_IN_TEXT.sub(lambda found: f"{found['scheme']}{MASK}@", text)
+    return _IN_TEXT.sub(_masked_field, text)
+
+
+def _masked_field(found: re.Match[str]) -> str:
+    name, before, value = found["name"], found["before"], found["value"]
+    assigned = before.rstrip().rstrip("\"'").rstrip().endswith(("=", ":"))
+    secret = is_secret_field if assigned else is_secret_option
+    # Without a sign between them, only the option of a command line has a value.
+    is_meant = assigned or name.startswith("--")
+    return before + (MASK if is_meant and secret(name, value) else value)
 
 
 def is_secret_field(name: str, value: str = "?") -> bool:

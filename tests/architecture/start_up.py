@@ -33,6 +33,7 @@ SLOW_TO_IMPORT = {
     "runlore.configuration.runconfig",
     "runlore.run.run",
     "shlex",
+    "runlore.domain.secrets",  # its patterns
     "sqlite3",
     "traceback",
     "subprocess",

@@ -20,7 +20,7 @@ from runlore.domain.fact import Fact
 from runlore.domain.ids import WORKSPACE_STREAM
 from runlore.domain.topics import END_TOPICS
 from runlore.engine.caller_warning import warn_caller
-from runlore.engine.capture.ranks import is_first_on_host
+from runlore.engine.capture.samples import is_first_on_host
 from runlore.engine.introduction import actor_named
 from runlore.engine.lanes import DEFAULT_LANE
 from runlore.engine.settled_writers import remove_settled_locks
@@ -233,6 +233,7 @@ class LiveSession(Session):
         self.participation = shared.participation
         self.captures = shared.captures
         self.samples = shared.samples
+        self.consoles = shared.consoles
         self._waiting_ends = shared.waiting_ends
         self.spools = shared.spools
         self.erasable = self.log.erasable
@@ -536,6 +537,14 @@ class LiveSession(Session):
         """Record what is left to record of a run that is about to end."""
         self.samples.leave(run_id)
         self.captures.settle(run_id)
+
+    def open_console(self, run_id: str) -> None:
+        """Keep what this process prints; not in memory, nor where runs can be erased.
+
+        There its file would not be sealed while it grows.
+        """
+        if self.held is not None and not self.erasable:
+            self.consoles.open(self.held, run_id)
 
     def go_on(self, run_id: str) -> None:
         """Let automatic steps of a run go on after the last values that are not void."""

@@ -21,6 +21,7 @@ from runlore.domain.errors import WorkspaceClosed
 from runlore.domain.visible_text import visible
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.capture.beside import Captures
+from runlore.engine.capture.consoles import Consoles
 from runlore.engine.capture.samples import Samples
 from runlore.engine.introduction import introduction
 from runlore.engine.lanes import Lanes
@@ -81,6 +82,7 @@ class SharedLog:
         self.lanes = Lanes(log, self.held, damage)
         self.captures = Captures()
         self.samples = Samples()
+        self.consoles = Consoles()
         self.uses: set[LogUse] = set()
         self.sessions: WeakSet[object] = WeakSet()
 
@@ -97,6 +99,7 @@ class SharedLog:
         """
         self.captures.settle()
         self.samples.close()
+        self.consoles.close_all()
         self.lanes.close()
         try:
             self.values.rest()
@@ -109,6 +112,7 @@ class SharedLog:
     def close(self, workspace: str) -> None:
         """Write buffered values and close all parts; raises as `ValueBuffer.close` does."""
         self.samples.close()
+        self.consoles.close_all()
         # First: it ends the thread that publishes tables, which must not live on in DuckDB when the
         # process ends because the values could not be written. The next query opens them again.
         self.lanes.close()

@@ -134,7 +134,10 @@ def _started(parent: Experiment, **options: Any) -> Run:
     from runlore.engine.runs.creation import start_run
 
     session = session_of(parent.workspace)
-    return run_of(parent, start_run(session, parent.id, parent.name, outputs=False, **options))
+    return run_of(
+        parent,
+        start_run(session, parent.id, parent.name, outputs=False, in_init=True, **options),
+    )
 
 
 # --- the run that this process is ---------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Final
 from runlore.domain.definition import Definition
 from runlore.domain.log_text import LogText
 from runlore.domain.visible_text import visible, visible_lines
-from runlore.engine.runs.logs import log_files, open_log
+from runlore.engine.runs.logs import CONSOLE_LOG, log_files, open_log
 
 if TYPE_CHECKING:
     from runlore.engine.runs.handle import RunHandle
@@ -17,7 +17,7 @@ _CHUNK_NBYTES: Final = 2**16
 
 
 class ShownLog:
-    """The log of a submitted run, printed bit by bit; of several processes, that of the first."""
+    """The output of a run, printed bit by bit; of several processes, that of the first."""
 
     def __init__(self, run: RunHandle) -> None:
         self._run = run
@@ -43,9 +43,9 @@ class ShownLog:
     def _open(self) -> IO[bytes] | None:
         """The file that the script writes: an open file can be read after it is removed."""
         definition = self._run.state.definition
-        if definition is None:
-            return None
-        name = Definition.model_validate(definition).log_name()
+        name = CONSOLE_LOG
+        if definition is not None:
+            name = Definition.model_validate(definition).log_name()
         path = log_files(self._run).get(name)
         self._say_whose_it_is()
         # Also None if the run has just ended: the file is elsewhere now.

@@ -13,9 +13,8 @@ import pytest
 
 from runlore import Experiment, Run, Workspace
 from runlore.engine.capture.gpus import Gpus, find_gpus
-from runlore.engine.capture.ranks import is_first_on_host
 from runlore.engine.capture.sampler import Sampler
-from runlore.engine.capture.samples import RUNS_MAX, Samples
+from runlore.engine.capture.samples import RUNS_MAX, Samples, is_first_on_host
 from runlore.run.metric_rows import last_values, summary_rows
 from runlore.testing.children import in_child
 from runlore.testing.waiting import wait_until

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _DELAY_S: Final = 0.05
 """How long the thread lets the training go first: Python executes only one of them at a time."""
-_NO_FACTS: Final = frozenset((Part.SYSTEM,))
+_NO_FACTS: Final = frozenset((Part.SYSTEM, Part.CONSOLE))
 _HELD_S: Final = 10.0
 """How long a file that was kept is not looked for again: that takes a millisecond on a disk."""
 _WAIT_MAX_S: Final = 4.0

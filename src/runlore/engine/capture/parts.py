@@ -30,21 +30,24 @@ class Part(StrEnum):
     """The installed packages and their versions."""
     SYSTEM = "system"
     """Samples of the machine's load, every 10 s."""
+    CONSOLE = "console"
+    """What the process prints."""
 
 
 Parts = frozenset[Part]
 
 NOTHING: Final[Parts] = frozenset()
-BY_DEFAULT: Final[Parts] = frozenset(Part) - {Part.DIFF}
+IN_INIT: Final[Parts] = frozenset(Part) - {Part.DIFF}
+BY_DEFAULT: Final[Parts] = IN_INIT - {Part.CONSOLE}
 _ALL_OFF: Final = ("none", "off", "0", "false", "no")
 
 
 def parts_of(capture: Capture, default: Parts, environ: Mapping[str, str]) -> Parts:
     """The parts that are on, of those that the variable RUNLORE_CAPTURE allows.
 
-    None stands for the default, True for all parts but the diff, False or "none" for no part. A
-    dict changes the default, as `{"git": False, "diff": True}`. A name, or several names, are the
-    parts that are on, and no other. Raises InvalidInput, which lists the parts, for unknown names.
+    None stands for the default, True for the usual parts, False or "none" for no part. A dict
+    changes the default, as `{"git": False, "diff": True}`. A name, or several names, are the parts
+    that are on, and no other. Raises InvalidInput, which lists the parts, for unknown names.
 
     >>> sorted(parts_of({"packages": False, "machine": False}, BY_DEFAULT, {}))
     [<Part.GIT: 'git'>, <Part.PROGRAM: 'program'>]
@@ -61,7 +64,7 @@ def _asked(capture: Capture, default: Parts) -> Parts:
         case None:
             return default
         case bool():
-            return BY_DEFAULT if capture else NOTHING
+            return default | BY_DEFAULT if capture else NOTHING
         case str():
             return NOTHING if capture == "none" else _parts(capture.split(","))
         case Mapping():

@@ -32,6 +32,14 @@ if TYPE_CHECKING:
 INTERVAL_S: Final = 10.0
 RUNS_MAX: Final = 16
 """How many runs are sampled at once: a process may have thousands open."""
+_LOCAL_RANKS: Final = (
+    "LOCAL_RANK",  # torchrun, and Azure ML's PyTorch jobs
+    "OMPI_COMM_WORLD_LOCAL_RANK",
+    "MV2_COMM_WORLD_LOCAL_RANK",
+    "MPI_LOCALRANKID",  # Intel MPI, MPICH
+    "PALS_LOCAL_RANKID",
+    "SLURM_LOCALID",
+)
 _DELAY_S: Final = 1.0
 """How long the thread lets the training go first."""
 _WAIT_MAX_S: Final = 2.0
@@ -225,3 +233,13 @@ def _sampler(pid: int, folder: str | None) -> Source:
     from runlore.engine.capture.sampler import Sampler
 
     return Sampler(pid, folder)
+
+
+def is_first_on_host(environ: Mapping[str, str]) -> bool:
+    """Whether no other process of the job on this host has a lower rank.
+
+    >>> is_first_on_host({}), is_first_on_host({"LOCAL_RANK": "1", "SLURM_LOCALID": "0"})
+    (True, False)
+    """
+    told = (environ.get(name, "").strip() for name in _LOCAL_RANKS)
+    return next((rank for rank in told if rank), "0") == "0"

@@ -17,7 +17,7 @@ from runlore.domain.run_commands import (
     CreateRun,
 )
 from runlore.domain.status import Status
-from runlore.engine.capture.parts import BY_DEFAULT, Capture, Part, parts_of
+from runlore.engine.capture.parts import BY_DEFAULT, IN_INIT, Capture, Part, parts_of
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.sources import source_evidence
 from runlore.storage.collector import collector_paused
@@ -48,15 +48,16 @@ def start_run(
     config: Mapping[str, Any] | None = None,
     parent: RunHandle | None = None,
     capture: Capture = None,
+    in_init: bool = False,
     end_at_exit: bool = True,
 ) -> RunHandle:
     """Create a run that is Running, with its snapshot and output folders, in one commit.
 
-    Of the surroundings that are to be captured, those that take time to find follow later. The run
-    ends with this process, unless `end_at_exit` is False, for it or for its parent.
+    What takes time to find of its surroundings follows later. `in_init` keeps the console as well.
+    The run ends with this process, unless `end_at_exit` is False, for it or for its parent.
     """
     session = session.writable()
-    default = session.captures.parts_of(parent.id) if parent else BY_DEFAULT
+    default = session.captures.parts_of(parent.id) if parent else IN_INIT if in_init else BY_DEFAULT
     parts = parts_of(capture, default, os.environ)
     run = RunHandle(session, check_run_id(str(uuid4()) if run_id is None else run_id))
     watched = watched_folders(outputs)
@@ -88,6 +89,8 @@ def start_run(
     is_part_of_own = parent is not None and session.participation.executes(parent.id)
     if Part.SYSTEM in parts and not is_part_of_own:
         session.sample_system(run.id)
+    if Part.CONSOLE in parts and not is_part_of_own:
+        session.open_console(run.id)
     stays_open = parent is not None and session.participation.stays_open(parent.id)
     run.end_with_process(end_at_exit and not stays_open)
     return run

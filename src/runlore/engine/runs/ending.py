@@ -18,6 +18,7 @@ from runlore.engine.caller_warning import warn_caller
 from runlore.engine.participants.others import others_in
 from runlore.engine.runs.files import keep_watched
 from runlore.engine.runs.handle import RunHandle
+from runlore.engine.runs.logs import keep_console
 from runlore.storage import interruptions
 from runlore.storage.errors import LogUnavailable
 from runlore.storage.held_folder import FolderMoved
@@ -121,6 +122,7 @@ def record_status(
     session = run.session.writable()
     if status in TERMINAL:
         session.settle_capture(run.id)
+        keep_console(run)
     participation = session.participation
     inside = participation.is_inside(run.id)
     run.change(ChangeStatus(status, error, from_inside=inside), flush_values=True, reason=reason)

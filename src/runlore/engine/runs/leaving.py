@@ -22,6 +22,7 @@ from runlore.engine.participants.others import others_in
 from runlore.engine.runs.ending import has_ended, keep_end, note_end
 from runlore.engine.runs.files import keep_watched
 from runlore.engine.runs.handle import RunHandle
+from runlore.engine.runs.logs import keep_console
 from runlore.storage import interruptions
 from runlore.storage.participants import Part, keep_outcome, remove_parts
 
@@ -113,6 +114,7 @@ def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> 
     if command is None:
         return run.fetch().status in TERMINAL
     run.change(command, flush_values=True, reason=reason_of(command))
+    keep_console(run, of_dead=True)
     if session.held is not None:
         remove_parts(session.held, run.id, wipe=session.erasable)
     return True
@@ -121,6 +123,7 @@ def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> 
 def _keep(run: RunHandle) -> None:
     """Keep the watched folders. A problem must not keep the end from being written."""
     run.session.writable().settle_capture(run.id)
+    keep_console(run)
     try:
         keep_watched(run)
     except (RunloreError, OSError) as problem:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, Final
+from typing import IO, BinaryIO, Final, cast
 
-from runlore.engine.runs.files import is_stored, open_file
+from runlore.domain.errors import RunloreError
+from runlore.engine.caller_warning import warn_caller
+from runlore.engine.capture.consoles import console_path
+from runlore.engine.runs.files import free_name, is_stored, keep_files, open_file
 from runlore.engine.runs.handle import RunHandle
 from runlore.storage.artifact_backend import ArtifactMissing
 from runlore.storage.held_path import AnyPath, HeldPath
@@ -14,6 +18,8 @@ from runlore.storage.held_trees import walk
 from runlore.storage.run_folder import RunFolder
 from runlore.storage.safe_paths import UnsafePath
 
+CONSOLE_LOG: Final = "user_logs/std_log.txt"
+"""The file of what an interactive run printed: the name that a submitted run's output has."""
 LOG_FOLDERS: Final = ("logs/", "user_logs/", "system_logs/", "azureml-logs/")
 
 
@@ -21,6 +27,27 @@ def log_files(run: RunHandle) -> dict[str, AnyPath]:
     """The paths of the log files by name: kept ones, and those that are being written."""
     run.fetch()
     return {**_live_logs(run), **_kept_logs(run)}
+
+
+def keep_console(run: RunHandle, *, of_dead: bool = False) -> None:
+    """Keep what was printed while the run went on as a file of the run.
+
+    Only by the process whose console it is, or that of one that is dead. Never raises.
+    """
+    session = run.session.writable()
+    if not (session.consoles.close(run.id) or of_dead) or session.held is None:
+        return
+    console = console_path(session.held, run.id)
+    try:
+        if not console.is_file():
+            return
+        with console.open_file() as file:
+            if os.fstat(file.fileno()).st_size:
+                stem, dot, suffix = CONSOLE_LOG.rpartition(".")
+                keep_files(run, {free_name(run, stem, dot + suffix): cast(BinaryIO, file)})
+        console.unlink(missing_ok=True)
+    except (RunloreError, OSError) as problem:  # It stays, and the run's end matters more.
+        warn_caller(f"the console of run {run.id} was not kept: {problem}", RuntimeWarning)
 
 
 def log_uris(run: RunHandle) -> dict[str, str]:
@@ -71,7 +98,13 @@ def _kept_logs(run: RunHandle) -> dict[str, AnyPath]:
 
 def _live_logs(run: RunHandle) -> dict[str, AnyPath]:
     state, workspace = run.state, run.session.executing
-    if state.definition is None or workspace is None:
+    if workspace is None:
+        return {}
+    if state.definition is None:
+        with suppress(UnsafePath, OSError, ValueError):
+            console = console_path(workspace, run.id)
+            if console.is_file():
+                return {CONSOLE_LOG: console}
         return {}
     folder = RunFolder(workspace, run.id)
     watched = state.definition.get("watched") or ()
