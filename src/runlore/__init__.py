@@ -4,6 +4,8 @@ Scripts written for the Azure ML SDK v1 run on it by changing the import (`azure
 `runlore`); `runlore.init()` starts a run in one line.
 """
 
+import atexit
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +31,15 @@ if TYPE_CHECKING:  # Each is loaded when it is first named: a command needs few 
     from runlore.workspace import Workspace as Workspace
 
 __version__ = VERSION
+
+
+@atexit.register
+def _end_runs() -> None:
+    # Registered this early, it is called after all that the program registers: see the module.
+    at_exit = sys.modules.get("runlore.engine.exits.at_exit")
+    if at_exit is not None:
+        at_exit.end()
+
 
 _PLACES: Final = {
     "ComputeTarget": "compute_target",

@@ -26,6 +26,7 @@ SHOW_TEXT: Final[dict[str, str]] = {
     "runlore.widgets": "shows a run's id and status",
     "runlore.entry.init": "names the caller's own arguments",
     "runlore.entry.start_line": "names a run that has started, escaped",
+    "runlore.entry.notebooks": "says which run it ended, escaped",
     "runlore.engine.ends.this_process": "warns at the end of a process, escaped",
     "runlore.engine.shared_log": "warns at the end of a process, escaped",
     # Into the file of a supervisor's own messages, which `monitor-logs` escapes.

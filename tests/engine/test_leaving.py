@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from runlore import Experiment, Run, Workspace
 from runlore.domain.events import RunSubmitted
+from runlore.domain.leaving import Outcome
 from runlore.domain.run import (
     LOST,
 )
@@ -18,11 +20,12 @@ from runlore.domain.run_commands import (
 )
 from runlore.domain.status import TERMINAL, Status
 from runlore.domain.topics import STATUS_AFTER
+from runlore.engine.participants.others import others_in
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.leaving import leave, settle
 from runlore.run.run import handle_of
 from runlore.storage.held_path import hold
-from runlore.storage.participants import RUNS, Part, parts_of
+from runlore.storage.participants import RUNS, Part, keep_outcome, parts_of
 from runlore.storage.writers import WRITERS
 from runlore.workspace import session_of
 from tests.processes import wait_until
@@ -322,3 +325,52 @@ def test_the_script_of_a_submitted_run_neither_takes_part_nor_ends_it(
     assert_no_parts(folder_of(folder_ws))
     assert submitted.refresh() is not None
     assert submitted.state.status is Status.QUEUED
+
+
+@processes
+def test_a_loss_that_was_recorded_while_a_process_left_stays(
+    lab: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one that left at the same moment saw its outcome, and the death of a third one."""
+    with ranks(folder_of(lab), 2) as (first, second):
+        run_id = first.ask("create")
+        second.ask("join", run_id)
+        run = lab.get_run(run_id)
+        handle_of(run).join()
+        first.kill()
+        patched = "runlore.engine.runs.leaving.others_in"
+
+        def after_the_other_ended_it(*args: object, **options: object) -> object:
+            monkeypatch.setattr(patched, others_in)
+            others = others_in(*args, **options)  # type: ignore[arg-type]  # handed on
+            since = session_of(lab).writable().participation.since(run_id) or 0
+            outcome = Outcome(Status.COMPLETED, None, time.time_ns() // 1_000)
+            part = Part(session_of(lab).journal.writer_id, since, outcome=outcome)
+            keep_outcome(hold(folder_of(lab)), run_id, part)
+            assert second.ask("leave", "Completed")
+            return others
+
+        monkeypatch.setattr(patched, after_the_other_ended_it)
+        assert leave(handle_of(run), Status.COMPLETED)
+        assert ends_of(lab, run_id) == ["Failed"]
+        assert run.get_details()["error"]["error"]["code"] == LOST
+
+
+@processes
+def test_a_process_that_joins_while_the_only_other_one_leaves_ends_the_run(
+    lab: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ranks(folder_of(lab), 1) as (other,):
+        run = start(Experiment(lab, "e"))
+        patched = "runlore.engine.runs.leaving.others_in"
+
+        def before_the_other_joins(*args: object, **options: object) -> object:
+            monkeypatch.setattr(patched, others_in)
+            nobody = others_in(*args, **options)  # type: ignore[arg-type]  # handed on
+            other.ask("join", run.id)
+            return nobody
+
+        monkeypatch.setattr(patched, before_the_other_joins)
+        assert not leave(handle_of(run), Status.COMPLETED)
+        assert other.ask("leave", "Completed")
+        assert ends_of(lab, run.id) == ["Completed"]

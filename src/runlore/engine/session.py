@@ -251,6 +251,7 @@ class LiveSession(Session):
         self._settled: set[str] = set()
         self._settle_at = 0.0
         self._settles = False
+        self._look_at_parts_at = 0.0
         self._tidy_at = 0.0
         self._tried: frozenset[str] = frozenset()
         self._try_at = 0.0
@@ -650,8 +651,11 @@ class LiveSession(Session):
 
     def _settle_dead_writers(self) -> None:
         now, new = time.monotonic(), set(self._dead) - self._settled
-        if not new or self._is_copy or self._caretaker is None or now < self._settle_at:
+        if self._is_copy or self._caretaker is None or now < self._settle_at:
             return
+        if not new and now < self._look_at_parts_at:
+            return
+        self._look_at_parts_at = now + _TIDY_INTERVAL_S
         self._settle_at = now + _SETTLE_INTERVAL_S
         self._settles = True
         try:

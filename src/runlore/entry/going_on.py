@@ -13,6 +13,8 @@ from runlore.domain.errors import (
     RunNotFound,
 )
 from runlore.domain.filtering.expressions import Value
+from runlore.engine.runs.going_on import resume as resume_run
+from runlore.engine.runs.leaving import settle
 from runlore.experiment import Experiment
 from runlore.projections.filters import RunFilter
 from runlore.run.run import Run, handle_of
@@ -77,15 +79,11 @@ def go_on(run: Run, reason: str, add: Callable[[], None], *, end_at_exit: bool) 
 
     So what cannot be added leaves the run as it is.
     """
-    from runlore.engine.runs.going_on import resume
-    from runlore.engine.runs.leaving import settle
-
     handle = handle_of(run)
     add()
     if settle(handle):  # Its process may be dead, and nobody has noticed yet.
-        resume(handle, reason)
-    else:
-        handle.join()
+        resume_run(handle, reason)
+    handle.join()  # Another process may have resumed it.
     handle.end_with_process(end_at_exit)
 
 

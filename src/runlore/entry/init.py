@@ -15,7 +15,6 @@ from runlore.domain.errors import InvalidType, WorkspaceNotFound
 from runlore.engine.places import may_use
 from runlore.entry.context import get_context
 from runlore.entry.default_names import experiment_of_script, workspace_of_folder
-from runlore.entry.going_on import Resume, check_resume, go_on, run_to_resume
 from runlore.entry.start_line import say_started
 from runlore.entry.workspace_address import nearest_workspace
 from runlore.experiment import Experiment
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from runlore.azure.options import NoOptions
     from runlore.engine.capture.parts import Capture
+    from runlore.entry.going_on import Resume
 
 _FOLDER: Final = ".runlore"
 
@@ -75,6 +75,9 @@ def init(
     exception or an exit code, or Canceled by Ctrl-C or SIGTERM. A `with` block and
     `run.complete()` end it before.
 
+    Under torchrun, Slurm's `srun` and MPI all ranks of a job are one run; see
+    docs/life-of-a-run.md. In a notebook a second `init()` ends the run of the first.
+
     `resume` lets a run go on, found by `run_id`, else by `name`: the newest run of this display
     name in the experiment that is neither archived nor a child. "allow" starts a new one if there
     is none, "must" raises NotFound then, and "never" raises AlreadyExists if there is one. Tags are
@@ -89,6 +92,10 @@ def init(
     >>> run.get_status(), run.get_config()
     ('Completed', {'lr': 0.1})
     """
+    from runlore.entry.going_on import check_resume, go_on, run_to_resume
+    from runlore.entry.notebooks import end_earlier_run, note_run
+    from runlore.entry.rank_runs import rank_of, run_of_rank
+
     refuse_unknown(init, unknown)
     experiment = _one_of("experiment", experiment, "project", project)
     display_name = _one_of("display_name", display_name, "name", name)
@@ -101,14 +108,30 @@ def init(
     check_resume(resume, run_id, display_name)
     found = _workspace(workspace, artifacts)
     named = experiment_of_script(sys.argv) if experiment is None else experiment
+    end_earlier_run()
+    rank = rank_of(os.environ) if resume is None else None
+    if rank is not None:
+        add = partial(
+            _add,
+            config=values,
+            tags=tags,
+            display_name=display_name,
+            snapshot_directory=snapshot_directory,
+        )
+        start = partial(_started, found, named, capture=capture)
+        run = run_of_rank(rank, found, run_id, start, add, end_at_exit=end_at_exit)
+        say_started(run, quiet=quiet)
+        return run
     if old := run_to_resume(found, named, resume, run_id, display_name):
         _say_what_is_not_used(old, experiment, None)
         add = partial(_add, old, values, tags, display_name, snapshot_directory)
         go_on(old, f"init(resume={resume!r})", add, end_at_exit=end_at_exit)
+        note_run(old)
         say_started(old, quiet=quiet, again=True)
         return old
     run = _started(
-        Experiment(found, named),
+        found,
+        named,
         config=values,
         tags=as_pairs(tags, "tag"),
         display_name=display_name,
@@ -117,6 +140,7 @@ def init(
         run_id=run_id,
         end_at_exit=end_at_exit,
     )
+    note_run(run)
     say_started(run, quiet=quiet)
     return run
 
@@ -130,9 +154,10 @@ def _one_of(option: str, value: str | None, other: str, same: str | None) -> str
     return same if value is None else value
 
 
-def _started(parent: Experiment, **options: Any) -> Run:
+def _started(workspace: Workspace, experiment: str, **options: Any) -> Run:
     from runlore.engine.runs.creation import start_run
 
+    parent = Experiment(workspace, experiment)
     session = session_of(parent.workspace)
     return run_of(
         parent,

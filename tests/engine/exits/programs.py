@@ -42,7 +42,7 @@ def run_program(
     with subprocess.Popen(
         [sys.executable, "-W", "ignore::DeprecationWarning", str(script)],
         cwd=folder,
-        env={**without_settings(os.environ), **env},
+        env={**without_settings(os.environ), "RUNLORE_QUIET": "1", **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

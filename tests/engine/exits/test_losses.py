@@ -16,6 +16,7 @@ import pytest
 from runlore import Workspace
 from runlore.engine import session as sessions
 from runlore.storage.held_path import hold
+from runlore.storage.participants import keep_outcome, parts_of
 from runlore.storage.writers import Life, states_in
 from tests.engine.exits.programs import START, run_program
 from tests.fresh_python import LIMIT_S, WITHOUT_ROOTS_POWERS, race, run_python, without_settings
@@ -178,3 +179,19 @@ def test_a_lock_file_goes_when_all_of_its_writer_is_settled(lab: Workspace) -> N
     assert lives_in(folder_of(lab)) == [Life.DEAD]
     assert lab.get_run(run_id).get_status() == "Failed"
     assert lives_in(folder_of(lab)) == [Life.ALIVE]  # This process, which wrote the loss.
+
+
+def test_a_run_that_all_left_is_ended_by_whoever_comes(lab: Workspace) -> None:
+    """As if the last two had left at one moment, and neither of them had seen it."""
+    with ranks(folder_of(lab), 2) as team:
+        run_id = team[0].ask("create")
+        team[1].ask("join", run_id)
+        assert not team[0].ask("leave", "Canceled")
+        part = parts_of(hold(folder_of(lab)), run_id)
+        left = next(one for one in part.values() if one.outcome is not None)
+        joined = next(one for one in part.values() if one.outcome is None)
+        keep_outcome(hold(folder_of(lab)), run_id, joined._replace(outcome=left.outcome))
+        for rank in team:
+            rank.close()
+        with Workspace.open(folder_of(lab)) as other:
+            assert other.get_run(run_id).get_status() == "Canceled"

@@ -16,29 +16,42 @@ from runlore.engine.runs.leaving import settle
 from runlore.engine.settled_writers import remove_locks_without_traces
 from runlore.storage.codec import fact_of
 from runlore.storage.log_query import LogQuery
-from runlore.storage.participants import runs_with_parts
+from runlore.storage.participants import parts_of, runs_with_parts
 
 if TYPE_CHECKING:
     from runlore.engine.session import LiveSession
+    from runlore.storage.held_path import HeldPath
 
 
 def settle_runs_of(session: LiveSession, dead: Collection[str]) -> None:
     """End the interactive runs of these dead writers in which nobody else may be alive.
 
-    Raises the log's error if that cannot be written. Reads what was recorded since the first of
-    the writers began.
+    And those that all of their processes left, whoever they were. Raises the log's error if that
+    cannot be written. Reads what was recorded since the first of the writers began.
     """
     files = session.require_held()
+    left = _runs_that_some_left(files)
+    if not dead and not left:
+        return
     session.recover_values(waits=True)
     joined = [run_id for writer_id in dead for run_id in runs_with_parts(files, writer_id)]
     is_open: set[str] = set()
-    for run_id in dict.fromkeys((*_created_by(session, dead), *joined)):
+    for run_id in dict.fromkeys((*_created_by(session, dead), *joined, *left)):
         run = RunHandle(session, run_id)
         state = run.refresh()
         if state is not None and state.status not in TERMINAL and not settle(run):
             is_open.add(run_id)
     if not is_open:
         remove_locks_without_traces(files, dead)
+
+
+def _runs_that_some_left(files: HeldPath) -> list[str]:
+    """The runs in which a process has left its outcome to the last one, which may have died."""
+    return [
+        run_id
+        for run_id in runs_with_parts(files)
+        if any(part.outcome is not None for part in parts_of(files, run_id).values())
+    ]
 
 
 def _created_by(session: LiveSession, writers: Collection[str]) -> Iterator[str]:

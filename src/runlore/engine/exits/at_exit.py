@@ -1,13 +1,12 @@
 """The place of runlore in the order in which Python calls exit handlers: last.
 
-They are called in the reverse order of their registration. This module is loaded by
-`import runlore`, so all that a program registers afterwards comes first: it can still log into its
-runs, and say how they end.
+They are called in the reverse order of their registration. `import runlore` registers the one that
+calls `end`, so all that a program registers afterwards comes first: it can still log into its runs,
+and say how they end.
 """
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,3 @@ def end(ending: Ending | None = None) -> None:
     """Do what is to be done at the end of the process, which is now."""
     for function in reversed(_ends):
         function(ending)
-
-
-atexit.register(end)

@@ -16,6 +16,7 @@ from typing import Final
 
 from runlore.domain.errors import RunloreError
 from runlore.domain.leaving import Outcome, end_of, reason_of
+from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.participants.others import others_in
@@ -68,17 +69,26 @@ def _leave(run: RunHandle, own: Outcome) -> bool:
         session.flush()
         return state.status in TERMINAL
     others = others_in(session.held, session.journal, state)
-    if others and session.held is not None:
+    if others:
         # Before it looks again: of two that leave at once, at least one sees both outcomes.
-        since = participation.since(run.id) or own.at
-        keep_outcome(session.held, run.id, Part(session.journal.writer_id, since, outcome=own))
+        _show_outcome(run, own)
     ended = _settle(run, own)
+    if not ended and not others:  # Another one has joined since the first look.
+        _show_outcome(run, own)
+        ended = _settle(run, own)
     if ended:
         participation.end(run.id)
     else:
         session.flush()
         participation.forget(run.id)
     return ended
+
+
+def _show_outcome(run: RunHandle, own: Outcome) -> None:
+    session = run.session.writable()
+    if session.held is not None:
+        since = session.participation.since(run.id) or own.at
+        keep_outcome(session.held, run.id, Part(session.journal.writer_id, since, outcome=own))
 
 
 def settle(run: RunHandle, *, gone: Collection[str] = ()) -> bool:
@@ -97,7 +107,7 @@ def settle(run: RunHandle, *, gone: Collection[str] = ()) -> bool:
 def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> bool:
     session = run.session.writable()
     state = run.fetch()
-    if state.submitted or (state.status in TERMINAL and not (own and state.lost)):
+    if state.submitted or _is_over(state, own):
         return state.status in TERMINAL
     others = others_in(session.held, session.journal, state, gone=gone)
     if any(other.outcome is None and not other.may_be_alive for other in others):
@@ -118,6 +128,16 @@ def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> 
     if session.held is not None:
         remove_parts(session.held, run.id, wipe=session.erasable)
     return True
+
+
+def _is_over(state: RunState, own: Outcome | None) -> bool:
+    """Whether a run has ended. A loss that was recorded before this process left is undone.
+
+    Whoever recorded one afterwards knew the outcome of this process, and that another one died.
+    """
+    if state.status not in TERMINAL:
+        return False
+    return own is None or not state.lost or own.at <= (state.ended_at or 0)
 
 
 def _keep(run: RunHandle) -> None:
