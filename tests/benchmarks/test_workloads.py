@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bench_kill, bench_slow, bench_throughput
+from benchmarks import bench_first_hour, bench_kill, bench_slow, bench_throughput
 from benchmarks.fresh import HERE
 from benchmarks.harness import QUICK, Result
+from benchmarks.peers import first_hour
 from benchmarks.peers.__main__ import markdown
 from benchmarks.peers.environments import CONSTRAINTS, PEERS, Peer
 from benchmarks.peers.measures import QUANTITIES, Sizes, measure
@@ -82,3 +83,10 @@ def test_a_slow_day_keeps_every_step_of_the_simulated_clock(tmp_path: Path) -> N
         steps, times, _ = workspace.get_run(answer["run_id"]).values("metric_0")
     assert steps.tolist() == list(range(int(36 * bench_slow.STEPS_PER_S)))
     assert {int(gap) for gap in (times[1:] - times[:-1]).astype(int)} == {500_000}
+
+
+def test_the_first_hour_is_measured_in_a_process_of_its_own() -> None:
+    found = bench_first_hour.measured("runlore", 5, 5)
+
+    assert not isinstance(found, str), found
+    assert (found["made"], found["runs"]) == (5, 5 + first_hour.STARTS + 3)

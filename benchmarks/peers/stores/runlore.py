@@ -36,6 +36,11 @@ class RunloreStore(Store):
         self._workspace = Workspace.create("bench", path=folder / "ws", exist_ok=True)
         self._experiment = Experiment(self._workspace, "bench")
 
+    @property
+    def experiment(self) -> Experiment:
+        """The one experiment."""
+        return self._experiment
+
     def start(self, tags: Mapping[str, str]) -> OpenRun:
         started = self._experiment.start_logging(outputs=False, snapshot_directory=None, tags=tags)
         return RunloreRun(started)
