@@ -18,10 +18,22 @@ from tests.alerts.server import SECRET, Server
 from tests.cli.shell import COMMAND, environment
 from tests.fresh_python import run_python
 from tests.hostile.users import group_of
-from tests.processes import LIMIT_S
+from tests.processes import LIMIT_S, start_python
 from tests.workspaces import start
 
 pytestmark = pytest.mark.processes
+
+
+TRAINING = """
+import sys, runlore
+ws = runlore.Workspace.open(sys.argv[1])
+run = runlore.Experiment(ws, "mnist").start_logging(
+    run_id=sys.argv[2], outputs=False, snapshot_directory=None
+)
+run.log("loss", 1.0)
+print("logs", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +90,23 @@ def test_a_watch_tells_a_server_of_what_others_do(exp: Experiment, server: Serve
     assert server.titles == ["loss jumped", "run failed"]
     printed = [json.loads(line) for line in out.splitlines()]  # Ctrl-C may come before the second.
     assert printed and printed == server.documents[: len(printed)]
+
+
+def test_the_loss_of_a_killed_training_is_found_and_told(exp: Experiment, server: Server) -> None:
+    with alert(exp, "--on", "lost,nan", "--webhook", server.url):
+        training = start_python(TRAINING, exp.workspace.path, "victim")
+        assert training.stdout is not None and training.stdout.readline() == "logs\n"
+        training.kill()
+        training.communicate()
+
+        server.received(1)
+
+    [document] = server.documents
+    assert (document["kind"], document["run_id"], document["status"]) == (
+        "lost",
+        "victim",
+        "Failed",
+    )
 
 
 @pytest.mark.parametrize("moment", ["never_answers", "drips", "hangs_up"])
