@@ -30,7 +30,8 @@ class RunFilter:
     counts even if the runs above it do not meet the other conditions. Archived runs count only
     with `include_archived`, except below others: trees are whole. `where` is a text in the filter
     language (docs/filters.md), which is read with the question; one that names `archived` decides
-    on archived runs itself.
+    on archived runs itself. `search` keeps runs that have a text in their name, id, description,
+    experiment, user, or the key or value of a tag, in any case; an empty one keeps all.
 
     Raises InvalidInput for a condition of another type.
     """
@@ -46,6 +47,7 @@ class RunFilter:
     include_archived: bool = False
     below_run: str | None = None
     where: str | None = None
+    search: str | None = None
     run_ids: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
@@ -59,6 +61,7 @@ class RunFilter:
             "properties": checked_pairs("properties", self.properties),
             "below_run": check_text_filter("run_id", self.below_run),
             "where": check_text_filter("where", self.where),
+            "search": check_text_filter("search", self.search),
             "run_ids": None
             if self.run_ids is None
             else tuple(check_text_filter("run_id", run_id) for run_id in self.run_ids),

@@ -97,6 +97,26 @@ def _rows_of(
     return made
 
 
+def run_count(connection: duckdb.DuckDBPyConnection, conditions: Conditions) -> int:
+    """The number of matching runs; see `run_conditions`."""
+    found = connection.execute(
+        f"SELECT count(*) FROM {runs_then(connection, conditions.as_of)} r JOIN store.run_states s "
+        f"ON s.run_no = r.run_no AND {conditions.current('s')} {conditions.where()}",
+        conditions.params,
+    ).fetchall()
+    return int(found[0][0])
+
+
+def experiment_ids(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> dict[str, str]:
+    """By run, the id of its experiment; a run never changes it."""
+    found = connection.execute(
+        "SELECT r.run_id, e.experiment_id FROM store.runs r JOIN store.experiments e "
+        "USING (experiment_no) WHERE r.run_id IN (SELECT unnest(?::VARCHAR[]))",
+        [list(run_ids)],
+    ).fetchall()
+    return dict(found)
+
+
 def experiment_number(connection: duckdb.DuckDBPyConnection, experiment_id: str) -> int:
     """An experiment's number in the tables; 0, which none has, if it is unknown."""
     found = connection.execute(

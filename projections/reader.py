@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runlore.domain.errors import NotFound, RunNotFound
 from runlore.domain.filtering.fields import Field, Namespace
+from runlore.domain.filtering.parser import parse_field
 from runlore.projections.conditions import Conditions
 from runlore.projections.filters import (
     ALL_RUNS,
@@ -19,6 +20,7 @@ from runlore.projections.filters import (
     check_position,
     check_text_filter,
 )
+from runlore.projections.known_fields import KnownField, KnownValue, known_fields, known_values
 from runlore.projections.open_tables import OpenTables
 from runlore.projections.own_projection import OwnProjection
 from runlore.projections.queries import (
@@ -27,7 +29,9 @@ from runlore.projections.queries import (
     PAGE_MAX,
     TREE_PAGE,
     experiment_activity,
+    experiment_ids,
     experiment_rows,
+    run_count,
     run_no_of,
     run_number,
     run_page,
@@ -42,6 +46,7 @@ from runlore.projections.record_queries import (
 from runlore.projections.rollups import Rollup, rollup_of
 from runlore.projections.rows import ExperimentActivity, ExperimentRow, RecordRow, RunRow
 from runlore.projections.run_conditions import run_conditions
+from runlore.projections.timeline import Span, timeline
 from runlore.projections.views import reads_points
 
 if TYPE_CHECKING:
@@ -142,6 +147,41 @@ class RunsReader:
         return self.projection.ask(
             lambda tables: experiment_activity(tables.connection, self.position)
         )
+
+    def timeline(self, buckets: int) -> list[Span]:
+        """How many events there were when, in at most so many spans of equal length."""
+        return self.projection.ask(
+            lambda tables: timeline(tables.connection, buckets, self.position)
+        )
+
+    def fields(
+        self, part: str = "", *, experiment_id: str | None = None, limit: int = 200
+    ) -> list[KnownField]:
+        """The fields of runs whose names contain a text, in any case; those of most runs first.
+
+        At most `limit` of each kind: config keys, tags, properties, metrics.
+        """
+
+        def question(tables: OpenTables) -> list[KnownField]:
+            number = tables.experiment_no(experiment_id) if experiment_id is not None else None
+            return known_fields(tables.connection, part, number, limit, self.position)
+
+        return self.projection.ask(question)
+
+    def field_values(
+        self, field: str, part: str = "", *, experiment_id: str | None = None, limit: int = 200
+    ) -> list[KnownValue]:
+        """The values of a field that contain a text, in any case; those of most runs first.
+
+        Raises FilterError for an unknown field, InvalidInput for one of numbers or times.
+        """
+        asked = parse_field(field)
+
+        def question(tables: OpenTables) -> list[KnownValue]:
+            number = tables.experiment_no(experiment_id) if experiment_id is not None else None
+            return known_values(tables.connection, asked, part, number, limit, self.position)
+
+        return self.projection.ask(question)
 
     # --- metrics --------------------------------------------------------------------------
 
@@ -246,18 +286,19 @@ class RunsReader:
         metrics: str | Sequence[str] = "last",
         sort: str | None = None,
         limit: int | None = None,
+        offset: int = 0,
     ) -> SqlResult:
         """A row per matching run, with its attributes, config, tags, properties and metrics.
 
-        Newest first or by `sort`, a field with `-` before it for descending order. Without
-        `columns` all that the runs have, of metrics these aggregates. Costs the number of series
-        of these runs, not that of their points. Raises FilterError for an unknown field,
-        InvalidInput for a table of more than 10,000 columns.
+        Newest first or by `sort`, a field with `-` before it for descending order, at most `limit`
+        of them after the first `offset`. Without `columns` all that the runs have, of metrics these
+        aggregates. Costs the number of series of these runs, not that of their points. Raises
+        FilterError for an unknown field, InvalidInput for a table of more than 10,000 columns.
         """
         from runlore.projections.runs_table import TableOptions, runs_table
         from runlore.projections.sql_result import SqlResult
 
-        options = TableOptions.of(columns, metrics, sort, limit)
+        options = TableOptions.of(columns, metrics, sort, limit, offset)
 
         def question(tables: OpenTables) -> SqlResult:
             if self.position is not None:
@@ -266,6 +307,20 @@ class RunsReader:
             return SqlResult(runs_table(tables.connection, conditions, options))
 
         return self.projection.ask(question)
+
+    def count_runs(self, which: RunFilter = TOP_LEVEL) -> int:
+        """The number of matching runs. Raises FilterError."""
+
+        def question(tables: OpenTables) -> int:
+            if self.position is not None:
+                tables.check_segments()
+            return run_count(tables.connection, self._conditions(tables, which))
+
+        return self.projection.ask(question)
+
+    def experiment_ids_of(self, run_ids: Sequence[str]) -> dict[str, str]:
+        """By run, the id of its experiment; unknown runs are left out."""
+        return self.projection.ask(lambda tables: experiment_ids(tables.connection, run_ids))
 
     def metrics_of(self, run_ids: Sequence[str], metrics: Sequence[str]) -> dict[str, list[Any]]:
         """By run, the values of metrics such as `loss` or `val/acc.max`; None for none."""

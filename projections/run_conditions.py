@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 import duckdb
@@ -11,10 +12,12 @@ from runlore.domain.filtering.expressions import Expression, fields_of
 from runlore.domain.filtering.fields import Field, Namespace
 from runlore.domain.filtering.parser import parse_filter
 from runlore.projections.conditions import Conditions
+from runlore.projections.field_sql import attribute
 from runlore.projections.filters import RunFilter
 from runlore.projections.trees import runs_then
 from runlore.projections.where_sql import add_where
 
+_SEARCHED: Final = ("name", "id", "description", "experiment", "user")
 _ARCHIVED: Final = Field(Namespace.ATTRIBUTE, "archived")
 
 
@@ -55,7 +58,21 @@ def run_conditions(
     conditions.has("store.run_properties", "r.run_no", "properties", which.properties, within)
     if where is not None:
         add_where(connection, conditions, where)
+    if which.search is not None and which.search.strip():
+        _add_search(conditions, which.search.strip())
     return conditions
+
+
+def _add_search(conditions: Conditions, text: str) -> None:
+    """Adds that a run has the text in what people call it by."""
+    now = datetime.now(UTC)
+    places = [attribute(Field(Namespace.ATTRIBUTE, name), conditions, now) for name in _SEARCHED]
+    found = " OR ".join(f"contains(lower({place}), lower(?))" for place in places)
+    tagged = (
+        "r.run_no IN (SELECT k.run_no FROM store.run_tags k WHERE (contains(lower(k.key), lower(?))"
+        f" OR contains(lower(k.value), lower(?))) AND {conditions.current('k')})"
+    )
+    conditions.add(f"(coalesce({found}, false) OR {tagged})", *[text] * (len(places) + 2))
 
 
 def _asks_of_archived(where: Expression | None) -> bool:

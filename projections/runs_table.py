@@ -89,6 +89,7 @@ class TableOptions(NamedTuple):
     sort: Field | None
     descending: bool
     limit: int | None
+    offset: int = 0
 
     @classmethod
     def of(
@@ -97,8 +98,11 @@ class TableOptions(NamedTuple):
         metrics: str | Sequence[str],
         sort: str | None,
         limit: int | None,
+        offset: int = 0,
     ) -> TableOptions:
         """Checked options. Raises InvalidInput."""
+        if type(offset) is not int or offset < 0:
+            raise InvalidInput(f"offset is {offset!r:.80}; it takes a whole number from 0 on")
         if limit is not None and (type(limit) is not int or limit < 1):
             raise InvalidInput(f"limit is {limit!r:.80}; it takes a whole number from 1 on")
         asked = dict.fromkeys((metrics,) if isinstance(metrics, str) else metrics)
@@ -109,7 +113,9 @@ class TableOptions(NamedTuple):
                 )
         fields = None if columns is None else [parse_field(column) for column in columns]
         by = None if sort is None else parse_field(sort.removeprefix("-"))
-        return cls(fields, tuple(asked), by, sort is not None and sort.startswith("-"), limit)
+        return cls(
+            fields, tuple(asked), by, sort is not None and sort.startswith("-"), limit, offset
+        )
 
 
 def metric_column(text: str) -> str:
@@ -174,7 +180,7 @@ def _page(
             runs=runs_then(connection, conditions.as_of),
             current=conditions.current("s"),
             where=conditions.where(),
-            limit="" if options.limit is None else f"LIMIT {options.limit:d}",
+            limit=f"LIMIT {options.limit or 'ALL'} OFFSET {options.offset:d}",
         )
         return answer(connection.sql(query, params=[*order.params, *conditions.params] or None))
 
