@@ -432,7 +432,7 @@ class Experiment:
 
         The command lists the experiment's runs in a shell on this machine.
         """
-        return way_to_experiment(self._session, self._id, self.name)
+        return way_to_experiment(self._session, self.name)
 
     def __eq__(self, other: object) -> bool:
         return (

@@ -46,6 +46,9 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.audit.keys": "the user's private keys",
     "runlore.execution.handover": "the user's orders to execute runs, in memory and in the cache",
     "runlore.execution.targets.used": "the user's cache",
+    "runlore.engine.participants.studio_notice": "the user's cache",
+    "runlore.studio.pages": "the files of pages, which are part of runlore",
+    "runlore.studio.peers": "the kernel's table of connections",
     "runlore.execution.supervisor": "reads the files of its control group",
     # What the user names.
     "runlore.storage.safe_paths": "folders that the user uploads",

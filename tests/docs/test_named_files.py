@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("CONTRIBUTING.md", "docs/architecture.md")
 
 OF_A_WORKSPACE = {"segments/"}
-PLANNED = {"integrations/", "studio/"}
+PLANNED = {"integrations/"}
 ENTRY_POINTS = {"runlore.commands", "runlore.recorders", "runlore.targets"}
 
 _FILE = re.compile(r"(?<![\w<>/.])(?:[\w.-]+/)*[\w-]+\.(?:py|sql|toml|html)\b(?!\()")

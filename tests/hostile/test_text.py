@@ -64,6 +64,7 @@ ARGUMENTS = {
         "SELECT display_name, target, description, key, value FROM runs JOIN tags USING (run_id)"
     ],
     "events": [],
+    "studio": ["--host", "192.0.2.1"],
     "alert": ["--on", "alert", "--after", "0", "--once", "--exec", "cat"],
     "diff": ["1"],
     "audit verify": [],
@@ -154,7 +155,7 @@ SILENT = {
     *("audit key new", "audit key list", "audit checkpoint auto", "audit consistency"),
     *("audit checkpoint create", "audit checkpoint list", "audit checkpoint verify"),
     *("computetarget attach", "computetarget create amlcompute", "computetarget delete"),
-    *("audit prove", "audit report", "cache clean", "repair", "completion", "trust"),
+    *("audit prove", "audit report", "cache clean", "repair", "completion", "trust", "studio"),
 }
 """Commands that show nothing of the log's texts."""
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import pytest
 
 from runlore import Experiment, Run, Workspace
 from runlore.azure.documents import details_of
-from runlore.azure.links import portal_url
+from runlore.engine.participants.studio_notice import announced
 from runlore.run.run import handle_of
+from runlore.workspace import session_of
 from tests.workspaces import in_memory, seen_again, start
 
 AZURES_KEYS = {
@@ -186,13 +188,33 @@ def test_no_command_shows_a_run_in_memory() -> None:
     )
 
 
-def test_the_address_in_a_studio_has_azures_form(project: Path) -> None:
-    ws = Workspace.create("lab", subscription_id="s", resource_group="g")
+def serves(workspace: Workspace, address: str) -> AbstractContextManager[None]:
+    session = session_of(workspace)
+    return announced(session.held, session.workspace.workspace_id, address)
 
-    assert (
-        portal_url("http://127.0.0.1:8080", ws, "runs/r1")
-        == "http://127.0.0.1:8080/runs/r1?wsid=/subscriptions/s/resourcegroups/g/workspaces/lab"
-    )
+
+def test_the_portal_url_is_an_address_while_a_studio_serves_the_workspace(
+    folder_ws: Workspace,
+) -> None:
+    experiment = Experiment(folder_ws, "a/b c")
+    run = start(experiment)
+    with serves(folder_ws, "http://127.0.0.1:8080"):
+        assert run.get_portal_url() == f"http://127.0.0.1:8080/run/{run.id}"
+        assert experiment.get_portal_url() == "http://127.0.0.1:8080/e/a/b%20c"
+        then = folder_ws.as_of(folder_ws.position).get_run(run.id)
+        assert then.get_portal_url().endswith(f"/run/{run.id}?asof={folder_ws.position}")
+        with serves(folder_ws, "http://127.0.0.1:9"):  # The first one counts.
+            assert ":8080/" in run.get_portal_url()
+
+    assert run.get_portal_url().startswith("runlore run show")
+
+
+def test_a_studio_that_was_killed_has_no_address(folder_ws: Workspace) -> None:
+    run = start(Experiment(folder_ws, "e"))
+    with serves(folder_ws, "http://127.0.0.1:8080"):
+        pass  # Its notice stays; the lock, which the kernel lets go of, is gone.
+
+    assert run.get_portal_url().startswith("runlore run show")
 
 
 def test_what_public_scripts_read_of_the_services_record_is_there(run: Run) -> None:

@@ -3,50 +3,39 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from runlore.engine.session import Session
 
 
-class Addressed(Protocol):
-    """A workspace by its Azure coordinates."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def resource_group(self) -> str: ...
-    @property
-    def subscription_id(self) -> str: ...
-
-
-def studio_address(session: Session) -> str | None:
-    """The address at which a Studio serves the workspace now; None, as there is no Studio yet."""
-    return None
-
-
 def way_to_run(session: Session, run_id: str) -> str:
     """The address of the run's page while a Studio serves the workspace, else a command."""
-    studio = studio_address(session)
+    studio = _studio(session)
     if studio is not None:
-        return portal_url(studio, session.workspace, f"runs/{run_id}")
+        return _page(studio, session, f"run/{quote(run_id, safe='')}")
     return _command(session, "show", "-r", run_id)
 
 
-def way_to_experiment(session: Session, experiment_id: str, name: str) -> str:
+def way_to_experiment(session: Session, name: str) -> str:
     """The address of the experiment's page while a Studio serves the workspace, else a command."""
-    studio = studio_address(session)
+    studio = _studio(session)
     if studio is not None:
-        return portal_url(studio, session.workspace, f"experiments/id/{experiment_id}")
+        return _page(studio, session, f"e/{quote(name)}")
     return _command(session, "list", "-e", name)
 
 
-def portal_url(studio: str, workspace: Addressed, page: str) -> str:
-    """The link to a page of a workspace, in the shape of Azure ML's."""
-    return (
-        f"{studio}/{page}?wsid=/subscriptions/{workspace.subscription_id}"
-        f"/resourcegroups/{workspace.resource_group}/workspaces/{workspace.name}"
-    )
+def _studio(session: Session) -> str | None:
+    # Imported here: it needs the log's libraries, which `import runlore` does not.
+    from runlore.engine.participants.studio_notice import studio_address
+
+    return studio_address(session.held, session.workspace.workspace_id)
+
+
+def _page(studio: str, session: Session, path: str) -> str:
+    position = getattr(session, "position", None)
+    return f"{studio}/{path}" + ("" if position is None else f"?asof={position}")
 
 
 def _command(session: Session, *words: str) -> str:

@@ -38,7 +38,7 @@ def experiment_table(session: Session, experiment_id: str, name: str) -> str:
     rows = [[row[place] for place in kept] for row in first_rows(runs, _RUNS)]
     shown = table([heads[place] for place in kept], rows, total)
     said = f"<strong>{escaped(name)}</strong>"
-    look = f'<div class="rl-muted">{code(way_to_experiment(session, experiment_id, name))}</div>'
+    look = f'<div class="rl-muted">{code(way_to_experiment(session, name))}</div>'
     return framed(Html(f'<div class="rl-head">{said}</div>{shown}{look}'), sortable=True)
 
 

@@ -1,0 +1,1 @@
+"""Commands over the log itself: its events, and what changed between two moments."""

@@ -1,0 +1,62 @@
+"""The parameters that many questions have, and what they may be."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import Depends, Query, Request
+
+from runlore.studio.guard import VIEWER
+from runlore.studio.lanes import Lanes
+from runlore.studio.viewers import Viewer
+
+ROWS_MAX: Final = 1_000
+RUNS_MAX: Final = 200
+METRICS_MAX: Final = 50
+BUCKETS_MAX: Final = 2_000
+POSITION_END: Final = 2**53
+"""After all positions that scripts can name exactly."""
+
+_TEXT_MAX: Final = 8_000
+
+AsOf = Annotated[
+    int | None,
+    Query(
+        alias="asof", ge=0, lt=POSITION_END, description="A position of the log; now by default."
+    ),
+]
+FilterText = Annotated[
+    str, Query(alias="f", max_length=_TEXT_MAX, description="A filter; docs/filters.md.")
+]
+Where = Annotated[
+    str | None, Query(alias="f", max_length=_TEXT_MAX, description="A filter; docs/filters.md.")
+]
+ExperimentName = Annotated[
+    str | None, Query(alias="experiment", max_length=500, description="All by default.")
+]
+Search = Annotated[
+    str | None,
+    Query(
+        alias="q",
+        max_length=200,
+        description="A text in the name, id, description, experiment, user or a tag of a run.",
+    ),
+]
+Offset = Annotated[int, Query(ge=0, lt=2**31)]
+Limit = Annotated[int, Query(ge=1, le=ROWS_MAX)]
+
+
+async def lanes_of(request: Request) -> Lanes:
+    """The ways to the workspace that this Studio serves."""
+    lanes: Lanes = request.app.state.lanes
+    return lanes
+
+
+async def viewer_of(request: Request) -> Viewer:
+    """The viewer whom the guard has let in."""
+    viewer: Viewer = request.scope[VIEWER]
+    return viewer
+
+
+ThisViewer = Annotated[Viewer, Depends(viewer_of)]
+ServedLanes = Annotated[Lanes, Depends(lanes_of)]

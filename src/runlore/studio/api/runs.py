@@ -1,0 +1,198 @@
+"""Lists of runs: tables, filters, columns and charts."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+
+from runlore.domain.errors import ExperimentNotFound
+from runlore.domain.filtering.parser import parse_filter
+from runlore.projections.charts import Chart, ChartQuestion
+from runlore.projections.filters import RunFilter
+from runlore.projections.reader import RunsReader
+from runlore.studio.api.parameters import (
+    BUCKETS_MAX,
+    METRICS_MAX,
+    RUNS_MAX,
+    AsOf,
+    ExperimentName,
+    FilterText,
+    Limit,
+    Offset,
+    Search,
+    ServedLanes,
+    Where,
+)
+from runlore.studio.colours import colour_of
+from runlore.studio.encoding import Answer
+from runlore.studio.search import page_filter
+from runlore.workspace import Workspace
+
+router = APIRouter()
+
+_GREATEST: Final = sys.float_info.max
+
+COLUMNS = ("name", "status", "duration", "created", "user")
+"""The columns of a table that was asked for without some."""
+
+_ALWAYS = ("id", "number", "experiment", "name", "status")
+
+
+@router.get("/runs")
+async def runs(
+    lanes: ServedLanes,
+    where: Where = None,
+    search: Search = None,
+    experiment: ExperimentName = None,
+    parent: Annotated[str | None, Query(max_length=300)] = None,
+    columns: Annotated[list[str], Query(alias="cols", max_length=200)] = list(COLUMNS),  # noqa: B006
+    sort: Annotated[str | None, Query(max_length=1_000)] = None,
+    children: bool = False,
+    offset: Offset = 0,
+    limit: Limit = 100,
+    as_of: AsOf = None,
+) -> Answer:
+    """A page of the matching runs, a list for each column.
+
+    `ids`, `numbers`, `names`, `statuses` and `colours` come with every page. `position` is that of
+    the log: the answer has at least what was recorded until then.
+    """
+    asked = list(dict.fromkeys([*_ALWAYS, *columns]))
+
+    def question(shown: Workspace, reader: RunsReader) -> dict[str, Any]:
+        which = RunFilter(
+            where=page_filter(where, experiment),
+            search=search,
+            include_children=children or parent is not None,
+            below_run=parent,
+        )
+        position = shown.position
+        table = reader.runs_table(which, columns=asked, sort=sort, offset=offset, limit=limit)
+        held = dict(zip(asked, table.first_columns(limit), strict=True))
+        experiments = reader.experiment_ids_of(held["id"])
+        return {
+            "position": position,
+            "total": reader.count_runs(which),
+            "offset": offset,
+            "ids": held["id"],
+            "numbers": held["number"],
+            "experiments": held["experiment"],
+            "names": held["name"],
+            "statuses": held["status"],
+            "colours": [
+                colour_of(number, experiments[run_id])
+                for run_id, number in zip(held["id"], held["number"], strict=True)
+            ],
+            "columns": list(columns),
+            "data": [held[column] for column in columns],
+        }
+
+    return await lanes.answer_of_tables(as_of, question)
+
+
+@router.get("/filter")
+async def canonical_filter(where: FilterText) -> Answer:
+    """The filter in its canonical form; else what is wrong with it, and where."""
+    return Answer({"filter": str(parse_filter(where))})
+
+
+@router.get("/columns")
+async def columns_of_runs(
+    lanes: ServedLanes,
+    part: Annotated[str, Query(max_length=1_000)] = "",
+    experiment: ExperimentName = None,
+    limit: Limit = 200,
+    as_of: AsOf = None,
+) -> Answer:
+    """The fields that could be columns, with the number of runs that have them."""
+
+    def question(_: Workspace, reader: RunsReader) -> dict[str, Any]:
+        within = _experiment_id(reader, experiment)
+        found = reader.fields(part, experiment_id=within, limit=limit)
+        return {"fields": [one.field for one in found], "runs": [one.runs for one in found]}
+
+    return await lanes.answer_of_tables(as_of, question)
+
+
+@router.get("/values")
+async def values_of_field(
+    lanes: ServedLanes,
+    field: Annotated[str, Query(max_length=1_000)],
+    part: Annotated[str, Query(max_length=1_000)] = "",
+    experiment: ExperimentName = None,
+    limit: Limit = 200,
+    as_of: AsOf = None,
+) -> Answer:
+    """The values of a field as texts, with the number of runs that have them, most first."""
+
+    def question(_: Workspace, reader: RunsReader) -> dict[str, Any]:
+        within = _experiment_id(reader, experiment)
+        found = reader.field_values(field, part, experiment_id=within, limit=limit)
+        return {"values": [one.value for one in found], "runs": [one.runs for one in found]}
+
+    return await lanes.answer_of_tables(as_of, question)
+
+
+def _experiment_id(reader: RunsReader, name: str | None) -> str | None:
+    """The id of the experiment of a name: the active one, else the latest."""
+    if name is None:
+        return None
+    found = reader.experiments(name=name, view="all")
+    if not found:
+        if reader.position is not None:  # It did not exist yet.
+            return ""
+        raise ExperimentNotFound(name, "this workspace")
+    active = (row for row in found if row.archived_at is None)
+    return next(active, found[-1]).experiment_id
+
+
+@router.get("/charts")
+async def charts(
+    lanes: ServedLanes,
+    run_ids: Annotated[list[str], Query(alias="run", min_length=1, max_length=RUNS_MAX)],
+    metrics: Annotated[list[str], Query(alias="metric", min_length=1, max_length=METRICS_MAX)],
+    x: Annotated[str, Query(max_length=1_000)] = "step",
+    low: Annotated[float | None, Query(alias="from", allow_inf_nan=False)] = None,
+    high: Annotated[float | None, Query(alias="to", allow_inf_nan=False)] = None,
+    buckets: Annotated[int, Query(ge=1, le=BUCKETS_MAX)] = 1_000,
+    as_of: AsOf = None,
+) -> Answer:
+    """Curves of metrics on a common axis, each in its own places of the axis."""
+    between = None
+    if low is not None or high is not None:
+        between = (-_GREATEST if low is None else low, _GREATEST if high is None else high)
+    asked = ChartQuestion(run_ids, metrics, x, between, buckets)
+    return await lanes.answer_of_tables(as_of, lambda _, reader: as_columns(reader.chart(asked)))
+
+
+def as_columns(chart: Chart) -> dict[str, Any]:
+    """A chart as columns; `odd` has a row for each bucket with values that are not finite."""
+    return {
+        "x": chart.x,
+        "series": [
+            {
+                "run": one.run_id,
+                "metric": one.metric,
+                "total": one.total,
+                "places": one.places,
+                "last": one.last,
+                "min": one.least,
+                "max": one.greatest,
+                "mean": one.mean,
+                "odd": [
+                    [place, nan, positive, negative]
+                    for place, nan, positive, negative in zip(
+                        one.places.tolist(),
+                        one.n_nan.tolist(),
+                        one.n_positive.tolist(),
+                        one.n_negative.tolist(),
+                        strict=True,
+                    )
+                    if nan or positive or negative
+                ],
+            }
+            for one in chart.series
+        ],
+    }

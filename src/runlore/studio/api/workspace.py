@@ -1,0 +1,80 @@
+"""The workspace, its experiments, and its past."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+
+from runlore.domain.fact import utc_time
+from runlore.projections.reader import RunsReader
+from runlore.studio.api.parameters import AsOf, ServedLanes, ThisViewer
+from runlore.studio.encoding import Answer
+from runlore.version import VERSION
+from runlore.workspace import Workspace
+
+router = APIRouter()
+
+_BUCKETS_MAX: Final = 500
+
+
+@router.get("/workspace")
+async def workspace(lanes: ServedLanes, viewer: ThisViewer, as_of: AsOf = None) -> Answer:
+    """The workspace's name, the position that is shown and the last one, and the viewer's role."""
+
+    def question(shown: Workspace) -> dict[str, Any]:
+        return {
+            "name": shown.name,
+            "position": shown.position,
+            "head": lanes.at(None).position,
+            "role": viewer.role,
+            "version": VERSION,
+        }
+
+    return await lanes.answer(as_of, question)
+
+
+@router.get("/experiments")
+async def experiments(lanes: ServedLanes, as_of: AsOf = None) -> Answer:
+    """The active experiments, the one with the latest run first."""
+
+    def question(_: Workspace, reader: RunsReader) -> dict[str, Any]:
+        activity = reader.experiment_activity()
+        shown = []
+        for row in reader.experiments():
+            found = activity.get(row.experiment_id)
+            runs, active, failed = (0, 0, 0) if found is None else found[:3]
+            last = row.created_at if found is None else found.last_begun_at
+            shown.append(
+                {
+                    "id": row.experiment_id,
+                    "name": row.name,
+                    "runs": runs,
+                    "active": active,
+                    "failed": failed,
+                    "last": utc_time(last),
+                }
+            )
+        return {"experiments": sorted(shown, key=lambda one: one["last"], reverse=True)}
+
+    return await lanes.answer_of_tables(as_of, question)
+
+
+@router.get("/timeline")
+async def timeline(
+    lanes: ServedLanes, buckets: Annotated[int, Query(ge=1, le=_BUCKETS_MAX)] = 200
+) -> Answer:
+    """How many events there were when: the track of the slider that shows the past.
+
+    Each bucket has the time of its end, its last position and the number of its events.
+    """
+
+    def question(_: Workspace, reader: RunsReader) -> dict[str, Any]:
+        found = reader.timeline(buckets)
+        return {
+            "times": [utc_time(one.ends_at) for one in found],
+            "positions": [one.position for one in found],
+            "events": [one.events for one in found],
+        }
+
+    return await lanes.answer_of_tables(None, question)

@@ -1,0 +1,59 @@
+"""Errors as `application/problem+json` (RFC 9457), with what to do in `detail`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runlore.domain.errors import (
+    ChangeRefusedError,
+    FilterError,
+    NotFound,
+    PastIsReadOnly,
+    RunGone,
+    RunloreError,
+    UserError,
+    WorkspaceClosed,
+)
+from runlore.projections.own_projection import ProjectionFailed
+from runlore.projections.query_limits import QueryTimedOut
+from runlore.storage.artifact_backend import ArtifactMissing
+from runlore.storage.artifact_places import ArtifactFolderMissing
+from runlore.storage.errors import LogCorrupt, LogUnavailable, NotALog
+from runlore.storage.held_folder import FolderMoved
+from runlore.studio.encoding import json_text
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_STATUS: Final[tuple[tuple[type[Exception], int], ...]] = (
+    (NotFound, 404),
+    (ArtifactMissing, 404),
+    (RunGone, 410),
+    (ChangeRefusedError, 409),
+    (PastIsReadOnly, 409),
+    (QueryTimedOut, 408),
+    (LogUnavailable, 503),
+    (LogCorrupt, 503),
+    (NotALog, 503),
+    (FolderMoved, 503),
+    (ArtifactFolderMissing, 503),
+    (ProjectionFailed, 503),
+    (WorkspaceClosed, 503),
+    (UserError, 422),
+)
+
+
+def problem(status: int, title: str, detail: str, **more: Any) -> Response:
+    """The answer that says what is wrong."""
+    content = {"title": title, "status": status, "detail": detail, **more}
+    return Response(json_text(content), status_code=status, media_type=MEDIA_TYPE)
+
+
+async def answer_to_error(request: Request, error: Exception) -> Response:
+    """The answer to an error of runlore's. Others are mistakes of ours, and answered with 500."""
+    assert isinstance(error, RunloreError)
+    status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
+    more = {"offset": error.offset} if isinstance(error, FilterError) else {}
+    return problem(status, type(error).__name__, str(error), **more)

@@ -1,0 +1,58 @@
+// Numbers, durations and times as people read them; the exact ones are in titles and copies.
+
+/** @param {any} value */
+export function number(value) {
+  if (value === null || value === undefined) return "";
+  if (typeof value !== "number") return String(value);
+  if (Number.isInteger(value) && Math.abs(value) < 1e7) return value.toLocaleString("en-US");
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(3);
+  return String(Number(value.toPrecision(4)));
+}
+
+/** @param {number | null} seconds */
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} m ${pad(Math.floor(seconds % 60))} s`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ${pad(minutes % 60)} m`;
+  return `${Math.floor(hours / 24)} d ${pad(hours % 24)} h`;
+}
+
+const pad = (value) => String(value).padStart(2, "0");
+
+/** @param {string | null} time ISO 8601 */
+export function ago(time) {
+  if (!time) return "";
+  const seconds = (Date.now() - Date.parse(time)) / 1000;
+  if (seconds < 5) return "now";
+  for (const [length, name] of [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]]) {
+    if (seconds >= length) return `${Math.floor(seconds / length)} ${name} ago`;
+  }
+  return "in the future";
+}
+
+/** The time in the zone of the browser, to the second. */
+export function moment(time) {
+  if (!time) return "";
+  const at = new Date(time);
+  const day = `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`;
+  return `${day} ${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
+}
+
+export function bytes(count) {
+  if (count === null || count === undefined) return "";
+  for (const [size, name] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
+    if (count >= size) return `${number(count / size)} ${name}`;
+  }
+  return `${count} B`;
+}
+
+/** A field without its namespace: `metrics.loss.min` is `loss.min`. */
+export const shortName = (field) =>
+  field.replace(/^(metrics|config|tags|properties|attribute)\./, "").replaceAll("`", "");
+
+export const namespace = (field) => /^(metrics|config|tags|properties)\./.exec(field)?.[1] ?? "run";

@@ -1,0 +1,41 @@
+// What changes now: one stream for all tabs, read by a worker that they share.
+
+import { signal } from "./vendor/preact@11.2.0/preact.js";
+
+const here = new URL(".", import.meta.url);
+const feed = `${document.body.dataset.base ?? ""}/api/feed`;
+const listeners = new Set();
+
+/** "on" while the stream is connected, else "off". */
+export const state = signal("off");
+
+/** Calls the function for each message {position, runs, reset}; returns how to stop that. */
+export function changed(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+function hear(message) {
+  if (message.state) state.value = message.state;
+  else for (const listener of [...listeners]) listener(message);
+}
+
+const policy = self.trustedTypes?.createPolicy("studio", {
+  createScriptURL: (url) => (url === worker ? url : null),
+});
+const worker = new URL("live-worker.js", here).href;
+
+if ("SharedWorker" in self) {
+  const shared = new SharedWorker(policy ? policy.createScriptURL(worker) : worker, {
+    name: feed,
+    type: "module",
+  });
+  shared.port.onmessage = (event) => hear(event.data);
+  shared.port.start();
+  shared.port.postMessage({ feed });
+} else {
+  const source = new EventSource(feed);
+  source.onopen = () => hear({ state: "on" });
+  source.onerror = () => hear({ state: "off" });
+  source.onmessage = (event) => hear(JSON.parse(event.data));
+}

@@ -1,0 +1,80 @@
+// Small parts that many pages have.
+
+import { html } from "./vendor/preact@11.2.0/preact.js";
+import { ago, moment } from "./format.js";
+import { to } from "./view.js";
+
+const ICONS = {
+  Completed: "✓",
+  Failed: "✕",
+  Canceled: "⊘",
+  CancelRequested: "⊘",
+  Running: "●",
+  Finalizing: "●",
+  NotResponding: "?",
+};
+
+/** Icon, word and colour: none of them alone. */
+export const Status = ({ of }) => html`
+  <span class=${`status status-${ICONS[of] ? of : "waiting"}`}>
+    <span aria-hidden="true">${ICONS[of] ?? "◷"}</span> ${of}
+  </span>
+`;
+
+/** The colour and dash of a run, as its curves have them. */
+export const Swatch = ({ colour }) => html`
+  <svg class=${`swatch run-${colour % 8}`} viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
+    <rect width="12" height="12" rx="2" />
+    <line x1="1" y1="6" x2="11" y2="6" stroke-dasharray=${DASHES[colour >> 3].join(" ")} />
+  </svg>
+`;
+
+/** The dashes of runs: the first eight of an experiment have none. */
+export const DASHES = [[], [3, 1.5], [1, 1.5], [4, 1.5, 1, 1.5]];
+
+export const RunName = ({ id, name, colour }) => html`
+  <a class="run-name" href=${to({ page: "run", run: id })} title=${name}>
+    <${Swatch} colour=${colour} /> <bdi>${name}</bdi>
+  </a>
+`;
+
+export const Time = ({ at }) => html`<time dateTime=${at} title=${moment(at)}>${ago(at)}</time>`;
+
+/** What is wrong, and what to do. */
+export const Wrong = ({ error, retry }) => html`
+  <div class="wrong" role="alert">
+    <p>${error.message}</p>
+    ${retry && html`<button onClick=${retry}>Try again</button>`}
+  </div>
+`;
+
+/** An empty place says the next step. */
+export const Empty = ({ title, children }) => html`
+  <div class="empty">
+    <h2>${title}</h2>
+    ${children}
+  </div>
+`;
+
+export const Code = ({ children }) => html`<pre class="code"><code>${children}</code></pre>`;
+
+/** Keys and values. A value is text, or a part. */
+export const Facts = ({ rows }) => html`
+  <dl class="facts">
+    ${rows.map(
+      ([name, value]) => html`
+        <div>
+          <dt><bdi>${name}</bdi></dt>
+          <dd>${typeof value === "string" ? html`<bdi>${value}</bdi>` : value}</dd>
+        </div>
+      `,
+    )}
+  </dl>
+`;
+
+export const Section = ({ title, count, children }) => html`
+  <section class="section">
+    <h2>${title}${count === undefined ? "" : html` <span class="muted">${count}</span>`}</h2>
+    ${children}
+  </section>
+`;

@@ -1,0 +1,162 @@
+// The frame of all pages: where one is, the moment that is shown, and the ways to other pages.
+
+import { html, useEffect, useState } from "./vendor/preact@11.2.0/preact.js";
+import { useAnswer } from "./api.js";
+import { moment } from "./format.js";
+import { state as live } from "./live.js";
+import { asof, change, go, to, view } from "./view.js";
+
+const THEMES = ["system", "light", "dark"];
+
+function initialTheme() {
+  try {
+    return localStorage.getItem("theme") ?? "system";
+  } catch {
+    return "system";
+  }
+}
+
+export function useTheme() {
+  const [theme, setTheme] = useState(initialTheme);
+  useEffect(() => {
+    document.documentElement.dataset.theme = theme;
+    try {
+      localStorage.setItem("theme", theme);
+    } catch {
+      // Without storage the choice lasts as long as the page.
+    }
+  }, [theme]);
+  return [theme, () => setTheme(THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length])];
+}
+
+export function Shell({ children }) {
+  const [theme, nextTheme] = useTheme();
+  const [past, showPast] = useState(asof.value !== null);
+  const found = useAnswer("workspace", {}).value.data;
+  const { page } = view.value;
+  useEffect(() => {
+    document.title = `${title()} · ${found?.name ?? "runlore"}`;
+  });
+  useKeys({ past: () => showPast((is) => !is), theme: nextTheme });
+  const link = (target, name, icon) => html`
+    <a
+      href=${to({ page: target })}
+      aria-current=${page === target || (page === "run" && target === "runs") ? "page" : undefined}
+    >
+      <span class="rail-icon" aria-hidden="true">${icon}</span>${name}
+    </a>
+  `;
+  return html`
+    <a class="skip" href="#main">To the content</a>
+    <nav class="rail" aria-label="Pages">
+      ${link("experiments", "Home", "⌂")} ${link("runs", "Runs", "☰")} ${link("compare", "Compare", "≷")}
+    </nav>
+    <header class="top">
+      <${Path} workspace=${found?.name} />
+      <span class="grow"></span>
+      <span class=${`live live-${asof.value === null ? live.value : "past"}`} role="status">
+        ${asof.value !== null ? "past" : live.value === "on" ? "live" : "not live"}
+      </span>
+      <button aria-pressed=${String(past)} onClick=${() => showPast(!past)} title="t">As of…</button>
+      <button onClick=${nextTheme} title="." aria-label=${`Theme: ${theme}`}>◐</button>
+    </header>
+    ${past || asof.value !== null ? html`<${Past} head=${found?.head} close=${() => showPast(false)} />` : ""}
+    <main id="main" tabindex="-1">${children}</main>
+  `;
+}
+
+function title() {
+  const { page, experiment, run } = view.value;
+  return { experiments: "Experiments", runs: experiment ?? "Runs", compare: "Compare", run }[page];
+}
+
+function Path({ workspace }) {
+  const { page, experiment } = view.value;
+  return html`
+    <nav class="path" aria-label="Where you are">
+      <a href=${to({ page: "experiments" })}><bdi>${workspace ?? "…"}</bdi></a>
+      ${page === "experiments" ? "" : html` <span aria-hidden="true">/</span> `}
+      ${page === "runs" && html`<bdi>${experiment ?? "all runs"}</bdi>`}
+      ${page === "compare" && html`<span>compare</span>`}
+      ${page === "run" && html`<bdi>${view.value.run.slice(0, 8)}</bdi>`}
+    </nav>
+  `;
+}
+
+/** The slider over the log's time, with a picture of how much happened when. */
+function Past({ head, close }) {
+  const { data } = useAnswer("timeline", { buckets: 200 }).value;
+  const [dragged, drag] = useState(null);
+  if (!data?.positions.length) return html`<div class="past muted">Nothing has happened yet.</div>`;
+  const last = data.positions.length - 1;
+  const placeOf = (position) => data.positions.findIndex((one) => one >= position);
+  const shown = dragged ?? (asof.value === null ? last : Math.max(0, placeOf(asof.value)));
+  const most = Math.max(...data.events);
+  const back = () => {
+    drag(null);
+    change({ asof: null });
+    close();
+  };
+  return html`
+    <div class=${`past ${asof.value === null ? "" : "past-on"}`}>
+      <svg class="past-track" viewBox=${`0 0 ${last + 1} 10`} preserveAspectRatio="none" aria-hidden="true">
+        ${data.events.map((events, index) => {
+          const size = 1 + (9 * events) / most;
+          return html`<rect x=${index} y=${10 - size} width="0.8" height=${size} />`;
+        })}
+      </svg>
+      <input
+        type="range"
+        min="0"
+        max=${last}
+        value=${shown}
+        aria-label="As of"
+        aria-valuetext=${moment(data.times[shown])}
+        onInput=${(event) => drag(Number(event.currentTarget.value))}
+        onChange=${(event) => {
+          const place = Number(event.currentTarget.value);
+          drag(null);
+          change({ asof: place === last ? null : data.positions[place] });
+        }}
+      />
+      <p>
+        ${asof.value === null && dragged === null
+          ? "Now. Drag to see the workspace as it was."
+          : html`As it was on <b>${moment(data.times[shown])}</b>, position
+              ${dragged === null ? asof.value : data.positions[shown]} of ${head}.`}
+        <button class="quiet" onClick=${back}>Back to now</button>
+      </p>
+    </div>
+  `;
+}
+
+function useKeys({ past, theme }) {
+  useEffect(() => {
+    let before = "";
+    const pressed = (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.target.closest?.("input, textarea, select")) {
+        if (event.key === "Escape") event.target.blur();
+        return;
+      }
+      const focus = (id) => document.getElementById(id)?.focus();
+      const keys = {
+        "/": () => focus("search"),
+        f: () => focus("filter"),
+        t: past,
+        ".": theme,
+        ge: () => go({ page: "experiments", asof: asof.value }),
+        gr: () => go({ page: "runs", asof: asof.value }),
+        y: () => navigator.clipboard?.writeText(location.href),
+      };
+      const action = keys[before + event.key] ?? keys[event.key];
+      before = event.key === "g" ? "g" : "";
+      if (!action) return;
+      event.preventDefault();
+      action();
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, [past, theme]);
+}
+

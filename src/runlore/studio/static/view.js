@@ -1,0 +1,111 @@
+// The view: what a page shows is its address. This module alone reads and writes addresses.
+
+import { signal, computed } from "./vendor/preact@11.2.0/preact.js";
+
+/** @typedef {{page: string, experiment?: string, run?: string, tab?: string, [key: string]: any}} View */
+
+export const base = document.body.dataset.base ?? "";
+
+const LISTS = ["cols", "runs", "charts"];
+const FLAGS = ["tree"];
+const named = (key) => (key === "runs" ? "run" : key); // In an address, one run after the other.
+/** The parameters of all pages in the order in which addresses have them. */
+const ORDER = ["q", "f", "cols", "sort", "tree", "runs", "charts", "x", "y", "smooth", "log", "asof"];
+
+/** @param {string} path @param {string} query @returns {View} */
+export function parse(path, query) {
+  const view = place(path);
+  const params = new URLSearchParams(query);
+  for (const key of ORDER) {
+    const value = params.get(named(key));
+    if (value === null) continue;
+    if (LISTS.includes(key)) view[key] = params.getAll(named(key));
+    else if (FLAGS.includes(key)) view[key] = value === "1";
+    else if (key === "asof") {
+      if (/^\d{1,15}$/.test(value)) view.asof = Number(value);
+    } else view[key] = value;
+  }
+  return view;
+}
+
+/** @param {string} path @returns {View} */
+function place(path) {
+  const parts = path.split("/").filter(Boolean).map(decoded);
+  const [first, ...rest] = parts;
+  if (first === "e" && rest.length) return { page: "runs", experiment: rest.join("/") };
+  if (first === "run" && rest.length) return { page: "run", run: rest[0], tab: rest[1] ?? "details" };
+  if (first === "runs" || first === "compare") return { page: first };
+  return { page: "experiments" };
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** The address of a view, without what it has by default. @param {View} view */
+export function write(view) {
+  const params = new URLSearchParams();
+  for (const key of ORDER) {
+    const value = view[key];
+    if (value === undefined || value === null || value === "" || value === false) continue;
+    if (LISTS.includes(key)) for (const one of value) params.append(named(key), one);
+    else params.set(key, value === true ? "1" : String(value));
+  }
+  const query = params.toString();
+  return `${base}${path(view)}${query ? `?${query}` : ""}`;
+}
+
+function path(view) {
+  const name = (text) => encodeURIComponent(text).replaceAll("%2F", "/");
+  if (view.page === "run") {
+    const tab = view.tab && view.tab !== "details" ? `/${view.tab}` : "";
+    return `/run/${encodeURIComponent(view.run)}${tab}`;
+  }
+  if (view.page === "runs") return view.experiment ? `/e/${name(view.experiment)}` : "/runs";
+  return view.page === "compare" ? "/compare" : "/";
+}
+
+const now = () => parse(location.pathname.slice(base.length), location.search);
+
+export const view = signal(now());
+
+/** The position that all pages show, or null for now. */
+export const asof = computed(() => view.value.asof ?? null);
+
+/** Another view. Back comes to the present one, unless it is replaced. */
+export function go(next, { replace = false } = {}) {
+  const address = write(next);
+  if (address !== location.pathname + location.search) {
+    if (replace) history.replaceState(null, "", address);
+    else history.pushState(null, "", address);
+  }
+  view.value = now();
+}
+
+/** The present view with some changes. */
+export const change = (changes, options) => go({ ...view.value, ...changes }, options);
+
+/** A page of its own, with the moment that is shown. */
+export const to = (next) => write({ ...next, asof: view.value.asof });
+
+addEventListener("popstate", () => {
+  view.value = now();
+});
+
+// Links within the Studio load no new document.
+addEventListener("click", (event) => {
+  const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
+  if (!link || link.target || link.hasAttribute("download") || event.defaultPrevented) return;
+  if (event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const url = new URL(link.href);
+  if (url.origin !== location.origin || !url.pathname.startsWith(`${base}/`)) return;
+  if (url.pathname.startsWith(`${base}/api/`)) return;
+  event.preventDefault();
+  history.pushState(null, "", url.pathname + url.search);
+  view.value = now();
+  scrollTo(0, 0);
+});
