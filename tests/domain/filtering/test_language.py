@@ -172,3 +172,22 @@ def test_no_text_raises_another_error(text: str) -> None:
     except InvalidInput:
         return
     assert parse_filter(str(parsed)) == parsed
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "expected"),
+    [
+        ("status =", "status has no value to compare with", ("a number", "a word", 'a "text"')),
+        ("m.loss < and", "metrics.loss has no value", ("a number", "a word", 'a "text"')),
+        ("`a`.b = 1", "'`a`.b' is not an attribute of runs", ("config.`a`.b",)),
+        ("config = 1", "'config' is not an attribute of runs", ("config.config",)),
+        ("x.y = 1", "fields do not begin with 'x'", ("attribute.y", "config.y")),
+    ],
+)
+def test_an_error_says_what_is_wrong_first_and_then_what_could_stand_there(
+    text: str, says: str, expected: tuple[str, ...]
+) -> None:
+    with pytest.raises(FilterError) as error:
+        parse_filter(text)
+    assert str(error.value).startswith(says)
+    assert error.value.expected[: len(expected)] == expected
