@@ -273,3 +273,10 @@ def test_a_creation_in_the_stream_of_another_run_is_damaged() -> None:
     )
     fact = fact_of(row(created.topic, encode_event(created)))
     assert fact.damage == "it belongs into the stream 'run/other'"
+
+
+def test_an_event_without_a_time_has_that_of_the_event_before_it_or_none() -> None:
+    good = StoredRow(1, "run/r", 1, "run.started", b"\x81\xa1v\x01", b"1" * 16, 9, None, b"")
+    timeless: Any = tuple(good._replace(recorded_at=-1))[:-1]
+    assert [fact.recorded_at for fact in facts_of([timeless])] == [0]
+    assert [fact.recorded_at for fact in facts_of([good[:-1], timeless])] == [9, 9]

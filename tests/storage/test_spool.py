@@ -461,7 +461,7 @@ def test_what_a_dead_process_left_is_recovered_once(
 def test_a_living_process_is_left_alone_and_its_values_are_seen(
     log: Log, folder: Path, buffer: ValueBuffer
 ) -> None:
-    expected = log_some(buffer.of_run("r", fresh=True))
+    expected = log_some(buffer.of_run("r", fresh=True), 200)  # Before some are drained beside.
     assert recover(below(folder), journal_of(log)) == 0
     live = live_values(below(folder), log, "r")
     [pieces] = live.pieces.values()

@@ -49,7 +49,7 @@ def parts_of(capture: Capture, default: Parts, environ: Mapping[str, str]) -> Pa
     changes the default, as `{"git": False, "diff": True}`. A name, or several names, are the parts
     that are on, and no other. Raises InvalidInput, which lists the parts, for unknown names.
 
-    >>> sorted(parts_of({"packages": False, "machine": False}, BY_DEFAULT, {}))
+    >>> sorted(parts_of(dict.fromkeys(["packages", "machine", "system"], False), BY_DEFAULT, {}))
     [<Part.GIT: 'git'>, <Part.PROGRAM: 'program'>]
     >>> parts_of("git", BY_DEFAULT, {"RUNLORE_CAPTURE": "none"})
     frozenset()
