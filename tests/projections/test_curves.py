@@ -288,3 +288,15 @@ TEXT: Any = "1"
 def test_what_a_run_table_cannot_show_is_refused(bad: dict[str, Any]) -> None:
     with reader_of(begun().log) as reader, pytest.raises(InvalidInput):
         reader.run_table(**bad)
+
+
+def test_whole_numbers_that_no_float_is_are_exact_in_a_batch_of_them() -> None:
+    history = begun()
+    whole = [2**53 + 1, 5, -(2**53) - 1, 2**63 - 1]
+    history.values("r0", [Record(LOSS, step, 0, number) for step, number in enumerate(whole)])
+    with tempfile.TemporaryDirectory() as name, reader_of(history.log, Path(name)) as reader:
+        series = reader.series("r0", "loss")
+        assert series is not None
+        assert series.columns["loss"].tolist() == whole
+        texts = reader.sql("SELECT text FROM metric_points ORDER BY step").fetchall()
+        assert texts == [(str(whole[0]),), (None,), (str(whole[2]),), (str(whole[3]),)]
