@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 
 import pytest
 
@@ -260,9 +259,9 @@ def test_an_alert_of_a_watch_is_recorded_once() -> None:
     again = Alert("loss > 10", "it is 13", "warning", found_by="runlore alert")
     assert decide(state, again, BOB).events == ()
     for other in (
-        replace(again, title="loss > 11"),
-        replace(again, found_by="another"),
-        replace(again, found_by=None),
+        again.with_fields(title="loss > 11"),
+        again.with_fields(found_by="another"),
+        again.with_fields(found_by=None),
     ):
         assert decide(state, other, BOB).events != ()
 

@@ -15,6 +15,7 @@ import runlore
 from runlore import Experiment, Run, ScriptRun, ScriptRunConfig, Workspace
 from runlore.azure.options import IGNORED, ignored_by, refuse_unknown
 from runlore.compute import AmlCompute, ComputeTarget
+from runlore.domain.command import BaseCommand
 from runlore.domain.errors import InvalidType
 
 UNKNOWN = "surely_unknown"
@@ -25,6 +26,8 @@ COLUMNS_OR_SETTINGS = {
     "ComputeTarget.attach": "the settings of the kind of target, which checks them",
 }
 NEVER_RETURN = {"Run.register_model"}
+FIELDS = {"BaseCommand.__init__"}
+"""They take the fields of their class."""
 
 
 def public_modules() -> Iterator[str]:
@@ -61,6 +64,7 @@ def public_callables() -> dict[str, Callable[..., Any]]:
 
 
 CALLABLES = public_callables()
+COMMANDS = {kind.__name__: kind for kind in BaseCommand.__subclasses__()}
 
 
 def swallows(function: Callable[..., Any]) -> bool:
@@ -85,6 +89,10 @@ def test_no_function_swallows_an_option(name: str) -> None:
             inspect.signature(function).bind_partial(**{UNKNOWN: 1})
         return
     defined_as = function.__qualname__
+    if defined_as in FIELDS:
+        with pytest.raises(TypeError, match=UNKNOWN):
+            COMMANDS[name.partition(".")[0]](**{UNKNOWN: 1})
+        return
     assert defined_as in {*IGNORED, *COLUMNS_OR_SETTINGS, *NEVER_RETURN} or name in IGNORED
 
 
