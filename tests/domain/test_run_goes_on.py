@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from runlore.domain.errors import ChangeRefusedError, InvalidInput, InvalidType

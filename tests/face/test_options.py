@@ -26,8 +26,8 @@ COLUMNS_OR_SETTINGS = {
     "ComputeTarget.attach": "the settings of the kind of target, which checks them",
 }
 NEVER_RETURN = {"Run.register_model"}
-FIELDS = {"BaseCommand.__init__"}
-"""They take the fields of their class."""
+FIELDS = {"BaseCommand.__init__", "BaseCommand.with_fields"}
+"""They take the fields of their class; the second one calls the first."""
 
 
 def public_modules() -> Iterator[str]:
