@@ -68,3 +68,7 @@ def test_a_synced_file_replaces_the_old_one_and_all_users_may_read_it(path: Path
     assert path.read_bytes() == "ü\n".encode()
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert names_beside(path) == [path.name]
+
+
+def test_an_error_without_a_number_says_what_it_says(path: Path) -> None:
+    assert "the disk is on fire" in str(FileNotWritten(path, OSError("the disk is on fire")))
