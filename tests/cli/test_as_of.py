@@ -38,6 +38,8 @@ OF_NOW = {
     "run watch": "follows runs",
     "run monitor-logs": "follows a run",
     "diff": "takes two moments",
+    "alert": "follows a workspace",
+    "studio": "shows any moment",
     "completion": "is about the shell",
     "repair": "is about the folder",
     "trust": "is about this user's settings",

@@ -53,10 +53,29 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+# --- forks ----------------------------------------------------------------------------------------
+#
+# What is sent to a forked child is not meant for its parent's runs. Python forgets a signal that
+# comes before the child has its default action back, so it is held up until then.
+
+_fork = threading.local()
+
+
+def _hold_up() -> None:
+    if signal.getsignal(signal.SIGTERM) is _end_and_die:
+        _fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _go_on() -> None:
+    mask, _fork.mask = getattr(_fork, "mask", None), None
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _as_ever() -> None:
-    """In a forked child: what is sent to it is not meant for its parent's runs."""
     if signal.getsignal(signal.SIGTERM) is _end_and_die:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _go_on()
 
 
-os.register_at_fork(after_in_child=_as_ever)
+os.register_at_fork(before=_hold_up, after_in_parent=_go_on, after_in_child=_as_ever)
