@@ -69,7 +69,7 @@ def test_run_show_takes_the_beginning_of_an_id(project: Path) -> None:
 
     assert shown["run_id"] == "fantastic"
     [listed] = runlore("run", "list", "--tag=quality=fantastic run", cwd=project).data
-    assert shown == {**listed, "alerts": []}
+    assert shown == {**listed, "alerts": [], "environment": {}}
 
 
 def test_run_show_shows_alerts(own_project: Path) -> None:

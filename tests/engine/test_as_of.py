@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -179,7 +180,8 @@ def _answer(ask: Callable[[Any], object], of: object) -> object:
     try:
         return _text(ask(of))
     except RunloreError as error:
-        return f"{type(error).__name__}: {error}"
+        # Of what is missing it is said as of when.
+        return re.sub(r" as of position \d+", "", f"{type(error).__name__}: {error}")
 
 
 def answers(ws: Workspace) -> dict[str, object]:

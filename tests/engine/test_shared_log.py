@@ -284,7 +284,7 @@ def test_values_of_an_abandoned_session_are_written_by_those_that_stay(
     folder_ws: Workspace,
 ) -> None:
     other = opened(folder_ws)
-    run = start(Experiment(other, "e"))
+    run = start(Experiment(other, "e"), end_at_exit=False)
     run.log("loss", 0.5)
     run_id, gone = run.id, weakref.ref(session_of(other))
     del other, run
@@ -296,7 +296,7 @@ def test_values_of_an_abandoned_session_are_written_by_those_that_stay(
 
 @pytest.mark.on_disk
 def test_the_last_abandoned_session_writes_its_values_and_lets_go(folder_ws: Workspace) -> None:
-    run = start(Experiment(opened(folder_ws), "e"))
+    run = start(Experiment(opened(folder_ws), "e"), end_at_exit=False)
     run.log("loss", 0.5)
     run_id, uri = run.id, folder_ws.uri
     folder_ws.close()
@@ -333,7 +333,7 @@ def test_a_log_is_not_closed_within_a_call_on_another_one(
     """The call holds locks, for which a thread may wait that the close would wait for."""
     run = start(Experiment(folder_ws, "e"))
     other = [Workspace.create("other", path=tmp_path / "other")]
-    start(Experiment(other[0], "e")).log("loss", 0.5)
+    start(Experiment(other[0], "e"), end_at_exit=False).log("loss", 0.5)
     close, held = SharedLog.close, []
 
     def close_without_locks(self: SharedLog, workspace: str) -> None:
@@ -357,7 +357,7 @@ def test_the_last_session_can_be_abandoned_in_the_draining_thread(
 ) -> None:
     folder_ws.close()
     ws = [Workspace.open(folder_ws.uri)]
-    run = start(Experiment(ws[0], "e"))
+    run = start(Experiment(ws[0], "e"), end_at_exit=False)
     run_id, log, journal = run.id, session_of(ws[0]).log, type(live(ws[0]).journal)
     write, collected = journal.write, threading.Event()
 
