@@ -188,7 +188,7 @@ def test_a_signature_is_azures(function: Callable[..., Any], expected: str) -> N
 def test_the_members_of_a_run_are_there() -> None:
     properties = {
         "id", "name", "display_name", "description", "type", "number", "experiment", "parent",
-        "root", "status", "tags", "properties", "erased", "should_stop",
+        "root", "status", "tags", "properties", "erased", "should_stop", "environment",
     }  # fmt: skip
 
     members = inspect.getmembers(Run, lambda member: isinstance(member, property))

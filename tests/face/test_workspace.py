@@ -324,7 +324,7 @@ def test_an_unreferenced_workspace_writes_its_values_and_closes(project: Path) -
     open_before, threads_before = process.num_fds(), threading.active_count()
 
     for number in range(20):
-        start(Experiment(Workspace.open("lab"), "e")).log("loss", number)
+        start(Experiment(Workspace.open("lab"), "e"), end_at_exit=False).log("loss", number)
 
     assert process.num_fds() <= open_before + 4
     assert threading.active_count() <= threads_before + 1

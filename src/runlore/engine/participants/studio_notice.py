@@ -58,7 +58,7 @@ def _path(workspace: HeldPath | None, workspace_id: str) -> Path | None:
     cache = find_cache().folder
     if cache is None:
         return None
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # The workspace was closed.
         key = key_of_log(workspace / LOG_NAME, workspace_id)
         return cache / _FOLDER / key
     return None

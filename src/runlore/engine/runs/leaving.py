@@ -15,7 +15,9 @@ from functools import partial
 from typing import Final
 
 from runlore.domain.errors import RunloreError
-from runlore.domain.leaving import Outcome, end_of, reason_of
+from runlore.domain.events import RunLost
+from runlore.domain.ids import run_stream
+from runlore.domain.leaving import Death, Outcome, end_of, reason_of
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.caller_warning import warn_caller
@@ -120,7 +122,10 @@ def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> 
     outcomes = [other.outcome for other in others if other.outcome is not None]
     if own is not None:
         outcomes.append(own)
-    command = end_of(outcomes, [other.death for other in others if other.died])
+    deaths = [other.death for other in others if other.died]
+    if own is not None and run.fetch().lost:  # Perhaps since the look at the others.
+        deaths += _death_told(run)
+    command = end_of(outcomes, deaths)
     if command is None:
         return run.fetch().status in TERMINAL
     run.change(command, flush_values=True, reason=reason_of(command))
@@ -128,6 +133,20 @@ def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> 
     if session.held is not None:
         remove_parts(session.held, run.id, wipe=session.erasable)
     return True
+
+
+def _death_told(run: RunHandle) -> list[Death]:
+    """The death of another process for which the log says that the run is lost.
+
+    Whoever recorded it has removed its traces, and the loss is undone by who leaves after it.
+    """
+    journal = run.session.journal
+    for fact in reversed(journal.facts(run_stream(run.id))):
+        if fact.topic == RunLost.topic and fact.data is not None:
+            error, evidence = fact.data["error"], fact.data["evidence"]
+            of_another = evidence.get("writer") not in (None, journal.writer_id)
+            return [Death(error.get("message", ""), evidence)] if of_another else []
+    return []
 
 
 def _is_over(state: RunState, own: Outcome | None) -> bool:
