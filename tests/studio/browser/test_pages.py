@@ -138,7 +138,7 @@ def test_hostile_names_are_text_on_every_page(open_page: Opened, lab: Workspace)
     """No script runs, no request leaves, no dialog opens: `open_page` looks."""
     (run,) = Experiment(lab, "hostile").get_runs()
     page = open_page("/e/hostile")
-    expect(page.get_by_text("onerror").first).to_be_visible()
+    expect(page.locator(".grid-row").get_by_text("onerror").first).to_be_visible()
     for tab in ("details", "metrics", "children", "logs", "files", "history"):
         page.goto(page.url.removesuffix(path_of(page)) + f"/run/{run.id}/{tab}")
         expect(page.get_by_role("heading").first).to_contain_text("onerror")
