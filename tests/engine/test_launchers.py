@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runlore.engine.participants.ranks import is_first_of_host, rank_of
+from runlore.engine.participants.ranks import rank_of
 from runlore.storage.this_process import boot_id
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
@@ -35,7 +35,6 @@ def test_a_launcher_says_which_rank_this_is(launcher: str) -> None:
     found = rank_of(LAUNCHERS[launcher])
     assert found is not None
     assert (found.rank, found.size, found.local) == (3, 8, 1)
-    assert not is_first_of_host(LAUNCHERS[launcher])
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
@@ -81,7 +80,6 @@ def test_another_job_has_another_run(launcher: str, changed: str) -> None:
 )
 def test_a_process_that_is_alone_has_no_rank(told: dict[str, str]) -> None:
     assert rank_of(told) is None
-    assert is_first_of_host(told)
 
 
 def test_the_id_of_a_job_on_one_host_is_not_the_one_that_people_give_twice() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
-from zlib import crc32
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from runlore.notebook.plot import Plot
 from runlore.projections.filters import RunFilter
 from runlore.projections.sql_result import first_rows
 from runlore.shown.chart import Chart, Floats, Line
-from runlore.shown.colours import DASHES, LIGHT
+from runlore.shown.colours import DASHES, LIGHT, look_of
 from runlore.shown.reduction import as_floats
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ _X: Final = {
 }
 _UNITS: Final = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"))
 _POINTS: Final = 20_000
-LINES_MAX: Final = len(LIGHT.lines) * len(DASHES)
 
 
 def plot_of_run(run: RunHandle, metrics: Sequence[str], x: str, **options: Any) -> Plot:
@@ -89,7 +87,7 @@ def plot_of_experiment(
     for run_id, _, number, *_ in chosen:
         curve = curves[run_id]
         line = _line(names[run_id], x, curve.steps, curve.times, curve.values, 0)
-        colour, dash = _look(number, which.experiment_id)
+        colour, dash = look_of(number, which.experiment_id)
         lines.append(replace(line, colour=colour, dash=dash))
     if group_by is not None:
         lines, more = grouped(lines, [row[3] for row in chosen], table.columns[3], limit)
@@ -111,13 +109,6 @@ def _line(name: str, x: str, steps: Any, times: Any, values: Floats, place: int)
             along = along - along.min()
     look = place % len(LIGHT.lines), place // len(LIGHT.lines) % len(DASHES)
     return Line(name, along, values, *look)
-
-
-def _look(number: int, experiment_id: str | None) -> tuple[int, int]:
-    """The colour and dash of a run: its own on every chart, and neighbours differ."""
-    colours = len(LIGHT.lines)
-    shift = crc32((experiment_id or "").encode())
-    return (number - 1 + shift) % colours, (number - 1) // colours % len(DASHES)
 
 
 def _names(runs: Sequence[tuple[str, str, int]]) -> dict[str, str]:

@@ -7,6 +7,7 @@ tests/shown/test_colours.py computes them.
 from __future__ import annotations
 
 from typing import Final, NamedTuple
+from zlib import crc32
 
 from runlore.domain.status import Status
 
@@ -62,6 +63,17 @@ DARK: Final = Theme(
 
 DASHES: Final = ("", "6 3", "2 3", "8 3 2 3")
 """The patterns of lines; with the eight colours they tell 32 lines apart."""
+
+
+def look_of(number: int, experiment_id: str | None) -> tuple[int, int]:
+    """The colour and dash of a run: its own wherever it is shown, and neighbours differ.
+
+    `number` is the run's in its experiment. They are places in `Theme.lines` and `DASHES`.
+    """
+    colours = len(LIGHT.lines)
+    shift = crc32((experiment_id or "").encode("utf-8", "replace"))
+    return (number - 1 + shift) % colours, (number - 1) // colours % len(DASHES)
+
 
 _SIGNS: Final = {
     Status.COMPLETED: ("✓", "completed"),

@@ -1,18 +1,11 @@
-"""The colour of a run: a property of the run, the same on every page and at every time.
-
-Neighbours in an experiment differ, and nothing depends on what else is shown.
-"""
+"""The colour of a run as pages have it: one number for its colour and dash."""
 
 from __future__ import annotations
 
-import zlib
-from typing import Final
-
-SLOTS: Final = 8
-DASHES: Final = 4
+from runlore.shown.colours import LIGHT, look_of
 
 
 def colour_of(number: int, experiment_id: str) -> int:
-    """The slot of the palette, plus 8 times the number of the dash."""
-    first = zlib.crc32(experiment_id.encode("utf-8", "replace"))
-    return (number - 1 + first) % SLOTS + SLOTS * ((number - 1) // SLOTS % DASHES)
+    """The colour's place in the palette, plus 8 times that of the dash; see `look_of`."""
+    colour, dash = look_of(number, experiment_id)
+    return colour + len(LIGHT.lines) * dash

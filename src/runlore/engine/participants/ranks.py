@@ -49,12 +49,6 @@ def rank_of(environ: Mapping[str, str]) -> Rank | None:
     return None
 
 
-def is_first_of_host(environ: Mapping[str, str]) -> bool:
-    """Whether this process is the one that measures its host for all ranks that are on it."""
-    rank = rank_of(environ)
-    return rank is None or not rank.local
-
-
 def _of_torchrun(environ: Mapping[str, str]) -> Rank | None:
     rank, size, local = _numbers(environ, "RANK", "WORLD_SIZE", "LOCAL_RANK")
     if rank is None or size is None or local is None:

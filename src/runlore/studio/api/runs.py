@@ -136,12 +136,15 @@ async def values_of_field(
 
 
 def _experiment_id(reader: RunsReader, name: str | None) -> str | None:
-    """The id of the experiment of a name: the active one, else the latest."""
+    """The id of the experiment of a name: the active one, else the latest.
+
+    As of a position at which there was none, the id that no experiment has.
+    """
     if name is None:
         return None
     found = reader.experiments(name=name, view="all")
     if not found:
-        if reader.position is not None:  # It did not exist yet.
+        if reader.position is not None:
             return ""
         raise ExperimentNotFound(name, "this workspace")
     active = (row for row in found if row.archived_at is None)

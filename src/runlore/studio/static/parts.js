@@ -9,12 +9,13 @@ const ICONS = {
   Failed: "✕",
   Canceled: "⊘",
   CancelRequested: "⊘",
-  Running: "●",
-  Finalizing: "●",
-  NotResponding: "?",
+  Running: "▶",
+  Starting: "▶",
+  Finalizing: "▶",
+  NotResponding: "✕",
 };
 
-/** Icon, word and colour: none of them alone. */
+/** Icon, word and colour: none of them alone. The icons are those of `runlore.shown.colours`. */
 export const Status = ({ of }) => html`
   <span class=${`status status-${ICONS[of] ? of : "waiting"}`}>
     <span aria-hidden="true">${ICONS[of] ?? "◷"}</span> ${of}
