@@ -22,7 +22,7 @@ from typing import Final
 
 from tests.mutants.judge import Judge, Verdict
 from tests.mutants.operators import Mutant, mutants_of
-from tests.mutants.tests_of import TestMap, tests_of_the_code
+from tests.mutants.tests_of import ReachedMap, tests_of_the_code
 from tests.mutants.trees import AREAS, ROOT, copied_tree, modules_in
 
 _GOAL: Final = 0.97
@@ -68,7 +68,7 @@ def _sample(n: int, seed: int, only: str) -> Iterator[Mutant]:
         yield from found[: n // len(AREAS) + (number < n % len(AREAS))]
 
 
-def _tried(sample: Sequence[Mutant], tests: TestMap, jobs: int, *, show: bool) -> list[Verdict]:
+def _tried(sample: Sequence[Mutant], tests: ReachedMap, jobs: int, *, show: bool) -> list[Verdict]:
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(jobs) as pool:
         judges: SimpleQueue[Judge] = SimpleQueue()
         for number in range(jobs):

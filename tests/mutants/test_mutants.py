@@ -6,13 +6,15 @@ import ast
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
 
 from tests.mutants.__main__ import equivalents
 from tests.mutants.operators import mutants_of
-from tests.mutants.reached import FILE, instrument
+from tests.mutants.reached import FILE, Block, Reached, instrument
+from tests.mutants.tests_of import ReachedMap
 from tests.mutants.trees import AREAS, ROOT, environment_of, modules_in
 
 
@@ -98,3 +100,24 @@ def test_a_block_that_a_killed_process_has_reached_counts(tmp_path: Path) -> Non
 
     reached = [(b.first, b.last) for b, hit in zip(blocks, hits.read_bytes(), strict=True) if hit]
     assert reached == [(4, 8), (8, 8)]
+
+
+def test_what_no_test_reaches_is_left_to_the_tests_of_its_area() -> None:
+    hit, not_hit = zlib.compress(b"\1"), zlib.compress(b"\0")
+    tests = ReachedMap(
+        "",
+        {},
+        [Block("storage/a.py", 2, 9)],
+        [
+            Reached("tests/run/test_r.py::r", 1.0, True, hit),
+            Reached("tests/storage/test_s.py::s", 1.0, True, not_hit),
+        ],
+    )
+
+    def found(path: str) -> list[str]:
+        mutant = next(m for m in mutants_of(ROOT, "storage/sqlite_log.py"))
+        parts = tests.tests_for(mutant._replace(path=path, line=3), 9.0)
+        return [test for names, _seconds in parts for test in names]
+
+    assert found("storage/a.py") == ["tests/run/test_r.py::r"]
+    assert found("storage/limits.py") == ["tests/storage/test_s.py::s"]

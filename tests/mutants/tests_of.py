@@ -33,7 +33,7 @@ _FIRST_TESTS: Final = 12
 _FIRST_FILES: Final = 3
 
 
-class TestMap(NamedTuple):
+class ReachedMap(NamedTuple):
     """The blocks of the code and the tests, with the digests of the code and of the tests."""
 
     sources: str
@@ -45,10 +45,13 @@ class TestMap(NamedTuple):
         """The tests that reach the mutant, in parts, each with its time in seconds.
 
         The first part has a few tests that are likely to notice it. In all they take no longer
-        than the budget: where more tests come by, the slowest are left out.
+        than the budget: where more tests come by, the slowest are left out. Code that no test was
+        seen to reach, as a module without functions, is left to the tests of its area.
         """
         around = self._blocks_around(mutant)
-        found = [each for each in self.reached if each.passed and each.has_hit(around)]
+        passed = [each for each in self.reached if each.passed]
+        found = [each for each in passed if each.has_hit(around)]
+        found = found or [each for each in passed if _is_of_the_area(each.test, mutant.path)]
         found.sort(key=lambda each: (not _is_of(each.test, mutant.path), each.seconds))
         kept: list[Reached] = []
         left_s = budget_s
@@ -70,29 +73,29 @@ class TestMap(NamedTuple):
         return [min(around, key=lambda n: (self.blocks[n].last - self.blocks[n].first, -n))]
 
 
-def tests_of_the_code(folder: Path, jobs: int) -> TestMap:
+def tests_of_the_code(folder: Path, jobs: int) -> ReachedMap:
     """The map, as kept in the folder, after the tests that it does not know were run."""
     kept = folder / "map"
     sources = digest_of_sources()
     files = {**dict(digests_of_tests(FOLDERS)), _DOCTESTS: sources}
     old = _read(kept)
     if old is None or old.sources != sources:
-        old = TestMap(sources, {}, [], [])
+        old = ReachedMap(sources, {}, [], [])
     fresh = [name for name, digest in files.items() if old.files.get(name) != digest]
     known = [each for each in old.reached if _file_of(each.test) in files.keys() - set(fresh)]
     blocks, reached = _reached_by(fresh, jobs) if fresh else (old.blocks, [])
-    made = TestMap(sources, files, blocks, known + reached)
+    made = ReachedMap(sources, files, blocks, known + reached)
     folder.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(pickle.dumps(tuple(made)))
     return made
 
 
-def _read(kept: Path) -> TestMap | None:
+def _read(kept: Path) -> ReachedMap | None:
     try:
         sources, files, blocks, reached = pickle.loads(kept.read_bytes())
     except FileNotFoundError:
         return None
-    return TestMap(sources, files, [Block(*b) for b in blocks], [Reached(*r) for r in reached])
+    return ReachedMap(sources, files, [Block(*b) for b in blocks], [Reached(*r) for r in reached])
 
 
 def _reached_by(files: Sequence[str], jobs: int) -> tuple[list[Block], list[Reached]]:
@@ -130,3 +133,9 @@ def _file_of(test: str) -> str:
 def _is_of(test: str, path: str) -> bool:
     """Whether a test is in the file that bears the module's name."""
     return PurePath(_file_of(test)).stem == f"test_{PurePath(path).stem}"
+
+
+def _is_of_the_area(test: str, path: str) -> bool:
+    """Whether a test is in the folder of tests that bears the name of the module's area."""
+    area = next(PurePath(area).name for area in AREAS if path.startswith(f"{area}/"))
+    return test.startswith(f"tests/{area}/")
