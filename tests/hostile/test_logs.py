@@ -75,7 +75,7 @@ def use(folder: Path) -> str:
     """Read and change the workspace in a process of its own; the error, or "done"."""
 
     def work() -> str:
-        warnings.filterwarnings("ignore", ".* is damaged")
+        warnings.filterwarnings("ignore", "(?s).* Answers pass over what cannot be decoded")
         with Workspace.open(folder) as workspace:
             for run in Experiment(workspace, "e").get_runs():
                 run.get_metrics()
