@@ -261,7 +261,8 @@ class Database:
 
     def let_go_of(self, file: tuple[int, int]) -> None:
         """Close the connection to a file if it is not in its place any more."""
-        if self._lock.acquire(timeout=_PATIENCE_S):
+        # One that is not open stays so, as this thread connects; its own may wait for that.
+        if self.has_open(file) and self._lock.acquire(timeout=_PATIENCE_S):
             try:
                 if self._file is not None and self._file.identity == file:
                     with suppress(FolderMoved):
