@@ -67,9 +67,14 @@ def studio(lab: Workspace) -> Iterator[str]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, studio: str) -> Iterator[Opened]:
+def wrong() -> list[str]:
+    """What went wrong in the pages of `open_page`."""
+    return []
+
+
+@pytest.fixture
+def open_page(browser: Browser, studio: str, wrong: list[str]) -> Iterator[Opened]:
     """Opens pages by their paths. Fails if the console, a request or the page says an error."""
-    wrong: list[str] = []
 
     def watch(page: Page) -> Page:
         page.on("pageerror", lambda error: wrong.append(f"{page.url}: {error}"))

@@ -87,7 +87,9 @@ function Path({ workspace }) {
 function Past({ head, close }) {
   const { data } = useAnswer("timeline", { buckets: 200 }).value;
   const [dragged, drag] = useState(null);
-  if (!data?.positions.length) return html`<div class="past muted">Nothing has happened yet.</div>`;
+  if (!data?.positions.length) {
+    return html`<section class="past muted" aria-label="Past">Nothing has happened yet.</section>`;
+  }
   const last = data.positions.length - 1;
   const placeOf = (position) => data.positions.findIndex((one) => one >= position);
   const shown = dragged ?? (asof.value === null ? last : Math.max(0, placeOf(asof.value)));
@@ -98,7 +100,7 @@ function Past({ head, close }) {
     close();
   };
   return html`
-    <div class=${`past ${asof.value === null ? "" : "past-on"}`}>
+    <section class=${`past ${asof.value === null ? "" : "past-on"}`} aria-label="Past">
       <svg class="past-track" viewBox=${`0 0 ${last + 1} 10`} preserveAspectRatio="none" aria-hidden="true">
         ${data.events.map((events, index) => {
           const size = 1 + (9 * events) / most;
@@ -126,7 +128,7 @@ function Past({ head, close }) {
               ${dragged === null ? asof.value : data.positions[shown]} of ${head}.`}
         <button class="quiet" onClick=${back}>Back to now</button>
       </p>
-    </div>
+    </section>
   `;
 }
 
