@@ -83,36 +83,42 @@ def reason_of(end: EndRun | LoseRun) -> str | None:
     return None
 
 
-def is_wrongly_lost(state: RunState, since: int | None) -> bool:
+def is_wrongly_lost(state: RunState, since: int | None, left_at: int | None = None) -> bool:
     """Whether a run counts as lost while a process is alive that took part before the loss.
 
-    The process takes part since then (µs since 1970 UTC); None if it does not. A submitted run
-    stays lost: its supervisor is gone, and nobody else can end it.
+    The process takes part since then (µs since 1970 UTC); None if it does not. After `left_at` it
+    has said how it left, so whoever records a loss knows of it. A submitted run stays lost: its
+    supervisor is gone, and nobody else can end it.
     """
     if since is None or not state.lost or state.submitted:
         return False
-    return state.ended_at is None or since <= state.ended_at
+    ended_at = state.ended_at
+    return ended_at is None or (since <= ended_at and (left_at is None or ended_at < left_at))
 
 
-def heard(state: RunState, since: int | None) -> tuple[Event, ...]:
+def heard(state: RunState, since: int | None, left_at: int | None = None) -> tuple[Event, ...]:
     """The events that a sign of life of a run makes true, before whatever it brings.
 
-    The sign is of a process that takes part since then (µs since 1970 UTC), or of somebody else
-    (None). It undoes the loss of the run if the process took part before. Any sign begins a run
-    that waits for it, now or when the process began to take part.
+    The sign is of a process that takes part since then (µs since 1970 UTC) until it left, or of
+    somebody else (None). It undoes the loss of the run if the process took part before. Any sign
+    begins a run that waits for it, now or when the process began to take part.
     """
-    if is_wrongly_lost(state, since):
+    if is_wrongly_lost(state, since, left_at):
         return decide(state, FindRun(), None).events
     return decide(state, BeginRun(since), None).events if state.waits_to_begin else ()
 
 
 def decide_heard(
-    state: RunState | None, command: Command, writer_id: str | None, since: int | None
+    state: RunState | None,
+    command: Command,
+    writer_id: str | None,
+    since: int | None,
+    left_at: int | None = None,
 ) -> Decision:
-    """The decision about a command that is a sign of life as well; `since` as for `heard`."""
+    """The decision about a command that is a sign of life as well; times as for `heard`."""
     if state is None or state.erased:
         return decide(state, command, writer_id)
-    first = heard(state, since)
+    first = heard(state, since, left_at)
     begins = any(isinstance(event, RunStarted) for event in first)
     if not first or (begins and _begins_nothing(command)):
         return decide(state, command, writer_id)

@@ -101,11 +101,18 @@ def remove_part(workspace: HeldPath, run_id: str, writer_id: str, *, wipe: bool 
         _folder(workspace, run_id).remove_folder()
 
 
-def remove_parts(workspace: HeldPath, run_id: str, *, wipe: bool = False) -> None:
-    """Remove all parts in a run that has ended; `wipe` as for `remove_part`."""
+def remove_parts(
+    workspace: HeldPath, run_id: str, *, ended_at: int | None = None, wipe: bool = False
+) -> None:
+    """Remove all parts in a run that has ended; `wipe` as for `remove_part`.
+
+    Those of later than `ended_at` (µs since 1970 UTC) stay: the run may have been resumed by now.
+    """
     folder = _folder(workspace, run_id)
     for name in _names_in(folder):
-        _remove(folder / name, wipe)
+        part = None if ended_at is None else _read(folder / name)
+        if part is None or ended_at is None or part.joined_at <= ended_at:
+            _remove(folder / name, wipe)
     with suppress(OSError):
         folder.remove_folder()
 

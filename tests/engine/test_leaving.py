@@ -21,6 +21,7 @@ from runlore.domain.run_commands import (
 from runlore.domain.status import TERMINAL, Status
 from runlore.domain.topics import STATUS_AFTER
 from runlore.engine.participants.others import others_in
+from runlore.engine.runs import leaving
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.leaving import leave, settle
 from runlore.run.run import handle_of
@@ -374,3 +375,45 @@ def test_a_process_that_joins_while_the_only_other_one_leaves_ends_the_run(
         assert not leave(handle_of(run), Status.COMPLETED)
         assert other.ask("leave", "Completed")
         assert ends_of(lab, run.id) == ["Completed"]
+
+
+@processes
+def test_the_last_values_of_a_process_that_left_do_not_undo_a_loss(
+    lab: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has said how it left, and ends nothing any more: the run would stay Running for ever."""
+    with ranks(folder_of(lab), 2) as (first, second):
+        run_id = two_of_a_run([first, second])
+        run = lab.get_run(run_id)
+        run.log("loss", 0.5)
+        run.flush()
+        first.kill()
+        look = leaving._settle
+
+        def then_the_other_ends_it(*args: object) -> bool:
+            ended = look(*args)  # type: ignore[arg-type]  # handed on
+            assert second.ask("leave", "Completed")
+            run.log("loss", 0.25)
+            return ended
+
+        monkeypatch.setattr(leaving, "_settle", then_the_other_ends_it)
+        leave(handle_of(run), Status.COMPLETED)
+        run.log("loss", 0.125)
+        run.flush()
+        assert ends_of(lab, run_id) == ["Failed"]
+        assert lab.get_run(run_id).get_status() == "Failed"
+        assert run.get_metrics() == {"loss": [0.5, 0.25, 0.125]}
+        assert_no_parts(folder_of(lab))
+
+
+@processes
+def test_values_after_leaving_leave_the_outcome_as_it_is(lab: Workspace) -> None:
+    with ranks(folder_of(lab), 1) as (other,):
+        run_id = other.ask("create")
+        run = lab.get_run(run_id)
+        run.log("loss", 0.5)
+        assert not leave(handle_of(run), Status.FAILED, {"code": "UserError", "message": "boom"})
+        run.log("loss", 0.25)
+        run.flush()
+        assert other.ask("leave", "Completed")
+        assert ends_of(lab, run_id) == ["Failed"]

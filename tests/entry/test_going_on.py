@@ -9,8 +9,15 @@ import pytest
 import runlore
 from runlore import Workspace
 from runlore.domain.errors import ConfigConflict
+from runlore.domain.status import Status
+from runlore.engine.runs.handle import RunHandle
+from runlore.engine.runs.leaving import leave, settle
+from runlore.entry import going_on
 from runlore.exceptions import AlreadyExists, NotFound, RunEnded, RunNotFound, UserErrorException
+from runlore.run.run import handle_of
 from tests.engine.exits.programs import run_program, seen
+from tests.ranks import folder_of, ranks
+from tests.ranks import lab as lab
 
 
 @pytest.mark.parametrize("by", ["run_id", "name"])
@@ -151,3 +158,27 @@ main()
     later = 'import runlore\nrunlore.init("e", workspace="lab", run_id="r", resume="must")\n'
     run_program(project, "", start=later)
     assert seen(project).status == "Completed"
+
+
+@pytest.mark.processes
+def test_a_run_that_ends_while_a_process_joins_it_goes_on(
+    lab: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ranks(folder_of(lab), 1) as (other,):
+        run = lab.get_run(other.ask("create"))
+
+        def then_the_other_leaves(handle: RunHandle) -> bool:
+            assert not settle(handle)
+            assert other.ask("leave", "Completed")
+            return False
+
+        monkeypatch.setattr(going_on, "settle", then_the_other_leaves)
+        going_on.go_on(run, "rank 1 began", lambda: None, end_at_exit=False)
+        assert run.get_status() == "Running"
+        run.log("loss", 0.5)
+        assert leave(handle_of(run), Status.FAILED, {"code": "UserError", "message": "boom"})
+        assert [change.what for change in run.history()][-3:] == [
+            "resumed",
+            "values_logged",
+            "failed",
+        ]

@@ -84,6 +84,15 @@ def test_the_folder_of_a_run_goes_with_its_last_part(tmp_path: Path) -> None:
     assert runs_with_parts(hold(tmp_path)) == []
 
 
+def test_a_part_in_a_run_that_was_resumed_outlives_the_run_s_last_end(tmp_path: Path) -> None:
+    mark_part(hold(tmp_path), "r", Part(ANN, 1))
+    mark_part(hold(tmp_path), "r", Part(BOB, 3))
+    (folder_of(tmp_path) / f"{'c' * 32}.json").write_text("damaged")
+    remove_parts(hold(tmp_path), "r", ended_at=2)
+    assert parts_of(hold(tmp_path), "r") == {BOB: Part(BOB, 3)}
+    assert len(list(folder_of(tmp_path).iterdir())) == 1
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -22,6 +22,7 @@ from runlore.storage.event_log import Drained, NewEvent, ReadStream, StoredRow
 from runlore.storage.journal import Journal
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_sqlite import open_sqlite
+from runlore.storage.segment import SLOTS
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
 from runlore.testing.logs import all_rows
@@ -177,6 +178,20 @@ def test_values_arrive_by_themselves(log: Log, buffer: ValueBuffer) -> None:
     wait_until(lambda: values_in(log) == [1.0], "the background thread")
     buffer.of_run("r").log(LOSS, 2.0, None)
     wait_until(lambda: values_in(log) == [1.0, 2.0], "the background thread")
+
+
+def test_a_full_segment_is_written_before_its_time(
+    log: Log, buffer: ValueBuffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_FIRST_INTERVAL_S", "_LAST_INTERVAL_S"):
+        monkeypatch.setattr(f"runlore.storage.value_buffer.{name}", 1_000.0)
+    values = buffer.of_run("r", fresh=True)
+    values.log(LOSS, 0.0, None)
+    wait_until(lambda: not buffer._parked, "the background thread lets values gather")
+    assert not values_in(log)
+    for _ in range(SLOTS):
+        values.log(LOSS, 0.5, None)
+    wait_until(lambda: len(values_in(log)) > SLOTS // 2, "the full segment is in the log")
 
 
 def test_a_flush_with_nothing_to_write_writes_nothing(log: Log, buffer: ValueBuffer) -> None:

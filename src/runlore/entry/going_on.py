@@ -13,6 +13,7 @@ from runlore.domain.errors import (
     RunNotFound,
 )
 from runlore.domain.filtering.expressions import Value
+from runlore.engine.runs.ending import has_ended
 from runlore.engine.runs.going_on import resume as resume_run
 from runlore.engine.runs.leaving import settle
 from runlore.experiment import Experiment
@@ -84,6 +85,8 @@ def go_on(run: Run, reason: str, add: Callable[[], None], *, end_at_exit: bool) 
     if settle(handle):  # Its process may be dead, and nobody has noticed yet.
         resume_run(handle, reason)
     handle.join()  # Another process may have resumed it.
+    if has_ended(handle):  # Its last process left before it could see this one.
+        resume_run(handle, reason)
     handle.end_with_process(end_at_exit)
 
 

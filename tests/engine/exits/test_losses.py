@@ -127,6 +127,19 @@ def test_a_folder_that_may_only_be_read_shows_the_loss(tmp_path: Path, lab: Work
         assert (folder / "log.sqlite").read_bytes() == before
 
 
+def test_a_folder_that_may_only_be_read_shows_what_others_said_before_a_death(
+    tmp_path: Path, lab: Workspace
+) -> None:
+    folder = folder_of(lab)
+    lab.close()
+    with ranks(folder, 2) as (first, second):
+        run_id = first.ask("create")
+        second.ask("join", run_id)
+        assert not second.ask("leave", "Failed", "boom")
+        first.kill()
+        assert run_python(READ_ONLY, cwd=tmp_path, RUN=run_id) == "Failed UserError\n"
+
+
 READ_ONLY = f"""
 {WITHOUT_ROOTS_POWERS}
 import os, pathlib

@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 
 
 class Participant(NamedTuple):
-    """Another process that takes or took part in a run, and what is known of its life."""
+    """Another process that takes or took part in a run, and what is known of its life.
+
+    It joined the run, or created it, at `joined_at` (µs since 1970 UTC, by its own clock).
+    """
 
     writer_id: str
     state: WriterState
     outcome: Outcome | None = None
     forked: bool = False
+    joined_at: int = 0
 
     @property
     def is_alive(self) -> bool:
@@ -78,6 +82,7 @@ def others_in(
             _life_of(files, journal, part.writer_id, gone),
             part.outcome,
             part.forked,
+            part.joined_at,
         )
         for part in by_creation
     ]

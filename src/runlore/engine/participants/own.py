@@ -47,7 +47,8 @@ class _Own:
     may count as lost by then, or as resumed by another process.
 
     With `ends`, the process's end is the run's, unless others execute it as well; None if they are
-    the ones that do. Then `holder` keeps the workspace open until the run has ended.
+    the ones that do. Then `holder` keeps the workspace open until the run has ended. From `left_at`
+    on others may know how it left, and the values that it still writes are no signs of life.
     """
 
     since: int
@@ -58,6 +59,7 @@ class _Own:
     holder: object = None
     stream: StreamState[RunState | None] | None = None
     look_at: float = 0.0
+    left_at: int | None = None
 
 
 class Participation:
@@ -73,6 +75,7 @@ class Participation:
         self._writer_lock = writer_lock
         self._own: dict[str, _Own] = {}
         self._made: set[str] = set()
+        self._left: set[str] = set()
         fork_guard.guard(self)
 
     def created(self, run_id: str) -> None:
@@ -88,6 +91,7 @@ class Participation:
 
     def join(self, run_id: str) -> None:
         """Take part in a run, from now on. Never raises: what others cannot see yet is retried."""
+        self._left.discard(run_id)
         own = self._part_in(run_id)
         if not own.is_seen:
             self._show(run_id, own)
@@ -150,6 +154,17 @@ class Participation:
         own = self._own.get(run_id)
         return None if own is None else own.since
 
+    def left_at(self, run_id: str) -> int | None:
+        """When this process began to leave the run (µs since 1970 UTC); None if it has not."""
+        own = self._own.get(run_id)
+        return None if own is None else own.left_at
+
+    def leave(self, run_id: str, at: int) -> None:
+        """Give no signs of life from then on (µs since 1970 UTC): others learn how it left."""
+        own = self._own.get(run_id)
+        if own is not None:
+            own.left_at = at
+
     def end(self, run_id: str) -> None:
         """Take part no more: the process left the run, or the run has ended."""
         own = self._own.pop(run_id, None)
@@ -159,8 +174,12 @@ class Participation:
             )
 
     def forget(self, run_id: str) -> None:
-        """Take part no more, and leave the part as it is for the other processes."""
-        self._own.pop(run_id, None)
+        """Take part no more, and leave the part as it is for the other processes.
+
+        Values that come later are written, and change nothing of that, unless the process joins.
+        """
+        if self._own.pop(run_id, None) is not None:
+            self._left.add(run_id)
 
     def close(self) -> None:
         """Take part in nothing: the process closes the workspace."""
@@ -185,6 +204,8 @@ class Participation:
         now, looks = time.monotonic(), _LOOKS_MAX
         decisions = []
         for run_id in run_ids:
+            if run_id in self._left:
+                continue
             own = self._part_in(run_id)  # A forked child that logs for its parent has none yet.
             unread = own.stream is None and not own.is_creator
             if unread or (looks > 0 and now >= own.look_at):
@@ -193,8 +214,13 @@ class Participation:
             state = None if own.stream is None else own.stream.state
             if not own.is_seen and not (state and state.submitted):
                 self._show(run_id, own)
-            if own.stream is not None and state is not None and heard(state, own.since):
-                decisions.append(Beside(own.stream, partial(_decide, own.since)))
+            if (
+                own.stream is not None
+                and state is not None
+                and heard(state, own.since, own.left_at)
+            ):
+                decide = partial(_decide, own.since, own.left_at)
+                decisions.append(Beside(own.stream, decide))
         return decisions
 
     def before_fork(self) -> None:
@@ -207,6 +233,7 @@ class Participation:
         _of_parents.update(self._own)
         self._own = {}
         self._made = set()
+        self._left = set()
 
     def _look(self, run_id: str, own: _Own, now: float) -> None:
         if own.stream is None:
@@ -247,10 +274,10 @@ def _as_made(run_id: str) -> StreamState[RunState | None]:
     return StreamState(run_stream(run_id), fold, state, version=1)
 
 
-def _decide(since: int | None, state: RunState | None) -> Decision:
+def _decide(since: int | None, left_at: int | None, state: RunState | None) -> Decision:
     if state is None or state.erased:
         return Decision()
-    return Decision(heard(state, since))
+    return Decision(heard(state, since, left_at))
 
 
 def _now_us() -> int:

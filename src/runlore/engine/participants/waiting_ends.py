@@ -71,6 +71,11 @@ class WaitingEnds:
         ended = self._end(stream, state, [part])
         if not ended and self._files is not None:
             keep_outcome(self._files, run_id, part)
+            # Of two that leave at once, at least one sees both outcomes: see `leaving`.
+            state = self._journal.refresh(stream)
+            if state is not None and state.status not in TERMINAL:
+                ended = self._end(stream, state, [part])
+        if not ended:
             self._undecided.add(run_id)
         if is_ours:
             self._participation.forget(run_id)

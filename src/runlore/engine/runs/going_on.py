@@ -29,12 +29,14 @@ def resume(run: RunHandle, reason: str) -> None:
     took part before and are gone count no more. Raises InvalidInput for a submitted run.
     """
     session = run.session.writable()
-    if not run.change(ResumeRun(reason), flush_values=True, reason=reason):
+    facts = run.change(ResumeRun(reason), flush_values=True, reason=reason)
+    if not facts:
         return
-    state = run.fetch()
+    state, resumed_at = run.fetch(), facts[-1].observed_at
     if session.held is not None:
         for other in others_in(session.held, session.journal, state):
-            if not other.is_alive:
+            # One that joined since then, and left, has an outcome in the run that goes on.
+            if not other.is_alive and other.joined_at < resumed_at:
                 remove_part(session.held, run.id, other.writer_id, wipe=session.erasable)
     session.participation.resume(run.id)
     session.go_on(run.id)

@@ -16,7 +16,7 @@ from runlore.domain import run_commands as commands
 from runlore.domain.decision import Decision
 from runlore.domain.errors import RunloreError, RunNotFound
 from runlore.domain.ids import check_run_id
-from runlore.domain.leaving import decide_heard
+from runlore.domain.leaving import decide_heard, end_of
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.domain.text import check_text
@@ -156,8 +156,9 @@ class RunHandle:
         if may_be_lost and state.status not in TERMINAL:
             others = others_in(session.held, session.journal, state)
             deaths = [other.death for other in others if other.died]
-            if deaths and not any(other.may_be_alive or other.outcome for other in others):
-                self._shown_as_lost = _as_lost(state, deaths[0].message)
+            if deaths and not any(other.may_be_alive for other in others):
+                outcomes = [other.outcome for other in others if other.outcome is not None]
+                self._shown_as_lost = _as_ended(state, end_of(outcomes, deaths))
         return state
 
     def _not_found(self) -> RunloreError:
@@ -225,9 +226,10 @@ class RunHandle:
         """
         session = self.writable()
         since = session.participation.since(self.id)
+        left_at = session.participation.left_at(self.id)
         return session.change(
             self.stream,
-            lambda state: decide_heard(state, command, session.journal.author, since),
+            lambda state: decide_heard(state, command, session.journal.author, since, left_at),
             flush_values=flush_values,
             reason=None if reason is None else check_text(reason, "reason"),
         )
@@ -289,6 +291,13 @@ class RunHandle:
 
 def _is_asked_to_stop(state: RunState) -> bool:
     return state.status is Status.CANCEL_REQUESTED or (state.status in TERMINAL and not state.lost)
+
+
+def _as_ended(state: RunState, end: commands.EndRun | commands.LoseRun | None) -> RunState | None:
+    """The state that the run would have if its processes' end could be recorded."""
+    if isinstance(end, commands.EndRun):
+        return replace(state, status=end.status, error=end.error and dict(end.error))
+    return None if end is None else _as_lost(state, end.message)
 
 
 def _as_lost(state: RunState, why: str) -> RunState:

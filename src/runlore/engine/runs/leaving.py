@@ -71,6 +71,7 @@ def _leave(run: RunHandle, own: Outcome) -> bool:
         session.flush()
         return state.status in TERMINAL
     others = others_in(session.held, session.journal, state)
+    participation.leave(run.id, own.at)
     if others:
         # Before it looks again: of two that leave at once, at least one sees both outcomes.
         _show_outcome(run, own)
@@ -123,15 +124,19 @@ def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> 
     if own is not None:
         outcomes.append(own)
     deaths = [other.death for other in others if other.died]
-    if own is not None and run.fetch().lost:  # Perhaps since the look at the others.
+    state = run.fetch()  # Another one may have ended it since the look at the others.
+    if _is_over(state, own):
+        return True
+    if own is not None and state.lost:
         deaths += _death_told(run)
     command = end_of(outcomes, deaths)
     if command is None:
         return run.fetch().status in TERMINAL
-    run.change(command, flush_values=True, reason=reason_of(command))
+    facts = run.change(command, flush_values=True, reason=reason_of(command))
     keep_console(run, of_dead=True)
     if session.held is not None:
-        remove_parts(session.held, run.id, wipe=session.erasable)
+        ended_at = max((fact.observed_at for fact in facts), default=None)
+        remove_parts(session.held, run.id, ended_at=ended_at, wipe=session.erasable)
     return True
 
 
