@@ -22,6 +22,7 @@ from runlore.projections.points import TYPES, group_starts
 from runlore.projections.portions import portions
 from runlore.projections.rewinds import ALL_POINTS, points_then
 from runlore.projections.series import series_numbers
+from runlore.projections.smoothing import smoothed
 from runlore.shown.reduction import thinned_rows
 
 Ints = NDArray[np.int64]
@@ -51,7 +52,8 @@ class Curve(NamedTuple):
     """Points of a metric of a run for a chart, in the order in which they were logged.
 
     `steps` and `times` (µs since 1970 UTC) have shape (n,) and dtype int64, `values` float64.
-    `total` says how many values the series has.
+    `total` says how many values the series has. `smoothed`, of the shape of `values`, is None
+    unless it was asked for.
     """
 
     run_id: str
@@ -59,6 +61,7 @@ class Curve(NamedTuple):
     times: Ints
     values: NDArray[np.float64]
     total: int
+    smoothed: NDArray[np.float64] | None = None
 
 
 _SERIES: Final = """
@@ -238,6 +241,7 @@ def curves(
     max_points: int,
     as_of: int | None,
     column: str,
+    half_life: float | None = None,
 ) -> list[Curve]:
     """The curves of the runs that have the metric, in the order of the ids."""
     until = "" if as_of is None else f"AND p.position <= {as_of:d}"
@@ -263,12 +267,14 @@ def curves(
         query = _POINTS.format(points=points, series_no=series_no, runs=runs, until=until)
         if points != ALL_POINTS:
             query += _IN_LOG_ORDER
-        for curve in _thinned(answer(connection.sql(query)), names, max_points):
+        for curve in _thinned(answer(connection.sql(query)), names, max_points, half_life):
             found[curve.run_id] = curve
     return [found[run_id] for run_id in ids if run_id in found]
 
 
-def _thinned(table: Table, names: dict[int, str], max_points: int) -> Iterator[Curve]:
+def _thinned(
+    table: Table, names: dict[int, str], max_points: int, half_life: float | None
+) -> Iterator[Curve]:
     run_no, steps, times, values = arrays(table, "run_no", "step", "time", "value")
     starts = group_starts(run_no)
     pieces: dict[int, list[slice]] = {}
@@ -279,4 +285,5 @@ def _thinned(table: Table, names: dict[int, str], max_points: int) -> Iterator[C
             np.concatenate([column[piece] for piece in slices]) for column in (steps, times, values)
         )
         kept = thinned_rows(own, max_points)
-        yield Curve(names[number], own_steps[kept], own_times[kept], own[kept], len(own))
+        means = None if half_life is None else smoothed(own_steps, own, half_life)[kept]
+        yield Curve(names[number], own_steps[kept], own_times[kept], own[kept], len(own), means)

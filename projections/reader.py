@@ -206,14 +206,21 @@ class RunsReader:
         return self.projection.ask(question)
 
     def curves(
-        self, run_ids: Sequence[str], metric: str, *, max_points: int = 1_000, column: str = ""
+        self,
+        run_ids: Sequence[str],
+        metric: str,
+        *,
+        max_points: int = 1_000,
+        column: str = "",
+        half_life: float | None = None,
     ) -> list[Curve]:
         """A metric of many runs for a chart, each of at most `max_points` points, in one query.
 
         In the order of the ids, without the runs that lack the metric. A longer series is cut
         into equally long stretches in the order of logging; the least and the greatest value of
         each are kept, and always the first and the last point. NaN and values that are not
-        numbers are gaps: a stretch shows NaN only if it has nothing else.
+        numbers are gaps, and of each stretch the first one is kept as well. `half_life` adds the
+        curve that `smoothing.smoothed` makes of all points.
 
         Raises InvalidInput if `max_points` is less than 2.
         """
@@ -224,7 +231,9 @@ class RunsReader:
 
         def question(tables: OpenTables) -> list[Curve]:
             tables.check_segments()
-            return curves(tables.connection, run_ids, metric, max_points, self.position, column)
+            return curves(
+                tables.connection, run_ids, metric, max_points, self.position, column, half_life
+            )
 
         return self.projection.ask(question)
 

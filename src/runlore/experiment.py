@@ -278,6 +278,7 @@ class Experiment:
         where: str | None = None,
         limit: int = 32,
         x: str = "step",
+        smooth: float | None = None,
         log_x: bool = False,
         log_y: bool = False,
         title: str | None = None,
@@ -288,10 +289,11 @@ class Experiment:
         """A metric's curves of the newest `limit` runs, which `.save("loss.svg")` or `.png` writes.
 
         `group_by`, a field such as `config.lr` or `tags.model`, draws one line per value of it
-        instead: the mean of its runs, with a band from the least to the greatest. `where` narrows
+        instead: the mean of its runs, with a band from the least to the greatest; `smooth` smooths
+        the runs before. `where` narrows
         the runs, see `runs_table`; the other options are those of `Run.plot`. A run has the same
         colour and dash on every plot of its experiment. A series of more than 20,000 values is
-        thinned out to its peaks.
+        thinned out to its peaks and gaps.
 
         Raises InvalidInput if no run has the metric, FilterError for an unknown field.
 
@@ -314,6 +316,7 @@ class Experiment:
             x,
             group_by=group_by,
             limit=limit,
+            smooth=smooth,
             **options,
             width=width,
             height=height,

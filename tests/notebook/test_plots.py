@@ -245,3 +245,33 @@ def test_a_hostile_log_makes_inert_plots(tmp_path: Path) -> None:
             *("div", "style", "svg", "title", "rect", "polyline", "polygon", "circle", "text"),
         }
         assert "\n" not in repr(plot)
+
+
+def test_plots_are_smoothed_over_all_values(folder_ws: Workspace) -> None:
+    exp = Experiment(folder_ws, "e")
+    run = start(exp)
+    values = [float(n % 2) for n in range(30_000)]  # More than an experiment's plot reads.
+    values[12_345] = math.nan
+    run.log_batch("loss", values)
+    run.complete()
+
+    [of_run] = run.plot("loss", smooth=1_000)._chart.lines
+    [of_experiment] = exp.plot("loss", smooth=1_000)._chart.lines
+    [of_group] = exp.plot("loss", smooth=1_000, group_by="config.lr")._chart.lines
+
+    assert of_run.raw is not None and len(of_run.raw) == 30_000
+    assert of_run.y[10_000] == pytest.approx(0.5, abs=0.01)
+    kept = of_experiment.x.astype(int)
+    assert 12_345 in kept and len(kept) <= 20_000
+    np.testing.assert_allclose(of_experiment.y, of_run.y[kept])
+    assert of_run.y[12_346] == values[12_346]  # It begins anew.
+    assert of_group.raw is None and np.nanmax(of_group.y[10:900]) < 0.6
+    assert "smoothed over 1000 steps" in run.plot("loss", smooth=1_000).svg()
+
+
+@pytest.mark.parametrize("smooth", [0, -1, math.nan, math.inf, True, "much"])
+def test_a_smoothing_that_makes_no_sense_is_refused(run: Run, smooth: Any) -> None:
+    run.log("loss", 1.0)
+    for plot in (run.plot, run.experiment.plot):
+        with pytest.raises(InvalidInput, match="smooth is"):
+            plot("loss", smooth=smooth)

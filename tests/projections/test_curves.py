@@ -151,7 +151,14 @@ def test_each_stretch_shows_its_least_and_its_greatest_value_and_a_gap_stays_one
 
     rows = thinned_rows(values, 8)
 
-    assert rows.tolist() == [0, 1, 2, 5, 9, 12, 13]
+    assert rows.tolist() == [0, 1, 2, 5, 7, 9, 12, 13]
+
+
+def test_a_single_nan_of_a_long_series_is_shown() -> None:
+    values = np.sin(np.arange(100_000.0))
+    values[54_321] = NAN
+    rows = thinned_rows(values, 100)
+    assert 54_321 in rows and len(rows) <= 100
 
 
 def test_curves_of_many_runs_come_in_the_order_of_the_ids_and_of_logging(tmp_path: Path) -> None:

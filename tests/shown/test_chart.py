@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from runlore.shown.chart import LEGEND_MAX, Chart, Line, scene_of
+from runlore.shown.chart import LEGEND_MAX, RAW_OPACITY, Chart, Line, scene_of
 from runlore.shown.scene import Area, Label, Mark, Scene, Stroke, svg_of
 from tests.hostile.hostile_log import FORBIDDEN, HOSTILE
 
@@ -178,3 +178,15 @@ def test_any_values_make_a_picture_whose_numbers_are_numbers(
     places = " ".join(re.findall(r' (?:points|x|y|cx|cy)="([^"]*)"', document))
     assert "nan" not in places and "inf" not in places
     assert all(abs(float(n)) < 2_000 for n in re.split("[ ,]", places) if n)
+
+
+def test_a_smoothed_curve_lies_over_its_values_which_are_faint() -> None:
+    raw = np.array([0.0, 4.0, NAN, 2.0])
+    smooth = Line("loss", np.arange(4.0), np.array([0.0, 2.0, NAN, 2.0]), raw=raw)
+    scene = scene_of(Chart(lines=[smooth], title="loss"))
+    [below, above] = curves(scene)
+    assert (below.opacity, above.opacity) == (RAW_OPACITY, 1.0)
+    assert below.points[1][1] < above.points[1][1]  # 4 is above 2.
+    assert marks(scene) == [("dot", False), ("down", True)]
+    assert "1 value NaN" in str(scene.shapes)
+    assert 'stroke-opacity="0.25"' in svg_of(scene)

@@ -14,9 +14,11 @@ from runlore.engine.runs.metric_reads import values_of
 from runlore.notebook.groups import grouped
 from runlore.notebook.plot import Plot
 from runlore.projections.filters import RunFilter
+from runlore.projections.smoothing import check_half_life, smoothed
 from runlore.projections.sql_result import first_rows
 from runlore.shown.chart import Chart, Floats, Line
 from runlore.shown.colours import DASHES, LIGHT, look_of
+from runlore.shown.numbers import short_number
 from runlore.shown.reduction import as_floats
 
 if TYPE_CHECKING:
@@ -31,8 +33,11 @@ _UNITS: Final = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"))
 _POINTS: Final = 20_000
 
 
-def plot_of_run(run: RunHandle, metrics: Sequence[str], x: str, **options: Any) -> Plot:
+def plot_of_run(
+    run: RunHandle, metrics: Sequence[str], x: str, smooth: float | None, **options: Any
+) -> Plot:
     """The curves of metrics of one run. Raises InvalidInput for an unknown metric."""
+    half_life = None if smooth is None else check_half_life(smooth)
     if not metrics:
         raise InvalidInput("plot() of a run takes the names of metrics, as in run.plot('loss')")
     label, kind = _axis(x)
@@ -48,9 +53,12 @@ def plot_of_run(run: RunHandle, metrics: Sequence[str], x: str, **options: Any) 
         heights = (
             values.astype(np.float64) if values.dtype.kind in "fi" else as_floats(values.tolist())
         )
-        lines.append(_line(name, x, found.steps, found.times, heights, place))
+        line = _line(name, x, found.steps, found.times, heights, place)
+        if half_life is not None:
+            line = replace(line, y=smoothed(found.steps, heights, half_life), raw=heights)
+        lines.append(line)
     title = ", ".join(dict.fromkeys(metrics))
-    return _plot(lines, title, label, kind, x, "", options)
+    return _plot(lines, title, label, kind, x, _smoothing(half_life), options)
 
 
 def plot_of_experiment(
@@ -61,11 +69,13 @@ def plot_of_experiment(
     *,
     group_by: str | None,
     limit: int,
+    smooth: float | None,
     **options: Any,
 ) -> Plot:
     """A metric's curve of each of the newest runs, or of each group of them its mean and range."""
     if type(limit) is not int or limit < 1:
         raise InvalidInput(f"limit is {limit!r:.80}; it takes a whole number from 1 on")
+    half_life = None if smooth is None else check_half_life(smooth)
     label, kind = _axis(x)
     reader = session.reader()
     columns = ["id", "name", "number", *([] if group_by is None else [group_by])]
@@ -73,7 +83,9 @@ def plot_of_experiment(
     rows = first_rows(table, len(table))
     curves = {
         curve.run_id: curve
-        for curve in reader.curves([row[0] for row in rows], metric, max_points=_POINTS)
+        for curve in reader.curves(
+            [row[0] for row in rows], metric, max_points=_POINTS, half_life=half_life
+        )
     }
     having = [row for row in rows if row[0] in curves]
     if not having:
@@ -87,11 +99,18 @@ def plot_of_experiment(
     for run_id, _, number, *_ in chosen:
         curve = curves[run_id]
         line = _line(names[run_id], x, curve.steps, curve.times, curve.values, 0)
+        if curve.smoothed is not None:
+            line = replace(line, y=curve.smoothed, raw=line.y)
         colour, dash = look_of(number, which.experiment_id)
         lines.append(replace(line, colour=colour, dash=dash))
     if group_by is not None:
         lines, more = grouped(lines, [row[3] for row in chosen], table.columns[3], limit)
+    more = ", ".join(filter(None, (_smoothing(half_life), more)))
     return _plot(lines, metric, label, kind, x, more, options)
+
+
+def _smoothing(half_life: float | None) -> str:
+    return "" if half_life is None else f"smoothed over {short_number(half_life)} steps"
 
 
 def _axis(x: str) -> tuple[str, str]:

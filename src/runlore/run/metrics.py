@@ -295,6 +295,7 @@ class RunMetrics(RunPart):
         self,
         *metrics: str,
         x: str = "step",
+        smooth: float | None = None,
         log_x: bool = False,
         log_y: bool = False,
         title: str | None = None,
@@ -308,6 +309,10 @@ class RunMetrics(RunPart):
         logarithmic axis leaves out what is not above 0, and says how much. Steps that go back begin
         a new piece of the line.
 
+        `smooth` draws the mean of each value and the earlier ones, of which one that is `smooth`
+        steps back counts half, over the values themselves, which are faint. It begins anew after a
+        gap, and is computed before anything is thinned out.
+
         Raises InvalidInput for a metric that the run does not have, or one that is a table.
 
         >>> from runlore import init
@@ -319,7 +324,7 @@ class RunMetrics(RunPart):
         from runlore.notebook.curves import plot_of_run
 
         options = {"log_x": log_x, "log_y": log_y, "title": title}
-        return plot_of_run(self._handle, metrics, x, **options, width=width, height=height)
+        return plot_of_run(self._handle, metrics, x, smooth, **options, width=width, height=height)
 
     @property
     def _values(self) -> RunValues:

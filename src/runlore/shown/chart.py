@@ -29,6 +29,7 @@ LEGEND_MAX: Final = 24
 _NAME_MAX_CHARS: Final = 48
 _EM: Final = 0.58  # The mean width of a character, in sizes of its font.
 _POINTS_MAX: Final = 24_000
+RAW_OPACITY: Final = 0.25
 _MARKS_MAX: Final = 200
 _LEGEND_ROW: Final = 18
 _SWATCH: Final = 22
@@ -38,7 +39,8 @@ _SWATCH: Final = 22
 class Line:
     """A curve: `x` and `y` of shape (n,), float64, in the order of logging.
 
-    `low` and `high`, of the same shape, are the edges of a band around it.
+    `low` and `high`, of the same shape, are the edges of a band around it, and `raw` are the values
+    of which `y` is a smoothed form: they are drawn faintly below it.
     """
 
     name: str
@@ -48,6 +50,12 @@ class Line:
     dash: int = 0
     low: Floats | None = None
     high: Floats | None = None
+    raw: Floats | None = None
+
+    @property
+    def logged(self) -> Floats:
+        """The values as they were logged, shape (n,)."""
+        return self.y if self.raw is None else self.raw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +169,7 @@ def _share(values: Floats, low: float, high: float, log: bool) -> Floats:
 
 
 def _heights(line: Line) -> Iterator[Floats]:
-    yield line.y
+    yield line.logged
     if line.low is not None and line.high is not None:
         yield line.low
         yield line.high
@@ -173,7 +181,12 @@ def _curves(chart: Chart, x_axis: _Axis, y_axis: _Axis) -> Iterator[Shape]:
     for line in chart.lines:
         yield from _band(line, x_axis, y_axis)
     for line in chart.lines:
-        yield from _curve(line, x_axis, y_axis, columns)
+        if line.raw is not None:
+            yield from _curve(line, line.raw, x_axis, y_axis, columns, opacity=RAW_OPACITY)
+    for line in chart.lines:
+        yield from _curve(line, line.y, x_axis, y_axis, columns)
+    for line in chart.lines:
+        yield from _marks(x_axis.pixels(line.x), line.logged, line.colour, y_axis)
 
 
 def _band(line: Line, x_axis: _Axis, y_axis: _Axis) -> Iterator[Shape]:
@@ -186,25 +199,27 @@ def _band(line: Line, x_axis: _Axis, y_axis: _Axis) -> Iterator[Shape]:
         yield Area([*there, *back], line.colour)
 
 
-def _curve(line: Line, x_axis: _Axis, y_axis: _Axis, columns: int) -> Iterator[Shape]:
-    x, y = x_axis.pixels(line.x), y_axis.pixels(line.y)
-    x, y, raw = x[np.isfinite(x)], y[np.isfinite(x)], line.y[np.isfinite(x)]
+def _curve(
+    line: Line, values: Floats, x_axis: _Axis, y_axis: _Axis, columns: int, *, opacity: float = 1.0
+) -> Iterator[Shape]:
+    x, y = x_axis.pixels(line.x), y_axis.pixels(values)
+    x, y = x[np.isfinite(x)], y[np.isfinite(x)]
     if not len(x):
         return
     kept = _drawn_rows(x, y, x_axis, columns)
-    x, y, raw = x[kept], y[kept], raw[kept]
+    x, y = x[kept], y[kept]
     dash = DASHES[line.dash % len(DASHES)]
     for piece in _pieces(np.isfinite(y), x):
         points = list(zip(x[piece].tolist(), y[piece].tolist(), strict=True))
-        if len(points) == 1:
+        if len(points) > 1:
+            yield Stroke(points, line.colour, dash=dash, title=line.name, opacity=opacity)
+        elif opacity == 1.0:
             yield Mark(points[0], line.colour)
-        else:
-            yield Stroke(points, line.colour, dash=dash, title=line.name)
-    yield from _marks(x, raw, line.colour, y_axis)
 
 
 def _marks(x: Floats, raw: Floats, colour: int, y_axis: _Axis) -> Iterator[Shape]:
     """A mark for each value that is not finite; those of a pixel are one."""
+    x, raw = x[np.isfinite(x)], raw[np.isfinite(x)]
     kinds: tuple[tuple[NDArray[np.bool_], Literal["up", "down"], bool, float], ...] = (
         (np.isnan(raw), "down", True, y_axis.start - 5),
         (raw == -np.inf, "down", False, y_axis.start - 5),
@@ -265,7 +280,7 @@ def _titles(chart: Chart) -> Iterator[Shape]:
 
 
 def _notes(chart: Chart) -> str:
-    raw = [line.y for line in chart.lines]
+    raw = [line.logged for line in chart.lines]
     counts = {
         "NaN ▿": sum(int(np.isnan(y).sum()) for y in raw),
         "infinite ▲▼": sum(int(np.isinf(y).sum()) for y in raw),

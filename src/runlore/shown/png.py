@@ -45,6 +45,7 @@ def _artist(shape: Shape, scene: Scene, theme: Theme) -> Line2D | Polygon | Text
         case Stroke():
             xs, ys = zip(*map(placed, shape.points), strict=True)
             line = Line2D(xs, ys, color=colour, linewidth=shape.width * points)
+            line.set_alpha(shape.opacity)
             if shape.dash:
                 line.set_dashes([float(n) * points for n in shape.dash.split()])
             return line

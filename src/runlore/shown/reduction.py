@@ -36,34 +36,40 @@ def nearest_float(value: float) -> float:
 def thinned_rows(values: NDArray[np.float64], max_points: int) -> Ints:
     """The places of the values that a chart of at most `max_points` points shows, in order.
 
-    All, if there are no more. Otherwise the first and the last, and the least and the greatest
-    value of each of equally long stretches between them, or the first if the stretch is all NaN:
-    a peak stays a peak, and a gap a gap.
+    All, if there are no more. Otherwise the first and the last, and of each of equally long
+    stretches between them the least and the greatest value, and the first NaN: a peak stays a peak,
+    and a gap a gap, however short (if there are at least 5 points).
     """
     n = len(values)
     if n <= max_points:
         return np.arange(n)
-    buckets = (max_points - 2) // 2
+    has_gaps = max_points >= 5 and bool(np.isnan(values).any())
+    buckets = (max_points - 2) // (3 if has_gaps else 2)
     inner = values[1:-1]
     kept = [np.array([0, n - 1])]
     if buckets:
         length, longer = divmod(len(inner), buckets)
         # The first ones are one longer, so that each kind is a matrix.
         cut = longer * (length + 1)
-        kept.append(1 + _extremes(inner[:cut].reshape(longer, length + 1)))
-        kept.append(1 + cut + _extremes(inner[cut:].reshape(buckets - longer, length)))
+        kept.append(1 + _extremes(inner[:cut].reshape(longer, length + 1), gaps=has_gaps))
+        rest = inner[cut:].reshape(buckets - longer, length)
+        kept.append(1 + cut + _extremes(rest, gaps=has_gaps))
     return np.unique(np.concatenate(kept))
 
 
-def _extremes(rows: NDArray[np.float64]) -> Ints:
-    """Where the least and the greatest values of the rows are, in the flattened matrix."""
+def _extremes(rows: NDArray[np.float64], *, gaps: bool) -> Ints:
+    """Where the least and the greatest values of the rows are, in the flattened matrix.
+
+    And the first NaN of each row that has one, if it is asked for `gaps`.
+    """
     if not rows.size:
         return np.empty(0, np.int64)
     starts = np.arange(len(rows)) * rows.shape[1]
     least, greatest = rows.argmin(axis=1), rows.argmax(axis=1)
     nan = np.isnan(rows[np.arange(len(rows)), least])  # NaN is what both find first.
+    first_nan = (starts + least)[nan & gaps]
     if nan.any():
         some = rows[nan]
         least[nan] = np.where(np.isnan(some), np.inf, some).argmin(axis=1)
         greatest[nan] = np.where(np.isnan(some), -np.inf, some).argmax(axis=1)
-    return np.concatenate([starts + least, starts + greatest])
+    return np.concatenate([starts + least, starts + greatest, first_nan])

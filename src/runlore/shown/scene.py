@@ -29,6 +29,7 @@ class Stroke:
     width: float = 1.5
     dash: str = ""
     title: str = ""
+    opacity: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,11 @@ def _elements(shape: Shape, theme: Theme) -> Iterator[str]:
         case Stroke():
             dash = f' stroke-dasharray="{shape.dash}"' if shape.dash else ""
             title = f"<title>{escaped(shape.title)}</title>" if shape.title else ""
+            faint = f' stroke-opacity="{shape.opacity:g}"' if shape.opacity < 1 else ""
             yield (
                 f'<polyline class="{_stroke_class(shape.colour)}" points="{_path(shape.points)}" '
                 f'fill="none" stroke="{colour}" stroke-width="{shape.width:g}" '
-                f'stroke-linejoin="round"{dash}>{title}</polyline>'
+                f'stroke-linejoin="round"{dash}{faint}>{title}</polyline>'
             )
         case Area():
             yield (
