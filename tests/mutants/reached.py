@@ -20,6 +20,8 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from tests.mutants.trees import AREAS
+
 FILE: Final = "MUTANTS_HITS"
 """The variable with the mapped file of this process and its children."""
 OUT: Final = "MUTANTS_REACHED"
@@ -126,6 +128,19 @@ def pytest_load_initial_conftests() -> None:
         file.flush()
         os.environ[FILE] = file.name
         _hits = mmap.mmap(file.fileno(), 0)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long: tests that start processes, but of the areas that are changed."""
+    folders = tuple(f"tests/{Path(area).name}/" for area in AREAS)
+    left_out = [item for item in items if _is_slow(item) and not item.nodeid.startswith(folders)]
+    config.hook.pytest_deselected(items=left_out)
+    known = set(left_out)
+    items[:] = [item for item in items if item not in known]
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("processes", "on_disk"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,8 @@
-"""A map from blocks of the code to the tests that reach them; made once for a state of the code."""
+"""A map from blocks of the code to the tests that reach them; made once for a state of the code.
+
+Tests that start processes are in it if they are of an area that is changed; those of others would
+take most of the time. So a rate of mutants is what the rest of the tests shows, at least.
+"""
 
 from __future__ import annotations
 
