@@ -1,0 +1,110 @@
+"""A page in a headless browser, and how long it takes to show something."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Browser, Page, Route, ViewportSize, sync_playwright
+
+from tests.browsers import ARGUMENTS, browser_path
+
+LIMIT_MS: Final = 120_000
+SIZE: Final[ViewportSize] = {"width": 1280, "height": 800}
+FRAMES: Final = """(wanted) => new Promise((resolve) => {
+    const times = [];
+    const next = (time) => {
+        times.push(time);
+        if (times.length > wanted) resolve(times.map((one, at) => one - times[at - 1]).slice(1));
+        else requestAnimationFrame(next);
+    };
+    requestAnimationFrame(next);
+})"""
+"""The milliseconds between so many frames of the page."""
+
+
+@contextmanager
+def browsing() -> Iterator[Browser]:
+    """A browser without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=[*ARGUMENTS])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def serving(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """`runlore studio` of a workspace: its address, without the last slash, and its process."""
+    program = "from runlore.cli import main; main()"
+    command = [sys.executable, "-c", program, "studio", "-w", str(folder), "--no-browser"]
+    server = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        yield server.stdout.readline().strip().rstrip("/"), server
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+@contextmanager
+def page_of(browser: Browser) -> Iterator[Page]:
+    """A page with nothing in its cache."""
+    context = browser.new_context(viewport=SIZE, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(LIMIT_MS)
+    yield page
+    context.close()
+
+
+def now_ms(page: Page) -> float:
+    """The page's clock, in milliseconds since it was asked for."""
+    return float(page.evaluate("performance.now()"))
+
+
+def first_content_ms(browser: Browser, address: str, shown: str, repeat: int) -> float:
+    """From asking for a page until a first element of a selector is visible; the median."""
+    took = []
+    for _ in range(repeat):
+        with page_of(browser) as page:
+            page.goto(address, wait_until="commit")
+            page.locator(shown).first.wait_for()
+            took.append(now_ms(page))
+    return statistics.median(took)
+
+
+def change_ms(
+    page: Page, change: Callable[[int], None], is_shown: Callable[[int], None], repeat: int
+) -> float:
+    """From a change until its result is shown; the median. Both get the number of the turn."""
+    took = []
+    for turn in range(repeat):
+        before = now_ms(page)
+        change(turn)
+        is_shown(turn)
+        took.append(now_ms(page) - before)
+    return statistics.median(took)
+
+
+def scripts_of(browser: Browser, address: str, shown: str) -> Mapping[str, int]:
+    """The compressed bytes of each script that came before the first content, by its path."""
+    found: dict[str, int] = {}
+
+    def keep(route: Route) -> None:
+        answer = route.fetch()
+        if "javascript" in answer.headers.get("content-type", ""):
+            path = re.sub(r"^https?://[^/]+", "", route.request.url)
+            found[path] = len(gzip.compress(answer.body()))
+        route.fulfill(response=answer)
+
+    with page_of(browser) as page:
+        page.route("**/static/**", keep)
+        page.goto(address, wait_until="commit")
+        page.locator(shown).first.wait_for()
+        return dict(found)
