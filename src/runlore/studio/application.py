@@ -24,7 +24,7 @@ from runlore.studio.api import workspace as workspace_api
 from runlore.studio.feed import Feed
 from runlore.studio.guard import Guard, Policy
 from runlore.studio.lanes import Lanes
-from runlore.studio.problems import answer_to_error, problem
+from runlore.studio.problems import RESPONSES, answer_to_error, problem
 from runlore.version import VERSION
 from runlore.workspace import Workspace
 
@@ -58,7 +58,7 @@ class Studio:
         app.state.lanes = self.lanes
         app.state.feed = self._feed
         for api in (workspace_api, runs_api, run_api, feed_api):
-            app.include_router(api.router, prefix="/api")
+            app.include_router(api.router, prefix="/api", responses=RESPONSES)
         pages.mount(app, base_path)
         app.add_exception_handler(RunloreError, answer_to_error)
         app.add_exception_handler(RequestValidationError, _answer_to_bad_request)

@@ -44,6 +44,23 @@ _STATUS: Final[tuple[tuple[type[Exception], int], ...]] = (
     (UserError, 422),
 )
 
+_SCHEMA: Final = {
+    "type": "object",
+    "required": ["title", "status", "detail"],
+    "properties": {
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "field": {"type": "string"},
+        "offset": {"type": "integer"},
+    },
+}
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    kind: {"description": "What is wrong.", "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+    for kind in ("4XX", "5XX")
+}
+"""Problems in the description of an endpoint."""
+
 
 def problem(status: int, title: str, detail: str, **more: Any) -> Response:
     """The answer that says what is wrong."""
