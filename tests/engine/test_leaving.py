@@ -417,3 +417,20 @@ def test_values_after_leaving_leave_the_outcome_as_it_is(lab: Workspace) -> None
         run.flush()
         assert other.ask("leave", "Completed")
         assert ends_of(lab, run_id) == ["Failed"]
+
+
+@processes
+def test_an_outcome_is_shown_when_all_values_are_written(
+    lab: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ranks(folder_of(lab), 1) as (other,):
+        run = lab.get_run(other.ask("create"))
+        run.log("loss", 0.5)
+
+        def then_the_other_ends_it(*args: object) -> None:
+            keep_outcome(*args)  # type: ignore[arg-type]  # handed on
+            assert other.ask("leave", "Completed")
+
+        monkeypatch.setattr(leaving, "keep_outcome", then_the_other_ends_it)
+        leave(handle_of(run), Status.COMPLETED)
+        assert [change.what for change in run.history()][-2:] == ["values_logged", "completed"]

@@ -297,6 +297,44 @@ def test_a_stopped_reader_stops_nobody(lab: Lab) -> None:
     reader.let_go()
 
 
+FAILS = """
+import sys
+import runlore
+run = runlore.init("e", workspace=sys.argv[1], run_id="failing", quiet=True)
+run.log("loss", 0.5)
+run.flush()
+print("ready", flush=True)
+sys.stdin.readline()
+run.log("loss", 0.25)
+raise ValueError("bad")
+"""
+
+
+def test_a_process_that_ends_leaves_the_end_of_its_run_to_the_next_one(tmp_path: Path) -> None:
+    folder = tmp_path / "lab"
+    with Workspace.create("lab", path=folder) as workspace:
+        start(Experiment(workspace, "e"), run_id="base").complete()
+    command = [sys.executable, "-c", FAILS, str(folder)]
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, text=True, **pipes) as ending:
+        assert ending.stdout is not None
+        assert ending.stdout.readline() == "ready\n"
+        with stopped_writer(folder) as writer:
+            ended = ending.communicate("go on\n", timeout=ANSWER_S)  # It waits for 5 s at most.
+            at = datetime.now(UTC)
+            assert is_stopped(writer)
+            assert "ValueError: bad" in ended[1] and ending.returncode == 1
+            with Workspace.open(folder) as workspace:
+                assert workspace.get_run("failing").get_status() == "Running"
+    with Workspace.open(folder) as workspace:
+        run = workspace.get_run("failing")
+        details = run.get_details()
+        assert details["status"] == "Failed"
+        assert "ValueError: bad" in details["error"]["error"]["message"]
+        assert datetime.fromisoformat(details["endTimeUtc"]) < at  # When it ended.
+        assert run.get_metrics() == {"loss": [0.5, 0.25]}
+
+
 ENDS = """
 import sys
 from runlore import Workspace

@@ -31,19 +31,26 @@ while len([name for name in os.listdir() if name.startswith("came-")]) < 4:
 
 
 def torchrun(
-    folder: Path, code: str, *, ranks: Sequence[int] = range(4), size: int = 4, restart: int = 0
+    folder: Path,
+    code: str,
+    *,
+    ranks: Sequence[int] = range(4),
+    size: int = 4,
+    restart: int = 0,
+    per_host: int = 4,
+    train: str = TRAIN,
 ) -> dict[int, int]:
     """Exit codes by rank of processes that this one starts, as torchrun would."""
     script = folder / "train.py"
-    script.write_text(TRAIN + code)
+    script.write_text(train + code)
     started = {}
     for rank in ranks:
         variables = {
             "RANK": rank,
-            "LOCAL_RANK": rank,
+            "LOCAL_RANK": rank % per_host,
             "WORLD_SIZE": size,
-            "LOCAL_WORLD_SIZE": size,
-            "TORCHELASTIC_RUN_ID": "none",
+            "LOCAL_WORLD_SIZE": per_host,
+            "TORCHELASTIC_RUN_ID": "none" if per_host == size else "9b1c",
             "TORCHELASTIC_RESTART_COUNT": restart,
         }
         told: Mapping[str, str] = {name: str(value) for name, value in variables.items()}
@@ -143,3 +150,29 @@ def test_ranks_can_be_runs_of_their_own(project: Path) -> None:
         subprocess.run([sys.executable, "train.py"], cwd=project, env=env, check=True)
     with Workspace.open("lab") as ws:
         assert len(list(ws.experiments["e"].get_runs())) == 2
+
+
+def test_one_rank_of_each_host_samples_the_system(project: Path) -> None:
+    code = f"""
+{TOGETHER}
+from runlore.workspace import session_of
+samples = session_of(run.experiment.workspace).samples
+assert bool(samples.followed) == (rank in (0, 2))
+samples._end_thread()
+for _ in range(2):  # The first time is the beginning of rates.
+    samples.sample_all()
+"""
+    assert set(torchrun(project, code, per_host=2).values()) == {0}
+    with Workspace.open("lab") as ws:
+        found = only_run(ws).get_system_metrics()
+    assert {"memory_percent", f"{os.uname().nodename}/memory_percent"} <= found.keys()
+
+
+def test_ranks_sample_nothing_if_the_system_is_not_captured(project: Path) -> None:
+    code = f"""
+{TOGETHER}
+from runlore.workspace import session_of
+assert not session_of(run.experiment.workspace).samples.followed
+"""
+    train = TRAIN.replace("config=", "capture={'system': False}, config=")
+    assert set(torchrun(project, code, train=train).values()) == {0}

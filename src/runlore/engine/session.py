@@ -525,14 +525,17 @@ class LiveSession(Session):
         """The values that this process logs into a run; `fresh` if it has just created it."""
         return self._use.values_of(run_id, fresh=fresh, actor=self.journal.actor)
 
-    def sample_system(self, run_id: str, *, pid: int | None = None) -> None:
+    def sample_system(
+        self, run_id: str, *, pid: int | None = None, host: str | None = None
+    ) -> None:
         """Sample this machine and a process, by default this one, into a run until it ends.
 
-        Does nothing in all but the first of a job's processes on this host.
+        The names of the metrics begin with `host`, if it is given. Does nothing in all but the
+        first of a job's processes on this host.
         """
         if is_first_on_host(os.environ):
             folder = None if self.files is None else str(self.files)
-            self.samples.follow(self, run_id, pid=pid, folder=folder)
+            self.samples.follow(self, run_id, pid=pid, folder=folder, host=host)
 
     def settle_capture(self, run_id: str) -> None:
         """Record what is left to record of a run that is about to end."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runlore.azure.arguments import as_pairs
 from runlore.azure.options import refuse_unknown
 from runlore.domain.errors import InvalidType, WorkspaceNotFound
+from runlore.engine.capture.parts import IN_INIT, Capture, Part, parts_of
 from runlore.engine.places import may_use
 from runlore.entry.context import get_context
 from runlore.entry.default_names import experiment_of_script, workspace_of_folder
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from runlore.azure.options import NoOptions
-    from runlore.engine.capture.parts import Capture
     from runlore.entry.going_on import Resume
 
 _FOLDER: Final = ".runlore"
@@ -118,8 +118,16 @@ def init(
             display_name=display_name,
             snapshot_directory=snapshot_directory,
         )
-        start = partial(_started, found, named, capture=capture)
-        run = run_of_rank(rank, found, run_id, start, add, end_at_exit=end_at_exit)
+        parts = parts_of(capture, IN_INIT, os.environ)
+        run = run_of_rank(
+            rank,
+            found,
+            run_id,
+            partial(_started, found, named, capture=parts - {Part.SYSTEM}),
+            add,
+            end_at_exit=end_at_exit,
+            samples=Part.SYSTEM in parts,
+        )
         say_started(run, quiet=quiet)
         return run
     if old := run_to_resume(found, named, resume, run_id, display_name):

@@ -7,6 +7,7 @@ ends it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from runlore.engine.participants.ranks import Rank
 from runlore.engine.participants.ranks import rank_of as rank_of
 from runlore.entry.going_on import go_on
 from runlore.run.run import Run, handle_of
-from runlore.workspace import Workspace
+from runlore.workspace import Workspace, session_of
 
 _OTHER_JOB_AFTER_S: Final = 60.0
 """A run that ended so long ago is of an earlier job with the same id, unless this is a restart."""
@@ -34,10 +35,12 @@ def run_of_rank(
     add: Callable[[Run], None],
     *,
     end_at_exit: bool,
+    samples: bool,
 ) -> Run:
     """The run of this rank's job, started or joined; `run_id` if the caller has named one.
 
-    `start` starts it with options of `start_run`, and `add` adds what rank 0 was given.
+    `start` starts it with options of `start_run`, and `add` adds what rank 0 was given. With
+    `samples` one rank of each host samples it.
     """
     run = _found(rank, workspace, run_id)
     if run is None:
@@ -56,7 +59,18 @@ def run_of_rank(
     reason = f"rank {rank.rank} of {rank.size} began, restart {rank.restarts}"
     go_on(found, reason, add_if_first, end_at_exit=end_at_exit)
     handle_of(found).leaves = True
+    if samples:
+        _sample_host(rank, found)
     return found
+
+
+def _sample_host(rank: Rank, run: Run) -> None:
+    """The metrics of the host of rank 0 have the plain names, those of others their host's."""
+    session = session_of(run.experiment.workspace).writable()
+    if rank.rank == 0:
+        session.sample_system(run.id)
+    elif rank.local == 0:
+        session.sample_system(run.id, host=os.uname().nodename)
 
 
 def _found(rank: Rank, workspace: Workspace, run_id: str | None) -> Run | None:

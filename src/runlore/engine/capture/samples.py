@@ -70,6 +70,7 @@ class _Followed(NamedTuple):
     make: Callable[[], Source]
     key: Hashable
     """Runs with the same key have one source."""
+    prefix: str
 
 
 class Samples:
@@ -97,11 +98,13 @@ class Samples:
         *,
         pid: int | None = None,
         folder: str | None = None,
+        host: str | None = None,
         source: Source | None = None,
     ) -> None:
         """Sample this machine and a process, by default this one, into a run until it ends.
 
-        Does nothing if many other runs are sampled.
+        The names of the metrics begin with `host`, if it is given. Does nothing if many other runs
+        are sampled.
         """
         if len(self._runs) >= RUNS_MAX:
             return
@@ -111,6 +114,7 @@ class Samples:
             StreamState(run_stream(run_id), fold, None),
             partial(_sampler, process, folder) if source is None else lambda: source,
             process if source is None else id(source),
+            PREFIX if host is None else f"{PREFIX}{host}/",
         )
         self._start()
 
@@ -209,7 +213,7 @@ class Samples:
     def _log(self, run_id: str, followed: _Followed, found: _Sample) -> None:
         sink = followed.sink()
         if sink is not None and run_id in self._runs and found:
-            series = [Series(f"{PREFIX}{name}") for name in found]
+            series = [Series(f"{followed.prefix}{name}") for name in found]
             sink.values_of(run_id).log_wide(series, list(found.values()), None)
 
     # --- forks ------------------------------------------------------------------------------

@@ -89,6 +89,7 @@ def _leave(run: RunHandle, own: Outcome) -> bool:
 
 def _show_outcome(run: RunHandle, own: Outcome) -> None:
     session = run.session.writable()
+    session.flush()  # Whoever ends the run by this outcome ends it after the last values.
     if session.held is not None:
         since = session.participation.since(run.id) or own.at
         keep_outcome(session.held, run.id, Part(session.journal.writer_id, since, outcome=own))
