@@ -22,10 +22,14 @@ N ?= 120
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo check test chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
+.PHONY: demo studio-demo check test chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
 
 demo: $(READY) ## Track a real training and query it
 	$(BIN)/python examples/demo.py
+
+studio-demo: $(READY) ## Show the workspace of `make demo` in a browser
+	@test -e demo-output/workspace || $(BIN)/python examples/demo.py
+	$(BIN)/runlore studio -w demo-output/workspace
 
 check: $(READY) ## Check style and imports, run the tests that start no process; in a minute
 	$(BIN)/ruff check

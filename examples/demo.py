@@ -56,6 +56,7 @@ def main() -> None:
         prove(ws, tagged_at, FOLDER, console)
     tamper(FOLDER / "workspace", tagged_at, console)
     console.print(f"\nThe workspace is in [bold]{FOLDER}/workspace[/], the chart beside it.")
+    console.print("Look at it in a browser: [bold]make studio-demo[/]")
 
 
 def train(experiment: Experiment) -> Run:

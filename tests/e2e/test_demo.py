@@ -28,6 +28,7 @@ def test_the_demo_trains_queries_and_draws_as_often_as_it_is_run(tmp_path: Path)
     printed = demo(tmp_path)
 
     assert "'Failed': 1" in printed
+    assert printed.endswith("make studio-demo\n")
     assert "epoch 0\nepoch 1\nepoch 2\n" in printed
     assert "Completed, {'loss': [1.0, 0.5," in printed
     assert "'Canceled': 1" in printed
