@@ -234,6 +234,8 @@ def main(folder: str, every: int, calls: Sequence[str]) -> int:
     for call in calls:
         lines = max(Case(exp, call, "flush").interrupted(-1).lines for _ in range(2))
         for handler in HANDLERS:
+            faulthandler.cancel_dump_traceback_later()
+            workspace.sql("SELECT count(*) FROM runs")  # To read all that has come takes its time.
             for place in range(random.randrange(min(every, lines)), lines, every):
                 faulthandler.dump_traceback_later(LIMIT_S, exit=True)
                 case = Case(exp, call, handler)
