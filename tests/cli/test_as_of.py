@@ -45,7 +45,11 @@ OF_NOW = {
     "trust": "is about this user's settings",
     "cache show": "is about this user's tables",
     "cache clean": "is about this user's tables",
-    **{name: "is about the log" for name in COMMANDS if name.startswith("audit ")},
+    **{
+        name: "is about the log"
+        for name in COMMANDS
+        if name.startswith("audit ") and name != "audit report"
+    },
 }
 ARGUMENTS = {
     "workspace show": [],
@@ -57,6 +61,7 @@ ARGUMENTS = {
     "run history": ["-r", "fantastic"],
     "run compare": ["fantastic", "poor"],
     "run download-logs": ["-r", "fantastic", "-d", "logs"],
+    "audit report": ["-r", "fantastic", "-o", "report.html"],
     "computetarget list": [],
     "computetarget show": ["-n", "local"],
     "sql": ["SELECT * FROM runs ORDER BY run_id"],

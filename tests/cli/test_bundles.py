@@ -21,7 +21,9 @@ def test_what_was_exported_is_verified_and_imported_elsewhere(
     assert json.loads(exported.out)["selection"] == {"run": "fantastic", "descendants": True}
 
     verified = called("audit", "verify", str(bundle), cwd=own_project)
-    assert (verified.code, json.loads(verified.out)) == (0, [])
+    said = json.loads(verified.out)
+    assert (verified.code, said["holds"], said["findings"]) == (0, True, [])
+    assert (said["workspace"], said["unsigned"], len(said["root"])) == ("myworkspace", None, 64)
     assert "in the log of myworkspace" in verified.err
 
     assert called("workspace", "create", "-w", "other", cwd=tmp_path).code == 0

@@ -130,3 +130,15 @@ def test_a_hostile_log_makes_inert_tables(tmp_path: Path) -> None:
         ]
 
     assert sum("<script>alert(1)</script>" in checked(table).text for table in shown) >= 4
+
+
+def test_differences_are_a_table(run: Run) -> None:
+    workspace = run.experiment.workspace
+    before = workspace.position
+    run.tag("quality", "<good>", reason="looked at")
+
+    for found in (workspace.diff(before), run.diff(before)):
+        [heads, row] = rows(found._repr_html_())  # type: ignore[attr-defined]  # a list that a notebook shows
+        shown = dict(zip(heads, row, strict=True))
+        assert (shown["what"], shown["kind"], shown["run_id"]) == ("tag", "created", run.id)
+        assert (shown["new"], shown["reason"]) == ("&lt;good&gt;", "looked at")

@@ -221,8 +221,9 @@ class Audit:
     ) -> int:
         """Write all that the log says of a run, or of an experiment's runs, as an HTML page.
 
-        Returns the number of runs. Raises RunNotFound, ExperimentNotFound; InvalidInput unless
-        exactly one of `run` and `experiment` is given.
+        Returns the number of runs. `ws.as_of(moment).audit.report(...)` writes what the log said
+        then. Raises RunNotFound, ExperimentNotFound; InvalidInput unless exactly one of `run` and
+        `experiment` is given.
         """
         from runlore.audit.report import report
 

@@ -25,6 +25,7 @@ from runlore.domain import run_state
 from runlore.domain.errors import InvalidInput, RunGone
 from runlore.domain.fact import utc_time
 from runlore.domain.ids import run_stream, values_prefix
+from runlore.engine.past import PastSession
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.history import Change, history_of
 from runlore.shown.elements import (
@@ -96,7 +97,8 @@ def report(
     ).substitute(
         title=escaped(title),
         subtitle=escaped(
-            f"Workspace {session.workspace.name}, as its log of {head.size:,} events says it. "
+            f"Workspace {session.workspace.name}, as its log of {head.size:,} events "
+            f"{'said' if isinstance(session, PastSession) else 'says'} it. "
             f"Written at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC by "
             f"{session.opening['actor']} with runlore {VERSION}"
         ),
@@ -323,7 +325,7 @@ def _definition(state: RunState) -> Html:
 
 
 def _log(session: Session, head: LogHead, run_id: str | None) -> Html:
-    checkpoint = _newest_checkpoint(session)
+    checkpoint = _newest_checkpoint(session, head.size)
     values: dict[str, object] = {
         "workspace": f"{session.workspace.name} ({session.workspace.workspace_id})",
         "events": f"{head.size:,}",
@@ -352,12 +354,13 @@ def _log(session: Session, head: LogHead, run_id: str | None) -> Html:
     return section("The log, and how to verify it", parts)
 
 
-def _newest_checkpoint(session: Session) -> Html | None:
+def _newest_checkpoint(session: Session, size: int) -> Html | None:
     try:
         newest = None if session.held is None else AuditFolder(session.held).last()
     except BadCheckpoint as error:  # The rest of the report holds all the same.
         return paragraph(str(error))
-    return None if newest is None else preformatted(newest.note)
+    # One of the past does not show which of the earlier ones was the newest then.
+    return None if newest is None or newest.size > size else preformatted(newest.note)
 
 
 def _moment(time: datetime) -> str:

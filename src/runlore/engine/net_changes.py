@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from runlore.domain.errors import InvalidInput
 from runlore.domain.fact import utc_time
@@ -72,9 +71,25 @@ class NetChange:
         return "  ".join(visible(part) for part in parts if part)
 
 
-def net_changes(
-    session: Session, a: int, b: int, *, run_id: str | None = None
-) -> Sequence[NetChange]:
+# fmt: off
+_SHOWN: Final = (
+    "time", "who", "what", "kind", "experiment", "run_id", "key", "old", "new", "reason",
+)
+# fmt: on
+
+
+class NetChanges(list[NetChange]):
+    """Net changes in the order of the log; a notebook shows them as a table."""
+
+    def _repr_html_(self) -> str:
+        # Imported here: every command loads this module, and only notebooks show tables.
+        from runlore.shown.tables import ROWS_MAX, shown_table
+
+        rows = [[getattr(change, name) for name in _SHOWN] for change in self[:ROWS_MAX]]
+        return shown_table(_SHOWN, rows, total=len(self))
+
+
+def net_changes(session: Session, a: int, b: int, *, run_id: str | None = None) -> NetChanges:
     """The net changes from position `a` to `b`, of one run or of all, in order of position."""
     if a > b:
         raise InvalidInput(
@@ -83,7 +98,7 @@ def net_changes(
         )
     rows = session.reader().net_changes(a, b, run_id=run_id)
     name_of = session.journal.name_of
-    return [_net_change(row, name_of(row.writer_id, row.actor)) for row in rows]
+    return NetChanges(_net_change(row, name_of(row.writer_id, row.actor)) for row in rows)
 
 
 def _net_change(row: NetChangeRow, who: str) -> NetChange:

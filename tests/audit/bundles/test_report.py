@@ -172,3 +172,17 @@ def test_what_there_is_not_has_no_report(ws: Workspace, tmp_path: Path) -> None:
         ws.audit.report(tmp_path / "report.html")
 
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_report_of_the_past_says_what_the_log_said_then(ws: Workspace, tmp_path: Path) -> None:
+    then, root = ws.position, ws.log.head().frontier.root.hex()
+    ws.audit.report(tmp_path / "before.html", run="parent")
+    ws.get_run("parent").tag("quality", "doubtful")
+
+    assert ws.as_of(then).audit.report(tmp_path / "then.html", run="parent") == 1
+
+    before, past = page_of(tmp_path / "before.html"), page_of(tmp_path / "then.html")
+    assert root in past.text and "doubtful" not in past.text and "events said it" in past.text
+    assert [text for text in past.texts if "Written at" not in text] == [
+        text for text in before.texts if "Written at" not in text
+    ]

@@ -12,6 +12,7 @@ from runlore.cli.command_context import CommandContext
 from runlore.cli.options import (
     output_options,
     output_options_beside_a_file,
+    reading_options,
     workspace_options,
 )
 from runlore.cli.output import Output
@@ -111,7 +112,7 @@ def import_(bundle: Path, context: CommandContext, out: Output) -> None:
     required=True,
     help="The HTML file.",
 )
-@workspace_options
+@reading_options
 @output_options_beside_a_file
 def report(
     run_id: str | None,

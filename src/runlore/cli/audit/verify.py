@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,9 @@ from runlore.cli.frame.guard import unguarded
 from runlore.cli.options import output_options, trust_options, workspace_options
 from runlore.cli.output import Columns, Output
 from runlore.workspace import session_of
+
+if TYPE_CHECKING:
+    from runlore.audit.bundles.checks import BundleReport
 
 
 @click.command
@@ -94,8 +97,11 @@ def _verify_bundle(bundle: Path, trusted: Path | None, out: Output) -> None:
 
     report = verify_bundle(bundle, trusted=None if trusted is None else read_trusted(trusted))
     findings = [finding._asdict() for finding in report.findings]
-    out.put(findings, _BUNDLE_COLUMNS, heads=_BUNDLE_HEADS)
     manifest = report.manifest
+    if out.form in ("json", "jsonc") or out.query is not None:
+        out.put(_bundle_document(report, findings))
+    else:
+        out.put(findings, _BUNDLE_COLUMNS, heads=_BUNDLE_HEADS)
     if report.findings or manifest is None:
         raise click.exceptions.Exit(1)
     click.echo(
@@ -119,6 +125,16 @@ def _compare(bundle: Path, context: CommandContext) -> None:
             "of another log, or of a copy of this one that was written to"
         )
     click.echo(f"the log of {workspace.name} has the same events at these positions", err=True)
+
+
+def _bundle_document(report: BundleReport, findings: list[dict[str, Any]]) -> dict[str, Any]:
+    manifest = report.manifest
+    said: dict[str, Any] = {"holds": report.holds, "findings": findings}
+    if manifest is not None:
+        workspace, head = manifest.workspace, manifest.head
+        said |= {"events": manifest.events, "workspace": workspace.name, "size": head.size}
+        said |= {"root": head.root}
+    return {**said, "unsigned": report.unsigned}
 
 
 _BUNDLE_HEADS = ("problem", "message", "entry", "position")
