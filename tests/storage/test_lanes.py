@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runlore.storage.lanes import in_thousands, narrow_differences
+from runlore.storage.lanes import LaneNumbers, in_thousands, narrow_differences
 from tests.strategies import int64s
 
 MAX = 2**63 - 1
@@ -92,4 +92,6 @@ def test_thousands_are_those_of_a_loop(first: int, offsets: list[int]) -> None:
 
 @pytest.mark.parametrize("first", [0, 999, 1_000, 1_795_978_148_659_665_001])
 def test_thousands_at_every_distance_that_takes_the_fast_way(first: int) -> None:
-    check_thousands([first + number for number in range(0, 2**31, 262_139)])
+    numbers = [first + number for number in range(0, 2**31, 262_139)]
+    assert isinstance(in_thousands(array("q", numbers)), LaneNumbers)
+    check_thousands(numbers)
