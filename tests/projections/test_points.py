@@ -77,10 +77,14 @@ def points_of(history: History, run_id: str = "r0") -> list[tuple[Any, ...]]:
 
 def fact_with(column: list[Any]) -> Fact:
     """A batch of two values in this column."""
+    return fact_of([{"name": "loss", "n": 2}], column)
+
+
+def fact_of(series: list[dict[str, Any]], column: list[Any]) -> Fact:
+    """A batch of series, each with the same column."""
     regular = [0, 1]
     block = {"i": regular, "s": regular, "t": regular, "v": [column]}
-    payload = zstandard.compress(msgpack.packb([block]))
-    series = [{"name": "loss", "n": 2}]
+    payload = zstandard.compress(msgpack.packb([block] * len(series)))
     data = {"writer_id": "w", "first_seq": 0, "count": 2, "series": series, "payload": payload}
     return Fact(9, "run/r/values/w", 1, ev.ValuesLogged.topic, data, b"e" * 16, TODAY, TODAY, "w")
 
@@ -96,6 +100,16 @@ def test_a_batch_that_cannot_be_read_is_told_of_or_raises_log_corrupt(column: li
     assert "batch 0 of writer w is damaged" in str(told[0].damage)
     with pytest.raises(LogCorrupt, match="batch 0 of writer w is damaged"):
         list(batches.points_of([(1, whole), (1, damaged)], {}))
+
+
+def test_series_that_claim_more_values_together_than_a_batch_has_are_damaged() -> None:
+    series = [{"name": f"m{number}", "n": 6_000_000} for number in range(2)]
+    told: list[Fact] = []
+    # No array is made of the claim: what is in the column does not matter.
+    assert (
+        list(batches.points_of([(1, fact_of(series, ["f8", bytes(16)]))], {}, damaged=told)) == []
+    )
+    assert "it claims to have 12,000,000 values" in str(told[0].damage)
 
 
 @settings(deadline=None, max_examples=50)

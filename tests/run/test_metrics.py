@@ -409,6 +409,15 @@ def test_log_batch_takes_steps(run: Run) -> None:
     assert run.values("m").steps.tolist() == [10, 20]
 
 
+def test_each_value_of_a_long_batch_has_its_own_step(run: Run) -> None:
+    count = 70_000  # More than two records of a spool.
+    run.log_batch("m", np.arange(count) / 2, steps=np.arange(count) * 3)
+
+    steps, _, values = run.values("m")
+    assert steps.tolist() == list(range(0, 3 * count, 3))
+    assert values.tolist() == [number / 2 for number in range(count)]
+
+
 def test_an_empty_batch_logs_nothing(run: Run) -> None:
     run.log_batch("m", np.array([]))
     run.log_list("m", [])
