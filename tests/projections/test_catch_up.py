@@ -250,3 +250,34 @@ def test_a_batch_of_values_without_values_adds_no_points() -> None:
     history.values("r0", [])
 
     assert rebuilt(history.log)["store.metric_points"] == []
+
+
+@pytest.mark.parametrize(
+    ("topics", "expected"),
+    [
+        ((), ["experiment.created", "run.created", "run.description_set", "run.created"]),
+        (("run.created",), ["run.created", "run.created"]),
+        (("nothing",), []),
+    ],
+)
+def test_a_projection_gets_the_facts_of_its_topics(
+    topics: tuple[str, ...], expected: list[str]
+) -> None:
+    history = History()
+    history.experiment()
+    history.run("r1")
+    history.say("run/r1", DescriptionSet(description="good"))
+    history.run("r2")
+    seen: list[str] = []
+
+    class Seen(Projection):
+        def init(self, connection: duckdb.DuckDBPyConnection) -> None:
+            pass
+
+        def apply(self, facts: Sequence[Fact], connection: duckdb.DuckDBPyConnection) -> None:
+            seen.extend(fact.topic for fact in facts if not fact.topic.startswith("writer."))
+
+    Seen.topics = topics
+    catch_up(Seen(DuckDBView(duckdb.connect())), history.log)
+
+    assert seen == expected

@@ -16,10 +16,12 @@ import duckdb
 import pytest
 
 from runlore.projections.filters import RunFilter
+from runlore.projections.own_projection import ProjectionFailed
 from runlore.projections.projection_of_runs import tables_version
 from runlore.projections.reader import RunsReader
 from runlore.projections.slots import Memory, claim, place_below
 from runlore.storage.open_sqlite import open_sqlite
+from runlore.storage.system_errors import Fault, advice_on
 from runlore.storage.value_codec import Series
 from tests.disks import Disk
 from tests.logged_values import Record
@@ -478,3 +480,8 @@ def test_threads_share_one_reader_while_another_writes(folder: Path) -> None:
 
         assert failures == []
         assert tables_of(reader) == rebuilt(history.log)
+
+
+def test_tables_that_cannot_be_made_say_what_to_do() -> None:
+    assert str(ProjectionFailed("no room")).endswith("free memory or disk space and ask again")
+    assert str(ProjectionFailed("no room", Fault.QUOTA)).endswith(advice_on(Fault.QUOTA))
