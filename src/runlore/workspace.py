@@ -27,7 +27,6 @@ from runlore.domain.visible_text import visible
 from runlore.domain.workspace import CreateWorkspace, WorkspaceState, decide
 from runlore.engine import places
 from runlore.engine.caller_warning import warn_caller
-from runlore.engine.net_changes import NetChange, net_changes
 from runlore.engine.places import NotTrusted, check_workspace
 from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from runlore.configuration.environment import Environment
     from runlore.engine.event_feed import Feed, LoggedEvent
     from runlore.engine.moments import Moment
+    from runlore.engine.net_changes import NetChange
     from runlore.engine.session import LiveSession, Session
     from runlore.experiment import Experiment, Tags
     from runlore.projections.user_sql import SqlResult
@@ -390,6 +390,7 @@ class Workspace:
         [('experiment', 'created', None, 'active'), ('experiment_tag', 'created', 'stage', 'first')]
         """
         from runlore.engine.moments import position_in
+        from runlore.engine.net_changes import net_changes
 
         session = self._live
         session.before_read()

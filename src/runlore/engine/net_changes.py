@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from runlore.domain.errors import InvalidInput
 from runlore.domain.fact import utc_time
 from runlore.domain.visible_text import visible
+from runlore.projections.net_changes import NetChangeRow
+from runlore.shown.tables import ROWS_MAX, shown_table
 
 if TYPE_CHECKING:
     from runlore.engine.session import Session
-    from runlore.projections.net_changes import NetChangeRow
 
 What = Literal[
     "experiment",
@@ -82,9 +83,6 @@ class NetChanges(list[NetChange]):
     """Net changes in the order of the log; a notebook shows them as a table."""
 
     def _repr_html_(self) -> str:
-        # Imported here: every command loads this module, and only notebooks show tables.
-        from runlore.shown.tables import ROWS_MAX, shown_table
-
         rows = [[getattr(change, name) for name in _SHOWN] for change in self[:ROWS_MAX]]
         return shown_table(_SHOWN, rows, total=len(self))
 
