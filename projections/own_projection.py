@@ -334,11 +334,10 @@ class OwnProjection:
 
     def _open(self, folder: Path | None) -> OpenTables:
         place = self._place = self._place or place_below(folder)
-        projection = (
-            self._opened_as_it_is(place) or self._opened_empty(place)
-            if not isinstance(place, ReaderSlot)
-            else self._opened_slot(place)
-        )
+        if isinstance(place, ReaderSlot):
+            projection = self._opened_slot(place)
+        else:
+            projection = self._opened_empty(place)
         self._tables = OpenTables(projection, self.log)
         return self._tables
 

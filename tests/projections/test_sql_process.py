@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import shutil
 import signal
 import struct
@@ -36,7 +37,7 @@ from runlore.projections.sql_process.arrow_bytes import (
     schema_tree,
     sizes_in,
 )
-from runlore.projections.sql_process.memory import resident_nbytes
+from runlore.projections.sql_process.memory import data_limited, resident_nbytes
 from runlore.projections.sql_process.parent import SqlProcess
 from runlore.projections.user_sql import QueryFailed, QueryRefused, SqlResult
 from runlore.storage.held_folder import FolderMoved
@@ -418,19 +419,23 @@ def test_the_process_outlives_the_thread_that_started_it(own: Workspace) -> None
     assert process_of(own).pid == pid
 
 
-def test_a_forked_child_leaves_the_process_alone_and_has_its_own(own: Workspace) -> None:
+def test_a_forked_child_leaves_the_process_alone_and_has_its_own(
+    own: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert answers(own)
     pid = process_of(own).pid
     assert pid is not None
+    told: list[str] = []  # By finalizers; the child has a list of its own.
+    monkeypatch.setattr(sys, "unraisablehook", lambda raised: told.append(str(raised.exc_value)))
 
-    def in_fork() -> tuple[int | None, bool, bool]:
+    def in_fork() -> tuple[int | None, bool, bool, list[str]]:
         forgotten = process_of(own).pid
         answered = answers(own)
         another = process_of(own).pid != pid
         own.close()
-        return forgotten, answered, another
+        return forgotten, answered, another, told
 
-    assert in_child(in_fork) == (None, True, True)
+    assert in_child(in_fork) == (None, True, True, [])
     assert answers(own)
     assert process_of(own).pid == pid
 
@@ -608,3 +613,16 @@ def test_an_interrupt_at_any_moment_leaves_nothing_for_the_next_query(ws: Worksp
         timer.join()
 
         assert ask(ws, "SELECT ?", [wait]).fetchall() == [(wait,)]
+
+
+def test_the_bound_on_memory_ends_with_its_block() -> None:
+    def in_fork() -> tuple[bool, bool, bool]:
+        before = resource.getrlimit(resource.RLIMIT_DATA)
+        with data_limited(QueryLimits(memory_nbytes=2**28)):
+            bounded = resource.getrlimit(resource.RLIMIT_DATA)
+        with pytest.raises(ZeroDivisionError), data_limited(QueryLimits(memory_nbytes=2**28)):
+            raise ZeroDivisionError
+        after = resource.getrlimit(resource.RLIMIT_DATA)
+        return bounded != before, bounded[1] == before[1], after == before
+
+    assert in_child(in_fork) == (True, True, True)
