@@ -47,6 +47,14 @@ class QueryTooLarge(UserError):
         self.memory_nbytes = memory_nbytes
 
 
+class QueryStopped(UserError):
+    """The query was stopped by somebody before it ended."""
+
+    def __init__(self, query: str) -> None:
+        super().__init__(f"{query.strip()[:200]!r} was stopped before it ended; ask it again")
+        self.query = query
+
+
 @dataclass(frozen=True)
 class QueryLimits:
     """The limits of one query; None is no limit of time."""

@@ -46,12 +46,15 @@ from runlore.projections.record_queries import (
 from runlore.projections.rollups import Rollup, rollup_of
 from runlore.projections.rows import ExperimentActivity, ExperimentRow, RecordRow, RunRow
 from runlore.projections.run_conditions import run_conditions
+from runlore.projections.run_trees import tree_count
+from runlore.projections.saved_views import SavedView, saved_views
 from runlore.projections.timeline import Span, timeline
 from runlore.projections.views import reads_points
 
 if TYPE_CHECKING:
     from runlore.projections.charts import Chart, ChartQuestion
     from runlore.projections.curves import Curve, SeriesValues
+    from runlore.projections.groups import GroupQuestion, Groups
     from runlore.projections.metric_columns import MetricColumn, MetricFilter, TableRow
     from runlore.projections.net_changes import NetChangeRow
     from runlore.projections.sql_result import SqlResult
@@ -153,6 +156,10 @@ class RunsReader:
         return self.projection.ask(
             lambda tables: timeline(tables.connection, buckets, self.position)
         )
+
+    def saved_views(self) -> list[SavedView]:
+        """The views that are saved under names, by name."""
+        return self.projection.ask(lambda tables: saved_views(tables.connection, self.position))
 
     def fields(
         self, part: str = "", *, experiment_id: str | None = None, limit: int = 200
@@ -296,18 +303,21 @@ class RunsReader:
         sort: str | None = None,
         limit: int | None = None,
         offset: int = 0,
+        in_trees: bool = False,
     ) -> SqlResult:
         """A row per matching run, with its attributes, config, tags, properties and metrics.
 
         Newest first or by `sort`, a field with `-` before it for descending order, at most `limit`
-        of them after the first `offset`. Without `columns` all that the runs have, of metrics these
-        aggregates. Costs the number of series of these runs, not that of their points. Raises
-        FilterError for an unknown field, InvalidInput for a table of more than 10,000 columns.
+        of them after the first `offset`. `in_trees` adds the runs above the matching ones, and
+        puts each below its parent; only roots are sorted then. Without `columns` all that the runs
+        have, of metrics these aggregates. Costs the number of series of these runs, not that of
+        their points. Raises FilterError for an unknown field, InvalidInput for a table of more than
+        10,000 columns.
         """
         from runlore.projections.runs_table import TableOptions, runs_table
         from runlore.projections.sql_result import SqlResult
 
-        options = TableOptions.of(columns, metrics, sort, limit, offset)
+        options = TableOptions.of(columns, metrics, sort, limit, offset, in_trees)
 
         def question(tables: OpenTables) -> SqlResult:
             if self.position is not None:
@@ -317,13 +327,27 @@ class RunsReader:
 
         return self.projection.ask(question)
 
-    def count_runs(self, which: RunFilter = TOP_LEVEL) -> int:
-        """The number of matching runs. Raises FilterError."""
+    def groups(self, which: RunFilter, question: GroupQuestion) -> Groups:
+        """The matching runs gathered by the values of a field. Raises FilterError, InvalidInput."""
+        from runlore.projections.groups import groups
+
+        question.check()
+
+        def ask(tables: OpenTables) -> Groups:
+            if self.position is not None:
+                tables.check_segments()
+            return groups(tables.connection, self._conditions(tables, which), question)
+
+        return self.projection.ask(ask)
+
+    def count_runs(self, which: RunFilter = TOP_LEVEL, *, in_trees: bool = False) -> int:
+        """The number of matching runs; `in_trees` with those above them. Raises FilterError."""
 
         def question(tables: OpenTables) -> int:
             if self.position is not None:
                 tables.check_segments()
-            return run_count(tables.connection, self._conditions(tables, which))
+            count = tree_count if in_trees else run_count
+            return count(tables.connection, self._conditions(tables, which))
 
         return self.projection.ask(question)
 

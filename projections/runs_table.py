@@ -18,6 +18,7 @@ from runlore.projections.arrow_tables import answer, table_of_columns
 from runlore.projections.conditions import Conditions
 from runlore.projections.field_sql import AGGREGATES, PAIRS, Sql, attribute, ordered_by
 from runlore.projections.metric_summaries_as_of import latest_as_of
+from runlore.projections.run_trees import tree_page
 from runlore.projections.trees import runs_then
 
 MAX_COLUMNS: Final = 10_000
@@ -90,6 +91,7 @@ class TableOptions(NamedTuple):
     descending: bool
     limit: int | None
     offset: int = 0
+    in_trees: bool = False
 
     @classmethod
     def of(
@@ -99,6 +101,7 @@ class TableOptions(NamedTuple):
         sort: str | None,
         limit: int | None,
         offset: int = 0,
+        in_trees: bool = False,
     ) -> TableOptions:
         """Checked options. Raises InvalidInput."""
         if type(offset) is not int or offset < 0:
@@ -113,9 +116,8 @@ class TableOptions(NamedTuple):
                 )
         fields = None if columns is None else [parse_field(column) for column in columns]
         by = None if sort is None else parse_field(sort.removeprefix("-"))
-        return cls(
-            fields, tuple(asked), by, sort is not None and sort.startswith("-"), limit, offset
-        )
+        descending = sort is not None and sort.startswith("-")
+        return cls(fields, tuple(asked), by, descending, limit, offset, in_trees)
 
 
 def metric_column(text: str) -> str:
@@ -175,12 +177,16 @@ def _page(
         if options.sort is not None:
             how = ordered_by(connection, conditions, options.sort, options.descending, now)
             order = stack.enter_context(how)
+        limit = f"LIMIT {options.limit or 'ALL'} OFFSET {options.offset:d}"
+        if options.in_trees:
+            tree = tree_page(connection, conditions, order, limit)
+            return answer(connection.sql(tree.text, params=list(tree.params) or None))
         query = _PAGE.format(
             order=f"{order.text}, " if order.text else "",
             runs=runs_then(connection, conditions.as_of),
             current=conditions.current("s"),
             where=conditions.where(),
-            limit=f"LIMIT {options.limit or 'ALL'} OFFSET {options.offset:d}",
+            limit=limit,
         )
         return answer(connection.sql(query, params=[*order.params, *conditions.params] or None))
 

@@ -8,14 +8,21 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from runlore.domain.errors import UserError
 from runlore.projections.progress import SignsOfLife
-from runlore.projections.query_limits import QueryLimits, QueryTimedOut, QueryTooLarge
+from runlore.projections.query_limits import (
+    QueryLimits,
+    QueryStopped,
+    QueryTimedOut,
+    QueryTooLarge,
+)
 from runlore.projections.sql_process.memory import resident_nbytes
 from runlore.projections.sql_process.messages import Message, Pipe, packable, read_exactly
 from runlore.storage import fork_guard, interruptions
@@ -85,11 +92,17 @@ class SqlProcess:
         return None if child is None else child.pid
 
     def sql(
-        self, query: str, params: Params, limits: QueryLimits, position: int | None = None
+        self,
+        query: str,
+        params: Params,
+        limits: QueryLimits,
+        position: int | None = None,
+        stop: threading.Event | None = None,
     ) -> SqlResult:
         """The result of a user's SELECT, as of a position if one is given.
 
-        Raises QueryTimedOut, QueryTooLarge, QueryRefused or QueryFailed.
+        Another thread ends it by setting `stop`: the query that runs, not the wait for another
+        one. Raises QueryTimedOut, QueryTooLarge, QueryStopped, QueryRefused or QueryFailed.
         """
         request = {
             "uri": self._uri,
@@ -101,7 +114,8 @@ class SqlProcess:
         }
         with AFTERWARDS, self._query_lock:
             for is_last in (False, True):
-                answer = self._asked({**request, "is_last": is_last}, limits)
+                watch = partial(_Watch, query=request["query"], limits=limits, stop=stop)
+                answer = self._asked({**request, "is_last": is_last}, watch)
                 if answer["end"] != "again":
                     return self._result(answer, query, limits)
                 self._end()  # It was killed, or what it read before takes too much memory.
@@ -139,11 +153,11 @@ class SqlProcess:
 
     # --- inside ---------------------------------------------------------------------------
 
-    def _asked(self, request: Message, limits: QueryLimits) -> Message:
+    def _asked(self, request: Message, watch: Callable[[_Child], _Watch]) -> Message:
         child = self._started()
         try:
-            return _Watch(child, request["query"], limits).answer(request)
-        except (QueryTimedOut, KeyboardInterrupt):
+            return watch(child).answer(request)
+        except (QueryTimedOut, QueryStopped, KeyboardInterrupt):
             obeys = False
             try:
                 obeys = child.stop()
@@ -196,18 +210,27 @@ class IsolatedReader:
         """The reader that answers as if the log ended at the position."""
         return IsolatedReader(self.process, position)
 
-    def sql(self, query: str, params: Params, limits: QueryLimits) -> SqlResult:
+    def sql(
+        self,
+        query: str,
+        params: Params,
+        limits: QueryLimits,
+        stop: threading.Event | None = None,
+    ) -> SqlResult:
         """The result of a user's SELECT; see `SqlProcess.sql`."""
-        return self.process.sql(query, params, limits, self.position)
+        return self.process.sql(query, params, limits, self.position, stop)
 
 
 class _Watch:
     """One question to a child: its answer, its time and its memory."""
 
-    def __init__(self, child: _Child, query: str, limits: QueryLimits) -> None:
+    def __init__(
+        self, child: _Child, query: str, limits: QueryLimits, stop: threading.Event | None
+    ) -> None:
         self._child = child
         self._query = query
         self._limits = limits
+        self._stop = stop
         self._deadline: float | None = None
         self._has_begun = False
         self._schema: Tree = []
@@ -260,6 +283,8 @@ class _Watch:
             self._deadline = time.monotonic() + self._limits.timeout_s
 
     def _look(self) -> None:
+        if self._stop is not None and self._stop.is_set():
+            raise QueryStopped(self._query)
         if not self._has_begun:
             return
         if resident_nbytes(self._child.pid) > self._limits.of_resident_nbytes:

@@ -1,0 +1,116 @@
+"""Runs gathered by the values of a field, with an aggregate of each column of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import duckdb
+from arro3.core import Table
+
+from runlore.domain.errors import InvalidInput
+from runlore.domain.filtering.fields import Field
+from runlore.projections.arrow_tables import answer
+from runlore.projections.conditions import Conditions
+from runlore.projections.runs_table import TableOptions, registered, runs_table
+from runlore.projections.sql_result import SqlResult
+
+AGGREGATES: Final[Mapping[str, str]] = {
+    "mean": "avg",
+    "median": "median",
+    "min": "min",
+    "max": "max",
+    "sum": "sum",
+    "std": "stddev_samp",
+}
+"""The aggregates of a group's numbers, and DuckDB's functions for them."""
+
+_NUMBERS: Final = ("BIGINT", "DOUBLE", "INTEGER", "HUGEINT", "UBIGINT", "FLOAT")
+
+
+class Column(NamedTuple):
+    """A column of groups, a value per group.
+
+    `values` are aggregates of finite numbers; for other types the value that all runs of a group
+    share, else None. `spreads` are the standard deviations of numbers. `distinct` counts the
+    different values in each group.
+    """
+
+    values: Sequence[Any]
+    spreads: Sequence[float | None] | None
+    distinct: Sequence[int]
+
+
+class Groups(NamedTuple):
+    """Groups of runs, the largest first: their values, numbers of runs, and columns.
+
+    `total` is the number of all groups; a page has some of them.
+    """
+
+    total: int
+    values: Sequence[Any]
+    runs: Sequence[int]
+    columns: Sequence[Column]
+
+
+class GroupQuestion(NamedTuple):
+    """By which field runs are gathered, what is shown of each group, and which page is asked for.
+
+    Raises InvalidInput for an unknown aggregate.
+    """
+
+    by: Field
+    columns: Sequence[Field]
+    aggregate: str = "mean"
+    offset: int = 0
+    limit: int = 100
+
+    def check(self) -> None:
+        """Raise InvalidInput for an unknown aggregate."""
+        if self.aggregate not in AGGREGATES:
+            raise InvalidInput(
+                f"agg is {self.aggregate!r:.80}; it takes one of {', '.join(AGGREGATES)}"
+            )
+
+
+def groups(
+    connection: duckdb.DuckDBPyConnection, conditions: Conditions, question: GroupQuestion
+) -> Groups:
+    """The groups of the matching runs. Costs one table of all of them."""
+    fields = [question.by, *question.columns]
+    table = runs_table(connection, conditions, TableOptions(fields, (), None, False, None))
+    named = Table.from_arrays(list(table.columns), names=[f"c{n:d}" for n in range(len(fields))])
+    with registered(connection, "grouped_runs", named):
+        types = [row[1] for row in connection.execute("DESCRIBE FROM grouped_runs").fetchall()]
+        cells = [
+            cell
+            for number, type_ in enumerate(types[1:], 1)
+            for cell in _cells(f"c{number:d}", type_, AGGREGATES[question.aggregate])
+        ]
+        page = connection.sql(
+            f"SELECT c0, count(*) AS n, {', '.join([*cells, 'NULL'])} FROM grouped_runs "
+            "GROUP BY c0 ORDER BY n DESC, c0 NULLS LAST "
+            f"LIMIT {question.limit:d} OFFSET {question.offset:d}"
+        )
+        values, runs, *rest = SqlResult(answer(page)).first_columns(question.limit)
+        total = len(answer(connection.sql("SELECT DISTINCT c0 FROM grouped_runs")))
+    columns = []
+    for number, type_ in enumerate(types[1:]):
+        aggregates, spreads, distinct = rest[3 * number : 3 * number + 3]
+        columns.append(Column(aggregates, spreads if type_ in _NUMBERS else None, distinct))
+    return Groups(total, values, runs, columns)
+
+
+def _cells(column: str, type_: str, function: str) -> tuple[str, str, str]:
+    """The aggregate, the spread, and the number of different values of a column."""
+    distinct = f"count(DISTINCT {column})"
+    if type_ in _NUMBERS:
+        number = f"{column}::DOUBLE"
+        finite = f"FILTER (WHERE isfinite({number}))"
+        value = f"{function}({number}) {finite}"
+        if function not in ("sum", "stddev_samp"):  # The mean of equal numbers is not quite theirs.
+            equal = f"min({number}) {finite} = max({number}) {finite}"
+            value = f"CASE WHEN {equal} THEN min({number}) {finite} ELSE {value} END"
+        return value, f"stddev_samp({number}) {finite}", distinct
+    is_one = f"{distinct} = 1 AND count({column}) = count(*)"
+    return f"CASE WHEN {is_one} THEN any_value({column}) END", "NULL", distinct

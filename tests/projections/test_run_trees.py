@@ -1,0 +1,90 @@
+"""Matching runs in their trees: all runs above them are kept, and each stands below its parent."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runlore.domain.events import TagSet
+from runlore.domain.ids import run_stream
+from runlore.projections.filters import RunFilter
+from runlore.projections.reader import RunsReader
+from tests.projections.histories import History, reader_of
+
+# Each run's parent is one of the runs before it, or none; and whether it matches.
+FORESTS = st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1, max_size=9)
+MATCHING = RunFilter(where="has(tags.hit)", include_children=True)
+
+
+def planted(history: History, forest: list[tuple[int, bool]]) -> dict[str, str | None]:
+    """Creates the runs; returns the parents by run."""
+    history.experiment()
+    parents: dict[str, str | None] = {}
+    for number, (choice, matches) in enumerate(forest):
+        run_id = f"r{number}"
+        parent = None if choice % (number + 1) == number else f"r{choice % (number + 1)}"
+        history.run(run_id, parent_id=parent, root_id=root_of(parents, parent) or run_id)
+        parents[run_id] = parent
+        if matches:
+            history.say(run_stream(run_id), TagSet(key="hit", value="1"))
+    return parents
+
+
+def root_of(parents: dict[str, str | None], run_id: str | None) -> str | None:
+    while run_id is not None and parents[run_id] is not None:
+        run_id = parents[run_id]
+    return run_id
+
+
+def slowly(parents: dict[str, str | None], forest: list[tuple[int, bool]]) -> list[str]:
+    """The kept runs: newest tree first, then each run before its children in order of creation."""
+    kept = set()
+    for (run_id, _), (_, matches) in zip(parents.items(), forest, strict=True):
+        above: str | None = run_id if matches else None
+        while above is not None:
+            kept.add(above)
+            above = parents[above]
+
+    def below(run_id: str | None) -> list[str]:
+        children = [child for child, parent in parents.items() if parent == run_id]
+        return [one for child in children for one in walked(child)]
+
+    def walked(run_id: str) -> list[str]:
+        return [run_id, *below(run_id)]
+
+    roots = [run_id for run_id, parent in parents.items() if parent is None]
+    return [one for root in reversed(roots) for one in walked(root) if one in kept]
+
+
+def ids(reader: RunsReader, **options: int) -> list[str]:
+    table = reader.runs_table(MATCHING, columns=["id"], in_trees=True, **options)  # type: ignore[arg-type]
+    return [run_id for (run_id,) in table]
+
+
+@settings(deadline=None, max_examples=40)
+@given(FORESTS)
+def test_runs_above_matching_ones_are_kept_and_children_stand_below_their_parents(
+    forest: list[tuple[int, bool]],
+) -> None:
+    history = History()
+    wanted = slowly(planted(history, forest), forest)
+    with reader_of(history.log) as reader:
+        assert ids(reader) == wanted
+        assert reader.count_runs(MATCHING, in_trees=True) == len(wanted)
+        pages = [one for at in range(0, len(forest), 2) for one in ids(reader, offset=at, limit=2)]
+        assert pages == wanted
+
+
+def test_roots_are_sorted_and_trees_are_those_of_the_position() -> None:
+    history = History()
+    planted(history, [(0, False), (0, True), (2, False)])  # r0 with its child r1, and r2.
+    history.say(run_stream("r2"), TagSet(key="hit", value="1"))
+    before = history.log.head().position
+    history.say(run_stream("r0"), TagSet(key="hit", value="1"))
+    with reader_of(history.log) as reader:
+        assert ids(reader) == ["r2", "r0", "r1"]
+        sorted_ = reader.runs_table(MATCHING, columns=["id"], sort="id", in_trees=True)
+        assert [run_id for (run_id,) in sorted_] == ["r0", "r1", "r2"]
+        past = reader.at(before)
+        assert ids(past) == ["r2", "r0", "r1"]  # r0 is there for r1.
+        assert ids(reader.at(before - 1)) == ["r0", "r1"]
