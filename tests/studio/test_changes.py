@@ -85,6 +85,9 @@ def test_a_refused_change_is_a_conflict_that_says_who(ws: Workspace, shared: Ser
     assert status == 409
     assert problem["title"] in ("RunEnded", "TransitionRefused")
     assert "Completed" in problem["detail"]
+    assert problem["what"] == "completed"
+    assert problem["by"].startswith("server@")
+    assert problem["at"].startswith("20")
 
 
 @pytest.mark.parametrize(

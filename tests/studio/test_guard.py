@@ -322,7 +322,7 @@ def routes(filled: Filled) -> list[tuple[str, str]]:
     """Every operation that the API describes, with an id for each parameter of its path."""
     studio = Studio(filled.ws, POLICY)
     found = [
-        (method.upper(), path.format(run_id="nobody", name="nothing"))
+        (method.upper(), path.format(run_id="nobody", name="nothing", query_id="no-query"))
         for path, operations in studio.api.openapi()["paths"].items()
         for method in operations
     ]
@@ -344,7 +344,8 @@ def test_a_viewer_may_look_everywhere(shared: Served, filled: Filled) -> None:
 
 def test_a_viewer_may_change_nothing(shared: Served, filled: Filled) -> None:
     position = filled.ws.position
-    for method, path in [*unsafe(filled), ("PUT", "/api/views/x"), ("DELETE", "/"), ("BREW", "/")]:
+    changes = [one for one in unsafe(filled) if not one[1].startswith("/api/sql")]
+    for method, path in [*changes, ("PUT", "/api/views/x"), ("DELETE", "/"), ("BREW", "/")]:
         answer = shared.send(method, path, {}, **bearer(VIEWER))
         assert answer.status_code == 403, (method, path)
         assert "editor" in answer.text
@@ -393,7 +394,10 @@ def test_a_change_of_the_page_itself_goes_through(shared: Served, filled: Filled
     for method, path in unsafe(filled):
         kind = "Application/JSON; charset=utf-8"
         answer = shared.send(method, path, {}, **bearer(EDITOR), Content_Type=kind)
-        assert as_problem(answer)[1]["title"] == "RunNotFound"
+        if "nobody" in path:
+            assert as_problem(answer)[1]["title"] == "RunNotFound"
+        else:
+            assert answer.status_code in (200, 422)
 
 
 def test_a_proxy_may_have_taken_the_encryption_off(shared: Served) -> None:

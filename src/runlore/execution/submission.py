@@ -29,7 +29,7 @@ from runlore.exceptions import ExperimentExecutionException
 from runlore.execution.definitions import check_taken, definition_of
 from runlore.execution.handover import digest_of
 from runlore.execution.launch import environment_for
-from runlore.execution.masking import masked
+from runlore.execution.masking import WORDS, masked
 from runlore.execution.targets.kinds import note_use, target_of
 from runlore.storage.snapshots import copy_snapshot
 
@@ -51,6 +51,13 @@ class NewRun(NamedTuple):
     parent: RunHandle | None = None
     tags: Mapping[str, Any] | None = None
     not_secret: Collection[str] = ()
+
+
+class Changes(NamedTuple):
+    """What a repeated run has otherwise than the earlier one; None for what stays."""
+
+    target: str | None = None
+    arguments: Sequence[str] | None = None
 
 
 class _Submission(NamedTuple):
@@ -75,14 +82,17 @@ def submit(session: LiveSession, new: NewRun, config: RunConfiguration, source: 
     return _submit(session, new, run_id, submission)
 
 
-def submit_again(session: LiveSession, new: NewRun, earlier: RunHandle) -> RunHandle:
-    """Submit a run of an earlier run's snapshot and definition.
+def submit_again(
+    session: LiveSession, new: NewRun, earlier: RunHandle, changes: Changes | None = None
+) -> RunHandle:
+    """Submit a run of an earlier run's snapshot and definition, perhaps with some changes.
 
     Secrets come from this process's environment. Raises ExperimentExecutionException if one is
-    missing, or if the earlier run was not submitted or is in another workspace.
+    missing, or if the earlier run was not submitted or is in another workspace, or if arguments
+    are given for what is a command.
     """
     run_id = _checked_id(session, new)
-    return _submit(session, new, run_id, _repeated(session, earlier, run_id))
+    return _submit(session, new, run_id, _repeated(session, earlier, run_id, changes or Changes()))
 
 
 def _checked_id(session: LiveSession, new: NewRun) -> str:
@@ -199,7 +209,9 @@ def _configured(
     return _Submission(config.target, definition, overrides, snapshot, properties)
 
 
-def _repeated(session: LiveSession, earlier: RunHandle, run_id: str) -> _Submission:
+def _repeated(
+    session: LiveSession, earlier: RunHandle, run_id: str, changes: Changes
+) -> _Submission:
     if earlier.session is not session:
         raise ExperimentExecutionException(
             f"run {earlier.id} is in another workspace; submit it again in its own"
@@ -211,13 +223,16 @@ def _repeated(session: LiveSession, earlier: RunHandle, run_id: str) -> _Submiss
             "submit a ScriptRunConfig"
         )
     definition = Definition.model_validate(state.definition)
+    words: dict[str, str] = {}
+    if changes.arguments is not None and tuple(changes.arguments) != definition.arguments:
+        definition, words = _with_arguments(earlier.id, definition, changes.arguments)
     missing = [name for name in definition.secret_variables if name not in os.environ]
     if missing:
         raise ExperimentExecutionException(
             f"run {earlier.id} was executed with {', '.join(missing)}, whose values are kept "
             "nowhere; set them in this process's environment and submit again"
         )
-    if definition.secret_arguments:
+    if definition.secret_arguments and not words:
         raise ExperimentExecutionException(
             f"run {earlier.id} was executed with the arguments "
             f"{', '.join(definition.secret_arguments)}, whose values are kept nowhere; submit its "
@@ -237,13 +252,29 @@ def _repeated(session: LiveSession, earlier: RunHandle, run_id: str) -> _Submiss
     }
     secrets = {name: os.environ[name] for name in definition.secret_variables}
     return _Submission(
-        state.target or LOCAL,
+        changes.target or state.target or LOCAL,
         definition,
-        {**definition.environment_variables, **secrets},
+        {**definition.environment_variables, **secrets, **words},
         snapshot,
         properties,
         repeats=earlier.id,
     )
+
+
+def _with_arguments(
+    run_id: str, definition: Definition, arguments: Sequence[str]
+) -> tuple[Definition, dict[str, str]]:
+    """The definition with other arguments for its script, and the words that are not recorded."""
+    if definition.script is None:
+        raise ExperimentExecutionException(
+            f"run {run_id} executed a command, whose arguments are part of it; submit it again as "
+            "it is, or submit another command"
+        )
+    given = definition.model_copy(update={"arguments": tuple(arguments), "secret_arguments": ()})
+    recorded, variables = masked(given)
+    kept = {"secret_variables": definition.secret_variables}
+    words = {name: value for name, value in variables.items() if name == WORDS}
+    return recorded.model_copy(update=kept), words
 
 
 def _fresh_id(experiment: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import anyio.from_thread
 from fastapi import FastAPI
@@ -17,16 +17,29 @@ from starlette.types import ASGIApp
 
 from runlore.domain.errors import RunloreError
 from runlore.studio import pages
+from runlore.studio.api import bulk as bulk_api
 from runlore.studio.api import feed as feed_api
+from runlore.studio.api import groups as groups_api
 from runlore.studio.api import run as run_api
 from runlore.studio.api import runs as runs_api
+from runlore.studio.api import sql as sql_api
+from runlore.studio.api import submissions as submissions_api
+from runlore.studio.api import tables as tables_api
+from runlore.studio.api import targets as targets_api
+from runlore.studio.api import views as views_api
 from runlore.studio.api import workspace as workspace_api
 from runlore.studio.feed import Feed
 from runlore.studio.guard import Guard, Policy
 from runlore.studio.lanes import Lanes
 from runlore.studio.problems import RESPONSES, answer_to_error, problem
+from runlore.studio.queries import Queries
 from runlore.version import VERSION
 from runlore.workspace import Workspace
+
+_APIS: Final = (
+    *(workspace_api, runs_api, groups_api, tables_api, bulk_api, run_api, views_api, sql_api),
+    *(targets_api, submissions_api, feed_api),
+)
 
 
 class Studio:
@@ -38,12 +51,14 @@ class Studio:
     def __init__(self, workspace: Workspace, policy: Policy) -> None:
         self.lanes = Lanes(workspace)
         self._feed = Feed(workspace)
+        self._queries = Queries()
         self.api = self._made(policy.base_path)
         self.application: ASGIApp = Guard(self.api, policy)
 
     def end_streams(self) -> None:
-        """End what would never end by itself; to be called in the thread that serves."""
+        """End what would not end soon by itself; to be called in the thread that serves."""
         self._feed.stop()
+        self._queries.stop_all()
 
     def _made(self, base_path: str) -> FastAPI:
         app = FastAPI(
@@ -57,7 +72,8 @@ class Studio:
         )
         app.state.lanes = self.lanes
         app.state.feed = self._feed
-        for api in (workspace_api, runs_api, run_api, feed_api):
+        app.state.queries = self._queries
+        for api in _APIS:
             app.include_router(api.router, prefix="/api", responses=RESPONSES)
         pages.mount(app, base_path)
         app.add_exception_handler(RunloreError, answer_to_error)

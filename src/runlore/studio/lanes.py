@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from runlore.projections.reader import RunsReader
+from runlore.projections.sql_process.parent import IsolatedReader
 from runlore.studio.encoding import Answer
 from runlore.studio.viewers import Viewer
 from runlore.workspace import Workspace, session_of, workspace_of
@@ -19,6 +20,7 @@ _QUICK_THREADS: Final = 2
 _SLOW_THREADS: Final = 1
 _QUICK: Final = "studio"
 _SLOW: Final = "studio-slow"
+_SQL: Final = "studio-sql"
 
 
 class Lanes:
@@ -31,6 +33,7 @@ class Lanes:
         self._workspace = workspace
         self._quick = CapacityLimiter(_QUICK_THREADS)
         self._slow = CapacityLimiter(_SLOW_THREADS)
+        self._sql = CapacityLimiter(_SLOW_THREADS)
         self._acting: dict[str, Workspace] = {}
         self._lock = threading.Lock()
 
@@ -64,22 +67,35 @@ class Lanes:
         self, position: int | None, question: Callable[[Workspace, RunsReader], object]
     ) -> Answer:
         """The answer of the tables as of a position, written as JSON in the thread."""
-        return await self.quick(lambda: self._asked(_QUICK, position, question))
+        return await self.quick(
+            lambda: self._asked(_QUICK, position, lambda *asked: Answer(question(*asked)))
+        )
 
     async def slow_answer_of_tables(
         self, position: int | None, question: Callable[[Workspace, RunsReader], object]
     ) -> Answer:
         """The same for questions that may take seconds; the quick ones do not wait for it."""
+        return await self.slow_of_tables(position, lambda *asked: Answer(question(*asked)))
+
+    async def slow_of_tables(
+        self, position: int | None, question: Callable[[Workspace, RunsReader], T]
+    ) -> T:
+        """What such a question returns, as it is."""
         return await self.slow(lambda: self._asked(_SLOW, position, question))
 
+    async def sql(self, position: int | None, question: Callable[[IsolatedReader], T]) -> T:
+        """The answer of the process for users' SQL, as of a position; one query at a time."""
+        return await to_thread.run_sync(
+            lambda: question(session_of(self.at(position)).isolated(_SQL)),
+            limiter=self._sql,
+            abandon_on_cancel=True,
+        )
+
     def _asked(
-        self,
-        lane: str,
-        position: int | None,
-        question: Callable[[Workspace, RunsReader], object],
-    ) -> Answer:
+        self, lane: str, position: int | None, question: Callable[[Workspace, RunsReader], T]
+    ) -> T:
         workspace = self.at(position)
-        return Answer(question(workspace, session_of(workspace).reader(lane)))
+        return question(workspace, session_of(workspace).reader(lane))
 
     def warm_up(self) -> None:
         """Bring the tables up to date."""

@@ -10,13 +10,20 @@ from typing import Final
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
+
+from runlore.domain.errors import InvalidInput
+from runlore.engine.streams import saved_view
+from runlore.studio.addresses import address_in, with_view
+from runlore.studio.lanes import Lanes
+from runlore.workspace import session_of
 
 STATIC: Final = Path(str(files("runlore.studio"))) / "static"
 
 PATHS: Final = (
-    *("/", "/runs", "/e/{name:path}", "/compare", "/run/{run_id}", "/run/{run_id}/{tab}", "/sql"),
+    *("/", "/runs", "/e/{name:path}", "/compare", "/run/{run_id}", "/run/{run_id}/{tab}"),
+    *("/sql", "/targets", "/new", "/views"),
 )
 """The paths of pages; everything else that is shown stands in the query."""
 
@@ -46,9 +53,26 @@ def mount(app: FastAPI, base_path: str) -> None:
     async def page(request: Request) -> Response:
         return HTMLResponse(shell, headers={"Cache-Control": "no-cache"})
 
+    async def view(request: Request, name: str) -> Response:
+        lanes: Lanes = request.app.state.lanes
+        url = await lanes.quick(lambda: _address_of(lanes, name))
+        if url is None:
+            return HTMLResponse(shell, 404, headers={"Cache-Control": "no-cache"})
+        return RedirectResponse(base_path + with_view(url, name), status_code=303)
+
     for path in PATHS:
         app.add_api_route(path, page, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/v/{name:path}", view, methods=["GET"], include_in_schema=False)
     app.mount(f"/static/{version}", _Files(directory=STATIC))
+
+
+def _address_of(lanes: Lanes, name: str) -> str | None:
+    """The address of the page that is saved under a name."""
+    try:
+        found = saved_view(session_of(lanes.at(None)), name)
+    except InvalidInput:  # No view can have the name.
+        return None
+    return None if found is None else address_in(found.definition)
 
 
 class _Files(StaticFiles):

@@ -18,12 +18,13 @@ from runlore.domain.errors import (
     WorkspaceClosed,
 )
 from runlore.projections.own_projection import ProjectionFailed
-from runlore.projections.query_limits import QueryTimedOut
+from runlore.projections.query_limits import QueryStopped, QueryTimedOut
 from runlore.storage.artifact_backend import ArtifactMissing
 from runlore.storage.artifact_places import ArtifactFolderMissing
 from runlore.storage.errors import LogCorrupt, LogUnavailable, NotALog
 from runlore.storage.held_folder import FolderMoved
 from runlore.studio.encoding import json_text
+from runlore.studio.viewers import NotTheOwner
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -33,7 +34,9 @@ _STATUS: Final[tuple[tuple[type[Exception], int], ...]] = (
     (RunGone, 410),
     (ChangeRefusedError, 409),
     (PastIsReadOnly, 409),
+    (NotTheOwner, 403),
     (QueryTimedOut, 408),
+    (QueryStopped, 408),
     (LogUnavailable, 503),
     (LogCorrupt, 503),
     (NotALog, 503),

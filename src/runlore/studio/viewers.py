@@ -11,10 +11,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from runlore.domain.errors import InvalidInput
+from runlore.domain.errors import InvalidInput, UserError
 
 _SECRET_NBYTES: Final = 24
 _SECRET: Final = re.compile(r"[A-Za-z0-9._~-]{16,500}")  # It can stand in URLs and cookies.
+
+
+class NotTheOwner(UserError):
+    """Only the user who serves may have what he likes executed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a token submits again what is in the workspace, and no folder of the machine that "
+            "serves; submit it there with `runlore run submit-script`, or give `repeats`"
+        )
 
 
 class Role(StrEnum):
@@ -26,10 +36,14 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Viewer:
-    """Somebody who looks. Changes are recorded with the name `actor`, or else with the server's."""
+    """Somebody who looks. Changes are recorded with the name `actor`, or else with the server's.
+
+    The owner is the user who serves, at this machine: not anybody with a token.
+    """
 
     role: Role
     actor: str | None = None
+    is_owner: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ _REFUSED = "the server responded with a status of 422"  # A browser says so of a
 Opened = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """The browser of all tests."""
+    """The browser of these tests. While it is there, others could run no loop of their own."""
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=browser_path(), args=[*ARGUMENTS])
         yield found
@@ -75,6 +75,7 @@ def wrong() -> list[str]:
 @pytest.fixture
 def open_page(browser: Browser, studio: str, wrong: list[str]) -> Iterator[Opened]:
     """Opens pages by their paths. Fails if the console, a request or the page says an error."""
+    refused = [_REFUSED]
 
     def watch(page: Page) -> Page:
         page.on("pageerror", lambda error: wrong.append(f"{page.url}: {error}"))
@@ -82,7 +83,8 @@ def open_page(browser: Browser, studio: str, wrong: list[str]) -> Iterator[Opene
             "console",
             lambda said: (
                 wrong.append(said.text)
-                if said.type in ("error", "warning") and _REFUSED not in said.text
+                if said.type in ("error", "warning")
+                and not any(one in said.text for one in refused)
                 else None
             ),
         )
@@ -99,7 +101,10 @@ def open_page(browser: Browser, studio: str, wrong: list[str]) -> Iterator[Opene
 
     with ExitStack() as stack:
 
-        def opened(path: str, *, context: BrowserContext | None = None, **options: Any) -> Page:
+        def opened(
+            path: str, *, context: BrowserContext | None = None, status: int = 200, **options: Any
+        ) -> Page:
+            refused.append(f"the server responded with a status of {status}")
             if context is None:
                 context = browser.new_context(
                     **{

@@ -28,6 +28,12 @@ _PAGES: Final = {
     "logs": "/run/{first}/logs",
     "files": "/run/{first}/files",
     "history": "/run/{first}/history",
+    "groups": "/e/vision?group=tags.model",
+    "a tree with a baseline": "/e/vision?tree=1&pin={first}",
+    "views": "/views",
+    "targets": "/targets",
+    "new run": "/new",
+    "sql": "/sql?sql=SELECT+status%2C+number+FROM+runs&y=number",
     "the past": "/e/vision?asof=30",
 }
 

@@ -6,8 +6,10 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Query, Request
 
+from runlore.projections.filters import RunFilter
 from runlore.studio.guard import VIEWER
 from runlore.studio.lanes import Lanes
+from runlore.studio.search import page_filter
 from runlore.studio.viewers import Viewer
 
 ROWS_MAX: Final = 1_000
@@ -42,8 +44,27 @@ Search = Annotated[
         description="A text in the name, id, description, experiment, user or a tag of a run.",
     ),
 ]
+Columns = Annotated[list[str], Query(alias="cols", max_length=200)]
+Sort = Annotated[str | None, Query(max_length=1_000)]
 Offset = Annotated[int, Query(ge=0, lt=2**31)]
 Limit = Annotated[int, Query(ge=1, le=ROWS_MAX)]
+
+
+async def runs_asked(
+    where: Where = None,
+    search: Search = None,
+    experiment: ExperimentName = None,
+    parent: Annotated[str | None, Query(max_length=300)] = None,
+    children: bool = False,
+    tree: bool = False,
+) -> RunFilter:
+    """The runs that a table is about. Raises FilterError."""
+    return RunFilter(
+        where=page_filter(where, experiment),
+        search=search,
+        include_children=children or tree or parent is not None,
+        below_run=parent,
+    )
 
 
 async def lanes_of(request: Request) -> Lanes:
@@ -58,5 +79,6 @@ async def viewer_of(request: Request) -> Viewer:
     return viewer
 
 
+AskedRuns = Annotated[RunFilter, Depends(runs_asked)]
 ThisViewer = Annotated[Viewer, Depends(viewer_of)]
 ServedLanes = Annotated[Lanes, Depends(lanes_of)]

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Body, Path, Query
 from starlette.responses import Response, StreamingResponse
 
-from runlore.domain.errors import NotFound
+from runlore.domain.errors import ChangeRefusedError, NotFound
 from runlore.domain.fact import utc_time
 from runlore.engine.runs.files import open_file
 from runlore.engine.runs.logs import log_files
@@ -19,6 +19,7 @@ from runlore.engine.runs.metric_reads import metrics_of
 from runlore.run import Run
 from runlore.run.run import handle_of
 from runlore.studio.api.parameters import POSITION_END, AsOf, ServedLanes, ThisViewer
+from runlore.studio.api.refusals import refused
 from runlore.studio.colours import colour_of
 from runlore.studio.encoding import Answer
 from runlore.studio.log_parts import LOG_PART_MAX_NBYTES, log_part
@@ -67,6 +68,7 @@ async def run(lanes: ServedLanes, run_id: RunId, as_of: AsOf = None) -> Answer:
             "parent": state.parent_id,
             "description": state.description,
             "error": state.error,
+            "submitted": state.submitted,
             "erased": state.erased,
             "config": one.get_config(),
             "tags": one.get_tags(),
@@ -201,12 +203,15 @@ async def cancel(
     viewer: ThisViewer,
     run_id: RunId,
     reason: Annotated[str | None, Body(embed=True, max_length=10_000)] = None,
-) -> Answer:
-    """Cancel the run, or ask its process to stop."""
+) -> Response:
+    """Cancel the run, or ask its process to stop; 409 says who has ended it, if somebody has."""
 
-    def change() -> Answer:
+    def change() -> Response:
         one = lanes.acting_as(viewer).get_run(run_id)
-        one.cancel(reason=reason)
+        try:
+            one.cancel(reason=reason)
+        except ChangeRefusedError as error:
+            return refused(error, one)
         return Answer({"status": one.get_status()})
 
     return await lanes.slow(change)

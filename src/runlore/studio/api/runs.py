@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -16,18 +17,18 @@ from runlore.studio.api.parameters import (
     BUCKETS_MAX,
     METRICS_MAX,
     RUNS_MAX,
+    AskedRuns,
     AsOf,
+    Columns,
     ExperimentName,
     FilterText,
     Limit,
     Offset,
-    Search,
     ServedLanes,
-    Where,
+    Sort,
 )
 from runlore.studio.colours import colour_of
 from runlore.studio.encoding import Answer
-from runlore.studio.search import page_filter
 from runlore.workspace import Workspace
 
 router = APIRouter()
@@ -37,19 +38,16 @@ _GREATEST: Final = sys.float_info.max
 COLUMNS = ("name", "status", "duration", "created", "user")
 """The columns of a table that was asked for without some."""
 
-_ALWAYS = ("id", "number", "experiment", "name", "status")
+_ALWAYS = ("id", "number", "experiment", "name", "status", "depth")
 
 
 @router.get("/runs")
 async def runs(
     lanes: ServedLanes,
-    where: Where = None,
-    search: Search = None,
-    experiment: ExperimentName = None,
-    parent: Annotated[str | None, Query(max_length=300)] = None,
-    columns: Annotated[list[str], Query(alias="cols", max_length=200)] = list(COLUMNS),  # noqa: B006
-    sort: Annotated[str | None, Query(max_length=1_000)] = None,
-    children: bool = False,
+    which: AskedRuns,
+    columns: Columns = list(COLUMNS),  # noqa: B006
+    sort: Sort = None,
+    tree: bool = False,
     offset: Offset = 0,
     limit: Limit = 100,
     as_of: AsOf = None,
@@ -57,24 +55,22 @@ async def runs(
     """A page of the matching runs, a list for each column.
 
     `ids`, `numbers`, `names`, `statuses` and `colours` come with every page. `position` is that of
-    the log: the answer has at least what was recorded until then.
+    the log: the answer has at least what was recorded until then. With `tree` the runs above the
+    matching ones are there as well, each run below its parent: `depths` says how deep it is, and
+    `matches` whether it is one of those that were asked for.
     """
     asked = list(dict.fromkeys([*_ALWAYS, *columns]))
 
     def question(shown: Workspace, reader: RunsReader) -> dict[str, Any]:
-        which = RunFilter(
-            where=page_filter(where, experiment),
-            search=search,
-            include_children=children or parent is not None,
-            below_run=parent,
-        )
         position = shown.position
-        table = reader.runs_table(which, columns=asked, sort=sort, offset=offset, limit=limit)
+        table = reader.runs_table(
+            which, columns=asked, sort=sort, offset=offset, limit=limit, in_trees=tree
+        )
         held = dict(zip(asked, table.first_columns(limit), strict=True))
         experiments = reader.experiment_ids_of(held["id"])
         return {
             "position": position,
-            "total": reader.count_runs(which),
+            "total": reader.count_runs(which, in_trees=tree),
             "offset": offset,
             "ids": held["id"],
             "numbers": held["number"],
@@ -85,11 +81,22 @@ async def runs(
                 colour_of(number, experiments[run_id])
                 for run_id, number in zip(held["id"], held["number"], strict=True)
             ],
+            **(_places(reader, which, held) if tree else {}),
             "columns": list(columns),
             "data": [held[column] for column in columns],
         }
 
     return await lanes.answer_of_tables(as_of, question)
+
+
+def _places(reader: RunsReader, which: RunFilter, held: dict[str, list[Any]]) -> dict[str, Any]:
+    """How deep the runs of a page are in their trees, and which of them were asked for."""
+    matching = reader.runs_table(replace(which, run_ids=held["id"]), columns=["id"])
+    asked_for = {run_id for (run_id,) in matching}
+    return {
+        "depths": held["depth"],
+        "matches": [run_id in asked_for for run_id in held["id"]],
+    }
 
 
 @router.get("/filter")

@@ -28,6 +28,7 @@ async def workspace(lanes: ServedLanes, viewer: ThisViewer, as_of: AsOf = None) 
             "position": shown.position,
             "head": lanes.at(None).position,
             "role": viewer.role,
+            "is_owner": viewer.is_owner,
             "version": VERSION,
         }
 

@@ -5,11 +5,10 @@ import { asof, base } from "./view.js";
 import { changed } from "./live.js";
 
 export class Problem extends Error {
-  constructor(status, title, detail, offset) {
-    super(detail);
-    this.status = status;
-    this.title = title;
-    this.offset = offset;
+  /** @param {{title?: string, detail?: string, [more: string]: any}} said as the server sent it */
+  constructor(status, said) {
+    super(said.detail ?? "no answer");
+    Object.assign(this, said, { status, title: said.title ?? "Error" });
   }
 }
 
@@ -30,7 +29,8 @@ async function answered(url, options) {
     response = await fetch(url, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, "NoServer", "the Studio does not answer: start it again with `runlore studio`");
+    const detail = "the Studio does not answer: start it again with `runlore studio`";
+    throw new Problem(0, { title: "NoServer", detail });
   }
   if (response.ok) return response.json();
   const text = await response.text();
@@ -40,7 +40,7 @@ async function answered(url, options) {
   } catch {
     said = { detail: text.trim() };
   }
-  throw new Problem(response.status, said.title ?? "Error", said.detail ?? "no answer", said.offset);
+  throw new Problem(response.status, said);
 }
 
 /** An answer as of the moment that is shown. */

@@ -7,8 +7,21 @@ import { Experiments } from "./pages/experiments.js";
 import { Runs } from "./pages/runs.js";
 import { Run } from "./pages/run.js";
 import { Compare } from "./pages/compare.js";
+import { NewRun } from "./pages/new.js";
+import { Sql } from "./pages/sql.js";
+import { Targets } from "./pages/targets.js";
+import { Views } from "./pages/views.js";
 
-const PAGES = { experiments: Experiments, runs: Runs, run: Run, compare: Compare };
+const PAGES = {
+  experiments: Experiments,
+  runs: Runs,
+  run: Run,
+  compare: Compare,
+  targets: Targets,
+  new: NewRun,
+  sql: Sql,
+  views: Views,
+};
 
 function Studio() {
   const { page, run, experiment } = view.value;

@@ -3,8 +3,11 @@
 import { html, useEffect, useState } from "./vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "./api.js";
 import { moment } from "./format.js";
+import { Help, useKeys } from "./keys.js";
 import { state as live } from "./live.js";
-import { asof, change, go, to, view } from "./view.js";
+import { workspace } from "./me.js";
+import { SaveView } from "./save-view.js";
+import { asof, change, to, view } from "./view.js";
 
 const THEMES = ["system", "light", "dark"];
 
@@ -36,8 +39,10 @@ export function Shell({ children }) {
   const { page } = view.value;
   useEffect(() => {
     document.title = `${title()} · ${found?.name ?? "runlore"}`;
+    if (found) workspace.value = found;
   });
-  useKeys({ past: () => showPast((is) => !is), theme: nextTheme });
+  const [helps, showHelp] = useState(false);
+  useKeys({ past: () => showPast((is) => !is), theme: nextTheme, help: () => showHelp(true) });
   const link = (target, name, icon) => html`
     <a
       href=${to({ page: target })}
@@ -50,6 +55,7 @@ export function Shell({ children }) {
     <a class="skip" href="#main">To the content</a>
     <nav class="rail" aria-label="Pages">
       ${link("experiments", "Home", "⌂")} ${link("runs", "Runs", "☰")} ${link("compare", "Compare", "≷")}
+      ${link("targets", "Targets", "▤")} ${link("sql", "SQL", "∑")} ${link("views", "Views", "☆")}
     </nav>
     <header class="top">
       <${Path} workspace=${found?.name} />
@@ -57,17 +63,21 @@ export function Shell({ children }) {
       <span class=${`live live-${asof.value === null ? live.value : "past"}`} role="status">
         ${asof.value !== null ? "past" : live.value === "on" ? "live" : "not live"}
       </span>
+      <${SaveView} />
       <button aria-pressed=${String(past)} onClick=${() => showPast(!past)} title="t">As of…</button>
+      <button onClick=${() => showHelp(true)} title="?" aria-label="Help: keys">?</button>
       <button onClick=${nextTheme} title="." aria-label=${`Theme: ${theme}`}>◐</button>
     </header>
     ${past || asof.value !== null ? html`<${Past} head=${found?.head} close=${() => showPast(false)} />` : ""}
     <main id="main" tabindex="-1">${children}</main>
+    ${helps ? html`<${Help} onClose=${() => showHelp(false)} />` : ""}
   `;
 }
 
 function title() {
   const { page, experiment, run } = view.value;
-  return { experiments: "Experiments", runs: experiment ?? "Runs", compare: "Compare", run }[page];
+  const names = { experiments: "Experiments", compare: "Compare", sql: "SQL", targets: "Targets", new: "New run", views: "Views" };
+  return names[page] ?? run ?? experiment ?? "Runs";
 }
 
 function Path({ workspace }) {
@@ -77,7 +87,8 @@ function Path({ workspace }) {
       <a href=${to({ page: "experiments" })}><bdi>${workspace ?? "…"}</bdi></a>
       ${page === "experiments" ? "" : html` <span aria-hidden="true">/</span> `}
       ${page === "runs" && html`<bdi>${experiment ?? "all runs"}</bdi>`}
-      ${page === "compare" && html`<span>compare</span>`}
+      ${["compare", "sql", "targets", "views"].includes(page) && html`<span>${page}</span>`}
+      ${page === "new" && html`<span>new run</span>`}
       ${page === "run" && html`<bdi>${view.value.run.slice(0, 8)}</bdi>`}
     </nav>
   `;
@@ -131,34 +142,3 @@ function Past({ head, close }) {
     </section>
   `;
 }
-
-function useKeys({ past, theme }) {
-  useEffect(() => {
-    let before = "";
-    const pressed = (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.target.closest?.("input, textarea, select")) {
-        if (event.key === "Escape") event.target.blur();
-        return;
-      }
-      const focus = (id) => document.getElementById(id)?.focus();
-      const keys = {
-        "/": () => focus("search"),
-        f: () => focus("filter"),
-        t: past,
-        ".": theme,
-        ge: () => go({ page: "experiments", asof: asof.value }),
-        gr: () => go({ page: "runs", asof: asof.value }),
-        y: () => navigator.clipboard?.writeText(location.href),
-      };
-      const action = keys[before + event.key] ?? keys[event.key];
-      before = event.key === "g" ? "g" : "";
-      if (!action) return;
-      event.preventDefault();
-      action();
-    };
-    addEventListener("keydown", pressed);
-    return () => removeEventListener("keydown", pressed);
-  }, [past, theme]);
-}
-

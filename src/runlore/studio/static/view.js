@@ -10,7 +10,11 @@ const LISTS = ["cols", "runs", "charts"];
 const FLAGS = ["tree"];
 const named = (key) => (key === "runs" ? "run" : key); // In an address, one run after the other.
 /** The parameters of all pages in the order in which addresses have them. */
-const ORDER = ["q", "f", "cols", "sort", "tree", "runs", "charts", "x", "y", "smooth", "log", "asof"];
+const ORDER = [
+  ...["q", "f", "cols", "sort", "group", "agg", "tree", "runs", "pin", "sql", "charts", "x", "y", "smooth", "log"],
+  ...["v", "asof"],
+];
+const PAGES = ["runs", "compare", "sql", "targets", "new", "views"];
 
 /** @param {string} path @param {string} query @returns {View} */
 export function parse(path, query) {
@@ -34,7 +38,8 @@ function place(path) {
   const [first, ...rest] = parts;
   if (first === "e" && rest.length) return { page: "runs", experiment: rest.join("/") };
   if (first === "run" && rest.length) return { page: "run", run: rest[0], tab: rest[1] ?? "details" };
-  if (first === "runs" || first === "compare") return { page: first };
+  if (first === "v") return { page: "views", missing: rest.join("/") }; // Else one would be elsewhere.
+  if (PAGES.includes(first)) return { page: first };
   return { page: "experiments" };
 }
 
@@ -47,7 +52,7 @@ function decoded(part) {
 }
 
 /** The address of a view, without what it has by default. @param {View} view */
-export function write(view) {
+export function write(view, before = base) {
   const params = new URLSearchParams();
   for (const key of ORDER) {
     const value = view[key];
@@ -56,7 +61,7 @@ export function write(view) {
     else params.set(key, value === true ? "1" : String(value));
   }
   const query = params.toString();
-  return `${base}${path(view)}${query ? `?${query}` : ""}`;
+  return `${before}${path(view)}${query ? `?${query}` : ""}`;
 }
 
 function path(view) {
@@ -66,7 +71,7 @@ function path(view) {
     return `/run/${encodeURIComponent(view.run)}${tab}`;
   }
   if (view.page === "runs") return view.experiment ? `/e/${name(view.experiment)}` : "/runs";
-  return view.page === "compare" ? "/compare" : "/";
+  return PAGES.includes(view.page) ? `/${view.page}` : "/";
 }
 
 const now = () => parse(location.pathname.slice(base.length), location.search);
@@ -90,7 +95,7 @@ export function go(next, { replace = false } = {}) {
 export const change = (changes, options) => go({ ...view.value, ...changes }, options);
 
 /** A page of its own, with the moment that is shown. */
-export const to = (next) => write({ ...next, asof: view.value.asof });
+export const to = (next) => write({ ...next, v: null, asof: view.value.asof });
 
 addEventListener("popstate", () => {
   view.value = now();

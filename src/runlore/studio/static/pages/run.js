@@ -1,9 +1,10 @@
 // One run: its details, metrics, children, logs, files and history.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact@11.2.0/preact.js";
-import { address, ask, send, useAnswer } from "../api.js";
+import { address, ask, useAnswer } from "../api.js";
 import { ago, bytes, duration, moment } from "../format.js";
 import { Empty, Facts, RunName, Section, Status, Swatch, Time, Wrong } from "../parts.js";
+import { RunActions, Tags } from "../run-actions.js";
 import { asof, to, view } from "../view.js";
 import { Charts } from "./compare.js";
 
@@ -14,14 +15,13 @@ export function Run() {
   const { run: id, tab } = view.value;
   const path = `runs/${encodeURIComponent(id)}`;
   const { data, error } = useAnswer(path, {}, { runs: [id] }).value;
-  const role = useAnswer("workspace", {}, { runs: [] }).value.data?.role;
   if (error && !data) return html`<${Wrong} error=${error} />`;
   if (!data) return html`<p class="muted">Loading…</p>`;
   const Tab = { details: Details, metrics: Metrics, children: Children, logs: Logs, files: Files, history: History }[
     TABS.includes(tab) ? tab : "details"
   ];
   return html`
-    <${Head} data=${data} path=${path} mayChange=${role === "editor" && asof.value === null} />
+    <${Head} data=${data} path=${path} />
     <nav class="tabs" aria-label="Parts of the run">
       ${TABS.map(
         (name) => html`
@@ -35,16 +35,7 @@ export function Run() {
   `;
 }
 
-function Head({ data, path, mayChange }) {
-  const [problem, setProblem] = useState(null);
-  const cancel = async () => {
-    try {
-      await send("POST", `${path}/cancel`);
-      setProblem(null);
-    } catch (error) {
-      setProblem(error);
-    }
-  };
+function Head({ data, path }) {
   return html`
     <header class="run-head">
       <h1><${Swatch} colour=${data.colour} /> <bdi>${data.name}</bdi></h1>
@@ -54,8 +45,7 @@ function Head({ data, path, mayChange }) {
         ${` · run ${data.number} · `}<code>${data.id}</code>
       </span>
       <span class="grow"></span>
-      ${mayChange && !ENDED.includes(data.status) ? html`<button onClick=${cancel}>Cancel</button>` : ""}
-      ${problem ? html`<${Wrong} error=${problem} />` : ""}
+      <${RunActions} data=${data} path=${path} />
     </header>
   `;
 }
@@ -73,7 +63,7 @@ function flattened(config, before = "") {
   );
 }
 
-function Details({ data }) {
+function Details({ data, path }) {
   const failure = data.error;
   const config = flattened(data.config);
   return html`
@@ -102,7 +92,7 @@ function Details({ data }) {
         ${config.length ? html`<${Facts} rows=${config} />` : html`<p class="muted">run.add_config(…) adds some.</p>`}
       <//>
       <${Section} title="Tags" count=${Object.keys(data.tags ?? {}).length}>
-        ${pairs(data.tags).length ? html`<${Facts} rows=${pairs(data.tags)} />` : html`<p class="muted">run.tag(…) adds one.</p>`}
+        <${Tags} data=${data} path=${path} />
       <//>
       ${data.environment
         ? html`
@@ -167,21 +157,39 @@ function Children({ id }) {
 }
 
 function Logs({ data, path }) {
-  const [name, setName] = useState(data.logs[0] ?? null);
-  if (!data.logs.length) {
-    return html`<${Empty} title="No logs"><p>Submitted runs and <code>runlore.init</code> keep what their scripts print.</p><//>`;
+  const [chosen, setName] = useState(null);
+  const isOver = ENDED.includes(data.status);
+  const names = useLogs(data, path, isOver);
+  if (!names.length) {
+    return isOver
+      ? html`<${Empty} title="No logs"><p>Submitted runs and <code>runlore.init</code> keep what their scripts print.</p><//>`
+      : html`<${Empty} title="Nothing was printed yet"><p>It appears here as soon as the script prints something.</p><//>`;
   }
+  const name = chosen ?? names.find((one) => one.startsWith("user_logs/")) ?? names[0];
   return html`
     <div class="bar">
       <label>
         file
         <select value=${name} onChange=${(event) => setName(event.currentTarget.value)}>
-          ${data.logs.map((one) => html`<option value=${one}>${one}</option>`)}
+          ${names.map((one) => html`<option value=${one}>${one}</option>`)}
         </select>
       </label>
     </div>
-    <${Log} key=${name} path=${path} name=${name} over=${ENDED.includes(data.status)} />
+    <${Log} key=${name} path=${path} name=${name} over=${isOver} />
   `;
+}
+
+/** The names of the run's logs. A file that appears is no event: until one does, it is looked for. */
+function useLogs(data, path, isOver) {
+  const [found, setFound] = useState([]);
+  const waits = !data.logs.length && !found.length && !isOver && asof.value === null;
+  useEffect(() => {
+    if (!waits) return undefined;
+    const look = () => ask(path).then(({ logs }) => setFound(logs), () => undefined);
+    const timer = setInterval(look, 1000);
+    return () => clearInterval(timer);
+  }, [waits, path]);
+  return data.logs.length ? data.logs : found;
 }
 
 /** The end of a log file, which grows. It follows while one is at its end. */

@@ -1,0 +1,70 @@
+// A dialog over the page. Escape closes it, and the focus goes back to where it was.
+
+import { html, useLayoutEffect, useRef } from "./vendor/preact@11.2.0/preact.js";
+
+/** @param {{title: string, onClose: () => void, children: any, wide?: boolean}} props */
+export function Dialog({ title, onClose, children, wide }) {
+  const frame = useRef(null);
+  useLayoutEffect(() => {
+    const element = frame.current;
+    const before = document.activeElement;
+    element.showModal();
+    return () => {
+      element.close();
+      before?.focus?.();
+    };
+  }, []);
+  return html`
+    <dialog
+      ref=${frame}
+      class=${wide ? "dialog dialog-wide" : "dialog"}
+      aria-label=${title}
+      onCancel=${(event) => (event.preventDefault(), onClose())}
+      onClick=${(event) => event.target === frame.current && onClose()}
+    >
+      <div class="dialog-content">
+        <div class="bar">
+          <h2>${title}</h2>
+          <span class="grow"></span>
+          <button class="quiet" onClick=${onClose} aria-label="Close">✕</button>
+        </div>
+        ${children}
+      </div>
+    </dialog>
+  `;
+}
+
+/**
+ * A form in a dialog. `onSubmit` returns a promise: the dialog closes when it has done, and says
+ * what is wrong if it fails.
+ */
+export function FormDialog({ title, action, onSubmit, onClose, children }) {
+  const problem = useRef(null);
+  const submit = async (event) => {
+    event.preventDefault();
+    const form = event.currentTarget;
+    const button = form.querySelector("button[type=submit]");
+    button.disabled = true;
+    try {
+      await onSubmit(new FormData(form));
+      onClose();
+    } catch (error) {
+      problem.current.textContent = error.message;
+    } finally {
+      button.disabled = false;
+    }
+  };
+  return html`
+    <${Dialog} title=${title} onClose=${onClose}>
+      <form class="form" onSubmit=${submit}>
+        ${children}
+        <p ref=${problem} class="wrong" role="alert"></p>
+        <div class="bar">
+          <span class="grow"></span>
+          <button type="button" class="quiet" onClick=${onClose}>Cancel</button>
+          <button type="submit" class="primary">${action}</button>
+        </div>
+      </form>
+    <//>
+  `;
+}

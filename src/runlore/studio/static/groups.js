@@ -1,0 +1,105 @@
+// Runs gathered by a field: a row per value, with an aggregate of each column.
+
+import { html } from "./vendor/preact@11.2.0/preact.js";
+import { ask } from "./api.js";
+import { number } from "./format.js";
+import { Grid, usePages } from "./grid.js";
+import { Wrong } from "./parts.js";
+import { cell, Head, parseColumn } from "./run-columns.js";
+import { asof, change, view } from "./view.js";
+
+export const AGGREGATES = ["mean", "median", "min", "max", "sum", "std"];
+
+/** The fields by which runs are gathered: config and tags, then some attributes. */
+export const groupFields = (fields) => [
+  ...(fields ?? []).filter((field) => /^(config|tags)\./.test(field)),
+  ...["experiment", "status", "user", "host", "git_commit", "script"],
+];
+
+/** @param {{question: object, columns: string[]}} props */
+export function GroupGrid({ question, columns }) {
+  const { group, agg = "mean", f } = view.value;
+  const fields = columns.map((text) => parseColumn(text).field).filter((field) => field !== group);
+  const params = { ...question, group, agg, cols: fields };
+  const pages = usePages(
+    (offset, limit, signal) => ask("groups", { ...params, offset, limit }, signal),
+    JSON.stringify([params, asof.value]),
+  );
+  const { error, total } = pages.state.value;
+  const open = (filter) => change({ group: null, agg: null, f: f ? `(${f}) and ${filter}` : filter });
+  const isNumber = (index) => Boolean(pages.row(0)?.answer.spreads[index]);
+  if (error && total === null) return html`<${Wrong} error=${error} />`;
+  return html`
+    <${Grid}
+      pages=${pages}
+      label=${`Groups of runs by ${group}`}
+      columns=${[
+        { key: "value", width: 280, title: html`<${Head} field=${group} />`, cell: (row) => valueCell(row, open) },
+        {
+          key: "runs",
+          width: 80,
+          number: true,
+          title: html`<span class="head">runs</span>`,
+          cell: ({ answer, place }) => answer.runs[place],
+        },
+        ...fields.map((field, index) => ({
+          key: field,
+          width: parseColumn(columns.find((text) => parseColumn(text).field === field)).width ?? 160,
+          number: isNumber(index),
+          title: html`<${Head} field=${field} />`,
+          cell: (row) => aggregateCell(field, index, row, agg),
+        })),
+      ]}
+      onOpen=${open}
+    />
+  `;
+}
+
+function valueCell({ answer, place }, open) {
+  const value = answer.values[place];
+  return html`
+    <button class="group" title=${answer.ids[place]} onClick=${() => open(answer.ids[place])}>
+      ${value === null ? html`<span class="muted">none</span>` : cell("", value)}
+    </button>
+  `;
+}
+
+function aggregateCell(field, index, { answer, place }, agg) {
+  const value = answer.data[index][place];
+  const spread = agg === "mean" ? answer.spreads[index]?.[place] : null;
+  if (value === null && answer.distinct[index][place] > 1) {
+    return html`<span class="muted">${answer.distinct[index][place]} values</span>`;
+  }
+  return html`
+    ${cell(field, value)}
+    ${typeof spread === "number" ? html`<span class="delta" title=${String(spread)}> ± ${number(spread)}</span>` : ""}
+  `;
+}
+
+/** By what the runs are gathered, and what is shown of each group. */
+export function GroupBy({ fields }) {
+  const { group, agg = "mean" } = view.value;
+  const known = groupFields(fields);
+  return html`
+    <label>
+      <span class="muted">Group</span>${" "}
+      <select
+        id="group"
+        value=${group ?? ""}
+        onChange=${(event) => change({ group: event.currentTarget.value, agg: null, tree: false })}
+      >
+        <option value="">by nothing</option>
+        ${(group && !known.includes(group) ? [group, ...known] : known).map(
+          (field) => html`<option value=${field}>${field}</option>`,
+        )}
+      </select>
+    </label>
+    ${group
+      ? html`
+          <select aria-label="Aggregate" value=${agg} onChange=${(event) => change({ agg: event.currentTarget.value })}>
+            ${AGGREGATES.map((one) => html`<option value=${one}>${one}</option>`)}
+          </select>
+        `
+      : ""}
+  `;
+}

@@ -1,0 +1,94 @@
+// The keys of all pages, and the dialog that lists them. Each is also a button or a link.
+
+import { html, useEffect } from "./vendor/preact@11.2.0/preact.js";
+import { Dialog } from "./dialog.js";
+import { asof, change, go, view } from "./view.js";
+
+const press = (id) => document.getElementById(id)?.click();
+const focus = (id) => document.getElementById(id)?.focus();
+const open = (page) => go({ page, asof: asof.value });
+
+/** What a key does, by the key or two keys; a row of the help each. */
+const ACTIONS = {
+  "/": ["search", () => focus("search")],
+  f: ["filter", () => focus("filter")],
+  c: ["compare the selected runs", () => press("compare")],
+  b: ["the selected run as the baseline, or not", () => press("pin")],
+  e: ["tags of the selected runs, or of the run", () => press("tag")],
+  ge: ["to the experiments", () => open("experiments")],
+  gr: ["to all runs", () => open("runs")],
+  gs: ["to SQL", () => open("sql")],
+  gt: ["to the targets", () => open("targets")],
+  gv: ["to the saved views", () => open("views")],
+  "[": ["previous run", () => press("previous")],
+  "]": ["next run", () => press("next")],
+  l: ["back to now: live", () => asof.value !== null && change({ asof: null })],
+  y: ["copy the address of this view", () => navigator.clipboard?.writeText(location.href)],
+};
+
+/** The keys of a table: the grid itself hears them. */
+const OF_TABLES = {
+  "j, k": "next, previous row",
+  x: "select the row, or not",
+  "shift + x": "select all rows since the last one",
+  enter: "open the row",
+};
+
+/** @param {{past: () => void, theme: () => void, help: () => void}} own */
+export function useKeys(own) {
+  useEffect(() => {
+    let before = "";
+    const pressed = (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+      if (event.target.closest?.("input:not([type=checkbox]), textarea, select")) {
+        if (event.key === "Escape") event.target.blur();
+        return;
+      }
+      const keys = {
+        t: own.past,
+        ".": own.theme,
+        "?": own.help,
+        Escape: closePopups,
+        ...Object.fromEntries(Object.entries(ACTIONS).map(([key, [, action]]) => [key, action])),
+      };
+      const action = keys[before + event.key] ?? keys[event.key];
+      before = event.key === "g" ? "g" : "";
+      if (!action) return;
+      event.preventDefault();
+      action();
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, [own.past, own.theme, own.help, view.value]);
+}
+
+function closePopups() {
+  for (const popup of document.querySelectorAll("details.picker[open]")) popup.open = false;
+}
+
+export function Help({ onClose }) {
+  const rows = [
+    ...Object.entries(ACTIONS).map(([key, [what]]) => [[...key].join(" "), what]),
+    ["t", "as of a moment"],
+    [".", "theme: as the system's, light, dark"],
+    ["?", "this help"],
+    ["esc", "close; leave a field"],
+  ];
+  return html`
+    <${Dialog} title="Keys" onClose=${onClose} wide>
+      <div class="columns">
+        <${Keys} title="Everywhere" rows=${rows} />
+        <${Keys} title="In a table" rows=${Object.entries(OF_TABLES)} />
+      </div>
+    <//>
+  `;
+}
+
+const Keys = ({ title, rows }) => html`
+  <section>
+    <h2>${title}</h2>
+    <dl class="keys">
+      ${rows.map(([key, what]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}
+    </dl>
+  </section>
+`;

@@ -1,0 +1,182 @@
+// SQL over the workspace's views: a query, its table, and a simple chart.
+
+import { html, signal, useEffect, useMemo, useRef, useState } from "../vendor/preact@11.2.0/preact.js";
+import { send } from "../api.js";
+import { moment, number } from "../format.js";
+import { Grid } from "../grid.js";
+import { Wrong } from "../parts.js";
+import { SimpleChart } from "../simple-chart.js";
+import { change, to, view } from "../view.js";
+
+const ROWS_MAX = 10_000;
+const ROW = 28;
+const GRID_MAX = 480;
+const EXAMPLES = {
+  "Runs by status": "SELECT experiment, status, count(*) AS runs\nFROM runs\nGROUP BY ALL\nORDER BY experiment, runs DESC",
+  "Best by a metric": "SELECT run_id, experiment, metric, last, min, max\nFROM runs JOIN metrics USING (run_id)\nORDER BY min\nLIMIT 50",
+  "Runs a day": "SELECT date_trunc('day', created_at) AS day, count(*) AS runs\nFROM runs\nGROUP BY day\nORDER BY day",
+  "All views": "SHOW TABLES",
+};
+
+export function Sql() {
+  const { sql, asof } = view.value;
+  const [text, setText] = useState(sql ?? "");
+  const [state, setState] = useState({ answer: null, error: null, running: null });
+  const last = useRef(null);
+  useEffect(() => setText(sql ?? ""), [sql]);
+
+  const run = async (query) => {
+    if (!query.trim()) return;
+    if (last.current) stop(last.current);
+    const id = crypto.randomUUID();
+    last.current = id;
+    setState((held) => ({ ...held, running: id }));
+    const told = (now) => last.current === id && setState({ answer: null, error: null, running: null, ...now });
+    try {
+      told({ answer: await send("POST", asof === undefined ? "sql" : `sql?asof=${asof}`, { query, limit: ROWS_MAX, id }) });
+    } catch (error) {
+      told({ error });
+    }
+  };
+  // The address says what is asked: so Back, links and saved views ask, too.
+  useEffect(() => {
+    if (sql) run(sql);
+    return () => last.current && stop(last.current);
+  }, [sql, asof]);
+
+  const submit = (event) => {
+    event.preventDefault();
+    if (text === (sql ?? "")) run(text);
+    else change({ sql: text, x: null, y: null });
+  };
+  const { answer, error, running } = state;
+  return html`
+    <h1>SQL</h1>
+    <form onSubmit=${submit}>
+      <label class="hidden" for="query">Query</label>
+      <textarea
+        id="query"
+        class="query"
+        rows="8"
+        spellcheck=${false}
+        placeholder="SELECT … FROM runs"
+        value=${text}
+        onInput=${(event) => setText(event.currentTarget.value)}
+        onKeyDown=${(event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && submit(event)}
+      ></textarea>
+      <div class="bar">
+        <button type="submit" class="primary" title="Ctrl + Enter">Run</button>
+        ${running ? html`<button type="button" onClick=${() => stop(running)}>Stop</button>` : ""}
+        <label>
+          <span class="hidden">Example</span>
+          <select
+            value=""
+            onChange=${(event) => {
+              setText(EXAMPLES[event.currentTarget.value] ?? text);
+              event.currentTarget.value = "";
+            }}
+          >
+            <option value="">Examples…</option>
+            ${Object.keys(EXAMPLES).map((name) => html`<option value=${name}>${name}</option>`)}
+          </select>
+        </label>
+        <span class="muted" role="status">${running ? "Running…" : answer ? said(answer) : ""}</span>
+      </div>
+    </form>
+    ${error ? html`<${Wrong} error=${error} />` : ""}
+    ${answer ? html`<${Result} answer=${answer} />` : ""}
+    ${!answer && !error && !running
+      ? html`<p class="muted">
+          One SELECT over <code>runs</code>, <code>tags</code>, <code>metrics</code>, <code>metric_points</code> and more:
+          <code>SHOW TABLES</code> lists them. Thirty seconds and 10,000 rows at most. <b>Save view</b> keeps a query under a name.
+        </p>`
+      : ""}
+  `;
+}
+
+const stop = (id) => send("DELETE", `sql/${encodeURIComponent(id)}`).catch(() => undefined); // It had ended.
+
+function said({ total, truncated, data, ms }) {
+  const shown = truncated ? `the first ${data[0].length.toLocaleString("en-US")} of ` : "";
+  return `${shown}${total.toLocaleString("en-US")} ${total === 1 ? "row" : "rows"} in ${ms} ms`;
+}
+
+function Result({ answer }) {
+  const { x, y } = view.value;
+  const numbers = answer.columns.filter((_, n) => answer.kinds[n] === "number");
+  const column = (name) => {
+    const n = answer.columns.indexOf(name);
+    return { name, kind: answer.kinds[n], values: answer.data[n] };
+  };
+  const ys = (y ?? "").split("\n").filter((name) => numbers.includes(name));
+  const xs = answer.columns.filter((name) => !ys.includes(name));
+  const at = answer.columns.includes(x) ? x : xs[0];
+  const chart = useMemo(() => (at && ys.length ? { x: column(at), ys: ys.map(column) } : null), [answer, at, y]);
+  return html`
+    ${numbers.length && answer.total
+      ? html`
+          <div class="bar">
+            <label><span class="muted">Chart</span>${" "}
+              <select aria-label="Values of the chart" value=${ys[0] ?? ""} onChange=${(event) => change({ y: event.currentTarget.value || null })}>
+                <option value="">none</option>
+                ${numbers.map((name) => html`<option value=${name}>${name}</option>`)}
+              </select>
+            </label>
+            ${ys.length
+              ? html`
+                  <label><span class="muted">by</span>${" "}
+                    <select aria-label="Axis of the chart" value=${at} onChange=${(event) => change({ x: event.currentTarget.value })}>
+                      ${xs.map((name) => html`<option value=${name}>${name}</option>`)}
+                    </select>
+                  </label>
+                  <label><span class="muted">and</span>${" "}
+                    <select
+                      aria-label="Further values"
+                      value=""
+                      onChange=${(event) => event.currentTarget.value && change({ y: [...ys, event.currentTarget.value].join("\n") })}
+                    >
+                      <option value="">…</option>
+                      ${numbers.filter((name) => !ys.includes(name) && name !== at).map((name) => html`<option value=${name}>${name}</option>`)}
+                    </select>
+                  </label>
+                `
+              : ""}
+          </div>
+        `
+      : ""}
+    ${chart ? html`<${SimpleChart} x=${chart.x} ys=${chart.ys} />` : ""}
+    <div class="sql-result" style=${{ height: `${Math.min(GRID_MAX, ROW * (2 + (answer.data[0]?.length ?? 0)))}px` }}>
+      <${ResultGrid} answer=${answer} />
+    </div>
+  `;
+}
+
+/** The rows of a result as a grid asks for them: all are there already. */
+function ResultGrid({ answer }) {
+  const pages = useMemo(() => {
+    const rows = answer.data[0]?.length ?? 0;
+    const held = { ...answer, ids: Array.from({ length: rows }, (_, n) => n) };
+    return {
+      state: signal({ total: rows, turn: 0, error: null }),
+      need: () => undefined,
+      row: (index) => (index < rows ? { answer: held, place: index } : null),
+    };
+  }, [answer]);
+  const columns = answer.columns.map((name, n) => ({
+    key: `${n}`,
+    width: answer.kinds[n] === "number" ? 110 : name === "run_id" ? 280 : 200,
+    number: answer.kinds[n] === "number",
+    title: html`<span class="head" title=${name}><bdi>${name}</bdi></span>`,
+    cell: ({ place }) => value(name, answer.kinds[n], answer.data[n][place]),
+  }));
+  return html`<${Grid} pages=${pages} columns=${columns} label="Result" />`;
+}
+
+function value(name, kind, one) {
+  if (one === null) return html`<span class="muted">null</span>`;
+  if (kind === "number") return html`<span title=${String(one)}>${number(one)}</span>`;
+  if (kind === "time") return html`<time title=${one}>${moment(one)}</time>`;
+  const text = typeof one === "string" ? one : JSON.stringify(one);
+  if (name === "run_id") return html`<a href=${to({ page: "run", run: text })}><bdi>${text}</bdi></a>`;
+  return html`<bdi title=${text}>${text}</bdi>`;
+}

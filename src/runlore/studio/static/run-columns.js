@@ -1,0 +1,132 @@
+// The columns of tables of runs: heads that sort, cells by kind, and the distance to a baseline.
+
+import { html } from "./vendor/preact@11.2.0/preact.js";
+import { ago, duration, moment, namespace, number, shortName } from "./format.js";
+import { RunName, Status } from "./parts.js";
+import { selected, toggle } from "./selection.js";
+import { change, view } from "./view.js";
+
+export const DEFAULT_COLUMNS = ["status", "duration", "created", "user"];
+
+const WIDTHS = { status: 130, duration: 100, created: 120, started: 120, ended: 120, experiment: 160 };
+const FIRST_OF_EACH = 4;
+const INDENT = 16;
+
+/** The columns of a table for which none were chosen. */
+export function firstColumns(fields) {
+  const metrics = (fields ?? []).filter((field) => namespace(field) === "metrics");
+  const config = (fields ?? []).filter((field) => namespace(field) === "config");
+  return [
+    ...DEFAULT_COLUMNS,
+    ...config.slice(0, FIRST_OF_EACH),
+    ...metrics.filter((field) => !field.startsWith("metrics.system/")).slice(0, FIRST_OF_EACH),
+  ];
+}
+
+/** A column as an address has it: `metrics.loss~160` is 160 pixels wide. */
+export function parseColumn(text) {
+  const found = /^(.*)~(\d{2,4})$/s.exec(text);
+  return found ? { field: found[1], width: Number(found[2]) } : { field: text, width: null };
+}
+
+const writeColumn = ({ field, width }) => (width ? `${field}~${width}` : field);
+
+/**
+ * The columns of a grid. `baseline` is the row of the pinned run, to which numbers are compared.
+ * @param {string[]} columns as addresses have them
+ */
+export function gridColumns(columns, { baseline = null, sortable = true } = {}) {
+  const resize = (index) => (width) =>
+    change(
+      { cols: columns.map((text, n) => (n === index ? writeColumn({ ...parseColumn(text), width }) : text)) },
+      { replace: true },
+    );
+  return [
+    {
+      key: "name",
+      width: 280,
+      title: html`<${Head} field="name" sortable=${sortable} />`,
+      sorted: sortedBy("name"),
+      cell: nameCell,
+    },
+    ...columns.map((text, index) => {
+      const { field, width } = parseColumn(text);
+      const isNumber = namespace(field) === "metrics" || field === "duration";
+      return {
+        key: field,
+        width: width ?? WIDTHS[field] ?? 120,
+        number: isNumber,
+        sorted: sortedBy(field),
+        title: html`<${Head} field=${field} sortable=${sortable} />`,
+        onResize: resize(index),
+        cell: (row) => {
+          const value = row.answer.data[index]?.[row.place];
+          const to = baseline && row.answer.ids[row.place] !== baseline.id ? baseline.values[index] : undefined;
+          return html`${cell(field, value)}${delta(value, to)}`;
+        },
+      };
+    }),
+  ];
+}
+
+const sortedBy = (field) => {
+  const { sort } = view.value;
+  return sort === field ? "ascending" : sort === `-${field}` ? "descending" : undefined;
+};
+
+function nameCell({ answer, place }) {
+  const id = answer.ids[place];
+  const name = answer.names[place];
+  const depth = answer.depths?.[place] ?? 0;
+  const isAbove = answer.matches && !answer.matches[place];
+  return html`
+    <span class=${isAbove ? "above" : ""} style=${{ paddingLeft: `${Math.min(depth, 8) * INDENT}px` }}>
+      <input
+        type="checkbox"
+        tabindex="-1"
+        aria-label=${`Select ${name}`}
+        checked=${selected.value.has(id)}
+        onChange=${() => toggle(id, name)}
+      />
+      ${depth ? html`<span class="muted" title=${`Depth ${depth}`}>└ </span>` : ""}
+      <${RunName} id=${id} name=${name} colour=${answer.colours[place]} />
+    </span>
+  `;
+}
+
+export function cell(field, value) {
+  if (value === null || value === undefined) return html`<span class="muted">–</span>`;
+  if (field === "status") return html`<${Status} of=${value} />`;
+  if (field === "duration") return html`<span title=${`${value} s`}>${duration(value)}</span>`;
+  if (["created", "started", "ended"].includes(field)) {
+    return html`<time dateTime=${value} title=${moment(value)}>${ago(value)}</time>`;
+  }
+  if (typeof value === "number") return html`<span title=${String(value)}>${number(value)}</span>`;
+  return html`<bdi title=${String(value)}>${String(value)}</bdi>`;
+}
+
+/** How far a number is from that of the baseline, in percent of it. */
+function delta(value, baseline) {
+  if (typeof value !== "number" || typeof baseline !== "number" || value === baseline) return "";
+  if (baseline === 0) return "";
+  const percent = (100 * (value - baseline)) / Math.abs(baseline);
+  const size = Math.abs(percent);
+  const text = size >= 1000 ? `× ${number(value / baseline)}` : `${percent > 0 ? "+" : "−"}${size.toFixed(size < 10 ? 1 : 0)} %`;
+  return html` <span class="delta" title=${`the baseline has ${baseline}`}>${text}</span>`;
+}
+
+export function Head({ field, sortable }) {
+  const { sort } = view.value;
+  const kind = namespace(field);
+  const label = html`
+    <span class="muted">${kind === "run" ? "" : `${kind[0]}.`}</span><bdi>${shortName(field)}</bdi>
+  `;
+  if (!sortable) return html`<span class="head" title=${field}>${label}</span>`;
+  const down = sort === `-${field}`;
+  const up = sort === field;
+  return html`
+    <button class="sort" tabindex="-1" title=${field} onClick=${() => change({ sort: down ? field : up ? null : `-${field}` })}>
+      ${label} ${up ? "↑" : down ? "↓" : ""}
+    </button>
+  `;
+}

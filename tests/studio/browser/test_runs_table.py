@@ -1,0 +1,182 @@
+"""The table of runs: selection, changes of many, baseline, groups, tree, columns, file, keys."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from runlore import Experiment, Workspace
+from tests.studio.browser.conftest import HOSTILE, Opened
+from tests.studio.browser.test_pages import rows_of
+
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
+
+SEEDS = 4
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """Three models with four seeds each, the first run of each with two children."""
+    folder: Path = tmp_path_factory.mktemp("table") / "lab"
+    options: dict[str, Any] = {"outputs": False, "snapshot_directory": None}
+    with Workspace.create("lab", path=folder, show_output=False) as ws:
+        vision = Experiment(ws, "vision")
+        for number in range(3 * SEEDS):
+            with vision.start_logging(**options) as run:
+                run.display_name = f"run-{number:02}"
+                run.add_config({"model": f"m{number % 3}", "seed": number // 3})
+                run.log("loss", 1.0 + number)
+                for metric in range(60):
+                    run.log(f"layer/{metric:02}", metric)
+                if number < 3:
+                    for fold in range(2):
+                        with run.child_run() as child:
+                            child.display_name = f"fold-{fold} of {number}"
+                            child.tag("fold", str(fold))
+        yield ws
+
+
+def select(page: Page, *names: str) -> None:
+    for name in names:
+        page.get_by_role("checkbox", name=f"Select {name}").click()
+
+
+def test_runs_are_selected_by_keys_and_clicks(open_page: Opened) -> None:
+    page = open_page("/e/vision")
+    rows_of(page)
+    page.get_by_role("grid").focus()
+    page.keyboard.press("x")
+    for _ in range(3):
+        page.keyboard.press("j")
+    page.keyboard.press("Shift+X")
+    expect(page.get_by_text("4 selected")).to_be_visible()
+    page.get_by_role("button", name="None").click()
+    expect(page.get_by_role("toolbar")).to_have_count(0)
+
+    select(page, "run-11")
+    page.get_by_role("checkbox", name="Select run-07").click(modifiers=["Shift"])
+    expect(page.get_by_text("5 selected")).to_be_visible()
+    page.keyboard.press("c")
+    expect(page.get_by_role("heading", name="Compare")).to_be_visible()
+
+
+def test_many_are_tagged_and_those_that_refuse_are_told(open_page: Opened, lab: Workspace) -> None:
+    page = open_page("/e/vision")
+    rows_of(page)
+    select(page, "run-11", "run-10")
+    page.keyboard.press("e")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Key", exact=True).fill("note")
+    dialog.get_by_label("Value").fill(HOSTILE)
+    page.get_by_role("button", name="Tag", exact=True).click()
+    expect(page.get_by_text("2 runs changed.")).to_be_visible()
+    tagged = [event for event in lab.events(topics="run.tag_set") if event.data]
+    assert [event.data["value"] for event in tagged if event.data][-2:] == [HOSTILE] * 2
+
+    page.get_by_role("button", name="Cancel…").click()
+    page.get_by_label("Reason").fill("enough")
+    page.get_by_role("button", name="Cancel runs").click()
+    expect(dialog).to_contain_text("0 runs changed, 2 refused")
+    expect(dialog).to_contain_text("has ended as Completed")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
+def test_archived_runs_leave_the_list_and_come_back(open_page: Opened) -> None:
+    page = open_page("/e/vision")
+    expect(page.get_by_text("12 runs")).to_be_visible()
+    select(page, "run-11")
+    page.get_by_role("button", name="Archive…").click()
+    page.get_by_role("button", name="Archive", exact=True).click()
+    expect(page.get_by_text("11 runs")).to_be_visible()
+    page.get_by_role("button", name="Archive…").click()  # It is still selected.
+    page.get_by_label("bring archived ones back").check()
+    page.get_by_role("button", name="Archive", exact=True).click()
+    expect(page.get_by_text("12 runs")).to_be_visible()
+
+
+def test_numbers_are_compared_with_the_baseline(open_page: Opened) -> None:
+    page = open_page("/e/vision?cols=metrics.loss&cols=config.model")
+    rows_of(page)
+    select(page, "run-03")  # Its loss is 4.
+    page.keyboard.press("b")
+    expect(page.locator(".grid-pinned")).to_contain_text("run-03")
+    row = page.locator(".grid-row", has_text="run-00")
+    expect(row).to_contain_text("−75 %")
+    expect(page.locator(".grid-row", has_text="run-11")).to_contain_text("+200 %")
+    expect(page.locator(".grid-row", has_text="run-03").locator(".delta")).to_have_count(0)
+    assert "pin=" in page.url
+    shown = open_page("/" + page.url.split("/", 3)[3])
+    expect(shown.locator(".grid-pinned")).to_contain_text("run-03")
+
+
+def test_seeds_are_gathered_with_mean_and_spread(open_page: Opened) -> None:
+    page = open_page("/e/vision?cols=metrics.loss")
+    rows_of(page)
+    page.get_by_label("Group").select_option("config.model")
+    group = page.locator(".grid-row", has_text="m0")
+    expect(group).to_contain_text("4")
+    expect(group).to_contain_text("5.5")  # Of 1, 4, 7, 10.
+    expect(group).to_contain_text("± 3.873")
+    page.get_by_label("Aggregate").select_option("min")
+    expect(page.locator(".grid-row", has_text="m2")).to_contain_text("3")
+    page.get_by_role("button", name="m1", exact=True).click()
+    expect(page.get_by_text("4 runs")).to_be_visible()
+    assert rows_of(page) == ["run-10", "run-07", "run-04", "run-01"]
+
+
+def test_a_tree_keeps_the_parents_of_matching_children(open_page: Opened) -> None:
+    page = open_page("/e/vision?f=tags.fold+%3D+%221%22")
+    expect(page.get_by_text("No run matches")).to_be_visible()
+    page.get_by_role("checkbox", name="children").check()
+    expect(page.locator(".grid-row .run-name").first).to_be_visible()
+    wanted = [name for n in (2, 1, 0) for name in (f"run-{n:02}", f"fold-1 of {n}")]
+    assert rows_of(page) == wanted
+    expect(page.locator(".above")).to_have_count(3)
+
+
+def test_columns_are_found_ordered_widened_and_saved_as_a_file(open_page: Opened) -> None:
+    page = open_page("/e/vision?cols=metrics.loss")
+    rows_of(page)
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_label("Find a column").fill("layer/5")
+    page.get_by_role("button", name="With metrics.layer/57").click()
+    page.get_by_role("button", name="metrics.layer/57 further left").click()
+    heads = page.get_by_role("columnheader")
+    expect(heads.nth(1)).to_contain_text("layer/57")
+    page.keyboard.press("Escape")
+    page.get_by_text("Columns", exact=True).click()
+
+    edge = heads.nth(1).locator(".grid-edge")
+    box = edge.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 3, box["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 83, box["y"] + 5, steps=4)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("layer%2F57%7E200"))
+
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="CSV").click()
+    rows = list(csv.DictReader(io.StringIO(waiting.value.path().read_text())))
+    assert [row["name"] for row in rows] == rows_of(page)
+    assert {row["metrics.layer/57"] for row in rows} == {"57.0"}
+
+
+def test_the_keys_are_told(open_page: Opened) -> None:
+    page = open_page("/e/vision")
+    rows_of(page)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_contain_text("select all rows since")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("g")
+    page.keyboard.press("v")
+    expect(page.get_by_role("heading", name="Views")).to_be_visible()
