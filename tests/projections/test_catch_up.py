@@ -23,6 +23,8 @@ from runlore.projections.projection_of_runs import RunsProjection
 from runlore.projections.runner import APPLICATION, Beside, catch_up
 from runlore.storage.codec import fact_of
 from runlore.storage.log_query import LogQuery
+from runlore.storage.value_codec import Series
+from tests.logged_values import Record
 from tests.projections.histories import (
     Happening,
     History,
@@ -281,3 +283,19 @@ def test_a_projection_gets_the_facts_of_its_topics(
     catch_up(Seen(DuckDBView(duckdb.connect())), history.log)
 
     assert seen == expected
+
+
+def test_a_batch_is_added_inside_a_transaction_of_the_caller() -> None:
+    history = History()
+    history.experiment()
+    history.run("r1")
+    history.values("r1", [Record(Series("loss"), 0, 0, 0.5)])
+    facts = [fact_of(row) for row in history.log.read_log(LogQuery(after_position=0, limit=100))]
+    with projection_in_memory() as projection:
+        with projection.view.transaction() as connection:
+            projection.apply(facts, connection)
+
+        added, expected = tables(projection.view.connection), rebuilt(history.log)
+        assert {name: rows for name, rows in added.items() if "tracking" not in name} == {
+            name: rows for name, rows in expected.items() if "tracking" not in name
+        }
