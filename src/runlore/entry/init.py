@@ -134,6 +134,8 @@ def init(
         _say_what_is_not_used(old, experiment, None)
         add = partial(_add, old, values, tags, display_name, snapshot_directory)
         go_on(old, f"init(resume={resume!r})", add, end_at_exit=end_at_exit)
+        if Part.CONSOLE in parts_of(capture, IN_INIT, os.environ):
+            session_of(old.experiment.workspace).writable().open_console(old.id)
         note_run(old)
         say_started(old, quiet=quiet, again=True)
         return old

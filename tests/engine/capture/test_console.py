@@ -226,6 +226,28 @@ def test_init_keeps_the_console_and_start_logging_does_not(
     assert silent.get_file_names() == off.get_file_names() == []
 
 
+def test_a_run_that_is_resumed_keeps_what_is_printed_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNLORE_CAPTURE", "console")
+    with init("x", workspace=tmp_path / "ws", run_id="r"):
+        print("first")
+    print("between")
+    with init("x", workspace=tmp_path / "ws", run_id="r", resume="must") as run:
+        print("second")
+        live = "user_logs/std_log_2.txt"
+        wait_until(lambda: b"second" in read_log(handle_of(run), live), "the line can be read")
+    capture = {"console": False}
+    with init("x", workspace=tmp_path / "ws", run_id="r", resume="must", capture=capture):
+        print("not kept")
+
+    names = sorted(run.get_file_names())
+    assert [read_log(handle_of(run), name) for name in names] == [
+        b"first\n",
+        b"second\n",
+    ]
+
+
 def test_a_folder_in_the_way_keeps_nothing_and_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,9 @@ class Consoles:
         self._pid = os.getpid()
 
     def open(self, workspace: HeldPath, run_id: str) -> None:
-        """Open a run's console; without one, if its file cannot be made."""
+        """Open a run's console, unless it is open; without one, if its file cannot be made."""
+        if run_id in self._open:
+            return
         # Imported here: most processes have no console, and it takes some milliseconds.
         from runlore.engine.capture.console import Console
 

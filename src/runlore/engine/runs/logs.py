@@ -43,11 +43,16 @@ def keep_console(run: RunHandle, *, of_dead: bool = False) -> None:
             return
         with console.open_file() as file:
             if os.fstat(file.fileno()).st_size:
-                stem, dot, suffix = CONSOLE_LOG.rpartition(".")
-                keep_files(run, {free_name(run, stem, dot + suffix): cast(BinaryIO, file)})
+                keep_files(run, {_console_name(run): cast(BinaryIO, file)})
         console.unlink(missing_ok=True)
     except (RunloreError, OSError) as problem:  # It stays, and the run's end matters more.
         warn_caller(f"the console of run {run.id} was not kept: {problem}", RuntimeWarning)
+
+
+def _console_name(run: RunHandle) -> str:
+    """The name of the console's file; with a number if the run was resumed."""
+    stem, dot, suffix = CONSOLE_LOG.rpartition(".")
+    return free_name(run, stem, dot + suffix)
 
 
 def log_uris(run: RunHandle) -> dict[str, str]:
@@ -104,7 +109,7 @@ def _live_logs(run: RunHandle) -> dict[str, AnyPath]:
         with suppress(UnsafePath, OSError, ValueError):
             console = console_path(workspace, run.id)
             if console.is_file():
-                return {CONSOLE_LOG: console}
+                return {_console_name(run): console}
         return {}
     folder = RunFolder(workspace, run.id)
     watched = state.definition.get("watched") or ()
