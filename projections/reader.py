@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from runlore.projections.charts import Chart, ChartQuestion
     from runlore.projections.curves import Curve, SeriesValues
     from runlore.projections.groups import GroupQuestion, Groups
+    from runlore.projections.live_points import LivePoints
     from runlore.projections.metric_columns import MetricColumn, MetricFilter, TableRow
     from runlore.projections.net_changes import NetChangeRow
     from runlore.projections.sql_result import SqlResult
@@ -244,18 +245,19 @@ class RunsReader:
 
         return self.projection.ask(question)
 
-    def chart(self, chart: ChartQuestion) -> Chart:
-        """Metrics of many runs on a common x axis, gathered in buckets, in two queries.
+    def chart(self, chart: ChartQuestion, live: Sequence[LivePoints] = ()) -> Chart:
+        """Metrics of many runs on a common x axis, gathered in buckets, in two or three queries.
 
         Each bucket has the last, least, greatest and mean of its finite values, and says how many
         are not, so that no peak and no NaN is lost. Ask again with `between` for a part of the axis
-        to see it in full resolution. Runs without the metrics are left out.
+        to see it in full resolution. Runs without the metrics are left out. `live` points, which
+        are in no table, come last: those after the position of this reader.
         """
         from runlore.projections.charts import chart as charted
 
         def question(tables: OpenTables) -> Chart:
             tables.check_segments()
-            return charted(tables.connection, chart, self.position)
+            return charted(tables.connection, chart, self.position, live)
 
         return self.projection.ask(question)
 

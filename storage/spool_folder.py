@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from operator import attrgetter
@@ -228,26 +228,33 @@ def recover(folder: HeldPath, journal: Journal, *, wipe: bool = False) -> int:
 def live_values(
     folder: HeldPath, log: EventLog, run_id: str, *, excluding_writer: str = ""
 ) -> LiveValues:
-    """A run's values in the spools of the folder that are not in the log.
+    """A run's values in the spools of the folder that are not in the log; see `live_values_of`."""
+    return live_values_of(folder, log, (run_id,), excluding_writer=excluding_writer)[run_id]
 
-    A caller that has just flushed excludes its own writer: reading a spool takes milliseconds. Skip
-    log events of a writer past its mark: their values are included here. Raises TooManyOpenFiles.
+
+def live_values_of(
+    folder: HeldPath, log: EventLog, run_ids: Collection[str], *, excluding_writer: str = ""
+) -> dict[str, LiveValues]:
+    """The values of each run in the spools of the folder that are not in the log.
+
+    Each spool is read once, which takes milliseconds: a caller that has just flushed excludes its
+    own writer. Skip log events of a writer past its mark: their values are included here. Raises
+    TooManyOpenFiles.
     """
     by_writer = _files_by_writer(folder, all_of_them=True)
     by_writer.pop(excluding_writer, None)
     laps = {writer: _laps_of_living(writer, paths) for writer, paths in by_writer.items()}
     if not any(laps.values()):
-        return NOTHING_LIVE
+        return dict.fromkeys(run_ids, NOTHING_LIVE)
     held = log.drained_marks()
     marks = {writer_id: held.get(writer_id, DrainedMark()) for writer_id in laps}
-    parts = {}
+    found = {run_id: LiveValues({}, marks) for run_id in run_ids}
     for writer_id, of_writer in laps.items():
-        reader = _WriterReader(marks[writer_id])
-        pieces = [of_runs.get(run_id) for of_runs in reader.read(of_writer)]
-        found = [piece for piece in pieces if piece]
-        if found:
-            parts[writer_id] = found
-    return LiveValues(parts, marks)
+        for of_runs in _WriterReader(marks[writer_id]).read(of_writer):
+            for run_id in of_runs.keys() & found.keys():
+                if of_runs[run_id]:
+                    found[run_id].pieces.setdefault(writer_id, []).append(of_runs[run_id])
+    return found
 
 
 def ended_writers(folder: HeldPath, *, excluding: str) -> list[str]:

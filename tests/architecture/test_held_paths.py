@@ -47,7 +47,10 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.execution.handover": "the user's orders to execute runs, in memory and in the cache",
     "runlore.execution.targets.used": "the user's cache",
     "runlore.engine.participants.studio_notice": "the user's cache",
+    "runlore.studio.copies.one_script": "the scripts of pages, which are part of runlore",
+    "runlore.studio.copies.writing": "the copy that the user names, and the files of pages",
     "runlore.studio.pages": "the files of pages, which are part of runlore",
+    "runlore.studio.api.downloads": "a temporary bundle",
     "runlore.studio.peers": "the kernel's table of connections",
     "runlore.execution.supervisor": "reads the files of its control group",
     # What the user names.

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from runlore.domain.errors import InvalidInput
 from runlore.projections.charts import METRIC, Chart, ChartQuestion
+from runlore.projections.live_points import LivePoints
+from runlore.projections.reader import RunsReader
 from runlore.projections.segment_files import BOUNDS, Bounds
+from runlore.projections.smoothing import smoothed
 from runlore.storage.value_codec import Series
 from tests.logged_values import Record
 from tests.projections.histories import History, reader_of
@@ -39,15 +43,19 @@ records = st.builds(
     st.integers(1, 50),
     st.none() | st.tuples(st.integers(-30, 5), st.integers(5, 30)),
     st.sampled_from([BOUNDS, SMALL]),
+    st.none() | st.sampled_from([0.5, 10.0]),
 )
-@example([[Record(Series("loss"), 5, 0, math.inf)]], "step", 1, None, BOUNDS)
-@example([[Record(Series("loss"), s, 0, 1.0) for s in (-(2**62), 2**62)]], "step", 2, None, BOUNDS)
+@example([[Record(Series("loss"), 5, 0, math.inf)]], "step", 1, None, BOUNDS, 1.0)
+@example(
+    [[Record(Series("loss"), s, 0, 1.0) for s in (-(2**62), 2**62)]], "step", 2, None, BOUNDS, None
+)
 def test_a_bucket_has_what_its_points_say(
     logged: list[list[Record]],
     x: str,
     buckets: int,
     between: tuple[int, int] | None,
     bounds: Bounds,
+    smooth: float | None,
 ) -> None:
     history = History()
     history.experiment()
@@ -63,7 +71,7 @@ def test_a_bucket_has_what_its_points_say(
             half = half or at
             if number % 2:
                 reader.projection.refresh()
-        question = ChartQuestion(RUNS, NAMES, x, between, buckets)
+        question = ChartQuestion(RUNS, NAMES, x, between, buckets, smooth)
         for as_of in (None, half):
             then = reader if as_of is None else reader.at(as_of)
             until = "" if as_of is None else f"WHERE position <= {as_of}"
@@ -74,6 +82,30 @@ def test_a_bucket_has_what_its_points_say(
                 "AND value IS NOT NULL ORDER BY position, index"
             ).fetchall()
             check(then.chart(question), rows, question)
+        _check_live(reader, history, logged[-1], question)
+
+
+def _check_live(
+    reader: RunsReader, history: History, batch: list[Record], question: ChartQuestion
+) -> None:
+    """Live points give the chart that is there once they are in the log."""
+    head = history.log.max_notification_id() or 0
+    live = []
+    for name in NAMES:
+        own = [one for one in batch if one.series == Series(name) and _is_number(one.value)]
+        if own:
+            values = np.array([float(one.value) for one in own])
+            steps, times = (np.array([one[part] for one in own]) for part in (1, 2))
+            live.append(LivePoints("r1", name, steps, times, values))
+    before = reader.at(head).chart(question, live)
+    history.values("r1", batch)
+    for one, other in zip(before.series, reader.chart(question).series, strict=True):
+        for found, expected in zip(one, other, strict=True):
+            np.testing.assert_equal(found, expected)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
 
 
 def check(chart: Chart, rows: list[Any], question: ChartQuestion) -> None:
@@ -105,9 +137,12 @@ def check(chart: Chart, rows: list[Any], question: ChartQuestion) -> None:
             summary = (one.last[number], one.least[number], one.greatest[number])
             if finite:
                 assert summary == (finite[-1], min(finite), max(finite))
+                if max(map(abs, finite)) < 1e150:
+                    assert one.deviation[number] == pytest.approx(np.std(finite), rel=1e-6)
             else:
                 assert all(map(math.isnan, (*summary, one.mean[number])))
         left[one.run_id, one.metric] = own
+        assert (one.smooth is None) == (question.smooth is None)
     ats = {at for own in left.values() for at, _ in own}
     assert set(chart.x.tolist()) <= ats
     if question.x == "step" and ats and max(ats) - min(ats) < question.buckets:
@@ -150,6 +185,38 @@ def test_a_mean_is_that_of_the_finite_values_of_a_bucket() -> None:
         assert series.last[[0, 2, 4]].tolist() == [1.0, 3.0, 8.0]
 
 
+def test_smoothed_values_are_those_of_the_whole_curve() -> None:
+    """Neither the part that is shown nor the number of its buckets changes them."""
+    history = History()
+    history.experiment()
+    logged: dict[str, NDArray[np.float64]] = {}
+    for run_id in RUNS:
+        history.run(run_id)
+        logged[run_id] = np.sin(np.arange(300) / 20) + (len(logged) + np.arange(300)) % 3
+        logged[run_id][100] = math.nan
+        for start in (0, 150):
+            history.values(
+                run_id,
+                [
+                    Record(Series("loss"), 5 * n, 0, value)
+                    for n, value in enumerate(logged[run_id].tolist()[start : start + 150], start)
+                ],
+            )
+    steps = 5 * np.arange(300)
+    with tempfile.TemporaryDirectory() as name, reader_of(history.log, Path(name)) as reader:
+        for between, buckets in ((None, 1_000), (None, 7), ((500.0, 900.0), 1_000)):
+            chart = reader.chart(ChartQuestion(RUNS, ["loss"], "step", between, buckets, 40.0))
+            for one in chart.series:
+                whole = smoothed(steps, logged[one.run_id], 40.0)
+                assert one.smooth is not None
+                for place, last, found in zip(one.places, one.last, one.smooth, strict=True):
+                    [at] = [n for n, step in enumerate(steps) if step == chart.x[place]]
+                    assert np.isnan(last) == np.isnan(found)
+                    if not np.isnan(last):
+                        at = at if last == logged[one.run_id][at] else at - 1  # After a gap.
+                        assert found == pytest.approx(whole[at])
+
+
 def test_nothing_of_what_is_asked_for_is_no_chart() -> None:
     history = History()
     history.experiment()
@@ -174,6 +241,8 @@ def test_nothing_of_what_is_asked_for_is_no_chart() -> None:
     [
         ({"x": "epoch"}, "metrics.NAME"),
         ({"x": "metrics."}, "metrics.NAME"),
+        ({"smooth": 0.0}, "more than 0"),
+        ({"smooth": math.nan}, "more than 0"),
         ({"buckets": 0}, "from 1 to 10,000"),
         ({"buckets": 10_001}, "from 1 to 10,000"),
         ({"between": (2, 1)}, "lower one first"),

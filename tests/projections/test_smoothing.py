@@ -58,12 +58,12 @@ def test_a_smoothed_value_is_the_weighted_mean_of_the_earlier_ones(
 
 
 def test_what_follows_changes_nothing() -> None:
-    steps = np.arange(0, 100_000, 10)
-    values = np.sin(steps / 700) + steps % 7
+    steps = np.arange(0, 100_000, 10, dtype=np.int64)
+    values = np.asarray(np.sin(steps / 700) + steps % 7, np.float64)
 
     whole = smoothed(steps, values, 250.0)
 
-    np.testing.assert_allclose(smoothed(steps[:3_000], values[:3_000], 250.0), whole[:3_000])
+    assert np.allclose(smoothed(steps[:3_000], values[:3_000], 250.0), whole[:3_000])
 
 
 def test_the_distance_of_steps_counts_and_not_the_number_of_values() -> None:

@@ -226,9 +226,45 @@ def test_curves_of_a_range_have_only_its_points(
 
 
 def test_curves_as_of_a_position_have_the_points_of_then(studio: Served, filled: Filled) -> None:
-    assert studio.get("/api/charts", run="good", metric="loss", asof=2) == {"x": [], "series": []}
+    then = studio.get("/api/charts", run="good", metric="loss", asof=2)
+    assert then == {"x": [], "series": [], "spans": {}}
     now = studio.get("/api/charts", run="good", metric="loss")
     assert studio.get("/api/charts", run="good", metric="loss", asof=filled.ws.position) == now
+
+
+def test_curves_have_what_is_drawn_around_them(studio: Served) -> None:
+    found = studio.get("/api/charts", run="good", metric="loss", buckets=1, smooth=1)
+
+    [one] = found["series"]
+    assert (one["min"], one["mean"], one["max"]) == ([1.0], [2.0], [3.0])
+    assert one["std"] == [pytest.approx((2 / 3) ** 0.5)]
+    assert one["smooth"] == [pytest.approx((1 + 2 / 2 + 3 / 4) / 1.75)]
+    assert found["spans"] == {"loss": [1.0, 3.0, 0]}
+
+
+def test_curves_of_groups_have_the_runs_of_each_value(studio: Served) -> None:
+    found = studio.get("/api/charts", run=["good", "odd", "bad"], metric="loss", group="tags.model")
+
+    groups = {one["group"]: one for one in found["groups"]}
+    assert {name: one["run_ids"] for name, one in groups.items()} == {
+        "vit": ["good"],
+        "none": ["odd"],
+    }
+    assert groups["vit"]["mean"] == [3.0, 2.0, 1.0]
+    assert groups["none"]["least"] == [
+        1.0,
+        1.0,
+        1.0,
+        1.0,
+        2.0,
+    ]  # It is held where it is not finite.
+    assert len(found["series"]) == 2
+    by_id = studio.get("/api/charts", run=["good", "odd"], metric="loss", group="id")["groups"]
+    assert [one["group"] for one in by_id] == ["good", "odd"]
+
+
+def test_nothing_waits_of_a_process_that_has_written_all(studio: Served) -> None:
+    assert studio.get("/api/live", run=["good", "nobody"]) == {"waiting": {}}
 
 
 def test_the_timeline_counts_all_events(studio: Served, filled: Filled) -> None:
@@ -302,6 +338,13 @@ PROBLEMS: dict[str, tuple[str, dict[str, Any], int, str]] = {
         "/api/charts", {"run": "good", "metric": "loss", "from": 2, "to": 1}, 422, "InvalidInput",
     ),
     "no-runs": ("/api/charts", {"metric": "loss"}, 422, "InvalidInput"),
+    "smooth": (
+        "/api/charts", {"run": "good", "metric": "loss", "smooth": 0}, 422, "InvalidInput",
+    ),
+    "group": (
+        "/api/charts", {"run": "good", "metric": "loss", "group": "x"}, 422, "FilterError",
+    ),
+    "no-live": ("/api/live", {}, 422, "InvalidInput"),
     "runs": ("/api/charts", {"run": ["good"] * 201, "metric": "loss"}, 422, "InvalidInput"),
     "metrics": ("/api/charts", {"run": "good", "metric": ["loss"] * 51}, 422, "InvalidInput"),
     "field": ("/api/values", {"field": "nothing"}, 422, "FilterError"),

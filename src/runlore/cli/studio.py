@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
     "--name", "names", multiple=True, help="Another name of this host, as browsers see it."
 )
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
+@click.option(
+    "--export",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write a read-only copy of runs into a new folder, instead of serving.",
+)
+@click.option(
+    "-r", "--run", "run_ids", multiple=True, metavar="ID", help="A run of the copy; repeatable."
+)
 @workspace_options
 def studio(
     host: str,
@@ -34,6 +45,8 @@ def studio(
     base_path: str,
     names: tuple[str, ...],
     no_browser: bool,
+    folder: Path | None,
+    run_ids: tuple[str, ...],
     context: CommandContext,
 ) -> None:
     """Shows the workspace in a browser until Ctrl-C.
@@ -43,16 +56,28 @@ def studio(
     anything. Each is SECRET, or NAME:SECRET to record changes as NAME's, or several of these with
     spaces between them. See docs/studio.md.
 
+    With --export, a browser opens DIR/index.html from disk, without a server. Without --run, the
+    copy has the newest runs, at most 20.
+
     \b
     Example:
       runlore studio -w lab
+      runlore studio -w lab --export paper -r RUN_ID -r RUN_ID
     """
+    if run_ids and folder is None:
+        raise click.UsageError("--run chooses the runs of a copy: give --export, too")
     try:
+        from runlore.studio.copies.writing import newest_runs, write_copy
         from runlore.studio.server import Serving, StudioServer
     except ModuleNotFoundError as error:
         raise UserError(
             f"the Studio needs {error.name}: install it with `pip install 'runlore[studio]'`"
         ) from error
+    if folder is not None:
+        workspace = context.open()
+        write_copy(workspace, folder, run_ids or newest_runs(workspace))
+        click.echo(folder / "index.html")
+        return
     serving = Serving(
         host=host,
         port=port,

@@ -7,6 +7,7 @@ are not visible, because they belong to the present. No run is looked after.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -107,9 +108,9 @@ class PastSession(Session):
     def recover_values(self, *, waits: bool = False) -> None:
         """Do nothing: the values are not in the log."""
 
-    def live_values(self, run_id: str) -> LiveValues:
+    def live_values_of(self, run_ids: Collection[str]) -> dict[str, LiveValues]:
         """None: they are not in the log."""
-        return NOTHING_LIVE
+        return dict.fromkeys(run_ids, NOTHING_LIVE)
 
     def may_be_lost(self, run_id: str) -> bool:
         """False: only recorded losses are known."""

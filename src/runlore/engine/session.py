@@ -40,7 +40,7 @@ from runlore.storage.spool_folder import (
     Recovery,
     ended_writers,
     holds_copied_spools,
-    live_values,
+    live_values_of,
 )
 from runlore.storage.writers import Life, states_in
 
@@ -156,9 +156,13 @@ class Session(ABC):
         Part of a read, unless it `waits` for other writers as a write does.
         """
 
-    @abstractmethod
     def live_values(self, run_id: str) -> LiveValues:
         """The values that processes of this host have logged, but not written to the log."""
+        return self.live_values_of((run_id,))[run_id]
+
+    @abstractmethod
+    def live_values_of(self, run_ids: Collection[str]) -> dict[str, LiveValues]:
+        """The same of many runs; each spool is read once."""
 
     @abstractmethod
     def may_be_lost(self, run_id: str) -> bool:
@@ -569,21 +573,22 @@ class LiveSession(Session):
         """Note in the spool an end that is put off, in case this process is killed before."""
         self._values.note_end(intent)
 
-    def live_values(self, run_id: str) -> LiveValues:
+    def live_values_of(self, run_ids: Collection[str]) -> dict[str, LiveValues]:
         """The values that processes of this host have logged, but not written to the log.
 
         Those of this process are only read if the last attempt to write them failed.
         """
         if self.spools is None:
-            return NOTHING_LIVE
+            return dict.fromkeys(run_ids, NOTHING_LIVE)
         own = self.journal.writer_id
-        if not self._has_unwritten:
-            return live_values(self.spools, self.log, run_id, excluding_writer=own)
-        if self._values.is_on_disk:
-            return live_values(self.spools, self.log, run_id)
-        live = live_values(self.spools, self.log, run_id, excluding_writer=own)
-        mark, pieces = self._values.waiting_of(run_id)
-        return LiveValues(live.pieces | {own: pieces}, live.marks | {own: mark})
+        if self._has_unwritten and self._values.is_on_disk:
+            return live_values_of(self.spools, self.log, run_ids)
+        found = live_values_of(self.spools, self.log, run_ids, excluding_writer=own)
+        if self._has_unwritten:
+            for run_id, live in found.items():
+                mark, pieces = self._values.waiting_of(run_id)
+                found[run_id] = LiveValues(live.pieces | {own: pieces}, live.marks | {own: mark})
+        return found
 
     # --- other processes --------------------------------------------------------------------
 

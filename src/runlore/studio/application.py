@@ -18,10 +18,14 @@ from starlette.types import ASGIApp
 from runlore.domain.errors import RunloreError
 from runlore.studio import pages
 from runlore.studio.api import bulk as bulk_api
+from runlore.studio.api import charts as charts_api
+from runlore.studio.api import downloads as downloads_api
 from runlore.studio.api import feed as feed_api
 from runlore.studio.api import groups as groups_api
+from runlore.studio.api import logged as logged_api
 from runlore.studio.api import run as run_api
 from runlore.studio.api import runs as runs_api
+from runlore.studio.api import snapshots as snapshots_api
 from runlore.studio.api import sql as sql_api
 from runlore.studio.api import submissions as submissions_api
 from runlore.studio.api import tables as tables_api
@@ -33,12 +37,23 @@ from runlore.studio.guard import Guard, Policy
 from runlore.studio.lanes import Lanes
 from runlore.studio.problems import RESPONSES, answer_to_error, problem
 from runlore.studio.queries import Queries
+from runlore.studio.unchanged import Unchanged
 from runlore.version import VERSION
 from runlore.workspace import Workspace
 
 _APIS: Final = (
-    *(workspace_api, runs_api, groups_api, tables_api, bulk_api, run_api, views_api, sql_api),
-    *(targets_api, submissions_api, feed_api),
+    *(
+        workspace_api,
+        runs_api,
+        groups_api,
+        tables_api,
+        bulk_api,
+        charts_api,
+        downloads_api,
+        run_api,
+    ),
+    *(views_api, sql_api, targets_api, submissions_api, logged_api),
+    *(snapshots_api, feed_api),
 )
 
 
@@ -53,7 +68,8 @@ class Studio:
         self._feed = Feed(workspace)
         self._queries = Queries()
         self.api = self._made(policy.base_path)
-        self.application: ASGIApp = Guard(self.api, policy)
+        answers = Unchanged(self.api, self.lanes, policy.base_path)
+        self.application: ASGIApp = Guard(answers, policy)
 
     def end_streams(self) -> None:
         """End what would not end soon by itself; to be called in the thread that serves."""

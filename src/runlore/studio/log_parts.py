@@ -6,12 +6,14 @@ from codecs import getincrementaldecoder
 from typing import IO, Any, Final
 
 from runlore.domain.status import TERMINAL
+from runlore.engine.inspection.log_search import hits_in
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.logs import log_files, open_log
 from runlore.run import Run
 from runlore.run.run import handle_of
 
 LOG_PART_MAX_NBYTES: Final = 1_000_000
+_HITS_MAX: Final = 500
 
 
 def log_part(run: Run, name: str, start: int | None, tail: int) -> dict[str, Any]:
@@ -40,6 +42,16 @@ def log_part(run: Run, name: str, start: int | None, tail: int) -> dict[str, Any
         "is_there": True,
         "has_ended": is_last,
     }
+
+
+def log_hits(run: Run, name: str, text: str) -> dict[str, Any]:
+    """The lines of the log that have the text: how many, and the first of them."""
+    opened = _opened(handle_of(run), name)
+    if opened is None:
+        return {"total": 0, "hits": []}
+    with opened:
+        total, hits = hits_in(opened, text, _HITS_MAX)
+    return {"total": total, "hits": [hit._asdict() for hit in hits]}
 
 
 def _opened(run: RunHandle, name: str) -> IO[bytes] | None:

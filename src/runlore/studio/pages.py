@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from runlore.domain.errors import InvalidInput
 from runlore.engine.streams import saved_view
 from runlore.studio.addresses import address_in, with_view
+from runlore.studio.first import first_answers
 from runlore.studio.lanes import Lanes
 from runlore.workspace import session_of
 
@@ -39,6 +40,7 @@ _SHELL: Final = """<!doctype html>
 <script type="module" src="{base}/static/{version}/main.js"></script>
 </head>
 <body data-base="{base}">
+<script type="application/json" id="first">{first}</script>
 <noscript>The Studio needs scripts. The command line shows the same: runlore run list</noscript>
 </body>
 </html>
@@ -48,16 +50,19 @@ _SHELL: Final = """<!doctype html>
 def mount(app: FastAPI, base_path: str) -> None:
     """Add the pages to an application."""
     version = _version()
-    shell = _SHELL.format(base=escape(base_path), version=version)
+
+    def shell(first: str = "{}") -> str:
+        return _SHELL.format(base=escape(base_path), version=version, first=first)
 
     async def page(request: Request) -> Response:
-        return HTMLResponse(shell, headers={"Cache-Control": "no-cache"})
+        first = await first_answers(request.app.state.lanes, request)
+        return HTMLResponse(shell(first), headers={"Cache-Control": "no-store"})
 
     async def view(request: Request, name: str) -> Response:
         lanes: Lanes = request.app.state.lanes
         url = await lanes.quick(lambda: _address_of(lanes, name))
         if url is None:
-            return HTMLResponse(shell, 404, headers={"Cache-Control": "no-cache"})
+            return HTMLResponse(shell(), 404, headers={"Cache-Control": "no-cache"})
         return RedirectResponse(base_path + with_view(url, name), status_code=303)
 
     for path in PATHS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 
 from runlore.projections.filters import RunFilter
 from runlore.studio.guard import VIEWER
@@ -46,6 +46,7 @@ Search = Annotated[
 ]
 Columns = Annotated[list[str], Query(alias="cols", max_length=200)]
 Sort = Annotated[str | None, Query(max_length=1_000)]
+RunId = Annotated[str, Path(max_length=300)]
 Offset = Annotated[int, Query(ge=0, lt=2**31)]
 Limit = Annotated[int, Query(ge=1, le=ROWS_MAX)]
 

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import mimetypes
+from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
-from typing import Annotated, Any, BinaryIO, Final
+from typing import Annotated, Any, BinaryIO, Final, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Body, Path, Query
+from fastapi import APIRouter, Body, Query
 from starlette.responses import Response, StreamingResponse
 
-from runlore.domain.errors import ChangeRefusedError, NotFound
+from runlore.domain.errors import ChangeRefusedError, InvalidInput, NotFound
 from runlore.domain.fact import utc_time
 from runlore.engine.runs.files import open_file
 from runlore.engine.runs.logs import log_files
 from runlore.engine.runs.metric_reads import metrics_of
+from runlore.projections.reader import RunsReader
 from runlore.run import Run
 from runlore.run.run import handle_of
-from runlore.studio.api.parameters import POSITION_END, AsOf, ServedLanes, ThisViewer
+from runlore.studio.api.parameters import POSITION_END, AsOf, RunId, ServedLanes, ThisViewer
 from runlore.studio.api.refusals import refused
 from runlore.studio.colours import colour_of
 from runlore.studio.encoding import Answer
-from runlore.studio.log_parts import LOG_PART_MAX_NBYTES, log_part
+from runlore.studio.lanes import Lanes
+from runlore.studio.log_parts import LOG_PART_MAX_NBYTES, log_hits, log_part
 from runlore.workspace import Workspace
 
 router = APIRouter(prefix="/runs/{run_id}")
@@ -32,8 +36,6 @@ _PREVIEW_MAX_NBYTES: Final = 1_000_000
 _CHUNK_NBYTES: Final = 1 << 20
 _CHANGES_MAX: Final = 5_000
 _SANDBOX: Final = "sandbox; default-src 'none'"
-
-RunId = Annotated[str, Path(max_length=300)]
 
 
 class NoSuchFile(NotFound):
@@ -95,15 +97,61 @@ async def metrics(lanes: ServedLanes, run_id: RunId, as_of: AsOf = None) -> Answ
 
 
 @router.get("/history")
-async def history(lanes: ServedLanes, run_id: RunId, as_of: AsOf = None) -> Answer:
-    """Every change of the run in the order of the log; of very many the last ones."""
+async def history(
+    lanes: ServedLanes,
+    run_id: RunId,
+    kinds: Annotated[list[str], Query(alias="what", max_length=100)] = [],  # noqa: B006
+    actors: Annotated[list[str], Query(alias="who", max_length=100)] = [],  # noqa: B006
+    as_of: AsOf = None,
+) -> Answer:
+    """Every change of the run in the order of the log; of very many the last ones.
+
+    Only those of some kinds and actors, if they are given. `kinds` and `actors` count those of all
+    changes; `seals` are the sizes of the log at its checkpoints since the first change.
+    """
 
     def question(shown: Workspace) -> dict[str, Any]:
-        changes = shown.get_run(run_id).history()
-        last = changes[-_CHANGES_MAX:]
-        return {"total": len(changes), "changes": [change._asdict() for change in last]}
+        every = shown.get_run(run_id).history()
+        changes = [
+            change
+            for change in every
+            if (not kinds or change.what in kinds) and (not actors or change.who in actors)
+        ]
+        first = every[0].position if every else 0
+        return {
+            "total": len(changes),
+            "changes": [change._asdict() for change in changes[-_CHANGES_MAX:]],
+            "kinds": Counter(change.what for change in every),
+            "actors": Counter(change.who for change in every),
+            "seals": [size for size in _seals(lanes) if first <= size <= shown.position],
+        }
 
     return await lanes.answer(as_of, question)
+
+
+def _seals(lanes: Lanes) -> list[int]:
+    """The sizes of the kept checkpoints; none where there is no folder for them."""
+    with suppress(InvalidInput):
+        return [checkpoint.size for checkpoint in lanes.at(None).audit.checkpoints()]
+    return []
+
+
+@router.get("/rollup")
+async def rollup(
+    lanes: ServedLanes,
+    run_id: RunId,
+    metric: Annotated[str | None, Query(max_length=1_000)] = None,
+    mode: Literal["max", "min"] = "max",
+    as_of: AsOf = None,
+) -> Answer:
+    """The run and all below it, summed up; with a metric, its best value."""
+
+    def question(_: Workspace, reader: RunsReader) -> dict[str, Any]:
+        found = reader.rollup(run_id, metric, mode)
+        best = None if found.best is None else found.best._asdict()
+        return {**found._asdict(), "best": best}
+
+    return await lanes.answer_of_tables(as_of, question)
 
 
 @router.get("/files")
@@ -161,6 +209,17 @@ async def text(lanes: ServedLanes, run_id: RunId, name: str, as_of: AsOf = None)
         }
 
     return await lanes.answer(as_of, question)
+
+
+@router.get("/log-search/{name:path}")
+async def log_search(
+    lanes: ServedLanes,
+    run_id: RunId,
+    name: str,
+    text: Annotated[str, Query(min_length=1, max_length=200)],
+) -> Answer:
+    """The lines of a log file with a text, in whatever case: how many, and the first of them."""
+    return await lanes.slow(lambda: Answer(log_hits(lanes.at(None).get_run(run_id), name, text)))
 
 
 @router.get("/logs/{name:path}")

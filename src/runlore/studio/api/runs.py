@@ -1,22 +1,17 @@
-"""Lists of runs: tables, filters, columns and charts."""
+"""Lists of runs: tables, filters and columns."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
 from runlore.domain.errors import ExperimentNotFound
 from runlore.domain.filtering.parser import parse_filter
-from runlore.projections.charts import Chart, ChartQuestion
 from runlore.projections.filters import RunFilter
 from runlore.projections.reader import RunsReader
 from runlore.studio.api.parameters import (
-    BUCKETS_MAX,
-    METRICS_MAX,
-    RUNS_MAX,
     AskedRuns,
     AsOf,
     Columns,
@@ -32,8 +27,6 @@ from runlore.studio.encoding import Answer
 from runlore.workspace import Workspace
 
 router = APIRouter()
-
-_GREATEST: Final = sys.float_info.max
 
 COLUMNS = ("name", "status", "duration", "created", "user")
 """The columns of a table that was asked for without some."""
@@ -156,53 +149,3 @@ def _experiment_id(reader: RunsReader, name: str | None) -> str | None:
         raise ExperimentNotFound(name, "this workspace")
     active = (row for row in found if row.archived_at is None)
     return next(active, found[-1]).experiment_id
-
-
-@router.get("/charts")
-async def charts(
-    lanes: ServedLanes,
-    run_ids: Annotated[list[str], Query(alias="run", min_length=1, max_length=RUNS_MAX)],
-    metrics: Annotated[list[str], Query(alias="metric", min_length=1, max_length=METRICS_MAX)],
-    x: Annotated[str, Query(max_length=1_000)] = "step",
-    low: Annotated[float | None, Query(alias="from", allow_inf_nan=False)] = None,
-    high: Annotated[float | None, Query(alias="to", allow_inf_nan=False)] = None,
-    buckets: Annotated[int, Query(ge=1, le=BUCKETS_MAX)] = 1_000,
-    as_of: AsOf = None,
-) -> Answer:
-    """Curves of metrics on a common axis, each in its own places of the axis."""
-    between = None
-    if low is not None or high is not None:
-        between = (-_GREATEST if low is None else low, _GREATEST if high is None else high)
-    asked = ChartQuestion(run_ids, metrics, x, between, buckets)
-    return await lanes.answer_of_tables(as_of, lambda _, reader: as_columns(reader.chart(asked)))
-
-
-def as_columns(chart: Chart) -> dict[str, Any]:
-    """A chart as columns; `odd` has a row for each bucket with values that are not finite."""
-    return {
-        "x": chart.x,
-        "series": [
-            {
-                "run": one.run_id,
-                "metric": one.metric,
-                "total": one.total,
-                "places": one.places,
-                "last": one.last,
-                "min": one.least,
-                "max": one.greatest,
-                "mean": one.mean,
-                "odd": [
-                    [place, nan, positive, negative]
-                    for place, nan, positive, negative in zip(
-                        one.places.tolist(),
-                        one.n_nan.tolist(),
-                        one.n_positive.tolist(),
-                        one.n_negative.tolist(),
-                        strict=True,
-                    )
-                    if nan or positive or negative
-                ],
-            }
-            for one in chart.series
-        ],
-    }

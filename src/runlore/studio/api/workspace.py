@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 
 from runlore.domain.fact import utc_time
+from runlore.engine.net_changes import NetChange
 from runlore.projections.reader import RunsReader
-from runlore.studio.api.parameters import AsOf, ServedLanes, ThisViewer
+from runlore.studio.api.parameters import POSITION_END, AsOf, ServedLanes, ThisViewer
 from runlore.studio.encoding import Answer
 from runlore.version import VERSION
 from runlore.workspace import Workspace
@@ -16,6 +18,7 @@ from runlore.workspace import Workspace
 router = APIRouter()
 
 _BUCKETS_MAX: Final = 500
+_CHANGES_MAX: Final = 1_000
 
 
 @router.get("/workspace")
@@ -79,3 +82,36 @@ async def timeline(
         }
 
     return await lanes.answer_of_tables(None, question)
+
+
+@router.get("/diff")
+async def diff(
+    lanes: ServedLanes,
+    start: Annotated[int, Query(alias="from", ge=0, lt=POSITION_END)],
+    end: Annotated[int | None, Query(alias="to", ge=0, lt=POSITION_END)] = None,
+    run_id: Annotated[str | None, Query(alias="run", max_length=300)] = None,
+) -> Answer:
+    """The net changes between two positions, the second now by default; of very many the last ones.
+
+    Changes that were reverted in between are left out.
+    """
+
+    def question() -> Answer:
+        found = lanes.at(None).diff(start, end, run=run_id)
+        return Answer(
+            {
+                "total": len(found),
+                "changes": [_plain(change) for change in found[-_CHANGES_MAX:]],
+            }
+        )
+
+    return await lanes.slow(question)
+
+
+def _plain(change: NetChange) -> dict[str, Any]:
+    plain = asdict(change)
+    for side in ("old", "new"):
+        held = getattr(change, side)
+        if isinstance(held, tuple) and hasattr(held, "_asdict"):
+            plain[side] = held._asdict()  # Of a metric.
+    return plain

@@ -1,89 +1,90 @@
-// Curves of runs on a common axis: raw values, with the least and greatest of each bucket.
+// A chart of one metric: curves of runs on a common axis, drawn as they grow.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/preact@11.2.0/preact.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/preact@11.2.0/preact.js";
 import uPlot from "./vendor/uplot@1.6.32/uplot.js";
 import { useAnswer } from "./api.js";
-import { moment, number } from "./format.js";
-import { DASHES, Swatch, Wrong } from "./parts.js";
+import { drawing, notPositive, positiveX, valueAt } from "./curves.js";
+import { moment, number, tick } from "./format.js";
+import { DASHES, Swatch, Wrong, isActive } from "./parts.js";
+import { copy } from "./view.js";
+import { useWaiting } from "./waiting.js";
 
 const HEIGHT = 220;
-const BANDS_MAX = 8;
 const TOOLTIP_MAX = 10;
+const BAND_ALPHA = 0.15;
 
 /** A colour of the style sheet as a canvas takes it, which knows no `light-dark()`. */
-function colourOf(name) {
+function colourOf(name, alpha = 1) {
   const probe = document.createElement("span");
   probe.style.setProperty("color", `var(${name})`);
   document.body.append(probe);
   const { color } = getComputedStyle(probe);
   probe.remove();
-  return color;
+  return alpha === 1 ? color : color.replace(/rgb\((.*)\)/, `rgba($1, ${alpha})`);
 }
 
-/** Spreads a series over the axis: null where it has no point. */
-function spread(length, places, values) {
-  const whole = new Array(length).fill(null);
-  places.forEach((place, index) => {
-    whole[place] = values[index];
-  });
-  return whole;
+function seriesOf(line) {
+  const stroke = line.isEdge ? "transparent" : colourOf(`--run-${line.colour % 8}`, line.alpha);
+  return {
+    label: line.key,
+    stroke,
+    width: line.width,
+    dash: line.dash ? DASHES[line.colour >> 3].map((length) => length * 2) : [],
+    spanGaps: false,
+    points: { show: line.alone.length > 0, filter: () => line.alone, size: 6, fill: stroke },
+  };
 }
 
-/** The columns that uPlot takes: x, and of each series last, least and greatest. */
-function columns(answer) {
-  const { x, series } = answer;
-  return [
-    x,
-    ...series.flatMap((one) => [
-      spread(x.length, one.places, one.last),
-      spread(x.length, one.places, one.min),
-      spread(x.length, one.places, one.max),
-    ]),
-  ];
+/** The range of a scale: that of the values, or the span without outliers. */
+const rangeOf = (isLog, span) => {
+  if (!span || isLog) return {};
+  const room = (span[1] - span[0] || 1) * 0.05;
+  return { range: [span[0] - room, span[1] + room] };
+};
+
+/** NaN ▾ at the lower edge, infinite values ▴ at the edge where they would be. */
+function drawMarks(plot, marks) {
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.font = `${10 * devicePixelRatio}px sans-serif`;
+  ctx.textAlign = "center";
+  for (const { place, colour, nan, up, down } of marks) {
+    const x = plot.valToPos(plot.data[0][place], "x", true);
+    if (!(x >= bbox.left && x <= bbox.left + bbox.width)) continue;
+    ctx.fillStyle = colourOf(`--run-${colour % 8}`);
+    if (nan) ctx.fillText("▾", x, bbox.top + bbox.height - 2);
+    if (up) ctx.fillText("▴", x, bbox.top + 10 * devicePixelRatio);
+    if (down) ctx.fillText("▴", x, bbox.top + bbox.height - 12 * devicePixelRatio);
+  }
+  ctx.restore();
 }
 
-function options(answer, runs, { width, x, log, onZoom, onHover }) {
+function options(shown, { width, x, isLog, isLogX, span, part, marks, onZoom, onHover }) {
   const line = colourOf("--line");
-  const text = colourOf("--muted");
-  const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
-  const single = answer.series.filter((one) => one.places.length === 1).map((one) => one.run);
-  const bands = answer.series.length <= BANDS_MAX;
-  const series = answer.series.flatMap((one) => {
-    const run = runs.get(one.run);
-    const stroke = colourOf(`--run-${run.colour % 8}`);
-    const edge = { show: bands, stroke: "transparent", points: { show: false } };
-    return [
-      {
-        label: run.name,
-        stroke,
-        width: 1.5,
-        dash: DASHES[run.colour >> 3].map((length) => length * 2),
-        spanGaps: true,
-        points: { show: single.includes(one.run), size: 6, fill: stroke },
-      },
-      edge,
-      edge,
-    ];
-  });
+  const axis = { stroke: colourOf("--muted"), grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
+  const hasPositive = shown.lines.some((one) => one.values.some((value) => value > 0));
+  const told = (_, ticks) => ticks.map((value) => (value === null ? "" : tick(value)));
   return {
     width,
     height: HEIGHT,
     legend: { show: false },
     cursor: { sync: { key: "studio", setSeries: false }, drag: { x: true, y: false }, points: { size: 6 } },
-    scales: { x: { time: x === "time" }, y: { distr: log ? 3 : 1 } },
+    scales: {
+      x: { time: x === "time", distr: isLogX ? 3 : 1, ...(part ? { range: part } : {}) },
+      y: { distr: isLog && hasPositive ? 3 : 1, ...rangeOf(isLog, span) },
+    },
     axes: [
-      { ...axis, values: x === "time" ? undefined : (_, ticks) => ticks.map(number) },
-      { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick))) },
+      { ...axis, values: x === "time" ? undefined : told },
+      { ...axis, size: 64, values: told },
     ],
-    series: [{}, ...series],
-    bands: bands
-      ? answer.series.map((one, index) => ({
-          series: [3 * index + 3, 3 * index + 2],
-          fill: colourOf(`--run-${runs.get(one.run).colour % 8}`).replace(/rgb\((.*)\)/, "rgba($1, 0.15)"),
-        }))
-      : [],
+    series: [{}, ...shown.lines.map(seriesOf)],
+    bands: shown.bands.map(({ upper, lower, colour }) => ({
+      series: [upper, lower],
+      fill: colourOf(`--run-${colour % 8}`, BAND_ALPHA),
+    })),
     hooks: {
-      setCursor: [(plot) => onHover(plot.cursor.idx ?? null)],
+      setCursor: [(plot) => onHover(plot.cursor.idx ?? null, plot.posToVal(plot.cursor.top, "y"))],
+      draw: [(plot) => drawMarks(plot, marks())],
       setSelect: [
         (plot) => {
           if (plot.select.width < 4) return;
@@ -97,25 +98,16 @@ function options(answer, runs, { width, x, log, onZoom, onHover }) {
   };
 }
 
-/**
- * One metric of some runs. `runs` is a map from ids to {name, colour}. Dragging asks for a part of
- * the axis in full resolution, a double click for all of it.
- */
-export function Chart({ metric, runs, x = "step", log = false, zoom, onZoom }) {
-  const frame = useRef(null);
-  const plot = useRef(null);
-  const [seen, setSeen] = useState(false);
-  const [at, setAt] = useState(null);
+/** Whether the frame is in view; it stays true once it was, as `everSeen`. */
+function useView(frame) {
+  const [seen, setSeen] = useState({ now: false, ever: false });
   const [width, setWidth] = useState(0);
-  const ids = [...runs.keys()];
-  const params = { run: ids, metric, x, buckets: 1000, from: zoom?.[0], to: zoom?.[1] };
-  const answer = useAnswer("charts", params, { runs: ids, skip: !seen }).value;
-
   useLayoutEffect(() => {
     const watch = new IntersectionObserver((found) => {
-      if (found.some((one) => one.isIntersecting)) setSeen(true);
+      const now = found.at(-1).isIntersecting;
+      setSeen((held) => ({ now, ever: held.ever || now }));
     });
-    const size = new ResizeObserver(() => setWidth(frame.current.clientWidth));
+    const size = new ResizeObserver(() => frame.current && setWidth(frame.current.clientWidth));
     watch.observe(frame.current);
     size.observe(frame.current);
     return () => {
@@ -123,48 +115,178 @@ export function Chart({ metric, runs, x = "step", log = false, zoom, onZoom }) {
       size.disconnect();
     };
   }, []);
+  return { ...seen, width };
+}
+
+/** Draws into the frame; new values of the same curves go into the plot that is there. */
+function usePlot(frame, shown, x, settings) {
+  const plot = useRef(null);
+  const drawn = useRef(null);
+  drawn.current = shown;
+  const { width, isLog, isLogX, span } = settings;
+  const isThere = Boolean(shown && x.length && width);
+  const structure = isThere && JSON.stringify([
+    shown.lines.map((line) => [line.key, line.colour, line.alpha, line.alone.length > 0]),
+    shown.bands, width, isLog, isLogX, settings.x, span, settings.part, document.documentElement.dataset.theme,
+  ]);
   useEffect(() => {
-    if (!answer.data?.x.length || !width) return undefined;
-    const drawn = new uPlot(
-      options(answer.data, runs, { width, x, log, onZoom, onHover: setAt }),
-      columns(answer.data),
+    if (!isThere) return undefined;
+    const marks = () => drawn.current?.marks ?? [];
+    plot.current = new uPlot(
+      options(shown, { ...settings, marks }),
+      [x, ...shown.lines.map((line) => line.values)],
       frame.current,
     );
-    plot.current = drawn;
-    return () => drawn.destroy();
-  }, [answer.data, width, log, document.documentElement.dataset.theme]);
+    return () => {
+      plot.current.destroy();
+      plot.current = null;
+    };
+  }, [structure]);
+  useEffect(() => {
+    if (!plot.current || plot.current.data[0] === x) return;
+    shown.lines.forEach((line, n) => {
+      plot.current.series[n + 1].points.filter = () => line.alone;
+    });
+    plot.current.setData([x, ...shown.lines.map((line) => line.values)]);
+  }, [shown]);
+}
 
-  const odd = answer.data?.series.flatMap((one) => one.odd) ?? [];
-  const oddCount = odd.reduce((sum, [, nan, up, down]) => sum + nan + up + down, 0);
+/**
+ * One metric of some runs. `runs` is a map from ids to {name, colour, status}, `look` says how:
+ * {x, isLog, isLogX, smooth, band, group, clip}. Dragging asks for a part of the axis in full
+ * resolution, a double click for all of it.
+ */
+export function Chart({ metric, runs, look, zoom, onZoom }) {
+  const frame = useRef(null);
+  const view = useView(frame);
+  const [at, setAt] = useState({ place: null, y: null });
+  const [opened, open] = useState(new Set());
+  const ids = [...runs.keys()];
+  const active = ids.filter((id) => isActive(runs.get(id).status));
+  const params = {
+    run: ids,
+    metric,
+    x: look.x,
+    buckets: 1000,
+    from: copy ? undefined : zoom?.[0], // A copy has only the whole axis.
+    to: copy ? undefined : zoom?.[1],
+    smooth: look.smooth,
+    group: look.group,
+  };
+  const turn = useWaiting(active, metric, view.now);
+  const found = useAnswer("charts", params, { runs: ids, skip: !view.ever, turn }).value;
+  const answer = useMemo(
+    () => (found.data && look.isLogX ? positiveX(found.data) : found.data),
+    [found.data, look.isLogX],
+  );
+  const shown = useMemo(
+    () => answer && drawing(answer, runs, { band: look.band, isLog: look.isLog, opened }),
+    [answer, look.band, look.isLog, opened],
+  );
+  const span = look.clip ? answer?.spans[metric] : null;
+  usePlot(frame, shown, answer?.x ?? [], {
+    ...look,
+    width: view.width,
+    span,
+    part: copy ? zoom : null,
+    onZoom,
+    onHover: (place, y) => setAt({ place, y }),
+  });
+  const flip = (group) => {
+    const next = new Set(opened);
+    if (!next.delete(group)) next.add(group);
+    open(next);
+  };
   return html`
     <figure class="chart" aria-label=${metric}>
       <figcaption>
         <bdi>${metric}</bdi>
-        ${oddCount ? html`<span class="odd" title="NaN or infinite">▾ ${oddCount} not finite</span>` : ""}
+        ${answer ? html`<${Notes} answer=${answer} look=${look} span=${span} />` : ""}
         ${zoom ? html`<button class="quiet" onClick=${() => onZoom(null)}>Whole axis</button>` : ""}
       </figcaption>
       <div ref=${frame} class="chart-frame" onDblClick=${() => onZoom(null)}></div>
-      ${answer.error ? html`<${Wrong} error=${answer.error} />` : ""}
-      ${answer.data && !answer.data.x.length ? html`<p class="muted">No numbers were logged yet.</p>` : ""}
-      ${at !== null && answer.data ? html`<${Tooltip} answer=${answer.data} runs=${runs} at=${at} x=${x} />` : ""}
+      ${answer ? html`<p class="unseen">${inWords(answer, look, shown)}</p>` : ""}
+      ${answer?.groups ? html`<${Groups} groups=${answer.groups} opened=${opened} flip=${flip} />` : ""}
+      ${found.error ? html`<${Wrong} error=${found.error} />` : ""}
+      ${answer && !answer.x.length ? html`<p class="muted">${NOTHING(look, zoom)}</p>` : ""}
+      ${at.place !== null && answer?.x.length > at.place
+        ? html`<${Tooltip} answer=${answer} runs=${runs} at=${at} x=${look.x} />`
+        : ""}
     </figure>
   `;
 }
 
-/** The values of all runs at a place of the axis, the greatest first. */
+const NOTHING = (look, zoom) => {
+  if (zoom) return "No numbers in this part of the axis.";
+  if (look.isLogX) return "No numbers at a positive x: a logarithmic axis has no others.";
+  return "No numbers were logged yet.";
+};
+
+/** The picture for those who do not see it. */
+function inWords(answer, look, shown) {
+  const points = answer.series.reduce((sum, one) => sum + one.total, 0);
+  const singles = shown.lines.filter((line) => !line.isEdge && !line.key.startsWith("group ")).length;
+  return [
+    `${points} points of ${answer.series.length} runs`,
+    answer.groups && `in ${answer.groups.length} groups with ${singles} single curves`,
+    look.smooth && `smoothed over ${look.smooth} steps`,
+    `band: ${look.band}`,
+  ]
+    .filter(Boolean)
+    .join(", ");
+}
+
+/** What the picture does not show by itself. */
+function Notes({ answer, look, span }) {
+  const odd = answer.series.flatMap((one) => one.odd);
+  const nan = odd.reduce((sum, [, count]) => sum + count, 0);
+  const infinite = odd.reduce((sum, [, , up, down]) => sum + up + down, 0);
+  const negative = look.isLog ? notPositive(answer) : 0;
+  const notes = [
+    nan && `▾ ${nan} NaN`,
+    infinite && `▴ ${infinite} infinite`,
+    span?.[2] && `${span[2]} clipped`,
+    negative && `${negative} not positive`,
+  ].filter(Boolean);
+  return notes.length ? html`<span class="odd">${notes.join(" · ")}</span>` : "";
+}
+
+function Groups({ groups, opened, flip }) {
+  return html`
+    <ul class="legend">
+      ${groups.map(
+        ({ group, run_ids }, number) => html`
+          <li key=${group}>
+            <button class="quiet" aria-pressed=${String(opened.has(group))} onClick=${() => flip(group)}>
+              <${Swatch} colour=${number % 8} /> <bdi>${group}</bdi> <span class="muted">${run_ids.length} runs</span>
+            </button>
+          </li>
+        `,
+      )}
+    </ul>
+  `;
+}
+
+/** The values at a place of the axis, the greatest first, the one nearest to the pointer in bold. */
 function Tooltip({ answer, runs, at, x }) {
-  const values = answer.series
-    .map((one) => ({ run: runs.get(one.run), value: one.last[one.places.indexOf(at)] }))
-    .filter(({ value }) => value !== undefined && value !== null)
+  const entries = answer.groups
+    ? answer.groups.map((one, n) => ({ key: one.group, colour: n % 8, places: one.places, values: one.smooth ?? one.mean }))
+    : answer.series.map((one) => ({ key: runs.get(one.run).name, colour: runs.get(one.run).colour, places: one.places, values: one.smooth ?? one.last }));
+  const values = entries
+    .map((one) => ({ ...one, value: valueAt(one.places, one.values, at.place) }))
+    .filter(({ value }) => value !== null && value !== undefined)
     .sort((a, b) => b.value - a.value);
-  const place = x === "time" ? moment(answer.x[at] * 1000) : `${x} ${number(answer.x[at])}`;
+  const distance = ({ value }) => Math.abs(value - at.y);
+  const nearest = values.reduce((best, one) => (best && distance(best) <= distance(one) ? best : one), null);
+  const first = Math.max(0, Math.min(values.indexOf(nearest) - TOOLTIP_MAX / 2, values.length - TOOLTIP_MAX));
+  const place = x === "time" ? moment(answer.x[at.place] * 1000) : `${x} ${number(answer.x[at.place])}`;
   return html`
     <div class="tooltip" role="status">
       <div class="muted">${place}</div>
-      ${values.slice(0, TOOLTIP_MAX).map(
-        ({ run, value }) => html`
-          <div class="tooltip-row">
-            <${Swatch} colour=${run.colour} /> <bdi>${run.name}</bdi> <b>${number(value)}</b>
+      ${values.slice(first, first + TOOLTIP_MAX).map(
+        (one) => html`
+          <div class=${`tooltip-row ${one === nearest ? "nearest" : ""}`} title=${String(one.value)}>
+            <${Swatch} colour=${one.colour} /> <bdi>${one.key}</bdi> <b>${number(one.value)}</b>
           </div>
         `,
       )}

@@ -10,6 +10,13 @@ export function number(value) {
   return String(Number(value.toPrecision(4)));
 }
 
+/** A number beside an axis: short, as its neighbours say the rest. @param {number} value */
+export function tick(value) {
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential().replace(/(\.\d{2})\d+/, "$1");
+  return number(value);
+}
+
 /** @param {number | null} seconds */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";

@@ -5,7 +5,7 @@ let source = null;
 let last = { state: "off" };
 
 function tell(message) {
-  if (message.state) last = message;
+  last = { ...last, ...(message.state ? message : { position: message.position }) };
   for (const port of ports) port.postMessage(message);
 }
 

@@ -1,6 +1,7 @@
 // What changes now: one stream for all tabs, read by a worker that they share.
 
 import { signal } from "./vendor/preact@11.2.0/preact.js";
+import { copy } from "./view.js";
 
 const here = new URL(".", import.meta.url);
 const feed = `${document.body.dataset.base ?? ""}/api/feed`;
@@ -15,9 +16,20 @@ export function changed(listener) {
   return () => listeners.delete(listener);
 }
 
+const first = JSON.parse(document.getElementById("first")?.textContent || "{}");
+let isNew = first.position !== undefined;
+
+/** Something may have been recorded between the answers in the page and the first message. */
+function missed(message) {
+  if (!isNew || message.position === undefined) return false;
+  isNew = false;
+  return message.position !== first.position;
+}
+
 function hear(message) {
   if (message.state) state.value = message.state;
-  else for (const listener of [...listeners]) listener(message);
+  if (missed(message)) for (const listener of [...listeners]) listener({ ...message, reset: true });
+  else if (!message.state) for (const listener of [...listeners]) listener(message);
 }
 
 const policy = self.trustedTypes?.createPolicy("studio", {
@@ -25,7 +37,8 @@ const policy = self.trustedTypes?.createPolicy("studio", {
 });
 const worker = new URL("live-worker.js", here).href;
 
-if ("SharedWorker" in self) {
+if (copy) state.value = "copy";
+else if ("SharedWorker" in self) {
   const shared = new SharedWorker(policy ? policy.createScriptURL(worker) : worker, {
     name: feed,
     type: "module",

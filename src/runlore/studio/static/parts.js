@@ -15,6 +15,11 @@ const ICONS = {
   NotResponding: "✕",
 };
 
+const ENDED = ["Completed", "Failed", "Canceled"];
+
+/** Whether a run may still log. */
+export const isActive = (status) => !ENDED.includes(status);
+
 /** Icon, word and colour: none of them alone. The icons are those of `runlore.shown.colours`. */
 export const Status = ({ of }) => html`
   <span class=${`status status-${ICONS[of] ? of : "waiting"}`}>

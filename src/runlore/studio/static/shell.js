@@ -7,7 +7,8 @@ import { Help, useKeys } from "./keys.js";
 import { state as live } from "./live.js";
 import { workspace } from "./me.js";
 import { SaveView } from "./save-view.js";
-import { asof, change, to, view } from "./view.js";
+import { Since } from "./since.js";
+import { asof, change, copy, to, view } from "./view.js";
 
 const THEMES = ["system", "light", "dark"];
 
@@ -54,18 +55,18 @@ export function Shell({ children }) {
   return html`
     <a class="skip" href="#main">To the content</a>
     <nav class="rail" aria-label="Pages">
-      ${link("experiments", "Home", "⌂")} ${link("runs", "Runs", "☰")} ${link("compare", "Compare", "≷")}
-      ${link("targets", "Targets", "▤")} ${link("sql", "SQL", "∑")} ${link("views", "Views", "☆")}
+      ${copy ? "" : html`${link("experiments", "Home", "⌂")} ${link("runs", "Runs", "☰")}`} ${link("compare", "Compare", "≷")}
+      ${copy ? "" : html`${link("targets", "Targets", "▤")} ${link("sql", "SQL", "∑")} ${link("views", "Views", "☆")}`}
     </nav>
     <header class="top">
       <${Path} workspace=${found?.name} />
       <span class="grow"></span>
       <span class=${`live live-${asof.value === null ? live.value : "past"}`} role="status">
-        ${asof.value !== null ? "past" : live.value === "on" ? "live" : "not live"}
+        ${asof.value !== null ? "past" : copy ? "a copy" : live.value === "on" ? "live" : "not live"}
       </span>
-      <${SaveView} />
-      <button aria-pressed=${String(past)} onClick=${() => showPast(!past)} title="t">As of…</button>
-      <button onClick=${() => showHelp(true)} title="?" aria-label="Help: keys">?</button>
+      ${copy ? "" : html`<${SaveView} />
+        <button aria-pressed=${String(past)} onClick=${() => showPast(!past)} title="t">As of…</button>
+        <button onClick=${() => showHelp(true)} title="?" aria-label="Help: keys">?</button>`}
       <button onClick=${nextTheme} title="." aria-label=${`Theme: ${theme}`}>◐</button>
     </header>
     ${past || asof.value !== null ? html`<${Past} head=${found?.head} close=${() => showPast(false)} />` : ""}
@@ -139,6 +140,7 @@ function Past({ head, close }) {
               ${dragged === null ? asof.value : data.positions[shown]} of ${head}.`}
         <button class="quiet" onClick=${back}>Back to now</button>
       </p>
+      ${asof.value === null ? "" : html`<${Since} />`}
     </section>
   `;
 }

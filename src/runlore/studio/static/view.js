@@ -6,13 +6,19 @@ import { signal, computed } from "./vendor/preact@11.2.0/preact.js";
 
 export const base = document.body.dataset.base ?? "";
 
+/**
+ * What a copy that was opened from disk holds: {answers, files, runs}; null in a Studio. Its views
+ * stand after the # of the address, as there is no server for other paths.
+ */
+export const copy = self.runloreCopy ?? null;
+
 const LISTS = ["cols", "runs", "charts"];
-const FLAGS = ["tree"];
+const FLAGS = ["tree", "clip"];
 const named = (key) => (key === "runs" ? "run" : key); // In an address, one run after the other.
 /** The parameters of all pages in the order in which addresses have them. */
 const ORDER = [
-  ...["q", "f", "cols", "sort", "group", "agg", "tree", "runs", "pin", "sql", "charts", "x", "y", "smooth", "log"],
-  ...["v", "asof"],
+  ...["q", "f", "cols", "sort", "group", "agg", "tree", "runs", "pin", "sql", "charts"],
+  ...["other", "what", "who", "show", "x", "y", "xl", "smooth", "band", "clip", "zoom", "log", "v", "asof"],
 ];
 const PAGES = ["runs", "compare", "sql", "targets", "new", "views"];
 
@@ -36,6 +42,7 @@ export function parse(path, query) {
 function place(path) {
   const parts = path.split("/").filter(Boolean).map(decoded);
   const [first, ...rest] = parts;
+  if (copy && first !== "run") return { page: "compare" };
   if (first === "e" && rest.length) return { page: "runs", experiment: rest.join("/") };
   if (first === "run" && rest.length) return { page: "run", run: rest[0], tab: rest[1] ?? "details" };
   if (first === "v") return { page: "views", missing: rest.join("/") }; // Else one would be elsewhere.
@@ -61,7 +68,7 @@ export function write(view, before = base) {
     else params.set(key, value === true ? "1" : String(value));
   }
   const query = params.toString();
-  return `${before}${path(view)}${query ? `?${query}` : ""}`;
+  return `${copy ? "#" : before}${path(view)}${query ? `?${query}` : ""}`;
 }
 
 function path(view) {
@@ -74,7 +81,11 @@ function path(view) {
   return PAGES.includes(view.page) ? `/${view.page}` : "/";
 }
 
-const now = () => parse(location.pathname.slice(base.length), location.search);
+function now() {
+  if (!copy) return parse(location.pathname.slice(base.length), location.search);
+  const [path, query] = location.hash.slice(1).split("?");
+  return parse(path, query ?? "");
+}
 
 export const view = signal(now());
 
@@ -84,7 +95,7 @@ export const asof = computed(() => view.value.asof ?? null);
 /** Another view. Back comes to the present one, unless it is replaced. */
 export function go(next, { replace = false } = {}) {
   const address = write(next);
-  if (address !== location.pathname + location.search) {
+  if (address !== (copy ? location.hash : location.pathname + location.search)) {
     if (replace) history.replaceState(null, "", address);
     else history.pushState(null, "", address);
   }
@@ -104,7 +115,7 @@ addEventListener("popstate", () => {
 // Links within the Studio load no new document.
 addEventListener("click", (event) => {
   const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
-  if (!link || link.target || link.hasAttribute("download") || event.defaultPrevented) return;
+  if (copy || !link || link.target || link.hasAttribute("download") || event.defaultPrevented) return;
   if (event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   const url = new URL(link.href);
   if (url.origin !== location.origin || !url.pathname.startsWith(`${base}/`)) return;

@@ -1,18 +1,24 @@
-// Some runs beside each other: their curves, and what differs between them.
+// Some runs beside each other: their curves, what differs between them, and other views of them.
 
-import { html, useState } from "../vendor/preact@11.2.0/preact.js";
+import { html } from "../vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "../api.js";
-import { Chart } from "../chart.js";
-import { number } from "../format.js";
-import { Empty, RunName, Section } from "../parts.js";
-import { change, to, view } from "../view.js";
+import { Charts } from "../charts.js";
+import { Bars } from "../compare/bars.js";
+import { Differences } from "../compare/differences.js";
+import { Beside } from "../compare/logged.js";
+import { Parallel } from "../compare/parallel.js";
+import { Scatter } from "../compare/scatter.js";
+import { Empty, RunName } from "../parts.js";
+import { copy, to, view, write } from "../view.js";
 
 const NEWEST = 8;
-const CHARTS_AT_ONCE = 12;
-const AXES = { step: "step", since: "time since start", time: "time" };
+const WAYS = {
+  ...{ curves: "Curves", parameters: "Parameters", scatter: "Scatter", parallel: "Parallel" },
+  ...{ bars: "Bars", images: "Images", tables: "Tables" },
+};
 
 export function Compare() {
-  const ids = view.value.runs ?? [];
+  const ids = view.value.runs ?? copy?.runs ?? [];
   const fields = useAnswer("columns", { limit: 100 }, { runs: ids }).value.data?.fields ?? [];
   const config = fields.filter((field) => !field.startsWith("metrics."));
   const metrics = fields.filter((field) => field.startsWith("metrics."));
@@ -33,12 +39,13 @@ export function Compare() {
   }
   if (!data) return html`<p class="muted">Loading…</p>`;
   const runs = new Map(
-    data.ids.map((id, n) => [id, { name: data.names[n], colour: data.colours[n] }]),
+    data.ids.map((id, n) => [id, { name: data.names[n], colour: data.colours[n], status: data.statuses[n] }]),
   );
   const isLogged = (field) => data.data[data.columns.indexOf(field)]?.some((value) => value !== null);
   const names = metrics
     .filter(isLogged)
     .map((field) => field.replace(/^metrics\./, "").replace(/^`(.*)`$/, "$1"));
+  const way = Object.hasOwn(WAYS, view.value.show ?? "") ? view.value.show : "curves";
   return html`
     <h1>${ids.length ? "Compare" : `The ${data.ids.length} newest runs`}</h1>
     <ul class="legend">
@@ -46,112 +53,22 @@ export function Compare() {
         (id, n) => html`<li key=${id}><${RunName} id=${id} name=${data.names[n]} colour=${data.colours[n]} /></li>`,
       )}
     </ul>
-    <${Charts} runs=${runs} names=${names.filter((name) => !name.startsWith("system/"))} />
-    <${Differences} data=${data} />
-  `;
-}
-
-/** Charts of metrics, grouped by the part before the slash, with one toolbar. */
-export function Charts({ runs, names }) {
-  const [zoom, setZoom] = useState(null);
-  const [shown, show] = useState(CHARTS_AT_ONCE);
-  const { x = "step", log } = view.value;
-  const groups = grouped(names.slice(0, shown));
-  return html`
-    <div class="bar">
-      <label>
-        x
-        <select value=${x} onChange=${(event) => (setZoom(null), change({ x: event.currentTarget.value }))}>
-          ${Object.entries(AXES).map(([key, name]) => html`<option value=${key}>${name}</option>`)}
-        </select>
-      </label>
-      <label class="check">
-        <input
-          type="checkbox"
-          checked=${log === "1"}
-          onChange=${() => change({ log: log === "1" ? null : "1" })}
-        />
-        log y
-      </label>
-      <span class="muted">Drag in a chart to zoom, double-click for the whole axis.</span>
-    </div>
-    ${[...groups].map(
-      ([group, own]) => html`
-        <${Section} key=${group} title=${group || "metrics"} count=${own.length}>
-          <div class="charts">
-            ${own.map(
-              (metric) => html`
-                <${Chart}
-                  key=${metric}
-                  metric=${metric}
-                  runs=${runs}
-                  x=${x}
-                  log=${log === "1"}
-                  zoom=${zoom}
-                  onZoom=${setZoom}
-                />
-              `,
-            )}
-          </div>
-        <//>
-      `,
-    )}
-    ${names.length > shown
-      ? html`<button onClick=${() => show(shown + CHARTS_AT_ONCE)}>Show more of ${names.length} metrics</button>`
-      : ""}
-  `;
-}
-
-/** Names by the part before the slash; those that are alone with theirs stand together. */
-function grouped(names) {
-  const groups = Map.groupBy(names, (name) => (name.includes("/") ? name.split("/")[0] : ""));
-  const alone = [...groups].filter(([group, own]) => !group || own.length === 1).flatMap(([, own]) => own);
-  const together = [...groups].filter(([group, own]) => group && own.length > 1);
-  return new Map([...(alone.length ? [["", alone]] : []), ...together]);
-}
-
-/** The fields in which the runs differ, or all. */
-function Differences({ data }) {
-  const [all, showAll] = useState(false);
-  const rows = data.columns
-    .map((field, index) => ({ field, values: data.data[index] }))
-    .filter(({ values }) => values.some((value) => value !== null))
-    .filter(({ values }) => all || new Set(values.map((value) => JSON.stringify(value))).size > 1);
-  return html`
-    <${Section} title=${all ? "All fields" : "Differences"} count=${rows.length}>
-      <label class="check"><input type="checkbox" checked=${all} onChange=${() => showAll(!all)} /> show all</label>
-      <div class="scroll" tabindex="0" role="region" aria-label="Fields of the runs">
-        <table class="plain">
-          <thead>
-            <tr>
-              <th scope="col">Field</th>
-              ${data.ids.map(
-                (id, n) => html`
-                  <th scope="col" key=${id}>
-                    <${RunName} id=${id} name=${data.names[n]} colour=${data.colours[n]} />
-                  </th>
-                `,
-              )}
-            </tr>
-          </thead>
-          <tbody>
-            ${rows.map(
-              ({ field, values }) => html`
-                <tr key=${field}>
-                  <th scope="row"><bdi>${field}</bdi></th>
-                  ${values.map(
-                    (value) => html`
-                      <td class=${typeof value === "number" ? "number" : ""} title=${value === null ? "" : String(value)}>
-                        <bdi>${value === null ? "–" : number(value)}</bdi>
-                      </td>
-                    `,
-                  )}
-                </tr>
-              `,
-            )}
-          </tbody>
-        </table>
-      </div>
-    <//>
+    <nav class="tabs" aria-label="Ways to compare">
+      ${Object.entries(WAYS).map(
+        ([key, name]) => html`
+          <a
+            key=${key}
+            href=${write({ ...view.value, show: key === "curves" ? null : key, cols: null })}
+            aria-current=${key === way ? "page" : undefined}
+          >${name}</a>
+        `,
+      )}
+    </nav>
+    ${way === "curves" ? html`<${Charts} runs=${runs} names=${names.filter((name) => !name.startsWith("system/"))} fields=${config} />` : ""}
+    ${way === "parameters" ? html`<${Differences} data=${data} />` : ""}
+    ${way === "scatter" ? html`<${Scatter} data=${data} />` : ""}
+    ${way === "parallel" ? html`<${Parallel} data=${data} />` : ""}
+    ${way === "bars" ? html`<${Bars} data=${data} />` : ""}
+    ${way === "images" || way === "tables" ? html`<${Beside} key=${way} data=${data} kind=${way} />` : ""}
   `;
 }

@@ -1,0 +1,74 @@
+"""The Studio's modules as one plain script: browsers load no modules from disk.
+
+This knows the few forms of `import` and `export` that the modules have, and refuses others.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Final
+
+_IMPORT: Final = re.compile(
+    r'^import\s+(?:(?P<default>\w+)\s+from|\{(?P<names>[^}]*)\}\s*from)\s*"(?P<path>[^"]+)";?$',
+    re.MULTILINE,
+)
+_DECLARED: Final = re.compile(
+    r"^export (?P<what>(?:async function|function|const|class) (?P<name>\w+))", re.MULTILINE
+)
+_LIST: Final = re.compile(r"(?:^|(?<=[;}]))export\s*\{(?P<names>[^}]*)\};?", re.MULTILINE)
+_LEFT: Final = re.compile(r"^\s*(?:import[ {]|export[ {])|import\.meta", re.MULTILINE)
+_OWN_ADDRESS: Final = "import.meta.url"
+_HERE: Final = "document.baseURI"
+
+
+def one_script(folder: Path, entry: str) -> str:
+    """A script that does what the module `entry` of the folder does, with all that it imports."""
+    done: dict[str, str] = {}
+    _add(folder, entry, done, ())
+    return "(() => {\nconst modules = {};\n" + "".join(done.values()) + "})();\n"
+
+
+def _add(folder: Path, name: str, done: dict[str, str], above: tuple[str, ...]) -> None:
+    """Add a module after those that it imports."""
+    if name in done:
+        return
+    if name in above:
+        raise AssertionError(f"modules import each other in a circle: {' > '.join(above)} > {name}")
+    text = (folder / name).read_text(encoding="utf-8")
+    for found in _IMPORT.finditer(text):
+        _add(folder, _resolved(name, found["path"]), done, (*above, name))
+    done[name] = _wrapped(name, text)
+
+
+def _wrapped(name: str, text: str) -> str:
+    exported: list[str] = []
+
+    def imported(found: re.Match[str]) -> str:
+        source = f"modules[{_resolved(name, found['path'])!r}]"
+        if found["default"]:
+            return f"const {found['default']} = {source}.default;"
+        return f"const {{{found['names'].replace(' as ', ': ')}}} = {source};"
+
+    def declared(found: re.Match[str]) -> str:
+        exported.append(found["name"])
+        return found["what"]
+
+    def listed(found: re.Match[str]) -> str:
+        for one in filter(None, map(str.strip, found["names"].split(","))):
+            own, _, other = one.partition(" as ")
+            exported.append(f"{other}: {own}" if other else own)
+        return ""
+
+    text = _IMPORT.sub(imported, text)
+    text = _LIST.sub(listed, _DECLARED.sub(declared, text))
+    text = text.replace(_OWN_ADDRESS, _HERE)
+    if left := _LEFT.search(text):
+        raise AssertionError(f"{name} has a form of import or export that is not known: {left[0]}")
+    result = f"return {{ {', '.join(exported)} }};"
+    return f"modules[{name!r}] = (() => {{\n{text}\n{result}\n}})();\n"
+
+
+def _resolved(name: str, path: str) -> str:
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), path))

@@ -1,0 +1,117 @@
+// The charts of some metrics, grouped by the part before the slash, with one toolbar for all.
+
+import { html, useState } from "./vendor/preact@11.2.0/preact.js";
+import { Chart } from "./chart.js";
+import { Section } from "./parts.js";
+import { change, copy, view } from "./view.js";
+
+const CHARTS_AT_ONCE = 12;
+const AXES = { step: "step", since: "time since start", time: "time" };
+const BANDS = { minmax: "min–max", std: "± std", none: "none" };
+
+/** How the address says that charts look. */
+export function lookOf({ x = "step", y, xl, smooth, band = "minmax", group, clip }) {
+  if (copy) [x, smooth, group] = ["step"]; // Only these curves are in a copy.
+  const halfLife = Number(smooth);
+  return {
+    x,
+    isLog: y === "log",
+    isLogX: xl === "log" && x !== "time",
+    smooth: halfLife > 0 && Number.isFinite(halfLife) ? halfLife : undefined,
+    band: BANDS[band] ? band : "minmax",
+    group,
+    clip: Boolean(clip),
+  };
+}
+
+/** The part of the axis that an address names: `a..b`. */
+export function zoomOf({ zoom }) {
+  const [low, high] = (zoom ?? "").split("..").map(Number);
+  return zoom && Number.isFinite(low) && Number.isFinite(high) && low <= high ? [low, high] : null;
+}
+
+/** @param {{runs: Map<string, any>, names: string[], fields?: string[]}} props */
+export function Charts({ runs, names, fields = [] }) {
+  const [shown, show] = useState(CHARTS_AT_ONCE);
+  const look = lookOf(view.value);
+  const onZoom = (zoom) => change({ zoom: zoom && zoom.join("..") }, { replace: true });
+  const groups = grouped(names.slice(0, shown));
+  return html`
+    <${Toolbar} look=${look} names=${names} fields=${runs.size > 1 ? fields : []} />
+    ${[...groups].map(
+      ([group, own]) => html`
+        <${Section} key=${group} title=${group || "metrics"} count=${own.length}>
+          <div class="charts">
+            ${own.map(
+              (metric) => html`
+                <${Chart}
+                  key=${metric}
+                  metric=${metric}
+                  runs=${runs}
+                  look=${look}
+                  zoom=${zoomOf(view.value)}
+                  onZoom=${onZoom}
+                />
+              `,
+            )}
+          </div>
+        <//>
+      `,
+    )}
+    ${names.length > shown
+      ? html`<button onClick=${() => show(shown + CHARTS_AT_ONCE)}>Show more of ${names.length} metrics</button>`
+      : ""}
+  `;
+}
+
+function Toolbar({ look, names, fields }) {
+  const axes = { ...AXES, ...Object.fromEntries(names.slice(0, 200).map((name) => [`metrics.${name}`, name])) };
+  const choice = (label, value, of, set) => html`
+    <label>
+      ${label}${" "}
+      <select value=${value} onChange=${(event) => set(event.currentTarget.value)}>
+        ${Object.entries(of).map(([key, name]) => html`<option key=${key} value=${key} selected=${key === value}>${name}</option>`)}
+      </select>
+    </label>
+  `;
+  const check = (label, on, set) => html`
+    <label class="check"><input type="checkbox" checked=${on} onChange=${() => set(!on)} /> ${label}</label>
+  `;
+  return html`
+    <div class="bar">
+      ${copy ? "" : choice("x", look.x, axes, (x) => change({ x: x === "step" ? null : x, zoom: null }))}
+      ${check("log x", look.isLogX, (on) => change({ xl: on ? "log" : null }))}
+      ${check("log y", look.isLog, (on) => change({ y: on ? "log" : null }))}
+      ${copy
+        ? ""
+        : html`<label title="The distance in steps at which an earlier value counts half">
+        smooth${" "}
+        <input
+          class="short"
+          type="number"
+          min="0"
+          step="any"
+          placeholder="steps"
+          value=${look.smooth ?? ""}
+          onChange=${(event) => change({ smooth: Number(event.currentTarget.value) > 0 ? event.currentTarget.value : null })}
+        />
+      </label>`}
+      ${choice("band", look.band, BANDS, (band) => change({ band: band === "minmax" ? null : band }))}
+      ${fields.length && !copy
+        ? choice("group", look.group ?? "", { "": "none", ...Object.fromEntries(fields.map((one) => [one, one])) }, (group) =>
+            change({ group: group || null }),
+          )
+        : ""}
+      ${check("clip outliers", look.clip, (on) => change({ clip: on ? true : null }))}
+      <span class="muted">Drag in a chart to zoom, double-click for the whole axis.</span>
+    </div>
+  `;
+}
+
+/** Names by the part before the slash; those that are alone with theirs stand together. */
+function grouped(names) {
+  const groups = Map.groupBy(names, (name) => (name.includes("/") ? name.split("/")[0] : ""));
+  const alone = [...groups].filter(([group, own]) => !group || own.length === 1).flatMap(([, own]) => own);
+  const together = [...groups].filter(([group, own]) => group && own.length > 1);
+  return new Map([...(alone.length ? [["", alone]] : []), ...together]);
+}

@@ -1,0 +1,51 @@
+// The fields of runs in a table: those in which they differ, or all.
+
+import { html, useState } from "../vendor/preact@11.2.0/preact.js";
+import { number } from "../format.js";
+import { RunName, Section } from "../parts.js";
+
+/** The fields in which the runs differ, or all. */
+export function Differences({ data }) {
+  const [all, showAll] = useState(false);
+  const rows = data.columns
+    .map((field, index) => ({ field, values: data.data[index] }))
+    .filter(({ values }) => values.some((value) => value !== null))
+    .filter(({ values }) => all || new Set(values.map((value) => JSON.stringify(value))).size > 1);
+  return html`
+    <${Section} title=${all ? "All fields" : "Differences"} count=${rows.length}>
+      <label class="check"><input type="checkbox" checked=${all} onChange=${() => showAll(!all)} /> show all</label>
+      <div class="scroll" tabindex="0" role="region" aria-label="Fields of the runs">
+        <table class="plain">
+          <thead>
+            <tr>
+              <th scope="col">Field</th>
+              ${data.ids.map(
+                (id, n) => html`
+                  <th scope="col" key=${id}>
+                    <${RunName} id=${id} name=${data.names[n]} colour=${data.colours[n]} />
+                  </th>
+                `,
+              )}
+            </tr>
+          </thead>
+          <tbody>
+            ${rows.map(
+              ({ field, values }) => html`
+                <tr key=${field}>
+                  <th scope="row"><bdi>${field}</bdi></th>
+                  ${values.map(
+                    (value) => html`
+                      <td class=${typeof value === "number" ? "number" : ""} title=${value === null ? "" : String(value)}>
+                        <bdi>${value === null ? "–" : number(value)}</bdi>
+                      </td>
+                    `,
+                  )}
+                </tr>
+              `,
+            )}
+          </tbody>
+        </table>
+      </div>
+    <//>
+  `;
+}

@@ -1,0 +1,92 @@
+// Runs as lines through parallel axes, one of each field.
+
+import { html, useState } from "../vendor/preact@11.2.0/preact.js";
+import { Empty, Swatch } from "../parts.js";
+import { scaleOf } from "../plane.js";
+import { change, view } from "../view.js";
+import { known, valuesOf } from "./fields.js";
+import { label, short } from "./scatter.js";
+
+const [GAP, HEIGHT, TOP, BOTTOM, SIDE] = [150, 400, 40, 24, 76];
+const AXES_AT_FIRST = 6;
+
+/** The fields that differ, config before metrics. */
+function differing(data) {
+  const differs = (field) => new Set(valuesOf(data, field).map((value) => JSON.stringify(value))).size > 1;
+  const fields = known(data).filter((field) => field !== "status" && differs(field));
+  const kind = (name) => fields.filter((field) => field.startsWith(name));
+  return [...kind("config.").slice(0, AXES_AT_FIRST / 2), ...kind("metrics.").slice(0, AXES_AT_FIRST / 2)];
+}
+
+export function Parallel({ data }) {
+  const [lit, light] = useState(null);
+  const fields = known(data).filter((field) => field !== "status");
+  const picked = (view.value.cols ?? differing(data)).filter((field) => fields.includes(field));
+  const flip = (field) => change({ cols: picked.includes(field) ? picked.filter((one) => one !== field) : [...picked, field] });
+  const width = SIDE * 2 + GAP * Math.max(1, picked.length - 1);
+  const axes = picked.map((field, n) => {
+    const values = valuesOf(data, field);
+    return { field, values, x: SIDE + n * GAP, scale: scaleOf(values, HEIGHT - BOTTOM, TOP) };
+  });
+  return html`
+    <details class="picker">
+      <summary>Axes</summary>
+      <ul class="popup popup-left">
+        ${fields.map(
+          (field) => html`
+            <li key=${field}>
+              <label class="check"><input type="checkbox" checked=${picked.includes(field)} onChange=${() => flip(field)} /> <bdi>${field}</bdi></label>
+            </li>
+          `,
+        )}
+      </ul>
+    </details>
+    ${axes.length < 2
+      ? html`<${Empty} title="Choose two axes"><p>Lines go from one axis to another: the runs differ in fewer than two fields.</p><//>`
+      : html`
+          <div class="scroll" tabindex="0" role="region" aria-label="Parallel coordinates">
+            <svg class="plane" width=${width} height=${HEIGHT} role="img" aria-label=${`${data.ids.length} runs over ${picked.join(", ")}`}>
+              ${data.ids.map(
+                (id, n) => html`
+                  <path key=${id} class=${`thread stroke-${data.colours[n] % 8} ${lit !== null && lit !== id ? "faint" : ""}`} d=${lineOf(axes, n)} />
+                `,
+              )}
+              ${axes.map(
+                ({ field, x, scale }) => html`
+                  <line class="axis" x1=${x} x2=${x} y1=${TOP} y2=${HEIGHT - BOTTOM} />
+                  <text x=${x} y=${TOP - 16} text-anchor="middle">${short(field.replace(/^(config|metrics)\./, ""), 22)}<title>${field}</title></text>
+                  ${scale.marks.map((mark) => html`<text class="mark" x=${x + 6} y=${scale.at(mark) + 4}>${label(mark)}</text>`)}
+                `,
+              )}
+            </svg>
+          </div>
+          <ul class="legend">
+            ${data.ids.map(
+              (id, n) => html`
+                <li key=${id}>
+                  <button class="quiet" aria-pressed=${String(lit === id)} onClick=${() => light(lit === id ? null : id)}>
+                    <${Swatch} colour=${data.colours[n]} /> <bdi>${data.names[n]}</bdi>
+                  </button>
+                </li>
+              `,
+            )}
+          </ul>
+        `}
+  `;
+}
+
+/** The line of a run; it breaks where the run has no value. */
+function lineOf(axes, n) {
+  let pen = "M";
+  return axes
+    .map(({ values, x, scale }) => {
+      if (values[n] === null || values[n] === undefined) {
+        pen = "M";
+        return "";
+      }
+      const point = `${pen}${x} ${scale.at(values[n]).toFixed(1)}`;
+      pen = "L";
+      return point;
+    })
+    .join("");
+}

@@ -1,0 +1,60 @@
+// The details of a run: why it failed, its config, tags, properties and surroundings.
+
+import { html } from "../vendor/preact@11.2.0/preact.js";
+import { Facts, Section, Time } from "../parts.js";
+import { Tags } from "../run-actions.js";
+
+export const shown = (value) =>
+  value === null || value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
+
+const pairs = (values) => Object.entries(values ?? {}).map(([key, value]) => [key, shown(value)]);
+
+function flattened(config, before = "") {
+  return Object.entries(config ?? {}).flatMap(([key, value]) =>
+    value !== null && typeof value === "object" && !Array.isArray(value)
+      ? flattened(value, `${before}${key}.`)
+      : [[before + key, shown(value)]],
+  );
+}
+
+export function Details({ data, path }) {
+  const failure = data.error;
+  const config = flattened(data.config);
+  return html`
+    ${failure
+      ? html`
+          <div class="wrong">
+            <h2>Why it failed</h2>
+            <pre tabindex="0" role="region" aria-label="Why it failed">
+${[failure.code, failure.message, failure.debug_stack_trace].filter(Boolean).join("\n\n")}</pre>
+          </div>
+        `
+      : ""}
+    <div class="columns">
+      <${Section} title="Run">
+        <${Facts}
+          rows=${[
+            ["created", html`<${Time} at=${data.created} />`],
+            ["started", data.started ? html`<${Time} at=${data.started} />` : ""],
+            ["ended", data.ended ? html`<${Time} at=${data.ended} />` : ""],
+            ["description", shown(data.description)],
+            ["target", shown(data.target)],
+            ["user", shown(data.user)],
+          ].filter(([, value]) => value !== "")}
+        />
+      <//>
+      <${Section} title="Config" count=${config.length}>
+        ${config.length ? html`<${Facts} rows=${config} />` : html`<p class="muted">run.add_config(…) adds some.</p>`}
+      <//>
+      <${Section} title="Tags" count=${Object.keys(data.tags ?? {}).length}>
+        <${Tags} data=${data} path=${path} />
+      <//>
+      ${data.environment
+        ? html`<${Section} title="Surroundings"><${Facts} rows=${flattened(data.environment)} /><//>`
+        : ""}
+      <${Section} title="Properties" count=${Object.keys(data.properties ?? {}).length}>
+        <${Facts} rows=${pairs(data.properties)} />
+      <//>
+    </div>
+  `;
+}

@@ -1,0 +1,50 @@
+// Values that were logged a moment ago: which curves have new ones, asked twice a second while one looks.
+
+import { signal, useEffect } from "./vendor/preact@11.2.0/preact.js";
+import { ask } from "./api.js";
+import { asof, copy } from "./view.js";
+
+const PAUSE_MS = 500;
+const RUNS_MAX = 200;
+const watched = new Map(); // Of each chart in view: the active runs that it shows.
+
+/** When the last value of each metric was logged, by run and metric. */
+const last = signal({});
+let timer = 0;
+
+const merged = (held, found) =>
+  Object.entries(found).reduce((all, [id, own]) => ({ ...all, [id]: { ...all[id], ...own } }), held);
+
+async function look() {
+  timer = 0;
+  if (!watched.size) return;
+  if (document.visibilityState === "visible" && asof.value === null) {
+    const ids = [...new Set([...watched.values()].flat())].slice(0, RUNS_MAX);
+    try {
+      const { waiting } = await ask("live", { run: ids });
+      if (Object.keys(waiting).length) last.value = merged(last.value, waiting);
+    } catch {
+      // The page says it where it asks for more than this.
+    }
+  }
+  if (!timer) timer = setTimeout(look, PAUSE_MS);
+}
+
+/**
+ * A text that changes with each new value of the metric in one of the active runs; without a metric,
+ * with each metric that has its first value.
+ * @param {string[]} ids @param {string | null} metric @param {boolean} isSeen
+ */
+export function useWaiting(ids, metric, isSeen) {
+  const key = ids.join("\n");
+  useEffect(() => {
+    if (copy || !ids.length || !isSeen) return undefined;
+    const mine = {};
+    watched.set(mine, ids);
+    if (!timer) timer = setTimeout(look, 0);
+    return () => watched.delete(mine);
+  }, [key, isSeen]);
+  const told = (id) =>
+    metric === null ? Object.keys(last.value[id] ?? {}).join("\n") : (last.value[id]?.[metric] ?? "");
+  return ids.map(told).join(" ").trim();
+}
