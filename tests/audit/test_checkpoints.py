@@ -8,13 +8,15 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from runlore import Workspace
+from runlore.audit import checkpoints
 from runlore.audit.audited import AuditedLog, audited_folder
-from runlore.audit.checkpoints import create_checkpoint, set_automatic
+from runlore.audit.checkpoints import create_checkpoint, leaves_of, set_automatic
 from runlore.audit.folder import BadCheckpoint, read_checkpoint
 from runlore.audit.keys import BadKey, new_key, read_key
 from runlore.audit.offline import Checkpoint
@@ -22,6 +24,7 @@ from runlore.audit.verify import verify, verify_checkpoints, verify_folder
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.exceptions import PastIsReadOnly
 from runlore.storage.errors import LogCorrupt, LogReadOnly
+from runlore.storage.event_log import EventLog
 from runlore.storage.log_file import LogFile
 from runlore.storage.log_head import LogHead
 from runlore.storage.memory_log import MemoryLog
@@ -112,6 +115,40 @@ def test_a_log_that_was_rewritten_since_the_last_checkpoint_is_not_signed(
         pytest.raises(LogCorrupt, match="does not begin with the"),
     ):
         create_checkpoint(tampered, key=key)
+
+
+def test_a_log_that_was_rewritten_whole_is_not_signed_where_the_frontier_is_gone(
+    ws: Workspace, audited: AuditedLog, key: Path
+) -> None:
+    create_checkpoint(audited, key=key)
+    (audited.kept.path / "frontier.json").plain.unlink()
+    ws.close()
+    assert ws.path is not None
+    with tampering(ws.path / "log.sqlite") as connection:
+        rewrite(connection, lambda rows: rows[3].__setitem__(7, b"\x80"))
+
+    with (
+        audited_folder(ws.path) as tampered,
+        pytest.raises(LogCorrupt, match="does not begin with the"),
+    ):
+        create_checkpoint(tampered, key=key)
+
+
+def test_a_second_checkpoint_reads_only_what_came_after_the_first(
+    ws: Workspace, audited: AuditedLog, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = create_checkpoint(audited, key=key)
+    start(ws, "late").complete()
+    read: list[int] = []
+
+    def counting(log: EventLog, size: int, *, after: int = 0) -> Iterator[bytes]:
+        read.append(size - after)
+        return leaves_of(log, size, after=after)
+
+    monkeypatch.setattr(checkpoints, "leaves_of", counting)
+    second, _ = create_checkpoint(audited, key=key)
+
+    assert read == [second.size - first.size]
 
 
 def test_a_log_that_was_cut_off_is_not_signed(
