@@ -49,9 +49,10 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.engine.participants.studio_notice": "the user's cache",
     "runlore.studio.copies.one_script": "the scripts of pages, which are part of runlore",
     "runlore.studio.copies.writing": "the copy that the user names, and the files of pages",
-    "runlore.studio.pages": "the files of pages, which are part of runlore",
+    "runlore.studio.shell.modules": "the modules of pages, which are part of runlore",
+    "runlore.studio.shell.pages": "the files of pages, which are part of runlore",
     "runlore.studio.api.downloads": "a temporary bundle",
-    "runlore.studio.peers": "the kernel's table of connections",
+    "runlore.studio.access.peers": "the kernel's table of connections",
     "runlore.execution.supervisor": "reads the files of its control group",
     # What the user names.
     "runlore.storage.safe_paths": "folders that the user uploads",

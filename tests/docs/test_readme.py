@@ -108,7 +108,7 @@ def test_the_transcript_of_the_command_line_is_what_a_shell_shows(
 def test_make_targets_that_a_document_names_exist(document: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
     shell = "".join(block.text for block in blocks_of(document) if block.language == "sh")
-    named = re.findall(r"make (\w+)", shell)
+    named = re.findall(r"make ([\w-]+)", shell)
 
     assert named
     assert [name for name in named if not re.search(rf"^{name}:", makefile, re.MULTILINE)] == []

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from hashlib import sha256
 from pathlib import Path
 
-from runlore.studio.pages import STATIC
+import pytest
+
+from runlore.studio.shell.modules import modules_of
+from runlore.studio.shell.pages import PATHS, STATIC
 
 VENDOR = STATIC / "vendor"
 
@@ -42,12 +46,11 @@ def test_no_file_names_another_host() -> None:
         assert not re.search(r"https?://|//[a-z]+\.", text), path
 
 
-def test_what_loads_first_is_small() -> None:
+@pytest.mark.parametrize("page", sorted(set(PATHS.values())))
+def test_what_a_page_loads_first_is_small(page: str) -> None:
     """60 kB of scripts, compressed, before the first content."""
-    import gzip
-
-    scripts = [path for path in STATIC.rglob("*.js") if "uplot" not in str(path)]
-    assert sum(len(gzip.compress(path.read_bytes())) for path in scripts) < 60_000
+    scripts = [(STATIC / name).read_bytes() for name in modules_of(STATIC, page)]
+    assert sum(len(gzip.compress(script)) for script in scripts) < 60_000
 
 
 def test_each_module_imports_files_that_are_there() -> None:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from runlore.domain.errors import RunloreError
-from runlore.studio import pages
+from runlore.studio.access.guard import Guard, Policy
 from runlore.studio.api import bulk as bulk_api
 from runlore.studio.api import charts as charts_api
 from runlore.studio.api import downloads as downloads_api
@@ -33,10 +33,10 @@ from runlore.studio.api import targets as targets_api
 from runlore.studio.api import views as views_api
 from runlore.studio.api import workspace as workspace_api
 from runlore.studio.feed import Feed
-from runlore.studio.guard import Guard, Policy
 from runlore.studio.lanes import Lanes
 from runlore.studio.problems import RESPONSES, answer_to_error, problem
 from runlore.studio.queries import Queries
+from runlore.studio.shell import pages
 from runlore.studio.unchanged import Unchanged
 from runlore.version import VERSION
 from runlore.workspace import Workspace

@@ -95,6 +95,7 @@ def test_a_run_shows_its_details_its_history_and_the_moment_of_each_change(
     page = open_page("/e/vision")
     page.get_by_role("link", name="resnet-39").click()
     expect(page.get_by_role("heading", name="resnet-39")).to_be_visible()
+    expect(page.locator("dd").first).to_be_visible()
     facts = dict(zip(*(page.locator(part).all_inner_texts() for part in ("dt", "dd")), strict=True))
     assert (facts["lr"], facts["net.layers"], facts["model"]) == ("0.039", "18", "resnet")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runlore.studio.copies.one_script import one_script
-from runlore.studio.pages import STATIC
+from runlore.studio.shell.pages import STATIC
 
 
 def test_a_module_stands_after_those_that_it_imports(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Body
 
 from runlore.domain.errors import RunloreError
 from runlore.run import Run
-from runlore.studio.api.parameters import ROWS_MAX, ServedLanes, ThisViewer
 from runlore.studio.encoding import Answer
+from runlore.studio.parameters import ROWS_MAX, ServedLanes, ThisViewer
 
 router = APIRouter()
 

@@ -14,14 +14,14 @@ from runlore.projections.filters import RunFilter
 from runlore.projections.grouped_charts import GroupSeries, grouped
 from runlore.projections.outliers import span_without_outliers
 from runlore.projections.reader import RunsReader
-from runlore.studio.api.parameters import (
+from runlore.studio.encoding import Answer
+from runlore.studio.parameters import (
     BUCKETS_MAX,
     METRICS_MAX,
     RUNS_MAX,
     AsOf,
     ServedLanes,
 )
-from runlore.studio.encoding import Answer
 from runlore.workspace import Workspace, session_of
 
 router = APIRouter()

@@ -12,8 +12,8 @@ from starlette.responses import StreamingResponse
 
 from runlore.engine.inspection.zip_stream import zipped
 from runlore.run.run import handle_of
-from runlore.studio.api.parameters import AsOf, RunId, ServedLanes
 from runlore.studio.lanes import Lanes
+from runlore.studio.parameters import AsOf, RunId, ServedLanes
 from runlore.workspace import Workspace
 
 router = APIRouter(prefix="/runs/{run_id}")

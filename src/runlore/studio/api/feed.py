@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import StreamingResponse
 
-from runlore.studio.api.parameters import POSITION_END
 from runlore.studio.feed import Feed
+from runlore.studio.parameters import POSITION_END
 
 router = APIRouter()
 

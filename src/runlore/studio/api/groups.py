@@ -12,7 +12,8 @@ from runlore.domain.filtering.fields import Field
 from runlore.domain.filtering.parser import parse_field
 from runlore.projections.groups import GroupQuestion
 from runlore.projections.reader import RunsReader
-from runlore.studio.api.parameters import (
+from runlore.studio.encoding import Answer
+from runlore.studio.parameters import (
     AskedRuns,
     AsOf,
     Columns,
@@ -20,7 +21,6 @@ from runlore.studio.api.parameters import (
     Offset,
     ServedLanes,
 )
-from runlore.studio.encoding import Answer
 from runlore.workspace import Workspace
 
 router = APIRouter()

@@ -14,8 +14,8 @@ from runlore.engine.inspection.logged import (
 )
 from runlore.engine.runs.metric_values import ARTIFACT_KINDS
 from runlore.run.run import handle_of
-from runlore.studio.api.parameters import AsOf, Limit, Offset, RunId, ServedLanes
 from runlore.studio.encoding import Answer
+from runlore.studio.parameters import AsOf, Limit, Offset, RunId, ServedLanes
 from runlore.workspace import Workspace
 
 router = APIRouter(prefix="/runs/{run_id}")

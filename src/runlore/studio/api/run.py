@@ -21,12 +21,12 @@ from runlore.engine.runs.metric_reads import metrics_of
 from runlore.projections.reader import RunsReader
 from runlore.run import Run
 from runlore.run.run import handle_of
-from runlore.studio.api.parameters import POSITION_END, AsOf, RunId, ServedLanes, ThisViewer
-from runlore.studio.api.refusals import refused
 from runlore.studio.colours import colour_of
 from runlore.studio.encoding import Answer
 from runlore.studio.lanes import Lanes
 from runlore.studio.log_parts import LOG_PART_MAX_NBYTES, log_hits, log_part
+from runlore.studio.parameters import POSITION_END, AsOf, RunId, ServedLanes, ThisViewer
+from runlore.studio.refusals import refused
 from runlore.workspace import Workspace
 
 router = APIRouter(prefix="/runs/{run_id}")

@@ -11,7 +11,9 @@ from runlore.domain.errors import ExperimentNotFound
 from runlore.domain.filtering.parser import parse_filter
 from runlore.projections.filters import RunFilter
 from runlore.projections.reader import RunsReader
-from runlore.studio.api.parameters import (
+from runlore.studio.colours import colour_of
+from runlore.studio.encoding import Answer
+from runlore.studio.parameters import (
     AskedRuns,
     AsOf,
     Columns,
@@ -22,8 +24,6 @@ from runlore.studio.api.parameters import (
     ServedLanes,
     Sort,
 )
-from runlore.studio.colours import colour_of
-from runlore.studio.encoding import Answer
 from runlore.workspace import Workspace
 
 router = APIRouter()

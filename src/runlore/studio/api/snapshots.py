@@ -13,8 +13,8 @@ from runlore.engine.inspection.snapshot_diff import (
     snapshot_text,
 )
 from runlore.run.run import handle_of
-from runlore.studio.api.parameters import AsOf, RunId, ServedLanes
 from runlore.studio.encoding import Answer
+from runlore.studio.parameters import AsOf, RunId, ServedLanes
 from runlore.workspace import Workspace
 
 router = APIRouter(prefix="/runs/{run_id}/snapshot")

@@ -17,8 +17,8 @@ from runlore.domain.errors import RunloreError
 from runlore.projections.query_limits import QueryLimits
 from runlore.projections.sql_process.parent import IsolatedReader
 from runlore.projections.sql_result import SqlResult
-from runlore.studio.api.parameters import AsOf, ServedLanes
 from runlore.studio.encoding import Answer
+from runlore.studio.parameters import AsOf, ServedLanes
 from runlore.studio.queries import Queries
 
 router = APIRouter()

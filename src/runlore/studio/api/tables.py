@@ -12,8 +12,8 @@ from runlore.domain.filtering.parser import parse_field
 from runlore.projections.groups import GroupQuestion
 from runlore.projections.reader import RunsReader
 from runlore.studio.api.groups import Aggregate, GroupField
-from runlore.studio.api.parameters import AskedRuns, AsOf, Columns, ServedLanes, Sort
 from runlore.studio.csv_text import csv_text
+from runlore.studio.parameters import AskedRuns, AsOf, Columns, ServedLanes, Sort
 from runlore.workspace import Workspace
 
 router = APIRouter()

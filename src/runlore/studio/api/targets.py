@@ -15,9 +15,9 @@ from runlore.engine.runs.handle import RunHandle
 from runlore.projections.filters import RunFilter
 from runlore.projections.reader import RunsReader
 from runlore.projections.rows import RunRow
-from runlore.studio.api.parameters import AsOf, ServedLanes
 from runlore.studio.colours import colour_of
 from runlore.studio.encoding import Answer
+from runlore.studio.parameters import AsOf, ServedLanes
 from runlore.workspace import Workspace, session_of
 
 router = APIRouter(prefix="/targets")

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query
 from runlore.domain.fact import utc_time
 from runlore.engine.net_changes import NetChange
 from runlore.projections.reader import RunsReader
-from runlore.studio.api.parameters import POSITION_END, AsOf, ServedLanes, ThisViewer
 from runlore.studio.encoding import Answer
+from runlore.studio.parameters import POSITION_END, AsOf, ServedLanes, ThisViewer
 from runlore.version import VERSION
 from runlore.workspace import Workspace
 

@@ -5,10 +5,11 @@ This knows the few forms of `import` and `export` that the modules have, and ref
 
 from __future__ import annotations
 
-import posixpath
 import re
 from pathlib import Path
 from typing import Final
+
+from runlore.studio.shell.modules import loaded_later, resolved
 
 _IMPORT: Final = re.compile(
     r'^import\s+(?:(?P<default>\w+)\s+from|\{(?P<names>[^}]*)\}\s*from)\s*"(?P<path>[^"]+)";?$',
@@ -19,6 +20,8 @@ _DECLARED: Final = re.compile(
 )
 _LIST: Final = re.compile(r"(?:^|(?<=[;}]))export\s*\{(?P<names>[^}]*)\};?", re.MULTILINE)
 _LEFT: Final = re.compile(r"^\s*(?:import[ {]|export[ {])|import\.meta", re.MULTILINE)
+_LATER: Final = re.compile(r'\bimport\("([^"]+)"\)')
+_AWAITED: Final = re.compile(r"^await ", re.MULTILINE)
 _OWN_ADDRESS: Final = "import.meta.url"
 _HERE: Final = "document.baseURI"
 
@@ -38,7 +41,9 @@ def _add(folder: Path, name: str, done: dict[str, str], above: tuple[str, ...]) 
         raise AssertionError(f"modules import each other in a circle: {' > '.join(above)} > {name}")
     text = (folder / name).read_text(encoding="utf-8")
     for found in _IMPORT.finditer(text):
-        _add(folder, _resolved(name, found["path"]), done, (*above, name))
+        _add(folder, resolved(name, found["path"]), done, (*above, name))
+    for later in loaded_later(folder, name):
+        _add(folder, later, done, (*above, name))
     done[name] = _wrapped(name, text)
 
 
@@ -46,7 +51,7 @@ def _wrapped(name: str, text: str) -> str:
     exported: list[str] = []
 
     def imported(found: re.Match[str]) -> str:
-        source = f"modules[{_resolved(name, found['path'])!r}]"
+        source = f"modules[{resolved(name, found['path'])!r}]"
         if found["default"]:
             return f"const {found['default']} = {source}.default;"
         return f"const {{{found['names'].replace(' as ', ': ')}}} = {source};"
@@ -63,12 +68,10 @@ def _wrapped(name: str, text: str) -> str:
 
     text = _IMPORT.sub(imported, text)
     text = _LIST.sub(listed, _DECLARED.sub(declared, text))
+    text = _LATER.sub(lambda found: f"modules[{resolved(name, found[1])!r}]", text)
     text = text.replace(_OWN_ADDRESS, _HERE)
     if left := _LEFT.search(text):
         raise AssertionError(f"{name} has a form of import or export that is not known: {left[0]}")
     result = f"return {{ {', '.join(exported)} }};"
-    return f"modules[{name!r}] = (() => {{\n{text}\n{result}\n}})();\n"
-
-
-def _resolved(name: str, path: str) -> str:
-    return posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
+    waits = "async " if _AWAITED.search(text) else ""  # Only the entry does.
+    return f"modules[{name!r}] = ({waits}() => {{\n{text}\n{result}\n}})();\n"

@@ -10,8 +10,8 @@ from urllib.parse import quote, urlencode
 import anyio
 from starlette.types import ASGIApp, Message, Scope
 
-from runlore.studio.guard import VIEWER
-from runlore.studio.viewers import Role, Viewer
+from runlore.studio.access.guard import VIEWER
+from runlore.studio.access.viewers import Role, Viewer
 
 
 class Questions:

@@ -13,13 +13,13 @@ import anyio
 
 from runlore.domain.errors import InvalidInput
 from runlore.storage.atomic_files import replacing
+from runlore.studio.access.guard import Policy
 from runlore.studio.application import Studio
 from runlore.studio.copies.gathering import gather
 from runlore.studio.copies.one_script import one_script
 from runlore.studio.copies.questions import Questions
 from runlore.studio.encoding import json_text
-from runlore.studio.guard import Policy
-from runlore.studio.pages import STATIC
+from runlore.studio.shell.pages import STATIC
 from runlore.workspace import Workspace
 
 RUNS_MAX: Final = 200

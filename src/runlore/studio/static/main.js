@@ -1,32 +1,25 @@
 // The entry of all pages: the view says which one is shown.
 
 import { html, render } from "./vendor/preact@11.2.0/preact.js";
+import { later } from "./later.js";
 import { Shell } from "./shell.js";
 import { view } from "./view.js";
-import { Experiments } from "./pages/experiments.js";
-import { Runs } from "./pages/runs.js";
-import { Run } from "./pages/run.js";
-import { Compare } from "./pages/compare.js";
-import { NewRun } from "./pages/new.js";
-import { Sql } from "./pages/sql.js";
-import { Targets } from "./pages/targets.js";
-import { Views } from "./pages/views.js";
 
 const PAGES = {
-  experiments: Experiments,
-  runs: Runs,
-  run: Run,
-  compare: Compare,
-  targets: Targets,
-  new: NewRun,
-  sql: Sql,
-  views: Views,
+  experiments: later(async () => (await import("./pages/experiments.js")).Experiments),
+  runs: later(async () => (await import("./pages/runs.js")).Runs),
+  run: later(async () => (await import("./pages/run.js")).Run),
+  compare: later(async () => (await import("./pages/compare.js")).Compare),
+  targets: later(async () => (await import("./pages/targets.js")).Targets),
+  new: later(async () => (await import("./pages/new.js")).NewRun),
+  sql: later(async () => (await import("./pages/sql.js")).Sql),
+  views: later(async () => (await import("./pages/views.js")).Views),
 };
 
 function Studio() {
   const { page, run, experiment } = view.value;
-  const Page = PAGES[page];
-  return html`<${Shell}><${Page} key=${run ?? experiment ?? page} /><//>`;
+  return html`<${Shell}><${PAGES[page]} key=${`${page} ${run ?? experiment ?? ""}`} /><//>`;
 }
 
+await PAGES[view.value.page].load(); // The first page is drawn once, with all that it has.
 render(html`<${Studio} />`, document.body);

@@ -3,11 +3,7 @@
 import { html } from "../vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "../api.js";
 import { Charts } from "../charts.js";
-import { Bars } from "../compare/bars.js";
-import { Differences } from "../compare/differences.js";
-import { Beside } from "../compare/logged.js";
-import { Parallel } from "../compare/parallel.js";
-import { Scatter } from "../compare/scatter.js";
+import { later } from "../later.js";
 import { Empty, RunName } from "../parts.js";
 import { copy, to, view, write } from "../view.js";
 
@@ -16,6 +12,12 @@ const WAYS = {
   ...{ curves: "Curves", parameters: "Parameters", scatter: "Scatter", parallel: "Parallel" },
   ...{ bars: "Bars", images: "Images", tables: "Tables" },
 };
+
+const Bars = later(async () => (await import("../compare/bars.js")).Bars);
+const Beside = later(async () => (await import("../compare/logged.js")).Beside);
+const Differences = later(async () => (await import("../compare/differences.js")).Differences);
+const Parallel = later(async () => (await import("../compare/parallel.js")).Parallel);
+const Scatter = later(async () => (await import("../compare/scatter.js")).Scatter);
 
 export function Compare() {
   const ids = view.value.runs ?? copy?.runs ?? [];

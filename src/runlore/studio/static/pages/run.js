@@ -2,21 +2,22 @@
 
 import { html } from "../vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "../api.js";
+import { later } from "../later.js";
 import { Status, Swatch, Wrong } from "../parts.js";
 import { RunActions } from "../run-actions.js";
-import { Children } from "../run/children.js";
-import { Details } from "../run/details.js";
-import { Files } from "../run/files.js";
-import { History } from "../run/history.js";
-import { Images, Tables } from "../run/logged.js";
-import { Logs } from "../run/logs.js";
-import { Metrics, System } from "../run/metrics.js";
-import { Snapshot } from "../run/snapshot.js";
 import { to, view } from "../view.js";
 
 const TABS = {
-  ...{ details: Details, metrics: Metrics, images: Images, tables: Tables, children: Children, logs: Logs },
-  ...{ files: Files, snapshot: Snapshot, system: System, history: History },
+  details: later(async () => (await import("../run/details.js")).Details),
+  metrics: later(async () => (await import("../run/metrics.js")).Metrics),
+  images: later(async () => (await import("../run/logged.js")).Images),
+  tables: later(async () => (await import("../run/logged.js")).Tables),
+  children: later(async () => (await import("../run/children.js")).Children),
+  logs: later(async () => (await import("../run/logs.js")).Logs),
+  files: later(async () => (await import("../run/files.js")).Files),
+  snapshot: later(async () => (await import("../run/snapshot.js")).Snapshot),
+  system: later(async () => (await import("../run/metrics.js")).System),
+  history: later(async () => (await import("../run/history.js")).History),
 };
 
 export function Run() {

@@ -15,19 +15,29 @@ from starlette.staticfiles import StaticFiles
 
 from runlore.domain.errors import InvalidInput
 from runlore.engine.streams import saved_view
-from runlore.studio.addresses import address_in, with_view
-from runlore.studio.first import first_answers
 from runlore.studio.lanes import Lanes
+from runlore.studio.shell.addresses import address_in, with_view
+from runlore.studio.shell.first import first_answers
+from runlore.studio.shell.modules import modules_of
 from runlore.workspace import session_of
 
 STATIC: Final = Path(str(files("runlore.studio"))) / "static"
 
-PATHS: Final = (
-    *("/", "/runs", "/e/{name:path}", "/compare", "/run/{run_id}", "/run/{run_id}/{tab}"),
-    *("/sql", "/targets", "/new", "/views"),
-)
-"""The paths of pages; everything else that is shown stands in the query."""
+PATHS: Final = {
+    "/": "experiments",
+    "/runs": "runs",
+    "/e/{name:path}": "runs",
+    "/compare": "compare",
+    "/run/{run_id}": "run",
+    "/run/{run_id}/{tab}": "run",
+    "/sql": "sql",
+    "/targets": "targets",
+    "/new": "new",
+    "/views": "views",
+}
+"""The paths of pages, each with its module; all else that is shown stands in the query."""
 
+_PRELOAD: Final = '<link rel="modulepreload" href="{base}/static/{version}/{name}">\n'
 _SHELL: Final = """<!doctype html>
 <html lang="en">
 <head>
@@ -37,7 +47,7 @@ _SHELL: Final = """<!doctype html>
 <title>runlore Studio</title>
 <link rel="icon" href="{base}/static/{version}/icon.svg">
 <link rel="stylesheet" href="{base}/static/{version}/studio.css">
-<script type="module" src="{base}/static/{version}/main.js"></script>
+{preloads}<script type="module" src="{base}/static/{version}/main.js"></script>
 </head>
 <body data-base="{base}">
 <script type="application/json" id="first">{first}</script>
@@ -51,18 +61,28 @@ def mount(app: FastAPI, base_path: str) -> None:
     """Add the pages to an application."""
     version = _version()
 
-    def shell(first: str = "{}") -> str:
-        return _SHELL.format(base=escape(base_path), version=version, first=first)
+    base = escape(base_path)
+    preloads = {
+        page: "".join(
+            _PRELOAD.format(base=base, version=version, name=name)
+            for name in modules_of(STATIC, page)
+        )
+        for page in set(PATHS.values())
+    }
+
+    def shell(page: str, first: str = "{}") -> str:
+        return _SHELL.format(base=base, version=version, preloads=preloads[page], first=first)
 
     async def page(request: Request) -> Response:
         first = await first_answers(request.app.state.lanes, request)
-        return HTMLResponse(shell(first), headers={"Cache-Control": "no-store"})
+        name = PATHS[request.scope["route"].path]
+        return HTMLResponse(shell(name, first), headers={"Cache-Control": "no-store"})
 
     async def view(request: Request, name: str) -> Response:
         lanes: Lanes = request.app.state.lanes
         url = await lanes.quick(lambda: _address_of(lanes, name))
         if url is None:
-            return HTMLResponse(shell(), 404, headers={"Cache-Control": "no-cache"})
+            return HTMLResponse(shell("experiments"), 404, headers={"Cache-Control": "no-cache"})
         return RedirectResponse(base_path + with_view(url, name), status_code=303)
 
     for path in PATHS:

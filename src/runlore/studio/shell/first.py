@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runlore.domain.errors import RunloreError
+from runlore.studio.access.guard import VIEWER
 from runlore.studio.api import run as run_api
 from runlore.studio.api import runs as runs_api
 from runlore.studio.api import workspace as workspace_api
-from runlore.studio.api.parameters import POSITION_END
 from runlore.studio.encoding import json_text
-from runlore.studio.guard import VIEWER
 from runlore.studio.lanes import Lanes
+from runlore.studio.parameters import POSITION_END
 
 Question = tuple[str, Callable[[], Awaitable[Response]]]
 """The address by which the page would ask, and the answer."""

@@ -1,0 +1,1 @@
+"""The pages: one shell for all paths, with its first answers, and the files that make it."""
