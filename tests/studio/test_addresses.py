@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runlore.domain.errors import InvalidInput
-from runlore.studio.shell.addresses import address_in, page_address, with_view
+from runlore.studio.addresses import address_in, page_address, with_view
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from runlore import Workspace
 from runlore.domain.errors import InvalidInput
 from runlore.studio.access.guard import HEADERS, Guard, Policy
 from runlore.studio.access.peers import uid_of_peer
-from runlore.studio.access.viewers import Role, Token, Viewer, token_of, viewer_of
 from runlore.studio.application import Studio
 from runlore.studio.server import Serving, StudioServer
+from runlore.studio.viewers import Role, Token, Viewer, token_of, viewer_of
 from tests.processes import start_python
 from tests.studio.asking import Served, as_problem, served, status_in
 from tests.studio.conftest import Filled

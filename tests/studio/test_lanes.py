@@ -11,8 +11,8 @@ import pytest
 
 from runlore import Experiment, Workspace
 from runlore.domain.errors import InvalidInput, PastIsReadOnly, WorkspaceClosed
-from runlore.studio.access.viewers import Role, Viewer
 from runlore.studio.lanes import Lanes
+from runlore.studio.viewers import Role, Viewer
 from runlore.workspace import session_of
 from tests.processes import LIMIT_S
 from tests.workspaces import start

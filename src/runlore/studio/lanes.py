@@ -10,8 +10,8 @@ from anyio import CapacityLimiter, to_thread
 
 from runlore.projections.reader import RunsReader
 from runlore.projections.sql_process.parent import IsolatedReader
-from runlore.studio.access.viewers import Viewer
 from runlore.studio.encoding import Answer
+from runlore.studio.viewers import Viewer
 from runlore.workspace import Workspace, session_of, workspace_of
 
 T = TypeVar("T")

@@ -8,9 +8,9 @@ from fastapi import Depends, Path, Query, Request
 
 from runlore.projections.filters import RunFilter
 from runlore.studio.access.guard import VIEWER
-from runlore.studio.access.viewers import Viewer
 from runlore.studio.lanes import Lanes
 from runlore.studio.search import page_filter
+from runlore.studio.viewers import Viewer
 
 ROWS_MAX: Final = 1_000
 RUNS_MAX: Final = 200

@@ -23,8 +23,8 @@ from runlore.storage.artifact_backend import ArtifactMissing
 from runlore.storage.artifact_places import ArtifactFolderMissing
 from runlore.storage.errors import LogCorrupt, LogUnavailable, NotALog
 from runlore.storage.held_folder import FolderMoved
-from runlore.studio.access.viewers import NotTheOwner
 from runlore.studio.encoding import json_text
+from runlore.studio.viewers import NotTheOwner
 
 MEDIA_TYPE: Final = "application/problem+json"
 

@@ -14,8 +14,8 @@ from runlore.domain.errors import InvalidInput
 from runlore.engine.participants.studio_notice import announced
 from runlore.studio.access.guard import Policy, bracketed, is_loopback
 from runlore.studio.access.peers import knows_users
-from runlore.studio.access.viewers import Role, new_secret, secret_in, token_of
 from runlore.studio.application import Studio
+from runlore.studio.viewers import Role, new_secret, secret_in, token_of
 from runlore.workspace import Workspace, session_of
 
 PORT: Final = 8080

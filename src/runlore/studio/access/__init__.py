@@ -1,1 +1,1 @@
-"""Who may look and change: hosts, origins, tokens, roles and the kernel's word on peers."""
+"""Who may look and change: hosts, origins, tokens, and the users whom the kernel names."""

@@ -22,8 +22,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runlore.studio.access.peers import uid_of_peer
-from runlore.studio.access.viewers import Role, Token, Viewer, viewer_of
 from runlore.studio.problems import problem
+from runlore.studio.viewers import Role, Token, Viewer, viewer_of
 
 VIEWER: Final = "runlore.viewer"
 """The key of the viewer in the scope of a request."""

@@ -14,9 +14,9 @@ from runlore.entry.script_submission import submit_script
 from runlore.execution.submission import Changes, NewRun, submit_again
 from runlore.experiment import Experiment
 from runlore.run.run import handle_of
-from runlore.studio.access.viewers import NotTheOwner
 from runlore.studio.encoding import Answer
 from runlore.studio.parameters import AsOf, ServedLanes, ThisViewer
+from runlore.studio.viewers import NotTheOwner
 from runlore.workspace import Workspace, session_of
 
 router = APIRouter()

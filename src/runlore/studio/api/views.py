@@ -11,9 +11,9 @@ from runlore.domain.fact import utc_time
 from runlore.domain.view import DeleteView, SaveView
 from runlore.engine.streams import change_view, saved_view
 from runlore.projections.reader import RunsReader
+from runlore.studio.addresses import ADDRESS_MAX_CHARS, address_in, page_address
 from runlore.studio.encoding import Answer
 from runlore.studio.parameters import AsOf, ServedLanes, ThisViewer
-from runlore.studio.shell.addresses import ADDRESS_MAX_CHARS, address_in, page_address
 from runlore.workspace import Workspace, session_of
 
 router = APIRouter(prefix="/views")

@@ -11,7 +11,7 @@ import anyio
 from starlette.types import ASGIApp, Message, Scope
 
 from runlore.studio.access.guard import VIEWER
-from runlore.studio.access.viewers import Role, Viewer
+from runlore.studio.viewers import Role, Viewer
 
 
 class Questions:

@@ -15,8 +15,8 @@ from starlette.staticfiles import StaticFiles
 
 from runlore.domain.errors import InvalidInput
 from runlore.engine.streams import saved_view
+from runlore.studio.addresses import address_in, with_view
 from runlore.studio.lanes import Lanes
-from runlore.studio.shell.addresses import address_in, with_view
 from runlore.studio.shell.first import first_answers
 from runlore.studio.shell.modules import modules_of
 from runlore.workspace import session_of
