@@ -10,11 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import duckdb
-
 from runlore.domain.events import RunCreated
 from runlore.domain.fact import Fact
 from runlore.domain.ids import owner_of, run_id_of, run_stream
+from runlore.projections.driver import duckdb
 from runlore.projections.state_columns import StateColumns, state_of
 from runlore.projections.temporal import are_few, with_rows
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import duckdb
+from runlore.projections.driver import duckdb
 
 MEMORY_NBYTES: Final = 1_000_000_000
 """What DuckDB fills before it spills."""

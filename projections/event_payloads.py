@@ -11,12 +11,10 @@ from contextlib import contextmanager
 from threading import get_ident
 from typing import Final, NamedTuple
 
-import duckdb
-from duckdb.func import FunctionNullHandling
-
 from runlore.domain.events import ValuesLogged
 from runlore.domain.fact import Fact
 from runlore.projections.batch_rows import as_json
+from runlore.projections.driver import duckdb
 from runlore.projections.views import events_view
 from runlore.storage.codec import facts_of
 from runlore.storage.event_log import EventLog
@@ -36,6 +34,9 @@ class EventPayloads:
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, log: EventLog) -> None:
+        # Imported here: it is in the package, which few questions need.
+        from duckdb.func import FunctionNullHandling
+
         self._columns = {
             "event_id_at": _PayloadColumn(log, _id_of),
             "event_data_at": _PayloadColumn(log, _data_of),

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-import duckdb
-
 from runlore.domain.filtering.fields import Field, Namespace
 from runlore.projections.conditions import Conditions
+from runlore.projections.driver import duckdb
 from runlore.projections.metric_summaries_as_of import latest_as_of
 from runlore.projections.series import series_numbers
 from runlore.projections.views import ACTORS

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-import duckdb
-
 from runlore.domain.errors import InvalidInput
 from runlore.domain.filtering.fields import ATTRIBUTES, Field, Kind, Namespace
 from runlore.projections.conditions import Conditions
+from runlore.projections.driver import duckdb
 from runlore.projections.field_sql import PAIRS, attribute
 from runlore.projections.trees import runs_then
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-import duckdb
-
 from runlore.domain.errors import InvalidInput
 from runlore.projections.conditions import Conditions
 from runlore.projections.curves import restored_value
+from runlore.projections.driver import duckdb
 from runlore.projections.metric_summaries_as_of import latest_as_of
 from runlore.projections.rows import RunRow
 from runlore.projections.series import series_numbers

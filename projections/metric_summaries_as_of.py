@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-import duckdb
-
+from runlore.projections.driver import complete, duckdb
 from runlore.projections.portions import portions
 from runlore.projections.rewinds import points_then, rewound_after
 from runlore.projections.temporal import insert_table
@@ -65,6 +64,7 @@ def latest_as_of(
     # Imported here, as most questions are about now and do without it.
     from runlore.projections.arrow_tables import answer
 
+    complete()
     went_back = rewound_after(connection, as_of)
     points = points_then(connection, as_of)
     until, runs = f"p.position <= {as_of:d}", ", ".join(map(str, went_back))
@@ -102,6 +102,7 @@ def sum_up_again(
     """Replaces the rows of some runs in `metric_latest` by those of their valid points."""
     from runlore.projections.arrow_tables import answer
 
+    complete()
     runs = ", ".join(map(str, run_nos))
     points = points_then(connection, None, run_nos)
     connection.execute(f"DELETE FROM {LATEST} WHERE run_no IN ({runs})")
@@ -132,6 +133,7 @@ def _summed_up(
     from runlore.projections.metric_summaries import latest_of
     from runlore.projections.points import READ, points_in
 
+    complete()
     all_series_no, all_run_no, n = arrays(series, "series_no", "run_no", "n")
     again = []
     for group in portions(n.tolist(), points_at_once):

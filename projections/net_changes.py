@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-import duckdb
-
 from runlore.projections.conditions import Conditions
 from runlore.projections.curves import restored_value
+from runlore.projections.driver import duckdb
 from runlore.projections.metric_summaries_as_of import latest_as_of
 
 

@@ -10,14 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-import duckdb
-
 from runlore.domain.errors import RunloreError
 from runlore.domain.ids import WORKSPACE_STREAM
 from runlore.domain.workspace import fold
 from runlore.projections import generations
 from runlore.projections.cached_tables import GENERATIONS, remove_from_before, tidy_at_times
 from runlore.projections.connection import MEMORY_NBYTES
+from runlore.projections.driver import duckdb
 from runlore.projections.generations import PUBLISHING, Publishing
 from runlore.projections.open_tables import OpenTables
 from runlore.projections.progress import Shown, nowhere

@@ -4,37 +4,40 @@ A projection is data plus three functions: the topics it handles (none means all
 makes its tables, and `apply`, which adds a batch. The runner commits the work of `apply` together
 with the applied position, so a batch takes effect once, however often it is delivered.
 
-It is also a `Projection` of the `eventsourcing` library, so the library's own runner can drive
-it, one event at a time: `process_event` commits a batch of one.
+The `eventsourcing` library's own runner can drive it as well, one event at a time, through
+`process_event`, which commits a batch of one.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import duckdb
-from eventsourcing.persistence import ProgrammingError, Tracking
-from eventsourcing.projection import Projection as LibraryProjection
-
 from runlore.domain.fact import Fact
-from runlore.projections.duckdb_recorder import DuckDBView
+from runlore.projections.driver import duckdb
+from runlore.projections.duckdb_view import DuckDBView, Tracked
+from runlore.storage.driver_errors import ProgrammingError
 
 
 class DataErased(Exception):
     """The tables hold data that has since been erased from the log: they must be rebuilt."""
 
 
-class Projection(LibraryProjection[DuckDBView]):
+class Projection(ABC):
     """Base of our projections, and of yours: see docs/projections.md for one in 20 lines."""
 
     name = "projection"
+    """Begins the variables of its settings under the library's runner; else that of the class."""
     topics: tuple[str, ...] = ()
 
+    def __init_subclass__(cls) -> None:
+        if "name" not in cls.__dict__:
+            cls.name = cls.__name__
+
     def __init__(self, view: DuckDBView) -> None:
-        super().__init__(view)
+        self.view = view
         with view.transaction() as connection:
             self.init(connection)
 
@@ -56,10 +59,10 @@ class Projection(LibraryProjection[DuckDBView]):
         """
         return partial(self.apply, facts)
 
-    def forget(self) -> None:
+    def forget(self) -> None:  # noqa: B027  # most prepare nothing
         """Forgets prepared batches that may not be written, because a batch failed."""
 
-    def process_event(self, domain_event: Any, tracking: Tracking) -> None:
+    def process_event(self, domain_event: Any, tracking: Tracked) -> None:
         """Applies one event from the library's runner: an `Envelope` that came with its record."""
         fact: Fact | None = getattr(domain_event, "fact", None)
         if fact is None:
@@ -70,7 +73,7 @@ class Projection(LibraryProjection[DuckDBView]):
             )
         self.commit((fact,), tracking)
 
-    def commit(self, facts: Sequence[Fact], tracking: Tracking, leaf: bytes = b"") -> None:
+    def commit(self, facts: Sequence[Fact], tracking: Tracked, leaf: bytes = b"") -> None:
         """Applies a batch and the position up to which it was read, in one transaction.
 
         Facts at or before the applied position are skipped, so a batch that overlaps an earlier
@@ -96,7 +99,7 @@ class Projection(LibraryProjection[DuckDBView]):
     def write(
         self,
         prepared: Callable[[duckdb.DuckDBPyConnection], None] | None,
-        tracking: Tracking,
+        tracking: Tracked,
         leaf: bytes,
     ) -> None:
         """Writes the prepared batch and moves the applied position, in one transaction."""

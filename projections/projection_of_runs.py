@@ -14,15 +14,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-import duckdb
-from eventsourcing.persistence import Tracking
-
 from runlore.domain.errors import RunloreError
 from runlore.domain.events import REGISTRY, Event
 from runlore.domain.fact import Fact
 from runlore.projections.batch_context import KNOWN_MAX, BatchContext
 from runlore.projections.connection import MEMORY_NBYTES, connect
-from runlore.projections.duckdb_recorder import DuckDBView
+from runlore.projections.driver import duckdb
+from runlore.projections.duckdb_view import DuckDBView, Tracked
 from runlore.projections.fold import FOLDED
 from runlore.projections.projection import DataErased, Projection
 from runlore.projections.segment_files import (
@@ -161,7 +159,7 @@ class RunsProjection(Projection):
     def write(
         self,
         prepared: Callable[[duckdb.DuckDBPyConnection], None] | None,
-        tracking: Tracking,
+        tracking: Tracked,
         leaf: bytes,
     ) -> None:
         self._sealed = False

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
-import duckdb
-
 from runlore.domain.errors import InvalidInput
 from runlore.domain.status import TERMINAL
 from runlore.projections.conditions import Conditions
+from runlore.projections.driver import duckdb
 from runlore.projections.filters import Filter, check_text_filter
 from runlore.projections.rows import ExperimentActivity, ExperimentRow, RunRow
 from runlore.projections.trees import runs_then

@@ -10,10 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-import duckdb
-from eventsourcing.persistence import Tracking
-
 from runlore.projections import generations
+from runlore.projections.driver import duckdb
+from runlore.projections.duckdb_view import Tracking
 from runlore.projections.open_tables import OpenTables
 from runlore.projections.own_projection import OwnProjection
 from runlore.projections.projection_of_runs import RunsProjection

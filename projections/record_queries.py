@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from os.path import commonprefix
 from typing import Any, Final
 
-import duckdb
-
 from runlore.domain.errors import FilterError, InvalidInput
 from runlore.domain.filtering.parser import parse_field
 from runlore.projections.conditions import Conditions
+from runlore.projections.driver import duckdb
 from runlore.projections.field_sql import Sql, ordered_by
 from runlore.projections.filters import check_text_filter
 from runlore.projections.rows import RecordRow

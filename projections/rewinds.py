@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-import duckdb
+from runlore.projections.driver import duckdb
 
 ALL_POINTS: Final = "store.metric_points"
 VALID_POINTS: Final = "store.valid_points"

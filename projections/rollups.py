@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-import duckdb
-
 from runlore.domain.fact import utc_time
 from runlore.projections.conditions import Conditions
+from runlore.projections.driver import duckdb
 from runlore.projections.metric_summaries_as_of import LATEST, latest_as_of
 from runlore.projections.rewinds import VALID_POINTS
 from runlore.projections.trees import runs_then

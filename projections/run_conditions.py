@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-import duckdb
-
 from runlore.domain.errors import RunNotFound
 from runlore.domain.filtering.expressions import Expression, fields_of
 from runlore.domain.filtering.fields import Field, Namespace
 from runlore.domain.filtering.parser import parse_filter
 from runlore.projections.conditions import Conditions
+from runlore.projections.driver import duckdb
 from runlore.projections.field_sql import attribute
 from runlore.projections.filters import RunFilter
 from runlore.projections.trees import runs_then

@@ -9,8 +9,7 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
-from eventsourcing.persistence import Tracking
-
+from runlore.projections.duckdb_view import Tracking
 from runlore.projections.progress import Shown, nowhere
 from runlore.projections.projection import Projection
 from runlore.storage.codec import facts_of
@@ -84,7 +83,7 @@ def catch_up(
 
 
 def _head(log: EventLog, upto_position: int | None) -> int:
-    head = log.max_notification_id() or 0
+    head = log.last_position()
     return head if upto_position is None else min(head, upto_position)
 
 

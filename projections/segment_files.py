@@ -11,8 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import duckdb
-
+from runlore.projections.driver import duckdb
 from runlore.projections.table_order import CLUSTER_ROWS
 
 SEAL_ROWS: Final = 1_000_000

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import duckdb
 from arro3.core import Table
 
+from runlore.projections.driver import duckdb
 from runlore.projections.points import SHOWN
 from runlore.projections.segment_files import (
     READ_ONLY,

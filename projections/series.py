@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import duckdb
-
+from runlore.projections.driver import duckdb
 from runlore.projections.filters import check_text_filter
 
 

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
-import duckdb
-
+from runlore.projections.driver import duckdb
 from runlore.projections.sql_allowed import (
     AGGREGATES,
     CALLS_AGGREGATE,

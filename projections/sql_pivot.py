@@ -14,8 +14,7 @@ from copy import deepcopy
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
-import duckdb
-
+from runlore.projections.driver import duckdb
 from runlore.projections.sql_errors import QueryFailed, QueryRefused
 from runlore.projections.sql_fence import Node, parsed, tree_of
 

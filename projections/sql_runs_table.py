@@ -14,10 +14,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
-import duckdb
-
 from runlore.domain.errors import InvalidInput, InvalidType
 from runlore.projections.conditions import Conditions
+from runlore.projections.driver import duckdb
 from runlore.projections.filters import RunFilter
 from runlore.projections.runs_table import TableOptions, registered, runs_table
 from runlore.projections.sql_errors import QueryFailed, QueryRefused

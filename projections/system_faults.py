@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-import duckdb
-
+from runlore.projections.driver import duckdb
 from runlore.storage.system_errors import Fault, fault_of
 
 

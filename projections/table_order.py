@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import duckdb
-
-from runlore.projections.duckdb_recorder import DuckDBView
+from runlore.projections.driver import duckdb
+from runlore.projections.duckdb_view import DuckDBView
 
 CLUSTER_ROWS: Final = 200_000
 """Smaller tables are scanned in a millisecond."""

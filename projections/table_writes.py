@@ -7,11 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import duckdb
-
 from runlore.domain.fact import Fact
 from runlore.projections.batch_context import BatchContext
 from runlore.projections.batch_rows import Move
+from runlore.projections.driver import duckdb
 from runlore.projections.fold import rows_of
 from runlore.projections.metric_summaries_as_of import sum_up_again
 from runlore.projections.rewinds import show_valid_points

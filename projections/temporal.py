@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import duckdb
+from runlore.projections.driver import complete, duckdb
 
 if TYPE_CHECKING:
     from arro3.core import Table
@@ -152,6 +152,7 @@ def _table_of_columns(columns: Sequence[Sequence[Any]], schema: Schema) -> Table
 
 def with_table(connection: duckdb.DuckDBPyConnection, name: str, table: Table) -> None:
     """Makes an Arrow table visible to SQL under a name, until it is unregistered."""
+    complete()
     connection.register(name, table)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import duckdb
+from runlore.projections.driver import duckdb
 
 
 class Span(NamedTuple):

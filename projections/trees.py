@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import duckdb
+from runlore.projections.driver import duckdb
 
 RUNS: Final = "store.runs"
 

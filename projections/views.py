@@ -9,11 +9,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-import duckdb
-
 from runlore.domain import ids
 from runlore.domain.status import WORST_FIRST
 from runlore.projections.conditions import Conditions
+from runlore.projections.driver import duckdb
 from runlore.projections.metric_summaries_as_of import LATEST, latest_as_of
 from runlore.projections.rewinds import VALID_POINTS, points_then
 from runlore.projections.trees import RUNS, runs_then

@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Final
 
-import duckdb
-
 from runlore.domain.filtering.expressions import (
     And,
     Comparison,
@@ -27,6 +25,7 @@ from runlore.domain.filtering.expressions import (
 from runlore.domain.filtering.fields import ATTRIBUTES, Field, Kind, Namespace
 from runlore.domain.human_time import duration_of, time_of
 from runlore.projections.conditions import Conditions
+from runlore.projections.driver import duckdb
 from runlore.projections.field_sql import AGGREGATES, PAIRS, Sql, attribute, microseconds
 from runlore.projections.metric_summaries_as_of import latest_as_of
 from runlore.projections.series import series_numbers

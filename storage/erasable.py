@@ -29,8 +29,8 @@ from runlore.storage.sqlite_log import SqliteLog
 class ErasableLog(SqliteLog):
     """`EventLog` in a SQLite file whose runs can be erased."""
 
-    def __init__(self, database: Database, *, uuid_ids: bool = False, clock: Clock = now_us):
-        super().__init__(database, uuid_ids=uuid_ids, clock=clock)
+    def __init__(self, database: Database, *, clock: Clock = now_us) -> None:
+        super().__init__(database, clock=clock)
         database.overwrite_what_is_deleted()
 
     def as_stored(self) -> EventLog:

@@ -1,4 +1,4 @@
-"""Errors of the log. Each is also the `eventsourcing` library's class for the case.
+"""Errors of the log. Each is also the class of `driver_errors` for the case.
 
 RunloreError
 ├── VersionConflict   (IntegrityError)   another event holds this version of the stream
@@ -25,19 +25,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from eventsourcing.persistence import (
+from runlore.domain.errors import RunloreError, UserError
+from runlore.storage.driver_errors import (
     DatabaseError,
     DataError,
+    DriverError,
     IntegrityError,
     InterfaceError,
     InternalError,
     NotSupportedError,
     OperationalError,
-    PersistenceError,
     ProgrammingError,
 )
-
-from runlore.domain.errors import RunloreError, UserError
 from runlore.storage.held_path import HeldPath
 from runlore.storage.rights import rights
 from runlore.storage.system_errors import (
@@ -119,7 +118,7 @@ class NotALog(UserError, OperationalError):
     """The file is not a runlore log."""
 
 
-_LIBRARY_ERRORS: Final[tuple[tuple[type[sqlite3.Error], type[PersistenceError]], ...]] = (
+_DRIVER_ERRORS: Final[tuple[tuple[type[sqlite3.Error], type[DriverError]], ...]] = (
     (sqlite3.InterfaceError, InterfaceError),
     (sqlite3.DataError, DataError),
     (sqlite3.OperationalError, OperationalError),
@@ -181,10 +180,10 @@ def from_sqlite(error: sqlite3.Error, path: str, file: HeldPath | None = None) -
             return NotALog(f"{path} is not a runlore log: {error}; use a copy that you trust")
         case sqlite3.SQLITE_NOTADB:
             return NotALog(f"{path} is not a runlore log: {error}; choose another folder or name")
-    for driver, ours in _LIBRARY_ERRORS:
+    for driver, ours in _DRIVER_ERRORS:
         if isinstance(error, driver):
             return ours(error)
-    return PersistenceError(error)
+    return DriverError(error)
 
 
 def from_os(error: OSError, path: str | HeldPath) -> Exception:

@@ -1,20 +1,15 @@
 """The contract of the append-only log, at the level of bytes.
 
-`EventLog` extends the `eventsourcing` library's `ApplicationRecorder`, so any application of
-that library works on our recorders, and its test cases are an independent conformance suite.
-`EventLog` adds events with ids, times and metadata, repeatable appends, reads of raw rows, and the
-Merkle head. Every implementation passes `EventLogContract` of `runlore.testing`.
+`EventLog` has events with ids, times and metadata, repeatable appends, reads of raw rows, and the
+Merkle head. Every implementation passes `EventLogContract` of `runlore.testing`. Any log is an
+application recorder of the `eventsourcing` library through `runlore.storage.recorder`.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
-from uuid import UUID
-
-from eventsourcing.persistence import ApplicationRecorder, Notification
 
 from runlore.domain.events import LOG_VERSION
 from runlore.storage.held_path import HeldPath
@@ -77,22 +72,19 @@ class DrainedMark(NamedTuple):
     position: int = 0
 
 
-@dataclass(frozen=True)
-class RecordedNotification(Notification):
-    """The library's notification, with the row from which it is made."""
+class ForeignEvent(NamedTuple):
+    """An event of another application, which may keep its own in the same log."""
 
-    row: StoredRow
-
-    @classmethod
-    def of(cls, row: StoredRow, originator_id: UUID | str) -> RecordedNotification:
-        """Make a notification of a row; the library may know its stream by a UUID."""
-        return cls(originator_id, row.version, row.topic, row.state, row.position, row)
+    stream: str
+    version: int
+    topic: str
+    state: bytes
 
 
 ReadStream = Callable[[str], Sequence[StoredRow]]
 
 
-class EventLog(ApplicationRecorder):
+class EventLog(ABC):
     """An append-only log of events in streams.
 
     Guarantees of every implementation:
@@ -167,6 +159,13 @@ class EventLog(ApplicationRecorder):
         May be overridden to have few events in memory at a time.
         """
         self.append([*events()])
+
+    @abstractmethod
+    def append_foreign(self, events: Sequence[ForeignEvent]) -> Sequence[int]:
+        """Store events of another application: without ids and metadata, but with leaves.
+
+        Returns their positions. Raises as `append` does; a repeated call raises VersionConflict.
+        """
 
     @abstractmethod
     def drained_marks(self) -> Mapping[str, DrainedMark]:
@@ -245,6 +244,10 @@ class EventLog(ApplicationRecorder):
     @abstractmethod
     def head(self) -> LogHead:
         """The log's head; an empty log has position 0 and size 0."""
+
+    def last_position(self) -> int:
+        """The position of the last event; 0 if there is none."""
+        return self.head().position
 
     def synced_head(self) -> LogHead:
         """The head, after making everything that it covers as durable as promised.

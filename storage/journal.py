@@ -14,8 +14,6 @@ from copy import copy
 from itertools import chain
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from eventsourcing.persistence import InterfaceError, OperationalError
-
 from runlore.domain.decision import Decision
 from runlore.domain.errors import PropertyConflict, RunloreError
 from runlore.domain.events import Event, ValuesLogged, WriterOpened
@@ -23,6 +21,7 @@ from runlore.domain.fact import Fact, author_of
 from runlore.domain.ids import writer_stream
 from runlore.storage.codec import encode_event, fact_of, without_misfits
 from runlore.storage.damage import DamagedEvent, DamageReport, examined
+from runlore.storage.driver_errors import InterfaceError, OperationalError
 from runlore.storage.errors import DiskFailed, LogCorrupt, VersionConflict
 from runlore.storage.event_log import Drained, EventLog, NewEvent, ReadStream, StoredRow
 from runlore.storage.log_query import LogQuery

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
-from uuid import UUID
-
-from eventsourcing.persistence import Notification, StoredEvent, Subscription
 
 from runlore.domain.errors import PastIsReadOnly
 from runlore.storage.event_log import (
     Drained,
     DrainedMark,
     EventLog,
+    ForeignEvent,
     NewEvent,
     ReadStream,
     StoredRow,
@@ -54,6 +52,9 @@ class LogAsOf(EventLog):
         self._refuse()
 
     def append_all(self, events: Callable[[], Iterable[NewEvent]]) -> None:
+        self._refuse()
+
+    def append_foreign(self, events: Sequence[ForeignEvent]) -> Sequence[int]:
         self._refuse()
 
     def drained_marks(self) -> Mapping[str, DrainedMark]:
@@ -108,6 +109,9 @@ class LogAsOf(EventLog):
             head = LogHead(rows[-1].position, rows[-1].recorded_at, frontier)
         return head
 
+    def last_position(self) -> int:
+        return self.position
+
     def synced_head(self) -> LogHead:
         """Refused: it is for signing, and only the present log is signed."""
         self._refuse()
@@ -121,49 +125,6 @@ class LogAsOf(EventLog):
 
     def close(self) -> None:
         """Does nothing: the other log is closed by its owner."""
-
-    # --- the library's ApplicationRecorder ----------------------------------------------
-
-    def insert_events(
-        self, stored_events: Sequence[StoredEvent], **kwargs: Any
-    ) -> Sequence[int] | None:
-        self._refuse()
-
-    def select_events(
-        self,
-        originator_id: UUID | str,
-        *,
-        gt: int | None = None,
-        lte: int | None = None,
-        desc: bool = False,
-        limit: int | None = None,
-    ) -> Sequence[StoredEvent]:
-        stream = originator_id.hex if isinstance(originator_id, UUID) else originator_id
-        last = max((row.version for row in self.read_stream(stream)), default=0)
-        lte = last if lte is None else min(lte, last)
-        return self._log.select_events(originator_id, gt=gt, lte=lte, desc=desc, limit=limit)
-
-    def select_notifications(
-        self,
-        start: int | None,
-        limit: int,
-        stop: int | None = None,
-        topics: Sequence[str] = (),
-        *,
-        inclusive_of_start: bool = True,
-    ) -> Sequence[Notification]:
-        return self._log.select_notifications(
-            start, limit, self._bound(stop), topics, inclusive_of_start=inclusive_of_start
-        )
-
-    def max_notification_id(self) -> int | None:
-        return self.position or None
-
-    def subscribe(
-        self, gt: int | None = None, topics: Sequence[str] = ()
-    ) -> Subscription[EventLog]:
-        """Refused: no event will ever come."""
-        self._refuse()
 
     # --- inside -------------------------------------------------------------------------
 

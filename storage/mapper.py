@@ -18,7 +18,7 @@ from eventsourcing.persistence import Mapper, MapperDeserialisationError, Stored
 from runlore.domain.events import REGISTRY, Event
 from runlore.domain.fact import Fact
 from runlore.storage.codec import decode_event, encode_event, fact_of
-from runlore.storage.event_log import RecordedNotification
+from runlore.storage.recorder import RecordedNotification
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any
-from uuid import UUID
-
-from eventsourcing.persistence import Notification, StoredEvent, Subscription
 
 from runlore.domain.events import LOG_VERSION
 from runlore.storage import fork_guard, interruptions
@@ -20,16 +16,16 @@ from runlore.storage.event_log import (
     Drained,
     DrainedMark,
     EventLog,
+    ForeignEvent,
     NewEvent,
     ReadStream,
-    RecordedNotification,
     StoredRow,
 )
 from runlore.storage.interruptions import AFTERWARDS
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.stamp import Stamped, check_passed, observed_at, stamp, stamp_foreign
-from runlore.storage.subscription import PollingSubscription, Waker
+from runlore.storage.waker import Waker
 
 
 class MemoryLog(EventLog):
@@ -44,7 +40,6 @@ class MemoryLog(EventLog):
         self._lock = interruptions.new_lock(self)
         self._rows: list[StoredRow] = []
         self._streams: dict[str, dict[int, StoredRow]] = {}
-        self._foreign_ids: dict[str, UUID | str] = {}
         self._drained: dict[str, DrainedMark] = {}
         self._head = LogHead()
         self._steps = Steps()
@@ -91,6 +86,13 @@ class MemoryLog(EventLog):
         with AFTERWARDS, self._lock:
             self._check_version()
             return self.append(decide(self.read_stream), drained=drained)
+
+    def append_foreign(self, events: Sequence[ForeignEvent]) -> Sequence[int]:
+        with AFTERWARDS, self._lock:
+            self._check_version()
+            stamped = stamp_foreign(events, self._head, self._clock())
+            self._keep(stamped)
+        return [row.position for row in stamped.rows]
 
     def drained_marks(self) -> Mapping[str, DrainedMark]:
         with AFTERWARDS, self._lock:
@@ -151,69 +153,6 @@ class MemoryLog(EventLog):
 
     def close(self) -> None:
         """Does nothing: the log lives as long as the object."""
-
-    # --- the library's ApplicationRecorder ----------------------------------------------
-
-    def insert_events(
-        self, stored_events: Sequence[StoredEvent], **kwargs: Any
-    ) -> Sequence[int] | None:
-        with AFTERWARDS, self._lock:
-            self._check_version()
-            stamped = stamp_foreign(
-                [
-                    (str(e.originator_id), e.originator_version, e.topic, e.state)
-                    for e in stored_events
-                ],
-                self._head,
-                self._clock(),
-            )
-            self._keep(stamped)
-            self._foreign_ids.update((str(e.originator_id), e.originator_id) for e in stored_events)
-        return [row.position for row in stamped.rows]
-
-    def select_events(
-        self,
-        originator_id: UUID | str,
-        *,
-        gt: int | None = None,
-        lte: int | None = None,
-        desc: bool = False,
-        limit: int | None = None,
-    ) -> Sequence[StoredEvent]:
-        with AFTERWARDS, self._lock:
-            rows = sorted(self._streams.get(str(originator_id), {}).items(), reverse=desc)
-            wanted = [
-                StoredEvent(originator_id, version, row.topic, row.state)
-                for version, row in rows
-                if (gt is None or version > gt) and (lte is None or version <= lte)
-            ]
-        return wanted[:limit]
-
-    def select_notifications(
-        self,
-        start: int | None,
-        limit: int,
-        stop: int | None = None,
-        topics: Sequence[str] = (),
-        *,
-        inclusive_of_start: bool = True,
-    ) -> Sequence[Notification]:
-        first = (start or 0) + (not inclusive_of_start)
-        with AFTERWARDS, self._lock:
-            wanted = [
-                RecordedNotification.of(row, self._foreign_ids.get(row.stream, row.stream))
-                for row in self._rows[bisect_left(self._rows, first, key=_position) :]
-                if (stop is None or row.position <= stop) and (not topics or row.topic in topics)
-            ]
-        return wanted[:limit]
-
-    def max_notification_id(self) -> int | None:
-        return self._head.position or None
-
-    def subscribe(
-        self, gt: int | None = None, topics: Sequence[str] = ()
-    ) -> Subscription[EventLog]:
-        return PollingSubscription(self, gt, topics)
 
     # --- forks ----------------------------------------------------------------------------
 

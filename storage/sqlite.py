@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -26,31 +27,48 @@ from eventsourcing.persistence import (
 from eventsourcing.utils import Environment, EnvType, resolve_topic, strtobool
 
 from runlore.storage.database import Database
-from runlore.storage.sqlite_log import SqliteLog, SqliteRecorder
-from runlore.storage.sqlite_queries import library_events, text_id
+from runlore.storage.recorder import LogRecorder, foreign, library_errors, shown_id, text_id
+from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.sqlite_schema import EVENTS_SCHEMA, TRACKING_SCHEMA, aggregates_schema
 
-_R = TypeVar("_R", bound=SqliteRecorder)
+_R = TypeVar("_R", bound="SqliteRecorder")
+
+
+class SqliteRecorder:
+    """Shared by our recorders: a database, and the type of originator ids that the library sees."""
+
+    schema: tuple[str, ...] = ()
+
+    def __init__(self, database: Database, *, uuid_ids: bool = False) -> None:
+        self.database = database
+        database.expect(self.schema)
+        self._show_id = shown_id(uuid_ids)
+
+    def create_table(self) -> None:
+        """Create the recorder's tables if they do not exist yet."""
+        self.database.add_schema(self.schema)
+
+    def close(self) -> None:
+        """Close the database; the next use opens it again."""
+        self.database.close()
 
 
 class SqliteAggregateRecorder(SqliteRecorder, AggregateRecorder):
     """Events in streams without a total order; the library keeps its snapshots here."""
 
-    def __init__(self, database: Database, *, table: str = "stored_events", **options: Any):
+    def __init__(
+        self, database: Database, *, table: str = "stored_events", uuid_ids: bool = False
+    ) -> None:
         self._table = table
         self.schema = aggregates_schema(table)
-        super().__init__(database, **options)
+        super().__init__(database, uuid_ids=uuid_ids)
 
     def insert_events(
         self, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
-        with self.database.write() as connection:
+        with library_errors(), self.database.write() as connection:
             connection.executemany(
-                f"INSERT INTO {self._table} VALUES (?, ?, ?, ?)",
-                [
-                    (text_id(e.originator_id), e.originator_version, e.topic, e.state)
-                    for e in stored_events
-                ],
+                f"INSERT INTO {self._table} VALUES (?, ?, ?, ?)", foreign(stored_events)
             )
         return None
 
@@ -63,10 +81,46 @@ class SqliteAggregateRecorder(SqliteRecorder, AggregateRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        with self.database.read() as connection:
-            return library_events(
-                connection, self._table, self._id, originator_id, gt, lte, desc, limit
+        statement = (
+            f"SELECT originator_id, originator_version, topic, state FROM {self._table} "
+            "WHERE originator_id = ? "
+        )
+        params: list[str | int] = [text_id(originator_id)]
+        if gt is not None:
+            statement += "AND originator_version > ? "
+            params.append(gt)
+        if lte is not None:
+            statement += "AND originator_version <= ? "
+            params.append(lte)
+        statement += f"ORDER BY originator_version {'DESC' if desc else 'ASC'} "
+        if limit is not None:
+            statement += "LIMIT ?"
+            params.append(limit)
+        with library_errors(), self.database.read() as connection:
+            rows = connection.execute(statement, params).fetchall()
+        return [StoredEvent(self._show_id(row[0]), *row[1:]) for row in rows]
+
+
+class SqliteApplicationRecorder(SqliteRecorder, LogRecorder):
+    """The very log of workspaces, as the library sees it."""
+
+    schema: tuple[str, ...] = EVENTS_SCHEMA
+
+    def __init__(self, database: Database, *, uuid_ids: bool = False) -> None:
+        SqliteRecorder.__init__(self, database, uuid_ids=uuid_ids)
+        self.sqlite_log = SqliteLog(database)
+        LogRecorder.__init__(self, self.sqlite_log, uuid_ids=uuid_ids)
+
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], **kwargs: Any
+    ) -> Sequence[int] | None:
+        with library_errors():
+            return self.sqlite_log.append_foreign(
+                foreign(stored_events), beside=partial(self._insert_more, **kwargs)
             )
+
+    def _insert_more(self, connection: sqlite3.Connection, **kwargs: Any) -> None:
+        """Store whatever else belongs in the transaction of `insert_events`."""
 
 
 class SqliteTrackingRecorder(SqliteRecorder, TrackingRecorder):
@@ -75,7 +129,7 @@ class SqliteTrackingRecorder(SqliteRecorder, TrackingRecorder):
     schema: tuple[str, ...] = TRACKING_SCHEMA
 
     def insert_tracking(self, tracking: Tracking) -> None:
-        with self.database.write() as connection:
+        with library_errors(), self.database.write() as connection:
             self._insert_tracking(connection, tracking)
 
     def _insert_tracking(self, connection: sqlite3.Connection, tracking: Tracking) -> None:
@@ -92,7 +146,7 @@ class SqliteTrackingRecorder(SqliteRecorder, TrackingRecorder):
             )
 
     def max_tracking_id(self, application_name: str) -> int | None:
-        with self.database.read() as connection:
+        with library_errors(), self.database.read() as connection:
             row = connection.execute(
                 "SELECT notification_id FROM tracking WHERE application_name = ?",
                 (application_name,),
@@ -100,7 +154,7 @@ class SqliteTrackingRecorder(SqliteRecorder, TrackingRecorder):
         return row[0] if row else None
 
 
-class SqliteProcessRecorder(SqliteTrackingRecorder, SqliteLog, ProcessRecorder):
+class SqliteProcessRecorder(SqliteApplicationRecorder, SqliteTrackingRecorder, ProcessRecorder):
     """Events and tracking in one transaction: the library's exactly-once processing."""
 
     schema = EVENTS_SCHEMA + TRACKING_SCHEMA
@@ -128,9 +182,9 @@ class Factory(InfrastructureFactory[SqliteTrackingRecorder]):
         )
         return self._created(recorder)
 
-    def application_recorder(self) -> SqliteLog:
+    def application_recorder(self) -> SqliteApplicationRecorder:
         return self._created(
-            self._recorder_class(self.APPLICATION_RECORDER_TOPIC, SqliteLog)(
+            self._recorder_class(self.APPLICATION_RECORDER_TOPIC, SqliteApplicationRecorder)(
                 self.database, uuid_ids=self._uuid_ids
             )
         )

@@ -1,4 +1,4 @@
-"""The log in a SQLite file, as `EventLog` and as the library's `ApplicationRecorder`."""
+"""The log in a SQLite file."""
 
 from __future__ import annotations
 
@@ -7,28 +7,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from typing import Any, Final, TypeVar
-from uuid import UUID
-
-from eventsourcing.persistence import (
-    Notification,
-    PersistenceError,
-    StoredEvent,
-    Subscription,
-)
 
 from runlore.domain.errors import RunloreError
 from runlore.storage.as_of_times import NEVER_SETTLED
 from runlore.storage.clock import Clock, now_us
 from runlore.storage.clock_watch import ClockWatch
 from runlore.storage.database import Database
+from runlore.storage.driver_errors import DriverError
 from runlore.storage.errors import LogCorrupt, VersionConflict
 from runlore.storage.event_log import (
     Drained,
     DrainedMark,
     EventLog,
+    ForeignEvent,
     NewEvent,
     ReadStream,
-    RecordedNotification,
     StoredRow,
 )
 from runlore.storage.held_path import HeldPath
@@ -45,12 +38,10 @@ from runlore.storage.sqlite_queries import (
     fetched,
     has_drained,
     head_of,
-    library_events,
     move_head,
     raise_version,
     rows_of_stream,
     select,
-    text_id,
     version_of,
 )
 from runlore.storage.sqlite_scan import SqliteScan
@@ -63,7 +54,7 @@ from runlore.storage.sqlite_times import (
     settled_until,
 )
 from runlore.storage.stamp import Stamped, check_passed, observed_at, stamp, stamp_foreign
-from runlore.storage.subscription import PollingSubscription, Waker
+from runlore.storage.waker import Waker
 
 _PATIENCE_S: Final = 0.5
 _BATCH_SIZE: Final = 1_000
@@ -72,36 +63,26 @@ _BATCH_NBYTES: Final = 2**22
 _Row = TypeVar("_Row", bound=tuple[Any, ...])
 
 
-class SqliteRecorder:
-    """Shared by our recorders: a database, and the type of originator ids that the library sees."""
+class SqliteLog(EventLog):
+    """`EventLog` in a SQLite file: every commit is synced to disk before the call returns."""
 
-    schema: tuple[str, ...] = ()
+    schema: tuple[str, ...] = EVENTS_SCHEMA
 
-    def __init__(self, database: Database, *, uuid_ids: bool = False, clock: Clock = now_us):
+    def __init__(self, database: Database, *, clock: Clock = now_us) -> None:
         self.database = database
         database.expect(self.schema)
         self.known_version = database.known_version
-        self._uuid_ids = uuid_ids
         self._clock = clock
         self._watch = ClockWatch()
         self._kept_settled = False
 
     def create_table(self) -> None:
-        """Create the recorder's tables if they do not exist yet."""
+        """Create the log's tables if they do not exist yet."""
         self.database.add_schema(self.schema)
 
     def close(self) -> None:
         """Close the database; the next use opens it again."""
         self.database.close()
-
-    def _id(self, text: str) -> UUID | str:
-        return UUID(text) if self._uuid_ids else text
-
-
-class SqliteLog(SqliteRecorder, EventLog):
-    """`EventLog` in a SQLite file: every commit is synced to disk before the call returns."""
-
-    schema: tuple[str, ...] = EVENTS_SCHEMA
 
     # --- EventLog ---------------------------------------------------------------------
 
@@ -147,9 +128,23 @@ class SqliteLog(SqliteRecorder, EventLog):
                     raise
             finally:
                 with suppress(
-                    RunloreError, PersistenceError
+                    RunloreError, DriverError
                 ):  # Else the WAL keeps the size that it needed.
                     database.truncate_wal(_PATIENCE_S)
+
+    def append_foreign(
+        self,
+        events: Sequence[ForeignEvent],
+        *,
+        beside: Callable[[sqlite3.Connection], object] | None = None,
+    ) -> Sequence[int]:
+        """As of `EventLog`; `beside` stores more in the same transaction."""
+        with self._appending() as connection:
+            stamped = stamp_foreign(events, head_of(connection), self._clock())
+            self._insert(connection, stamped)
+            if beside is not None:
+                beside(connection)
+        return [row.position for row in stamped.rows]
 
     def drained_marks(self) -> Mapping[str, DrainedMark]:
         with self.database.read() as connection:
@@ -204,6 +199,12 @@ class SqliteLog(SqliteRecorder, EventLog):
         with self.database.read() as connection:
             return head_of(connection)
 
+    def last_position(self) -> int:
+        with self.database.read() as connection:
+            row = connection.execute("SELECT max(notification_id) FROM stored_events").fetchone()
+        last: int | None = row[0]
+        return last or 0
+
     def synced_head(self) -> LogHead:
         head = self.head()
         self.database.sync()
@@ -228,77 +229,6 @@ class SqliteLog(SqliteRecorder, EventLog):
         check_passed(time, self._clock(), self.head())
         with self.database.write() as connection:
             settle_until(connection, time)
-
-    # --- the library's ApplicationRecorder ----------------------------------------------
-
-    def insert_events(
-        self, stored_events: Sequence[StoredEvent], **kwargs: Any
-    ) -> Sequence[int] | None:
-        """Store another application's events: without ids and metadata, but with leaves."""
-        with self._appending() as connection:
-            head = head_of(connection)
-            stamped = stamp_foreign(
-                [
-                    (text_id(e.originator_id), e.originator_version, e.topic, e.state)
-                    for e in stored_events
-                ],
-                head,
-                self._clock(),
-            )
-            self._insert(connection, stamped)
-            self._insert_more(connection, **kwargs)
-        return [row.position for row in stamped.rows]
-
-    def select_events(
-        self,
-        originator_id: UUID | str,
-        *,
-        gt: int | None = None,
-        lte: int | None = None,
-        desc: bool = False,
-        limit: int | None = None,
-    ) -> Sequence[StoredEvent]:
-        with self.database.read() as connection:
-            return library_events(
-                connection, "stored_events", self._id, originator_id, gt, lte, desc, limit
-            )
-
-    def select_notifications(
-        self,
-        start: int | None,
-        limit: int,
-        stop: int | None = None,
-        topics: Sequence[str] = (),
-        *,
-        inclusive_of_start: bool = True,
-    ) -> Sequence[Notification]:
-        statement = SELECT + "WHERE notification_id >= ? "
-        params: list[int | str] = [(start or 0) + (not inclusive_of_start)]
-        if stop is not None:
-            statement += "AND notification_id <= ? "
-            params.append(stop)
-        if topics:
-            statement += f"AND topic IN ({', '.join('?' * len(topics))}) "
-            params.extend(topics)
-        with self.database.read() as connection:
-            rows = connection.execute(
-                statement + "ORDER BY notification_id LIMIT ?", [*params, limit]
-            )
-            return [
-                RecordedNotification.of(StoredRow(*row), self._id(row[1]))
-                for row in self._opened(connection, rows)
-            ]
-
-    def max_notification_id(self) -> int | None:
-        with self.database.read() as connection:
-            row = connection.execute("SELECT max(notification_id) FROM stored_events").fetchone()
-        last: int | None = row[0]
-        return last
-
-    def subscribe(
-        self, gt: int | None = None, topics: Sequence[str] = ()
-    ) -> Subscription[EventLog]:
-        return PollingSubscription(self, gt, topics)
 
     # --- shared -------------------------------------------------------------------------
 
@@ -375,9 +305,6 @@ class SqliteLog(SqliteRecorder, EventLog):
         move_head(connection, head, self.database.version)
         if as_of < head.recorded_at:
             add_step(connection, as_of, head.position)
-
-    def _insert_more(self, connection: sqlite3.Connection, **kwargs: Any) -> None:
-        """Store whatever else belongs in the transaction of `insert_events`."""
 
     def _find(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...] | None:
         """These events as stored; None if one is missing or another event has its version."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
-from uuid import UUID
 
 import msgpack
-from eventsourcing.persistence import StoredEvent
 
 from runlore.domain.events import RunCreated
 from runlore.storage.errors import LogCorrupt
@@ -201,38 +199,3 @@ def rows_of_stream(
         statement += "AND notification_id <= ? "
         params.append(upto_position)
     return fetched(connection, statement + "ORDER BY originator_version", params)
-
-
-def library_events(
-    connection: sqlite3.Connection,
-    table: str,
-    show_id: Callable[[str], UUID | str],
-    originator_id: UUID | str,
-    gt: int | None,
-    lte: int | None,
-    desc: bool,
-    limit: int | None,
-) -> list[StoredEvent]:
-    """The events of a stream, as the library's recorders return them from `select_events`."""
-    statement = (
-        f"SELECT originator_id, originator_version, topic, state FROM {table} "
-        "WHERE originator_id = ? "
-    )
-    params: list[str | int] = [text_id(originator_id)]
-    if gt is not None:
-        statement += "AND originator_version > ? "
-        params.append(gt)
-    if lte is not None:
-        statement += "AND originator_version <= ? "
-        params.append(lte)
-    statement += f"ORDER BY originator_version {'DESC' if desc else 'ASC'} "
-    if limit is not None:
-        statement += "LIMIT ?"
-        params.append(limit)
-    rows = connection.execute(statement, params)
-    return [StoredEvent(show_id(row[0]), *row[1:]) for row in rows]
-
-
-def text_id(originator_id: UUID | str) -> str:
-    """The name of the stream of the library's aggregate with this id."""
-    return originator_id.hex if isinstance(originator_id, UUID) else originator_id

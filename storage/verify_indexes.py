@@ -8,8 +8,7 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final
 
-from eventsourcing.persistence import PersistenceError
-
+from runlore.storage.driver_errors import DriverError
 from runlore.storage.errors import LogBusy
 from runlore.storage.findings import Findings, Kind
 from runlore.storage.log_scan import IndexScan, LogScan, Row
@@ -52,7 +51,7 @@ class IndexesPass:
                 entries = self._indexes.by_time(self._last_time, self._upto, len(rows))
             except LogBusy:
                 raise
-            except PersistenceError:
+            except DriverError:
                 entries = []  # Reported when each event is looked up.
             expected = [*map(_TIME_AND_POSITION, rows)]
             self._times_agree = entries == expected
@@ -70,7 +69,7 @@ class IndexesPass:
             check()
         except LogBusy:
             raise
-        except PersistenceError as error:
+        except DriverError as error:
             self._findings.about_log(Kind.UNREADABLE, f"{name}: {error}")
 
     def _check_rest_of_times(self) -> None:
@@ -153,7 +152,7 @@ class IndexesPass:
             return  # Its stream is not valid text, which was reported as a change of the event.
         except LogBusy:
             raise
-        except PersistenceError as error:
+        except DriverError as error:
             self._findings.about_row(Kind.MISLED, row, f"{name} cannot be read here: {error}")
             return
         if found != [row[0]]:

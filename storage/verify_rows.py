@@ -7,8 +7,7 @@ from itertools import pairwise
 from struct import error as StructError
 from typing import Final, NamedTuple
 
-from eventsourcing.persistence import PersistenceError
-
+from runlore.storage.driver_errors import DriverError
 from runlore.storage.errors import LogBusy
 from runlore.storage.findings import Findings, Kind
 from runlore.storage.log_head import LogHead
@@ -111,7 +110,7 @@ class RowsPass:
                 rows = self._scan.rows(after, upto, CHUNK)
             except LogBusy:
                 raise
-            except PersistenceError as error:
+            except DriverError as error:
                 if upto - after == 1:
                     self._whole = False
                     self._findings.about_range(Kind.UNREADABLE, upto, upto, str(error))
@@ -130,7 +129,7 @@ class RowsPass:
             reached = self._scan.count_reached(after, upto)
         except LogBusy:
             raise
-        except PersistenceError as error:
+        except DriverError as error:
             self._findings.about_range(Kind.UNREADABLE, after + 1, upto, str(error))
             return
         if reached != upto - after:

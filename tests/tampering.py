@@ -14,6 +14,7 @@ from runlore.storage.event_log import Drained, NewEvent
 from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier, leaf_hash
 from runlore.storage.open_sqlite import open_sqlite
+from runlore.storage.recorder import LogRecorder
 from runlore.storage.sqlite_guard import APPLICATION_ID
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.stamp import observed_at
@@ -116,8 +117,8 @@ def all_reads(path: Path) -> list[Any]:
             [log.positions_of(LogQuery(under=stream)) for stream in STREAMS],
             [log.position_at(time + n) for time in times for n in (-1, 0, 1)],
             (log.head().position, log.head().frontier),
-            log.max_notification_id(),
-            [log.select_notifications(n, 2) for n in range(1, EVENTS, 7)],
+            log.last_position(),
+            [LogRecorder(log).select_notifications(n, 2) for n in range(1, EVENTS, 7)],
         ]
 
 

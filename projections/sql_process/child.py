@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
-import duckdb
 from arro3.core import Table
 
 from runlore.domain.errors import RunloreError
+from runlore.projections.driver import duckdb
 from runlore.projections.generations import belongs
 from runlore.projections.own_projection import OwnProjection
 from runlore.projections.progress import Shown, Tell

@@ -440,7 +440,7 @@ def _popen(life: int, data: int, stderr: int) -> subprocess.Popen[bytes]:
 
 
 def _head(log: EventLog) -> Message:
-    position = log.max_notification_id() or 0
+    position = log.last_position()
     return {"head": position, "leaf": leaf_at(log, position) if position else None}
 
 

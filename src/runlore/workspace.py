@@ -348,7 +348,7 @@ class Workspace:
     @property
     def position(self) -> int:
         """The last visible position of the log: the newest one, or the position of `as_of`."""
-        return self._live.log.max_notification_id() or 0
+        return self._live.log.last_position()
 
     def as_of(self, moment: Moment) -> Workspace:
         """A read-only view of the workspace as it was at a moment.

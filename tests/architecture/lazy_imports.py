@@ -19,6 +19,7 @@ LIST = Path(__file__).with_name("lazy_imports.txt")
 # An import is listed under the first of these that it saves.
 _SLOWEST_FIRST = (
     "duckdb",
+    "_duckdb",
     "pyarrow",
     "numpy",
     "matplotlib",
@@ -34,6 +35,7 @@ _SLOWEST_FIRST = (
     "eventsourcing",
     "sqlite3",
     "pydantic",
+    "pydantic_core",
     "msgpack",
     "arro3",
     "importlib.metadata",

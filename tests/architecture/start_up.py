@@ -9,6 +9,7 @@ from functools import cached_property
 from tests.architecture.source import Checkout, Import, Module
 
 SLOW_TO_IMPORT = {
+    "_duckdb",
     "argparse",
     "arro3",
     "click",
@@ -28,6 +29,7 @@ SLOW_TO_IMPORT = {
     "psutil",
     "pyarrow",
     "pydantic",
+    "pydantic_core",
     "rich",
     "runlore.domain.run_state",  # own ones that take as long as a library
     "runlore.configuration.runconfig",

@@ -1,7 +1,7 @@
 """The `eventsourcing` library's own test cases, unreduced, on the recorders that runlore uses.
 
-`SqliteLog` is the very class that the SDK writes through. The library's cases print the times
-that they measure; nothing is asserted about those.
+`SqliteLog`, below `LogRecorder`, is the very class that the SDK writes through. The library's cases
+print the times that they measure; nothing is asserted about those.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from runlore.storage import sqlite
 from runlore.storage.database import Database
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_sqlite import open_sqlite
+from runlore.storage.recorder import LogRecorder
 from runlore.storage.sqlite_log import SqliteLog
 
 
@@ -66,50 +67,50 @@ class TestSqliteAggregateRecorder(WithFile, persistence.AggregateRecorderTestCas
         return recorder
 
 
-class TestSqliteLog(WithFile, persistence.ApplicationRecorderTestCase[SqliteLog]):
-    def create_recorder(self) -> SqliteLog:
-        log = SqliteLog(self.database(), uuid_ids=True)
-        log.create_table()
-        return log
+class TestSqliteLog(WithFile, persistence.ApplicationRecorderTestCase[ApplicationRecorder]):
+    def create_recorder(self) -> ApplicationRecorder:
+        recorder = sqlite.SqliteApplicationRecorder(self.database(), uuid_ids=True)
+        recorder.create_table()
+        return recorder
 
     def test_insert_subscribe(self) -> None:
         self.optional_test_insert_subscribe()
 
 
 class TestSqliteLogWithTextIds(
-    WithFile, WithTextIds, persistence.ApplicationRecorderTestCase[SqliteLog]
+    WithFile, WithTextIds, persistence.ApplicationRecorderTestCase[LogRecorder]
 ):
-    def create_recorder(self) -> SqliteLog:
+    def create_recorder(self) -> LogRecorder:
         log = open_sqlite(self.path)
         self.addCleanup(log.close)
-        return log
+        return LogRecorder(log)
 
     def test_insert_subscribe(self) -> None:
         self.optional_test_insert_subscribe()
 
 
-class TestSqliteLogInMemory(persistence.ApplicationRecorderTestCase[SqliteLog]):
-    def create_recorder(self) -> SqliteLog:
-        log = SqliteLog(Database(":memory:"), uuid_ids=True)
+class TestSqliteLogInMemory(persistence.ApplicationRecorderTestCase[LogRecorder]):
+    def create_recorder(self) -> LogRecorder:
+        log = SqliteLog(Database(":memory:"))
         self.addCleanup(log.close)
         log.create_table()
-        return log
+        return LogRecorder(log, uuid_ids=True)
 
     def test_insert_subscribe(self) -> None:
         self.optional_test_insert_subscribe()
 
 
-class TestMemoryLog(persistence.ApplicationRecorderTestCase[MemoryLog]):
-    def create_recorder(self) -> MemoryLog:
-        return MemoryLog()
+class TestMemoryLog(persistence.ApplicationRecorderTestCase[LogRecorder]):
+    def create_recorder(self) -> LogRecorder:
+        return LogRecorder(MemoryLog(), uuid_ids=True)
 
     def test_insert_subscribe(self) -> None:
         self.optional_test_insert_subscribe()
 
 
-class TestMemoryLogWithTextIds(WithTextIds, persistence.ApplicationRecorderTestCase[MemoryLog]):
-    def create_recorder(self) -> MemoryLog:
-        return MemoryLog()
+class TestMemoryLogWithTextIds(WithTextIds, persistence.ApplicationRecorderTestCase[LogRecorder]):
+    def create_recorder(self) -> LogRecorder:
+        return LogRecorder(MemoryLog())
 
     def test_insert_subscribe(self) -> None:
         self.optional_test_insert_subscribe()
@@ -117,14 +118,14 @@ class TestMemoryLogWithTextIds(WithTextIds, persistence.ApplicationRecorderTestC
 
 class TestPositionsOfSqliteLog(WithFile, persistence.NonInterleavingNotificationIDsBaseCase):
     def create_recorder(self) -> ApplicationRecorder:
-        log = SqliteLog(self.database(), uuid_ids=True)
-        log.create_table()
-        return log
+        recorder = sqlite.SqliteApplicationRecorder(self.database(), uuid_ids=True)
+        recorder.create_table()
+        return recorder
 
 
 class TestPositionsOfMemoryLog(persistence.NonInterleavingNotificationIDsBaseCase):
     def create_recorder(self) -> ApplicationRecorder:
-        return MemoryLog()
+        return LogRecorder(MemoryLog(), uuid_ids=True)
 
 
 class TestSqliteTrackingRecorder(WithFile, persistence.TrackingRecorderTestCase):
@@ -181,7 +182,7 @@ class TestFactory(WithFile, persistence.InfrastructureFactoryTestCase[sqlite.Fac
         return sqlite.SqliteAggregateRecorder
 
     def expected_application_recorder_class(self) -> type[ApplicationRecorder]:
-        return SqliteLog
+        return sqlite.SqliteApplicationRecorder
 
     def expected_tracking_recorder_class(self) -> type[TrackingRecorder]:
         return sqlite.SqliteTrackingRecorder

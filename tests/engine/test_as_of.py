@@ -278,7 +278,7 @@ CHANGES: dict[str, Callable[[Run], object]] = {
     "write_config": lambda run: run.experiment.workspace.write_config(),
     "append": lambda run: run.experiment.workspace.log.append([]),
     "subscribe": lambda run: run.experiment.workspace.subscribe(),
-    "log.subscribe": lambda run: run.experiment.workspace.log.subscribe(),
+    "append_foreign": lambda run: run.experiment.workspace.log.append_foreign([]),
 }
 
 

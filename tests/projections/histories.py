@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import duckdb
 import msgpack
-from eventsourcing.persistence import StoredEvent
 from hypothesis import strategies as st
 
 from runlore.domain import events as ev
@@ -18,7 +17,7 @@ from runlore.domain.config import json_text
 from runlore.domain.ids import experiment_stream, run_stream, values_stream, writer_stream
 from runlore.domain.status import Status
 from runlore.projections.connection import connect
-from runlore.projections.duckdb_recorder import DuckDBView
+from runlore.projections.duckdb_view import DuckDBView
 from runlore.projections.generations import Publishing
 from runlore.projections.open_tables import OpenTables
 from runlore.projections.own_projection import OwnProjection
@@ -27,7 +26,7 @@ from runlore.projections.reader import RunsReader
 from runlore.projections.runner import catch_up
 from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.storage.codec import encode_event
-from runlore.storage.event_log import EventLog, NewEvent
+from runlore.storage.event_log import EventLog, ForeignEvent, NewEvent
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.value_codec import Series
 from runlore.testing.logs import Clock
@@ -129,8 +128,8 @@ class History:
     def _add_foreign(self, happening: Happening) -> None:
         version = self._next_version(happening.stream)
         state = encode_event(happening.event)
-        self.log.insert_events(
-            [StoredEvent(happening.stream, version, happening.event.topic, state)]
+        self.log.append_foreign(
+            [ForeignEvent(happening.stream, version, happening.event.topic, state)]
         )
 
 

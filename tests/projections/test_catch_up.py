@@ -9,7 +9,6 @@ from unittest.mock import patch
 
 import duckdb
 import pytest
-from eventsourcing.persistence import IntegrityError, Tracking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,11 +16,12 @@ from runlore.domain.events import DescriptionSet
 from runlore.domain.fact import Fact
 from runlore.projections import projection_of_runs as runs_projection
 from runlore.projections import temporal
-from runlore.projections.duckdb_recorder import DuckDBView
+from runlore.projections.duckdb_view import DuckDBView, Tracked, Tracking
 from runlore.projections.projection import Projection
 from runlore.projections.projection_of_runs import RunsProjection
 from runlore.projections.runner import APPLICATION, Beside, catch_up
 from runlore.storage.codec import fact_of
+from runlore.storage.driver_errors import IntegrityError
 from runlore.storage.log_query import LogQuery
 from runlore.storage.value_codec import Series
 from tests.logged_values import Record
@@ -90,7 +90,7 @@ class Failing(RunsProjection):
 
     batches = 0
 
-    def write(self, prepared: Any, tracking: Tracking, leaf: bytes) -> None:
+    def write(self, prepared: Any, tracking: Tracked, leaf: bytes) -> None:
         self.batches += 1
         if self.batches == 2:
             raise duckdb.IOException("no room")

@@ -89,7 +89,7 @@ def _check_live(
     reader: RunsReader, history: History, batch: list[Record], question: ChartQuestion
 ) -> None:
     """Live points give the chart that is there once they are in the log."""
-    head = history.log.max_notification_id() or 0
+    head = history.log.last_position()
     live = []
     for name in NAMES:
         own = [one for one in batch if one.series == Series(name) and _is_number(one.value)]

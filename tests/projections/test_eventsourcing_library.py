@@ -18,7 +18,7 @@ from eventsourcing.utils import get_topic
 from runlore.domain import events as ev
 from runlore.domain.decision import Decision
 from runlore.domain.events import Event, WriterOpened
-from runlore.projections.duckdb_recorder import DuckDBView, Factory
+from runlore.projections.duckdb_recorder import DuckDBRecorder, Factory
 from runlore.projections.projection_of_runs import RunsProjection
 from runlore.storage.journal import Journal, Pending, StreamState
 from runlore.storage.open_sqlite import open_sqlite
@@ -31,7 +31,7 @@ DUCKDB = "runlore.projections.duckdb_recorder"
 SQLITE = "runlore.storage.sqlite"
 
 
-class EventCounters(DuckDBView, projection.EventCountersView):
+class EventCounters(DuckDBRecorder, projection.EventCountersView):
     """What a user of the library would write: counters in a table, moved with the position."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -67,7 +67,7 @@ class EventCounters(DuckDBView, projection.EventCountersView):
 
 class TestTrackingRecorder(persistence.TrackingRecorderTestCase):
     def create_recorder(self) -> TrackingRecorder:
-        view = DuckDBView(duckdb.connect())
+        view = DuckDBRecorder(duckdb.connect())
         self.addCleanup(view.close)
         return view
 
@@ -104,7 +104,7 @@ def test_a_view_goes_on_from_its_file_where_it_stopped(tmp_path: Path) -> None:
     env = {"PERSISTENCE_MODULE": DUCKDB, "DUCKDB_DBNAME": str(tmp_path / "view.duckdb")}
     env["TRACKING_RECORDER_TOPIC"] = get_topic(EventCounters)
     for position in (1, 2):
-        factory: InfrastructureFactory[DuckDBView] = InfrastructureFactory.construct(env)
+        factory: InfrastructureFactory[DuckDBRecorder] = InfrastructureFactory.construct(env)
         view = factory.tracking_recorder()
         assert isinstance(view, EventCounters)
         assert (view.max_tracking_id("upstream") or 0) == position - 1
@@ -166,8 +166,8 @@ def test_the_librarys_runner_makes_the_tables_of_our_own(tmp_path: Path) -> None
 
     with ProjectionRunner(
         application_class=Application[str],
-        projection_class=RunsProjection,
-        view_class=DuckDBView,
+        projection_class=RunsProjection,  # type: ignore[arg-type]  # it has what a runner calls
+        view_class=DuckDBRecorder,
         env=env,
     ) as runner:
         runner.wait(log.head().position, timeout=60)

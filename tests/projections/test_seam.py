@@ -5,14 +5,15 @@ from __future__ import annotations
 import gc
 
 import pytest
-from eventsourcing.persistence import ProgrammingError, Tracking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runlore.domain import events as ev
+from runlore.projections.duckdb_view import Tracking
 from runlore.projections.queries import PAGE
 from runlore.projections.runner import APPLICATION, catch_up
 from runlore.storage.codec import fact_of
+from runlore.storage.driver_errors import ProgrammingError
 from runlore.storage.log_query import LogQuery
 from runlore.storage.mapper import Envelope
 from tests.projections.histories import (

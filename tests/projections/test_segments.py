@@ -13,13 +13,12 @@ from typing import Any
 
 import duckdb
 import pytest
-from eventsourcing.persistence import IntegrityError, Tracking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runlore.projections import segments
 from runlore.projections.connection import connect
-from runlore.projections.duckdb_recorder import DuckDBView
+from runlore.projections.duckdb_view import DuckDBView, Tracking
 from runlore.projections.generations import Publishing
 from runlore.projections.projection_of_runs import RunsProjection
 from runlore.projections.reader import RunsReader
@@ -27,6 +26,7 @@ from runlore.projections.runner import APPLICATION, catch_up
 from runlore.projections.segment_files import Bounds, listed_segments, usable
 from runlore.projections.user_sql import QueryFailed, QueryRefused
 from runlore.storage.codec import fact_of
+from runlore.storage.driver_errors import IntegrityError
 from runlore.storage.log_query import LogQuery
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.value_codec import Series

@@ -165,7 +165,7 @@ def test_a_filter_finds_its_runs(filled: Workspace, where: str) -> None:
 
 def test_filters_find_the_same_runs_as_of_a_position() -> None:
     with _filled() as ws:
-        position = session_of(ws).log.max_notification_id()
+        position = session_of(ws).log.last_position()
         for row in list(session_of(ws).reader().runs()):
             run = ws.get_run(row.run_id)
             run.set_tags({"model": "other", "fold": "77", "debug": "x"})

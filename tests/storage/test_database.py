@@ -17,9 +17,9 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from eventsourcing import persistence
 
 from runlore.storage.database import Database
+from runlore.storage.driver_errors import OperationalError
 from runlore.storage.errors import DiskFull, LogBusy, LogCorrupt, LogReadOnly, NotALog
 from runlore.storage.event_log import Drained, DrainedMark, NewEvent, ReadStream
 from runlore.storage.interruptions import Interrupting
@@ -461,7 +461,7 @@ def test_the_first_exception_survives_and_nothing_is_stored(log: SqliteLog) -> N
 
 
 def test_an_error_of_the_driver_comes_in_our_words_with_its_cause(log: SqliteLog) -> None:
-    failing = pytest.raises(persistence.OperationalError, match="no such table")
+    failing = pytest.raises(OperationalError, match="no such table")
     with failing as caught, log.database.read() as connection:
         connection.execute("SELECT * FROM missing")
     assert isinstance(caught.value.__cause__, sqlite3.OperationalError)

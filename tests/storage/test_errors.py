@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from eventsourcing import persistence
 
-from runlore.domain.errors import RunloreError
-from runlore.storage import errors
+from runlore.domain.errors import PastIsReadOnly, RunloreError
+from runlore.storage import driver_errors, errors
 from runlore.storage.database import Database
 from runlore.storage.errors import (
     DiskFailed,
@@ -25,6 +25,7 @@ from runlore.storage.errors import (
     TooManyOpenFiles,
 )
 from runlore.storage.held_path import hold
+from runlore.storage.recorder import library_errors
 from tests.processes import in_child
 
 
@@ -88,23 +89,21 @@ def test_the_folder_is_tried_where_sqlite_does_not_say_why_it_cannot_write(
 
 
 @pytest.mark.parametrize(
-    ("driver", "library"),
+    ("driver", "ours"),
     [
-        (sqlite3.InterfaceError, persistence.InterfaceError),
-        (sqlite3.DataError, persistence.DataError),
-        (sqlite3.OperationalError, persistence.OperationalError),
-        (sqlite3.IntegrityError, persistence.IntegrityError),
-        (sqlite3.InternalError, persistence.InternalError),
-        (sqlite3.ProgrammingError, persistence.ProgrammingError),
-        (sqlite3.NotSupportedError, persistence.NotSupportedError),
-        (sqlite3.DatabaseError, persistence.DatabaseError),
-        (sqlite3.Error, persistence.PersistenceError),
+        (sqlite3.InterfaceError, driver_errors.InterfaceError),
+        (sqlite3.DataError, driver_errors.DataError),
+        (sqlite3.OperationalError, driver_errors.OperationalError),
+        (sqlite3.IntegrityError, driver_errors.IntegrityError),
+        (sqlite3.InternalError, driver_errors.InternalError),
+        (sqlite3.ProgrammingError, driver_errors.ProgrammingError),
+        (sqlite3.NotSupportedError, driver_errors.NotSupportedError),
+        (sqlite3.DatabaseError, driver_errors.DatabaseError),
+        (sqlite3.Error, driver_errors.DriverError),
     ],
 )
-def test_the_librarys_words_for_the_rest(
-    driver: type[sqlite3.Error], library: type[Exception]
-) -> None:
-    assert type(errors.from_sqlite(driver("broken"), "the/log.db")) is library
+def test_the_drivers_words_for_the_rest(driver: type[sqlite3.Error], ours: type[Exception]) -> None:
+    assert type(errors.from_sqlite(driver("broken"), "the/log.db")) is ours
 
 
 @pytest.mark.parametrize(
@@ -155,15 +154,31 @@ def test_a_limit_of_open_files_is_found_behind_an_error_of_sqlite(tmp_path: Path
 @pytest.mark.parametrize(
     ("ours", "library"),
     [
-        (errors.VersionConflict, persistence.IntegrityError),
-        (LogBusy, persistence.OperationalError),
-        (DiskFull, persistence.OperationalError),
-        (LogReadOnly, persistence.OperationalError),
-        (TooManyOpenFiles, persistence.OperationalError),
-        (LogCorrupt, persistence.DatabaseError),
-        (NotALog, persistence.OperationalError),
+        (errors.VersionConflict("taken"), persistence.IntegrityError),
+        (LogBusy("held"), persistence.OperationalError),
+        (DiskFull("full"), persistence.OperationalError),
+        (LogReadOnly("forbidden"), persistence.OperationalError),
+        (TooManyOpenFiles("many"), persistence.OperationalError),
+        (LogCorrupt("damaged"), persistence.DatabaseError),
+        (NotALog("foreign"), persistence.OperationalError),
+        (driver_errors.DataError("odd"), persistence.DataError),
+        (driver_errors.InterfaceError("odd"), persistence.InterfaceError),
+        (driver_errors.InternalError("odd"), persistence.InternalError),
+        (driver_errors.NotSupportedError("odd"), persistence.NotSupportedError),
+        (driver_errors.ProgrammingError("odd"), persistence.ProgrammingError),
+        (driver_errors.DriverError("odd"), persistence.PersistenceError),
     ],
+    ids=repr,
 )
-def test_our_errors_are_also_the_librarys(ours: type[Exception], library: type[Exception]) -> None:
-    assert issubclass(ours, RunloreError)
-    assert issubclass(ours, library)
+def test_a_recorder_raises_the_librarys_class_for_ours(
+    ours: Exception, library: type[Exception]
+) -> None:
+    with pytest.raises(library, match=str(ours)) as raised, library_errors():
+        raise ours
+    assert type(raised.value) is library
+    assert raised.value.__cause__ is ours
+
+
+def test_a_recorder_raises_other_errors_as_they_are() -> None:
+    with pytest.raises(PastIsReadOnly), library_errors():
+        raise PastIsReadOnly(1)

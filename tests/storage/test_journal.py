@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from eventsourcing.persistence import InterfaceError, OperationalError
 
 from runlore.domain import run, run_commands
 from runlore.domain.decision import Decision
@@ -26,6 +25,7 @@ from runlore.domain.run_state import RunState, fold
 from runlore.domain.status import Status
 from runlore.storage.codec import fact_of
 from runlore.storage.database import Database
+from runlore.storage.driver_errors import InterfaceError, OperationalError
 from runlore.storage.errors import DiskFailed, LogBusy, VersionConflict
 from runlore.storage.event_log import Drained, EventLog, NewEvent, ReadStream, StoredRow
 from runlore.storage.journal import Batch, Beside, Journal, Pending, StreamState

@@ -15,7 +15,7 @@ from runlore.domain.events import Event, RunCompleted, RunFailed, RunStarted, Ta
 from runlore.storage.codec import fact_of
 from runlore.storage.log_query import LogQuery
 from runlore.storage.mapper import Envelope, PydanticMsgpackMapper, UnknownEvent
-from runlore.storage.sqlite_log import SqliteLog
+from runlore.storage.sqlite import SqliteApplicationRecorder
 from tests.strategies import events
 
 MAPPER = PydanticMsgpackMapper(JSONTranscoder())  # It must be given one, and leaves it alone.
@@ -53,7 +53,7 @@ def test_an_application_of_the_library_writes_and_reads_our_events(
     found = list(application.events.get("run/r"))
 
     assert found == [Envelope("run/r", n, event) for n, event in enumerate(story, 1)]
-    assert isinstance(application.recorder, SqliteLog)
+    assert isinstance(application.recorder, SqliteApplicationRecorder)
     assert [n.topic for n in application.notification_log.select(1, 10)] == [
         "run.started",
         "run.tag_set",
@@ -95,8 +95,8 @@ def test_text_from_a_log_is_never_imported_as_a_module(application: Application[
 
     assert plain == Envelope("run/r", 1, UnknownEvent("this:d", forged.state))
     assert row.topic == "this:d"
-    assert isinstance(application.recorder, SqliteLog)
-    assert fact_of(application.recorder.read_log(LogQuery(limit=1))[0]).data is None
+    assert isinstance(application.recorder, SqliteApplicationRecorder)
+    assert fact_of(application.recorder.log.read_log(LogQuery(limit=1))[0]).data is None
     assert "this" not in sys.modules
 
 

@@ -10,8 +10,8 @@ from random import Random
 from typing import Final
 
 import pytest
-from eventsourcing.persistence import PersistenceError
 
+from runlore.storage.driver_errors import DriverError
 from runlore.storage.verification import verify_log
 from tests.tampering import (
     BY_BYTES,
@@ -35,7 +35,7 @@ def outcome_of(path: Path, reads: list[object]) -> str:
     try:
         with opened(path) as log:
             verification = verify_log(log)
-    except PersistenceError:
+    except DriverError:
         return "refused"
     if not verification.holds:
         return "detected"

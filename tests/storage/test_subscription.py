@@ -13,15 +13,16 @@ from eventsourcing.persistence import Notification
 
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_sqlite import open_sqlite
+from runlore.storage.recorder import LogRecorder
 from runlore.testing.logs import new_event, new_events
 from tests.processes import LIMIT_S, Child, start_python, wait_until
 
 
-class Recording(MemoryLog):
+class Recording(LogRecorder):
     """Remembers from where it was read."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(MemoryLog())
         self.starts: list[int | None] = []
         self.looks = 0
 
@@ -54,31 +55,31 @@ def eager_switches() -> Iterator[None]:
 
 
 def test_a_wait_for_a_rare_topic_reads_no_event_twice() -> None:
-    log = Recording()
-    log.append(new_events("run/a", range(1, 601)))
+    recorder = Recording()
+    recorder.log.append(new_events("run/a", range(1, 601)))
     found: list[int] = []
 
     def wait() -> None:
-        with log.subscribe(topics=["run.rare"]) as subscription:
+        with recorder.subscribe(topics=["run.rare"]) as subscription:
             found.append(next(subscription).id)
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    wait_until(lambda: log.looks > 3, "three looks at the log")
-    log.append([new_event("run/a", 601, "run.rare")])
+    wait_until(lambda: recorder.looks > 3, "three looks at the log")
+    recorder.log.append([new_event("run/a", 601, "run.rare")])
     waiting.join(LIMIT_S)
 
     assert found == [601]
-    assert log.starts == [0, 600]
+    assert recorder.starts == [0, 600]
 
 
 def test_many_events_come_in_pages_and_none_is_left_out() -> None:
-    log = Recording()
-    log.append(new_events("run/a", range(1, 1_201)))
-    with log.subscribe() as subscription:
+    recorder = Recording()
+    recorder.log.append(new_events("run/a", range(1, 1_201)))
+    with recorder.subscribe() as subscription:
         found = [next(subscription).originator_version for _ in range(1_200)]
     assert found == list(range(1, 1_201))
-    assert log.starts == [0, 500, 1_000]
+    assert recorder.starts == [0, 500, 1_000]
 
 
 @pytest.mark.processes
@@ -91,7 +92,10 @@ from runlore.testing.logs import new_events
 sys.stdin.readline()
 open_sqlite(sys.argv[1]).append(new_events("run/a", [1, 2]))
 """
-    with start_python(code, tmp_path / "log.db") as writer, log.subscribe() as subscription:
+    with (
+        start_python(code, tmp_path / "log.db") as writer,
+        LogRecorder(log).subscribe() as subscription,
+    ):
         assert writer.stdin is not None
         writer.stdin.write("go\n")
         writer.stdin.close()
@@ -107,7 +111,7 @@ def test_an_append_beside_new_subscriptions_never_fails() -> None:
     def subscribe() -> None:
         kept = []
         while not stop.is_set():
-            kept.append(log.subscribe())
+            kept.append(LogRecorder(log).subscribe())
             del kept[:-50]
 
     threads = [threading.Thread(target=subscribe) for _ in range(2)]
@@ -127,7 +131,7 @@ def test_an_append_beside_new_subscriptions_never_fails() -> None:
 def test_a_child_can_append_whatever_its_parents_subscriptions_were_doing() -> None:
     """A thread that is just going to sleep holds a lock, which the child would inherit."""
     log = MemoryLog()
-    subscriptions = [log.subscribe() for _ in range(3)]
+    subscriptions = [LogRecorder(log).subscribe() for _ in range(3)]
     threads = [threading.Thread(target=list, args=(one,)) for one in subscriptions]
     for thread in threads:
         thread.start()

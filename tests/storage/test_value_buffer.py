@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eventsourcing.persistence import OperationalError
 
 from runlore.domain.errors import RunEnded, WorkspaceClosed
 from runlore.domain.events import WriterOpened
 from runlore.domain.ids import values_stream
+from runlore.storage.driver_errors import OperationalError
 from runlore.storage.errors import LogBusy
 from runlore.storage.event_log import Drained, NewEvent, ReadStream, StoredRow
 from runlore.storage.journal import Journal

@@ -6,7 +6,6 @@ from typing import Final
 from uuid import uuid4
 
 import pytest
-from eventsourcing.persistence import StoredEvent
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -15,7 +14,7 @@ from runlore.domain.errors import MomentInFuture
 from runlore.storage.as_of_times import NEVER_SETTLED
 from runlore.storage.clock import SKEW_US
 from runlore.storage.database import Database
-from runlore.storage.event_log import EventLog
+from runlore.storage.event_log import EventLog, ForeignEvent
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.stamp import observed_at
@@ -98,9 +97,9 @@ class WildClocks(RuleBasedStateMachine):
         """It has no metadata, so it counts from the time on at which it is recorded."""
         self.clock = self.now + self.offset[host]
         self.recorded = max(self.recorded, self.clock)
-        event = StoredEvent(f"order-{uuid4()}", 1, "shop:Ordered", b"{}")
+        event = ForeignEvent(f"order-{uuid4()}", 1, "shop:Ordered", b"{}")
         for log in self.logs:
-            log.insert_events([event])
+            log.append_foreign([event])
         self.stamped(1, self.recorded)
 
     # --- questions ------------------------------------------------------------------------

@@ -202,7 +202,7 @@ def _number(state: RunState, session: Session) -> int:
     counted = log.count_created(state.experiment_id, upto_position=created.position)
     if counted is not None:
         return counted
-    if (log.max_notification_id() or 0) > _LONG_LOG_EVENTS:
+    if log.last_position() > _LONG_LOG_EVENTS:
         return session.reader().run_number(state.run_id)
     created_before = LogQuery(prefix=RUNS, upto_position=created.position, topics=[created.topic])
     mark = state.experiment_id.encode()

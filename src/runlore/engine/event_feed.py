@@ -17,7 +17,7 @@ from runlore.engine.checks import as_seconds
 from runlore.storage.codec import facts_of
 from runlore.storage.damage import examined
 from runlore.storage.log_query import LogQuery
-from runlore.storage.subscription import Waker
+from runlore.storage.waker import Waker
 
 if TYPE_CHECKING:
     from typing import Self
@@ -137,7 +137,7 @@ _NOBODY: Final[Mapping[str, Any]] = MappingProxyType({})
 def events(session: Session, after: int, chosen: EventFilter) -> Iterator[LoggedEvent]:
     """The events after a position, in order, up to the log's end at the time of the first read."""
     session.check_open()
-    head = session.log.max_notification_id() or 0
+    head = session.log.last_position()
     reader = _Reader(session, after, chosen)
     while reader.position < head:
         session.check_open()
@@ -194,7 +194,7 @@ class Feed:
                 self._position = event.position
                 return event
             self._waker.clear()
-            head = self._session.log.max_notification_id() or 0
+            head = self._session.log.last_position()
             if head > self._reader.position:
                 self._page.extend(self._reader.page(head))
                 continue

@@ -80,7 +80,7 @@ def parsed(log: EventLog, moment: Moment) -> datetime | int:
         return moment
     if isinstance(moment, bool) or not isinstance(moment, int):
         raise InvalidInput(f"{moment!r:.80} is not a moment of a workspace: {_FORMS}")
-    head = log.max_notification_id() or 0
+    head = log.last_position()
     if not 0 <= moment <= head:
         raise InvalidInput(f"there is no position {moment} in the log, which ends at {head}")
     return moment
@@ -116,7 +116,7 @@ def _check_settled(
     log: EventLog, time: datetime, microseconds: int, who: str, error: LogReadOnly | None
 ) -> None:
     """Raise LogReadOnly for a time after the last event, where it cannot be settled."""
-    last = log.max_notification_id() or 0
+    last = log.last_position()
     if log.position_at(microseconds) == last:
         raise LogReadOnly(
             f"nothing was recorded after {time.isoformat()} yet, and {who} cannot keep others from "

@@ -22,7 +22,7 @@ def chart_of(session: Session, reader: RunsReader, question: ChartQuestion) -> C
     """
     session.before_read(of_spools=True)
     while True:
-        head = session.log.max_notification_id() or 0
+        head = session.log.last_position()
         live = session.live_values_of(question.run_ids)
         # Values that a spool wrote to the log in between are in neither: read again.
         if all(mark.position <= head for one in live.values() for mark in one.marks.values()):

@@ -44,7 +44,7 @@ def read_metrics(
     with interruptions.loading():
         from runlore.storage.value_reader import read_batch
 
-    head = log.max_notification_id() or 0
+    head = log.last_position()
     upto_position = head if upto_position is None else min(head, upto_position)
     rewinds = LogQuery(
         under=run_stream(run_id), upto_position=upto_position, topics=(RunRewound.topic,)
@@ -103,7 +103,7 @@ def read_series(
     from runlore.storage.value_reader import Block
 
     while True:
-        head = log.max_notification_id() or 0
+        head = log.last_position()
         live = read_live()
         # Values that a spool wrote to the log in between are in neither: read again.
         if all(mark.position <= head for mark in live.marks.values()):

@@ -6,13 +6,10 @@ from collections.abc import Callable
 
 import msgpack
 import pytest
-from eventsourcing.persistence import IntegrityError, StoredEvent
 
+from runlore.storage.driver_errors import IntegrityError
 from runlore.storage.errors import LogTooNew, VersionConflict
-from runlore.storage.event_log import (
-    Drained,
-    EventLog,
-)
+from runlore.storage.event_log import Drained, EventLog, ForeignEvent
 from runlore.storage.log_head import LogHead
 from runlore.testing.log_contract.basis import LogContract
 from runlore.testing.logs import (
@@ -71,7 +68,7 @@ class AppendingContract(LogContract):
             log.append([new_event("run/a", 1), new_event("run/a", 1)])
         assert all_rows(log) == []
 
-    def test_a_conflict_is_also_the_librarys_integrity_error(self, log: EventLog) -> None:
+    def test_a_conflict_is_also_an_integrity_error_of_drivers(self, log: EventLog) -> None:
         log.append([new_event()])
         with pytest.raises(IntegrityError):
             log.append([new_event()])
@@ -121,7 +118,7 @@ class AppendingContract(LogContract):
         log.append([new_event("run/a", 3), asking_for(2, "run/a", 4), new_event("run/a", 5)])
         assert log.version == 2
         log.append_decided(lambda _: new_events("run/a", [6]))
-        log.insert_events([StoredEvent("order-1", 1, "shop:Ordered", b"{}")])
+        log.append_foreign([ForeignEvent("order-1", 1, "shop:Ordered", b"{}")])
         assert log.version == 2
         assert log.known_version >= 2
         check_head(log)
@@ -145,7 +142,7 @@ class AppendingContract(LogContract):
             lambda: log.append(new_events("run/v", [1]), drained=Drained("w", 1, 1)),
             lambda: log.append_decided(lambda _: new_events("run/a", [3])),
             lambda: log.append_all(lambda: new_events("run/a", [3])),
-            lambda: log.insert_events([StoredEvent("order-1", 1, "shop:Ordered", b"{}")]),
+            lambda: log.append_foreign([ForeignEvent("order-1", 1, "shop:Ordered", b"{}")]),
             lambda: log.settle(clock.now),
         ]
         for attempt in attempts:

@@ -10,10 +10,9 @@ import pytest
 from eventsourcing.persistence import IntegrityError, StoredEvent
 
 from runlore.storage.errors import VersionConflict
-from runlore.storage.event_log import (
-    EventLog,
-)
+from runlore.storage.event_log import EventLog, ForeignEvent
 from runlore.storage.log_query import LogQuery
+from runlore.storage.recorder import LogRecorder
 from runlore.testing.children import Child, in_child
 from runlore.testing.log_contract.basis import LogContract
 from runlore.testing.logs import (
@@ -126,7 +125,7 @@ class SharingContract(LogContract):
         log.append(new_events("run/a", [1, 2]))
         later = threading.Thread(target=lambda: log.append(new_events("run/a", [3])))
 
-        with log.subscribe(gt=log.head().position - 1) as subscription:
+        with LogRecorder(log).subscribe(gt=log.head().position - 1) as subscription:
             first = next(subscription)
             later.start()
             second = next(subscription)
@@ -137,11 +136,11 @@ class SharingContract(LogContract):
 
     def test_a_subscription_to_topics_passes_over_the_others(self, log: EventLog) -> None:
         log.append([new_event("run/a", n, topic) for n, topic in enumerate("xyxyz", 1)])
-        with log.subscribe(topics=["y", "z"]) as subscription:
+        with LogRecorder(log).subscribe(topics=["y", "z"]) as subscription:
             assert [next(subscription).originator_version for _ in range(3)] == [2, 4, 5]
 
     def test_a_waiting_subscription_can_be_stopped_from_another_thread(self, log: EventLog) -> None:
-        subscription = log.subscribe(gt=0)
+        subscription = LogRecorder(log).subscribe(gt=0)
         ended = threading.Event()
 
         def wait() -> None:
@@ -157,7 +156,7 @@ class SharingContract(LogContract):
     @pytest.mark.processes
     def test_a_forked_child_can_go_on_with_a_subscription(self, log: EventLog) -> None:
         log.append(new_events("run/a", [1, 2]))
-        with log.subscribe() as subscription:
+        with LogRecorder(log).subscribe() as subscription:
             next(subscription)
 
             def child() -> int:
@@ -174,14 +173,14 @@ class SharingContract(LogContract):
         ours = log.append([new_event("run/a", 1)])
         theirs = StoredEvent("order-1", 1, "shop:Ordered", b"{}")
 
-        [position] = log.insert_events([theirs]) or ()
+        [position] = LogRecorder(log).insert_events([theirs]) or ()
         more = log.append([new_event("run/a", 2)])
 
         rows = all_rows(log)
         assert [row.position for row in rows] == [ours[0].position, position, more[0].position]
         assert rows[1][1:8] == ("order-1", 1, "shop:Ordered", b"{}", None, clock.now, None)
-        assert log.select_events("order-1") == [theirs]
-        assert [n.originator_id for n in log.select_notifications(1, 10)] == [
+        assert LogRecorder(log).select_events("order-1") == [theirs]
+        assert [n.originator_id for n in LogRecorder(log).select_notifications(1, 10)] == [
             "run/a",
             "order-1",
             "run/a",
@@ -192,10 +191,12 @@ class SharingContract(LogContract):
         self, log: EventLog
     ) -> None:
         log.append([new_event("run/a", 1)])
-        log.insert_events([StoredEvent("order-1", 1, "shop:Ordered", b"{}")])
+        log.append_foreign([ForeignEvent("order-1", 1, "shop:Ordered", b"{}")])
 
+        with pytest.raises(VersionConflict):
+            log.append_foreign([ForeignEvent("run/a", 1, "shop:Ordered", b"{}")])
         with pytest.raises(IntegrityError):
-            log.insert_events([StoredEvent("run/a", 1, "shop:Ordered", b"{}")])
+            LogRecorder(log).insert_events([StoredEvent("run/a", 1, "shop:Ordered", b"{}")])
         with pytest.raises(VersionConflict):
             log.append([new_event("order-1", 1)])
         assert len(all_rows(log)) == 2
@@ -206,5 +207,5 @@ class SharingContract(LogContract):
     ) -> None:
         log.append([new_event("run/a", 1)])
         clock.now -= 1_000
-        log.insert_events([StoredEvent(f"order-{uuid4()}", 1, "shop:Ordered", b"{}")])
+        log.append_foreign([ForeignEvent(f"order-{uuid4()}", 1, "shop:Ordered", b"{}")])
         assert [row.recorded_at for row in all_rows(log)] == [NOON, NOON]
