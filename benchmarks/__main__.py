@@ -10,6 +10,7 @@ from benchmarks import (
     bench_append,
     bench_audit,
     bench_capture,
+    bench_catch_up,
     bench_cli,
     bench_erasable,
     bench_import,
@@ -42,6 +43,7 @@ ALL = {
     "points": bench_points,
     "time-travel": bench_time_travel,
     "replay": bench_replay,
+    "catch-up": bench_catch_up,
     "cli": bench_cli,
     "erasable": bench_erasable,
 }
