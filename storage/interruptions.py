@@ -35,7 +35,15 @@ _owners: Final[dict[int, weakref.ref[object]]] = {}
 _known: Final[tuple[dict[int, Any], ...]] = (_owned, _asking, _owners)
 _waiting: Final[deque[Callable[[], object]]] = deque()
 _turn = threading.RLock()
-_this_thread = threading.local()
+
+
+class _OfThread(threading.local):
+    def __init__(self) -> None:
+        self.loading = threading.RLock()
+        self.helps = False
+
+
+_this_thread = _OfThread()
 
 
 class Interrupting(RunloreError):
@@ -168,23 +176,20 @@ def loading() -> Iterator[None]:
     Raises Interrupting if this call interrupts another one.
     """
     check()
-    with AFTERWARDS:
-        _this_thread.loads = True
-        try:
-            yield
-        finally:
-            _this_thread.loads = False
+    # A lock, though nobody else takes it: it is let go of whatever interrupts the way out.
+    with AFTERWARDS, _this_thread.loading:
+        yield
 
 
 def _loads() -> bool:
-    return getattr(_this_thread, "loads", False)
+    return is_owned(_this_thread.loading)
 
 
 _owned[id(_loads)] = _asking[id(_loads)] = _loads
 
 
 def _is_helper() -> bool:
-    return getattr(_this_thread, "helps", False)
+    return _this_thread.helps
 
 
 def _tell(error: Exception) -> None:
@@ -204,6 +209,7 @@ def _after_fork_in_child() -> None:
     _waiting.clear()
     for known in _known:
         known.clear()
+    _owned[id(_loads)] = _asking[id(_loads)] = _loads
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
