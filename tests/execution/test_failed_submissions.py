@@ -113,3 +113,12 @@ def test_a_run_that_was_recorded_although_its_submitter_broke_off_is_taken_care_
             run.wait_for_completion()
         else:
             assert run.get_details()["error"]["error"]["code"] == "RunLost"
+
+
+def test_an_id_that_another_submission_uses_is_refused(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunFolder, "make_and_lock", lambda folder: None)
+
+    with pytest.raises(ExperimentExecutionException, match="used by another submission; leave run"):
+        project.exp.submit(project.config("pass"), run_id="taken")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from runlore.execution.cancellation import cancel_submitted
 from runlore.execution.handover import Order, Orders
 from runlore.execution.launch import PoolSlot
 from runlore.execution.targets import pool as pools
+from runlore.execution.targets import pool_folder
 from runlore.execution.targets.pool import PlacementInQueue, Pool
 from runlore.execution.targets.queue import Claim, Queue
 from runlore.run.run import handle_of
@@ -675,6 +677,22 @@ def test_a_watch_looks_for_the_last_time_when_others_can_start_a_watch_again(
     pool.watch(lock_fd)
 
     assert watched == [{os.geteuid()}, set()]
+    os.close(lock_fd)
+
+
+def test_a_watch_that_cannot_be_looked_at_counts_as_gone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = pool_of(project)
+    lock_fd = pool.files.lock_watch()
+    assert lock_fd is not None
+    assert pool.files.watched_for() == {os.geteuid()}
+
+    def refused(path: object) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(pool_folder, "is_locked", refused)
+    assert pool.files.watched_for() == set()
     os.close(lock_fd)
 
 

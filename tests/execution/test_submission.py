@@ -742,6 +742,18 @@ def test_a_loop_of_links_in_the_source_does_no_harm(project: Project) -> None:
     assert run.get_status() == "Completed"
 
 
+@pytest.mark.parametrize("framework", ["Python", "PyTorch"])
+def test_without_a_communicator_a_script_is_one_process(project: Project, framework: str) -> None:
+    config = project.config("import os; print(os.environ.get('RANK', 'alone'))")
+    config.run_config.communicator = "None"
+    config.run_config.framework = framework
+
+    run = project.exp.submit(config)
+
+    run.wait_for_completion()
+    assert "alone" in printed(run)
+
+
 def test_more_than_one_node_is_refused(project: Project) -> None:
     config = project.config("", distributed_job_config=PyTorchConfiguration(node_count=2))
 

@@ -68,6 +68,8 @@ def test_a_report_of_a_run_says_who_did_what(ws: Workspace, tmp_path: Path) -> N
     ):  # fmt: skip
         assert said in page.text, said
     assert page.open == []
+    refused = page.attributes.count(("class", "refused"))
+    assert refused == 2, "its row among the changes that were refused, and in the timeline"
 
 
 def test_a_corrected_property_stands_there_with_its_first_value(
