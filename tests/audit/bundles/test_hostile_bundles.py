@@ -203,6 +203,8 @@ def test_a_manifest_that_says_something_else(target: Workspace, path: Path) -> N
         ({"version": True}, "format version True"),
         ({"events": -1}, "wrong events"),
         ({"events": 3}, "the manifest says 3"),
+        ({"events": "3"}, "wrong events"),
+        ({"absent": [1]}, "wrong absent"),
         ({"more": 1}, "wrong more"),
         ({"absent": ["../../x"]}, "wrong absent"),
         ({"head": {"size": 1, "position": 1, "recorded_at": 1, "root": "00" * 32}}, "not proved"),
