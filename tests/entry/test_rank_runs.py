@@ -39,8 +39,12 @@ def torchrun(
     restart: int = 0,
     per_host: int = 4,
     train: str = TRAIN,
+    captures: bool = False,
 ) -> dict[int, int]:
-    """Exit codes by rank of processes that this one starts, as torchrun would."""
+    """Exit codes by rank of processes that this one starts, as torchrun would.
+
+    With `captures` runs record of themselves what they do by default.
+    """
     script = folder / "train.py"
     script.write_text(train + code)
     started = {}
@@ -55,6 +59,8 @@ def torchrun(
         }
         told: Mapping[str, str] = {name: str(value) for name, value in variables.items()}
         env = {**without_settings(os.environ), **told}
+        if captures:
+            del env["RUNLORE_CAPTURE"]
         started[rank] = subprocess.Popen([sys.executable, script], cwd=folder, env=env)
     return {rank: process.wait(LIMIT_S) for rank, process in started.items()}
 
@@ -162,7 +168,7 @@ samples._end_thread()
 for _ in range(2):  # The first time is the beginning of rates.
     samples.sample_all()
 """
-    assert set(torchrun(project, code, per_host=2).values()) == {0}
+    assert set(torchrun(project, code, per_host=2, captures=True).values()) == {0}
     with Workspace.open("lab") as ws:
         found = only_run(ws).get_system_metrics()
     assert {"memory_percent", f"{os.uname().nodename}/memory_percent"} <= found.keys()
@@ -175,4 +181,4 @@ from runlore.workspace import session_of
 assert not session_of(run.experiment.workspace).samples.followed
 """
     train = TRAIN.replace("config=", "capture={'system': False}, config=")
-    assert set(torchrun(project, code, train=train).values()) == {0}
+    assert set(torchrun(project, code, train=train, captures=True).values()) == {0}

@@ -112,7 +112,7 @@ def test_a_query_without_end_is_stopped_at_its_deadline(studio: Served) -> None:
     content = {"query": ENDLESS, "timeout_s": 0.5}
     status, problem = as_problem(studio.send("POST", "/api/sql", content))
 
-    assert (status, problem["title"]) == (408, "QueryTimedOut")
+    assert (status, problem["title"]) == (422, "QueryTimedOut")
     assert ask(studio, "SELECT 1")["data"] == [[1]]
 
 
@@ -124,12 +124,20 @@ def test_a_query_is_stopped_by_its_id_and_pages_answer_meanwhile(studio: Served)
     )
     asking.start()
     assert studio.get("/api/runs")["total"] == 4  # It keeps nobody waiting.
-    wait_until(lambda: stopped(studio, "this-query"), "the query to be there")
+    wait_until(lambda: stopped(studio, "this-query") or bool(answers), "the query to be there")
     asking.join()
 
     assert as_problem(answers[0])[1]["title"] == "QueryStopped"
-    assert answers[0].status_code == 408
+    assert answers[0].status_code == 422
     assert not stopped(studio, "this-query")
+    assert ask(studio, "SELECT 1")["data"] == [[1]]
+
+
+def test_a_stop_may_come_before_its_query(studio: Served) -> None:
+    assert not stopped(studio, "early-query")
+    answer = studio.send("POST", "/api/sql", {"query": ENDLESS, "id": "early-query"})
+
+    assert as_problem(answer)[1]["title"] == "QueryStopped"
     assert ask(studio, "SELECT 1")["data"] == [[1]]
 
 

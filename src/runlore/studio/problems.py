@@ -18,7 +18,6 @@ from runlore.domain.errors import (
     WorkspaceClosed,
 )
 from runlore.projections.own_projection import ProjectionFailed
-from runlore.projections.query_limits import QueryStopped, QueryTimedOut
 from runlore.storage.artifact_backend import ArtifactMissing
 from runlore.storage.artifact_places import ArtifactFolderMissing
 from runlore.storage.errors import LogCorrupt, LogUnavailable, NotALog
@@ -35,8 +34,6 @@ _STATUS: Final[tuple[tuple[type[Exception], int], ...]] = (
     (ChangeRefusedError, 409),
     (PastIsReadOnly, 409),
     (NotTheOwner, 403),
-    (QueryTimedOut, 408),
-    (QueryStopped, 408),
     (LogUnavailable, 503),
     (LogCorrupt, 503),
     (NotALog, 503),
@@ -46,6 +43,7 @@ _STATUS: Final[tuple[tuple[type[Exception], int], ...]] = (
     (WorkspaceClosed, 503),
     (UserError, 422),
 )
+"""The status of each error. None is 408: Chromium asks again, unasked, when it is answered so."""
 
 _SCHEMA: Final = {
     "type": "object",

@@ -174,7 +174,7 @@ def test_a_refused_change_says_who_holds_it(open_page: Opened, lab: Workspace) -
 
 
 def test_sql_is_asked_stopped_drawn_and_saved(open_page: Opened, lab: Workspace) -> None:
-    page = open_page("/sql", status=408)
+    page = open_page("/sql")
     query = page.get_by_label("Query")
     query.fill("SELECT display_name, number, created_at FROM runs ORDER BY number LIMIT 2")
     query.press("Control+Enter")

@@ -46,7 +46,8 @@ async def sql(
     """The result of one SELECT over the views of docs/sql.md, a list for each column.
 
     Its first `limit` rows; `total` says how many there are. `kinds` are number, time or text. A
-    page that goes away, or asks to DELETE the `id` that it gave, stops the query.
+    page that goes away, or asks to DELETE the `id` that it gave, stops the query. An id is for one
+    query: its stop may come before it.
     """
     queries: Queries = request.app.state.queries
     limits = QueryLimits(timeout_s, _MEMORY_NBYTES)
