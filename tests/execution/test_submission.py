@@ -545,6 +545,7 @@ def test_ctrl_c_leaves_the_run_running_and_says_so(project: Project) -> None:
 import os, signal, threading
 from runlore import Workspace
 from runlore.exceptions import ExperimentExecutionException
+from runlore.execution import waiting  # It comes while the run is waited for, not while this loads.
 run = Workspace.open({project.ws.uri!r}).get_run({run.id!r})
 threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
 try:

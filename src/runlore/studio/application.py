@@ -42,18 +42,9 @@ from runlore.version import VERSION
 from runlore.workspace import Workspace
 
 _APIS: Final = (
-    *(
-        workspace_api,
-        runs_api,
-        groups_api,
-        tables_api,
-        bulk_api,
-        charts_api,
-        downloads_api,
-        run_api,
-    ),
-    *(views_api, sql_api, targets_api, submissions_api, logged_api),
-    *(snapshots_api, feed_api),
+    *(workspace_api, runs_api, groups_api, tables_api, bulk_api, charts_api, views_api),
+    *(run_api, logged_api, snapshots_api, downloads_api),
+    *(sql_api, targets_api, submissions_api, feed_api),
 )
 
 

@@ -9,18 +9,13 @@ import re
 from pathlib import Path
 from typing import Final
 
-from runlore.studio.shell.modules import loaded_later, resolved
+from runlore.studio.shell.modules import IMPORT, LATER, named, resolved
 
-_IMPORT: Final = re.compile(
-    r'^import\s+(?:(?P<default>\w+)\s+from|\{(?P<names>[^}]*)\}\s*from)\s*"(?P<path>[^"]+)";?$',
-    re.MULTILINE,
-)
 _DECLARED: Final = re.compile(
     r"^export (?P<what>(?:async function|function|const|class) (?P<name>\w+))", re.MULTILINE
 )
 _LIST: Final = re.compile(r"(?:^|(?<=[;}]))export\s*\{(?P<names>[^}]*)\};?", re.MULTILINE)
 _LEFT: Final = re.compile(r"^\s*(?:import[ {]|export[ {])|import\.meta", re.MULTILINE)
-_LATER: Final = re.compile(r'\bimport\("([^"]+)"\)')
 _AWAITED: Final = re.compile(r"^await ", re.MULTILINE)
 _OWN_ADDRESS: Final = "import.meta.url"
 _HERE: Final = "document.baseURI"
@@ -40,10 +35,8 @@ def _add(folder: Path, name: str, done: dict[str, str], above: tuple[str, ...]) 
     if name in above:
         raise AssertionError(f"modules import each other in a circle: {' > '.join(above)} > {name}")
     text = (folder / name).read_text(encoding="utf-8")
-    for found in _IMPORT.finditer(text):
-        _add(folder, resolved(name, found["path"]), done, (*above, name))
-    for later in loaded_later(folder, name):
-        _add(folder, later, done, (*above, name))
+    for path in (*named(IMPORT, name, text), *named(LATER, name, text)):
+        _add(folder, path, done, (*above, name))
     done[name] = _wrapped(name, text)
 
 
@@ -66,9 +59,9 @@ def _wrapped(name: str, text: str) -> str:
             exported.append(f"{other}: {own}" if other else own)
         return ""
 
-    text = _IMPORT.sub(imported, text)
+    text = IMPORT.sub(imported, text)
     text = _LIST.sub(listed, _DECLARED.sub(declared, text))
-    text = _LATER.sub(lambda found: f"modules[{resolved(name, found[1])!r}]", text)
+    text = LATER.sub(lambda found: f"modules[{resolved(name, found['path'])!r}]", text)
     text = text.replace(_OWN_ADDRESS, _HERE)
     if left := _LEFT.search(text):
         raise AssertionError(f"{name} has a form of import or export that is not known: {left[0]}")

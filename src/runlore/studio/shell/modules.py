@@ -1,4 +1,7 @@
-"""Which modules a page of the Studio needs: those that it imports, and so on."""
+"""Which modules a page of the Studio needs: those that it imports, and so on.
+
+The modules have few forms of `import`, which these patterns know.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,12 @@ from pathlib import Path
 from typing import Final
 
 ENTRY: Final = "main.js"
-_IMPORT: Final = re.compile(r'^(?:import|export)\s[^"]*?from\s*"(\.[^"]+)"', re.MULTILINE)
-_LATER: Final = re.compile(r'\bimport\("(\.[^"]+)"\)')
+IMPORT: Final = re.compile(
+    r'^import\s+(?:(?P<default>\w+)\s+from|\{(?P<names>[^}]*)\}\s*from)\s*"(?P<path>[^"]+)";?$',
+    re.MULTILINE,
+)
+LATER: Final = re.compile(r'\bimport\("(?P<path>[^"]+)"\)')
+"""An import when the module is needed."""
 
 
 def modules_of(folder: Path, page: str) -> list[str]:
@@ -24,14 +31,15 @@ def modules_of(folder: Path, page: str) -> list[str]:
 def _collect(folder: Path, name: str, found: dict[str, None]) -> None:
     if name not in found:
         found[name] = None
-        for path in _IMPORT.findall((folder / name).read_text(encoding="utf-8")):
-            _collect(folder, resolved(name, path), found)
+        text = (folder / name).read_text(encoding="utf-8")
+        for path in named(IMPORT, name, text):
+            _collect(folder, path, found)
 
 
-def loaded_later(folder: Path, name: str) -> Iterator[str]:
-    """The modules that a module loads when they are needed."""
-    for path in _LATER.findall((folder / name).read_text(encoding="utf-8")):
-        yield resolved(name, path)
+def named(way: re.Pattern[str], name: str, text: str) -> Iterator[str]:
+    """The paths of the modules that a module of this name and text imports in a way."""
+    for found in way.finditer(text):
+        yield resolved(name, found["path"])
 
 
 def resolved(name: str, path: str) -> str:

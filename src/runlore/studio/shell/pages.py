@@ -60,7 +60,6 @@ _SHELL: Final = """<!doctype html>
 def mount(app: FastAPI, base_path: str) -> None:
     """Add the pages to an application."""
     version = _version()
-
     base = escape(base_path)
     preloads = {
         page: "".join(
