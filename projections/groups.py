@@ -54,10 +54,7 @@ class Groups(NamedTuple):
 
 
 class GroupQuestion(NamedTuple):
-    """By which field runs are gathered, what is shown of each group, and which page is asked for.
-
-    Raises InvalidInput for an unknown aggregate.
-    """
+    """By which field runs are gathered, what is shown of a group, and which page is asked for."""
 
     by: Field
     columns: Sequence[Field]

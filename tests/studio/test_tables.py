@@ -114,7 +114,7 @@ def test_hostile_texts_stay_texts_in_a_file(studio: Served) -> None:
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1",
-                                  '=HYPERLINK("http://evil.example")'])  # fmt: skip
+                                  '"=1+1"', '=HYPERLINK("http://evil.example")'])  # fmt: skip
 def test_no_text_is_a_formula(text: str) -> None:
     made = csv_text([text], [[text], [-1.5], [float("nan")], [10**20], [True], [None]])
 

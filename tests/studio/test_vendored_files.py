@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from runlore.studio.addresses import PATHS
 from runlore.studio.shell.modules import modules_of
-from runlore.studio.shell.pages import PATHS, STATIC
+from runlore.studio.shell.pages import STATIC
 
 VENDOR = STATIC / "vendor"
 

@@ -13,9 +13,24 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from runlore.domain.errors import InvalidInput
 
+PATHS: Final[Mapping[str, str]] = {
+    "/": "experiments",
+    "/runs": "runs",
+    "/e/{name:path}": "runs",
+    "/compare": "compare",
+    "/run/{run_id}": "run",
+    "/run/{run_id}/{tab}": "run",
+    "/sql": "sql",
+    "/targets": "targets",
+    "/new": "new",
+    "/views": "views",
+}
+"""The paths of pages, each with its module; all else that is shown stands in the query."""
+
 ADDRESS_MAX_CHARS: Final = 16_000
 
-_PAGES: Final = ("", "runs", "e", "compare", "run", "sql", "targets", "new", "views")
+_PAGES: Final = frozenset(path.split("/")[1] for path in PATHS)
+_PAGES_OF_ONE: Final = frozenset(path.split("/")[1] for path in PATHS if "{" in path)
 _PLAIN: Final = re.compile(r"/[^\s\\\x00-\x1f\x7f]*")
 _PASSING: Final = ("token", "v")
 """The parameters that no view has: who looks, and the view by which a page was found."""
@@ -50,11 +65,10 @@ def _leads_to_page(text: str) -> bool:
         return False
     path = text.partition("?")[0]
     first, *rest = path[1:].split("/")
-    is_longer = first in ("e", "run")
     return (
         first in _PAGES
         and "//" not in path
-        and bool(rest) == is_longer
+        and bool(rest) == (first in _PAGES_OF_ONE)
         and not any(part in (".", "..") for part in rest)
     )
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any
 
+from runlore.domain.spreadsheet_text import without_formula
 from runlore.studio.encoding import plain
-
-_FORMULA_BEGINS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
-"""What makes a cell a formula in Excel, LibreOffice or Google Sheets (OWASP, CSV injection)."""
 
 
 def csv_text(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -30,8 +28,4 @@ def _cell(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value  # Not as JSON has it: NaN and whole numbers of any size stay what they are.
     shown = plain(value)
-    if isinstance(shown, str):
-        # Spaces before it are no protection: they are cut off.
-        is_formula = shown.lstrip(" ").startswith(_FORMULA_BEGINS)
-        return f"'{shown}" if is_formula else shown
-    return shown
+    return without_formula(shown, but_numbers=False) if isinstance(shown, str) else shown

@@ -1,8 +1,7 @@
 """Rows as CSV (RFC 4180, with a header) or TSV (without one, as `az` prints it).
 
-A spreadsheet takes a text that begins with `=`, `+`, `-` or `@` for a formula, which may start
-programs or send cells away. Such a text gets an apostrophe before it, the spreadsheet's own mark of
-a text, unless it is a number. Numbers, and `raw` output, are never changed.
+Texts that a spreadsheet would calculate get a mark of texts before them. Numbers, and `raw` output,
+are never changed.
 """
 
 from __future__ import annotations
@@ -12,11 +11,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from runlore.domain.spreadsheet_text import without_formula
 from runlore.domain.visible_text import visible, visible_lines
 
-# Spreadsheets also take the full-width forms, and skip blanks and quotes at the beginning.
-_FORMULA: Final = re.compile('[\\s"]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]')
-_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-](inf|nan)", re.ASCII)
 # Some languages' spreadsheets separate cells by semicolons or tabs.
 _QUOTED: Final = re.compile('[,;"\t\n]|^ | $')
 
@@ -60,17 +57,6 @@ def _cells(raw: bool, shown: Callable[[str], str]) -> Callable[[Any], str]:
         return shown(value if raw else without_formula(value))
 
     return cell
-
-
-def without_formula(text: str) -> str:
-    """The text with an apostrophe before it if a spreadsheet would calculate it.
-
-    >>> without_formula("=1+1"), without_formula("-0.5"), without_formula("a-b")
-    ("'=1+1", '-0.5', 'a-b')
-    """
-    if _FORMULA.match(text) is None or _NUMBER.fullmatch(text):
-        return text
-    return "'" + text
 
 
 def _text(value: Any) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Path
+from fastapi import APIRouter, Body
 
 from runlore.domain.definition import Definition
 from runlore.domain.errors import InvalidInput
@@ -15,13 +15,12 @@ from runlore.execution.submission import Changes, NewRun, submit_again
 from runlore.experiment import Experiment
 from runlore.run.run import handle_of
 from runlore.studio.encoding import Answer
-from runlore.studio.parameters import AsOf, ServedLanes, ThisViewer
+from runlore.studio.parameters import AsOf, RunId, ServedLanes, ThisViewer
 from runlore.studio.viewers import NotTheOwner
 from runlore.workspace import Workspace, session_of
 
 router = APIRouter()
 
-RunId = Annotated[str, Path(max_length=300)]
 _Words = Annotated[str | list[str] | None, Body(max_length=10_000)]
 
 
@@ -92,7 +91,7 @@ async def submit(
             raise InvalidInput("give either `repeats`, the id of a submitted run, or a `folder`")
         if not viewer.is_owner:
             raise NotTheOwner
-        if not FilePath(folder).is_absolute():
+        if not Path(folder).is_absolute():
             raise InvalidInput(f"folder is {folder!r:.80}; give an absolute path")
         run = submit_script(
             workspace,

@@ -15,27 +15,13 @@ from starlette.staticfiles import StaticFiles
 
 from runlore.domain.errors import InvalidInput
 from runlore.engine.streams import saved_view
-from runlore.studio.addresses import address_in, with_view
+from runlore.studio.addresses import PATHS, address_in, with_view
 from runlore.studio.lanes import Lanes
 from runlore.studio.shell.first import first_answers
 from runlore.studio.shell.modules import modules_of
 from runlore.workspace import session_of
 
 STATIC: Final = Path(str(files("runlore.studio"))) / "static"
-
-PATHS: Final = {
-    "/": "experiments",
-    "/runs": "runs",
-    "/e/{name:path}": "runs",
-    "/compare": "compare",
-    "/run/{run_id}": "run",
-    "/run/{run_id}/{tab}": "run",
-    "/sql": "sql",
-    "/targets": "targets",
-    "/new": "new",
-    "/views": "views",
-}
-"""The paths of pages, each with its module; all else that is shown stands in the query."""
 
 _PRELOAD: Final = '<link rel="modulepreload" href="{base}/static/{version}/{name}">\n'
 _SHELL: Final = """<!doctype html>
