@@ -24,6 +24,7 @@ import os, sys
 from pathlib import Path
 from runlore.domain.events import RunCreated
 from runlore.domain.status import Status
+from runlore.projections.generations import Publishing
 from runlore.projections.own_projection import OwnProjection
 from runlore.projections.reader import RunsReader
 from runlore.storage.codec import encode_event
@@ -32,7 +33,9 @@ from runlore.storage.open_sqlite import open_sqlite
 
 folder = Path(sys.argv[1])
 log = open_sqlite(folder / "log.sqlite")
-reader = RunsReader(OwnProjection(log, folder / "projections"))
+# On a slow machine, a thread that publishes would outlive this process's tables.
+publishing = Publishing(after_s=float("inf"))
+reader = RunsReader(OwnProjection(log, folder / "projections", publishing=publishing))
 
 def write(run_id):
     lab = {"experiment_id": "e1", "experiment_name": "lab", "status": Status.RUNNING}

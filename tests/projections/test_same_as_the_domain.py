@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import duckdb
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runlore.domain import events as ev
 from runlore.domain.config import number_of
+from runlore.domain.fact import author_of
 from runlore.domain.ids import run_stream
 from runlore.domain.run_state import RunState, fold
 from runlore.domain.status import Status
@@ -25,6 +26,7 @@ from tests.projections.histories import (
     histories,
     history_of,
     projection_in_memory,
+    run_created,
 )
 from tests.strategies import run_events
 
@@ -122,7 +124,9 @@ def said_by_tables(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[s
     rewinds = ask(f"SELECT position, step FROM store.rewinds {in_order}", run_no)
     warnings = ask(f"SELECT source, message FROM store.warnings {in_order}", run_no)
     refusals = ask(
-        "SELECT writer_id, change, key, refused FROM store.refusals WHERE run_no = ?", run_no
+        "SELECT writer_id, e.actor, change, key, refused FROM store.refusals "
+        f"LEFT JOIN ({stated}) e USING (position) WHERE run_no = ?",
+        run_no,
     )
     return {
         "status": status,
@@ -150,11 +154,25 @@ def said_by_tables(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[s
         "properties": {key: tuple(held) for key, *held in properties},
         "artifacts": {name: tuple(artifact) for name, *artifact in artifacts},
         "snapshot": snapshots[-1] if snapshots else (None, None),
-        "refusals": set(refusals),
+        "refusals": {(author_of(writer, actor), *said) for writer, actor, *said in refusals},
     }
 
 
+REFUSED_TO_AN_ACTOR = [
+    [
+        Happening("experiment/lab", ev.ExperimentCreated(experiment_id="e1", name="lab")),
+        Happening("run/r0", run_created("r0")),
+        Happening(
+            "run/r0",
+            ev.ChangeRefused(change="run.created", key="k", held="a", refused="b", reason="no"),
+            actor="ana",
+        ),
+    ]
+]
+
+
 @settings(deadline=None, max_examples=25)
+@example(REFUSED_TO_AN_ACTOR)
 @given(histories)
 def test_at_every_position_the_tables_say_of_a_run_what_the_domain_says(
     appends: list[list[Happening]],
