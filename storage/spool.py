@@ -366,7 +366,11 @@ class Spool:
         if self._in_memory or not self._files:
             return False
         with self.lock:
-            return not any(each.is_lost for each in (*self._free, *self._full, self._segment))
+            used = (*self._full, self._segment)
+            return not (
+                any(each.is_lost for each in (*self._free, *used))
+                or any(each.is_volatile and each.done != each.end for each in used)
+            )
 
     def leave(self) -> None:
         """Leave the files, with values and intents, to another process that opens the workspace."""

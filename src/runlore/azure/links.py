@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from runlore.domain.errors import RunloreError
 
 if TYPE_CHECKING:
     from runlore.engine.session import Session
@@ -27,10 +30,13 @@ def way_to_experiment(session: Session, name: str) -> str:
 
 
 def _studio(session: Session) -> str | None:
-    # Imported here: it needs the log's libraries, which `import runlore` does not.
-    from runlore.engine.participants.studio_notice import studio_address
+    # Without a free descriptor, say, there is the command: a run that was started stays started.
+    with suppress(OSError, RunloreError):
+        # Imported here: it needs the log's libraries, which `import runlore` does not.
+        from runlore.engine.participants.studio_notice import studio_address
 
-    return studio_address(session.held, session.workspace.workspace_id)
+        return studio_address(session.held, session.workspace.workspace_id)
+    return None
 
 
 def _page(studio: str, session: Session, path: str) -> str:

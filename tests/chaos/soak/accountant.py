@@ -48,6 +48,9 @@ _CHANGES: Final = {
 KILLED: Final = "killed"
 """The file with the names of the processes that were killed, one a line."""
 
+MEASURED: Final = "system/"
+"""The metrics of the machine that runs record by themselves: no ledger knows of them."""
+
 _SHOWN_MAX: Final = 40
 
 
@@ -91,7 +94,8 @@ def account_for_values(
     account: Account, claims: Claims, found: Mapping[Key, Sequence[Any]]
 ) -> None:
     """Compare the series that were found, each in its order, with what was claimed."""
-    for key in claims.begun.keys() | found.keys():
+    logged = {key for key in found if not key[1].startswith(MEASURED)}
+    for key in claims.begun.keys() | logged:
         there = np.array([int(value) for value in found.get(key, ())], dtype=np.int64)
         unique, times = np.unique(there, return_counts=True)
         missing = np.setdiff1d(_ids(claims.returned[key]), unique)
