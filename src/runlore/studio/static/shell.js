@@ -136,7 +136,7 @@ function Past({ head, close }) {
       <p>
         ${asof.value === null && dragged === null
           ? "Now. Drag to see the workspace as it was."
-          : html`As it was on <b>${moment(data.times[shown])}</b>, position
+          : html`As it was on <b>${moment(data.times[shown])}</b>, position${" "}
               ${dragged === null ? asof.value : data.positions[shown]} of ${head}.`}
         <button class="quiet" onClick=${back}>Back to now</button>
       </p>
