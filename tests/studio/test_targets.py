@@ -23,6 +23,11 @@ print("pid", os.getpid(), sys.argv[1:], flush=True)
 if "wait" in sys.argv:
     time.sleep(600)
 """
+PARENT = """
+from runlore import Run, ScriptRunConfig
+config = ScriptRunConfig(".", "train.py", arguments=["wait"], compute_target="pool")
+Run.get_context().submit_child(config).wait_for_completion()
+"""
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def ws(tmp_path: Path) -> Iterator[Workspace]:
     with Workspace.create("lab", path=tmp_path / "lab", actor="server", show_output=False) as made:
         ComputeTarget.attach(made, "pool", slots=1)
         yield made
-        for run in Experiment(made, "e").get_runs():
+        for run in Experiment(made, "e").get_runs(include_children=True):
             if run.get_status() not in TERMINAL:
                 run.cancel()
 
@@ -105,6 +110,26 @@ def test_what_waits_says_for_what(ws: Workspace, studio: Served, source: Path) -
     assert answer == {"done": ids, "refused": []}
     wait_until(lambda: all(has_ended(ws, one) for one in ids), "all to end")
     assert studio.get("/api/targets")["targets"][1]["executing"] == []
+
+
+def test_a_run_that_waits_for_its_parent_s_slot_says_so(
+    ws: Workspace, studio: Served, source: Path
+) -> None:
+    (source / "parent.py").write_text(PARENT)
+    submitted(studio, folder=str(source), script="parent.py", target="pool")
+    wait_until(lambda: studio.get("/api/targets")["targets"][1]["waiting"] == 1, "the child")
+    held = "all 1 slots of 'pool' are held by runs that have queued children"
+    wait_until(lambda: held in told_of_waiting(studio), "the deadlock to be told")
+    assert "slots=2" in told_of_waiting(studio)  # What to do.
+
+    ComputeTarget.attach(ws, "pool", slots=2)
+    wait_until(lambda: held not in told_of_waiting(studio), "the deadlock to be over")
+
+
+def told_of_waiting(studio: Served) -> str:
+    """What the page says of the runs that wait."""
+    queued = studio.get("/api/targets")["targets"][1]["queued"]
+    return "; ".join(run["detail"] for run in queued)
 
 
 def test_targets_are_those_of_the_position(ws: Workspace, studio: Served) -> None:

@@ -73,7 +73,7 @@ class Caretaker(Protocol):
         """The reason why a submitted run is lost, if the loss could not be recorded."""
 
     def why_queued(self, session: LiveSession, run_id: str) -> str | None:
-        """The reason why no process of this user starts a queued run; None if one does."""
+        """The reason why a queued run may never start; None if it will."""
 
 
 class Session(ABC):
@@ -184,7 +184,7 @@ class Session(ABC):
 
     @abstractmethod
     def why_queued(self, run_id: str) -> str | None:
-        """The reason why no process of this user starts a queued run; None if one does."""
+        """The reason why a queued run may never start; None if it will."""
 
     def require_files(self) -> Path:
         """The workspace's folder on this machine. Raises InvalidInput if it has none."""
@@ -689,7 +689,7 @@ class LiveSession(Session):
         return lost
 
     def why_queued(self, run_id: str) -> str | None:
-        """The reason why no process of this user starts a queued run; None if one does."""
+        """The reason why a queued run may never start; None if it will."""
         if self._caretaker is None:
             return None
         return self._caretaker.why_queued(self, run_id)

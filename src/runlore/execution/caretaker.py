@@ -118,7 +118,10 @@ def _look_after(session: LiveSession, folder: RunFolder) -> str | None:
 
 
 def why_queued(session: LiveSession, run_id: str) -> str | None:
-    """Why no process of this user starts a queued run; None if one does, or it is not queued."""
+    """Why a queued run may never start: no process of this user does it, or a deadlock.
+
+    None if one does, or the run is not queued.
+    """
     run = RunHandle(session, run_id)
     state = run.refresh()
     if state is None or state.status is not Status.QUEUED:
@@ -127,7 +130,7 @@ def why_queued(session: LiveSession, run_id: str) -> str | None:
         pool = Pool.of(session, _target(state))
     except Exception:  # A log may say anything of a target: then nothing starts what waits there.
         return f"compute target {_target(state)!r} cannot be used as the log has it"
-    return None if pool is None else pool.queue.why_not_started(state)
+    return None if pool is None else pool.why_queued(state)
 
 
 def _settle_targets(session: LiveSession) -> None:

@@ -41,6 +41,7 @@ from runlore.storage.patience import is_of_a_read
 from runlore.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from runlore.domain.run_state import RunState
     from runlore.engine.session import LiveSession
 
 _SLOTS_MAX: Final = 10_000
@@ -136,6 +137,12 @@ class Pool(TargetOfThisMachine):
             f"their parents wait for them; give the pool more slots with ComputeTarget.attach("
             f"workspace, {self.name!r}, slots={self.slots + 1}) or submit the children elsewhere"
         )
+
+    def why_queued(self, state: RunState) -> str | None:
+        """Why a queued run may never start: no process does it, or it waits for one above it."""
+        run_id = state.run_id
+        deadlocks = (self.why_stuck(run_id, above) for above in self._ancestors(run_id))
+        return self.queue.why_not_started(state) or next(filter(None, deadlocks), None)
 
     # --- for placements and supervisors -------------------------------------------------------
 
