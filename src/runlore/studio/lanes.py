@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -10,6 +11,7 @@ from anyio import CapacityLimiter, to_thread
 
 from runlore.projections.reader import RunsReader
 from runlore.projections.sql_process.parent import IsolatedReader
+from runlore.storage.log_opener import LOG_NAME
 from runlore.studio.encoding import Answer
 from runlore.studio.viewers import Viewer
 from runlore.workspace import Workspace, session_of, workspace_of
@@ -36,6 +38,12 @@ class Lanes:
         self._sql = CapacityLimiter(_SLOW_THREADS)
         self._acting: dict[str, Workspace] = {}
         self._lock = threading.Lock()
+
+    @property
+    def may_write(self) -> bool:
+        """Whether the user who serves may change the workspace: another one may own its folder."""
+        folder = session_of(self._workspace).files
+        return folder is None or os.access(folder / LOG_NAME, os.W_OK, effective_ids=True)
 
     def at(self, position: int | None) -> Workspace:
         """The workspace as of a position, now by default. Raises InvalidInput."""

@@ -12,6 +12,7 @@ from runlore.engine.net_changes import NetChange
 from runlore.projections.reader import RunsReader
 from runlore.studio.encoding import Answer
 from runlore.studio.parameters import POSITION_END, AsOf, ServedLanes, ThisViewer
+from runlore.studio.viewers import Role
 from runlore.version import VERSION
 from runlore.workspace import Workspace
 
@@ -23,15 +24,19 @@ _CHANGES_MAX: Final = 1_000
 
 @router.get("/workspace")
 async def workspace(lanes: ServedLanes, viewer: ThisViewer, as_of: AsOf = None) -> Answer:
-    """The workspace's name, the position that is shown and the last one, and the viewer's role."""
+    """The workspace's name, the position that is shown and the last one, and the viewer's role.
+
+    Nobody is an editor if the user who serves cannot write the workspace.
+    """
 
     def question(shown: Workspace) -> dict[str, Any]:
+        may_write = lanes.may_write
         return {
             "name": shown.name,
             "position": shown.position,
             "head": lanes.at(None).position,
-            "role": viewer.role,
-            "is_owner": viewer.is_owner,
+            "role": viewer.role if may_write else Role.VIEWER,
+            "is_owner": viewer.is_owner and may_write,
             "version": VERSION,
         }
 
