@@ -9,7 +9,6 @@ and the forms that programs read (JSON, CSV, SQL) have the text itself.
 
 from __future__ import annotations
 
-import html
 import re
 from functools import cache
 from typing import Final
@@ -83,6 +82,8 @@ def visible_html(text: object) -> str:
     >>> visible_html("<b>\u202egpj.exe")
     '&lt;b&gt;\\\\u202egpj.exe'
     """
+    import html  # Its table of all entities takes as long as a small command.
+
     return html.escape(visible_lines(str(text)))
 
 

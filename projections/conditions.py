@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from runlore.projections.filters import Filter, checked_pairs
+
+
+class Sql(NamedTuple):
+    """A part of a query and its bound parameters, in order."""
+
+    text: str
+    params: tuple[Any, ...] = ()
 
 
 @dataclass

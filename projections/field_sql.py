@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from runlore.domain.filtering.fields import Field, Namespace
-from runlore.projections.conditions import Conditions
+from runlore.projections.conditions import Conditions, Sql
 from runlore.projections.driver import duckdb
 from runlore.projections.metric_summaries_as_of import latest_as_of
 from runlore.projections.series import series_numbers
@@ -77,13 +77,6 @@ PAIRS: Final[Mapping[Namespace, Pairs]] = {
         "k.number",
     ),
 }
-
-
-class Sql(NamedTuple):
-    """A part of a query and its bound parameters, in order."""
-
-    text: str
-    params: tuple[Any, ...] = ()
 
 
 def microseconds(time: datetime) -> int:

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -77,7 +76,7 @@ class RunsProjection(Projection):
 
     def init(self, connection: duckdb.DuckDBPyConnection) -> None:
         made = connection.execute(
-            "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'store'"
+            "SELECT count(*) FROM duckdb_schemas() WHERE schema_name = 'store'"
         ).fetchall()
         if made == [(0,)]:
             connection.execute(_definitions())
@@ -226,4 +225,4 @@ def version_of_tables(registry: Mapping[str, type[Event]]) -> str:
 
 @cache
 def _definitions() -> str:
-    return files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+    return Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")

@@ -8,8 +8,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from runlore.domain.errors import NotFound, RunNotFound
-from runlore.domain.filtering.fields import Field, Namespace
-from runlore.domain.filtering.parser import parse_field
 from runlore.projections.conditions import Conditions
 from runlore.projections.filters import (
     ALL_RUNS,
@@ -20,7 +18,6 @@ from runlore.projections.filters import (
     check_position,
     check_text_filter,
 )
-from runlore.projections.known_fields import KnownField, KnownValue, known_fields, known_values
 from runlore.projections.open_tables import OpenTables
 from runlore.projections.own_projection import OwnProjection
 from runlore.projections.queries import (
@@ -55,6 +52,7 @@ if TYPE_CHECKING:
     from runlore.projections.charts import Chart, ChartQuestion
     from runlore.projections.curves import Curve, SeriesValues
     from runlore.projections.groups import GroupQuestion, Groups
+    from runlore.projections.known_fields import KnownField, KnownValue
     from runlore.projections.live_points import LivePoints
     from runlore.projections.metric_columns import MetricColumn, MetricFilter, TableRow
     from runlore.projections.net_changes import NetChangeRow
@@ -169,6 +167,7 @@ class RunsReader:
 
         At most `limit` of each kind: config keys, tags, properties, metrics.
         """
+        from runlore.projections.known_fields import known_fields
 
         def question(tables: OpenTables) -> list[KnownField]:
             number = tables.experiment_no(experiment_id) if experiment_id is not None else None
@@ -183,6 +182,9 @@ class RunsReader:
 
         Raises FilterError for an unknown field, InvalidInput for one of numbers or times.
         """
+        from runlore.domain.filtering.parser import parse_field
+        from runlore.projections.known_fields import known_values
+
         asked = parse_field(field)
 
         def question(tables: OpenTables) -> list[KnownValue]:
@@ -371,6 +373,8 @@ class RunsReader:
 
         Of equal ones the newest. Raises NotFound if no matching run has a finite value of it.
         """
+        from runlore.domain.filtering.fields import Field, Namespace
+
         check_mode(mode)
         value = str(Field(Namespace.METRICS, metric, mode))
         sort = f"-{value}" if mode == "max" else value

@@ -1,7 +1,8 @@
-"""Whole records of runs, tags and properties included, in one query over the projection."""
+"""Whole records of runs, tags and properties included."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,10 +10,8 @@ from os.path import commonprefix
 from typing import Any, Final
 
 from runlore.domain.errors import FilterError, InvalidInput
-from runlore.domain.filtering.parser import parse_field
 from runlore.projections.conditions import Conditions
 from runlore.projections.driver import duckdb
-from runlore.projections.field_sql import Sql, ordered_by
 from runlore.projections.filters import check_text_filter
 from runlore.projections.rows import RecordRow
 from runlore.projections.trees import runs_then
@@ -31,51 +30,45 @@ RECORD_SORTS: Final[Mapping[str, str]] = {
 }
 """The sort keys that records have, as columns of the query; fields of filters are others."""
 
-# The page is cut before tags and properties are gathered. Times become text here, and maps come
-# as two lists: Python's strftime and DuckDB's maps would each double the time of a long list.
+# Several short queries: DuckDB takes longer to plan one with all their joins than to answer them.
+_CHOSEN: Final = """
+SELECT r.run_no
+FROM {runs} r
+JOIN store.run_states s ON s.run_no = r.run_no AND {current_s}
+{where}
+ORDER BY {order} s.begun_at DESC, r.run_no DESC
+LIMIT {limit}
+"""
+
+# Times become text here: Python's strftime would double the time of a long list.
 _RECORDS: Final = """
-WITH page AS (
-    SELECT r.run_no, r.run_id, r.experiment_no, r.number, r.parent_id, r.root_id, r.run_type,
-           r.target, r.name, r.created_at, r.writer_id, r.position, s.status, s.status_detail,
-           s.started_at, s.ended_at, s.display_name, s.description, s.error, r.erased,
-           row_number() OVER (
-               ORDER BY {order} s.begun_at DESC, r.run_no DESC
-           ) AS place
-    FROM {runs} r
-    JOIN store.run_states s ON s.run_no = r.run_no AND {current}
-    {where}
-    ORDER BY place
-    LIMIT {limit}
-), tags AS (
-    SELECT t.run_no, list(t.key ORDER BY t.key) AS keys, list(t.value ORDER BY t.key) AS held
-    FROM store.run_tags t SEMI JOIN page USING (run_no) WHERE {current_tags} GROUP BY t.run_no
-), properties AS (
-    SELECT t.run_no, list(t.key ORDER BY t.key) AS keys, list(t.value ORDER BY t.key) AS held
-    FROM store.run_properties t SEMI JOIN page USING (run_no) WHERE {current_tags}
-    GROUP BY t.run_no
-), warnings AS (
-    SELECT v.run_no, list(
-               json_object('source', v.source, 'message', v.message)::VARCHAR ORDER BY v.position
-           ) AS texts
-    FROM store.warnings v SEMI JOIN page USING (run_no) WHERE {known_v} GROUP BY v.run_no
-)
-SELECT p.run_id, e.name, e.experiment_id, p.number, p.parent_id, p.root_id, p.run_type, p.target,
-       p.name, strftime(make_timestamp(p.created_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
-       strftime(make_timestamp(p.started_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
-       strftime(make_timestamp(p.ended_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
-       p.status, p.status_detail, p.display_name, p.description, p.error,
+SELECT r.run_no, r.run_id, e.name, e.experiment_id, r.number, r.parent_id, r.root_id, r.run_type,
+       r.target, r.name, strftime(make_timestamp(r.created_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
+       strftime(make_timestamp(s.started_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
+       strftime(make_timestamp(s.ended_at), '%Y-%m-%dT%H:%M:%S.%fZ'),
+       s.status, s.status_detail, s.display_name, s.description, s.error,
        coalesce(a.actor, w.actor),
        coalesce(a.actor, w.actor) || '@' || w.host || ' (pid ' || w.pid || ')',
-       b.definition, b.repeats, v.texts, t.keys, t.held, k.keys, k.held, p.erased
-FROM page p
-JOIN store.experiment_states e ON e.experiment_no = p.experiment_no AND {current_e}
-LEFT JOIN store.writers w ON w.writer_id = p.writer_id AND {known_w}
-LEFT JOIN {actors} a ON a.position = p.position
-LEFT JOIN store.submissions b ON b.run_no = p.run_no AND {known_b}
-LEFT JOIN warnings v ON v.run_no = p.run_no
-LEFT JOIN tags t ON t.run_no = p.run_no
-LEFT JOIN properties k ON k.run_no = p.run_no
-ORDER BY p.place
+       b.definition, b.repeats, r.erased
+FROM {runs} r
+JOIN store.run_states s ON s.run_no = r.run_no AND {current_s}
+JOIN store.experiment_states e ON e.experiment_no = r.experiment_no AND {current_e}
+LEFT JOIN store.writers w ON w.writer_id = r.writer_id AND {known_w}
+LEFT JOIN {actors} a ON a.position = r.position
+LEFT JOIN store.submissions b ON b.run_no = r.run_no AND {known_b}
+WHERE r.run_no IN (SELECT unnest(?::BIGINT[]))
+"""
+
+_PAIRS: Final = """
+SELECT k.run_no, k.key, k.value FROM {table} k
+WHERE {current_k} AND k.run_no IN (SELECT unnest(?::BIGINT[]))
+ORDER BY k.run_no, k.key
+"""
+
+_WARNINGS: Final = """
+SELECT v.run_no, v.source, v.message FROM store.warnings v
+WHERE {known_v} AND v.run_no IN (SELECT unnest(?::BIGINT[]))
+ORDER BY v.position
 """
 
 
@@ -90,26 +83,38 @@ def run_records(
 
     `-` before it stands for descending order.
     """
-    with _order(connection, conditions, sort) as order:
-        query = _records_in(connection, conditions, order.text, limit)
-        rows = connection.execute(query, [*order.params, *conditions.params]).fetchall()
-    return [RecordRow(*row) for row in rows]
+    marks = {
+        "runs": runs_then(connection, conditions.as_of),
+        "actors": ACTORS,
+        **{f"current_{alias}": conditions.current(alias) for alias in "sek"},
+        **{f"known_{alias}": conditions.known(alias) for alias in "wbv"},
+    }
+    bounds = {"where": conditions.where(), "limit": "ALL" if limit is None else f"{limit:d}"}
+    with _order(connection, conditions, sort) as (order, params):
+        chosen = connection.execute(
+            _CHOSEN.format(**marks, **bounds, order=order), [*params, *conditions.params]
+        ).fetchall()
+    numbers = [run_no for (run_no,) in chosen]
 
+    def rows_of(query: str, **more: str) -> list[tuple[Any, ...]]:
+        return connection.execute(query.format(**marks, **more), [numbers]).fetchall()
 
-def _records_in(
-    connection: duckdb.DuckDBPyConnection, conditions: Conditions, order: str, limit: int | None
-) -> str:
-    return _RECORDS.format(
-        runs=runs_then(connection, conditions.as_of),
-        current=conditions.current("s"),
-        current_tags=conditions.current("t"),
-        current_e=conditions.current("e"),
-        actors=ACTORS,
-        where=conditions.where(),
-        **{f"known_{alias}": conditions.known(alias) for alias in ("w", "b", "v")},
-        order=order,
-        limit="ALL" if limit is None else f"{limit:d}",
-    )
+    def pairs_of(table: str) -> defaultdict[int, dict[str, Any]]:
+        held: defaultdict[int, dict[str, Any]] = defaultdict(dict)
+        for run_no, key, value in rows_of(_PAIRS, table=table):
+            held[run_no][key] = value
+        return held
+
+    rows = {run_no: row for run_no, *row in rows_of(_RECORDS)}
+    tags, properties = pairs_of("store.run_tags"), pairs_of("store.run_properties")
+    warnings: defaultdict[int, list[dict[str, str]]] = defaultdict(list)
+    for run_no, source, message in rows_of(_WARNINGS):
+        warnings[run_no].append({"source": source, "message": message})
+    return [
+        RecordRow._make((*rows[number], warnings[number], tags[number], properties[number]))
+        for number in numbers
+        if number in rows  # Not if its experiment's events are damaged.
+    ]
 
 
 def ids_that_start_with(
@@ -149,15 +154,18 @@ def _shared(run_id: str, other: str | None) -> int:
 @contextmanager
 def _order(
     connection: duckdb.DuckDBPyConnection, conditions: Conditions, sort: str | None
-) -> Iterator[Sql]:
-    """What comes before the usual order inside the block, with its comma."""
+) -> Iterator[tuple[str, Sequence[Any]]]:
+    """What comes before the usual order inside the block, with its comma, and its parameters."""
     if sort is None:
-        yield Sql("")
+        yield "", ()
         return
     name = sort.removeprefix("-")
     if name in RECORD_SORTS:
-        yield Sql(f"{RECORD_SORTS[name]} {'DESC' if name != sort else 'ASC'} NULLS LAST, ")
+        yield f"{RECORD_SORTS[name]} {'DESC' if name != sort else 'ASC'} NULLS LAST, ", ()
         return
+    from runlore.domain.filtering.parser import parse_field
+    from runlore.projections.field_sql import ordered_by
+
     try:
         field = parse_field(name)
     except FilterError as error:
@@ -167,4 +175,4 @@ def _order(
             f"metrics.loss.min ({error.message})"
         ) from error
     with ordered_by(connection, conditions, field, name != sort, datetime.now(UTC)) as order:
-        yield Sql(f"{order.text}, ", order.params)
+        yield f"{order.text}, ", order.params

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -41,8 +42,10 @@ class ExperimentActivity(NamedTuple):
 
 
 class RecordRow(NamedTuple):
-    """All columns of a run; times are text; error, definition and warnings are
-    JSON. Tags and properties are keys and their values, by key."""
+    """All that a list shows of a run; times are text, error and definition are JSON.
+
+    Tags and properties are in order of their keys.
+    """
 
     run_id: str
     experiment: str
@@ -65,9 +68,7 @@ class RecordRow(NamedTuple):
     writer: str | None
     definition: str | None
     repeats: str | None
-    warnings: list[str] | None
-    tag_keys: list[str] | None
-    tag_values: list[str | None] | None
-    property_keys: list[str] | None
-    property_values: list[str | None] | None
     erased: bool
+    warnings: Sequence[Mapping[str, str]]
+    tags: dict[str, str | None]
+    properties: dict[str, str | None]

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Final
-
 from runlore.domain.errors import RunNotFound
-from runlore.domain.filtering.expressions import Expression, fields_of
-from runlore.domain.filtering.fields import Field, Namespace
-from runlore.domain.filtering.parser import parse_filter
 from runlore.projections.conditions import Conditions
 from runlore.projections.driver import duckdb
-from runlore.projections.field_sql import attribute
 from runlore.projections.filters import RunFilter
 from runlore.projections.trees import runs_then
-from runlore.projections.where_sql import add_where
-
-_SEARCHED: Final = ("name", "id", "description", "experiment", "user")
-_ARCHIVED: Final = Field(Namespace.ATTRIBUTE, "archived")
 
 
 def run_conditions(
@@ -31,8 +20,8 @@ def run_conditions(
     `experiment_no` is the number of the filter's experiment. Raises RunNotFound if the run is
     unknown below which others are asked for, FilterError for another text of `where`.
     """
-    where = None if which.where is None else parse_filter(which.where)
     conditions = Conditions(as_of)
+    asks_of_archived = False
     conditions.add_known("r")
     within = ""
     if experiment_no is not None:
@@ -42,7 +31,11 @@ def run_conditions(
         _add_below(connection, conditions, which.below_run, recursive=which.include_children)
     elif not which.include_children:
         conditions.add("r.parent_no IS NULL")
-    if not (which.include_archived or which.below_run or _asks_of_archived(where)):
+    if which.where is not None:
+        from runlore.projections.where_sql import add_where_text
+
+        asks_of_archived = add_where_text(connection, conditions, which.where)
+    if not (which.include_archived or which.below_run or asks_of_archived):
         conditions.add("s.archived_at IS NULL")
     conditions.add_any_of("s.status", which.statuses)
     if which.target is not None:
@@ -55,27 +48,11 @@ def run_conditions(
         _add_type(conditions, which.type, within)
     conditions.has("store.run_tags", "r.run_no", "tags", which.tags, within)
     conditions.has("store.run_properties", "r.run_no", "properties", which.properties, within)
-    if where is not None:
-        add_where(connection, conditions, where)
     if which.search is not None and which.search.strip():
-        _add_search(conditions, which.search.strip())
+        from runlore.projections.where_sql import add_search
+
+        add_search(conditions, which.search.strip())
     return conditions
-
-
-def _add_search(conditions: Conditions, text: str) -> None:
-    """Adds that a run has the text in what people call it by."""
-    now = datetime.now(UTC)
-    places = [attribute(Field(Namespace.ATTRIBUTE, name), conditions, now) for name in _SEARCHED]
-    found = " OR ".join(f"contains(lower({place}), lower(?))" for place in places)
-    tagged = (
-        "r.run_no IN (SELECT k.run_no FROM store.run_tags k WHERE (contains(lower(k.key), lower(?))"
-        f" OR contains(lower(k.value), lower(?))) AND {conditions.current('k')})"
-    )
-    conditions.add(f"(coalesce({found}, false) OR {tagged})", *[text] * (len(places) + 2))
-
-
-def _asks_of_archived(where: Expression | None) -> bool:
-    return where is not None and _ARCHIVED in fields_of(where)
 
 
 def _add_type(conditions: Conditions, type_: str, within: str) -> None:

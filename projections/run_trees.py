@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from runlore.projections.conditions import Conditions
+from runlore.projections.conditions import Conditions, Sql
 from runlore.projections.driver import duckdb
-from runlore.projections.field_sql import Sql
 from runlore.projections.trees import runs_then
 
 # A path is the run_nos from the root on, 8 hexadecimal digits each.

@@ -15,8 +15,8 @@ from runlore.domain.filtering.fields import ATTRIBUTES, Field, Kind, Namespace
 from runlore.domain.filtering.parser import parse_field
 from runlore.domain.system_metrics import is_sampled
 from runlore.projections.arrow_tables import answer, table_of_columns
-from runlore.projections.conditions import Conditions
-from runlore.projections.field_sql import AGGREGATES, PAIRS, Sql, attribute, ordered_by
+from runlore.projections.conditions import Conditions, Sql
+from runlore.projections.field_sql import AGGREGATES, PAIRS, attribute, ordered_by
 from runlore.projections.metric_summaries_as_of import latest_as_of
 from runlore.projections.run_trees import tree_page
 from runlore.projections.trees import runs_then

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
@@ -124,6 +123,8 @@ class Memory:
     """A database in memory, gone with its connection; it spills to a temporary folder."""
 
     def __init__(self) -> None:
+        import tempfile
+
         self.database = ":memory:"
         self.segments: Path | None = None
         self.spill: Path | None = None

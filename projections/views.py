@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from runlore.domain import ids
@@ -142,7 +142,7 @@ def _then(text: str, as_of: int | None, sources: Sources) -> str:
 @cache
 def _templates() -> dict[str, str]:
     """The queries that the views are, by name, with their marks."""
-    script = files(__package__).joinpath("views.sql").read_text(encoding="utf-8")
+    script = Path(__file__).with_name("views.sql").read_text(encoding="utf-8")
     statements = script.partition("CREATE VIEW ")[2].split("CREATE VIEW ")
     return {
         name: text.strip().removesuffix(";")

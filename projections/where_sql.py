@@ -23,13 +23,16 @@ from runlore.domain.filtering.expressions import (
     fields_of,
 )
 from runlore.domain.filtering.fields import ATTRIBUTES, Field, Kind, Namespace
+from runlore.domain.filtering.parser import parse_filter
 from runlore.domain.human_time import duration_of, time_of
-from runlore.projections.conditions import Conditions
+from runlore.projections.conditions import Conditions, Sql
 from runlore.projections.driver import duckdb
-from runlore.projections.field_sql import AGGREGATES, PAIRS, Sql, attribute, microseconds
+from runlore.projections.field_sql import AGGREGATES, PAIRS, attribute, microseconds
 from runlore.projections.metric_summaries_as_of import latest_as_of
 from runlore.projections.series import series_numbers
 
+_SEARCHED: Final = ("name", "id", "description", "experiment", "user")
+_ARCHIVED: Final = Field(Namespace.ATTRIBUTE, "archived")
 _OPERATORS: Final = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
@@ -45,6 +48,30 @@ def add_where(
     writer = _Writer(connection, conditions, series, now or datetime.now(UTC))
     text, params = writer.sql(expression)
     conditions.add(text, *params)
+
+
+def add_where_text(
+    connection: duckdb.DuckDBPyConnection, conditions: Conditions, text: str
+) -> bool:
+    """Add what a filter demands; return whether it says which archived runs are meant.
+
+    Raises FilterError.
+    """
+    expression = parse_filter(text)
+    add_where(connection, conditions, expression)
+    return _ARCHIVED in fields_of(expression)
+
+
+def add_search(conditions: Conditions, text: str) -> None:
+    """Add that a run has the text in what people call it by."""
+    now = datetime.now(UTC)
+    places = [attribute(Field(Namespace.ATTRIBUTE, name), conditions, now) for name in _SEARCHED]
+    found = " OR ".join(f"contains(lower({place}), lower(?))" for place in places)
+    tagged = (
+        "r.run_no IN (SELECT k.run_no FROM store.run_tags k WHERE (contains(lower(k.key), lower(?))"
+        f" OR contains(lower(k.value), lower(?))) AND {conditions.current('k')})"
+    )
+    conditions.add(f"(coalesce({found}, false) OR {tagged})", *[text] * (len(places) + 2))
 
 
 class _Writer:

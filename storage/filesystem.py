@@ -10,7 +10,6 @@ import fcntl
 import mmap
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,6 +111,8 @@ def probe(folder: AnyPath) -> str | None:
 
 
 def _tried(folder: str) -> str | None:
+    import tempfile
+
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b"\0" * mmap.PAGESIZE)
         file.flush()

@@ -17,7 +17,6 @@ import json
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -96,6 +95,8 @@ def _default() -> Path:
 
 
 def _temporary() -> Path:
+    import tempfile
+
     try:
         return Path(tempfile.gettempdir(), f"runlore-{os.geteuid()}")
     except OSError as error:

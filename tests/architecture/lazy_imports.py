@@ -45,8 +45,11 @@ _SLOWEST_FIRST = (
     "getpass",
     "shlex",
     "runlore.configuration.runconfig",
+    "runlore.domain.filtering.fields",
     "runlore.domain.run_state",
     "runlore.run.run",
+    "html",
+    "tempfile",
     "click",
 )
 NOTHING_SAVED = "no library: between Azure's objects"

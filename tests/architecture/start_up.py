@@ -18,6 +18,7 @@ SLOW_TO_IMPORT = {
     "duckdb",
     "eventsourcing",
     "getpass",
+    "html",
     "importlib.metadata",
     "jmespath",
     "matplotlib",
@@ -33,12 +34,14 @@ SLOW_TO_IMPORT = {
     "rich",
     "runlore.domain.run_state",  # own ones that take as long as a library
     "runlore.configuration.runconfig",
+    "runlore.domain.filtering.fields",
     "runlore.run.run",
     "shlex",
     "runlore.domain.secrets",  # its patterns
     "sqlite3",
     "traceback",
     "subprocess",
+    "tempfile",
     "yaml",
     "zstandard",
 }

@@ -1,14 +1,14 @@
 """A run as a flat record: the keys of Azure ML's `RunDto` in snake_case, as in lists and the CLI.
 
 The same record is made from the state of one run (`of_state`, without a query) and from a row of
-the projection (`of_row`, thousands in one query). The keys `_experiment_name` and `_erased` are
+the projection (`of_row`, thousands at a time). The keys `_experiment_name` and `_erased` are
 runlore's own. For the nested documents of one run, see `runlore.azure.documents`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,18 +33,12 @@ _STATE: Final = 4  # The column of `read_plain`.
 
 def of_row(row: RecordRow) -> Record:
     """The record of a projection's row."""
-    return _record(
-        row,
-        _loaded(row.error),
-        _loaded(row.definition),
-        [_loaded(warning) for warning in row.warnings or ()],
-    )
+    return _record(row, _loaded(row.error), _loaded(row.definition))
 
 
 def of_state(state: RunState, session: Session) -> Record:
     """The record of a run's state; opens no database other than the log."""
     writer = _writer(session, state.created_by)
-    tags, properties = sorted(state.tags), sorted(state.properties)
     row = RecordRow(
         run_id=state.run_id,
         experiment=current_name(session, state.experiment_name, state.experiment_id),
@@ -69,15 +63,12 @@ def of_state(state: RunState, session: Session) -> Record:
         else session.journal.name_of(state.created_by, state.created_for),
         definition=None,
         repeats=state.repeats,
-        warnings=None,
-        tag_keys=tags,
-        tag_values=[state.tags[key] for key in tags],
-        property_keys=properties,
-        property_values=[state.properties[key].value for key in properties],
         erased=state.erased,
+        warnings=[warning._asdict() for warning in state.warnings],
+        tags=dict(sorted(state.tags.items())),
+        properties={key: held.value for key, held in sorted(state.properties.items())},
     )
-    warnings = [warning._asdict() for warning in state.warnings]
-    return _record(row, state.error, state.definition, warnings)
+    return _record(row, state.error, state.definition)
 
 
 def records_of(
@@ -136,7 +127,6 @@ def _record(
     row: RecordRow,
     error: Mapping[str, str] | None,
     definition: Mapping[str, Any] | None,
-    warnings: Sequence[Mapping[str, str]],
 ) -> Record:
     """The record of a row and of its parsed JSON columns."""
     return {
@@ -161,10 +151,10 @@ def _record(
         "parent_run_uuid": None,
         "root_run_uuid": None,
         "run_uuid": None,
-        "properties": dict(zip(row.property_keys or (), row.property_values or (), strict=True)),
+        "properties": row.properties,
         "script_name": None if definition is None else definition.get("script"),
         "target": row.target or "local",
-        "tags": dict(zip(row.tag_keys or (), row.tag_values or (), strict=True)),
+        "tags": row.tags,
         "run_definition": definition_document(definition, row.target, row.repeats),
         "primary_metric_name": None,
         "created_from": None,
@@ -173,7 +163,7 @@ def _record(
         "complete_uri": None,
         "diagnostics_uri": None,
         "error": None if error is None else {"error": root_error(error)},
-        "warnings": warnings,
+        "warnings": row.warnings,
         "queueing_info": None if row.status_detail is None else {"message": row.status_detail},
         "_experiment_name": row.experiment,
         "_erased": row.erased,

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -146,8 +145,10 @@ _open_logs: Final = _OpenLogs()
 
 def _file() -> BinaryIO | None:
     try:
+        import tempfile
+
         return tempfile.TemporaryFile("w+b", buffering=0, prefix="runlore-")
-    except OSError as error:
+    except (OSError, ImportError) as error:  # No file can be opened, perhaps not a module's either.
         warn_caller(f"the output of the block is not kept: {error}")
         return None
 

@@ -74,7 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(1_000_000)
     warnings.showwarning = _show_warning
     with guarded():
-        return _run(arguments)
+        try:
+            return _run(arguments)
+        finally:
+            if (
+                arguments is None
+            ):  # The process ends: what is alive need not be searched for garbage.
+                gc.freeze()
 
 
 def _run(arguments: Sequence[str] | None) -> int:

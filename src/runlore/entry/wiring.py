@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 import weakref
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from runlore.audit.run_end import at_run_end
@@ -32,6 +31,9 @@ from runlore.storage.log_query import LogQuery
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.open_log import exists, identity, open_log
 from runlore.storage.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import tempfile
 
 # `this_process` waits for the end of the process. `ending`, `files` and `shown_metrics` are for
 # later. They are loaded here, because a run must log and end even if the process can open no more
@@ -120,6 +122,8 @@ def open_existing(
 
 def memory_session(name: str, *, actor: str | None = None) -> LiveSession:
     """A session that lives in this process's memory; its files go to a temporary folder."""
+    import tempfile
+
     folder = tempfile.TemporaryDirectory(prefix="runlore-", ignore_cleanup_errors=True)
     command = CreateWorkspace(
         workspace_id=str(uuid4()),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -179,6 +178,8 @@ class RunFiles(RunPart):
 
         While a submitted run executes, they contain the output so far.
         """
+        import tempfile
+
         from runlore.engine.runs.downloads import download_logs
 
         folder = Path(tempfile.mkdtemp()) if destination is None else Path(destination)
