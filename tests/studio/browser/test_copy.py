@@ -96,6 +96,27 @@ def test_curves_are_drawn_and_zoomed(page: Page) -> None:
     expect(chart.locator(".uplot")).to_be_visible()
 
 
+@pytest.mark.parametrize("path", ["/compare", "/run/{first}/metrics"])
+def test_curves_are_drawn_over_steps_and_times(
+    page: Page, copy: tuple[Path, list[str]], path: str
+) -> None:
+    page.goto(f"{copy[0].as_uri()}#{path.format(first=copy[1][0])}")
+    page.reload()
+    chart = page.get_by_role("figure", name="loss")
+    expect(chart.locator(".uplot")).to_be_visible()
+    told = chart.locator(".unseen").inner_text()
+    axis = page.get_by_role("combobox", name=re.compile("^x"))
+    assert axis.locator("option").all_inner_texts() == ["step", "time since start", "time"]
+    for x in ("time", "since"):
+        axis.select_option(x)
+        expect(page).to_have_url(re.compile(f"x={x}"))
+        expect(chart.locator(".uplot")).to_be_visible()
+        expect(chart.locator(".unseen")).to_have_text(told)
+        expect(page.get_by_role("alert")).to_have_count(0)
+    axis.select_option("step")
+    expect(page).not_to_have_url(re.compile("x="))
+
+
 def test_each_page_of_a_run_is_there(page: Page, copy: tuple[Path, list[str]]) -> None:
     page.get_by_role("link", name="run 0").first.click()
     expect(page.get_by_role("heading", name="run 0")).to_be_visible()

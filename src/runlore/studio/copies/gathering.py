@@ -14,6 +14,7 @@ _FILE_MAX_NBYTES: Final = 20_000_000
 _TEXTS: Final = (".txt", ".log", ".md", ".json", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".py")
 _PICTURES: Final = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 _COLUMNS_MAX: Final = 60
+_AXES: Final = ("step", "time", "since")
 
 
 class CopiedFile(NamedTuple):
@@ -88,9 +89,10 @@ async def _gather_file(questions: Questions, path: str, one: dict[str, Any]) -> 
 
 
 async def _ask_chart(questions: Questions, run_ids: Sequence[str], name: str) -> None:
-    await questions.ask(
-        "charts", {"run": list(run_ids), "metric": name, "x": "step", "buckets": _BUCKETS}
-    )
+    for x in _AXES:
+        await questions.ask(
+            "charts", {"run": list(run_ids), "metric": name, "x": x, "buckets": _BUCKETS}
+        )
 
 
 def _children(run_id: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ const BANDS = { minmax: "min–max", std: "± std", none: "none" };
 
 /** How the address says that charts look. */
 export function lookOf({ x = "step", y, xl, smooth, band = "minmax", group, clip }) {
-  if (copy) [x, smooth, group] = ["step"]; // Only these curves are in a copy.
+  if (copy) [x, smooth, group] = [Object.hasOwn(AXES, x) ? x : "step"]; // No other curves are in a copy.
   const halfLife = Number(smooth);
   return {
     x,
@@ -65,7 +65,8 @@ export function Charts({ runs, names, fields = [] }) {
 }
 
 function Toolbar({ look, names, fields }) {
-  const axes = { ...AXES, ...Object.fromEntries(names.slice(0, 200).map((name) => [`metrics.${name}`, name])) };
+  const others = copy ? [] : names.slice(0, 200).map((name) => [`metrics.${name}`, name]);
+  const axes = { ...AXES, ...Object.fromEntries(others) };
   const choice = (label, value, of, set) => html`
     <label>
       ${label}${" "}
@@ -79,7 +80,7 @@ function Toolbar({ look, names, fields }) {
   `;
   return html`
     <div class="bar">
-      ${copy ? "" : choice("x", look.x, axes, (x) => change({ x: x === "step" ? null : x, zoom: null }))}
+      ${choice("x", look.x, axes, (x) => change({ x: x === "step" ? null : x, zoom: null }))}
       ${check("log x", look.isLogX, (on) => change({ xl: on ? "log" : null }))}
       ${check("log y", look.isLog, (on) => change({ y: on ? "log" : null }))}
       ${copy
