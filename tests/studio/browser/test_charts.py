@@ -30,9 +30,9 @@ for line in sys.stdin:
 """
 
 
-def compared(lab: Workspace) -> str:
-    """The path of the comparison of eight runs, four of each model."""
-    ids = [run.id for run in Experiment(lab, "vision").get_runs()][:8]
+def compared(lab: Workspace, count: int = 8) -> str:
+    """The path of the comparison of the newest runs, as many of each model."""
+    ids = [run.id for run in Experiment(lab, "vision").get_runs()][:count]
     return "/compare?" + "&".join(f"run={run_id}" for run_id in ids)
 
 

@@ -52,8 +52,9 @@ _FONT: Final = re.compile(r'url\("([^"]+\.woff2)"\)')
 def write_copy(workspace: Workspace, folder: Path, run_ids: Sequence[str]) -> list[Path]:
     """Write a copy of runs into a folder, which is made; return its files.
 
-    The pages are those of the Studio, with the curves over steps and times, the first 50 rows of tables and
-    texts of up to 200 kB; other files are named only. A browser opens `index.html` from disk.
+    The pages are those of the Studio, with the curves over steps and times, the first 50 rows of
+    tables and texts of up to 200 kB; other files are named only. A browser opens `index.html` from
+    disk.
     Raises InvalidInput if the folder has something in it, or for no runs and more than 200;
     RunNotFound; FileNotWritten.
     """

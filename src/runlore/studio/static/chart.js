@@ -5,6 +5,7 @@ import uPlot from "./vendor/uplot@1.6.32/uplot.js";
 import { useAnswer } from "./api.js";
 import { drawing, notPositive, positiveX, valueAt } from "./curves.js";
 import { moment, number, tick } from "./format.js";
+import { nearest as nearestRun, pointed } from "./lit.js";
 import { DASHES, Swatch, Wrong, isActive } from "./parts.js";
 import { copy } from "./view.js";
 import { useWaiting } from "./waiting.js";
@@ -68,6 +69,7 @@ function options(shown, { width, x, isLog, isLogX, span, part, marks, onZoom, on
     width,
     height: HEIGHT,
     legend: { show: false },
+    focus: { alpha: 0.2 },
     cursor: { sync: { key: "studio", setSeries: false }, drag: { x: true, y: false }, points: { size: 6 } },
     scales: {
       x: { time: x === "time", distr: isLogX ? 3 : 1, ...(part ? { range: part } : {}) },
@@ -149,6 +151,14 @@ function usePlot(frame, shown, x, settings) {
     });
     plot.current.setData([x, ...shown.lines.map((line) => line.values)]);
   }, [shown]);
+  useEffect(
+    () =>
+      pointed.subscribe((id) => {
+        const place = drawn.current?.lines.findIndex((line) => line.key === id) ?? -1;
+        plot.current?.setSeries(place < 0 ? null : place + 1, { focus: true });
+      }),
+    [],
+  );
 }
 
 /**
@@ -156,7 +166,7 @@ function usePlot(frame, shown, x, settings) {
  * {x, isLog, isLogX, smooth, band, group, clip}. Dragging asks for a part of the axis in full
  * resolution, a double click for all of it.
  */
-export function Chart({ metric, runs, look, zoom, onZoom }) {
+export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
   const frame = useRef(null);
   const view = useView(frame);
   const [at, setAt] = useState({ place: null, y: null });
@@ -164,7 +174,7 @@ export function Chart({ metric, runs, look, zoom, onZoom }) {
   const ids = [...runs.keys()];
   const active = ids.filter((id) => isActive(runs.get(id).status));
   const params = {
-    run: ids,
+    run: asked ?? ids,
     metric,
     x: look.x,
     buckets: 1000,
@@ -175,10 +185,12 @@ export function Chart({ metric, runs, look, zoom, onZoom }) {
   };
   const turn = useWaiting(active, metric, view.now);
   const found = useAnswer("charts", params, { runs: ids, skip: !view.ever, turn }).value;
-  const answer = useMemo(
-    () => (found.data && look.isLogX ? positiveX(found.data) : found.data),
-    [found.data, look.isLogX],
-  );
+  const names = ids.join();
+  const answer = useMemo(() => {
+    if (!found.data) return null;
+    const own = { ...found.data, series: found.data.series.filter(({ run }) => runs.has(run)) };
+    return look.isLogX ? positiveX(own) : own;
+  }, [found.data, look.isLogX, names]);
   const shown = useMemo(
     () => answer && drawing(answer, runs, { band: look.band, isLog: look.isLog, opened }),
     [answer, look.band, look.isLog, opened],
@@ -271,13 +283,17 @@ function Groups({ groups, opened, flip }) {
 function Tooltip({ answer, runs, at, x }) {
   const entries = answer.groups
     ? answer.groups.map((one, n) => ({ key: one.group, colour: n % 8, places: one.places, values: one.smooth ?? one.mean }))
-    : answer.series.map((one) => ({ key: runs.get(one.run).name, colour: runs.get(one.run).colour, places: one.places, values: one.smooth ?? one.last }));
+    : answer.series.map((one) => ({ id: one.run, key: runs.get(one.run).name, colour: runs.get(one.run).colour, places: one.places, values: one.smooth ?? one.last }));
   const values = entries
     .map((one) => ({ ...one, value: valueAt(one.places, one.values, at.place) }))
     .filter(({ value }) => value !== null && value !== undefined)
     .sort((a, b) => b.value - a.value);
   const distance = ({ value }) => Math.abs(value - at.y);
   const nearest = values.reduce((best, one) => (best && distance(best) <= distance(one) ? best : one), null);
+  useEffect(() => {
+    nearestRun.value = nearest?.id ?? null;
+    return () => (nearestRun.value = null);
+  }, [nearest?.id]);
   const first = Math.max(0, Math.min(values.indexOf(nearest) - TOOLTIP_MAX / 2, values.length - TOOLTIP_MAX));
   const place = x === "time" ? moment(answer.x[at.place] * 1000) : `${x} ${number(answer.x[at.place])}`;
   return html`

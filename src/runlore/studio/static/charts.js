@@ -30,8 +30,11 @@ export function zoomOf({ zoom }) {
   return zoom && Number.isFinite(low) && Number.isFinite(high) && low <= high ? [low, high] : null;
 }
 
-/** @param {{runs: Map<string, any>, names: string[], fields?: string[]}} props */
-export function Charts({ runs, names, fields = [] }) {
+/**
+ * `asked` are the ids whose curves are asked for, if these are more than those that are shown.
+ * @param {{runs: Map<string, any>, asked?: string[], names: string[], fields?: string[]}} props
+ */
+export function Charts({ runs, asked, names, fields = [] }) {
   const [shown, show] = useState(CHARTS_AT_ONCE);
   const look = lookOf(view.value);
   const onZoom = (zoom) => change({ zoom: zoom && zoom.join("..") }, { replace: true });
@@ -48,6 +51,7 @@ export function Charts({ runs, names, fields = [] }) {
                   key=${metric}
                   metric=${metric}
                   runs=${runs}
+                  asked=${asked}
                   look=${look}
                   zoom=${zoomOf(view.value)}
                   onZoom=${onZoom}

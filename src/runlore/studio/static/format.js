@@ -63,3 +63,6 @@ export const shortName = (field) =>
   field.replace(/^(metrics|config|tags|properties|attribute)\./, "").replaceAll("`", "");
 
 export const namespace = (field) => /^(metrics|config|tags|properties)\./.exec(field)?.[1] ?? "run";
+
+/** Whether a metric, or its field, is one that was sampled of the machine and not logged. */
+export const isSampled = (name) => /^(metrics\.)?`?system\//.test(name);

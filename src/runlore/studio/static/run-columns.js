@@ -1,7 +1,7 @@
 // The columns of tables of runs: heads that sort, cells by kind, and the distance to a baseline.
 
 import { html } from "./vendor/preact@11.2.0/preact.js";
-import { ago, duration, moment, namespace, number, shortName } from "./format.js";
+import { ago, duration, isSampled, moment, namespace, number, shortName } from "./format.js";
 import { RunName, Status } from "./parts.js";
 import { selected, toggle } from "./selection.js";
 import { change, view } from "./view.js";
@@ -19,7 +19,7 @@ export function firstColumns(fields) {
   return [
     ...DEFAULT_COLUMNS,
     ...config.slice(0, FIRST_OF_EACH),
-    ...metrics.filter((field) => !field.startsWith("metrics.system/")).slice(0, FIRST_OF_EACH),
+    ...metrics.filter((field) => !isSampled(field)).slice(0, FIRST_OF_EACH),
   ];
 }
 

@@ -12,12 +12,12 @@ export const base = document.body.dataset.base ?? "";
  */
 export const copy = self.runloreCopy ?? null;
 
-const LISTS = ["cols", "runs", "charts"];
+const LISTS = ["cols", "runs", "hide", "charts"];
 const FLAGS = ["tree", "clip"];
 const named = (key) => (key === "runs" ? "run" : key); // In an address, one run after the other.
 /** The parameters of all pages in the order in which addresses have them. */
 const ORDER = [
-  ...["q", "f", "cols", "sort", "group", "agg", "tree", "runs", "pin", "sql", "charts"],
+  ...["q", "f", "cols", "sort", "group", "agg", "tree", "runs", "hide", "pin", "sql", "charts"],
   ...["other", "what", "who", "show", "x", "y", "xl", "smooth", "band", "clip", "zoom", "log", "v", "asof"],
 ];
 const PAGES = ["runs", "compare", "sql", "targets", "new", "views"];

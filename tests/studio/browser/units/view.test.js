@@ -17,7 +17,7 @@ function some(random) {
     () => ({ page: "experiments" }),
     () => ({ page: "runs", experiment: one(TEXTS.filter((text) => text !== "..")) }),
     () => ({ page: "runs" }),
-    () => ({ page: "compare", runs: list() }),
+    () => ({ page: "compare", runs: list(), hide: list() }),
     () => ({ page: "run", run: one(["0a1b", "run 1"]), tab: one(["details", "history"]) }),
   ])();
   for (const key of ["q", "f", "sort"]) if (random() < 0.4) view[key] = one(TEXTS);

@@ -1,10 +1,11 @@
 // Runs as lines through parallel axes, one of each field.
 
 import { html, useState } from "../vendor/preact@11.2.0/preact.js";
+import { pointed } from "../lit.js";
 import { Empty, Swatch } from "../parts.js";
 import { scaleOf } from "../plane.js";
 import { change, view } from "../view.js";
-import { known, valuesOf } from "./fields.js";
+import { known, usual, valuesOf } from "./fields.js";
 import { label, short } from "./scatter.js";
 
 const [GAP, HEIGHT, TOP, BOTTOM, SIDE] = [150, 400, 40, 24, 76];
@@ -13,13 +14,14 @@ const AXES_AT_FIRST = 6;
 /** The fields that differ, config before metrics. */
 function differing(data) {
   const differs = (field) => new Set(valuesOf(data, field).map((value) => JSON.stringify(value))).size > 1;
-  const fields = known(data).filter((field) => field !== "status" && differs(field));
+  const fields = usual(known(data)).filter(differs);
   const kind = (name) => fields.filter((field) => field.startsWith(name));
   return [...kind("config.").slice(0, AXES_AT_FIRST / 2), ...kind("metrics.").slice(0, AXES_AT_FIRST / 2)];
 }
 
 export function Parallel({ data }) {
-  const [lit, light] = useState(null);
+  const [chosen, light] = useState(null);
+  const lit = pointed.value ?? chosen;
   const fields = known(data).filter((field) => field !== "status");
   const picked = (view.value.cols ?? differing(data)).filter((field) => fields.includes(field));
   const flip = (field) => change({ cols: picked.includes(field) ? picked.filter((one) => one !== field) : [...picked, field] });
@@ -64,7 +66,7 @@ export function Parallel({ data }) {
             ${data.ids.map(
               (id, n) => html`
                 <li key=${id}>
-                  <button class="quiet" aria-pressed=${String(lit === id)} onClick=${() => light(lit === id ? null : id)}>
+                  <button class="quiet" aria-pressed=${String(chosen === id)} onClick=${() => light(chosen === id ? null : id)}>
                     <${Swatch} colour=${data.colours[n]} /> <bdi>${data.names[n]}</bdi>
                   </button>
                 </li>

@@ -5,16 +5,15 @@ import { number, tick } from "../format.js";
 import { Empty } from "../parts.js";
 import { scaleOf } from "../plane.js";
 import { go, view } from "../view.js";
-import { FieldChoice, chosen, known, valuesOf } from "./fields.js";
+import { FieldChoice, chosen, known, usual, valuesOf } from "./fields.js";
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM] = [640, 400, 88, 48];
 
 export function Scatter({ data }) {
   const fields = known(data).filter((field) => field !== "status");
-  const metrics = fields.filter((field) => field.startsWith("metrics."));
-  const config = fields.filter((field) => field.startsWith("config."));
+  const first = (kind) => usual(fields).find((field) => field.startsWith(kind));
   if (fields.length < 2) return html`<${Empty} title="Nothing to compare"><p>The runs have fewer than two fields.</p><//>`;
-  const defaults = [config[0] ?? fields[0], metrics[0] ?? fields[1]];
+  const defaults = [first("config.") ?? fields[0], first("metrics.") ?? fields[1]];
   const picked = chosen(view.value.cols, fields, defaults);
   const [xs, ys] = picked.map((field) => valuesOf(data, field));
   const x = scaleOf(xs, LEFT, WIDTH - 12);

@@ -2,9 +2,10 @@
 
 import { html } from "../vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "../api.js";
-import { Charts } from "../charts.js";
+import { RunList, rowsAt } from "../compare/run-list.js";
+import { isSampled } from "../format.js";
 import { later } from "../later.js";
-import { Empty, RunName } from "../parts.js";
+import { Empty } from "../parts.js";
 import { copy, to, view, write } from "../view.js";
 
 const NEWEST = 8;
@@ -13,11 +14,14 @@ const WAYS = {
   ...{ bars: "Bars", images: "Images", tables: "Tables" },
 };
 
+const Charts = later(async () => (await import("../charts.js")).Charts);
 const Bars = later(async () => (await import("../compare/bars.js")).Bars);
 const Beside = later(async () => (await import("../compare/logged.js")).Beside);
 const Differences = later(async () => (await import("../compare/differences.js")).Differences);
 const Parallel = later(async () => (await import("../compare/parallel.js")).Parallel);
 const Scatter = later(async () => (await import("../compare/scatter.js")).Scatter);
+
+if ((view.value.show ?? "curves") === "curves") Charts.load(); // While the answers are under way.
 
 export function Compare() {
   const ids = view.value.runs ?? copy?.runs ?? [];
@@ -31,30 +35,32 @@ export function Compare() {
     limit: ids.length || NEWEST,
     cols: ["status", "duration", ...config.slice(0, 60), ...metrics.slice(0, 60)],
   };
-  const { data } = useAnswer("runs", params, { skip: !fields.length }).value;
-  if (data && !data.ids.length) {
+  const { data: found } = useAnswer("runs", params, { skip: !fields.length }).value;
+  if (found && !found.ids.length) {
     return html`
       <${Empty} title="No runs to compare">
         <p>Select runs in a <a href=${to({ page: "runs" })}>list</a> first.</p>
       <//>
     `;
   }
-  if (!data) return html`<p class="muted">Loading…</p>`;
+  if (!found) return html`<p class="muted">Loading…</p>`;
+  const hidden = new Set(view.value.hide ?? []);
+  const all = rowsAt(found, ids.length ? placesOf(ids, found.ids) : [...found.ids.keys()]);
+  const data = rowsAt(all, [...all.ids.keys()].filter((n) => !hidden.has(all.ids[n])));
   const runs = new Map(
     data.ids.map((id, n) => [id, { name: data.names[n], colour: data.colours[n], status: data.statuses[n] }]),
   );
   const isLogged = (field) => data.data[data.columns.indexOf(field)]?.some((value) => value !== null);
   const names = metrics
     .filter(isLogged)
-    .map((field) => field.replace(/^metrics\./, "").replace(/^`(.*)`$/, "$1"));
+    .map((field) => field.replace(/^metrics\./, "").replace(/^`(.*)`$/, "$1"))
+    .filter((name) => !isSampled(name));
   const way = Object.hasOwn(WAYS, view.value.show ?? "") ? view.value.show : "curves";
   return html`
-    <h1>${ids.length ? "Compare" : `The ${data.ids.length} newest runs`}</h1>
-    <ul class="legend">
-      ${data.ids.map(
-        (id, n) => html`<li key=${id}><${RunName} id=${id} name=${data.names[n]} colour=${data.colours[n]} /></li>`,
-      )}
-    </ul>
+    <h1>${ids.length ? "Compare" : `The ${all.ids.length} newest runs`}</h1>
+    <div class="compare">
+    <${RunList} data=${all} hidden=${hidden} />
+    <div class="compared">
     <nav class="tabs" aria-label="Ways to compare">
       ${Object.entries(WAYS).map(
         ([key, name]) => html`
@@ -66,11 +72,20 @@ export function Compare() {
         `,
       )}
     </nav>
-    ${way === "curves" ? html`<${Charts} runs=${runs} names=${names.filter((name) => !name.startsWith("system/"))} fields=${config} />` : ""}
+    ${data.ids.length ? "" : html`<${Empty} title="All runs are hidden"><p>Tick one of the list.</p><//>`}
+    ${data.ids.length && way === "curves" ? html`<${Charts} runs=${runs} asked=${copy ? all.ids : undefined} names=${names} fields=${config} />` : ""}
     ${way === "parameters" ? html`<${Differences} data=${data} />` : ""}
     ${way === "scatter" ? html`<${Scatter} data=${data} />` : ""}
     ${way === "parallel" ? html`<${Parallel} data=${data} />` : ""}
     ${way === "bars" ? html`<${Bars} data=${data} />` : ""}
     ${way === "images" || way === "tables" ? html`<${Beside} key=${way} data=${data} kind=${way} />` : ""}
+    </div>
+    </div>
   `;
+}
+
+/** Where the runs that are there stand, in the order of the address. */
+function placesOf(ids, there) {
+  const places = new Map(there.map((id, n) => [id, n]));
+  return ids.filter((id) => places.has(id)).map((id) => places.get(id));
 }

@@ -3,19 +3,18 @@
 import { html, useState } from "../vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "../api.js";
 import { Charts } from "../charts.js";
+import { isSampled } from "../format.js";
 import { Empty, isActive } from "../parts.js";
 import { useWaiting } from "../waiting.js";
 
-const SAMPLED = "system/";
-
 export const Metrics = (props) => html`
-  <${Curves} ...${props} wanted=${(name) => !name.startsWith(SAMPLED)}>
+  <${Curves} ...${props} wanted=${(name) => !isSampled(name)}>
     <${Empty} title="No metric yet"><p>run.log("loss", 0.5) logs one.</p><//>
   <//>
 `;
 
 export const System = (props) => html`
-  <${Curves} ...${props} wanted=${(name) => name.startsWith(SAMPLED)}>
+  <${Curves} ...${props} wanted=${isSampled}>
     <${Empty} title="No system metrics">
       <p><code>runlore.init</code> samples processor, memory, disk and network every 10 seconds.</p>
     <//>
