@@ -43,7 +43,7 @@ from runlore.projections.record_queries import (
 from runlore.projections.rollups import Rollup, rollup_of
 from runlore.projections.rows import ExperimentActivity, ExperimentRow, RecordRow, RunRow
 from runlore.projections.run_conditions import run_conditions
-from runlore.projections.run_trees import tree_count
+from runlore.projections.run_trees import Branches, runs_below, tree_count
 from runlore.projections.saved_views import SavedView, saved_views
 from runlore.projections.timeline import Span, timeline
 from runlore.projections.views import reads_points
@@ -307,16 +307,16 @@ class RunsReader:
         sort: str | None = None,
         limit: int | None = None,
         offset: int = 0,
-        in_trees: bool = False,
+        in_trees: Branches | None = None,
     ) -> SqlResult:
         """A row per matching run, with its attributes, config, tags, properties and metrics.
 
         Newest first or by `sort`, a field with `-` before it for descending order, at most `limit`
         of them after the first `offset`. `in_trees` adds the runs above the matching ones, and
-        puts each below its parent; only roots are sorted then. Without `columns` all that the runs
-        have, of metrics these aggregates. Costs the number of series of these runs, not that of
-        their points. Raises FilterError for an unknown field, InvalidInput for a table of more than
-        10,000 columns.
+        puts each below its parent, where the children are sorted; runs below a closed branch are
+        left out. Without `columns` all that the runs have, of metrics these aggregates. Costs the
+        number of series of these runs, not that of their points. Raises FilterError for an unknown
+        field, InvalidInput for a table of more than 10,000 columns.
         """
         from runlore.projections.runs_table import TableOptions, runs_table
         from runlore.projections.sql_result import SqlResult
@@ -344,14 +344,26 @@ class RunsReader:
 
         return self.projection.ask(ask)
 
-    def count_runs(self, which: RunFilter = TOP_LEVEL, *, in_trees: bool = False) -> int:
-        """The number of matching runs; `in_trees` with those above them. Raises FilterError."""
+    def count_runs(self, which: RunFilter = TOP_LEVEL, *, in_trees: Branches | None = None) -> int:
+        """The number of matching runs; `in_trees` that of the rows then. Raises FilterError."""
 
         def question(tables: OpenTables) -> int:
             if self.position is not None:
                 tables.check_segments()
-            count = tree_count if in_trees else run_count
-            return count(tables.connection, self._conditions(tables, which))
+            conditions = self._conditions(tables, which)
+            if in_trees is None:
+                return run_count(tables.connection, conditions)
+            return tree_count(tables.connection, conditions, in_trees)
+
+        return self.projection.ask(question)
+
+    def runs_below(self, which: RunFilter, run_ids: Sequence[str]) -> dict[str, int]:
+        """By run, the number of runs below it in the trees of the matching ones; not 0."""
+
+        def question(tables: OpenTables) -> dict[str, int]:
+            if self.position is not None:
+                tables.check_segments()
+            return runs_below(tables.connection, self._conditions(tables, which), run_ids)
 
         return self.projection.ask(question)
 

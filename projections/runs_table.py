@@ -18,7 +18,7 @@ from runlore.projections.arrow_tables import answer, table_of_columns
 from runlore.projections.conditions import Conditions, Sql
 from runlore.projections.field_sql import AGGREGATES, PAIRS, attribute, ordered_by
 from runlore.projections.metric_summaries_as_of import latest_as_of
-from runlore.projections.run_trees import tree_page
+from runlore.projections.run_trees import Branches, tree_page
 from runlore.projections.trees import runs_then
 
 MAX_COLUMNS: Final = 10_000
@@ -91,7 +91,7 @@ class TableOptions(NamedTuple):
     descending: bool
     limit: int | None
     offset: int = 0
-    in_trees: bool = False
+    in_trees: Branches | None = None
 
     @classmethod
     def of(
@@ -101,7 +101,7 @@ class TableOptions(NamedTuple):
         sort: str | None,
         limit: int | None,
         offset: int = 0,
-        in_trees: bool = False,
+        in_trees: Branches | None = None,
     ) -> TableOptions:
         """Checked options. Raises InvalidInput."""
         if type(offset) is not int or offset < 0:
@@ -178,8 +178,8 @@ def _page(
             how = ordered_by(connection, conditions, options.sort, options.descending, now)
             order = stack.enter_context(how)
         limit = f"LIMIT {options.limit or 'ALL'} OFFSET {options.offset:d}"
-        if options.in_trees:
-            tree = tree_page(connection, conditions, order, limit)
+        if options.in_trees is not None:
+            tree = tree_page(connection, conditions, options.in_trees, order, limit)
             return answer(connection.sql(tree.text, params=list(tree.params) or None))
         query = _PAGE.format(
             order=f"{order.text}, " if order.text else "",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,6 +11,7 @@ from runlore.domain.events import TagSet
 from runlore.domain.ids import run_stream
 from runlore.projections.filters import RunFilter
 from runlore.projections.reader import RunsReader
+from runlore.projections.run_trees import ALL_OPEN, Branches
 from tests.projections.histories import History, reader_of
 
 # Each run's parent is one of the runs before it, or none; and whether it matches.
@@ -36,8 +39,14 @@ def root_of(parents: dict[str, str | None], run_id: str | None) -> str | None:
     return run_id
 
 
-def slowly(parents: dict[str, str | None], forest: list[tuple[int, bool]]) -> list[str]:
-    """The kept runs: newest tree first, then each run before its children in order of creation."""
+def slowly(
+    parents: dict[str, str | None],
+    forest: list[tuple[int, bool]],
+    branches: Branches = ALL_OPEN,
+    *,
+    descending: bool = True,
+) -> list[str]:
+    """The rows of the table: siblings by their numbers, each run before those below it."""
     kept = set()
     for (run_id, _), (_, matches) in zip(parents.items(), forest, strict=True):
         above: str | None = run_id if matches else None
@@ -47,17 +56,18 @@ def slowly(parents: dict[str, str | None], forest: list[tuple[int, bool]]) -> li
 
     def below(run_id: str | None) -> list[str]:
         children = [child for child, parent in parents.items() if parent == run_id]
-        return [one for child in children for one in walked(child)]
+        ordered = reversed(children) if descending else children
+        return [one for child in ordered for one in walked(child)]
 
     def walked(run_id: str) -> list[str]:
-        return [run_id, *below(run_id)]
+        is_open = (run_id in branches.other) is branches.closed
+        return [run_id, *(below(run_id) if is_open else [])]
 
-    roots = [run_id for run_id, parent in parents.items() if parent is None]
-    return [one for root in reversed(roots) for one in walked(root) if one in kept]
+    return [one for one in below(None) if one in kept]
 
 
-def ids(reader: RunsReader, **options: int) -> list[str]:
-    table = reader.runs_table(MATCHING, columns=["id"], in_trees=True, **options)  # type: ignore[arg-type]
+def ids(reader: RunsReader, branches: Branches = ALL_OPEN, **options: Any) -> list[str]:
+    table = reader.runs_table(MATCHING, columns=["id"], in_trees=branches, **options)
     return [run_id for (run_id,) in table]
 
 
@@ -70,9 +80,39 @@ def test_runs_above_matching_ones_are_kept_and_children_stand_below_their_parent
     wanted = slowly(planted(history, forest), forest)
     with reader_of(history.log) as reader:
         assert ids(reader) == wanted
-        assert reader.count_runs(MATCHING, in_trees=True) == len(wanted)
+        assert reader.count_runs(MATCHING, in_trees=ALL_OPEN) == len(wanted)
         pages = [one for at in range(0, len(forest), 2) for one in ids(reader, offset=at, limit=2)]
         assert pages == wanted
+
+
+@settings(deadline=None, max_examples=40)
+@given(FORESTS, st.booleans(), st.sets(st.integers(0, 9)), st.booleans())
+def test_runs_below_closed_branches_are_left_out_and_siblings_are_sorted(
+    forest: list[tuple[int, bool]], closed: bool, other: set[int], descending: bool
+) -> None:
+    history = History()
+    parents = planted(history, forest)
+    branches = Branches(closed, tuple(f"r{number}" for number in sorted(other)))
+    wanted = slowly(parents, forest, branches, descending=descending)
+    with reader_of(history.log) as reader:
+        assert ids(reader, branches, sort="-id" if descending else "id") == wanted
+        assert reader.count_runs(MATCHING, in_trees=branches) == len(wanted)
+
+
+@settings(deadline=None, max_examples=20)
+@given(FORESTS)
+def test_runs_of_the_table_below_each_are_counted(forest: list[tuple[int, bool]]) -> None:
+    history = History()
+    parents = planted(history, forest)
+    rows = slowly(parents, forest)
+    below = dict.fromkeys(rows, 0)
+    for run_id in rows:
+        above = parents[run_id]
+        while above is not None:
+            below[above] += 1
+            above = parents[above]
+    with reader_of(history.log) as reader:
+        assert reader.runs_below(MATCHING, rows) == {one: n for one, n in below.items() if n}
 
 
 def test_roots_are_sorted_and_trees_are_those_of_the_position() -> None:
@@ -83,8 +123,7 @@ def test_roots_are_sorted_and_trees_are_those_of_the_position() -> None:
     history.say(run_stream("r0"), TagSet(key="hit", value="1"))
     with reader_of(history.log) as reader:
         assert ids(reader) == ["r2", "r0", "r1"]
-        sorted_ = reader.runs_table(MATCHING, columns=["id"], sort="id", in_trees=True)
-        assert [run_id for (run_id,) in sorted_] == ["r0", "r1", "r2"]
+        assert ids(reader, sort="id") == ["r0", "r1", "r2"]
         past = reader.at(before)
         assert ids(past) == ["r2", "r0", "r1"]  # r0 is there for r1.
         assert ids(reader.at(before - 1)) == ["r0", "r1"]

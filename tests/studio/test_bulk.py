@@ -37,12 +37,17 @@ def bulk(studio: Served, *ids: str, secret: str = ADA, **change: Any) -> Any:
     return studio.send("POST", "/api/bulk", content, Authorization=f"Bearer {secret}")
 
 
+def bulk_matching(studio: Served, matching: dict[str, Any], **change: Any) -> Any:
+    content = {"matching": matching, **change}
+    return studio.send("POST", "/api/bulk", content, Authorization=f"Bearer {ADA}")
+
+
 def test_runs_are_tagged_and_untagged_by_the_actor(ws: Workspace, studio: Served) -> None:
     answer = bulk(studio, "r1", "ended", "r1", op="tag", key="note", value=HOSTILE)
     bulk(studio, "r2", op="tag", key="note")
     bulk(studio, "r1", op="untag", key="note")
 
-    assert answer.json() == {"done": ["r1", "ended"], "refused": []}
+    assert answer.json() == {"total": 2, "done": ["r1", "ended"], "refused": []}
     assert ws.get_run("ended").get_tags() == {"note": HOSTILE}
     assert ws.get_run("r2").get_tags() == {"note": None}
     assert ws.get_run("r1").get_tags() == {}
@@ -76,8 +81,12 @@ def test_runs_that_refuse_are_told_and_keep_nothing_from_the_others(
     "content",
     [{"ids": [], "op": "archive"}, {"ids": ["r1"], "op": "erase"}, {"ids": ["r1"]},
      {"op": "archive"}, {"ids": "r1", "op": "archive"}, {"ids": ["r1"] * 1_001, "op": "archive"},
-     {"ids": ["r" * 301], "op": "archive"}, {"ids": [["r1"]], "op": "archive"}],
-    ids=["nobody", "unknown", "nothing", "whom", "text", "many", "long", "list"],
+     {"ids": ["r" * 301], "op": "archive"}, {"ids": [["r1"]], "op": "archive"},
+     {"ids": ["r1"], "matching": {"position": 9}, "op": "archive"},
+     {"matching": {}, "op": "archive"}, {"matching": {"position": 9, "where": ""}, "op": "archive"},
+     {"matching": {"position": 9, "f": "status ="}, "op": "archive"}],
+    ids=["nobody", "unknown", "nothing", "whom", "text", "many", "long", "list", "both", "when",
+         "which", "wrong"],
 )  # fmt: skip
 def test_what_is_no_change_changes_nothing(
     ws: Workspace, studio: Served, content: dict[str, Any]
@@ -87,6 +96,34 @@ def test_what_is_no_change_changes_nothing(
 
     assert as_problem(answer)[0] == 422
     assert ws.position == before
+
+
+def test_all_runs_that_matched_at_a_position_are_changed_part_by_part(
+    ws: Workspace, studio: Served
+) -> None:
+    matching = {"f": "id != ended", "experiment": "e", "position": ws.position, "limit": 1}
+    start(Experiment(ws, "e"), run_id="later")
+
+    found = [
+        bulk_matching(studio, {**matching, "offset": offset}, op="archive").json()
+        for offset in range(3)
+    ]  # The first one is archived before the second is asked for.
+
+    assert [one["total"] for one in found] == [2, 2, 2]
+    assert sorted(found[0]["done"] + found[1]["done"]) == ["r1", "r2"]
+    assert found[2]["done"] == []
+    assert {run.id for run in Experiment(ws, "e").get_runs()} == {"ended", "later"}
+
+
+def test_of_all_that_match_those_that_refuse_are_told_with_their_names(
+    ws: Workspace, studio: Served
+) -> None:
+    ws.get_run("ended").display_name = "the first one"
+
+    answer = bulk_matching(studio, {"q": "e", "position": ws.position}, op="cancel").json()
+
+    assert sorted(answer["done"]) == ["r1", "r2"]
+    assert [one["name"] for one in answer["refused"]] == ["the first one"]
 
 
 @pytest.mark.parametrize("key", ["", "a\x00b"], ids=["empty", "nul"])

@@ -19,6 +19,7 @@ BUCKETS_MAX: Final = 2_000
 POSITION_END: Final = 2**53
 """After all positions that scripts can name exactly."""
 
+_BRANCHES_MAX: Final = 200
 _TEXT_MAX: Final = 8_000
 
 AsOf = Annotated[
@@ -46,6 +47,7 @@ Search = Annotated[
 ]
 Columns = Annotated[list[str], Query(alias="cols", max_length=200)]
 Sort = Annotated[str | None, Query(max_length=1_000)]
+BranchIds = Annotated[list[str], Query(alias="branch", max_length=_BRANCHES_MAX)]
 RunId = Annotated[str, Path(max_length=300)]
 Offset = Annotated[int, Query(ge=0, lt=2**31)]
 Limit = Annotated[int, Query(ge=1, le=ROWS_MAX)]

@@ -30,6 +30,8 @@ _PAGES: Final = {
     "history": "/run/{first}/history",
     "groups": "/e/vision?group=tags.model",
     "a tree with a baseline": "/e/vision?tree=1&pin={first}",
+    "a run beside the table": "/e/vision?drawer={first}&run={second}",
+    "all selected": "/e/vision?all=1&run={second}",
     "views": "/views",
     "targets": "/targets",
     "new run": "/new",

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from runlore import Experiment, Workspace
 from tests.studio.browser.conftest import HOSTILE, Opened
-from tests.studio.browser.test_pages import rows_of
+from tests.studio.browser.test_pages import path_of, rows_of
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
@@ -140,6 +140,118 @@ def test_a_tree_keeps_the_parents_of_matching_children(open_page: Opened) -> Non
     wanted = [name for n in (2, 1, 0) for name in (f"run-{n:02}", f"fold-1 of {n}")]
     assert rows_of(page) == wanted
     expect(page.locator(".above")).to_have_count(3)
+
+
+def test_branches_close_and_open_and_children_are_sorted(open_page: Opened) -> None:
+    page = open_page("/e/vision?tree=1&f=number+<+7&sort=name")
+    expect(page.locator(".grid-row .run-name")).to_have_count(6)
+    tree = [name for n in range(2) for name in (f"run-{n:02}", f"fold-0 of {n}", f"fold-1 of {n}")]
+    assert rows_of(page) == tree
+    page.get_by_role("button", name="Branch of run-00: 2 below").click()
+    expect(page.locator(".grid-row .run-name")).to_have_count(4)
+    assert rows_of(page) == [tree[0], *tree[3:]]
+    again = open_page(path_of(page))  # What is closed is in the address.
+    expect(again.locator(".grid-row .run-name")).to_have_count(4)
+    again.get_by_role("button", name="Close all").click()
+    expect(again.locator(".grid-row .run-name")).to_have_count(2)
+    again.get_by_role("button", name="Branch of run-01: 2 below").click()
+    expect(again.locator(".grid-row .run-name")).to_have_count(4)
+    assert rows_of(again) == [tree[0], *tree[3:]]
+
+
+def test_branches_are_walked_by_keys(open_page: Opened) -> None:
+    page = open_page("/e/vision?tree=1&f=number+<+7&sort=name")
+    rows = page.get_by_role("row").filter(has=page.locator(".run-name"))
+    expect(rows).to_have_count(6)
+    grid = page.get_by_role("treegrid")
+    expect(rows.nth(1)).to_have_attribute("aria-level", "2")
+    grid.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(rows).to_have_count(4)
+    expect(rows.first).to_have_attribute("aria-expanded", "false")
+    page.keyboard.press("ArrowRight")
+    expect(rows).to_have_count(6)
+    page.keyboard.press("ArrowRight")
+    expect(grid).to_have_attribute("aria-activedescendant", "row-1")
+    page.keyboard.press("j")
+    page.keyboard.press("ArrowLeft")
+    expect(grid).to_have_attribute("aria-activedescendant", "row-0")
+
+
+def test_the_selection_is_in_the_address(open_page: Opened) -> None:
+    page = open_page("/e/vision")
+    rows_of(page)
+    select(page, "run-03", "run-05")
+    expect(page).to_have_url(re.compile("run=.+&run="))
+    page.reload()
+    expect(page.get_by_text("2 selected")).to_be_visible()
+    expect(page.get_by_role("checkbox", name="Select run-05")).to_be_checked()
+    expect(page.get_by_role("checkbox", name="Select run-04")).not_to_be_checked()
+
+
+def test_all_that_match_are_changed_and_those_that_refuse_are_told(
+    open_page: Opened, lab: Workspace
+) -> None:
+    page = open_page("/e/vision?f=config.model+%3D+m1")
+    expect(page.get_by_text("4 runs")).to_be_visible()
+    page.get_by_role("button", name="Select all").click()
+    expect(page.get_by_text("4 selected: all that match")).to_be_visible()
+    select(page, "run-04")
+    expect(page.get_by_text("3 selected: all that match, without 1")).to_be_visible()
+    page.keyboard.press("e")
+    page.get_by_label("Key", exact=True).fill("kept")
+    page.get_by_role("button", name="Tag", exact=True).click()
+    expect(page.get_by_text("3 runs changed.")).to_be_visible()
+    tagged = {run.display_name for run in Experiment(lab, "vision").get_runs(tags="kept")}
+    assert tagged == {"run-01", "run-07", "run-10"}
+
+    page.get_by_role("button", name="Cancel…").click()
+    page.get_by_role("button", name="Cancel runs").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("0 runs changed, 3 refused")
+    expect(dialog).to_contain_text("run-10")
+
+
+def test_details_are_shown_beside_the_table(open_page: Opened) -> None:
+    page = open_page("/e/vision?cols=metrics.loss")
+    rows_of(page)
+    page.get_by_role("grid").focus()
+    page.keyboard.press("o")
+    drawer = page.get_by_role("complementary", name="Run run-11")
+    expect(drawer.get_by_role("heading", name="run-11")).to_be_visible()
+    expect(drawer.get_by_label("loss", exact=True)).to_contain_text("1 points of 1 runs")
+    expect(drawer.locator(".chart")).to_have_count(3)
+    expect(page.get_by_role("grid")).to_be_focused()
+
+    page.keyboard.press("j")  # It shows the row that has the focus.
+    expect(page.get_by_role("complementary", name="Run run-10")).to_be_visible()
+    again = open_page(path_of(page))
+    expect(again.get_by_role("complementary", name="Run run-10")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("complementary")).to_have_count(0)
+    expect(page.get_by_role("grid")).to_be_focused()
+
+    page.get_by_role("button", name="Details of run-07").click()
+    page.get_by_role("complementary", name="Run run-07").get_by_label("Close").focus()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("grid")).to_be_focused()
+    page.keyboard.press(" ")
+    expect(page.get_by_role("complementary", name="Run run-07")).to_be_visible()
+    page.keyboard.press(" ")
+    expect(page.get_by_role("complementary")).to_have_count(0)
+
+
+def test_details_cover_a_small_screen(open_page: Opened) -> None:
+    page = open_page("/e/vision", viewport={"width": 390, "height": 844})
+    rows_of(page)
+    page.get_by_role("button", name="Details of run-11").click()
+    drawer = page.get_by_role("complementary", name="Run run-11")
+    expect(drawer).to_be_focused()
+    box = drawer.bounding_box()
+    assert box is not None
+    assert (box["x"], box["width"]) == (0, 390)
+    page.go_back()
+    expect(page.get_by_role("complementary")).to_have_count(0)
 
 
 def test_columns_are_found_ordered_widened_and_saved_as_a_file(open_page: Opened) -> None:

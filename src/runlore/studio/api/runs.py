@@ -11,11 +11,13 @@ from runlore.domain.errors import ExperimentNotFound
 from runlore.domain.filtering.parser import parse_filter
 from runlore.projections.filters import RunFilter
 from runlore.projections.reader import RunsReader
+from runlore.projections.run_trees import Branches
 from runlore.studio.colours import colour_of
 from runlore.studio.encoding import Answer
 from runlore.studio.parameters import (
     AskedRuns,
     AsOf,
+    BranchIds,
     Columns,
     ExperimentName,
     FilterText,
@@ -41,6 +43,8 @@ async def runs(
     columns: Columns = list(COLUMNS),  # noqa: B006
     sort: Sort = None,
     tree: bool = False,
+    closed: bool = False,
+    branches: BranchIds = [],  # noqa: B006
     offset: Offset = 0,
     limit: Limit = 100,
     as_of: AsOf = None,
@@ -49,21 +53,23 @@ async def runs(
 
     `ids`, `numbers`, `names`, `statuses` and `colours` come with every page. `position` is that of
     the log: the answer has at least what was recorded until then. With `tree` the runs above the
-    matching ones are there as well, each run below its parent: `depths` says how deep it is, and
-    `matches` whether it is one of those that were asked for.
+    matching ones are there as well, each run below its parent: `depths` says how deep it is,
+    `matches` whether it is one of those that were asked for, and `below` how many runs the table
+    has below it. All branches are open, or with `closed` none, except those of `branch`.
     """
     asked = list(dict.fromkeys([*_ALWAYS, *columns]))
+    in_trees = Branches(closed, tuple(branches)) if tree else None
 
     def question(shown: Workspace, reader: RunsReader) -> dict[str, Any]:
         position = shown.position
         table = reader.runs_table(
-            which, columns=asked, sort=sort, offset=offset, limit=limit, in_trees=tree
+            which, columns=asked, sort=sort, offset=offset, limit=limit, in_trees=in_trees
         )
         held = dict(zip(asked, table.first_columns(limit), strict=True))
         experiments = reader.experiment_ids_of(held["id"])
         return {
             "position": position,
-            "total": reader.count_runs(which, in_trees=tree),
+            "total": reader.count_runs(which, in_trees=in_trees),
             "offset": offset,
             "ids": held["id"],
             "numbers": held["number"],
@@ -86,9 +92,11 @@ def _places(reader: RunsReader, which: RunFilter, held: dict[str, list[Any]]) ->
     """How deep the runs of a page are in their trees, and which of them were asked for."""
     matching = reader.runs_table(replace(which, run_ids=held["id"]), columns=["id"])
     asked_for = {run_id for (run_id,) in matching}
+    below = reader.runs_below(which, held["id"])
     return {
         "depths": held["depth"],
         "matches": [run_id in asked_for for run_id in held["id"]],
+        "below": [below.get(run_id, 0) for run_id in held["id"]],
     }
 
 

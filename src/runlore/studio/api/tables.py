@@ -11,6 +11,7 @@ from starlette.responses import Response
 from runlore.domain.filtering.parser import parse_field
 from runlore.projections.groups import GroupQuestion
 from runlore.projections.reader import RunsReader
+from runlore.projections.run_trees import ALL_OPEN
 from runlore.studio.api.groups import Aggregate, GroupField
 from runlore.studio.csv_text import csv_text
 from runlore.studio.parameters import AskedRuns, AsOf, Columns, ServedLanes, Sort
@@ -41,7 +42,13 @@ async def runs_as_csv(
     asked = list(dict.fromkeys(["id", "name", *columns]))
 
     def question(_: Workspace, reader: RunsReader) -> CsvFile:
-        table = reader.runs_table(which, columns=asked, sort=sort, limit=ROWS_MAX, in_trees=tree)
+        table = reader.runs_table(
+            which,
+            columns=asked,
+            sort=sort,
+            limit=ROWS_MAX,
+            in_trees=ALL_OPEN if tree else None,
+        )
         return _as_file("runs.csv", asked, table.first_columns(ROWS_MAX))
 
     return await lanes.slow_of_tables(as_of, question)

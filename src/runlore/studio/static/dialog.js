@@ -49,7 +49,7 @@ export function FormDialog({ title, action, onSubmit, onClose, children }) {
       await onSubmit(new FormData(form));
       onClose();
     } catch (error) {
-      problem.current.textContent = error.message;
+      if (problem.current) problem.current.textContent = error.message; // It may be closed.
     } finally {
       button.disabled = false;
     }

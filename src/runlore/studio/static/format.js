@@ -58,6 +58,9 @@ export function bytes(count) {
   return `${count} B`;
 }
 
+/** @param {number | undefined} count */
+export const runsOf = (count) => (count === 1 ? "1 run" : `${count?.toLocaleString("en-US") ?? "…"} runs`);
+
 /** A field without its namespace: `metrics.loss.min` is `loss.min`. */
 export const shortName = (field) =>
   field.replace(/^(metrics|config|tags|properties|attribute)\./, "").replaceAll("`", "");

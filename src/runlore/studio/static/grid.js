@@ -22,25 +22,35 @@ const WIDTH_MAX = 960;
  * The pages of a table, asked for when they come into view.
  * @param {(offset: number, limit: number, signal: AbortSignal) => Promise<any>} load
  * @param {string} key changes with the question
+ * @param {string} [place] the same for questions with much the same rows: the rows of the one
+ *   before stay until those of the next are there
  */
-export function usePages(load, key) {
-  const pages = useMemo(() => new Map(), [key]);
-  const state = useMemo(() => signal({ total: null, error: null, turn: 0 }), [key]);
-  const over = useMemo(() => new AbortController(), [key]);
+export function usePages(load, key, place = key) {
+  const before = useRef({});
+  const held = useMemo(() => {
+    const own = { place, pages: new Map(), over: new AbortController(), old: null };
+    if (before.current.place === place) own.old = before.current.pages;
+    own.state = signal({ total: own.old ? before.current.state.value.total : null, error: null, turn: 0 });
+    before.current = own;
+    return own;
+  }, [key]);
+  const { pages, state, over } = held;
 
   const fetchPage = async (number) => {
-    const held = pages.get(number) ?? { answer: null };
-    if (held.asking) return;
-    held.asking = true;
-    pages.set(number, held);
+    const page = pages.get(number) ?? { answer: null };
+    if (page.asking) return;
+    page.asking = true;
+    pages.set(number, page);
     try {
-      held.answer = await load(number * PAGE, PAGE, over.signal);
+      page.answer = await load(number * PAGE, PAGE, over.signal);
+      page.asking = false;
       if (over.signal.aborted) return;
-      state.value = { total: held.answer.total, error: null, turn: state.value.turn + 1 };
+      if (![...pages.values()].some((one) => one.asking)) held.old = null;
+      state.value = { total: page.answer.total, error: null, turn: state.value.turn + 1 };
     } catch (error) {
       if (!over.signal.aborted) state.value = { ...state.value, error };
     } finally {
-      held.asking = false;
+      page.asking = false;
     }
   };
 
@@ -71,7 +81,8 @@ export function usePages(load, key) {
     },
     /** The answer that has the row, and the row's place in it; null while it is asked for. */
     row(index) {
-      const answer = pages.get(Math.floor(index / PAGE))?.answer;
+      const number = Math.floor(index / PAGE);
+      const answer = pages.get(number)?.answer ?? held.old?.get(number)?.answer;
       const place = index % PAGE;
       return answer && place < answer.ids.length ? { answer, place } : null;
     },
@@ -94,10 +105,16 @@ export function usePages(load, key) {
  * @param {ReturnType<typeof usePages>} props.pages
  * @param {Column[]} props.columns
  * @param {{answer: any, place: number} | null} [props.pinned] a row that stays at the top
- * @param {(id: string, name: string) => void} [props.onSelect]
- * @param {(rows: [string, string][]) => void} [props.onSelectMany] from one row to another
+ * @param {(id: string) => void} [props.onSelect]
+ * @param {(ids: string[]) => void} [props.onSelectMany] from one row to another
+ * @param {(id: string) => void} [props.onPeek] shows the row beside the table, or no longer
+ * @param {(id: string) => void} [props.onMove] another row has the focus
+ * @param {Tree | null} [props.tree] if rows stand below others
+ * @typedef {{isOpen: (id: string) => boolean, flip: (id: string) => void}} Tree
  */
-export function Grid({ pages, columns, label, pinned, onOpen, onSelect, onSelectMany, isSelected }) {
+export function Grid(props) {
+  const { pages, columns, label, pinned, tree } = props;
+  const { onOpen, onSelect, onSelectMany, onPeek, onMove, isSelected } = props;
   const frame = useRef(null);
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(600);
@@ -119,42 +136,71 @@ export function Grid({ pages, columns, label, pinned, onOpen, onSelect, onSelect
   }, []);
   useEffect(() => {
     if (rows) pages.need(first, last);
-  }, [first, last, rows, turn]);
+  }, [first, last, rows, turn, pages.state]);
 
   const width = columns.reduce((sum, column) => sum + column.width, 0);
   const template = columns.map((column) => `${column.width}px`).join(" ");
+  const idAt = (index) => {
+    const row = pages.row(index);
+    return row?.answer.ids[row.place];
+  };
+  const depthAt = (index) => {
+    const row = pages.row(index);
+    return row?.answer.depths[row.place] ?? Infinity;
+  };
   const moveTo = (index) => {
     focused.current = index;
     setFocus(index);
   };
   const select = (index) => {
-    const row = pages.row(index);
-    if (row) onSelect(row.answer.ids[row.place], row.answer.names?.[row.place]);
+    const id = idAt(index);
+    if (id) onSelect(id);
     anchor.current = index;
   };
   const selectTo = (index) => {
     const [from, to] = [Math.min(anchor.current, index), Math.max(anchor.current, index)];
     const found = [];
-    for (let one = from; one <= to; one += 1) {
-      const row = pages.row(one);
-      if (row) found.push([row.answer.ids[row.place], row.answer.names?.[row.place]]);
-    }
+    for (let one = from; one <= to; one += 1) if (idAt(one)) found.push(idAt(one));
     onSelectMany(found);
+  };
+  const show = (index) => {
+    moveTo(index);
+    const element = frame.current;
+    if (index * ROW < element.scrollTop) element.scrollTop = index * ROW;
+    const bottom = (index + (pinned ? 3 : 2)) * ROW - element.clientHeight;
+    if (bottom > element.scrollTop) element.scrollTop = bottom;
+    if (idAt(index)) onMove?.(idAt(index));
+  };
+  /** Into the branch of a row, or out of it: opens or closes it, or goes to the next or upper row. */
+  const walk = (index, inwards) => {
+    const row = pages.row(index);
+    if (!row) return false;
+    const id = row.answer.ids[row.place];
+    const hasBranch = row.answer.below[row.place] > 0;
+    if (hasBranch && tree.isOpen(id) !== inwards) tree.flip(id);
+    else if (inwards && hasBranch) show(index + 1);
+    else if (!inwards) {
+      const depth = row.answer.depths[row.place];
+      let upper = index - 1;
+      while (upper >= 0 && depthAt(upper) >= depth) upper -= 1;
+      if (upper < 0) return false;
+      show(upper);
+    } else return false;
+    return true;
   };
   const keys = (event) => {
     if (event.target !== frame.current || event.ctrlKey || event.metaKey || event.altKey) return;
     const step = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, PageDown: 20, PageUp: -20 }[event.key];
     const end = { Home: 0, End: rows - 1 }[event.key];
-    if (step || end !== undefined) {
-      const next = Math.max(0, Math.min(rows - 1, end ?? focused.current + step));
-      moveTo(next);
-      const element = frame.current;
-      if (next * ROW < element.scrollTop) element.scrollTop = next * ROW;
-      const bottom = (next + (pinned ? 3 : 2)) * ROW - element.clientHeight;
-      if (bottom > element.scrollTop) element.scrollTop = bottom;
+    const inwards = { ArrowRight: true, ArrowLeft: false }[event.key];
+    const id = idAt(focused.current);
+    if (step || end !== undefined) show(Math.max(0, Math.min(rows - 1, end ?? focused.current + step)));
+    else if (tree && inwards !== undefined) {
+      if (!walk(focused.current, inwards)) return;
     } else if (event.key === "Enter") {
-      const row = pages.row(focused.current);
-      if (row) onOpen?.(row.answer.ids[row.place]);
+      if (id) onOpen?.(id);
+    } else if ((event.key === "o" || event.key === " ") && onPeek) {
+      if (id) onPeek(id);
     } else if (event.key === "x" && onSelect) select(focused.current);
     else if (event.key === "X" && onSelectMany) selectTo(focused.current);
     else return;
@@ -183,12 +229,15 @@ export function Grid({ pages, columns, label, pinned, onOpen, onSelect, onSelect
     const row = pages.row(index);
     const id = row?.answer.ids[row.place];
     const selected = id !== undefined && Boolean(isSelected?.(id));
+    const hasBranch = tree && row?.answer.below[row.place] > 0;
     shown.push(html`
       <div
         key=${index}
         id=${`row-${index}`}
         role="row"
         aria-rowindex=${index + 2}
+        aria-level=${tree && row ? row.answer.depths[row.place] + 1 : undefined}
+        aria-expanded=${hasBranch ? String(tree.isOpen(id)) : undefined}
         aria-selected=${onSelect ? String(selected) : undefined}
         class=${`grid-row ${index === focus ? "focused" : ""} ${selected ? "selected" : ""}`}
         style=${{ transform: `translateY(${index * ROW}px)`, gridTemplateColumns: template }}
@@ -202,7 +251,7 @@ export function Grid({ pages, columns, label, pinned, onOpen, onSelect, onSelect
     <div
       ref=${frame}
       class="grid"
-      role="grid"
+      role=${tree ? "treegrid" : "grid"}
       tabindex="0"
       aria-label=${label}
       aria-rowcount=${rows + 1}

@@ -13,6 +13,7 @@ const ACTIONS = {
   "/": ["search", () => focus("search")],
   f: ["filter", () => focus("filter")],
   c: ["compare the selected runs", () => press("compare")],
+  d: ["what differs between the selected runs", () => press("differences")],
   b: ["the selected run as the baseline, or not", () => press("pin")],
   e: ["tags of the selected runs, or of the run", () => press("tag")],
   ge: ["to the experiments", () => open("experiments")],
@@ -32,6 +33,8 @@ const OF_TABLES = {
   x: "select the row, or not",
   "shift + x": "select all rows since the last one",
   enter: "open the row",
+  "o, space": "details of the row beside the table, or no longer",
+  "← →": "close, open the branch below the row",
 };
 
 /** @param {{past: () => void, theme: () => void, help: () => void}} own */

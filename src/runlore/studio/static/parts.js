@@ -38,8 +38,8 @@ export const Swatch = ({ colour }) => html`
 /** The dashes of runs: the first eight of an experiment have none. */
 export const DASHES = [[], [3, 1.5], [1, 1.5], [4, 1.5, 1, 1.5]];
 
-export const RunName = ({ id, name, colour }) => html`
-  <a class="run-name" href=${to({ page: "run", run: id })} title=${name}>
+export const RunName = ({ id, name, colour, tabIndex }) => html`
+  <a class="run-name" tabindex=${tabIndex} href=${to({ page: "run", run: id })} title=${name}>
     <${Swatch} colour=${colour} /> <bdi>${name}</bdi>
   </a>
 `;

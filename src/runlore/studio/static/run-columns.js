@@ -3,7 +3,7 @@
 import { html } from "./vendor/preact@11.2.0/preact.js";
 import { ago, duration, isSampled, moment, namespace, number, shortName } from "./format.js";
 import { RunName, Status } from "./parts.js";
-import { selected, toggle } from "./selection.js";
+import { isSelected, toggle } from "./selection.js";
 import { change, view } from "./view.js";
 
 export const DEFAULT_COLUMNS = ["status", "duration", "created", "user"];
@@ -29,13 +29,17 @@ export function parseColumn(text) {
   return found ? { field: found[1], width: Number(found[2]) } : { field: text, width: null };
 }
 
+/** The metric of a column, null for one of something else. */
+export const metricOf = (field) => /^metrics\.(?:`((?:[^`]|``)*)`|([^.`]+))/.exec(field)?.slice(1).find(Boolean) ?? null;
+
 const writeColumn = ({ field, width }) => (width ? `${field}~${width}` : field);
 
 /**
- * The columns of a grid. `baseline` is the row of the pinned run, to which numbers are compared.
+ * The columns of a grid. `baseline` is the row of the pinned run, to which numbers are compared;
+ * `tree` knows which branches are open, `peek` shows a run beside the table.
  * @param {string[]} columns as addresses have them
  */
-export function gridColumns(columns, { baseline = null, sortable = true } = {}) {
+export function gridColumns(columns, { baseline = null, sortable = true, tree = null, peek = null } = {}) {
   const resize = (index) => (width) =>
     change(
       { cols: columns.map((text, n) => (n === index ? writeColumn({ ...parseColumn(text), width }) : text)) },
@@ -47,7 +51,7 @@ export function gridColumns(columns, { baseline = null, sortable = true } = {}) 
       width: 280,
       title: html`<${Head} field="name" sortable=${sortable} />`,
       sorted: sortedBy("name"),
-      cell: nameCell,
+      cell: (row) => nameCell(row, tree, peek),
     },
     ...columns.map((text, index) => {
       const { field, width } = parseColumn(text);
@@ -74,23 +78,49 @@ const sortedBy = (field) => {
   return sort === field ? "ascending" : sort === `-${field}` ? "descending" : undefined;
 };
 
-function nameCell({ answer, place }) {
+function nameCell({ answer, place }, tree, peek) {
   const id = answer.ids[place];
   const name = answer.names[place];
   const depth = answer.depths?.[place] ?? 0;
   const isAbove = answer.matches && !answer.matches[place];
   return html`
-    <span class=${isAbove ? "above" : ""} style=${{ paddingLeft: `${Math.min(depth, 8) * INDENT}px` }}>
+    <span class=${`name-cell ${isAbove ? "above" : ""}`} style=${{ paddingLeft: `${Math.min(depth, 8) * INDENT}px` }}>
       <input
         type="checkbox"
         tabindex="-1"
         aria-label=${`Select ${name}`}
-        checked=${selected.value.has(id)}
-        onChange=${() => toggle(id, name)}
+        checked=${isSelected(id)}
+        onChange=${() => toggle(id)}
       />
-      ${depth ? html`<span class="muted" title=${`Depth ${depth}`}>└ </span>` : ""}
-      <${RunName} id=${id} name=${name} colour=${answer.colours[place]} />
+      ${tree && answer.below ? html`<${Branch} id=${id} name=${name} below=${answer.below[place]} tree=${tree} />` : ""}
+      <${RunName} id=${id} name=${name} colour=${answer.colours[place]} tabIndex="-1" />
+      ${peek
+        ? html`
+            <button class="peek" tabindex="-1" aria-label=${`Details of ${name}`} title="Details beside the table: o" onClick=${() => peek(id)}>
+              ◨
+            </button>
+          `
+        : ""}
     </span>
+  `;
+}
+
+/** Opens and closes the branch below a run. */
+function Branch({ id, name, below, tree }) {
+  if (!below) return html`<span class="branch"></span>`;
+  const isOpen = tree.isOpen(id);
+  const count = `${below} below`;
+  return html`
+    <button
+      class="branch"
+      tabindex="-1"
+      aria-expanded=${String(isOpen)}
+      aria-label=${`Branch of ${name}: ${count}`}
+      title=${count}
+      onClick=${() => tree.flip(id)}
+    >
+      ${isOpen ? "▾" : "▸"}
+    </button>
   `;
 }
 

@@ -1,55 +1,73 @@
-// The selected runs, and what can be done with all of them at once.
+// The selected runs, which stand in the address, and what can be done with all of them at once.
 
-import { html, signal, useState } from "./vendor/preact@11.2.0/preact.js";
-import { send } from "./api.js";
-import { Dialog, FormDialog } from "./dialog.js";
+import { computed, html, useState } from "./vendor/preact@11.2.0/preact.js";
+import { ask, useAnswer } from "./api.js";
+import { later } from "./later.js";
 import { mayChange } from "./me.js";
-import { change, to, view } from "./view.js";
+import { asof, change, go, isInAddress, to, view } from "./view.js";
 
-/** The names of the selected runs by their ids, in the order of selection. */
-export const selected = signal(new Map());
+const BulkDialog = later(async () => (await import("./runs/bulk.js")).BulkDialog);
+const Told = later(async () => (await import("./runs/bulk.js")).Told);
 
-export function toggle(id, name) {
-  const next = new Map(selected.value);
-  if (next.has(id)) next.delete(id);
-  else next.set(id, name);
-  selected.value = next;
+const COMPARED_MAX = 200;
+
+/** Ids: the selected runs, or with `all` in the address those of the matching ones that are not. */
+const listed = computed(() => new Set(view.value.runs ?? []));
+
+/** Whether a run is selected, which is a row of the table. */
+export const isSelected = (id) => Boolean(view.value.all) !== listed.value.has(id);
+
+const put = (runs, more) => change({ runs: runs.length ? runs : null, ...more }, { replace: true });
+
+export function toggle(id) {
+  const runs = view.value.runs ?? [];
+  put(runs.includes(id) ? runs.filter((one) => one !== id) : [...runs, id]);
 }
 
-/** @param {[string, string][]} runs ids and names */
-export function select(runs) {
-  selected.value = new Map([...selected.value, ...runs]);
+/** Selects some more runs. @param {string[]} ids */
+export function select(ids) {
+  const runs = view.value.runs ?? [];
+  put(view.value.all ? runs.filter((id) => !ids.includes(id)) : [...new Set([...runs, ...ids])]);
 }
 
-export const selectNone = () => {
-  selected.value = new Map();
-};
+export const selectNone = () => put([], { all: null });
 
-/** What is done with the selected runs; the keys `e` and `b` press the buttons of these ids. */
-export function Selection() {
+/** Selects all runs that match, on all pages of the table. */
+export const selectAll = () => put([], { all: true });
+
+const idIn = (ids) => `id in (${ids.map((id) => JSON.stringify(id)).join(", ")})`;
+
+/** The question of which the selected runs are the answer. */
+function selectedOnes({ experiment, q, f, tree }) {
+  const { all, runs = [] } = view.value;
+  if (!all) return { f: runs.length ? idIn(runs) : null, children: true };
+  const but = runs.length && `not ${idIn(runs)}`;
+  return { experiment, q, f: but ? (f ? `(${f}) and ${but}` : but) : f, children: Boolean(tree) };
+}
+
+/** What is done with the selected runs; the keys `c`, `b`, `d` and `e` press the buttons of these ids. */
+export function Selection({ question }) {
   const [open, setOpen] = useState(null);
   const [told, tell] = useState(null);
-  const ids = [...selected.value.keys()];
-  const bulk = async (change) => {
-    const answer = await send("POST", "bulk", { ids, ...change });
-    tell(answer);
-  };
-  const { pin } = view.value;
+  const { all, runs: ids = [], pin } = view.value;
+  const which = selectedOnes(question);
+  const found = useAnswer("runs", { ...which, limit: 1, cols: ["status"] }, { skip: !all }).value.data;
+  const count = all ? found?.total : ids.length;
   return html`
     ${told ? html`<${Told} answer=${told} onClose=${() => tell(null)} />` : ""}
-    ${ids.length
+    ${all || ids.length
       ? html`
           <div class="bar selection" role="toolbar" aria-label="Selected runs">
-            <b>${ids.length} selected</b>
-            <a class="button" id="compare" href=${to({ page: "compare", runs: ids })}>Compare ${ids.length}</a>
-            ${ids.length === 1
+            <b role="status">${all ? `${count?.toLocaleString("en-US") ?? "…"} selected: all that match${ids.length ? `, without ${ids.length}` : ""}` : `${ids.length} selected`}</b>
+            <${ToCompare} which=${which} count=${count} />
+            ${!all && ids.length === 1
               ? html`
                   <button id="pin" onClick=${() => change({ pin: pin === ids[0] ? null : ids[0] })}>
                     ${pin === ids[0] ? "No baseline" : "As baseline"}
                   </button>
                 `
               : ""}
-            ${mayChange.value
+            ${mayChange.value && count
               ? html`
                   <button id="tag" onClick=${() => setOpen("tag")}>Tag…</button>
                   <button onClick=${() => setOpen("archive")}>Archive…</button>
@@ -57,87 +75,35 @@ export function Selection() {
                 `
               : ""}
             <button class="quiet" onClick=${selectNone}>None</button>
+            ${isInAddress.value ? "" : html`<span class="muted">too many for a link: kept in this tab only</span>`}
           </div>
         `
       : ""}
-    ${open === "tag" ? html`<${TagDialog} count=${ids.length} bulk=${bulk} onClose=${() => setOpen(null)} />` : ""}
-    ${open === "archive" || open === "cancel"
-      ? html`<${SureDialog} of=${open} count=${ids.length} bulk=${bulk} onClose=${() => setOpen(null)} />`
+    ${open
+      ? html`
+          <${BulkDialog}
+            of=${open}
+            count=${count}
+            which=${all ? { ...which, position: found.position } : { ids }}
+            tell=${tell}
+            onClose=${() => setOpen(null)}
+          />
+        `
       : ""}
   `;
 }
 
-const runs = (count) => (count === 1 ? "1 run" : `${count} runs`);
-
-function TagDialog({ count, bulk, onClose }) {
-  const [remove, setRemove] = useState(false);
-  const save = (form) =>
-    bulk({
-      op: remove ? "untag" : "tag",
-      key: form.get("key"),
-      value: remove ? undefined : form.get("value") || null,
-    });
-  return html`
-    <${FormDialog} title=${`Tag ${runs(count)}`} action=${remove ? "Remove" : "Tag"} onSubmit=${save} onClose=${onClose}>
-      <label class="field">Key <input name="key" required autocomplete="off" /></label>
-      <label class="field">
-        Value <input name="value" autocomplete="off" disabled=${remove} placeholder="none: a tag with a key only" />
-      </label>
-      <label class="check">
-        <input type="checkbox" checked=${remove} onChange=${() => setRemove(!remove)} /> remove the tag of this key
-      </label>
-    <//>
-  `;
-}
-
-const SURE = {
-  archive: ["Archive", "They leave the lists, and come back with the filter archived = true and Bring back."],
-  cancel: ["Cancel runs", "Their processes are asked to stop, and then killed. Runs that have ended refuse it."],
-};
-
-function SureDialog({ of, count, bulk, onClose }) {
-  const [action, consequence] = SURE[of];
-  const archived = of === "archive";
-  return html`
-    <${FormDialog}
-      title=${`${archived ? "Archive" : "Cancel"} ${runs(count)}?`}
-      action=${action}
-      onSubmit=${(form) => bulk({ op: form.get("back") ? "reactivate" : of, reason: form.get("reason") || undefined })}
-      onClose=${onClose}
-    >
-      <p>${consequence}</p>
-      ${archived
-        ? html`<label class="check"><input type="checkbox" name="back" value="1" /> bring archived ones back instead</label>`
-        : html`<label class="field">Reason <input name="reason" autocomplete="off" placeholder="recorded with the change" /></label>`}
-    <//>
-  `;
-}
-
-/** What became of a change of many runs: how many, and which ones refused it. */
-function Told({ answer, onClose }) {
-  const { done, refused } = answer;
-  if (!refused.length) {
-    return html`
-      <p class="told" role="status">
-        ${runs(done.length)} changed. <button class="quiet" onClick=${onClose}>Close</button>
-      </p>
-    `;
-  }
-  return html`
-    <${Dialog} title=${`${runs(done.length)} changed, ${refused.length} refused`} onClose=${onClose} wide>
-      <table class="plain">
-        <thead><tr><th scope="col">Run</th><th scope="col">Why not</th></tr></thead>
-        <tbody>
-          ${refused.map(
-            (one) => html`
-              <tr key=${one.id}>
-                <td><bdi>${selected.value.get(one.id) ?? one.id}</bdi></td>
-                <td class="wrap">${one.detail}</td>
-              </tr>
-            `,
-          )}
-        </tbody>
-      </table>
-    <//>
-  `;
+/** To the page that compares the selected runs: their curves, or what differs between them. */
+function ToCompare({ which, count }) {
+  const { all, runs } = view.value;
+  if (count > COMPARED_MAX) return html`<span class="muted">${COMPARED_MAX} at most can be compared</span>`;
+  const found = async (show) => {
+    const { ids } = await ask("runs", { ...which, limit: COMPARED_MAX, cols: ["status"] });
+    go({ page: "compare", runs: ids, show, asof: asof.value });
+  };
+  const way = (id, key, name, show) =>
+    all
+      ? html`<button id=${id} title=${key} onClick=${() => found(show)}>${name}</button>`
+      : html`<a class="button" id=${id} title=${key} href=${to({ page: "compare", runs, show })}>${name}</a>`;
+  return html`${way("compare", "c", `Compare ${count ?? ""}`)} ${way("differences", "d", "Differences", "parameters")}`;
 }

@@ -12,12 +12,17 @@ export const base = document.body.dataset.base ?? "";
  */
 export const copy = self.runloreCopy ?? null;
 
-const LISTS = ["cols", "runs", "hide", "charts"];
-const FLAGS = ["tree", "clip"];
-const named = (key) => (key === "runs" ? "run" : key); // In an address, one run after the other.
+const LISTS = ["cols", "runs", "hide", "branches", "charts"];
+const FLAGS = ["tree", "closed", "all", "clip"];
+const NAMED = { runs: "run", branches: "branch" }; // In an address, one run after the other.
+const named = (key) => NAMED[key] ?? key;
+/** Lists that may be longer than an address can be; the browser's history has those then. */
+const LONG = ["runs", "branches"];
+const ADDRESS_MAX = 12_000;
 /** The parameters of all pages in the order in which addresses have them. */
 const ORDER = [
-  ...["q", "f", "cols", "sort", "group", "agg", "tree", "runs", "hide", "pin", "sql", "charts"],
+  ...["q", "f", "cols", "sort", "group", "agg", "tree", "closed", "branches"],
+  ...["all", "runs", "hide", "drawer", "pin", "sql", "charts"],
   ...["other", "what", "who", "show", "x", "y", "xl", "smooth", "band", "clip", "zoom", "log", "v", "asof"],
 ];
 const PAGES = ["runs", "compare", "sql", "targets", "new", "views"];
@@ -82,7 +87,7 @@ function path(view) {
 }
 
 function now() {
-  if (!copy) return parse(location.pathname.slice(base.length), location.search);
+  if (!copy) return { ...parse(location.pathname.slice(base.length), location.search), ...history.state?.long };
   const [path, query] = location.hash.slice(1).split("?");
   return parse(path, query ?? "");
 }
@@ -92,12 +97,27 @@ export const view = signal(now());
 /** The position that all pages show, or null for now. */
 export const asof = computed(() => view.value.asof ?? null);
 
+/** The view without what is too long for its address, and that apart. */
+function cut(next) {
+  const [short, long] = [{ ...next }, {}];
+  for (const key of LONG) {
+    if (write(short).length <= ADDRESS_MAX) break;
+    long[key] = short[key];
+    delete short[key];
+  }
+  return [short, Object.keys(long).length ? { long } : null];
+}
+
+/** Whether the address says all that is shown. */
+export const isInAddress = computed(() => view.value && !history.state?.long);
+
 /** Another view. Back comes to the present one, unless it is replaced. */
 export function go(next, { replace = false } = {}) {
-  const address = write(next);
-  if (address !== (copy ? location.hash : location.pathname + location.search)) {
-    if (replace) history.replaceState(null, "", address);
-    else history.pushState(null, "", address);
+  const [short, state] = cut(next);
+  const address = write(short);
+  if (state || history.state?.long || address !== (copy ? location.hash : location.pathname + location.search)) {
+    if (replace) history.replaceState(state, "", address);
+    else history.pushState(state, "", address);
   }
   view.value = now();
 }

@@ -1,17 +1,20 @@
 // The runs of an experiment, or of all: a table with columns, a filter, groups and a tree.
 
-import { html } from "../vendor/preact@11.2.0/preact.js";
+import { html, useEffect, useRef } from "../vendor/preact@11.2.0/preact.js";
 import { address, ask, useAnswer } from "../api.js";
 import { ColumnPicker } from "../column-picker.js";
 import { FilterLine, SearchBox } from "../filter-bar.js";
 import { Grid, usePages } from "../grid.js";
 import { GroupBy, GroupGrid } from "../groups.js";
+import { later } from "../later.js";
 import { Empty, Wrong } from "../parts.js";
-import { firstColumns, gridColumns, parseColumn } from "../run-columns.js";
-import { select, selected, Selection, toggle } from "../selection.js";
+import { firstColumns, gridColumns, metricOf, parseColumn } from "../run-columns.js";
+import { isSelected, select, selectAll, Selection, toggle } from "../selection.js";
 import { asof, change, go, to, view } from "../view.js";
 
-export { selected };
+const Drawer = later(async () => (await import("../runs/drawer.js")).Drawer);
+const BRANCHES_MAX = 200; // Of more, the first ones are as all others.
+const PAUSE_MS = 150;
 
 export function Runs() {
   const { experiment, q, f, sort, tree, group } = view.value;
@@ -23,13 +26,25 @@ export function Runs() {
       <div class="bar">
         <h1>${experiment ? html`<bdi>${experiment}</bdi>` : "All runs"}</h1>
         <${Count} question=${question} />
+        ${group || view.value.all ? "" : html`<button class="quiet" onClick=${selectAll}>Select all</button>`}
         <span class="grow"></span>
         <${SearchBox} />
         <${GroupBy} fields=${fields} />
         <label class="check">
-          <input type="checkbox" checked=${Boolean(tree)} onChange=${() => change({ tree: !tree, group: null, agg: null })} />
+          <input
+            type="checkbox"
+            checked=${Boolean(tree)}
+            onChange=${() => change({ tree: !tree, closed: null, branches: null, group: null, agg: null })}
+          />
           children
         </label>
+        ${tree
+          ? html`
+              <button onClick=${() => change({ closed: !view.value.closed, branches: null })}>
+                ${view.value.closed ? "Open all" : "Close all"}
+              </button>
+            `
+          : ""}
         <${ColumnPicker} columns=${columns} experiment=${experiment} />
         <a class="button" href=${csv(question, columns)} download title="The table as a file">CSV</a>
       </div>
@@ -54,35 +69,95 @@ function Count({ question }) {
   </span>`;
 }
 
+/** The branches of the tree: which are open, and how one is opened and closed. */
+const TREE = {
+  isOpen: (id) => Boolean(view.value.closed) === (view.value.branches ?? []).includes(id),
+  flip(id) {
+    const held = view.value.branches ?? [];
+    const next = held.includes(id) ? held.filter((one) => one !== id) : [...held, id].slice(-BRANCHES_MAX);
+    change({ branches: next.length ? next : null }, { replace: true });
+  },
+};
+
+/** Shows a run beside the table; the one that is shown already no longer. */
+function peek(id) {
+  const { drawer } = view.value;
+  change({ drawer: drawer === id ? null : id }, { replace: Boolean(drawer) });
+}
+
+/** The run beside the table is the one that has the focus, when it stays on one. */
+function useFollowing() {
+  const timer = useRef(0);
+  return (id) => {
+    clearTimeout(timer.current);
+    if (!view.value.drawer) return;
+    timer.current = setTimeout(() => view.value.drawer && change({ drawer: id }, { replace: true }), PAUSE_MS);
+  };
+}
+
+/** Closes what is beside the table; the focus goes back there if it was in it. */
+function closeDrawer() {
+  const wasInside = document.activeElement?.closest(".drawer");
+  change({ drawer: null }, { replace: true });
+  if (wasInside) document.querySelector(".grid")?.focus();
+}
+
+/** Escape closes what is beside the table, unless something else is open or written in. */
+function useEscape(isOpen) {
+  useEffect(() => {
+    if (!isOpen) return undefined;
+    const pressed = (event) => {
+      if (event.key !== "Escape" || event.defaultPrevented) return;
+      if (document.querySelector("dialog[open], details.picker[open]")) return;
+      if (!event.target.closest?.("input:not([type=checkbox]), textarea, select")) closeDrawer();
+    };
+    addEventListener("keydown", pressed, true); // Before popups close by the same key.
+    return () => removeEventListener("keydown", pressed, true);
+  }, [isOpen]);
+}
+
 function Table({ question, columns }) {
-  const { group, pin } = view.value;
+  const { group, pin, tree, closed, branches, drawer } = view.value;
   const cols = columns.map((text) => parseColumn(text).field);
+  const asked = { ...question, closed, branch: branches };
   const pages = usePages(
-    (offset, limit, signal) => ask("runs", { ...question, cols, offset, limit }, signal),
-    JSON.stringify([question, cols, asof.value]),
+    (offset, limit, signal) => ask("runs", { ...asked, cols, offset, limit }, signal),
+    JSON.stringify([asked, cols, asof.value]),
+    JSON.stringify([question, asof.value]),
   );
+  const isBeside = Boolean(drawer && !group);
+  const follow = useFollowing();
+  useEscape(isBeside);
   const { total, error } = pages.state.value;
   const pinned = useAnswer("runs", { f: idIs(pin), children: true, cols, limit: 1 }, { skip: !pin, runs: [pin] }).value;
   const baseline = pin && pinned.data?.ids.length ? rowOf(pinned.data) : null;
   return html`
     <${FilterLine} error=${error} />
-    <${Selection} />
+    ${group ? "" : html`<${Selection} question=${question} />`}
     ${error && error.title !== "FilterError" ? html`<${Wrong} error=${error} />` : ""}
     ${group
       ? html`<${GroupGrid} question=${question} columns=${columns} />`
       : total === 0
         ? html`<${NoRuns} question=${question} />`
         : html`
-            <${Grid}
-              pages=${pages}
-              label="Runs"
-              columns=${gridColumns(columns, { baseline })}
-              pinned=${baseline && { answer: pinned.data, place: 0 }}
-              onOpen=${(id) => go({ page: "run", run: id, asof: asof.value })}
-              onSelect=${toggle}
-              onSelectMany=${select}
-              isSelected=${(id) => selected.value.has(id)}
-            />
+            <div class="beside">
+              <${Grid}
+                pages=${pages}
+                label="Runs"
+                columns=${gridColumns(columns, { baseline, tree: tree ? TREE : null, peek })}
+                pinned=${baseline && { answer: pinned.data, place: 0 }}
+                tree=${tree ? TREE : null}
+                onOpen=${(id) => go({ page: "run", run: id, asof: asof.value })}
+                onSelect=${toggle}
+                onSelectMany=${select}
+                onPeek=${peek}
+                onMove=${follow}
+                isSelected=${isSelected}
+              />
+              ${isBeside
+                ? html`<${Drawer} id=${drawer} metrics=${cols.map(metricOf).filter(Boolean)} onClose=${closeDrawer} />`
+                : ""}
+            </div>
           `}
   `;
 }

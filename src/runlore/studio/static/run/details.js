@@ -9,7 +9,7 @@ export const shown = (value) =>
 
 const pairs = (values) => Object.entries(values ?? {}).map(([key, value]) => [key, shown(value)]);
 
-function flattened(config, before = "") {
+export function flattened(config, before = "") {
   return Object.entries(config ?? {}).flatMap(([key, value]) =>
     value !== null && typeof value === "object" && !Array.isArray(value)
       ? flattened(value, `${before}${key}.`)
