@@ -19,6 +19,7 @@ from runlore.domain.errors import RunloreError
 from runlore.studio.access.guard import Guard, Policy
 from runlore.studio.api import bulk as bulk_api
 from runlore.studio.api import charts as charts_api
+from runlore.studio.api import conditions as conditions_api
 from runlore.studio.api import downloads as downloads_api
 from runlore.studio.api import feed as feed_api
 from runlore.studio.api import groups as groups_api
@@ -42,7 +43,8 @@ from runlore.version import VERSION
 from runlore.workspace import Workspace
 
 _APIS: Final = (
-    *(workspace_api, runs_api, groups_api, tables_api, bulk_api, charts_api, views_api),
+    *(workspace_api, runs_api, conditions_api, groups_api, tables_api, bulk_api, charts_api),
+    views_api,
     *(run_api, logged_api, snapshots_api, downloads_api),
     *(sql_api, targets_api, submissions_api, feed_api),
 )

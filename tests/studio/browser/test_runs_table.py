@@ -134,8 +134,8 @@ def test_seeds_are_gathered_with_mean_and_spread(open_page: Opened) -> None:
 
 def test_a_tree_keeps_the_parents_of_matching_children(open_page: Opened) -> None:
     page = open_page("/e/vision?f=tags.fold+%3D+%221%22")
-    expect(page.get_by_text("No run matches")).to_be_visible()
-    page.get_by_role("checkbox", name="children").check()
+    expect(page.get_by_text("3 runs below others match.")).to_be_visible()
+    page.get_by_role("button", name="Show children").click()
     expect(page.locator(".grid-row .run-name").first).to_be_visible()
     wanted = [name for n in (2, 1, 0) for name in (f"run-{n:02}", f"fold-1 of {n}")]
     assert rows_of(page) == wanted
@@ -252,6 +252,17 @@ def test_details_cover_a_small_screen(open_page: Opened) -> None:
     assert (box["x"], box["width"]) == (0, 390)
     page.go_back()
     expect(page.get_by_role("complementary")).to_have_count(0)
+
+
+def test_an_empty_table_names_the_condition_that_leaves_out_most(open_page: Opened) -> None:
+    page = open_page("/e/vision?f=config.seed+%3C+2+and+metrics.loss+%3E+100&q=run")
+    expect(page.get_by_text("No run matches")).to_be_visible()
+    first = page.get_by_role("listitem").first
+    expect(first).to_contain_text("metrics.loss > 100")
+    expect(first).to_contain_text("6 runs without it")
+    page.get_by_role("button", name="Drop metrics.loss > 100").click()
+    expect(page.get_by_text("6 runs")).to_be_visible()
+    expect(page.locator("#filter")).to_have_value("config.seed < 2")
 
 
 def test_columns_are_found_ordered_widened_and_saved_as_a_file(open_page: Opened) -> None:

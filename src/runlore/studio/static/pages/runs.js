@@ -7,11 +7,12 @@ import { FilterLine, SearchBox } from "../filter-bar.js";
 import { Grid, usePages } from "../grid.js";
 import { GroupBy, GroupGrid } from "../groups.js";
 import { later } from "../later.js";
-import { Empty, Wrong } from "../parts.js";
+import { Wrong } from "../parts.js";
 import { firstColumns, gridColumns, metricOf, parseColumn } from "../run-columns.js";
 import { isSelected, select, selectAll, Selection, toggle } from "../selection.js";
-import { asof, change, go, to, view } from "../view.js";
+import { asof, change, go, view } from "../view.js";
 
+const NoRuns = later(async () => (await import("../runs/nothing.js")).NoRuns);
 const Drawer = later(async () => (await import("../runs/drawer.js")).Drawer);
 const BRANCHES_MAX = 200; // Of more, the first ones are as all others.
 const PAUSE_MS = 150;
@@ -165,31 +166,3 @@ function Table({ question, columns }) {
 const idIs = (id) => `id = ${JSON.stringify(id ?? "")}`;
 
 const rowOf = (answer) => ({ id: answer.ids[0], values: answer.data.map((values) => values[0]) });
-
-/** Nothing is in the list: what to do about it. */
-function NoRuns({ question }) {
-  const { q, f } = question;
-  if (q || f) {
-    return html`
-      <${Empty} title="No run matches">
-        <p>
-          ${f ? html`<button onClick=${() => change({ f: null })}>Without the filter</button>` : ""}${" "}
-          ${q ? html`<button onClick=${() => change({ q: null })}>Without the search</button>` : ""}
-        </p>
-        ${question.tree ? "" : html`<p>Perhaps it is a child of another run: tick <b>children</b> to look below runs, too.</p>`}
-      <//>
-    `;
-  }
-  if (asof.value !== null) {
-    return html`
-      <${Empty} title="There was no run at that time">
-        <p><button onClick=${() => change({ asof: null })}>Back to now</button></p>
-      <//>
-    `;
-  }
-  return html`
-    <${Empty} title="No run yet">
-      <p>It appears here when a script starts one, or <a href=${to({ page: "new" })}>submit one</a>.</p>
-    <//>
-  `;
-}
