@@ -62,7 +62,7 @@ def test_each_way_shows_the_runs(open_page: Opened, three: str) -> None:
 
     page.get_by_role("link", name="Parallel").click()
     expect(page.locator("path.thread")).to_have_count(3)
-    page.get_by_role("button", name="run 1").click()
+    page.get_by_role("checkbox", name="Show run 1").focus()
     expect(page.locator("path.faint")).to_have_count(2)
 
     page.get_by_role("link", name="Bars").click()

@@ -4,9 +4,9 @@ import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./v
 import uPlot from "./vendor/uplot@1.6.32/uplot.js";
 import { useAnswer } from "./api.js";
 import { drawing, notPositive, positiveX, valueAt } from "./curves.js";
-import { moment, number, tick } from "./format.js";
+import { ELAPSED, duration, elapsed, moment, number, tick } from "./format.js";
 import { nearest as nearestRun, pointed } from "./lit.js";
-import { DASHES, Swatch, Wrong, isActive } from "./parts.js";
+import { DASHES, Swatch, Wrong, isActive, useWidth } from "./parts.js";
 import { copy } from "./view.js";
 import { useWaiting } from "./waiting.js";
 
@@ -38,9 +38,17 @@ function seriesOf(line) {
 
 /** The range of a scale: that of the values, or the span without outliers. */
 const rangeOf = (isLog, span) => {
-  if (!span || isLog) return {};
+  if (isLog) return {};
+  if (!span) return { range: (_, low, high) => (low === 0 && high === 0 ? [-1, 1] : low === null ? [null, null] : uPlot.rangeNum(low, high, 0.1, true)) };
   const room = (span[1] - span[0] || 1) * 0.05;
   return { range: [span[0] - room, span[1] + room] };
+};
+
+/** The range of an axis; a single point stands in the middle of an hour, or beside other steps. */
+const rangeOfX = (isTime) => (plot, low, high) => {
+  const [only, second] = plot.data[0];
+  if (second !== undefined || (!isTime && only !== 0)) return [low, high];
+  return isTime ? [only - 1800, only + 1800] : [-1, 1];
 };
 
 /** NaN ▾ at the lower edge, infinite values ▴ at the edge where they would be. */
@@ -72,11 +80,11 @@ function options(shown, { width, x, isLog, isLogX, span, part, marks, onZoom, on
     focus: { alpha: 0.2 },
     cursor: { sync: { key: "studio", setSeries: false }, drag: { x: true, y: false }, points: { size: 6 } },
     scales: {
-      x: { time: x === "time", distr: isLogX ? 3 : 1, ...(part ? { range: part } : {}) },
+      x: { time: x === "time", distr: isLogX ? 3 : 1, ...(isLogX && !part ? {} : { range: part ?? rangeOfX(x === "time") }) },
       y: { distr: isLog && hasPositive ? 3 : 1, ...rangeOf(isLog, span) },
     },
     axes: [
-      { ...axis, values: x === "time" ? undefined : told },
+      x === "since" ? { ...axis, incrs: ELAPSED, values: (_, ticks, place, space, step) => ticks.map((value) => elapsed(value, step)) } : { ...axis, values: x === "time" ? undefined : told },
       { ...axis, size: 64, values: told },
     ],
     series: [{}, ...shown.lines.map(seriesOf)],
@@ -103,19 +111,14 @@ function options(shown, { width, x, isLog, isLogX, span, part, marks, onZoom, on
 /** Whether the frame is in view; it stays true once it was, as `everSeen`. */
 function useView(frame) {
   const [seen, setSeen] = useState({ now: false, ever: false });
-  const [width, setWidth] = useState(0);
+  const width = useWidth(frame);
   useLayoutEffect(() => {
     const watch = new IntersectionObserver((found) => {
       const now = found.at(-1).isIntersecting;
       setSeen((held) => ({ now, ever: held.ever || now }));
     });
-    const size = new ResizeObserver(() => frame.current && setWidth(frame.current.clientWidth));
     watch.observe(frame.current);
-    size.observe(frame.current);
-    return () => {
-      watch.disconnect();
-      size.disconnect();
-    };
+    return () => watch.disconnect();
   }, []);
   return { ...seen, width };
 }
@@ -295,7 +298,8 @@ function Tooltip({ answer, runs, at, x }) {
     return () => (nearestRun.value = null);
   }, [nearest?.id]);
   const first = Math.max(0, Math.min(values.indexOf(nearest) - TOOLTIP_MAX / 2, values.length - TOOLTIP_MAX));
-  const place = x === "time" ? moment(answer.x[at.place] * 1000) : `${x} ${number(answer.x[at.place])}`;
+  const value = answer.x[at.place];
+  const place = x === "time" ? moment(value * 1000) : x === "since" ? `after ${duration(value)}` : `${x} ${number(value)}`;
   return html`
     <div class="tooltip" role="status">
       <div class="muted">${place}</div>

@@ -6,6 +6,7 @@ import { Section } from "./parts.js";
 import { change, copy, view } from "./view.js";
 
 const CHARTS_AT_ONCE = 12;
+const RUNS_MAX = 200; // The server has no more in a chart.
 const AXES = { step: "step", since: "time since start", time: "time" };
 const BANDS = { minmax: "min–max", std: "± std", none: "none" };
 
@@ -38,19 +39,21 @@ export function Charts({ runs, asked, names, fields = [] }) {
   const [shown, show] = useState(CHARTS_AT_ONCE);
   const look = lookOf(view.value);
   const onZoom = (zoom) => change({ zoom: zoom && zoom.join("..") }, { replace: true });
-  const groups = grouped(names.slice(0, shown));
+  const groups = first(grouped(names), shown);
+  const drawn = runs.size > RUNS_MAX ? new Map([...runs].slice(0, RUNS_MAX)) : runs;
   return html`
     <${Toolbar} look=${look} names=${names} fields=${runs.size > 1 ? fields : []} />
-    ${[...groups].map(
-      ([group, own]) => html`
-        <${Section} key=${group} title=${group || "metrics"} count=${own.length}>
+    ${drawn === runs ? "" : html`<p class="muted" role="status">The curves of the first ${RUNS_MAX} of ${runs.size} runs.</p>`}
+    ${groups.map(
+      ([group, own, all]) => html`
+        <${Section} key=${group} title=${group || "metrics"} count=${all.toLocaleString("en-US")}>
           <div class="charts">
             ${own.map(
               (metric) => html`
                 <${Chart}
                   key=${metric}
                   metric=${metric}
-                  runs=${runs}
+                  runs=${drawn}
                   asked=${asked}
                   look=${look}
                   zoom=${zoomOf(view.value)}
@@ -63,7 +66,7 @@ export function Charts({ runs, asked, names, fields = [] }) {
       `,
     )}
     ${names.length > shown
-      ? html`<button onClick=${() => show(shown + CHARTS_AT_ONCE)}>Show more of ${names.length} metrics</button>`
+      ? html`<button onClick=${() => show(shown + CHARTS_AT_ONCE)}>Show more of ${names.length.toLocaleString("en-US")} metrics</button>`
       : ""}
   `;
 }
@@ -111,6 +114,18 @@ function Toolbar({ look, names, fields }) {
       <span class="muted">Drag in a chart to zoom, double-click for the whole axis.</span>
     </div>
   `;
+}
+
+/** The first names of groups, with how many each group has. */
+function first(groups, count) {
+  let left = count;
+  return [...groups]
+    .map(([group, own]) => {
+      const shown = own.slice(0, Math.max(0, left));
+      left -= shown.length;
+      return [group, shown, own.length];
+    })
+    .filter(([, shown]) => shown.length);
 }
 
 /** Names by the part before the slash; those that are alone with theirs stand together. */

@@ -31,6 +31,22 @@ export function duration(seconds) {
 
 const pad = (value) => String(value).padStart(2, "0");
 
+const UNITS = [[86400, "d"], [3600, "h"], [60, "min"]];
+
+/** The distances that marks of elapsed time may have: whole parts of seconds, minutes, hours, days. */
+export const ELAPSED = [
+  ...[-6, -5, -4, -3, -2, -1].flatMap((power) => [1, 2, 5].map((one) => one * 10 ** power)),
+  ...[1, 2, 5, 10, 15, 30],
+  ...[60, 3600].flatMap((unit) => [1, 2, 5, 10, 15, 30].filter((one) => unit === 60 || one < 12).map((one) => one * unit)),
+  ...[12 * 3600, ...[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].map((days) => days * 86400)],
+];
+
+/** Seconds beside an axis whose marks are `step` seconds apart. */
+export function elapsed(seconds, step) {
+  const [size, name] = UNITS.find(([size]) => step >= size) ?? [1, "s"];
+  return `${number(Number((seconds / size).toPrecision(9)))} ${name}`;
+}
+
 /** @param {string | null} time ISO 8601 */
 export function ago(time) {
   if (!time) return "";

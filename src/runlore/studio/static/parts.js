@@ -1,6 +1,6 @@
 // Small parts that many pages have.
 
-import { html } from "./vendor/preact@11.2.0/preact.js";
+import { html, useLayoutEffect, useState } from "./vendor/preact@11.2.0/preact.js";
 import { ago, moment } from "./format.js";
 import { to } from "./view.js";
 
@@ -77,6 +77,17 @@ export const Facts = ({ rows }) => html`
     )}
   </dl>
 `;
+
+/** The width of an element in pixels, 0 before it is known. */
+export function useWidth(frame) {
+  const [width, setWidth] = useState(0);
+  useLayoutEffect(() => {
+    const size = new ResizeObserver(() => frame.current && setWidth(frame.current.clientWidth));
+    size.observe(frame.current);
+    return () => size.disconnect();
+  }, []);
+  return width;
+}
 
 export const Section = ({ title, count, children }) => html`
   <section class="section">

@@ -69,7 +69,7 @@ function Bars({ x, y }) {
   const most = Math.max(...rows.map(({ value }) => Math.abs(value ?? 0)), Number.MIN_VALUE);
   return html`
     <figure class="chart" aria-label=${`${y.name} by ${x.name}`}>
-      <table class="plain wide bars">
+      <table class="plain wide text-bars">
         <thead><tr><th scope="col">${x.name}</th><th scope="col">${y.name}</th></tr></thead>
         <tbody>
           ${rows.map(

@@ -1,4 +1,4 @@
-import { ago, bytes, duration, moment, namespace, number, shortName } from "../format.js";
+import { ELAPSED, ago, bytes, duration, elapsed, isSampled, moment, namespace, number, shortName } from "../format.js";
 import { same } from "./testing.js";
 
 export const tests = {
@@ -17,6 +17,22 @@ export const tests = {
       [true, "true"],
     ];
     for (const [value, text] of cases) same(number(value), text);
+  },
+  "elapsed time has the unit of its marks"() {
+    const cases = [
+      [0.25, 0.05, "0.25 s"],
+      [30, 15, "30 s"],
+      [5400, 1800, "90 min"],
+      [7200, 3600, "2 h"],
+      [432000, 86400, "5 d"],
+    ];
+    for (const [value, step, text] of cases) same(elapsed(value, step), text);
+    same([...ELAPSED].sort((a, b) => a - b), ELAPSED);
+    same(ELAPSED.filter((one) => one >= 86400).every((one) => one % 86400 === 0), true);
+  },
+  "samples of the machine are known as metrics and as fields"() {
+    for (const name of ["system/cpu", "metrics.system/cpu", "metrics.`system/a b`"]) same(isSampled(name), true);
+    for (const name of ["loss", "metrics.loss", "my/system/x", "systems"]) same(isSampled(name), false);
   },
   "durations have the two largest units"() {
     const cases = [

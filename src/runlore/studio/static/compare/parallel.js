@@ -1,8 +1,8 @@
 // Runs as lines through parallel axes, one of each field.
 
-import { html, useState } from "../vendor/preact@11.2.0/preact.js";
+import { html } from "../vendor/preact@11.2.0/preact.js";
 import { pointed } from "../lit.js";
-import { Empty, Swatch } from "../parts.js";
+import { Empty } from "../parts.js";
 import { scaleOf } from "../plane.js";
 import { change, view } from "../view.js";
 import { known, usual, valuesOf } from "./fields.js";
@@ -20,8 +20,7 @@ function differing(data) {
 }
 
 export function Parallel({ data }) {
-  const [chosen, light] = useState(null);
-  const lit = pointed.value ?? chosen;
+  const lit = pointed.value;
   const fields = known(data).filter((field) => field !== "status");
   const picked = (view.value.cols ?? differing(data)).filter((field) => fields.includes(field));
   const flip = (field) => change({ cols: picked.includes(field) ? picked.filter((one) => one !== field) : [...picked, field] });
@@ -62,17 +61,6 @@ export function Parallel({ data }) {
               )}
             </svg>
           </div>
-          <ul class="legend">
-            ${data.ids.map(
-              (id, n) => html`
-                <li key=${id}>
-                  <button class="quiet" aria-pressed=${String(chosen === id)} onClick=${() => light(chosen === id ? null : id)}>
-                    <${Swatch} colour=${data.colours[n]} /> <bdi>${data.names[n]}</bdi>
-                  </button>
-                </li>
-              `,
-            )}
-          </ul>
         `}
   `;
 }

@@ -1,22 +1,28 @@
 // Runs as points: a field against another one.
 
-import { html } from "../vendor/preact@11.2.0/preact.js";
+import { html, useRef } from "../vendor/preact@11.2.0/preact.js";
 import { number, tick } from "../format.js";
-import { Empty } from "../parts.js";
+import { Empty, useWidth } from "../parts.js";
 import { scaleOf } from "../plane.js";
 import { go, view } from "../view.js";
 import { FieldChoice, chosen, known, usual, valuesOf } from "./fields.js";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM] = [640, 400, 88, 48];
+const [WIDTH_MAX, HEIGHT, LEFT, BOTTOM] = [800, 400, 88, 48];
 
 export function Scatter({ data }) {
+  const frame = useRef(null);
+  const width = useWidth(frame);
+  return html`<div ref=${frame}>${width ? html`<${Plane} data=${data} width=${Math.min(width, WIDTH_MAX)} />` : ""}</div>`;
+}
+
+function Plane({ data, width }) {
   const fields = known(data).filter((field) => field !== "status");
   const first = (kind) => usual(fields).find((field) => field.startsWith(kind));
   if (fields.length < 2) return html`<${Empty} title="Nothing to compare"><p>The runs have fewer than two fields.</p><//>`;
   const defaults = [first("config.") ?? fields[0], first("metrics.") ?? fields[1]];
   const picked = chosen(view.value.cols, fields, defaults);
   const [xs, ys] = picked.map((field) => valuesOf(data, field));
-  const x = scaleOf(xs, LEFT, WIDTH - 12);
+  const x = scaleOf(xs, LEFT, width - 12);
   const y = scaleOf(ys, HEIGHT - BOTTOM, 12);
   const points = data.ids
     .map((id, n) => ({ id, n, name: data.names[n], colour: data.colours[n] }))
@@ -27,7 +33,7 @@ export function Scatter({ data }) {
       <${FieldChoice} label="y" fields=${fields} picked=${picked} place=${1} />
       <span class="muted">${points.length} of ${data.ids.length} runs have both.</span>
     </div>
-    <svg class="plane" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="group" aria-label=${`${picked[1]} against ${picked[0]}`}>
+    <svg class="plane" width=${width} height=${HEIGHT} role="group" aria-label=${`${picked[1]} against ${picked[0]}`}>
       ${x.marks.map(
         (mark) => html`
           <line class="rule" x1=${x.at(mark)} x2=${x.at(mark)} y1="12" y2=${HEIGHT - BOTTOM} />
@@ -36,11 +42,11 @@ export function Scatter({ data }) {
       )}
       ${y.marks.map(
         (mark) => html`
-          <line class="rule" x1=${LEFT} x2=${WIDTH - 12} y1=${y.at(mark)} y2=${y.at(mark)} />
+          <line class="rule" x1=${LEFT} x2=${width - 12} y1=${y.at(mark)} y2=${y.at(mark)} />
           <text x=${LEFT - 8} y=${y.at(mark) + 4} text-anchor="end">${label(mark)}</text>
         `,
       )}
-      <text x=${(LEFT + WIDTH) / 2} y=${HEIGHT - 8} text-anchor="middle">${short(picked[0], 60)}</text>
+      <text x=${(LEFT + width) / 2} y=${HEIGHT - 8} text-anchor="middle">${short(picked[0], 60)}</text>
       ${points.map(
         ({ id, n, name, colour }) => html`
           <circle

@@ -55,13 +55,13 @@ const Seal = ({ size }) => html`
 const Change = ({ one, id }) => html`
   <tr class=${one.what === "change_refused" ? "refused" : ""}>
     <td title=${moment(one.time)}>${ago(one.time)}</td>
-    <td>${one.what === "change_refused" ? "✕ " : ""}${one.what.replaceAll("_", " ")} <bdi>${one.key ?? ""}</bdi></td>
-    <td>
+    <td class="wrap">${one.what === "change_refused" ? "✕ " : ""}${one.what.replaceAll("_", " ")} <bdi>${one.key ?? ""}</bdi></td>
+    <td class="wrap">
       ${one.old === null ? "" : html`<span class="old"><bdi>${shown(one.old)}</bdi></span> → `}
       <bdi>${shown(one.new)}</bdi>
       ${one.reason ? html` <span class="muted">(<bdi>${one.reason}</bdi>)</span>` : ""}
     </td>
-    <td><bdi>${one.who}</bdi></td>
+    <td title=${one.who}><bdi>${one.who}</bdi></td>
     <td class="number">
       ${copy
         ? one.position

@@ -35,7 +35,7 @@ function Curves({ data, id, path, wanted, children }) {
       <input
         type="search"
         aria-label="Find a metric"
-        placeholder=${`Find one of ${own.length}`}
+        placeholder=${`Find one of ${own.length.toLocaleString("en-US")}`}
         value=${part}
         onInput=${(event) => setPart(event.currentTarget.value)}
       />
