@@ -7,25 +7,17 @@ import { drawing, notPositive, positiveX, valueAt } from "./curves.js";
 import { ELAPSED, duration, elapsed, moment, number, tick } from "./format.js";
 import { nearest as nearestRun, pointed } from "./lit.js";
 import { DASHES, Swatch, Wrong, isActive, useWidth } from "./parts.js";
+import { AXIS, colourOf, redrawn } from "./theme.js";
 import { copy } from "./view.js";
 import { useWaiting } from "./waiting.js";
 
 const HEIGHT = 220;
 const TOOLTIP_MAX = 10;
 const BAND_ALPHA = 0.15;
-
-/** A colour of the style sheet as a canvas takes it, which knows no `light-dark()`. */
-function colourOf(name, alpha = 1) {
-  const probe = document.createElement("span");
-  probe.style.setProperty("color", `var(${name})`);
-  document.body.append(probe);
-  const { color } = getComputedStyle(probe);
-  probe.remove();
-  return alpha === 1 ? color : color.replace(/rgb\((.*)\)/, `rgba($1, ${alpha})`);
-}
+const KEY_STEPS = 50;
 
 function seriesOf(line) {
-  const stroke = line.isEdge ? "transparent" : colourOf(`--run-${line.colour % 8}`, line.alpha);
+  const stroke = () => (line.isEdge ? "transparent" : colourOf(`--run-${line.colour % 8}`, line.alpha));
   return {
     label: line.key,
     stroke,
@@ -69,8 +61,6 @@ function drawMarks(plot, marks) {
 }
 
 function options(shown, { width, x, isLog, isLogX, span, part, marks, onZoom, onHover }) {
-  const line = colourOf("--line");
-  const axis = { stroke: colourOf("--muted"), grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
   const hasPositive = shown.lines.some((one) => one.values.some((value) => value > 0));
   const told = (_, ticks) => ticks.map((value) => (value === null ? "" : tick(value)));
   return {
@@ -84,13 +74,13 @@ function options(shown, { width, x, isLog, isLogX, span, part, marks, onZoom, on
       y: { distr: isLog && hasPositive ? 3 : 1, ...rangeOf(isLog, span) },
     },
     axes: [
-      x === "since" ? { ...axis, incrs: ELAPSED, values: (_, ticks, place, space, step) => ticks.map((value) => elapsed(value, step)) } : { ...axis, values: x === "time" ? undefined : told },
-      { ...axis, size: 64, values: told },
+      x === "since" ? { ...AXIS, incrs: ELAPSED, values: (_, ticks, place, space, step) => ticks.map((value) => elapsed(value, step)) } : { ...AXIS, values: x === "time" ? undefined : told },
+      { ...AXIS, size: 64, values: told },
     ],
     series: [{}, ...shown.lines.map(seriesOf)],
     bands: shown.bands.map(({ upper, lower, colour }) => ({
       series: [upper, lower],
-      fill: colourOf(`--run-${colour % 8}`, BAND_ALPHA),
+      fill: () => colourOf(`--run-${colour % 8}`, BAND_ALPHA),
     })),
     hooks: {
       setCursor: [(plot) => onHover(plot.cursor.idx ?? null, plot.posToVal(plot.cursor.top, "y"))],
@@ -132,7 +122,7 @@ function usePlot(frame, shown, x, settings) {
   const isThere = Boolean(shown && x.length && width);
   const structure = isThere && JSON.stringify([
     shown.lines.map((line) => [line.key, line.colour, line.alpha, line.alone.length > 0]),
-    shown.bands, width, isLog, isLogX, settings.x, span, settings.part, document.documentElement.dataset.theme,
+    shown.bands, width, isLog, isLogX, settings.x, span, settings.part,
   ]);
   useEffect(() => {
     if (!isThere) return undefined;
@@ -142,7 +132,9 @@ function usePlot(frame, shown, x, settings) {
       [x, ...shown.lines.map((line) => line.values)],
       frame.current,
     );
+    const end = redrawn(plot.current);
     return () => {
+      end();
       plot.current.destroy();
       plot.current = null;
     };
@@ -162,6 +154,19 @@ function usePlot(frame, shown, x, settings) {
       }),
     [],
   );
+  return plot;
+}
+
+/** Reads and zooms a plot by keys: arrows move the place, + shows half of the axis, - all of it. */
+function byKeys(event, plot, onZoom) {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (!plot || !(step || ["+", "-"].includes(event.key))) return;
+  event.preventDefault();
+  const { clientWidth: width, clientHeight: height } = plot.over;
+  const left = plot.cursor.left >= 0 ? plot.cursor.left : width / 2;
+  if (step) plot.setCursor({ left: Math.min(width, Math.max(0, left + (step * width) / KEY_STEPS)), top: height / 2 });
+  else if (event.key === "-") onZoom(null);
+  else onZoom([left - width / 4, left + width / 4].map((at) => plot.posToVal(Math.min(width, Math.max(0, at)), "x")));
 }
 
 /**
@@ -199,7 +204,7 @@ export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
     [answer, look.band, look.isLog, opened],
   );
   const span = look.clip ? answer?.spans[metric] : null;
-  usePlot(frame, shown, answer?.x ?? [], {
+  const plot = usePlot(frame, shown, answer?.x ?? [], {
     ...look,
     width: view.width,
     span,
@@ -219,7 +224,16 @@ export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
         ${answer ? html`<${Notes} answer=${answer} look=${look} span=${span} />` : ""}
         ${zoom ? html`<button class="quiet" onClick=${() => onZoom(null)}>Whole axis</button>` : ""}
       </figcaption>
-      <div ref=${frame} class="chart-frame" onDblClick=${() => onZoom(null)}></div>
+      <div
+        ref=${frame}
+        class="chart-frame"
+        tabindex="0"
+        role="group"
+        aria-label=${`Curves of ${metric}`}
+        onDblClick=${() => onZoom(null)}
+        onKeyDown=${(event) => byKeys(event, plot.current, onZoom)}
+        onBlur=${() => plot.current?.setCursor({ left: -10, top: -10 })}
+      ></div>
       ${answer ? html`<p class="unseen">${inWords(answer, look, shown)}</p>` : ""}
       ${answer?.groups ? html`<${Groups} groups=${answer.groups} opened=${opened} flip=${flip} />` : ""}
       ${found.error ? html`<${Wrong} error=${found.error} />` : ""}

@@ -111,7 +111,7 @@ function Toolbar({ look, names, fields }) {
           )
         : ""}
       ${check("clip outliers", look.clip, (on) => change({ clip: on ? true : null }))}
-      <span class="muted">Drag in a chart to zoom, double-click for the whole axis.</span>
+      <span class="muted hint">Drag in a chart to zoom, double-click for the whole axis.</span>
     </div>
   `;
 }

@@ -37,6 +37,13 @@ const OF_TABLES = {
   "← →": "close, open the branch below the row",
 };
 
+/** The keys of a chart that has the focus. */
+const OF_CHARTS = {
+  "← →": "move the place at which values are read",
+  "+": "show the half of the axis around it",
+  "-": "show the whole axis",
+};
+
 /** @param {{past: () => void, theme: () => void, help: () => void}} own */
 export function useKeys(own) {
   useEffect(() => {
@@ -82,6 +89,7 @@ export function Help({ onClose }) {
       <div class="columns">
         <${Keys} title="Everywhere" rows=${rows} />
         <${Keys} title="In a table" rows=${Object.entries(OF_TABLES)} />
+        <${Keys} title="In a chart" rows=${Object.entries(OF_CHARTS)} />
       </div>
     <//>
   `;

@@ -8,33 +8,10 @@ import { state as live } from "./live.js";
 import { workspace } from "./me.js";
 import { SaveView } from "./save-view.js";
 import { Since } from "./since.js";
+import { nextTheme, theme } from "./theme.js";
 import { asof, change, copy, to, view } from "./view.js";
 
-const THEMES = ["system", "light", "dark"];
-
-function initialTheme() {
-  try {
-    return localStorage.getItem("theme") ?? "system";
-  } catch {
-    return "system";
-  }
-}
-
-export function useTheme() {
-  const [theme, setTheme] = useState(initialTheme);
-  useEffect(() => {
-    document.documentElement.dataset.theme = theme;
-    try {
-      localStorage.setItem("theme", theme);
-    } catch {
-      // Without storage the choice lasts as long as the page.
-    }
-  }, [theme]);
-  return [theme, () => setTheme(THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length])];
-}
-
 export function Shell({ children }) {
-  const [theme, nextTheme] = useTheme();
   const [past, showPast] = useState(asof.value !== null);
   const found = useAnswer("workspace", {}).value.data;
   const { page } = view.value;
@@ -67,7 +44,7 @@ export function Shell({ children }) {
       ${copy ? "" : html`<${SaveView} />
         <button aria-pressed=${String(past)} onClick=${() => showPast(!past)} title="t">As of…</button>
         <button onClick=${() => showHelp(true)} title="?" aria-label="Help: keys">?</button>`}
-      <button onClick=${nextTheme} title="." aria-label=${`Theme: ${theme}`}>◐</button>
+      <button onClick=${nextTheme} title="." aria-label=${`Theme: ${theme.value}`}>◐</button>
     </header>
     ${past || asof.value !== null ? html`<${Past} head=${found?.head} close=${() => showPast(false)} />` : ""}
     <main id="main" tabindex="-1">${children}</main>

@@ -1,8 +1,10 @@
 // A chart of the columns of a table: lines or points over numbers and times, bars over texts.
 
-import { html, useLayoutEffect, useRef, useState } from "./vendor/preact@11.2.0/preact.js";
+import { html, useLayoutEffect, useRef } from "./vendor/preact@11.2.0/preact.js";
 import uPlot from "./vendor/uplot@1.6.32/uplot.js";
 import { number } from "./format.js";
+import { useWidth } from "./parts.js";
+import { AXIS, colourOf, redrawn } from "./theme.js";
 
 const HEIGHT = 300;
 const BARS_MAX = 100;
@@ -15,40 +17,25 @@ export function SimpleChart({ x, ys }) {
   return x.kind === "text" ? html`<${Bars} x=${x} y=${ys[0]} />` : html`<${Lines} x=${x} ys=${ys} />`;
 }
 
-/** A colour of the style sheet as a canvas takes it, which knows no `light-dark()`. */
-function colourOf(frame, name) {
-  frame.style.setProperty("color", `var(${name})`);
-  const { color } = getComputedStyle(frame);
-  frame.style.removeProperty("color");
-  return color;
-}
-
 function Lines({ x, ys }) {
   const frame = useRef(null);
-  const [width, setWidth] = useState(0);
-  useLayoutEffect(() => {
-    const size = new ResizeObserver(() => setWidth(frame.current.clientWidth));
-    size.observe(frame.current);
-    return () => size.disconnect();
-  }, []);
+  const width = useWidth(frame);
   useLayoutEffect(() => {
     if (!width) return undefined;
     const at = x.values.map((value) => (x.kind === "time" ? Date.parse(value) / 1000 : Number(value)));
     const order = [...at.keys()].filter((n) => Number.isFinite(at[n])).sort((a, b) => at[a] - at[b]);
-    const line = colourOf(frame.current, "--line");
-    const axis = { stroke: colourOf(frame.current, "--muted"), grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
     const shown = (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick)));
     const options = {
       width,
       height: HEIGHT,
       legend: { show: true, live: true },
       scales: { x: { time: x.kind === "time" } },
-      axes: [{ ...axis, values: x.kind === "time" ? undefined : shown }, { ...axis, size: 64, values: shown }],
+      axes: [{ ...AXIS, values: x.kind === "time" ? undefined : shown }, { ...AXIS, size: 64, values: shown }],
       series: [
         { label: x.name, value: (_, value) => (value === null ? "–" : x.kind === "time" ? new Date(value * 1000).toISOString() : number(value)) },
         ...ys.map((y, n) => ({
           label: y.name,
-          stroke: colourOf(frame.current, `--run-${n % COLOURS}`),
+          stroke: () => colourOf(`--run-${n % COLOURS}`),
           width: 1.5,
           points: { show: order.length <= 200, size: 5 },
           value: (_, value) => number(value) || "–",
@@ -57,8 +44,12 @@ function Lines({ x, ys }) {
     };
     const data = [order.map((n) => at[n]), ...ys.map((y) => order.map((n) => finite(y.values[n])))];
     const drawn = new uPlot(options, data, frame.current);
-    return () => drawn.destroy();
-  }, [x, ys, width, document.documentElement.dataset.theme]);
+    const end = redrawn(drawn);
+    return () => {
+      end();
+      drawn.destroy();
+    };
+  }, [x, ys, width]);
   return html`<figure class="chart" aria-label=${`${ys.map((y) => y.name).join(", ")} by ${x.name}`}><div ref=${frame} class="chart-frame"></div></figure>`;
 }
 

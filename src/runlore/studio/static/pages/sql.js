@@ -4,10 +4,11 @@ import { html, signal, useEffect, useMemo, useRef, useState } from "../vendor/pr
 import { send } from "../api.js";
 import { moment, number } from "../format.js";
 import { Grid } from "../grid.js";
+import { later } from "../later.js";
 import { Wrong } from "../parts.js";
-import { SimpleChart } from "../simple-chart.js";
 import { change, to, view } from "../view.js";
 
+const SimpleChart = later(async () => (await import("../simple-chart.js")).SimpleChart);
 const ROWS_MAX = 10_000;
 const ROW = 28;
 const GRID_MAX = 480;
