@@ -6,6 +6,7 @@ docstring does not say otherwise.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sys
@@ -271,20 +272,70 @@ def starts(folder: str, count: str) -> None:
     say(started=started)
 
 
+def names(folder: str, count: str) -> None:
+    """One value of each of many metrics; processor time of this thread."""
+    workspace, run = opened(folder)
+    run.log("before", 0.0)
+    wanted = [f"metric-{number}" for number in range(int(count))]
+    started = time.monotonic()
+    before = time.thread_time()
+    for name in wanted:
+        run.log(name, 0.5)
+    used_s = time.thread_time() - before
+    workspace.close()
+    say(started=started, run=run.id, name_us=used_s / int(count) * 1e6)
+
+
+def bare_names(folder: str, count: str) -> None:
+    """A list in a dict for each name, then all of them in a JSON file."""
+    held: dict[str, list[tuple[int, float]]] = {}
+    wanted = [f"metric-{number}" for number in range(int(count))]
+    started = time.monotonic()
+    before = time.thread_time()
+    for name in wanted:
+        held.setdefault(name, []).append((time.time_ns(), 0.5))
+    used_s = time.thread_time() - before
+    Path(folder).write_text(json.dumps(held), encoding="utf-8")
+    say(started=started, name_us=used_s / int(count) * 1e6)
+
+
+def read_names(folder: str, run_id: str) -> None:
+    """All metrics of a run; processor time of the process."""
+    workspace, run = opened(folder, run_id)
+    started = time.monotonic()
+    before = time.process_time()
+    count = len(run.get_metrics())
+    used_s = time.process_time() - before
+    workspace.close()
+    say(started=started, read_s=used_s, count=count)
+
+
+def read_bare_names(path: str) -> None:
+    """The JSON file of `bare_names`."""
+    started = time.monotonic()
+    before = time.process_time()
+    count = len(json.loads(Path(path).read_text(encoding="utf-8")))
+    say(started=started, read_s=time.process_time() - before, count=count)
+
+
 ALL: Final[Mapping[str, Callable[..., None]]] = {
     "bare": bare,
     "bare_dicts": bare_dicts,
     "bare_memory": bare_memory,
     "bare_metric": bare_metric,
+    "bare_names": bare_names,
     "batches": batches,
     "beside_others": beside_others,
     "dicts": dicts,
     "file": file,
     "log": log,
     "memory": memory,
+    "names": names,
     "one_metric": one_metric,
     "read": read,
+    "read_bare_names": read_bare_names,
     "read_file": read_file,
+    "read_names": read_names,
     "rows": rows,
     "starts": starts,
 }

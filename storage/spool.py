@@ -116,6 +116,7 @@ class Spool:
         self._max_memory_segments = max_memory_segments
         self._caches: list[dict[Any, Any]] = []
         self._numbers: dict[Channel, int] = {}
+        self.channels: dict[int, Channel] = {}
         self._defined: set[int] = set()
         self._intents: dict[str, tuple[EndIntent, SpoolRecord]] = {}  # By run id.
         self._lap = 0
@@ -472,6 +473,7 @@ class Spool:
             return INTENT
         number = self._numbers.setdefault(channel, len(self._numbers) + 1)
         if number not in self._defined:
+            self.channels[number] = channel
             record = _definition(number, channel)
             if not self._put_lasting(DEFINITION, record):
                 if not self._next_lap(record.nbytes // SLOT + slots):

@@ -172,6 +172,7 @@ class ValueBuffer:
                 spool.rest()
             # In one step: a signal handler that logs may run between any two.
             self._spool = self._spools.setdefault(spool.writer_id, spool)
+            self._reader.channels = self._spool.channels  # So that each is in memory once.
         return self._spool
 
     def drop(self, error: Exception) -> None:

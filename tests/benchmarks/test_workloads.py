@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bench_first_hour, bench_kill, bench_slow, bench_throughput
+from benchmarks import bench_first_hour, bench_kill, bench_names, bench_slow, bench_throughput
 from benchmarks.fresh import HERE
 from benchmarks.harness import QUICK, Result
 from benchmarks.peers import first_hour
@@ -90,3 +90,10 @@ def test_the_first_hour_is_measured_in_a_process_of_its_own() -> None:
 
     assert not isinstance(found, str), found
     assert (found["made"], found["runs"]) == (5, 5 + first_hour.STARTS + 3)
+
+
+def test_very_many_metrics_are_logged_and_read_back() -> None:
+    logged, read = bench_names.run()
+
+    assert logged.what == "first run.log of a metric, mean of 5,000"
+    assert read.what == "get_metrics() of 5,001 series of a value"

@@ -72,3 +72,30 @@ def test_a_run_is_started_and_ended_in_few_commits(tmp_path: Path) -> None:
     assert counted["commits"] == 2, counted
     assert counted["statements"] <= 40, counted
     assert counted["connections"] == counted["threads"] == counted["descriptors"] == 0, counted
+
+
+OBJECTS = """
+import gc, runlore
+ws = runlore.Workspace.create("lab")
+bare = dict(outputs=False, snapshot_directory=None, capture="none")
+run = runlore.Experiment(ws, "e").start_logging(**bare)
+run.log("loss", 0.5)
+run.flush()
+gc.collect()
+before = len(gc.get_objects())
+for number in range(5_000):
+    run.log(f"loss/{number}", 0.5{step})
+run.flush()
+gc.collect()
+print((len(gc.get_objects()) - before) / 5_000)
+run.complete()
+"""
+
+
+@pytest.mark.parametrize("step", ["", ", step=number"], ids=["value", "value-at-step"])
+def test_a_metric_of_one_value_leaves_few_objects_to_the_collector(
+    step: str, tmp_path: Path
+) -> None:
+    printed = run_python(OBJECTS.replace("{step}", step), cwd=tmp_path)
+
+    assert 0 < float(printed) < 4.5  # Its series, its channel with it in a tuple, its steps.

@@ -97,7 +97,8 @@ class RunMetrics(RunPart):
             try:
                 put = self._puts[name]
             except (KeyError, TypeError):  # Not there yet, or not hashable.
-                put = self._values.put(self._scalar_series(name, description))
+                self._log_first(name, value, description, None)
+                return
             put(value)
         else:
             if type(step) is not int or not _INT64_MIN <= step <= _INT64_MAX:
@@ -105,8 +106,24 @@ class RunMetrics(RunPart):
             try:
                 put_at = self._puts_at[name]
             except (KeyError, TypeError):
-                put_at = self._values.put_at(self._scalar_series(name, description))
+                self._log_first(name, value, description, step)
+                return
             put_at(value, step)
+
+    def _log_first(self, name: Any, value: float, description: str, step: int | None) -> None:
+        """Log a float of a metric that has no function for it: it gets one with its second value.
+
+        Of very many metrics with one value each, the functions would be most of what Python's
+        collector looks through.
+        """
+        is_new = self._series is None or (type(name) is str and name not in self._series)
+        series = self._scalar_series(name, description)
+        if is_new:
+            self._values.log(series, value, step)
+        elif step is None:
+            self._values.put(series)(value)
+        else:
+            self._values.put_at(series)(value, step)
 
     def _log_all(
         self, metrics: Mapping[str, Any], second: Any, description: str, step: SupportsIndex | None

@@ -11,6 +11,7 @@ from runlore.engine.runs.files import open_file
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.metric_reads import metrics_of
 from runlore.engine.runs.metric_values import ARTIFACT_KINDS, MetricValues
+from runlore.storage.collector import collector_paused
 
 _ADDRESS: Final = "aml://artifactId/ExperimentRun/dcid."
 
@@ -22,13 +23,14 @@ def address_of(run_id: str, file: str) -> str:
 
 def shown_metrics(run: RunHandle, name: str | None, *, populate: bool) -> dict[str, Any]:
     """The logged metrics, or the one named; `populate` gives files their content (bytes, dict)."""
-    return {
-        metric.name: _populated(run, metric)
-        if populate and metric.kind in ARTIFACT_KINDS
-        else metric.as_azure()
-        for metric in metrics_of(run, name).values()
-        if name is not None or not is_sampled(metric.name)
-    }
+    with collector_paused():
+        return {
+            metric.name: _populated(run, metric)
+            if populate and metric.kind in ARTIFACT_KINDS
+            else metric.as_azure()
+            for metric in metrics_of(run, name).values()
+            if name is not None or not is_sampled(metric.name)
+        }
 
 
 def system_metrics(run: RunHandle) -> dict[str, Sequence[Any]]:
