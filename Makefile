@@ -22,7 +22,7 @@ N ?= 120
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo studio-demo check test chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
+.PHONY: demo studio-demo check test explore chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
 
 demo: $(READY) ## Track a real training and query it
 	$(BIN)/python examples/demo.py
@@ -40,6 +40,9 @@ check: $(READY) ## Check style and imports, run the tests that start no process;
 test: $(READY) ## Run the doctests, then all tests
 	$(BIN)/pytest --doctest-modules src
 	$(BIN)/pytest -n 2
+
+explore: $(READY) ## Give the property tests examples that they have not seen
+	$(BIN)/pytest -n 2 -m hypothesis --hypothesis-profile=explore
 
 chaos: $(READY) ## Let 40 processes of one workspace have bad luck for ten minutes, and count what is lost
 	$(BIN)/python -m tests.chaos.soak --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED)

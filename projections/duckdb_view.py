@@ -56,6 +56,9 @@ class DuckDBView:
                 self.connection.execute("BEGIN TRANSACTION")
                 yield self.connection
             except BaseException:
+                # What a signal handler broke off goes on in DuckDB's threads, and would be waited
+                # for.
+                self.connection.interrupt()
                 with suppress(duckdb.Error):  # The first error is the one to tell.
                     self.connection.execute("ROLLBACK")
                 raise

@@ -32,6 +32,7 @@ from runlore.storage.codec import fact_of
 from runlore.storage.damage import DamageReport
 from runlore.storage.errors import told
 from runlore.storage.event_log import EventLog
+from runlore.storage.handler_errors import raising_what_handlers_raise
 from runlore.storage.held_path import HeldPath
 from runlore.storage.interruptions import AFTERWARDS
 from runlore.storage.log_opener import LOG_NAME
@@ -164,19 +165,8 @@ class OwnProjection:
         with AFTERWARDS, self._lock:
             for folder, is_last in ((self._folder, False), (self._folder, False), (None, True)):
                 try:
-                    with _reached():
-                        tables = self._still_there() or self._open(folder)
-                        began = time.monotonic()
-                        read = catch_up(tables.projection, self.log, shown=self._shown)
-                        self.events_read += read
-                        if read or not self._has_told:
-                            self._damage.tell(tables.projection.damaged())
-                            self._has_told = True
-                    took_s = time.monotonic() - began
-                    answer = question(tables)
-                    if took_s > self._publishing.after_s:
-                        self._publish_soon()
-                    return answer
+                    with raising_what_handlers_raise():
+                        return self._answer(question, folder)
                 except DataErased as erased:
                     # The tables, and perhaps generations, hold erased data: both must go.
                     self._discard()
@@ -200,6 +190,26 @@ class OwnProjection:
                     if is_last:
                         raise ProjectionFailed(str(error), fault_in(error)) from error
             raise AssertionError("the last attempt answers or raises")
+
+    def _answer(self, question: Callable[[OpenTables], T], folder: Path | None) -> T:
+        with _reached():
+            tables = self._still_there() or self._open(folder)
+            began = time.monotonic()
+            read = catch_up(tables.projection, self.log, shown=self._shown)
+            self.events_read += read
+            if read or not self._has_told:
+                self._damage.tell(tables.projection.damaged())
+                self._has_told = True
+        took_s = time.monotonic() - began
+        try:
+            answer = question(tables)
+        except BaseException:
+            # What a signal handler broke off goes on in DuckDB's threads: others would wait for it.
+            tables.connection.interrupt()
+            raise
+        if took_s > self._publishing.after_s:
+            self._publish_soon()
+        return answer
 
     def ask_in_doubt(
         self, question: Callable[[OpenTables], T], may_be_damage: Callable[[Exception], bool]

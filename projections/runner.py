@@ -100,11 +100,8 @@ class Beside:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
-        if failed is None:
-            self.wait()
-        else:
-            self._join()
+    def __exit__(self, *_: object) -> None:
+        self.wait()  # Its error tells why, if what came later failed as well.
 
     def run(self, action: Callable[[], None]) -> None:
         """Begins the action after the previous one has ended. Raises the previous one's error."""
@@ -132,12 +129,12 @@ class Beside:
             raise error
 
     def _join(self) -> None:
-        interrupted = None
+        interrupted: BaseException | None = None
         while self._thread is not None:
             try:
                 self._thread.join()
                 self._thread = None
-            except KeyboardInterrupt as error:  # The tables are this thread's again only then.
+            except BaseException as error:  # A handler's. The tables are this thread's only then.
                 interrupted = error
         if interrupted is not None:
             raise interrupted

@@ -242,6 +242,7 @@ def _reading(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.execute("BEGIN TRANSACTION READ ONLY")
         yield
     finally:
+        connection.interrupt()  # What a signal handler broke off goes on in DuckDB's threads.
         with suppress(duckdb.TransactionException):
             connection.execute("ROLLBACK")
 
@@ -272,13 +273,13 @@ def _unless_stopped(
     try:
         thread.start()
         done, _ = wait([answer], timeout_s)
-        if done:
-            return answer.result()
-        _stop(connection, thread, answer)
-        return None
-    except KeyboardInterrupt:
+    except BaseException:  # Of a signal handler.
         _stop(connection, thread, answer)
         raise
+    if done:
+        return answer.result()
+    _stop(connection, thread, answer)
+    return None
 
 
 def _stop(
@@ -286,7 +287,7 @@ def _stop(
 ) -> None:
     """Interrupts until the thread has ended: an interrupt before the query's begin is lost."""
     for attempt in count():
-        with suppress(KeyboardInterrupt):  # Once is enough.
+        with suppress(BaseException):  # Of signal handlers: once is enough.
             connection.interrupt()
             done, _ = wait([answer], timeout=0.02)
             never_began = thread.ident is None and attempt > 50

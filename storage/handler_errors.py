@@ -1,0 +1,72 @@
+"""Signal handlers that raise while the main thread is in a library written in C.
+
+Python calls a handler within whatever the main thread does. DuckDB drops what it raises and tells
+"Query interrupted" in its place, SQLite drops it where it has called Python; both also where the
+handler wants the program to exit.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+_SIGNALS: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGALRM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGQUIT,
+    signal.SIGXCPU,
+)
+"""Those whose handlers raise; to look at each of 64 would take as long as a short query."""
+
+_main_ident: Final = threading.main_thread().ident
+
+
+class _Noting:
+    """A handler that notes what the program's own handler raises."""
+
+    def __init__(self, handler: Callable[..., Any], noted: list[BaseException]) -> None:
+        self.handler = handler
+        self._noted = noted
+
+    def __call__(self, *given: Any) -> Any:
+        try:
+            return self.handler(*given)
+        except BaseException as error:
+            self._noted.append(error)
+            raise
+
+
+@contextmanager
+def raising_what_handlers_raise() -> Iterator[None]:
+    """If a signal handler raises within the block, so does the block, whatever became of it.
+
+    Does nothing in other threads than the main one, in which Python calls handlers.
+    """
+    if threading.get_ident() != _main_ident:
+        yield
+        return
+    noted: list[BaseException] = []
+    placed: dict[signal.Signals, _Noting] = {}
+    try:
+        for number in _SIGNALS:
+            handler = signal.getsignal(number)
+            # Those of the system and of C libraries are no functions. What the usual one of Ctrl-C
+            # raises is known.
+            if callable(handler) and handler is not signal.default_int_handler:
+                placed[number] = _Noting(handler, noted)
+                signal.signal(number, placed[number])
+        yield
+    finally:
+        for number, noting in placed.items():
+            own = noting.handler
+            if signal.getsignal(number) is noting:  # The handler may have placed another one.
+                signal.signal(number, own)
+        if noted:
+            raise noted[0]
