@@ -20,6 +20,7 @@ _SUMMARIES: Final = {
     "max": "max",
     "mean": "CASE WHEN numbers > nonfinite THEN sum / (numbers - nonfinite) END",
     "n": "n",
+    "numbers": "numbers",
     "n_nonfinite": "nonfinite",
     "first": "first",
     "latest": "latest",

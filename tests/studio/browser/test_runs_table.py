@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from runlore import Experiment, Workspace
+from tests.processes import LIMIT_S, start_python
 from tests.studio.browser.conftest import HOSTILE, Opened
+from tests.studio.browser.test_charts import LOGGING
 from tests.studio.browser.test_pages import path_of, rows_of
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
@@ -263,6 +266,31 @@ def test_an_empty_table_names_the_condition_that_leaves_out_most(open_page: Open
     page.get_by_role("button", name="Drop metrics.loss > 100").click()
     expect(page.get_by_text("6 runs")).to_be_visible()
     expect(page.locator("#filter")).to_have_value("config.seed < 2")
+
+
+def test_metrics_of_active_runs_move_before_they_are_in_the_log(
+    open_page: Opened, lab: Workspace
+) -> None:
+    """The process is stopped after each value: nobody writes what is in its spool."""
+    process = start_python(LOGGING, lab.path)
+    assert process.stdin
+    assert process.stdout
+    try:
+        process.stdout.readline()
+        page = open_page("/e/spoken?cols=metrics.loss&cols=metrics.loss.n")
+        row = page.locator(".grid-row")
+        expect(row).to_contain_text("–")
+        for number, value in enumerate((0.5, 0.25), 1):
+            process.send_signal(signal.SIGCONT)
+            process.stdin.write(f"loss {value}\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "logged\n"
+            process.send_signal(signal.SIGSTOP)
+            expect(row.get_by_role("gridcell").nth(1)).to_have_text(str(value))
+            expect(row.get_by_role("gridcell").nth(2)).to_have_text(str(number))
+    finally:
+        process.kill()
+        process.communicate(timeout=LIMIT_S)
 
 
 def test_columns_are_found_ordered_widened_and_saved_as_a_file(open_page: Opened) -> None:

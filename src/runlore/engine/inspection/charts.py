@@ -20,15 +20,20 @@ def chart_of(session: Session, reader: RunsReader, question: ChartQuestion) -> C
 
     `reader` is one of the session's. See `RunsReader.chart`.
     """
+    head, live = live_at_head(session, question.run_ids)
+    points = [one for run_id, held in live.items() for one in points_of(run_id, held)]
+    return reader.at(head).chart(question, points) if points else reader.chart(question)
+
+
+def live_at_head(session: Session, run_ids: Collection[str]) -> tuple[int, dict[str, LiveValues]]:
+    """A position at the end of the log, and the values of runs that are not in the log until it."""
     session.before_read(of_spools=True)
     while True:
         head = session.log.last_position()
-        live = session.live_values_of(question.run_ids)
+        live = session.live_values_of(run_ids)
         # Values that a spool wrote to the log in between are in neither: read again.
         if all(mark.position <= head for one in live.values() for mark in one.marks.values()):
-            break
-    points = [one for run_id, held in live.items() for one in _points(run_id, held)]
-    return reader.at(head).chart(question, points) if points else reader.chart(question)
+            return head, live
 
 
 def waiting_since(session: Session, run_ids: Collection[str]) -> dict[str, dict[str, int]]:
@@ -38,19 +43,20 @@ def waiting_since(session: Session, run_ids: Collection[str]) -> dict[str, dict[
     """
     session.before_read(of_spools=True)
     return {
-        run_id: {part.series.name: part.times[-1] for part in _parts(held)}
+        run_id: {part.series.name: part.times[-1] for part in parts_of(held)}
         for run_id, held in session.live_values_of(run_ids).items()
         if held.pieces
     }
 
 
-def _parts(live: LiveValues) -> Iterator[Part]:
+def parts_of(live: LiveValues) -> Iterator[Part]:
+    """The parts of live values, in the order of logging."""
     for pieces in live.pieces.values():
         for piece in pieces:
             yield from piece
 
 
-def _points(run_id: str, live: LiveValues) -> Iterator[LivePoints]:
+def points_of(run_id: str, live: LiveValues) -> Iterator[LivePoints]:
     """The numbers of scalar metrics, by metric."""
     import numpy as np
 
@@ -59,7 +65,7 @@ def _points(run_id: str, live: LiveValues) -> Iterator[LivePoints]:
     from runlore.storage.value_reader import block_of
 
     by_metric: dict[str, list[Part]] = {}
-    for part in _parts(live):
+    for part in parts_of(live):
         if part.series.kind == "scalar" and not part.series.columns:
             by_metric.setdefault(part.series.name, []).append(part)
     for name, parts in by_metric.items():

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 
 from runlore.domain.filtering.expressions import Value
 from runlore.engine.inspection.charts import chart_of, waiting_since
+from runlore.engine.inspection.live_cells import live_cells
 from runlore.projections.charts import Chart, ChartQuestion, ChartSeries
 from runlore.projections.filters import RunFilter
 from runlore.projections.grouped_charts import GroupSeries, grouped
@@ -20,6 +21,7 @@ from runlore.studio.parameters import (
     METRICS_MAX,
     RUNS_MAX,
     AsOf,
+    Columns,
     ServedLanes,
 )
 from runlore.workspace import Workspace, session_of
@@ -73,6 +75,18 @@ async def live(lanes: ServedLanes, run_ids: RunIds) -> Answer:
     """
     return await lanes.answer(
         None, lambda shown: {"waiting": waiting_since(session_of(shown), run_ids)}
+    )
+
+
+@router.get("/live/cells")
+async def live_cells_of_runs(lanes: ServedLanes, run_ids: RunIds, columns: Columns) -> Answer:
+    """By run and column, the metrics that have values which are not in the log yet.
+
+    All other cells of a table are as `/api/runs` has them from `position` on.
+    """
+    return await lanes.answer_of_tables(
+        None,
+        lambda shown, reader: live_cells(session_of(shown), reader, run_ids, columns)._asdict(),
     )
 
 

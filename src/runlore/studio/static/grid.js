@@ -15,6 +15,7 @@ import { asof } from "./view.js";
 const ROW = 28;
 const MARGIN = 8;
 const PAGE = 100;
+const STRIDE = 25;
 const WIDTH_MIN = 48;
 const WIDTH_MAX = 960;
 
@@ -35,6 +36,7 @@ export function usePages(load, key, place = key) {
     return own;
   }, [key]);
   const { pages, state, over } = held;
+  const stride = useMemo(() => signal(0), []);
 
   const fetchPage = async (number) => {
     const page = pages.get(number) ?? { answer: null };
@@ -75,9 +77,15 @@ export function usePages(load, key, place = key) {
     state,
     /** Asks for what is missing of some rows. */
     need(first, last) {
+      stride.value = Math.floor(first / STRIDE);
       for (let n = Math.floor(first / PAGE); n <= Math.floor(Math.max(first, last) / PAGE); n += 1) {
         if (!pages.has(n)) fetchPage(n);
       }
+    },
+    /** The rows in view, and some more. */
+    near() {
+      const first = stride.value * STRIDE;
+      return Array.from({ length: 4 * STRIDE }, (_, n) => this.row(first + n)).filter(Boolean);
     },
     /** The answer that has the row, and the row's place in it; null while it is asked for. */
     row(index) {

@@ -36,10 +36,11 @@ const writeColumn = ({ field, width }) => (width ? `${field}~${width}` : field);
 
 /**
  * The columns of a grid. `baseline` is the row of the pinned run, to which numbers are compared;
- * `tree` knows which branches are open, `peek` shows a run beside the table.
+ * `tree` knows which branches are open, `peek` shows a run beside the table, `valueOf` gives the
+ * value of a row in the column of an index.
  * @param {string[]} columns as addresses have them
  */
-export function gridColumns(columns, { baseline = null, sortable = true, tree = null, peek = null } = {}) {
+export function gridColumns(columns, { baseline = null, sortable = true, tree = null, peek = null, valueOf = held } = {}) {
   const resize = (index) => (width) =>
     change(
       { cols: columns.map((text, n) => (n === index ? writeColumn({ ...parseColumn(text), width }) : text)) },
@@ -64,7 +65,7 @@ export function gridColumns(columns, { baseline = null, sortable = true, tree = 
         title: html`<${Head} field=${field} sortable=${sortable} />`,
         onResize: resize(index),
         cell: (row) => {
-          const value = row.answer.data[index]?.[row.place];
+          const value = valueOf(row, index);
           const to = baseline && row.answer.ids[row.place] !== baseline.id ? baseline.values[index] : undefined;
           return html`${cell(field, value)}${delta(value, to)}`;
         },
@@ -72,6 +73,8 @@ export function gridColumns(columns, { baseline = null, sortable = true, tree = 
     }),
   ];
 }
+
+const held = ({ answer, place }, index) => answer.data[index]?.[place];
 
 const sortedBy = (field) => {
   const { sort } = view.value;

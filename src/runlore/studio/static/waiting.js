@@ -31,9 +31,9 @@ async function look() {
 }
 
 /**
- * A text that changes with each new value of the metric in one of the active runs; without a metric,
- * with each metric that has its first value.
- * @param {string[]} ids @param {string | null} metric @param {boolean} isSeen
+ * A text that changes with each new value of the metric in one of the active runs, or of any of a
+ * list of metrics; without a metric, with each metric that has its first value.
+ * @param {string[]} ids @param {string | string[] | null} metric @param {boolean} isSeen
  */
 export function useWaiting(ids, metric, isSeen) {
   const key = ids.join("\n");
@@ -45,6 +45,8 @@ export function useWaiting(ids, metric, isSeen) {
     return () => watched.delete(mine);
   }, [key, isSeen]);
   const told = (id) =>
-    metric === null ? Object.keys(last.value[id] ?? {}).join("\n") : (last.value[id]?.[metric] ?? "");
-  return ids.map(told).join(" ").trim();
+    metric === null
+      ? Object.keys(last.value[id] ?? {}).join("\n")
+      : [metric].flat().map((name) => last.value[id]?.[name] ?? "").join(",");
+  return ids.map(told).join(" ").replace(/^[ ,]+$/, "");
 }

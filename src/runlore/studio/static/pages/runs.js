@@ -7,6 +7,7 @@ import { FilterLine, SearchBox } from "../filter-bar.js";
 import { Grid, usePages } from "../grid.js";
 import { GroupBy, GroupGrid } from "../groups.js";
 import { later } from "../later.js";
+import { useLiveCells } from "../runs/live-cells.js";
 import { Wrong } from "../parts.js";
 import { firstColumns, gridColumns, metricOf, parseColumn } from "../run-columns.js";
 import { isSelected, select, selectAll, Selection, toggle } from "../selection.js";
@@ -126,6 +127,8 @@ function Table({ question, columns }) {
     JSON.stringify([asked, cols, asof.value]),
     JSON.stringify([question, asof.value]),
   );
+  pages.state.value; // The rows in view are others when it changes.
+  const valueOf = useLiveCells(group ? [] : pages.near(), cols);
   const isBeside = Boolean(drawer && !group);
   const follow = useFollowing();
   useEscape(isBeside);
@@ -145,7 +148,7 @@ function Table({ question, columns }) {
               <${Grid}
                 pages=${pages}
                 label="Runs"
-                columns=${gridColumns(columns, { baseline, tree: tree ? TREE : null, peek })}
+                columns=${gridColumns(columns, { baseline, tree: tree ? TREE : null, peek, valueOf })}
                 pinned=${baseline && { answer: pinned.data, place: 0 }}
                 tree=${tree ? TREE : null}
                 onOpen=${(id) => go({ page: "run", run: id, asof: asof.value })}
