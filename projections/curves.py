@@ -23,7 +23,7 @@ from runlore.projections.portions import portions
 from runlore.projections.rewinds import ALL_POINTS, points_then
 from runlore.projections.series import series_numbers
 from runlore.projections.smoothing import smoothed
-from runlore.shown.reduction import thinned_rows
+from runlore.shown.reduction import ValueCounts, thinned_rows
 
 Ints = NDArray[np.int64]
 
@@ -52,8 +52,8 @@ class Curve(NamedTuple):
     """Points of a metric of a run for a chart, in the order in which they were logged.
 
     `steps` and `times` (µs since 1970 UTC) have shape (n,) and dtype int64, `values` float64.
-    `total` says how many values the series has. `smoothed`, of the shape of `values`, is None
-    unless it was asked for.
+    `total` says how many values the series has, and `counts` are of all of them. `smoothed`, of the
+    shape of `values`, is None unless it was asked for.
     """
 
     run_id: str
@@ -61,6 +61,7 @@ class Curve(NamedTuple):
     times: Ints
     values: NDArray[np.float64]
     total: int
+    counts: ValueCounts
     smoothed: NDArray[np.float64] | None = None
 
 
@@ -286,4 +287,5 @@ def _thinned(
         )
         kept = thinned_rows(own, max_points)
         means = None if half_life is None else smoothed(own_steps, own, half_life)[kept]
-        yield Curve(names[number], own_steps[kept], own_times[kept], own[kept], len(own), means)
+        points = own_steps[kept], own_times[kept], own[kept]
+        yield Curve(names[number], *points, len(own), ValueCounts.of(own), means)

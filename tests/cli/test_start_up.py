@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,14 @@ def test_a_list_loads_the_extension_of_duckdb_without_its_package(tmp_path: Path
     assert "_duckdb" in loaded
     assert not loaded & {*LIBRARIES, *OF_OTHER_COMMANDS, "importlib.metadata"}
     assert len(loaded) <= 365, len(loaded)
+
+
+def test_the_package_is_the_command_line(project: Path) -> None:
+    command = [sys.executable, "-m", "runlore", "run", "show", "-r", "fantastic"]
+
+    ran = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+
+    assert json.loads(ran.stdout)["run_id"].startswith("fantastic")
 
 
 def test_the_end_of_a_command_looks_for_no_garbage(project: Path) -> None:

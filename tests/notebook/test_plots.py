@@ -89,6 +89,21 @@ def test_values_of_any_kind_are_plotted_as_numbers_or_gaps(run: Run) -> None:
     assert "2 values NaN ▿" in said(run.plot("odd"))
 
 
+@pytest.mark.parametrize("group_by", [None, "config.lr"])
+def test_a_plot_counts_all_values_that_it_cannot_show(
+    folder_ws: Workspace, group_by: str | None
+) -> None:
+    values = np.tile([1.0, np.nan, np.inf, 0.5, -1.0], 10_000)
+    run = start(Experiment(folder_ws, "e"))
+    run.log_batch("loss", values)
+    run.flush()
+
+    plot = run.experiment.plot("loss", group_by=group_by)
+
+    notes = next(text for text in said(plot) if "NaN" in text)
+    assert "10,000 values NaN ▿, 10,000 values infinite ▲▼" in notes
+
+
 def test_a_run_that_executes_is_plotted_up_to_now(folder_ws: Workspace) -> None:
     run = start(Experiment(folder_ws, "e"))
     run.log_batch("loss", [1.0, 0.5])

@@ -102,7 +102,7 @@ def plot_of_experiment(
         if curve.smoothed is not None:
             line = replace(line, y=curve.smoothed, raw=line.y)
         colour, dash = look_of(number, which.experiment_id)
-        lines.append(replace(line, colour=colour, dash=dash))
+        lines.append(replace(line, colour=colour, dash=dash, counts=curve.counts))
     if group_by is not None:
         lines, more = grouped(lines, [row[3] for row in chosen], table.columns[3], limit)
     more = ", ".join(filter(None, (_smoothing(half_life), more)))

@@ -11,6 +11,7 @@ import numpy as np
 from runlore.shown.chart import Floats, Line
 from runlore.shown.colours import DASHES, LIGHT
 from runlore.shown.numbers import short_number
+from runlore.shown.reduction import ValueCounts
 
 _GRID_MAX: Final = 1_000
 
@@ -53,7 +54,11 @@ def _mean(name: str, lines: Sequence[Line], place: int) -> Line:
         mean = np.nanmean(stacked, axis=0)
         low, high = np.nanmin(stacked, axis=0), np.nanmax(stacked, axis=0)
     look = place % len(LIGHT.lines), place // len(LIGHT.lines) % len(DASHES)
-    return Line(name, grid, mean, *look, low, high)
+    counts = [line.counts or ValueCounts.of(line.logged) for line in lines]
+    nan, infinite = (sum(of_line[kind] for of_line in counts) for kind in (0, 1))
+    left_out = ValueCounts.of(mean).not_above_0
+    counted = ValueCounts(nan, infinite, left_out)
+    return Line(name, grid, mean, *look, low, high, counts=counted)
 
 
 def _grid(lines: Sequence[Line]) -> Floats:

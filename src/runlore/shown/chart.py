@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from runlore.domain.visible_text import visible
 from runlore.shown.colours import DASHES
-from runlore.shown.reduction import Ints
+from runlore.shown.reduction import Ints, ValueCounts
 from runlore.shown.scene import Area, Label, Mark, Scene, Shape, Stroke
 from runlore.shown.ticks import Tick, linear_ticks, log_ticks, time_ticks
 
@@ -40,7 +40,8 @@ class Line:
     """A curve: `x` and `y` of shape (n,), float64, in the order of logging.
 
     `low` and `high`, of the same shape, are the edges of a band around it, and `raw` are the values
-    of which `y` is a smoothed form: they are drawn faintly below it.
+    of which `y` is a smoothed form: they are drawn faintly below it. `counts` are those of all
+    values, if the line does not have all of them.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Line:
     low: Floats | None = None
     high: Floats | None = None
     raw: Floats | None = None
+    counts: ValueCounts | None = None
 
     @property
     def logged(self) -> Floats:
@@ -280,16 +282,13 @@ def _titles(chart: Chart) -> Iterator[Shape]:
 
 
 def _notes(chart: Chart) -> str:
-    raw = [line.logged for line in chart.lines]
+    of_lines = [line.counts or ValueCounts.of(line.logged) for line in chart.lines]
     counts = {
-        "NaN ▿": sum(int(np.isnan(y).sum()) for y in raw),
-        "infinite ▲▼": sum(int(np.isinf(y).sum()) for y in raw),
+        "NaN ▿": sum(of_line.nan for of_line in of_lines),
+        "infinite ▲▼": sum(of_line.infinite for of_line in of_lines),
     }
     if chart.log_y:
-        with np.errstate(invalid="ignore"):
-            counts["not above 0 and left out"] = sum(
-                int((np.isfinite(y) & (y <= 0)).sum()) for y in raw
-            )
+        counts["not above 0 and left out"] = sum(of_line.not_above_0 for of_line in of_lines)
     parts = [f"{n:,} {'value' if n == 1 else 'values'} {kind}" for kind, n in counts.items() if n]
     return ", ".join(filter(None, (chart.more, *parts)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,21 @@ def nearest_float(value: float) -> float:
         return float(value)
     except OverflowError:
         return float("inf") if value > 0 else float("-inf")
+
+
+class ValueCounts(NamedTuple):
+    """How many values of a series a chart has no place for; the last on a logarithmic axis only."""
+
+    nan: int
+    infinite: int
+    not_above_0: int
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> ValueCounts:
+        """Those of the values, shape (n,)."""
+        finite = values[np.isfinite(values)]
+        nan = int(np.isnan(values).sum())
+        return cls(nan, len(values) - len(finite) - nan, int((finite <= 0).sum()))
 
 
 def thinned_rows(values: NDArray[np.float64], max_points: int) -> Ints:
