@@ -267,6 +267,19 @@ def test_nothing_waits_of_a_process_that_has_written_all(studio: Served) -> None
     assert studio.get("/api/live", run=["good", "nobody"]) == {"waiting": {}}
 
 
+def test_a_time_has_a_position(studio: Served, filled: Filled) -> None:
+    def at(time: str) -> Any:
+        return studio.get("/api/position", at=time)["position"]
+
+    event = next(filled.ws.events(stream="run/good", topics="run.tag_set"))
+    assert at(event.time.isoformat()) == event.position
+    assert at("2000-01-01T00:00:00Z") == 0
+    assert at("2100-01-01T00:00:00+02:00") == filled.ws.position
+    for wrong in ("2026-01-01T00:00:00", "yesterday"):
+        answer = studio.client.get("/api/position", params={"at": wrong})
+        assert answer.status_code == 422
+
+
 def test_the_timeline_counts_all_events(studio: Served, filled: Filled) -> None:
     found = studio.get("/api/timeline", buckets=7)
 

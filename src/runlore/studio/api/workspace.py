@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
 
 from runlore.domain.fact import utc_time
 from runlore.engine.net_changes import NetChange
@@ -14,7 +15,7 @@ from runlore.studio.encoding import Answer
 from runlore.studio.parameters import POSITION_END, AsOf, ServedLanes, ThisViewer
 from runlore.studio.viewers import Role
 from runlore.version import VERSION
-from runlore.workspace import Workspace
+from runlore.workspace import Workspace, session_of
 
 router = APIRouter()
 
@@ -87,6 +88,20 @@ async def timeline(
         }
 
     return await lanes.answer_of_tables(None, question)
+
+
+@router.get("/position")
+async def position(
+    lanes: ServedLanes,
+    at: Annotated[AwareDatetime, Query(description="A time with its zone, as ISO 8601.")],
+) -> Answer:
+    """The last position at a time. Nothing is written, so a slow clock may add events before it."""
+    time = int(at.timestamp() * 1_000_000)
+
+    def question(shown: Workspace) -> dict[str, int]:
+        return {"position": session_of(shown).log.position_at(time)}
+
+    return await lanes.answer(None, question)
 
 
 @router.get("/diff")

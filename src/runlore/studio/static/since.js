@@ -10,7 +10,7 @@ const SHOWN = 200;
 
 /** A button, and below it the net changes from the shown moment to now, the last ones first. */
 export function Since() {
-  const [isOpen, open] = useState(false);
+  const [isOpen, open] = useState(Boolean(view.value.since));
   return html`
     <button class="quiet" aria-expanded=${String(isOpen)} onClick=${() => open(!isOpen)}>What changed since</button>
     ${isOpen ? html`<${Changes} from=${asof.value} run=${view.value.run} />` : ""}

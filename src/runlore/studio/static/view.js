@@ -13,7 +13,7 @@ export const base = document.body.dataset.base ?? "";
 export const copy = self.runloreCopy ?? null;
 
 const LISTS = ["cols", "runs", "hide", "branches", "charts"];
-const FLAGS = ["tree", "closed", "all", "clip"];
+const FLAGS = ["tree", "since", "closed", "all", "clip"];
 const NAMED = { runs: "run", branches: "branch" }; // In an address, one run after the other.
 const named = (key) => NAMED[key] ?? key;
 /** Lists that may be longer than an address can be; the browser's history has those then. */
@@ -23,7 +23,7 @@ const ADDRESS_MAX = 12_000;
 const ORDER = [
   ...["q", "f", "cols", "sort", "group", "agg", "tree", "closed", "branches"],
   ...["all", "runs", "hide", "drawer", "pin", "sql", "charts"],
-  ...["other", "what", "who", "show", "x", "y", "xl", "smooth", "band", "clip", "zoom", "log", "v", "asof"],
+  ...["other", "what", "who", "show", "x", "y", "xl", "smooth", "band", "clip", "zoom", "log", "v", "since", "asof"],
 ];
 const PAGES = ["runs", "compare", "sql", "targets", "new", "views"];
 
@@ -69,6 +69,7 @@ export function write(view, before = base) {
   for (const key of ORDER) {
     const value = view[key];
     if (value === undefined || value === null || value === "" || value === false) continue;
+    if (key === "since" && (view.asof ?? null) === null) continue; // It is about the past.
     if (LISTS.includes(key)) for (const one of value) params.append(named(key), one);
     else params.set(key, value === true ? "1" : String(value));
   }

@@ -1,14 +1,22 @@
 // The experiments of the workspace.
 
 import { html } from "../vendor/preact@11.2.0/preact.js";
-import { useAnswer } from "../api.js";
+import { ask, useAnswer } from "../api.js";
 import { Code, Empty, Time, Wrong } from "../parts.js";
-import { asof, to } from "../view.js";
+import { asof, change, to } from "../view.js";
 
 const FIRST_RUN = `import runlore
 
 with runlore.init("first-steps") as run:
     run.log("loss", 0.5)`;
+
+const DAY_MS = 86_400_000;
+
+/** The workspace as it was a day ago, with what has changed since. */
+async function showYesterday() {
+  const { position } = await ask("position", { at: new Date(Date.now() - DAY_MS).toISOString() });
+  change({ asof: position, since: true });
+}
 
 export function Experiments() {
   const { data, error } = useAnswer("experiments", {}).value;
@@ -23,7 +31,11 @@ export function Experiments() {
     `;
   }
   return html`
-    <h1>Experiments</h1>
+    <div class="bar">
+      <h1>Experiments</h1>
+      <span class="grow"></span>
+      ${asof.value === null ? html`<button onClick=${showYesterday}>What changed since yesterday</button>` : ""}
+    </div>
     <table class="plain">
       <thead>
         <tr>
