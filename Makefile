@@ -22,7 +22,7 @@ N ?= 120
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo studio-demo check test explore chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
+.PHONY: demo studio-demo studio-pictures check test explore chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
 
 demo: $(READY) ## Track a real training and query it
 	$(BIN)/python examples/demo.py
@@ -77,6 +77,9 @@ bench-peers: $(READY) ## Measure other trackers beside runlore, each in its own 
 
 bench-scale: $(READY) ## Draw how costs grow with runs and points
 	$(BIN)/python -m benchmarks.scale --peers
+
+studio-pictures: $(READY) ## Make the pictures of docs/studio.md anew
+	$(BIN)/python -m tests.studio.browser.pictures
 
 docs: $(READY) ## Run every example of the README and the docs
 	$(BIN)/pytest tests/docs

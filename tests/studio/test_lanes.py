@@ -11,6 +11,7 @@ import pytest
 
 from runlore import Experiment, Workspace
 from runlore.domain.errors import InvalidInput, PastIsReadOnly, WorkspaceClosed
+from runlore.projections.reader import RunsReader
 from runlore.studio.lanes import Lanes
 from runlore.studio.viewers import Role, Viewer
 from runlore.workspace import session_of
@@ -69,6 +70,23 @@ def test_quick_questions_take_two_threads(ws: Workspace) -> None:
         return list(await asyncio.gather(*tasks))
 
     assert len(set(asyncio.run(scene()))) == 2
+
+
+@pytest.mark.parametrize("lane", ["quick", "slow"])
+def test_the_tables_of_a_lane_have_a_gigabyte_before_they_spill(ws: Workspace, lane: str) -> None:
+    lanes = Lanes(ws)
+
+    def limit(_: Workspace, reader: RunsReader) -> object:
+        return reader.projection.ask(
+            lambda tables: tables.connection.sql(
+                "SELECT current_setting('memory_limit')"
+            ).fetchall()
+        )
+
+    ways = {"quick": lanes.answer_of_tables, "slow": lanes.slow_answer_of_tables}
+    answer = asyncio.run(ways[lane](None, limit))
+
+    assert bytes(answer.body) == b'[["953.6 MiB"]]'
 
 
 def test_a_slow_question_is_given_up_with_its_page(ws: Workspace) -> None:
