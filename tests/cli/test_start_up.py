@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,21 @@ def test_the_end_of_a_command_looks_for_no_garbage(project: Path) -> None:
     printed = run_python(f"import sys; sys.argv = ['runlore', '--version']; {code}", cwd=project)
 
     assert printed.splitlines()[-1] == "True"
+
+
+@pytest.mark.parametrize("command", ["run list -e experiment", "sql 'SELECT count(*) FROM runs'"])
+def test_a_command_that_makes_or_reads_tables_says_nothing_at_its_end(
+    command: str, tmp_path: Path
+) -> None:
+    attach(tmp_path, "lab", experiment_name="experiment")
+    with Workspace.open(tmp_path / "lab") as ws:
+        for _ in range(40):  # More rows than are written without the package of DuckDB.
+            Experiment(ws, "experiment").start_logging(snapshot_directory=None).complete()
+
+    code = f"import sys; sys.argv = ['runlore', *{shlex.split(command)!r}]\n"
+    code += "from runlore.cli import main; sys.exit(main())"
+    for _ in range(2):
+        assert run_python(code, cwd=tmp_path)  # Nothing on stderr.
 
 
 @pytest.mark.parametrize(

@@ -77,9 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return _run(arguments)
         finally:
-            if (
-                arguments is None
-            ):  # The process ends: what is alive need not be searched for garbage.
+            # The process ends: what is alive need not be searched for garbage. The package of
+            # DuckDB is in cycles, and would complain that it is not freed.
+            if arguments is None and "duckdb" not in sys.modules:
                 gc.freeze()
 
 
