@@ -267,7 +267,7 @@ def check_model(topic: str, data: Mapping[str, Any]) -> None:
 def _check_stream(topic: str, data: Mapping[str, Any] | None, stream: str) -> None:
     """Raise ValueError if the data names another stream: one flipped bit may have renamed it."""
     if data is not None and (named := _NAMED[topic](data)) != stream:
-        raise ValueError(f"it belongs into the stream {named!r:.200}")
+        raise ValueError(f"it belongs in the stream {named!r:.200}")
 
 
 def _misfit(fact: Fact) -> str | None:

@@ -54,7 +54,7 @@ def value_of(data: bytes, series: Series) -> Any:
         if type(value) not in _SCALARS:
             raise ValueError(f"a value of {series.name!r:.80} is none that can be logged")
         if series.kind != "scalar" and type(value) is not str:
-            raise ValueError(f"a value of {series.name!r:.80} is no address of a file")
+            raise ValueError(f"a value of {series.name!r:.80} is not the address of a file")
     elif type(value) is not tuple or len(value) != len(series.columns):
         raise ValueError(f"a row of {series.name!r:.80} does not have its columns")
     elif not _SCALARS.issuperset(map(type, value)):

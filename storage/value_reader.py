@@ -174,7 +174,7 @@ def _read_whole_numbers(column: list[Any], n: int) -> Ints:
     if len(column) == 2:
         first, stride = column
         if not type(first) is type(stride) is int:  # NumPy would spread a list over the rows.
-            raise ValueError(f"{first!r:.40} and {stride!r:.40} are no whole numbers")
+            raise ValueError(f"{first!r:.40} and {stride!r:.40} are not whole numbers")
         if n == 1:
             return np.array((first,), np.int64)
         regular: Ints = first + stride * np.arange(n, dtype=np.int64)

@@ -272,7 +272,7 @@ def test_a_creation_in_the_stream_of_another_run_is_damaged() -> None:
         root_id="other",
     )
     fact = fact_of(row(created.topic, encode_event(created)))
-    assert fact.damage == "it belongs into the stream 'run/other'"
+    assert fact.damage == "it belongs in the stream 'run/other'"
 
 
 def test_an_event_without_a_time_has_that_of_the_event_before_it_or_none() -> None:

@@ -162,7 +162,7 @@ class LogUse:
 
         If the values cannot be written, raises the log's error and stays open. A user that logged
         nothing leaves those of others waiting, and all that a log of a newer runlore does not take
-        is left to that one, in the spool; so is what belongs into a folder that was moved. Values
+        is left to that one, in the spool; so is what belongs in a folder that was moved. Values
         for a log that may only be read are given up, with a warning.
         """
         if self.is_closed:

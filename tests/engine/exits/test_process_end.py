@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from runlore import Workspace
 from tests.engine.exits.programs import run_program, seen
+from tests.fresh_python import without_settings
 
 pytestmark = pytest.mark.processes
 
@@ -80,6 +84,26 @@ def test_a_failure_has_the_traceback_of_the_exception(project: Path) -> None:
     trace = seen(project).trace
     assert trace.startswith("Traceback (most recent call last):")
     assert "in main" in trace and trace.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_a_program_on_the_command_line_fails_with_its_code(project: Path) -> None:
+    start = "import runlore; run = runlore.init('e', workspace='lab', run_id='r')"
+
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{start}; raise SystemExit('no data')"],
+        cwd=project,
+        env={**without_settings(os.environ), "RUNLORE_QUIET": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ran.returncode, ran.stderr) == (1, "no data\n")
+    found = seen(project)
+    assert (found.status, found.message) == (
+        "Failed",
+        "User program failed with SystemExit: no data",
+    )
 
 
 def test_an_exit_code_has_the_place_where_it_was_given(project: Path) -> None:

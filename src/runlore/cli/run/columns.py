@@ -20,13 +20,19 @@ _ID_LEAST_CHARS: Final = 8
 
 
 def duration(record: RunRecord) -> str:
-    """The time from start to end, or to now, as `1:02:03`; empty for a run that has not started."""
+    """The time from start to end, or to now, as `1:02:03` or, if it is short, as `0.12 s`.
+
+    Empty for a run that has not started.
+    """
     if record["start_time_utc"] is None:
         return ""
     started = datetime.fromisoformat(record["start_time_utc"])
     ended = record["end_time_utc"]
     end = datetime.now(started.tzinfo) if ended is None else datetime.fromisoformat(ended)
-    seconds = max(0, int((end - started).total_seconds()))
+    passed_s = max(0.0, (end - started).total_seconds())
+    if passed_s < 10:
+        return f"{passed_s:.2f} s"
+    seconds = int(passed_s)
     return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 

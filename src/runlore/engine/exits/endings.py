@@ -181,10 +181,18 @@ def _unseen(frame: FrameType) -> _Exit:
     return _Exit(_literal_code(frame.f_code.co_filename, frame.f_lineno), "")
 
 
+def _source_of(path: str) -> str:
+    """The source of a program's file, or of `python -c`."""
+    lines = "".join(linecache.getlines(path))
+    if not lines and path == "<string>" and "-c" in sys.orig_argv[:-1]:
+        return sys.orig_argv[sys.orig_argv.index("-c") + 1]
+    return lines
+
+
 def _literal_code(path: str, line: int) -> object:
     """The code in `raise SystemExit(code)` on a line of a file, if it is a literal, else None."""
     try:
-        for node in ast.walk(ast.parse("".join(linecache.getlines(path)))):
+        for node in ast.walk(ast.parse(_source_of(path))):
             if isinstance(node, ast.Raise) and node.lineno <= line <= (node.end_lineno or 0):
                 call = node.exc
                 return ast.literal_eval(call.args[0]) if isinstance(call, ast.Call) else None
