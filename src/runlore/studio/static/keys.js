@@ -2,7 +2,7 @@
 
 import { html, useEffect } from "./vendor/preact@11.2.0/preact.js";
 import { Dialog } from "./dialog.js";
-import { asof, change, go, view } from "./view.js";
+import { asof, change, copyAddress, go, view } from "./view.js";
 
 const press = (id) => document.getElementById(id)?.click();
 const focus = (id) => document.getElementById(id)?.focus();
@@ -24,7 +24,7 @@ const ACTIONS = {
   "[": ["previous run", () => press("previous")],
   "]": ["next run", () => press("next")],
   l: ["back to now: live", () => asof.value !== null && change({ asof: null })],
-  y: ["copy the address of this view", () => navigator.clipboard?.writeText(location.href)],
+  y: ["copy the address of this view", copyAddress],
 };
 
 /** The keys of a table: the grid itself hears them. */

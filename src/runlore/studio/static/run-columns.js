@@ -11,6 +11,9 @@ export const DEFAULT_COLUMNS = ["status", "duration", "created", "user"];
 const WIDTHS = { status: 130, duration: 100, created: 120, started: 120, ended: 120, experiment: 160 };
 const FIRST_OF_EACH = 4;
 const INDENT = 16;
+const NARROW = 640;
+/** Columns that are sorted from the least value on at first. */
+const LESS_IS_BETTER = /^metrics\..*(loss|error|perplexity|mse|mae)/i;
 
 /** The columns of a table for which none were chosen. */
 export function firstColumns(fields) {
@@ -49,7 +52,7 @@ export function gridColumns(columns, { baseline = null, sortable = true, tree = 
   return [
     {
       key: "name",
-      width: 280,
+      width: innerWidth < NARROW ? 184 : 280, // Beside it others must be seen.
       title: html`<${Head} field="name" sortable=${sortable} />`,
       sorted: sortedBy("name"),
       cell: (row) => nameCell(row, tree, peek),
@@ -157,8 +160,14 @@ export function Head({ field, sortable }) {
   if (!sortable) return html`<span class="head" title=${field}>${label}</span>`;
   const down = sort === `-${field}`;
   const up = sort === field;
+  const [first, second] = LESS_IS_BETTER.test(field) ? [field, `-${field}`] : [`-${field}`, field];
   return html`
-    <button class="sort" tabindex="-1" title=${field} onClick=${() => change({ sort: down ? field : up ? null : `-${field}` })}>
+    <button
+      class="sort"
+      tabindex="-1"
+      title=${field}
+      onClick=${() => change({ sort: sort === first ? second : sort === second ? null : first })}
+    >
       ${label} ${up ? "↑" : down ? "↓" : ""}
     </button>
   `;

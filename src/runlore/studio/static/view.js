@@ -129,6 +129,8 @@ export const change = (changes, options) => go({ ...view.value, ...changes }, op
 /** A page of its own, with the moment that is shown. */
 export const to = (next) => write({ ...next, v: null, asof: view.value.asof });
 
+export const copyAddress = () => navigator.clipboard?.writeText(location.href);
+
 addEventListener("popstate", () => {
   view.value = now();
 });

@@ -1,8 +1,9 @@
 // The runs of an experiment, or of all: a table with columns, a filter, groups and a tree.
 
-import { html, useEffect, useRef } from "../vendor/preact@11.2.0/preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact@11.2.0/preact.js";
 import { address, ask, useAnswer } from "../api.js";
 import { ColumnPicker } from "../column-picker.js";
+import { runsOf } from "../format.js";
 import { FilterLine, SearchBox } from "../filter-bar.js";
 import { Grid, usePages } from "../grid.js";
 import { GroupBy, GroupGrid } from "../groups.js";
@@ -11,7 +12,7 @@ import { useLiveCells } from "../runs/live-cells.js";
 import { Wrong } from "../parts.js";
 import { firstColumns, gridColumns, metricOf, parseColumn } from "../run-columns.js";
 import { isSelected, select, selectAll, Selection, toggle } from "../selection.js";
-import { asof, change, go, view } from "../view.js";
+import { asof, change, copyAddress, go, view } from "../view.js";
 
 const NoRuns = later(async () => (await import("../runs/nothing.js")).NoRuns);
 const Drawer = later(async () => (await import("../runs/drawer.js")).Drawer);
@@ -28,7 +29,6 @@ export function Runs() {
       <div class="bar">
         <h1>${experiment ? html`<bdi>${experiment}</bdi>` : "All runs"}</h1>
         <${Count} question=${question} />
-        ${group || view.value.all ? "" : html`<button class="quiet" onClick=${selectAll}>Select all</button>`}
         <span class="grow"></span>
         <${SearchBox} />
         <${GroupBy} fields=${fields} />
@@ -49,10 +49,20 @@ export function Runs() {
           : ""}
         <${ColumnPicker} columns=${columns} experiment=${experiment} />
         <a class="button" href=${csv(question, columns)} download title="The table as a file">CSV</a>
+        <${CopyLink} />
       </div>
       ${fields || view.value.cols ? html`<${Table} question=${{ ...question, sort }} columns=${columns} />` : ""}
     </div>
   `;
+}
+
+function CopyLink() {
+  const [copied, setCopied] = useState(null);
+  const copy = async () => {
+    await copyAddress();
+    setCopied(view.value);
+  };
+  return html`<button title="The address of this view: y" onClick=${copy}>${copied === view.value ? "Copied" : "Link"}</button>`;
 }
 
 /** The address of the shown table as a file. */
@@ -66,9 +76,11 @@ function csv(question, columns) {
 
 function Count({ question }) {
   const total = useAnswer("runs", { ...question, limit: 1, cols: ["status"] }).value.data?.total;
-  return html`<span class="muted" role="status">
-    ${total === undefined ? "" : `${total.toLocaleString("en-US")} ${total === 1 ? "run" : "runs"}`}
-  </span>`;
+  const { group, all } = view.value;
+  return html`
+    <span class="muted" role="status">${total === undefined ? "" : runsOf(total)}</span>
+    ${total && !group && !all ? html`<button class="quiet" onClick=${selectAll}>Select all</button>` : ""}
+  `;
 }
 
 /** The branches of the tree: which are open, and how one is opened and closed. */
@@ -144,7 +156,7 @@ function Table({ question, columns }) {
       : total === 0
         ? html`<${NoRuns} question=${question} />`
         : html`
-            <div class="beside">
+            <div class="with-drawer">
               <${Grid}
                 pages=${pages}
                 label="Runs"
