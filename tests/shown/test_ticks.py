@@ -106,3 +106,9 @@ def test_ticks_of_any_logarithmic_axis_lie_on_it(a: float, b: float, most: int) 
 
     assert ticks and len(ticks) <= 3 * most + 4
     assert all(low * 0.999 <= tick.at <= high / 0.999 for tick in ticks)
+
+
+def test_times_whose_distance_is_no_number_have_their_ends() -> None:
+    ticks = time_ticks(-1.7e308, 1.7e308, 5)
+
+    assert [tick.at for tick in ticks] == [-1.7e308, 1.7e308]

@@ -70,6 +70,8 @@ def time_ticks(low: float, high: float, most: int) -> Sequence[Tick]:
     ['12:00', '12:15', '12:30', '12:45', '13:00']
     """
     span = high - low
+    if not math.isfinite(span):
+        return _ends(low, high)
     step = next((step for step in _SECONDS if span / step <= most), None)
     if step is None:
         step = _DAY * max(1, math.ceil(span / _DAY / most))
