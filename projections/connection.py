@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from runlore.projections.driver import connect as open_database
 from runlore.projections.driver import duckdb
 
 MEMORY_NBYTES: Final = 1_000_000_000
@@ -29,10 +30,11 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """A connection to a database file or `:memory:`; large queries spill to the folder `spill`.
 
-    Files of the folder `segments` can be read, and no others.
+    Files of the folder `segments` can be read, and no others. Raises OSError if this process has no
+    descriptors left.
     """
     own = {"temp_directory": str(spill or ""), "memory_limit": f"{memory_nbytes}B"}
-    connection = duckdb.connect(str(path), config={**_SETTINGS, **own})
+    connection = open_database(str(path), {**_SETTINGS, **own})
     try:
         connection.execute("SET TimeZone = 'UTC'")
         # In a notebook without ipywidgets DuckDB has no bar, and refuses to be told so.

@@ -7,9 +7,27 @@ statements and to fetch rows, the extension is enough.
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
+from typing import Any, Final
+
 import _duckdb as duckdb
 
-__all__ = ["complete", "duckdb"]
+__all__ = ["complete", "connect", "duckdb"]
+
+_OPENED: Final = 4
+"""More descriptors than DuckDB takes for a database, its write-ahead log and a lock."""
+
+
+def connect(path: str, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+    """A connection to a database file or `:memory:`.
+
+    Raises OSError if this process has no descriptors left: DuckDB would abort it.
+    """
+    with ExitStack() as free:
+        for _ in range(_OPENED):
+            free.callback(os.close, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    return duckdb.connect(path, config=config)
 
 
 def complete() -> None:

@@ -19,6 +19,7 @@ from runlore.projections.arrow_tables import (
     times_lost,
     whole,
 )
+from runlore.projections.driver import connect
 from runlore.projections.sql_errors import PyArrowMissing, ValueNotShown
 from runlore.shown.tables import ROWS_MAX, shown_table
 
@@ -160,7 +161,7 @@ def _values_by_duckdb(column: ChunkedArray) -> list[Any]:
 @contextmanager
 def _shown_by_duckdb(table: Table) -> Iterator[duckdb.DuckDBPyRelation]:
     """The table as a query of a database of its own, which can give it in other forms."""
-    with duckdb.connect(config={"threads": "1"}) as connection:
+    with connect(":memory:", {"threads": "1"}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("shown", table)
         yield connection.sql("FROM shown")

@@ -7,11 +7,12 @@ turn is with a process that does not move, and a later read tries again.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
+from types import FrameType
 from typing import Final, NamedTuple
 
 READ_WAIT_S: Final = 1.0
@@ -39,28 +40,49 @@ OF_AN_EXIT: Final = Patience(5.0)
 
 
 class _Left:
-    """The rest of a thread's patience."""
+    """The rest of a thread's patience, and the frame of the block that has it."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience, block: FrameType | None, outer: _Left | None) -> None:
         self.patience = patience
         self.seconds = patience.at_most_s
+        self.block = block
+        self.outer = outer
 
 
 _left: ContextVar[_Left | None] = ContextVar("patience", default=None)
 
 
 def _of_this_thread() -> _Left:
-    return _left.get() or _Left(Patience())
+    left = _left.get()
+    while left is not None and not _is_called_by(left.block):
+        left = left.outer
+        _left.set(left)
+    return left or _Left(Patience(), None, None)
 
 
-@contextmanager
-def patience(changed: Patience) -> Iterator[None]:
-    """Within the block, writes of this thread have this patience, all of them together."""
-    token = _left.set(_Left(changed))
-    try:
-        yield
-    finally:
-        _left.reset(token)
+def _is_called_by(block: FrameType | None) -> bool:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame is not block:
+        frame = frame.f_back
+    return frame is not None
+
+
+class patience:  # noqa: N801 (it is used as a function)
+    """Within the block, writes of this thread have this patience, all of them together.
+
+    A signal handler that raises may keep the block's end from being noted, so the block counts only
+    as long as its function is being called.
+    """
+
+    def __init__(self, changed: Patience) -> None:
+        self._changed = changed
+
+    def __enter__(self) -> None:
+        self._outer = _left.get()
+        _left.set(_Left(self._changed, sys._getframe(1), self._outer))
+
+    def __exit__(self, *_: object) -> None:
+        _left.set(self._outer)
 
 
 def is_of_a_read() -> bool:

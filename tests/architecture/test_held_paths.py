@@ -26,6 +26,7 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.engine.capture.console": "the file that the standard output goes to, by /proc",
     "runlore.engine.capture.machine": "reads /proc and /sys",
     "runlore.engine.capture.packages": "lists the folders that Python imports from",
+    "runlore.projections.driver": "opens /dev/null to see whether a file can be opened",
     "runlore.projections.sql_process.child": "reads from /dev/null",
     "runlore.projections.sql_process.life": "writes to /proc/self/oom_score_adj",
     "runlore.projections.sql_process.memory": "reads /proc",

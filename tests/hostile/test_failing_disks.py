@@ -16,6 +16,8 @@ from typing import Any, Final
 import pytest
 
 from runlore import Experiment, Run, Workspace
+from runlore.domain.errors import RunloreError
+from runlore.projections.driver import connect
 from runlore.storage.errors import (
     DiskFailed,
     DiskFull,
@@ -200,6 +202,49 @@ def test_a_run_without_a_free_descriptor_is_shown_by_a_command(tmp_path: Path) -
     assert way == f"runlore run show -r {run.id} -w {tmp_path / 'lab'}"
     run.complete()
     ws.close()
+
+
+@pytest.mark.processes
+def test_no_database_is_opened_without_a_free_descriptor() -> None:
+    def open_one() -> int | None:
+        connect(":memory:", {}).close()
+        with no_descriptors():
+            try:
+                connect(":memory:", {})
+            except OSError as error:  # DuckDB would abort the process.
+                return error.errno
+        return None
+
+    assert in_child(open_one) == errno.EMFILE
+
+
+@pytest.mark.processes
+@pytest.mark.on_disk
+@pytest.mark.parametrize("spare", [0, 1, 2, 3, 5])
+def test_a_query_without_free_descriptors_ends_no_training(spare: int, tmp_path: Path) -> None:
+    query = "SELECT count(*) FROM runs"
+
+    def train() -> tuple[list[str], Any]:
+        first, run = started(tmp_path / "first")
+        first.sql(query)  # Brings the modules.
+        ws, run = started(tmp_path / "lab")
+        errors = []
+        with told(), no_descriptors(spare=spare):
+            for _ in range(3):
+                try:
+                    ws.sql(query)
+                except RunloreError as error:
+                    errors.append(type(error).__name__)
+        run.complete()
+        found = ws.sql(query).fetchall()
+        ws.close()
+        first.close()
+        return errors, found
+
+    errors, found = in_child(train)
+    assert set(errors) <= {"TooManyOpenFiles", "ProjectionFailed"}
+    assert bool(errors) or spare > 2
+    assert found == [(1,)]
 
 
 @pytest.mark.processes
