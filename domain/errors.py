@@ -31,7 +31,7 @@ projection layers add their own leaves, next to the code that raises them.
     ...     raise RunNotFound("r_42", "workspace 'lab'")
     ... except RunloreError as error:
     ...     print(error)
-    no run 'r_42' in workspace 'lab'; list the ids with experiment.get_runs()
+    no run 'r_42' in workspace 'lab'; list the ids with experiment.get_runs() or `runlore run list`
 """
 
 from __future__ import annotations
@@ -256,7 +256,10 @@ class RunNotFound(NotFound):
     """No run of this id in the workspace."""
 
     def __init__(self, run_id: str, where: str) -> None:
-        super().__init__(f"no run {run_id!r} in {where}; list the ids with experiment.get_runs()")
+        super().__init__(
+            f"no run {run_id!r} in {where}; list the ids with experiment.get_runs() or "
+            "`runlore run list`"
+        )
         self.run_id = run_id
 
 
