@@ -259,7 +259,8 @@ def account_for_errors(account: Account, books: Iterable[Book]) -> None:
             is_change = one.kind not in ("values", "read")
             has_no_answer = one.kind == "read" and (
                 name in ("Interrupting", "TooManyOpenFiles")
-                or (name == "OSError" and "Too many open files" in message)  # Of an import.
+                # Of an import, and of the tables that queries read.
+                or (name in ("OSError", "ProjectionFailed") and "Too many open files" in message)
             )
             if has_no_answer or (is_change and (name in REFUSALS or was_ended)):
                 account.figures[f"refused: {name}"] += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -48,7 +48,7 @@ class Reader:
     def ask_job(self) -> None:
         """The values of all ranks, those in their spools too."""
         job = partial(self.workspace.get_run, JOB)
-        self._rises("values of the job", lambda: (len(job().get_metrics("loss").get("loss", [])),))
+        self._rises("values of the job", lambda: (_number_of(job().get_metrics("loss")),))
         self._rises("tags of the job", lambda: (len(job().get_tags()),))
 
     def ask_run(self) -> None:
@@ -123,3 +123,9 @@ def work(desk: Desk) -> None:
                 _follow(desk, opened)
             else:
                 Reader(desk, opened).work()
+
+
+def _number_of(metrics: Mapping[str, Any]) -> int:
+    """How many values of the loss these are; a single one is no list."""
+    values = metrics.get("loss", [])
+    return len(values) if isinstance(values, list) else 1
