@@ -8,12 +8,12 @@ statements and to fetch rows, the extension is enough.
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Final
 
 import _duckdb as duckdb
 
-__all__ = ["complete", "connect", "duckdb"]
+__all__ = ["complete", "connect", "duckdb", "stop"]
 
 _OPENED: Final = 4
 """More descriptors than DuckDB takes for a database, its write-ahead log and a lock."""
@@ -28,6 +28,15 @@ def connect(path: str, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
         for _ in range(_OPENED):
             free.callback(os.close, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
     return duckdb.connect(path, config=config)
+
+
+def stop(connection: duckdb.DuckDBPyConnection) -> None:
+    """Stop what a signal handler broke off, if something was: it goes on in DuckDB's threads.
+
+    The next statement would wait for its end.
+    """
+    with suppress(duckdb.Error):  # It may be closed.
+        connection.interrupt()
 
 
 def complete() -> None:

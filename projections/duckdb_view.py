@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple, Protocol
 
-from runlore.projections.driver import duckdb
+from runlore.projections.driver import duckdb, stop
 from runlore.storage.driver_errors import IntegrityError
 
 _TRACKING = """
@@ -56,9 +56,7 @@ class DuckDBView:
                 self.connection.execute("BEGIN TRANSACTION")
                 yield self.connection
             except BaseException:
-                # What a signal handler broke off goes on in DuckDB's threads, and would be waited
-                # for.
-                self.connection.interrupt()
+                stop(self.connection)
                 with suppress(duckdb.Error):  # The first error is the one to tell.
                     self.connection.execute("ROLLBACK")
                 raise

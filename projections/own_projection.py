@@ -16,7 +16,7 @@ from runlore.domain.workspace import fold
 from runlore.projections import generations
 from runlore.projections.cached_tables import GENERATIONS, remove_from_before, tidy_at_times
 from runlore.projections.connection import MEMORY_NBYTES
-from runlore.projections.driver import duckdb
+from runlore.projections.driver import duckdb, stop
 from runlore.projections.generations import PUBLISHING, Publishing
 from runlore.projections.open_tables import OpenTables
 from runlore.projections.progress import Shown, nowhere
@@ -204,8 +204,7 @@ class OwnProjection:
         try:
             answer = question(tables)
         except BaseException:
-            # What a signal handler broke off goes on in DuckDB's threads: others would wait for it.
-            tables.connection.interrupt()
+            stop(tables.connection)
             raise
         if took_s > self._publishing.after_s:
             self._publish_soon()

@@ -18,6 +18,7 @@ import duckdb
 
 from runlore.domain.errors import RunloreError
 from runlore.projections.arrow_tables import Rows
+from runlore.projections.driver import stop
 from runlore.projections.query_limits import QueryTimedOut
 from runlore.projections.sql_errors import PyArrowMissing as PyArrowMissing
 from runlore.projections.sql_errors import QueryFailed as QueryFailed
@@ -241,8 +242,10 @@ def _reading(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:  # Includes BEGIN: an interrupt may come right after it.
         connection.execute("BEGIN TRANSACTION READ ONLY")
         yield
+    except BaseException:
+        stop(connection)
+        raise
     finally:
-        connection.interrupt()  # What a signal handler broke off goes on in DuckDB's threads.
         with suppress(duckdb.TransactionException):
             connection.execute("ROLLBACK")
 
