@@ -83,7 +83,9 @@ def page(browser: Browser) -> Iterator[Page]:
     found.on("pageerror", lambda error: wrong.append(str(error)))
     found.on(
         "response",
-        lambda answer: wrong.append(f"{answer.status} {answer.url}") if not answer.ok else None,
+        lambda answer: (
+            wrong.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None
+        ),
     )
     yield found
     context.close()

@@ -63,7 +63,7 @@ def test_images_and_tables_are_shown(open_page: Opened, full: Any) -> None:
     page = open_page(f"/run/{full.id}/images")
     image = page.get_by_role("img", name="step 0")
     expect(image).to_be_visible()
-    assert image.evaluate("(one) => one.naturalWidth") == 64
+    expect(image).to_have_js_property("naturalWidth", 64)
     page.get_by_role("link", name="tables").click()
     expect(page.locator("td.heat-9")).to_have_text("9")
     expect(page.locator("td.heat-8")).to_have_text("8")
