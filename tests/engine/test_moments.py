@@ -21,6 +21,7 @@ from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.testing.logs import NOON, Clock, new_event
 from runlore.workspace import session_of
+from tests.examples import few
 from tests.processes import LIMIT_S, start_python
 from tests.workspaces import start
 from tests.zones import zone
@@ -176,7 +177,7 @@ asks = st.tuples(st.sampled_from([0, 1]), st.integers(-10, 10), st.integers(-10,
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=few(60))
 @given(
     st.integers(-30, 30),
     st.lists(writes | asks, min_size=2, max_size=30),

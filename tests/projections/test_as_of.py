@@ -18,6 +18,7 @@ from runlore.projections.segment_files import Bounds
 from runlore.projections.user_sql import QueryFailed, QueryRefused
 from runlore.storage.value_codec import Series
 from tests.docs.test_sql_views import VIEWS
+from tests.examples import few
 from tests.logged_values import Record
 from tests.projections.histories import (
     Happening,
@@ -52,7 +53,7 @@ def shown(reader: RunsReader, as_of: int | None = None) -> list[Any]:
     return [*views, *tables]
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=few(6))
 @given(histories)
 def test_every_view_as_of_a_position_is_what_it_was_when_the_log_ended_there(
     appends: Sequence[Sequence[Happening]],

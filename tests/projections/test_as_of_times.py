@@ -15,6 +15,7 @@ from runlore.domain.fact import utc_time
 from runlore.domain.ids import run_stream
 from runlore.engine.moments import position_of
 from runlore.storage.clock import SKEW_US
+from tests.examples import few
 from tests.projections.histories import History, reader_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:this machine's clock says:RuntimeWarning")
@@ -24,7 +25,7 @@ clocks = st.sampled_from([0, 0, 0, -7, 9, 3_650 * SKEW_US, -3_650 * SKEW_US])
 steps = st.lists(st.tuples(clocks, st.none() | st.integers(-3, 40)), min_size=3, max_size=20)
 
 
-@settings(max_examples=25)
+@settings(max_examples=few(12))
 @given(steps)
 def test_tables_as_of_a_time_never_change(steps: Sequence[tuple[int, int | None]]) -> None:
     history = History()

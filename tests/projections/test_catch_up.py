@@ -24,6 +24,7 @@ from runlore.storage.codec import fact_of
 from runlore.storage.driver_errors import IntegrityError
 from runlore.storage.log_query import LogQuery
 from runlore.storage.value_codec import Series
+from tests.examples import few
 from tests.logged_values import Record
 from tests.projections.histories import (
     Happening,
@@ -38,7 +39,7 @@ from tests.projections.histories import (
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=few(20))
 @given(histories, st.data())
 def test_any_interleaving_of_appends_and_catch_ups_gives_the_tables_of_a_rebuild(
     appends: list[list[Happening]], data: st.DataObject
@@ -56,7 +57,7 @@ def test_any_interleaving_of_appends_and_catch_ups_gives_the_tables_of_a_rebuild
         assert tables(projection.view.connection) == rebuilt(history.log)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=few(10))
 @given(histories, st.integers(0, 3), st.sampled_from([1, 2, 100]))
 def test_what_is_forgotten_between_batches_is_read_from_the_tables(
     appends: list[list[Happening]], known_max: int, batch: int
@@ -71,7 +72,7 @@ def test_what_is_forgotten_between_batches_is_read_from_the_tables(
         assert tables(projection.view.connection) == rebuilt(history.log)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=few(7))
 @given(histories, st.booleans())
 def test_few_rows_are_the_same_with_arrow_and_without(
     appends: list[list[Happening]], with_arrow: bool
@@ -140,7 +141,7 @@ def test_what_fails_beside_is_raised_where_it_is_waited_for() -> None:
     assert isinstance(raised.value.__context__, KeyError)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=few(7))
 @given(histories, st.sampled_from([1, 3, 100]))
 def test_a_batch_that_is_delivered_twice_changes_nothing(
     appends: list[list[Happening]], batch: int
@@ -163,7 +164,7 @@ def test_a_batch_that_is_delivered_twice_changes_nothing(
         assert tables(projection.view.connection) == rebuilt(history.log)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=few(12))
 @given(st.lists(strangers(), min_size=1, max_size=5))
 def test_what_this_runlore_does_not_know_moves_the_position_and_is_listed_only(
     unknown: list[Happening],

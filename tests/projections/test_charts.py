@@ -20,6 +20,7 @@ from runlore.projections.reader import RunsReader
 from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.projections.smoothing import smoothed
 from runlore.storage.value_codec import Series
+from tests.examples import few
 from tests.logged_values import Record
 from tests.projections.histories import History, reader_of
 
@@ -36,7 +37,7 @@ records = st.builds(
 ).map(lambda one: one._replace(value=(one.value,)) if one.series.columns else one)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=few(20))
 @given(
     st.lists(st.lists(records, min_size=1, max_size=8), min_size=1, max_size=5),
     st.sampled_from(["step", "time", "since", f"{METRIC}acc"]),

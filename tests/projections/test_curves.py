@@ -19,6 +19,7 @@ from runlore.projections.metric_columns import MetricColumn, MetricFilter
 from runlore.projections.segment_files import BOUNDS, Bounds
 from runlore.shown.reduction import thinned_rows
 from runlore.storage.value_codec import Series
+from tests.examples import few
 from tests.logged_values import Record
 from tests.projections.histories import WRITERS, History, reader_of
 from tests.projections.test_points import exact
@@ -63,7 +64,7 @@ def begun(runs: int = 1) -> History:
 # --- whole series -----------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=few(30))
 @given(st.lists(batches(), min_size=1, max_size=6), st.sampled_from([BOUNDS, SMALL]))
 @example(
     [

@@ -16,6 +16,7 @@ from runlore.projections.projection import DataErased
 from runlore.projections.runner import catch_up
 from runlore.storage.codec import fact_of
 from runlore.storage.open_sqlite import open_sqlite
+from tests.examples import few
 from tests.projections.histories import (
     RUNS,
     Happening,
@@ -50,7 +51,7 @@ def erased(history: History, run_id: str) -> bool:
     return True
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=few(4))
 @given(histories, st.data())
 def test_any_interleaving_of_events_erasures_and_catch_ups_gives_the_tables_of_a_rebuild(
     appends: list[list[Happening]], data: st.DataObject

@@ -23,6 +23,7 @@ from runlore.storage.event_log import EventLog
 from runlore.storage.file_lock import locked
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.value_codec import Series
+from tests.examples import few
 from tests.logged_values import Record
 from tests.processes import LIMIT_S, Child, in_child, start_python, wait_until
 from tests.projections.histories import (
@@ -455,7 +456,7 @@ def test_a_table_is_rewritten_when_half_of_it_is_new(folder: Path) -> None:
         assert clustered_after(one) == [(60,)]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=few(10))
 @given(histories, st.sampled_from([BOUNDS, CLUSTERING]), st.data())
 def test_readers_over_generations_show_what_a_rebuild_shows(
     appends: list[list[Happening]], bounds: Bounds, data: st.DataObject

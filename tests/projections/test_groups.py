@@ -15,6 +15,7 @@ from runlore.domain.filtering.parser import parse_field
 from runlore.projections.filters import ALL_RUNS
 from runlore.projections.groups import AGGREGATES, GroupQuestion
 from runlore.storage.value_codec import Series
+from tests.examples import few
 from tests.logged_values import Record
 from tests.projections.histories import History, reader_of
 
@@ -26,7 +27,7 @@ FUNCTIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=few(15))
 @given(
     st.lists(st.tuples(MODELS, LOSSES), max_size=8),
     st.sampled_from(sorted(AGGREGATES)),

@@ -16,6 +16,7 @@ from runlore.projections.filters import RunFilter
 from runlore.projections.queries import PAGE, run_page
 from runlore.projections.run_conditions import run_conditions
 from runlore.projections.runner import catch_up
+from tests.examples import few
 from tests.projections.histories import (
     EXPERIMENTS,
     RUNS,
@@ -47,7 +48,7 @@ wanted = st.fixed_dictionaries(
 ANYTHING: dict[str, Any] = {"type": None, "tags": None, "properties": None, "statuses": ()}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=few(20))
 @given(histories, st.lists(wanted, min_size=1, max_size=6), st.data())
 def test_filtered_lists_and_their_order_are_those_of_a_plain_model(
     appends: list[list[Happening]], filters: list[dict[str, Any]], data: st.DataObject
@@ -79,7 +80,7 @@ def test_filtered_lists_and_their_order_are_those_of_a_plain_model(
             assert reader.run_number(run.run_id) == run.number
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=few(7))
 @given(histories, wanted)
 def test_every_list_as_of_a_position_is_what_was_shown_when_the_log_ended_there(
     appends: list[list[Happening]], chosen: dict[str, Any]

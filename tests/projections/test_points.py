@@ -20,6 +20,7 @@ from runlore.projections import points as batches
 from runlore.projections.runner import catch_up
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.value_codec import Scalar, Series
+from tests.examples import few
 from tests.logged_values import Record
 from tests.projections.histories import WRITERS, History, projection_in_memory, reader_of
 from tests.strategies import int64s, scalars
@@ -112,7 +113,7 @@ def test_series_that_claim_more_values_together_than_a_batch_has_are_damaged() -
     assert "it claims to have 12,000,000 values" in str(told[0].damage)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=few(25))
 @given(st.lists(scalars, min_size=1, max_size=12), int64s)
 @example([math.nan, math.inf, -math.inf, -0.0, 0.0, sys.float_info.max, 5e-324], 0)
 @example([HUGE, -HUGE, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 2**9_999, 2**10_000], 0)
@@ -188,7 +189,7 @@ def test_values_between_an_end_and_a_resumption_stay_late() -> None:
         assert [late for (late,) in reader.at(resumed).sql(query)] == [False, True, False]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=few(20))
 @given(
     st.lists(
         st.lists(st.tuples(st.floats() | scalars, int64s, times), min_size=1, max_size=5),
@@ -334,7 +335,7 @@ def test_the_last_value_keeps_its_sign_when_it_was_the_other_zero() -> None:
             assert list(map(repr, found[0])) == [repr(value), "0.0", "0.0"]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=few(12))
 @given(
     st.lists(
         st.lists(

@@ -17,6 +17,7 @@ from runlore.engine.runs.metric_blocks import read_metrics
 from runlore.projections.reader import RunsReader
 from runlore.projections.segment_files import Bounds
 from runlore.storage.value_codec import Series
+from tests.examples import few
 from tests.logged_values import Record
 from tests.projections.histories import History, reader_of, rebuilt, tables_of
 
@@ -128,7 +129,7 @@ def check(reader: RunsReader, expected: Sequence[Point]) -> None:
     assert curves[0].total == len(expected)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=few(7))
 @given(changes, st.data())
 def test_after_a_rewind_no_read_shows_later_steps_and_as_of_before_it_all_do(
     happened: list[Batch | int], data: st.DataObject

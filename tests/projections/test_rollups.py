@@ -20,6 +20,7 @@ from runlore.domain.status import WORST_FIRST, Status
 from runlore.projections.reader import RunsReader
 from runlore.projections.segment_files import Bounds
 from runlore.storage.value_codec import Series
+from tests.examples import few
 from tests.logged_values import Record
 from tests.projections.histories import (
     Happening,
@@ -150,7 +151,7 @@ _forests = st.lists(births().map(lambda birth: [birth]), max_size=8)
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=few(4))
 @given(_forests, histories)
 def test_now_and_as_of_earlier_the_rollups_are_those_of_a_plain_fold(
     forest: Sequence[Sequence[Happening]], appends: Sequence[Sequence[Happening]]

@@ -12,6 +12,7 @@ from runlore.domain.ids import run_stream
 from runlore.projections.filters import RunFilter
 from runlore.projections.reader import RunsReader
 from runlore.projections.run_trees import ALL_OPEN, Branches
+from tests.examples import few
 from tests.projections.histories import History, reader_of
 
 # Each run's parent is one of the runs before it, or none; and whether it matches.
@@ -71,7 +72,7 @@ def ids(reader: RunsReader, branches: Branches = ALL_OPEN, **options: Any) -> li
     return [run_id for (run_id,) in table]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=few(20))
 @given(FORESTS)
 def test_runs_above_matching_ones_are_kept_and_children_stand_below_their_parents(
     forest: list[tuple[int, bool]],
@@ -85,7 +86,7 @@ def test_runs_above_matching_ones_are_kept_and_children_stand_below_their_parent
         assert pages == wanted
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=few(20))
 @given(FORESTS, st.booleans(), st.sets(st.integers(0, 9)), st.booleans())
 def test_runs_below_closed_branches_are_left_out_and_siblings_are_sorted(
     forest: list[tuple[int, bool]], closed: bool, other: set[int], descending: bool
@@ -99,7 +100,7 @@ def test_runs_below_closed_branches_are_left_out_and_siblings_are_sorted(
         assert reader.count_runs(MATCHING, in_trees=branches) == len(wanted)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=few(10))
 @given(FORESTS)
 def test_runs_of_the_table_below_each_are_counted(forest: list[tuple[int, bool]]) -> None:
     history = History()

@@ -19,6 +19,7 @@ from runlore.domain.surroundings import commit_in, script_in
 from runlore.projections.runner import catch_up
 from runlore.storage.codec import fact_of
 from runlore.storage.event_log import EventLog
+from tests.examples import few
 from tests.projections.histories import (
     RUNS,
     Happening,
@@ -171,7 +172,7 @@ REFUSED_TO_AN_ACTOR = [
 ]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=few(12))
 @example(REFUSED_TO_AN_ACTOR)
 @given(histories)
 def test_at_every_position_the_tables_say_of_a_run_what_the_domain_says(
@@ -187,7 +188,7 @@ def test_at_every_position_the_tables_say_of_a_run_what_the_domain_says(
                 assert said is None or said == said_by_domain(state)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=few(10))
 @given(st.data())
 def test_what_can_follow_a_runs_creation_shows_in_the_tables_as_in_the_domain(
     data: st.DataObject,

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 from runlore.domain import events as ev
 from runlore.domain.ids import view_stream
+from tests.examples import few
 from tests.projections.histories import Happening, History, reader_of
 
 NAMES = st.sampled_from(["best", "a/b", "%"])
 CHANGES = st.lists(st.tuples(NAMES, st.none() | st.integers(0, 3)), max_size=12)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=few(15))
 @given(CHANGES, st.none() | st.integers(0, 14))
 def test_a_name_has_what_was_saved_last(
     changes: list[tuple[str, int | None]], as_of: int | None

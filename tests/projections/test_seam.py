@@ -16,6 +16,7 @@ from runlore.storage.codec import fact_of
 from runlore.storage.driver_errors import ProgrammingError
 from runlore.storage.log_query import LogQuery
 from runlore.storage.mapper import Envelope
+from tests.examples import few
 from tests.projections.histories import (
     Happening,
     History,
@@ -29,7 +30,7 @@ from tests.projections.histories import (
 )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=few(15))
 @given(histories, st.data())
 def test_a_batch_that_overlaps_earlier_ones_adds_only_what_is_new(
     appends: list[list[Happening]], data: st.DataObject

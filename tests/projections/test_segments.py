@@ -31,6 +31,7 @@ from runlore.storage.log_query import LogQuery
 from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.value_codec import Series
 from tests.disks import Disk
+from tests.examples import few
 from tests.logged_values import Record
 from tests.processes import in_child, start_python, wait_until
 from tests.projections.histories import (
@@ -104,7 +105,7 @@ def names(connection: duckdb.DuckDBPyConnection) -> set[str]:
 # --- the same as a rebuild --------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=few(10))
 @given(points_first | st.lists(appends, max_size=10), bounds, st.data())
 def test_any_interleaving_of_appends_catch_ups_seals_merges_and_openings_is_a_rebuild(
     appended: list[list[Happening]], bounds: Bounds, data: st.DataObject
@@ -140,7 +141,7 @@ def check_order(connection: duckdb.DuckDBPyConnection) -> None:
     assert tail is None or tail > after
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=few(4))
 @given(points_first, bounds)
 def test_a_batch_that_is_delivered_twice_neither_adds_nor_seals(
     appended: list[list[Happening]], bounds: Bounds

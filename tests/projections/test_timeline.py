@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import few
 from tests.projections.histories import History, asked, reader_of
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=few(15))
 @given(
     st.lists(st.sampled_from([0, 1, 10**3, 10**6, 10**12]), max_size=30),
     st.integers(1, 40),

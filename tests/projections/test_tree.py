@@ -14,6 +14,7 @@ from runlore.domain import events as ev
 from runlore.projections.filters import RunFilter, statuses_of
 from runlore.projections.reader import RunsReader
 from runlore.projections.rows import RunRow
+from tests.examples import few
 from tests.projections.histories import Happening, History, reader_of, run_created
 from tests.strategies import few_keys, few_pairs, statuses
 
@@ -89,7 +90,7 @@ def ids(rows: Any) -> list[str]:
     return sorted(row.run_id for row in rows)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=few(12))
 @given(forests(), st.integers(1, 30), st.lists(filters, min_size=1, max_size=4), st.data())
 def test_children_and_descendants_with_filters_at_every_level_are_those_of_naive_recursion(
     births: list[Happening], at_once: int, chosen: list[dict[str, Any]], data: st.DataObject

@@ -15,6 +15,7 @@ from runlore.storage.log_query import LogQuery
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.recorder import LogRecorder
 from runlore.testing.logs import NOON, Clock, new_event, new_events
+from tests.examples import few
 from tests.projections.histories import Happening, History, histories
 
 
@@ -39,7 +40,7 @@ def told(log: EventLog) -> list[Any]:
     ]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=few(30))
 @given(histories)
 def test_a_log_as_of_a_position_tells_what_was_told_when_it_ended_there(
     appends: Sequence[Sequence[Happening]],

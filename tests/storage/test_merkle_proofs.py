@@ -13,6 +13,7 @@ from pymerkle import InmemoryTree
 from runlore.audit.offline import NotProved, check_consistency, check_inclusion
 from runlore.storage.merkle import Frontier
 from runlore.storage.merkle_proofs import consistency_ranges, inclusion_ranges, roots_of
+from tests.examples import few
 
 ENTRIES = [bytes([n]) for n in range(65)]
 
@@ -49,7 +50,7 @@ def test_every_small_tree_is_consistent_with_those_before_it(later: int) -> None
         check_consistency(size, TREE.get_root(size), later, TREE.get_root(later), path)
 
 
-@settings(max_examples=50)
+@settings(max_examples=few(50))
 @given(st.lists(st.binary(max_size=8), min_size=1, max_size=200), st.data())
 def test_random_trees_are_theirs(entries: list[bytes], data: st.DataObject) -> None:
     size = data.draw(st.integers(1, len(entries)))

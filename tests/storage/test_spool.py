@@ -42,6 +42,7 @@ from runlore.storage.spool_format import (
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
 from runlore.storage.value_reader import block_of
+from tests.examples import few
 from tests.failing_disks import no_descriptors
 from tests.held import below
 from tests.logged_values import records_in, records_of
@@ -174,7 +175,7 @@ def do(values: RunValues, model: Model, call: Sequence[Any]) -> None:
             model.add(name, value, step)
 
 
-@settings(max_examples=60)
+@settings(max_examples=few(60))
 @given(st.lists(st.tuples(st.sampled_from(["r", "s"]), calls), max_size=40))
 def test_any_calls_on_two_runs_come_back_in_their_order(
     all_calls: list[tuple[str, tuple[Any, ...]]],

@@ -49,6 +49,7 @@ from runlore.storage.this_process import boot_id
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.value_codec import Series
 from runlore.storage.value_reader import block_of
+from tests.examples import few
 from tests.held import below
 from tests.logged_values import records_in, records_of
 
@@ -182,7 +183,7 @@ def test_no_flipped_bit_becomes_a_wrong_value(folder: Path, stride: int) -> None
     assert count["right"] > 0 and count["lost and told"] > 0
 
 
-@settings(max_examples=60)
+@settings(max_examples=few(60))
 @given(st.data(), st.sampled_from(["format_1.spool", "format_2.spool2"]))
 def test_no_damage_makes_a_recovery_fail(data: st.DataObject, name: str) -> None:
     kept = Path(__file__).with_name(name)

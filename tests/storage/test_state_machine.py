@@ -41,6 +41,7 @@ from runlore.storage.journal import Journal, Pending, StreamState
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.testing.logs import NOON, check_head
+from tests.examples import few
 from tests.strategies import few_keys, few_pairs, keys, statuses
 
 pytestmark = pytest.mark.slow
@@ -477,4 +478,4 @@ def check_run(state: RunState | None, model: RunModel | None) -> None:
 
 
 TestAgreement = Agreement.TestCase
-TestAgreement.settings = settings(max_examples=120, stateful_step_count=30)
+TestAgreement.settings = settings(max_examples=few(120), stateful_step_count=30)

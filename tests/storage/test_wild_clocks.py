@@ -20,6 +20,7 @@ from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.stamp import observed_at
 from runlore.storage.verification import verify_log
 from runlore.testing.logs import NOON, Clock, all_rows, check_head, new_events
+from tests.examples import few
 
 pytestmark = [
     pytest.mark.slow,
@@ -146,7 +147,7 @@ class WildClocks(RuleBasedStateMachine):
 
 
 TestWildClocks = WildClocks.TestCase
-TestWildClocks.settings = settings(max_examples=50, stateful_step_count=40)
+TestWildClocks.settings = settings(max_examples=few(50), stateful_step_count=40)
 
 
 @pytest.mark.parametrize("next_one", [5, 100])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,6 +21,21 @@ def test_the_workspace_says_what_is_shown_and_what_is_last(studio: Served, fille
     assert found["name"] == "lab"
     assert (found["position"], found["head"]) == (filled.after_tag, filled.ws.position)
     assert found["role"] == "editor"
+
+
+def test_answers_in_several_parts_are_sent_at_once(studio: Served) -> None:
+    def accepted(fd: str, client: tuple[Any, ...]) -> bool | None:
+        with suppress(OSError), socket.socket(fileno=os.dup(int(fd))) as found:
+            if found.getpeername() == client:
+                return bool(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        return None
+
+    with socket.create_connection(("127.0.0.1", studio.server.port)) as client:
+        client.sendall(f"GET /api/workspace HTTP/1.1\r\nHost: {studio.host}\r\n\r\n".encode())
+        client.recv(100)
+        found = [accepted(fd, client.getsockname()) for fd in os.listdir("/proc/self/fd")]
+    # Nagle's algorithm would hold the second part back until the first one is acknowledged.
+    assert [one for one in found if one is not None] == [True]
 
 
 def test_experiments_have_their_runs_counted(studio: Served, filled: Filled) -> None:

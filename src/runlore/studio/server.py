@@ -154,7 +154,9 @@ def _bound(host: str, port: int | None) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     problem: Exception | None = None
     for number in tried:
-        found = socket.socket(family, socket.SOCK_STREAM)
+        # Named as TCP: without it asyncio leaves Nagle's algorithm on, and each answer in more than
+        # one part takes 40 ms longer.
+        found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             found.bind((host, number))

@@ -37,6 +37,7 @@ from runlore.storage.log_query import LogQuery
 from runlore.testing.logs import check_head
 from tests.audit.bundles.conftest import fill
 from tests.audit.bundles.forging import entries_of, with_manifest, with_rows, write
+from tests.examples import few
 
 Change = Callable[[list[StoredRow]], list[StoredRow]]
 
@@ -489,7 +490,7 @@ def test_values_of_a_run_that_is_not_in_the_bundle(target: Workspace, path: Path
     refused(target, with_rows(path, change), "its run child-0 is not in the bundle")
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=few(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_bytes_are_flipped_it_is_refused_or_the_same(
     honest: Path, target: Workspace, tmp_path: Path, data: st.DataObject
@@ -525,7 +526,7 @@ def test_whatever_bytes_are_flipped_it_is_refused_or_the_same(
     shutil.rmtree(tmp_path / "fresh")
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=few(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_bytes_of_events_are_flipped_by_who_knows_the_format_all_tables_can_be_made(
     honest: Path, tmp_path: Path, data: st.DataObject

@@ -18,6 +18,7 @@ from runlore.projections.rebuild_check import replay as compared_tables
 from runlore.projections.segment_files import Bounds
 from runlore.workspace import session_of
 from tests.cached import cached
+from tests.examples import few
 from tests.projections.histories import (
     Happening,
     histories,
@@ -53,7 +54,7 @@ def test_what_nobody_touched_is_what_was_logged(ws: Workspace) -> None:
     assert {"run_states", "run_tags", "metric_points", "metric_latest", "events"} <= set(found.rows)
 
 
-@settings(max_examples=10)
+@settings(max_examples=few(10))
 @given(histories, st.data())
 def test_any_history_holds_at_its_head_and_as_of_any_position(
     appends: list[list[Happening]], data: st.DataObject
