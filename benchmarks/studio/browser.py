@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Browser, Page, Route, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route, ViewportSize, sync_playwright
 
 from tests.browsers import ARGUMENTS, browser_path
 
@@ -77,6 +77,25 @@ def first_content_ms(browser: Browser, address: str, shown: str, repeat: int) ->
             page.locator(shown).first.wait_for()
             took.append(now_ms(page))
     return statistics.median(took)
+
+
+_ITS_TEXT: Final = """(one, [before, wanted, limit]) => new Promise((resolve, reject) => {
+    setTimeout(() => reject(new Error("nothing came")), limit);
+    const look = () => {
+        const text = one.innerText;
+        if (wanted === null ? text !== before : text.includes(wanted)) resolve(text);
+        else requestAnimationFrame(look);
+    };
+    look();
+})"""
+
+
+def text_that_comes(shown: Locator, *, after: str = "", wanted: str | None = None) -> str:
+    """The text of an element when it is another one, or has what is wanted; looks in each frame.
+
+    Playwright's own expectations look again after a quarter of a second.
+    """
+    return str(shown.evaluate(_ITS_TEXT, [after, wanted, LIMIT_MS]))
 
 
 def change_ms(

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page
 
 from benchmarks.harness import Result, at_most
 from benchmarks.studio.browser import (
-    LIMIT_MS,
     change_ms,
     first_content_ms,
     page_of,
     scripts_of,
     serving,
+    text_that_comes,
 )
 from benchmarks.studio.workspaces import METRICS, PROPERTIES, TAGS, many_runs
 
@@ -86,5 +86,4 @@ class _Filters:
 
     def wait(self, turn: int) -> None:
         """Until the table has another number of runs."""
-        expect(self._told).not_to_have_text(self._before, timeout=LIMIT_MS)
-        self._before = self._told.inner_text()
+        self._before = text_that_comes(self._told, after=self._before)
