@@ -82,7 +82,7 @@ def first_content_ms(browser: Browser, address: str, shown: str, repeat: int) ->
 _ITS_TEXT: Final = """(one, [before, wanted, limit]) => new Promise((resolve, reject) => {
     setTimeout(() => reject(new Error("nothing came")), limit);
     const look = () => {
-        const text = one.innerText;
+        const text = one.textContent;
         if (wanted === null ? text !== before : text.includes(wanted)) resolve(text);
         else requestAnimationFrame(look);
     };

@@ -78,7 +78,7 @@ class _Filters:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._told = page.get_by_role("status").filter(has_text=" runs").first
-        self._before = self._told.inner_text()
+        self._before = self._told.text_content() or ""
 
     def change(self, turn: int) -> None:
         self._page.locator("#filter").fill(f"tags.tag_0 = {turn} or tags.tag_1 = {turn}")
