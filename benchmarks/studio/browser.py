@@ -7,6 +7,7 @@ import re
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,23 +80,17 @@ def first_content_ms(browser: Browser, address: str, shown: str, repeat: int) ->
     return statistics.median(took)
 
 
-_ITS_TEXT: Final = """(one, [before, wanted, limit]) => new Promise((resolve, reject) => {
-    setTimeout(() => reject(new Error("nothing came")), limit);
-    const look = () => {
-        const text = one.textContent;
-        if (wanted === null ? text !== before : text.includes(wanted)) resolve(text);
-        else requestAnimationFrame(look);
-    };
-    look();
-})"""
-
-
 def text_that_comes(shown: Locator, *, after: str = "", wanted: str | None = None) -> str:
-    """The text of an element when it is another one, or has what is wanted; looks in each frame.
+    """The text of an element when it is another one, or has what is wanted; looks all the time.
 
     Playwright's own expectations look again after a quarter of a second.
     """
-    return str(shown.evaluate(_ITS_TEXT, [after, wanted, LIMIT_MS]))
+    until = time.monotonic() + LIMIT_MS / 1e3
+    while time.monotonic() < until:
+        text = shown.text_content() or ""
+        if text != after if wanted is None else wanted in text:
+            return text
+    raise TimeoutError(f"nothing came in place of {after!r}, with {wanted!r}")
 
 
 def change_ms(
