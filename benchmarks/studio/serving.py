@@ -45,7 +45,7 @@ def start(browser: Browser, folder: Path, repeat: int) -> Iterator[Result]:
 
 
 def live(browser: Browser, folder: Path, repeat: int) -> Iterator[Result]:
-    """From `log` to the number on the screen, of a run that is a minute old."""
+    """From `log` to the point on the screen, of a run that is a minute old."""
     with Workspace.create("live", path=folder) as workspace:
         run = Experiment(workspace, "live").start_logging(outputs=False, snapshot_directory=None)
         run.log("loss", 0.5)
@@ -56,16 +56,14 @@ def live(browser: Browser, folder: Path, repeat: int) -> Iterator[Result]:
             page.goto(f"{address}/run/{run.id}/metrics")
             page.locator(".chart .uplot").first.wait_for()
             for turn in range(repeat):
-                value = 1000 + turn
                 before = time.perf_counter()
-                run.log("loss", value)
-                last = page.locator(".chart").first
-                text_that_comes(last, wanted=str(value))
+                run.log("loss", 1000 + turn)
+                text_that_comes(page.locator(".chart").first, wanted=f"{turn + 2} points")
                 took.append(time.perf_counter() - before)
                 time.sleep(0.7)
         run.complete()
     yield Result(
-        "from `log` to the number on the screen",
+        "from `log` to the point on the screen",
         statistics.median(took),
         None,
         "",
