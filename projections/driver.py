@@ -16,7 +16,7 @@ import _duckdb as duckdb
 __all__ = ["complete", "connect", "duckdb", "stop"]
 
 _OPENED: Final = 4
-"""More descriptors than DuckDB takes for a database, its write-ahead log and a lock."""
+"""As many descriptors as DuckDB takes for a database and its write-ahead log, and some more."""
 
 
 def connect(path: str, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
@@ -31,9 +31,9 @@ def connect(path: str, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
 
 
 def stop(connection: duckdb.DuckDBPyConnection) -> None:
-    """Stop what a signal handler broke off, if something was: it goes on in DuckDB's threads.
+    """Stop the statement that a signal handler broke off, if there is one.
 
-    The next statement would wait for its end.
+    DuckDB's threads go on with it, and the next statement would wait for its end.
     """
     with suppress(duckdb.Error):  # It may be closed.
         connection.interrupt()

@@ -19,6 +19,7 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment, EnvType, resolve_topic
 
+from runlore.projections.driver import connect
 from runlore.projections.duckdb_view import DuckDBView, Tracked
 from runlore.storage.recorder import library_errors
 
@@ -42,7 +43,7 @@ class Factory(InfrastructureFactory[DuckDBRecorder]):
 
     def __init__(self, env: Environment | EnvType | None) -> None:
         super().__init__(env)
-        self._connection = duckdb.connect(self.env.get("DUCKDB_DBNAME") or ":memory:")
+        self._connection = connect(self.env.get("DUCKDB_DBNAME") or ":memory:", {})
 
     def tracking_recorder(
         self, tracking_recorder_class: type[DuckDBRecorder] | None = None

@@ -179,10 +179,6 @@ class OwnProjection:
                         raise ProjectionFailed(str(error), error.fault) from error
                 except duckdb.OutOfMemoryException as error:
                     raise ProjectionFailed(str(error)) from error
-                except RuntimeError as error:
-                    if str(error) != "Query interrupted":
-                        raise
-                    raise KeyboardInterrupt from error  # DuckDB had translated it.
                 except duckdb.Error as error:
                     # Our own SQL cannot fail: the file is damaged, or cannot grow.
                     self._discard()

@@ -134,7 +134,7 @@ class Beside:
             try:
                 self._thread.join()
                 self._thread = None
-            except BaseException as error:  # A handler's. The tables are this thread's only then.
+            except BaseException as error:  # Of a signal handler: the thread still has the tables.
                 interrupted = error
         if interrupted is not None:
             raise interrupted

@@ -179,8 +179,6 @@ def _told_as_ours(query: str) -> Iterator[None]:
     except duckdb.TransactionException as error:
         raise QueryRefused(query, f"one that writes ({error})") from error
     except Exception as error:
-        if str(error) == "Query interrupted":  # DuckDB had translated Ctrl-C.
-            raise
         raise QueryFailed(query, str(error) or type(error).__name__) from error
 
 

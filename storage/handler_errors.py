@@ -1,8 +1,7 @@
 """Signal handlers that raise while the main thread is in a library written in C.
 
-Python calls a handler within whatever the main thread does. DuckDB drops what it raises and tells
-"Query interrupted" in its place, SQLite drops it where it has called Python; both also where the
-handler wants the program to exit.
+Python calls a handler within whatever the main thread does. DuckDB drops what the handler raises,
+also a SystemExit, and raises "Query interrupted" in its place.
 """
 
 from __future__ import annotations
@@ -43,6 +42,14 @@ class _Noting:
             raise
 
 
+def handler_of(number: int) -> Any:
+    """The program's own handler of a signal, as `signal.getsignal` says it outside of a block."""
+    handler = signal.getsignal(number)
+    while isinstance(handler, _Noting):
+        handler = handler.handler
+    return handler
+
+
 @contextmanager
 def raising_what_handlers_raise() -> Iterator[None]:
     """If a signal handler raises within the block, so does the block, whatever became of it.
@@ -57,9 +64,7 @@ def raising_what_handlers_raise() -> Iterator[None]:
     try:
         for number in _SIGNALS:
             handler = signal.getsignal(number)
-            # Those of the system and of C libraries are no functions. What the usual one of Ctrl-C
-            # raises is known.
-            if callable(handler) and handler is not signal.default_int_handler:
+            if callable(handler):  # Those of the system and of C libraries are no functions.
                 placed[number] = _Noting(handler, noted)
                 signal.signal(number, placed[number])
         yield

@@ -83,7 +83,8 @@ class Spool:
     private: in an erasable workspace, the log beside them is sealed. At most
     `max_memory_segments` are kept where no file can be written; further values are dropped. After
     `stay` they are files: nobody drains the spool before this process has ended. After `rest` no
-    value stays here: `stored` is called, without the lock, after each.
+    value stays here: `stored` is called, without the lock, after each. `channels` are those that
+    were defined, by the number that their slots have.
     """
 
     def __init__(

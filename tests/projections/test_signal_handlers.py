@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from runlore.projections.reader import RunsReader
-from runlore.storage.handler_errors import raising_what_handlers_raise
+from runlore.storage.handler_errors import handler_of, raising_what_handlers_raise
 from tests.projections.histories import History, reader_of
 
 HOURS = "FROM range(10_000_000) a, range(10_000_000) b"
@@ -139,3 +139,16 @@ def test_what_a_handler_raises_is_not_lost_where_all_errors_are_passed_over() ->
     ):
         os.kill(os.getpid(), signal.SIGTERM)
     assert raised.value is error
+
+
+def test_a_handler_is_known_as_the_programs_own_within_a_question(reader: RunsReader) -> None:
+    def own(*_: object) -> None: ...
+
+    with handler(own):
+        before = signal.getsignal(signal.SIGTERM)
+        assert handler_of(signal.SIGTERM) is before
+        seen = reader.projection.ask(
+            lambda tables: (signal.getsignal(signal.SIGTERM), handler_of(signal.SIGTERM))
+        )
+    assert seen[0] is not before
+    assert seen[1] is before

@@ -583,11 +583,8 @@ def test_a_file_that_cannot_be_finished_for_want_of_descriptors_is_removed(
     assert not path.exists()
 
 
-def test_a_spare_file_that_could_not_be_made_is_made_when_it_is_needed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    complaints: list[OSError] = []
-    own = spool.Spool(
+def spool_without_a_thread(folder: Path, complaints: list[OSError]) -> spool.Spool:
+    return spool.Spool(
         "a" * 32,
         below(folder),
         wake=lambda: None,
@@ -595,6 +592,13 @@ def test_a_spare_file_that_could_not_be_made_is_made_when_it_is_needed(
         make_room=lambda: False,
         complain=complaints.append,
     )
+
+
+def test_a_spare_file_that_could_not_be_made_is_made_when_it_is_needed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complaints: list[OSError] = []
+    own = spool_without_a_thread(folder, complaints)
     channel = Channel("r", "f", (LOSS,))
     own.put_one(channel, 0, 0.5, FLOAT)
 
@@ -621,14 +625,7 @@ def test_values_that_no_file_takes_are_not_on_disk(
     def full(*_: object, **__: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    own = spool.Spool(
-        "a" * 32,
-        below(folder),
-        wake=lambda: None,
-        filled=lambda: None,
-        make_room=lambda: False,
-        complain=lambda error: None,
-    )
+    own = spool_without_a_thread(folder, [])
     channel = Channel("r", "f", (LOSS,))
     # A file without room: neither its zeros nor its header can be written.
     with monkeypatch.context() as patched:

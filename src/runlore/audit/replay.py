@@ -16,6 +16,7 @@ from runlore.domain.errors import InvalidInput, InvalidType
 from runlore.domain.fact import utc_time
 from runlore.domain.visible_text import visible
 from runlore.engine.moments import position_in
+from runlore.storage.handler_errors import raising_what_handlers_raise
 from runlore.storage.log_query import LogQuery
 
 if TYPE_CHECKING:
@@ -116,15 +117,16 @@ def replay(
     # The tables in use are the current ones, also if a past session asks.
     session = session.writable()
     position = None if to is None else position_in(session, to)
-    comparisons = list(
-        replayed(
-            session.reader().projection,
-            session.log,
-            upto_position=position,
-            with_generations=generations,
-            max_differences=_limit(max_mismatches),
+    with raising_what_handlers_raise():
+        comparisons = list(
+            replayed(
+                session.reader().projection,
+                session.log,
+                upto_position=position,
+                with_generations=generations,
+                max_differences=_limit(max_mismatches),
+            )
         )
-    )
     return replay_of(comparisons, session.log)
 
 
@@ -151,7 +153,7 @@ def replay_bundle(
                 f"{session.workspace.workspace_id}: an import has other positions and times, so "
                 "compare it where it was exported"
             )
-        with bundle.open(EVENTS) as events:
+        with bundle.open(EVENTS) as events, raising_what_handlers_raise():
             rows = (record.row for record in read_records(events))
             comparison = replay_part(
                 session.reader().projection,

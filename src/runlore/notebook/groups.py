@@ -55,9 +55,11 @@ def _mean(name: str, lines: Sequence[Line], place: int) -> Line:
         low, high = np.nanmin(stacked, axis=0), np.nanmax(stacked, axis=0)
     look = place % len(LIGHT.lines), place // len(LIGHT.lines) % len(DASHES)
     counts = [line.counts or ValueCounts.of(line.logged) for line in lines]
-    nan, infinite = (sum(of_line[kind] for of_line in counts) for kind in (0, 1))
-    left_out = ValueCounts.of(mean).not_above_0
-    counted = ValueCounts(nan, infinite, left_out)
+    counted = ValueCounts(
+        nan=sum(one.nan for one in counts),
+        infinite=sum(one.infinite for one in counts),
+        not_above_0=ValueCounts.of(mean).not_above_0,
+    )
     return Line(name, grid, mean, *look, low, high, counts=counted)
 
 

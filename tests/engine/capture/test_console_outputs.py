@@ -157,24 +157,15 @@ def test_a_rank_that_joins_a_run_prints_as_it_would_without(
 
 
 @OUTPUTS
-def test_the_program_prints_on_if_the_thread_of_its_console_dies(
-    tmp_path: Path, shown_on: Shown, first: str
+@pytest.mark.parametrize("breaks", [THREAD_DIES, FILE_BREAKS], ids=["thread", "file"])
+def test_the_program_prints_on_if_its_console_loses_its_thread_or_file(
+    breaks: str, tmp_path: Path, shown_on: Shown, first: str
 ) -> None:
-    shown = run_of(tmp_path / "ws", SCRIPT + THREAD_DIES + ENDS, shown_on)
+    shown = run_of(tmp_path / "ws", SCRIPT + breaks + ENDS, shown_on)
 
     assert shown == f"{first}{REST}{LINES}the last line\n"
     with Workspace.open(tmp_path / "ws") as ws:
         run = only_run(ws)
         assert run.get_status() == "Completed"
-        assert console_of(run).endswith(f"problem\n{LINES}the last line\n")
-
-
-@OUTPUTS
-def test_the_program_prints_on_if_the_file_of_its_console_is_closed(
-    tmp_path: Path, shown_on: Shown, first: str
-) -> None:
-    shown = run_of(tmp_path / "ws", SCRIPT + FILE_BREAKS + ENDS, shown_on)
-
-    assert shown == f"{first}{REST}{LINES}the last line\n"
-    with Workspace.open(tmp_path / "ws") as ws:
-        assert only_run(ws).get_status() == "Completed"
+        if breaks == THREAD_DIES:
+            assert console_of(run).endswith(f"problem\n{LINES}the last line\n")

@@ -183,6 +183,21 @@ print(ended, run.get_status())
     assert seen(project).status == "Completed"
 
 
+def test_a_child_that_is_forked_within_a_question_has_the_default_action(project: Path) -> None:
+    code = """
+import signal
+from runlore.workspace import session_of
+def fork(tables):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(7 if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+print(session_of(run.experiment.workspace).reader().projection.ask(fork), run.get_status())
+"""
+    assert run_program(project, code).stdout == "7 Running\n"
+    assert seen(project).status == "Completed"
+
+
 # --- exit handlers, threads, children ------------------------------------------------------------
 
 

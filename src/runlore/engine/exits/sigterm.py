@@ -17,6 +17,7 @@ from typing import Final
 from runlore.engine.exits.at_exit import end
 from runlore.engine.exits.endings import canceled
 from runlore.storage import interruptions
+from runlore.storage.handler_errors import handler_of
 
 _DIES_AFTER_S: Final = 5.5
 """After the signal, whatever keeps the runs from ending; then their ends wait in the spool."""
@@ -30,7 +31,7 @@ def end_at_sigterm() -> None:
     """
     if threading.current_thread() is not threading.main_thread() or os.getpid() == 1:
         return
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    if handler_of(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _end_and_die)
 
 
@@ -62,7 +63,7 @@ _fork = threading.local()
 
 
 def _hold_up() -> None:
-    if signal.getsignal(signal.SIGTERM) is _end_and_die:
+    if handler_of(signal.SIGTERM) is _end_and_die:
         _fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
@@ -73,7 +74,7 @@ def _go_on() -> None:
 
 
 def _as_ever() -> None:
-    if signal.getsignal(signal.SIGTERM) is _end_and_die:
+    if handler_of(signal.SIGTERM) is _end_and_die:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _go_on()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from runlore.domain.filtering.fields import Namespace
 from runlore.domain.filtering.parser import parse_field
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from runlore.storage.spool_folder import LiveValues
 
 
+_HELD: Final = ("first", "min", "max", "mean", "n", "numbers", "n_nonfinite")
+
+
 class LiveCells(NamedTuple):
     """By run and column, the values of metrics that have some which are not in the log.
 
@@ -26,9 +29,6 @@ class LiveCells(NamedTuple):
 
     position: int
     cells: dict[str, dict[str, Any]]
-
-
-_HELD = ("first", "min", "max", "mean", "n", "numbers", "n_nonfinite")
 
 
 def live_cells(

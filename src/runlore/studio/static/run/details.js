@@ -17,19 +17,22 @@ export function flattened(config, before = "") {
   );
 }
 
+/** Why a run failed, if it did. @param {{error: object | null, heading: "h2" | "h3"}} props */
+export function Failure({ error, heading }) {
+  if (!error) return "";
+  return html`
+    <div class="wrong">
+      <${heading}>Why it failed<//>
+      <pre tabindex="0" role="region" aria-label="Why it failed">
+${[error.code, error.message, error.debug_stack_trace].filter(Boolean).join("\n\n")}</pre>
+    </div>
+  `;
+}
+
 export function Details({ data, path }) {
-  const failure = data.error;
   const config = flattened(data.config);
   return html`
-    ${failure
-      ? html`
-          <div class="wrong">
-            <h2>Why it failed</h2>
-            <pre tabindex="0" role="region" aria-label="Why it failed">
-${[failure.code, failure.message, failure.debug_stack_trace].filter(Boolean).join("\n\n")}</pre>
-          </div>
-        `
-      : ""}
+    <${Failure} error=${data.error} heading="h2" />
     <div class="columns">
       <${Section} title="Run">
         <${Facts}

@@ -4,11 +4,12 @@ import { html, useEffect, useRef, useState } from "../vendor/preact@11.2.0/preac
 import { send, useAnswer } from "../api.js";
 import { Chart } from "../chart.js";
 import { lookOf } from "../charts.js";
+import { isSampled } from "../format.js";
 import { mayChange } from "../me.js";
 import { Facts, Section, Status, Swatch, Time, Wrong, isActive } from "../parts.js";
 import { Refused, Tags } from "../run-actions.js";
 import { Logs } from "../run/logs.js";
-import { flattened } from "../run/details.js";
+import { Failure, flattened } from "../run/details.js";
 import { to } from "../view.js";
 import { useWaiting } from "../waiting.js";
 
@@ -53,17 +54,9 @@ function Head({ data, path }) {
 }
 
 function Body({ data, path, metrics }) {
-  const { error } = data;
   const config = flattened(data.config);
   return html`
-    ${error
-      ? html`
-          <div class="wrong">
-            <h3>Why it failed</h3>
-            <pre tabindex="0" role="region" aria-label="Why it failed">${[error.code, error.message, error.debug_stack_trace].filter(Boolean).join("\n\n")}</pre>
-          </div>
-        `
-      : ""}
+    <${Failure} error=${data.error} heading="h3" />
     <${Facts}
       rows=${[
         ["created", html`<${Time} at=${data.created} /> <span class="muted">by <bdi>${data.user}</bdi></span>`],
@@ -82,7 +75,7 @@ function Curves({ data, path, metrics }) {
   const [zoom, setZoom] = useState(null);
   const turn = useWaiting(isActive(data.status) ? [data.id] : [], null, true);
   const found = useAnswer(`${path}/metrics`, {}, { runs: [data.id], turn }).value.data?.metrics ?? [];
-  const own = found.filter((name) => !name.startsWith("system/"));
+  const own = found.filter((name) => !isSampled(name));
   const names = [...new Set([...metrics.filter((name) => own.includes(name)), ...own])].slice(0, CHARTS);
   const runs = new Map([[data.id, { name: data.name, colour: data.colour, status: data.status }]]);
   return html`
