@@ -40,9 +40,7 @@ _SQL: Final = (
 )
 PICTURES: Final = {
     "experiments": Shown("/", "main td a"),
-    "runs": Shown(
-        "/e/vision?f=tags.data+%3D+imagenet-100&sort=-metrics.val%2Facc.max", ".grid-row", 12
-    ),
+    "runs": Shown(_RUNS, ".grid-row", 12),
     "run": Shown("/run/demo-04/metrics", ".uplot", 4),
     "compare": Shown(f"/compare?{_COMPARED}", ".uplot", 4),
     "targets": Shown("/targets", ".target .run-name", 4),
