@@ -27,6 +27,8 @@ from tests.projections.histories import History, reader_of
 NAMES = ("loss", "acc")
 RUNS = ("r0", "r1")
 SMALL = Bounds(seal_rows=4, fan=2, merged_max_rows=30)
+# DuckDB adds the values in the order in which its threads come to them.
+SUMS = {"mean", "deviation", "smooth"}
 values = st.floats() | st.integers(-3, 3) | st.booleans() | st.none() | st.just("text")
 records = st.builds(
     Record,
@@ -101,8 +103,13 @@ def _check_live(
     before = reader.at(head).chart(question, live)
     history.values("r1", batch)
     for one, other in zip(before.series, reader.chart(question).series, strict=True):
-        for found, expected in zip(one, other, strict=True):
-            np.testing.assert_equal(found, expected)
+        for name in set(one._fields) - SUMS:
+            np.testing.assert_equal(getattr(one, name), getattr(other, name))
+        for name in SUMS:
+            found, expected = getattr(one, name), getattr(other, name)
+            assert (found is None) == (expected is None)
+            if found is not None:
+                np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
 def _is_number(value: object) -> bool:
