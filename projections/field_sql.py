@@ -17,7 +17,7 @@ from runlore.projections.views import ACTORS
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
-# `{now}` is the time of the question in microseconds, the others are conditions.
+# `{now}` is the time that is asked about in microseconds, the others are conditions.
 _ATTRIBUTES: Final[Mapping[str, str]] = {
     "id": "r.run_id",
     "name": "coalesce(s.display_name, r.run_id)",
@@ -29,7 +29,7 @@ _ATTRIBUTES: Final[Mapping[str, str]] = {
     "started": "s.started_at",
     "ended": "s.ended_at",
     "duration": "CASE WHEN s.started_at IS NOT NULL "
-    "THEN (s.ran_us + coalesce({now:d} - s.running_since, 0)) / 1e6 END",
+    "THEN (s.ran_us + coalesce(greatest({now} - s.running_since, 0), 0)) / 1e6 END",
     "type": "coalesce(r.run_type, (SELECT k.value FROM store.run_properties k "
     "WHERE k.run_no = r.run_no AND k.key = 'azureml.runsource' AND {held}))",
     "target": "coalesce(r.target, 'local')",
@@ -87,7 +87,9 @@ def microseconds(time: datetime) -> int:
 def attribute(field: Field, conditions: Conditions, now: datetime) -> str:
     """The expression of an attribute; times are µs since 1970 UTC."""
     return _ATTRIBUTES[field.name].format(
-        now=microseconds(now),
+        now=microseconds(now)
+        if conditions.as_of is None
+        else f"(SELECT recorded_at FROM store.events WHERE position = {conditions.as_of:d})",
         named=conditions.current("e"),
         held=conditions.current("k"),
         recorded=conditions.current("v"),

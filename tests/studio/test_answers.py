@@ -66,6 +66,17 @@ def test_a_page_of_runs_has_the_values_of_the_table(studio: Served, filled: Fill
     assert found["position"] == filled.ws.position
 
 
+def test_a_run_of_the_past_has_lasted_until_then(studio: Served, filled: Filled) -> None:
+    def lasted(**moment: int) -> tuple[float, float]:
+        table = studio.get("/api/runs", f="id = good", cols="duration", **moment)
+        return studio.get("/api/runs/good", **moment)["duration"], table["data"][0][0]
+
+    whole, before, then = lasted(), lasted(asof=filled.before_tag), lasted(asof=filled.after_tag)
+
+    assert all(of_run == of_table for of_run, of_table in (whole, before, then))
+    assert 0 < before[0] < then[0] < whole[0]
+
+
 def test_pages_of_runs_follow_each_other(studio: Served) -> None:
     whole = studio.get("/api/runs", children=True, sort="name")["ids"]
     pages = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ from runlore.domain.errors import InvalidInput
 from runlore.domain.fact import TIME_END
 from runlore.domain.human_time import TIME_FORMS, time_of
 from runlore.storage.errors import LogBusy, LogReadOnly
+from runlore.storage.log_query import LogQuery
 from runlore.storage.patience import OF_A_READ, patience
 
 if TYPE_CHECKING:
@@ -63,6 +65,15 @@ def first_position_since(session: Session, moment: Moment) -> int:
     if isinstance(moment, datetime):
         return log.position_at(_settled(log, moment, not session.is_copy) - 1) + 1
     return moment
+
+
+def asked_at(session: Session) -> int:
+    """The time that a session is asked about (µs since 1970 UTC): now, or that of its position."""
+    position = getattr(session, "position", None)
+    if position is None:
+        return time.time_ns() // 1000
+    last = session.log.read_log(LogQuery(after_position=position - 1, limit=1))
+    return last[0].recorded_at if last else 0
 
 
 def parsed(log: EventLog, moment: Moment) -> datetime | int:

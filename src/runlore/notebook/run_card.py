@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 
 from runlore.azure.links import way_to_run
 from runlore.domain.run_state import RunState
 from runlore.engine.experiments import current_name
+from runlore.engine.moments import asked_at
 from runlore.engine.runs.handle import RunHandle
 from runlore.notebook.metric_facts import BATCHES_MAX, metric_facts
 from runlore.shown.card import METRICS_MAX, Card, card_html
@@ -43,14 +43,11 @@ def run_card(run: RunHandle, *, batches_max: int = BATCHES_MAX) -> str:
 
 
 def _seconds(run: RunHandle, state: RunState) -> float | None:
-    """How long the run has executed; unknown while it did in a copy or as of a past position."""
-    if state.started_at is None:
+    """How long the run has executed; unknown while it did in a copy."""
+    if state.running_since is not None and run.is_elsewhere:
         return None
-    if state.running_since is None:
-        return state.ran_us / 1e6
-    if run.is_elsewhere or getattr(run.session, "position", None) is not None:
-        return None
-    return (state.ran_us + max(0, time.time_ns() // 1000 - state.running_since)) / 1e6
+    found = state.duration_us(asked_at(run.session))
+    return None if found is None else found / 1e6
 
 
 def _problem(state: RunState) -> str | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from runlore import Experiment, ScriptRunConfig, Workspace
-from tests.processes import wait_until
+from tests.processes import LIMIT_S, start_python, wait_until
 from tests.studio.browser.conftest import Opened
+from tests.studio.browser.test_charts import LOGGING
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
@@ -28,6 +30,40 @@ while True:
 """
 FROM_TOP = "(log) => log.scrollTop"
 FROM_END = "(log) => log.scrollHeight - log.scrollTop - log.clientHeight"
+
+
+def test_durations_of_active_runs_go_on_by_the_second(open_page: Opened, lab: Workspace) -> None:
+    """The process is stopped, so nothing is recorded, and the pages ask for nothing."""
+    process = start_python(LOGGING, lab.path)
+    try:
+        assert process.stdin
+        assert process.stdout
+        run_id = process.stdout.readline().strip()
+        process.stdin.write("loss 1\n")  # It has begun with its first value.
+        process.stdin.flush()
+        process.stdout.readline()
+        started = lab.get_run(run_id)
+        wait_until(lambda: started.get_details().get("startTimeUtc") is not None, "its start")
+        process.send_signal(signal.SIGSTOP)
+        for path, place in (
+            ("/e/spoken", ".grid-row .lasted"),
+            (f"/run/{run_id}", ".run-head .lasted"),
+            (f"/e/spoken?drawer={run_id}", ".drawer .lasted"),
+            (f"/compare?run={run_id}&show=parameters", ".compared .lasted"),
+        ):
+            page = open_page(path)
+            shown = page.locator(place)
+            if place.startswith(".compared"):
+                page.get_by_label("show all").check()
+            for _ in range(2):
+                before = shown.inner_text()
+                expect(shown).not_to_have_text(before)
+            context = page.context
+            page.close()
+            context.close()
+    finally:
+        process.kill()
+        process.communicate(timeout=LIMIT_S)
 
 
 def test_a_bar_counts_new_lines_while_one_reads_above(

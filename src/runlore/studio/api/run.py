@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 
 from runlore.domain.errors import ChangeRefusedError, InvalidInput, NotFound
 from runlore.domain.fact import utc_time
+from runlore.engine.moments import asked_at
 from runlore.engine.runs.files import open_file
 from runlore.engine.runs.logs import log_files
 from runlore.engine.runs.metric_reads import metrics_of
@@ -65,6 +66,7 @@ async def run(lanes: ServedLanes, run_id: RunId, as_of: AsOf = None) -> Answer:
             "created": utc_time(state.created_at),
             "started": None if state.started_at is None else utc_time(state.started_at),
             "ended": None if state.ended_at is None else utc_time(state.ended_at),
+            "duration": _seconds(state.duration_us(asked_at(handle.session))),
             "user": handle.session.journal.name_of(state.created_by, state.created_for),
             "target": state.target,
             "parent": state.parent_id,
@@ -80,6 +82,10 @@ async def run(lanes: ServedLanes, run_id: RunId, as_of: AsOf = None) -> Answer:
         }
 
     return await lanes.answer(as_of, question)
+
+
+def _seconds(microseconds: int | None) -> float | None:
+    return None if microseconds is None else microseconds / 1e6
 
 
 @router.get("/metrics")

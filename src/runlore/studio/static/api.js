@@ -27,12 +27,16 @@ export function address(path, params = {}) {
 /** What came with the page: its answers by address, and the position of before. */
 export const first = JSON.parse(document.getElementById("first")?.textContent || "{}");
 
+/** An answer that says when it came: what grows by itself counts on from then. */
+const arrived = (data) => Object.assign(data, { arrivedAt: Date.now() });
+
 /** The answer that came with the page, once only. */
 function brought(url) {
   const key = url.slice(base.length);
   const data = first.answers?.[key];
-  if (data) delete first.answers[key];
-  return data;
+  if (!data) return undefined;
+  delete first.answers[key];
+  return arrived(data);
 }
 
 const KEPT_MAX = 40;
@@ -51,7 +55,7 @@ async function asked(url, signal) {
   const held = kept.get(url);
   const response = await fetched(url, { signal, headers: held ? { "If-None-Match": held.tag } : {} });
   if (response.status === 304) return held.data;
-  const found = await response.json();
+  const found = arrived(await response.json());
   if (response.headers.get("ETag")) keep(url, response.headers.get("ETag"), found);
   return found;
 }

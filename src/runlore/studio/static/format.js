@@ -47,10 +47,10 @@ export function elapsed(seconds, step) {
   return `${number(Number((seconds / size).toPrecision(9)))} ${name}`;
 }
 
-/** @param {string | null} time ISO 8601 */
-export function ago(time) {
+/** @param {string | null} time ISO 8601 @param {number} [now] milliseconds */
+export function ago(time, now = Date.now()) {
   if (!time) return "";
-  const seconds = (Date.now() - Date.parse(time)) / 1000;
+  const seconds = (now - Date.parse(time)) / 1000;
   if (seconds < 5) return "now";
   for (const [length, name] of [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]]) {
     if (seconds >= length) return `${Math.floor(seconds / length)} ${name} ago`;

@@ -1,8 +1,9 @@
 // Small parts that many pages have.
 
 import { html, useLayoutEffect, useState } from "./vendor/preact@11.2.0/preact.js";
-import { ago, moment } from "./format.js";
-import { to } from "./view.js";
+import { now } from "./clock.js";
+import { ago, duration, moment } from "./format.js";
+import { asof, to } from "./view.js";
 
 const ICONS = {
   Completed: "✓",
@@ -44,7 +45,18 @@ export const RunName = ({ id, name, colour, tabIndex }) => html`
   </a>
 `;
 
-export const Time = ({ at }) => html`<time dateTime=${at} title=${moment(at)}>${ago(at)}</time>`;
+export const Time = ({ at }) => html`<time dateTime=${at} title=${moment(at)}>${ago(at, now.value)}</time>`;
+
+/**
+ * For how long a run has executed; of an active one, that and the time since the answer came.
+ * @param {{seconds: number | null, status?: string, from?: {arrivedAt?: number}}} props
+ */
+export function Lasted({ seconds, status, from }) {
+  if (seconds === null || seconds === undefined) return "";
+  const grows = status && isActive(status) && from?.arrivedAt && asof.value === null;
+  const total = grows ? seconds + Math.max(0, now.value - from.arrivedAt) / 1000 : seconds;
+  return html`<span class="lasted" title=${`${grows ? total.toFixed(1) : total} s`}>${duration(total)}</span>`;
+}
 
 /** What is wrong, and what to do. */
 export const Wrong = ({ error, retry }) => html`

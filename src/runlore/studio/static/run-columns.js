@@ -1,8 +1,8 @@
 // The columns of tables of runs: heads that sort, cells by kind, and the distance to a baseline.
 
 import { html } from "./vendor/preact@11.2.0/preact.js";
-import { ago, duration, isSampled, moment, namespace, number, shortName } from "./format.js";
-import { RunName, Status } from "./parts.js";
+import { isSampled, namespace, number, shortName } from "./format.js";
+import { Lasted, RunName, Status, Time } from "./parts.js";
 import { isSelected, toggle } from "./selection.js";
 import { change, view } from "./view.js";
 
@@ -70,7 +70,7 @@ export function gridColumns(columns, { baseline = null, sortable = true, tree = 
         cell: (row) => {
           const value = valueOf(row, index);
           const to = baseline && row.answer.ids[row.place] !== baseline.id ? baseline.values[index] : undefined;
-          return html`${cell(field, value)}${delta(value, to)}`;
+          return html`${cell(field, value, row)}${delta(value, to)}`;
         },
       };
     }),
@@ -130,13 +130,14 @@ function Branch({ id, name, below, tree }) {
   `;
 }
 
-export function cell(field, value) {
+/** @param {{answer: any, place: number} | null} [row] that of one run, whose duration may grow */
+export function cell(field, value, row = null) {
   if (value === null || value === undefined) return html`<span class="muted">–</span>`;
   if (field === "status") return html`<${Status} of=${value} />`;
-  if (field === "duration") return html`<span title=${`${value} s`}>${duration(value)}</span>`;
-  if (["created", "started", "ended"].includes(field)) {
-    return html`<time dateTime=${value} title=${moment(value)}>${ago(value)}</time>`;
+  if (field === "duration") {
+    return html`<${Lasted} seconds=${value} status=${row?.answer.statuses[row.place]} from=${row?.answer} />`;
   }
+  if (["created", "started", "ended"].includes(field)) return html`<${Time} at=${value} />`;
   if (typeof value === "number") return html`<span title=${String(value)}>${number(value)}</span>`;
   return html`<bdi title=${String(value)}>${String(value)}</bdi>`;
 }

@@ -2,8 +2,8 @@
 
 import { html, useState } from "./vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "./api.js";
-import { ago, moment, number } from "./format.js";
-import { Wrong } from "./parts.js";
+import { number } from "./format.js";
+import { Time, Wrong } from "./parts.js";
 import { asof, view, write } from "./view.js";
 
 const SHOWN = 200;
@@ -33,7 +33,7 @@ function Changes({ from, run }) {
           ${last.map(
             (one, n) => html`
               <tr key=${n}>
-                <td title=${moment(one.time)}>${ago(one.time)}</td>
+                <td><${Time} at=${one.time} /></td>
                 <td>
                   ${one.run_id
                     ? html`<a href=${write({ page: "run", run: one.run_id })}><bdi>${one.run_id.slice(0, 12)}</bdi></a>`

@@ -1,8 +1,8 @@
 // The fields of runs in a table: those in which they differ, or all.
 
 import { html, useState } from "../vendor/preact@11.2.0/preact.js";
-import { number } from "../format.js";
 import { RunName, Section } from "../parts.js";
+import { cell } from "../run-columns.js";
 
 /** The fields in which the runs differ, or all. */
 export function Differences({ data }) {
@@ -34,10 +34,8 @@ export function Differences({ data }) {
                 <tr key=${field}>
                   <th scope="row"><bdi>${field}</bdi></th>
                   ${values.map(
-                    (value) => html`
-                      <td class=${typeof value === "number" ? "number" : ""} title=${value === null ? "" : String(value)}>
-                        <bdi>${value === null ? "–" : number(value)}</bdi>
-                      </td>
+                    (value, n) => html`
+                      <td class=${typeof value === "number" ? "number" : ""}>${cell(field, value, { answer: data, place: n })}</td>
                     `,
                   )}
                 </tr>

@@ -11,8 +11,8 @@ const STEPS = { ArrowUp: -1, ArrowDown: 1 };
 /** The rows of an answer at some places, in their order. */
 export function rowsAt(data, places) {
   const at = (values) => places.map((place) => values[place]);
-  const { columns, ids, names, colours, statuses } = data;
-  return { columns, ids: at(ids), names: at(names), colours: at(colours), statuses: at(statuses), data: data.data.map(at) };
+  const { columns, ids, names, colours, statuses, arrivedAt } = data;
+  return { columns, arrivedAt, ids: at(ids), names: at(names), colours: at(colours), statuses: at(statuses), data: data.data.map(at) };
 }
 
 /** @param {{data: any, hidden: Set<string>}} props `data` has all runs in their order */

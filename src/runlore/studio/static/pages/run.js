@@ -3,7 +3,7 @@
 import { html } from "../vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "../api.js";
 import { later } from "../later.js";
-import { Status, Swatch, Wrong } from "../parts.js";
+import { Lasted, Status, Swatch, Wrong } from "../parts.js";
 import { RunActions } from "../run-actions.js";
 import { to, view } from "../view.js";
 
@@ -48,6 +48,7 @@ function Head({ data, path }) {
     <header class="run-head">
       <h1><${Swatch} colour=${data.colour} /> <bdi>${data.name}</bdi></h1>
       <${Status} of=${data.status} />
+      <${Lasted} seconds=${data.duration} status=${data.status} from=${data} />
       <span class="muted">
         <a href=${to({ page: "runs", experiment: data.experiment })}><bdi>${data.experiment}</bdi></a>
         ${` · run ${data.number} · `}<code>${data.id}</code>

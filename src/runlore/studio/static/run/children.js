@@ -2,8 +2,8 @@
 
 import { html, useState } from "../vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "../api.js";
-import { duration, number } from "../format.js";
-import { Empty, RunName, Status, Time } from "../parts.js";
+import { number } from "../format.js";
+import { Empty, Lasted, RunName, Status, Time } from "../parts.js";
 
 const RUNS_MAX = 1000;
 
@@ -42,7 +42,7 @@ export function Children({ path, id }) {
                 <${RunName} id=${data.ids[n]} name=${data.names[n]} colour=${data.colours[n]} />
               </td>
               <td><${Status} of=${data.data[0][n]} /></td>
-              <td class="number">${duration(data.data[1][n])}</td>
+              <td class="number"><${Lasted} seconds=${data.data[1][n]} status=${data.data[0][n]} from=${data} /></td>
               <td><${Time} at=${data.data[2][n]} /></td>
             </tr>
           `,

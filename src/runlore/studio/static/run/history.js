@@ -2,7 +2,7 @@
 
 import { html } from "../vendor/preact@11.2.0/preact.js";
 import { address, useAnswer } from "../api.js";
-import { ago, moment } from "../format.js";
+import { Time } from "../parts.js";
 import { asof, change, copy, view, write } from "../view.js";
 import { shown } from "./details.js";
 
@@ -54,7 +54,7 @@ const Seal = ({ size }) => html`
 
 const Change = ({ one, id }) => html`
   <tr class=${one.what === "change_refused" ? "refused" : ""}>
-    <td title=${moment(one.time)}>${ago(one.time)}</td>
+    <td><${Time} at=${one.time} /></td>
     <td class="wrap">${one.what === "change_refused" ? "✕ " : ""}${one.what.replaceAll("_", " ")} <bdi>${one.key ?? ""}</bdi></td>
     <td class="wrap">
       ${one.old === null ? "" : html`<span class="old"><bdi>${shown(one.old)}</bdi></span> → `}

@@ -6,7 +6,7 @@ import { Chart } from "../chart.js";
 import { lookOf } from "../charts.js";
 import { isSampled } from "../format.js";
 import { mayChange } from "../me.js";
-import { Facts, Section, Status, Swatch, Time, Wrong, isActive } from "../parts.js";
+import { Facts, Lasted, Section, Status, Swatch, Time, Wrong, isActive } from "../parts.js";
 import { Refused, Tags } from "../run-actions.js";
 import { Logs } from "../run/logs.js";
 import { Failure, flattened } from "../run/details.js";
@@ -48,6 +48,7 @@ function Head({ data, path }) {
   return html`
     <h2><a class="run-name" href=${to({ page: "run", run: data.id })}><${Swatch} colour=${data.colour} /> <bdi>${data.name}</bdi></a></h2>
     <${Status} of=${data.status} />
+    <${Lasted} seconds=${data.duration} status=${data.status} from=${data} />
     ${mayChange.value && isActive(data.status) ? html`<button onClick=${cancel}>Cancel</button>` : ""}
     ${problem ? html`<${Refused} problem=${problem} />` : ""}
   `;
