@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from runlore import Workspace
 from runlore.domain.errors import InvalidInput
+from runlore.studio.access import peers
 from runlore.studio.access.guard import HEADERS, Guard, Policy
 from runlore.studio.access.peers import uid_of_peer
 from runlore.studio.application import Studio
@@ -474,7 +475,10 @@ def as_nobody(code: str, *arguments: object) -> str:
     return process.communicate()[0]
 
 
-def test_the_kernel_knows_whose_a_connection_is() -> None:
+@pytest.mark.parametrize("way", ["_told", "_looked_up"])
+def test_the_kernel_knows_whose_a_connection_is(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in {"_told", "_looked_up"} - {way}:
+        monkeypatch.setattr(peers, other, lambda peer, own: None)
     for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         with socket.socket(family) as listener:
             try:
