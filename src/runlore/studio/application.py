@@ -38,6 +38,7 @@ from runlore.studio.lanes import Lanes
 from runlore.studio.problems import RESPONSES, answer_to_error, problem
 from runlore.studio.queries import Queries
 from runlore.studio.shell import pages
+from runlore.studio.shell.files import Files, ServedFiles
 from runlore.studio.unchanged import Unchanged
 from runlore.version import VERSION
 from runlore.workspace import Workspace
@@ -60,16 +61,17 @@ class Studio:
         self.lanes = Lanes(workspace)
         self._feed = Feed(workspace)
         self._queries = Queries()
-        self.api = self._made(policy.base_path)
-        answers = Unchanged(self.api, self.lanes, policy.base_path)
-        self.application: ASGIApp = Guard(answers, policy)
+        base_path, files = policy.base_path, Files.of(pages.STATIC)
+        self.api = self._made(base_path, files.version)
+        answers = Unchanged(self.api, self.lanes, base_path)
+        self.application: ASGIApp = Guard(ServedFiles(answers, files, base_path), policy)
 
     def end_streams(self) -> None:
         """End what would not end soon by itself; to be called in the thread that serves."""
         self._feed.stop()
         self._queries.stop_all()
 
-    def _made(self, base_path: str) -> FastAPI:
+    def _made(self, base_path: str, version: str) -> FastAPI:
         app = FastAPI(
             title="runlore Studio",
             version=VERSION,
@@ -84,7 +86,7 @@ class Studio:
         app.state.queries = self._queries
         for api in _APIS:
             app.include_router(api.router, prefix="/api", responses=RESPONSES)
-        pages.mount(app, base_path)
+        pages.mount(app, base_path, version)
         app.add_exception_handler(RunloreError, answer_to_error)
         app.add_exception_handler(RequestValidationError, _answer_to_bad_request)
         app.add_exception_handler(HTTPException, _answer_to_no_such_thing)

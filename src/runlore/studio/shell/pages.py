@@ -1,8 +1,7 @@
-"""The pages: one shell for all paths, and the files that make it."""
+"""The pages: one shell for all paths."""
 
 from __future__ import annotations
 
-from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.staticfiles import StaticFiles
 
 from runlore.domain.errors import InvalidInput
 from runlore.engine.streams import saved_view
@@ -43,9 +41,8 @@ _SHELL: Final = """<!doctype html>
 """
 
 
-def mount(app: FastAPI, base_path: str) -> None:
-    """Add the pages to an application."""
-    version = _version()
+def mount(app: FastAPI, base_path: str, version: str) -> None:
+    """Add the pages to an application; `version` is that of their files."""
     base = escape(base_path)
     preloads = {
         page: "".join(
@@ -73,7 +70,6 @@ def mount(app: FastAPI, base_path: str) -> None:
     for path in PATHS:
         app.add_api_route(path, page, methods=["GET"], include_in_schema=False)
     app.add_api_route("/v/{name:path}", view, methods=["GET"], include_in_schema=False)
-    app.mount(f"/static/{version}", _Files(directory=STATIC))
 
 
 def _address_of(lanes: Lanes, name: str) -> str | None:
@@ -83,21 +79,3 @@ def _address_of(lanes: Lanes, name: str) -> str | None:
     except InvalidInput:  # No view can have the name.
         return None
     return None if found is None else address_in(found.definition)
-
-
-class _Files(StaticFiles):
-    """Files whose address changes with their content."""
-
-    def file_response(self, *args: object, **options: object) -> Response:
-        """A file, which browsers may keep for ever."""
-        response = super().file_response(*args, **options)  # type: ignore[arg-type]
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-        return response
-
-
-def _version() -> str:
-    """A text that changes with the content of any file."""
-    digest = sha256()
-    for path in sorted(path for path in STATIC.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(STATIC)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
