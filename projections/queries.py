@@ -11,7 +11,7 @@ from runlore.domain.status import TERMINAL
 from runlore.projections.conditions import Conditions
 from runlore.projections.driver import duckdb
 from runlore.projections.filters import Filter, check_text_filter
-from runlore.projections.rows import ExperimentActivity, ExperimentRow, RunRow
+from runlore.projections.rows import ExperimentRow, RunRow
 from runlore.projections.trees import runs_then
 from runlore.storage.collector import collector_paused
 
@@ -37,15 +37,6 @@ SELECT r.run_id, e.name, e.experiment_id, r.number, r.parent_id, r.root_id, r.ru
 FROM {page} p
 JOIN {runs} r ON r.run_no = p.run_no
 JOIN store.experiment_states e ON e.experiment_no = r.experiment_no AND {named}
-"""
-_ACTIVITY: Final = """
-SELECT e.experiment_id, count(*), count(*) FILTER (WHERE s.status NOT IN (?, ?, ?)),
-       count(*) FILTER (WHERE s.status = 'Failed'), max(s.begun_at)
-FROM {runs} r
-JOIN store.run_states s ON s.run_no = r.run_no AND {current}
-JOIN store.experiments e ON e.experiment_no = r.experiment_no
-{where}
-GROUP BY e.experiment_id
 """
 _PAGE_AS_PARAMETER: Final = "(SELECT unnest(?::BIGINT[]) AS run_no)"
 _NEWEST_FIRST: Final = "ORDER BY p.begun_at DESC, p.run_no DESC"
@@ -194,21 +185,3 @@ def experiment_rows(
         conditions.params,
     ).fetchall()
     return [ExperimentRow(*row) for row in rows]
-
-
-def experiment_activity(
-    connection: duckdb.DuckDBPyConnection, as_of: int | None
-) -> dict[str, ExperimentActivity]:
-    """The activity of each experiment that has runs, without archived ones, by its id."""
-    conditions = Conditions(as_of)
-    conditions.add_known("r")
-    conditions.add("s.archived_at IS NULL")
-    rows = connection.execute(
-        _ACTIVITY.format(
-            runs=runs_then(connection, as_of),
-            current=conditions.current("s"),
-            where=conditions.where(),
-        ),
-        [*TERMINAL, *conditions.params],
-    ).fetchall()
-    return {row[0]: ExperimentActivity(*row[1:]) for row in rows}

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from runlore.domain.errors import NotFound, RunNotFound
+from runlore.projections.activity import ExperimentActivity, experiment_activity
 from runlore.projections.conditions import Conditions
 from runlore.projections.filters import (
     ALL_RUNS,
@@ -25,7 +26,6 @@ from runlore.projections.queries import (
     PAGE_GROWTH,
     PAGE_MAX,
     TREE_PAGE,
-    experiment_activity,
     experiment_ids,
     experiment_rows,
     run_count,
@@ -41,7 +41,7 @@ from runlore.projections.record_queries import (
     shortest_prefixes,
 )
 from runlore.projections.rollups import Rollup, rollup_of
-from runlore.projections.rows import ExperimentActivity, ExperimentRow, RecordRow, RunRow
+from runlore.projections.rows import ExperimentRow, RecordRow, RunRow
 from runlore.projections.run_conditions import run_conditions
 from runlore.projections.run_trees import Branches, runs_below, tree_count
 from runlore.projections.saved_views import SavedView, saved_views

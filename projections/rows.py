@@ -29,18 +29,6 @@ class ExperimentRow(NamedTuple):
     archived_at: int | None
 
 
-class ExperimentActivity(NamedTuple):
-    """The runs of an experiment: how many, how many have not ended or have failed.
-
-    `last_begun_at` is when the newest started, or was created, in µs since 1970 UTC.
-    """
-
-    runs: int
-    active: int
-    failed: int
-    last_begun_at: int
-
-
 class RecordRow(NamedTuple):
     """All that a list shows of a run; times are text, error and definition are JSON.
 

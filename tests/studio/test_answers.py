@@ -45,10 +45,14 @@ def test_experiments_have_their_runs_counted(studio: Served, filled: Filled) -> 
     assert found["vision"]["id"] == filled.ws.experiments["vision"].id
     assert (found["vision"]["runs"], found["vision"]["failed"]) == (3, 1)
     assert (found["odd"]["runs"], found["odd"]["active"]) == (2, 1)
+    assert found["odd"]["targets"] == [{"name": "local", "executing": 1, "waiting": 0}]
+    assert found["vision"]["targets"] == []
+    assert 0 < found["vision"]["median_s"] < 60
+    assert found["vision"]["by_day"] == [*[0] * 29, 3]
 
 
 def test_experiments_of_before_the_first_run_are_those_of_then(studio: Served) -> None:
-    assert studio.get("/api/experiments", asof=0) == {"experiments": []}
+    assert studio.get("/api/experiments", asof=0) == {"experiments": [], "targets": []}
 
 
 def test_a_page_of_runs_has_the_values_of_the_table(studio: Served, filled: Filled) -> None:

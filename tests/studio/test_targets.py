@@ -106,6 +106,10 @@ def test_what_waits_says_for_what(ws: Workspace, studio: Served, source: Path) -
     assert [run["id"] for run in pool["executing"]] == ids[:1]
     assert [run["id"] for run in pool["queued"]] == ids[1:]
     assert all("waits for a slot of 'pool' (1 in all)" in run["detail"] for run in pool["queued"])
+    told = {"executing": 1, "waiting": 2, "name": "pool"}
+    experiments = studio.get("/api/experiments")
+    assert experiments["targets"] == [{**told, "slots": 1}]
+    assert experiments["experiments"][0]["targets"] == [told]
     answer = studio.send("POST", "/api/bulk", {"ids": ids, "op": "cancel"}).json()
     assert answer == {"done": ids, "refused": [], "total": 3}
     wait_until(lambda: all(has_ended(ws, one) for one in ids), "all to end")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from runlore import ComputeTarget, Experiment, Workspace
+from runlore import ComputeTarget, Experiment, ScriptRunConfig, Workspace
 from runlore.domain.status import TERMINAL
 from tests.processes import wait_until
 from tests.studio.browser.conftest import HOSTILE, Opened
@@ -111,6 +111,31 @@ def test_a_run_is_submitted_watched_live_and_cancelled_until_its_process_has_end
     expect(page.get_by_role("log")).to_contain_text("executed by")
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator(".status").first).to_contain_text("Canceled")
+
+
+def test_the_first_page_says_what_executes_where(
+    open_page: Opened, lab: Workspace, source: Path
+) -> None:
+    ComputeTarget.attach(lab, "two", slots=2)
+    config = ScriptRunConfig(source, script="train.py", compute_target="two")
+    runs = [Experiment(lab, "queueing").submit(config) for _ in range(3)]
+    try:
+        page = open_page("/")
+        row = page.get_by_role("row").filter(has_text="queueing")
+        expect(row).to_contain_text("two 2 running, 1 waiting")
+        expect(page.get_by_role("img", name="2 of 2 slots are used")).to_be_visible()
+        spark = row.get_by_role("img", name="3 runs in 30 days, at most 3 a day")
+        expect(spark.locator("rect:not(.none)")).to_have_count(1)
+        runs[0].cancel()
+        expect(row).to_contain_text("two 2 running")
+        expect(row).not_to_contain_text("waiting")
+        ended = page.get_by_role("row").filter(has_text="vision")
+        expect(ended.locator(".lasted")).to_have_text(re.compile(r"\d s"))  # The median.
+        row.get_by_role("link", name="two").click()
+        expect(page.locator(".grid-row")).to_have_count(2)
+    finally:
+        for run in runs:
+            run.cancel()
 
 
 def test_what_cannot_be_submitted_says_why(open_page: Opened) -> None:

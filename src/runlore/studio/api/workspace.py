@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
@@ -10,7 +11,9 @@ from pydantic import AwareDatetime
 
 from runlore.domain.fact import utc_time
 from runlore.engine.net_changes import NetChange
+from runlore.projections.activity import DAYS, ExperimentActivity
 from runlore.projections.reader import RunsReader
+from runlore.projections.rows import ExperimentRow
 from runlore.studio.encoding import Answer
 from runlore.studio.parameters import POSITION_END, AsOf, ServedLanes, ThisViewer
 from runlore.studio.viewers import Role
@@ -46,28 +49,53 @@ async def workspace(lanes: ServedLanes, viewer: ThisViewer, as_of: AsOf = None) 
 
 @router.get("/experiments")
 async def experiments(lanes: ServedLanes, as_of: AsOf = None) -> Answer:
-    """The active experiments, the one with the latest run first."""
+    """The active experiments, the one with the latest run first, and the targets.
 
-    def question(_: Workspace, reader: RunsReader) -> dict[str, Any]:
+    `median_s` is the median duration of the runs that have ended, `by_day` the numbers of runs that
+    began in each of the last 30 days, `targets` those on which runs execute or wait. The targets of
+    the whole workspace are those with a number of slots.
+    """
+
+    def question(shown: Workspace, reader: RunsReader) -> dict[str, Any]:
         activity = reader.experiment_activity()
-        shown = []
-        for row in reader.experiments():
-            found = activity.get(row.experiment_id)
-            runs, active, failed = (0, 0, 0) if found is None else found[:3]
-            last = row.created_at if found is None else found.last_begun_at
-            shown.append(
-                {
-                    "id": row.experiment_id,
-                    "name": row.name,
-                    "runs": runs,
-                    "active": active,
-                    "failed": failed,
-                    "last": utc_time(last),
-                }
-            )
-        return {"experiments": sorted(shown, key=lambda one: one["last"], reverse=True)}
+        rows = [_described(row, activity.get(row.experiment_id)) for row in reader.experiments()]
+        return {
+            "experiments": sorted(rows, key=lambda one: one["last"], reverse=True),
+            "targets": _pools(shown, activity.values()),
+        }
 
     return await lanes.answer_of_tables(as_of, question)
+
+
+def _described(row: ExperimentRow, found: ExperimentActivity | None) -> dict[str, Any]:
+    if found is None:
+        found = ExperimentActivity(0, 0, 0, row.created_at, None, (), (0,) * DAYS)
+    return {
+        "id": row.experiment_id,
+        "name": row.name,
+        "runs": found.runs,
+        "active": found.active,
+        "failed": found.failed,
+        "last": utc_time(found.last_begun_at),
+        "median_s": found.median_s,
+        "targets": [load._asdict() for load in found.targets],
+        "by_day": found.by_day,
+    }
+
+
+def _pools(shown: Workspace, activity: Iterable[ExperimentActivity]) -> list[dict[str, Any]]:
+    """The targets with a number of slots, and how many runs are on them."""
+    loads = [load for one in activity for load in one.targets]
+    return [
+        {
+            "name": name,
+            "slots": target.slots,
+            "executing": sum(load.executing for load in loads if load.name == name),
+            "waiting": sum(load.waiting for load in loads if load.name == name),
+        }
+        for name, target in shown.compute_targets.items()
+        if target.slots is not None
+    ]
 
 
 @router.get("/timeline")

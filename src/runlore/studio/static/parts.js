@@ -58,6 +58,16 @@ export function Lasted({ seconds, status, from }) {
   return html`<span class="lasted" title=${`${grows ? total.toFixed(1) : total} s`}>${duration(total)}</span>`;
 }
 
+const SLOTS_MAX = 64;
+
+/** A box for each slot, filled where a run is on it. */
+export const Slots = ({ slots, used }) => html`
+  <span class="slots" role="img" aria-label=${`${Math.min(used, slots)} of ${slots} slots are used`}>
+    ${Array.from({ length: Math.min(slots, SLOTS_MAX) }, (_, n) => html`<span class=${n < used ? "slot used" : "slot"}></span>`)}
+  </span>
+  ${slots} ${slots === 1 ? "slot" : "slots"}
+`;
+
 /** What is wrong, and what to do. */
 export const Wrong = ({ error, retry }) => html`
   <div class="wrong" role="alert">

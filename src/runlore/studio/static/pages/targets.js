@@ -3,7 +3,7 @@
 import { html } from "../vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "../api.js";
 import { mayChange } from "../me.js";
-import { Code, RunName, Section, Status, Time, Wrong } from "../parts.js";
+import { Code, RunName, Section, Slots, Status, Time, Wrong } from "../parts.js";
 import { asof, to } from "../view.js";
 
 const ATTACH = `from runlore import ComputeTarget, Workspace
@@ -50,16 +50,6 @@ function Target({ target }) {
     </section>
   `;
 }
-
-const SLOTS_MAX = 64;
-
-/** A box for each slot, filled where a run is on it. */
-const Slots = ({ slots, used }) => html`
-  <span class="slots" role="img" aria-label=${`${Math.min(used, slots)} of ${slots} slots are used`}>
-    ${Array.from({ length: Math.min(slots, SLOTS_MAX) }, (_, n) => html`<span class=${n < used ? "slot used" : "slot"}></span>`)}
-  </span>
-  ${slots} ${slots === 1 ? "slot" : "slots"}
-`;
 
 const Rows = ({ executing, queued }) => html`
   <div class="scroll" tabindex="0" role="region" aria-label="Runs on the target">
