@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from runlore.domain.errors import RunloreError
 from runlore.storage.as_of_times import NEVER_SETTLED
@@ -28,12 +28,13 @@ from runlore.storage.held_path import HeldPath
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.log_scan import LogScan
+from runlore.storage.log_select import in_order
 from runlore.storage.sqlite_queries import (
     COLUMNS,
     INSERT,
+    LOG,
     PLAIN_COLUMNS,
     SELECT,
-    check_order,
     count_created,
     fetched,
     has_drained,
@@ -41,7 +42,6 @@ from runlore.storage.sqlite_queries import (
     move_head,
     raise_version,
     rows_of_stream,
-    select,
     version_of,
 )
 from runlore.storage.sqlite_scan import SqliteScan
@@ -59,8 +59,6 @@ from runlore.storage.waker import Waker
 _PATIENCE_S: Final = 0.5
 _BATCH_SIZE: Final = 1_000
 _BATCH_NBYTES: Final = 2**22
-
-_Row = TypeVar("_Row", bound=tuple[Any, ...])
 
 
 class SqliteLog(EventLog):
@@ -161,22 +159,22 @@ class SqliteLog(EventLog):
 
     def read_log(self, query: LogQuery) -> Sequence[StoredRow]:
         with self.database.read() as connection:
-            rows = self._opened(connection, fetched(connection, *select(COLUMNS, query)))
-            return _by_position([StoredRow(*row) for row in rows], query)
+            rows = self._opened(connection, fetched(connection, *LOG.select(COLUMNS, query)))
+            return in_order([StoredRow(*row) for row in rows], query)
 
     def read_plain(self, query: LogQuery) -> Sequence[tuple[Any, ...]]:
         with self.database.read() as connection:
-            rows = self._opened(connection, fetched(connection, *select(PLAIN_COLUMNS, query)))
-            return _by_position(list(rows), query)
+            rows = self._opened(connection, fetched(connection, *LOG.select(PLAIN_COLUMNS, query)))
+            return in_order(list(rows), query)
 
     def read_leaves(self, query: LogQuery) -> Sequence[bytes]:
         with self.database.read() as connection:
-            rows = connection.execute(*select("notification_id, leaf", query)).fetchall()
-        return [leaf for _, leaf in _by_position(rows, query)]
+            rows = connection.execute(*LOG.select("notification_id, leaf", query)).fetchall()
+        return [leaf for _, leaf in in_order(rows, query)]
 
     def count_events(self, query: LogQuery) -> int:
         # From an index alone, unless topics are asked for.
-        statement, params = select("notification_id", query)
+        statement, params = LOG.select("notification_id", query)
         with self.database.read() as connection:
             row = connection.execute(f"SELECT count(*) FROM ({statement})", params).fetchone()
         count: int = row[0]
@@ -185,8 +183,8 @@ class SqliteLog(EventLog):
     def positions_of(self, query: LogQuery) -> Sequence[int]:
         # From an index alone, unless topics are asked for.
         with self.database.read() as connection:
-            rows = connection.execute(*select("notification_id", query)).fetchall()
-        return [position for (position,) in _by_position(rows, query)]
+            rows = connection.execute(*LOG.select("notification_id", query)).fetchall()
+        return [position for (position,) in in_order(rows, query)]
 
     def count_created(self, experiment_id: str, *, upto_position: int) -> int | None:
         with self.database.read() as connection:
@@ -338,16 +336,3 @@ def _batches(events: Iterable[NewEvent]) -> Iterator[Sequence[NewEvent]]:
             batch, nbytes = [], 0
     if batch:
         yield batch
-
-
-def _by_position(rows: list[_Row], query: LogQuery) -> list[_Row]:
-    """The rows of a `select`, each of which begins with its position, in the log's order.
-
-    Raises LogCorrupt if a damaged file gives them in another: whoever reads on after the last one
-    would never come to an end.
-    """
-    if query.limit is None and not query.all_streams:
-        rows.sort()
-    else:
-        check_order([row[0] for row in rows], query.after_position)
-    return rows

@@ -11,7 +11,7 @@ import msgpack
 from runlore.domain.events import RunCreated
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_head import LogHead
-from runlore.storage.log_query import LogQuery
+from runlore.storage.log_select import LogTable
 from runlore.storage.merkle import Frontier
 from runlore.storage.sqlite_schema import FENCE, FENCED_VERSION
 
@@ -21,6 +21,7 @@ PLAIN_COLUMNS: Final = (
 )
 COLUMNS: Final = f"{PLAIN_COLUMNS}, leaf"
 SELECT: Final = f"SELECT {COLUMNS} FROM stored_events "
+LOG: Final = LogTable("stored_events", placeholder="?", no_limit=-1)
 INSERT: Final = f"INSERT INTO stored_events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -74,77 +75,8 @@ def move_head(connection: sqlite3.Connection, head: LogHead, version: int) -> No
     )
 
 
-def check_order(positions: list[int], after: int) -> None:
-    """Raise LogCorrupt unless the positions of a read in order, which begins after one, ascend."""
-    if positions and (positions[0] <= after or positions != sorted(positions)):
-        raise LogCorrupt(
-            "the table of events is damaged: a read in order does not return its positions in "
-            "order; restore the log from a copy"
-        )
-
-
-def select(columns: str, query: LogQuery) -> tuple[str, list[int | str]]:
-    """A statement for columns of the events asked for, and its parameters.
-
-    Its rows come by increasing position, except in unlimited queries of some streams: reading
-    these through the index of streams and sorting them afterwards is faster.
-    """
-    streams = _conditions_of_streams(query)
-    limited = query.limit is not None or not streams
-    where, params = _conditions(query, always_after=limited)
-    select = f"SELECT {columns} FROM stored_events "
-    if limited:
-        if streams:
-            where.append(f"({' OR '.join(condition for condition, _ in streams)})")
-            params += [param for _, bounds in streams for param in bounds]
-        params.append(-1 if query.limit is None else query.limit)
-        return f"{select}{_where(where)}ORDER BY notification_id LIMIT ?", params
-    branches = [f"{select}{_where([condition, *where])}" for condition, _ in streams]
-    return "UNION ALL ".join(branches), [
-        param for _, bounds in streams for param in (*bounds, *params)
-    ]
-
-
-def _where(conditions: Sequence[str]) -> str:
-    return f"WHERE {' AND '.join(conditions)} " if conditions else ""
-
-
-def _conditions(query: LogQuery, *, always_after: bool) -> tuple[list[str], list[int | str]]:
-    """The conditions other than those on streams, and their parameters."""
-    where: list[str] = []
-    params: list[int | str] = []
-    if always_after or query.after_position:
-        where.append("notification_id > ?")
-        params.append(query.after_position)
-    if query.upto_position is not None:
-        where.append("notification_id <= ?")
-        params.append(query.upto_position)
-    if query.topics:
-        where.append(f"topic IN ({', '.join('?' * len(query.topics))})")
-        params.extend(query.topics)
-    return where, params
-
-
-def _conditions_of_streams(query: LogQuery) -> list[tuple[str, tuple[str, ...]]]:
-    """Conditions, one of which must hold, each with its parameters; none for all streams."""
-    conditions: list[tuple[str, tuple[str, ...]]] = []
-    if query.under is not None:
-        conditions = [("originator_id = ?", (query.under,)), _begins_with(f"{query.under}/")]
-    if query.prefix is not None:
-        condition, bounds = _begins_with(query.prefix)
-        conditions = [
-            (f"{other} AND {condition}", (*params, *bounds)) for other, params in conditions
-        ] or [(condition, bounds)]
-    return conditions
-
-
-def _begins_with(prefix: str) -> tuple[str, tuple[str, str]]:
-    beyond = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-    return "originator_id >= ? AND originator_id < ?", (prefix, beyond)
-
-
 def fetched(
-    connection: sqlite3.Connection, statement: str, params: Sequence[int | str]
+    connection: sqlite3.Connection, statement: str, params: Sequence[int | str | None]
 ) -> list[tuple[Any, ...]]:
     """All rows of a query. Text that is damaged, and so is not UTF-8 any more, is bytes."""
     try:

@@ -12,11 +12,11 @@ from runlore.storage.as_of_times import NEVER_SETTLED
 from runlore.storage.database import Database
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_scan import Beginning, IndexScan, KeyScan, LogScan, Row, Times
+from runlore.storage.log_select import check_order
 from runlore.storage.seal import NO_KEY
 from runlore.storage.sqlite_keys import is_erasable, keys_of
 from runlore.storage.sqlite_queries import (
     COLUMNS,
-    check_order,
     has_drained,
     head_of,
     version_of,

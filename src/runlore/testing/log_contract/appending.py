@@ -37,7 +37,8 @@ class AppendingContract(LogContract):
         assert [(r.stream, r.version, r.topic, r.state, r.event_id) for r in rows] == [
             event[:5] for event in events
         ]
-        assert [msgpack.unpackb(row.metadata or b"") for row in rows] == [{"writer": "w"}] * 2
+        metadata = {"writer": "w", **self.adds}
+        assert [msgpack.unpackb(row.metadata or b"") for row in rows] == [metadata] * 2
         assert [row.recorded_at for row in rows] == [clock.now] * 2
         assert rows[0].position < rows[1].position
         assert all_rows(log) == list(rows)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,6 +18,8 @@ class LogContract:
     survives_close: ClassVar[bool] = True
     """Whether a log that is used again after `close()` still holds its events."""
     is_erasable: ClassVar[bool] = False
+    adds: ClassVar[Mapping[str, Any]] = {}
+    """What the log adds to each event's metadata, such as the writer's name on its server."""
 
     @pytest.fixture
     def clock(self) -> Clock:

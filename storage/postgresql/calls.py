@@ -1,0 +1,96 @@
+"""What a call of the server's function `append` is given, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgpack
+
+from runlore.storage.event_log import Drained, ForeignEvent, NewEvent, StoredRow
+from runlore.storage.merkle import HASH_NBYTES
+
+APPEND: Final = """
+    SELECT * FROM @schema@.append(
+        %b::text[], %b::bigint[], %b::text[], %b::bytea[], %b::bytea[], %b::bytea[], %b::int[],
+        %b::int, %b::int, %b::text, %b::bigint, %b::bigint, %b::int)
+"""
+_BATCH_SIZE: Final = 1_000
+_BATCH_NBYTES: Final = 2**22
+
+
+class Sent(NamedTuple):
+    """Events as arrays: each distinct metadata once, and the number of each event's, from 1."""
+
+    columns: list[list[Any]]
+    metas: list[bytes]
+    meta_of: list[int]
+    version: int
+
+    def params(self, known_version: int, drained: Drained | None, wait_ms: int) -> list[Any]:
+        """The parameters of `APPEND`."""
+        mark = drained or (None, None, None)
+        return [*self.columns, *self[1:], known_version, *mark, wait_ms]
+
+
+class Reply(NamedTuple):
+    """What `append` returns: `at` is the time at which the events are recorded, `now` the server's.
+
+    `head_at` is the head's time before. `leaves` are hashes in a row.
+    """
+
+    first_position: int
+    at: int
+    now: int
+    head_at: int
+    metas: list[bytes]
+    leaves: bytes
+
+    def rows(self, events: Sequence[NewEvent], sent: Sent) -> tuple[StoredRow, ...]:
+        """The events as they are stored now."""
+        places = range(self.first_position, self.first_position + len(events))
+        leaves = (
+            self.leaves[start : start + HASH_NBYTES]
+            for start in range(0, len(self.leaves), HASH_NBYTES)
+        )
+        return tuple(
+            StoredRow(place, *event[:5], self.at, self.metas[number - 1], leaf)
+            for place, event, number, leaf in zip(places, events, sent.meta_of, leaves, strict=True)
+        )
+
+
+def sent(events: Sequence[NewEvent]) -> Sent:
+    """Events on their way to the server."""
+    numbers: dict[int, int] = {}  # By identity: a call's events mostly share one dict.
+    metas: list[bytes] = []
+    meta_of = []
+    version = 1
+    for event in events:
+        number = numbers.get(id(event.metadata))
+        if number is None:
+            metas.append(msgpack.packb(event.metadata))
+            number = numbers[id(event.metadata)] = len(metas)
+        meta_of.append(number)
+        version = max(version, event.log_version)
+    columns = [[event[place] for event in events] for place in range(5)]
+    return Sent(columns, metas, meta_of, version)
+
+
+def sent_foreign(events: Sequence[ForeignEvent]) -> Sent:
+    """Events of another application, which have neither ids nor metadata."""
+    columns = [[event[place] for event in events] for place in range(4)]
+    return Sent([*columns, [None] * len(events)], [], [], 1)
+
+
+def batches(events: Iterable[NewEvent]) -> Iterator[Sequence[NewEvent]]:
+    """The events in parts that a call takes at once."""
+    batch: list[NewEvent] = []
+    nbytes = 0
+    for event in events:
+        batch.append(event)
+        nbytes += len(event.state)
+        if len(batch) >= _BATCH_SIZE or nbytes >= _BATCH_NBYTES:
+            yield batch
+            batch, nbytes = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,282 @@
+"""The log in PostgreSQL: positions, times and leaves are given on the server.
+
+What is stored, and under which locks, is in `migrations/`: a change is one call of a function
+there, in one round trip. So whoever writes needs no rights on the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import psycopg
+
+from runlore.storage.clock_watch import ClockWatch
+from runlore.storage.errors import LogCorrupt, VersionConflict
+from runlore.storage.event_log import (
+    Drained,
+    DrainedMark,
+    EventLog,
+    ForeignEvent,
+    NewEvent,
+    ReadStream,
+    StoredRow,
+)
+from runlore.storage.held_path import HeldPath
+from runlore.storage.log_head import LogHead
+from runlore.storage.log_query import LogQuery
+from runlore.storage.log_select import LogTable, in_order
+from runlore.storage.merkle import Frontier
+from runlore.storage.postgresql.address import Address
+from runlore.storage.postgresql.calls import APPEND, Reply, Sent, batches, sent, sent_foreign
+from runlore.storage.postgresql.connections import Connection, Connections
+from runlore.storage.postgresql.errors import OTHER_ISOLATION
+from runlore.storage.postgresql.schema import statement
+from runlore.storage.stamp import observed_at
+from runlore.storage.waker import Waker
+
+PLAIN_COLUMNS: Final = (
+    "notification_id, originator_id, originator_version, topic, state, "
+    "event_id, recorded_at, metadata"
+)
+COLUMNS: Final = f"{PLAIN_COLUMNS}, leaf"
+
+_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_HEAD: Final = """
+    SELECT position, recorded_at, frontier FROM @schema@.log_head
+    ORDER BY position DESC, recorded_at DESC LIMIT 1
+"""
+_FIND: Final = f"""
+    SELECT {COLUMNS} FROM @schema@.stored_events
+    JOIN unnest(%b::text[], %b::bigint[]) AS asked (stream, version)
+    ON originator_id = stream AND originator_version = version
+"""
+
+
+class PostgresLog(EventLog):
+    """`EventLog` in a schema of a PostgreSQL database; a commit is as durable as the server's.
+
+    `folder` is the one on this machine that the workspace's processes here share, if it has one.
+    """
+
+    def __init__(self, connections: Connections, *, folder: HeldPath | None = None) -> None:
+        self.connections = connections
+        self._folder = folder
+        self._watch = ClockWatch()
+        self._table = LogTable(
+            f"{self._address.quoted_schema}.stored_events", placeholder="%b", no_limit=None
+        )
+
+    @property
+    def _address(self) -> Address:
+        return self.connections.address
+
+    # --- EventLog ---------------------------------------------------------------------
+
+    @property
+    def folder(self) -> HeldPath | None:
+        return self._folder
+
+    @property
+    def version(self) -> int:
+        [(version,)] = self._rows("SELECT max(version) FROM @schema@.log_head")
+        return int(version)
+
+    def append(
+        self, events: Sequence[NewEvent], *, drained: Drained | None = None
+    ) -> tuple[StoredRow, ...]:
+        if not events and drained is None:
+            return ()
+        given = sent(events)
+        return self._settled(
+            events, lambda c, wait_ms: self._stored(c, events, given, drained, wait_ms)
+        )
+
+    def append_decided(
+        self,
+        decide: Callable[[ReadStream], Sequence[NewEvent]],
+        *,
+        drained: Drained | None = None,
+    ) -> tuple[StoredRow, ...]:
+        events: list[NewEvent] = []
+        is_decided = False
+
+        def work(connection: Connection, wait_ms: int) -> tuple[StoredRow, ...]:
+            nonlocal is_decided
+            connection.execute(_BEGIN)
+            self._execute(connection, "SELECT @schema@.lock_log(%b::int)", [wait_ms])
+            if not is_decided:  # Else it is repeated: the same events settle what became of them.
+                events.extend(decide(lambda stream: self._stream(connection, stream)))
+                is_decided = True
+            rows = self._stored(connection, events, sent(events), drained, wait_ms)
+            connection.execute("COMMIT")
+            return rows
+
+        return self._settled(events, work)
+
+    def append_all(self, events: Callable[[], Iterable[NewEvent]]) -> None:
+        def work(connection: Connection, wait_ms: int) -> None:
+            connection.execute(_BEGIN)
+            for batch in batches(events()):
+                connection.deadline = None  # The whole may take as long as it needs.
+                self._stored(connection, batch, sent(batch), None, wait_ms)
+            connection.execute("COMMIT")
+
+        try:
+            self.connections.change(work)
+        except VersionConflict:
+            if not all(map(self._find, batches(events()))):
+                raise
+        Waker.ring_all()
+
+    def append_foreign(self, events: Sequence[ForeignEvent]) -> Sequence[int]:
+        given = sent_foreign(events)
+        reply = self.connections.change(lambda c, wait_ms: self._called(c, given, None, wait_ms))
+        Waker.ring_all()
+        return range(reply.first_position, reply.first_position + len(events))
+
+    def drained_marks(self) -> Mapping[str, DrainedMark]:
+        rows = self._rows("SELECT writer_id, lap, slot, position FROM @schema@.drained")
+        return {writer_id: DrainedMark(*mark) for writer_id, *mark in rows}
+
+    def read_stream(
+        self, stream: str, *, after_version: int = 0, upto_position: int | None = None
+    ) -> Sequence[StoredRow]:
+        return self.connections.read(
+            lambda connection: self._stream(connection, stream, after_version, upto_position)
+        )
+
+    def read_log(self, query: LogQuery) -> Sequence[StoredRow]:
+        return [StoredRow(*row) for row in self._selected(COLUMNS, query)]
+
+    def read_plain(self, query: LogQuery) -> Sequence[tuple[Any, ...]]:
+        return self._selected(PLAIN_COLUMNS, query)
+
+    def read_leaves(self, query: LogQuery) -> Sequence[bytes]:
+        return [leaf for _, leaf in self._selected("notification_id, leaf", query)]
+
+    def positions_of(self, query: LogQuery) -> Sequence[int]:
+        return [position for (position,) in self._selected("notification_id", query)]
+
+    def count_events(self, query: LogQuery) -> int:
+        chosen, params = self._table.select("notification_id", query)
+        [(count,)] = self._rows(f"SELECT count(*) FROM ({chosen}) AS chosen", params)
+        return int(count)
+
+    def head(self) -> LogHead:
+        rows = self._rows(_HEAD)
+        if not rows:
+            raise LogCorrupt("the log has lost its head (table log_head is empty); restore a copy")
+        position, recorded_at, nodes = rows[0]
+        try:
+            return LogHead(position, recorded_at, Frontier.from_bytes(position, nodes))
+        except ValueError as error:
+            raise LogCorrupt(f"the log's head is damaged: {error}; restore a copy") from error
+
+    def last_position(self) -> int:
+        [(last,)] = self._rows("SELECT max(notification_id) FROM @schema@.stored_events")
+        return last or 0
+
+    def position_at(self, time: int) -> int:
+        [(position,)] = self._rows("SELECT @schema@.position_at(%b::bigint)", [time])
+        return int(position)
+
+    def settle(self, time: int) -> None:
+        settle = "SELECT @schema@.settle(%b::bigint, %b::int, %b::int)"
+        self.connections.change(
+            lambda c, wait_ms: self._execute(c, settle, [time, self.known_version, wait_ms])
+        )
+
+    def close(self) -> None:
+        self.connections.close()
+
+    # --- shared -------------------------------------------------------------------------
+
+    def _settled(
+        self,
+        events: Sequence[NewEvent],
+        work: Callable[[Connection, int], tuple[StoredRow, ...]],
+    ) -> tuple[StoredRow, ...]:
+        """The rows of a change; of an earlier attempt, if that stored these very events."""
+        try:
+            rows = self.connections.change(work)
+        except VersionConflict:
+            found = self._find(events)
+            if not found:
+                raise
+            return found
+        Waker.ring_all()
+        return rows
+
+    def _stored(
+        self,
+        connection: Connection,
+        events: Sequence[NewEvent],
+        given: Sent,
+        drained: Drained | None,
+        wait_ms: int,
+    ) -> tuple[StoredRow, ...]:
+        reply = self._called(connection, given, drained, wait_ms)
+        self._watch.check(reply.now, reply.head_at, lambda: self._last_observed(reply))
+        return reply.rows(events, given)
+
+    def _called(
+        self, connection: Connection, given: Sent, drained: Drained | None, wait_ms: int
+    ) -> Reply:
+        params = given.params(self.known_version, drained, wait_ms)
+        try:
+            [row] = self._execute(connection, APPEND, params)
+        except psycopg.Error as error:
+            if error.sqlstate != OTHER_ISOLATION:
+                raise
+            # The default of the role or the database is another level.
+            connection.execute(_BEGIN)
+            [row] = self._execute(connection, APPEND, params)
+            connection.execute("COMMIT")
+        return Reply(*row)
+
+    def _find(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...] | None:
+        """These events as stored; None if one is missing or another event has its version."""
+        asked = [[event.stream for event in events], [event.version for event in events]]
+        stored = {row[1:3]: StoredRow(*row) for row in self._rows(_FIND, asked)}
+        found = []
+        for event in events:
+            row = stored.get((event.stream, event.version))
+            if row is None or row.event_id != event.event_id:
+                return None
+            found.append(row)
+        return tuple(found)
+
+    def _last_observed(self, reply: Reply) -> int | None:
+        rows = self.read_log(LogQuery.at(reply.first_position - 1))
+        return observed_at(rows[0]) if rows else None
+
+    def _stream(
+        self,
+        connection: Connection,
+        stream: str,
+        after_version: int = 0,
+        upto_position: int | None = None,
+    ) -> list[StoredRow]:
+        text = (
+            f"SELECT {COLUMNS} FROM @schema@.stored_events "
+            "WHERE originator_id = %b AND originator_version > %b "
+        )
+        params: list[Any] = [stream, after_version]
+        if upto_position is not None:
+            text += "AND notification_id <= %b "
+            params.append(upto_position)
+        rows = self._execute(connection, f"{text}ORDER BY originator_version", params)
+        return [StoredRow(*row) for row in rows]
+
+    def _selected(self, columns: str, query: LogQuery) -> list[tuple[Any, ...]]:
+        return in_order(self._rows(*self._table.select(columns, query)), query)
+
+    def _rows(self, text: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self.connections.read(lambda connection: self._execute(connection, text, params))
+
+    def _execute(
+        self, connection: Connection, text: str, params: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
+        with connection.cursor(binary=True) as cursor:
+            return cursor.execute(statement(text, self._address), params).fetchall()

@@ -1,0 +1,328 @@
+-- The log of a workspace in a schema of its own.
+--
+-- `@schema@` stands for the quoted name of the schema. Those who write may only call the functions:
+-- each takes the lock, gives positions, times and the name of the role, hashes the leaves and moves
+-- the head, in one round trip. So nobody but the owner can change, back-date or sign for another.
+
+CREATE TABLE @schema@.log_format (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    version integer NOT NULL,
+    log_id bytea NOT NULL
+);
+
+CREATE TABLE @schema@.stored_events (
+    notification_id bigint CONSTRAINT stored_events_position PRIMARY KEY,
+    originator_id text COLLATE "C" NOT NULL,
+    originator_version bigint NOT NULL,
+    topic text COLLATE "C" NOT NULL,
+    state bytea NOT NULL,
+    event_id bytea,
+    recorded_at bigint NOT NULL,
+    metadata bytea,
+    leaf bytea NOT NULL,
+    CONSTRAINT stored_events_version UNIQUE (originator_id, originator_version)
+);
+
+-- The head is inserted anew and its predecessor deleted: a row that is updated beside an old
+-- snapshot is looked for through all of its versions. So writers lock a row that never changes.
+CREATE TABLE @schema@.log_lock (one boolean PRIMARY KEY DEFAULT true CHECK (one));
+INSERT INTO @schema@.log_lock VALUES (true);
+
+CREATE TABLE @schema@.log_head (
+    position bigint NOT NULL,
+    recorded_at bigint NOT NULL,
+    frontier bytea NOT NULL,
+    version integer NOT NULL,
+    clock bigint NOT NULL,
+    transaction xid8 NOT NULL,
+    PRIMARY KEY (position, recorded_at)
+);
+INSERT INTO @schema@.log_head VALUES (0, 0, '', 1, 0, '0');
+
+-- How much of each spool of values is in the log.
+CREATE TABLE @schema@.drained (
+    writer_id text COLLATE "C" PRIMARY KEY,
+    lap bigint NOT NULL,
+    slot bigint NOT NULL,
+    position bigint NOT NULL
+);
+
+-- What answers as of a time where clocks disagree: see `runlore.storage.as_of_times`.
+CREATE TABLE @schema@.as_of_steps (as_of bigint PRIMARY KEY, position bigint NOT NULL);
+CREATE TABLE @schema@.settled (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    until bigint NOT NULL
+);
+INSERT INTO @schema@.settled (until) VALUES (-1);
+
+-- The server's clock, in microseconds since 1970 UTC, within the times that can be shown.
+CREATE FUNCTION @schema@.clock_us() RETURNS bigint
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT least(greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint, 0), @time_end@ - 1)
+$$;
+
+-- Whether the bytes are one msgpack map with at most 65,000 keys, and nothing after it.
+CREATE FUNCTION @schema@.is_map(data bytea) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    size integer := length(data);
+    place integer := 0;
+    waiting bigint := 1;
+    kind integer;
+    width integer;
+    count bigint;
+BEGIN
+    IF size IS NULL OR size = 0 THEN RETURN false; END IF;
+    kind := get_byte(data, 0);
+    IF NOT (kind BETWEEN 128 AND 143 OR kind = 222) THEN RETURN false; END IF;
+    IF kind = 222 AND (size < 3 OR get_byte(data, 1) * 256 + get_byte(data, 2) > 65000) THEN
+        RETURN false;
+    END IF;
+    WHILE waiting > 0 LOOP
+        IF place >= size THEN RETURN false; END IF;
+        kind := get_byte(data, place);
+        place := place + 1;
+        waiting := waiting - 1;
+        IF kind < 128 OR kind >= 224 OR kind IN (192, 194, 195) THEN CONTINUE; END IF;
+        IF kind < 144 THEN waiting := waiting + 2 * (kind - 128); CONTINUE; END IF;
+        IF kind < 160 THEN waiting := waiting + kind - 144; CONTINUE; END IF;
+        IF kind < 192 THEN place := place + kind - 160; CONTINUE; END IF;
+        CASE
+            WHEN kind IN (204, 208) THEN place := place + 1; CONTINUE;
+            WHEN kind IN (205, 209) THEN place := place + 2; CONTINUE;
+            WHEN kind IN (202, 206, 210) THEN place := place + 4; CONTINUE;
+            WHEN kind IN (203, 207, 211) THEN place := place + 8; CONTINUE;
+            WHEN kind IN (196, 217) THEN width := 1;
+            WHEN kind IN (197, 218, 220, 222) THEN width := 2;
+            WHEN kind IN (198, 219, 221, 223) THEN width := 4;
+            ELSE RETURN false;
+        END CASE;
+        IF place + width > size THEN RETURN false; END IF;
+        count := 0;
+        FOR i IN place .. place + width - 1 LOOP count := count * 256 + get_byte(data, i); END LOOP;
+        place := place + width;
+        IF kind IN (220, 221) THEN waiting := waiting + count;
+        ELSIF kind IN (222, 223) THEN waiting := waiting + 2 * count;
+        ELSIF count > size THEN RETURN false;
+        ELSE place := place + count::integer;
+        END IF;
+        IF waiting > size THEN RETURN false; END IF;
+    END LOOP;
+    RETURN place = size;
+END $$;
+
+-- A msgpack map with entries after its own: of equal keys, decoders keep the last.
+CREATE FUNCTION @schema@.with_entries(map bytea, count integer, entries bytea) RETURNS bytea
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    has integer := CASE WHEN get_byte(map, 0) = 222
+        THEN get_byte(map, 1) * 256 + get_byte(map, 2) ELSE get_byte(map, 0) - 128 END;
+    rest bytea := substr(map, CASE WHEN get_byte(map, 0) = 222 THEN 4 ELSE 2 END);
+BEGIN
+    RETURN CASE WHEN has + count < 16 THEN set_byte('\x00', 0, 128 + has + count)
+        ELSE '\xde'::bytea || substr(int4send(has + count), 3) END || rest || entries;
+END $$;
+
+-- A key and a whole number, or a text of at most 255 bytes, in msgpack.
+CREATE FUNCTION @schema@.entry(key text, value bigint) RETURNS bytea
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT set_byte('\x00', 0, 160 + length(key)) || convert_to(key, 'UTF8')
+        || '\xd3'::bytea || int8send(value)
+$$;
+CREATE FUNCTION @schema@.entry(key text, value text) RETURNS bytea
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT set_byte('\x00', 0, 160 + length(key)) || convert_to(key, 'UTF8')
+        || '\xd9'::bytea || set_byte('\x00', 0, octet_length(value)) || convert_to(value, 'UTF8')
+$$;
+
+-- Wait for the turn to write, at most so long. Holders that stop are cut off after five seconds.
+CREATE FUNCTION @schema@.lock_log(wait_ms integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'a change needs the isolation level READ COMMITTED' USING ERRCODE = 'RL003';
+    END IF;
+    IF current_setting('synchronous_commit') = 'off' THEN
+        RAISE EXCEPTION 'synchronous_commit is off, so a commit may be lost' USING ERRCODE = 'RL004';
+    END IF;
+    PERFORM set_config('lock_timeout', wait_ms || 'ms', true);
+    PERFORM set_config('idle_in_transaction_session_timeout', '5s', true);
+    PERFORM 1 FROM @schema@.log_lock FOR UPDATE;
+END $$;
+
+-- The leaf of an event: see `runlore.storage.merkle`.
+CREATE FUNCTION @schema@.leaf(
+    place bigint, stream text, version bigint, topic text, id bytea, at bigint, metadata bytea, state bytea
+) RETURNS bytea
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT sha256(
+        '\x0000000008'::bytea || int8send(place)
+        || int4send(octet_length(stream)) || convert_to(stream, 'UTF8')
+        || '\x00000008'::bytea || int8send(version)
+        || int4send(octet_length(topic)) || convert_to(topic, 'UTF8')
+        || coalesce(int4send(octet_length(id)) || id, '\xffffffff'::bytea)
+        || '\x00000008'::bytea || int8send(at)
+        || coalesce(int4send(octet_length(metadata)) || metadata, '\xffffffff'::bytea)
+        || int4send(octet_length(state)) || state)
+$$;
+
+-- The frontier of a tree after more leaves, level by level; `nodes` and `leaves` are hashes in a row.
+CREATE FUNCTION @schema@.extended(size bigint, nodes bytea, leaves bytea) RETURNS bytea
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    level integer := 0;
+    have integer := length(nodes) / 32;
+    kept bytea := '';
+    n integer;
+BEGIN
+    WHILE length(leaves) > 0 LOOP
+        IF (size >> level) & 1 = 1 THEN
+            leaves := substr(nodes, 32 * have - 31, 32) || leaves;
+            have := have - 1;
+        END IF;
+        n := length(leaves) / 32;
+        IF n & 1 = 1 THEN kept := substr(leaves, 32 * n - 31, 32) || kept; END IF;
+        SELECT coalesce(string_agg(sha256('\x01'::bytea || substr(leaves, 64 * i + 1, 64)), ''::bytea ORDER BY i), '')
+            INTO leaves FROM generate_series(0, n / 2 - 1) AS i;
+        level := level + 1;
+    END LOOP;
+    RETURN substr(nodes, 1, 32 * have) || kept;
+END $$;
+
+-- Store events. `metas` has each distinct metadata once, `meta_of` the number of each event's, from 1;
+-- events of other applications have neither ids nor metadata. `writer` says how far its spool is drained.
+CREATE FUNCTION @schema@.append(
+    streams text[], versions bigint[], topics text[], states bytea[], ids bytea[],
+    metas bytea[], meta_of integer[], asked_version integer, known_version integer,
+    writer text, lap bigint, slot bigint, wait_ms integer,
+    OUT first_position bigint, OUT at bigint, OUT now bigint, OUT head_at bigint,
+    OUT metas_stored bytea[], OUT leaves bytea
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    head @schema@.log_head;
+    n integer := cardinality(streams);
+    m integer := cardinality(metas);
+    counts_from bigint;
+    added integer;
+    more bytea;
+BEGIN
+    IF m IS NULL OR (n, n, n, n, n) IS DISTINCT FROM (cardinality(versions), cardinality(topics), cardinality(states),
+            cardinality(ids), CASE WHEN m > 0 THEN cardinality(meta_of) ELSE n END)
+        OR EXISTS (SELECT 1 FROM unnest(meta_of) AS u(k) WHERE k IS NULL OR k NOT BETWEEN 1 AND m)
+        OR '' = ANY(streams) OR '' = ANY(topics)
+        OR EXISTS (SELECT 1 FROM unnest(ids) AS u(id) WHERE length(id) <> 16 OR (id IS NULL) <> (m = 0))
+        OR EXISTS (SELECT 1 FROM unnest(metas) AS u(meta) WHERE NOT @schema@.is_map(meta))
+    THEN
+        RAISE EXCEPTION 'these are no events' USING ERRCODE = 'RL005';
+    END IF;
+    PERFORM @schema@.lock_log(wait_ms);
+    SELECT * INTO head FROM @schema@.log_head ORDER BY position DESC, recorded_at DESC LIMIT 1;
+    IF head.version > known_version THEN
+        RAISE EXCEPTION 'the log has version %', head.version
+            USING ERRCODE = 'RL001', DETAIL = head.version || ' ' || known_version;
+    END IF;
+    head_at := head.recorded_at;
+    -- The parts of one transaction have one time.
+    now := CASE WHEN head.transaction = pg_current_xact_id() THEN head.clock ELSE @schema@.clock_us() END;
+    at := greatest(now, head.recorded_at);
+    counts_from := at;
+    IF now < at AND m > 0 THEN
+        SELECT greatest(now, until + 1) INTO counts_from FROM @schema@.settled;
+    END IF;
+    first_position := head.position + 1;
+
+    metas_stored := metas;
+    FOR i IN 1 .. m LOOP
+        added := 1;
+        more := @schema@.entry('db_user', session_user::text);
+        IF now <> at AND position('\xab6f627365727665645f6174'::bytea IN metas[i]) = 0 THEN
+            added := added + 1;
+            more := more || @schema@.entry('observed_at', now);
+        END IF;
+        IF counts_from <> at OR position('\xa561735f6f66'::bytea IN metas[i]) > 0 THEN
+            added := added + 1;
+            more := more || @schema@.entry('as_of', counts_from);
+        END IF;
+        metas_stored[i] := @schema@.with_entries(metas[i], added, more);
+    END LOOP;
+
+    WITH new AS (
+        INSERT INTO @schema@.stored_events
+        SELECT head.position + o, stream, version, topic, state, id, at, meta,
+               @schema@.leaf(head.position + o, stream, version, topic, id, at, meta, state)
+        FROM (SELECT u.*, metas_stored[k] AS meta
+              FROM unnest(streams, versions, topics, states, ids, meta_of)
+              WITH ORDINALITY AS u(stream, version, topic, state, id, k, o)) AS u
+        RETURNING notification_id, leaf
+    )
+    SELECT coalesce(string_agg(leaf, ''::bytea ORDER BY notification_id), '') INTO leaves FROM new;
+
+    IF n > 0 THEN
+        INSERT INTO @schema@.log_head VALUES (
+            head.position + n, at, @schema@.extended(head.position, head.frontier, leaves),
+            greatest(head.version, asked_version), now, pg_current_xact_id());
+        DELETE FROM @schema@.log_head AS h
+            WHERE (h.position, h.recorded_at) = (head.position, head.recorded_at);
+        IF counts_from < at THEN
+            DELETE FROM @schema@.as_of_steps AS s WHERE s.as_of >= counts_from;
+            INSERT INTO @schema@.as_of_steps VALUES (counts_from, head.position + n);
+        END IF;
+    END IF;
+    IF writer IS NOT NULL THEN
+        INSERT INTO @schema@.drained AS d VALUES (writer, lap, slot, head.position + n)
+            ON CONFLICT (writer_id) DO UPDATE
+            SET lap = excluded.lap, slot = excluded.slot, position = excluded.position;
+    END IF;
+END $$;
+
+-- Let no later event change the log as of a time: see `EventLog.settle`.
+CREATE FUNCTION @schema@.settle(asked bigint, known_version integer, wait_ms integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    head @schema@.log_head;
+    now bigint;
+BEGIN
+    PERFORM 1 FROM @schema@.settled WHERE until >= asked;
+    IF FOUND THEN RETURN; END IF;
+    PERFORM @schema@.lock_log(wait_ms);
+    SELECT * INTO head FROM @schema@.log_head ORDER BY position DESC, recorded_at DESC LIMIT 1;
+    IF head.version > known_version THEN
+        RAISE EXCEPTION 'the log has version %', head.version
+            USING ERRCODE = 'RL001', DETAIL = head.version || ' ' || known_version;
+    END IF;
+    now := @schema@.clock_us();
+    IF asked > now AND (asked >= head.recorded_at OR asked > now + @skew@) THEN
+        RAISE EXCEPTION 'the time has not passed' USING ERRCODE = 'RL002', DETAIL = asked || ' ' || now;
+    END IF;
+    UPDATE @schema@.settled SET until = greatest(until, asked);
+    IF asked + 1 > head.recorded_at THEN
+        INSERT INTO @schema@.log_head VALUES (
+            head.position, asked + 1, head.frontier, head.version, head.clock, '0');
+        DELETE FROM @schema@.log_head AS h
+            WHERE (h.position, h.recorded_at) = (head.position, head.recorded_at);
+    END IF;
+END $$;
+
+-- The last position as of a time. Positions have no holes and times never decrease, so the primary
+-- key is searched by halves.
+CREATE FUNCTION @schema@.position_at(asked bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    low bigint := 0;
+    high bigint;
+    middle bigint;
+BEGIN
+    SELECT coalesce(max(notification_id), 0) INTO high FROM @schema@.stored_events;
+    WHILE low < high LOOP
+        middle := (low + high + 1) / 2;
+        PERFORM 1 FROM @schema@.stored_events
+            WHERE notification_id = middle AND recorded_at <= asked;
+        IF FOUND THEN low := middle; ELSE high := middle - 1; END IF;
+    END LOOP;
+    SELECT position INTO middle FROM @schema@.as_of_steps
+        WHERE as_of <= asked ORDER BY as_of DESC LIMIT 1;
+    RETURN greatest(low, coalesce(middle, 0));
+END $$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA @schema@ FROM PUBLIC;

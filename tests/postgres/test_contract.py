@@ -1,0 +1,35 @@
+"""The log in PostgreSQL passes the contract suite of all logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from runlore.storage.event_log import EventLog
+from runlore.testing.logs import Clock
+from runlore.testing.recorders import EventLogContract
+from tests.postgres.logs import ServerClock, log_at
+from tests.postgres.server import Server
+
+
+@pytest.mark.processes
+class TestPostgresLog(EventLogContract):
+    adds: ClassVar[dict[str, Any]] = {"db_user": "postgres"}
+
+    @pytest.fixture
+    def clock(self, server: Server, schema: str) -> Iterator[Clock]:
+        clock = ServerClock(server, schema)
+        yield clock
+        clock.close()
+
+    @pytest.fixture
+    def log(
+        self, clock: ServerClock, tmp_path: Path, server: Server, schema: str
+    ) -> Iterator[EventLog]:
+        log = log_at(server.uri(schema))
+        clock.take_over()
+        yield log
+        log.close()
