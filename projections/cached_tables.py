@@ -20,7 +20,7 @@ from runlore.projections import generations, slots
 from runlore.storage.file_lock import locked
 from runlore.storage.held_path import HeldPath, hold
 from runlore.storage.held_trees import remove_tree, walk
-from runlore.storage.log_opener import LOG_NAME
+from runlore.storage.log_opener import file_of_log
 from runlore.storage.user_cache import (
     FolderOfLog,
     Origin,
@@ -283,7 +283,7 @@ def remove_erased(workspace: HeldPath, workspace_id: str, erasure: int) -> Erase
     for tables in _tables_in_workspace(workspace):
         remove_tree(tables)
     left = Erased([], [])
-    key = key_of_log(workspace / LOG_NAME, workspace_id)
+    key = key_of_log(file_of_log(workspace), workspace_id)
     for cache in known_caches():
         for one in folders_of_logs(cache):
             if one.path.name == key:

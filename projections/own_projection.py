@@ -35,7 +35,7 @@ from runlore.storage.event_log import EventLog
 from runlore.storage.handler_errors import raising_what_handlers_raise
 from runlore.storage.held_path import HeldPath
 from runlore.storage.interruptions import AFTERWARDS
-from runlore.storage.log_opener import LOG_NAME
+from runlore.storage.log_opener import file_of_log
 from runlore.storage.system_errors import NO_ROOM, TOO_MANY_FILES, Fault, advice_on, fault_of
 from runlore.storage.user_cache import Origin, find_cache, folder_of_log
 
@@ -150,7 +150,7 @@ class OwnProjection:
             return cls(log, None, damage=damage, shown=shown)
         origin = Origin(state.workspace_id, state.name, str(workspace))
         try:
-            kept = folder_of_log(cache, workspace / LOG_NAME, origin)
+            kept = folder_of_log(cache, file_of_log(workspace), origin)
         except OSError:
             return cls(log, None, damage=damage, shown=shown)
         tidy = partial(tidy_at_times, cache)

@@ -204,6 +204,12 @@ class Database:
         finally:
             other.close()
 
+    @property
+    def may_write(self) -> bool:
+        """Whether this user may write to the file: it may be somebody else's."""
+        file = self._file
+        return file is None or os.access(str(file.path), os.W_OK, effective_ids=True)
+
     def stuck_writer(self) -> str | None:
         """As `EventLog.stuck_writer`."""
         holder = self._turns.stuck()

@@ -114,6 +114,11 @@ class EventLog(ABC):
         return None
 
     @property
+    def may_write(self) -> bool:
+        """Whether this user may append, as far as that is known without trying."""
+        return True
+
+    @property
     @abstractmethod
     def version(self) -> int:
         """The greatest `log_version` of the log's events, and at least 1."""

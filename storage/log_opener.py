@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from runlore.storage.event_log import EventLog
+    from runlore.storage.held_path import HeldPath
 
 LOG_NAME: Final = "log.sqlite"
 """The log's file in a workspace's folder; a folder with this file in it is a workspace."""
+
+HOST_NAME: Final = "host.json"
+"""The file that says which log elsewhere a folder of this machine belongs to."""
+
+
+def file_of_log(folder: HeldPath) -> HeldPath:
+    """The file that makes a folder the one of a log: the log's own, or `HOST_NAME`."""
+    own = folder / LOG_NAME
+    return own if own.exists() else folder / HOST_NAME
 
 
 @dataclass(frozen=True)
@@ -20,11 +30,13 @@ class LogLocation:
     """Where a workspace's log is kept.
 
     `uri` is the same for all paths that lead to the log. `folder` is the workspace's folder on
-    this machine, absolute, or None if it has none.
+    this machine, absolute, or None if it has none. `name` is the one that a new workspace there
+    gets if nobody gives one.
     """
 
     uri: str
     folder: Path | None
+    name: str = ""
 
     @property
     def scheme(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -22,14 +23,12 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS: Final = "runlore.recorders"
 
-_OPENERS: Final[dict[str, type[LogOpener]]] = {"sqlite": SqliteOpener}
+_IN_FOLDERS: Final = "sqlite"
+# Found as those of other packages are: few processes need them.
+_OWN: Final = dict.fromkeys(
+    ("postgresql", "postgres"), "runlore.storage.postgresql.opener:PostgresOpener"
+)
 
-_HINTS: Final = {
-    "postgresql": (
-        "a log in PostgreSQL is not part of this version of runlore; a version that has it "
-        "gets it by pip install 'runlore[postgres]'"
-    )
-}
 _PASSWORDS: Final = frozenset({"password", "passwd", "pwd", "sslpassword"})
 
 
@@ -71,8 +70,12 @@ def open_log(location: LogLocation, *, erasable: bool = False) -> EventLog:
 
 def _opener(uri: str) -> LogOpener:
     scheme = uri.partition("://")[0].lower()
-    if scheme in _OPENERS:
-        return _OPENERS[scheme]()
+    if scheme == _IN_FOLDERS:
+        return SqliteOpener()
+    if scheme in _OWN:
+        module, _, name = _OWN[scheme].partition(":")
+        opener: type[LogOpener] = getattr(import_module(module), name)
+        return opener()
     for entry in _entry_points().select(name=scheme):
         return _loaded(entry)
     raise InvalidInput(f"cannot open {uri!r}: {_why_unknown(scheme)}")
@@ -97,10 +100,8 @@ def _loaded(entry: EntryPoint) -> LogOpener:
 
 
 def _why_unknown(scheme: str) -> str:
-    if scheme in _HINTS:
-        return _HINTS[scheme]
     brought = _entry_points().names
-    known = ", ".join(f"{name}://" for name in sorted({*_OPENERS, *brought}))
+    known = ", ".join(f"{name}://" for name in sorted({_IN_FOLDERS, *_OWN, *brought}))
     return (
         f"no opener for {scheme}:// is installed; runlore opens folders and URIs that begin "
         f"with {known}"

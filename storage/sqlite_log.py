@@ -89,6 +89,10 @@ class SqliteLog(EventLog):
         return self.database.folder
 
     @property
+    def may_write(self) -> bool:
+        return self.database.may_write
+
+    @property
     def version(self) -> int:
         with self.database.read() as connection:
             return version_of(connection)

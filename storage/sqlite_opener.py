@@ -68,7 +68,9 @@ def folder_location(folder: Path) -> LogLocation:
     if b"\0" in path:
         raise InvalidInput(f"{str(folder)!r:.80} cannot be a path: it holds a null character")
     return LogLocation(
-        "sqlite://" + quote(os.fsencode(os.path.realpath(folder))), folder.absolute()
+        "sqlite://" + quote(os.fsencode(os.path.realpath(folder))),
+        folder.absolute(),
+        folder.name,
     )
 
 

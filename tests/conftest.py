@@ -6,10 +6,14 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.postgres.server import Server
 
 # Examples have no time limit of their own: the machine may be busy, and a disk may be slow.
 # They are the same each time, so that a change is not blamed for what it did not do; `make explore`
@@ -76,3 +80,12 @@ def pytest_runtest_logstart() -> None:
 def _note_processes(event: str, _: tuple[object, ...], own_pid: int = os.getpid()) -> None:
     if event in _STARTS_A_PROCESS and os.getpid() == own_pid:
         _started.append(event)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server of this process's tests; tests that stop one make their own."""
+    from tests.postgres.server import running_server  # Imported here: few tests need its driver.
+
+    with running_server() as server:
+        yield server

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -13,6 +14,16 @@ from runlore.entry import context
 from runlore.entry.wiring import memory_session
 from runlore.workspace import workspace_of
 from tests.fresh_python import without_settings
+
+if TYPE_CHECKING:
+    from tests.postgres.server import Server
+
+ON_POSTGRES: Final = bool(os.environ.get("RUNLORE_TEST_POSTGRES"))
+"""Whether the tests of the SDK run on workspaces in PostgreSQL: `make test-postgres`."""
+
+KINDS: Final = (
+    ["postgres"] if ON_POSTGRES else [pytest.param("folder", marks=pytest.mark.on_disk), "memory"]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -35,13 +46,18 @@ def folder_ws(tmp_path: Path) -> Iterator[Workspace]:
         yield workspace
 
 
-@pytest.fixture(params=[pytest.param("folder", marks=pytest.mark.on_disk), "memory"])
+@pytest.fixture(params=KINDS)
 def ws(request: pytest.FixtureRequest) -> Iterator[Workspace]:
-    """A workspace in a folder, and the kind that offline runs live in."""
-    if request.param == "folder":
+    """A workspace in a folder, and the kind that offline runs live in; or one on a server."""
+    if request.param == "memory":
+        with in_memory("lab") as workspace:
+            yield workspace
+    elif request.param == "folder":
         yield request.getfixturevalue("folder_ws")
     else:
-        with in_memory("lab") as workspace:
+        server: Server = request.getfixturevalue("server")
+        uri = server.uri(f"test_{os.urandom(8).hex()}")
+        with Workspace.create("lab", path=uri) as workspace:
             yield workspace
 
 

@@ -144,7 +144,7 @@ def _opened(uri: str, shown: Shown) -> RunsReader:
     if not exists(place):  # Or else it would be made.
         raise RunloreError(f"there is no log in {place} any more")
     log = open_log(place)
-    folder = None if place.folder is None else hold(place.folder)
+    folder = log.folder or (None if place.folder is None else hold(place.folder))
     return RunsReader(OwnProjection.in_cache(log, folder, shown=shown))
 
 

@@ -297,13 +297,13 @@ class Workspace:
         self, path: str | os.PathLike[str] | None = None, file_name: str | None = None
     ) -> None:
         """Write `<path>/.azureml/config.json`, by which `from_config` finds this workspace."""
-        self._live.writable()
-        folder = self._live.files
-        if folder is None:
+        session = self._live.writable()
+        if session.is_memory:
             raise UserError(
                 "a workspace in memory ends with its process; no config can point to it"
             )
-        config_file.write_config(folder, Path(path or "."), file_name, self._scope)
+        address = session.files or session.uri
+        config_file.write_config(address, Path(path or "."), file_name, self._scope)
 
     @property
     def name(self) -> str:
@@ -337,7 +337,7 @@ class Workspace:
 
     @property
     def path(self) -> Path | None:
-        """The workspace's folder; None if it lives in memory."""
+        """The workspace's folder; None if its log is on a server or in memory."""
         return self._session.files
 
     @property

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from runlore.domain.errors import InvalidInput
 
-SCHEMES: Final = ("postgresql", "postgres")
+_SCHEME: Final = "postgresql"
 USUAL_SCHEMA: Final = "runlore"
 
 _SCHEMA: Final = "schema"
@@ -54,9 +54,9 @@ def address_of(uri: str) -> Address:
         raise InvalidInput(f"cannot open {uri!r:.200}: it names {len(schemas)} schemas; name one")
     _check_schema(schema)
     query = urlencode(rest, quote_via=quote)
-    plain = urlunsplit((SCHEMES[0], parts.netloc, parts.path, query, ""))
+    plain = urlunsplit((_SCHEME, parts.netloc, parts.path, query, ""))
     if not parts.netloc:  # urlunsplit leaves out the slashes of an empty host.
-        plain = plain.replace(f"{SCHEMES[0]}:", f"{SCHEMES[0]}://", 1)
+        plain = plain.replace(f"{_SCHEME}:", f"{_SCHEME}://", 1)
     own = urlencode({_SCHEMA: schema}, quote_via=quote)
     return Address(f"{plain}{'&' if query else '?'}{own}", plain, schema)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -25,7 +26,7 @@ from runlore.storage.errors import LogBusy, LogUnavailable
 from runlore.storage.interruptions import AFTERWARDS, Interrupting
 from runlore.storage.patience import Wait, longest_wait_s
 from runlore.storage.postgresql.address import Address
-from runlore.storage.postgresql.errors import ServerAway, first_line, from_psycopg
+from runlore.storage.postgresql.errors import ServerAway, ServerRefused, first_line, from_psycopg
 
 T = TypeVar("T")
 
@@ -67,19 +68,25 @@ class Connections:
     """The connections of this process to one address; made when they are needed.
 
     `wait_s` is how long a change waits for its turn, and everything for a server that is away.
+    libpq finds the password, unless one is given here.
     A forked child makes its own, and never touches those of its parent.
     """
 
     fork_order = fork_guard.ForkOrder.LOG
 
-    def __init__(self, address: Address, *, wait_s: float | None = None) -> None:
+    def __init__(
+        self, address: Address, *, wait_s: float | None = None, password: str | None = None
+    ) -> None:
         self.address = address
+        self._password = password
         self.wait_s = _usual_wait_s() if wait_s is None else wait_s
         self._idle: list[Connection] = []
         self._lock = interruptions.new_lock(self)
         # One change of this process after the other: they wait for the server's lock anyway.
         self._turn = interruptions.new_lock(self)
         self._pid = os.getpid()
+        self._has_connected = False
+        weakref.finalize(self, _close_all, self._idle, os.getpid()).atexit = False
         fork_guard.guard(self)
 
     def read(self, work: Callable[[Connection], T]) -> T:
@@ -106,7 +113,7 @@ class Connections:
         """Close the connections; the next use makes new ones."""
         with AFTERWARDS, self._lock:
             self._forget_parent()
-            idle, self._idle = self._idle, []
+            idle = [self._idle.pop() for _ in range(len(self._idle))]
         for connection in idle:
             connection.close()
 
@@ -189,7 +196,7 @@ class Connections:
         except psycopg.ProgrammingError as error:
             raise InvalidInput(f"cannot open {uri!r:.200}: {first_line(error)}") from error
         settings = {key: value for key, value in _SETTINGS.items() if key not in given}
-        password = _password(self.address)
+        password = self._password or _asked_password(self.address)
         if password is not None:
             settings["password"] = password
         try:
@@ -197,7 +204,8 @@ class Connections:
                 self.address.conninfo, autocommit=True, prepare_threshold=None, **settings
             )
         except psycopg.Error as error:
-            raise from_psycopg(error, uri) from None  # Its frames have the settings.
+            raise self._why_not(error) from None  # Its frames have the settings.
+        self._has_connected = True
         if connection.info.server_version < _OLDEST:
             version = connection.info.server_version // 10_000
             connection.close()
@@ -205,6 +213,13 @@ class Connections:
                 f"the server of {uri} is PostgreSQL {version}; runlore needs 14 or newer"
             )
         return connection
+
+    def _why_not(self, error: psycopg.Error) -> Exception:
+        if not self._has_connected and "resolve host" in first_line(error):
+            return ServerRefused(
+                f"cannot open {self.address.uri}: {first_line(error)}; check the host's name"
+            )
+        return from_psycopg(error, self.address.uri)
 
     # --- forks ------------------------------------------------------------------------------
 
@@ -222,12 +237,20 @@ class Connections:
     def _forget_parent(self) -> None:
         if self._pid != os.getpid():
             _of_parents.extend(self._idle)
-            self._idle = []
+            self._idle.clear()
             self._pid = os.getpid()
 
 
 _of_parents: Final[list[Connection]] = []
 """Connections that this process was forked with: to close them would end the parent's."""
+
+
+def _close_all(idle: list[Connection], owner: int) -> None:
+    if os.getpid() == owner:
+        while idle:
+            idle.pop().close()
+    else:
+        _of_parents.extend(idle)
 
 
 def _usual_wait_s() -> float:
@@ -243,7 +266,7 @@ def _usual_wait_s() -> float:
     return seconds
 
 
-def _password(address: Address) -> str | None:
+def _asked_password(address: Address) -> str | None:
     """The password that the function of the user's environment returns; None without one."""
     named = os.environ.get(GET_PASSWORD)
     if not named:

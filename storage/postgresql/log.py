@@ -46,6 +46,7 @@ _HEAD: Final = """
     SELECT position, recorded_at, frontier FROM @schema@.log_head
     ORDER BY position DESC, recorded_at DESC LIMIT 1
 """
+_MAY_APPEND: Final = "SELECT has_function_privilege(%b::text, 'EXECUTE')"
 _FIND: Final = f"""
     SELECT {COLUMNS} FROM @schema@.stored_events
     JOIN unnest(%b::text[], %b::bigint[]) AS asked (stream, version)
@@ -76,6 +77,11 @@ class PostgresLog(EventLog):
     @property
     def folder(self) -> HeldPath | None:
         return self._folder
+
+    @property
+    def may_write(self) -> bool:
+        [(may,)] = self._rows(_MAY_APPEND, [f"{self._address.quoted_schema}.lock_log(integer)"])
+        return bool(may)
 
     @property
     def version(self) -> int:
@@ -129,11 +135,27 @@ class PostgresLog(EventLog):
                 raise
         Waker.ring_all()
 
-    def append_foreign(self, events: Sequence[ForeignEvent]) -> Sequence[int]:
+    def append_foreign(
+        self,
+        events: Sequence[ForeignEvent],
+        *,
+        beside: Callable[[Connection], object] | None = None,
+    ) -> Sequence[int]:
+        """As of `EventLog`; `beside` stores more in the same transaction."""
         given = sent_foreign(events)
-        reply = self.connections.change(lambda c, wait_ms: self._called(c, given, None, wait_ms))
+
+        def work(connection: Connection, wait_ms: int) -> Reply:
+            if beside is None:
+                return self._called(connection, given, None, wait_ms)
+            connection.execute(_BEGIN)
+            reply = self._called(connection, given, None, wait_ms)
+            beside(connection)
+            connection.execute("COMMIT")
+            return reply
+
+        reply = self.connections.change(work)
         Waker.ring_all()
-        return range(reply.first_position, reply.first_position + len(events))
+        return list(range(reply.first_position, reply.first_position + len(events)))
 
     def drained_marks(self) -> Mapping[str, DrainedMark]:
         rows = self._rows("SELECT writer_id, lap, slot, position FROM @schema@.drained")

@@ -35,6 +35,8 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.projections.projection_of_runs": "reads a file of the package",
     "runlore.audit.report": "reads a file of the package, writes the report that the user names",
     # The user's own folders, whose owners are checked.
+    "runlore.storage.postgresql.host_folder": "the user's folder for a log on a server",
+    "runlore.storage.postgresql.schema": "reads the package's SQL files",
     "runlore.storage.user_cache": "the user's cache",
     "runlore.storage.user_settings": "the user's settings",
     "runlore.storage.user_state": "the user's state",

@@ -41,7 +41,7 @@ def test_attach_writes_a_runconfig_per_compute_target(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "experiment"), [("a b", None), ("lab", " "), ("postgresql://host/db", None)]
+    ("name", "experiment"), [("a b", None), ("lab", " "), ("mysql://host/db", None)]
 )
 def test_attach_with_a_bad_name_makes_nothing(
     project: Path, name: str, experiment: str | None

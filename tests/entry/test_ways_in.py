@@ -75,7 +75,7 @@ GOOD = {
 }
 BAD = {
     "unknown scheme": ("redis://host/0", "no opener for redis://"),
-    "later scheme": ("postgresql://host/db?schema=lab", "not part of this version of runlore"),
+    "later scheme": ("postgresql://host/db?schema=public", "give each workspace a schema"),
     "relative uri": ("sqlite://lab", "sqlite:///absolute/folder"),
     "uri with a question mark": ("sqlite:///data/lab?x=1", "%3F"),
     "uri with a number sign": ("sqlite:///data/lab#1", "%23"),

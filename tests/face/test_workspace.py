@@ -205,8 +205,8 @@ def test_the_uri_is_the_same_by_any_path(folder_ws: Workspace, project: Path) ->
 
 
 def test_open_refuses_a_uri_of_another_kind(project: Path) -> None:
-    with pytest.raises(InvalidInput, match="PostgreSQL is not part of this version"):
-        Workspace.open("postgresql://host/db")
+    with pytest.raises(InvalidInput, match="no opener for mysql://"):
+        Workspace.open("mysql://host/db")
 
 
 def test_opening_a_folder_without_a_workspace_says_how_to_create_one(project: Path) -> None:

@@ -1,20 +1,10 @@
-"""One server for each process that runs tests, and a schema of its own for each test."""
+"""A schema for each test, on the server of tests/conftest.py."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
-
-from tests.postgres.server import Server, running_server
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    """A running server; tests that stop it make their own."""
-    with running_server() as server:
-        yield server
 
 
 @pytest.fixture

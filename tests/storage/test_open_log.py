@@ -76,9 +76,43 @@ def test_an_unknown_scheme_names_those_that_are_known() -> None:
         locate("redis://host/0")
 
 
-def test_a_scheme_of_a_missing_extra_says_how_to_install_it() -> None:
-    with pytest.raises(InvalidInput, match=r"not part of this version.*runlore\[postgres\]"):
-        locate("postgresql://host/db?schema=lab")
+def test_a_scheme_of_a_missing_extra_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("runlore.storage.postgresql")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+
+    with pytest.raises(InvalidInput, match=r"pip install 'runlore\[postgres\]'"):
+        exists(locate("postgresql://host/db?schema=lab"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "same"),
+    [
+        ("postgres://db/lab", "postgresql://db/lab?schema=runlore"),
+        (
+            "postgresql://db/lab?schema=a&sslmode=require",
+            "postgresql://db/lab?sslmode=require&schema=a",
+        ),
+        ("postgresql:///lab?host=/run/pg&schema=a", "postgresql:///lab?host=%2Frun%2Fpg&schema=a"),
+        ("postgresql://me@a:1,b:2/lab?schema=%C3%BC", "postgresql://me@a:1,b:2/lab?schema=%C3%BC"),
+    ],
+)
+def test_uris_of_one_place_in_postgresql_are_one(uri: str, same: str) -> None:
+    location = locate(uri)
+
+    assert location.uri == same
+    assert location.folder is None
+    assert locate(location.uri) == location
+
+
+@pytest.mark.parametrize(
+    "schema", ["", "public", "pg_temp", "a" * 64, "a%00b", "a%25b", "1a", "a&schema=b", 'a"b']
+)
+def test_a_schema_that_cannot_hold_a_workspace_is_refused(schema: str) -> None:
+    with pytest.raises(InvalidInput, match="schema"):
+        locate(f"postgresql://db/lab?schema={schema}")
 
 
 def test_a_sqlite_uri_with_a_host_is_refused() -> None:
@@ -150,7 +184,7 @@ def test_an_installed_package_opens_the_uris_of_its_scheme() -> None:
 
 @pytest.mark.usefixtures("plugin")
 def test_an_unknown_scheme_names_those_of_installed_packages() -> None:
-    with pytest.raises(InvalidInput, match="shelf://, sqlite://"):
+    with pytest.raises(InvalidInput, match="postgresql://, shelf://, sqlite://"):
         locate("redis://host/0")
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from runlore.domain.errors import InvalidInput
 from runlore.storage.atomic_files import explained, replacing
 from runlore.storage.file_lock import try_lock
-from runlore.storage.log_opener import LOG_NAME
+from runlore.storage.log_opener import file_of_log
 from runlore.storage.user_cache import key_of_log
 from runlore.storage.user_state import state_folder
 
@@ -53,7 +53,7 @@ class Bookmark:
     def of(cls, session: Session, watch: str) -> Bookmark:
         """The bookmark of a watch of a workspace. Raises StateUnusable, WatchRunsAlready."""
         workspace = session.require_held()
-        log = key_of_log(workspace / LOG_NAME, session.workspace.workspace_id)
+        log = key_of_log(file_of_log(workspace), session.workspace.workspace_id)
         name = hashlib.sha256(f"{log}\0{watch}".encode(errors="surrogatepass")).hexdigest()
         file = state_folder("alerts") / f"{name}.json"
         with explained(file):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runlore.audit.folder import AuditFolder
@@ -50,8 +50,8 @@ class AuditedLog:
 
 
 @contextmanager
-def audited_folder(folder: Path) -> Iterator[AuditedLog]:
-    """The log in a workspace's folder, opened without the workspace, so nothing is repaired.
+def audited_folder(path_or_uri: str | os.PathLike[str]) -> Iterator[AuditedLog]:
+    """The log in a workspace's folder or at its URI, opened without the workspace: no repairs.
 
     Opening the workspace would write the values that killed processes left, and so change the
     log before it is examined. Raises what opening a log raises.
@@ -59,7 +59,8 @@ def audited_folder(folder: Path) -> Iterator[AuditedLog]:
     from runlore.storage.codec import fact_of
     from runlore.storage.errors import LogCorrupt
 
-    log = open_log(locate(folder))
+    place = locate(path_or_uri)
+    log = open_log(place)
     try:
         try:
             rows = log.read_stream(WORKSPACE_STREAM)[:1]
@@ -67,7 +68,10 @@ def audited_folder(folder: Path) -> Iterator[AuditedLog]:
         except LogCorrupt:
             data = {}  # The verification reports which event that is.
         origin = origin_of(str(data.get("workspace_id")))
-        yield AuditedLog(log.as_stored(), AuditFolder(hold(folder)), origin)
+        held = hold(place.folder) if place.folder is not None else log.folder
+        if held is None:
+            raise UserError(f"{place} has no folder on this machine for what an audit keeps")
+        yield AuditedLog(log.as_stored(), AuditFolder(held), origin)
     finally:
         log.close()
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from runlore.audit.audited import AuditedLog, audited_folder
@@ -76,13 +76,13 @@ class WorkspaceVerification:
 
 
 def verify_folder(
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
     checkpoints: Sequence[Checkpoint] = (),
     trusted: Sequence[VerifierKey] | None = None,
     progress: Progress | None = None,
 ) -> WorkspaceVerification:
-    """Verify the workspace in a folder without opening it, so that nothing in it changes.
+    """Verify the workspace in a folder, or at a URI, without opening it: nothing in it changes.
 
     `checkpoints` were kept elsewhere; they are checked in addition to those of the workspace.
     `trusted` are the keys whose signatures count, by default those that the workspace names:

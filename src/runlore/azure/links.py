@@ -45,8 +45,8 @@ def _page(studio: str, session: Session, path: str) -> str:
 
 
 def _command(session: Session, *words: str) -> str:
-    if session.files is None:
+    if session.is_memory:
         return f"{words[-1]} is in the memory of this process, which alone can show it"
     position = getattr(session, "position", None)
     past = () if position is None else ("--as-of", str(position))
-    return shlex.join(("runlore", "run", *words, "-w", str(session.files), *past))
+    return shlex.join(("runlore", "run", *words, "-w", str(session.files or session.uri), *past))

@@ -11,7 +11,6 @@ import click
 
 from runlore.cli.frame.diagnostics import Diagnostics
 from runlore.domain.human_time import has_zone
-from runlore.engine.places import folder_of
 from runlore.entry.attached_folder import NoExperiment, attached_experiment
 from runlore.entry.workspace_address import find_workspace, open_workspace
 
@@ -47,10 +46,10 @@ class CommandContext:
         self._opened = found if self.as_of is None else _as_of(found, self.as_of)
         return self._opened
 
-    def find_folder(self) -> Path:
-        """The workspace's folder; the workspace is not opened."""
+    def find_address(self) -> Path | str:
+        """The workspace's folder, or the URI of its log elsewhere; the workspace is not opened."""
         place = find_workspace(self.path, self.workspace)
-        return place.folder or folder_of(place.uri)
+        return place.folder or place.uri
 
     def required_workspace(self) -> str:
         """The name, folder or URI that was given. Raises UsageError if none was."""

@@ -79,9 +79,9 @@ class Caretaker(Protocol):
 class Session(ABC):
     """A workspace that can be read: as it is now (`LiveSession`) or as it was (`PastSession`).
 
-    `files` is the workspace's folder on this machine, or None if it has none; `held` is that folder
-    held open, from which all that is below it is reached. `executing` is the folder below which
-    runs execute, or None if the session shows the past.
+    `files` is the workspace's folder, or None if its log is elsewhere; `held` is the folder on this
+    machine that its processes share, held open: the workspace's own, or one beside its log.
+    `executing` is the folder below which runs execute, or None if the session shows the past.
     """
 
     uri: str
@@ -196,9 +196,10 @@ class Session(ABC):
         return self.files
 
     def require_held(self) -> HeldPath:
-        """The workspace's folder, held open. Raises InvalidInput if it has none."""
-        self.require_files()
-        assert self.held is not None, "a folder is held as long as its session is open"
+        """The workspace's folder on this machine, held open. Raises InvalidInput if it has none."""
+        if self.held is None:
+            self.require_files()
+            raise AssertionError("a folder is held as long as its session is open")
         return self.held
 
 
@@ -538,7 +539,7 @@ class LiveSession(Session):
         first of a job's processes on this host.
         """
         if is_first_on_host(os.environ):
-            folder = None if self.files is None else str(self.files)
+            folder = None if self.held is None else str(self.held)
             self.samples.follow(self, run_id, pid=pid, folder=folder, host=host)
 
     def settle_capture(self, run_id: str) -> None:

@@ -233,5 +233,6 @@ def _workspace(
 
 
 def _name(place: LogLocation) -> str:
-    folder = place.folder or Path()
-    return workspace_of_folder(folder.parent.name if folder.name == _FOLDER else folder.name)
+    if place.folder is not None and place.name == _FOLDER:
+        return workspace_of_folder(place.folder.parent.name)
+    return workspace_of_folder(place.name)

@@ -6,7 +6,6 @@ import os
 import time
 import weakref
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -59,18 +58,17 @@ def open_session(
     Raises UnsafeFileSystem on network mounts; NotALog, LogReadOnly or DiskFull if the log cannot
     be opened; InvalidInput for a place without a folder, which artifacts and live values need.
     """
-    folder = place.folder
-    if folder is None:
-        raise InvalidInput(f"{place} has no folder on this machine, which a workspace needs")
     own = actor_named(actor)
     use = use_log(
         lambda: identity(place),
-        lambda: _opened(place, folder, own, allow_network_file_system, erasable),
+        lambda: _opened(place, own, allow_network_file_system, erasable),
         place.uri,
     )
     try:
-        if not (allow_network_file_system or use.shared.is_checked):
-            check_file_system(folder)
+        if use.shared.held is None:
+            raise InvalidInput(f"{place} has no folder on this machine, which a workspace needs")
+        if not (allow_network_file_system or use.shared.is_checked) and place.folder is not None:
+            check_file_system(place.folder)
             use.shared.is_checked = True
         log = use.shared.log
         if log.version > log.known_version:
@@ -78,7 +76,7 @@ def open_session(
         session = LiveSession(
             use,
             uri=place.uri,
-            files=folder,
+            files=place.folder,
             artifacts=artifacts,
             actor=own,
             caretaker=_LazyCaretaker(),
@@ -149,16 +147,13 @@ def memory_session(name: str, *, actor: str | None = None) -> LiveSession:
 
 
 def _opened(
-    place: LogLocation,
-    folder: Path,
-    actor: str,
-    allow_network_file_system: bool,
-    erasable: bool,
+    place: LogLocation, actor: str, allow_network_file_system: bool, erasable: bool
 ) -> SharedLog:
-    if not allow_network_file_system:
-        check_file_system(folder)
+    if place.folder is not None and not allow_network_file_system:
+        check_file_system(place.folder)
     log = open_log(place, erasable=erasable)
-    return SharedLog(log, files=folder, actor=actor, is_checked=not allow_network_file_system)
+    is_checked = not allow_network_file_system
+    return SharedLog(log, files=place.folder, actor=actor, is_checked=is_checked)
 
 
 class _LazyCaretaker(Caretaker):

@@ -88,7 +88,7 @@ def create_workspace(
                 "name and one folder"
             )
         place = locate(workspace)
-        name = workspace_of_folder("" if place.folder is None else place.folder.name)
+        name = workspace_of_folder(place.name)
         return Workspace.create(name, path=workspace, **options)
     if folder is None:
         folder = places.folder_of(project) / check_workspace_name(workspace)

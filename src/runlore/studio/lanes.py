@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -11,7 +10,6 @@ from anyio import CapacityLimiter, to_thread
 
 from runlore.projections.reader import RunsReader
 from runlore.projections.sql_process.parent import IsolatedReader
-from runlore.storage.log_opener import LOG_NAME
 from runlore.studio.encoding import Answer
 from runlore.studio.viewers import Viewer
 from runlore.workspace import Workspace, session_of, workspace_of
@@ -42,8 +40,7 @@ class Lanes:
     @property
     def may_write(self) -> bool:
         """Whether the user who serves may change the workspace: another one may own its folder."""
-        folder = session_of(self._workspace).files
-        return folder is None or os.access(folder / LOG_NAME, os.W_OK, effective_ids=True)
+        return session_of(self._workspace).log.may_write
 
     def at(self, position: int | None) -> Workspace:
         """The workspace as of a position, now by default. Raises InvalidInput."""

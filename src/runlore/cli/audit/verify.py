@@ -60,7 +60,7 @@ def verify(
         return
     with _progress("verifying") as progress:
         found = verify_folder(
-            context.find_folder(),
+            context.find_address(),
             checkpoints=[read_checkpoint(file) for file in checkpoints],
             trusted=None if trusted is None else read_trusted(trusted),
             progress=progress,

@@ -13,7 +13,7 @@ from typing import Final
 
 from runlore.storage.file_lock import is_locked, try_lock
 from runlore.storage.held_path import HeldPath
-from runlore.storage.log_opener import LOG_NAME
+from runlore.storage.log_opener import file_of_log
 from runlore.storage.user_cache import find_cache, key_of_log
 
 _FOLDER: Final = "studios"
@@ -59,6 +59,6 @@ def _path(workspace: HeldPath | None, workspace_id: str) -> Path | None:
     if cache is None:
         return None
     with suppress(OSError, ValueError):  # The workspace was closed.
-        key = key_of_log(workspace / LOG_NAME, workspace_id)
+        key = key_of_log(file_of_log(workspace), workspace_id)
         return cache / _FOLDER / key
     return None

@@ -1,0 +1,46 @@
+"""What an opener does with the server; apart from it, as psycopg takes long to import."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from contextlib import closing
+
+from runlore.domain.errors import InvalidInput, RunloreError
+from runlore.storage.postgresql.address import Address
+from runlore.storage.postgresql.connections import Connections
+from runlore.storage.postgresql.host_folder import host_folder
+from runlore.storage.postgresql.log import PostgresLog
+from runlore.storage.postgresql.schema import found_at, identity_of, make_or_upgrade
+
+
+def exists(address: Address) -> bool:
+    """Whether there is a log at the address."""
+    with closing(Connections(address)) as connections:
+        return connections.read(lambda connection: found_at(connection, address)).has_log
+
+
+def identity(address: Address) -> Hashable | None:
+    """A key of the log at the address; None if there is none."""
+    with closing(Connections(address)) as connections:
+        found = connections.read(lambda connection: identity_of(connection, address))
+    # Of the URI, too: another user there may have other rights.
+    return None if found is None else (found, address.uri)
+
+
+def opened(address: Address, *, erasable: bool) -> PostgresLog:
+    """The log at the address, made if it is missing."""
+    if erasable:
+        raise InvalidInput(
+            "a workspace in PostgreSQL cannot be erasable: a key would go on in the server's "
+            "WAL and in its backups; create it in a folder"
+        )
+    connections = Connections(address)
+    try:
+        connections.read(lambda connection: make_or_upgrade(connection, address))
+        found = connections.read(lambda connection: identity_of(connection, address))
+        if found is None:
+            raise RunloreError(f"the log in {address.uri} was removed as it was opened")
+        return PostgresLog(connections, folder=host_folder(address, found))
+    except BaseException:
+        connections.close()
+        raise
