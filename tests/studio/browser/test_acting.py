@@ -15,6 +15,7 @@ from runlore import ComputeTarget, Experiment, ScriptRunConfig, Workspace
 from runlore.domain.status import TERMINAL
 from tests.processes import wait_until
 from tests.studio.browser.conftest import HOSTILE, Opened
+from tests.studio.browser.test_paper import printed
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
@@ -223,3 +224,11 @@ def test_sql_is_asked_stopped_drawn_and_saved(open_page: Opened, lab: Workspace)
     query.fill(f"SELECT '{HOSTILE}' AS said")
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.locator(".grid-row")).to_contain_text("onerror")
+
+
+def test_rows_of_a_query_are_printed(open_page: Opened) -> None:
+    page = open_page("/sql?sql=SELECT+range+AS+n+FROM+range(1200)")
+    expect(page.locator(".grid-row").first).to_be_visible()
+    printed(page)
+    expect(page.locator(".on-paper tbody tr")).to_have_count(1000)
+    expect(page.get_by_text("The first 1,000 of 1,200 rows; 200 are left out.")).to_be_visible()

@@ -10,6 +10,7 @@ import {
   useState,
 } from "./vendor/preact@11.2.0/preact.js";
 import { changed } from "./live.js";
+import { OnPaper } from "./paper.js";
 import { asof } from "./view.js";
 
 const ROW = 28;
@@ -82,6 +83,9 @@ export function usePages(load, key, place = key) {
         if (!pages.has(n)) fetchPage(n);
       }
     },
+    /** Asks for the first rows, as far as they are not there. */
+    all: (count) =>
+      Promise.all(Array.from({ length: Math.ceil(count / PAGE) }, (_, n) => pages.get(n)?.answer ?? fetchPage(n))),
     /** The rows in view, and some more. */
     near() {
       const first = stride.value * STRIDE;
@@ -120,7 +124,9 @@ export function usePages(load, key, place = key) {
  * @param {Tree | null} [props.tree] if rows stand below others
  * @typedef {{isOpen: (id: string) => boolean, flip: (id: string) => void}} Tree
  */
-export function Grid(props) {
+export const Grid = (props) => html`<${OnScreen} ...${props} /><${OnPaper} ...${props} />`;
+
+function OnScreen(props) {
   const { pages, columns, label, pinned, tree } = props;
   const { onOpen, onSelect, onSelectMany, onPeek, onMove, isSelected } = props;
   const frame = useRef(null);

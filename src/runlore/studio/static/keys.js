@@ -81,6 +81,7 @@ export function Help({ onClose }) {
     ...Object.entries(ACTIONS).map(([key, [what]]) => [[...key].join(" "), what]),
     ["t", "as of a moment"],
     [".", "theme: as the system's, light, dark"],
+    ["ctrl + p", "print, with all rows of a table up to 1,000"],
     ["?", "this help"],
     ["esc", "close; leave a field"],
   ];

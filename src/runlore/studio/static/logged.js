@@ -1,8 +1,9 @@
 // Images, tables and documents that a run logged.
 
 import { html, useState } from "./vendor/preact@11.2.0/preact.js";
-import { address, useAnswer } from "./api.js";
+import { address, ask, useAnswer } from "./api.js";
 import { number } from "./format.js";
+import { LeftOut, PAPER_ROWS, isPrinting, usePaper } from "./paper.js";
 import { Wrong } from "./parts.js";
 import { asof } from "./view.js";
 
@@ -30,9 +31,14 @@ export function Picture({ path, metric, file }) {
 /** The rows of a table, page by page. */
 export function Table({ path, metric }) {
   const [offset, setOffset] = useState(0);
-  const { data, error } = useAnswer(`${path}/table`, { metric, offset, limit: ROWS }).value;
-  if (error) return html`<${Wrong} error=${error} />`;
-  if (!data) return html`<p class="muted">Loading…</p>`;
+  const answer = useAnswer(`${path}/table`, { metric, offset, limit: ROWS }).value;
+  const [whole, setWhole] = useState(null);
+  const prepare = async () => setWhole(await ask(`${path}/table`, { metric, offset: 0, limit: PAPER_ROWS }));
+  usePaper(prepare, [path, metric, asof.value]);
+  if (answer.error) return html`<${Wrong} error=${answer.error} />`;
+  if (!answer.data) return html`<p class="muted">Loading…</p>`;
+  const isWhole = isPrinting.value && whole !== null;
+  const data = isWhole ? whole : answer.data;
   const rows = data.data[0]?.length ?? 0;
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label=${metric}>
@@ -45,7 +51,8 @@ export function Table({ path, metric }) {
         </tbody>
       </table>
     </div>
-    ${data.total > ROWS
+    ${isWhole ? html`<${LeftOut} printed=${rows} total=${data.total} />` : ""}
+    ${data.total > ROWS && !isWhole
       ? html`
           <p class="bar">
             <button disabled=${offset === 0} onClick=${() => setOffset(offset - ROWS)}>Earlier</button>

@@ -1,0 +1,70 @@
+// Paper: a page that is printed shows more rows than the screen does.
+
+import { html, signal, useEffect } from "./vendor/preact@11.2.0/preact.js";
+
+/** The rows that a table prints at most. */
+export const PAPER_ROWS = 1000;
+
+/** Whether the page is drawn for paper. */
+export const isPrinting = signal(false);
+
+const preparing = new Set();
+
+/** Calls a function before the page is printed, and waits for it. @param {() => Promise<any>} prepare */
+export function usePaper(prepare, inputs) {
+  useEffect(() => {
+    preparing.add(prepare);
+    return () => preparing.delete(prepare);
+  }, inputs);
+}
+
+const frame = () => new Promise((drawn) => requestAnimationFrame(drawn));
+
+async function print() {
+  await Promise.allSettled([...preparing].map((prepare) => prepare()));
+  isPrinting.value = true;
+  await frame();
+  await frame();
+  window.print();
+}
+
+addEventListener("keydown", (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey || event.key !== "p") return;
+  event.preventDefault();
+  print();
+});
+// The browser's menu waits for nothing: it prints what has been asked for already.
+addEventListener("beforeprint", () => (isPrinting.value = true));
+addEventListener("afterprint", () => (isPrinting.value = false));
+
+/** A grid as paper has it: a plain table of all its rows, whose heads stand on each sheet. */
+export function OnPaper({ pages, columns, label, pinned }) {
+  const total = pages.state.value.total ?? 0;
+  const count = Math.min(total, PAPER_ROWS);
+  usePaper(() => pages.all?.(count), [pages.all, count]);
+  if (!isPrinting.value) return "";
+  const rows = Array.from({ length: count }, (_, index) => pages.row(index)).filter(Boolean);
+  const cells = (row) => columns.map((column) => html`<td class=${column.number ? "number" : ""}>${column.cell(row)}</td>`);
+  return html`
+    <div class="on-paper">
+      <table class="plain" aria-label=${label}>
+        <thead>
+          <tr>${columns.map((column) => html`<th scope="col" class=${column.number ? "number" : ""}>${column.title}</th>`)}</tr>
+        </thead>
+        <tbody>
+          ${pinned ? html`<tr>${cells(pinned)}</tr>` : ""}
+          ${rows.map((row, n) => html`<tr key=${n}>${cells(row)}</tr>`)}
+        </tbody>
+      </table>
+      <${LeftOut} printed=${rows.length} total=${total} />
+    </div>
+  `;
+}
+
+const told = (count) => count.toLocaleString("en-US");
+
+/** What paper says of the rows that it does not have. */
+export const LeftOut = ({ printed, total }) =>
+  total > printed
+    ? html`<p class="left-out">The first ${told(printed)} of ${told(total)} rows; ${told(total - printed)} are left out.</p>`
+    : "";
