@@ -23,7 +23,7 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.storage.filesystem": "reads /proc/self/mountinfo",
     "runlore.storage.system_errors": "counts free descriptors, and tries a file without a name",
     "runlore.storage.this_process": "reads /proc and the machine's id",
-    "runlore.engine.capture.console": "the file that the standard output goes to, by /proc",
+    "runlore.engine.console.console": "the file that the standard output goes to, by /proc",
     "runlore.engine.capture.machine": "reads /proc and /sys",
     "runlore.engine.capture.packages": "lists the folders that Python imports from",
     "runlore.projections.driver": "opens /dev/null to see whether a file can be opened",

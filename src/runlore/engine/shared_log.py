@@ -21,8 +21,8 @@ from runlore.domain.errors import WorkspaceClosed
 from runlore.domain.visible_text import visible
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.capture.beside import Captures
-from runlore.engine.capture.consoles import Consoles
 from runlore.engine.capture.samples import Samples
+from runlore.engine.console.consoles import Consoles
 from runlore.engine.introduction import introduction
 from runlore.engine.lanes import Lanes
 from runlore.engine.participants.own import Participation

@@ -9,7 +9,7 @@ from typing import IO, BinaryIO, Final, cast
 
 from runlore.domain.errors import RunloreError
 from runlore.engine.caller_warning import warn_caller
-from runlore.engine.capture.consoles import console_path
+from runlore.engine.console.consoles import console_path
 from runlore.engine.runs.files import free_name, is_stored, keep_files, open_file
 from runlore.engine.runs.handle import RunHandle
 from runlore.storage.artifact_backend import ArtifactMissing

@@ -4,9 +4,10 @@
 
 A thread takes what was printed, four times a second, folds and masks it, and appends it to the
 file: the program waits for nothing. It reads a standard output that is a plain file from that file,
-subprocesses included; else it gets copies of what passes Python's streams. When the run ends, the
-file becomes one of the run's files. If the process is killed, at most the last quarter of a second
-is missing, and whoever finds the run lost keeps the file.
+and has a relay where it is a pipe, subprocesses included; else it gets copies of what passes
+Python's streams. When the run ends, the file becomes one of the run's files. If the process is
+killed, at most the last quarter of a second is missing, and whoever finds the run lost keeps the
+file.
 
 The first 4 MiB of the text are kept, and the last 1 MiB.
 """
@@ -23,7 +24,8 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from runlore.domain.console_text import ConsoleText
-from runlore.engine.capture.console_streams import Name, copy, end_copy
+from runlore.engine.console.relays import RELAYS
+from runlore.engine.console.streams import Name, copy, end_copy
 from runlore.storage import fork_guard, interruptions
 from runlore.storage.held_path import HeldPath
 
@@ -57,11 +59,10 @@ class Console:
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._tails = {name: tail for name in _NAMES if (tail := _file_of(name)) is not None}
+        known = {*self._tails, *RELAYS.take(self.take)}
+        self._copied = tuple(name for name in _NAMES if name not in known)
         if len(self._tails) == 2 and len({tail.identity for tail in self._tails.values()}) == 1:
-            del self._tails["stderr"]
-            self._copied: tuple[Name, ...] = ()
-        else:
-            self._copied = tuple(name for name in _NAMES if name not in self._tails)
+            self._tails.pop("stderr").close()
         for name in self._copied:
             copy(name, self.take)
         fork_guard.guard(self)
@@ -89,6 +90,7 @@ class Console:
         """Copy no more, and write all that was printed. Idempotent; never raises."""
         for name in self._copied:
             end_copy(name, self.take)
+        RELAYS.end(self.take)
         for name in self._tails:  # What waits in Python's buffer is not in the file yet.
             with suppress(Exception):
                 getattr(sys, name).flush()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Run, Workspace
-from runlore.engine.capture.consoles import CONSOLES
+from runlore.engine.console.consoles import CONSOLES
 from runlore.engine.runs.logs import CONSOLE_LOG, read_log
 from runlore.run.run import handle_of
 from tests.workspaces import start
@@ -124,8 +124,35 @@ def test_subprocesses_print_where_the_program_does(
 
     assert shown == f"{first}{REST}the last line\n"
     with Workspace.open(tmp_path / "ws") as ws:
-        head = first.partition("\n")[0]
-        assert console_of(only_run(ws)) == f"{head}\nproblem\nthe last line\n"
+        console = console_of(only_run(ws))
+    if shown_on is on_a_pipe:
+        assert console == shown
+    else:
+        assert console == "terminal True\nproblem\nthe last line\n"
+
+
+def test_the_terminal_of_a_program_is_the_one_of_its_user(tmp_path: Path) -> None:
+    """What another terminal in between would break: curses sets it through its output."""
+    ours, theirs = pty.openpty()
+    script = """
+import os, sys, termios
+import runlore
+run = runlore.init("x", workspace=sys.argv[1], quiet=True)
+of_output = termios.tcgetattr(1)
+of_output[3] &= ~(termios.ECHO | termios.ICANON)
+termios.tcsetattr(1, termios.TCSANOW, of_output)
+print(termios.tcgetattr(0)[3] & termios.ECHO, os.ttyname(1) == os.ttyname(0))
+termios.tcsetwinsize(0, (24, 57))
+print(os.get_terminal_size(1).columns, os.tcgetpgrp(1) == os.getpgrp())
+"""
+    variables = {**os.environ, "RUNLORE_CAPTURE": "console", "PYTHONPATH": ":".join(sys.path)}
+    command = ["setsid", "--ctty", "--wait", sys.executable, "-c", script, str(tmp_path / "ws")]
+    process = subprocess.Popen(command, env=variables, stdin=theirs, stdout=theirs, stderr=theirs)
+    assert process.wait(60) == 0
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert shown == "0 True\r\n57 True\r\n"
 
 
 @OUTPUTS

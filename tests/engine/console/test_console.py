@@ -13,8 +13,8 @@ from typing import Any, cast
 import pytest
 
 from runlore import Run, Workspace, init
-from runlore.engine.capture.console import Console
-from runlore.engine.capture.consoles import console_path
+from runlore.engine.console.console import Console
+from runlore.engine.console.consoles import console_path
 from runlore.engine.runs.logs import CONSOLE_LOG, read_log
 from runlore.run.run import handle_of
 from runlore.storage.held_path import hold

@@ -10,7 +10,7 @@ from runlore.domain.errors import RunloreError
 from runlore.storage.held_path import HeldPath
 
 if TYPE_CHECKING:
-    from runlore.engine.capture.console import Console
+    from runlore.engine.console.console import Console
 
 CONSOLES: Final = "consoles"
 
@@ -32,7 +32,7 @@ class Consoles:
         if run_id in self._open:
             return
         # Imported here: most processes have no console, and it takes some milliseconds.
-        from runlore.engine.capture.console import Console
+        from runlore.engine.console.console import Console
 
         with suppress(RunloreError, OSError):
             self._open[run_id] = Console(console_path(workspace, run_id))
