@@ -16,6 +16,7 @@ from runlore.storage.held_path import HeldPath
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.log_scan import LogScan, PlainScan
+from runlore.storage.waker import Waker
 
 
 class NewEvent(NamedTuple):
@@ -117,6 +118,10 @@ class EventLog(ABC):
     def may_write(self) -> bool:
         """Whether this user may append, as far as that is known without trying."""
         return True
+
+    def waker(self) -> Waker:
+        """What a reader at the end waits with: commits ring it, or it looks for them."""
+        return Waker()
 
     @property
     @abstractmethod

@@ -108,7 +108,7 @@ class LogRecorder(ApplicationRecorder):
     def subscribe(
         self, gt: int | None = None, topics: Sequence[str] = ()
     ) -> Subscription[ApplicationRecorder]:
-        return PollingSubscription(self, gt, topics)
+        return PollingSubscription(self, gt, topics, self.log.waker())
 
 
 def foreign(stored_events: Sequence[StoredEvent]) -> list[ForeignEvent]:

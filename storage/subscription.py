@@ -17,11 +17,15 @@ class PollingSubscription(Subscription[ApplicationRecorder]):
     """Yields notifications after `gt`, in order; blocks at the end of the log until `stop()`."""
 
     def __init__(
-        self, recorder: ApplicationRecorder, gt: int | None, topics: Sequence[str]
+        self,
+        recorder: ApplicationRecorder,
+        gt: int | None,
+        topics: Sequence[str],
+        waker: Waker,
     ) -> None:
         super().__init__(recorder, gt, topics)
         self._page: deque[Notification] = deque()
-        self._waker = Waker()
+        self._waker = waker
 
     def __next__(self) -> Notification:
         while not self._has_been_stopped:
@@ -36,7 +40,7 @@ class PollingSubscription(Subscription[ApplicationRecorder]):
     def stop(self) -> None:
         """End the iteration, from any thread."""
         super().stop()
-        self._waker.ring()
+        self._waker.end()
 
     def _pull(self) -> None:
         last = self._last_notification_id or 0

@@ -36,6 +36,10 @@ class Waker:
         """End a wait, from any thread."""
         self._bell.set()
 
+    def end(self) -> None:
+        """End all waits: nobody will wait with it any more."""
+        self.ring()
+
     @staticmethod
     def ring_all() -> None:
         """Wake all waiting readers of this process: something was committed."""

@@ -109,6 +109,10 @@ class Connections:
                 lambda: longest_wait_s(self.wait_s) + _SLACK_S,
             )
 
+    def dedicated(self) -> Connection:
+        """A new connection for the caller alone, who closes it."""
+        return self._connected()
+
     def close(self) -> None:
         """Close the connections; the next use makes new ones."""
         with AFTERWARDS, self._lock:

@@ -31,6 +31,7 @@ from runlore.storage.postgresql.address import Address
 from runlore.storage.postgresql.calls import APPEND, Reply, Sent, batches, sent, sent_foreign
 from runlore.storage.postgresql.connections import Connection, Connections
 from runlore.storage.postgresql.errors import OTHER_ISOLATION
+from runlore.storage.postgresql.hints import Hints
 from runlore.storage.postgresql.schema import statement
 from runlore.storage.stamp import observed_at
 from runlore.storage.waker import Waker
@@ -64,6 +65,7 @@ class PostgresLog(EventLog):
         self.connections = connections
         self._folder = folder
         self._watch = ClockWatch()
+        self._hints = Hints(connections)
         self._table = LogTable(
             f"{self._address.quoted_schema}.stored_events", placeholder="%b", no_limit=None
         )
@@ -133,7 +135,7 @@ class PostgresLog(EventLog):
         except VersionConflict:
             if not all(map(self._find, batches(events()))):
                 raise
-        Waker.ring_all()
+        self._ring()
 
     def append_foreign(
         self,
@@ -154,7 +156,7 @@ class PostgresLog(EventLog):
             return reply
 
         reply = self.connections.change(work)
-        Waker.ring_all()
+        self._ring()
         return list(range(reply.first_position, reply.first_position + len(events)))
 
     def drained_marks(self) -> Mapping[str, DrainedMark]:
@@ -209,10 +211,17 @@ class PostgresLog(EventLog):
             lambda c, wait_ms: self._execute(c, settle, [time, self.known_version, wait_ms])
         )
 
+    def waker(self) -> Waker:
+        return self._hints.waker()
+
     def close(self) -> None:
         self.connections.close()
 
     # --- shared -------------------------------------------------------------------------
+
+    def _ring(self) -> None:
+        Waker.ring_all()
+        self._hints.tell()
 
     def _settled(
         self,
@@ -227,7 +236,7 @@ class PostgresLog(EventLog):
             if not found:
                 raise
             return found
-        Waker.ring_all()
+        self._ring()
         return rows
 
     def _stored(

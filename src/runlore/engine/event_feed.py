@@ -17,7 +17,6 @@ from runlore.engine.checks import as_seconds
 from runlore.storage.codec import facts_of
 from runlore.storage.damage import examined
 from runlore.storage.log_query import LogQuery
-from runlore.storage.waker import Waker
 
 if TYPE_CHECKING:
     from typing import Self
@@ -170,7 +169,7 @@ class Feed:
         self._position = after
         self._page: deque[LoggedEvent] = deque()
         self._stopped = False
-        self._waker = Waker()
+        self._waker = session.log.waker()
 
     @property
     def position(self) -> int:
@@ -180,7 +179,7 @@ class Feed:
     def stop(self) -> None:
         """End the iteration; may be called from any thread."""
         self._stopped = True
-        self._waker.ring()
+        self._waker.end()
 
     def __iter__(self) -> Self:
         return self
