@@ -460,7 +460,15 @@ def test_a_supervisor_that_starts_after_its_workspace_was_removed_makes_nothing(
     folder.mkdir()
 
     ran = subprocess.run(
-        [sys.executable, "-m", "runlore.entry.supervisor", locate(folder).uri, "run", "0"],
+        [
+            sys.executable,
+            "-m",
+            "runlore.entry.supervisor",
+            locate(folder).uri,
+            str(folder),
+            "run",
+            "0",
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -1,9 +1,10 @@
 """The process that executes submitted runs, one after the other.
 
-    python -m runlore.entry.supervisor <uri> <run id> <lock fd> [<pool> <slot> <slot fd>]
+    python -m runlore.entry.supervisor <uri> <folder> <run id> <lock fd> [<pool> <slot> <slot fd>]
 
-It is started detached (`execution.launch`) and holds the run's lock while it takes care of the
-run. On a pool's slot it continues with the oldest queued run, until the queue is empty.
+`<folder>` is the one on this machine that the workspace's processes share. The process is started
+detached (`execution.launch`) and holds the run's lock while it takes care of the run. On a pool's
+slot it continues with the oldest queued run, until the queue is empty.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import sys
 import traceback
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runlore.engine.places import folder_of
 from runlore.engine.runs.handle import RunHandle
 from runlore.entry.wiring import open_existing
 from runlore.execution.launch import PoolSlot, split_environment
@@ -35,14 +36,14 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str]) -> None:
     """Execute the run and, on a slot, the runs that are queued after it."""
-    uri, run_id, lock_fd, *rest = arguments
+    uri, folder, run_id, lock_fd, *rest = arguments
     slot = PoolSlot(rest[0], int(rest[1]), int(rest[2])) if rest else None
     _handle_signals()
     adopt_orphans()
     for fd in (int(lock_fd), *([slot.fd] if slot else ())):
         os.set_inheritable(fd, False)
     # Before any file is opened and any thread starts: the leash is a fork of this process.
-    leash = Leash(folder_of(uri), close_in_leash=[int(lock_fd)])
+    leash = Leash(Path(folder), close_in_leash=[int(lock_fd)])
     with closing(open_existing(locate(uri))) as session:
         if not RunFolder(session.require_held(), run_id).holds_lock(int(lock_fd)):
             sys.exit(f"the folder of run {run_id} was moved or replaced; nothing was executed")

@@ -45,7 +45,7 @@ def start_supervisor(
     """
     fds = [lock_fd] if slot is None else [lock_fd, slot.fd]
     words = [
-        *("runlore.entry.supervisor", uri, folder.run_id, str(lock_fd)),
+        *("runlore.entry.supervisor", uri, str(folder.workspace), folder.run_id, str(lock_fd)),
         *((slot.pool, str(slot.number), str(slot.fd)) if slot else ()),
     ]
     with folder.supervisor_log.open_file("ab") as log:
