@@ -8,7 +8,7 @@ search to the same workspace.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -41,8 +41,15 @@ console = Console(width=110)
 
 
 def main() -> None:
+    show(FOLDER / "workspace", lambda position: tamper(FOLDER / "workspace", position, console))
+    console.print(f"\nThe workspace is in [bold]{FOLDER}/workspace[/], the chart beside it.")
+    console.print("Look at it in a browser: [bold]make studio-demo[/]")
+
+
+def show(place: Path | str, tamper: Callable[[int], None]) -> None:
+    """Show everything in the workspace at a place; `tamper` is given a position of its log."""
     FOLDER.mkdir(exist_ok=True)
-    with Workspace.create("demo", path=FOLDER / "workspace", exist_ok=True) as ws:
+    with Workspace.create("demo", path=place, exist_ok=True) as ws:
         experiment = Experiment(ws, "diabetes-ridge")
         search = train(experiment)
         show_lifecycle(search)
@@ -54,9 +61,7 @@ def main() -> None:
         submit_scripts(ws)
         tagged_at = look_back(ws, search)
         prove(ws, tagged_at, FOLDER, console)
-    tamper(FOLDER / "workspace", tagged_at, console)
-    console.print(f"\nThe workspace is in [bold]{FOLDER}/workspace[/], the chart beside it.")
-    console.print("Look at it in a browser: [bold]make studio-demo[/]")
+    tamper(tagged_at)
 
 
 def train(experiment: Experiment) -> Run:

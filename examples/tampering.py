@@ -52,6 +52,11 @@ def tamper(workspace: Path, position: int, console: Console) -> None:
         )
     log.close()
     for folder in (workspace, copy):
-        found = verify_folder(folder)
-        verdict = "all holds" if found.holds else found.log.findings[0].message
-        console.print(f"{folder.name}: {found.log.size:,} events: {verdict}", soft_wrap=True)
+        print_verdict(folder.name, folder, console)
+
+
+def print_verdict(name: str, place: Path | str, console: Console) -> None:
+    """Print whether the log at a place holds, or what does not."""
+    found = verify_folder(place)
+    verdict = "all holds" if found.holds else found.log.findings[0].message
+    console.print(f"{name}: {found.log.size:,} events: {verdict}", soft_wrap=True)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from runlore import Workspace
 
 ROOT = Path(__file__).parents[2]
 
 
-def demo(folder: Path) -> str:
+def demo(folder: Path, script: str = "demo.py") -> str:
     ran = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "demo.py")],
+        [sys.executable, str(ROOT / "examples" / script)],
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,
@@ -24,11 +28,9 @@ def demo(folder: Path) -> str:
     return ran.stdout
 
 
-def test_the_demo_trains_queries_and_draws_as_often_as_it_is_run(tmp_path: Path) -> None:
-    printed = demo(tmp_path)
-
+def check_printed(printed: str) -> None:
+    """All that the demo shows, wherever its workspace is."""
     assert "'Failed': 1" in printed
-    assert printed.endswith("make studio-demo\n")
     assert "epoch 0\nepoch 1\nepoch 2\n" in printed
     assert "Completed, {'loss': [1.0, 0.5," in printed
     assert "'Canceled': 1" in printed
@@ -40,6 +42,13 @@ def test_the_demo_trains_queries_and_draws_as_often_as_it_is_run(tmp_path: Path)
     assert "its columns do not match its leaf" in printed
     assert "'quality': 'great run'" in printed
     assert "'great run' → 'fantastic run'" in printed
+
+
+def test_the_demo_trains_queries_and_draws_as_often_as_it_is_run(tmp_path: Path) -> None:
+    printed = demo(tmp_path)
+
+    check_printed(printed)
+    assert printed.endswith("make studio-demo\n")
     assert (tmp_path / "demo-output" / "chart.png").read_bytes().startswith(b"\x89PNG")
 
     demo(tmp_path)
@@ -53,3 +62,12 @@ def test_the_demo_trains_queries_and_draws_as_often_as_it_is_run(tmp_path: Path)
         assert len(fold.get_metrics("val_rmse")["val_rmse"]) == 30
         assert searches[0].get_metrics("r2 by alpha")["r2 by alpha"]["alpha"][0] == 0.0001
         assert searches[0].get_file_names()[0].endswith(".png")
+
+
+@pytest.mark.processes
+def test_the_demo_prints_the_same_of_a_workspace_in_postgresql(tmp_path: Path) -> None:
+    printed = demo(tmp_path, "demo_postgres.py")
+
+    check_printed(printed)
+    assert "The workspace was in postgresql://" in printed
+    assert (tmp_path / "demo-output" / "chart.png").read_bytes().startswith(b"\x89PNG")

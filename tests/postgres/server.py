@@ -86,9 +86,11 @@ class Server:
             self._process.wait(LIMIT_S)
             self._process = None
 
-    def execute(self, statement: str, *params: object) -> list[tuple[Any, ...]]:
+    def execute(
+        self, statement: str, *params: object, database: str = "postgres"
+    ) -> list[tuple[Any, ...]]:
         """Execute a statement as the superuser; returns its rows, if it has some."""
-        with psycopg.connect(self.uri(), autocommit=True) as connection:
+        with psycopg.connect(self.uri(), dbname=database, autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), params or None)
             return cursor.fetchall() if cursor.description else []
 
