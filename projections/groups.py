@@ -25,6 +25,7 @@ AGGREGATES: Final[Mapping[str, str]] = {
 }
 """The aggregates of a group's numbers, and DuckDB's functions for them."""
 
+_COLUMNS_AT_ONCE: Final = 8
 _NUMBERS: Final = ("BIGINT", "DOUBLE", "INTEGER", "HUGEINT", "UBIGINT", "FLOAT")
 
 
@@ -79,23 +80,52 @@ def groups(
     named = Table.from_arrays(list(table.columns), names=[f"c{n:d}" for n in range(len(fields))])
     with registered(connection, "grouped_runs", named):
         types = [row[1] for row in connection.execute("DESCRIBE FROM grouped_runs").fetchall()]
-        cells = [
-            cell
-            for number, type_ in enumerate(types[1:], 1)
-            for cell in _cells(f"c{number:d}", type_, AGGREGATES[question.aggregate])
-        ]
-        page = connection.sql(
-            f"SELECT c0, count(*) AS n, {', '.join([*cells, 'NULL'])} FROM grouped_runs "
-            "GROUP BY c0 ORDER BY n DESC, c0 NULLS LAST "
-            f"LIMIT {question.limit:d} OFFSET {question.offset:d}"
-        )
-        values, runs, *rest = SqlResult(answer(page)).first_columns(question.limit)
+        page = answer(connection.sql(_page(question)))
         total = len(answer(connection.sql("SELECT DISTINCT c0 FROM grouped_runs")))
-    columns = []
-    for number, type_ in enumerate(types[1:]):
-        aggregates, spreads, distinct = rest[3 * number : 3 * number + 3]
-        columns.append(Column(aggregates, spreads if type_ in _NUMBERS else None, distinct))
+        numbers = range(1, len(fields))
+        with registered(connection, "shown_groups", page):
+            columns = [
+                column
+                for first in numbers[::_COLUMNS_AT_ONCE]
+                for column in _columns(connection, types, numbers[first - 1 :], question)
+            ]
+    values, runs, _ = SqlResult(page).first_columns(question.limit)
     return Groups(total, values, runs, columns)
+
+
+def _page(question: GroupQuestion) -> str:
+    return (
+        "SELECT c0, count(*) AS n, row_number() OVER (ORDER BY n DESC, c0 NULLS LAST) AS place "
+        "FROM grouped_runs GROUP BY c0 ORDER BY place "
+        f"LIMIT {question.limit:d} OFFSET {question.offset:d}"
+    )
+
+
+def _columns(
+    connection: duckdb.DuckDBPyConnection,
+    types: Sequence[str],
+    numbers: Sequence[int],
+    question: GroupQuestion,
+) -> list[Column]:
+    """The first of these columns, each with a value per group that is shown.
+
+    Each number of different values needs a hash table of its own, which does not spill: with sixty
+    columns at once they filled 500 MB.
+    """
+    numbers = numbers[:_COLUMNS_AT_ONCE]
+    function = AGGREGATES[question.aggregate]
+    cells = [cell for number in numbers for cell in _cells(f"c{number:d}", types[number], function)]
+    found = connection.sql(
+        f"SELECT {', '.join(cells)} FROM shown_groups g "
+        "JOIN grouped_runs r ON r.c0 IS NOT DISTINCT FROM g.c0 GROUP BY g.place ORDER BY g.place"
+    )
+    held = SqlResult(answer(found)).first_columns(question.limit)
+    return [
+        Column(values, spreads if types[number] in _NUMBERS else None, distinct)
+        for number, values, spreads, distinct in zip(
+            numbers, held[0::3], held[1::3], held[2::3], strict=True
+        )
+    ]
 
 
 def _cells(column: str, type_: str, function: str) -> tuple[str, str, str]:

@@ -81,3 +81,16 @@ def test_no_run_has_no_group() -> None:
         found = reader.groups(ALL_RUNS, GroupQuestion(parse_field("status"), []))
 
     assert (found.total, list(found.values), list(found.columns)) == (0, [], [])
+
+
+def test_groups_with_many_columns_fit_a_small_memory() -> None:
+    """The tables are in memory: nothing can be spilled."""
+    history = History()
+    history.experiment()
+    for number in range(400):
+        history.run(f"r{number}", tags={f"t{place}": str(number) for place in range(60)})
+    fields = [parse_field(f"tags.t{place}") for place in range(60)]
+    with reader_of(history.log) as reader:
+        reader.projection.limit_memory(200_000_000)
+        found = reader.groups(ALL_RUNS, GroupQuestion(parse_field("status"), fields, "median"))
+    assert [list(column.distinct) for column in found.columns] == [[400]] * 60

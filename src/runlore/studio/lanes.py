@@ -18,6 +18,9 @@ T = TypeVar("T")
 
 _QUICK_THREADS: Final = 2
 _SLOW_THREADS: Final = 1
+_QUICK_MEMORY_NBYTES: Final = 200_000_000
+"""What its tables fill before they spill: the Studio stays small beside trainings."""
+
 _QUICK: Final = "studio"
 _SLOW: Final = "studio-slow"
 _SQL: Final = "studio-sql"
@@ -31,6 +34,7 @@ class Lanes:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        session_of(workspace).reader(_QUICK).projection.limit_memory(_QUICK_MEMORY_NBYTES)
         self._quick = CapacityLimiter(_QUICK_THREADS)
         self._slow = CapacityLimiter(_SLOW_THREADS)
         self._sql = CapacityLimiter(_SLOW_THREADS)
