@@ -257,6 +257,19 @@ def live_values_of(
     return found
 
 
+def waiting_in(folder: HeldPath, log: EventLog) -> dict[str, int]:
+    """By writer, the number of values in its spools that are not in the log; not 0."""
+    held = log.drained_marks()
+    found: dict[str, int] = {}
+    for writer_id, paths in _files_by_writer(folder, all_of_them=True).items():
+        reader = _WriterReader(held.get(writer_id, DrainedMark()))
+        of_runs = reader.read(_laps_of_living(writer_id, paths))
+        parts = chain.from_iterable(chain.from_iterable(one.values()) for one in of_runs)
+        if nvalues := sum(len(part.times) for part in parts):
+            found[writer_id] = nvalues
+    return found
+
+
 def ended_writers(folder: HeldPath, *, excluding: str) -> list[str]:
     """The ids of the writers, but one, that have a spool which nobody holds the lock of."""
     found = _files_by_writer(folder)

@@ -568,6 +568,23 @@ class Workspace:
             "storageAccount": str(self.path) if self.path else None,
         }
 
+    def overview(self) -> dict[str, Any]:
+        """What the workspace holds: events, experiments, and runs, all of them and by status.
+
+        Where it has a folder also `log_nbytes`, the number of logged values that wait in spools for
+        the log, and the `writers`: the processes of this host that write at present. The past has
+        no such things.
+
+        >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
+        >>> run = Experiment(ws, "first").start_logging(outputs=False, snapshot_directory=None)
+        >>> found = ws.overview()
+        >>> found["runs_by_status"], len(found["writers"])
+        ({'Running': 1}, 1)
+        """
+        from runlore.engine.inspection.overview import overview
+
+        return overview(self._live)
+
     def erase_run(
         self, run_id: str, *, reason: str, recursive: bool = False, timeout_s: float = 10.0
     ) -> None:

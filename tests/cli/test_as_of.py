@@ -52,7 +52,8 @@ OF_NOW = {
     },
 }
 ARGUMENTS = {
-    "workspace show": [],
+    # Without the size of the log and the processes of now, which the past has not.
+    "workspace show": ["--query", "[name, events, last_event, runs, runs_by_status, tags, folder]"],
     "experiment list": ["--all"],
     "run list": ["--recursive", "--last", "50"],
     "run show": ["-r", "fantastic"],

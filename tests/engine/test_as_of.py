@@ -132,6 +132,7 @@ OF_EXPERIMENT: dict[str, Callable[[Experiment], object]] = {
         _answer(lambda experiment: experiment.best("acc", mode="min"), experiment),
     ],
 }
+OF_FOLDERS_NOW = {"log_nbytes", "waiting_values", "writers"}
 OF_WORKSPACE: dict[str, Callable[[Workspace], object]] = {
     "name": lambda ws: ws.name,
     "position": lambda ws: ws.position,
@@ -142,6 +143,9 @@ OF_WORKSPACE: dict[str, Callable[[Workspace], object]] = {
     "subscription_id": lambda ws: ws.subscription_id,
     "resource_group": lambda ws: ws.resource_group,
     "get_details": lambda ws: ws.get_details(),
+    "overview": lambda ws: {
+        name: told for name, told in ws.overview().items() if name not in OF_FOLDERS_NOW
+    },
     "experiments": lambda ws: ws.experiments,
     "compute_targets": lambda ws: ws.compute_targets,
     "find_run": lambda ws: [_answer(lambda ws: ws.find_run("r"), ws), ws.find_run("r0")],

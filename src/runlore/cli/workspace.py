@@ -66,13 +66,16 @@ def create(
 @reading_options
 @output_options
 def show(context: CommandContext, out: Output) -> None:
-    """Shows the workspace of the project's folder, or the one given by -w.
+    """Shows a workspace: where it is, what it holds, its size, what waits, and who writes.
+
+    It is that of the project's folder, or the one given by -w.
 
     \b
     Example:
       runlore workspace show
     """
-    out.put(context.open().get_details())
+    found = context.open()
+    out.put({"name": found.name, **found.overview(), **found.get_details()})
 
 
 @click.command("list")
