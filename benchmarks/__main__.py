@@ -18,6 +18,7 @@ from benchmarks import (
     bench_log,
     bench_names,
     bench_points,
+    bench_postgres,
     bench_projections,
     bench_queries,
     bench_replay,
@@ -48,6 +49,7 @@ ALL = {
     "catch-up": bench_catch_up,
     "cli": bench_cli,
     "erasable": bench_erasable,
+    "postgres": bench_postgres,
 }
 
 

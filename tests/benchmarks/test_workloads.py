@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bench_first_hour, bench_kill, bench_names, bench_slow, bench_throughput
+from benchmarks import (
+    bench_first_hour,
+    bench_kill,
+    bench_names,
+    bench_postgres,
+    bench_slow,
+    bench_throughput,
+)
 from benchmarks.fresh import HERE
 from benchmarks.harness import QUICK, Result
 from benchmarks.peers import first_hour
@@ -97,3 +104,16 @@ def test_very_many_metrics_are_logged_and_read_back() -> None:
 
     assert logged.what == "first run.log of a metric, mean of 5,000"
     assert read.what == "get_metrics() of 5,001 series of a value"
+
+
+@pytest.mark.processes
+def test_the_figures_of_postgresql_are_all_there_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bench_postgres, "ROUNDS", 1)
+
+    found = {result.what: result for result in bench_postgres.run()}
+
+    assert len(found) == 18
+    assert all(result.ours is not None for result in found.values())
+    assert met(found["8 writers flat out: lost or repeated"])

@@ -150,22 +150,6 @@ BEGIN
     PERFORM 1 FROM @schema@.log_lock FOR UPDATE;
 END $$;
 
--- The leaf of an event: see `runlore.storage.merkle`.
-CREATE FUNCTION @schema@.leaf(
-    place bigint, stream text, version bigint, topic text, id bytea, at bigint, metadata bytea, state bytea
-) RETURNS bytea
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT sha256(
-        '\x0000000008'::bytea || int8send(place)
-        || int4send(octet_length(stream)) || convert_to(stream, 'UTF8')
-        || '\x00000008'::bytea || int8send(version)
-        || int4send(octet_length(topic)) || convert_to(topic, 'UTF8')
-        || coalesce(int4send(octet_length(id)) || id, '\xffffffff'::bytea)
-        || '\x00000008'::bytea || int8send(at)
-        || coalesce(int4send(octet_length(metadata)) || metadata, '\xffffffff'::bytea)
-        || int4send(octet_length(state)) || state)
-$$;
-
 -- The frontier of a tree after more leaves, level by level; `nodes` and `leaves` are hashes in a row.
 CREATE FUNCTION @schema@.extended(size bigint, nodes bytea, leaves bytea) RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -182,7 +166,7 @@ BEGIN
         END IF;
         n := length(leaves) / 32;
         IF n & 1 = 1 THEN kept := substr(leaves, 32 * n - 31, 32) || kept; END IF;
-        SELECT coalesce(string_agg(sha256('\x01'::bytea || substr(leaves, 64 * i + 1, 64)), ''::bytea ORDER BY i), '')
+        SELECT coalesce(string_agg(sha256('\x01'::bytea || substr(leaves, 64 * i + 1, 64)), ''::bytea), '')  -- In the order of the series.
             INTO leaves FROM generate_series(0, n / 2 - 1) AS i;
         level := level + 1;
     END LOOP;
@@ -250,7 +234,15 @@ BEGIN
     WITH new AS (
         INSERT INTO @schema@.stored_events
         SELECT head.position + o, stream, version, topic, state, id, at, meta,
-               @schema@.leaf(head.position + o, stream, version, topic, id, at, meta, state)
+               sha256(  -- See `runlore.storage.merkle`; a function of its own costs as much again.
+                   '\x0000000008'::bytea || int8send(head.position + o)
+                   || int4send(octet_length(stream)) || convert_to(stream, 'UTF8')
+                   || '\x00000008'::bytea || int8send(version)
+                   || int4send(octet_length(topic)) || convert_to(topic, 'UTF8')
+                   || coalesce(int4send(octet_length(id)) || id, '\xffffffff'::bytea)
+                   || '\x00000008'::bytea || int8send(at)
+                   || coalesce(int4send(octet_length(meta)) || meta, '\xffffffff'::bytea)
+                   || int4send(octet_length(state)) || state)
         FROM (SELECT u.*, metas_stored[k] AS meta
               FROM unnest(streams, versions, topics, states, ids, meta_of)
               WITH ORDINALITY AS u(stream, version, topic, state, id, k, o)) AS u
