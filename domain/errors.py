@@ -113,11 +113,11 @@ class PastIsReadOnly(UserError):
 
 
 class MomentInFuture(UserError, ValueError):
-    """A moment that this host's clock has not reached: until then more may be recorded."""
+    """A moment that the log's clock has not reached: until then more may be recorded."""
 
     def __init__(self, asked: int, now: int) -> None:
         super().__init__(
-            f"{utc_time(asked).isoformat()} has not passed yet (this host's clock says "
+            f"{utc_time(asked).isoformat()} has not passed yet (the clock says "
             f"{utc_time(now).isoformat()}); give a past time or a position of the log"
         )
         self.asked = asked

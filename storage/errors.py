@@ -82,8 +82,8 @@ class ValuesDropped(RunloreError):
     def __init__(self, count: int) -> None:
         values = "1 logged value was" if count == 1 else f"{count} logged values were"
         super().__init__(
-            f"{values} dropped: the disk could not be written to, and the memory for values that "
-            "wait was full; the warning before it says why. Earlier values are safe"
+            f"{values} dropped: the disk or the log could not be written to, and the space for "
+            "values that wait was full; the warning before it says why. Earlier values are safe"
         )
         self.count = count
 

@@ -115,6 +115,11 @@ class EventLog(ABC):
         return None
 
     @property
+    def may_be_away(self) -> bool:
+        """Whether the log is elsewhere, so that it may not be reached for long."""
+        return False
+
+    @property
     def may_write(self) -> bool:
         """Whether this user may append, as far as that is known without trying."""
         return True

@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import count, islice
 from typing import Any, Final, NamedTuple
 
 from runlore.storage import interruptions
@@ -58,8 +58,11 @@ from runlore.storage.spool_puts import (
     wide_put,
 )
 
-_FILES_MAX: Final = 2
+FILES_MAX: Final = 2
 _INTENTS_NBYTES_MAX: Final = SEGMENT_NBYTES // 4
+FILES_OF_AWAY: Final = 256
+"""The limit of files, 1 GiB, where the log may be away for long."""
+
 MEMORY_SEGMENTS: Final = 64
 """The default limit of segments in memory, 256 MiB: more could exhaust a training's memory."""
 
@@ -81,10 +84,14 @@ class Spool:
     now. `complain` receives each OSError that keeps values from the disk. With `wipes`, drained
     slots are overwritten, so that no value stays in a segment longer than necessary, and files are
     private: in an erasable workspace, the log beside them is sealed. At most
-    `max_memory_segments` are kept where no file can be written; further values are dropped. After
+    `max_memory_segments` are kept where no file can be written; further values are dropped, and
+    counted by run in `dropped`: `dropping` is called, without the lock, for each. After
     `stay` they are files: nobody drains the spool before this process has ended. After `rest` no
     value stays here: `stored` is called, without the lock, after each. `channels` are those that
     were defined, by the number that their slots have.
+
+    There are at most `max_files`. If that is more than two, the log may be away for long: there
+    `make_room` is not asked, and no value is kept in memory once there are so many.
     """
 
     def __init__(
@@ -97,20 +104,23 @@ class Spool:
         make_room: Callable[[], bool],
         complain: Callable[[OSError], None],
         stored: Callable[[], None] = lambda: None,
+        dropping: Callable[[], None] = lambda: None,
         clock_ns: Callable[[], int] = time.time_ns,
         wipes: bool = False,
+        max_files: int = FILES_MAX,
         max_memory_segments: int = MEMORY_SEGMENTS,
     ) -> None:
         self.writer_id = writer_id
         self.lock = interruptions.new_lock(self, asks=False)
         self._changing = _Changing()
-        self.dropped = 0
+        self.dropped: dict[str, int] = {}
         self._folder = folder
         self._wake = wake
         self._filled = filled
         self._make_room = make_room
         self._complain = complain
         self._stored = stored
+        self._dropping = dropping
         self._rests = False
         self._clock_ns = clock_ns
         self._wipes = wipes
@@ -122,7 +132,9 @@ class Spool:
         self._intents: dict[str, tuple[EndIntent, SpoolRecord]] = {}  # By run id.
         self._lap = 0
         self._files = 0
-        self._files_max = _FILES_MAX
+        self._numbers_of_files = count()
+        self._files_max = max_files
+        self._waits = max_files <= FILES_MAX
         self._in_memory = 0
         self._overflows = False
         self._full: deque[Segment] = deque()
@@ -319,7 +331,7 @@ class Spool:
             if self._folder is None or self._files != 1:
                 return
             self._files += 1
-        segment = self._made_file(self._folder, self._files - 1)
+        segment = self._made_file(self._folder)
         with self.lock, self._changing:
             if segment is None:
                 self._files -= 1
@@ -360,7 +372,7 @@ class Spool:
 
     def stay(self) -> None:
         """Keep all values in files from now on: the log cannot be reached from this process."""
-        self._files_max = _FILES_MAX + self._max_memory_segments
+        self._files_max = FILES_MAX + self._max_memory_segments
 
     @property
     def is_on_disk(self) -> bool:
@@ -442,13 +454,16 @@ class Spool:
                 if self._rests:
                     self._stored()
                 return
-            if self._make_room():
+            if self._waits and self._make_room():
                 continue
             with self.lock, self._changing:
-                if self._in_memory >= self._max_memory_segments:
-                    self.dropped += 1
-                    return
+                is_full = self._in_memory >= self._max_memory_segments or self._is_full
+                if is_full and channel is not None:
+                    self.dropped[channel.run_id] = self.dropped.get(channel.run_id, 0) + 1
                 self._overflows = True
+            if is_full:
+                self._dropping()
+                return
 
     def _try_put(self, channel: Channel | None, slots: int, pack: Pack) -> bool:
         number = self._defined_number(channel, slots)
@@ -541,6 +556,9 @@ class Spool:
     def _retire(self, segment: Segment) -> None:
         if segment.is_kept and self._rests:
             segment.remove()
+        elif segment.is_kept and self._files > FILES_MAX:  # The log was away for long.
+            segment.remove()
+            self._files -= 1
         elif segment.is_kept:
             self._free.append(segment)
         elif segment.lap:  # The initial one has no slots and no lap.
@@ -550,6 +568,8 @@ class Spool:
         if slots <= SLOTS:
             if self._free:
                 return self._free.pop()
+            if self._is_full:
+                return None
             if self._folder is not None and self._files < self._files_max:
                 made = self._new_file(self._folder)
                 if made is not None:
@@ -561,14 +581,19 @@ class Spool:
         self._in_memory += 1
         return Segment(HEADER_NBYTES + SLOT * max(slots, SLOTS))
 
+    @property
+    def _is_full(self) -> bool:
+        """Whether there are as many files as a log that may be away is waited for with."""
+        return not self._waits and self._files >= self._files_max
+
     def _new_file(self, folder: HeldPath) -> Segment | None:
-        segment = self._made_file(folder, self._files)
+        segment = self._made_file(folder)
         if segment is not None:
             self._files += 1
         return segment
 
-    def _made_file(self, folder: HeldPath, number: int) -> Segment | None:
-        path = folder / f"{self.writer_id}-{number}{SUFFIX}"
+    def _made_file(self, folder: HeldPath) -> Segment | None:
+        path = folder / f"{self.writer_id}-{next(self._numbers_of_files)}{SUFFIX}"
         kinds = (False,) if copies_on_write(folder.parent) else (True, False)
         for mapped in kinds:
             try:

@@ -15,12 +15,12 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from runlore.domain.errors import WorkspaceClosed
+from runlore.domain.errors import RunloreError, WorkspaceClosed
 from runlore.domain.ids import run_id_of, values_stream
 from runlore.storage import fork_guard, interruptions
 from runlore.storage.errors import (
@@ -37,7 +37,7 @@ from runlore.storage.interruptions import AFTERWARDS, Interrupting
 from runlore.storage.journal import NO_VALUES, Batch, Beside, Journal, Pending
 from runlore.storage.patience import Patience, Wait, patience
 from runlore.storage.run_values import RunSteps, RunValues
-from runlore.storage.spool import MEMORY_SEGMENTS, Region, Spool
+from runlore.storage.spool import FILES_MAX, MEMORY_SEGMENTS, Region, Spool
 from runlore.storage.spool_format import SLOT, EndIntent
 from runlore.storage.spool_reader import SlotReader
 from runlore.storage.system_errors import explained
@@ -47,6 +47,7 @@ _FIRST_INTERVAL_S: Final = 0.5
 _LAST_INTERVAL_S: Final = 5.0
 _GROWTH: Final = 0.02  # 5 s is reached after 250 s.
 _RETRY_S: Final = 1.0
+_REGIONS_AT_ONCE: Final = 4  # 16 MiB: after an outage there may be 1 GiB.
 
 
 _OF_ERASED: Final = {"first_seq": 0, "count": 0}  # Values after an erasure are not read either.
@@ -85,11 +86,12 @@ class ValueStreams:
 class ValueBuffer:
     """The values that this process logs into all runs of a workspace, and the thread that writes.
 
-    `folder` holds the spool's files, None for memory; `wipes` and `max_memory_segments` as in
-    `Spool`. `record_ends` is given the writer's id and the ends that waited in its spool (see
-    `put_end`), and returns when they are in the log. `beside` gives what to decide about the runs
-    whose values are written, in the same commit. After a fork the child starts empty: the parent
-    writes the waiting values.
+    `folder` holds the spool's files, None for memory; `wipes`, `max_files` and
+    `max_memory_segments` as in `Spool`. `record_dropped` is given the numbers of values that were
+    dropped, by run. `record_ends` is given the writer's id and the ends that waited in its spool
+    (see `put_end`), and returns when they are in the log. `beside` gives what to decide about the
+    runs whose values are written, in the same commit. After a fork the child starts empty: the
+    parent writes the waiting values.
     """
 
     fork_order = fork_guard.ForkOrder.VALUES
@@ -108,7 +110,9 @@ class ValueBuffer:
         warn: Callable[[str], None] = warnings.warn,
         clock_ns: Callable[[], int] = time.time_ns,
         wipes: bool = False,
+        max_files: int = FILES_MAX,
         max_memory_segments: int = MEMORY_SEGMENTS,
+        record_dropped: Callable[[Mapping[str, int]], None] = lambda counts: None,
         record_ends: Callable[[str, Sequence[EndIntent]], None] | None = None,
         beside: Callable[[Collection[str]], Sequence[Beside]] = lambda run_ids: (),
     ) -> None:
@@ -119,7 +123,9 @@ class ValueBuffer:
         self._folder = folder
         self._clock_ns = clock_ns
         self._wipes = wipes
+        self._max_files = max_files
         self._max_memory_segments = max_memory_segments
+        self._record_dropped = record_dropped
         self._steps: dict[str, RunSteps] = {}
         self._actors: dict[str, str] = {}
         self._closed_name: str | None = None
@@ -166,6 +172,8 @@ class ValueBuffer:
                 stored=self._write_at_once,
                 clock_ns=self._clock_ns,
                 wipes=self._wipes,
+                dropping=self._tell_dropping,
+                max_files=self._max_files,
                 max_memory_segments=self._max_memory_segments,
             )
             if self._rests:
@@ -259,21 +267,29 @@ class ValueBuffer:
         with self._writing():
             if self._unsettled is not None:
                 self._settle(*self._unsettled)
-            regions = self._undrained()
-            if not regions:
-                yield NO_VALUES
-                return
-            assert self._spool is not None, "it gave the regions"
-            streams = self._streams.copy() if self._streams else ValueStreams(self._spool.writer_id)
-            pending = self._events(regions, streams)
-            last = regions[-1]
-            drained = Drained(streams.writer_id, last.lap, last.stop)
-            if pending:
-                self._unsettled = regions, streams, drained
-                yield Batch(pending, drained, self._beside(_runs_of(pending)))
-            else:
-                yield NO_VALUES
-            self._written(regions, streams)
+            while len(regions := self._undrained()) > _REGIONS_AT_ONCE:
+                with self._as_events(regions[:_REGIONS_AT_ONCE]) as batch:
+                    self.journal.write(batch)
+            with self._as_events(regions) as batch:
+                yield batch
+
+    @contextmanager
+    def _as_events(self, regions: list[Region]) -> Iterator[Batch]:
+        """What the regions hold, for the block to append; then they are drained."""
+        if not regions:
+            yield NO_VALUES
+            return
+        assert self._spool is not None, "it gave the regions"
+        streams = self._streams.copy() if self._streams else ValueStreams(self._spool.writer_id)
+        pending = self._events(regions, streams)
+        last = regions[-1]
+        drained = Drained(streams.writer_id, last.lap, last.stop)
+        if pending:
+            self._unsettled = regions, streams, drained
+            yield Batch(pending, drained, self._beside(_runs_of(pending)))
+        else:
+            yield NO_VALUES
+        self._written(regions, streams)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -414,6 +430,8 @@ class ValueBuffer:
         self._born = time.monotonic()
         self._dropped = 0
         self._dropped_reported = 0
+        self._told_dropping = False
+        self._dropped_recorded: dict[str, int] = {}
 
     def _undrained(self) -> list[Region]:
         return [] if self._spool is None else self._spool.undrained()
@@ -455,6 +473,7 @@ class ValueBuffer:
         try:
             with self.taken() as batch:
                 self.journal.write(batch)
+            self._record_what_was_dropped()
             self._record_waiting_ends()
         except Exception as error:  # The training loop must never die of logging.
             if self._stopping:  # Whoever ended the thread writes the values, or lets it go on.
@@ -517,10 +536,36 @@ class ValueBuffer:
             _tell(f"{moved}; {what}")
 
     def _report_dropped(self) -> None:
-        dropped = self._dropped + (self._spool.dropped if self._spool is not None else 0)
+        dropped = self._dropped
+        if self._spool is not None:
+            with suppress(RunloreError):  # It is tried again.
+                self._record_what_was_dropped()
+            dropped += sum(self._spool.dropped.values())
         if dropped > self._dropped_reported:
             self._dropped_reported, before = dropped, self._dropped_reported
             raise ValuesDropped(dropped - before)
+
+    def _tell_dropping(self) -> None:
+        if not self._told_dropping:
+            self._told_dropping = True
+            _tell(
+                "the space for values that wait is full, so new ones are dropped: the log cannot "
+                "be written; the warning before says why. Earlier values are safe, and how many "
+                "were dropped is recorded when the log is back"
+            )
+
+    def _record_what_was_dropped(self) -> None:
+        """Record how many values of each run were dropped since it was recorded last."""
+        dropped = {} if self._spool is None else dict(self._spool.dropped)
+        recorded = self._dropped_recorded
+        new = {
+            run_id: count - recorded.get(run_id, 0)
+            for run_id, count in dropped.items()
+            if count > recorded.get(run_id, 0)
+        }
+        if new:
+            self._record_dropped(new)
+            self._dropped_recorded = dropped
 
     # --- the thread -------------------------------------------------------------------------
 

@@ -81,6 +81,10 @@ class PostgresLog(EventLog):
         return self._folder
 
     @property
+    def may_be_away(self) -> bool:
+        return True
+
+    @property
     def may_write(self) -> bool:
         [(may,)] = self._rows(_MAY_APPEND, [f"{self._address.quoted_schema}.lock_log(integer)"])
         return bool(may)

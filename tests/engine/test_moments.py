@@ -37,6 +37,11 @@ def clock_of(ws: Workspace) -> Clock:
     return clock
 
 
+# On a server, the clock is the server's.
+on_clocks_of_hosts = pytest.mark.parametrize("ws", ["folder", "memory"], indirect=True)
+
+
+@on_clocks_of_hosts
 def test_a_time_means_the_last_position_observed_by_then(ws: Workspace, run: Run) -> None:
     clock = clock_of(ws)
     clock.now = NOON + 10 * 365 * 1440 * MINUTE
@@ -60,6 +65,7 @@ def tokyo() -> Iterator[timezone]:
         yield timezone(timedelta(hours=9))
 
 
+@on_clocks_of_hosts
 def test_a_text_without_a_zone_is_a_time_of_this_machine(
     ws: Workspace, run: Run, tokyo: timezone
 ) -> None:

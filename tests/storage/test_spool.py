@@ -649,9 +649,13 @@ def test_values_beyond_the_memory_kept_for_them_are_dropped_and_counted(
     buffer = ValueBuffer(journal_of(log), below(folder), max_memory_segments=2)
     log.refuses = LogBusy("busy")
     values = buffer.of_run("r", fresh=True)
-    with pytest.warns(RuntimeWarning, match="keep waiting: busy"):
+    with (
+        pytest.warns(RuntimeWarning, match="keep waiting: busy"),
+        pytest.warns(RuntimeWarning, match="new ones are dropped") as told,
+    ):
         for number in range(5 * SLOTS):
             (values.puts.get("loss") or values.put(LOSS))(float(number))
+    assert len(told) == 2
     with pytest.raises(LogBusy):
         buffer.flush()
     log.refuses = None

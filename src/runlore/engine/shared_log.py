@@ -13,6 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
@@ -27,6 +28,7 @@ from runlore.engine.introduction import introduction
 from runlore.engine.lanes import Lanes
 from runlore.engine.participants.own import Participation
 from runlore.engine.participants.waiting_ends import WaitingEnds
+from runlore.engine.runs.dropped_values import record_dropped
 from runlore.storage import fork_guard, interruptions
 from runlore.storage.damage import DamageReport
 from runlore.storage.errors import LogReadOnly
@@ -35,6 +37,7 @@ from runlore.storage.held_folder import FolderMoved
 from runlore.storage.held_path import hold
 from runlore.storage.interruptions import AFTERWARDS, deferrable, is_owned
 from runlore.storage.journal import Journal
+from runlore.storage.spool import FILES_MAX, FILES_OF_AWAY
 from runlore.storage.spool_folder import SPOOLS
 from runlore.storage.value_buffer import ValueBuffer
 from runlore.storage.writers import WriterLock
@@ -76,6 +79,8 @@ class SharedLog:
             self.spools,
             warn=warn_caller,
             wipes=log.erasable,
+            max_files=FILES_OF_AWAY if log.may_be_away else FILES_MAX,
+            record_dropped=partial(record_dropped, self.journal),
             record_ends=self.waiting_ends.record,
             beside=self.participation.beside,
         )
