@@ -26,9 +26,9 @@ from runlore.engine.capture.samples import Samples
 from runlore.engine.console.consoles import Consoles
 from runlore.engine.introduction import introduction
 from runlore.engine.lanes import Lanes
+from runlore.engine.participants.dropped_values import record_dropped
 from runlore.engine.participants.own import Participation
 from runlore.engine.participants.waiting_ends import WaitingEnds
-from runlore.engine.runs.dropped_values import record_dropped
 from runlore.storage import fork_guard, interruptions
 from runlore.storage.damage import DamageReport
 from runlore.storage.errors import LogReadOnly
