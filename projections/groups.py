@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 import duckdb
@@ -26,6 +27,9 @@ AGGREGATES: Final[Mapping[str, str]] = {
 """The aggregates of a group's numbers, and DuckDB's functions for them."""
 
 _COLUMNS_AT_ONCE: Final = 8
+"""Each number of different values takes a hash table of its own, which does not spill: those of
+sixty columns filled 500 MB. So does a wide table of 100,000 runs."""
+
 _NUMBERS: Final = ("BIGINT", "DOUBLE", "INTEGER", "HUGEINT", "UBIGINT", "FLOAT")
 
 
@@ -74,23 +78,29 @@ class GroupQuestion(NamedTuple):
 def groups(
     connection: duckdb.DuckDBPyConnection, conditions: Conditions, question: GroupQuestion
 ) -> Groups:
-    """The groups of the matching runs. Costs one table of all of them."""
-    fields = [question.by, *question.columns]
+    """The groups of the matching runs. Costs a table of all of them for each few columns."""
+    columns: list[Column] = []
+    with _table(connection, conditions, [question.by]):
+        page = answer(connection.sql(_page(question)))
+        total = len(answer(connection.sql("SELECT DISTINCT c0 FROM grouped_runs")))
+    with registered(connection, "shown_groups", page):
+        for first in range(0, len(question.columns), _COLUMNS_AT_ONCE):
+            fields = question.columns[first : first + _COLUMNS_AT_ONCE]
+            with _table(connection, conditions, [question.by, *fields]):
+                columns += _columns(connection, question)
+    values, runs, _ = SqlResult(page).first_columns(question.limit)
+    return Groups(total, values, runs, columns)
+
+
+@contextmanager
+def _table(
+    connection: duckdb.DuckDBPyConnection, conditions: Conditions, fields: Sequence[Field]
+) -> Iterator[None]:
+    """The matching runs as the view `grouped_runs` with the columns `c0`, `c1` and so on."""
     table = runs_table(connection, conditions, TableOptions(fields, (), None, False, None))
     named = Table.from_arrays(list(table.columns), names=[f"c{n:d}" for n in range(len(fields))])
     with registered(connection, "grouped_runs", named):
-        types = [row[1] for row in connection.execute("DESCRIBE FROM grouped_runs").fetchall()]
-        page = answer(connection.sql(_page(question)))
-        total = len(answer(connection.sql("SELECT DISTINCT c0 FROM grouped_runs")))
-        numbers = range(1, len(fields))
-        with registered(connection, "shown_groups", page):
-            columns = [
-                column
-                for first in numbers[::_COLUMNS_AT_ONCE]
-                for column in _columns(connection, types, numbers[first - 1 :], question)
-            ]
-    values, runs, _ = SqlResult(page).first_columns(question.limit)
-    return Groups(total, values, runs, columns)
+        yield
 
 
 def _page(question: GroupQuestion) -> str:
@@ -101,29 +111,21 @@ def _page(question: GroupQuestion) -> str:
     )
 
 
-def _columns(
-    connection: duckdb.DuckDBPyConnection,
-    types: Sequence[str],
-    numbers: Sequence[int],
-    question: GroupQuestion,
-) -> list[Column]:
-    """The first of these columns, each with a value per group that is shown.
-
-    Each number of different values needs a hash table of its own, which does not spill: with sixty
-    columns at once they filled 500 MB.
-    """
-    numbers = numbers[:_COLUMNS_AT_ONCE]
+def _columns(connection: duckdb.DuckDBPyConnection, question: GroupQuestion) -> list[Column]:
+    """Each column of the table but the first one, with a value per group that is shown."""
+    described = connection.execute("DESCRIBE FROM grouped_runs").fetchall()
+    types = {row[0]: row[1] for row in described[1:]}
     function = AGGREGATES[question.aggregate]
-    cells = [cell for number in numbers for cell in _cells(f"c{number:d}", types[number], function)]
+    cells = [cell for name, type_ in types.items() for cell in _cells(name, type_, function)]
     found = connection.sql(
         f"SELECT {', '.join(cells)} FROM shown_groups g "
         "JOIN grouped_runs r ON r.c0 IS NOT DISTINCT FROM g.c0 GROUP BY g.place ORDER BY g.place"
     )
     held = SqlResult(answer(found)).first_columns(question.limit)
     return [
-        Column(values, spreads if types[number] in _NUMBERS else None, distinct)
-        for number, values, spreads, distinct in zip(
-            numbers, held[0::3], held[1::3], held[2::3], strict=True
+        Column(values, spreads if type_ in _NUMBERS else None, distinct)
+        for type_, values, spreads, distinct in zip(
+            types.values(), held[0::3], held[1::3], held[2::3], strict=True
         )
     ]
 
