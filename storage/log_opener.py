@@ -5,8 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from runlore.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from runlore.storage.event_log import EventLog
@@ -23,6 +26,15 @@ def file_of_log(folder: HeldPath) -> HeldPath:
     """The file that makes a folder the one of a log: the log's own, or `HOST_NAME`."""
     own = folder / LOG_NAME
     return own if own.exists() else folder / HOST_NAME
+
+
+class Rights(StrEnum):
+    """The rights that a role of a server can have in a log."""
+
+    WRITER = "writer"
+    READER = "reader"
+    AUDITOR = "auditor"
+    NOBODY = "nobody"
 
 
 @dataclass(frozen=True)
@@ -79,3 +91,12 @@ class LogOpener(ABC):
 
         Raises the errors of `storage/errors.py`: NotALog, LogReadOnly, DiskFull, LogBusy.
         """
+
+    def grant(self, location: LogLocation, role: str, rights: Rights) -> None:
+        """Give a role of the log's server these rights, and no others.
+
+        Raises InvalidInput where logs have no roles, and LogReadOnly for all but the owner.
+        """
+        raise InvalidInput(
+            f"{location} has no roles: who may read and write there, the rights of its files say"
+        )

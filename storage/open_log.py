@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from runlore.domain.errors import InvalidInput, InvalidType
-from runlore.storage.log_opener import LogLocation, LogOpener
+from runlore.storage.log_opener import LogLocation, LogOpener, Rights
 from runlore.storage.sqlite_opener import SqliteOpener, folder_location
 
 if TYPE_CHECKING:
@@ -66,6 +66,11 @@ def open_log(location: LogLocation, *, erasable: bool = False) -> EventLog:
     `erasable` chooses the kind of a new log; an existing one keeps its kind.
     """
     return _opener(location.uri).open(location, erasable=erasable)
+
+
+def grant(location: LogLocation, role: str, rights: Rights) -> None:
+    """Give a role of the log's server these rights; raises as `LogOpener.grant` does."""
+    _opener(location.uri).grant(location, role, rights)
 
 
 def _opener(uri: str) -> LogOpener:

@@ -6,10 +6,12 @@ from collections.abc import Hashable
 from contextlib import closing
 
 from runlore.domain.errors import InvalidInput, RunloreError
+from runlore.storage.log_opener import Rights
 from runlore.storage.postgresql.address import Address
 from runlore.storage.postgresql.connections import Connections
 from runlore.storage.postgresql.host_folder import host_folder
 from runlore.storage.postgresql.log import PostgresLog
+from runlore.storage.postgresql.roles import grant
 from runlore.storage.postgresql.schema import found_at, identity_of, make_or_upgrade
 
 
@@ -25,6 +27,12 @@ def identity(address: Address) -> Hashable | None:
         found = connections.read(lambda connection: identity_of(connection, address))
     # Of the URI, too: another user there may have other rights.
     return None if found is None else (found, address.uri)
+
+
+def granted(address: Address, role: str, rights: Rights) -> None:
+    """Give a role these rights in the log, and no others."""
+    with closing(Connections(address)) as connections:
+        connections.read(lambda connection: grant(connection, address, role, rights))
 
 
 def opened(address: Address, *, erasable: bool) -> PostgresLog:

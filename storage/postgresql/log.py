@@ -212,7 +212,7 @@ class PostgresLog(EventLog):
     def settle(self, time: int) -> None:
         settle = "SELECT @schema@.settle(%b::bigint, %b::int, %b::int)"
         self.connections.change(
-            lambda c, wait_ms: self._execute(c, settle, [time, self.known_version, wait_ms])
+            lambda c, wait_ms: self._alone(c, settle, [time, self.known_version, wait_ms])
         )
 
     def waker(self) -> Waker:
@@ -259,16 +259,23 @@ class PostgresLog(EventLog):
         self, connection: Connection, given: Sent, drained: Drained | None, wait_ms: int
     ) -> Reply:
         params = given.params(self.known_version, drained, wait_ms)
+        [row] = self._alone(connection, APPEND, params)
+        return Reply(*row)
+
+    def _alone(
+        self, connection: Connection, text: str, params: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
+        """What a function returns that changes the log, also outside a transaction."""
         try:
-            [row] = self._execute(connection, APPEND, params)
+            return self._execute(connection, text, params)
         except psycopg.Error as error:
             if error.sqlstate != OTHER_ISOLATION:
                 raise
-            # The default of the role or the database is another level.
-            connection.execute(_BEGIN)
-            [row] = self._execute(connection, APPEND, params)
-            connection.execute("COMMIT")
-        return Reply(*row)
+        # The default of the role or the database is another level.
+        connection.execute(_BEGIN)
+        rows = self._execute(connection, text, params)
+        connection.execute("COMMIT")
+        return rows
 
     def _find(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...] | None:
         """These events as stored; None if one is missing or another event has its version."""

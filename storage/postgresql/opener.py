@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runlore.domain.errors import InvalidInput
-from runlore.storage.log_opener import LogLocation, LogOpener
+from runlore.storage.log_opener import LogLocation, LogOpener, Rights
 from runlore.storage.postgresql.address import address_of
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ class PostgresOpener(LogOpener):
         with _explained():
             from runlore.storage.postgresql import driver
         return driver.opened(address_of(location.uri), erasable=erasable)
+
+    def grant(self, location: LogLocation, role: str, rights: Rights) -> None:
+        with _explained():
+            from runlore.storage.postgresql import driver
+        driver.granted(address_of(location.uri), role, rights)
 
 
 @contextmanager

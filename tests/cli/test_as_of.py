@@ -17,7 +17,13 @@ from tests.processes import LIMIT_S
 from tests.zones import zone
 
 CHANGING = {
-    *("folder attach", "workspace create", "experiment archive", "experiment reactivate"),
+    *(
+        "folder attach",
+        "workspace create",
+        "workspace grant",
+        "experiment archive",
+        "experiment reactivate",
+    ),
     *(
         "run update",
         "run tag",

@@ -32,6 +32,7 @@ ARGUMENTS = {
     "workspace create": ["--exist-ok"],
     "workspace show": [],
     "workspace list": [],
+    "workspace grant": ["--role", "r", "--as", "reader"],
     "experiment list": ["--all"],
     "experiment archive": ["-e", f"experiment{IN_NAMES}"],
     "experiment reactivate": ["-e", f"experiment{IN_NAMES}"],
@@ -149,7 +150,13 @@ def test_no_command_passes_what_a_terminal_obeys(
 
 
 SILENT = {
-    *("folder attach", "workspace create", "audit erase", "audit import"),  # They refuse this log.
+    *(
+        "folder attach",
+        "workspace create",
+        "workspace grant",
+        "audit erase",
+        "audit import",
+    ),  # They refuse this log.
     *("run untag", "run resubmit", "run submit-script", "run cancel", "run resume"),  # Nor these.
     *("audit verify", "audit replay"),  # All is as it was recorded.
     *("audit key new", "audit key list", "audit checkpoint auto", "audit consistency"),

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
+
+from tests.postgres.server import Server
+from tests.postgres.teams import Team, make_team
 
 
 @pytest.fixture
 def schema() -> str:
     """The name of a schema that nobody uses yet."""
     return f"test_{os.urandom(8).hex()}"
+
+
+@pytest.fixture(scope="module")
+def team(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """A workspace with roles, of one module's tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RUNLORE_SPOOL_DIR", str(tmp_path_factory.mktemp("owner")))
+        return make_team(server, f"team_{os.urandom(8).hex()}")
+
+
+@pytest.fixture(autouse=True)
+def _own_spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNLORE_SPOOL_DIR", str(tmp_path / "spools"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from runlore.cli.command_context import CommandContext
@@ -9,6 +11,9 @@ from runlore.cli.lazy import LazyGroup
 from runlore.cli.options import output_options, reading_options, workspace_options
 from runlore.cli.output import Output
 from runlore.entry.workspace_address import create_workspace
+from runlore.storage import open_log
+from runlore.storage.log_opener import Rights
+from runlore.storage.open_log import locate
 from runlore.workspace import Workspace
 
 workspace = LazyGroup(
@@ -18,6 +23,7 @@ workspace = LazyGroup(
         "create": "workspace:create",
         "show": "workspace:show",
         "list": "workspace:list_",
+        "grant": "workspace:grant",
     },
 )
 
@@ -104,3 +110,36 @@ def list_(context: CommandContext, out: Output) -> None:
             ("created", lambda details: details["creationTime"]),
         ],
     )
+
+
+@click.command
+@click.option("--role", required=True, metavar="ROLE", help="A role of the server.")
+@click.option(
+    "--as",
+    "rights",
+    required=True,
+    type=click.Choice([*map(str, Rights)]),
+    help="What it may do: a writer appends, readers and auditors read, nobody does neither.",
+)
+@workspace_options
+@output_options
+def grant(role: str, rights: str, context: CommandContext, out: Output) -> None:
+    """Gives a role of the server the rights of a writer, or of one who reads.
+
+    For workspaces in PostgreSQL, by the owner of the schema. The role loses all other rights there.
+
+    \b
+    Example:
+      runlore workspace grant -w 'postgresql://db/lab?schema=team' --role alice --as writer
+    """
+    place = locate(context.find_address())
+    open_log.grant(place, role, Rights(rights))
+    out.put({"workspace": place.uri, "role": role, "as": rights, "may": _MAY[Rights(rights)]})
+
+
+_MAY: Final = {
+    Rights.WRITER: "read everything, and append under its own name; change nothing",
+    Rights.READER: "read and verify everything; write nothing",
+    Rights.AUDITOR: "read and verify everything; write nothing",
+    Rights.NOBODY: "nothing",
+}

@@ -61,16 +61,21 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     SELECT least(greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint, 0), @time_end@ - 1)
 $$;
 
--- Whether the bytes are one msgpack map with at most 65,000 keys, and nothing after it.
+-- Whether the bytes are one msgpack map with at most 65,000 keys, and nothing after it, which every
+-- decoder reads: keys are texts, texts are UTF-8, and nothing is nested deeper than a hundred.
 CREATE FUNCTION @schema@.is_map(data bytea) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     size integer := length(data);
     place integer := 0;
-    waiting bigint := 1;
+    waiting bigint[] := '{1}';  -- For each map and array that is open: how many values are to come.
+    of_map boolean[] := '{f}';
+    depth integer := 1;
     kind integer;
     width integer;
     count bigint;
+    is_key boolean;
+    piece bytea;
 BEGIN
     IF size IS NULL OR size = 0 THEN RETURN false; END IF;
     kind := get_byte(data, 0);
@@ -78,41 +83,60 @@ BEGIN
     IF kind = 222 AND (size < 3 OR get_byte(data, 1) * 256 + get_byte(data, 2) > 65000) THEN
         RETURN false;
     END IF;
-    WHILE waiting > 0 LOOP
+    WHILE depth > 0 LOOP
+        IF waiting[depth] = 0 THEN depth := depth - 1; CONTINUE; END IF;
         IF place >= size THEN RETURN false; END IF;
+        is_key := of_map[depth] AND waiting[depth] % 2 = 0;
+        waiting[depth] := waiting[depth] - 1;
         kind := get_byte(data, place);
         place := place + 1;
-        waiting := waiting - 1;
-        IF kind < 128 OR kind >= 224 OR kind IN (192, 194, 195) THEN CONTINUE; END IF;
-        IF kind < 144 THEN waiting := waiting + 2 * (kind - 128); CONTINUE; END IF;
-        IF kind < 160 THEN waiting := waiting + kind - 144; CONTINUE; END IF;
-        IF kind < 192 THEN place := place + kind - 160; CONTINUE; END IF;
+        IF is_key AND NOT (kind BETWEEN 160 AND 191 OR kind BETWEEN 217 AND 219) THEN
+            RETURN false;
+        END IF;
+        width := CASE
+            WHEN kind IN (196, 204, 208, 217) THEN 1
+            WHEN kind IN (197, 205, 209, 218, 220, 222) THEN 2
+            WHEN kind IN (198, 202, 206, 210, 219, 221, 223) THEN 4
+            WHEN kind IN (203, 207, 211) THEN 8
+            ELSE 0
+        END;
+        IF place + width > size THEN RETURN false; END IF;
+        count := CASE
+            WHEN kind BETWEEN 128 AND 143 THEN kind - 128
+            WHEN kind BETWEEN 144 AND 159 THEN kind - 144
+            WHEN kind BETWEEN 160 AND 191 THEN kind - 160
+            ELSE 0
+        END;
+        IF kind BETWEEN 196 AND 198 OR kind BETWEEN 217 AND 223 THEN
+            FOR i IN place .. place + width - 1 LOOP count := count * 256 + get_byte(data, i); END LOOP;
+        END IF;
+        place := place + width;
+        IF count > size - place THEN RETURN false; END IF;
         CASE
-            WHEN kind IN (204, 208) THEN place := place + 1; CONTINUE;
-            WHEN kind IN (205, 209) THEN place := place + 2; CONTINUE;
-            WHEN kind IN (202, 206, 210) THEN place := place + 4; CONTINUE;
-            WHEN kind IN (203, 207, 211) THEN place := place + 8; CONTINUE;
-            WHEN kind IN (196, 217) THEN width := 1;
-            WHEN kind IN (197, 218, 220, 222) THEN width := 2;
-            WHEN kind IN (198, 219, 221, 223) THEN width := 4;
+            WHEN kind < 128 OR kind >= 224 OR kind IN (192, 194, 195) OR kind BETWEEN 202 AND 211 THEN
+                NULL;
+            WHEN kind BETWEEN 128 AND 159 OR kind BETWEEN 220 AND 223 THEN
+                IF depth >= 100 THEN RETURN false; END IF;
+                depth := depth + 1;
+                of_map[depth] := kind < 144 OR kind >= 222;
+                waiting[depth] := CASE WHEN of_map[depth] THEN 2 * count ELSE count END;
+            WHEN kind BETWEEN 196 AND 198 THEN
+                place := place + count::integer;
+            WHEN kind BETWEEN 160 AND 191 OR kind BETWEEN 217 AND 219 THEN
+                piece := substr(data, place + 1, count::integer);
+                WHILE position('\x00'::bytea IN piece) > 0 LOOP  -- Texts of PostgreSQL have none.
+                    piece := set_byte(piece, position('\x00'::bytea IN piece) - 1, 32);
+                END LOOP;
+                PERFORM convert_from(piece, 'UTF8');
+                place := place + count::integer;
             ELSE RETURN false;
         END CASE;
-        IF place + width > size THEN RETURN false; END IF;
-        count := 0;
-        FOR i IN place .. place + width - 1 LOOP count := count * 256 + get_byte(data, i); END LOOP;
-        place := place + width;
-        IF kind IN (220, 221) THEN waiting := waiting + count;
-        ELSIF kind IN (222, 223) THEN waiting := waiting + 2 * count;
-        ELSIF count > size THEN RETURN false;
-        ELSE place := place + count::integer;
-        END IF;
-        IF waiting > size THEN RETURN false; END IF;
     END LOOP;
     RETURN place = size;
 END $$;
 
--- A msgpack map with entries after its own: of equal keys, decoders keep the last.
-CREATE FUNCTION @schema@.with_entries(map bytea, count integer, entries bytea) RETURNS bytea
+-- A msgpack map with entries before and after its own: of equal keys, decoders keep the last.
+CREATE FUNCTION @schema@.with_entries(map bytea, count integer, before bytea, after bytea) RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     has integer := CASE WHEN get_byte(map, 0) = 222
@@ -120,7 +144,7 @@ DECLARE
     rest bytea := substr(map, CASE WHEN get_byte(map, 0) = 222 THEN 4 ELSE 2 END);
 BEGIN
     RETURN CASE WHEN has + count < 16 THEN set_byte('\x00', 0, 128 + has + count)
-        ELSE '\xde'::bytea || substr(int4send(has + count), 3) END || rest || entries;
+        ELSE '\xde'::bytea || substr(int4send(has + count), 3) END || before || rest || after;
 END $$;
 
 -- A key and a whole number, or a text of at most 255 bytes, in msgpack.
@@ -189,6 +213,7 @@ DECLARE
     m integer := cardinality(metas);
     counts_from bigint;
     added integer;
+    observed bytea;
     more bytea;
 BEGIN
     IF m IS NULL OR (n, n, n, n, n) IS DISTINCT FROM (cardinality(versions), cardinality(topics), cardinality(states),
@@ -197,6 +222,9 @@ BEGIN
         OR '' = ANY(streams) OR '' = ANY(topics)
         OR EXISTS (SELECT 1 FROM unnest(ids) AS u(id) WHERE length(id) <> 16 OR (id IS NULL) <> (m = 0))
         OR EXISTS (SELECT 1 FROM unnest(metas) AS u(meta) WHERE NOT @schema@.is_map(meta))
+        OR array_lower(metas, 1) <> 1
+        OR 2 <= ANY(ARRAY[array_ndims(streams), array_ndims(versions), array_ndims(topics), array_ndims(states),
+            array_ndims(ids), array_ndims(metas), array_ndims(meta_of)])
     THEN
         RAISE EXCEPTION 'these are no events' USING ERRCODE = 'RL005';
     END IF;
@@ -220,15 +248,17 @@ BEGIN
     FOR i IN 1 .. m LOOP
         added := 1;
         more := @schema@.entry('db_user', session_user::text);
-        IF now <> at AND position('\xab6f627365727665645f6174'::bytea IN metas[i]) = 0 THEN
+        observed := '';
+        IF now <> at THEN  -- Unless the event itself says when it was observed.
             added := added + 1;
-            more := more || @schema@.entry('observed_at', now);
+            observed := @schema@.entry('observed_at', now);
         END IF;
-        IF counts_from <> at OR position('\xa561735f6f66'::bytea IN metas[i]) > 0 THEN
+        -- A key can be written in several ways.
+        IF counts_from <> at OR position('as_of'::bytea IN metas[i]) > 0 THEN
             added := added + 1;
             more := more || @schema@.entry('as_of', counts_from);
         END IF;
-        metas_stored[i] := @schema@.with_entries(metas[i], added, more);
+        metas_stored[i] := @schema@.with_entries(metas[i], added, observed, more);
     END LOOP;
 
     WITH new AS (
