@@ -4,9 +4,12 @@ import io
 import os
 import pty
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +22,9 @@ from runlore.engine.runs.logs import CONSOLE_LOG, read_log
 from runlore.run.run import handle_of
 from runlore.storage.held_path import hold
 from runlore.testing.waiting import wait_until
+from tests.processes import in_child
 
+NOBODY = 65_534
 SCRIPT = """
 import os, subprocess, sys, time
 import runlore
@@ -33,6 +38,14 @@ print("problem", file=sys.stderr)
 subprocess.run(["sh", "-c", "echo from a subprocess"])
 print("the last line")
 """
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that every user may enter; pytest's own are private."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
 
 
 def run_script(workspace: Path, more: str = "", **options: object) -> subprocess.Popen[bytes]:
@@ -207,6 +220,42 @@ def test_a_forked_child_prints_once(tmp_path: Path) -> None:
     print("after")
     console.close()
     assert kept_in(tmp_path) == "before\nchild\nafter\n"
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o002, 0o664), (0o077, 0o600)])
+def test_who_may_read_the_file_follows_from_the_umask(
+    tmp_path: Path, umask: int, mode: int
+) -> None:
+    """As it does for the log: somebody who may read a run sees what it prints while it goes on."""
+    before = os.umask(umask)
+    try:
+        console = opened(tmp_path)
+    finally:
+        os.umask(before)
+    console.close()
+    assert stat.S_IMODE((tmp_path / "consoles" / "run.txt").stat().st_mode) == mode
+
+
+@pytest.mark.processes
+def test_another_user_sees_what_a_run_prints(public_folder: Path) -> None:
+    script = run_script(public_folder / "ws", "time.sleep(600)", stdout=subprocess.PIPE)
+    try:
+        console = public_folder / "ws" / "consoles"
+        wait_until(lambda: b"terminal" in b"".join(map(Path.read_bytes, console.glob("*"))), "live")
+        ws, run = only_run(public_folder / "ws")
+        ws.close()
+
+        def read() -> str:
+            if os.getuid() == 0:
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+            with Workspace.open(public_folder / "ws") as theirs:
+                return console_of(theirs.get_run(run.id))
+
+        assert "terminal: False 1\n" in in_child(read)
+    finally:
+        script.kill()
+        script.communicate()
 
 
 def test_init_keeps_the_console_and_start_logging_does_not(

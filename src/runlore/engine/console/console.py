@@ -45,7 +45,7 @@ class Console:
 
     def __init__(self, path: HeldPath) -> None:
         path.parent.make_folder()
-        self._fd = path.open(os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._fd = path.open(os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._text = ConsoleText()
         self._waiting: deque[str] = deque()
         self._waiting_chars = 0
