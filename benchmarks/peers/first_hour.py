@@ -1,8 +1,9 @@
 """What a newcomer waits for, run in a peer's own interpreter: `... PEER FOLDER RUNS BUDGET_S`.
 
 Import, the start of a run, a logging call, and a table of all runs with their config and last
-metrics. The last line of the output is one JSON object. A peer that cannot make so many runs within
-the budget is asked for a table of those that it has made.
+metrics, the first time and once more. The last line of the output is one JSON object. A peer that
+cannot make so many runs within the budget is asked for a table of those that it has made; runlore
+makes them all.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ def main(peer: str, folder: str, runs: str, budget_s: str) -> None:
         calls += 1
     log_s = (time.perf_counter() - began) / calls
     run.end()
-    made = _made(store, peer, int(runs), float(budget_s))
+    make_s, made = timed(lambda: _made(store, peer, int(runs), float(budget_s)))
     table_s, rows = timed(lambda: _table(store, peer))
+    again_s, _ = timed(lambda: _table(store, peer))
     store.close()
     say(
         import_s=import_s,
@@ -59,18 +61,17 @@ def main(peer: str, folder: str, runs: str, budget_s: str) -> None:
         log_s=log_s,
         runs=rows,
         made=made,
+        make_s=make_s,
         table_s=table_s,
-        table_per_run_s=table_s / max(rows, 1),
+        again_s=again_s,
     )
 
 
 def _made(store: Store, peer: str, count: int, budget_s: float) -> int:
-    """Make runs with a tag and two metrics; those of runlore as children, whose metrics it logs."""
-    if peer == "runlore":
-        return _made_by_runlore(store, count)
+    """Make runs with a tag and two metrics, as users make them, each ended before the next."""
     give_up_at = time.monotonic() + budget_s
     for number in range(count):
-        if time.monotonic() > give_up_at:
+        if time.monotonic() > give_up_at and peer != "runlore":
             return number
         run = store.start({"n": str(number)})
         run.log_dict({"loss": 1 / (number + 1), "acc": number / count}, 0)
@@ -78,19 +79,10 @@ def _made(store: Store, peer: str, count: int, budget_s: float) -> int:
     return count
 
 
-def _made_by_runlore(store: Any, count: int) -> int:
-    parent = store.experiment.start_logging(outputs=False, snapshot_directory=None)
-    children = parent.create_children(tag_key="n", tag_values=map(str, range(count)))
-    for number, child in enumerate(children):
-        child.log_metrics({"loss": 1 / (number + 1), "acc": number / count})
-    parent.flush()
-    return count
-
-
 def _table(store: Any, peer: str) -> int:
     """The rows of the table that the peer's users get of all runs."""
     if peer == "runlore":
-        return len(store.experiment.runs_table(include_children=True).fetchall())
+        return len(store.experiment.runs_table().fetchall())
     if peer.startswith("mlflow"):
         import mlflow
 
