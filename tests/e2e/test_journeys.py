@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,10 @@ def shell(tmp_path: Path) -> Shell:
 
 def train(shell: Shell) -> None:
     """A small sweep: three that end well, one that diverges, one that fails."""
-    shell("python train.py 0.1 cnn 0.5 cnn 0.9 vit 2 vit 0.3 broken", code=1)
+    shell(
+        "RUNLORE_CAPTURE=program,git python train.py 0.1 cnn 0.5 cnn 0.9 vit 2 vit 0.3 broken",
+        code=1,
+    )
 
 
 # --- the engineer -----------------------------------------------------------------------------
@@ -85,64 +89,93 @@ def test_an_engineer_who_knows_other_trackers_is_led_to_the_line_that_works(shel
 
 # --- the analyst ------------------------------------------------------------------------------
 
-QUESTIONS = {
-    "leaderboard: the top of each experiment": (
-        "SELECT experiment, run_id FROM (SELECT r.experiment, r.run_id, row_number() OVER ("
-        "PARTITION BY r.experiment ORDER BY m.max DESC) AS place FROM runs r JOIN metrics m USING "
-        "(run_id) WHERE m.metric = 'val/acc') WHERE place <= 3",
-        3,
+OF_RUNS = "runs r JOIN config c ON c.run_id = r.run_id AND c.key = 'lr'"
+ACC = f"{OF_RUNS} JOIN metrics m ON m.run_id = r.run_id AND m.metric = 'val/acc'"
+
+
+def accuracy(lr: float, step: int) -> float:
+    """What `train.py` logs if it does not diverge."""
+    return 1 - 1 / (1 + lr * step)
+
+
+QUESTIONS: dict[str, tuple[str, list[list[Any]]]] = {
+    "1 leaderboard: the top of each experiment": (
+        f"SELECT r.experiment, c.number, m.max FROM {ACC} QUALIFY "
+        "row_number() OVER (PARTITION BY r.experiment ORDER BY m.max DESC) <= 3 ORDER BY 3 DESC",
+        [["mnist", 2, 1.0], ["mnist", 0.9, accuracy(0.9, 49)], ["mnist", 0.5, accuracy(0.5, 49)]],
     ),
-    "last against best": (
-        "SELECT run_id, last, max, max_step FROM metrics WHERE metric = 'val/acc' AND last <> max",
-        1,
+    "2 last against best": (
+        f"SELECT c.number, isnan(m.last), m.max FROM {ACC} WHERE m.last <> m.max",
+        [[2, True, 1.0]],
     ),
-    "diverged runs": ("SELECT run_id, n_nonfinite FROM metrics WHERE n_nonfinite > 0", 2),
-    "median duration by tag": (
-        "SELECT t.value, median(r.duration_s) FROM runs r JOIN tags t USING (run_id) "
-        "WHERE t.key = 'model' GROUP BY 1",
-        3,
+    "2b the step of the best": (
+        f"SELECT c.number, m.max_step FROM {ACC} ORDER BY 1",
+        [[0.1, 49], [0.3, 49], [0.5, 49], [0.9, 49], [2, 0]],
     ),
-    "failures by code": (
-        "SELECT error_code, count(*) FROM runs WHERE status = 'Failed' GROUP BY 1",
-        1,
+    "3 diverged runs": (
+        f"SELECT c.number, m.n_nonfinite, m.first FROM {ACC} WHERE m.n_nonfinite > 0",
+        [[2, 29, 1.0]],
     ),
-    "moving average of a curve": (
-        "SELECT step, avg(value) OVER (ORDER BY step ROWS 4 PRECEDING) FROM metric_points "
-        "WHERE metric = 'loss' AND run_id = (SELECT min(run_id) FROM runs)",
-        50,
+    "4 median duration by tag": (
+        "SELECT t.value, count(*), median(r.duration_s) BETWEEN 0 AND 60 FROM runs r "
+        "JOIN tags t USING (run_id) WHERE t.key = 'model' GROUP BY 1 ORDER BY 1",
+        [["broken", 1, True], ["cnn", 2, True], ["vit", 2, True]],
     ),
-    "tag by config, mean of the best": (
-        "SELECT t.value, c.number > 0.4 AS fast, avg(m.max) FROM tags t JOIN config c USING "
-        "(run_id) JOIN metrics m USING (run_id) WHERE t.key = 'model' AND c.key = 'lr' AND "
-        "m.metric = 'val/acc' GROUP BY ALL",
-        4,
+    "5 failures by code": (
+        "SELECT error_code, error_message, count(*) FROM runs WHERE status = 'Failed' GROUP BY ALL",
+        [["UserError", "User program failed with ValueError: no data for broken", 1]],
     ),
-    "tags as columns": ("PIVOT tags ON key USING first(value) GROUP BY run_id", 5),
-    "the whole table": ("FROM runs_table('config.lr < 1')", 4),
-    "curves at equal steps": (
-        "SELECT step, count(*) FROM metric_points WHERE metric = 'loss' AND step % 10 = 0 "
-        "GROUP BY step",
-        5,
+    "6 moving average of a curve": (
+        "SELECT p.step, avg(p.value) OVER (ORDER BY p.step ROWS 1 PRECEDING) FROM metric_points p "
+        "JOIN config c USING (run_id) WHERE p.metric = 'loss' AND c.key = 'lr' AND "
+        "c.number = 0.5 ORDER BY p.step LIMIT 2",
+        [[0, 1.0], [1, (1 + 1 / 1.5) / 2]],
     ),
-    "bands of percentiles": (
-        "SELECT step, quantile_cont(value, [0.1, 0.5, 0.9]) FROM metric_points "
-        "WHERE metric = 'loss' AND isfinite(value) GROUP BY step",
-        50,
+    "7 tag by config, mean of the best": (
+        f"SELECT t.value, c.number > 0.2 AS fast, avg(m.max) FROM {ACC} JOIN tags t ON "
+        "t.run_id = r.run_id AND t.key = 'model' WHERE t.value = 'cnn' GROUP BY ALL ORDER BY 2",
+        [["cnn", False, accuracy(0.1, 49)], ["cnn", True, accuracy(0.5, 49)]],
     ),
-    "correlation with a parameter": (
-        "SELECT corr(log10(c.number), m.max) FROM config c JOIN metrics m USING (run_id) "
-        "WHERE c.key = 'lr' AND m.metric = 'val/acc'",
-        1,
+    "8 tags as columns": (
+        "SELECT model, count(*) FROM (PIVOT tags ON key USING first(value) GROUP BY run_id) "
+        "GROUP BY 1 ORDER BY 1",
+        [["broken", 1], ["cnn", 2], ["vit", 2]],
     ),
-    "runs by person": ("SELECT actor, host, count(*) FROM runs GROUP BY ALL", 1),
-    "best by script and commit": (
-        "SELECT r.script, r.git_commit, max(m.max) FROM runs r JOIN metrics m USING (run_id) "
-        "WHERE m.metric = 'val/acc' GROUP BY ALL",
-        1,
+    "8b the whole table": (
+        'SELECT "config.lr", "tags.model", "metrics.loss" FROM runs_table(\'config.lr < 0.5\') '
+        "ORDER BY 1",
+        [[0.1, "cnn", 1 / 5.9], [0.3, "broken", 1 / (1 + 0.3 * 49)]],
     ),
-    "what goes on": ("SELECT run_id FROM runs WHERE status = 'Running'", 0),
+    "9 curves at equal steps": (
+        "SELECT step, count(*) FROM metric_points WHERE metric = 'loss' AND step % 20 = 0 "
+        "GROUP BY step ORDER BY step",
+        [[0, 5], [20, 5], [40, 5]],
+    ),
+    "10 bands of percentiles": (
+        "SELECT step, quantile_cont(value, 0.5), count(*) FROM metric_points "
+        "WHERE metric = 'loss' AND isfinite(value) GROUP BY step ORDER BY step LIMIT 2",
+        [[0, 1.0, 5], [1, 1 / 1.3, 5]],
+    ),
+    "11 correlation with a parameter": (
+        f"SELECT corr(log10(c.number), m.max) > 0.9 FROM {ACC}",
+        [[True]],
+    ),
+    "12 runs by person": (
+        "SELECT count(DISTINCT actor), count(DISTINCT host), count(*) FROM runs",
+        [[1, 1, 5]],
+    ),
+    "13 best by script and commit": (
+        f"SELECT parse_filename(r.script), r.git_commit IS NULL, max(m.max) FROM {ACC} "
+        "GROUP BY ALL",
+        [["train.py", True, 1.0]],
+    ),
+    "14 runs by minute, and those that go on": (
+        "SELECT count(*) BETWEEN 1 AND 5, max(going_on) FROM (SELECT date_trunc('minute', "
+        "started_at), count(*) FILTER (status = 'Running') AS going_on FROM runs GROUP BY 1)",
+        [[True, 0]],
+    ),
 }
-"""The questions that an analyst asked, and how many rows answer each of them here."""
+"""The questions that an analyst asked, and what is true of `train`."""
 
 
 def test_an_analyst_gets_answers_to_all_fifteen_questions(shell: Shell) -> None:
@@ -154,15 +187,43 @@ def test_an_analyst_gets_answers_to_all_fifteen_questions(shell: Shell) -> None:
         "with runlore.Workspace.open('.runlore') as ws:\n"
         "    for name, query in json.load(open('questions.json')).items():\n"
         "        try:\n"
-        "            answer = len(ws.sql(query).fetchall())\n"
+        "            answer = ws.sql(query).fetchall()\n"
         "        except Exception as error:\n"
         "            answer = str(error)\n"
-        "        print(json.dumps([name, answer]))\n",
+        "        print(json.dumps([name, answer]))\n"
+        "    middle = ws.sql(\"SELECT min(position) FROM events WHERE topic = 'run.failed'\")\n"
+        "    then = ws.as_of(middle.fetchall()[0][0] - 1)\n"
+        "    best = 'config.lr < 1'\n"
+        "    print(json.dumps(['15 SDK', [\n"
+        "        then.sql('SELECT count(*) FROM runs').fetchall()[0][0],\n"
+        "        then.runs_table(\"status = 'Failed'\").fetchall(),\n"
+        "        ws.experiments['mnist'].best('val/acc', where=best).get_config()['lr'],\n"
+        "        then.experiments['mnist'].best('val/acc', where=best).get_config()['lr'],\n"
+        "    ]]))\n",
     )
 
     answers = dict(map(json.loads, shell("python ask.py").splitlines()))
 
-    assert answers == {name: rows for name, (_, rows) in QUESTIONS.items()}
+    assert answers.pop("15 SDK") == [5, [], 0.9, 0.9]
+    assert answers.keys() == QUESTIONS.keys()
+    for name, (_, expected) in QUESTIONS.items():
+        assert [[pytest.approx(one) for one in row] for row in expected] == answers[name], name
+
+
+def test_an_analyst_asks_the_same_in_a_shell(shell: Shell) -> None:
+    train(shell)
+
+    listed = (
+        "runlore run list --metric val/acc --sort=-metrics.val/acc.max --query '[].status' -o tsv"
+    )
+    assert shell(f"{listed} --where 'm.loss = nan'").split() == ["Completed"]
+    assert shell(f'{listed} --where "status = Failed"').split() == ["Failed"]
+    who = shell('runlore sql "SELECT actor, count(*) AS runs FROM runs GROUP BY 1" -o csv')
+    assert who.splitlines()[0] == "actor,runs" and who.splitlines()[1].endswith(",5")
+    position = shell('runlore sql "SELECT max(position) FROM events" -o tsv').strip()
+    shell("python train.py 0.7 cnn")
+    counted = f'runlore sql --as-of {position} "SELECT count(*) FROM runs" -o tsv 2>/dev/null'
+    assert shell(counted).strip() == "5"
 
 
 def test_an_analyst_exports_looks_back_and_uses_frames(shell: Shell) -> None:
