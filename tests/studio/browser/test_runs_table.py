@@ -321,6 +321,38 @@ def test_columns_are_found_ordered_widened_and_saved_as_a_file(open_page: Opened
     assert {row["metrics.layer/57"] for row in rows} == {"57.0"}
 
 
+def test_only_columns_in_view_are_drawn_and_each_says_its_place(open_page: Opened) -> None:
+    metrics = [f"metrics.layer/{metric:02}" for metric in range(60)]
+    page = open_page(f"/e/vision?{'&'.join(f'cols={metric}' for metric in metrics)}")
+    rows_of(page)
+    grid, heads = page.get_by_role("grid"), page.get_by_role("columnheader")
+    expect(grid).to_have_attribute("aria-colcount", "61")
+    expect(heads.nth(1)).to_contain_text("layer/00")
+    assert heads.count() < 20
+    assert page.get_by_role("row").nth(1).get_by_role("gridcell").count() == heads.count()
+
+    grid.evaluate("one => one.scrollTo(one.scrollWidth, 0)")
+    expect(heads.last).to_contain_text("layer/59")
+    expect(heads.last).to_have_attribute("aria-colindex", "61")
+    assert heads.count() < 20
+    row = page.get_by_role("row").nth(1)
+    cell, name = row.get_by_role("gridcell").last, row.get_by_role("gridcell").first
+    expect(cell).to_have_text("59")
+    expect(cell).to_have_attribute("aria-colindex", "61")
+    boxes = [one.bounding_box() for one in (grid, heads.last, cell, name)]
+    frame, head, last, first = (box for box in boxes if box is not None)
+    assert (head["x"], head["width"]) == (last["x"], last["width"])
+    assert (
+        frame["x"] + frame["width"] - 20 < last["x"] + last["width"] < frame["x"] + frame["width"]
+    )
+    assert first["x"] - frame["x"] < 2  # The name stays in view.
+
+    page.keyboard.press("Tab")  # The grid is scrolled by keys as well.
+    grid.focus()
+    grid.press("End")
+    expect(page.get_by_role("row").last.get_by_role("gridcell").last).to_have_text("59")
+
+
 def test_the_keys_are_told(open_page: Opened) -> None:
     page = open_page("/e/vision")
     rows_of(page)

@@ -1,4 +1,4 @@
-// A table of any length: only the rows in view are there, and they are asked for page by page.
+// A table of any size: only the rows and columns in view are there, and rows are asked for page by page.
 
 import {
   html,
@@ -9,6 +9,7 @@ import {
   useRef,
   useState,
 } from "./vendor/preact@11.2.0/preact.js";
+import { columnsInView } from "./columns-in-view.js";
 import { changed } from "./live.js";
 import { OnPaper } from "./paper.js";
 import { asof } from "./view.js";
@@ -130,19 +131,19 @@ function OnScreen(props) {
   const { pages, columns, label, pinned, tree } = props;
   const { onOpen, onSelect, onSelectMany, onPeek, onMove, isSelected } = props;
   const frame = useRef(null);
-  const [top, setTop] = useState(0);
-  const [height, setHeight] = useState(600);
+  const [at, setAt] = useState({ top: 0, left: 0 });
+  const [size, setSize] = useState({ width: innerWidth, height: 600 });
   const [focus, setFocus] = useState(0);
   const focused = useRef(0); // The next key may come before the row is drawn.
   const anchor = useRef(0); // Where a selection of many rows began.
   const { total, turn } = pages.state.value;
   const rows = total ?? 0;
-  const first = Math.max(0, Math.floor(top / ROW) - MARGIN);
-  const last = Math.min(rows - 1, Math.ceil((top + height) / ROW) + MARGIN);
+  const first = Math.max(0, Math.floor(at.top / ROW) - MARGIN);
+  const last = Math.min(rows - 1, Math.ceil((at.top + size.height) / ROW) + MARGIN);
 
   useLayoutEffect(() => {
     const element = frame.current;
-    const measure = () => setHeight(element.clientHeight);
+    const measure = () => setSize({ width: element.clientWidth, height: element.clientHeight });
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(element);
@@ -152,8 +153,10 @@ function OnScreen(props) {
     if (rows) pages.need(first, last);
   }, [first, last, rows, turn, pages.state]);
 
-  const width = columns.reduce((sum, column) => sum + column.width, 0);
-  const template = columns.map((column) => `${column.width}px`).join(" ");
+  const widths = columns.map((column) => column.width);
+  const width = widths.reduce((sum, one) => sum + one, 0);
+  const template = widths.map((one) => `${one}px`).join(" ");
+  const inView = columnsInView(widths, at.left, size.width);
   const idAt = (index) => {
     const row = pages.row(index);
     return row?.answer.ids[row.place];
@@ -233,11 +236,14 @@ function OnScreen(props) {
   };
 
   const cells = (row) =>
-    columns.map(
-      (column) => html`
-        <div role="gridcell" class=${`grid-cell ${column.number ? "number" : ""}`}>${row ? column.cell(row) : ""}</div>
-      `,
-    );
+    inView.map((place) => {
+      const column = columns[place];
+      return html`
+        <div key=${column.key} role="gridcell" aria-colindex=${place + 1} class=${cellClass(column)} style=${{ gridColumn: place + 1 }}>
+          ${row ? column.cell(row) : ""}
+        </div>
+      `;
+    });
   const shown = [];
   for (let index = first; index <= last; index += 1) {
     const row = pages.row(index);
@@ -272,19 +278,27 @@ function OnScreen(props) {
       aria-colcount=${columns.length}
       aria-multiselectable=${onSelect ? "true" : undefined}
       aria-activedescendant=${rows && focus >= first && focus <= last ? `row-${focus}` : undefined}
-      onScroll=${(event) => setTop(event.currentTarget.scrollTop)}
+      onScroll=${({ currentTarget: { scrollTop: top, scrollLeft: left } }) => setAt({ top, left })}
       onKeyDown=${keys}
     >
       <div class="grid-head" role="rowgroup" style=${{ width: `${width}px` }}>
         <div class="grid-heads" role="row" aria-rowindex="1" style=${{ gridTemplateColumns: template }}>
-          ${columns.map(
-            (column) => html`
-              <div role="columnheader" aria-sort=${column.sorted} class=${`grid-cell ${column.number ? "number" : ""}`}>
+          ${inView.map((place) => {
+            const column = columns[place];
+            return html`
+              <div
+                key=${column.key}
+                role="columnheader"
+                aria-colindex=${place + 1}
+                aria-sort=${column.sorted}
+                class=${cellClass(column)}
+                style=${{ gridColumn: place + 1 }}
+              >
                 ${column.title}
                 ${column.onResize ? html`<${Edge} width=${column.width} onResize=${column.onResize} />` : ""}
               </div>
-            `,
-          )}
+            `;
+          })}
         </div>
         ${pinned
           ? html`
@@ -298,6 +312,8 @@ function OnScreen(props) {
     </div>
   `;
 }
+
+const cellClass = ({ number }) => `grid-cell ${number ? "number" : ""}`;
 
 /** The right edge of a column, which is dragged to make it wider. */
 function Edge({ width, onResize }) {
