@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from runlore import Workspace
+from runlore.studio.api.runs import COLUMNS_AT_FIRST, first_columns
 from runlore.studio.colours import colour_of
 from tests.studio.asking import Served, as_problem
 from tests.studio.conftest import HOSTILE, NAME, Filled
@@ -204,9 +205,20 @@ def test_columns_are_the_fields_of_the_runs_with_their_number(studio: Served) ->
     assert fields["tags.model"] == 1
     assert fields["config.lr"] == 1
     assert fields["metrics.loss"] == 2
-    assert studio.get("/api/columns", part="MOD") == {"fields": ["tags.model"], "runs": [1]}
+    some = studio.get("/api/columns", part="MOD")
+    assert (some["fields"], some["runs"]) == (["tags.model"], [1])
     assert "config.lr" not in studio.get("/api/columns", experiment="odd")["fields"]
-    assert studio.get("/api/columns", part="model", asof=1) == {"fields": [], "runs": []}
+    assert studio.get("/api/columns", part="model", asof=1)["fields"] == []
+
+
+def test_a_table_begins_with_some_of_the_columns() -> None:
+    kinds = ["config.lr", "tags.model", "properties.git", "metrics.loss", "metrics.system/cpu"]
+    many = [f"{kind}.{n}" for kind in ("config", "metrics") for n in range(5)]
+
+    assert first_columns(["metrics.`system/a b`", *kinds]) == [
+        *COLUMNS_AT_FIRST, "config.lr", "metrics.loss",
+    ]  # fmt: skip
+    assert first_columns(many) == [*COLUMNS_AT_FIRST, *many[:4], *many[5:9]]
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,31 @@ def test_an_address_shows_the_same_view_in_another_browser(open_page: Opened) ->
     assert rows_of(open_page(path_of(first))) == shown
 
 
+_ASKED_UNTIL_LONG_AFTER = """async () => {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return performance.getEntriesByType("resource").map((one) => one.name);
+}"""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/runs",
+        "/e/vision",
+        "/e/vision?f=tags.model+%3D+vit&sort=-name&cols=config.lr~90&cols=metrics.loss&q=resnet",
+    ],
+)
+def test_a_page_has_all_that_it_shows_at_first(path: str, open_page: Opened) -> None:
+    page = open_page(path)
+    expect(page.get_by_role("status").filter(has_text=re.compile("^live$"))).to_be_visible()
+
+    asked = page.evaluate(_ASKED_UNTIL_LONG_AFTER)
+
+    assert any("main.js" in one for one in asked)
+    assert [one for one in asked if "/api/" in one] == []
+
+
 def test_what_is_wrong_with_a_filter_is_said_where_it_stands(open_page: Opened) -> None:
     page = open_page("/e/vision")
     page.locator("#filter").fill("status = Completed and (")

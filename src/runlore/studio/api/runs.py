@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Query
 
 from runlore.domain.errors import ExperimentNotFound
 from runlore.domain.filtering.parser import parse_filter
+from runlore.domain.system_metrics import is_sampled
 from runlore.projections.filters import RunFilter
 from runlore.projections.reader import RunsReader
 from runlore.projections.run_trees import Branches
@@ -33,6 +35,8 @@ router = APIRouter()
 COLUMNS = ("name", "status", "duration", "created", "user")
 """The columns of a table that was asked for without some."""
 
+COLUMNS_AT_FIRST = ("status", "duration", "created", "user")
+_FIRST_OF_EACH = 4
 _ALWAYS = ("id", "number", "experiment", "name", "status", "depth")
 
 
@@ -114,12 +118,20 @@ async def columns_of_runs(
     limit: Limit = 200,
     as_of: AsOf = None,
 ) -> Answer:
-    """The fields that could be columns, with the number of runs that have them."""
+    """The fields that could be columns, with the number of runs that have them.
+
+    `first` are the columns of a table for which none were chosen.
+    """
 
     def question(_: Workspace, reader: RunsReader) -> dict[str, Any]:
         within = _experiment_id(reader, experiment)
         found = reader.fields(part, experiment_id=within, limit=limit)
-        return {"fields": [one.field for one in found], "runs": [one.runs for one in found]}
+        fields = [one.field for one in found]
+        return {
+            "fields": fields,
+            "runs": [one.runs for one in found],
+            "first": first_columns(fields),
+        }
 
     return await lanes.answer_of_tables(as_of, question)
 
@@ -141,6 +153,17 @@ async def values_of_field(
         return {"values": [one.value for one in found], "runs": [one.runs for one in found]}
 
     return await lanes.answer_of_tables(as_of, question)
+
+
+def first_columns(fields: Sequence[str]) -> list[str]:
+    """Some attributes, and the first config keys and logged metrics among these fields."""
+    config = [field for field in fields if field.startswith("config.")]
+    metrics = [
+        field
+        for field in fields
+        if field.startswith("metrics.") and not is_sampled(field[len("metrics.") :].lstrip("`"))
+    ]
+    return [*COLUMNS_AT_FIRST, *config[:_FIRST_OF_EACH], *metrics[:_FIRST_OF_EACH]]
 
 
 def _experiment_id(reader: RunsReader, name: str | None) -> str | None:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Final
-from urllib.parse import quote, urlencode
+import json
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote, unquote, urlencode
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.types import Message, Scope
 
 from runlore.domain.errors import RunloreError
 from runlore.studio.access.guard import VIEWER
-from runlore.studio.api import run as run_api
-from runlore.studio.api import runs as runs_api
-from runlore.studio.api import workspace as workspace_api
 from runlore.studio.encoding import json_text
 from runlore.studio.lanes import Lanes
 from runlore.studio.parameters import POSITION_END
 
-Question = tuple[str, Callable[[], Awaitable[Response]]]
-"""The address by which the page would ask, and the answer."""
+_AT_FIRST: Final = 100
+"""The columns that a table of runs knows, and its rows: a page of `grid.js`."""
 
-_COLUMNS_AT_FIRST: Final = 100
+_OF_VIEWER: Final = ("type", "asgi", "http_version", "scheme", "server", "client", "root_path")
+_WIDTH: Final = re.compile(r"~[0-9]{2,4}\Z")
 
 
 async def first_answers(lanes: Lanes, request: Request) -> str:
@@ -30,50 +32,84 @@ async def first_answers(lanes: Lanes, request: Request) -> str:
     What cannot be answered is left out: the page asks for it, and says what is wrong. The text
     holds no character that ends a script.
     """
-    as_of = _position(request.query_params.get("asof"))
-    answers = []
     try:
         position = await lanes.quick(lambda: lanes.at(None).position)
-        for address, question in _questions(lanes, request, as_of):
-            answer = bytes((await question()).body).decode()
-            answers.append(f"{json_text(address)}:{answer}")
     except RunloreError:
         return "{}"
-    return f'{{"position":{position},"answers":{{{",".join(answers)}}}}}'
+    answers = await _answers(request)
+    pairs = ",".join(f"{json_text(address)}:{answer}" for address, answer in answers.items())
+    return f'{{"position":{position},"answers":{{{pairs}}}}}'
 
 
-def _questions(lanes: Lanes, request: Request, as_of: int | None) -> Iterator[Question]:
-    viewer, path = request.scope[VIEWER], request.path_params
-    yield (
-        _address("workspace", as_of),
-        lambda: workspace_api.workspace(lanes, viewer, as_of),
-    )
+async def _answers(request: Request) -> dict[str, str]:
+    """The answers by the addresses at which the page would ask for them."""
+    path, query = request.path_params, request.query_params
+    as_of = _position(query.get("asof"))
+    answers: dict[str, str] = {}
+
+    async def ask(where: str, params: Mapping[str, object] | None = None) -> str | None:
+        address = _address(where, {**(params or {}), "asof": as_of})
+        answer = await _answer(request, address)
+        if answer is not None:
+            answers[address] = answer
+        return answer
+
+    await ask("workspace")
     if "run_id" in path:
-        run_id = path["run_id"]
-        yield (
-            _address(f"runs/{quote(run_id, safe=_UNQUOTED)}", as_of),
-            lambda: run_api.run(lanes, run_id, as_of),
-        )
+        await ask(f"runs/{quote(path['run_id'], safe=_UNQUOTED)}")
     elif request.scope["route"].path == "/":
-        yield _address("experiments", as_of), lambda: workspace_api.experiments(lanes, as_of)
+        await ask("experiments")
     elif request.scope["route"].path in ("/runs", "/e/{name:path}"):
-        name = path.get("name")
-        yield (
-            _address("columns", as_of, experiment=name, limit=_COLUMNS_AT_FIRST),
-            lambda: runs_api.columns_of_runs(
-                lanes, experiment=name, limit=_COLUMNS_AT_FIRST, as_of=as_of
-            ),
-        )
+        experiment = path.get("name")
+        columns = await ask("columns", {"experiment": experiment, "limit": _AT_FIRST})
+        if columns is not None and not any(key in query for key in _OTHER_ROWS):
+            await ask("runs", _table(experiment, query, json.loads(columns)["first"]))
+    return answers
+
+
+_OTHER_ROWS: Final = ("tree", "closed", "branch", "group")
+"""The parameters of tables whose rows are asked for in other ways."""
+
+
+def _table(experiment: str | None, query: QueryParams, columns: Sequence[str]) -> dict[str, Any]:
+    """What a table of runs asks for, in the order in which `pages/runs.js` does."""
+    q, f, sort = (next(iter(query.getlist(key)), "") or None for key in ("q", "f", "sort"))
+    cols = [_WIDTH.sub("", column) for column in query.getlist("cols")] or columns
+    found = {"experiment": experiment, "q": q, "f": f, "sort": sort, "cols": cols}
+    return {**found, "offset": 0, "limit": _AT_FIRST}
+
+
+async def _answer(request: Request, address: str) -> str | None:
+    """What the viewer would get there; None for a problem."""
+    path, _, query = address.partition("?")
+    scope: Scope = {key: request.scope[key] for key in (*_OF_VIEWER, VIEWER)}
+    scope.update(method="GET", path=unquote(path), raw_path=path.encode(), headers=[])
+    scope["query_string"] = query.encode()
+    statuses: list[int] = []
+    body = b""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        nonlocal body
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+        else:
+            body += message.get("body", b"")
+
+    await request.app(scope, receive, send)
+    return body.decode() if statuses == [HTTPStatus.OK] else None
 
 
 _UNQUOTED: Final = "!'()*~"  # What encodeURIComponent leaves as it is, beside letters and -._
 
 
-def _address(path: str, as_of: int | None, **params: object) -> str:
+def _address(path: str, params: Mapping[str, object]) -> str:
     """The path and query as the pages' `address` writes them."""
-    given = {key: value for key, value in {**params, "asof": as_of}.items() if value is not None}
+    given = {key: value for key, value in params.items() if value is not None}
     # A form has other characters as they are than Python.
-    query = urlencode(given, safe="*").replace("~", "%7E")
+    query = urlencode(given, doseq=True, safe="*").replace("~", "%7E")
     return f"/api/{path}{'?' if query else ''}{query}"
 
 

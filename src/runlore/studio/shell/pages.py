@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Final
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from runlore.domain.errors import InvalidInput
 from runlore.engine.streams import saved_view
@@ -22,7 +23,7 @@ from runlore.workspace import session_of
 STATIC: Final = Path(str(files("runlore.studio"))) / "static"
 
 _PRELOAD: Final = '<link rel="modulepreload" href="{base}/static/{version}/{name}">\n'
-_SHELL: Final = """<!doctype html>
+_BEGINNING: Final = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -34,42 +35,45 @@ _SHELL: Final = """<!doctype html>
 {preloads}<script type="module" src="{base}/static/{version}/main.js"></script>
 </head>
 <body data-base="{base}">
-<script type="application/json" id="first">{first}</script>
+<script type="application/json" id="first">"""
+_END: Final = """</script>
 <noscript>The Studio needs scripts. The command line shows the same: runlore run list</noscript>
 </body>
 </html>
 """
+_NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
 
 def mount(app: FastAPI, base_path: str, version: str) -> None:
     """Add the pages to an application; `version` is that of their files."""
     base = escape(base_path)
-    preloads = {
-        page: "".join(
-            _PRELOAD.format(base=base, version=version, name=name)
-            for name in modules_of(STATIC, page)
-        )
-        for page in set(PATHS.values())
-    }
-
-    def shell(page: str, first: str = "{}") -> str:
-        return _SHELL.format(base=base, version=version, preloads=preloads[page], first=first)
+    beginnings = {page: _beginning(page, base, version) for page in set(PATHS.values())}
 
     async def page(request: Request) -> Response:
-        first = await first_answers(request.app.state.lanes, request)
-        name = PATHS[request.scope["route"].path]
-        return HTMLResponse(shell(name, first), headers={"Cache-Control": "no-store"})
+        return StreamingResponse(parts(request), headers=_NOT_KEPT, media_type="text/html")
+
+    async def parts(request: Request) -> AsyncIterator[str]:
+        # A browser asks for the scripts while the answers are made.
+        yield beginnings[PATHS[request.scope["route"].path]]
+        yield await first_answers(request.app.state.lanes, request) + _END
 
     async def view(request: Request, name: str) -> Response:
         lanes: Lanes = request.app.state.lanes
         url = await lanes.quick(lambda: _address_of(lanes, name))
         if url is None:
-            return HTMLResponse(shell("experiments"), 404, headers={"Cache-Control": "no-cache"})
+            return HTMLResponse(beginnings["experiments"] + "{}" + _END, 404, headers=_NOT_KEPT)
         return RedirectResponse(base_path + with_view(url, name), status_code=303)
 
     for path in PATHS:
         app.add_api_route(path, page, methods=["GET"], include_in_schema=False)
     app.add_api_route("/v/{name:path}", view, methods=["GET"], include_in_schema=False)
+
+
+def _beginning(page: str, base: str, version: str) -> str:
+    """A page until its first answers, with links to all modules that it needs at first."""
+    names = modules_of(STATIC, page)
+    preloads = "".join(_PRELOAD.format(base=base, version=version, name=name) for name in names)
+    return _BEGINNING.format(base=base, version=version, preloads=preloads)
 
 
 def _address_of(lanes: Lanes, name: str) -> str | None:

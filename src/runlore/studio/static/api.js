@@ -99,6 +99,10 @@ async function fromCopy(path, params) {
 export const ask = (path, params, signal) =>
   copy ? fromCopy(path, params) : asked(address(path, { ...params, asof: asof.value }), signal);
 
+/** An answer that needs no question, once only: it came with the page, or a copy holds it. */
+export const atHand = (path, params) =>
+  copy ? copied(path, params) : (brought(address(path, { ...params, asof: asof.value })) ?? null);
+
 /** A change; only editors may make one, and only of the present. */
 export async function send(method, path, body) {
   const response = await fetched(address(path), {
@@ -116,7 +120,7 @@ export async function send(method, path, body) {
  */
 export function useAnswer(path, params, { runs = null, skip = false, turn = "" } = {}) {
   const answer = useMemo(() => {
-    const data = skip ? null : copy ? copied(path, params) : (brought(address(path, { ...params, asof: asof.value })) ?? null);
+    const data = skip ? null : atHand(path, params);
     return signal({ data, error: null, loading: data === null });
   }, []);
   const isFirst = useRef(answer.value.data !== null);

@@ -1,12 +1,11 @@
 // Runs gathered by a field: a row per value, with an aggregate of each column.
 
 import { html } from "./vendor/preact@11.2.0/preact.js";
-import { ask } from "./api.js";
 import { number } from "./format.js";
 import { Grid, usePages } from "./grid.js";
 import { Wrong } from "./parts.js";
 import { cell, Head, parseColumn } from "./run-columns.js";
-import { asof, change, view } from "./view.js";
+import { change, view } from "./view.js";
 
 export const AGGREGATES = ["mean", "median", "min", "max", "sum", "std"];
 
@@ -21,10 +20,7 @@ export function GroupGrid({ question, columns }) {
   const { group, agg = "mean", f } = view.value;
   const fields = columns.map((text) => parseColumn(text).field).filter((field) => field !== group);
   const params = { ...question, group, agg, cols: fields };
-  const pages = usePages(
-    (offset, limit, signal) => ask("groups", { ...params, offset, limit }, signal),
-    JSON.stringify([params, asof.value]),
-  );
+  const pages = usePages("groups", params);
   const { error, total } = pages.state.value;
   const open = (filter) => change({ group: null, agg: null, f: f ? `(${f}) and ${filter}` : filter });
   const isNumber = (index) => Boolean(pages.row(0)?.answer.spreads[index]);

@@ -28,8 +28,9 @@ function missed(message) {
 
 function hear(message) {
   if (message.state) state.value = message.state;
-  if (missed(message)) for (const listener of [...listeners]) listener({ ...message, reset: true });
-  else if (!message.state) for (const listener of [...listeners]) listener(message);
+  const reset = message.reset || missed(message);
+  if (!reset && !Object.keys(message.runs ?? {}).length) return; // Nothing has changed.
+  for (const listener of [...listeners]) listener({ ...message, reset });
 }
 
 const policy = self.trustedTypes?.createPolicy("studio", {

@@ -1,30 +1,16 @@
 // The columns of tables of runs: heads that sort, cells by kind, and the distance to a baseline.
 
 import { html } from "./vendor/preact@11.2.0/preact.js";
-import { isSampled, namespace, number, shortName } from "./format.js";
+import { namespace, number, shortName } from "./format.js";
 import { Lasted, RunName, Status, Time } from "./parts.js";
 import { isSelected, toggle } from "./selection.js";
 import { change, view } from "./view.js";
 
-export const DEFAULT_COLUMNS = ["status", "duration", "created", "user"];
-
 const WIDTHS = { status: 130, duration: 100, created: 120, started: 120, ended: 120, experiment: 160 };
-const FIRST_OF_EACH = 4;
 const INDENT = 16;
 const NARROW = 640;
 /** Columns that are sorted from the least value on at first. */
 const LESS_IS_BETTER = /^metrics\..*(loss|error|perplexity|mse|mae)/i;
-
-/** The columns of a table for which none were chosen. */
-export function firstColumns(fields) {
-  const metrics = (fields ?? []).filter((field) => namespace(field) === "metrics");
-  const config = (fields ?? []).filter((field) => namespace(field) === "config");
-  return [
-    ...DEFAULT_COLUMNS,
-    ...config.slice(0, FIRST_OF_EACH),
-    ...metrics.filter((field) => !isSampled(field)).slice(0, FIRST_OF_EACH),
-  ];
-}
 
 /** A column as an address has it: `metrics.loss~160` is 160 pixels wide. */
 export function parseColumn(text) {

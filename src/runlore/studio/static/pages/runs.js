@@ -1,7 +1,7 @@
 // The runs of an experiment, or of all: a table with columns, a filter, groups and a tree.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact@11.2.0/preact.js";
-import { address, ask, useAnswer } from "../api.js";
+import { html, signal, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact@11.2.0/preact.js";
+import { address, useAnswer } from "../api.js";
 import { ColumnPicker } from "../column-picker.js";
 import { runsOf } from "../format.js";
 import { FilterLine, SearchBox } from "../filter-bar.js";
@@ -10,7 +10,7 @@ import { GroupBy, GroupGrid } from "../groups.js";
 import { later } from "../later.js";
 import { useLiveCells } from "../runs/live-cells.js";
 import { Wrong } from "../parts.js";
-import { firstColumns, gridColumns, metricOf, parseColumn } from "../run-columns.js";
+import { gridColumns, metricOf, parseColumn } from "../run-columns.js";
 import { isSelected, select, selectAll, Selection, toggle } from "../selection.js";
 import { asof, change, copyAddress, go, view } from "../view.js";
 
@@ -21,14 +21,16 @@ const PAUSE_MS = 150;
 
 export function Runs() {
   const { experiment, q, f, sort, tree, group } = view.value;
-  const fields = useAnswer("columns", { experiment, limit: 100 }, { runs: [] }).value.data?.fields;
-  const columns = view.value.cols ?? firstColumns(fields);
+  const known = useAnswer("columns", { experiment, limit: 100 }, { runs: [] }).value.data;
+  const fields = known?.fields;
+  const columns = view.value.cols ?? known?.first;
   const question = { experiment, q, f, tree };
+  const total = useMemo(() => signal(null), []); // The table knows it.
   return html`
     <div class="runs-page">
       <div class="bar">
         <h1>${experiment ? html`<bdi>${experiment}</bdi>` : "All runs"}</h1>
-        <${Count} question=${question} />
+        <${Count} total=${total} />
         <span class="grow"></span>
         <${SearchBox} />
         <${GroupBy} fields=${fields} />
@@ -47,11 +49,11 @@ export function Runs() {
               </button>
             `
           : ""}
-        <${ColumnPicker} columns=${columns} experiment=${experiment} />
-        <a class="button" href=${csv(question, columns)} download title="The table as a file">CSV</a>
+        <${ColumnPicker} columns=${columns ?? []} experiment=${experiment} />
+        <a class="button" href=${csv(question, columns ?? [])} download title="The table as a file">CSV</a>
         <${CopyLink} />
       </div>
-      ${fields || view.value.cols ? html`<${Table} question=${{ ...question, sort }} columns=${columns} />` : ""}
+      ${columns ? html`<${Table} question=${{ ...question, sort }} columns=${columns} total=${total} />` : ""}
     </div>
   `;
 }
@@ -74,12 +76,11 @@ function csv(question, columns) {
     : address("runs.csv", { ...question, sort, cols, asof: asof.value });
 }
 
-function Count({ question }) {
-  const total = useAnswer("runs", { ...question, limit: 1, cols: ["status"] }).value.data?.total;
+function Count({ total }) {
   const { group, all } = view.value;
   return html`
-    <span class="muted" role="status">${total === undefined ? "" : runsOf(total)}</span>
-    ${total && !group && !all ? html`<button class="quiet" onClick=${selectAll}>Select all</button>` : ""}
+    <span class="muted" role="status">${total.value === null ? "" : runsOf(total.value)}</span>
+    ${total.value && !group && !all ? html`<button class="quiet" onClick=${selectAll}>Select all</button>` : ""}
   `;
 }
 
@@ -130,21 +131,20 @@ function useEscape(isOpen) {
   }, [isOpen]);
 }
 
-function Table({ question, columns }) {
+function Table({ question, columns, total: told }) {
   const { group, pin, tree, closed, branches, drawer } = view.value;
   const cols = columns.map((text) => parseColumn(text).field);
   const asked = { ...question, closed, branch: branches };
-  const pages = usePages(
-    (offset, limit, signal) => ask("runs", { ...asked, cols, offset, limit }, signal),
-    JSON.stringify([asked, cols, asof.value]),
-    JSON.stringify([question, asof.value]),
-  );
+  const pages = usePages("runs", { ...asked, cols }, JSON.stringify([question, asof.value]));
   pages.state.value; // The rows in view are others when it changes.
   const valueOf = useLiveCells(group ? [] : pages.near(), cols);
   const isBeside = Boolean(drawer && !group);
   const follow = useFollowing();
   useEscape(isBeside);
   const { total, error } = pages.state.value;
+  useLayoutEffect(() => {
+    if (total !== null) told.value = total; // The last one stays until there is another.
+  }, [total]);
   const pinned = useAnswer("runs", { f: idIs(pin), children: true, cols, limit: 1 }, { skip: !pin, runs: [pin] }).value;
   const baseline = pin && pinned.data?.ids.length ? rowOf(pinned.data) : null;
   return html`
