@@ -147,7 +147,10 @@ def whole(found: ChunkedArray) -> Array:
     """The parts of a column as one array."""
     if found.type == DataType.string():
         found = found.cast(TYPES["string"])
-    return found.combine_chunks() if found.num_chunks else Array([], found.type)
+    if found.num_chunks:
+        return found.combine_chunks()
+    empty: Array = Array([], TYPES["int64"])  # arro3 makes none of times.
+    return empty.cast(found.type)
 
 
 def arrays(table: Table, *names: str) -> tuple[NDArray[Any], ...]:

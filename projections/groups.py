@@ -13,7 +13,8 @@ from runlore.domain.errors import InvalidInput
 from runlore.domain.filtering.fields import Field
 from runlore.projections.arrow_tables import answer
 from runlore.projections.conditions import Conditions
-from runlore.projections.runs_table import TableOptions, registered, runs_table
+from runlore.projections.run_cells import registered
+from runlore.projections.runs_table import TableOptions, runs_table
 from runlore.projections.sql_result import SqlResult
 
 AGGREGATES: Final[Mapping[str, str]] = {

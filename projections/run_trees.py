@@ -54,7 +54,7 @@ _PAGE: Final = """
     JOIN ranked o ON o.run_no = {above}
     GROUP BY l.run_no
 )
-SELECT run_no, row_number() OVER (ORDER BY ranks) AS place FROM placed ORDER BY place {limit}
+SELECT run_no FROM placed ORDER BY ranks {limit}
 """
 _BELOW: Final = """
 WITH kept AS ({kept})
@@ -75,7 +75,7 @@ def tree_page(
     order: Sql,
     limit: str,
 ) -> Sql:
-    """The query for the numbers and places of the matching runs and of all above them.
+    """The query for the numbers of the matching runs and of all above them, in order.
 
     Runs below a closed branch are left out. Roots and the children of each run come in the order
     of the table.

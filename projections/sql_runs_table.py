@@ -18,7 +18,8 @@ from runlore.domain.errors import InvalidInput, InvalidType
 from runlore.projections.conditions import Conditions
 from runlore.projections.driver import duckdb
 from runlore.projections.filters import RunFilter
-from runlore.projections.runs_table import TableOptions, registered, runs_table
+from runlore.projections.run_cells import registered
+from runlore.projections.runs_table import TableOptions, runs_table
 from runlore.projections.sql_errors import QueryFailed, QueryRefused
 
 NAME: Final = "runs_table"

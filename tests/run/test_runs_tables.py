@@ -116,6 +116,8 @@ def test_a_table_is_sorted_by_a_field(nets: Experiment, sort: str, order: str) -
     else:
         assert "".join(found) == order
     assert found[:1] == [name for (name,) in nets.runs_table(sort=sort, columns=["name"], limit=1)]
+    filtered = nets.runs_table("name != nobody and t.no != 1 or name in (a, b, c)", sort=sort)
+    assert frame(filtered)["name"] == found
 
 
 def test_a_table_of_a_workspace_has_the_runs_of_all_experiments(nets: Experiment) -> None:
