@@ -58,6 +58,20 @@ def test_a_proxy_may_have_taken_the_base_path_away(filled: Filled) -> None:
         assert found.client.get(f"{found.origin}{folder}/main.js").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/", "/runs", "/compare"])
+def test_a_page_names_all_that_it_needs_at_first(studio: Served, path: str) -> None:
+    page = studio.client.get(path).text
+    asked = {studio.client.get(link) for link in re.findall(r'(?:href|src)="([^"]+)"', page)}
+    text = "".join(one.text for one in asked if one.headers["content-type"].startswith("text"))
+
+    assert {one.status_code for one in asked} == {200}
+    named = re.findall(r'(?:from|@import url\()\s*"[^"]*?([^"/]+)"', text)
+    assert set(named) <= {one.url.path.rpartition("/")[2] for one in asked}
+    assert {"uplot.css", "grid.js" if path == "/runs" else "api.js"} <= set(named)
+    fonts = [one.url.path for one in asked if one.headers["content-type"] == "font/woff2"]
+    assert [font.rpartition("/")[2] for font in fonts] == ["inter.woff2"]
+
+
 @pytest.mark.parametrize("path", ["/static/0123456789ab/main.js", "{}/nothing.js", "{}", "{}/"])
 def test_there_is_no_other_file(studio: Served, path: str) -> None:
     folder = folder_in(studio.client.get("/").text)

@@ -1,4 +1,4 @@
-"""Which modules a page of the Studio needs: those that it imports, and so on.
+"""Which files a page of the Studio needs: the modules that it imports, and so on, and its styles.
 
 The modules have few forms of `import`, which these patterns know.
 """
@@ -18,6 +18,11 @@ IMPORT: Final = re.compile(
 )
 LATER: Final = re.compile(r'\bimport\("(?P<path>[^"]+)"\)')
 """An import when the module is needed."""
+
+STYLES: Final = "studio.css"
+STYLES_IN: Final = re.compile(r'@import url\("([^"]+)"\);')
+FONT_IN: Final = re.compile(r'url\("([^"]+\.woff2)"\)')
+"""The first one is that of all text."""
 
 
 def modules_of(folder: Path, page: str) -> list[str]:

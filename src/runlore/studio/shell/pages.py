@@ -17,12 +17,15 @@ from runlore.engine.streams import saved_view
 from runlore.studio.addresses import PATHS, address_in, with_view
 from runlore.studio.lanes import Lanes
 from runlore.studio.shell.first import first_answers
-from runlore.studio.shell.modules import modules_of
+from runlore.studio.shell.modules import FONT_IN, STYLES, STYLES_IN, modules_of
 from runlore.workspace import session_of
 
 STATIC: Final = Path(str(files("runlore.studio"))) / "static"
 
-_PRELOAD: Final = '<link rel="modulepreload" href="{base}/static/{version}/{name}">\n'
+_AHEAD: Final = '<link {how} href="{base}/static/{version}/{name}">\n'
+_MODULE: Final = 'rel="modulepreload"'
+_STYLE: Final = 'rel="preload" as="style"'
+_FONT: Final = 'rel="preload" as="font" type="font/woff2" crossorigin'
 _BEGINNING: Final = """<!doctype html>
 <html lang="en">
 <head>
@@ -32,7 +35,7 @@ _BEGINNING: Final = """<!doctype html>
 <title>runlore Studio</title>
 <link rel="icon" href="{base}/static/{version}/icon.svg">
 <link rel="stylesheet" href="{base}/static/{version}/studio.css">
-{preloads}<script type="module" src="{base}/static/{version}/main.js"></script>
+{ahead}<script type="module" src="{base}/static/{version}/main.js"></script>
 </head>
 <body data-base="{base}">
 <script type="application/json" id="first">"""
@@ -70,10 +73,16 @@ def mount(app: FastAPI, base_path: str, version: str) -> None:
 
 
 def _beginning(page: str, base: str, version: str) -> str:
-    """A page until its first answers, with links to all modules that it needs at first."""
-    names = modules_of(STATIC, page)
-    preloads = "".join(_PRELOAD.format(base=base, version=version, name=name) for name in names)
-    return _BEGINNING.format(base=base, version=version, preloads=preloads)
+    """A page until its first answers, with links to all that it needs at first.
+
+    A browser would find them one after the other: a font when there is text, for instance.
+    """
+    styles = (STATIC / STYLES).read_text(encoding="utf-8")
+    found = [(_STYLE, name) for name in STYLES_IN.findall(styles)]
+    found += [(_FONT, name) for name in FONT_IN.findall(styles)[:1]]
+    found += [(_MODULE, name) for name in modules_of(STATIC, page)]
+    links = [_AHEAD.format(how=how, base=base, version=version, name=name) for how, name in found]
+    return _BEGINNING.format(base=base, version=version, ahead="".join(links))
 
 
 def _address_of(lanes: Lanes, name: str) -> str | None:

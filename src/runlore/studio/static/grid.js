@@ -17,6 +17,7 @@ import { asof } from "./view.js";
 
 const ROW = 28;
 const MARGIN = 8;
+const ABOVE = 160; // At least this is above a grid: to draw twice at first takes twice as long.
 const PAGE = 100;
 const STRIDE = 25;
 const WIDTH_MIN = 48;
@@ -137,7 +138,7 @@ function OnScreen(props) {
   const { onOpen, onSelect, onSelectMany, onPeek, onMove, isSelected } = props;
   const frame = useRef(null);
   const [at, setAt] = useState({ top: 0, left: 0 });
-  const [size, setSize] = useState({ width: innerWidth, height: 600 });
+  const [size, setSize] = useState({ width: innerWidth, height: innerHeight - ABOVE });
   const [focus, setFocus] = useState(0);
   const focused = useRef(0); // The next key may come before the row is drawn.
   const anchor = useRef(0); // Where a selection of many rows began.
@@ -148,7 +149,7 @@ function OnScreen(props) {
 
   useLayoutEffect(() => {
     const element = frame.current;
-    const measure = () => setSize({ width: element.clientWidth, height: element.clientHeight });
+    const measure = () => setSize((held) => sizeFor(element, held));
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(element);
@@ -316,6 +317,12 @@ function OnScreen(props) {
       <div class="grid-body" role="rowgroup" style=${{ height: `${rows * ROW}px`, width: `${width}px` }}>${shown}</div>
     </div>
   `;
+}
+
+/** The size that is drawn for: the one of before if it is enough, and not much too large. */
+function sizeFor({ clientWidth: width, clientHeight: height }, held) {
+  const isEnough = width <= held.width && height <= held.height && held.height < height + MARGIN * ROW;
+  return isEnough ? held : { width, height };
 }
 
 const cellClass = ({ number }) => `grid-cell ${number ? "number" : ""}`;

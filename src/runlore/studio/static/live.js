@@ -38,18 +38,22 @@ const policy = self.trustedTypes?.createPolicy("studio", {
 });
 const worker = new URL("live-worker.js", here).href;
 
-if (copy) state.value = "copy";
-else if ("SharedWorker" in self) {
-  const shared = new SharedWorker(policy ? policy.createScriptURL(worker) : worker, {
-    name: feed,
-    type: "module",
-  });
-  shared.port.onmessage = (event) => hear(event.data);
-  shared.port.start();
-  shared.port.postMessage({ feed });
-} else {
-  const source = new EventSource(feed);
-  source.onopen = () => hear({ state: "on" });
-  source.onerror = () => hear({ state: "off" });
-  source.onmessage = (event) => hear(JSON.parse(event.data));
+function connect() {
+  if ("SharedWorker" in self) {
+    const shared = new SharedWorker(policy ? policy.createScriptURL(worker) : worker, {
+      name: feed,
+      type: "module",
+    });
+    shared.port.onmessage = (event) => hear(event.data);
+    shared.port.start();
+    shared.port.postMessage({ feed });
+  } else {
+    const source = new EventSource(feed);
+    source.onopen = () => hear({ state: "on" });
+    source.onerror = () => hear({ state: "off" });
+    source.onmessage = (event) => hear(JSON.parse(event.data));
+  }
 }
+
+if (copy) state.value = "copy";
+else (self.requestIdleCallback ?? setTimeout)(connect, { timeout: 500 }); // The page comes first.
