@@ -11,6 +11,7 @@ from runlore.domain.filtering.fields import ATTRIBUTES, Field, Kind, Namespace
 from runlore.projections.conditions import Conditions
 from runlore.projections.driver import duckdb
 from runlore.projections.field_sql import PAIRS, attribute
+from runlore.projections.metric_summaries_as_of import latest_as_of
 from runlore.projections.trees import runs_then
 
 
@@ -38,6 +39,13 @@ SELECT s.name, count(*)
 FROM store.metric_latest k JOIN store.series s USING (series_no) {runs}
 WHERE s.kind = 'scalar' AND contains(lower(s.name), lower(?)) {within}
 GROUP BY s.name ORDER BY count(*) DESC, s.name LIMIT {limit}
+"""
+_KINDS: Final = """
+SELECT s.name, CASE WHEN count(DISTINCT s.kind) = 1 THEN any_value(s.kind)
+                    WHEN bool_or(s.kind = 'row') THEN 'row' ELSE 'scalar' END
+FROM {latest} k JOIN store.series s USING (series_no)
+WHERE k.run_no = {run_no:d}
+GROUP BY s.name ORDER BY min(k.first_position), min(k.first_time), min(k.series_no)
 """
 _VALUES_OF_KEY: Final = """
 SELECT value, count(*) FROM (
@@ -137,3 +145,12 @@ def known_values(
             "tags, properties, config and attributes such as status"
         )
     return [KnownValue(*row) for row in connection.execute(query, params).fetchall()]
+
+
+def metric_kinds(
+    connection: duckdb.DuckDBPyConnection, run_no: int, as_of: int | None
+) -> dict[str, str]:
+    """The kind of each metric of a run, by name; see `RunsReader.metric_kinds`."""
+    with latest_as_of(connection, as_of, only=f"run_no = {run_no:d}") as latest:
+        query = _KINDS.format(latest=latest, run_no=run_no)
+        return dict(connection.execute(query).fetchall())

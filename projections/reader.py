@@ -215,6 +215,23 @@ class RunsReader:
 
         return self.projection.ask(question)
 
+    def metric_kinds(self, run_id: str) -> dict[str, str]:
+        """By name, in the order of first values, the kind of each metric of a run: scalar, row, ...
+
+        Costs the number of its series. Raises RunNotFound.
+        """
+        from runlore.projections.known_fields import metric_kinds
+
+        def question(tables: OpenTables) -> dict[str, str]:
+            if self.position is not None:
+                tables.check_segments()
+            run_no = run_no_of(tables.connection, run_id, self.position)
+            if run_no is None:
+                raise RunNotFound(run_id, "this workspace")
+            return metric_kinds(tables.connection, run_no, self.position)
+
+        return self.projection.ask(question)
+
     def curves(
         self,
         run_ids: Sequence[str],

@@ -25,6 +25,19 @@ def chart_of(session: Session, reader: RunsReader, question: ChartQuestion) -> C
     return reader.at(head).chart(question, points) if points else reader.chart(question)
 
 
+def metric_kinds_of(session: Session, reader: RunsReader, run_id: str) -> dict[str, str]:
+    """By name, in the order of first values, the kind of each metric of a run, live ones included.
+
+    `reader` is one of the session's. See `RunsReader.metric_kinds`.
+    """
+    _, live = live_at_head(session, [run_id])
+    logged = reader.metric_kinds(run_id)
+    waiting = {
+        part.series.name: part.series.kind for one in live.values() for part in parts_of(one)
+    }
+    return logged | {name: kind for name, kind in waiting.items() if name not in logged}
+
+
 def live_at_head(session: Session, run_ids: Collection[str]) -> tuple[int, dict[str, LiveValues]]:
     """A position at the end of the log, and the values of runs that are not in the log until it."""
     session.before_read(of_spools=True)

@@ -15,10 +15,10 @@ from starlette.responses import Response, StreamingResponse
 
 from runlore.domain.errors import ChangeRefusedError, InvalidInput, NotFound
 from runlore.domain.fact import utc_time
+from runlore.engine.inspection.charts import metric_kinds_of
 from runlore.engine.moments import asked_at
 from runlore.engine.runs.files import open_file
 from runlore.engine.runs.logs import log_files
-from runlore.engine.runs.metric_reads import metrics_of
 from runlore.projections.reader import RunsReader
 from runlore.run import Run
 from runlore.run.run import handle_of
@@ -28,7 +28,7 @@ from runlore.studio.lanes import Lanes
 from runlore.studio.log_parts import LOG_PART_MAX_NBYTES, log_hits, log_part
 from runlore.studio.parameters import POSITION_END, AsOf, RunId, ServedLanes, ThisViewer
 from runlore.studio.refusals import refused
-from runlore.workspace import Workspace
+from runlore.workspace import Workspace, session_of
 
 router = APIRouter(prefix="/runs/{run_id}")
 
@@ -92,14 +92,14 @@ def _seconds(microseconds: int | None) -> float | None:
 async def metrics(lanes: ServedLanes, run_id: RunId, as_of: AsOf = None) -> Answer:
     """The names of the run's metrics that a chart can show, and of those that are tables."""
 
-    def question(shown: Workspace) -> dict[str, Any]:
-        found = metrics_of(handle_of(shown.get_run(run_id)))
+    def question(shown: Workspace, reader: RunsReader) -> dict[str, Any]:
+        kinds = metric_kinds_of(session_of(shown), reader, run_id)
         return {
-            "metrics": [name for name, metric in found.items() if metric.kind == "scalar"],
-            "tables": [name for name, metric in found.items() if metric.kind == "row"],
+            "metrics": [name for name, kind in kinds.items() if kind == "scalar"],
+            "tables": [name for name, kind in kinds.items() if kind == "row"],
         }
 
-    return await lanes.answer(as_of, question)
+    return await lanes.answer_of_tables(as_of, question)
 
 
 @router.get("/history")
