@@ -134,19 +134,23 @@ JOIN (SELECT s.run_no, s.begun_at FROM store.run_states s WHERE {holds}) s ON s.
 _EXTENT: Final = """
 SELECT min(x), max(x) FROM ({points}) WHERE isfinite(x) {within}
 """
+# NULL in the place of what does not count takes two thirds of the time of FILTER. The deviation of
+# values beyond 1e150 would be an error.
 _BUCKETS: Final = """
 SELECT series_no, run_no, {bucket} AS bucket, max(x) AS x,
-       coalesce(arg_max(value, {place}) FILTER (isfinite(value)), 'nan') AS last,
-       coalesce(min(value) FILTER (isfinite(value)), 'nan') AS least,
-       coalesce(max(value) FILTER (isfinite(value)), 'nan') AS greatest,
-       coalesce(avg(value) FILTER (isfinite(value)), 'nan') AS mean,
-       CASE WHEN max(abs(value)) FILTER (isfinite(value)) < 1e150
-            THEN stddev_pop(value) FILTER (abs(value) < 1e150) ELSE 'nan' END AS deviation,
+       coalesce(arg_max(finite, {place}), 'nan') AS last,
+       coalesce(min(finite), 'nan') AS least,
+       coalesce(max(finite), 'nan') AS greatest,
+       coalesce(avg(finite), 'nan') AS mean,
+       CASE WHEN greatest(-min(finite), max(finite)) < 1e150
+            THEN stddev_pop(CASE WHEN abs(finite) < 1e150 THEN finite END)
+            ELSE 'nan' END AS deviation,
        count(*) AS n,
        count(*) FILTER (isnan(value)) AS n_nan,
        count(*) FILTER (value = 'inf'::DOUBLE) AS n_positive,
        count(*) FILTER (value = '-inf'::DOUBLE) AS n_negative
-FROM ({points}) WHERE isfinite(x) {within}
+FROM (SELECT *, CASE WHEN isfinite(value) THEN value END AS finite FROM ({points}))
+WHERE isfinite(x) {within}
 GROUP BY ALL ORDER BY series_no, run_no, bucket
 """
 

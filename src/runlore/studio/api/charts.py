@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Annotated, Any, Final
 
+import numpy as np
 from fastapi import APIRouter, Query
 
 from runlore.domain.filtering.expressions import Value
@@ -44,6 +45,7 @@ async def charts(
     buckets: Annotated[int, Query(ge=1, le=BUCKETS_MAX)] = 1_000,
     smooth: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
     group: Annotated[str | None, Query(max_length=1_000)] = None,
+    bands: Annotated[int, Query(ge=0)] = RUNS_MAX * METRICS_MAX,
     as_of: AsOf = None,
 ) -> Answer:
     """Curves of metrics on a common axis, each in its own places of the axis.
@@ -51,7 +53,8 @@ async def charts(
     Values that a run of this host has logged but not yet written are among them. `smooth` is the
     distance in steps at which an earlier value counts half. With a field as `group`, `groups` has
     the mean of the runs that have the same value there. `spans` has by metric the least and the
-    greatest value without outliers, and how many buckets have some.
+    greatest value without outliers, and how many buckets have some. Of more than `bands` series
+    none has `min`, `max`, `mean` and `std`: no chart draws a band around each of many curves.
     """
     between = None
     if low is not None or high is not None:
@@ -61,7 +64,7 @@ async def charts(
     def question(shown: Workspace, reader: RunsReader) -> dict[str, Any]:
         chart = chart_of(session_of(shown), reader, asked)
         groups = None if group is None else grouped(chart, groups_of(reader, run_ids, group))
-        return as_columns(chart, groups)
+        return as_columns(chart, groups, with_bands=len(chart.series) <= bands)
 
     return await lanes.answer_of_tables(as_of, question)
 
@@ -103,14 +106,16 @@ def groups_of(reader: RunsReader, run_ids: list[str], field: str) -> dict[str, s
     }
 
 
-def as_columns(chart: Chart, groups: list[GroupSeries] | None) -> dict[str, Any]:
+def as_columns(
+    chart: Chart, groups: list[GroupSeries] | None, *, with_bands: bool
+) -> dict[str, Any]:
     """A chart as columns; `odd` has a row for each bucket with values that are not finite."""
     by_metric: dict[str, list[ChartSeries]] = {}
     for one in chart.series:
         by_metric.setdefault(one.metric, []).append(one)
     answer: dict[str, Any] = {
         "x": chart.x,
-        "series": [_series(one) for one in chart.series],
+        "series": [_series(one, with_bands=with_bands) for one in chart.series],
         "spans": {name: span_without_outliers(own) for name, own in by_metric.items()},
     }
     if groups is not None:
@@ -118,27 +123,17 @@ def as_columns(chart: Chart, groups: list[GroupSeries] | None) -> dict[str, Any]
     return answer
 
 
-def _series(one: ChartSeries) -> dict[str, Any]:
+def _series(one: ChartSeries, *, with_bands: bool) -> dict[str, Any]:
+    counts = (one.n_nan, one.n_positive, one.n_negative)
+    odd = np.flatnonzero(np.any(counts, axis=0))
+    band = {"min": one.least, "max": one.greatest, "mean": one.mean, "std": one.deviation}
     return {
         "run": one.run_id,
         "metric": one.metric,
         "total": one.total,
         "places": one.places,
         "last": one.last,
-        "min": one.least,
-        "max": one.greatest,
-        "mean": one.mean,
-        "std": one.deviation,
+        **(band if with_bands else {}),
         **({} if one.smooth is None else {"smooth": one.smooth}),
-        "odd": [
-            [place, nan, positive, negative]
-            for place, nan, positive, negative in zip(
-                one.places.tolist(),
-                one.n_nan.tolist(),
-                one.n_positive.tolist(),
-                one.n_negative.tolist(),
-                strict=True,
-            )
-            if nan or positive or negative
-        ],
+        "odd": np.stack([one.places, *counts])[:, odd].T.tolist(),
     }

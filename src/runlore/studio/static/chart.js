@@ -3,7 +3,7 @@
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/preact@11.2.0/preact.js";
 import uPlot from "./vendor/uplot@1.6.32/uplot.js";
 import { useAnswer } from "./api.js";
-import { drawing, notPositive, positiveX, valueAt } from "./curves.js";
+import { BANDS_MAX, drawing, notPositive, positiveX, valueAt } from "./curves.js";
 import { ELAPSED, duration, elapsed, moment, number, tick } from "./format.js";
 import { nearest as nearestRun, pointed } from "./lit.js";
 import { DASHES, Swatch, Wrong, isActive, useWidth } from "./parts.js";
@@ -190,6 +190,7 @@ export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
     to: copy ? undefined : zoom?.[1],
     smooth: look.smooth,
     group: look.group,
+    bands: copy ? undefined : bandsOf(look, ids, asked),
   };
   const turn = useWaiting(active, metric, view.now);
   const found = useAnswer("charts", params, { runs: ids, skip: !view.ever, turn }).value;
@@ -243,6 +244,12 @@ export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
         : ""}
     </figure>
   `;
+}
+
+/** Up to how many curves a band is asked for around each; hidden ones are asked for as well. */
+function bandsOf({ band, group }, ids, asked) {
+  if (band === "none" || group) return 0;
+  return ids.length > BANDS_MAX ? BANDS_MAX : (asked ?? ids).length;
 }
 
 const NOTHING = (look, zoom) => {

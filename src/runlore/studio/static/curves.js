@@ -7,7 +7,7 @@
  *   marks: {place: number, colour: number, nan: number, up: number, down: number}[]}} Drawing
  */
 
-const BANDS_MAX = 8;
+export const BANDS_MAX = 8;
 const FAINT = 0.25;
 
 /** Spreads values over the axis: undefined where there is no point, null where a point is a gap. */
@@ -64,7 +64,7 @@ export function drawing(answer, runs, { band, isLog, opened }) {
   for (const one of shown) {
     const { colour } = runs.get(one.run);
     const isPart = groups.length > 0;
-    const edges = withBands && !isPart ? around(one, band, one.mean, one.std, [one.min, one.max]) : null;
+    const edges = withBands && !isPart && one.min ? around(one, band, one.mean, one.std, [one.min, one.max]) : null;
     if (one.smooth) {
       draw(`raw ${one.run}`, one.places, one.last, { colour, alpha: FAINT, around: edges });
       draw(one.run, one.places, one.smooth, { colour });
