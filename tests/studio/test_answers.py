@@ -259,6 +259,21 @@ def test_curves_are_the_logged_values(studio: Served, filled: Filled) -> None:
     assert odd["odd"] == [[1, 1, 0, 0], [2, 0, 1, 0], [3, 0, 0, 1]]
 
 
+def test_many_curves_come_without_what_bands_are_made_of(studio: Served) -> None:
+    asked = {"run": ["good", "odd"], "metric": "loss"}
+    whole = studio.get("/api/charts", **asked)
+
+    few = studio.get("/api/charts", **asked, bands=2)
+    many = studio.get("/api/charts", **asked, bands=1)
+
+    band = {"min", "max", "mean", "std"}
+    assert few == whole
+    assert all(band <= one.keys() for one in few["series"])
+    for one, other in zip(many["series"], whole["series"], strict=True):
+        assert one == {key: value for key, value in other.items() if key not in band}
+    assert many["spans"] == whole["spans"]
+
+
 @pytest.mark.parametrize(
     ("between", "x"),
     [({"from": 1}, [1.0, 2.0]), ({"to": 1}, [0.0, 1.0]), ({"from": 1, "to": 1}, [1.0])],
