@@ -10,7 +10,7 @@ from typing import Final
 from playwright.sync_api import Browser, Locator, Page
 
 from benchmarks.harness import Result, at_most, sized
-from benchmarks.studio.browser import FRAMES, first_content_ms, now_ms, page_of, serving
+from benchmarks.studio.browser import FRAMES, first_content_ms, now_ms, page_of, serving, wait_for
 from benchmarks.studio.workspaces import EXPERIMENT, curves
 from runlore import Experiment, Workspace
 
@@ -46,19 +46,19 @@ def one_chart(browser: Browser, folder: Path, repeat: int) -> Iterator[Result]:
     with serving(folder) as (address, _):
         compare = f"{address}/compare?" + "&".join(f"run={run_id}" for run_id in ids)
         first_content_ms(browser, compare, _DRAWN, 1)
+        yield Result(
+            f"50 runs x {points:,} points in one chart: request and draw",
+            statistics.median(_since_request_ms(browser, compare) for _ in range(repeat)),
+            None,
+            "",
+            "ms",
+            repeat,
+            (at_most(250),),
+        )
         with page_of(browser) as page:
             page.goto(compare, wait_until="commit")
             chart = page.locator(_DRAWN).first
-            chart.wait_for()
-            yield Result(
-                f"50 runs x {points:,} points in one chart: request and draw",
-                page.evaluate(_SINCE_REQUEST),
-                None,
-                "",
-                "ms",
-                1,
-                (at_most(250),),
-            )
+            wait_for(chart)
             yield Result(
                 "its zoom", _zoomed_ms(page, chart, repeat), None, "", "ms", repeat, (at_most(60),)
             )
@@ -72,6 +72,13 @@ _SINCE_REQUEST: Final = """() => {
         .filter((one) => one.name.includes("/api/charts"));
     return performance.now() - Math.min(...asked.map((one) => one.startTime));
 }"""
+
+
+def _since_request_ms(browser: Browser, address: str) -> float:
+    with page_of(browser) as page:
+        page.goto(address, wait_until="commit")
+        wait_for(page.locator(_DRAWN))
+        return float(page.evaluate(_SINCE_REQUEST))
 
 
 def _runs(workspace: Workspace) -> list[str]:

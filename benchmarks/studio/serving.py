@@ -15,7 +15,7 @@ import psutil
 from playwright.sync_api import Browser
 
 from benchmarks.harness import Result, at_most, sized
-from benchmarks.studio.browser import page_of, serving, text_that_comes
+from benchmarks.studio.browser import page_of, serving, text_that_comes, wait_for
 from runlore import Experiment, Workspace
 
 _TABS: Final = 50
@@ -31,7 +31,7 @@ def start(browser: Browser, folder: Path, repeat: int) -> Iterator[Result]:
         before = time.perf_counter()
         with serving(folder) as (address, _), page_of(browser) as page:
             page.goto(f"{address}/", wait_until="commit")
-            page.get_by_role("link", name="vision").first.wait_for()
+            wait_for(page.get_by_role("link", name="vision"))
             took.append(time.perf_counter() - before)
     yield Result(
         "from `runlore studio` to the first page",

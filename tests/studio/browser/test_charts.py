@@ -82,6 +82,28 @@ def test_curves_are_smoothed_and_the_address_says_how(open_page: Opened, lab: Wo
     expect(chart).to_contain_text("band: none")
 
 
+@pytest.mark.parametrize(
+    ("count", "look", "has_bands"),
+    [(8, "", True), (9, "", False), (8, "&band=none", False), (8, "&group=config.seed", False)],
+    ids=["few", "many", "none", "groups"],
+)
+def test_no_more_is_asked_for_than_a_chart_draws(
+    count: int, look: str, has_bands: bool, open_page: Opened, lab: Workspace
+) -> None:
+    page = open_page("/views")
+    with page.expect_response(re.compile("api/charts.*metric=loss")) as waiting:
+        page.goto(page.url.removesuffix("/views") + compared(lab, count) + look)
+    chart = page.get_by_role("figure", name="loss")
+    expect(chart.locator(".uplot")).to_be_visible()
+
+    answer = waiting.value.json()
+    assert len(answer["series"]) == count
+    assert {"min" in one for one in answer["series"]} == {has_bands}
+    [buckets] = re.findall(r"buckets=(\d+)", waiting.value.url)
+    width = chart.locator(".chart-frame").bounding_box()["width"]  # type: ignore[index]
+    assert width <= int(buckets) < width + 100
+
+
 def test_zooming_asks_for_the_part_again(open_page: Opened, lab: Workspace) -> None:
     page = open_page(compared(lab))
     chart = page.get_by_role("figure", name="loss")

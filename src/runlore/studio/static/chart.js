@@ -12,6 +12,7 @@ import { copy } from "./view.js";
 import { useWaiting } from "./waiting.js";
 
 const HEIGHT = 220;
+const BUCKETS_MAX = 1000;
 const TOOLTIP_MAX = 10;
 const BAND_ALPHA = 0.15;
 const KEY_STEPS = 50;
@@ -103,10 +104,10 @@ function useView(frame) {
   const [seen, setSeen] = useState({ now: false, ever: false });
   const width = useWidth(frame);
   useLayoutEffect(() => {
-    const watch = new IntersectionObserver((found) => {
-      const now = found.at(-1).isIntersecting;
-      setSeen((held) => ({ now, ever: held.ever || now }));
-    });
+    const tell = (now) => setSeen((held) => ({ now, ever: held.ever || now }));
+    const { top, bottom } = frame.current.getBoundingClientRect();
+    if (top < innerHeight && bottom > 0) tell(true); // The observer says it a frame later.
+    const watch = new IntersectionObserver((found) => tell(found.at(-1).isIntersecting));
     watch.observe(frame.current);
     return () => watch.disconnect();
   }, []);
@@ -124,7 +125,7 @@ function usePlot(frame, shown, x, settings) {
     shown.lines.map((line) => [line.key, line.colour, line.alpha, line.alone.length > 0]),
     shown.bands, width, isLog, isLogX, settings.x, span, settings.part,
   ]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!isThere) return undefined;
     const marks = () => drawn.current?.marks ?? [];
     plot.current = new uPlot(
@@ -139,7 +140,7 @@ function usePlot(frame, shown, x, settings) {
       plot.current = null;
     };
   }, [structure]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!plot.current || plot.current.data[0] === x) return;
     shown.lines.forEach((line, n) => {
       plot.current.series[n + 1].points.filter = () => line.alone;
@@ -185,15 +186,15 @@ export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
     run: asked ?? ids,
     metric,
     x: look.x,
-    buckets: 1000,
+    buckets: bucketsFor(view.width),
     from: copy ? undefined : zoom?.[0], // A copy has only the whole axis.
     to: copy ? undefined : zoom?.[1],
     smooth: look.smooth,
     group: look.group,
-    bands: copy ? undefined : bandsOf(look, ids, asked),
+    bands: copy ? undefined : look.band === "none" || look.group ? 0 : BANDS_MAX,
   };
   const turn = useWaiting(active, metric, view.now);
-  const found = useAnswer("charts", params, { runs: ids, skip: !view.ever, turn }).value;
+  const found = useAnswer("charts", params, { runs: ids, skip: !(view.ever && view.width), turn }).value;
   const names = ids.join();
   const answer = useMemo(() => {
     if (!found.data) return null;
@@ -246,11 +247,9 @@ export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
   `;
 }
 
-/** Up to how many curves a band is asked for around each; hidden ones are asked for as well. */
-function bandsOf({ band, group }, ids, asked) {
-  if (band === "none" || group) return 0;
-  return ids.length > BANDS_MAX ? BANDS_MAX : (asked ?? ids).length;
-}
+/** A bucket for each pixel, rounded up: another width asks again. A copy has one resolution. */
+const bucketsFor = (width) =>
+  copy ? BUCKETS_MAX : Math.min(BUCKETS_MAX, 100 * Math.ceil((width * devicePixelRatio) / 100));
 
 const NOTHING = (look, zoom) => {
   if (zoom) return "No numbers in this part of the axis.";

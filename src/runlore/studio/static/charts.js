@@ -72,6 +72,7 @@ export function Charts({ runs, asked, names, fields = [] }) {
 }
 
 function Toolbar({ look, names, fields }) {
+  const [typed, setTyped] = useState(null); // It stays when an answer comes in between.
   const others = copy ? [] : names.slice(0, 200).map((name) => [`metrics.${name}`, name]);
   const axes = { ...AXES, ...Object.fromEntries(others) };
   const choice = (label, value, of, set) => html`
@@ -100,8 +101,12 @@ function Toolbar({ look, names, fields }) {
           min="0"
           step="any"
           placeholder="steps"
-          value=${look.smooth ?? ""}
-          onChange=${(event) => change({ smooth: Number(event.currentTarget.value) > 0 ? event.currentTarget.value : null })}
+          value=${typed ?? look.smooth ?? ""}
+          onInput=${(event) => setTyped(event.currentTarget.value)}
+          onChange=${(event) => {
+            setTyped(null);
+            change({ smooth: Number(event.currentTarget.value) > 0 ? event.currentTarget.value : null });
+          }}
         />
       </label>`}
       ${choice("band", look.band, BANDS, (band) => change({ band: band === "minmax" ? null : band }))}

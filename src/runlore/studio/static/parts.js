@@ -104,7 +104,9 @@ export const Facts = ({ rows }) => html`
 export function useWidth(frame) {
   const [width, setWidth] = useState(0);
   useLayoutEffect(() => {
-    const size = new ResizeObserver(() => frame.current && setWidth(frame.current.clientWidth));
+    const measure = () => frame.current && setWidth(frame.current.clientWidth);
+    measure(); // The observer says it a frame later.
+    const size = new ResizeObserver(measure);
     size.observe(frame.current);
     return () => size.disconnect();
   }, []);
