@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runlore.domain.events import LOG_VERSION
 from runlore.storage.held_path import HeldPath
@@ -17,6 +17,9 @@ from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.log_scan import LogScan, PlainScan
 from runlore.storage.waker import Waker
+
+if TYPE_CHECKING:
+    from runlore.storage.presence import Presence
 
 
 class NewEvent(NamedTuple):
@@ -112,6 +115,11 @@ class EventLog(ABC):
     @property
     def folder(self) -> HeldPath | None:
         """The folder of this machine that the log is in, held open; None if it is in none."""
+        return None
+
+    @property
+    def presence(self) -> Presence | None:
+        """What the log's server knows of writers elsewhere; None where locks of files tell all."""
         return None
 
     @property

@@ -61,13 +61,13 @@ def mark_part(workspace: HeldPath, run_id: str, part: Part) -> None:
     except FileNotFoundError:
         path.parent.make_folder(parents=True)
     with path.open_file("wb") as file:
-        file.write(_line(part))
+        file.write(line_of(part))
 
 
 def keep_outcome(workspace: HeldPath, run_id: str, part: Part) -> None:
     """Write a part with its outcome, whole and on disk. Raises FileNotWritten."""
     with replacing(_path(workspace, run_id, part.writer_id)) as file:
-        file.write(_line(part))
+        file.write(line_of(part))
         with explained(file.plain):
             os.fsync(file.fileno())
 
@@ -125,7 +125,8 @@ def _remove(path: HeldPath, wipe: bool) -> None:
         path.unlink()
 
 
-def _line(part: Part) -> bytes:
+def line_of(part: Part) -> bytes:
+    """A part as it is written."""
     content: dict[str, Any] = {
         "format": _FORMAT,
         "writer": part.writer_id,
@@ -166,12 +167,13 @@ def _names_in(folder: HeldPath) -> Iterator[str]:
 
 def _read(path: HeldPath) -> Part | None:
     try:
-        return _part(path.read_bytes(_NBYTES_MAX), path.name.removesuffix(".json"))
+        return part_in(path.read_bytes(_NBYTES_MAX), path.name.removesuffix(".json"))
     except OSError:
         return None
 
 
-def _part(line: bytes, writer_id: str) -> Part | None:
+def part_in(line: bytes, writer_id: str) -> Part | None:
+    """The part of a writer that a line holds; None if it is damaged or another one's."""
     try:
         found = json.loads(line.partition(b"\n")[0])
         if found["writer"] != writer_id or type(found["joined_at"]) is not int:

@@ -32,6 +32,7 @@ from runlore.storage.postgresql.calls import APPEND, Reply, Sent, batches, sent,
 from runlore.storage.postgresql.connections import Connection, Connections
 from runlore.storage.postgresql.errors import OTHER_ISOLATION
 from runlore.storage.postgresql.hints import Hints
+from runlore.storage.postgresql.presence import PostgresPresence
 from runlore.storage.postgresql.schema import statement
 from runlore.storage.stamp import observed_at
 from runlore.storage.waker import Waker
@@ -79,6 +80,10 @@ class PostgresLog(EventLog):
     @property
     def folder(self) -> HeldPath | None:
         return self._folder
+
+    @property
+    def presence(self) -> PostgresPresence:
+        return PostgresPresence(self.connections)
 
     @property
     def may_be_away(self) -> bool:

@@ -20,7 +20,7 @@ from runlore.storage.errors import LogReadOnly, NotALog
 from runlore.storage.postgresql.address import Address
 from runlore.storage.postgresql.connections import Connection
 
-VERSION: Final = 1
+VERSION: Final = 2
 """The version of the tables that this runlore makes and uses."""
 
 _FOUND: Final = """

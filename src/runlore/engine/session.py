@@ -55,6 +55,7 @@ S = TypeVar("S")
 _LOOK_INTERVAL_S: Final = 1.0
 _TIDY_INTERVAL_S: Final = 60.0
 _SETTLE_INTERVAL_S: Final = 10.0
+_ELSEWHERE_INTERVAL_S: Final = 60.0
 
 
 class Caretaker(Protocol):
@@ -239,6 +240,7 @@ class LiveSession(Session):
         self.captures = shared.captures
         self.samples = shared.samples
         self.consoles = shared.consoles
+        self.heartbeat = shared.heartbeat
         self._waiting_ends = shared.waiting_ends
         self.spools = shared.spools
         self.erasable = self.log.erasable
@@ -258,6 +260,8 @@ class LiveSession(Session):
         self._settles = False
         self._look_at_parts_at = 0.0
         self._tidy_at = 0.0
+        self._elsewhere: list[str] = []
+        self._elsewhere_at = 0.0
         self._tried: frozenset[str] = frozenset()
         self._try_at = 0.0
         self._has_unwritten = False
@@ -648,6 +652,20 @@ class LiveSession(Session):
             self.held
         )
         self._dead = [one for one, state in states.items() if state.life is Life.DEAD]
+        self._dead += self._dead_elsewhere(set(states))
+
+    def _dead_elsewhere(self, here: Collection[str]) -> list[str]:
+        """The writers of other machines that count as dead; asked for once a minute."""
+        presence, now = self.log.presence, time.monotonic()
+        if presence is not None and now >= self._elsewhere_at:
+            self._elsewhere_at = now + _ELSEWHERE_INTERVAL_S
+            with suppress(RunloreError), patience(OF_A_READ):
+                self._elsewhere = [
+                    one.writer_id
+                    for one in presence.heard()
+                    if one.state.life is Life.DEAD and one.writer_id not in here
+                ]
+        return self._elsewhere
 
     def may_be_lost(self, run_id: str) -> bool:
         """Whether a run may be lost without a record of it, as the log cannot be written now."""

@@ -27,6 +27,7 @@ from runlore.engine.console.consoles import Consoles
 from runlore.engine.introduction import introduction
 from runlore.engine.lanes import Lanes
 from runlore.engine.participants.dropped_values import record_dropped
+from runlore.engine.participants.heartbeat import Heartbeat
 from runlore.engine.participants.own import Participation
 from runlore.engine.participants.waiting_ends import WaitingEnds
 from runlore.storage import fork_guard, interruptions
@@ -68,11 +69,17 @@ class SharedLog:
         self.is_checked = is_checked
         self.held = held = log.folder or (None if files is None else hold(files))
         self.writer_lock = None if held is None else WriterLock(held)
-        announce = None if self.writer_lock is None else self.writer_lock.make
         damage = DamageReport(warn_caller)
-        self.journal = Journal(log, lambda: introduction(actor), announce=announce, damage=damage)
+        self.journal = Journal(
+            log, lambda: introduction(actor), announce=self._announce, damage=damage
+        )
         self.spools = None if held is None else held / SPOOLS
-        self.participation = Participation(self.journal, held, self.writer_lock)
+        self.heartbeat = Heartbeat(
+            log.presence, lambda: self.journal.writer_id, lambda: self.participation.told()
+        )
+        self.participation = Participation(
+            self.journal, held, self.writer_lock, self.heartbeat.begin
+        )
         self.waiting_ends = WaitingEnds(self.journal, held, self.spools, self.participation)
         self.values = ValueBuffer(
             self.journal,
@@ -90,6 +97,11 @@ class SharedLog:
         self.consoles = Consoles()
         self.uses: set[LogUse] = set()
         self.sessions: WeakSet[object] = WeakSet()
+
+    def _announce(self, writer_id: str) -> None:
+        if self.writer_lock is not None:
+            self.writer_lock.make(writer_id)
+        self.heartbeat.begin()
 
     @property
     def is_in_place(self) -> bool:
@@ -110,6 +122,7 @@ class SharedLog:
             self.values.rest()
             self.participation.rest()
         finally:
+            self.heartbeat.close()
             self.log.close()
             if self.writer_lock is not None:
                 self.writer_lock.close()
@@ -122,6 +135,7 @@ class SharedLog:
         # process ends because the values could not be written. The next query opens them again.
         self.lanes.close()
         self.values.close(workspace)
+        self.heartbeat.close()
         self.log.close()
         self.participation.close()
         if self.writer_lock is not None:

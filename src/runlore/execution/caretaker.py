@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from runlore.domain.compute_target import LOCAL
 from runlore.domain.errors import ChangeRefusedError, RunloreError
+from runlore.domain.ids import run_stream
 from runlore.domain.run_commands import (
     AddWarning,
     ChangeStatus,
@@ -37,8 +38,11 @@ from runlore.execution.targets.attached import attached, state_of
 from runlore.execution.targets.kinds import used_target
 from runlore.execution.targets.pool import Pool
 from runlore.execution.targets.this_machine import has_supervisor
+from runlore.storage.clock import now_us
 from runlore.storage.file_lock import unlock
+from runlore.storage.presence import DEAD_S
 from runlore.storage.run_folder import SILENT_AFTER_S, RunFolder, folders_in, remove_leftovers
+from runlore.storage.writers import Life
 
 if TYPE_CHECKING:
     from runlore.engine.session import LiveSession
@@ -81,7 +85,7 @@ def why_lost(session: LiveSession, run_id: str) -> str | None:
     state = run.refresh()
     if state is None or state.status is Status.QUEUED:
         return None
-    if _is_alive(session, state, folder) is not False:
+    if _is_alive(session, state, folder) is not False or _is_elsewhere(session, state):
         return None
     why = f"compute target {_target(state)!r} no longer executes the run, and its folder is gone"
     try:
@@ -89,6 +93,19 @@ def why_lost(session: LiveSession, run_id: str) -> str | None:
     except RunloreError:
         return why if _is_lost(run) else None
     return None
+
+
+def _is_elsewhere(session: LiveSession, state: RunState) -> bool:
+    """Whether a process of another machine may look after the run: its folder is there."""
+    presence = session.log.presence
+    if presence is None:
+        return False
+    heard = [one for one in presence.heard() if state.run_id in one.parts and not one.has_left]
+    if any(one.state.life is not Life.DEAD for one in heard):
+        return True
+    # Its supervisor may be about to begin, or the server has forgotten all in a crash.
+    last = session.journal.facts(run_stream(state.run_id))[-1].recorded_at
+    return now_us() - last < DEAD_S * 1e6
 
 
 def _look_after(session: LiveSession, folder: RunFolder) -> str | None:

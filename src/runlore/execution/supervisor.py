@@ -102,6 +102,7 @@ class Supervisor:
         readers do both as soon as they can.
         """
         goes_on = True
+        self._session.heartbeat.supervise(self._run.id)
         try:
             self._execute()
         except Exception as error:  # Any error at all: a script must not go on unsupervised.

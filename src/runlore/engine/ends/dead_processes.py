@@ -35,6 +35,7 @@ def settle_runs_of(session: LiveSession, dead: Collection[str]) -> None:
         return
     session.recover_values(waits=True)
     joined = [run_id for writer_id in dead for run_id in runs_with_parts(files, writer_id)]
+    joined += _joined_elsewhere(session, dead)
     is_open: set[str] = set()
     for run_id in dict.fromkeys((*_created_by(session, dead), *joined, *left)):
         run = RunHandle(session, run_id)
@@ -43,6 +44,7 @@ def settle_runs_of(session: LiveSession, dead: Collection[str]) -> None:
             is_open.add(run_id)
     if not is_open:
         remove_locks_without_traces(files, dead)
+        _forget(session, dead)
 
 
 def _runs_that_some_left(files: HeldPath) -> list[str]:
@@ -52,6 +54,20 @@ def _runs_that_some_left(files: HeldPath) -> list[str]:
         for run_id in runs_with_parts(files)
         if any(part.outcome is not None for part in parts_of(files, run_id).values())
     ]
+
+
+def _joined_elsewhere(session: LiveSession, dead: Collection[str]) -> list[str]:
+    """The runs in which dead writers took part, as the log's server has heard."""
+    presence = session.log.presence
+    heard = () if presence is None else presence.heard()
+    return [run_id for one in heard if one.writer_id in dead for run_id in one.parts]
+
+
+def _forget(session: LiveSession, dead: Collection[str]) -> None:
+    presence = session.log.presence
+    if presence is not None:
+        for writer_id in dead:
+            presence.forget(writer_id)
 
 
 def _created_by(session: LiveSession, writers: Collection[str]) -> Iterator[str]:

@@ -8,7 +8,7 @@ into it; even then it never ends it.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -63,14 +63,22 @@ class _Own:
 
 
 class Participation:
-    """This process's parts in the runs of a log. `files` is the workspace's folder, or None."""
+    """This process's parts in the runs of a log. `files` is the workspace's folder, or None.
+
+    `on_part` is called when it begins to take part in a run.
+    """
 
     fork_order = fork_guard.ForkOrder.SESSION
 
     def __init__(
-        self, journal: Journal, files: HeldPath | None, writer_lock: WriterLock | None
+        self,
+        journal: Journal,
+        files: HeldPath | None,
+        writer_lock: WriterLock | None,
+        on_part: Callable[[], None] = lambda: None,
     ) -> None:
         self._journal = journal
+        self._on_part = on_part
         self._files = files
         self._writer_lock = writer_lock
         self._own: dict[str, _Own] = {}
@@ -95,6 +103,7 @@ class Participation:
         own = self._part_in(run_id)
         if not own.is_seen:
             self._show(run_id, own)
+        self._on_part()
 
     def _part_in(self, run_id: str) -> _Own:
         own = self._own.get(run_id)
@@ -138,6 +147,15 @@ class Participation:
             (run_id, own.ends is True, own.holder)
             for run_id, own in list(self._own.items())
             if own.ends is not False and not own.forked
+        ]
+
+    def told(self) -> list[tuple[str, Part]]:
+        """The parts that other machines are told of, by run id."""
+        writer_id = self._journal.writer_id
+        return [
+            (run_id, Part(writer_id, own.since, own.forked))
+            for run_id, own in list(self._own.items())
+            if own.left_at is None
         ]
 
     def executes(self, run_id: str) -> bool:

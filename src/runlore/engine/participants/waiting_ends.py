@@ -17,11 +17,16 @@ from runlore.domain.ids import run_stream
 from runlore.domain.leaving import Outcome, decide_heard, end_of, reason_of
 from runlore.domain.run_state import RunState, fold
 from runlore.domain.status import TERMINAL, Status
-from runlore.engine.participants.others import Participant, others_in
+from runlore.engine.participants.others import (
+    Participant,
+    forget_outcomes,
+    others_in,
+    show_outcome,
+)
 from runlore.engine.participants.own import Participation
 from runlore.storage.held_path import HeldPath
 from runlore.storage.journal import Journal, StreamState
-from runlore.storage.participants import Part, keep_outcome, remove_parts
+from runlore.storage.participants import Part, remove_parts
 from runlore.storage.spool_folder import has_spool
 from runlore.storage.spool_format import EndIntent
 
@@ -70,7 +75,7 @@ class WaitingEnds:
         part = Part(writer_id, since or intent.observed_at, outcome=own)
         ended = self._end(stream, state, [part])
         if not ended and self._files is not None:
-            keep_outcome(self._files, run_id, part)
+            show_outcome(self._files, self._journal.log, run_id, part)
             # Of two that leave at once, at least one sees both outcomes: see `leaving`.
             state = self._journal.refresh(stream)
             if state is not None and state.status not in TERMINAL:
@@ -115,6 +120,7 @@ class WaitingEnds:
         self._journal.change(stream, decide, observed_at=at, reason=reason_of(command))
         if self._files is not None:
             remove_parts(self._files, run_id, wipe=self._journal.log.erasable)
+        forget_outcomes(self._journal.log, run_id, others)
         return True
 
     def _may_be_heard(self, other: Participant) -> bool:

@@ -21,13 +21,13 @@ from runlore.domain.leaving import Death, Outcome, end_of, reason_of
 from runlore.domain.run_state import RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.caller_warning import warn_caller
-from runlore.engine.participants.others import others_in
+from runlore.engine.participants.others import forget_outcomes, others_in, show_outcome
 from runlore.engine.runs.ending import has_ended, keep_end, note_end
 from runlore.engine.runs.files import keep_watched
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.logs import keep_console
 from runlore.storage import interruptions
-from runlore.storage.participants import Part, keep_outcome, remove_parts
+from runlore.storage.participants import Part, remove_parts
 
 _ERROR_MAX_CHARS: Final = 100_000
 
@@ -90,9 +90,9 @@ def _leave(run: RunHandle, own: Outcome) -> bool:
 def _show_outcome(run: RunHandle, own: Outcome) -> None:
     session = run.session.writable()
     session.flush()  # Whoever ends the run by this outcome ends it after the last values.
-    if session.held is not None:
-        since = session.participation.since(run.id) or own.at
-        keep_outcome(session.held, run.id, Part(session.journal.writer_id, since, outcome=own))
+    since = session.participation.since(run.id) or own.at
+    part = Part(session.journal.writer_id, since, outcome=own)
+    show_outcome(session.held, session.log, run.id, part)
 
 
 def settle(run: RunHandle, *, gone: Collection[str] = ()) -> bool:
@@ -138,6 +138,7 @@ def _settle(run: RunHandle, own: Outcome | None, gone: Collection[str] = ()) -> 
     if session.held is not None:
         ended_at = max((fact.observed_at for fact in facts), default=None)
         remove_parts(session.held, run.id, ended_at=ended_at, wipe=session.erasable)
+    forget_outcomes(session.log, run.id, others)
     return True
 
 
