@@ -40,10 +40,10 @@ _IDLE_MAX: Final = 4
 _PAUSE_S: Final = 0.2
 _SLACK_S: Final = 5.0
 _READ_S: Final = 60.0
+_CONNECT_S: Final = 10
 _OLDEST: Final = 140_000
 _SETTINGS: Final[dict[str, Any]] = {
     "application_name": "runlore",
-    "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -121,8 +121,9 @@ class Connections:
         for connection in idle:
             connection.close()
 
-    def _longest_s(self) -> float:
-        return longest_wait_s(self.wait_s)
+    def _connect_timeout_s(self) -> int:
+        # A stopped server's kernel accepts connections. libpq takes whole seconds, at least two.
+        return max(2, min(_CONNECT_S, round(longest_wait_s(self.wait_s))))
 
     def _ask(self, work: Callable[[Connection], T], limit_s: Callable[[], float]) -> T:
         answers: list[T] = []
@@ -199,7 +200,8 @@ class Connections:
             given = conninfo_to_dict(self.address.conninfo)
         except psycopg.ProgrammingError as error:
             raise InvalidInput(f"cannot open {uri!r:.200}: {first_line(error)}") from error
-        settings = {key: value for key, value in _SETTINGS.items() if key not in given}
+        usual = {**_SETTINGS, "connect_timeout": self._connect_timeout_s()}
+        settings = {key: value for key, value in usual.items() if key not in given}
         password = self._password or _asked_password(self.address)
         if password is not None:
             settings["password"] = password

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -78,8 +77,7 @@ class Hints:
 
     def _begin(self, work: Callable[[], None]) -> None:
         # A process that ends starts no threads, and nobody waits for its hints.
-        with suppress(RuntimeError):
-            threading.Thread(target=work, name="runlore-hints", daemon=True).start()
+        interruptions.beside(work)
 
     # --- telling ----------------------------------------------------------------------------
 

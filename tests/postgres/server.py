@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import psycopg
 
 from runlore.testing.waiting import LIMIT_S, wait_until
@@ -93,6 +94,12 @@ class Server:
         with psycopg.connect(self.uri(), dbname=database, autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), params or None)
             return cursor.fetchall() if cursor.description else []
+
+    def pids(self) -> list[int]:
+        """Its processes, the first one first."""
+        assert self._process is not None
+        first = psutil.Process(self._process.pid)
+        return [first.pid, *(child.pid for child in first.children(recursive=True))]
 
 
 @contextmanager
