@@ -17,7 +17,10 @@ from runlore.storage.postgresql.schema import found_at, statement
 READS: Final = ("position_at",)
 """Functions for all who read."""
 
-WRITES: Final = ("append", "lock_log", "settle")
+WRITES: Final = (
+    *("append", "lock_log", "settle"),
+    *("beat", "leave", "forget_writer", "keep_outcome", "forget_outcomes"),
+)
 """Functions for writers; each other one is the owner's."""
 
 _CALLS: Final = {

@@ -153,7 +153,7 @@ def test_a_role_that_could_do_more_is_refused(team: Team) -> None:
         (team.owner, "owns the schema"),
         (strong, "superuser"),
         (inside, "may change tables"),
-        (under, "may call append, lock_log, settle"),
+        (under, "may call append, beat, "),
     ):
         with pytest.raises(InvalidInput, match=why):
             grant(team, role, "reader")
