@@ -98,6 +98,36 @@ def test_curves_of_more_runs_than_a_chart_has_are_said_to_be_some(open_page: Ope
     expect(page.get_by_role("figure", name="loss")).to_contain_text("4000 points of 200 runs")
 
 
+def test_a_link_compares_more_runs_than_an_address_can_name(open_page: Opened) -> None:
+    page = open_page("/e/many")
+    expect(page.locator(".grid-row").first).to_be_visible()
+    page.get_by_role("grid").focus()
+    page.keyboard.press("x")
+    page.keyboard.press("End")
+    expect(page.locator(".grid-row").last).to_contain_text("many-000")
+    page.keyboard.press("Home")
+    for _ in range(18):  # All rows come into view.
+        page.keyboard.press("PageDown")
+    expect(page.locator(".grid-row").last).to_contain_text("many-000")
+    page.keyboard.press("Shift+X")
+    page.get_by_role("button", name="Compare 300").click()
+    expect(page.get_by_role("link", name="300 runs that match")).to_be_visible()
+    assert len(page.url) < 250
+    again = open_page("/" + page.url.split("/", 3)[3])
+    expect(again.get_by_text("The curves of the first 200 of 300 runs.")).to_be_visible()
+    again.get_by_role("link", name="300 runs that match").click()
+    expect(again.get_by_role("status").filter(has_text="300 runs")).to_be_visible()
+
+
+def test_all_that_match_are_compared_by_their_filter(open_page: Opened) -> None:
+    page = open_page("/e/many?f=config.depth+%3C+4")
+    page.get_by_role("button", name="Select all").click()
+    page.get_by_role("button", name="Differences").click()
+    expect(page.get_by_role("link", name="240 runs that match")).to_be_visible()
+    expect(page.get_by_text("The first 200 of 240 runs.")).to_be_visible()
+    assert len(page.url) < 250
+
+
 def test_groups_of_metrics_say_how_many_they_are(open_page: Opened) -> None:
     page = open_page(PAGES["wide"][0])
     expect(page.get_by_role("heading", name="layer")).to_have_text("layer 5,000")

@@ -4,12 +4,14 @@ import { computed, html, useState } from "./vendor/preact@11.2.0/preact.js";
 import { ask, useAnswer } from "./api.js";
 import { later } from "./later.js";
 import { mayChange } from "./me.js";
+import { filterOf, idIn } from "./run-numbers.js";
 import { asof, change, go, isInAddress, to, view } from "./view.js";
 
 const BulkDialog = later(async () => (await import("./runs/bulk.js")).BulkDialog);
 const Told = later(async () => (await import("./runs/bulk.js")).Told);
 
-const COMPARED_MAX = 200;
+const COMPARED_MAX = 1000;
+const NAMED_MAX = 200; // Of more, the address has a filter that finds them.
 
 /** Ids: the selected runs, or with `all` in the address those of the matching ones that are not. */
 const listed = computed(() => new Set(view.value.runs ?? []));
@@ -34,8 +36,6 @@ export const selectNone = () => put([], { all: null });
 
 /** Selects all runs that match, on all pages of the table. */
 export const selectAll = () => put([], { all: true });
-
-const idIn = (ids) => `id in (${ids.map((id) => JSON.stringify(id)).join(", ")})`;
 
 /** The question of which the selected runs are the answer. */
 function selectedOnes({ experiment, q, f, tree }) {
@@ -75,7 +75,7 @@ export function Selection({ question }) {
                 `
               : ""}
             <button class="quiet" onClick=${selectNone}>None</button>
-            ${isInAddress.value ? "" : html`<span class="muted">too many for a link: kept in this tab only</span>`}
+            ${isInAddress.value ? "" : html`<${AsFilter} />`}
           </div>
         `
       : ""}
@@ -93,17 +93,48 @@ export function Selection({ question }) {
   `;
 }
 
+/** A selection that is too long for an address, as a filter, which is not. */
+function AsFilter() {
+  const [problem, setProblem] = useState("");
+  const { all, runs, tree } = view.value;
+  const put = () =>
+    filterOf(runs, Boolean(tree)).then(
+      (f) => change({ f, q: null, all: true, runs: null }),
+      ({ message }) => setProblem(message),
+    );
+  return html`
+    <span class="muted">too many for a link: kept in this tab only</span>
+    ${all ? "" : html`<button title="A filter that finds them, for a link or a view" onClick=${put}>Show only these</button>`}
+    ${problem ? html`<span class="wrong" role="alert">${problem}</span>` : ""}
+  `;
+}
+
 /** To the page that compares the selected runs: their curves, or what differs between them. */
 function ToCompare({ which, count }) {
-  const { all, runs } = view.value;
-  if (count > COMPARED_MAX) return html`<span class="muted">${COMPARED_MAX} at most can be compared</span>`;
-  const found = async (show) => {
-    const { ids } = await ask("runs", { ...which, limit: COMPARED_MAX, cols: ["status"] });
-    go({ page: "compare", runs: ids, show, asof: asof.value });
+  const [problem, setProblem] = useState("");
+  const { all, runs, tree } = view.value;
+  if (count > COMPARED_MAX) return html`<span class="muted">${COMPARED_MAX.toLocaleString("en-US")} at most can be compared</span>`;
+  const asked = async () => {
+    if (count > NAMED_MAX) return all ? withExperiment(which, tree) : { f: await filterOf(runs, Boolean(tree)), tree };
+    return { runs: (await ask("runs", { ...which, limit: NAMED_MAX, cols: ["status"] })).ids };
   };
+  const found = (show) =>
+    asked().then(
+      (some) => go({ page: "compare", ...some, show, asof: asof.value }),
+      ({ message }) => setProblem(message),
+    );
   const way = (id, key, name, show) =>
-    all
+    all || count > NAMED_MAX
       ? html`<button id=${id} title=${key} onClick=${() => found(show)}>${name}</button>`
       : html`<a class="button" id=${id} title=${key} href=${to({ page: "compare", runs, show })}>${name}</a>`;
-  return html`${way("compare", "c", `Compare ${count ?? ""}`)} ${way("differences", "d", "Differences", "parameters")}`;
+  return html`
+    ${way("compare", "c", `Compare ${count ?? ""}`)} ${way("differences", "d", "Differences", "parameters")}
+    ${problem ? html`<span class="wrong" role="alert">${problem}</span>` : ""}
+  `;
+}
+
+/** The question of a table, as the page that compares has it in its address. */
+function withExperiment({ experiment, f, q }, tree) {
+  const own = experiment && `experiment = ${JSON.stringify(experiment)}`;
+  return { f: own && f ? `${own} and (${f})` : (own ?? f), q, tree };
 }

@@ -3,9 +3,13 @@
 import { html, useState } from "../vendor/preact@11.2.0/preact.js";
 import { RunName, Section } from "../parts.js";
 import { cell } from "../run-columns.js";
+import { rowsAt } from "./run-list.js";
+
+const RUNS_MAX = 200; // A column each.
 
 /** The fields in which the runs differ, or all. */
-export function Differences({ data }) {
+export function Differences({ data: every }) {
+  const data = every.ids.length > RUNS_MAX ? rowsAt(every, [...every.ids.keys()].slice(0, RUNS_MAX)) : every;
   const [all, showAll] = useState(false);
   const rows = data.columns
     .map((field, index) => ({ field, values: data.data[index] }))
@@ -13,6 +17,7 @@ export function Differences({ data }) {
     .filter(({ values }) => all || new Set(values.map((value) => JSON.stringify(value))).size > 1);
   return html`
     <${Section} title=${all ? "All fields" : "Differences"} count=${rows.length}>
+      ${data === every ? "" : html`<p class="muted">The first ${RUNS_MAX} of ${every.ids.length} runs.</p>`}
       <label class="check"><input type="checkbox" checked=${all} onChange=${() => showAll(!all)} /> show all</label>
       <div class="scroll" tabindex="0" role="region" aria-label="Fields of the runs">
         <table class="plain">

@@ -3,12 +3,14 @@
 import { html } from "../vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "../api.js";
 import { RunList, rowsAt } from "../compare/run-list.js";
-import { isSampled } from "../format.js";
+import { isSampled, runsOf } from "../format.js";
 import { later } from "../later.js";
-import { Empty } from "../parts.js";
-import { copy, to, view, write } from "../view.js";
+import { Empty, Wrong } from "../parts.js";
+import { idIn } from "../run-numbers.js";
+import { copy, isInAddress, to, view, write } from "../view.js";
 
 const NEWEST = 8;
+const RUNS_MAX = 1000;
 const WAYS = {
   ...{ curves: "Curves", parameters: "Parameters", scatter: "Scatter", parallel: "Parallel" },
   ...{ bars: "Bars", images: "Images", tables: "Tables" },
@@ -28,14 +30,17 @@ export function Compare() {
   const fields = useAnswer("columns", { limit: 100 }, { runs: ids }).value.data?.fields ?? [];
   const config = fields.filter((field) => !field.startsWith("metrics."));
   const metrics = fields.filter((field) => field.startsWith("metrics."));
-  const list = ids.map((id) => JSON.stringify(id)).join(", ");
+  const { f, q, tree } = view.value;
+  const isAsked = !ids.length && Boolean(f || q);
   const params = {
-    f: ids.length ? `id in (${list})` : undefined,
-    children: ids.length > 0,
-    limit: ids.length || NEWEST,
+    f: ids.length ? idIn(ids) : f,
+    q: ids.length ? undefined : q,
+    children: ids.length > 0 || Boolean(isAsked && tree),
+    limit: ids.length || (isAsked ? RUNS_MAX : NEWEST),
     cols: ["status", "duration", ...config.slice(0, 60), ...metrics.slice(0, 60)],
   };
-  const { data: found } = useAnswer("runs", params, { skip: !fields.length }).value;
+  const { data: found, error } = useAnswer("runs", params, { skip: !fields.length }).value;
+  if (error && !found) return html`<${Wrong} error=${error} />`;
   if (found && !found.ids.length) {
     return html`
       <${Empty} title="No runs to compare">
@@ -57,7 +62,11 @@ export function Compare() {
     .filter((name) => !isSampled(name));
   const way = Object.hasOwn(WAYS, view.value.show ?? "") ? view.value.show : "curves";
   return html`
-    <h1>${ids.length ? "Compare" : `The ${all.ids.length} newest runs`}</h1>
+    <div class="bar">
+      <h1>${ids.length || isAsked ? "Compare" : `The ${all.ids.length} newest runs`}</h1>
+      ${isAsked ? html`<${Asked} total=${found.total} shown=${all.ids.length} />` : ""}
+      ${isInAddress.value ? "" : html`<span class="muted">Too many runs for a link: they are kept in this tab only.</span>`}
+    </div>
     <div class="compare">
     <${RunList} data=${all} hidden=${hidden} />
     <div class="compared">
@@ -81,6 +90,15 @@ export function Compare() {
     ${way === "images" || way === "tables" ? html`<${Beside} key=${way} data=${data} kind=${way} />` : ""}
     </div>
     </div>
+  `;
+}
+
+/** The question whose runs are compared, and how many these are. */
+function Asked({ total, shown }) {
+  const { f, q, tree } = view.value;
+  return html`
+    <a href=${to({ page: "runs", f, q, tree })}>${runsOf(total)} that match</a>
+    ${total > shown ? html`<span class="muted">the first ${shown.toLocaleString("en-US")} are compared</span>` : ""}
   `;
 }
 
