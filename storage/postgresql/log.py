@@ -12,7 +12,7 @@ from typing import Any, Final
 import psycopg
 
 from runlore.storage.clock_watch import ClockWatch
-from runlore.storage.errors import LogCorrupt, VersionConflict
+from runlore.storage.errors import VersionConflict
 from runlore.storage.event_log import (
     Drained,
     DrainedMark,
@@ -26,13 +26,13 @@ from runlore.storage.held_path import HeldPath
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.log_select import LogTable, in_order
-from runlore.storage.merkle import Frontier
 from runlore.storage.postgresql.address import Address
 from runlore.storage.postgresql.calls import APPEND, Reply, Sent, batches, sent, sent_foreign
 from runlore.storage.postgresql.connections import Connection, Connections
 from runlore.storage.postgresql.errors import OTHER_ISOLATION
 from runlore.storage.postgresql.hints import Hints
 from runlore.storage.postgresql.presence import PostgresPresence
+from runlore.storage.postgresql.scan import COLUMNS, HEAD, PostgresScan, head_of
 from runlore.storage.postgresql.schema import statement
 from runlore.storage.stamp import observed_at
 from runlore.storage.waker import Waker
@@ -41,13 +41,8 @@ PLAIN_COLUMNS: Final = (
     "notification_id, originator_id, originator_version, topic, state, "
     "event_id, recorded_at, metadata"
 )
-COLUMNS: Final = f"{PLAIN_COLUMNS}, leaf"
 
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
-_HEAD: Final = """
-    SELECT position, recorded_at, frontier FROM @schema@.log_head
-    ORDER BY position DESC, recorded_at DESC LIMIT 1
-"""
 _MAY_APPEND: Final = "SELECT has_function_privilege(%b::text, 'EXECUTE')"
 _FIND: Final = f"""
     SELECT {COLUMNS} FROM @schema@.stored_events
@@ -197,14 +192,10 @@ class PostgresLog(EventLog):
         return int(count)
 
     def head(self) -> LogHead:
-        rows = self._rows(_HEAD)
-        if not rows:
-            raise LogCorrupt("the log has lost its head (table log_head is empty); restore a copy")
-        position, recorded_at, nodes = rows[0]
-        try:
-            return LogHead(position, recorded_at, Frontier.from_bytes(position, nodes))
-        except ValueError as error:
-            raise LogCorrupt(f"the log's head is damaged: {error}; restore a copy") from error
+        return head_of(self._rows(HEAD))
+
+    def scan(self) -> PostgresScan:
+        return PostgresScan(self.connections, self.read_log)
 
     def last_position(self) -> int:
         [(last,)] = self._rows("SELECT max(notification_id) FROM @schema@.stored_events")

@@ -12,23 +12,8 @@ from runlore.storage.errors import LogReadOnly, NotALog
 from runlore.storage.log_opener import Rights
 from runlore.storage.postgresql.address import Address
 from runlore.storage.postgresql.connections import Connection
+from runlore.storage.postgresql.rights import CALLS, statements
 from runlore.storage.postgresql.schema import found_at, statement
-
-READS: Final = ("position_at",)
-"""Functions for all who read."""
-
-WRITES: Final = (
-    *("append", "lock_log", "settle"),
-    *("beat", "leave", "forget_writer", "keep_outcome", "forget_outcomes"),
-)
-"""Functions for writers; each other one is the owner's."""
-
-_CALLS: Final = {
-    Rights.WRITER: frozenset((*READS, *WRITES)),
-    Rights.READER: frozenset(READS),
-    Rights.AUDITOR: frozenset(READS),  # To verify takes no more than to read.
-    Rights.NOBODY: frozenset[str](),
-}
 
 _ROLE: Final = "SELECT oid FROM pg_roles WHERE rolname = %s"
 # `has_…_privilege` does not count what a role would have to SET ROLE for.
@@ -88,30 +73,17 @@ def grant(connection: Connection, address: Address, role: str, rights: Rights) -
             "its administrator make this one by CREATE ROLE … LOGIN"
         )
     with connection.transaction():
-        for text in _statements(rights):
-            connection.execute(statement(text.replace("@role@", _quoted(role)), address))
+        for text in statements(role, rights):
+            connection.execute(statement(text, address))
         asked = {"role": row[0], "schema": address.schema}
         effect = connection.execute(_EFFECT, asked).fetchone()
         assert effect is not None, "the schema is there"
         _check(_Effect(*effect), role, rights, address)
 
 
-def _statements(rights: Rights) -> list[str]:
-    texts = [
-        "REVOKE ALL ON ALL TABLES IN SCHEMA @schema@ FROM @role@",
-        "REVOKE ALL ON ALL ROUTINES IN SCHEMA @schema@ FROM @role@",
-        "REVOKE ALL ON SCHEMA @schema@ FROM @role@",
-    ]
-    if rights is not Rights.NOBODY:
-        texts.append("GRANT USAGE ON SCHEMA @schema@ TO @role@")
-        texts.append("GRANT SELECT ON ALL TABLES IN SCHEMA @schema@ TO @role@")
-    calls = sorted(_CALLS[rights])
-    return [*texts, *(f"GRANT EXECUTE ON FUNCTION @schema@.{name} TO @role@" for name in calls)]
-
-
 def _check(effect: _Effect, role: str, rights: Rights, address: Address) -> None:
     why = None
-    more = sorted({*effect.may_call} - _CALLS[rights])
+    more = sorted({*effect.may_call} - CALLS[rights])
     if effect.is_superuser:
         why = "it is a superuser"
     elif effect.is_owner:
@@ -133,7 +105,7 @@ def _check(effect: _Effect, role: str, rights: Rights, address: Address) -> None
         effect.may_connect
         and effect.may_enter
         and effect.may_read_all
-        and _CALLS[rights] <= {*effect.may_call}
+        and CALLS[rights] <= {*effect.may_call}
     ):
         raise LogReadOnly(
             f"{role!r:.80} did not get the rights of a {rights} in {address.uri}; let the owner of "
@@ -145,7 +117,3 @@ def _check(effect: _Effect, role: str, rights: Rights, address: Address) -> None
 def is_storable(text: str) -> bool:
     """Whether PostgreSQL can hold the text, which has neither zero bytes nor lone surrogates."""
     return "\0" not in text and text.encode(errors="replace").decode() == text
-
-
-def _quoted(role: str) -> str:
-    return '"' + role.replace('"', '""') + '"'

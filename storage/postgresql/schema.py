@@ -10,7 +10,7 @@ import os
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from psycopg import sql
 
@@ -19,6 +19,7 @@ from runlore.storage.clock import SKEW_US
 from runlore.storage.errors import LogReadOnly, NotALog
 from runlore.storage.postgresql.address import Address
 from runlore.storage.postgresql.connections import Connection
+from runlore.storage.postgresql.rights import renew
 
 VERSION: Final = 2
 """The version of the tables that this runlore makes and uses."""
@@ -114,6 +115,12 @@ def make_or_upgrade(connection: Connection, address: Address) -> None:
         else:
             moved = "UPDATE @schema@.log_format SET version = %s"
             connection.execute(statement(moved, address), [VERSION])
+            renew(lambda text: _asked(connection, text, address))
+
+
+def _asked(connection: Connection, text: str, address: Address) -> list[tuple[Any, ...]]:
+    cursor = connection.execute(statement(text, address))
+    return cursor.fetchall() if cursor.description else []
 
 
 def _check_may_make(found: Found, address: Address) -> None:

@@ -15,7 +15,7 @@ from runlore.storage import open_log
 from runlore.storage.errors import LogReadOnly, NotALog
 from runlore.storage.log_opener import Rights
 from runlore.storage.open_log import locate
-from runlore.storage.postgresql.roles import READS, WRITES
+from runlore.storage.postgresql.rights import READS, WRITES
 from runlore.testing.logs import all_rows, new_event
 from tests.cli.shell import runlore
 from tests.postgres.logs import log_at
@@ -26,7 +26,7 @@ from tests.workspaces import start
 
 pytestmark = pytest.mark.processes
 
-OF_THE_OWNER = {"clock_us", "is_map", "with_entries", "entry", "extended"}
+OF_THE_OWNER = {"is_map", "with_entries", "entry", "extended"}
 """Functions that nobody else may call."""
 
 
@@ -193,3 +193,21 @@ def test_where_there_are_no_roles(server: Server, schema: str, tmp_path: Path) -
         pass
     with pytest.raises(RunloreError, match="the rights of its files"):
         open_log.grant(locate(tmp_path / "folder"), "postgres", Rights.READER)
+
+
+def test_an_upgrade_gives_roles_the_rights_of_new_functions(
+    server: Server, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, reader, nobody = (new_role(server, kind) for kind in ("old", "seeing", "none"))
+    with monkeypatch.context() as earlier:
+        earlier.setattr("runlore.storage.postgresql.schema.VERSION", 1)
+        log_at(server.uri(schema)).close()
+    server.execute(f"GRANT USAGE ON SCHEMA {schema} TO {writer}, {reader}")
+    server.execute(f"GRANT SELECT ON {schema}.stored_events TO {writer}, {reader}")
+    server.execute(f"GRANT EXECUTE ON FUNCTION {schema}.append TO {writer}")
+
+    log_at(server.uri(schema)).close()
+
+    assert functions(server, schema, writer) == {*READS, *WRITES}
+    assert functions(server, schema, reader) == {*READS}
+    assert functions(server, schema, nobody) == set()

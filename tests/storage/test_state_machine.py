@@ -40,7 +40,7 @@ from runlore.storage.event_log import EventLog
 from runlore.storage.journal import Journal, Pending, StreamState
 from runlore.storage.memory_log import MemoryLog
 from runlore.storage.sqlite_log import SqliteLog
-from runlore.testing.logs import NOON, check_head
+from runlore.testing.logs import Clock, check_head
 from tests.examples import few
 from tests.strategies import few_keys, few_pairs, keys, statuses
 
@@ -124,12 +124,20 @@ class Agreement(RuleBasedStateMachine):
     runs: Bundle[str] = Bundle("runs")
     moments: Bundle[tuple[int, dict[str, RunModel]]] = Bundle("moments")
 
+    def new_clock(self) -> Clock:
+        """The clock of both logs."""
+        return Clock()
+
+    def new_log(self) -> EventLog:
+        """The log that is compared with one in memory."""
+        sqlite = SqliteLog(Database(":memory:"), clock=self.clock)
+        sqlite.create_table()
+        return sqlite
+
     @initialize()
     def open(self) -> None:
-        self.now = NOON
-        sqlite = SqliteLog(Database(":memory:"), clock=lambda: self.now)
-        sqlite.create_table()
-        self.stores = [Store(MemoryLog(clock=lambda: self.now)), Store(sqlite)]
+        self.clock = self.new_clock()
+        self.stores = [Store(MemoryLog(clock=self.clock)), Store(self.new_log())]
         self.model: dict[str, RunModel] = {}
         self.experiments: dict[str, list[ExperimentModel]] = {"lab": [], "field": []}
 
@@ -175,7 +183,7 @@ class Agreement(RuleBasedStateMachine):
 
     @rule(microseconds=st.integers(-1_000, 1_000))
     def turn_the_clock(self, microseconds: int) -> None:
-        self.now += microseconds
+        self.clock.now += microseconds
 
     @rule(target=moments)
     def remember(self) -> Any:
