@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from runlore import Experiment, Workspace
 from tests.studio.browser.conftest import HOSTILE, Opened
+from tests.workspaces import start
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
@@ -211,3 +213,19 @@ def test_keys_lead_where_buttons_do(open_page: Opened) -> None:
     page.keyboard.press("g")
     page.keyboard.press("e")
     expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
+
+
+def test_texts_of_other_scripts_are_shown_as_they_were_written(
+    open_page: Opened, lab: Workspace, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("שלום")
+    with start(Experiment(lab, "ניסויים 🧪"), display_name="תוצאה 🚀 12") as run:
+        run.description = "שורה ראשונה\nsecond line"
+        run.upload_file("דוח 7.txt", file)
+    page = open_page(f"/run/{run.id}")
+    expect(page.get_by_role("heading", name="תוצאה 🚀 12")).to_be_visible()
+    assert page.get_by_text("שורה ראשונה").inner_text().count("\n") == 1
+    page.get_by_role("link", name="files").click()
+    name = page.get_by_role("link", name="דוח 7.txt").locator("bdi")
+    expect(name).to_have_css("direction", "ltr")  # The extension stands at the end.

@@ -77,6 +77,12 @@ export function bytes(count) {
 /** @param {number | undefined} count */
 export const runsOf = (count) => (count === 1 ? "1 run" : `${count?.toLocaleString("en-US") ?? "…"} runs`);
 
+/** A text of so many characters at most; a pair of surrogates is one. */
+export function short(text, length) {
+  const characters = [...text];
+  return characters.length > length ? `${characters.slice(0, length - 1).join("")}…` : text;
+}
+
 /** A field without its namespace: `metrics.loss.min` is `loss.min`. */
 export const shortName = (field) =>
   field.replace(/^(metrics|config|tags|properties|attribute)\./, "").replaceAll("`", "");

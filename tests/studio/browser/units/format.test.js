@@ -1,4 +1,4 @@
-import { ELAPSED, ago, bytes, duration, elapsed, isSampled, moment, namespace, number, shortName } from "../format.js";
+import { ELAPSED, ago, bytes, duration, elapsed, isSampled, moment, namespace, number, short, shortName } from "../format.js";
 import { same } from "./testing.js";
 
 export const tests = {
@@ -46,6 +46,10 @@ export const tests = {
       [null, ""],
     ];
     for (const [seconds, text] of cases) same(duration(seconds), text);
+  },
+  "a text is cut between characters"() {
+    const cases = [["abcdef", 4, "abc…"], ["abcd", 4, "abcd"], ["🎉🎉🎉🎉", 4, "🎉🎉🎉🎉"], ["🎉🎉🎉🎉🎉", 4, "🎉🎉🎉…"]];
+    for (const [text, length, cut] of cases) same(short(text, length), cut);
   },
   "times are relative to now"() {
     const before = (seconds) => new Date(Date.now() - 1000 * seconds).toISOString();

@@ -1,12 +1,13 @@
 // Runs as lines through parallel axes, one of each field.
 
 import { html } from "../vendor/preact@11.2.0/preact.js";
+import { short, shortName } from "../format.js";
 import { pointed } from "../lit.js";
 import { Empty } from "../parts.js";
 import { scaleOf } from "../plane.js";
 import { change, view } from "../view.js";
 import { known, usual, valuesOf } from "./fields.js";
-import { label, short } from "./scatter.js";
+import { label } from "./scatter.js";
 
 const [GAP, HEIGHT, TOP, BOTTOM, SIDE] = [150, 400, 40, 24, 76];
 const AXES_AT_FIRST = 6;
@@ -55,7 +56,7 @@ export function Parallel({ data }) {
               ${axes.map(
                 ({ field, x, scale }) => html`
                   <line class="axis" x1=${x} x2=${x} y1=${TOP} y2=${HEIGHT - BOTTOM} />
-                  <text x=${x} y=${TOP - 16} text-anchor="middle">${short(field.replace(/^(config|metrics)\./, ""), 22)}<title>${field}</title></text>
+                  <text x=${x} y=${TOP - 16} text-anchor="middle">${short(shortName(field), 22)}<title>${field}</title></text>
                   ${scale.marks.map((mark) => html`<text class="mark" x=${x + 6} y=${scale.at(mark) + 4}>${label(mark)}</text>`)}
                 `,
               )}

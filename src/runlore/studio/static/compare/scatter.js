@@ -1,7 +1,7 @@
 // Runs as points: a field against another one.
 
 import { html, useRef } from "../vendor/preact@11.2.0/preact.js";
-import { number, tick } from "../format.js";
+import { number, short, tick } from "../format.js";
 import { Empty, useWidth } from "../parts.js";
 import { scaleOf } from "../plane.js";
 import { go, view } from "../view.js";
@@ -69,6 +69,5 @@ function Plane({ data, width }) {
   `;
 }
 
-export const short = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 export const label = (mark) => (typeof mark === "number" ? tick(Number(mark.toPrecision(6))) : short(mark, 12));
 const told = (value) => (typeof value === "number" ? number(value) : String(value));

@@ -30,8 +30,8 @@ export function Files({ path, id }) {
               <tr key=${file.name}>
                 <td>
                   ${file.uri
-                    ? html`<bdi>${file.name}</bdi> <span class="muted">at <bdi>${file.uri}</bdi></span>`
-                    : copy && !copy.files[`runs/${id}/files/${file.name}`] ? html`<bdi>${file.name}</bdi>` : html`<a href=${fileAddress(path, file.name)} download><bdi>${file.name}</bdi></a>`}
+                    ? html`<bdi dir="ltr">${file.name}</bdi> <span class="muted">at <bdi>${file.uri}</bdi></span>`
+                    : copy && !copy.files[`runs/${id}/files/${file.name}`] ? html`<bdi dir="ltr">${file.name}</bdi>` : html`<a href=${fileAddress(path, file.name)} download><bdi dir="ltr">${file.name}</bdi></a>`}
                 </td>
                 <td class="number">${bytes(file.nbytes)}</td>
                 <td><code title=${file.sha256}>${file.sha256?.slice(0, 12)}</code></td>

@@ -47,7 +47,7 @@ function Source({ path, files }) {
         (file) => html`
           <li key=${file.name}>
             <button class="quiet" aria-pressed=${String(shown === file.name)} onClick=${() => show(shown === file.name ? null : file.name)}>
-              <code><bdi>${file.name}</bdi></code> <span class="muted">${bytes(file.nbytes)}${file.executable ? ", executable" : ""}</span>
+              <code><bdi dir="ltr">${file.name}</bdi></code> <span class="muted">${bytes(file.nbytes)}${file.executable ? ", executable" : ""}</span>
             </button>
             ${shown === file.name ? html`<${Text} path=${path} name=${file.name} />` : ""}
           </li>
@@ -74,7 +74,7 @@ function Diff({ path, other }) {
   if (!data.changes.length) return html`<${Empty} title="The same source"><p>Both runs have the same files.</p><//>`;
   return data.changes.map(
     (one) => html`
-      <${Section} key=${one.name} title=${html`${SIGNS[one.kind]} <code><bdi>${one.name}</bdi></code> <span class="muted">${one.kind}</span>`}>
+      <${Section} key=${one.name} title=${html`${SIGNS[one.kind]} <code><bdi dir="ltr">${one.name}</bdi></code> <span class="muted">${one.kind}</span>`}>
         ${one.lines
           ? html`<pre class="code diff" tabindex="0" role="region" aria-label=${`Changes of ${one.name}`}>${one.lines.map(
               (line, n) => html`<span key=${n} class=${kindOf(line)}>${`${line}\n`}</span>`,
