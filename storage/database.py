@@ -19,9 +19,9 @@ from runlore.storage.errors import (
     LogBusy,
     LogCorrupt,
     LogReadOnly,
-    LogTooNew,
     from_os,
 )
+from runlore.storage.fence import FENCED, too_new
 from runlore.storage.held_folder import FolderMoved
 from runlore.storage.held_path import HeldPath
 from runlore.storage.interruptions import AFTERWARDS, Interrupting
@@ -29,7 +29,7 @@ from runlore.storage.log_file import LogFile, LogReplaced
 from runlore.storage.open_wal import OpenWal, check_wal_is_there
 from runlore.storage.patience import longest_wait_s
 from runlore.storage.sqlite_guard import APPLICATION_ID, Guard
-from runlore.storage.sqlite_queries import version_of
+from runlore.storage.sqlite_queries import fence_of, version_of
 from runlore.storage.sqlite_schema import statements_by_name
 from runlore.storage.turns import Turns
 from runlore.storage.write_queue import WriteQueue
@@ -144,9 +144,10 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self, *, fenced: bool = False) -> Iterator[sqlite3.Connection]:
         """A write transaction: this process's turn in the queue, BEGIN IMMEDIATE, COMMIT, sync.
 
+        Of a `fenced` log only its copying and moving.
         If the block or the commit raises, nothing is stored, and that exception survives. Raises
         Interrupting within a block of the same thread, also one of `read`.
         """
@@ -164,7 +165,7 @@ class Database:
                 self._guard.begin(writes=True)
                 # Inside: an interrupt during SQLite's wait is raised after the BEGIN.
                 self._begin(connection)
-                self._check_version(connection)
+                self._check_version(connection, FENCED if fenced else self.known_version)
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
@@ -355,10 +356,10 @@ class Database:
             )
         return connection
 
-    def _check_version(self, connection: sqlite3.Connection) -> None:
+    def _check_version(self, connection: sqlite3.Connection, known_version: int) -> None:
         self.version = version_of(connection)
-        if self.version > self.known_version:
-            raise LogTooNew(self.name, self.version, self.known_version)
+        if self.version > known_version:
+            raise too_new(self.name, self.version, known_version, fence_of(connection))
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         if not connection.in_transaction:  # A full disk may have rolled back already.

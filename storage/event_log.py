@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runlore.domain.events import LOG_VERSION
+from runlore.storage.fence import Fence
 from runlore.storage.held_path import HeldPath
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
@@ -135,6 +136,10 @@ class EventLog(ABC):
     def waker(self) -> Waker:
         """What a reader at the end waits with: commits ring it, or it looks for them."""
         return Waker()
+
+    def fence(self) -> Fence | None:
+        """Why nobody may write to the log, if it was moved away or is an incomplete copy."""
+        return None
 
     @property
     @abstractmethod

@@ -9,6 +9,7 @@ from copy import copy
 from typing import Any, Final
 
 from runlore.domain.errors import RunloreError
+from runlore.storage import sqlite_fence
 from runlore.storage.as_of_times import NEVER_SETTLED
 from runlore.storage.clock import Clock, now_us
 from runlore.storage.clock_watch import ClockWatch
@@ -18,17 +19,18 @@ from runlore.storage.errors import LogCorrupt, VersionConflict
 from runlore.storage.event_log import (
     Drained,
     DrainedMark,
-    EventLog,
     ForeignEvent,
     NewEvent,
     ReadStream,
     StoredRow,
 )
+from runlore.storage.fence import Fence
 from runlore.storage.held_path import HeldPath
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.log_scan import LogScan
 from runlore.storage.log_select import in_order
+from runlore.storage.movable_log import Beside, MovableLog, adopted, steps_in
 from runlore.storage.sqlite_queries import (
     COLUMNS,
     INSERT,
@@ -36,6 +38,7 @@ from runlore.storage.sqlite_queries import (
     PLAIN_COLUMNS,
     SELECT,
     count_created,
+    fence_of,
     fetched,
     has_drained,
     head_of,
@@ -61,7 +64,7 @@ _BATCH_SIZE: Final = 1_000
 _BATCH_NBYTES: Final = 2**22
 
 
-class SqliteLog(EventLog):
+class SqliteLog(MovableLog):
     """`EventLog` in a SQLite file: every commit is synced to disk before the call returns."""
 
     schema: tuple[str, ...] = EVENTS_SCHEMA
@@ -232,6 +235,36 @@ class SqliteLog(EventLog):
         with self.database.write() as connection:
             settle_until(connection, time)
 
+    # --- MovableLog -------------------------------------------------------------------
+
+    def fence(self) -> Fence | None:
+        with self.database.read() as connection:
+            return fence_of(connection)
+
+    def beside(self) -> Beside:
+        with self.database.read() as connection:
+            return sqlite_fence.beside_of(connection)
+
+    def adopt(self, rows: Sequence[StoredRow]) -> None:
+        with self.database.write(fenced=True) as connection:
+            if rows and _has(connection, rows[-1]):
+                return
+            head = adopted(head_of(connection), rows)
+            self._insert(connection, Stamped(tuple(rows), head, head.recorded_at))
+            for as_of, position in steps_in(rows):
+                add_step(connection, as_of, position)
+
+    def put_up(self, fence: Fence, *, at: int) -> bool:
+        with self.database.write(fenced=True) as connection:
+            is_last = head_of(connection).position == at
+            if is_last:
+                sqlite_fence.put_up(connection, fence)
+            return is_last
+
+    def take_down(self, beside: Beside) -> None:
+        with self.database.write(fenced=True) as connection:
+            sqlite_fence.take_down(connection, beside)
+
     # --- shared -------------------------------------------------------------------------
 
     def _opened(
@@ -321,6 +354,13 @@ class SqliteLog(EventLog):
                     return None
                 found.append(StoredRow(*row)._replace(state=event.state))
         return tuple(found)
+
+
+def _has(connection: sqlite3.Connection, row: StoredRow) -> bool:
+    found = connection.execute(
+        "SELECT leaf FROM stored_events WHERE notification_id = ?", (row.position,)
+    )
+    return bool(found.fetchone() == (row.leaf,))
 
 
 def _last_observed(connection: sqlite3.Connection, head: LogHead) -> int | None:

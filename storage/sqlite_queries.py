@@ -10,6 +10,7 @@ import msgpack
 
 from runlore.domain.events import RunCreated
 from runlore.storage.errors import LogCorrupt
+from runlore.storage.fence import FENCED, Fence
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_select import LogTable
 from runlore.storage.merkle import Frontier
@@ -57,6 +58,14 @@ def head_of(connection: sqlite3.Connection) -> LogHead:
         return LogHead(position, recorded_at, Frontier.from_bytes(size, nodes))
     except (TypeError, ValueError) as error:
         raise LogCorrupt(f"the log's head is damaged: {error}; restore a copy") from error
+
+
+def fence_of(connection: sqlite3.Connection) -> Fence | None:
+    """The log's fence, or None."""
+    if version_of(connection) != FENCED:
+        return None
+    row = connection.execute("SELECT kind, place, version FROM fence").fetchone()
+    return None if row is None else Fence(*row)
 
 
 def raise_version(connection: sqlite3.Connection, version: int) -> None:

@@ -77,6 +77,12 @@ TIMES_SCHEMA: Final = (
     "(one INTEGER PRIMARY KEY CHECK (one = 1), until INTEGER NOT NULL)",
 )
 
+# Only in a log that was moved away, or is not copied completely: see `runlore.storage.fence`.
+FENCE_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS fence (one INTEGER PRIMARY KEY CHECK (one = 1), "
+    "kind TEXT NOT NULL, place TEXT NOT NULL, version INTEGER NOT NULL)",
+)
+
 TRACKING_SCHEMA: Final = (
     """
     CREATE TABLE IF NOT EXISTS tracking (
@@ -168,7 +174,8 @@ def _is_known(one: Defined, known: Collection[str]) -> bool:
 
 
 def _ours() -> frozenset[Defined]:
-    ours = [*EVENTS_SCHEMA, *KEYS_SCHEMA, *TIMES_SCHEMA, *TRACKING_SCHEMA, *_OF_SQLITE]
+    ours = [*EVENTS_SCHEMA, *KEYS_SCHEMA, *TIMES_SCHEMA, *FENCE_SCHEMA, *TRACKING_SCHEMA]
+    ours += _OF_SQLITE
     head = statements_by_name(EVENTS_SCHEMA)["log_head"]
     return frozenset(_defined_by([*ours])) | {*_defined_by([fenced(head)])}
 

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from runlore.storage.errors import QuotaReached as QuotaReached
     from runlore.storage.errors import TooManyOpenFiles as TooManyOpenFiles
     from runlore.storage.errors import ValuesDropped as ValuesDropped
+    from runlore.storage.fence import LogMoved as LogMoved
     from runlore.storage.held_folder import FolderMoved as FolderMoved
     from runlore.storage.interruptions import Interrupting as Interrupting
     from runlore.storage.left_wal import ForeignWal as ForeignWal
@@ -80,6 +81,7 @@ _OF_STORAGE: Final = {
     "FolderMoved": "runlore.storage.held_folder",
     "ForeignWal": "runlore.storage.left_wal",
     "Interrupting": "runlore.storage.interruptions",
+    "LogMoved": "runlore.storage.fence",
     "LogReplaced": "runlore.storage.log_file",
     "WalRemoved": "runlore.storage.open_wal",
 }
@@ -219,6 +221,7 @@ __all__ = [
     "InvalidType",
     "LogBusy",
     "LogCorrupt",
+    "LogMoved",
     "LogReadOnly",
     "LogReplaced",
     "LogTooNew",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from runlore.audit.accessor import Audit
     from runlore.audit.bundles.format import Manifest
     from runlore.audit.bundles.imports import Imported
+    from runlore.audit.copying import Copied
     from runlore.azure.options import CreateOptions
     from runlore.compute_target import ComputeTarget
     from runlore.configuration.environment import Environment
@@ -652,6 +653,28 @@ class Workspace:
         from runlore.audit.bundles.imports import import_bundle
 
         return import_bundle(self._live, path)
+
+    def copy_to(
+        self,
+        path_or_uri: str | os.PathLike[str],
+        *,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Copied:
+        """Move the workspace to a new folder or URI; this one can only be read from then on.
+
+        Events keep their positions, times, metadata and leaves, which are verified on the way. The
+        audit files go along, and so do the files of runs, unless your settings name one folder for
+        both. A call that was interrupted can be repeated. To move back is a move as well.
+
+        Writers of this workspace get LogMoved, which names the new place, also those that go on
+        elsewhere. Raises StillInUse while processes of this host write to it, runs execute or
+        values wait; AlreadyExists if something else is in the new place; LogCorrupt if an event is
+        damaged; InvalidInput for an erasable workspace. `progress` is called with the number of
+        events that are copied, and of all. See docs/copies.md.
+        """
+        from runlore.audit.copying import copy_workspace
+
+        return copy_workspace(self._live.writable(), locate(path_or_uri), progress=progress)
 
     def sql(
         self,

@@ -7,35 +7,39 @@ there, in one round trip. So whoever writes needs no rights on the tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 
 from runlore.storage.clock_watch import ClockWatch
-from runlore.storage.errors import VersionConflict
+from runlore.storage.errors import LogTooNew, VersionConflict
 from runlore.storage.event_log import (
     Drained,
     DrainedMark,
-    EventLog,
     ForeignEvent,
     NewEvent,
     ReadStream,
     StoredRow,
 )
+from runlore.storage.fence import FENCED, Fence, too_new
 from runlore.storage.held_path import HeldPath
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.log_select import LogTable, in_order
+from runlore.storage.movable_log import Beside, MovableLog
 from runlore.storage.postgresql.address import Address
 from runlore.storage.postgresql.calls import APPEND, Reply, Sent, batches, sent, sent_foreign
 from runlore.storage.postgresql.connections import Connection, Connections
 from runlore.storage.postgresql.errors import OTHER_ISOLATION
 from runlore.storage.postgresql.hints import Hints
+from runlore.storage.postgresql.moving import Mover
 from runlore.storage.postgresql.presence import PostgresPresence
 from runlore.storage.postgresql.scan import COLUMNS, HEAD, PostgresScan, head_of
 from runlore.storage.postgresql.schema import statement
 from runlore.storage.stamp import observed_at
 from runlore.storage.waker import Waker
+
+_T = TypeVar("_T")
 
 PLAIN_COLUMNS: Final = (
     "notification_id, originator_id, originator_version, topic, state, "
@@ -51,7 +55,7 @@ _FIND: Final = f"""
 """
 
 
-class PostgresLog(EventLog):
+class PostgresLog(MovableLog):
     """`EventLog` in a schema of a PostgreSQL database; a commit is as durable as the server's.
 
     `folder` is the one on this machine that the workspace's processes here share, if it has one.
@@ -135,7 +139,7 @@ class PostgresLog(EventLog):
             connection.execute("COMMIT")
 
         try:
-            self.connections.change(work)
+            self._change(work)
         except VersionConflict:
             if not all(map(self._find, batches(events()))):
                 raise
@@ -159,7 +163,7 @@ class PostgresLog(EventLog):
             connection.execute("COMMIT")
             return reply
 
-        reply = self.connections.change(work)
+        reply = self._change(work)
         self._ring()
         return list(range(reply.first_position, reply.first_position + len(events)))
 
@@ -207,9 +211,7 @@ class PostgresLog(EventLog):
 
     def settle(self, time: int) -> None:
         settle = "SELECT @schema@.settle(%b::bigint, %b::int, %b::int)"
-        self.connections.change(
-            lambda c, wait_ms: self._alone(c, settle, [time, self.known_version, wait_ms])
-        )
+        self._change(lambda c, wait_ms: self._alone(c, settle, [time, self.known_version, wait_ms]))
 
     def waker(self) -> Waker:
         return self._hints.waker()
@@ -217,11 +219,37 @@ class PostgresLog(EventLog):
     def close(self) -> None:
         self.connections.close()
 
+    # --- MovableLog -------------------------------------------------------------------
+
+    def fence(self) -> Fence | None:
+        return self.connections.read(lambda c: Mover(c, self._address).fence())
+
+    def beside(self) -> Beside:
+        return self.connections.read(lambda c: Mover(c, self._address).beside())
+
+    def adopt(self, rows: Sequence[StoredRow]) -> None:
+        self._change(lambda c, wait_ms: Mover(c, self._address).adopt(rows, wait_ms))
+
+    def put_up(self, fence: Fence, *, at: int) -> bool:
+        return self._change(lambda c, wait_ms: Mover(c, self._address).put_up(fence, at, wait_ms))
+
+    def take_down(self, beside: Beside) -> None:
+        self._change(lambda c, wait_ms: Mover(c, self._address).take_down(beside, wait_ms))
+
     # --- shared -------------------------------------------------------------------------
 
     def _ring(self) -> None:
         Waker.ring_all()
         self._hints.tell()
+
+    def _change(self, work: Callable[[Connection, int], _T]) -> _T:
+        try:
+            return self.connections.change(work)
+        except LogTooNew as error:
+            if error.version != FENCED:
+                raise
+            name = self._address.uri
+            raise too_new(name, FENCED, error.known_version, self.fence()) from error
 
     def _settled(
         self,
@@ -230,7 +258,7 @@ class PostgresLog(EventLog):
     ) -> tuple[StoredRow, ...]:
         """The rows of a change; of an earlier attempt, if that stored these very events."""
         try:
-            rows = self.connections.change(work)
+            rows = self._change(work)
         except VersionConflict:
             found = self._find(events)
             if not found:

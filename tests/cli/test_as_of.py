@@ -19,6 +19,7 @@ from tests.zones import zone
 CHANGING = {
     *(
         "folder attach",
+        "workspace copy",
         "workspace create",
         "workspace grant",
         "experiment archive",

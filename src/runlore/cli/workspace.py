@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Final
 
 import click
@@ -10,7 +11,7 @@ from runlore.cli.command_context import CommandContext
 from runlore.cli.lazy import LazyGroup
 from runlore.cli.options import output_options, reading_options, workspace_options
 from runlore.cli.output import Output
-from runlore.entry.workspace_address import create_workspace
+from runlore.entry.workspace_address import create_workspace, open_workspace
 from runlore.storage import open_log
 from runlore.storage.log_opener import Rights
 from runlore.storage.open_log import locate
@@ -21,6 +22,7 @@ workspace = LazyGroup(
     help="Creates, shows and lists workspaces.",
     places={
         "create": "workspace:create",
+        "copy": "workspace:copy",
         "show": "workspace:show",
         "list": "workspace:list_",
         "grant": "workspace:grant",
@@ -82,6 +84,31 @@ def show(context: CommandContext, out: Output) -> None:
     """
     found = context.open()
     out.put({"name": found.name, **found.overview(), **found.get_details()})
+
+
+@click.command
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@workspace_options
+@output_options
+def copy(source: str, target: str, context: CommandContext, out: Output) -> None:
+    """Moves a workspace to a new folder or URI, events unchanged; the original can only be read.
+
+    FROM is its folder, URI or name. What was interrupted can be repeated.
+
+    \b
+    Example:
+      runlore workspace copy ./lab 'postgresql://db.example/lab?schema=team'
+    """
+    if context.workspace is not None:
+        raise click.UsageError("FROM names the workspace; leave out -w.")
+    with open_workspace(
+        context.path,
+        source,
+        resource_group=context.resource_group,
+        subscription_id=context.subscription_id,
+    ) as workspace:
+        out.put(asdict(workspace.copy_to(target)))
 
 
 @click.command("list")

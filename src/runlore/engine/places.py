@@ -60,6 +60,14 @@ def make_folder(folder: Path, *, private: bool = False) -> None:
         ) from error
 
 
+def holds_anything(folder: Path) -> bool:
+    """Whether a folder holds more than what `make_folder` puts there."""
+    try:
+        return any(one.name != ".gitignore" for one in folder.iterdir())
+    except FileNotFoundError:
+        return False
+
+
 def folder_of(path_or_uri: str | os.PathLike[str]) -> Path:
     """The absolute folder of a path or URI.
 

@@ -22,7 +22,8 @@ from runlore.engine.runs import files as files
 from runlore.engine.session import Caretaker, LiveSession
 from runlore.engine.shared_log import SharedLog, use_log
 from runlore.run import shown_metrics as shown_metrics
-from runlore.storage.errors import LogTooNew
+from runlore.storage.event_log import EventLog
+from runlore.storage.fence import too_new
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.held_path import HeldPath, hold
 from runlore.storage.log_opener import LogLocation
@@ -72,7 +73,7 @@ def open_session(
             use.shared.is_checked = True
         log = use.shared.log
         if log.version > log.known_version:
-            warn_caller(str(LogTooNew(str(place), log.version, log.known_version)))
+            _say_why_closed(log, place)
         session = LiveSession(
             use,
             uri=place.uri,
@@ -116,6 +117,15 @@ def open_existing(
         )
     session.look_after()
     return session
+
+
+def _say_why_closed(log: EventLog, place: LogLocation) -> None:
+    """Warn that nothing can be written to a log. Raises LogMoved for an incomplete copy."""
+    fence = log.fence()
+    closed = too_new(str(place), log.version, log.known_version, fence)
+    if fence is not None and fence.kind == "copied from":
+        raise closed
+    warn_caller(str(closed))
 
 
 def memory_session(name: str, *, actor: str | None = None) -> LiveSession:

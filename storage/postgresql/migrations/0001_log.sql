@@ -55,6 +55,14 @@ CREATE TABLE @schema@.settled (
 );
 INSERT INTO @schema@.settled (until) VALUES (-1);
 
+-- Where the log was moved to, or what it is an incomplete copy of: see `runlore.storage.fence`.
+CREATE TABLE @schema@.fence (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    kind text NOT NULL,
+    place text NOT NULL,
+    version integer NOT NULL
+);
+
 -- The server's clock, in microseconds since 1970 UTC, within the times that can be shown.
 CREATE FUNCTION @schema@.clock_us() RETURNS bigint
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
