@@ -202,15 +202,9 @@ class Connections:
             raise InvalidInput(f"cannot open {uri!r:.200}: {first_line(error)}") from error
         usual = {**_SETTINGS, "connect_timeout": self._connect_timeout_s()}
         settings = {key: value for key, value in usual.items() if key not in given}
-        password = self._password or _asked_password(self.address)
-        if password is not None:
-            settings["password"] = password
-        try:
-            connection = Connection.connect(
-                self.address.conninfo, autocommit=True, prepare_threshold=None, **settings
-            )
-        except psycopg.Error as error:
-            raise self._why_not(error) from None  # Its frames have the settings.
+        connection = self._attempted(settings)
+        if isinstance(connection, psycopg.Error):
+            raise self._why_not(connection)
         self._has_connected = True
         if connection.info.server_version < _OLDEST:
             version = connection.info.server_version // 10_000
@@ -219,6 +213,18 @@ class Connections:
                 f"the server of {uri} is PostgreSQL {version}; runlore needs 14 or newer"
             )
         return connection
+
+    def _attempted(self, settings: dict[str, Any]) -> Connection | psycopg.Error:
+        # Errors are returned: reports of raised ones show the variables of the frames they passed.
+        password = self._password or _asked_password(self.address)
+        if password is not None:
+            settings = {**settings, "password": password}
+        try:
+            return Connection.connect(
+                self.address.conninfo, autocommit=True, prepare_threshold=None, **settings
+            )
+        except psycopg.Error as error:
+            return error.with_traceback(None)
 
     def _why_not(self, error: psycopg.Error) -> Exception:
         if not self._has_connected and "resolve host" in first_line(error):
@@ -286,6 +292,7 @@ def _asked_password(address: Address) -> str | None:
             "MODULE:FUNCTION, a function that is given the URI and returns the password"
         ) from error
     password = get_password(address.uri)
-    if not isinstance(password, str):
-        raise InvalidInput(f"the function {named} of {GET_PASSWORD} returned no text")
-    return password
+    if isinstance(password, str):
+        return password
+    del password  # Reports of errors may show variables.
+    raise InvalidInput(f"the function {named} of {GET_PASSWORD} returned no text")

@@ -10,7 +10,7 @@ from typing import Final
 import psycopg
 from psycopg.errors import UniqueViolation
 
-from runlore.domain.errors import MomentInFuture, UserError
+from runlore.domain.errors import InvalidInput, MomentInFuture, UserError
 from runlore.storage import driver_errors
 from runlore.storage.driver_errors import DriverError
 from runlore.storage.errors import (
@@ -49,7 +49,8 @@ _AWAY: Final = (
 )
 _BUSY: Final = ("55P03", "57014", "40P01", "40001")
 _REFUSED: Final = ("28", "3D000")
-_FORBIDDEN: Final = ("42501", "25006")
+_FORBIDDEN: Final = ("42501",)
+_READ_ONLY: Final = ("25006",)
 _MISSING: Final = ("3F000", "42P01", "42883", "42703")
 _NO_ROOM: Final = ("53100", "53200")
 
@@ -67,6 +68,7 @@ _CLASSES: Final[tuple[tuple[type[psycopg.Error], type[DriverError]], ...]] = (
 OTHER_ISOLATION: Final = "RL003"
 """The function's refusal of another isolation level than READ COMMITTED."""
 
+_NO_TEXT: Final = "22021"
 _TOO_NEW: Final = "RL001"
 _IN_FUTURE: Final = "RL002"
 _SETTINGS: Final = {
@@ -106,10 +108,19 @@ def from_psycopg(error: psycopg.Error, name: str) -> Exception:
             f"this user may not do that in {name}: {told}; the owner of the schema gives rights "
             "by `runlore workspace grant`"
         )
+    if code.startswith(_READ_ONLY):
+        return LogReadOnly(
+            f"{name} cannot be written: {told}; this server is a standby, or "
+            "default_transaction_read_only is on for this role or database"
+        )
     if code.startswith(_NO_ROOM):
         return DiskFull(
             f"could not write to {name}: the server has no room ({told}); nothing was stored, "
             "free space there and try again"
+        )
+    if code == _NO_TEXT:
+        return InvalidInput(
+            f"{name} takes no name with a zero byte ({told}); nothing was stored, leave it out"
         )
     if code.startswith(_MISSING):
         return NotALog(

@@ -276,7 +276,7 @@ class PostgresLog(MovableLog):
         wait_ms: int,
     ) -> tuple[StoredRow, ...]:
         reply = self._called(connection, given, drained, wait_ms)
-        self._watch.check(reply.now, reply.head_at, lambda: self._last_observed(reply))
+        self._watch.check(reply.now, reply.head_at, lambda: self._last_observed(connection, reply))
         return reply.rows(events, given)
 
     def _called(
@@ -313,9 +313,11 @@ class PostgresLog(MovableLog):
             found.append(row)
         return tuple(found)
 
-    def _last_observed(self, reply: Reply) -> int | None:
-        rows = self.read_log(LogQuery.at(reply.first_position - 1))
-        return observed_at(rows[0]) if rows else None
+    def _last_observed(self, connection: Connection, reply: Reply) -> int | None:
+        # On the connection of the change: there may be no other, and it may hold the lock.
+        query = LogQuery.at(reply.first_position - 1)
+        rows = self._execute(connection, *self._table.select(COLUMNS, query))
+        return observed_at(StoredRow(*rows[0])) if rows else None
 
     def _stream(
         self,

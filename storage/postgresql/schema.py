@@ -96,10 +96,12 @@ def make_or_upgrade(connection: Connection, address: Address) -> None:
         lock = "SELECT pg_advisory_xact_lock(hashtextextended('runlore schema ' || %s, 0))"
         connection.execute(lock, [address.schema])
         found = found_at(connection, address)
-        _check_may_make(found, address)
+        before = _version_of(connection, address) if found.has_log else 0
+        if before <= VERSION:
+            _check_may_make(found, address)
+            _check_encoding(connection, address)
         if not found.has_schema:
             connection.execute(statement("CREATE SCHEMA @schema@", address))
-        before = _version_of(connection, address) if found.has_log else 0
         if before > VERSION:
             raise NotALog(
                 f"the log in {address.uri} was made by a newer runlore: its tables have version "
@@ -139,6 +141,15 @@ def _check_may_make(found: Found, address: Address) -> None:
             f"there is no schema {address.schema!r} in {address.uri}, and this role may not create "
             f"one; let the database's owner run: CREATE SCHEMA {address.quoted_schema} "
             "AUTHORIZATION your_role"
+        )
+
+
+def _check_encoding(connection: Connection, address: Address) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise NotALog(
+            f"the database of {address.uri} has the encoding {encoding}, which cannot hold every "
+            "text; name one that was made by CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
         )
 
 
