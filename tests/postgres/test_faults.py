@@ -16,6 +16,7 @@ import pytest
 from runlore import Workspace
 from runlore.domain.errors import InvalidInput, WorkspaceNotFound
 from runlore.storage.errors import DiskFull, LogBusy, LogReadOnly, LogUnavailable, NotALog
+from runlore.storage.event_log import StoredRow
 from runlore.storage.postgresql.errors import ServerRefused
 from runlore.storage.verification import verify_log
 from runlore.testing.logs import all_rows, new_event
@@ -207,7 +208,8 @@ def test_a_full_disk_stores_nothing_and_the_next_change_goes_on(
         if full is not None:
             server.execute(f"CREATE TABLESPACE small LOCATION '{full}'")
             server.execute(f"ALTER TABLE {schema}.stored_events SET TABLESPACE small")
-        event, stored = new_event(), []
+        event = new_event()
+        stored: list[StoredRow] = []
         while True:
             event = new_event(version=len(stored) + 1, state=os.urandom(2**20))
             try:
