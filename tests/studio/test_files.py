@@ -95,6 +95,18 @@ def test_a_preview_is_text_within_json(kept: Served, case: str) -> None:
     assert answer.json() == {"text": content.decode("utf-8", "replace"), "is_whole": True}
 
 
+def test_a_preview_of_markdown_says_what_it_says(studio: Served, filled: Filled) -> None:
+    run = filled.ws.get_run("odd")
+    file = Path(str(filled.ws.path)).parent / "notes"
+    file.write_text("*so* <b>")
+    run.upload_file("NOTES.MD", file)
+
+    found = studio.get("/api/runs/odd/text/NOTES.MD")
+    assert found["text"] == "*so* <b>"
+    em = {"tag": "em", "children": ["so"]}
+    assert found["markdown"] == [{"tag": "p", "children": [em, " <b>"]}]
+
+
 def test_a_preview_of_a_large_file_is_its_beginning(tmp_path: Path) -> None:
     with Workspace.create("lab", path=tmp_path / "lab", show_output=False) as ws:
         run = start(Experiment(ws, "e"), run_id="r")

@@ -221,9 +221,15 @@ def test_texts_of_other_scripts_are_shown_as_they_were_written(
     file = tmp_path / "file"
     file.write_text("שלום")
     with start(Experiment(lab, "ניסויים 🧪"), display_name="תוצאה 🚀 12") as run:
-        run.description = "שורה ראשונה\nsecond line"
+        run.description = (
+            "שורה ראשונה\nsecond line\n\n- one\n- two <b>\n\n[a paper](https://example.org/1)"
+        )
         run.upload_file("דוח 7.txt", file)
     page = open_page(f"/run/{run.id}")
+    link = page.get_by_role("link", name="a paper")
+    expect(link).to_have_attribute("href", "https://example.org/1")
+    expect(link).to_have_attribute("rel", "noopener noreferrer")
+    expect(page.locator(".markdown li")).to_have_text(["one", "two <b>"])
     expect(page.get_by_role("heading", name="תוצאה 🚀 12")).to_be_visible()
     assert page.get_by_text("שורה ראשונה").inner_text().count("\n") == 1
     page.get_by_role("link", name="files").click()

@@ -22,6 +22,7 @@ from runlore.engine.runs.logs import log_files
 from runlore.projections.reader import RunsReader
 from runlore.run import Run
 from runlore.run.run import handle_of
+from runlore.shown.markdown import markdown_tree
 from runlore.studio.colours import colour_of
 from runlore.studio.encoding import Answer
 from runlore.studio.lanes import Lanes
@@ -48,7 +49,10 @@ class NoSuchFile(NotFound):
 
 @router.get("")
 async def run(lanes: ServedLanes, run_id: RunId, as_of: AsOf = None) -> Answer:
-    """What is known of the run: its status, times, config, tags, properties and surroundings."""
+    """What is known of the run: its status, times, config, tags, properties and surroundings.
+
+    `markdown` is what its description says: texts, and tags with children.
+    """
 
     def question(shown: Workspace) -> dict[str, Any]:
         one = shown.get_run(run_id)
@@ -71,6 +75,7 @@ async def run(lanes: ServedLanes, run_id: RunId, as_of: AsOf = None) -> Answer:
             "target": state.target,
             "parent": state.parent_id,
             "description": state.description,
+            "markdown": markdown_tree(state.description or ""),
             "error": state.error,
             "submitted": state.submitted,
             "erased": state.erased,
@@ -204,14 +209,16 @@ async def file(lanes: ServedLanes, run_id: RunId, name: str, as_of: AsOf = None)
 
 @router.get("/text/{name:path}")
 async def text(lanes: ServedLanes, run_id: RunId, name: str, as_of: AsOf = None) -> Answer:
-    """The beginning of a file as text, whatever it holds."""
+    """The beginning of a file as text, whatever it holds; of Markdown what that says as well."""
 
     def question(shown: Workspace) -> dict[str, Any]:
         with _opened(shown.get_run(run_id), name) as opened:
             held = opened.read(_PREVIEW_MAX_NBYTES + 1)
+        found = held[:_PREVIEW_MAX_NBYTES].decode("utf-8", "replace")
         return {
-            "text": held[:_PREVIEW_MAX_NBYTES].decode("utf-8", "replace"),
+            "text": found,
             "is_whole": len(held) <= _PREVIEW_MAX_NBYTES,
+            **({"markdown": markdown_tree(found)} if name.lower().endswith(".md") else {}),
         }
 
     return await lanes.answer(as_of, question)

@@ -1,6 +1,7 @@
 // The details of a run: why it failed, its config, tags, properties and surroundings.
 
 import { html } from "../vendor/preact@11.2.0/preact.js";
+import { Markdown } from "../markdown.js";
 import { Facts, Section, Time } from "../parts.js";
 import { Tags } from "../run-actions.js";
 
@@ -40,7 +41,7 @@ export function Details({ data, path }) {
             ["created", html`<${Time} at=${data.created} />`],
             ["started", data.started ? html`<${Time} at=${data.started} />` : ""],
             ["ended", data.ended ? html`<${Time} at=${data.ended} />` : ""],
-            ["description", shown(data.description)],
+            ["description", data.description && data.markdown ? html`<${Markdown} tree=${data.markdown} />` : shown(data.description)],
             ["target", shown(data.target)],
             ["user", shown(data.user)],
           ].filter(([, value]) => value !== "")}

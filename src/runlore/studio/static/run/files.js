@@ -4,6 +4,7 @@ import { html, useState } from "../vendor/preact@11.2.0/preact.js";
 import { address, useAnswer } from "../api.js";
 import { bytes } from "../format.js";
 import { fileAddress } from "../logged.js";
+import { Markdown } from "../markdown.js";
 import { Empty, Wrong } from "../parts.js";
 import { asof, copy } from "../view.js";
 
@@ -68,6 +69,7 @@ function Text({ path, name }) {
   if (error) return html`<${Wrong} error=${error} />`;
   if (!data) return html`<p class="muted">Loading…</p>`;
   const rows = /\.(csv|tsv)$/i.test(name) ? csv(data.text, name.toLowerCase().endsWith("tsv") ? "\t" : ",") : null;
+  if (data.markdown) return html`<div class="preview"><${Markdown} tree=${data.markdown} /></div>`;
   return html`
     ${rows ? html`<${Rows} rows=${rows} name=${name} />` : html`<pre class="code preview" tabindex="0" role="region" aria-label=${name}>${data.text}</pre>`}
     ${data.is_whole ? "" : html`<p class="muted">Only its beginning.</p>`}

@@ -5,6 +5,7 @@ import { send, useAnswer } from "../api.js";
 import { Chart } from "../chart.js";
 import { lookOf } from "../charts.js";
 import { isSampled } from "../format.js";
+import { Markdown } from "../markdown.js";
 import { mayChange } from "../me.js";
 import { Facts, Lasted, Section, Status, Swatch, Time, Wrong, isActive } from "../parts.js";
 import { Refused, Tags } from "../run-actions.js";
@@ -62,7 +63,7 @@ function Body({ data, path, metrics }) {
       rows=${[
         ["created", html`<${Time} at=${data.created} /> <span class="muted">by <bdi>${data.user}</bdi></span>`],
         ...(data.ended ? [["ended", html`<${Time} at=${data.ended} />`]] : []),
-        ...(data.description ? [["description", data.description]] : []),
+        ...(data.description ? [["description", data.markdown ? html`<${Markdown} tree=${data.markdown} />` : data.description]] : []),
       ]}
     />
     <${Curves} data=${data} path=${path} metrics=${metrics} />
