@@ -26,7 +26,7 @@ from tests.workspaces import start
 
 pytestmark = pytest.mark.processes
 
-OF_THE_OWNER = {"is_map", "with_entries", "entry", "extended"}
+OF_THE_OWNER = {"is_map", "is_deep_map", "with_entries", "entry", "extended"}
 """Functions that nobody else may call."""
 
 
