@@ -75,6 +75,33 @@ def test_the_output_of_subprocesses_is_kept_in_its_order(tmp_path: Path) -> None
     assert kept(tmp_path) == PRINTED
 
 
+def test_what_a_subprocess_prints_is_seen_while_it_goes_on(tmp_path: Path) -> None:
+    program = "subprocess.run(['sh', '-c', 'echo live; exec sleep 600'])"
+    process = started(tmp_path, program, start_new_session=True)
+    try:
+        console = tmp_path / "ws" / "consoles"
+        wait_until(lambda: [path.read_text() for path in console.glob("*")] == ["live\n"], "seen")
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+
+
+def test_ctrl_c_ends_a_program_and_not_what_it_prints_then(tmp_path: Path) -> None:
+    script = """
+print("first", flush=True)
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    shell("echo of a shell")
+    print("last", flush=True)
+"""
+    process = started(tmp_path, script, start_new_session=True)
+    assert process.stdout is not None and process.stdout.readline() == b"first\n"
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, b"of a shell\nlast\n")
+
+
 def test_two_pipes_stay_two(tmp_path: Path) -> None:
     process = started(tmp_path, PRINTS + "shell('echo problem >&2')", stderr=subprocess.PIPE)
     out, errors = process.communicate(timeout=60)
