@@ -103,6 +103,7 @@ def text_that_comes(shown: Locator, *, after: str = "", wanted: str | None = Non
         text = shown.text_content() or ""
         if text != after if wanted is None else wanted in text:
             return text
+        time.sleep(_LOOK_S)
     raise TimeoutError(f"nothing came in place of {after!r}, with {wanted!r}")
 
 
