@@ -64,8 +64,8 @@ export function usePages(path, params, place) {
     }
   };
 
-  useEffect(() => {
-    if (!pages.has(0)) fetchPage(0);
+  useLayoutEffect(() => {
+    if (!pages.has(0)) fetchPage(0); // Before the next frame, which nobody waits for.
     let timer = 0;
     const stop = changed(() => {
       if (asof.value !== null || timer) return;
