@@ -36,7 +36,7 @@ _PAGES: Final = (
     _Page(
         "mlflow-sqlite",
         ("-m", "mlflow", "ui", "--backend-store-uri", "sqlite:///{folder}/mlflow.db"),
-        "/#/experiments/1",
+        "/#/experiments/1/runs",
         "[role=row] a[href*='/runs/']",
     ),
     _Page(
