@@ -44,6 +44,11 @@ def key_for(connection: sqlite3.Connection, run_id: str) -> bytes:
     return key
 
 
+def keys_for(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, bytes]:
+    """The keys of these runs, as `key_for`."""
+    return {run_id: key_for(connection, run_id) for run_id in runs}
+
+
 def destroy_key(connection: sqlite3.Connection, erased: StoredRow) -> None:
     """Overwrites the key of the run that the event erased, and records where that was."""
     run_id = run_id_of(erased.stream)

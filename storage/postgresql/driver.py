@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable
 from contextlib import closing
 
-from runlore.domain.errors import InvalidInput, RunloreError
+from runlore.domain.errors import RunloreError
 from runlore.storage.log_opener import Rights
 from runlore.storage.postgresql.address import Address
 from runlore.storage.postgresql.connections import Connections
+from runlore.storage.postgresql.erasable import ErasablePostgresLog
 from runlore.storage.postgresql.host_folder import host_folder
 from runlore.storage.postgresql.log import PostgresLog
 from runlore.storage.postgresql.roles import grant
-from runlore.storage.postgresql.schema import found_at, identity_of, make_or_upgrade
+from runlore.storage.postgresql.schema import found_at, identity_of, is_erasable, make_or_upgrade
 
 
 def exists(address: Address) -> bool:
@@ -36,19 +37,16 @@ def granted(address: Address, role: str, rights: Rights) -> None:
 
 
 def opened(address: Address, *, erasable: bool) -> PostgresLog:
-    """The log at the address, made if it is missing."""
-    if erasable:
-        raise InvalidInput(
-            "a workspace in PostgreSQL cannot be erasable: a key would go on in the server's "
-            "WAL and in its backups; create it in a folder"
-        )
+    """The log at the address, made if it is missing; `erasable` is for a new one."""
     connections = Connections(address)
     try:
-        connections.read(lambda connection: make_or_upgrade(connection, address))
+        connections.read(lambda connection: make_or_upgrade(connection, address, erasable=erasable))
         found = connections.read(lambda connection: identity_of(connection, address))
         if found is None:
             raise RunloreError(f"the log in {address.uri} was removed as it was opened")
-        return PostgresLog(connections, folder=host_folder(address, found))
+        has_keys = connections.read(lambda connection: is_erasable(connection, address))
+        kind = ErasablePostgresLog if has_keys else PostgresLog
+        return kind(connections, folder=host_folder(address, found))
     except BaseException:
         connections.close()
         raise

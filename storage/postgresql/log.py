@@ -46,6 +46,8 @@ PLAIN_COLUMNS: Final = (
     "event_id, recorded_at, metadata"
 )
 
+# Between the parts of a transaction there is more to do than for one decision.
+_PATIENT: Final = "SELECT set_config('idle_in_transaction_session_timeout', '60s', true)"
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _MAY_APPEND: Final = "SELECT has_function_privilege(%b::text, 'EXECUTE')"
 _FIND: Final = f"""
@@ -103,7 +105,7 @@ class PostgresLog(MovableLog):
     ) -> tuple[StoredRow, ...]:
         if not events and drained is None:
             return ()
-        given = sent(events)
+        given = sent(self._sealed(events))
         return self._settled(
             events, lambda c, wait_ms: self._stored(c, events, given, drained, wait_ms)
         )
@@ -124,7 +126,7 @@ class PostgresLog(MovableLog):
             if not is_decided:  # Else it is repeated: the same events settle what became of them.
                 events.extend(decide(lambda stream: self._stream(connection, stream)))
                 is_decided = True
-            rows = self._stored(connection, events, sent(events), drained, wait_ms)
+            rows = self._stored(connection, events, sent(self._sealed(events)), drained, wait_ms)
             connection.execute("COMMIT")
             return rows
 
@@ -135,7 +137,8 @@ class PostgresLog(MovableLog):
             connection.execute(_BEGIN)
             for batch in batches(events()):
                 connection.deadline = None  # The whole may take as long as it needs.
-                self._stored(connection, batch, sent(batch), None, wait_ms)
+                self._stored(connection, batch, sent(self._sealed(batch)), None, wait_ms)
+                self._execute(connection, _PATIENT, [])
             connection.execute("COMMIT")
 
         try:
@@ -179,10 +182,10 @@ class PostgresLog(MovableLog):
         )
 
     def read_log(self, query: LogQuery) -> Sequence[StoredRow]:
-        return [StoredRow(*row) for row in self._selected(COLUMNS, query)]
+        return [StoredRow(*row) for row in self._selected_events(COLUMNS, query)]
 
     def read_plain(self, query: LogQuery) -> Sequence[tuple[Any, ...]]:
-        return self._selected(PLAIN_COLUMNS, query)
+        return self._selected_events(PLAIN_COLUMNS, query)
 
     def read_leaves(self, query: LogQuery) -> Sequence[bytes]:
         return [leaf for _, leaf in self._selected("notification_id, leaf", query)]
@@ -304,7 +307,8 @@ class PostgresLog(MovableLog):
     def _find(self, events: Sequence[NewEvent]) -> tuple[StoredRow, ...] | None:
         """These events as stored; None if one is missing or another event has its version."""
         asked = [[event.stream for event in events], [event.version for event in events]]
-        stored = {row[1:3]: StoredRow(*row) for row in self._rows(_FIND, asked)}
+        rows = self.connections.read(lambda c: self._events(c, _FIND, asked))
+        stored = {row[1:3]: StoredRow(*row) for row in rows}
         found = []
         for event in events:
             row = stored.get((event.stream, event.version))
@@ -334,8 +338,26 @@ class PostgresLog(MovableLog):
         if upto_position is not None:
             text += "AND notification_id <= %b "
             params.append(upto_position)
-        rows = self._execute(connection, f"{text}ORDER BY originator_version", params)
+        rows = self._events(connection, f"{text}ORDER BY originator_version", params)
         return [StoredRow(*row) for row in rows]
+
+    def _sealed(self, events: Sequence[NewEvent]) -> Sequence[NewEvent]:
+        """The events as they are to be stored."""
+        return events
+
+    def _opened(self, connection: Connection, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Rows of `PLAIN_COLUMNS`, possibly followed by the leaf, as readers should see them."""
+        return rows
+
+    def _events(
+        self, connection: Connection, text: str, params: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
+        return self._opened(connection, self._execute(connection, text, params))
+
+    def _selected_events(self, columns: str, query: LogQuery) -> list[tuple[Any, ...]]:
+        text, params = self._table.select(columns, query)
+        rows = self.connections.read(lambda connection: self._events(connection, text, params))
+        return in_order(rows, query)
 
     def _selected(self, columns: str, query: LogQuery) -> list[tuple[Any, ...]]:
         return in_order(self._rows(*self._table.select(columns, query)), query)

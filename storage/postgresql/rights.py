@@ -11,7 +11,7 @@ READS: Final = ("position_at", "clock_us")
 """Functions for all who read."""
 
 WRITES: Final = (
-    *("append", "lock_log", "settle"),
+    *("append", "lock_log", "settle", "keys_for"),
     *("beat", "leave", "forget_writer", "keep_outcome", "forget_outcomes"),
 )
 """Functions for writers; each other one is the owner's."""

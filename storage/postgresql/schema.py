@@ -86,8 +86,18 @@ def identity_of(connection: Connection, address: Address) -> Identity | None:
     return Identity(server, database, table, log_id)
 
 
-def make_or_upgrade(connection: Connection, address: Address) -> None:
-    """Make the log, or bring its tables up to date. Raises NotALog or LogReadOnly."""
+def is_erasable(connection: Connection, address: Address) -> bool:
+    """Whether the runs of the log at the address can be erased."""
+    named = statement("SELECT is_erasable FROM @schema@.log_format", address)
+    [(erasable,)] = connection.execute(named).fetchall()
+    return bool(erasable)
+
+
+def make_or_upgrade(connection: Connection, address: Address, *, erasable: bool = False) -> None:
+    """Make the log, or bring its tables up to date; `erasable` is for a new one.
+
+    Raises NotALog or LogReadOnly.
+    """
     found = found_at(connection, address)
     if found.has_log and _version_of(connection, address) == VERSION:
         return
@@ -112,8 +122,10 @@ def make_or_upgrade(connection: Connection, address: Address) -> None:
         for number in range(before + 1, VERSION + 1):
             connection.execute(statement(_migration(number), address))
         if before == 0:
-            made = "INSERT INTO @schema@.log_format (version, log_id) VALUES (%s, %s)"
-            connection.execute(statement(made, address), [VERSION, os.urandom(16)])
+            made = (
+                "INSERT INTO @schema@.log_format (version, log_id, is_erasable) VALUES (%s, %s, %s)"
+            )
+            connection.execute(statement(made, address), [VERSION, os.urandom(16), erasable])
         else:
             moved = "UPDATE @schema@.log_format SET version = %s"
             connection.execute(statement(moved, address), [VERSION])

@@ -6,18 +6,19 @@ import psycopg
 
 from runlore.storage.postgresql.address import address_of
 from runlore.storage.postgresql.connections import Connections
+from runlore.storage.postgresql.erasable import ErasablePostgresLog
 from runlore.storage.postgresql.log import PostgresLog
 from runlore.storage.postgresql.schema import make_or_upgrade
 from runlore.testing.logs import NOON, Clock
 from tests.postgres.server import Server
 
 
-def log_at(uri: str, wait_s: float | None = None) -> PostgresLog:
+def log_at(uri: str, wait_s: float | None = None, *, erasable: bool = False) -> PostgresLog:
     """The log at a URI, made if it is missing."""
     address = address_of(uri)
     connections = Connections(address, wait_s=wait_s)
-    connections.read(lambda connection: make_or_upgrade(connection, address))
-    return PostgresLog(connections)
+    connections.read(lambda c: make_or_upgrade(c, address, erasable=erasable))
+    return ErasablePostgresLog(connections) if erasable else PostgresLog(connections)
 
 
 class ServerClock(Clock):

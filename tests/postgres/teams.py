@@ -50,13 +50,14 @@ def new_role(server: Server, kind: str) -> str:
     return name
 
 
-def make_team(server: Server, schema: str) -> Team:
+def make_team(server: Server, schema: str, *, erasable: bool = False) -> Team:
     """A workspace with a run, whose owner is no superuser."""
     team = Team(
         server, schema, *(new_role(server, kind) for kind in ("owner", "writer", "reader", "audit"))
     )
     server.execute(f"GRANT CREATE ON DATABASE postgres TO {team.owner}")
-    with Workspace.create("team", path=team.uri(team.owner), show_output=False) as ws:
+    uri = team.uri(team.owner)
+    with Workspace.create("team", path=uri, show_output=False, erasable=erasable) as ws:
         run = start(Experiment(ws, "e"), run_id="first")
         run.log("loss", 1.0)
         run.tag("by", "owner")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from runlore.storage.event_log import EventLog
+from runlore.testing.erasable_recorders import ErasableLogContract
 from runlore.testing.logs import Clock
 from runlore.testing.recorders import EventLogContract
 from tests.postgres.logs import ServerClock, log_at
@@ -30,6 +31,26 @@ class TestPostgresLog(EventLogContract):
         self, clock: ServerClock, tmp_path: Path, server: Server, schema: str
     ) -> Iterator[EventLog]:
         log = log_at(server.uri(schema))
+        clock.take_over()
+        yield log
+        log.close()
+
+
+@pytest.mark.processes
+class TestErasablePostgresLog(ErasableLogContract):
+    adds: ClassVar[dict[str, Any]] = {"db_user": "postgres"}
+
+    @pytest.fixture
+    def clock(self, server: Server, schema: str) -> Iterator[Clock]:
+        clock = ServerClock(server, schema)
+        yield clock
+        clock.close()
+
+    @pytest.fixture
+    def log(
+        self, clock: ServerClock, tmp_path: Path, server: Server, schema: str
+    ) -> Iterator[EventLog]:
+        log = log_at(server.uri(schema), erasable=True)
         clock.take_over()
         yield log
         log.close()

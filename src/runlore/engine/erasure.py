@@ -22,7 +22,7 @@ from runlore.engine.checks import as_seconds
 from runlore.engine.runs.handle import RunHandle
 from runlore.projections import generations, slots
 from runlore.projections.cached_tables import remove_erased
-from runlore.storage.errors import LogBusy
+from runlore.storage.errors import LogUnavailable
 from runlore.storage.held_path import HeldPath
 from runlore.storage.held_trees import remove_tree
 from runlore.storage.run_folder import RunFolder, remove_leftovers
@@ -59,7 +59,10 @@ def erase(session: Session, run_ids: Sequence[str], reason: str, timeout_s: floa
     for remove in (_remove_spooled, _remove_files, _remove_projections, _empty_wal):
         try:
             pending += remove(session, runs, deadline)
-        except (OSError, LogBusy) as error:  # Another user's files: the next steps still run.
+        except (
+            OSError,
+            LogUnavailable,
+        ) as error:  # The next steps still run.
             pending.append(f"a copy that could not be removed: {error}")
     if pending:
         raise ErasureIncomplete(run_ids, pending)

@@ -7,7 +7,8 @@
 CREATE TABLE @schema@.log_format (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     version integer NOT NULL,
-    log_id bytea NOT NULL
+    log_id bytea NOT NULL,
+    is_erasable boolean NOT NULL DEFAULT false
 );
 
 CREATE TABLE @schema@.stored_events (
@@ -62,6 +63,10 @@ CREATE TABLE @schema@.fence (
     place text NOT NULL,
     version integer NOT NULL
 );
+
+-- Of an erasable log: the key of each run, which zeros replace when it is erased.
+CREATE TABLE @schema@.run_keys (run_id text COLLATE "C" PRIMARY KEY, key bytea NOT NULL);
+CREATE TABLE @schema@.erasures (position bigint PRIMARY KEY, run_id text COLLATE "C" NOT NULL);
 
 -- The server's clock, in microseconds since 1970 UTC, within the times that can be shown.
 CREATE FUNCTION @schema@.clock_us() RETURNS bigint
@@ -333,11 +338,34 @@ BEGIN
             INSERT INTO @schema@.as_of_steps VALUES (counts_from, head.position + n);
         END IF;
     END IF;
+    IF 'run.erased' = ANY(topics) AND (SELECT is_erasable FROM @schema@.log_format) THEN
+        INSERT INTO @schema@.erasures
+            SELECT notification_id, split_part(originator_id, '/', 2) FROM @schema@.stored_events
+            WHERE notification_id > head.position AND topic = 'run.erased' AND originator_id LIKE 'run/%';
+        UPDATE @schema@.run_keys AS k SET key = decode(repeat('00', 32), 'hex')
+            FROM @schema@.erasures AS e WHERE e.position > head.position AND e.run_id = k.run_id;
+    END IF;
     IF writer IS NOT NULL THEN
         INSERT INTO @schema@.drained AS d VALUES (writer, lap, slot, head.position + n)
             ON CONFLICT (writer_id) DO UPDATE
             SET lap = excluded.lap, slot = excluded.slot, position = excluded.position;
     END IF;
+END $$;
+
+-- The keys of runs of an erasable log: these, for those that have none and were not erased.
+CREATE FUNCTION @schema@.keys_for(runs text[], fresh bytea[])
+RETURNS TABLE (run_id text, key bytea)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    IF cardinality(runs) IS DISTINCT FROM cardinality(fresh)
+        OR EXISTS (SELECT FROM unnest(fresh) AS u(f) WHERE length(f) IS DISTINCT FROM 32)
+        OR NOT (SELECT is_erasable FROM @schema@.log_format)
+    THEN
+        RAISE EXCEPTION 'these are no keys' USING ERRCODE = 'RL005';
+    END IF;
+    INSERT INTO @schema@.run_keys SELECT * FROM unnest(runs, fresh) ON CONFLICT DO NOTHING;
+    RETURN QUERY SELECT k.run_id, k.key FROM @schema@.run_keys AS k WHERE k.run_id = ANY(runs);
 END $$;
 
 -- Let no later event change the log as of a time: see `EventLog.settle`.
