@@ -388,7 +388,11 @@ def catch_up(server: Server) -> Result:
 
 
 def new_run(ws: Workspace) -> Run:
-    return Experiment(ws, "bench").start_logging(outputs=False, snapshot_directory=None)
+    return started(Experiment(ws, "bench"))
+
+
+def started(experiment: Experiment) -> Run:
+    return experiment.start_logging(outputs=False, snapshot_directory=None)
 
 
 def runs(server: Server, folder: Path) -> Iterator[Result]:
@@ -409,7 +413,7 @@ def runs(server: Server, folder: Path) -> Iterator[Result]:
             unit="µs",
             goals=(at_most_times(1.2),),
         )
-        times = sized(30, 3)
+        times, experiment = sized(30, 3), Experiment(ws, "bench")
 
         def two_commits() -> None:
             raw_commit(raw)
@@ -417,7 +421,7 @@ def runs(server: Server, folder: Path) -> Iterator[Result]:
 
         yield in_turns(
             "start_logging + complete",
-            lambda: took(lambda: new_run(ws).complete(), times),
+            lambda: took(lambda: started(experiment).complete(), times),
             "two raw psycopg commits",
             lambda: took(two_commits, times),
             goals=(at_most_times(2),),

@@ -62,7 +62,8 @@ class At(NamedTuple, Generic[S]):
 class StreamState(Generic[S]):
     """A stream's state as read so far; `fold(state, facts)` adds the facts that follow.
 
-    `contested` is True if another writer was faster lately.
+    `contested` is True if another writer was faster lately. `is_fresh` says that nobody else knows
+    the stream's name yet, so that its first events need not be preceded by a read.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class StreamState(Generic[S]):
     ) -> None:
         self.stream = stream
         self.contested = False
+        self.is_fresh = False
         self._fold = fold
         # State and version are replaced together: threads share run objects, and a decision on
         # an old state must not be appended after a newer version.
@@ -402,7 +404,7 @@ class Journal:
         streams are read first: a lost append takes longer.
         """
         at = known.at
-        if at.version and not known.contested:
+        if (at.version or known.is_fresh) and not known.contested:
             with suppress(RunloreError):
                 decision = decide_at(at)
                 if decision.events and decision.refused is None:

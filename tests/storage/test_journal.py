@@ -761,3 +761,30 @@ def test_a_reason_belongs_to_the_change_and_not_to_what_is_decided_beside_it(log
     reasons = {fact.stream: fact.reason for fact in map(fact_of, all_rows(log))}
     assert reasons["run/s"] == "as asked"
     assert reasons["run/r"] is None
+
+
+class ReadsOfOneRun(MemoryLog):
+    """How often a stream was read."""
+
+    reads = 0
+
+    def read_stream(
+        self, stream: str, *, after_version: int = 0, upto_position: int | None = None
+    ) -> Sequence[StoredRow]:
+        self.reads += stream == run_stream("r")
+        return super().read_stream(stream, after_version=after_version, upto_position=upto_position)
+
+
+def test_a_fresh_stream_is_read_only_if_somebody_else_has_it() -> None:
+    log = ReadsOfOneRun()
+    journal = journal_of(log)
+    first, second = run_folded(), run_folded()
+    first.is_fresh = second.is_fresh = True
+
+    journal.change(first, lambda state: Decision(() if state else (CREATED,)))
+    assert log.reads == 0
+    journal.change(second, lambda state: Decision(() if state else (CREATED,)))
+
+    assert log.reads == 1
+    assert story(log) == ["run.created"]
+    assert second.version == 1

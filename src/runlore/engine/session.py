@@ -165,6 +165,10 @@ class Session(ABC):
     def live_values_of(self, run_ids: Collection[str]) -> dict[str, LiveValues]:
         """The same of many runs; each spool is read once."""
 
+    def takes_part(self, run_id: str) -> bool:
+        """Whether this process takes part in the run, which is not lost then."""
+        return False
+
     @abstractmethod
     def may_be_lost(self, run_id: str) -> bool:
         """Whether a run may be lost without a record of it, as the log cannot be written now.
@@ -667,9 +671,13 @@ class LiveSession(Session):
                 ]
         return self._elsewhere
 
+    def takes_part(self, run_id: str) -> bool:
+        """Whether this process takes part in the run, which is not lost then."""
+        return self.participation.since(run_id) is not None
+
     def may_be_lost(self, run_id: str) -> bool:
         """Whether a run may be lost without a record of it, as the log cannot be written now."""
-        if self.participation.since(run_id) is not None or self._settles:
+        if self.takes_part(run_id) or self._settles:
             return False
         if time.monotonic() >= self._writers_at:
             self._look_at_writers()

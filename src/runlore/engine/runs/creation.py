@@ -82,7 +82,7 @@ def start_run(
     make_folders(watched)
     captured = session.captures.at_start(run, parts)
     command = command.with_fields(properties={**source, **command.properties})
-    run.create(command, (*events, *captured))
+    run.create(command, (*events, *captured), is_fresh=run_id is None)
     run.values(fresh=True)
     run.watched = watched
     session.captures.after_start(run, parts)

@@ -139,7 +139,10 @@ class RunHandle:
         if state is None:
             raise self._not_found()
         if not state.submitted and state.status not in TERMINAL:
-            state = self._unless_lost(state)
+            if session.takes_part(self.id):
+                self._shown_as_lost = None
+            else:
+                state = self._unless_lost(state)
         elif state.submitted and state.ended_at is None:
             why = session.why_lost(self.id)
             state = session.journal.refresh(self.stream)
@@ -244,9 +247,15 @@ class RunHandle:
         """Write this process's waiting values, of all runs; puts it off in an interruption."""
         self.writable().write_values()
 
-    def create(self, command: commands.CreateRun, events: Sequence[Event] = ()) -> None:
-        """Create the run, with more events of its stream in the same commit."""
+    def create(
+        self, command: commands.CreateRun, events: Sequence[Event] = (), *, is_fresh: bool = False
+    ) -> None:
+        """Create the run, with more events of its stream in the same commit.
+
+        `is_fresh` says that its id was made just now.
+        """
         session = self.writable()
+        self.stream.is_fresh = is_fresh
 
         def decide(state: RunState | None) -> Decision:
             created = runs.decide(state, command, session.journal.author)
