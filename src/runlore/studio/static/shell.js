@@ -72,11 +72,22 @@ function Path({ workspace }) {
   `;
 }
 
+/** As high as the slider, so that nothing below moves when it comes. */
+const ComingPast = () => html`
+  <section class=${`past ${asof.value === null ? "" : "past-on"}`} aria-label="Past">
+    <svg class="past-track" aria-hidden="true"></svg>
+    <input type="range" disabled aria-label="As of" />
+    <p>Loading… <button class="quiet" disabled>Back to now</button></p>
+    ${asof.value === null ? "" : html`<button class="quiet" disabled>What changed since</button>`}
+  </section>
+`;
+
 /** The slider over the log's time, with a picture of how much happened when. */
 function Past({ head, close }) {
   const { data } = useAnswer("timeline", { buckets: 200 }).value;
   const [dragged, drag] = useState(null);
-  if (!data?.positions.length) {
+  if (!data) return html`<${ComingPast} />`;
+  if (!data.positions.length) {
     return html`<section class="past muted" aria-label="Past">Nothing has happened yet.</section>`;
   }
   const last = data.positions.length - 1;
