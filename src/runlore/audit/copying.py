@@ -63,8 +63,8 @@ def copy_workspace(
         raise InvalidInput(f"the log of {session.uri} cannot be copied; export bundles of its runs")
     if session.erasable:
         raise InvalidInput(
-            f"the workspace {session.workspace.name!r} is erasable: its keys would stay behind; "
-            "copy its folder as a whole instead, see docs/copies.md"
+            f"the workspace {session.workspace.name!r} is erasable: its keys would stay behind, so "
+            "it stays where it is; copy a folder as a whole, see docs/copies.md"
         )
     if fence is not None and (fence.kind, fence.place) != ("moved to", place.uri):
         raise LogMoved(session.uri, fence, source.known_version)
