@@ -193,7 +193,15 @@ def test_a_screen_shows_enough_and_nothing_beside_it(
             }).length;
         }"""
     )
-    assert visible >= (21 if width == 1280 else 15)
+    assert visible >= (22 if width == 1280 else 15)
+    columns = page.evaluate(
+        """() => {
+            const { right } = document.querySelector(".grid").getBoundingClientRect();
+            return [...document.querySelectorAll("[role=columnheader]")].filter(
+                (head) => head.getBoundingClientRect().right <= right).length;
+        }"""
+    )
+    assert columns >= (8 if width == 1280 else 2)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.screenshot(path=tmp_path_factory.mktemp("shots") / f"runs-{scheme}-{width}.png")
 
