@@ -206,7 +206,7 @@ class _Told:
 
         session = type(session_of(self.workspace))
         for home, name in (
-            (leaving, "keep_outcome"),
+            (leaving, "show_outcome"),
             (leaving, "others_in"),
             (leaving, "remove_parts"),
             (session, "change"),

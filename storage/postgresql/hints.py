@@ -42,17 +42,20 @@ class Hints:
         self._channel = channel_of(connections.address.schema)
         self._lock = interruptions.new_lock(self)
         self._is_telling = self._tells_again = self._is_listening = False
+        self._told_at = 0.0
         self._wakers: WeakSet[HintedWaker] = WeakSet()
         self.problem: str | None = None
         fork_guard.guard(self)
 
     def tell(self) -> None:
         """Tell other processes soon that something was committed; many commits at once."""
+        now = time.monotonic()
         with AFTERWARDS, self._lock:
-            if self._is_telling:
+            # A thread that did not start, as a handler raised, does not hold up others for long.
+            if self._is_telling and now < self._told_at + LOOK_INTERVAL_S:
                 self._tells_again = True
                 return
-            self._is_telling = True
+            self._is_telling, self._told_at = True, now
         self._begin(self._tell)
 
     def waker(self) -> HintedWaker:
@@ -83,6 +86,7 @@ class Hints:
 
     def _tell(self) -> None:
         while True:
+            self._told_at = time.monotonic()
             with suppress(RunloreError, psycopg.Error):
                 self._connections.read(self._notify)
             time.sleep(_APART_S)

@@ -20,7 +20,7 @@ from runlore.domain.run_commands import (
 )
 from runlore.domain.status import TERMINAL, Status
 from runlore.domain.topics import STATUS_AFTER
-from runlore.engine.participants.others import others_in
+from runlore.engine.participants.others import others_in, show_outcome
 from runlore.engine.runs import leaving
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.leaving import leave, settle
@@ -428,9 +428,9 @@ def test_an_outcome_is_shown_when_all_values_are_written(
         run.log("loss", 0.5)
 
         def then_the_other_ends_it(*args: object) -> None:
-            keep_outcome(*args)  # type: ignore[arg-type]  # handed on
+            show_outcome(*args)  # type: ignore[arg-type]  # handed on
             assert other.ask("leave", "Completed")
 
-        monkeypatch.setattr(leaving, "keep_outcome", then_the_other_ends_it)
+        monkeypatch.setattr(leaving, "show_outcome", then_the_other_ends_it)
         leave(handle_of(run), Status.COMPLETED)
         assert [change.what for change in run.history()][-2:] == ["values_logged", "completed"]
