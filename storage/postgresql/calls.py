@@ -9,10 +9,11 @@ import msgpack
 
 from runlore.storage.event_log import Drained, ForeignEvent, NewEvent, StoredRow
 from runlore.storage.merkle import HASH_NBYTES
+from runlore.storage.postgresql.arrays import Packed, blobs, ints, longs, nulls, texts
 
 APPEND: Final = """
     SELECT * FROM @schema@.append(
-        %b::text[], %b::bigint[], %b::text[], %b::bytea[], %b::bytea[], %b::bytea[], %b::int[],
+        %b, %b, %b, %b, %b, %b, %b,
         %b::int, %b::int, %b::text, %b::bigint, %b::bigint, %b::int)
 """
 _BATCH_SIZE: Final = 1_000
@@ -20,17 +21,16 @@ _BATCH_NBYTES: Final = 2**22
 
 
 class Sent(NamedTuple):
-    """Events as arrays: each distinct metadata once, and the number of each event's, from 1."""
+    """Events as arrays, and for each the number of its metadata, which is sent once, from 1."""
 
-    columns: list[list[Any]]
-    metas: list[bytes]
+    arrays: list[Packed]
     meta_of: list[int]
     version: int
 
     def params(self, known_version: int, drained: Drained | None, wait_ms: int) -> list[Any]:
         """The parameters of `APPEND`."""
         mark = drained or (None, None, None)
-        return [*self.columns, *self[1:], known_version, *mark, wait_ms]
+        return [*self.arrays, self.version, known_version, *mark, wait_ms]
 
 
 class Reply(NamedTuple):
@@ -72,14 +72,16 @@ def sent(events: Sequence[NewEvent]) -> Sent:
             number = numbers[id(event.metadata)] = len(metas)
         meta_of.append(number)
         version = max(version, event.log_version)
-    columns = [[event[place] for event in events] for place in range(5)]
-    return Sent(columns, metas, meta_of, version)
+    streams, versions, topics, states, ids, *_ = zip(*events, strict=True) if events else [()] * 5
+    arrays = [texts(streams), longs(versions), texts(topics), blobs(states), blobs(ids)]
+    return Sent([*arrays, blobs(metas), ints(meta_of)], meta_of, version)
 
 
 def sent_foreign(events: Sequence[ForeignEvent]) -> Sent:
     """Events of another application, which have neither ids nor metadata."""
-    columns = [[event[place] for event in events] for place in range(4)]
-    return Sent([*columns, [None] * len(events)], [], [], 1)
+    streams, versions, topics, states = zip(*events, strict=True) if events else [()] * 4
+    arrays = [texts(streams), longs(versions), texts(topics), blobs(states), nulls(len(events))]
+    return Sent([*arrays, blobs([]), ints([])], [], 1)
 
 
 def batches(events: Iterable[NewEvent]) -> Iterator[Sequence[NewEvent]]:

@@ -26,6 +26,7 @@ from runlore.storage.errors import LogBusy, LogUnavailable
 from runlore.storage.interruptions import AFTERWARDS, Interrupting
 from runlore.storage.patience import Wait, longest_wait_s
 from runlore.storage.postgresql.address import Address
+from runlore.storage.postgresql.arrays import register
 from runlore.storage.postgresql.errors import ServerAway, ServerRefused, first_line, from_psycopg
 
 T = TypeVar("T")
@@ -50,6 +51,9 @@ _SETTINGS: Final[dict[str, Any]] = {
     "tcp_user_timeout": 20_000,
     "client_encoding": "UTF8",
 }
+
+
+register(psycopg.adapters)
 
 
 class Connection(psycopg.Connection[Any]):
