@@ -66,6 +66,20 @@ class WorkspaceAdopted(Event):
     note: str
 
 
+class TablesPublished(Event):
+    """Tables for queries, made from the log up to a position, are an artifact to start from.
+
+    `tables` says of which version they are: other versions of runlore or of DuckDB cannot use them.
+    """
+
+    topic = "workspace.tables_published"
+
+    position: int
+    tables: str
+    sha256: str
+    nbytes: int
+
+
 class WriterOpened(Event):
     """A process began to write: who, where, with which version. Recorded once per process.
 
@@ -624,6 +638,7 @@ def remains_of(erased: Payload) -> Payload:
 EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     WorkspaceCreated,
     WorkspaceAdopted,
+    TablesPublished,
     WriterOpened,
     ExperimentCreated,
     ExperimentArchived,

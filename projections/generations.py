@@ -27,7 +27,9 @@ from runlore.storage.stamp import leaf_at
 
 KEPT: Final = 2
 
-_DATABASE: Final = "projection.duckdb"
+DATABASE: Final = "projection.duckdb"
+SEGMENTS: Final = "segments"
+LEAF: Final = "leaf"
 _HALF_MADE: Final = "new-"
 
 
@@ -56,15 +58,15 @@ class Generation:
 
     def belongs_to(self, log: EventLog) -> bool:
         """Whether it was made of this very log."""
-        return belongs(log, self.position, (self.folder / "leaf").read_bytes())
+        return belongs(log, self.position, (self.folder / LEAF).read_bytes())
 
     def copy_to(self, slot: Path) -> None:
         """Copies the database and links the segments into an empty slot. Raises OSError."""
-        _link_all(self.folder / "segments", slot / "segments")
-        aside = slot / f"{_DATABASE}.new"
-        with (self.folder / _DATABASE).open("rb") as source:
+        _link_all(self.folder / SEGMENTS, slot / SEGMENTS)
+        aside = slot / f"{DATABASE}.new"
+        with (self.folder / DATABASE).open("rb") as source:
             copy_file(source.fileno(), aside)
-        aside.rename(slot / _DATABASE)  # Last: a slot without a database is empty.
+        aside.rename(slot / DATABASE)  # Last: a slot without a database is empty.
 
 
 def belongs(log: EventLog, position: int, leaf: bytes) -> bool:
@@ -135,15 +137,36 @@ def publish(
         return True
 
 
+def adopt(folder: Path, position: int, fill: Callable[[Path], None]) -> bool:
+    """Makes a generation of what the function puts into an empty folder; True if it did.
+
+    Returns False if another process is publishing. Raises what the function raises.
+    """
+    folder.mkdir(exist_ok=True)
+    with locked(folder / "lock") as lock:
+        if lock is None or not is_at(lock, folder / "lock"):
+            return False
+        _made(folder, position, fill)
+        _remove(finished(folder)[KEPT:])
+        return True
+
+
 def _make(folder: Path, slot: Path, position: int, leaf: bytes) -> None:
+    def fill(new: Path) -> None:
+        (new / SEGMENTS).mkdir()
+        _link_all(slot / SEGMENTS, new / SEGMENTS)
+        with _open_as_it_is(slot / DATABASE) as source:
+            copy_file(source, new / DATABASE)
+        (new / LEAF).write_bytes(leaf)
+
+    _made(folder, position, fill)
+
+
+def _made(folder: Path, position: int, fill: Callable[[Path], None]) -> None:
     new = folder / f"{_HALF_MADE}{uuid4().hex}"
     new.mkdir()
     try:
-        (new / "segments").mkdir()
-        _link_all(slot / "segments", new / "segments")
-        with _open_as_it_is(slot / _DATABASE) as source:
-            copy_file(source, new / _DATABASE)
-        (new / "leaf").write_bytes(leaf)
+        fill(new)
         new.rename(folder / str(position))
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from runlore.domain.errors import RunloreError
 from runlore.domain.ids import WORKSPACE_STREAM
@@ -28,6 +28,8 @@ from runlore.projections.slots import DatabasePlace, ReaderSlot, Stamp, place_be
 from runlore.projections.system_faults import fault_in
 from runlore.projections.table_order import cluster
 from runlore.storage import fork_guard, interruptions
+from runlore.storage.artifact_places import folder_of_artifacts
+from runlore.storage.artifacts import ArtifactStore, artifacts_below
 from runlore.storage.codec import fact_of
 from runlore.storage.damage import DamageReport
 from runlore.storage.errors import told
@@ -38,6 +40,9 @@ from runlore.storage.interruptions import AFTERWARDS
 from runlore.storage.log_opener import file_of_log
 from runlore.storage.system_errors import NO_ROOM, TOO_MANY_FILES, Fault, advice_on, fault_of
 from runlore.storage.user_cache import Origin, find_cache, folder_of_log
+
+if TYPE_CHECKING:
+    from runlore.projections.shared_tables import SharedTables
 
 T = TypeVar("T")
 
@@ -97,6 +102,7 @@ class OwnProjection:
     damaged, or of another log or version, is rebuilt silently. A long catch-up is published, so
     that others start from there: in the background, or by `close()`. `tidy` is called after both.
     `damage` is told of the events that no answer can show, and `shown` how far a catch-up is.
+    `shared` are tables that other machines have published.
     """
 
     fork_order = fork_guard.ForkOrder.PROJECTION
@@ -111,8 +117,10 @@ class OwnProjection:
         tidy: Callable[[], None] | None = None,
         damage: DamageReport | None = None,
         shown: Shown = nowhere,
+        shared: SharedTables | None = None,
     ) -> None:
         self.events_read = 0
+        self._shared = shared
         self._shown = shown
         self._damage = damage or DamageReport()
         self._has_told = False
@@ -121,7 +129,7 @@ class OwnProjection:
         self._bounds = bounds
         self._memory_nbytes = MEMORY_NBYTES
         self._publishing = publishing
-        self._folder = folder and folder / f"{tables_version()}-duckdb{duckdb.__version__}"
+        self._folder = folder and folder / self.tables_version
         self._tidy = tidy
         self._place: DatabasePlace | None = None
         self._tables: OpenTables | None = None
@@ -154,7 +162,13 @@ class OwnProjection:
         except OSError:
             return cls(log, None, damage=damage, shown=shown)
         tidy = partial(tidy_at_times, cache)
-        return cls(log, kept, tidy=tidy, damage=damage, shown=shown)
+        shared = None
+        if log.may_be_away and not log.erasable:
+            # Imported here: most logs are in folders.
+            from runlore.projections.shared_tables import SharedTables
+
+            shared = SharedTables(log, partial(_artifacts_of, workspace, state.workspace_id))
+        return cls(log, kept, tidy=tidy, damage=damage, shown=shown, shared=shared)
 
     def refresh(self) -> int:
         """Catches up to the log's head; returns the applied position."""
@@ -257,6 +271,11 @@ class OwnProjection:
         self.finish_publishing()
         return [] if self._folder is None else generations.finished(self._folder / GENERATIONS)
 
+    @property
+    def tables_version(self) -> str:
+        """The version of the tables; those of another one are of no use here."""
+        return f"{tables_version()}-duckdb{duckdb.__version__}"
+
     def publish(self) -> None:
         """Makes the tables, if they are in a slot, a generation that others start from."""
         # No space or no permission is not an error: nothing waits for a generation.
@@ -351,6 +370,7 @@ class OwnProjection:
         held = self._opened_as_it_is(slot) if slot.holds_database() else None
         position = 0 if held is None else held.view.applied(APPLICATION)[0]
         if not self._distrusts_generations:
+            self._fetch_shared(slot, position)
             for generation in generations.usable(
                 _generations(slot),
                 self.log,
@@ -370,6 +390,13 @@ class OwnProjection:
         if held is None and generations.finished(_generations(slot)):
             self._distrusts_generations = True  # None of the existing ones was usable.
         return held or self._opened_empty(slot)
+
+    def _fetch_shared(self, slot: ReaderSlot, position: int) -> None:
+        """Fetch what another machine has published, if this one is far behind it."""
+        if self._shared is not None:
+            folder = _generations(slot)
+            held = [position, *(one.position for one in generations.finished(folder))]
+            self._shared.fetch(folder, self.tables_version, position=max(held))
 
     def _drop_erased(self, slot: ReaderSlot) -> None:
         """Removes all tables from before the last erasure, which another user may have ordered.
@@ -453,6 +480,10 @@ class OwnProjection:
 def _stamp_of(place: DatabasePlace | None) -> Stamp:
     with told("the tables that queries read"):
         return frozenset() if place is None else place.stamp()
+
+
+def _artifacts_of(workspace: HeldPath, workspace_id: str) -> ArtifactStore:
+    return artifacts_below(folder_of_artifacts(workspace, workspace_id, erasable=False))
 
 
 def _generations(slot: ReaderSlot) -> Path:

@@ -43,6 +43,7 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.alerts.bookmark": "the user's state",
     "runlore.projections.cached_tables": "the user's cache",
     "runlore.projections.generations": "the user's cache",
+    "runlore.projections.shared_tables": "the user's cache",
     "runlore.projections.segment_files": "the user's cache",
     "runlore.projections.segments": "the user's cache",
     "runlore.projections.slots": "the user's cache",

@@ -48,6 +48,7 @@ from runlore.domain.events import (
     RunSubmitted,
     ScriptExited,
     SnapshotTaken,
+    TablesPublished,
     TagRemoved,
     TagSet,
     ValuesLogged,
@@ -89,6 +90,12 @@ _NEWEST: Final[tuple[Event, ...]] = (
         workspace_id="7c9e6679-7425-40de-944b-e07fc1f90ae7",
         origin_id="0f8fad5b-d9cb-469f-a165-70867728950e",
         note="found in /data/copy",
+    ),
+    TablesPublished(
+        position=1_000_000,
+        tables="7-c0ffee00-duckdb2.0.0",
+        sha256="2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+        nbytes=123_456_789,
     ),
     ExperimentRenamed(
         experiment_id="e1",

@@ -12,6 +12,7 @@ from runlore.cli.command_context import CommandContext
 from runlore.cli.lazy import LazyGroup
 from runlore.cli.options import output_options, workspace_options
 from runlore.cli.output import Columns, Output
+from runlore.domain.errors import UserError
 from runlore.engine.places import folder_of, is_address
 from runlore.projections.cached_tables import (
     CachedLog,
@@ -20,14 +21,17 @@ from runlore.projections.cached_tables import (
     limit_nbytes,
     nbytes_in_workspace,
 )
+from runlore.projections.shared_tables import publish
 from runlore.storage.user_cache import find_cache
+from runlore.workspace import session_of
 
 cache = LazyGroup(
     "cache",
-    help="Shows and removes the tables that queries read; they are made again when needed.",
+    help="Shows, removes and shares the tables that queries read; they are made when needed.",
     places={
         "show": "cache:show",
         "clean": "cache:clean_",
+        "publish": "cache:publish_",
     },
 )
 
@@ -91,6 +95,35 @@ def clean_(old_versions: bool, context: CommandContext, out: Output) -> None:
         ],
         columns=(*_WHICH, ("freed", lambda row: _size(row["freed_nbytes"]))),
     )
+
+
+@click.command("publish")
+@workspace_options
+@output_options
+def publish_(context: CommandContext, out: Output) -> None:
+    """Shares this machine's tables of a workspace on a server, so that other machines start there.
+
+    They become an artifact, and an event names its digest. A machine that is 100,000 events behind
+    fetches them, where the folder of artifacts is shared, and reads on from there.
+
+    \b
+    Example:
+      runlore cache publish -w 'postgresql://db/lab?schema=team'
+    """
+    session = session_of(context.open())
+    if not session.log.may_be_away or session.erasable:
+        raise UserError(
+            f"the tables of {session.uri} are not shared: only those of a workspace on a server "
+            "are, that is not erasable; other users make their own"
+        )
+    projection = session.reader().projection
+    projection.refresh()
+    projection.publish()
+    newest = next(iter(projection.published()), None)
+    if newest is None:
+        raise UserError("there are no tables in the cache to share; `runlore cache show` says why")
+    event = publish(newest, projection.tables_version, session.shared_artifacts, session.journal)
+    out.put({name: getattr(event, name) for name in type(event).field_names})
 
 
 def _logs() -> list[CachedLog]:
