@@ -28,6 +28,7 @@ from runlore.projections.sql_pivot import Marked, filled, marked
 from runlore.projections.sql_result import SqlResult as SqlResult
 from runlore.projections.sql_runs_table import Call, without_calls
 from runlore.projections.views import shown_as_of
+from runlore.storage.handler_errors import raise_what_was_dropped
 
 if TYPE_CHECKING:
     from arro3.core import Table
@@ -273,6 +274,7 @@ def _unless_stopped(
     thread = threading.Thread(target=work, name="runlore-sql", daemon=True)
     try:
         thread.start()
+        raise_what_was_dropped()
         done, _ = wait([answer], timeout_s)
     except BaseException:  # Of a signal handler.
         _stop(connection, thread, answer)

@@ -50,6 +50,21 @@ def handler_of(number: int) -> Any:
     return handler
 
 
+_blocks: Final[list[list[BaseException]]] = []
+"""What handlers have raised in each of the blocks that the main thread is in."""
+
+
+def raise_what_was_dropped() -> None:
+    """Raise what a handler has raised earlier in the block and a library has dropped.
+
+    Call it before a long wait: a query that had ended by then keeps the error until the block ends.
+    """
+    if threading.get_ident() == _main_ident:
+        for noted in _blocks:
+            if noted:
+                raise noted[0]
+
+
 @contextmanager
 def raising_what_handlers_raise() -> Iterator[None]:
     """If a signal handler raises within the block, so does the block, whatever became of it.
@@ -60,6 +75,7 @@ def raising_what_handlers_raise() -> Iterator[None]:
         yield
         return
     noted: list[BaseException] = []
+    _blocks.append(noted)
     placed: dict[signal.Signals, _Noting] = {}
     try:
         for number in _SIGNALS:
@@ -69,6 +85,8 @@ def raising_what_handlers_raise() -> Iterator[None]:
                 signal.signal(number, placed[number])
         yield
     finally:
+        while _blocks and _blocks.pop() is not noted:  # Of blocks whose ends were interrupted.
+            pass
         for number, noting in placed.items():
             own = noting.handler
             if signal.getsignal(number) is noting:  # The handler may have placed another one.

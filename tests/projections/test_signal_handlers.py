@@ -7,9 +7,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 
+from runlore.projections import own_projection, runner
 from runlore.projections.reader import RunsReader
 from runlore.storage.handler_errors import handler_of, raising_what_handlers_raise
 from tests.projections.histories import History, reader_of
@@ -95,6 +97,24 @@ def test_a_question_ends_with_what_the_handler_raised(
         assert raised.value is error
         assert reader.sql("SELECT count(*) FROM runs").fetchall() == [(1,)]
     assert reader.projection.events_read == read, "the tables were kept"
+
+
+def test_what_duckdb_dropped_before_ends_a_long_query_as_well(
+    reader: RunsReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the handler is called at the end of a short query, which then succeeds."""
+    error = SystemExit(143)
+    catch_up = runner.catch_up
+
+    def then_a_signal(*given: Any, **options: Any) -> int:
+        with suppress(SystemExit):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return catch_up(*given, **options)
+
+    monkeypatch.setattr(own_projection, "catch_up", then_a_signal)
+    with handler(raising(error)), pytest.raises(SystemExit) as raised:
+        reader.sql(AGGREGATE)
+    assert raised.value is error
 
 
 def test_a_handler_that_raises_nothing_ends_no_question(reader: RunsReader) -> None:
