@@ -52,6 +52,7 @@ OF_NOW = {
     "trust": "is about this user's settings",
     "cache show": "is about this user's tables",
     "cache clean": "is about this user's tables",
+    "cache publish": "is about this user's tables",
     **{
         name: "is about the log"
         for name in COMMANDS

@@ -85,12 +85,14 @@ ARGUMENTS = {
     "audit report": ["-r", BENIGN, "-o", "report.html"],
     "cache show": [],
     "cache clean": ["--old-versions"],
+    "cache publish": [],
+    "workspace copy": ["./missing", "./elsewhere"],  # Else the others would find it moved.
     "repair": [],
     "completion": ["bash"],
     "trust": ["--list"],
 }
 SENTENCES = {"audit verify-proof"}  # It prints no data.
-WITHOUT_WORKSPACE = {"completion", "trust", "workspace list"}
+WITHOUT_WORKSPACE = {"completion", "trust", "workspace copy", "workspace list"}
 FORMS = ("json", "jsonc", "table", "tsv", "csv", "csv --raw")
 STREAMS = (in_this_process, as_if_on_terminal)
 OURS = re.compile(
@@ -154,6 +156,8 @@ SILENT = {
         "folder attach",
         "workspace create",
         "workspace grant",
+        "workspace copy",
+        "cache publish",
         "audit erase",
         "audit import",
     ),  # They refuse this log.
