@@ -108,6 +108,7 @@ def test_each_page_is_shown_now_and_as_it_was(
 
     page.get_by_role("button", name="As of…").click()
     slider = page.get_by_label("As of", exact=True)
+    expect(slider).to_be_enabled()  # Until then a place is held for it.
     slider.focus()
     for key in ("End", "ArrowLeft"):
         slider.press(key)
