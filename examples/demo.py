@@ -48,7 +48,7 @@ def main() -> None:
 
 def show(place: Path | str, tamper: Callable[[int], None]) -> None:
     """Show everything in the workspace at a place; `tamper` is given a position of its log."""
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     with Workspace.create("demo", path=place, exist_ok=True) as ws:
         experiment = Experiment(ws, "diabetes-ridge")
         search = train(experiment)

@@ -6,6 +6,7 @@ Only the place of the workspace differs, and who can change its events: the serv
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 
 import demo
@@ -15,6 +16,8 @@ from tests.postgres.server import Server, running_server
 
 
 def main() -> None:
+    demo.FOLDER = demo.FOLDER / "postgres"
+    shutil.rmtree(demo.FOLDER, ignore_errors=True)  # Its key is of a workspace that is gone.
     with running_server() as server, tempfile.TemporaryDirectory() as spools:
         os.environ["RUNLORE_SPOOL_DIR"] = spools  # The server does not stay, so these need not.
         uri = server.uri("demo")

@@ -29,7 +29,7 @@ from runlore.storage.held_path import HeldPath
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.log_scan import LogScan
-from runlore.storage.log_select import in_order
+from runlore.storage.log_select import batches, in_order
 from runlore.storage.movable_log import Beside, MovableLog, adopted, steps_in
 from runlore.storage.sqlite_queries import (
     COLUMNS,
@@ -60,8 +60,6 @@ from runlore.storage.stamp import Stamped, check_passed, observed_at, stamp, sta
 from runlore.storage.waker import Waker
 
 _PATIENCE_S: Final = 0.5
-_BATCH_SIZE: Final = 1_000
-_BATCH_NBYTES: Final = 2**22
 
 
 class SqliteLog(MovableLog):
@@ -129,7 +127,7 @@ class SqliteLog(MovableLog):
             try:
                 apart._store_all(events())
             except VersionConflict:
-                if not all(map(self._find, _batches(events()))):
+                if not all(map(self._find, batches(events()))):
                     raise
             finally:
                 with suppress(
@@ -292,7 +290,7 @@ class SqliteLog(MovableLog):
     def _store_all(self, events: Iterable[NewEvent]) -> None:
         with self._appending() as connection:
             now = self._clock()  # One time for all: as of any other, all are there or none.
-            for batch in _batches(events):
+            for batch in batches(events):
                 self.database.go_on()
                 self._store(connection, batch, None, now)
 
@@ -367,16 +365,3 @@ def _last_observed(connection: sqlite3.Connection, head: LogHead) -> int | None:
     """What the clock of the last event's writer said; None if there is no event."""
     row = connection.execute(SELECT + "WHERE notification_id = ?", (head.position,)).fetchone()
     return None if row is None else observed_at(StoredRow(*row))
-
-
-def _batches(events: Iterable[NewEvent]) -> Iterator[Sequence[NewEvent]]:
-    batch: list[NewEvent] = []
-    nbytes = 0
-    for event in events:
-        batch.append(event)
-        nbytes += len(event.state)
-        if len(batch) >= _BATCH_SIZE or nbytes >= _BATCH_NBYTES:
-            yield batch
-            batch, nbytes = [], 0
-    if batch:
-        yield batch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -16,8 +16,6 @@ APPEND: Final = """
         %b, %b, %b, %b, %b, %b, %b,
         %b::int, %b::int, %b::text, %b::bigint, %b::bigint, %b::int)
 """
-_BATCH_SIZE: Final = 1_000
-_BATCH_NBYTES: Final = 2**22
 
 
 class Sent(NamedTuple):
@@ -82,17 +80,3 @@ def sent_foreign(events: Sequence[ForeignEvent]) -> Sent:
     streams, versions, topics, states = zip(*events, strict=True) if events else [()] * 4
     arrays = [texts(streams), longs(versions), texts(topics), blobs(states), nulls(len(events))]
     return Sent([*arrays, blobs([]), ints([])], [], 1)
-
-
-def batches(events: Iterable[NewEvent]) -> Iterator[Sequence[NewEvent]]:
-    """The events in parts that a call takes at once."""
-    batch: list[NewEvent] = []
-    nbytes = 0
-    for event in events:
-        batch.append(event)
-        nbytes += len(event.state)
-        if len(batch) >= _BATCH_SIZE or nbytes >= _BATCH_NBYTES:
-            yield batch
-            batch, nbytes = [], 0
-    if batch:
-        yield batch

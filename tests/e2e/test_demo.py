@@ -70,4 +70,4 @@ def test_the_demo_prints_the_same_of_a_workspace_in_postgresql(tmp_path: Path) -
 
     check_printed(printed)
     assert "The workspace was in postgresql://" in printed
-    assert (tmp_path / "demo-output" / "chart.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "demo-output" / "postgres" / "chart.png").read_bytes().startswith(b"\x89PNG")
