@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runlore.domain.events import LOG_VERSION
+from runlore.storage.clock import now_us
 from runlore.storage.fence import Fence
 from runlore.storage.held_path import HeldPath
 from runlore.storage.log_head import LogHead
@@ -132,6 +133,13 @@ class EventLog(ABC):
     def may_write(self) -> bool:
         """Whether this user may append, as far as that is known without trying."""
         return True
+
+    def now_us(self) -> int:
+        """The time by the clock that gives this log's events their times; µs since 1970 UTC.
+
+        A log on a server has the server's, as this machine knows it.
+        """
+        return now_us()
 
     def waker(self) -> Waker:
         """What a reader at the end waits with: commits ring it, or it looks for them."""

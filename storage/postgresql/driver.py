@@ -13,7 +13,13 @@ from runlore.storage.postgresql.erasable import ErasablePostgresLog
 from runlore.storage.postgresql.host_folder import host_folder
 from runlore.storage.postgresql.log import PostgresLog
 from runlore.storage.postgresql.roles import grant
-from runlore.storage.postgresql.schema import found_at, identity_of, is_erasable, make_or_upgrade
+from runlore.storage.postgresql.schema import (
+    found_at,
+    identity_of,
+    kind_and_clock,
+    make_or_upgrade,
+)
+from runlore.storage.postgresql.server_clock import ServerClock
 
 
 def exists(address: Address) -> bool:
@@ -44,9 +50,11 @@ def opened(address: Address, *, erasable: bool) -> PostgresLog:
         found = connections.read(lambda connection: identity_of(connection, address))
         if found is None:
             raise RunloreError(f"the log in {address.uri} was removed as it was opened")
-        has_keys = connections.read(lambda connection: is_erasable(connection, address))
+        has_keys, now = connections.read(lambda connection: kind_and_clock(connection, address))
+        clock = ServerClock()
+        clock.tell(now)
         kind = ErasablePostgresLog if has_keys else PostgresLog
-        return kind(connections, folder=host_folder(address, found))
+        return kind(connections, folder=host_folder(address, found), clock=clock)
     except BaseException:
         connections.close()
         raise

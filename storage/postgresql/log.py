@@ -36,6 +36,7 @@ from runlore.storage.postgresql.moving import Mover
 from runlore.storage.postgresql.presence import PostgresPresence
 from runlore.storage.postgresql.scan import COLUMNS, HEAD, PostgresScan, head_of
 from runlore.storage.postgresql.schema import statement
+from runlore.storage.postgresql.server_clock import ServerClock
 from runlore.storage.stamp import observed_at
 from runlore.storage.waker import Waker
 
@@ -61,11 +62,19 @@ class PostgresLog(MovableLog):
     """`EventLog` in a schema of a PostgreSQL database; a commit is as durable as the server's.
 
     `folder` is the one on this machine that the workspace's processes here share, if it has one.
+    `clock` is the server's; each append tells it anew.
     """
 
-    def __init__(self, connections: Connections, *, folder: HeldPath | None = None) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        *,
+        folder: HeldPath | None = None,
+        clock: ServerClock | None = None,
+    ) -> None:
         self.connections = connections
         self._folder = folder
+        self._clock = clock or ServerClock()
         self._watch = ClockWatch()
         self._hints = Hints(connections)
         self._table = LogTable(
@@ -137,7 +146,8 @@ class PostgresLog(MovableLog):
             connection.execute(_BEGIN)
             for batch in batches(events()):
                 connection.deadline = None  # The whole may take as long as it needs.
-                self._stored(connection, batch, sent(self._sealed(batch)), None, wait_ms)
+                # All have the time of the first, which says nothing of the clock now.
+                self._called(connection, sent(self._sealed(batch)), None, wait_ms)
                 self._execute(connection, _PATIENT, [])
             connection.execute("COMMIT")
 
@@ -216,6 +226,9 @@ class PostgresLog(MovableLog):
         settle = "SELECT @schema@.settle(%b::bigint, %b::int, %b::int)"
         self._change(lambda c, wait_ms: self._alone(c, settle, [time, self.known_version, wait_ms]))
 
+    def now_us(self) -> int:
+        return self._clock.now_us()
+
     def waker(self) -> Waker:
         return self._hints.waker()
 
@@ -279,6 +292,7 @@ class PostgresLog(MovableLog):
         wait_ms: int,
     ) -> tuple[StoredRow, ...]:
         reply = self._called(connection, given, drained, wait_ms)
+        self._clock.tell(reply.now)
         self._watch.check(reply.now, reply.head_at, lambda: self._last_observed(connection, reply))
         return reply.rows(events, given)
 

@@ -86,11 +86,11 @@ def identity_of(connection: Connection, address: Address) -> Identity | None:
     return Identity(server, database, table, log_id)
 
 
-def is_erasable(connection: Connection, address: Address) -> bool:
-    """Whether the runs of the log at the address can be erased."""
-    named = statement("SELECT is_erasable FROM @schema@.log_format", address)
-    [(erasable,)] = connection.execute(named).fetchall()
-    return bool(erasable)
+def kind_and_clock(connection: Connection, address: Address) -> tuple[bool, int]:
+    """Whether the log's runs can be erased, and the server's time in µs since 1970 UTC."""
+    named = statement("SELECT is_erasable, @schema@.clock_us() FROM @schema@.log_format", address)
+    [(is_erasable, clock)] = connection.execute(named).fetchall()
+    return is_erasable, clock
 
 
 def make_or_upgrade(connection: Connection, address: Address, *, erasable: bool = False) -> None:

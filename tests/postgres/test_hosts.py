@@ -81,6 +81,7 @@ def go_on(process: subprocess.Popen[str]) -> None:
     process.stdin.flush()
 
 
+DAY_S = 24 * 3600
 START = "run = runlore.init(experiment='e', quiet=True)\nprint(run.id, flush=True)\n"
 LOGGING = f"{START}run.log('a', 1)\nrun.flush()\nprint(1, flush=True)\nsys.stdin.read()"
 
@@ -140,10 +141,13 @@ def test_a_process_that_died_on_another_machine_is_lost_when_it_was_silent_for_l
         assert "north" not in heard_of(later)
 
 
+@pytest.mark.parametrize("off_s", [0, DAY_S, -DAY_S])
 def test_a_process_that_counted_as_dead_is_believed_when_it_comes_back(
-    ws: Workspace, hosts: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
+    off_s: int, ws: Workspace, hosts: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with hosts[0].start(f"{START}sys.stdin.readline()\nrun.log('a', 1)\n") as one:
+    """Also if its machine's clock is a day off."""
+    clock = f"own = time.time_ns\ntime.time_ns = lambda: own() + {off_s} * 10**9\n"
+    with hosts[0].start(f"{clock}{START}sys.stdin.readline()\nrun.log('a', 1)\n") as one:
         run_id = line(one)
         wait_until(lambda: "north" in heard_of(ws), "the first sign of life")
         with monkeypatch.context() as changed:
@@ -159,7 +163,12 @@ def test_a_process_that_counted_as_dead_is_believed_when_it_comes_back(
 
 
 def test_a_submitted_run_of_another_machine_is_not_lost(
-    ws: Workspace, hosts: tuple[Host, Host], tmp_path: Path
+    ws: Workspace,
+    hosts: tuple[Host, Host],
+    tmp_path: Path,
+    server: Server,
+    schema: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = tmp_path / "source"
     source.mkdir()
@@ -179,6 +188,13 @@ print(Experiment(ws, "e").submit(config).id)
     with Workspace.open(ws.uri) as here:
         run = here.get_run(run_id)
         wait_until(lambda: run.get_status() == "Running", "the script to run")
+        # The server has forgotten all in a crash, and this machine's clock is a day ahead.
+        server.execute(f"DELETE FROM {schema}.presence")
+        with monkeypatch.context() as changed:
+            own = time.time_ns
+            changed.setattr(time, "time_ns", lambda: own() + DAY_S * 10**9)
+            with Workspace.open(ws.uri) as anew:
+                assert anew.get_run(run_id).get_status() == "Running"
         (tmp_path / "go").touch()
         wait_until(lambda: run.get_status() == "Completed", "the script to end")
         assert run.get_metrics() == {"a": 1.0}

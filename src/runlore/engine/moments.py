@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -71,7 +70,7 @@ def asked_at(session: Session) -> int:
     """The time that a session is asked about (µs since 1970 UTC): now, or that of its position."""
     position = getattr(session, "position", None)
     if position is None:
-        return time.time_ns() // 1000
+        return session.log.now_us()
     last = session.log.read_log(LogQuery(after_position=position - 1, limit=1))
     return last[0].recorded_at if last else 0
 

@@ -38,7 +38,6 @@ from runlore.execution.targets.attached import attached, state_of
 from runlore.execution.targets.kinds import used_target
 from runlore.execution.targets.pool import Pool
 from runlore.execution.targets.this_machine import has_supervisor
-from runlore.storage.clock import now_us
 from runlore.storage.file_lock import unlock
 from runlore.storage.presence import DEAD_S
 from runlore.storage.run_folder import SILENT_AFTER_S, RunFolder, folders_in, remove_leftovers
@@ -105,7 +104,7 @@ def _is_elsewhere(session: LiveSession, state: RunState) -> bool:
         return True
     # Its supervisor may be about to begin, or the server has forgotten all in a crash.
     last = session.journal.facts(run_stream(state.run_id))[-1].recorded_at
-    return now_us() - last < DEAD_S * 1e6
+    return session.log.now_us() - last < DEAD_S * 1e6
 
 
 def _look_after(session: LiveSession, folder: RunFolder) -> str | None:

@@ -1,8 +1,9 @@
 """The processes that take part in an interactive run, and the question whether one is alive.
 
 They are the process that created the run, unless it created the run for others to execute, and
-those that log into it or attached to it. Whether one is alive says the lock of its writer
-(`runlore.storage.writers`), and nothing else.
+those that log into it or attached to it. Whether one of this machine is alive says the lock of its
+writer (`runlore.storage.writers`), and nothing else. Of those on other machines, the log's server
+has heard (`runlore.storage.presence`).
 """
 
 from __future__ import annotations

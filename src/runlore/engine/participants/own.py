@@ -90,7 +90,7 @@ class Participation:
         """This process has just created the run, and executes it: the log tells the others."""
         look_at = time.monotonic() + _LOOK_INTERVAL_S
         self._own[run_id] = _Own(
-            _now_us(), is_seen=True, is_creator=True, ends=False, look_at=look_at
+            self._journal.log.now_us(), is_seen=True, is_creator=True, ends=False, look_at=look_at
         )
 
     def made(self, run_ids: Iterable[str]) -> None:
@@ -109,7 +109,7 @@ class Participation:
         own = self._own.get(run_id)
         if own is None:
             forked = run_id in _of_parents
-            made = _Own(_now_us(), is_seen=False, forked=forked)
+            made = _Own(self._journal.log.now_us(), is_seen=False, forked=forked)
             if run_id in self._made:
                 self._made.discard(run_id)
                 made.ends = True
@@ -296,7 +296,3 @@ def _decide(since: int | None, left_at: int | None, state: RunState | None) -> D
     if state is None or state.erased:
         return Decision()
     return Decision(heard(state, since, left_at))
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Final
@@ -165,4 +164,4 @@ def note_end(run: RunHandle, status: Status, error: Mapping[str, str] | None) ->
 
 def _intent(run: RunHandle, status: Status, error: Mapping[str, str] | None) -> EndIntent:
     plain = None if error is None else dict(error)
-    return EndIntent(run.id, str(status), plain, time.time_ns() // 1_000)
+    return EndIntent(run.id, str(status), plain, run.session.log.now_us())

@@ -9,7 +9,6 @@ the run lost, with the evidence.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Final
@@ -49,7 +48,7 @@ def leave(run: RunHandle, status: Status, error: Mapping[str, str] | None = None
         interruptions.put_off(partial(leave, run, status, error))
         return False
     session = run.session.writable()
-    own = Outcome(status, error, time.time_ns() // 1_000)
+    own = Outcome(status, error, session.log.now_us())
     executes = session.participation.executes(run.id)
     try:
         _keep(run)
