@@ -8,8 +8,8 @@ application recorder of the `eventsourcing` library through `runlore.storage.rec
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from runlore.domain.events import LOG_VERSION
 from runlore.storage.clock import now_us
@@ -22,6 +22,9 @@ from runlore.storage.waker import Waker
 
 if TYPE_CHECKING:
     from runlore.storage.presence import Presence
+
+_BATCH_SIZE: Final = 1_000
+_BATCH_NBYTES: Final = 2**22
 
 
 class NewEvent(NamedTuple):
@@ -325,3 +328,17 @@ class EventLog(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release files, connections and locks. Idempotent; later calls open them again."""
+
+
+def batches(events: Iterable[NewEvent]) -> Iterator[Sequence[NewEvent]]:
+    """The events in parts that are stored at once."""
+    batch: list[NewEvent] = []
+    nbytes = 0
+    for event in events:
+        batch.append(event)
+        nbytes += len(event.state)
+        if len(batch) >= _BATCH_SIZE or nbytes >= _BATCH_NBYTES:
+            yield batch
+            batch, nbytes = [], 0
+    if batch:
+        yield batch

@@ -1,18 +1,12 @@
-"""The SQL that asks for events, in the dialects of the databases that logs are in; and the parts
-in which very many are stored.
-"""
+"""The SQL that asks for events, in the dialects of the databases that logs are in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from runlore.storage.errors import LogCorrupt
-from runlore.storage.event_log import NewEvent
 from runlore.storage.log_query import LogQuery
-
-_BATCH_SIZE: Final = 1_000
-_BATCH_NBYTES: Final = 2**22
 
 Params = list[int | str | None]
 Row = TypeVar("Row", bound=tuple[Any, ...])
@@ -109,17 +103,3 @@ def check_order(positions: list[int], after: int) -> None:
             "the table of events is damaged: a read in order does not return its positions in "
             "order; restore the log from a copy"
         )
-
-
-def batches(events: Iterable[NewEvent]) -> Iterator[Sequence[NewEvent]]:
-    """The events in parts that are stored at once."""
-    batch: list[NewEvent] = []
-    nbytes = 0
-    for event in events:
-        batch.append(event)
-        nbytes += len(event.state)
-        if len(batch) >= _BATCH_SIZE or nbytes >= _BATCH_NBYTES:
-            yield batch
-            batch, nbytes = [], 0
-    if batch:
-        yield batch

@@ -10,28 +10,32 @@ variables of the library's own module: `POSTGRES_DBNAME`, `POSTGRES_HOST`, `POST
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from eventsourcing.persistence import (
     AggregateRecorder,
-    InfrastructureFactory,
     IntegrityError,
     ProcessRecorder,
     StoredEvent,
     Tracking,
     TrackingRecorder,
 )
-from eventsourcing.utils import Environment, EnvType, resolve_topic, strtobool
+from eventsourcing.utils import Environment, EnvType, strtobool
 
 from runlore.storage.postgresql.address import USUAL_SCHEMA, address_of
 from runlore.storage.postgresql.connections import Connection, Connections
 from runlore.storage.postgresql.log import PostgresLog
 from runlore.storage.postgresql.schema import make_or_upgrade, statement
-from runlore.storage.recorder import LogRecorder, foreign, library_errors, shown_id, text_id
-
-_R = TypeVar("_R", bound="PostgresRecorder")
+from runlore.storage.recorder import (
+    LogRecorder,
+    RecorderFactory,
+    foreign,
+    library_errors,
+    shown_id,
+    text_id,
+)
 
 _TRACKING: Final = """
     CREATE TABLE IF NOT EXISTS @schema@.tracking (
@@ -184,8 +188,10 @@ class PostgresProcessRecorder(
             self._insert_tracking(connection, tracking)
 
 
-class Factory(InfrastructureFactory[PostgresTrackingRecorder]):
+class Factory(RecorderFactory[PostgresTrackingRecorder]):
     """The factory that the library constructs from the environment; see the module's docstring."""
+
+    lock_timeout = "POSTGRES_LOCK_TIMEOUT"
 
     def __init__(self, env: Environment | EnvType | None) -> None:
         super().__init__(env)
@@ -194,7 +200,7 @@ class Factory(InfrastructureFactory[PostgresTrackingRecorder]):
                 "POSTGRES_ENABLE_DB_FUNCTIONS is set: the functions of the library's own module "
                 "take no lock, so that readers miss events; runlore has its own, unset it"
             )
-        self._uuid_ids = self._originator_id_type() == "uuid"
+        self._uuid_ids = self._has_uuid_ids()
         self.connections = Connections(
             address_of(self._uri()),
             wait_s=self._lock_timeout_s(),
@@ -226,18 +232,6 @@ class Factory(InfrastructureFactory[PostgresTrackingRecorder]):
     def close(self) -> None:
         self.connections.close()
 
-    def _created(self, recorder: _R) -> _R:
-        if strtobool(self.env.get("CREATE_TABLE") or "yes"):
-            recorder.create_table()
-        return recorder
-
-    def _recorder_class(self, key: str, default: type[_R]) -> type[_R]:
-        topic = self.env.get(key)
-        chosen: type[_R] = resolve_topic(topic) if topic else default
-        if not issubclass(chosen, default):
-            raise TypeError(f"{key}={topic} is not a subclass of {default.__name__}")
-        return chosen
-
     def _uri(self) -> str:
         name = self.env.get("POSTGRES_DBNAME")
         if not name:
@@ -248,20 +242,3 @@ class Factory(InfrastructureFactory[PostgresTrackingRecorder]):
         options = {key: value for key, value in given.items() if value is not None}
         options["schema"] = self.env.get("POSTGRES_SCHEMA") or USUAL_SCHEMA
         return f"postgresql:///{quote(name, safe='')}?{urlencode(options)}"
-
-    def _originator_id_type(self) -> str:
-        given = (self.env.get("ORIGINATOR_ID_TYPE") or "uuid").lower()
-        if given not in ("uuid", "text"):
-            raise OSError(f"ORIGINATOR_ID_TYPE is {given!r}; it takes 'uuid' or 'text'")
-        return given
-
-    def _lock_timeout_s(self) -> float | None:
-        given = (self.env.get("POSTGRES_LOCK_TIMEOUT") or "").strip()
-        if not given:
-            return None
-        try:
-            return int(given)
-        except ValueError:
-            raise OSError(
-                f"POSTGRES_LOCK_TIMEOUT is {given!r}; it takes a whole number of seconds"
-            ) from None

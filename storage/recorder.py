@@ -9,16 +9,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 from uuid import UUID
 
 from eventsourcing import persistence
-from eventsourcing.persistence import ApplicationRecorder, Notification, StoredEvent, Subscription
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    InfrastructureFactory,
+    Notification,
+    StoredEvent,
+    Subscription,
+    TrackingRecorder,
+)
+from eventsourcing.utils import resolve_topic, strtobool
 
 from runlore.storage import driver_errors
 from runlore.storage.event_log import EventLog, ForeignEvent, StoredRow
 from runlore.storage.log_query import LogQuery
 from runlore.storage.subscription import PollingSubscription
+
+
+class _Creating(Protocol):
+    """A recorder that makes what it needs in its database."""
+
+    def create_table(self) -> None: ...
+
+
+_R = TypeVar("_R", bound=_Creating)
+_T = TypeVar("_T")
+_Tracking = TypeVar("_Tracking", bound=TrackingRecorder)
 
 _BEFORE_ALL_VERSIONS: Final = -(2**63)
 _LIBRARY_ERRORS: Final[dict[type[Exception], type[persistence.PersistenceError]]] = {
@@ -137,3 +156,41 @@ def library_errors() -> Iterator[None]:
     except driver_errors.DriverError as error:
         kind = next(kind for kind in type(error).__mro__ if kind in _LIBRARY_ERRORS)
         raise _LIBRARY_ERRORS[kind](str(error)) from error
+
+
+class RecorderFactory(InfrastructureFactory[_Tracking]):
+    """What the factories of our persistence modules share: the settings, and the custom classes.
+
+    `lock_timeout` is the variable with the whole seconds for which a change waits.
+    """
+
+    lock_timeout: ClassVar[str]
+
+    def _created(self, recorder: _R) -> _R:
+        if strtobool(self.env.get("CREATE_TABLE") or "yes"):
+            recorder.create_table()
+        return recorder
+
+    def _recorder_class(self, key: str, default: type[_T]) -> type[_T]:
+        topic = self.env.get(key)
+        chosen: type[_T] = resolve_topic(topic) if topic else default
+        if not issubclass(chosen, default):
+            raise TypeError(f"{key}={topic} is not a subclass of {default.__name__}")
+        return chosen
+
+    def _has_uuid_ids(self) -> bool:
+        given = (self.env.get("ORIGINATOR_ID_TYPE") or "uuid").lower()
+        if given not in ("uuid", "text"):
+            raise OSError(f"ORIGINATOR_ID_TYPE is {given!r}; it takes 'uuid' or 'text'")
+        return given == "uuid"
+
+    def _lock_timeout_s(self) -> float | None:
+        given = (self.env.get(self.lock_timeout) or "").strip()
+        if not given:
+            return None
+        try:
+            return int(given)
+        except ValueError:
+            raise OSError(
+                f"{self.lock_timeout} is {given!r}; it takes a whole number of seconds"
+            ) from None

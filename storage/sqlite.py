@@ -12,26 +12,30 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from eventsourcing.persistence import (
     AggregateRecorder,
-    InfrastructureFactory,
     IntegrityError,
     ProcessRecorder,
     StoredEvent,
     Tracking,
     TrackingRecorder,
 )
-from eventsourcing.utils import Environment, EnvType, resolve_topic, strtobool
+from eventsourcing.utils import Environment, EnvType
 
 from runlore.storage.database import Database
-from runlore.storage.recorder import LogRecorder, foreign, library_errors, shown_id, text_id
+from runlore.storage.recorder import (
+    LogRecorder,
+    RecorderFactory,
+    foreign,
+    library_errors,
+    shown_id,
+    text_id,
+)
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.storage.sqlite_schema import EVENTS_SCHEMA, TRACKING_SCHEMA, aggregates_schema
-
-_R = TypeVar("_R", bound="SqliteRecorder")
 
 
 class SqliteRecorder:
@@ -165,15 +169,17 @@ class SqliteProcessRecorder(SqliteApplicationRecorder, SqliteTrackingRecorder, P
             self._insert_tracking(connection, tracking)
 
 
-class Factory(InfrastructureFactory[SqliteTrackingRecorder]):
+class Factory(RecorderFactory[SqliteTrackingRecorder]):
     """The factory that the library constructs from the environment; see the module's docstring."""
+
+    lock_timeout = "SQLITE_LOCK_TIMEOUT"
 
     def __init__(self, env: Environment | EnvType | None) -> None:
         super().__init__(env)
         name = self.env.get("SQLITE_DBNAME")
         if not name:
             raise OSError("SQLITE_DBNAME is not set; give it the path of the log's file")
-        self._uuid_ids = self._originator_id_type() == "uuid"
+        self._uuid_ids = self._has_uuid_ids()
         self.database = Database(name, lock_timeout_s=self._lock_timeout_s())
 
     def aggregate_recorder(self, purpose: str = "events") -> AggregateRecorder:
@@ -206,32 +212,3 @@ class Factory(InfrastructureFactory[SqliteTrackingRecorder]):
 
     def close(self) -> None:
         self.database.close()
-
-    def _created(self, recorder: _R) -> _R:
-        if strtobool(self.env.get("CREATE_TABLE") or "yes"):
-            recorder.create_table()
-        return recorder
-
-    def _recorder_class(self, key: str, default: type[_R]) -> type[_R]:
-        topic = self.env.get(key)
-        chosen: type[_R] = resolve_topic(topic) if topic else default
-        if not issubclass(chosen, default):
-            raise TypeError(f"{key}={topic} is not a subclass of {default.__name__}")
-        return chosen
-
-    def _originator_id_type(self) -> str:
-        given = (self.env.get("ORIGINATOR_ID_TYPE") or "uuid").lower()
-        if given not in ("uuid", "text"):
-            raise OSError(f"ORIGINATOR_ID_TYPE is {given!r}; it takes 'uuid' or 'text'")
-        return given
-
-    def _lock_timeout_s(self) -> float | None:
-        given = (self.env.get("SQLITE_LOCK_TIMEOUT") or "").strip()
-        if not given:
-            return None
-        try:
-            return int(given)
-        except ValueError:
-            raise OSError(
-                f"SQLITE_LOCK_TIMEOUT is {given!r}; it takes a whole number of seconds"
-            ) from None

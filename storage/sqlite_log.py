@@ -23,13 +23,14 @@ from runlore.storage.event_log import (
     NewEvent,
     ReadStream,
     StoredRow,
+    batches,
 )
 from runlore.storage.fence import Fence
 from runlore.storage.held_path import HeldPath
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
 from runlore.storage.log_scan import LogScan
-from runlore.storage.log_select import batches, in_order
+from runlore.storage.log_select import in_order
 from runlore.storage.movable_log import Beside, MovableLog, adopted, steps_in
 from runlore.storage.sqlite_queries import (
     COLUMNS,

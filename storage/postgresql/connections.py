@@ -38,7 +38,6 @@ GET_PASSWORD: Final = "RUNLORE_POSTGRES_GET_PASSWORD"
 WAIT: Final = "RUNLORE_POSTGRES_WAIT"
 
 _IDLE_MAX: Final = 4
-_PAUSE_S: Final = 0.2
 _SLACK_S: Final = 5.0
 _READ_S: Final = 60.0
 _CONNECT_S: Final = 10
@@ -134,8 +133,7 @@ class Connections:
         problems: list[ServerAway] = []
 
         def came(seconds: float) -> bool:
-            if seconds:
-                time.sleep(min(seconds, _PAUSE_S))
+            time.sleep(seconds)
             try:
                 answers.append(self._worked(work, limit_s()))
             except ServerAway as error:

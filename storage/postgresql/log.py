@@ -20,12 +20,13 @@ from runlore.storage.event_log import (
     NewEvent,
     ReadStream,
     StoredRow,
+    batches,
 )
 from runlore.storage.fence import FENCED, Fence, too_new
 from runlore.storage.held_path import HeldPath
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
-from runlore.storage.log_select import LogTable, batches, in_order
+from runlore.storage.log_select import LogTable, in_order
 from runlore.storage.movable_log import Beside, MovableLog
 from runlore.storage.postgresql.address import Address
 from runlore.storage.postgresql.calls import APPEND, Reply, Sent, sent, sent_foreign
