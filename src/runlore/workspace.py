@@ -572,9 +572,9 @@ class Workspace:
     def overview(self) -> dict[str, Any]:
         """What the workspace holds: events, experiments, and runs, all of them and by status.
 
-        Where it has a folder also `log_nbytes`, the number of logged values that wait in spools for
-        the log, and the `writers`: the processes of this host that write at present. The past has
-        no such things.
+        The present also has the number of logged values that wait in this machine's spools for the
+        log, and the `writers`: the processes that write now, on a server those of other machines
+        too. A log in a folder has its size as `log_nbytes`. The past has none of these.
 
         >>> ws = Workspace.create("lab", path=getfixture("tmp_path") / "lab")
         >>> run = Experiment(ws, "first").start_logging(outputs=False, snapshot_directory=None)

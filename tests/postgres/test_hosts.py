@@ -131,6 +131,9 @@ def test_a_process_that_died_on_another_machine_is_lost_when_it_was_silent_for_l
 
     with Workspace.open(ws.uri) as soon:
         assert soon.get_run(run_id).get_status() == "Running"
+        told = soon.overview()
+        assert [one["host"] for one in told["writers"] if one["host"] == "north"] == ["north"]
+        assert "log_nbytes" not in told  # The server has it.
     time.sleep(0.3)
     monkeypatch.setattr(presence, "ALIVE_S", 0.1)
     monkeypatch.setattr(presence, "DEAD_S", 0.2)

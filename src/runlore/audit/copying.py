@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from runlore.audit.folder import AuditFolder
 from runlore.domain.errors import AlreadyExists, InvalidInput, UserError
 from runlore.engine import places
+from runlore.engine.participants.others import states_of_writers
 from runlore.storage.artifact_places import folder_of_artifacts
 from runlore.storage.artifacts import artifacts_below
 from runlore.storage.atomic_files import replacing
@@ -27,7 +28,7 @@ from runlore.storage.movable_log import MovableLog
 from runlore.storage.open_log import exists, identity, locate, open_log
 from runlore.storage.run_folder import RUNS
 from runlore.storage.spool_folder import writers_with_spools
-from runlore.storage.writers import Life, states_in
+from runlore.storage.writers import Life
 
 if TYPE_CHECKING:
     from runlore.engine.session import LiveSession
@@ -103,17 +104,14 @@ def _settle(session: LiveSession) -> None:
     session.recover_values(waits=True)
     held = session.require_held()
     own = session.journal.writer_id
-    states = states_in(held)
     if session.is_copy:
         raise StillInUse(
             f"{session.uri} is a copy of a folder, in which nothing is recorded of the original's "
             "processes; run `runlore repair --adopt` first"
         )
-    if session.log.presence is not None:  # Of those on other machines, a server has heard.
-        states |= {one.writer_id: one.state for one in session.log.presence.heard()}
     living = [
         str(state.process or state.why)
-        for writer, state in states.items()
+        for writer, state in states_of_writers(held, session.log).items()
         if writer != own and state.life in (Life.ALIVE, Life.UNKNOWN)
     ]
     waiting = [one for one in writers_with_spools(held / "spools") if one != own]

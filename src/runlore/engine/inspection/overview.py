@@ -7,6 +7,7 @@ from typing import Any
 
 from runlore.domain.fact import utc_time
 from runlore.domain.filtering.parser import parse_field
+from runlore.engine.participants.others import states_of_writers
 from runlore.engine.session import LiveSession, Session
 from runlore.projections.filters import RunFilter
 from runlore.projections.groups import GroupQuestion
@@ -14,7 +15,7 @@ from runlore.storage.held_path import HeldPath
 from runlore.storage.log_opener import LOG_NAME
 from runlore.storage.log_query import LogQuery
 from runlore.storage.spool_folder import SPOOLS, waiting_in
-from runlore.storage.writers import Life, states_in
+from runlore.storage.writers import Life
 
 _OF_LOG = (LOG_NAME, f"{LOG_NAME}-wal")
 
@@ -36,7 +37,9 @@ def overview(session: Session) -> dict[str, Any]:
         "runs_by_status": dict(zip(by_status.values, by_status.runs, strict=True)),
     }
     if isinstance(session, LiveSession) and session.held is not None:
-        told |= _of_folder(session, session.held)
+        if session.files is not None:
+            told["log_nbytes"] = sum(_nbytes(session.held / name) for name in _OF_LOG)
+        told |= _of_processes(session, session.held)
     return told
 
 
@@ -45,10 +48,9 @@ def _recorded_at(session: Session, position: int) -> str | None:
     return utc_time(rows[0].recorded_at).isoformat() if rows else None
 
 
-def _of_folder(session: LiveSession, folder: HeldPath) -> dict[str, Any]:
+def _of_processes(session: LiveSession, folder: HeldPath) -> dict[str, Any]:
     waiting = waiting_in(folder / SPOOLS, session.log)
     return {
-        "log_nbytes": sum(map(_nbytes, (folder / name for name in _OF_LOG))),
         "waiting_values": sum(waiting.values()),
         "writers": [
             {
@@ -60,7 +62,7 @@ def _of_folder(session: LiveSession, folder: HeldPath) -> dict[str, Any]:
                 "started_at": utc_time(process.started_at).isoformat(),
                 "waiting_values": waiting.get(writer_id, 0),
             }
-            for writer_id, state in states_in(folder).items()
+            for writer_id, state in states_of_writers(folder, session.log).items()
             if state.life is Life.ALIVE and (process := state.process) is not None
         ],
     }

@@ -18,7 +18,7 @@ from runlore.domain.ids import writer_stream
 from runlore.domain.leaving import Death
 from runlore.storage.participants import Part, keep_outcome, parts_of
 from runlore.storage.this_process import machine_id
-from runlore.storage.writers import Life, WriterState, lock_path, state_of
+from runlore.storage.writers import Life, WriterState, lock_path, state_of, states_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -128,6 +128,12 @@ def _life_of(
         # Of runlore 0.1 before it made lock files.
         return WriterState(Life.UNKNOWN, "it is of an older runlore, which made no lock files")
     return found
+
+
+def states_of_writers(files: HeldPath, log: EventLog) -> dict[str, WriterState]:
+    """What is known of all writers, by their ids: of this machine's by their locks."""
+    heard = [] if log.presence is None else log.presence.heard()
+    return {one.writer_id: one.state for one in heard} | states_in(files)
 
 
 def show_outcome(files: HeldPath | None, log: EventLog, run_id: str, part: Part) -> None:
