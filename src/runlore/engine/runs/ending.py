@@ -164,4 +164,4 @@ def note_end(run: RunHandle, status: Status, error: Mapping[str, str] | None) ->
 
 def _intent(run: RunHandle, status: Status, error: Mapping[str, str] | None) -> EndIntent:
     plain = None if error is None else dict(error)
-    return EndIntent(run.id, str(status), plain, run.session.log.now_us())
+    return EndIntent(run.id, str(status), plain, run.writable().log.now_us())
