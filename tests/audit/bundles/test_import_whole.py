@@ -36,7 +36,7 @@ from itertools import count
 
 from runlore import Workspace
 from runlore.audit.bundles.staging import StagedEvents
-from runlore.storage import sqlite_log
+from runlore.storage import event_log, sqlite_log
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.database import Database
 from runlore.storage.held_path import HeldPath
@@ -62,7 +62,7 @@ def at(owner, name, is_it, *, after):
     setattr(owner, name, acting)
 
 workspace = Workspace.open(folder)
-sqlite_log._BATCH_SIZE = 4
+event_log._BATCH_SIZE = 4
 if step == "file made":
     at(HeldPath, "unlink", lambda path: path.name.startswith(".runlore-import-"), after=False)
 elif step == "events staged":
@@ -73,11 +73,11 @@ elif step == "some appended":
     calls = count()
     at(Database, "go_on", lambda database: next(calls) == 3, after=True)
 elif step == "all appended":
-    batches = sqlite_log._batches
+    batches = sqlite_log.batches
     def act_at_the_end(events):
         yield from batches(events)
         act()
-    sqlite_log._batches = act_at_the_end
+    sqlite_log.batches = act_at_the_end
 elif step == "committed":
     at(Database, "truncate_wal", lambda database, timeout_s: True, after=False)
 workspace.import_bundle(bundle)
