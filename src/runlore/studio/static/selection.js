@@ -115,8 +115,9 @@ function ToCompare({ which, count }) {
   const { all, runs, tree } = view.value;
   if (count > COMPARED_MAX) return html`<span class="muted">${COMPARED_MAX.toLocaleString("en-US")} at most can be compared</span>`;
   const asked = async () => {
-    if (count > NAMED_MAX) return all ? withExperiment(which, tree) : { f: await filterOf(runs, Boolean(tree)), tree };
-    return { runs: (await ask("runs", { ...which, limit: NAMED_MAX, cols: ["status"] })).ids };
+    if (!all) return { f: await filterOf(runs, Boolean(tree)), tree };
+    const { ids, total } = await ask("runs", { ...which, limit: NAMED_MAX, cols: ["status"] });
+    return total > NAMED_MAX ? withExperiment(which, tree) : { runs: ids };
   };
   const found = (show) =>
     asked().then(
