@@ -91,7 +91,8 @@ function copied(path, params) {
 
 async function fromCopy(path, params) {
   const found = copied(path, params);
-  if (found === null) throw new Problem(0, { title: "NotInCopy", detail: "this copy of some runs does not have it; the Studio does" });
+  if (found === null)
+    throw new Problem(0, { title: "NotInCopy", detail: "this copy of some runs does not have it; the Studio does" });
   return found;
 }
 

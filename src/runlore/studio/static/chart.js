@@ -32,7 +32,11 @@ function seriesOf(line) {
 /** The range of a scale: that of the values, or the span without outliers. */
 const rangeOf = (isLog, span) => {
   if (isLog) return {};
-  if (!span) return { range: (_, low, high) => (low === 0 && high === 0 ? [-1, 1] : low === null ? [null, null] : uPlot.rangeNum(low, high, 0.1, true)) };
+  if (!span)
+    return {
+      range: (_, low, high) =>
+        low === 0 && high === 0 ? [-1, 1] : low === null ? [null, null] : uPlot.rangeNum(low, high, 0.1, true),
+    };
   const room = (span[1] - span[0] || 1) * 0.05;
   return { range: [span[0] - room, span[1] + room] };
 };
@@ -71,11 +75,21 @@ function options(shown, { width, x, isLog, isLogX, span, part, marks, onZoom, on
     focus: { alpha: 0.2 },
     cursor: { sync: { key: "studio", setSeries: false }, drag: { x: true, y: false }, points: { size: 6 } },
     scales: {
-      x: { time: x === "time", distr: isLogX ? 3 : 1, ...(isLogX && !part ? {} : { range: part ?? rangeOfX(x === "time") }) },
+      x: {
+        time: x === "time",
+        distr: isLogX ? 3 : 1,
+        ...(isLogX && !part ? {} : { range: part ?? rangeOfX(x === "time") }),
+      },
       y: { distr: isLog && hasPositive ? 3 : 1, ...rangeOf(isLog, span) },
     },
     axes: [
-      x === "since" ? { ...AXIS, incrs: ELAPSED, values: (_, ticks, place, space, step) => ticks.map((value) => elapsed(value, step)) } : { ...AXIS, values: x === "time" ? undefined : told },
+      x === "since"
+        ? {
+            ...AXIS,
+            incrs: ELAPSED,
+            values: (_, ticks, _place, _space, step) => ticks.map((value) => elapsed(value, step)),
+          }
+        : { ...AXIS, values: x === "time" ? undefined : told },
       { ...AXIS, size: 64, values: told },
     ],
     series: [{}, ...shown.lines.map(seriesOf)],
@@ -89,10 +103,7 @@ function options(shown, { width, x, isLog, isLogX, span, part, marks, onZoom, on
       setSelect: [
         (plot) => {
           if (plot.select.width < 4) return;
-          onZoom([
-            plot.posToVal(plot.select.left, "x"),
-            plot.posToVal(plot.select.left + plot.select.width, "x"),
-          ]);
+          onZoom([plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x")]);
         },
       ],
     },
@@ -121,10 +132,18 @@ function usePlot(frame, shown, x, settings) {
   drawn.current = shown;
   const { width, isLog, isLogX, span } = settings;
   const isThere = Boolean(shown && x.length && width);
-  const structure = isThere && JSON.stringify([
-    shown.lines.map((line) => [line.key, line.colour, line.alpha, line.alone.length > 0]),
-    shown.bands, width, isLog, isLogX, settings.x, span, settings.part,
-  ]);
+  const structure =
+    isThere &&
+    JSON.stringify([
+      shown.lines.map((line) => [line.key, line.colour, line.alpha, line.alone.length > 0]),
+      shown.bands,
+      width,
+      isLog,
+      isLogX,
+      settings.x,
+      span,
+      settings.part,
+    ]);
   useLayoutEffect(() => {
     if (!isThere) return undefined;
     const marks = () => drawn.current?.marks ?? [];
@@ -240,9 +259,11 @@ export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
       ${answer?.groups ? html`<${Groups} groups=${answer.groups} opened=${opened} flip=${flip} />` : ""}
       ${found.error ? html`<${Wrong} error=${found.error} />` : ""}
       ${answer && !answer.x.length ? html`<p class="muted">${NOTHING(look, zoom)}</p>` : ""}
-      ${at.place !== null && answer?.x.length > at.place
-        ? html`<${Tooltip} answer=${answer} runs=${runs} at=${at} x=${look.x} />`
-        : ""}
+      ${
+        at.place !== null && answer?.x.length > at.place
+          ? html`<${Tooltip} answer=${answer} runs=${runs} at=${at} x=${look.x} />`
+          : ""
+      }
     </figure>
   `;
 }
@@ -305,8 +326,19 @@ function Groups({ groups, opened, flip }) {
 /** The values at a place of the axis, the greatest first, the one nearest to the pointer in bold. */
 function Tooltip({ answer, runs, at, x }) {
   const entries = answer.groups
-    ? answer.groups.map((one, n) => ({ key: one.group, colour: n % 8, places: one.places, values: one.smooth ?? one.mean }))
-    : answer.series.map((one) => ({ id: one.run, key: runs.get(one.run).name, colour: runs.get(one.run).colour, places: one.places, values: one.smooth ?? one.last }));
+    ? answer.groups.map((one, n) => ({
+        key: one.group,
+        colour: n % 8,
+        places: one.places,
+        values: one.smooth ?? one.mean,
+      }))
+    : answer.series.map((one) => ({
+        id: one.run,
+        key: runs.get(one.run).name,
+        colour: runs.get(one.run).colour,
+        places: one.places,
+        values: one.smooth ?? one.last,
+      }));
   const values = entries
     .map((one) => ({ ...one, value: valueAt(one.places, one.values, at.place) }))
     .filter(({ value }) => value !== null && value !== undefined)
@@ -319,7 +351,8 @@ function Tooltip({ answer, runs, at, x }) {
   }, [nearest?.id]);
   const first = Math.max(0, Math.min(values.indexOf(nearest) - TOOLTIP_MAX / 2, values.length - TOOLTIP_MAX));
   const value = answer.x[at.place];
-  const place = x === "time" ? moment(value * 1000) : x === "since" ? `after ${duration(value)}` : `${x} ${number(value)}`;
+  const place =
+    x === "time" ? moment(value * 1000) : x === "since" ? `after ${duration(value)}` : `${x} ${number(value)}`;
   return html`
     <div class="tooltip" role="status">
       <div class="muted">${place}</div>

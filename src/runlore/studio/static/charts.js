@@ -38,7 +38,7 @@ export function zoomOf({ zoom }) {
 export function Charts({ runs, asked, names, fields = [] }) {
   const [shown, show] = useState(CHARTS_AT_ONCE);
   const look = lookOf(view.value);
-  const onZoom = (zoom) => change({ zoom: zoom && zoom.join("..") }, { replace: true });
+  const onZoom = (zoom) => change({ zoom: zoom?.join("..") }, { replace: true });
   const groups = first(grouped(names), shown);
   const drawn = runs.size > RUNS_MAX ? new Map([...runs].slice(0, RUNS_MAX)) : runs;
   return html`
@@ -65,9 +65,11 @@ export function Charts({ runs, asked, names, fields = [] }) {
         <//>
       `,
     )}
-    ${names.length > shown
-      ? html`<button onClick=${() => show(shown + CHARTS_AT_ONCE)}>Show more of ${names.length.toLocaleString("en-US")} metrics</button>`
-      : ""}
+    ${
+      names.length > shown
+        ? html`<button onClick=${() => show(shown + CHARTS_AT_ONCE)}>Show more of ${names.length.toLocaleString("en-US")} metrics</button>`
+        : ""
+    }
   `;
 }
 
@@ -91,9 +93,10 @@ function Toolbar({ look, names, fields }) {
       ${choice("x", look.x, axes, (x) => change({ x: x === "step" ? null : x, zoom: null }))}
       ${check("log x", look.isLogX, (on) => change({ xl: on ? "log" : null }))}
       ${check("log y", look.isLog, (on) => change({ y: on ? "log" : null }))}
-      ${copy
-        ? ""
-        : html`<label title="The distance in steps at which an earlier value counts half">
+      ${
+        copy
+          ? ""
+          : html`<label title="The distance in steps at which an earlier value counts half">
         smooth${" "}
         <input
           class="short"
@@ -108,13 +111,19 @@ function Toolbar({ look, names, fields }) {
             change({ smooth: Number(event.currentTarget.value) > 0 ? event.currentTarget.value : null });
           }}
         />
-      </label>`}
+      </label>`
+      }
       ${choice("band", look.band, BANDS, (band) => change({ band: band === "minmax" ? null : band }))}
-      ${fields.length && !copy
-        ? choice("group", look.group ?? "", { "": "none", ...Object.fromEntries(fields.map((one) => [one, one])) }, (group) =>
-            change({ group: group || null }),
-          )
-        : ""}
+      ${
+        fields.length && !copy
+          ? choice(
+              "group",
+              look.group ?? "",
+              { "": "none", ...Object.fromEntries(fields.map((one) => [one, one])) },
+              (group) => change({ group: group || null }),
+            )
+          : ""
+      }
       ${check("clip outliers", look.clip, (on) => change({ clip: on ? true : null }))}
       <span class="muted hint">Drag in a chart to zoom, double-click for the whole axis.</span>
     </div>

@@ -1,14 +1,6 @@
 // A table of any size: only the rows and columns in view are there, and rows are asked for page by page.
 
-import {
-  html,
-  signal,
-  useEffect,
-  useLayoutEffect,
-  useMemo,
-  useRef,
-  useState,
-} from "./vendor/preact@11.2.0/preact.js";
+import { html, signal, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/preact@11.2.0/preact.js";
 import { ask, atHand } from "./api.js";
 import { columnsInView } from "./columns-in-view.js";
 import { changed } from "./live.js";
@@ -306,13 +298,15 @@ function OnScreen(props) {
             `;
           })}
         </div>
-        ${pinned
-          ? html`
+        ${
+          pinned
+            ? html`
               <div class="grid-pinned" role="row" title="The baseline" style=${{ gridTemplateColumns: template }}>
                 ${cells(pinned)}
               </div>
             `
-          : ""}
+            : ""
+        }
       </div>
       <div class="grid-body" role="rowgroup" style=${{ height: `${rows * ROW}px`, width: `${width}px` }}>${shown}</div>
     </div>

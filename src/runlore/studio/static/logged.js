@@ -20,9 +20,11 @@ export function Picture({ path, metric, file }) {
   const url = fileAddress(path, file.file);
   return html`
     <figure class="picture">
-      ${SHOWN_TYPES.test(file.file)
-        ? html`<img src=${url} alt=${`${metric}, step ${file.step}`} loading="lazy" />`
-        : html`<a href=${url} download><bdi>${file.file}</bdi></a>`}
+      ${
+        SHOWN_TYPES.test(file.file)
+          ? html`<img src=${url} alt=${`${metric}, step ${file.step}`} loading="lazy" />`
+          : html`<a href=${url} download><bdi>${file.file}</bdi></a>`
+      }
       <figcaption class="muted">step ${file.step}</figcaption>
     </figure>
   `;
@@ -52,15 +54,17 @@ export function Table({ path, metric }) {
       </table>
     </div>
     ${isWhole ? html`<${LeftOut} printed=${rows} total=${data.total} />` : ""}
-    ${data.total > ROWS && !isWhole
-      ? html`
+    ${
+      data.total > ROWS && !isWhole
+        ? html`
           <p class="bar">
             <button disabled=${offset === 0} onClick=${() => setOffset(offset - ROWS)}>Earlier</button>
             <span>rows ${offset + 1} to ${offset + rows} of ${data.total}</span>
             <button disabled=${offset + rows >= data.total} onClick=${() => setOffset(offset + ROWS)}>Later</button>
           </p>
         `
-      : ""}
+        : ""
+    }
   `;
 }
 

@@ -29,18 +29,22 @@ export function RunActions({ data, path }) {
     });
   return html`
     <${Neighbours} data=${data} />
-    ${mayChange.value
-      ? html`
+    ${
+      mayChange.value
+        ? html`
           <button id="tag" onClick=${() => setEdits(true)}>Edit</button>
-          ${data.submitted
-            ? html`
+          ${
+            data.submitted
+              ? html`
                 <button onClick=${again} title="The same snapshot, arguments and target">Submit again</button>
                 <a class="button" href=${to({ page: "new", runs: [data.id] })}>…with changes</a>
               `
-            : ""}
+              : ""
+          }
           ${ENDED.includes(data.status) ? "" : html`<button onClick=${cancel}>Cancel</button>`}
         `
-      : ""}
+        : ""
+    }
     ${problem ? html`<${Refused} problem=${problem} />` : ""}
     ${edits ? html`<${EditDialog} data=${data} path=${path} onClose=${() => setEdits(false)} />` : ""}
   `;
@@ -57,17 +61,28 @@ export const Refused = ({ problem }) => html`
 /** The runs before and after this one in its experiment. */
 function Neighbours({ data }) {
   const { number, experiment, id } = data;
-  const params = { experiment, f: `number >= ${number - 1} and number <= ${number + 1}`, children: true, sort: "number", limit: 3, cols: ["number"] };
+  const params = {
+    experiment,
+    f: `number >= ${number - 1} and number <= ${number + 1}`,
+    children: true,
+    sort: "number",
+    limit: 3,
+    cols: ["number"],
+  };
   const found = useAnswer("runs", params, { runs: [id] }).value.data;
   const at = (wanted) => found?.ids[found.numbers.indexOf(wanted)];
   const { tab } = view.value;
   const link = (run, key, name, sign) =>
-    run ? html`<a class="button" id=${key} href=${to({ page: "run", run, tab })} aria-label=${name} title=${name}>${sign}</a>` : "";
+    run
+      ? html`<a class="button" id=${key} href=${to({ page: "run", run, tab })} aria-label=${name} title=${name}>${sign}</a>`
+      : "";
   return html`${link(at(number - 1), "previous", "Previous run", "‹")}${link(at(number + 1), "next", "Next run", "›")}`;
 }
 
 function EditDialog({ data, path, onClose }) {
-  const [tags, setTags] = useState(Object.entries(data.tags ?? {}).map(([key, value]) => ({ key, value: value ?? "" })));
+  const [tags, setTags] = useState(
+    Object.entries(data.tags ?? {}).map(([key, value]) => ({ key, value: value ?? "" })),
+  );
   const put = (n, change) => setTags(tags.map((tag, at) => (at === n ? { ...tag, ...change } : tag)));
   const save = (form) => {
     const wanted = new Map(tags.filter(({ key }) => key).map(({ key, value }) => [key, value || null]));
@@ -122,32 +137,38 @@ export function Tags({ data, path }) {
   };
   return html`
     ${problem ? html`<${Refused} problem=${problem} />` : ""}
-    ${entries.length
-      ? html`
+    ${
+      entries.length
+        ? html`
           <dl class="facts">
             ${entries.map(
               ([key, value]) => html`
                 <div key=${key}>
                   <dt><bdi>${key}</bdi></dt>
                   <dd>
-                    ${edited === key
-                      ? html`
+                    ${
+                      edited === key
+                        ? html`
                           <form class="tag-form" onSubmit=${(event) => save(event, key)}>
                             <input name="value" aria-label=${`Value of ${key}`} autocomplete="off" defaultValue=${value ?? ""} ref=${(input) => input?.focus()}
                               onKeyDown=${(event) => event.key === "Escape" && setEdited(null)} />
                             <button type="submit">Save</button>
                           </form>
                         `
-                      : html`<bdi>${value ?? ""}</bdi>
-                          ${mayChange.value
-                            ? html`<button class="quiet edit" aria-label=${`Change ${key}`} onClick=${() => setEdited(key)}></button>`
-                            : ""}`}
+                        : html`<bdi>${value ?? ""}</bdi>
+                          ${
+                            mayChange.value
+                              ? html`<button class="quiet edit" aria-label=${`Change ${key}`} onClick=${() => setEdited(key)}></button>`
+                              : ""
+                          }`
+                    }
                   </dd>
                 </div>
               `,
             )}
           </dl>
         `
-      : html`<p class="muted">${mayChange.value ? "Edit adds some, as run.tag(…) does." : "run.tag(…) adds one."}</p>`}
+        : html`<p class="muted">${mayChange.value ? "Edit adds some, as run.tag(…) does." : "run.tag(…) adds one."}</p>`
+    }
   `;
 }

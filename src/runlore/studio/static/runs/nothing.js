@@ -45,12 +45,14 @@ function NoMatch({ question }) {
         )}
       </ul>
       ${conditions.length > 1 ? html`<p><button onClick=${() => change({ f: null, q: null })}>Drop all</button></p>` : ""}
-      ${!tree && below
-        ? html`<p>
+      ${
+        !tree && below
+          ? html`<p>
             ${below === 1 ? "A run below another one matches." : `${runsOf(below)} below others match.`}${" "}
             <button onClick=${() => change({ tree: true })}>Show children</button>
           </p>`
-        : ""}
+          : ""
+      }
     <//>
   `;
 }
@@ -58,5 +60,7 @@ function NoMatch({ question }) {
 function inWords(conditions) {
   const [first] = conditions;
   if (conditions.length === 1) return "One condition leaves out all runs:";
-  return first.without ? "The first condition leaves out most runs:" : "Without any single one of them no run matches either:";
+  return first.without
+    ? "The first condition leaves out most runs:"
+    : "Without any single one of them no run matches either:";
 }
