@@ -26,9 +26,10 @@ from runlore.projections.queries import (
     PAGE_GROWTH,
     PAGE_MAX,
     TREE_PAGE,
-    experiment_ids,
     experiment_rows,
+    first_run,
     run_count,
+    run_marks,
     run_no_of,
     run_number,
     run_page,
@@ -41,7 +42,7 @@ from runlore.projections.record_queries import (
     shortest_prefixes,
 )
 from runlore.projections.rollups import Rollup, rollup_of
-from runlore.projections.rows import ExperimentRow, RecordRow, RunRow
+from runlore.projections.rows import ExperimentRow, FirstRun, RecordRow, RunMarks, RunRow
 from runlore.projections.run_conditions import run_conditions
 from runlore.projections.run_trees import Branches, runs_below, tree_count
 from runlore.projections.saved_views import SavedView, saved_views
@@ -374,6 +375,12 @@ class RunsReader:
 
         return self.projection.ask(question)
 
+    def first_run(self, which: RunFilter) -> FirstRun | None:
+        """The matching run that was created first, None if no run matches. Raises FilterError."""
+        return self.projection.ask(
+            lambda tables: first_run(tables.connection, self._conditions(tables, which))
+        )
+
     def runs_below(self, which: RunFilter, run_ids: Sequence[str]) -> dict[str, int]:
         """By run, the number of runs below it in the trees of the matching ones; not 0."""
 
@@ -384,9 +391,11 @@ class RunsReader:
 
         return self.projection.ask(question)
 
-    def experiment_ids_of(self, run_ids: Sequence[str]) -> dict[str, str]:
-        """By run, the id of its experiment; unknown runs are left out."""
-        return self.projection.ask(lambda tables: experiment_ids(tables.connection, run_ids))
+    def marks_of(self, run_ids: Sequence[str]) -> dict[str, RunMarks]:
+        """By run, the id of its experiment and people's marks; unknown runs are left out."""
+        return self.projection.ask(
+            lambda tables: run_marks(tables.connection, run_ids, self.position)
+        )
 
     def metrics_of(self, run_ids: Sequence[str], metrics: Sequence[str]) -> dict[str, list[Any]]:
         """By run, the values of metrics such as `loss` or `val/acc.max`; None for none."""

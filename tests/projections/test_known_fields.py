@@ -164,20 +164,14 @@ def test_a_wrong_filter_is_refused_when_runs_are_counted(reader: RunsReader) -> 
         reader.count_runs(RunFilter(where="lr < 1"))
 
 
-def test_runs_know_their_experiments(ws: Workspace, reader: RunsReader) -> None:
-    found = reader.experiment_ids_of(["first", "third", "fourth", "nobody", HOSTILE])
-
-    nets, trees = (Experiment(ws, name).id for name in ("nets", "trees"))
-    assert found == {"first": nets, "third": trees, "fourth": trees}
-    assert reader.experiment_ids_of([]) == {}
-
-
 # --- the search -------------------------------------------------------------------------------
 
 SEARCHES = {
     "value": ("OAK", {"third"}),
     "key": ("model", {"first", "third", "fourth"}),
     "removed": ("cnn", set()),
+    "status": ("RUNNING", {"first", "second", "third", "fourth"}),
+    "part of a status": ("runnin", set()),
     "experiment": ("nets", {"first", "second"}),
     "id": ("FIRST", {"first"}),
     "hostile": (HOSTILE, {"third"}),

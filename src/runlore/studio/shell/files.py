@@ -31,7 +31,8 @@ class Files(NamedTuple):
     def of(cls, folder: Path) -> Files:
         """All files of a folder."""
         contents, digest = dict(_read(folder)), sha256()
-        contents[STYLES] = style_sheet(folder).encode()
+        if STYLES in contents:
+            contents[STYLES] = style_sheet(folder).encode()
         for name, content in contents.items():
             digest.update(f"{name}\0".encode() + content)
         return cls(contents, digest.hexdigest()[:12])

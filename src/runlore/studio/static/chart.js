@@ -65,12 +65,12 @@ function drawMarks(plot, marks) {
   ctx.restore();
 }
 
-function options(shown, { width, x, isLog, isLogX, span, part, marks, onZoom, onHover }) {
+function options(shown, { width, height, x, isLog, isLogX, span, part, marks, onZoom, onHover }) {
   const hasPositive = shown.lines.some((one) => one.values.some((value) => value > 0));
   const told = (_, ticks) => ticks.map((value) => (value === null ? "" : tick(value)));
   return {
     width,
-    height: HEIGHT,
+    height,
     legend: { show: false },
     focus: { alpha: 0.2 },
     cursor: { sync: { key: "studio", setSeries: false }, drag: { x: true, y: false }, points: { size: 6 } },
@@ -138,6 +138,7 @@ function usePlot(frame, shown, x, settings) {
       shown.lines.map((line) => [line.key, line.colour, line.alpha, line.alone.length > 0]),
       shown.bands,
       width,
+      settings.height,
       isLog,
       isLogX,
       settings.x,
@@ -191,10 +192,10 @@ function byKeys(event, plot, onZoom) {
 
 /**
  * One metric of some runs. `runs` is a map from ids to {name, colour, status}, `look` says how:
- * {x, isLog, isLogX, smooth, band, group, clip}. Dragging asks for a part of the axis in full
+ * {x, isLog, isLogX, smooth, band, group, clip}; `height` is in pixels. Dragging asks for a part of the axis in full
  * resolution, a double click for all of it.
  */
-export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
+export function Chart({ metric, runs, asked, look, zoom, onZoom, height = HEIGHT }) {
   const frame = useRef(null);
   const view = useView(frame);
   const [at, setAt] = useState({ place: null, y: null });
@@ -228,6 +229,7 @@ export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
   const plot = usePlot(frame, shown, answer?.x ?? [], {
     ...look,
     width: view.width,
+    height,
     span,
     part: copy ? zoom : null,
     onZoom,
@@ -248,6 +250,7 @@ export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
       <div
         ref=${frame}
         class="chart-frame"
+        style=${{ minHeight: `${height}px` }}
         tabindex="0"
         role="group"
         aria-label=${`Curves of ${metric}`}

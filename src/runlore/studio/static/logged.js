@@ -4,9 +4,11 @@ import { html, useState } from "./vendor/preact@11.2.0/preact.js";
 import { address, ask, useAnswer } from "./api.js";
 import { number } from "./format.js";
 import { LeftOut, PAPER_ROWS, isPrinting, usePaper } from "./paper.js";
+import { later } from "./later.js";
 import { Wrong } from "./parts.js";
 import { asof } from "./view.js";
 
+const ColumnsChart = later(async () => (await import("./columns-chart.js")).ColumnsChart);
 const ROWS = 50;
 const SHOWN_TYPES = /\.(png|jpe?g|gif|webp)$/i;
 
@@ -43,6 +45,7 @@ export function Table({ path, metric }) {
   const data = isWhole ? whole : answer.data;
   const rows = data.data[0]?.length ?? 0;
   return html`
+    <${ColumnsChart} path=${path} metric=${metric} data=${data} />
     <div class="scroll" tabindex="0" role="region" aria-label=${metric}>
       <table class="plain">
         <thead>

@@ -4,9 +4,11 @@ import { html, useState } from "./vendor/preact@11.2.0/preact.js";
 import { send, useAnswer } from "./api.js";
 import { FormDialog } from "./dialog.js";
 import { ago } from "./format.js";
+import { COLOUR, ColourField, STAR } from "./marks.js";
 import { mayChange } from "./me.js";
 import { go, to, view } from "./view.js";
 
+const FIELDS = [STAR, COLOUR];
 const ENDED = ["Completed", "Failed", "Canceled"];
 
 /** The buttons of a run's head; the keys `[`, `]` and `e` press those of these ids. */
@@ -80,13 +82,14 @@ function Neighbours({ data }) {
 }
 
 function EditDialog({ data, path, onClose }) {
-  const [tags, setTags] = useState(
-    Object.entries(data.tags ?? {}).map(([key, value]) => ({ key, value: value ?? "" })),
-  );
+  const own = Object.entries(data.tags ?? {}).filter(([key]) => !FIELDS.includes(key)); // Those have fields of their own.
+  const [tags, setTags] = useState(own.map(([key, value]) => ({ key, value: value ?? "" })));
   const put = (n, change) => setTags(tags.map((tag, at) => (at === n ? { ...tag, ...change } : tag)));
   const save = (form) => {
     const wanted = new Map(tags.filter(({ key }) => key).map(({ key, value }) => [key, value || null]));
-    const held = new Map(Object.entries(data.tags ?? {}));
+    const held = new Map(own);
+    if (data.tags?.[COLOUR] !== undefined) held.set(COLOUR, data.tags[COLOUR]);
+    if (form.get("colour")) wanted.set(COLOUR, form.get("colour"));
     const changed = [...wanted].filter(([key, value]) => !held.has(key) || held.get(key) !== value);
     const removed = [...held.keys()].filter((key) => !wanted.has(key));
     const name = form.get("name");
@@ -102,6 +105,7 @@ function EditDialog({ data, path, onClose }) {
     <${FormDialog} title="Edit the run" action="Save" onSubmit=${save} onClose=${onClose}>
       <label class="field">Name <input name="name" required maxlength="256" autocomplete="off" defaultValue=${data.name} /></label>
       <label class="field">Description <textarea name="description" rows="3" defaultValue=${data.description ?? ""}></textarea></label>
+      <${ColourField} value=${data.tags?.[COLOUR]} />
       <fieldset>
         <legend>Tags</legend>
         ${tags.map(

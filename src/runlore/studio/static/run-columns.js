@@ -1,7 +1,8 @@
 // The columns of tables of runs: heads that sort, cells by kind, and the distance to a baseline.
 
 import { html } from "./vendor/preact@11.2.0/preact.js";
-import { namespace, number, shortName } from "./format.js";
+import { isSampled, namespace, number, shortName } from "./format.js";
+import { Star } from "./marks.js";
 import { Lasted, RunName, Status, Time } from "./parts.js";
 import { isSelected, toggle } from "./selection.js";
 import { change, view } from "./view.js";
@@ -21,6 +22,10 @@ export function parseColumn(text) {
 /** The metric of a column, null for one of something else. */
 export const metricOf = (field) =>
   /^metrics\.(?:`((?:[^`]|``)*)`|([^.`]+))/.exec(field)?.slice(1).find(Boolean) ?? null;
+
+/** The metrics of some columns or fields, each once, without those that were sampled. @param {string[]} fields */
+export const metricsOf = (fields) =>
+  [...new Set(fields.map((text) => metricOf(parseColumn(text).field)))].filter((name) => name && !isSampled(name));
 
 const writeColumn = ({ field, width }) => (width ? `${field}~${width}` : field);
 
@@ -90,6 +95,7 @@ function nameCell({ answer, place }, tree, peek) {
       />
       ${tree && answer.below ? html`<${Branch} id=${id} name=${name} below=${answer.below[place]} tree=${tree} />` : ""}
       <${RunName} id=${id} name=${name} colour=${answer.colours[place]} tabIndex="-1" />
+      <${Star} key=${id} id=${id} name=${name} starred=${answer.stars[place]} tabIndex="-1" />
       ${
         peek
           ? html`

@@ -16,6 +16,8 @@ const NAMED_MAX = 200; // Of more, the address has a filter that finds them.
 /** Ids: the selected runs, or with `all` in the address those of the matching ones that are not. */
 const listed = computed(() => new Set(view.value.runs ?? []));
 
+export const hasSelection = computed(() => Boolean(view.value.all) || listed.value.size > 0);
+
 /** Whether a run is selected, which is a row of the table. */
 export const isSelected = (id) => Boolean(view.value.all) !== listed.value.has(id);
 
@@ -38,7 +40,7 @@ export const selectNone = () => put([], { all: null });
 export const selectAll = () => put([], { all: true });
 
 /** The question of which the selected runs are the answer. */
-function selectedOnes({ experiment, q, f, tree }) {
+export function selectedOnes({ experiment, q, f, tree }) {
   const { all, runs = [] } = view.value;
   if (!all) return { f: runs.length ? idIn(runs) : null, children: true };
   const but = runs.length && `not ${idIn(runs)}`;

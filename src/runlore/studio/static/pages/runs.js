@@ -9,6 +9,7 @@ import { Grid, usePages } from "../grid.js";
 import { GroupBy, GroupGrid } from "../groups.js";
 import { later } from "../later.js";
 import { useLiveCells } from "../runs/live-cells.js";
+import { Split } from "../runs/split.js";
 import { Wrong } from "../parts.js";
 import { gridColumns, metricOf, parseColumn } from "../run-columns.js";
 import { isSelected, select, selectAll, Selection, toggle } from "../selection.js";
@@ -56,6 +57,7 @@ export function Runs() {
         <${CopyLink} />
       </div>
       ${columns ? html`<${Table} question=${{ ...question, sort }} columns=${columns} total=${total} />` : ""}
+      ${columns && !view.value.group && total.value ? html`<${Split} question=${question} columns=${columns} fields=${fields} />` : ""}
     </div>
   `;
 }

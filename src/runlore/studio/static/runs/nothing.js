@@ -2,6 +2,7 @@
 
 import { html } from "../vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "../api.js";
+import { Before } from "../before.js";
 import { runsOf } from "../format.js";
 import { Empty } from "../parts.js";
 import { asof, change, to } from "../view.js";
@@ -9,11 +10,7 @@ import { asof, change, to } from "../view.js";
 export function NoRuns({ question }) {
   if (question.q || question.f) return html`<${NoMatch} question=${question} />`;
   if (asof.value !== null) {
-    return html`
-      <${Empty} title="There was no run at that time">
-        <p><button onClick=${() => change({ asof: null })}>Back to now</button></p>
-      <//>
-    `;
+    return html`<${Before} title="There was no run at that time" experiment=${question.experiment} />`;
   }
   return html`
     <${Empty} title="No run yet">
