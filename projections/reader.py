@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from runlore.projections.live_points import LivePoints
     from runlore.projections.metric_columns import MetricColumn, MetricFilter, TableRow
     from runlore.projections.net_changes import NetChangeRow
+    from runlore.projections.runs_table import TableOptions
     from runlore.projections.sql_result import SqlResult
     from runlore.projections.user_sql import Params
 
@@ -336,16 +337,36 @@ class RunsReader:
         number of series of these runs, not that of their points. Raises FilterError for an unknown
         field, InvalidInput for a table of more than 10,000 columns.
         """
-        from runlore.projections.runs_table import TableOptions, runs_table
-        from runlore.projections.sql_result import SqlResult
+        from runlore.projections.runs_table import TableOptions
 
         options = TableOptions.of(columns, metrics, sort, limit, offset, in_trees)
+        return self._runs_table(which, options)[0]
 
-        def question(tables: OpenTables) -> SqlResult:
+    def runs_page(
+        self,
+        which: RunFilter,
+        *,
+        columns: Sequence[str],
+        sort: str | None = None,
+        limit: int,
+        offset: int = 0,
+        in_trees: Branches | None = None,
+    ) -> tuple[SqlResult, int]:
+        """A part of `runs_table`, and how many rows all of it has; a query less than both apart."""
+        from runlore.projections.runs_table import TableOptions
+
+        options = TableOptions.of(columns, "last", sort, limit, offset, in_trees)
+        return self._runs_table(which, options._replace(counted=True))
+
+    def _runs_table(self, which: RunFilter, options: TableOptions) -> tuple[SqlResult, int]:
+        from runlore.projections.runs_table import runs_page
+        from runlore.projections.sql_result import SqlResult
+
+        def question(tables: OpenTables) -> tuple[SqlResult, int]:
             if self.position is not None:
                 tables.check_segments()
-            conditions = self._conditions(tables, which)
-            return SqlResult(runs_table(tables.connection, conditions, options))
+            table, total = runs_page(tables.connection, self._conditions(tables, which), options)
+            return SqlResult(table), total
 
         return self.projection.ask(question)
 

@@ -139,6 +139,11 @@ def test_pages_of_the_table_are_slices_of_it(
             )
             end = None if limit is None else offset + limit
             assert page.fetchall() == whole[offset:end]
+            counted, total = reader.runs_page(
+                which, columns=["id", "tags.model"], sort=sort, offset=offset, limit=limit or 100
+            )
+            assert counted.fetchall() == whole[offset : offset + (limit or 100)]
+            assert total == len(whole)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +155,9 @@ def test_the_number_of_runs_is_that_of_the_table_at_every_position(
     which = RunFilter(where=where, include_children=True)
     for position in (*range(0, ws.position, 3), None):
         seen = reader if position is None else reader.at(position)
-        assert seen.count_runs(which) == len(seen.runs_table(which, columns=["id"]).fetchall())
+        count = len(seen.runs_table(which, columns=["id"]).fetchall())
+        assert seen.count_runs(which) == count
+        assert seen.runs_page(which, columns=["id"], limit=1)[1] == count
 
 
 @pytest.mark.parametrize("offset", [-1, 1.0, True, "1", None])

@@ -67,14 +67,14 @@ async def runs(
 
     def question(shown: Workspace, reader: RunsReader) -> dict[str, Any]:
         position = shown.position
-        table = reader.runs_table(
+        table, total = reader.runs_page(
             which, columns=asked, sort=sort, offset=offset, limit=limit, in_trees=in_trees
         )
         held = dict(zip(asked, table.first_columns(limit), strict=True))
         marks = reader.marks_of(held["id"])
         return {
             "position": position,
-            "total": reader.count_runs(which, in_trees=in_trees),
+            "total": total,
             "offset": offset,
             "ids": held["id"],
             "numbers": held["number"],
