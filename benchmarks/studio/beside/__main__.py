@@ -72,7 +72,7 @@ def main() -> int:
 
 
 def _shots(browser: Browser, tool: Tool, folder: Path) -> Iterator[tuple[str, Shot]]:
-    ways: Ways = importlib.import_module(f"benchmarks.studio.beside.tools.{tool.name}")  # type: ignore[assignment]  # a module is an object with its functions
+    ways: Ways = importlib.import_module(f"benchmarks.studio.beside.tools.{tool.name}")
     with with_trainings(tool, folder) as address:
         for task in TASKS:
             yield task.key, _shot(browser, tool, ways, task.key, address)

@@ -43,7 +43,7 @@ class Script(Protocol):
 
 
 def main(tool: str, folder: str, part: str) -> None:
-    script: Script = importlib.import_module(f"benchmarks.studio.beside.scripts.{tool}")  # type: ignore[assignment]  # a module is an object with its functions
+    script: Script = importlib.import_module(f"benchmarks.studio.beside.scripts.{tool}")
     if part == "live":
         _go_on(script, Path(folder))
     else:

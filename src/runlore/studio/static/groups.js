@@ -40,7 +40,9 @@ export function GroupGrid({ question, columns }) {
         },
         ...fields.map((field, index) => ({
           key: field,
-          width: parseColumn(columns.find((text) => parseColumn(text).field === field)).width ?? (isNumber(index) ? 140 : 120),
+          width:
+            parseColumn(columns.find((text) => parseColumn(text).field === field)).width ??
+            (isNumber(index) ? 140 : 120),
           number: isNumber(index),
           title: html`<${Head} field=${field} />`,
           cell: (row) => aggregateCell(field, index, row, agg),
