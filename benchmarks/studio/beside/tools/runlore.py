@@ -76,7 +76,9 @@ def _link(person: Person) -> None:
 
 def _log(person: Person) -> None:
     _details(person, LIVE)
-    person.sees(person.page.get_by_role("log").get_by_text(re.compile(r"epoch \d+ of")).last)
+    log = person.page.get_by_role("log")
+    person.sees(log.get_by_text(re.compile(r"epoch \d+ of")).last)
+    log.scroll_into_view_if_needed()
 
 
 def _stop(person: Person) -> None:
@@ -94,6 +96,6 @@ WAYS: Final[Mapping[str, Way]] = {
     "since": Way(_since, note="one from the first page, whose button it is"),
     "csv": Way(_csv),
     "link": Way(_link),
-    "log": Way(_log),
-    "stop": Way(_stop),
+    "log": Way(_log, note="below the curves, to which one scrolls"),
+    "stop": Way(_stop, note="asks the script; a submitted run's processes are ended"),
 }
