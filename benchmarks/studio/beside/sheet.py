@@ -14,7 +14,7 @@ PAGE: Final = (800, 500)
 CAPTION: Final = 76
 GAP: Final = 12
 _COLUMNS: Final = 2
-_COLOURS: Final = 64  # A picture of pages has few: a palette halves its size.
+_COLOURS: Final = 256
 _TEXT: Final = "#1b1f24"
 _MUTED: Final = "#57606a"
 _REFUSED: Final = "#c0281f"
@@ -61,7 +61,8 @@ def sheet(shots: Sequence[Shot]) -> bytes:
             outline=_MUTED,
         )
     found = BytesIO()
-    small = whole.quantize(_COLOURS, dither=Image.Dither.NONE)
+    # A palette halves the size; MAXCOVERAGE keeps the colours that few pixels have: status, curves.
+    small = whole.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     small.save(found, "PNG", optimize=True)
     return found.getvalue()
 
