@@ -1,7 +1,7 @@
 // A table of any size: only the rows and columns in view are there, and rows are asked for page by page.
 
 import { html, signal, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/preact@11.2.0/preact.js";
-import { ask, atHand } from "./api.js";
+import { asError, ask, atHand } from "./api.js";
 import { columnsInView } from "./columns-in-view.js";
 import { nearest, pointed } from "./lit.js";
 import { changed } from "./live.js";
@@ -15,43 +15,89 @@ const PAGE = 100;
 const STRIDE = 25;
 const WIDTH_MIN = 48;
 const WIDTH_MAX = 960;
+/** How many rows a key goes on. @type {Record<string, number | undefined>} */
+const STEPS = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, PageDown: 20, PageUp: -20 };
+/** Whether a key goes into a branch, or out of it. @type {Record<string, boolean | undefined>} */
+const INWARDS = { ArrowRight: true, ArrowLeft: false };
+
+/** @import { GroupRows, RunRows } from "answers" */
+/** @import { Drawn, On, ReadonlySignal, Ref, Signal } from "./vendor/preact@11.2.0/preact.js" */
+/**
+ * @typedef {{total: number | null, error: (Error & {title?: string}) | null, turn: number}} PagesState `turn` changes
+ *   when rows have come
+ * @typedef {{ids: string[], depths?: number[], below?: number[]}} Rows an answer that a grid can show
+ */
+/**
+ * A row of a table: the answer that has it, and its place there.
+ * @template {Rows} Answer
+ * @typedef {{answer: Answer, place: number}} Row
+ */
+/**
+ * The rows of a table, as far as they are there.
+ * @template {Rows} Answer
+ * @typedef {object} Pages
+ * @property {ReadonlySignal<PagesState>} state
+ * @property {(first: number, last: number) => void} need asks for what is missing of some rows
+ * @property {(count: number) => Promise<unknown>} [all] asks for the first rows, as far as they are not there
+ * @property {(index: number) => Row<Answer> | null} row null while it is asked for
+ */
+/** @typedef {{runs: RunRows, groups: GroupRows}} Paged the answers that are asked for page by page */
+/**
+ * @template Answer
+ * @typedef {{answer: Answer | null, asking?: boolean}} Page
+ */
+/**
+ * What is held for a question; `old` are the pages of the one before.
+ * @template Answer
+ * @typedef {{place: string, pages: Map<number, Page<Answer>>, over: AbortController, state: Signal<PagesState>,
+ *   old: Map<number, Page<Answer>> | null}} Held
+ */
 
 /**
  * The pages of a table, asked for when they come into view.
- * @param {string} path @param {Record<string, any>} params the question without its pages
+ * @template {keyof Paged} Path
+ * @param {Path} path @param {Record<string, unknown>} params the question without its pages
  * @param {string} [place] the same for questions with much the same rows: the rows of the one
  *   before stay until those of the next are there
  */
 export function usePages(path, params, place) {
   const key = JSON.stringify([path, params, asof.value]);
+  /** @param {number} number */
   const part = (number) => ({ ...params, offset: number * PAGE, limit: PAGE });
-  const before = useRef({});
+  const before = useRef(/** @type {Held<Paged[Path]> | null} */ (null));
   const held = useMemo(() => {
-    const own = { place: place ?? key, pages: new Map(), over: new AbortController(), old: null };
-    const answer = atHand(path, part(0));
-    if (answer) own.pages.set(0, { answer });
-    else if (before.current.place === own.place) own.old = before.current.pages;
-    const total = answer?.total ?? (own.old ? before.current.state.value.total : null);
-    own.state = signal({ total, error: null, turn: 0 });
+    const answer = /** @type {Paged[Path] | null} */ (atHand(path, part(0)));
+    const last = !answer && before.current?.place === (place ?? key) ? before.current : null;
+    /** @type {Held<Paged[Path]>} */
+    const own = {
+      place: place ?? key,
+      pages: new Map(answer ? [[0, { answer }]] : []),
+      over: new AbortController(),
+      state: signal({ total: answer?.total ?? last?.state.value.total ?? null, error: null, turn: 0 }),
+      old: last?.pages ?? null,
+    };
     before.current = own;
     return own;
   }, [key]);
   const { pages, state, over } = held;
   const stride = useMemo(() => signal(0), []);
 
+  /** @param {number} number */
   const fetchPage = async (number) => {
+    /** @type {Page<Paged[Path]>} */
     const page = pages.get(number) ?? { answer: null };
     if (page.asking) return;
     page.asking = true;
     pages.set(number, page);
     try {
-      page.answer = await ask(path, part(number), over.signal);
+      const answer = /** @type {Paged[Path]} */ (await ask(path, part(number), over.signal));
+      page.answer = answer;
       page.asking = false;
       if (over.signal.aborted) return;
       if (![...pages.values()].some((one) => one.asking)) held.old = null;
-      state.value = { total: page.answer.total, error: null, turn: state.value.turn + 1 };
+      state.value = { total: answer.total, error: null, turn: state.value.turn + 1 };
     } catch (error) {
-      if (!over.signal.aborted) state.value = { ...state.value, error };
+      if (!over.signal.aborted) state.value = { ...state.value, error: asError(error) };
     } finally {
       page.asking = false;
     }
@@ -76,22 +122,25 @@ export function usePages(path, params, place) {
 
   return {
     state,
-    /** Asks for what is missing of some rows. */
+    /** Asks for what is missing of some rows. @param {number} first @param {number} last */
     need(first, last) {
       stride.value = Math.floor(first / STRIDE);
       for (let n = Math.floor(first / PAGE); n <= Math.floor(Math.max(first, last) / PAGE); n += 1) {
         if (!pages.has(n)) fetchPage(n);
       }
     },
-    /** Asks for the first rows, as far as they are not there. */
+    /** Asks for the first rows, as far as they are not there. @param {number} count */
     all: (count) =>
       Promise.all(Array.from({ length: Math.ceil(count / PAGE) }, (_, n) => pages.get(n)?.answer ?? fetchPage(n))),
     /** The rows in view, and some more. */
     near() {
       const first = stride.value * STRIDE;
-      return Array.from({ length: 4 * STRIDE }, (_, n) => this.row(first + n)).filter(Boolean);
+      return Array.from({ length: 4 * STRIDE }, (_, n) => this.row(first + n)).filter((row) => row !== null);
     },
-    /** The answer that has the row, and the row's place in it; null while it is asked for. */
+    /**
+     * The answer that has the row, and the row's place in it; null while it is asked for.
+     * @param {number} index @returns {Row<Paged[Path]> | null}
+     */
     row(index) {
       const number = Math.floor(index / PAGE);
       const answer = pages.get(number)?.answer ?? held.old?.get(number)?.answer;
@@ -102,34 +151,41 @@ export function usePages(path, params, place) {
 }
 
 /**
+ * @template {Rows} Answer
  * @typedef {object} Column
  * @property {string} key
- * @property {any} title
+ * @property {Drawn} title
  * @property {number} width pixels
  * @property {boolean} [number] stands at the right
  * @property {string} [sorted] ascending or descending
  * @property {(width: number) => void} [onResize]
- * @property {(row: {answer: any, place: number}) => any} cell
+ * @property {(row: Row<Answer>) => Drawn} cell
+ */
+/** @typedef {{isOpen: (id: string) => boolean, flip: (id: string) => void}} Tree the branches of rows below others */
+/**
+ * @template {Rows} Answer
+ * @typedef {object} GridProps
+ * @property {Pages<Answer>} pages
+ * @property {Column<Answer>[]} columns
+ * @property {string} label
+ * @property {Row<Answer> | null} [pinned] a row that stays at the top
+ * @property {(id: string) => void} [onOpen]
+ * @property {(id: string) => void} [onSelect]
+ * @property {(ids: string[]) => void} [onSelectMany] from one row to another
+ * @property {(id: string) => boolean} [isSelected]
+ * @property {(id: string) => void} [onPeek] shows the row beside the table, or no longer
+ * @property {(id: string) => void} [onMove] another row has the focus
+ * @property {Tree | null} [tree] if rows stand below others
  */
 
-/**
- * @param {object} props
- * @param {ReturnType<typeof usePages>} props.pages
- * @param {Column[]} props.columns
- * @param {{answer: any, place: number} | null} [props.pinned] a row that stays at the top
- * @param {(id: string) => void} [props.onSelect]
- * @param {(ids: string[]) => void} [props.onSelectMany] from one row to another
- * @param {(id: string) => void} [props.onPeek] shows the row beside the table, or no longer
- * @param {(id: string) => void} [props.onMove] another row has the focus
- * @param {Tree | null} [props.tree] if rows stand below others
- * @typedef {{isOpen: (id: string) => boolean, flip: (id: string) => void}} Tree
- */
+/** @template {Rows} Answer @param {GridProps<Answer>} props */
 export const Grid = (props) => html`<${OnScreen} ...${props} /><${OnPaper} ...${props} />`;
 
+/** @template {Rows} Answer @param {GridProps<Answer>} props */
 function OnScreen(props) {
   const { pages, columns, label, pinned, tree } = props;
   const { onOpen, onSelect, onSelectMany, onPeek, onMove, isSelected } = props;
-  const frame = useRef(null);
+  const frame = useRef(/** @type {HTMLElement | null} */ (null));
   const [at, setAt] = useState({ top: 0, left: 0 });
   const [size, setSize] = useState({ width: innerWidth, height: innerHeight - ABOVE });
   const [focus, setFocus] = useState(0);
@@ -142,6 +198,7 @@ function OnScreen(props) {
 
   useLayoutEffect(() => {
     const element = frame.current;
+    if (!element) return undefined;
     const measure = () => setSize((held) => sizeFor(element, held));
     measure();
     const observer = new ResizeObserver(measure);
@@ -161,47 +218,58 @@ function OnScreen(props) {
   const width = widths.reduce((sum, one) => sum + one, 0);
   const template = widths.map((one) => `${one}px`).join(" ");
   const inView = columnsInView(widths, at.left, size.width);
+  /** @param {number} index */
   const idAt = (index) => {
     const row = pages.row(index);
     return row?.answer.ids[row.place];
   };
+  /** @param {number} index */
   const depthAt = (index) => {
     const row = pages.row(index);
-    return row?.answer.depths[row.place] ?? Infinity;
+    return row?.answer.depths?.[row.place] ?? Infinity;
   };
+  /** @param {number} index */
   const moveTo = (index) => {
     focused.current = index;
     setFocus(index);
   };
+  /** @param {number} index */
   const select = (index) => {
     const id = idAt(index);
-    if (id) onSelect(id);
+    if (id) onSelect?.(id);
     anchor.current = index;
   };
+  /** @param {number} index */
   const selectTo = (index) => {
     const [from, to] = [Math.min(anchor.current, index), Math.max(anchor.current, index)];
     const found = [];
-    for (let one = from; one <= to; one += 1) if (idAt(one)) found.push(idAt(one));
-    onSelectMany(found);
+    for (let one = from; one <= to; one += 1) found.push(idAt(one));
+    onSelectMany?.(found.filter((id) => id !== undefined));
   };
+  /** @param {number} index */
   const show = (index) => {
     moveTo(index);
     const element = frame.current;
+    if (!element) return;
     if (index * ROW < element.scrollTop) element.scrollTop = index * ROW;
     const bottom = (index + (pinned ? 3 : 2)) * ROW - element.clientHeight;
     if (bottom > element.scrollTop) element.scrollTop = bottom;
-    if (idAt(index)) onMove?.(idAt(index));
+    const id = idAt(index);
+    if (id) onMove?.(id);
   };
-  /** Into the branch of a row, or out of it: opens or closes it, or goes to the next or upper row. */
-  const walk = (index, inwards) => {
+  /**
+   * Into the branch of a row, or out of it: opens or closes it, or goes to the next or upper row.
+   * @param {Tree} tree @param {number} index @param {boolean} inwards
+   */
+  const walk = (tree, index, inwards) => {
     const row = pages.row(index);
     if (!row) return false;
     const id = row.answer.ids[row.place];
-    const hasBranch = row.answer.below[row.place] > 0;
+    const hasBranch = isAbove(row);
     if (hasBranch && tree.isOpen(id) !== inwards) tree.flip(id);
     else if (inwards && hasBranch) show(index + 1);
     else if (!inwards) {
-      const depth = row.answer.depths[row.place];
+      const depth = depthAt(index);
       let upper = index - 1;
       while (upper >= 0 && depthAt(upper) >= depth) upper -= 1;
       if (upper < 0) return false;
@@ -209,15 +277,16 @@ function OnScreen(props) {
     } else return false;
     return true;
   };
+  /** @param {KeyboardEvent} event */
   const keys = (event) => {
     if (event.target !== frame.current || event.ctrlKey || event.metaKey || event.altKey) return;
-    const step = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, PageDown: 20, PageUp: -20 }[event.key];
-    const end = { Home: 0, End: rows - 1 }[event.key];
-    const inwards = { ArrowRight: true, ArrowLeft: false }[event.key];
+    const step = STEPS[event.key];
+    const end = event.key === "Home" ? 0 : event.key === "End" ? rows - 1 : undefined;
+    const inwards = INWARDS[event.key];
     const id = idAt(focused.current);
-    if (step || end !== undefined) show(Math.max(0, Math.min(rows - 1, end ?? focused.current + step)));
+    if (step || end !== undefined) show(Math.max(0, Math.min(rows - 1, end ?? focused.current + (step ?? 0))));
     else if (tree && inwards !== undefined) {
-      if (!walk(focused.current, inwards)) return;
+      if (!walk(tree, focused.current, inwards)) return;
     } else if (event.key === "Enter") {
       if (id) onOpen?.(id);
     } else if ((event.key === "o" || event.key === " ") && onPeek) {
@@ -228,6 +297,7 @@ function OnScreen(props) {
     event.preventDefault();
     event.stopPropagation();
   };
+  /** @param {MouseEvent & {target: Element}} event @param {number} index */
   const clicked = (event, index) => {
     moveTo(index);
     if (event.target.closest("input[type=checkbox]")) {
@@ -239,6 +309,7 @@ function OnScreen(props) {
     }
   };
 
+  /** @param {Row<Answer> | null} row */
   const cells = (row) =>
     inView.map((place) => {
       const column = columns[place];
@@ -253,15 +324,15 @@ function OnScreen(props) {
     const row = pages.row(index);
     const id = row?.answer.ids[row.place];
     const selected = id !== undefined && Boolean(isSelected?.(id));
-    const hasBranch = tree && row?.answer.below[row.place] > 0;
+    const hasBranch = tree && row && isAbove(row);
     shown.push(html`
       <div
         key=${index}
         id=${`row-${index}`}
         role="row"
         aria-rowindex=${index + 2}
-        aria-level=${tree && row ? row.answer.depths[row.place] + 1 : undefined}
-        aria-expanded=${hasBranch ? String(tree.isOpen(id)) : undefined}
+        aria-level=${tree && row ? (row.answer.depths?.[row.place] ?? 0) + 1 : undefined}
+        aria-expanded=${hasBranch && id !== undefined ? String(tree.isOpen(id)) : undefined}
         aria-selected=${onSelect ? String(selected) : undefined}
         class=${`grid-row ${index === focus ? "focused" : ""} ${selected ? "selected" : ""}`}
         style=${{ transform: `translateY(${index * ROW}px)`, gridTemplateColumns: template }}
@@ -321,7 +392,13 @@ function OnScreen(props) {
   `;
 }
 
-/** Lights up the row of the run whose curve the pointer is at: by hand, as all rows need not be drawn for that. */
+/** Whether a row stands above others. @param {Row<Rows>} row */
+const isAbove = ({ answer, place }) => (answer.below?.[place] ?? 0) > 0;
+
+/**
+ * Lights up the row of the run whose curve the pointer is at: by hand, as all rows need not be drawn for that.
+ * @param {Ref<HTMLElement | null>} frame @param {(id: string) => number} indexOf the index of its row, -1 for none
+ */
 function useLit(frame, indexOf) {
   const held = useRef(indexOf);
   held.current = indexOf;
@@ -335,16 +412,24 @@ function useLit(frame, indexOf) {
   );
 }
 
-/** The size that is drawn for: the one of before if it is enough, and not much too large. */
+/**
+ * The size that is drawn for: the one of before if it is enough, and not much too large.
+ * @param {HTMLElement} frame @param {{width: number, height: number}} held
+ */
 function sizeFor({ clientWidth: width, clientHeight: height }, held) {
   const isEnough = width <= held.width && height <= held.height && held.height < height + MARGIN * ROW;
   return isEnough ? held : { width, height };
 }
 
+/** @param {{number?: boolean}} column */
 const cellClass = ({ number }) => `grid-cell ${number ? "number" : ""}`;
 
-/** The right edge of a column, which is dragged to make it wider. */
+/**
+ * The right edge of a column, which is dragged to make it wider.
+ * @param {{width: number, onResize: (width: number) => void}} props
+ */
 function Edge({ width, onResize }) {
+  /** @param {On<PointerEvent, HTMLElement>} event */
   const grab = (event) => {
     event.preventDefault();
     const edge = event.currentTarget;

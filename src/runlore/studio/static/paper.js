@@ -2,7 +2,7 @@
 
 import { html, signal, useEffect } from "./vendor/preact@11.2.0/preact.js";
 
-/** @import { GridProps, Row } from "./grid.js" */
+/** @import { GridProps, Row, Rows } from "./grid.js" */
 
 /** The rows that a table prints at most. */
 export const PAPER_ROWS = 1000;
@@ -43,14 +43,14 @@ addEventListener("keydown", (event) => {
 addEventListener("beforeprint", () => (isPrinting.value = true));
 addEventListener("afterprint", () => (isPrinting.value = false));
 
-/** A grid as paper has it: a plain table of all its rows, whose heads stand on each sheet. @param {GridProps} props */
+/** A grid as paper has it: a plain table of all its rows, whose heads stand on each sheet. @template {Rows} Answer @param {GridProps<Answer>} props */
 export function OnPaper({ pages, columns, label, pinned }) {
   const total = pages.state.value.total ?? 0;
   const count = Math.min(total, PAPER_ROWS);
   usePaper(() => pages.all?.(count), [pages.all, count]);
   if (!isPrinting.value) return "";
   const rows = Array.from({ length: count }, (_, index) => pages.row(index)).filter((row) => row !== null);
-  /** @param {Row} row */
+  /** @param {Row<Answer>} row */
   const cells = (row) =>
     columns.map((column) => html`<td class=${column.number ? "number" : ""}>${column.cell(row)}</td>`);
   return html`

@@ -98,15 +98,16 @@ export function write(view, before = base) {
   return `${copy ? "#" : before}${path(view)}${query ? `?${query}` : ""}`;
 }
 
+/** A name with slashes, such as that of a file, as paths of addresses have it. @param {string} name */
+export const inPath = (name) => name.split("/").map(encodeURIComponent).join("/");
+
 /** @param {Next} view */
 function path(view) {
-  /** @param {string} text */
-  const name = (text) => encodeURIComponent(text).replaceAll("%2F", "/");
   if (view.page === "run") {
     const tab = view.tab && view.tab !== "details" ? `/${view.tab}` : "";
     return `/run/${encodeURIComponent(view.run ?? "")}${tab}`;
   }
-  if (view.page === "runs") return view.experiment ? `/e/${name(view.experiment)}` : "/runs";
+  if (view.page === "runs") return view.experiment ? `/e/${inPath(view.experiment)}` : "/runs";
   return PAGES.includes(view.page) ? `/${view.page}` : "/";
 }
 

@@ -3,8 +3,8 @@
 /** When an answer came, in milliseconds: what grows by itself counts on from then. */
 export type Arrived = { arrivedAt?: number };
 
-/** A value of a run's field: as JSON has it. */
-export type Value = unknown;
+/** A value of any kind, such as that of a run's field. */
+export type Value = string | number | boolean | null | Value[] | { [key: string]: Value };
 
 /** Runs as columns, of which all lists have the same length. */
 export interface RunColumns extends Arrived {
@@ -336,18 +336,21 @@ interface AnswersOfRun {
 }
 
 /** The same where the path goes on with the name of a file. */
-interface AnswersOfFile {
-  text: FileText;
-  "snapshot/text": FileText;
-  logs: LogPart;
-  "log-search": { total: number; hits: { line: number; start: number; text: string }[] };
-}
+type OfFile<P extends string> = P extends `${string}/text/${string}`
+  ? FileText
+  : P extends `${string}/logs/${string}`
+    ? LogPart
+    : P extends `${string}/log-search/${string}`
+      ? { total: number; hits: { line: number; start: number; text: string }[] }
+      : Run;
 
-type OfRun<P extends string> = P extends `${string}/${infer K extends keyof AnswersOfRun}`
-  ? AnswersOfRun[K]
-  : P extends `${string}/${infer K extends keyof AnswersOfFile}/${string}`
-    ? AnswersOfFile[K]
-    : Run;
+type OfRun<P extends string> = {
+  [K in keyof AnswersOfRun]: P extends `${string}/${K}` ? AnswersOfRun[K] : never;
+}[keyof AnswersOfRun];
 
 /** The answer at a path: `runs/${id}` is that of a run. */
-export type AnswerTo<P extends string> = P extends keyof Answers ? Answers[P] : OfRun<P>;
+export type AnswerTo<P extends string> = P extends keyof Answers
+  ? Answers[P]
+  : [OfRun<P>] extends [never]
+    ? OfFile<P>
+    : OfRun<P>;
