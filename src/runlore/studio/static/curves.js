@@ -1,6 +1,6 @@
 // From an answer about curves to what is drawn: lines, the bands around them, and marks. No DOM.
 
-/** @import { ChartAnswer, GroupCurve, RunCurve } from "answers" */
+/** @import { Curves, GroupCurve, RunCurve } from "answers" */
 /**
  * @typedef {(number | null)[]} Values of a curve at its places; null is a gap
  * @typedef {(number | null | undefined)[]} Whole values over the whole axis; undefined where a curve has no place
@@ -55,7 +55,7 @@ const moved = (values, by, sign) =>
 
 /**
  * What is drawn of an answer.
- * @param {ChartAnswer} answer @param {Map<string, {colour: number}>} runs
+ * @param {Curves} answer @param {Map<string, {colour: number}>} runs
  * @param {{band: string, isLog: boolean, opened: Set<string>}} options
  * @returns {Drawing}
  */
@@ -132,11 +132,11 @@ export function valueAt(places, values, at) {
   return values[low] ?? null;
 }
 
-/** How many buckets have values that a logarithmic axis does not have. @param {ChartAnswer} answer */
+/** How many buckets have values that a logarithmic axis does not have. @param {Curves} answer */
 export const notPositive = (answer) =>
   answer.series.reduce((sum, one) => sum + one.last.filter((value) => value !== null && value <= 0).length, 0);
 
-/** An answer without the places at which x is not positive. @param {ChartAnswer} answer @returns {ChartAnswer} */
+/** An answer without the places at which x is not positive. @template {Curves} Answer @param {Answer} answer @returns {Answer} */
 export function positiveX(answer) {
   const first = answer.x.findIndex((x) => x > 0);
   if (first === 0 || !answer.x.length) return answer;

@@ -29,9 +29,9 @@ export const metricOf = (field) =>
 
 /** The metrics of some columns or fields, each once, without those that were sampled. @param {string[]} fields */
 export const metricsOf = (fields) =>
-  [...new Set(fields.map((text) => metricOf(parseColumn(text).field)))].filter(
-    (name) => name !== null && !isSampled(name),
-  );
+  [...new Set(fields.map((text) => metricOf(parseColumn(text).field)))]
+    .filter((name) => name !== null)
+    .filter((name) => !isSampled(name));
 
 /** @param {{field: string, width: number | null}} column */
 const writeColumn = ({ field, width }) => (width ? `${field}~${width}` : field);

@@ -124,10 +124,14 @@ export interface GroupCurve extends Curve {
 /** By metric: the least and the greatest value without outliers, and how many buckets have some. */
 export type Spans = Record<string, [low: number, high: number, outside: number] | null>;
 
-export interface ChartAnswer {
+/** Curves on a common axis. */
+export interface Curves {
   x: number[];
   series: RunCurve[];
   groups?: GroupCurve[];
+}
+
+export interface ChartAnswer extends Curves {
   spans: Spans;
 }
 

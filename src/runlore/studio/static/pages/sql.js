@@ -205,7 +205,7 @@ function ResultGrid({ answer }) {
 function value(name, kind, one) {
   if (one === null) return html`<span class="muted">null</span>`;
   if (kind === "number") return html`<span title=${String(one)}>${number(one)}</span>`;
-  if (kind === "time") return html`<time title=${one}>${moment(one)}</time>`;
+  if (kind === "time") return html`<time title=${one}>${moment(String(one))}</time>`;
   const text = typeof one === "string" ? one : JSON.stringify(one);
   if (name === "run_id") return html`<a href=${to({ page: "run", run: text })}><bdi>${text}</bdi></a>`;
   return html`<bdi title=${text}>${text}</bdi>`;
