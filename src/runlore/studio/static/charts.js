@@ -6,7 +6,8 @@ import { Section } from "./parts.js";
 import { change, copy, view } from "./view.js";
 
 /** @import { View } from "./view.js" */
-/** @import { Zoom, ShownRuns } from "./chart.js" */
+/** @import { ShownRuns } from "./chart.js" */
+/** @import { Zoom } from "./plot.js" */
 /** @typedef {ReturnType<typeof lookOf>} Look how charts look */
 
 const CHARTS_AT_ONCE = 12;

@@ -1,18 +1,13 @@
-// A table of any size: only the rows and columns in view are there, and rows are asked for page by page.
+// A table of any size: only the rows and columns in view are there.
 
-import { html, signal, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/preact@11.2.0/preact.js";
-import { asError, ask, atHand } from "./api.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/preact@11.2.0/preact.js";
 import { columnsInView } from "./columns-in-view.js";
 import { nearest, pointed } from "./lit.js";
-import { changed } from "./live.js";
 import { OnPaper } from "./paper.js";
-import { asof } from "./view.js";
 
 const ROW = 28;
 const MARGIN = 8;
 const ABOVE = 160; // At least this is above a grid: to draw twice at first takes twice as long.
-const PAGE = 100;
-const STRIDE = 25;
 const WIDTH_MIN = 48;
 const WIDTH_MAX = 960;
 /** How many rows a key goes on. @type {Record<string, number | undefined>} */
@@ -20,136 +15,8 @@ const STEPS = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, PageDown: 20, PageUp: -2
 /** Whether a key goes into a branch, or out of it. @type {Record<string, boolean | undefined>} */
 const INWARDS = { ArrowRight: true, ArrowLeft: false };
 
-/** @import { GroupRows, RunRows } from "answers" */
-/** @import { Drawn, On, ReadonlySignal, Ref, Signal } from "./vendor/preact@11.2.0/preact.js" */
-/**
- * @typedef {{total: number | null, error: (Error & {title?: string}) | null, turn: number}} PagesState `turn` changes
- *   when rows have come
- * @typedef {{ids: string[], depths?: number[], below?: number[]}} Rows an answer that a grid can show
- */
-/**
- * A row of a table: the answer that has it, and its place there.
- * @template {Rows} Answer
- * @typedef {{answer: Answer, place: number}} Row
- */
-/**
- * The rows of a table, as far as they are there.
- * @template {Rows} Answer
- * @typedef {object} Pages
- * @property {ReadonlySignal<PagesState>} state
- * @property {(first: number, last: number) => void} need asks for what is missing of some rows
- * @property {(count: number) => Promise<unknown>} [all] asks for the first rows, as far as they are not there
- * @property {(index: number) => Row<Answer> | null} row null while it is asked for
- */
-/** @typedef {{runs: RunRows, groups: GroupRows}} Paged the answers that are asked for page by page */
-/**
- * @template Answer
- * @typedef {{answer: Answer | null, asking?: boolean}} Page
- */
-/**
- * What is held for a question; `old` are the pages of the one before.
- * @template Answer
- * @typedef {{place: string, pages: Map<number, Page<Answer>>, over: AbortController, state: Signal<PagesState>,
- *   old: Map<number, Page<Answer>> | null}} Held
- */
-
-/**
- * The pages of a table, asked for when they come into view.
- * @template {keyof Paged} Path
- * @param {Path} path @param {Record<string, unknown>} params the question without its pages
- * @param {string} [place] the same for questions with much the same rows: the rows of the one
- *   before stay until those of the next are there
- */
-export function usePages(path, params, place) {
-  const key = JSON.stringify([path, params, asof.value]);
-  /** @param {number} number */
-  const part = (number) => ({ ...params, offset: number * PAGE, limit: PAGE });
-  const before = useRef(/** @type {Held<Paged[Path]> | null} */ (null));
-  const held = useMemo(() => {
-    const answer = /** @type {Paged[Path] | null} */ (atHand(path, part(0)));
-    const last = !answer && before.current?.place === (place ?? key) ? before.current : null;
-    /** @type {Held<Paged[Path]>} */
-    const own = {
-      place: place ?? key,
-      pages: new Map(answer ? [[0, { answer }]] : []),
-      over: new AbortController(),
-      state: signal({ total: answer?.total ?? last?.state.value.total ?? null, error: null, turn: 0 }),
-      old: last?.pages ?? null,
-    };
-    before.current = own;
-    return own;
-  }, [key]);
-  const { pages, state, over } = held;
-  const stride = useMemo(() => signal(0), []);
-
-  /** @param {number} number */
-  const fetchPage = async (number) => {
-    /** @type {Page<Paged[Path]>} */
-    const page = pages.get(number) ?? { answer: null };
-    if (page.asking) return;
-    page.asking = true;
-    pages.set(number, page);
-    try {
-      const answer = /** @type {Paged[Path]} */ (await ask(path, part(number), over.signal));
-      page.answer = answer;
-      page.asking = false;
-      if (over.signal.aborted) return;
-      if (![...pages.values()].some((one) => one.asking)) held.old = null;
-      state.value = { total: answer.total, error: null, turn: state.value.turn + 1 };
-    } catch (error) {
-      if (!over.signal.aborted) state.value = { ...state.value, error: asError(error) };
-    } finally {
-      page.asking = false;
-    }
-  };
-
-  useLayoutEffect(() => {
-    if (!pages.has(0)) fetchPage(0); // Before the next frame, which nobody waits for.
-    let timer = 0;
-    const stop = changed(() => {
-      if (asof.value !== null || timer) return;
-      timer = setTimeout(() => {
-        timer = 0;
-        for (const number of pages.keys()) fetchPage(number); // Those that were seen.
-      }, 500);
-    });
-    return () => {
-      over.abort();
-      clearTimeout(timer);
-      stop();
-    };
-  }, [key]);
-
-  return {
-    state,
-    /** Asks for what is missing of some rows. @param {number} first @param {number} last */
-    need(first, last) {
-      stride.value = Math.floor(first / STRIDE);
-      for (let n = Math.floor(first / PAGE); n <= Math.floor(Math.max(first, last) / PAGE); n += 1) {
-        if (!pages.has(n)) fetchPage(n);
-      }
-    },
-    /** Asks for the first rows, as far as they are not there. @param {number} count */
-    all: (count) =>
-      Promise.all(Array.from({ length: Math.ceil(count / PAGE) }, (_, n) => pages.get(n)?.answer ?? fetchPage(n))),
-    /** The rows in view, and some more. */
-    near() {
-      const first = stride.value * STRIDE;
-      return Array.from({ length: 4 * STRIDE }, (_, n) => this.row(first + n)).filter((row) => row !== null);
-    },
-    /**
-     * The answer that has the row, and the row's place in it; null while it is asked for.
-     * @param {number} index @returns {Row<Paged[Path]> | null}
-     */
-    row(index) {
-      const number = Math.floor(index / PAGE);
-      const answer = pages.get(number)?.answer ?? held.old?.get(number)?.answer;
-      const place = index % PAGE;
-      return answer && place < answer.ids.length ? { answer, place } : null;
-    },
-  };
-}
-
+/** @import { Pages, Row, Rows } from "./row-pages.js" */
+/** @import { Drawn, On, Ref } from "./vendor/preact@11.2.0/preact.js" */
 /**
  * @template {Rows} Answer
  * @typedef {object} Column
@@ -183,16 +50,13 @@ export const Grid = (props) => html`<${OnScreen} ...${props} /><${OnPaper} ...${
 
 /** @template {Rows} Answer @param {GridProps<Answer>} props */
 function OnScreen(props) {
-  const { pages, columns, label, pinned, tree } = props;
-  const { onOpen, onSelect, onSelectMany, onPeek, onMove, isSelected } = props;
+  const { pages, columns, label, pinned, tree, onSelect, isSelected } = props;
   const frame = useRef(/** @type {HTMLElement | null} */ (null));
   const [at, setAt] = useState({ top: 0, left: 0 });
   const [size, setSize] = useState({ width: innerWidth, height: innerHeight - ABOVE });
-  const [focus, setFocus] = useState(0);
-  const focused = useRef(0); // The next key may come before the row is drawn.
-  const anchor = useRef(0); // Where a selection of many rows began.
   const { total, turn } = pages.state.value;
   const rows = total ?? 0;
+  const { focus, keys, clicked } = useFocus(frame, props);
   const first = Math.max(0, Math.floor(at.top / ROW) - MARGIN);
   const last = Math.min(rows - 1, Math.ceil((at.top + size.height) / ROW) + MARGIN);
 
@@ -210,7 +74,7 @@ function OnScreen(props) {
   }, [first, last, rows, turn, pages.state]);
 
   useLit(frame, (id) => {
-    for (let index = first; index <= last; index += 1) if (idAt(index) === id) return index;
+    for (let index = first; index <= last; index += 1) if (idAt(pages, index) === id) return index;
     return -1;
   });
 
@@ -218,97 +82,6 @@ function OnScreen(props) {
   const width = widths.reduce((sum, one) => sum + one, 0);
   const template = widths.map((one) => `${one}px`).join(" ");
   const inView = columnsInView(widths, at.left, size.width);
-  /** @param {number} index */
-  const idAt = (index) => {
-    const row = pages.row(index);
-    return row?.answer.ids[row.place];
-  };
-  /** @param {number} index */
-  const depthAt = (index) => {
-    const row = pages.row(index);
-    return row?.answer.depths?.[row.place] ?? Infinity;
-  };
-  /** @param {number} index */
-  const moveTo = (index) => {
-    focused.current = index;
-    setFocus(index);
-  };
-  /** @param {number} index */
-  const select = (index) => {
-    const id = idAt(index);
-    if (id) onSelect?.(id);
-    anchor.current = index;
-  };
-  /** @param {number} index */
-  const selectTo = (index) => {
-    const [from, to] = [Math.min(anchor.current, index), Math.max(anchor.current, index)];
-    const found = [];
-    for (let one = from; one <= to; one += 1) found.push(idAt(one));
-    onSelectMany?.(found.filter((id) => id !== undefined));
-  };
-  /** @param {number} index */
-  const show = (index) => {
-    moveTo(index);
-    const element = frame.current;
-    if (!element) return;
-    if (index * ROW < element.scrollTop) element.scrollTop = index * ROW;
-    const bottom = (index + (pinned ? 3 : 2)) * ROW - element.clientHeight;
-    if (bottom > element.scrollTop) element.scrollTop = bottom;
-    const id = idAt(index);
-    if (id) onMove?.(id);
-  };
-  /**
-   * Into the branch of a row, or out of it: opens or closes it, or goes to the next or upper row.
-   * @param {Tree} tree @param {number} index @param {boolean} inwards
-   */
-  const walk = (tree, index, inwards) => {
-    const row = pages.row(index);
-    if (!row) return false;
-    const id = row.answer.ids[row.place];
-    const hasBranch = isAbove(row);
-    if (hasBranch && tree.isOpen(id) !== inwards) tree.flip(id);
-    else if (inwards && hasBranch) show(index + 1);
-    else if (!inwards) {
-      const depth = depthAt(index);
-      let upper = index - 1;
-      while (upper >= 0 && depthAt(upper) >= depth) upper -= 1;
-      if (upper < 0) return false;
-      show(upper);
-    } else return false;
-    return true;
-  };
-  /** @param {KeyboardEvent} event */
-  const keys = (event) => {
-    if (event.target !== frame.current || event.ctrlKey || event.metaKey || event.altKey) return;
-    const step = STEPS[event.key];
-    const end = event.key === "Home" ? 0 : event.key === "End" ? rows - 1 : undefined;
-    const inwards = INWARDS[event.key];
-    const id = idAt(focused.current);
-    if (step || end !== undefined) show(Math.max(0, Math.min(rows - 1, end ?? focused.current + (step ?? 0))));
-    else if (tree && inwards !== undefined) {
-      if (!walk(tree, focused.current, inwards)) return;
-    } else if (event.key === "Enter") {
-      if (id) onOpen?.(id);
-    } else if ((event.key === "o" || event.key === " ") && onPeek) {
-      if (id) onPeek(id);
-    } else if (event.key === "x" && onSelect) select(focused.current);
-    else if (event.key === "X" && onSelectMany) selectTo(focused.current);
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
-  /** @param {MouseEvent & {target: Element}} event @param {number} index */
-  const clicked = (event, index) => {
-    moveTo(index);
-    if (event.target.closest("input[type=checkbox]")) {
-      if (event.shiftKey && onSelectMany) {
-        event.preventDefault(); // Or else the box of this row would change once more.
-        selectTo(index);
-      }
-      anchor.current = index;
-    }
-  };
-
   /** @param {Row<Answer> | null} row */
   const cells = (row) =>
     inView.map((place) => {
@@ -390,6 +163,109 @@ function OnScreen(props) {
       <div class="grid-body" role="rowgroup" style=${{ height: `${rows * ROW}px`, width: `${width}px` }}>${shown}</div>
     </div>
   `;
+}
+
+/** The id of the run of a row; undefined while it is asked for. @param {Pages<Rows>} pages @param {number} index */
+const idAt = (pages, index) => {
+  const row = pages.row(index);
+  return row?.answer.ids[row.place];
+};
+
+/**
+ * The row that has the focus: keys and clicks move it, select rows, and open branches.
+ * @template {Rows} Answer @param {Ref<HTMLElement | null>} frame @param {GridProps<Answer>} props
+ */
+function useFocus(frame, { pages, pinned, tree, onOpen, onSelect, onSelectMany, onPeek, onMove }) {
+  const [focus, setFocus] = useState(0);
+  const focused = useRef(0); // The next key may come before the row is drawn.
+  const anchor = useRef(0); // Where a selection of many rows began.
+  const rows = pages.state.value.total ?? 0;
+  /** @param {number} index */
+  const depthAt = (index) => {
+    const row = pages.row(index);
+    return row?.answer.depths?.[row.place] ?? Infinity;
+  };
+  /** @param {number} index */
+  const moveTo = (index) => {
+    focused.current = index;
+    setFocus(index);
+  };
+  /** @param {number} index */
+  const select = (index) => {
+    const id = idAt(pages, index);
+    if (id) onSelect?.(id);
+    anchor.current = index;
+  };
+  /** @param {number} index */
+  const selectTo = (index) => {
+    const [from, to] = [Math.min(anchor.current, index), Math.max(anchor.current, index)];
+    const found = [];
+    for (let one = from; one <= to; one += 1) found.push(idAt(pages, one));
+    onSelectMany?.(found.filter((id) => id !== undefined));
+  };
+  /** @param {number} index */
+  const show = (index) => {
+    moveTo(index);
+    const element = frame.current;
+    if (!element) return;
+    if (index * ROW < element.scrollTop) element.scrollTop = index * ROW;
+    const bottom = (index + (pinned ? 3 : 2)) * ROW - element.clientHeight;
+    if (bottom > element.scrollTop) element.scrollTop = bottom;
+    const id = idAt(pages, index);
+    if (id) onMove?.(id);
+  };
+  /**
+   * Into the branch of a row, or out of it: opens or closes it, or goes to the next or upper row.
+   * @param {Tree} tree @param {number} index @param {boolean} inwards
+   */
+  const walk = (tree, index, inwards) => {
+    const row = pages.row(index);
+    if (!row) return false;
+    const id = row.answer.ids[row.place];
+    const hasBranch = isAbove(row);
+    if (hasBranch && tree.isOpen(id) !== inwards) tree.flip(id);
+    else if (inwards && hasBranch) show(index + 1);
+    else if (!inwards) {
+      const depth = depthAt(index);
+      let upper = index - 1;
+      while (upper >= 0 && depthAt(upper) >= depth) upper -= 1;
+      if (upper < 0) return false;
+      show(upper);
+    } else return false;
+    return true;
+  };
+  /** @param {KeyboardEvent} event */
+  const keys = (event) => {
+    if (event.target !== frame.current || event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = STEPS[event.key];
+    const end = event.key === "Home" ? 0 : event.key === "End" ? rows - 1 : undefined;
+    const inwards = INWARDS[event.key];
+    const id = idAt(pages, focused.current);
+    if (step || end !== undefined) show(Math.max(0, Math.min(rows - 1, end ?? focused.current + (step ?? 0))));
+    else if (tree && inwards !== undefined) {
+      if (!walk(tree, focused.current, inwards)) return;
+    } else if (event.key === "Enter") {
+      if (id) onOpen?.(id);
+    } else if ((event.key === "o" || event.key === " ") && onPeek) {
+      if (id) onPeek(id);
+    } else if (event.key === "x" && onSelect) select(focused.current);
+    else if (event.key === "X" && onSelectMany) selectTo(focused.current);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  /** @param {MouseEvent & {target: Element}} event @param {number} index */
+  const clicked = (event, index) => {
+    moveTo(index);
+    if (event.target.closest("input[type=checkbox]")) {
+      if (event.shiftKey && onSelectMany) {
+        event.preventDefault(); // Or else the box of this row would change once more.
+        selectTo(index);
+      }
+      anchor.current = index;
+    }
+  };
+  return { focus, keys, clicked };
 }
 
 /** Whether a row stands above others. @param {Row<Rows>} row */

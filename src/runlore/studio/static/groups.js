@@ -2,13 +2,14 @@
 
 import { html } from "./vendor/preact@11.2.0/preact.js";
 import { number } from "./format.js";
-import { Grid, usePages } from "./grid.js";
+import { Grid } from "./grid.js";
 import { Wrong } from "./parts.js";
+import { usePages } from "./row-pages.js";
 import { cell, Head, parseColumn } from "./run-columns.js";
 import { change, view } from "./view.js";
 
 /** @import { GroupRows } from "answers" */
-/** @import { Row } from "./grid.js" */
+/** @import { Row } from "./row-pages.js" */
 /** @import { Question } from "./selection.js" */
 
 export const AGGREGATES = ["mean", "median", "min", "max", "sum", "std"];

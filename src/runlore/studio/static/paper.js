@@ -2,7 +2,8 @@
 
 import { html, signal, useEffect } from "./vendor/preact@11.2.0/preact.js";
 
-/** @import { GridProps, Row, Rows } from "./grid.js" */
+/** @import { GridProps } from "./grid.js" */
+/** @import { Row, Rows } from "./row-pages.js" */
 
 /** The rows that a table prints at most. */
 export const PAPER_ROWS = 1000;

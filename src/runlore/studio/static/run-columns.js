@@ -8,7 +8,8 @@ import { isSelected, toggle } from "./selection.js";
 import { change, view } from "./view.js";
 
 /** @import { RunColumns, RunRows } from "answers" */
-/** @import { Column, Row, Tree } from "./grid.js" */
+/** @import { Column, Tree } from "./grid.js" */
+/** @import { Row } from "./row-pages.js" */
 
 /** @type {Record<string, number | undefined>} */
 const WIDTHS = { status: 130, duration: 100, created: 120, started: 120, ended: 120, experiment: 160 };

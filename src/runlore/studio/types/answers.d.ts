@@ -101,6 +101,7 @@ interface Curve {
 /** One metric of one run. With many runs `min`, `max`, `mean` and `std` are left out. */
 export interface RunCurve extends Curve {
   run: string;
+  metric: string;
   total: number;
   last: (number | null)[];
   min?: (number | null)[];
@@ -114,7 +115,10 @@ export interface RunCurve extends Curve {
 /** The mean of some runs, and how far they are apart. */
 export interface GroupCurve extends Curve {
   group: string;
+  metric: string;
   run_ids: string[];
+  /** How many of the runs have a value there. */
+  n: number[];
   mean: (number | null)[];
   deviation: (number | null)[];
   least: (number | null)[];
@@ -149,14 +153,17 @@ export interface Change {
 /** A change between two moments. */
 export interface NetChange {
   run_id: string | null;
-  experiment: string | null;
+  experiment: string;
+  experiment_id: string;
   what: string;
   kind: string;
   key: string | null;
   old: Value;
   new: Value;
+  position: number;
   time: string;
   who: string;
+  reason: string | null;
 }
 
 /** How many runs of an experiment execute on a target, and how many wait for it. */
@@ -202,6 +209,7 @@ export interface Target {
 export interface LoggedFile {
   file: string;
   step: number;
+  time: string;
 }
 
 /** Rows of a metric that is a table, a list for each column. */
@@ -221,6 +229,7 @@ export interface RunFile {
 
 export interface SourceFile {
   name: string;
+  sha256: string;
   nbytes: number;
   executable: boolean;
 }
@@ -295,8 +304,12 @@ export interface FileText {
 
 interface Rollup {
   runs: number;
+  children: number;
   statuses: Record<string, number>;
   lost: number;
+  worst_status: string;
+  first_started_at: string | null;
+  last_ended_at: string | null;
   best: { run_id: string; value: number; step: number } | null;
 }
 
@@ -334,7 +347,13 @@ interface AnswersOfRun {
   logged: { images: { metric: string; files: LoggedFile[] }[]; tables: string[]; documents: string[] };
   table: TableRows;
   documents: { kind: string; documents: Value[] };
-  definition: { id: string; experiment?: string; target?: string | null; definition: Definition | null };
+  definition: {
+    id: string;
+    experiment?: string;
+    target?: string | null;
+    snapshot?: string | null;
+    definition: Definition | null;
+  };
   snapshot: { id: string | null; files: SourceFile[] };
   "snapshot/diff": { changes: SourceChange[] };
 }
@@ -342,10 +361,10 @@ interface AnswersOfRun {
 /** The same where the path goes on with the name of a file. */
 type OfFile<P extends string> = P extends `${string}/text/${string}`
   ? FileText
-  : P extends `${string}/logs/${string}`
-    ? LogPart
-    : P extends `${string}/log-search/${string}`
-      ? { total: number; hits: { line: number; start: number; text: string }[] }
+  : P extends `${string}/log-search/${string}`
+    ? { total: number; hits: { line: number; start: number; text: string }[] }
+    : P extends `${string}/logs/${string}`
+      ? LogPart
       : Run;
 
 type OfRun<P extends string> = {

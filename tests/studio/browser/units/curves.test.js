@@ -9,6 +9,7 @@ import { same } from "./testing.js";
  */
 const series = (run, places, last, more = {}) => ({
   run,
+  metric: "loss",
   places,
   last,
   min: last,
@@ -60,7 +61,9 @@ export const tests = {
   "groups stand for their runs until they are opened"() {
     const group = {
       group: "g",
+      metric: "loss",
       run_ids: ["a"],
+      n: [1],
       places: [0],
       mean: [1],
       deviation: [0.5],

@@ -9,7 +9,7 @@ import { Wrong } from "../parts.js";
 import { change, to, view } from "../view.js";
 
 /** @import { SqlResult, Value } from "answers" */
-/** @import { Pages, Row } from "../grid.js" */
+/** @import { Pages, Row } from "../row-pages.js" */
 /**
  * @typedef {{answer: SqlResult | null, error: Error | null, running: string | null}} State `running` is the id of the
  *   query that executes

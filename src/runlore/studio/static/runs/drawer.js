@@ -15,7 +15,7 @@ import { to } from "../view.js";
 import { useWaiting } from "../waiting.js";
 
 /** @import { Run } from "answers" */
-/** @import { Zoom } from "../chart.js" */
+/** @import { Zoom } from "../plot.js" */
 
 const CHARTS = 3;
 

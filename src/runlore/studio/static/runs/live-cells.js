@@ -8,7 +8,7 @@ import { useWaiting } from "../waiting.js";
 import { metricOf } from "../run-columns.js";
 
 /** @import { AnswerTo, RunRows } from "answers" */
-/** @import { Row } from "../grid.js" */
+/** @import { Row } from "../row-pages.js" */
 /** @typedef {Map<string, {value: unknown, until: number}>} Cells values by field, and until which position */
 
 const RUNS_MAX = 100;
