@@ -10,7 +10,9 @@ import { changed } from "./live.js";
 
 /** What is wrong, as the server says it; of a refused change also what was done before, by whom and when. */
 export class Problem extends Error {
-  /** @param {number} status @param {{title?: string, detail?: string, what?: string, by?: string, at?: string}} said */
+  /**
+   * @param {number} status @param {{title?: string, detail?: string, what?: string, by?: string, at?: string}} said
+   */
   constructor(status, said) {
     super(said.detail ?? "no answer");
     this.status = status;

@@ -51,7 +51,10 @@ export function matching(names, patterns) {
   return wanted.length ? names.filter((name) => wanted.some((parts) => fits(name.toLowerCase(), parts))) : names;
 }
 
-/** Whether a name is these parts with anything in between; a single one may stand anywhere in it. @param {string} name @param {string[]} parts */
+/**
+ * Whether a name is these parts with anything in between; a single one may stand anywhere in it.
+ * @param {string} name @param {string[]} parts
+ */
 function fits(name, [first, ...others]) {
   const last = others.pop();
   if (last === undefined) return name.includes(first);
@@ -133,7 +136,10 @@ function Toolbar({ look, names, fields }) {
   const [typed, setTyped] = useState(/** @type {string | null} */ (null)); // It stays when an answer comes in between.
   const others = copy ? [] : names.slice(0, 200).map((name) => [`metrics.${name}`, name]);
   const axes = { ...AXES, ...Object.fromEntries(others) };
-  /** @param {string} label @param {string} value @param {Record<string, string>} of @param {(key: string) => void} set */
+  /**
+   * @param {string} label @param {string} value @param {Record<string, string>} of
+   * @param {(key: string) => void} set
+   */
   const choice = (label, value, of, set) => html`
     <label>
       ${label}${" "}
@@ -188,7 +194,10 @@ function Toolbar({ look, names, fields }) {
   `;
 }
 
-/** The first names of groups, with how many each group has. @param {Map<string, string[]>} groups @param {number} count */
+/**
+ * The first names of groups, with how many each group has.
+ * @param {Map<string, string[]>} groups @param {number} count
+ */
 function first(groups, count) {
   let left = count;
   return [...groups]

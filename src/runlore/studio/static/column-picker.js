@@ -83,7 +83,10 @@ function Picker({ columns, experiment }) {
   `;
 }
 
-/** The fields of runs whose names have a part; null while they are asked for. @param {string} part @param {string} [experiment] */
+/**
+ * The fields of runs whose names have a part; null while they are asked for.
+ * @param {string} part @param {string} [experiment]
+ */
 function useFields(part, experiment) {
   const [found, setFound] = useState(/** @type {{fields: string[]} | null} */ (null));
   useEffect(() => {

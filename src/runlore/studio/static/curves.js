@@ -46,7 +46,10 @@ export function alone(values) {
   return found;
 }
 
-/** The values moved up or down by others, null where one is missing. @param {Values} values @param {Values} by @param {1 | -1} sign */
+/**
+ * The values moved up or down by others, null where one is missing.
+ * @param {Values} values @param {Values} by @param {1 | -1} sign
+ */
 const moved = (values, by, sign) =>
   values.map((value, n) => {
     const change = by[n];
@@ -119,7 +122,10 @@ function drawer(length, isLog) {
   return { lines, bands, draw };
 }
 
-/** The value of a series at a place of the axis, or the one before; null outside of it and in gaps. @param {number[]} places @param {Values} values @param {number} at */
+/**
+ * The value of a series at a place of the axis, or the one before; null outside of it and in gaps.
+ * @param {number[]} places @param {Values} values @param {number} at
+ */
 export function valueAt(places, values, at) {
   let low = 0;
   let high = places.length - 1;
@@ -136,7 +142,10 @@ export function valueAt(places, values, at) {
 export const notPositive = (answer) =>
   answer.series.reduce((sum, one) => sum + one.last.filter((value) => value !== null && value <= 0).length, 0);
 
-/** An answer without the places at which x is not positive. @template {Curves} Answer @param {Answer} answer @returns {Answer} */
+/**
+ * An answer without the places at which x is not positive.
+ * @template {Curves} Answer @param {Answer} answer @returns {Answer}
+ */
 export function positiveX(answer) {
   const first = answer.x.findIndex((x) => x > 0);
   if (first === 0 || !answer.x.length) return answer;

@@ -14,7 +14,10 @@ import { change, view } from "./view.js";
 
 export const AGGREGATES = ["mean", "median", "min", "max", "sum", "std"];
 
-/** The fields by which runs are gathered: config and tags, then some attributes. @param {string[] | undefined} fields */
+/**
+ * The fields by which runs are gathered: config and tags, then some attributes.
+ * @param {string[] | undefined} fields
+ */
 export const groupFields = (fields) => [
   ...(fields ?? []).filter((field) => /^(config|tags)\./.test(field)),
   ...["experiment", "status", "user", "host", "git_commit", "script"],

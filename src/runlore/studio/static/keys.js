@@ -80,7 +80,10 @@ export function useKeys(own) {
   }, [own.past, own.theme, own.help, view.value]);
 }
 
-/** Whether keys write into an element, or choose in it. @param {EventTarget | null} target @returns {target is HTMLElement} */
+/**
+ * Whether keys write into an element, or choose in it.
+ * @param {EventTarget | null} target @returns {target is HTMLElement}
+ */
 export const isField = (target) =>
   target instanceof HTMLElement && target.closest("input:not([type=checkbox]), textarea, select") !== null;
 

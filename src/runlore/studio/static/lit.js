@@ -4,7 +4,10 @@ import { signal } from "./vendor/preact@11.2.0/preact.js";
 
 /** @import { Signal } from "./vendor/preact@11.2.0/preact.js" */
 
-/** The id of the run whose row the pointer is on, or that has the focus; null if none. @type {Signal<string | null>} */
+/**
+ * The id of the run whose row the pointer is on, or that has the focus; null if none.
+ * @type {Signal<string | null>}
+ */
 export const pointed = signal(null);
 
 /** The id of the run whose curve is nearest to the pointer; null if none. @type {Signal<string | null>} */

@@ -16,7 +16,10 @@ const listeners = new Set();
 /** "on" while the stream is connected, else "off". */
 export const state = signal("off");
 
-/** Calls the function for each message {position, runs, reset}; returns how to stop that. @param {Listener} listener */
+/**
+ * Calls the function for each message {position, runs, reset}; returns how to stop that.
+ * @param {Listener} listener
+ */
 export function changed(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
@@ -25,7 +28,10 @@ export function changed(listener) {
 const first = JSON.parse(document.getElementById("first")?.textContent || "{}");
 let isNew = first.position !== undefined;
 
-/** Something may have been recorded between the answers in the page and the first message. @param {Message} message */
+/**
+ * Something may have been recorded between the answers in the page and the first message.
+ * @param {Message} message
+ */
 function missed(message) {
   if (!isNew || message.position === undefined) return false;
   isNew = false;

@@ -17,7 +17,10 @@ const SHOWN_TYPES = /\.(png|jpe?g|gif|webp)$/i;
 /** The address of a file of a run. @param {string} path @param {string} name */
 export const fileAddress = (path, name) => address(`${path}/files/${inPath(name)}`, { asof: asof.value });
 
-/** An image of a run; a file that no browser may show is a link to it. @param {{path: string, metric: string, file: LoggedFile}} props */
+/**
+ * An image of a run; a file that no browser may show is a link to it.
+ * @param {{path: string, metric: string, file: LoggedFile}} props
+ */
 export function Picture({ path, metric, file }) {
   const url = fileAddress(path, file.file);
   return html`
@@ -101,7 +104,10 @@ function matrixIn(found) {
   return isOne ? { labels: labels.map(String), rows } : null;
 }
 
-/** A confusion matrix: a darker cell for a greater share of its row, and the number in each. @param {{labels: string[], rows: number[][], label: string}} props */
+/**
+ * A confusion matrix: a darker cell for a greater share of its row, and the number in each.
+ * @param {{labels: string[], rows: number[][], label: string}} props
+ */
 export function Matrix({ labels, rows, label }) {
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label=${label}>

@@ -44,7 +44,10 @@ addEventListener("keydown", (event) => {
 addEventListener("beforeprint", () => (isPrinting.value = true));
 addEventListener("afterprint", () => (isPrinting.value = false));
 
-/** A grid as paper has it: a plain table of all its rows, whose heads stand on each sheet. @template {Rows} Answer @param {GridProps<Answer>} props */
+/**
+ * A grid as paper has it: a plain table of all its rows, whose heads stand on each sheet.
+ * @template {Rows} Answer @param {GridProps<Answer>} props
+ */
 export function OnPaper({ pages, columns, label, pinned }) {
   const total = pages.state.value.total ?? 0;
   const count = Math.min(total, PAPER_ROWS);

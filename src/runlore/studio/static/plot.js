@@ -61,7 +61,10 @@ const rangeOfX = (isTime) => (plot, low, high) => {
   return isTime ? [only - 1800, only + 1800] : [-1, 1];
 };
 
-/** NaN ▾ at the lower edge, infinite values ▴ at the edge where they would be. @param {uPlot} plot @param {Drawing["marks"]} marks */
+/**
+ * NaN ▾ at the lower edge, infinite values ▴ at the edge where they would be.
+ * @param {uPlot} plot @param {Drawing["marks"]} marks
+ */
 function drawMarks(plot, marks) {
   const { ctx, bbox } = plot;
   ctx.save();
@@ -199,5 +202,8 @@ export function byKeys(event, plot, onZoom) {
   else onZoom([valueIn(plot, left - width / 4), valueIn(plot, left + width / 4)]);
 }
 
-/** The value at a place of the x axis, in pixels; at the nearer end outside of it. @param {uPlot} plot @param {number} at */
+/**
+ * The value at a place of the x axis, in pixels; at the nearer end outside of it.
+ * @param {uPlot} plot @param {number} at
+ */
 const valueIn = (plot, at) => plot.posToVal(Math.min(plot.over.clientWidth, Math.max(0, at)), "x");

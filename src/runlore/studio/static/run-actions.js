@@ -16,7 +16,10 @@ import { go, to, view } from "./view.js";
 const FIELDS = [STAR, COLOUR];
 const ENDED = ["Completed", "Failed", "Canceled"];
 
-/** The buttons of a run's head; the keys `[`, `]` and `e` press those of these ids. @param {{data: Run, path: string}} props */
+/**
+ * The buttons of a run's head; the keys `[`, `]` and `e` press those of these ids.
+ * @param {{data: Run, path: string}} props
+ */
 export function RunActions({ data, path }) {
   const [problem, setProblem] = useState(/** @type {Wrong} */ (null));
   const [edits, setEdits] = useState(false);

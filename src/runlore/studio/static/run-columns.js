@@ -163,7 +163,10 @@ export function cell(field, value, row = null) {
   return html`<bdi title=${String(value)}>${String(value)}</bdi>`;
 }
 
-/** How far a number is from that of the baseline, in percent of it. @param {unknown} value @param {unknown} baseline */
+/**
+ * How far a number is from that of the baseline, in percent of it.
+ * @param {unknown} value @param {unknown} baseline
+ */
 function delta(value, baseline) {
   if (typeof value !== "number" || typeof baseline !== "number" || value === baseline) return "";
   if (baseline === 0) return "";

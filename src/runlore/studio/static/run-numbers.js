@@ -42,7 +42,10 @@ export function parts(ids) {
   return found;
 }
 
-/** The filter of the runs with these ids. Throws if it would be too long, or would find others. @param {string[]} ids @param {boolean} children */
+/**
+ * The filter of the runs with these ids. Throws if it would be too long, or would find others.
+ * @param {string[]} ids @param {boolean} children
+ */
 export async function filterOf(ids, children) {
   /** @type {Map<string, number[]>} */
   const numbers = new Map();

@@ -56,7 +56,10 @@ export function selectedOnes({ experiment, q, f, tree }) {
   return { experiment, q, f: but ? (f ? `(${f}) and ${but}` : but) : f, children: Boolean(tree) };
 }
 
-/** What is done with the selected runs; the keys `c`, `b`, `d` and `e` press the buttons of these ids. @param {{question: Question}} props */
+/**
+ * What is done with the selected runs; the keys `c`, `b`, `d` and `e` press the buttons of these ids.
+ * @param {{question: Question}} props
+ */
 export function Selection({ question }) {
   const [open, setOpen] = useState(/** @type {"tag" | "archive" | "cancel" | null} */ (null));
   const [told, tell] = useState(/** @type {Far | null} */ (null));
@@ -128,7 +131,10 @@ function AsFilter() {
   `;
 }
 
-/** To the page that compares the selected runs: their curves, or what differs between them. @param {{which: object, count?: number}} props */
+/**
+ * To the page that compares the selected runs: their curves, or what differs between them.
+ * @param {{which: object, count?: number}} props
+ */
 function ToCompare({ which, count }) {
   const [problem, setProblem] = useState("");
   const { all, runs = [], tree } = view.value;
@@ -156,7 +162,10 @@ function ToCompare({ which, count }) {
   `;
 }
 
-/** The question of a table, as the page that compares has it in its address. @param {Question} question @param {boolean} [tree] */
+/**
+ * The question of a table, as the page that compares has it in its address.
+ * @param {Question} question @param {boolean} [tree]
+ */
 function withExperiment({ experiment, f, q }, tree) {
   const own = experiment && `experiment = ${JSON.stringify(experiment)}`;
   return { f: own && f ? `${own} and (${f})` : (own ?? f), q, tree };

@@ -99,7 +99,10 @@ const ComingPast = () => html`
   </section>
 `;
 
-/** The slider over the log's time, with a picture of how much happened when. @param {{head?: number, close: () => void}} props */
+/**
+ * The slider over the log's time, with a picture of how much happened when.
+ * @param {{head?: number, close: () => void}} props
+ */
 function Past({ head, close }) {
   const { data } = useAnswer("timeline", { buckets: 200 }).value;
   const [dragged, drag] = useState(/** @type {number | null} */ (null));

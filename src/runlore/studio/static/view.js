@@ -35,7 +35,10 @@ const FLAGS = ["tree", "since", "closed", "all", "clip"];
 const NAMED = { runs: "run", branches: "branch" }; // In an address, one run after the other.
 /** @param {Key} key */
 const named = (key) => NAMED[key] ?? key;
-/** Lists that may be longer than an address can be; the browser's history has those then. @type {("runs" | "branches")[]} */
+/**
+ * Lists that may be longer than an address can be; the browser's history has those then.
+ * @type {("runs" | "branches")[]}
+ */
 const LONG = ["runs", "branches"];
 const ADDRESS_MAX = 12_000;
 /** The parameters of all pages in the order in which addresses have them. */

@@ -12,7 +12,10 @@ export const valuesOf = (data, field) => data.data[data.columns.indexOf(field)] 
 /** The fields that some of the runs have. @param {RunColumns} data */
 export const known = (data) => data.columns.filter((field) => valuesOf(data, field).some((value) => value !== null));
 
-/** The fields that are shown without being chosen: not those that were sampled of the machine. @param {string[]} fields */
+/**
+ * The fields that are shown without being chosen: not those that were sampled of the machine.
+ * @param {string[]} fields
+ */
 export const usual = (fields) => fields.filter((field) => field !== "status" && !isSampled(field));
 
 /**

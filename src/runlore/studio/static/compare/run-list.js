@@ -11,7 +11,10 @@ const DRAGGED = "text/x-run";
 /** @type {Record<string, number | undefined>} */
 const STEPS = { ArrowUp: -1, ArrowDown: 1 };
 
-/** The rows of an answer at some places, in their order. @param {RunColumns} data @param {number[]} places @returns {RunColumns} */
+/**
+ * The rows of an answer at some places, in their order.
+ * @param {RunColumns} data @param {number[]} places @returns {RunColumns}
+ */
 export function rowsAt(data, places) {
   /** @template T @param {T[]} values */
   const at = (values) => places.map((place) => values[place]);

@@ -98,7 +98,10 @@ function Row({ one }) {
 const loadOf = ({ executing, waiting }) =>
   [executing && `${executing} running`, waiting && `${waiting} waiting`].filter(Boolean).join(", ");
 
-/** The compute targets in short: how full they are, and how many runs wait. @param {{targets: (Load & {slots: number})[]}} props */
+/**
+ * The compute targets in short: how full they are, and how many runs wait.
+ * @param {{targets: (Load & {slots: number})[]}} props
+ */
 const Targets = ({ targets }) => html`
   <p class="targets-line">
     <a href=${to({ page: "targets" })}>Targets</a>

@@ -66,7 +66,10 @@ export function Children({ path, id }) {
   `;
 }
 
-/** The rows of a tree below a run, each parent before its children: their places, and how deep. @param {RunRows} data @param {string} root @param {Set<string>} closed */
+/**
+ * The rows of a tree below a run, each parent before its children: their places, and how deep.
+ * @param {RunRows} data @param {string} root @param {Set<string>} closed
+ */
 function treeOf(data, root, closed) {
   const below = Map.groupBy(
     data.ids.map((_, n) => n),

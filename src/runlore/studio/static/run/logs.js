@@ -38,7 +38,10 @@ export function Logs({ data, path }) {
   `;
 }
 
-/** The names of the run's logs. A file that appears is no event: until one does, it is looked for. @param {Run} data @param {string} path @param {boolean} isOver */
+/**
+ * The names of the run's logs. A file that appears is no event: until one does, it is looked for.
+ * @param {Run} data @param {string} path @param {boolean} isOver
+ */
 function useLogs(data, path, isOver) {
   const [found, setFound] = useState(/** @type {string[]} */ ([]));
   const waits = !data.logs.length && !found.length && !isOver && !copy && asof.value === null;

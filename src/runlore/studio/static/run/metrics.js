@@ -27,7 +27,9 @@ export const System = (props) => html`
   <//>
 `;
 
-/** @param {Props & {wanted: (name: string) => boolean, children: Drawn}} props `children` are there if none is wanted */
+/**
+ * @param {Props & {wanted: (name: string) => boolean, children: Drawn}} props `children` are there if none is wanted
+ */
 function Curves({ data, id, path, wanted, children }) {
   const turn = useWaiting(isActive(data.status) ? [id] : [], null, true);
   const { data: found } = useAnswer(`${path}/metrics`, {}, { runs: [id], turn }).value;

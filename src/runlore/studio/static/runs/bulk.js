@@ -104,7 +104,10 @@ const FIELDS = {
   `,
 };
 
-/** What became of a change of many runs: how many, and which ones refused it. @param {{answer: Far, onClose: () => void}} props */
+/**
+ * What became of a change of many runs: how many, and which ones refused it.
+ * @param {{answer: Far, onClose: () => void}} props
+ */
 export function Told({ answer, onClose }) {
   const { done, refused, total } = answer;
   const left = (total ?? done) - done - refused.length;

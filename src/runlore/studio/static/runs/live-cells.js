@@ -40,7 +40,10 @@ export function useLiveCells(rows, fields) {
   };
 }
 
-/** All that was told: what is no longer live is in the log from the position on at which it was not. @param {AnswerTo<"live/cells"> | null} data */
+/**
+ * All that was told: what is no longer live is in the log from the position on at which it was not.
+ * @param {AnswerTo<"live/cells"> | null} data
+ */
 function useHeld(data) {
   const held = useMemo(() => /** @type {Map<string, Cells>} */ (new Map()), []);
   const [, draw] = useState(0);

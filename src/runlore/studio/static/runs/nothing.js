@@ -23,7 +23,10 @@ export function NoRuns({ question }) {
   `;
 }
 
-/** The conditions, the one first that leaves out most runs, each with a button that drops it. @param {{question: Question}} props */
+/**
+ * The conditions, the one first that leaves out most runs, each with a button that drops it.
+ * @param {{question: Question}} props
+ */
 function NoMatch({ question }) {
   const { q, f, experiment, tree } = question;
   const { data } = useAnswer("conditions", { q, f, experiment, children: Boolean(tree) }).value;
