@@ -13,6 +13,9 @@ FUZZ_JOBS ?= 1
 CHECKED := $(addprefix tests/,architecture azure configuration contracts domain engine entry)
 CHECKED += $(addprefix tests/,execution face run storage)
 
+# Whose types deno checks, as deno.json says.
+SCRIPTS := src/runlore/studio/static tests/studio/browser/units
+
 # `make chaos`: for how long, and which bad luck.
 CHAOS_SECONDS ?= 600
 CHAOS_SEED ?= 0
@@ -67,6 +70,7 @@ lint: $(READY) ## Check style, types and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/biome check
+	DENO_NO_UPDATE_CHECK=1 $(BIN)/deno check --no-remote $(SCRIPTS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 

@@ -14,6 +14,9 @@ import { Failure, flattened } from "../run/details.js";
 import { to } from "../view.js";
 import { useWaiting } from "../waiting.js";
 
+/** @import { Run } from "answers" */
+/** @import { Zoom } from "../plot.js" */
+
 const CHARTS = 3;
 
 /**
@@ -21,13 +24,13 @@ const CHARTS = 3;
  *   table's columns, whose curves are shown first
  */
 export function Drawer({ id, metrics, onClose }) {
-  const frame = useRef(null);
+  const frame = useRef(/** @type {HTMLElement | null} */ (null));
   const path = `runs/${encodeURIComponent(id)}`;
   const { data, error } = useAnswer(path, {}, { runs: [id] }).value;
   const isShown = data?.id === id;
   useEffect(() => {
     // On a small screen it covers the table: the focus must not stay below.
-    if (getComputedStyle(frame.current).position === "fixed") frame.current.focus();
+    if (frame.current && getComputedStyle(frame.current).position === "fixed") frame.current.focus();
   }, []);
   return html`
     <aside ref=${frame} class="drawer" tabindex="-1" aria-label=${isShown ? `Run ${data.name}` : "Run"}>
@@ -43,8 +46,9 @@ export function Drawer({ id, metrics, onClose }) {
   `;
 }
 
+/** @param {{data: Run, path: string}} props */
 function Head({ data, path }) {
-  const [problem, setProblem] = useState(null);
+  const [problem, setProblem] = useState(/** @type {Error | null} */ (null));
   const cancel = () => send("POST", `${path}/cancel`).then(() => setProblem(null), setProblem);
   return html`
     <h2><a class="run-name" href=${to({ page: "run", run: data.id })}><${Swatch} colour=${data.colour} /> <bdi>${data.name}</bdi></a></h2>
@@ -55,6 +59,7 @@ function Head({ data, path }) {
   `;
 }
 
+/** @param {{data: Run, path: string, metrics: string[]}} props */
 function Body({ data, path, metrics }) {
   const config = flattened(data.config);
   return html`
@@ -75,8 +80,9 @@ function Body({ data, path, metrics }) {
   `;
 }
 
+/** @param {{data: Run, path: string, metrics: string[]}} props */
 function Curves({ data, path, metrics }) {
-  const [zoom, setZoom] = useState(null);
+  const [zoom, setZoom] = useState(/** @type {Zoom | null} */ (null));
   const turn = useWaiting(isActive(data.status) ? [data.id] : [], null, true);
   const found = useAnswer(`${path}/metrics`, {}, { runs: [data.id], turn }).value.data?.metrics ?? [];
   const own = found.filter((name) => !isSampled(name));

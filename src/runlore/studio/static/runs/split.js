@@ -4,18 +4,23 @@ import { html } from "../vendor/preact@11.2.0/preact.js";
 import { later } from "../later.js";
 import { change, view } from "../view.js";
 
+/** @import { Question } from "../selection.js" */
+/** @import { View } from "../view.js" */
+/** @import { On } from "../vendor/preact@11.2.0/preact.js" */
+
 const Below = later(async () => (await import("./below.js")).Below);
 const HEIGHT = 230;
 const [HEIGHT_MIN, HEIGHT_MAX] = [140, 600];
 const STEP = 20;
 const BAR = 24; // As in the style sheet: what is above stays where it is when charts come.
 
+/** @param {number} height */
 const within = (height) => Math.min(HEIGHT_MAX, Math.max(HEIGHT_MIN, Math.round(height)));
 
-/** The height of the charts that the address names; null while they are closed. */
+/** The height of the charts that the address names; null while they are closed. @param {View} view */
 const heightOf = ({ split }) => (/^\d{1,4}$/.test(split ?? "") ? within(Number(split)) : null);
 
-/** @param {any} props those of `Below`, without its height */
+/** @param {{question: Question, columns: string[], fields: string[]}} props those of `Below`, without its height */
 export function Split(props) {
   const height = heightOf(view.value);
   const flip = () => change({ split: height === null ? String(HEIGHT) : null }, { replace: true });
@@ -30,9 +35,11 @@ export function Split(props) {
   `;
 }
 
-/** The upper edge of the charts, which is dragged, or moved by ↑ and ↓. */
+/** The upper edge of the charts, which is dragged, or moved by ↑ and ↓. @param {{height: number}} props */
 function Edge({ height }) {
+  /** @param {number} next */
   const put = (next) => change({ split: String(within(next)) }, { replace: true });
+  /** @param {On<PointerEvent, HTMLElement>} event */
   const grab = (event) => {
     event.preventDefault();
     const edge = event.currentTarget;
@@ -43,8 +50,9 @@ function Edge({ height }) {
       edge.onpointermove = null;
     };
   };
+  /** @param {KeyboardEvent} event */
   const keys = (event) => {
-    const step = { ArrowUp: STEP, ArrowDown: -STEP }[event.key];
+    const step = event.key === "ArrowUp" ? STEP : event.key === "ArrowDown" ? -STEP : 0;
     if (!step) return;
     event.preventDefault();
     put(height + step);
