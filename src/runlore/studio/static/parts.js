@@ -24,6 +24,9 @@ const ENDED = ["Completed", "Failed", "Canceled"];
 /** Whether a run may still log. @param {string} status */
 export const isActive = (status) => !ENDED.includes(status);
 
+/** Whether a run can be cancelled, and nobody has done so yet. @param {string} status */
+export const mayCancel = (status) => isActive(status) && status !== "CancelRequested";
+
 /**
  * Icon, word and colour: none of them alone. The icons are those of `runlore.shown.colours`.
  * @param {{of: string}} props

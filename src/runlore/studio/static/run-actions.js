@@ -6,6 +6,7 @@ import { FormDialog } from "./dialog.js";
 import { ago } from "./format.js";
 import { COLOUR, ColourField, STAR } from "./marks.js";
 import { mayChange } from "./me.js";
+import { mayCancel } from "./parts.js";
 import { go, to, view } from "./view.js";
 
 /** @import { Run } from "answers" */
@@ -14,7 +15,6 @@ import { go, to, view } from "./view.js";
 /** @typedef {(Error & Partial<Problem>) | null} Wrong */
 
 const FIELDS = [STAR, COLOUR];
-const ENDED = ["Completed", "Failed", "Canceled"];
 
 /**
  * The buttons of a run's head; the keys `[`, `]` and `e` press those of these ids.
@@ -52,7 +52,7 @@ export function RunActions({ data, path }) {
               `
               : ""
           }
-          ${ENDED.includes(data.status) ? "" : html`<button onClick=${cancel}>Cancel</button>`}
+          ${mayCancel(data.status) ? html`<button onClick=${cancel}>Cancel</button>` : ""}
         `
         : ""
     }

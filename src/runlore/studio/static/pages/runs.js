@@ -10,7 +10,7 @@ import { GroupBy, GroupGrid } from "../groups.js";
 import { isField } from "../keys.js";
 import { later } from "../later.js";
 import { useLiveCells } from "../runs/live-cells.js";
-import { Split } from "../runs/split.js";
+import { ChartsButton, Split } from "../runs/split.js";
 import { Wrong } from "../parts.js";
 import { usePages } from "../row-pages.js";
 import { gridColumns, metricOf, parseColumn } from "../run-columns.js";
@@ -61,6 +61,7 @@ export function Runs() {
         <${ColumnPicker} columns=${columns ?? []} experiment=${experiment} />
         <a class="button" href=${csv(question, columns ?? [])} download title="The table as a file">CSV</a>
         <${CopyLink} />
+        ${view.value.group ? "" : html`<${ChartsButton} />`}
       </div>
       ${columns ? html`<${Table} question=${{ ...question, sort }} columns=${columns} total=${total} />` : ""}
       ${columns && !view.value.group && total.value ? html`<${Split} question=${question} columns=${columns} fields=${fields} />` : ""}

@@ -7,7 +7,7 @@ import { lookOf } from "../charts.js";
 import { isSampled } from "../format.js";
 import { Markdown } from "../markdown.js";
 import { mayChange } from "../me.js";
-import { Facts, Lasted, Section, Status, Swatch, Time, Wrong, isActive } from "../parts.js";
+import { Facts, Lasted, Section, Status, Swatch, Time, Wrong, isActive, mayCancel } from "../parts.js";
 import { Refused, Tags } from "../run-actions.js";
 import { Logs } from "../run/logs.js";
 import { Failure, flattened } from "../run/details.js";
@@ -54,7 +54,7 @@ function Head({ data, path }) {
     <h2><a class="run-name" href=${to({ page: "run", run: data.id })}><${Swatch} colour=${data.colour} /> <bdi>${data.name}</bdi></a></h2>
     <${Status} of=${data.status} />
     <${Lasted} seconds=${data.duration} status=${data.status} from=${data} />
-    ${mayChange.value && isActive(data.status) ? html`<button onClick=${cancel}>Cancel</button>` : ""}
+    ${mayChange.value && mayCancel(data.status) ? html`<button onClick=${cancel}>Cancel</button>` : ""}
     ${problem ? html`<${Refused} problem=${problem} />` : ""}
   `;
 }

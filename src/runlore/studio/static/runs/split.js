@@ -1,4 +1,4 @@
-// The bar below the table, which opens charts, and the edge by which they are made higher.
+// The charts below the table: the button that opens them, and the edge that makes them higher.
 
 import { html } from "../vendor/preact@11.2.0/preact.js";
 import { later } from "../later.js";
@@ -12,7 +12,7 @@ const Below = later(async () => (await import("./below.js")).Below);
 const HEIGHT = 230;
 const [HEIGHT_MIN, HEIGHT_MAX] = [140, 600];
 const STEP = 20;
-const BAR = 24; // As in the style sheet: what is above stays where it is when charts come.
+const EDGE = 16; // As in the style sheet: what is above stays where it is when charts come.
 
 /** @param {number} height */
 const within = (height) => Math.min(HEIGHT_MAX, Math.max(HEIGHT_MIN, Math.round(height)));
@@ -20,17 +20,21 @@ const within = (height) => Math.min(HEIGHT_MAX, Math.max(HEIGHT_MIN, Math.round(
 /** The height of the charts that the address names; null while they are closed. @param {View} view */
 const heightOf = ({ split }) => (/^\d{1,4}$/.test(split ?? "") ? within(Number(split)) : null);
 
+/** Opens and closes the charts below the table. */
+export function ChartsButton() {
+  const isOpen = heightOf(view.value) !== null;
+  const flip = () => change({ split: isOpen ? null : String(HEIGHT) }, { replace: true });
+  return html`<button aria-expanded=${String(isOpen)} onClick=${flip} title="Three charts below the table">Charts</button>`;
+}
+
 /** @param {{question: Question, columns: string[], fields: string[]}} props those of `Below`, without its height */
 export function Split(props) {
   const height = heightOf(view.value);
-  const flip = () => change({ split: height === null ? String(HEIGHT) : null }, { replace: true });
+  if (height === null) return "";
   return html`
-    <section class="below" aria-label="Charts below the table" style=${{ height: `${BAR + (height ?? 0)}px` }}>
-      <div class="split">
-        <button class="quiet" aria-expanded=${String(height !== null)} onClick=${flip}>${height === null ? "▴" : "▾"} Charts</button>
-        ${height === null ? "" : html`<${Edge} height=${height} />`}
-      </div>
-      ${height === null ? "" : html`<${Below} ...${props} height=${height} />`}
+    <section class="below" aria-label="Charts below the table" style=${{ height: `${EDGE + height}px` }}>
+      <${Edge} height=${height} />
+      <${Below} ...${props} height=${height} />
     </section>
   `;
 }
