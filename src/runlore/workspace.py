@@ -664,13 +664,14 @@ class Workspace:
 
         Events keep their positions, times, metadata and leaves, which are verified on the way. The
         audit files go along, and so do the files of runs, unless your settings name one folder for
-        both. A call that was interrupted can be repeated. To move back is a move as well.
+        both. The keys of an erasable workspace are handed over: here its runs can no longer be
+        read. A call that was interrupted can be repeated. To move back is a move as well.
 
         Writers of this workspace get LogMoved, which names the new place, also those that go on
         elsewhere. Raises StillInUse while processes of this host write to it, runs execute or
         values wait; AlreadyExists if something else is in the new place; LogCorrupt if an event is
-        damaged; InvalidInput for an erasable workspace. `progress` is called with the number of
-        events that are copied, and of all. See docs/copies.md.
+        damaged. `progress` is called with the number of events that are copied, and of all. See
+        docs/copies.md.
         """
         from runlore.audit.copying import copy_workspace
 

@@ -16,9 +16,11 @@ from runlore.domain.events import RunErased
 from runlore.domain.ids import run_stream
 from runlore.storage.errors import LogReadOnly
 from runlore.storage.event_log import NewEvent
+from runlore.storage.fence import refuse_keyless
 from runlore.storage.postgresql.connections import Connection
 from runlore.storage.postgresql.errors import from_psycopg
 from runlore.storage.postgresql.log import PostgresLog
+from runlore.storage.postgresql.moving import Mover
 from runlore.storage.postgresql.scan import PostgresScan
 from runlore.storage.postgresql.schema import found_at, statement
 from runlore.storage.seal import NO_KEY, new_key
@@ -49,6 +51,18 @@ class ErasablePostgresLog(PostgresLog):
     def key_of(self, run_id: str) -> bytes | None:
         key = self._keys_of([run_id]).get(run_id) or self._keys_for([run_id])[run_id]
         return None if key == NO_KEY else key
+
+    def keys(self) -> Mapping[str, bytes]:
+        return dict(self._rows("SELECT run_id, key FROM @schema@.run_keys"))
+
+    def erased_runs(self) -> frozenset[str]:
+        return frozenset(run for (run,) in self._rows("SELECT run_id FROM @schema@.erasures"))
+
+    def take_keys(self, keys: Mapping[str, bytes]) -> None:
+        self._change(lambda c, wait_ms: Mover(c, self._address).take_keys(keys, wait_ms))
+
+    def give_up_keys(self) -> None:
+        self._change(lambda c, wait_ms: Mover(c, self._address).give_up_keys(wait_ms))
 
     def scrub(self, timeout_s: float) -> bool:
         """Rewrites the table of keys, so that no old version is left in it.
@@ -81,7 +95,10 @@ class ErasablePostgresLog(PostgresLog):
 
     def _opened(self, connection: Connection, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         def keys_of(runs: Iterable[str]) -> Mapping[str, bytes]:
-            return dict(self._execute(connection, _KEYS, [list(runs)]))
+            keys = dict(self._execute(connection, _KEYS, [list(runs)]))
+            mover = Mover(connection, self._address)
+            refuse_keyless(self._address.uri, keys, mover.fence, self.known_version)
+            return keys
 
         def erasure_of(run_id: str) -> bytes | None:
             found = self._execute(connection, _ERASURE, [run_stream(run_id), RunErased.topic])

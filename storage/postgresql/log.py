@@ -266,7 +266,10 @@ class PostgresLog(MovableLog):
             if error.version != FENCED:
                 raise
             name = self._address.uri
-            raise too_new(name, FENCED, error.known_version, self.fence()) from error
+            fence = self.fence()
+            raise too_new(
+                name, FENCED, error.known_version, fence, keyless=self.erasable
+            ) from error
 
     def _settled(
         self,

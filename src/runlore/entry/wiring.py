@@ -122,7 +122,7 @@ def open_existing(
 def _say_why_closed(log: EventLog, place: LogLocation) -> None:
     """Warn that nothing can be written to a log. Raises LogMoved for an incomplete copy."""
     fence = log.fence()
-    closed = too_new(str(place), log.version, log.known_version, fence)
+    closed = too_new(str(place), log.version, log.known_version, fence, keyless=log.erasable)
     if fence is not None and fence.kind == "copied from":
         raise closed
     warn_caller(str(closed))
