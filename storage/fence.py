@@ -34,7 +34,7 @@ class LogMoved(LogTooNew):
             "the keys of its runs went along, so this one can be verified, and not be read"
             if keyless
             else "this one can only be read, and nothing was written to it (values that are logged "
-            "into it wait in its spools)"
+            "into it wait in its spools: `runlore workspace copy` to there again moves them)"
         )
         told = (
             f"the log {name} was moved to {fence.place}: open the workspace there; {remains}"

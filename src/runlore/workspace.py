@@ -668,14 +668,20 @@ class Workspace:
         read. A call that was interrupted can be repeated. To move back is a move as well.
 
         Writers of this workspace get LogMoved, which names the new place, also those that go on
-        elsewhere. Raises StillInUse while processes of this host write to it, runs execute or
-        values wait; AlreadyExists if something else is in the new place; LogCorrupt if an event is
-        damaged. `progress` is called with the number of events that are copied, and of all. See
+        elsewhere. Values that they log here wait in their machine's spools: when they have ended,
+        call this there again, which moves them.
+
+        Raises StillInUse while processes of this host write to it, runs execute or values wait;
+        AlreadyExists if something else is in the new place; LogCorrupt if an event is damaged.
+        `progress` is called with the number of events that are copied, and of all. See
         docs/copies.md.
         """
-        from runlore.audit.copying import copy_workspace
+        from runlore.audit.copying import copy_workspace, take_over
+        from runlore.entry.wiring import open_existing
 
-        return copy_workspace(self._live.writable(), locate(path_or_uri), progress=progress)
+        source, place = self._live.writable(), locate(path_or_uri)
+        copied = copy_workspace(source, place, progress=progress)
+        return take_over(source, copied, lambda: open_existing(place))
 
     def sql(
         self,

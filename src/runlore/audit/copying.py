@@ -8,9 +8,9 @@ used, its runs can be erased: no other place has their keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from runlore.audit.copied_files import copy_artifacts, copy_audit, remove_files_of
@@ -31,7 +31,7 @@ from runlore.storage.log_copy import (
 from runlore.storage.movable_log import MovableLog
 from runlore.storage.open_log import exists, identity, locate, open_log
 from runlore.storage.run_folder import RUNS
-from runlore.storage.spool_folder import writers_with_spools
+from runlore.storage.spool_folder import SPOOLS, ended_writers, writers_with_spools
 from runlore.storage.writers import Life
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ class StillInUse(UserError):
 
 @dataclass(frozen=True)
 class Copied:
-    """A workspace that was moved: where to, its events and root, and the files that went along."""
+    """A workspace that was moved: where to, its events and root, and the files that went along.
+
+    `values` is how many had been logged into the original after it was closed, and were moved now.
+    """
 
     source: str
     target: str
@@ -57,6 +60,7 @@ class Copied:
     root: str
     audit_files: int
     artifacts: int
+    values: int = 0
 
 
 def copy_workspace(
@@ -93,6 +97,18 @@ def copy_workspace(
         return _copied(session, place, target, audit_files, artifacts)
 
 
+def take_over(source: LiveSession, copied: Copied, opened: Callable[[], LiveSession]) -> Copied:
+    """Move what writers that did not know of the move have left on this machine.
+
+    `opened` opens the new place. Living writers keep theirs: the move can be repeated.
+    """
+    spools = source.require_held() / SPOOLS
+    if not ended_writers(spools, excluding=source.journal.writer_id):
+        return copied
+    with closing(opened()) as target:
+        return replace(copied, values=target.take_over(spools))
+
+
 def _copied(
     session: LiveSession,
     place: LogLocation,
@@ -121,7 +137,7 @@ def _settle(session: LiveSession) -> None:
         for writer, state in states_of_writers(held, session.log).items()
         if writer != own and state.life in (Life.ALIVE, Life.UNKNOWN)
     ]
-    waiting = [one for one in writers_with_spools(held / "spools") if one != own]
+    waiting = [one for one in writers_with_spools(held / SPOOLS) if one != own]
     runs = held / RUNS
     executing = [name for name in runs.names() if name[:1] != "."] if runs.is_folder() else []
     for what, names, advice in (
