@@ -181,7 +181,7 @@ def test_nothing_is_lost_or_repeated_while_the_server_is_away(
         run_id, count, _ = logged
         assert ws.get_run(run_id).get_metrics()["loss"] == list(range(int(count)))
         assert submitted.get_status() == "Completed"
-        steps = int(submitted.get_properties()["steps"])
+        steps = int(submitted.get_properties()["steps"] or 0)
         assert submitted.get_metrics()["loss"] == list(range(steps))
         assert tags_of(ws, submitted.id, "step") == [str(n) for n in range(0, steps, 20)]
         assert followed == list(range(followed[0], ws.position + 1))
