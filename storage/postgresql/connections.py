@@ -133,8 +133,7 @@ class Connections:
         problems: list[ServerAway] = []
 
         def came(seconds: float) -> bool:
-            if seconds:  # To sleep for no time gives up the processor.
-                time.sleep(seconds)
+            time.sleep(seconds)
             try:
                 answers.append(self._worked(work, limit_s()))
             except ServerAway as error:
