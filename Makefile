@@ -48,8 +48,9 @@ test: $(READY) ## Run the doctests, then all tests
 	$(BIN)/pytest --doctest-modules src
 	$(BIN)/pytest -n 2
 
-test-postgres: $(READY) ## Run the tests of the SDK on workspaces in PostgreSQL; `make test` has those of the log
+test-postgres: $(READY) ## Run the tests of the SDK on workspaces in PostgreSQL, also behind a pooler and while the server is away; `make test` has those of the log
 	RUNLORE_TEST_POSTGRES=1 $(BIN)/pytest -q -n 2 -k "postgres" --ignore=tests/postgres
+	RUNLORE_TEST_POSTGRES=1 $(BIN)/pytest -q -n 2 tests/postgres/services
 
 explore: $(READY) ## Give the property tests examples that they have not seen
 	$(BIN)/pytest -n 2 -m hypothesis --hypothesis-profile=explore
