@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -28,8 +29,8 @@ from runlore.projections.slots import DatabasePlace, ReaderSlot, Stamp, place_be
 from runlore.projections.system_faults import fault_in
 from runlore.projections.table_order import cluster
 from runlore.storage import fork_guard, interruptions
-from runlore.storage.artifact_places import folder_of_artifacts
-from runlore.storage.artifacts import ArtifactStore, artifacts_below
+from runlore.storage.artifact_places import backend_of, place_of_artifacts
+from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.codec import fact_of
 from runlore.storage.damage import DamageReport
 from runlore.storage.errors import told
@@ -483,7 +484,8 @@ def _stamp_of(place: DatabasePlace | None) -> Stamp:
 
 
 def _artifacts_of(workspace: HeldPath, workspace_id: str) -> ArtifactStore:
-    return artifacts_below(folder_of_artifacts(workspace, workspace_id, erasable=False))
+    place = place_of_artifacts(workspace, workspace_id, erasable=False)
+    return ArtifactStore(backend_of(place, workspace, warnings.warn))
 
 
 def _generations(slot: ReaderSlot) -> Path:

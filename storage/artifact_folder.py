@@ -22,9 +22,11 @@ from runlore.storage.artifact_backend import (
 from runlore.storage.atomic_files import WholeFile, explained, removed_afterwards
 from runlore.storage.held_folder import NotPermitted, UnsafeEntry
 from runlore.storage.held_path import HeldPath
+from runlore.storage.held_trees import remove_tree
 
 LEFTOVER_AGE_S: Final = 24 * 60 * 60
 _ALL_READ: Final = 0o444
+_DIGITS: Final = 2
 
 
 class ArtifactFolder(ArtifactBackend):
@@ -48,7 +50,7 @@ class ArtifactFolder(ArtifactBackend):
             aside = self._tmp / os.urandom(16).hex()
             fd = aside.open(os.O_RDWR | os.O_CREAT | os.O_EXCL)
         with removed_afterwards(aside), WholeFile(fd, aside, self._root) as file:
-            yield _StagedFile(file, lambda name: self._publish(file, aside, name))
+            yield StagedFile(file, lambda name: self._publish(file, aside, name))
 
     def sync(self, name: str) -> None:
         with explained(self._root):
@@ -78,6 +80,45 @@ class ArtifactFolder(ArtifactBackend):
     def file(self, name: str) -> HeldPath:
         return self._root / name[:2] / name
 
+    def uri(self, name: str) -> str:
+        return self.file(name).plain.as_uri()
+
+    def below(self, name: str) -> ArtifactFolder:
+        return ArtifactFolder(self._root / name)
+
+    def names(self) -> Iterator[str]:
+        if not self._root.is_folder():
+            return
+        for folder in self._root.entries():
+            if folder.is_folder and len(folder.path.name) == _DIGITS:
+                found = folder.path.entries()
+                yield from (entry.path.name for entry in found if entry.is_file)
+
+    def remove(self, name: str) -> int:
+        file = self.file(name)
+        try:
+            nbytes = file.stat().st_size
+            with explained(self._root):
+                file.unlink()
+                file.parent.sync()
+        except FileNotFoundError:
+            return 0
+        return nbytes
+
+    def remove_all(self) -> bool:
+        with suppress(OSError):  # Another process may be adding a file.
+            remove_tree(self._root)
+        return not self._root.exists()
+
+    def is_same_as(self, other: ArtifactBackend) -> bool:
+        """By what is there: the workspace's own folder may also be held by itself."""
+        if other.folder is None:
+            return False
+        own, others = self._root, other.folder
+        if (own.folder.identity, own.parts) == (others.folder.identity, others.parts):
+            return True
+        return own.exists() and others.exists() and os.path.samestat(own.stat(), others.stat())
+
     def _prepare(self) -> None:
         if self._prepared:
             return
@@ -88,14 +129,18 @@ class ArtifactFolder(ArtifactBackend):
         self._sweep_leftovers()
         self._prepared = True
 
-    def _publish(self, file: WholeFile, aside: HeldPath, name: str) -> None:
+    def _publish(self, file: WholeFile, aside: HeldPath, name: str) -> bool:
         final = self.file(name)
+        # By size as well: this heals a file that was cut short.
+        if self.holds(name, os.fstat(file.fileno()).st_size):
+            return False
         with explained(self._root):
             # Readable for those whom the umask allows.
             os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode & _ALL_READ)
             os.fsync(file.fileno())
             final.parent.make_folder()
             aside.rename(final)
+        return True
 
     def _sweep_leftovers(self) -> None:
         """Remove the leftovers of killed processes: nobody writes to one file for a day."""
@@ -107,13 +152,15 @@ class ArtifactFolder(ArtifactBackend):
                     entry.path.unlink()
 
 
-class _StagedFile(StagedArtifact):
-    def __init__(self, file: WholeFile, publish: Callable[[str], None]) -> None:
-        self._file = file
+class StagedFile(StagedArtifact):
+    """An artifact in a file beside its place, `file`."""
+
+    def __init__(self, file: WholeFile, publish: Callable[[str], bool]) -> None:
+        self.file = file
         self._publish = publish
 
     def write(self, data: bytes) -> None:
-        self._file.write(data)
+        self.file.write(data)
 
-    def publish(self, name: str) -> None:
-        self._publish(name)
+    def publish(self, name: str) -> bool:
+        return self._publish(name)

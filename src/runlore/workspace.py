@@ -32,7 +32,7 @@ from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
 from runlore.projections.query_limits import QueryLimits
 from runlore.run.guesses import names_guesses
-from runlore.storage.artifact_places import given_folder
+from runlore.storage.artifact_places import ArtifactPlace, given_place
 from runlore.storage.open_log import locate
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from runlore.projections.user_sql import SqlResult
     from runlore.run import Run
     from runlore.storage.event_log import EventLog
-    from runlore.storage.held_path import HeldPath
     from runlore.storage.log_opener import LogLocation
 
 _CANDIDATES: Final = 10
@@ -127,7 +126,8 @@ class Workspace:
         it. `erasable` encrypts the data of
         each run under a key of its own, so that `erase_run` can destroy it. `actor` is recorded
         with the changes: by default RUNLORE_ACTOR or the OS user. `artifacts` is a folder for the
-        files of runs, on another disk perhaps; see docs/artifacts.md. Subscription, resource group
+        files of runs, on another disk perhaps, or an object store (`s3://bucket/prefix`); see
+        docs/files.md. Subscription, resource group
         and location are stored and shown; Azure's other options (`auth`, `sku`,
         `storage_account`, ...) are ignored, unknown ones refused.
 
@@ -167,7 +167,7 @@ class Workspace:
             exist_ok=exist_ok,
             actor=actor,
             allow_network_file_system=allow_network_file_system,
-            artifacts=None if artifacts is None else given_folder(artifacts, make=True),
+            artifacts=None if artifacts is None else given_place(artifacts, make=True),
         )
         return cls._of(session)
 
@@ -183,8 +183,8 @@ class Workspace:
         """The workspace in a folder, given by its path or as `sqlite:///absolute/folder`.
 
         `actor` is recorded with the changes, as in `create`; workspaces of one folder may have
-        different ones. `artifacts` is the folder with the files of its runs, if they are neither in
-        the workspace nor where the user's settings say; see docs/artifacts.md. A folder without
+        different ones. `artifacts` is the place of the files of its runs, if they are neither in
+        the workspace nor where the user's settings say; see docs/files.md. A folder without
         write permission is opened for reading; so is, with a
         warning, a workspace in which a newer runlore has recorded what this one does not know:
         changes raise LogTooNew. Raises WorkspaceNotFound; TooManyOpenFiles if this process may
@@ -197,7 +197,7 @@ class Workspace:
             locate(path_or_uri),
             actor=actor,
             allow_network_file_system=allow_network_file_system,
-            artifacts=None if artifacts is None else given_folder(artifacts),
+            artifacts=None if artifacts is None else given_place(artifacts),
         )
         return cls._of(session)
 
@@ -865,7 +865,7 @@ def _create(
     exist_ok: bool,
     actor: str | None,
     allow_network_file_system: bool,
-    artifacts: HeldPath | None,
+    artifacts: ArtifactPlace | None,
 ) -> LiveSession:
     from runlore.entry.wiring import open_session
 

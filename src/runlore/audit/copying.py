@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 from runlore.audit.folder import AuditFolder
 from runlore.domain.errors import AlreadyExists, InvalidInput, UserError
 from runlore.engine import places
+from runlore.engine.caller_warning import warn_caller
 from runlore.engine.participants.others import states_of_writers
-from runlore.storage.artifact_places import folder_of_artifacts
-from runlore.storage.artifacts import artifacts_below
+from runlore.storage.artifact_places import backend_of, place_of_artifacts
+from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.atomic_files import replacing
 from runlore.storage.fence import Fence, LogMoved
 from runlore.storage.filesystem import check_file_system
@@ -162,16 +163,19 @@ def _copy_audit(source: HeldPath, target: HeldPath) -> int:
 
 def _copy_artifacts(session: LiveSession, held: HeldPath) -> int:
     """Copy the files of runs, unless both workspaces have them in the same folder."""
-    folder = session.artifact_folder
-    target_folder = folder_of_artifacts(held, session.workspace.workspace_id, erasable=False)
-    source, target = artifacts_below(folder), artifacts_below(target_folder)
-    if source.is_same_as(target) or not folder.is_folder():
+    backend = session.artifact_backend
+    place = place_of_artifacts(held, session.workspace.workspace_id, erasable=False)
+    source = ArtifactStore(backend)
+    target = ArtifactStore(backend_of(place, held, warn_caller))
+    source.deliver()  # What waits for a store is in the workspace's folder, which stays behind.
+    if source.is_same_as(target):
         return 0
     count = 0
-    for _, entry in walk(folder, lambda name, is_folder: name != "tmp"):
-        if entry.is_file:
-            target.put_path_unless_held(entry.path)
-            count += 1
+    for sha256 in source.digests():
+        if not target.has(sha256):
+            with source.open(sha256) as file:
+                target.put(file)
+        count += 1
     return count
 
 
