@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from runlore.domain.errors import RunloreError
 from runlore.storage.held_path import HeldPath
@@ -47,6 +47,14 @@ class StagedArtifact(ABC):
     @abstractmethod
     def write(self, data: bytes) -> None:
         """Append all of the data. Raises FileNotWritten."""
+
+    def clone(self, source: IO[bytes]) -> IO[bytes] | None:
+        """Take over a whole file without copying its bytes; return the new one, for reading.
+
+        None, and nothing is written, where the file systems cannot. Later changes of the source do
+        not reach the artifact.
+        """
+        return None
 
     @abstractmethod
     def publish(self, name: str) -> bool:

@@ -11,7 +11,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, Final, cast
+from typing import IO, BinaryIO, Final, cast
 
 from runlore.storage.artifact_backend import (
     ArtifactBackend,
@@ -23,6 +23,7 @@ from runlore.storage.atomic_files import WholeFile, explained, removed_afterward
 from runlore.storage.held_folder import NotPermitted, UnsafeEntry
 from runlore.storage.held_path import HeldPath
 from runlore.storage.held_trees import remove_tree
+from runlore.storage.reflink import reflinked
 
 LEFTOVER_AGE_S: Final = 24 * 60 * 60
 _ALL_READ: Final = 0o444
@@ -94,6 +95,23 @@ class ArtifactFolder(ArtifactBackend):
                 found = folder.path.entries()
                 yield from (entry.path.name for entry in found if entry.is_file)
 
+    def link(self, name: str, source: HeldPath) -> bool:
+        """Give an artifact of another store a second name here; False where that cannot be.
+
+        Only artifacts are linked, which nobody writes to. A user's file may be changed in place,
+        and would change here as well.
+        """
+        self._prepare()
+        final = self.file(name)
+        try:
+            final.parent.make_folder()
+            source.link(final)
+        except FileExistsError:
+            return True
+        except OSError:  # Another file system, or one without links.
+            return False
+        return True
+
     def remove(self, name: str) -> int:
         file = self.file(name)
         try:
@@ -161,6 +179,12 @@ class StagedFile(StagedArtifact):
 
     def write(self, data: bytes) -> None:
         self.file.write(data)
+
+    def clone(self, source: IO[bytes]) -> IO[bytes] | None:
+        if not reflinked(source, self.file.fileno()):
+            return None
+        self.file.seek(0)
+        return self.file
 
     def publish(self, name: str) -> bool:
         return self._publish(name)

@@ -131,7 +131,7 @@ class ArtifactObjects(ArtifactBackend):
             raise explained_fault(self.location, error) from None
 
     def open(self, name: str) -> BinaryIO:
-        ranges = _Ranges(self._client, self.location, name)
+        ranges = _Ranges(self._client, self.location, name, _key(name))
         return io.BufferedReader(_ObjectFile(ranges), _CHUNK_NBYTES)
 
     def file(self, name: str) -> HeldPath | None:
@@ -190,6 +190,14 @@ class ArtifactObjects(ArtifactBackend):
                 raise explained_fault(self.location, error) from None
 
 
+def open_object(place: ObjectPlace) -> BinaryIO:
+    """Any object by its own address, for reading; raises as `ArtifactObjects.open`."""
+    folder, _, key = place.prefix.rpartition("/")
+    above = place._replace(prefix=folder)
+    ranges = _Ranges(ObjectClient(above), str(above), key, key)
+    return io.BufferedReader(_ObjectFile(ranges), _CHUNK_NBYTES)
+
+
 class StagedObject(StagedArtifact):
     """An artifact in memory, or from a part's size on in a temporary file without a name."""
 
@@ -222,10 +230,11 @@ class _Watched:
 class _Ranges:
     """Reads ranges of one object, and of no other that takes its place."""
 
-    def __init__(self, client: ObjectClient, location: str, name: str) -> None:
+    def __init__(self, client: ObjectClient, location: str, name: str, key: str) -> None:
         self._store = client.store()
         self._location = location
         self._name = name
+        self._key = key
         self._e_tag: str | None = None
         self.nbytes = 0
         self.first = self._repeated(partial(self._read, 0, PART_NBYTES))
@@ -259,7 +268,7 @@ class _Ranges:
         if self._e_tag is not None:
             options["if_match"] = self._e_tag
         try:
-            result = obstore.get(self._store, _key(self._name), options=options)
+            result = obstore.get(self._store, self._key, options=options)
             self.nbytes, self._e_tag = result.meta["size"], result.meta["e_tag"]
             found = bytes(result.bytes())
         except Exception as error:
@@ -282,7 +291,7 @@ class _Ranges:
             raise ArtifactMissing(self._name, self._location) from None
         if is_out_of_range(error):
             try:
-                if not obstore.head(self._store, _key(self._name))["size"]:
+                if not obstore.head(self._store, self._key)["size"]:
                     return b""
             except Exception as second:
                 error = second

@@ -24,6 +24,9 @@ from runlore.storage.user_settings import settings_file, user_settings
 ARTIFACTS: Final = "artifacts"
 """The folder's name in a workspace."""
 
+WAITING: Final = "waiting"
+"""The name of the folder for what an object store has not taken yet."""
+
 
 ArtifactPlace: TypeAlias = HeldPath | ObjectPlace
 """Where artifacts are: a folder of this machine, or a prefix in an object store."""
@@ -114,7 +117,7 @@ def backend_of(
         return ArtifactFolder(place)
     # Imported here: most workspaces have their files in a folder.
     from runlore.storage.artifact_objects import ArtifactObjects
-    from runlore.storage.artifact_waiting import WAITING, WaitingArtifacts
+    from runlore.storage.artifact_waiting import WaitingArtifacts
 
     objects = ArtifactObjects(place)
     if workspace is None:

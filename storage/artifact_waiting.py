@@ -28,9 +28,6 @@ from runlore.storage.artifact_objects import PART_NBYTES, ArtifactObjects, Stage
 from runlore.storage.held_path import HeldPath
 from runlore.storage.object_errors import StoreUnavailable
 
-WAITING: Final = "waiting"
-"""The folder's name in a workspace."""
-
 _PAUSE_S: Final = 30.0
 _CHUNK_NBYTES: Final = 2**20
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from runlore.engine.event_feed import Feed, LoggedEvent
     from runlore.engine.moments import Moment
     from runlore.engine.net_changes import NetChange
+    from runlore.engine.runs.pruning import Pruned
     from runlore.engine.session import LiveSession, Session
     from runlore.experiment import Experiment, Tags
     from runlore.projections.user_sql import SqlResult
@@ -608,6 +609,49 @@ class Workspace:
             below = RunFilter(below_run=run_id, include_children=True)
             run_ids += [row.run_id for row in session.reader().runs(below)]
         erase(session, run_ids, reason, timeout_s)
+
+    def prune_files(
+        self,
+        files: str,
+        *,
+        reason: str | None = None,
+        dry_run: bool = True,
+        experiment: str | None = None,
+        keep_last: int | None = None,
+        keep_best_by: str | None = None,
+        keep_best: int = 1,
+        goal: str = "max",
+        keep_newer_than: Moment | None = None,
+    ) -> Pruned:
+        """Give up the content of files of runs that have ended, such as old checkpoints.
+
+        `files` is a pattern of names (`outputs/checkpoints/*`). A file stays if any rule says so:
+        the `keep_last` files of each run, all files of the `keep_best` runs with the best values
+        (`goal` max or min) of the metric `keep_best_by`, files kept since `keep_newer_than`.
+        Name, digest and size stay in the log, with who gave the content up, and why. Bytes that
+        anything else needs stay. By default nothing happens, and the result says what would.
+
+        Raises InvalidInput without a rule, or without a reason for more than a dry run. See
+        docs/files.md.
+        """
+        from runlore.engine.runs.pruning import Keep, prune
+
+        keep = Keep(
+            last=keep_last,
+            best_by=keep_best_by,
+            best=keep_best,
+            goal=goal,
+            newer_than=keep_newer_than,
+        )
+        return prune(self._live, files, keep, experiment=experiment, reason=reason, dry_run=dry_run)
+
+    def deliver_files(self) -> int:
+        """Bring files that wait on this machine to the object store; return how many.
+
+        They wait if the store refused them or did not answer. Raises StoreUnavailable if it still
+        does; see docs/files.md.
+        """
+        return self._live.writable().deliver_files()
 
     @property
     def audit(self) -> Audit:

@@ -202,7 +202,7 @@ def test_a_bundle_carries_files_from_one_store_to_another(tmp_path: Path, bucket
         run.upload_file("x", Path(__file__))
         run.complete()
         ws.export(tmp_path / "run.bundle", run=run.id)
-        assert not ws.audit.verify().findings
+        assert ws.audit.verify().holds
         with Workspace.create(
             "other", path=tmp_path / "other", artifacts=f"s3://{bucket}/other"
         ) as other:

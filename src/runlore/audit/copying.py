@@ -173,8 +173,7 @@ def _copy_artifacts(session: LiveSession, held: HeldPath) -> int:
     count = 0
     for sha256 in source.digests():
         if not target.has(sha256):
-            with source.open(sha256) as file:
-                target.put(file)
+            target.take(sha256, source)
         count += 1
     return count
 

@@ -28,6 +28,7 @@ from runlore.engine.shared_log import LogUse
 from runlore.storage import fork_guard, interruptions
 from runlore.storage.artifact_backend import ArtifactBackend
 from runlore.storage.artifact_places import (
+    WAITING,
     ArtifactPlace,
     backend_of,
     how_to_set,
@@ -423,6 +424,18 @@ class LiveSession(Session):
             place = self._usual_artifact_place() if told is None else told
             self._artifact_backend = self._backend_of(place)
         return self._artifact_backend
+
+    def deliver_files(self) -> int:
+        """Bring files that wait on this machine to their store; return how many.
+
+        In an erasable workspace those of each run: what waits of an erased one was removed.
+        """
+        backend = self.artifact_backend
+        if self.held is None or not self.erasable:
+            return backend.deliver()
+        waiting = self.held / WAITING
+        runs = waiting.names() if waiting.is_folder() else []
+        return sum(backend.below(run_id).deliver() for run_id in runs)
 
     def check_artifacts_found(self) -> None:
         """Raise InvalidInput if another process of this user would not find the artifacts.
