@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from runlore.domain.errors import RunloreError
 from runlore.domain.ids import WORKSPACE_STREAM
-from runlore.domain.workspace import fold
+from runlore.domain.workspace import WorkspaceState, fold
 from runlore.projections import generations
 from runlore.projections.cached_tables import GENERATIONS, remove_from_before, tidy_at_times
 from runlore.projections.connection import MEMORY_NBYTES
@@ -168,7 +168,7 @@ class OwnProjection:
             # Imported here: most logs are in folders.
             from runlore.projections.shared_tables import SharedTables
 
-            shared = SharedTables(log, partial(_artifacts_of, workspace, state.workspace_id))
+            shared = SharedTables(log, partial(_artifacts_of, workspace, state))
         return cls(log, kept, tidy=tidy, damage=damage, shown=shown, shared=shared)
 
     def refresh(self) -> int:
@@ -483,8 +483,10 @@ def _stamp_of(place: DatabasePlace | None) -> Stamp:
         return frozenset() if place is None else place.stamp()
 
 
-def _artifacts_of(workspace: HeldPath, workspace_id: str) -> ArtifactStore:
-    place = place_of_artifacts(workspace, workspace_id, erasable=False)
+def _artifacts_of(workspace: HeldPath, state: WorkspaceState) -> ArtifactStore:
+    place = place_of_artifacts(
+        workspace, state.workspace_id, erasable=False, in_log=state.files_uri
+    )
     return ArtifactStore(backend_of(place, workspace, warnings.warn))
 
 

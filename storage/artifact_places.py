@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from runlore.domain.errors import InvalidInput, RunloreError
+from runlore.domain.errors import InvalidInput, RunloreError, UserError
 from runlore.storage.artifact_backend import ArtifactBackend
 from runlore.storage.artifact_folder import ArtifactFolder
 from runlore.storage.held_folder import UnsafeEntry
 from runlore.storage.held_path import HeldPath, hold
 from runlore.storage.object_places import ObjectPlace, is_object_uri, object_place
+from runlore.storage.ownership import is_trusted_place
 from runlore.storage.user_settings import settings_file, user_settings
 
 ARTIFACTS: Final = "artifacts"
@@ -66,6 +67,18 @@ class ArtifactFolderMissing(RunloreError, OSError):
         self.errno = error.errno
 
 
+class PlaceNotTrusted(UserError):
+    """The log says where the files are, and this user has not said that it may be believed."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(
+            f"the log says that the files of this workspace are in {uri!r:.500}, which is text "
+            "that whoever wrote the log has chosen; if you trust that place, run `runlore trust "
+            "PLACE` with it, or open the workspace with artifacts=PLACE"
+        )
+        self.uri = uri
+
+
 def given_place(place: str | os.PathLike[str], *, make: bool = False) -> ArtifactPlace:
     """A place for artifacts that the caller named: a folder, its file: URI, or an object store's.
 
@@ -87,14 +100,22 @@ def given_place(place: str | os.PathLike[str], *, make: bool = False) -> Artifac
         ) from error
 
 
-def place_of_artifacts(workspace: HeldPath, workspace_id: str, *, erasable: bool) -> ArtifactPlace:
-    """The place of a workspace's artifacts: the one that this user's settings name, or its own.
+def place_of_artifacts(
+    workspace: HeldPath, workspace_id: str, *, erasable: bool, in_log: str | None = None
+) -> ArtifactPlace:
+    """The place of a workspace's artifacts: that of this user's settings, or `in_log`, or its own.
 
     The settings name workspaces by their folder or id. The id does not count for an erasable
     workspace: every copy has it, and erasing a run of a copy must not remove another one's files.
-    Raises ArtifactFolderMissing, and ArtifactsLinked if the workspace's own is a symbolic link.
+    What the log says counts if this user trusts the place, and never in an erasable one. Raises
+    PlaceNotTrusted, ArtifactFolderMissing, and ArtifactsLinked if the workspace's own is a symbolic
+    link.
     """
     chosen = _chosen(workspace, None if erasable else workspace_id)
+    if chosen is None and in_log is not None and not erasable:
+        if not is_trusted_place(in_log):
+            raise PlaceNotTrusted(in_log)
+        chosen = in_log
     if chosen is None:
         return _own(workspace)
     if is_object_uri(chosen):
@@ -123,6 +144,11 @@ def backend_of(
     if workspace is None:
         return objects
     return WaitingArtifacts(objects, ArtifactFolder(workspace / WAITING), warn=warn)
+
+
+def uri_of(place: ArtifactPlace) -> str:
+    """The address of a place, as the log keeps it."""
+    return place.plain.as_uri() if isinstance(place, HeldPath) else str(place)
 
 
 def _path_in(text: str) -> str:

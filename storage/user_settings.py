@@ -2,7 +2,8 @@
 
 They are a JSON object in `runlore/config.json` in XDG_CONFIG_HOME, or in `~/.config`:
 
-    trusted     absolute folders whose configs and workspaces count, whoever owns them
+    trusted     absolute folders whose configs and workspaces count, whoever owns them, and
+                addresses of object stores that a log may name for files
     artifacts   places for the artifacts of a workspace, by its id or absolute folder: absolute
                 folders, or addresses of object stores
     not_secret  names of variables, arguments and keys whose values are not masked
@@ -214,10 +215,10 @@ def _checked(fields: Mapping[str, Any]) -> tuple[UserSettings, list[str]]:
     """The settings in the fields that have the right form, and what is wrong with the others."""
     settings, problems = UserSettings(), []
     trusted = fields.get("trusted", ())
-    if _is_list_of_text(trusted) and all(os.path.isabs(folder) for folder in trusted):
+    if _is_list_of_text(trusted) and all(map(_is_place, trusted)):
         settings = settings._replace(trusted=tuple(trusted))
     else:
-        problems.append("'trusted' must be a list of absolute folders")
+        problems.append("'trusted' must be a list of absolute folders, or addresses of stores")
     artifacts = fields.get("artifacts", {})
     if isinstance(artifacts, Mapping) and all(
         isinstance(place, str) and _is_place(place) for place in artifacts.values()

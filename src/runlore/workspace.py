@@ -645,6 +645,21 @@ class Workspace:
         )
         return prune(self._live, files, keep, experiment=experiment, reason=reason, dry_run=dry_run)
 
+    def place_files(self, place: str | os.PathLike[str]) -> int:
+        """Keep the files of all runs in another place from now on, and say so in the log.
+
+        `place` is a folder, its `file:` URI, or `s3://bucket/prefix`, `gs://...`, `az://...`.
+        Files go there first; returns how many were copied. You trust the place by this; others who
+        open the workspace must do so by `runlore trust`. Raises InvalidInput for another address,
+        and in an erasable workspace; StoreUnavailable.
+        """
+        from runlore.storage import ownership
+
+        found = given_place(place, make=True)
+        count = self._live.writable().place_files(found)
+        ownership.trust([str(found)])
+        return count
+
     def deliver_files(self) -> int:
         """Bring files that wait on this machine to the object store; return how many.
 

@@ -9,8 +9,12 @@ import pytest
 
 from runlore import Experiment, ScriptRunConfig, Workspace
 from runlore.domain.errors import InvalidInput, UserError
+from runlore.engine.runs.files import artifact_of
+from runlore.run.run import handle_of
 from runlore.storage.artifact_backend import ArtifactMissing
+from runlore.storage.artifact_places import PlaceNotTrusted
 from runlore.storage.object_errors import StoreUnavailable
+from runlore.storage.ownership import trust
 from runlore.storage.user_settings import change_settings
 from runlore.workspace import session_of
 from tests.stores.faulty_proxy import Fault, FaultyProxy
@@ -253,3 +257,73 @@ def test_a_file_that_is_gone_says_where_it_may_wait(tmp_path: Path, bucket: str)
 
         with pytest.raises(ArtifactMissing, match="runlore artifacts deliver"):
             run.download_file("x", tmp_path / "back")
+
+
+# --- the place that a log names
+
+
+def test_a_place_in_the_log_counts_only_for_those_who_trust_it(
+    tmp_path: Path, bucket: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = f"s3://{bucket}/team"
+    with Workspace.create("lab", path=tmp_path / "lab") as ws:
+        run = Experiment(ws, "exp").start_logging(snapshot_directory=None)
+        run.upload_file("x", Path(__file__))
+        run.complete()
+        assert ws.place_files(place) >= 1
+        run.download_file("x", tmp_path / "mine")
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "somebody else"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache of somebody else"))
+    monkeypatch.setenv("RUNLORE_CACHE_DIR", str(tmp_path / "cache of somebody else"))
+    proxy.requests.clear()
+    with Workspace.open(tmp_path / "lab") as ws, pytest.raises(PlaceNotTrusted, match="trust"):
+        ws.get_run(run.id).download_file("x", tmp_path / "theirs")
+    assert proxy.requests == []
+
+    trust([f"s3://{bucket}/other"])
+    with Workspace.open(tmp_path / "lab") as ws, pytest.raises(PlaceNotTrusted):
+        ws.get_run(run.id).download_file("x", tmp_path / "theirs")
+
+    trust([f"s3://{bucket}"])
+    with Workspace.open(tmp_path / "lab") as ws:
+        ws.get_run(run.id).download_file("x", tmp_path / "theirs")
+        assert ws.audit.verify().holds
+    assert (tmp_path / "theirs").read_bytes() == Path(__file__).read_bytes()
+
+
+def test_an_erasable_workspace_names_no_place_in_its_log(tmp_path: Path, bucket: str) -> None:
+    with (
+        Workspace.create("lab", path=tmp_path / "lab", erasable=True) as ws,
+        pytest.raises(InvalidInput, match="erasable"),
+    ):
+        ws.place_files(f"s3://{bucket}/x")
+
+
+def test_pruning_frees_objects(tmp_path: Path, bucket: str) -> None:
+    with create(tmp_path, bucket) as ws:
+        run = Experiment(ws, "exp").start_logging(snapshot_directory=None)
+        run.upload_file("x.pt", Path(__file__))
+        run.complete()
+
+        done = ws.prune_files("x.pt", keep_last=0, dry_run=False, reason="space")
+
+        store = session_of(ws).artifacts_of(run.id)
+        assert done.freed_nbytes == Path(__file__).stat().st_size
+        assert done.files[0].sha256 not in set(store.digests())
+
+
+def test_an_object_is_named_with_size_and_digest(tmp_path: Path, bucket: str) -> None:
+    with create(tmp_path, bucket) as ws:
+        run = Experiment(ws, "exp").start_logging(snapshot_directory=None)
+        run.upload_file("x", Path(__file__))
+        stored = artifact_of(handle_of(run), "x")
+        uri = session_of(ws).artifacts_of(run.id).uri(stored.sha256 or "")
+
+        run.log_artifact(uri, "again")
+        run.log_artifact(f"s3://{bucket}/nothing", "nothing")
+        run.complete()
+
+        again, nothing = (artifact_of(handle_of(run), name) for name in ("again", "nothing"))
+        assert (again.uri, again.sha256, again.nbytes) == (uri, stored.sha256, stored.nbytes)
+        assert (nothing.sha256, nothing.nbytes) == (None, None)

@@ -164,7 +164,10 @@ def _copy_audit(source: HeldPath, target: HeldPath) -> int:
 def _copy_artifacts(session: LiveSession, held: HeldPath) -> int:
     """Copy the files of runs, unless both workspaces have them in the same folder."""
     backend = session.artifact_backend
-    place = place_of_artifacts(held, session.workspace.workspace_id, erasable=False)
+    workspace = session.workspace
+    place = place_of_artifacts(
+        held, workspace.workspace_id, erasable=False, in_log=workspace.files_uri
+    )
     source = ArtifactStore(backend)
     target = ArtifactStore(backend_of(place, held, warn_caller))
     source.deliver()  # What waits for a store is in the workspace's folder, which stays behind.

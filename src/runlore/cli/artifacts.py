@@ -12,8 +12,9 @@ from runlore.engine.runs.pruning import GOALS
 
 artifacts = LazyGroup(
     "artifacts",
-    help="Gives up the content of files, and brings files to their object store.",
+    help="Says where files are kept, gives up their content, brings them to their store.",
     places={
+        "place": "artifacts:place_",
         "prune": "artifacts:prune",
         "deliver": "artifacts:deliver",
     },
@@ -101,6 +102,23 @@ def prune(
             ("bytes", lambda row: row["nbytes"]),
         ],
     )
+
+
+@click.command("place")
+@click.argument("place")
+@workspace_options
+@output_options
+def place_(place: str, context: CommandContext, out: Output) -> None:
+    """Keeps the files of all runs in another place, such as s3://bucket/prefix, for everybody.
+
+    Files go there first, then the log says so. Everybody else who opens the workspace must trust
+    the place: runlore trust PLACE. End the processes that use the workspace before.
+
+    \b
+    Example:
+      runlore artifacts place s3://team-bucket/lab -w ./lab
+    """
+    out.put({"place": place, "copied": context.open().place_files(place)})
 
 
 @click.command

@@ -33,6 +33,7 @@ from runlore.storage.artifact_places import (
     backend_of,
     how_to_set,
     place_of_artifacts,
+    uri_of,
 )
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.errors import DiskFull, LogBusy, LogReadOnly, LogTooNew, TooManyOpenFiles
@@ -453,9 +454,41 @@ class LiveSession(Session):
             )
 
     def _usual_artifact_place(self) -> ArtifactPlace:
+        workspace = self.workspace
         return place_of_artifacts(
-            self.require_held(), self.workspace.workspace_id, erasable=self.erasable
+            self.require_held(),
+            workspace.workspace_id,
+            erasable=self.erasable,
+            in_log=workspace.files_uri,
         )
+
+    def place_files(self, place: ArtifactPlace) -> int:
+        """Say in the log where the files of runs are from now on; return how many were copied.
+
+        First, all that are here go there. Others who have the workspace open see the new place when
+        they next open it. Raises InvalidInput in an erasable workspace, StoreUnavailable.
+        """
+        self.writable()
+        command = workspaces.PlaceFiles(uri=uri_of(place))
+        decision = workspaces.decide(self.workspace, command)
+        source, backend = ArtifactStore(self.artifact_backend), self._backend_of(place)
+        target = ArtifactStore(backend)
+        count = 0
+        if not source.is_same_as(target):
+            source.deliver()
+            for sha256 in source.digests():
+                if not target.has(sha256):
+                    target.take(sha256, source)
+                    count += 1
+            target.deliver()
+        if decision.events:
+            stream: StreamState[workspaces.WorkspaceState | None] = StreamState(
+                WORKSPACE_STREAM, workspaces.fold, None
+            )
+            self.change(stream, lambda state: workspaces.decide(state, command))
+        self._workspace = self._artifacts = None
+        self._told_artifacts, self._artifact_backend = None, backend
+        return count
 
     def _backend_of(self, place: ArtifactPlace) -> ArtifactBackend:
         return backend_of(place, self.held, partial(warn_caller, category=RuntimeWarning))

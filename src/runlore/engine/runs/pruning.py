@@ -127,6 +127,12 @@ def prune(
     if dry_run:
         return _foreseen(session, chosen)
     live = session.writable()
+    if live.is_copy or (live.workspace.origin_id and live.artifact_backend.folder is None):
+        raise InvalidInput(
+            f"{live.uri} is a copy, and the files in {live.artifact_backend.location} may be those "
+            "of the original as well; prune the original, or keep the copy's files in a place of "
+            "their own"
+        )
     names: dict[str, list[str]] = defaultdict(list)
     for one in chosen:
         names[one.run_id].append(one.name)
