@@ -19,6 +19,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
+import obstore
+from obstore.exceptions import AlreadyExistsError
+
 from runlore.storage.artifact_backend import (
     ArtifactBackend,
     ArtifactCorrupt,
@@ -53,8 +56,7 @@ _CHUNK_NBYTES: Final = 2**20
 class ArtifactObjects(ArtifactBackend):
     """Artifacts below a prefix of an object store.
 
-    Every call raises StoreUnavailable if the store refuses or does not answer, and
-    StoreLibraryMissing without the extra `cloud`.
+    Every call raises StoreUnavailable if the store refuses or does not answer.
     """
 
     long_nbytes = PART_NBYTES
@@ -80,8 +82,6 @@ class ArtifactObjects(ArtifactBackend):
         return self._create(name, content.read())
 
     def store(self, name: str, chunks: Callable[[], Iterator[bytes]]) -> bool:
-        import obstore
-
         source = _Watched(chunks())
         try:
             # Not `mode="create"`: it would hold the whole file in memory.
@@ -100,9 +100,6 @@ class ArtifactObjects(ArtifactBackend):
         return True
 
     def _create(self, name: str, content: bytes) -> bool:
-        import obstore
-        from obstore.exceptions import AlreadyExistsError
-
         store = self._client.store()
         try:
             try:
@@ -121,8 +118,6 @@ class ArtifactObjects(ArtifactBackend):
 
     def holds(self, name: str, nbytes: int | None = None) -> bool:
         store = self._client.store()
-        import obstore
-
         try:
             return nbytes in (None, obstore.head(store, _key(name))["size"])
         except Exception as error:
@@ -151,8 +146,6 @@ class ArtifactObjects(ArtifactBackend):
 
     def remove(self, name: str) -> int:
         store = self._client.store()
-        import obstore
-
         try:
             nbytes = int(obstore.head(store, _key(name))["size"])
             obstore.delete(store, _key(name))
@@ -164,8 +157,6 @@ class ArtifactObjects(ArtifactBackend):
 
     def remove_all(self) -> bool:
         store = self._client.store()
-        import obstore
-
         keys = list(self._keys())
         try:
             if keys:
@@ -180,8 +171,6 @@ class ArtifactObjects(ArtifactBackend):
 
     def _keys(self) -> Iterator[str]:
         store = self._client.store()
-        import obstore
-
         try:
             for found in obstore.list(store):
                 yield from (one["path"] for one in found)
@@ -262,8 +251,6 @@ class _Ranges:
         raise fault
 
     def _read(self, start: int, stop: int) -> bytes:
-        import obstore
-
         options: GetOptions = {"range": (start, stop)}
         if self._e_tag is not None:
             options["if_match"] = self._e_tag
@@ -283,8 +270,6 @@ class _Ranges:
 
     def _explained(self, error: Exception) -> bytes:
         """No bytes for an empty object, of which no range can be had. Raises what was wrong."""
-        import obstore
-
         if self._e_tag is not None and (is_missing(error) or is_replaced(error)):
             raise ArtifactCorrupt(self._name, "it was replaced while it was read") from None
         if is_missing(error):

@@ -18,6 +18,7 @@ from runlore.storage.artifact_backend import ArtifactBackend
 from runlore.storage.artifact_folder import ArtifactFolder
 from runlore.storage.held_folder import UnsafeEntry
 from runlore.storage.held_path import HeldPath, hold
+from runlore.storage.object_errors import StoreLibraryMissing
 from runlore.storage.object_places import ObjectPlace, is_object_uri, object_place
 from runlore.storage.ownership import is_trusted_place
 from runlore.storage.user_settings import settings_file, user_settings
@@ -132,13 +133,15 @@ def backend_of(
 ) -> ArtifactBackend:
     """The artifacts at a place; what an object store does not take waits in the workspace.
 
-    `warn` is told when something begins to wait.
+    `warn` is told when something begins to wait. Raises StoreLibraryMissing without the library.
     """
     if isinstance(place, HeldPath):
         return ArtifactFolder(place)
-    # Imported here: most workspaces have their files in a folder.
-    from runlore.storage.artifact_objects import ArtifactObjects
-    from runlore.storage.artifact_waiting import WaitingArtifacts
+    try:  # Imported here: most workspaces have their files in a folder.
+        from runlore.storage.artifact_objects import ArtifactObjects
+        from runlore.storage.artifact_waiting import WaitingArtifacts
+    except ImportError:
+        raise StoreLibraryMissing(str(place)) from None
 
     objects = ArtifactObjects(place)
     if workspace is None:

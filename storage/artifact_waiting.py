@@ -51,7 +51,7 @@ class WaitingArtifacts(ArtifactBackend):
         self.location = objects.location
         self.folder: HeldPath | None = None
         self.long_nbytes = objects.long_nbytes
-        self._objects = objects
+        self.objects = objects
         self._waiting = waiting
         self._warn = warn
         self._names_are_digests = names_are_digests
@@ -66,7 +66,7 @@ class WaitingArtifacts(ArtifactBackend):
             yield StagedObject(cast(BinaryIO, file), self._publish)
 
     def store(self, name: str, chunks: Callable[[], Iterator[bytes]]) -> bool:
-        return self._tried(name, chunks, partial(self._objects.store, name, chunks))
+        return self._tried(name, chunks, partial(self.objects.store, name, chunks))
 
     def sync(self, name: str) -> None:
         if self._waiting.holds(name):
@@ -77,7 +77,7 @@ class WaitingArtifacts(ArtifactBackend):
             return True
         try:
             self._check_asked()
-            return self._objects.holds(name, nbytes)
+            return self.objects.holds(name, nbytes)
         except StoreUnavailable as fault:
             self._rest(fault)
             return False  # Then it is stored, and waits.
@@ -89,18 +89,18 @@ class WaitingArtifacts(ArtifactBackend):
             except ArtifactMissing:
                 pass  # It was delivered a moment ago.
         if self._cache is not None:
-            return self._cache.open(name, self._objects.open)
-        return self._objects.open(name)
+            return self._cache.open(name, self.objects.open)
+        return self.objects.open(name)
 
     def file(self, name: str) -> HeldPath | None:
         return None
 
     def uri(self, name: str) -> str:
-        return self._objects.uri(name)
+        return self.objects.uri(name)
 
     def below(self, name: str) -> WaitingArtifacts:
         return WaitingArtifacts(
-            self._objects.below(name),
+            self.objects.below(name),
             self._waiting.below(name),
             warn=self._warn,
             names_are_digests=False,
@@ -109,25 +109,25 @@ class WaitingArtifacts(ArtifactBackend):
     def names(self) -> Iterator[str]:
         waiting = set(self._waiting.names())
         yield from waiting
-        yield from (name for name in self._objects.names() if name not in waiting)
+        yield from (name for name in self.objects.names() if name not in waiting)
 
     def remove(self, name: str) -> int:
         if self._cache is not None:
             self._cache.remove(name)
-        return self._objects.remove(name) or self._waiting.remove(name)
+        return self.objects.remove(name) or self._waiting.remove(name)
 
     def remove_all(self) -> bool:
         # Both, whatever the first says.
-        return all([self._waiting.remove_all(), self._objects.remove_all()])
+        return all([self._waiting.remove_all(), self.objects.remove_all()])
 
     def is_same_as(self, other: ArtifactBackend) -> bool:
-        return isinstance(other, WaitingArtifacts) and self._objects.is_same_as(other._objects)
+        return isinstance(other, WaitingArtifacts) and self.objects.is_same_as(other.objects)
 
     def deliver(self) -> int:
         count = 0
         for name in list(self._waiting.names()):
             try:
-                self._objects.store(name, partial(self._checked, name))
+                self.objects.store(name, partial(self._checked, name))
             except ArtifactMissing:
                 continue  # Another process delivers, too.
             self._waiting.remove(name)
@@ -139,7 +139,7 @@ class WaitingArtifacts(ArtifactBackend):
         return self._tried(
             name,
             partial(_from_start, content),
-            partial(self._objects.publish, name, content, nbytes),
+            partial(self.objects.publish, name, content, nbytes),
         )
 
     def _tried(

@@ -42,8 +42,10 @@ def look_at(uri: str) -> Seen:
 
 
 def _object(uri: str) -> Seen:
-    from runlore.storage.artifact_objects import open_object
-
+    try:  # Imported here: it loads the library.
+        from runlore.storage.artifact_objects import open_object
+    except ImportError:
+        return Seen(None, None)
     file = open_object(object_place(uri))
     with file:
         nbytes = file.seek(0, os.SEEK_END)

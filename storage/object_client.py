@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from obstore.store import AzureStore, GCSStore, S3Store
+
 from runlore.domain.errors import UserError
-from runlore.storage.object_errors import StoreLibraryMissing, after_fork
+from runlore.storage.object_errors import after_fork
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+    from obstore.store import ObjectStore, S3Credential
 
     from runlore.storage.object_places import ObjectPlace
 
 TIMEOUT_VARIABLE: Final = "RUNLORE_STORE_TIMEOUT_S"
 _TIMEOUT_S: Final = 60.0
 _RETRIES_MAX: Final = 8
+_KEYS_LAST: Final = timedelta(minutes=30)
+"""After that, botocore is asked again, which renews keys that expire."""
 
 
 class ObjectClient:
@@ -37,7 +41,7 @@ class ObjectClient:
         self._store: ObjectStore | None = None
 
     def store(self) -> ObjectStore:
-        """The store. Raises StoreUnavailable after a fork, StoreLibraryMissing, UserError."""
+        """The store. Raises StoreUnavailable after a fork, UserError."""
         if ObjectClient._process not in (None, os.getpid()):
             raise after_fork(str(self._place))
         if self._store is None:
@@ -58,10 +62,6 @@ def timeout_s() -> float:
 
 
 def _opened(place: ObjectPlace) -> ObjectStore:
-    try:
-        from obstore.store import AzureStore, GCSStore, S3Store
-    except ImportError:
-        raise StoreLibraryMissing(str(place)) from None
     kinds: dict[str, Callable[..., ObjectStore]] = {
         "s3": S3Store,
         "gs": GCSStore,
@@ -98,11 +98,9 @@ def _opened(place: ObjectPlace) -> ObjectStore:
 def _options_of_aws(location: str) -> dict[str, Any]:
     """What the library does not find by itself: the endpoint and the keys of profiles."""
     found: dict[str, Any] = {}
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if os.environ.get("AWS_ACCESS_KEY_ID") is None and _has_profiles():
-        provider, endpoint_of_profile = _profile(location)
-        found["credential_provider"] = provider
-        endpoint = endpoint or endpoint_of_profile
+        found |= _options_of_profile(location)
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
         found["endpoint"] = endpoint
     return found
@@ -119,23 +117,43 @@ def _has_profiles() -> bool:
     return any(map(os.path.exists, files))
 
 
-def _profile(location: str) -> tuple[Any, str | None]:  # Any: the library's own protocol.
+class _ProfileKeys:
+    """Asks a profile for keys whenever the library needs new ones; it shows none of them."""
+
+    def __init__(self, credentials: Any) -> None:  # Any: botocore ships no types.
+        if credentials is None:
+            raise ValueError("the profile has no keys")
+        self._credentials = credentials
+
+    def __call__(self) -> S3Credential:
+        keys = self._credentials.get_frozen_credentials()
+        return {
+            "access_key_id": keys.access_key,
+            "secret_access_key": keys.secret_key,
+            "token": keys.token,
+            "expires_at": datetime.now(UTC) + _KEYS_LAST,
+        }
+
+
+def _options_of_profile(location: str) -> dict[str, Any]:
     try:
-        import boto3
-        from obstore.auth.boto3 import Boto3CredentialProvider
+        import botocore.session
     except ImportError:
         raise UserError(
             f"the credentials for {location} are in a profile of AWS, which boto3 reads; run "
             "`pip install boto3`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from None
     try:
-        session = boto3.Session()
-        provider = Boto3CredentialProvider(session)
-        settings = session._session.get_scoped_config()  # boto3 has no public way to ask.
+        session = botocore.session.Session()
+        settings = session.get_scoped_config()
+        found = {
+            "credential_provider": _ProfileKeys(session.get_credentials()),
+            "region": session.get_config_variable("region"),
+            "endpoint": settings.get("endpoint_url"),
+        }
     except Exception as error:
         raise UserError(
             f"the profile of AWS for {location} cannot be used ({type(error).__name__}); check "
             "AWS_PROFILE, and run `aws sts get-caller-identity`"
         ) from None
-    endpoint = settings.get("endpoint_url")
-    return provider, endpoint if isinstance(endpoint, str) else None
+    return {name: option for name, option in found.items() if option is not None}

@@ -6,6 +6,7 @@ the disk. Unlike a hard link, a reflink does not change with its original.
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import stat
@@ -23,8 +24,6 @@ def reflinked(source: IO[bytes], target_fd: int) -> bool:
     """
     if not sys.platform.startswith("linux"):
         return False
-    import fcntl
-
     try:
         fd = source.fileno()
         found = os.fstat(fd)

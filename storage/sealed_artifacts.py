@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _LENGTH: Final = Struct("<I")
 _PLACE: Final = "artifact"
+_ANY: Final = "0" * 64
 
 
 def sealed_artifacts(backend: ArtifactBackend, key: bytes) -> ArtifactStore:
@@ -91,11 +92,8 @@ class SealedArtifacts(ArtifactBackend):
         return self._backend.remove_all()
 
     def is_same_as(self, other: ArtifactBackend) -> bool:
-        return (
-            isinstance(other, SealedArtifacts)
-            and self._key == other._key
-            and self._backend.is_same_as(other._backend)
-        )
+        # The address of a file tells the key as well as the place.
+        return isinstance(other, SealedArtifacts) and self.uri(_ANY) == other.uri(_ANY)
 
     def deliver(self) -> int:
         return self._backend.deliver()

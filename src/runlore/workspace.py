@@ -32,6 +32,7 @@ from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
 from runlore.projections.query_limits import QueryLimits
 from runlore.run.guesses import names_guesses
+from runlore.storage import ownership
 from runlore.storage.artifact_places import ArtifactPlace, given_place
 from runlore.storage.open_log import locate
 
@@ -653,7 +654,6 @@ class Workspace:
         open the workspace must do so by `runlore trust`. Raises InvalidInput for another address,
         and in an erasable workspace; StoreUnavailable.
         """
-        from runlore.storage import ownership
 
         found = given_place(place, make=True)
         count = self._live.writable().place_files(found)
