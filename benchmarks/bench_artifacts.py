@@ -28,7 +28,7 @@ _NBYTES = 4096
 
 def run() -> Iterator[Result]:
     """Uploads by the store, by a run, and by the library, taking turns."""
-    count, rounds = sized(1_000), sized(5, 1)
+    count, rounds = sized(1_000), sized(3, 1)
     bare: list[tuple[float, float]] = []
     stored: list[tuple[float, float]] = []
     kept: list[tuple[float, float]] = []

@@ -6,7 +6,7 @@ import click
 
 from runlore.cli.command_context import CommandContext
 from runlore.cli.lazy import LazyGroup
-from runlore.cli.options import experiment_option, output_options, workspace_options
+from runlore.cli.options import output_options, workspace_options
 from runlore.cli.output import Output
 from runlore.engine.runs.pruning import GOALS
 
@@ -44,7 +44,7 @@ artifacts = LazyGroup(
 )
 @click.option("--reason", help="Why; the reason stays in the log.")
 @click.option("--yes", is_flag=True, help="Do it; without it, only what would happen is shown.")
-@experiment_option
+@click.option("-e", "--experiment-name", help="Only files of runs of this experiment.")
 @workspace_options
 @output_options
 def prune(
