@@ -26,7 +26,7 @@ from runlore.storage.artifact_cache import ArtifactCache
 from runlore.storage.artifact_folder import ArtifactFolder
 from runlore.storage.artifact_objects import PART_NBYTES, ArtifactObjects, StagedObject
 from runlore.storage.held_path import HeldPath
-from runlore.storage.object_errors import StoreUnavailable
+from runlore.storage.object_errors import StoreUnavailable, Trouble
 
 _PAUSE_S: Final = 30.0
 _CHUNK_NBYTES: Final = 2**20
@@ -58,7 +58,8 @@ class WaitingArtifacts(ArtifactBackend):
         self._cache = ArtifactCache(objects.location) if names_are_digests else None
         self._fault: StoreUnavailable | None = None
         self._ask_at = 0.0
-        self._may_wait = True
+        self._told: Trouble | None = None
+        self._look_at = 0.0
 
     @contextmanager
     def staged(self) -> Iterator[StagedArtifact]:
@@ -80,7 +81,7 @@ class WaitingArtifacts(ArtifactBackend):
             return self.objects.holds(name, nbytes)
         except StoreUnavailable as fault:
             self._rest(fault)
-            return False  # Then it is stored, and waits.
+            raise
 
     def open(self, name: str) -> BinaryIO:
         if self._waiting.holds(name):
@@ -132,7 +133,6 @@ class WaitingArtifacts(ArtifactBackend):
                 continue  # Another process delivers, too.
             self._waiting.remove(name)
             count += 1
-        self._may_wait = False
         return count
 
     def _publish(self, name: str, content: BinaryIO, nbytes: int) -> bool:
@@ -151,7 +151,9 @@ class WaitingArtifacts(ArtifactBackend):
         except StoreUnavailable as fault:
             self._keep(name, chunks, fault)
             return True
-        if self._may_wait:
+        # Other processes may have left files, such as forked ones, which cannot use the store.
+        if self._fault is not None or time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _PAUSE_S
             self._deliver_or_tell()
         return changed
 
@@ -159,7 +161,9 @@ class WaitingArtifacts(ArtifactBackend):
         self, name: str, chunks: Callable[[], Iterator[bytes]], fault: StoreUnavailable
     ) -> None:
         self._waiting.store(name, chunks)
-        if self._rest(fault):
+        self._rest(fault)
+        if self._told is not fault.trouble:
+            self._told = fault.trouble
             self._warn(
                 f"{fault}. Until then files wait in {self._waiting.location}, from where they are "
                 "brought to the store after the next file that it takes, or by `runlore artifacts "
@@ -170,13 +174,10 @@ class WaitingArtifacts(ArtifactBackend):
         if self._fault is not None and time.monotonic() < self._ask_at:
             raise self._fault
 
-    def _rest(self, fault: StoreUnavailable) -> bool:
-        """Note a fault; return whether it is a new one."""
-        known, self._may_wait = self._fault, True
-        if fault is known and time.monotonic() < self._ask_at:
-            return False
-        self._fault, self._ask_at = fault, time.monotonic() + _PAUSE_S
-        return known is None or known.trouble is not fault.trouble
+    def _rest(self, fault: StoreUnavailable) -> None:
+        """Ask the store for nothing for a while."""
+        if fault is not self._fault:
+            self._fault, self._ask_at = fault, time.monotonic() + _PAUSE_S
 
     def _deliver_or_tell(self) -> None:
         try:
@@ -184,10 +185,9 @@ class WaitingArtifacts(ArtifactBackend):
         except StoreUnavailable as fault:
             self._rest(fault)
         except RunloreError as error:
-            self._may_wait = False
             self._warn(f"not all waiting files were brought to the store: {error}")
         else:
-            self._fault = None
+            self._fault = self._told = None
 
     def _checked(self, name: str) -> Iterator[bytes]:
         digest = hashlib.sha256()

@@ -20,6 +20,7 @@ from runlore.storage.artifact_backend import ArtifactBackend, ArtifactCorrupt
 from runlore.storage.artifact_folder import ArtifactFolder
 from runlore.storage.atomic_files import replacing
 from runlore.storage.held_path import AnyPath, HeldPath, open_to_read
+from runlore.storage.object_errors import StoreUnavailable
 from runlore.storage.safe_paths import UnsafePath
 
 CHUNK_NBYTES: Final = 2**20
@@ -164,7 +165,7 @@ class ArtifactStore:
         return self._backend.uri(checked_digest(sha256))
 
     def has(self, sha256: str) -> bool:
-        """Whether the artifact is stored; its bytes are not read."""
+        """Whether the artifact is stored; its bytes are not read. Raises StoreUnavailable."""
         return self._backend.holds(checked_digest(sha256))
 
     def open(self, sha256: str) -> BinaryIO:
@@ -212,7 +213,10 @@ class ArtifactStore:
 
     def _holds(self, artifact: StoredArtifact) -> bool:
         """By size as well: the next put of its bytes heals a file that was cut short."""
-        return self._backend.holds(artifact.sha256, artifact.nbytes)
+        try:
+            return self._backend.holds(artifact.sha256, artifact.nbytes)
+        except StoreUnavailable:
+            return False  # Then it is put, which says so, or lets it wait.
 
 
 def checked_digest(sha256: str) -> str:

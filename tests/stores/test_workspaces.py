@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -327,3 +329,53 @@ def test_an_object_is_named_with_size_and_digest(tmp_path: Path, bucket: str) ->
         again, nothing = (artifact_of(handle_of(run), name) for name in ("again", "nothing"))
         assert (again.uri, again.sha256, again.nbytes) == (uri, stored.sha256, stored.nbytes)
         assert (nothing.sha256, nothing.nbytes) == (None, None)
+
+
+def test_an_export_while_the_store_is_away_says_so(
+    tmp_path: Path, bucket: str, proxy: FaultyProxy
+) -> None:
+    with create(tmp_path, bucket) as ws:
+        run = Experiment(ws, "exp").start_logging(snapshot_directory=None)
+        run.upload_file("x", Path(__file__))
+        run.complete()
+        proxy.spoil(Fault(status=403))
+
+        with pytest.raises(StoreUnavailable):
+            ws.export(tmp_path / "run.bundle", run=run.id)
+
+    assert not (tmp_path / "run.bundle").exists()
+
+
+FORKED = """
+import os, sys, warnings
+from runlore import Experiment, Workspace
+with Workspace.create("lab", path=sys.argv[1], artifacts=sys.argv[2]) as ws:
+    run = Experiment(ws, "exp").start_logging(snapshot_directory=None, outputs=False)
+    run.upload_file("before", __file__ if "__file__" in globals() else sys.executable)
+    child = os.fork()
+    if child == 0:
+        run.upload_file("of the child", os.__file__)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    run.complete()
+    print(run.id)
+"""
+
+
+def test_files_of_a_forked_process_wait_and_follow(tmp_path: Path, bucket: str) -> None:
+    place = f"s3://{bucket}/lab"
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, str(tmp_path / "lab"), place],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "forked" in done.stderr
+
+    with Workspace.open(tmp_path / "lab", artifacts=place) as ws:
+        assert len(waiting(ws)) == 1
+        assert ws.deliver_files() == 1
+        ws.get_run(done.stdout.strip()).download_file("of the child", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == Path(os.__file__).read_bytes()

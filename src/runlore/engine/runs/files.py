@@ -23,6 +23,7 @@ from runlore.storage.errors import told
 from runlore.storage.held_folder import UnsafeEntry
 from runlore.storage.held_path import AnyPath, HeldPath, open_to_read
 from runlore.storage.left_out import LeftOut
+from runlore.storage.object_errors import StoreUnavailable
 from runlore.storage.patience import is_over
 from runlore.storage.plain_files import plain_files
 from runlore.storage.safe_paths import UnsafePath, safe_name, walk_files
@@ -238,8 +239,13 @@ def _check_still_held(
 
     Raises ArtifactMissing if its stream is gone by now: upload the file again.
     """
-    if not stored.was_held or artifacts.has(stored.sha256):
+    if not stored.was_held:
         return
+    try:
+        if artifacts.has(stored.sha256):
+            return
+    except StoreUnavailable:
+        return  # It had the bytes a moment ago.
     if isinstance(source, Path | HeldPath):
         artifacts.put_path(source)
     else:
