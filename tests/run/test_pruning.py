@@ -126,6 +126,7 @@ def test_bytes_that_another_run_names_stay(ws: Workspace, tmp_path: Path) -> Non
     assert not holds(ws, b"own")
 
 
+@pytest.mark.processes  # git
 def test_bytes_of_a_snapshot_stay(ws: Workspace, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()

@@ -13,6 +13,8 @@ from runlore import Experiment, Workspace
 from tests.stores.faulty_proxy import Fault, FaultyProxy
 from tests.studio.asking import Served, served
 
+pytestmark = pytest.mark.processes  # moto's server
+
 TEXT = "".join(f"line {number}\n" for number in range(2_000))
 
 

@@ -21,6 +21,8 @@ from runlore.storage.user_settings import change_settings
 from runlore.workspace import session_of
 from tests.stores.faulty_proxy import Fault, FaultyProxy
 
+pytestmark = pytest.mark.processes  # moto's server
+
 
 def create(tmp_path: Path, bucket: str, *, erasable: bool = False) -> Workspace:
     return Workspace.create(
