@@ -1,7 +1,7 @@
 // Runs gathered by a field: a row per value, with an aggregate of each column.
 
 import { html } from "./vendor/preact@11.2.0/preact.js";
-import { number } from "./format.js";
+import { duration, number } from "./format.js";
 import { Grid, usePages } from "./grid.js";
 import { Wrong } from "./parts.js";
 import { cell, Head, parseColumn } from "./run-columns.js";
@@ -30,7 +30,7 @@ export function GroupGrid({ question, columns }) {
       pages=${pages}
       label=${`Groups of runs by ${group}`}
       columns=${[
-        { key: "value", width: 280, title: html`<${Head} field=${group} />`, cell: (row) => valueCell(row, open) },
+        { key: "value", width: 180, title: html`<${Head} field=${group} />`, cell: (row) => valueCell(row, open) },
         {
           key: "runs",
           width: 80,
@@ -40,7 +40,9 @@ export function GroupGrid({ question, columns }) {
         },
         ...fields.map((field, index) => ({
           key: field,
-          width: parseColumn(columns.find((text) => parseColumn(text).field === field)).width ?? 160,
+          width:
+            parseColumn(columns.find((text) => parseColumn(text).field === field)).width ??
+            (isNumber(index) ? 140 : 120),
           number: isNumber(index),
           title: html`<${Head} field=${field} />`,
           cell: (row) => aggregateCell(field, index, row, agg),
@@ -66,9 +68,10 @@ function aggregateCell(field, index, { answer, place }, agg) {
   if (value === null && answer.distinct[index][place] > 1) {
     return html`<span class="muted">${answer.distinct[index][place]} values</span>`;
   }
+  const inUnits = field === "duration" ? duration : number;
   return html`
     ${cell(field, value)}
-    ${typeof spread === "number" ? html`<span class="delta" title=${String(spread)}> ± ${number(spread)}</span>` : ""}
+    ${typeof spread === "number" ? html`<span class="delta" title=${String(spread)}> ± ${inUnits(spread)}</span>` : ""}
   `;
 }
 
