@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import (
     bench_append,
+    bench_artifacts,
     bench_audit,
     bench_capture,
     bench_catch_up,
@@ -34,6 +35,7 @@ from benchmarks.harness import QUICK, Result, line, machine, markdown, not_run, 
 ALL = {
     "import": bench_import,
     "append": bench_append,
+    "artifacts": bench_artifacts,
     "audit": bench_audit,
     "log": bench_log,
     "names": bench_names,

@@ -80,6 +80,17 @@ class TablesPublished(Event):
     nbytes: int
 
 
+class FilesPlaced(Event):
+    """The workspace's administrator says where the files of its runs are: an absolute URI.
+
+    It is text of the log: who reads the workspace goes there only after trusting the place.
+    """
+
+    topic = "workspace.files_placed"
+
+    uri: str
+
+
 class WriterOpened(Event):
     """A process began to write: who, where, with which version. Recorded once per process.
 
@@ -639,6 +650,7 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     WorkspaceCreated,
     WorkspaceAdopted,
     TablesPublished,
+    FilesPlaced,
     WriterOpened,
     ExperimentCreated,
     ExperimentArchived,

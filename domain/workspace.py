@@ -8,8 +8,8 @@ from typing import Final
 
 from runlore.domain.command import BaseCommand
 from runlore.domain.decision import Decision
-from runlore.domain.errors import WorkspaceNotFound
-from runlore.domain.events import WorkspaceAdopted, WorkspaceCreated
+from runlore.domain.errors import InvalidInput, WorkspaceNotFound
+from runlore.domain.events import FilesPlaced, WorkspaceAdopted, WorkspaceCreated
 from runlore.domain.fact import Fact
 from runlore.domain.ids import check_workspace_name
 from runlore.domain.text import check_new_pairs, check_text
@@ -30,6 +30,8 @@ class WorkspaceState:
     tags: Mapping[str, str | None] = field(default_factory=dict)
     origin_id: str | None = None
     """The id that the workspace had before it was adopted as a copy, or None."""
+    files_uri: str | None = None
+    """Where the log says that the files of runs are; None if they are in the workspace."""
 
 
 UNKNOWN: Final = WorkspaceState(
@@ -57,8 +59,18 @@ class AdoptWorkspace(BaseCommand):
     note: str
 
 
-def decide(state: WorkspaceState | None, command: CreateWorkspace | AdoptWorkspace) -> Decision:
-    """The creation, or no event if the workspace exists; the adoption of an existing one."""
+class PlaceFiles(BaseCommand):
+    """Say in the log where the files of all runs are; the caller has checked the URI."""
+
+    uri: str
+
+
+def decide(
+    state: WorkspaceState | None, command: CreateWorkspace | AdoptWorkspace | PlaceFiles
+) -> Decision:
+    """The creation, or no event if the workspace exists; the change of an existing one."""
+    if isinstance(command, PlaceFiles):
+        return _place_files(state, command)
     if isinstance(command, AdoptWorkspace):
         return _adopt(state, command)
     if state is not None:
@@ -89,6 +101,20 @@ def _adopt(state: WorkspaceState | None, command: AdoptWorkspace) -> Decision:
     return Decision((adopted,))
 
 
+def _place_files(state: WorkspaceState | None, command: PlaceFiles) -> Decision:
+    if state is None:
+        raise WorkspaceNotFound("the log holds no workspace whose files could be placed")
+    if state.erasable:
+        raise InvalidInput(
+            f"the workspace {state.name!r} is erasable, and a copy of it would say the same place: "
+            "erasing a run of the copy would remove the original's files; name the place in your "
+            "settings"
+        )
+    if state.files_uri == command.uri:
+        return Decision()
+    return Decision((FilesPlaced(uri=check_text(command.uri, "uri")),))
+
+
 def fold(state: WorkspaceState | None, facts: Iterable[Fact]) -> WorkspaceState | None:
     """The state after the facts of the stream `workspace`. Pure.
 
@@ -105,6 +131,8 @@ def fold(state: WorkspaceState | None, facts: Iterable[Fact]) -> WorkspaceState 
                 workspace_id=fact.data["workspace_id"],
                 origin_id=fact.data["origin_id"],
             )
+        elif fact.topic == FilesPlaced.topic and fact.data is not None and state is not None:
+            state = replace(state, files_uri=fact.data["uri"])
         if state is not None:
             state = replace(state, version=fact.version)
     return state

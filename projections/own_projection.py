@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from runlore.domain.errors import RunloreError
 from runlore.domain.ids import WORKSPACE_STREAM
-from runlore.domain.workspace import fold
+from runlore.domain.workspace import WorkspaceState, fold
 from runlore.projections import generations
 from runlore.projections.cached_tables import GENERATIONS, remove_from_before, tidy_at_times
 from runlore.projections.connection import MEMORY_NBYTES
@@ -28,8 +29,8 @@ from runlore.projections.slots import DatabasePlace, ReaderSlot, Stamp, place_be
 from runlore.projections.system_faults import fault_in
 from runlore.projections.table_order import cluster
 from runlore.storage import fork_guard, interruptions
-from runlore.storage.artifact_places import folder_of_artifacts
-from runlore.storage.artifacts import ArtifactStore, artifacts_below
+from runlore.storage.artifact_places import backend_of, place_of_artifacts
+from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.codec import fact_of
 from runlore.storage.damage import DamageReport
 from runlore.storage.errors import told
@@ -167,7 +168,7 @@ class OwnProjection:
             # Imported here: most logs are in folders.
             from runlore.projections.shared_tables import SharedTables
 
-            shared = SharedTables(log, partial(_artifacts_of, workspace, state.workspace_id))
+            shared = SharedTables(log, partial(_artifacts_of, workspace, state))
         return cls(log, kept, tidy=tidy, damage=damage, shown=shown, shared=shared)
 
     def refresh(self) -> int:
@@ -482,8 +483,11 @@ def _stamp_of(place: DatabasePlace | None) -> Stamp:
         return frozenset() if place is None else place.stamp()
 
 
-def _artifacts_of(workspace: HeldPath, workspace_id: str) -> ArtifactStore:
-    return artifacts_below(folder_of_artifacts(workspace, workspace_id, erasable=False))
+def _artifacts_of(workspace: HeldPath, state: WorkspaceState) -> ArtifactStore:
+    place = place_of_artifacts(
+        workspace, state.workspace_id, erasable=False, in_log=state.files_uri
+    )
+    return ArtifactStore(backend_of(place, workspace, warnings.warn))
 
 
 def _generations(slot: ReaderSlot) -> Path:

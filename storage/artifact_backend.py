@@ -1,13 +1,14 @@
 """The contract of the places where artifacts are kept: write-once bytes by name.
 
-Folders today; an object store offers as much. Names are given by `ArtifactStore`.
+A folder of this machine, or a prefix in an object store. Names are given by `ArtifactStore`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from runlore.domain.errors import RunloreError
 from runlore.storage.held_path import HeldPath
@@ -20,7 +21,9 @@ class ArtifactMissing(RunloreError, LookupError):
         super().__init__(
             f"no artifact {sha256} below {location}; it was never stored there, or its file was "
             "deleted: bring the file back from a copy of the workspace; if its artifacts are kept "
-            "in another folder, open it with artifacts=FOLDER, or name that folder in your settings"
+            "elsewhere, open it with artifacts=PLACE, or name that place in your settings; if "
+            "they are in an object store, the file may still wait on the machine that kept it: "
+            "run `runlore artifacts deliver` there"
         )
         self.sha256 = sha256
         self.location = location
@@ -45,11 +48,20 @@ class StagedArtifact(ABC):
     def write(self, data: bytes) -> None:
         """Append all of the data. Raises FileNotWritten."""
 
-    @abstractmethod
-    def publish(self, name: str) -> None:
-        """Make it appear under its name, whole, in place of an earlier one; read-only.
+    def clone(self, source: IO[bytes]) -> IO[bytes] | None:
+        """Take over a whole file without copying its bytes; return the new one, for reading.
 
-        Nothing is written after that. Raises FileNotWritten.
+        None, and nothing is written, where the file systems cannot. Later changes of the source do
+        not reach the artifact.
+        """
+        return None
+
+    @abstractmethod
+    def publish(self, name: str) -> bool:
+        """Make it appear under its name, whole and read-only; return whether anything changed.
+
+        One of its size that has the name stays; one of another size is replaced. Nothing is
+        written after that. Raises FileNotWritten, StoreUnavailable.
         """
 
 
@@ -65,9 +77,22 @@ class ArtifactBackend(ABC):
     folder: HeldPath | None
     """The folder of its files on this machine; None if they are elsewhere."""
 
+    long_nbytes: int | None = None
+    """From this size on, a file is better read twice, for its name first, than staged."""
+
     @abstractmethod
     def staged(self) -> AbstractContextManager[StagedArtifact]:
         """A new artifact, gone at the end of the block unless it was published."""
+
+    def store(self, name: str, chunks: Callable[[], Iterator[bytes]]) -> bool:
+        """Store an artifact whose name is known; return whether anything changed.
+
+        `chunks` may be called again after a broken transfer. If it raises, nothing is stored.
+        """
+        with self.staged() as staged:
+            for chunk in chunks():
+                staged.write(chunk)
+            return staged.publish(name)
 
     @abstractmethod
     def sync(self, name: str) -> None:
@@ -77,13 +102,54 @@ class ArtifactBackend(ABC):
     def holds(self, name: str, nbytes: int | None = None) -> bool:
         """Whether the artifact is stored, in its full size if that is given.
 
-        Does not read its bytes.
+        Does not read its bytes. Raises StoreUnavailable.
         """
 
     @abstractmethod
     def open(self, name: str) -> BinaryIO:
-        """The artifact's bytes, unverified. Raises ArtifactMissing, ArtifactCorrupt."""
+        """The artifact's bytes, unverified.
+
+        Raises ArtifactMissing, ArtifactCorrupt, StoreUnavailable.
+        """
 
     @abstractmethod
     def file(self, name: str) -> HeldPath | None:
         """Where the artifact's file is on this machine; None if there are no files here."""
+
+    @abstractmethod
+    def uri(self, name: str) -> str:
+        """The artifact's address, for people and other programs."""
+
+    @abstractmethod
+    def below(self, name: str) -> ArtifactBackend:
+        """The artifacts in a part of this place, such as those of one run."""
+
+    @abstractmethod
+    def names(self) -> Iterator[str]:
+        """The names of all artifacts here, in no order. Raises StoreUnavailable."""
+
+    @abstractmethod
+    def parts(self) -> Iterator[str]:
+        """The names of the parts that have artifacts, in no order; see `below`.
+
+        Raises StoreUnavailable.
+        """
+
+    @abstractmethod
+    def remove(self, name: str) -> int:
+        """Remove an artifact; return its size, 0 if it was not there. Raises StoreUnavailable."""
+
+    @abstractmethod
+    def remove_all(self) -> bool:
+        """Remove all artifacts here and what is on its way in; return whether nothing is left."""
+
+    @abstractmethod
+    def is_same_as(self, other: ArtifactBackend) -> bool:
+        """Whether both are the same place."""
+
+    def deliver(self) -> int:
+        """Bring what waits on this machine to its place; return how many artifacts that were.
+
+        Raises StoreUnavailable.
+        """
+        return 0

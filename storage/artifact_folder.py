@@ -7,11 +7,12 @@ root/tmp/                         artifacts on their way in; anything here may b
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, Final, cast
+from typing import IO, BinaryIO, Final, cast
 
 from runlore.storage.artifact_backend import (
     ArtifactBackend,
@@ -22,9 +23,14 @@ from runlore.storage.artifact_backend import (
 from runlore.storage.atomic_files import WholeFile, explained, removed_afterwards
 from runlore.storage.held_folder import NotPermitted, UnsafeEntry
 from runlore.storage.held_path import HeldPath
+from runlore.storage.held_trees import remove_tree
+from runlore.storage.reflink import reflinked
 
 LEFTOVER_AGE_S: Final = 24 * 60 * 60
 _ALL_READ: Final = 0o444
+_DIGITS: Final = 2
+_TMP: Final = "tmp"
+_FOLDER_OF_NAMES: Final = re.compile(r"[0-9a-f]{2}")
 
 
 class ArtifactFolder(ArtifactBackend):
@@ -37,7 +43,7 @@ class ArtifactFolder(ArtifactBackend):
         self.location = str(root)
         self.folder: HeldPath | None = root
         self._root = root
-        self._tmp = root / "tmp"
+        self._tmp = root / _TMP
         self._prepared = False
 
     @contextmanager
@@ -48,7 +54,7 @@ class ArtifactFolder(ArtifactBackend):
             aside = self._tmp / os.urandom(16).hex()
             fd = aside.open(os.O_RDWR | os.O_CREAT | os.O_EXCL)
         with removed_afterwards(aside), WholeFile(fd, aside, self._root) as file:
-            yield _StagedFile(file, lambda name: self._publish(file, aside, name))
+            yield StagedFile(file, lambda name: self._publish(file, aside, name))
 
     def sync(self, name: str) -> None:
         with explained(self._root):
@@ -78,6 +84,67 @@ class ArtifactFolder(ArtifactBackend):
     def file(self, name: str) -> HeldPath:
         return self._root / name[:2] / name
 
+    def uri(self, name: str) -> str:
+        return self.file(name).plain.as_uri()
+
+    def below(self, name: str) -> ArtifactFolder:
+        return ArtifactFolder(self._root / name)
+
+    def names(self) -> Iterator[str]:
+        if not self._root.is_folder():
+            return
+        for folder in self._root.entries():
+            if folder.is_folder and len(folder.path.name) == _DIGITS:
+                found = folder.path.entries()
+                yield from (entry.path.name for entry in found if entry.is_file)
+
+    def parts(self) -> Iterator[str]:
+        if self._root.is_folder():
+            found = (entry for entry in self._root.entries() if entry.is_folder)
+            yield from (entry.path.name for entry in found if _is_part(entry.path.name))
+
+    def link(self, name: str, source: HeldPath) -> bool:
+        """Give an artifact of another store a second name here; False where that cannot be.
+
+        Only artifacts are linked, which nobody writes to. A user's file may be changed in place,
+        and would change here as well.
+        """
+        self._prepare()
+        final = self.file(name)
+        try:
+            final.parent.make_folder()
+            source.link(final)
+        except FileExistsError:
+            return True
+        except OSError:  # Another file system, or one without links.
+            return False
+        return True
+
+    def remove(self, name: str) -> int:
+        file = self.file(name)
+        try:
+            nbytes = file.stat().st_size
+            with explained(self._root):
+                file.unlink()
+                file.parent.sync()
+        except FileNotFoundError:
+            return 0
+        return nbytes
+
+    def remove_all(self) -> bool:
+        with suppress(OSError):  # Another process may be adding a file.
+            remove_tree(self._root)
+        return not self._root.exists()
+
+    def is_same_as(self, other: ArtifactBackend) -> bool:
+        """By what is there: the workspace's own folder may also be held by itself."""
+        if other.folder is None:
+            return False
+        own, others = self._root, other.folder
+        if (own.folder.identity, own.parts) == (others.folder.identity, others.parts):
+            return True
+        return own.exists() and others.exists() and os.path.samestat(own.stat(), others.stat())
+
     def _prepare(self) -> None:
         if self._prepared:
             return
@@ -88,14 +155,18 @@ class ArtifactFolder(ArtifactBackend):
         self._sweep_leftovers()
         self._prepared = True
 
-    def _publish(self, file: WholeFile, aside: HeldPath, name: str) -> None:
+    def _publish(self, file: WholeFile, aside: HeldPath, name: str) -> bool:
         final = self.file(name)
+        # By size as well: this heals a file that was cut short.
+        if self.holds(name, os.fstat(file.fileno()).st_size):
+            return False
         with explained(self._root):
             # Readable for those whom the umask allows.
             os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode & _ALL_READ)
             os.fsync(file.fileno())
             final.parent.make_folder()
             aside.rename(final)
+        return True
 
     def _sweep_leftovers(self) -> None:
         """Remove the leftovers of killed processes: nobody writes to one file for a day."""
@@ -107,13 +178,26 @@ class ArtifactFolder(ArtifactBackend):
                     entry.path.unlink()
 
 
-class _StagedFile(StagedArtifact):
-    def __init__(self, file: WholeFile, publish: Callable[[str], None]) -> None:
-        self._file = file
+def _is_part(name: str) -> bool:
+    """Whether a folder is neither one of names nor that of artifacts on their way in."""
+    return name != _TMP and not _FOLDER_OF_NAMES.fullmatch(name)
+
+
+class StagedFile(StagedArtifact):
+    """An artifact in a file beside its place, `file`."""
+
+    def __init__(self, file: WholeFile, publish: Callable[[str], bool]) -> None:
+        self.file = file
         self._publish = publish
 
     def write(self, data: bytes) -> None:
-        self._file.write(data)
+        self.file.write(data)
 
-    def publish(self, name: str) -> None:
-        self._publish(name)
+    def clone(self, source: IO[bytes]) -> IO[bytes] | None:
+        if not reflinked(source, self.file.fileno()):
+            return None
+        self.file.seek(0)
+        return self.file
+
+    def publish(self, name: str) -> bool:
+        return self._publish(name)

@@ -296,6 +296,11 @@ class HeldPath:
         with self._above() as (above, name), to._above() as (above_to, name_to):
             os.rename(name, name_to, src_dir_fd=above, dst_dir_fd=above_to)
 
+    def link(self, to: HeldPath) -> None:
+        """Give the file a second name (a hard link), also below another held folder."""
+        with self._above() as (above, name), to._above() as (above_to, name_to):
+            os.link(name, name_to, src_dir_fd=above, dst_dir_fd=above_to, follow_symlinks=False)
+
     def change_mode(self, mode: int) -> None:
         """Change the permissions of a file or folder; never those of what a link leads to."""
         with self._above() as (above, name):

@@ -11,8 +11,10 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from runlore.domain.errors import UserError
+from runlore.domain.errors import InvalidInput, UserError
+from runlore.storage.object_places import is_object_uri, object_place
 from runlore.storage.user_settings import change_settings, user_settings
 
 
@@ -38,7 +40,28 @@ def is_trusted(path: Path) -> bool:
     if not trusted:
         return False
     real = Path(os.path.realpath(path))
-    return any(real.is_relative_to(os.path.realpath(folder)) for folder in trusted)
+    return any(
+        real.is_relative_to(os.path.realpath(folder))
+        for folder in trusted
+        if not is_object_uri(folder)
+    )
+
+
+def is_trusted_place(uri: str) -> bool:
+    """Whether a place for files that a log names is one that this user trusts, or below one."""
+    try:
+        if not is_object_uri(uri):
+            split = urlsplit(uri)
+            return (
+                split.scheme == "file"
+                and not split.netloc
+                and is_trusted(Path(unquote(split.path)))
+            )
+        place = object_place(uri)
+        trusted = filter(is_object_uri, user_settings().trusted)
+        return any(place.is_below(object_place(above)) for above in trusted)
+    except (InvalidInput, ValueError):
+        return False
 
 
 def anybody_may_add(folder: Path) -> bool:
@@ -54,10 +77,14 @@ def trusted_folders() -> list[str]:
 def trust(folders: Iterable[str | os.PathLike[str]]) -> list[str]:
     """Trust folders with all that is below them; return all trusted ones. Idempotent.
 
-    They are kept without symbolic links. Raises UserError if one is not a folder.
+    They are kept without symbolic links. The address of an object store is trusted as a place for
+    files. Raises UserError if one is not a folder, InvalidInput for an address with a password.
     """
     added = []
     for folder in folders:
+        if is_object_uri(folder):
+            added.append(str(object_place(str(folder))))
+            continue
         if not os.path.isdir(os.path.expanduser(folder)):
             raise UserError(f"{os.fspath(folder)} is not a folder; give one that exists")
         added.append(_real(folder))
@@ -87,6 +114,8 @@ def distrust(folders: Iterable[str | os.PathLike[str]]) -> list[str]:
 
 
 def _real(folder: str | os.PathLike[str]) -> str:
+    if is_object_uri(folder):
+        return str(object_place(str(folder)))
     return os.path.realpath(os.path.expanduser(folder))
 
 

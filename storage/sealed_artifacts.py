@@ -21,7 +21,6 @@ from runlore.storage.artifact_backend import (
     ArtifactMissing,
     StagedArtifact,
 )
-from runlore.storage.artifact_folder import ArtifactFolder
 from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.held_path import HeldPath
 from runlore.storage.seal import Cipher
@@ -31,11 +30,12 @@ if TYPE_CHECKING:
 
 _LENGTH: Final = Struct("<I")
 _PLACE: Final = "artifact"
+_ANY: Final = "0" * 64
 
 
-def sealed_artifacts_below(folder: HeldPath, key: bytes) -> ArtifactStore:
-    """The artifacts in a folder of this machine, sealed under the key."""
-    return ArtifactStore(SealedArtifacts(ArtifactFolder(folder), key))
+def sealed_artifacts(backend: ArtifactBackend, key: bytes) -> ArtifactStore:
+    """The artifacts in a place, sealed under the key."""
+    return ArtifactStore(SealedArtifacts(backend, key))
 
 
 class SealedArtifacts(ArtifactBackend):
@@ -44,6 +44,7 @@ class SealedArtifacts(ArtifactBackend):
     def __init__(self, backend: ArtifactBackend, key: bytes) -> None:
         self.location = backend.location
         self.folder = backend.folder
+        self.long_nbytes = backend.long_nbytes
         self._backend = backend
         self._key = key
         self._cipher = Cipher(key)
@@ -71,6 +72,39 @@ class SealedArtifacts(ArtifactBackend):
     def file(self, name: str) -> HeldPath | None:
         return self._backend.file(self._hidden(name))
 
+    def uri(self, name: str) -> str:
+        return self._backend.uri(self._hidden(name))
+
+    def store(self, name: str, chunks: Callable[[], Iterator[bytes]]) -> bool:
+        return self._backend.store(self._hidden(name), lambda: self._sealed(chunks()))
+
+    def below(self, name: str) -> ArtifactBackend:
+        return SealedArtifacts(self._backend.below(name), self._key)
+
+    def names(self) -> Iterator[str]:
+        """None: the names here do not tell those of the contents."""
+        return iter(())
+
+    def parts(self) -> Iterator[str]:
+        return self._backend.parts()
+
+    def remove(self, name: str) -> int:
+        return self._backend.remove(self._hidden(name))
+
+    def remove_all(self) -> bool:
+        return self._backend.remove_all()
+
+    def is_same_as(self, other: ArtifactBackend) -> bool:
+        # The address of a file tells the key as well as the place.
+        return isinstance(other, SealedArtifacts) and self.uri(_ANY) == other.uri(_ANY)
+
+    def deliver(self) -> int:
+        return self._backend.deliver()
+
+    def _sealed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for place, chunk in enumerate(chunks):
+            yield _piece(self._cipher, place, chunk)
+
     def _hidden(self, name: str) -> str:
         return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest()
 
@@ -85,12 +119,11 @@ class _Sealing(StagedArtifact):
         self._pieces = 0
 
     def write(self, data: bytes) -> None:
-        sealed = self._cipher.seal(_PLACE, self._pieces, "", data)
-        self._staged.write(_LENGTH.pack(len(sealed)) + sealed)
+        self._staged.write(_piece(self._cipher, self._pieces, data))
         self._pieces += 1
 
-    def publish(self, name: str) -> None:
-        self._staged.publish(self._hidden(name))
+    def publish(self, name: str) -> bool:
+        return self._staged.publish(self._hidden(name))
 
 
 class _Unsealed(io.RawIOBase):
@@ -113,6 +146,11 @@ class _Unsealed(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def _piece(cipher: Cipher, number: int, data: bytes) -> bytes:
+    sealed = cipher.seal(_PLACE, number, "", data)
+    return _LENGTH.pack(len(sealed)) + sealed
 
 
 def _pieces(file: BinaryIO, name: str, cipher: Cipher) -> Iterator[bytes]:

@@ -2,8 +2,10 @@
 
 They are a JSON object in `runlore/config.json` in XDG_CONFIG_HOME, or in `~/.config`:
 
-    trusted     absolute folders whose configs and workspaces count, whoever owns them
-    artifacts   absolute folders for the artifacts of a workspace, by its id or absolute folder
+    trusted     absolute folders whose configs and workspaces count, whoever owns them, and
+                addresses of object stores that a log may name for files
+    artifacts   places for the artifacts of a workspace, by its id or absolute folder: absolute
+                folders, or addresses of object stores
     not_secret  names of variables, arguments and keys whose values are not masked
     checkpoints the key that signs a workspace's checkpoints and where they go, by its id
 
@@ -23,9 +25,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from runlore.domain.errors import UserError
+from runlore.domain.errors import InvalidInput, UserError
 from runlore.storage.atomic_files import explained, replacing
 from runlore.storage.file_lock import open_lock_file, take_within
+from runlore.storage.object_places import is_object_uri, object_place
 
 _OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _MAX_NBYTES: Final = 1 << 20
@@ -212,17 +215,20 @@ def _checked(fields: Mapping[str, Any]) -> tuple[UserSettings, list[str]]:
     """The settings in the fields that have the right form, and what is wrong with the others."""
     settings, problems = UserSettings(), []
     trusted = fields.get("trusted", ())
-    if _is_list_of_text(trusted) and all(os.path.isabs(folder) for folder in trusted):
+    if _is_list_of_text(trusted) and all(map(_is_place, trusted)):
         settings = settings._replace(trusted=tuple(trusted))
     else:
-        problems.append("'trusted' must be a list of absolute folders")
+        problems.append("'trusted' must be a list of absolute folders, or addresses of stores")
     artifacts = fields.get("artifacts", {})
     if isinstance(artifacts, Mapping) and all(
-        isinstance(folder, str) and os.path.isabs(folder) for folder in artifacts.values()
+        isinstance(place, str) and _is_place(place) for place in artifacts.values()
     ):
         settings = settings._replace(artifacts=MappingProxyType(dict(artifacts)))
     else:
-        problems.append("'artifacts' must be an object of absolute folders")
+        problems.append(
+            "'artifacts' must be an object of absolute folders, or of addresses such as "
+            "'s3://bucket/prefix' without user and password"
+        )
     not_secret = fields.get("not_secret", ())
     if _is_list_of_text(not_secret):
         settings = settings._replace(not_secret=tuple(not_secret))
@@ -251,6 +257,15 @@ def _checkpoints(
     if not isinstance(at_run_end, bool) or not all(map(_is_path, (key, export, folder))):
         raise ValueError("paths are absolute, and at_run_end is true or false")
     return CheckpointSettings(key, export, at_run_end, folder)
+
+
+def _is_place(place: str) -> bool:
+    if not is_object_uri(place):
+        return os.path.isabs(place.removeprefix("file://"))
+    try:
+        return bool(object_place(place))
+    except InvalidInput:
+        return False
 
 
 def _is_path(path: object) -> bool:

@@ -148,6 +148,7 @@ _FIELDS: dict[type[ev.Event], dict[str, st.SearchStrategy[Any]]] = {
         "program": st.none() | texts,
     },
     ev.WorkspaceAdopted: {"workspace_id": texts, "origin_id": texts, "note": texts},
+    ev.FilesPlaced: {"uri": texts},
     ev.TablesPublished: {"position": counts, "tables": texts, "sha256": texts, "nbytes": counts},
     ev.ExperimentRenamed: {
         "experiment_id": texts,

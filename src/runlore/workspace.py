@@ -32,7 +32,8 @@ from runlore.exceptions import OutOfScope
 from runlore.projections.filters import RunFilter
 from runlore.projections.query_limits import QueryLimits
 from runlore.run.guesses import names_guesses
-from runlore.storage.artifact_places import given_folder
+from runlore.storage import ownership
+from runlore.storage.artifact_places import ArtifactPlace, given_place
 from runlore.storage.open_log import locate
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ if TYPE_CHECKING:
     from runlore.engine.event_feed import Feed, LoggedEvent
     from runlore.engine.moments import Moment
     from runlore.engine.net_changes import NetChange
+    from runlore.engine.runs.pruning import Pruned
     from runlore.engine.session import LiveSession, Session
     from runlore.experiment import Experiment, Tags
     from runlore.projections.user_sql import SqlResult
     from runlore.run import Run
     from runlore.storage.event_log import EventLog
-    from runlore.storage.held_path import HeldPath
     from runlore.storage.log_opener import LogLocation
 
 _CANDIDATES: Final = 10
@@ -127,7 +128,8 @@ class Workspace:
         it. `erasable` encrypts the data of
         each run under a key of its own, so that `erase_run` can destroy it. `actor` is recorded
         with the changes: by default RUNLORE_ACTOR or the OS user. `artifacts` is a folder for the
-        files of runs, on another disk perhaps; see docs/artifacts.md. Subscription, resource group
+        files of runs, on another disk perhaps, or an object store (`s3://bucket/prefix`); see
+        docs/files.md. Subscription, resource group
         and location are stored and shown; Azure's other options (`auth`, `sku`,
         `storage_account`, ...) are ignored, unknown ones refused.
 
@@ -167,7 +169,7 @@ class Workspace:
             exist_ok=exist_ok,
             actor=actor,
             allow_network_file_system=allow_network_file_system,
-            artifacts=None if artifacts is None else given_folder(artifacts, make=True),
+            artifacts=None if artifacts is None else given_place(artifacts, make=True),
         )
         return cls._of(session)
 
@@ -183,8 +185,8 @@ class Workspace:
         """The workspace in a folder, given by its path or as `sqlite:///absolute/folder`.
 
         `actor` is recorded with the changes, as in `create`; workspaces of one folder may have
-        different ones. `artifacts` is the folder with the files of its runs, if they are neither in
-        the workspace nor where the user's settings say; see docs/artifacts.md. A folder without
+        different ones. `artifacts` is the place of the files of its runs, if they are neither in
+        the workspace nor where the user's settings say; see docs/files.md. A folder without
         write permission is opened for reading; so is, with a
         warning, a workspace in which a newer runlore has recorded what this one does not know:
         changes raise LogTooNew. Raises WorkspaceNotFound; TooManyOpenFiles if this process may
@@ -197,7 +199,7 @@ class Workspace:
             locate(path_or_uri),
             actor=actor,
             allow_network_file_system=allow_network_file_system,
-            artifacts=None if artifacts is None else given_folder(artifacts),
+            artifacts=None if artifacts is None else given_place(artifacts),
         )
         return cls._of(session)
 
@@ -609,6 +611,63 @@ class Workspace:
             run_ids += [row.run_id for row in session.reader().runs(below)]
         erase(session, run_ids, reason, timeout_s)
 
+    def prune_files(
+        self,
+        files: str,
+        *,
+        reason: str | None = None,
+        dry_run: bool = True,
+        experiment: str | None = None,
+        keep_last: int | None = None,
+        keep_best_by: str | None = None,
+        keep_best: int = 1,
+        goal: str = "max",
+        keep_newer_than: Moment | None = None,
+    ) -> Pruned:
+        """Give up the content of files of runs that have ended, such as old checkpoints.
+
+        `files` is a pattern of names (`outputs/checkpoints/*`). A file stays if any rule says so:
+        the `keep_last` files of each run, all files of the `keep_best` runs with the best values
+        (`goal` max or min) of the metric `keep_best_by`, files kept since `keep_newer_than`.
+        Name, digest and size stay in the log, with who gave the content up, and why. Bytes that
+        anything else needs stay. By default nothing happens, and the result says what would.
+
+        Raises InvalidInput without a rule, or without a reason for more than a dry run. See
+        docs/files.md.
+        """
+        from runlore.engine.runs.pruning import Keep, prune
+
+        keep = Keep(
+            last=keep_last,
+            best_by=keep_best_by,
+            best=keep_best,
+            goal=goal,
+            newer_than=keep_newer_than,
+        )
+        return prune(self._live, files, keep, experiment=experiment, reason=reason, dry_run=dry_run)
+
+    def place_files(self, place: str | os.PathLike[str]) -> int:
+        """Keep the files of all runs in another place from now on, and say so in the log.
+
+        `place` is a folder, its `file:` URI, or `s3://bucket/prefix`, `gs://...`, `az://...`.
+        Files go there first; returns how many were copied. You trust the place by this; others who
+        open the workspace must do so by `runlore trust`. Raises InvalidInput for another address,
+        and in an erasable workspace; StoreUnavailable.
+        """
+
+        found = given_place(place, make=True)
+        count = self._live.writable().place_files(found)
+        ownership.trust([str(found)])
+        return count
+
+    def deliver_files(self) -> int:
+        """Bring files that wait on this machine to the object store; return how many.
+
+        They wait if the store refused them or did not answer. Raises StoreUnavailable if it still
+        does; see docs/files.md.
+        """
+        return self._live.writable().deliver_files()
+
     @property
     def audit(self) -> Audit:
         """Verification, checkpoints, proofs and replay of the log; see docs/audit.md."""
@@ -872,7 +931,7 @@ def _create(
     exist_ok: bool,
     actor: str | None,
     allow_network_file_system: bool,
-    artifacts: HeldPath | None,
+    artifacts: ArtifactPlace | None,
 ) -> LiveSession:
     from runlore.entry.wiring import open_session
 

@@ -26,6 +26,8 @@ _SLOWEST_FIRST = (
     "pandas",
     "polars",
     "cryptography",
+    "botocore",
+    "obstore",
     "rich",
     "yaml",
     "jmespath",

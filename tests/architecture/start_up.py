@@ -11,6 +11,7 @@ from tests.architecture.source import Checkout, Import, Module
 SLOW_TO_IMPORT = {
     "_duckdb",
     "argparse",
+    "botocore",
     "arro3",
     "click",
     "cryptography",
@@ -24,6 +25,7 @@ SLOW_TO_IMPORT = {
     "matplotlib",
     "msgpack",
     "numpy",
+    "obstore",
     "pandas",
     "pathspec",
     "polars",

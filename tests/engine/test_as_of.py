@@ -261,6 +261,7 @@ CHANGES: dict[str, Callable[[Run], object]] = {
     "submit_child": lambda run: run.submit_child(run),
     "tag": lambda run: run.tag("a", "y"),
     "take_snapshot": lambda run: run.take_snapshot("."),
+    "log_artifact": lambda run: run.log_artifact("file:///data/far"),
     "upload_file": lambda run: run.upload_file("f", __file__),
     "upload_files": lambda run: run.upload_files(["f"], [__file__]),
     "upload_folder": lambda run: run.upload_folder("f", "."),

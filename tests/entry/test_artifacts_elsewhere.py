@@ -81,7 +81,7 @@ def test_without_the_folder_the_error_says_how_to_name_it(
 
     with (
         Workspace.open(lab) as again,
-        pytest.raises(ArtifactMissing, match=r"artifacts=FOLDER.*settings"),
+        pytest.raises(ArtifactMissing, match=r"artifacts=PLACE.*settings"),
     ):
         read(again, tmp_path / "copy")
 

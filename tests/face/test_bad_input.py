@@ -212,7 +212,8 @@ def test_a_bad_argument_starts_no_run_and_keeps_no_file(
     message: str,
 ) -> None:
     (project / "train.py").write_text("")
-    root = session_of(exp.workspace).writable().artifact_folder
+    root = session_of(exp.workspace).writable().artifact_backend.folder
+    assert root is not None
 
     with pytest.raises(error, match=message) as raised:
         exp.start_logging(**options)

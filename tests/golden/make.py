@@ -28,6 +28,7 @@ from runlore.domain.events import (
     ExperimentRenamed,
     ExperimentTagRemoved,
     ExperimentTagSet,
+    FilesPlaced,
     PropertyAdded,
     PropertyCorrected,
     RunAlerted,
@@ -91,6 +92,7 @@ _NEWEST: Final[tuple[Event, ...]] = (
         origin_id="0f8fad5b-d9cb-469f-a165-70867728950e",
         note="found in /data/copy",
     ),
+    FilesPlaced(uri="s3://lab/team"),
     TablesPublished(
         position=1_000_000,
         tables="7-c0ffee00-duckdb2.0.0",

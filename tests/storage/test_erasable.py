@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from runlore.domain import events as ev
+from runlore.storage.artifact_folder import ArtifactFolder
 from runlore.storage.codec import encode_event, fact_of
 from runlore.storage.event_log import EventLog, NewEvent
 from runlore.storage.held_path import hold
 from runlore.storage.log_as_of import LogAsOf
 from runlore.storage.open_sqlite import open_sqlite
-from runlore.storage.sealed_artifacts import sealed_artifacts_below
+from runlore.storage.sealed_artifacts import sealed_artifacts
 from runlore.testing.erasable_recorders import SECRET, append, create, created, erased
 
 
@@ -109,7 +110,10 @@ def test_a_log_stays_of_the_kind_that_it_was_made_as(tmp_path: Path) -> None:
 
 def test_equal_files_of_two_runs_have_nothing_in_common(tmp_path: Path) -> None:
     content = SECRET * 100_000  # Two pieces.
-    stores = [sealed_artifacts_below(hold(tmp_path) / name, os.urandom(32)) for name in ("a", "b")]
+    stores = [
+        sealed_artifacts(ArtifactFolder(hold(tmp_path) / name), os.urandom(32))
+        for name in ("a", "b")
+    ]
     (tmp_path / "given").write_bytes(content)
 
     kept = [store.put_path(tmp_path / "given") for store in stores]

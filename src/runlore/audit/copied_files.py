@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from runlore.audit.folder import AuditFolder
-from runlore.storage.artifact_folder import ArtifactFolder
-from runlore.storage.artifact_places import folder_of_artifacts
-from runlore.storage.artifacts import CHUNK_NBYTES, artifacts_below
+from runlore.engine.caller_warning import warn_caller
+from runlore.storage.artifact_places import backend_of, place_of_artifacts
+from runlore.storage.artifacts import CHUNK_NBYTES, ArtifactStore
 from runlore.storage.atomic_files import replacing
-from runlore.storage.held_trees import remove_tree, walk
+from runlore.storage.held_trees import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from runlore.engine.session import LiveSession
+    from runlore.storage.artifact_backend import ArtifactBackend
     from runlore.storage.held_path import HeldPath
-
-_TMP = "tmp"
 
 
 def copy_audit(source: HeldPath, target: HeldPath) -> int:
@@ -36,50 +36,60 @@ def copy_audit(source: HeldPath, target: HeldPath) -> int:
 
 
 def copy_artifacts(session: LiveSession, held: HeldPath) -> int:
-    """Copy the files of runs, unless both workspaces have them in the same folder.
+    """Copy the files of runs, unless both workspaces have them in the same place.
 
-    Returns their number. Files that are there already are not written again.
+    Returns their number. Files that are there already are not written again. Raises
+    StoreUnavailable.
     """
-    folder = session.artifact_folder
-    target_folder = _artifacts_at(session, held)
-    source, target = artifacts_below(folder), artifacts_below(target_folder)
-    if source.is_same_as(target) or not folder.is_folder():
+    source, target = session.artifact_backend, _backend_at(session, held)
+    source.deliver()  # What waits for a store is in the workspace's folder, which stays behind.
+    if source.is_same_as(target):
         return 0
-    count = 0
-    for name, entry in walk(folder, lambda name, is_folder: name.rpartition("/")[2] != _TMP):
-        if not entry.is_file:
-            continue
-        if session.erasable:
-            _copy_sealed(name, entry.path, target_folder)
-        else:
-            target.put_path_unless_held(entry.path)
-        count += 1
-    return count
+    if not session.erasable:
+        return _copy_plain(ArtifactStore(source), ArtifactStore(target))
+    return sum(_copy_sealed(source.below(run), target.below(run)) for run in source.parts())
 
 
 def remove_files_of(runs: Collection[str], session: LiveSession, held: HeldPath) -> None:
     """Remove the files of erased runs from the copy: it may be older than their erasure."""
-    folder = _artifacts_at(session, held)
-    if folder.is_folder():
-        for name in {*folder.names()} & {*runs}:
-            remove_tree(folder / name)
+    target = _backend_at(session, held)
+    for run in {*target.parts()} & {*runs}:
+        target.below(run).remove_all()
 
 
-def _copy_sealed(name: str, source: HeldPath, folder: HeldPath) -> None:
-    """Copy a file of one run as it is: its name and bytes are made with the run's key."""
-    run_id, *_, own_name = name.split("/")
-    store = ArtifactFolder(folder / run_id)
-    if not store.holds(own_name, source.stat().st_size):
-        with source.open_file() as file, store.staged() as staged:
-            while chunk := file.read(CHUNK_NBYTES):
-                staged.write(chunk)
-            staged.publish(own_name)
-    store.sync(own_name)
+def _copy_plain(source: ArtifactStore, target: ArtifactStore) -> int:
+    count = 0
+    for sha256 in source.digests():
+        if not target.has(sha256):
+            target.take(sha256, source)
+        count += 1
+    return count
 
 
-def _artifacts_at(session: LiveSession, held: HeldPath) -> HeldPath:
-    workspace_id = session.workspace.workspace_id
-    return folder_of_artifacts(held, workspace_id, erasable=session.erasable)
+def _copy_sealed(source: ArtifactBackend, target: ArtifactBackend) -> int:
+    """Copy the files of one run as they are: names and bytes are made with the run's key."""
+    source.deliver()
+    count = 0
+    for name in source.names():
+        if not target.holds(name):
+            target.store(name, partial(_chunks, source, name))
+        target.sync(name)
+        count += 1
+    return count
+
+
+def _chunks(source: ArtifactBackend, name: str) -> Iterator[bytes]:
+    with source.open(name) as file:
+        while chunk := file.read(CHUNK_NBYTES):
+            yield chunk
+
+
+def _backend_at(session: LiveSession, held: HeldPath) -> ArtifactBackend:
+    workspace = session.workspace
+    place = place_of_artifacts(
+        held, workspace.workspace_id, erasable=session.erasable, in_log=workspace.files_uri
+    )
+    return backend_of(place, held, warn_caller)
 
 
 def _below(folder: HeldPath, name: str) -> HeldPath:

@@ -50,6 +50,7 @@ root = PlugInGroup(
         "alert": "run.alert:alert",
         "diff": "log.diff:diff",
         "audit": "audit:audit",
+        "artifacts": "artifacts:artifacts",
         "cache": "cache:cache",
         "repair": "repair:repair",
         "trust": "folder:trust",

@@ -50,15 +50,17 @@ def attach(experiment_name: str | None, context: CommandContext, out: Output) ->
 @click.option("--remove", "removes", is_flag=True, help="Trust the folders no more.")
 @output_options
 def trust(folders: tuple[str, ...], lists: bool, removes: bool, out: Output) -> None:
-    """Trusts folders of other users: what is found in or below them is used.
+    """Trusts folders of other users, and places that a log may name for its files.
 
     Without -w, a workspace is searched in the working folder and above. What is found there counts
-    only if it belongs to you or to root, or lies in a trusted folder. The list is kept in
-    ~/.config/runlore/config.json, and is yours alone.
+    only if it belongs to you or to root, or lies in a trusted folder. The files of runs are
+    fetched from a place that the log names, such as s3://bucket/prefix, only if it is trusted. The
+    list is kept in ~/.config/runlore/config.json, and is yours alone.
 
     \b
     Example:
       runlore trust /data/team
+      runlore trust s3://team-bucket/lab
       runlore trust --list
       runlore trust --remove /data/team
     """

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -24,7 +23,6 @@ from runlore.projections import generations, slots
 from runlore.projections.cached_tables import remove_erased
 from runlore.storage.errors import LogUnavailable
 from runlore.storage.held_path import HeldPath
-from runlore.storage.held_trees import remove_tree
 from runlore.storage.run_folder import RunFolder, remove_leftovers
 from runlore.storage.spool_folder import live_values
 
@@ -93,14 +91,11 @@ def _remove_spooled(session: LiveSession, runs: Sequence[RunHandle], deadline: f
 def _remove_files(session: LiveSession, runs: Sequence[RunHandle], deadline: float) -> list[str]:
     """Remove artifacts, and the folders in which submitted runs executed."""
     held = session.require_held()
-    stores = [session.artifact_folder / run.id for run in runs]
+    stores = [session.artifact_backend.below(run.id) for run in runs]
     folders = [RunFolder(held, run.id) for run in runs]
 
-    def kept() -> set[HeldPath]:
-        for store in stores:
-            with suppress(OSError):  # Another process may be adding a file.
-                remove_tree(store)
-        return {store for store in stores if store.exists()}
+    def kept() -> set[str]:
+        return {store.location for store in stores if not store.remove_all()}
 
     def executing() -> set[HeldPath]:
         for run_folder in folders:

@@ -26,14 +26,22 @@ from runlore.engine.lanes import DEFAULT_LANE
 from runlore.engine.settled_writers import remove_settled_locks
 from runlore.engine.shared_log import LogUse
 from runlore.storage import fork_guard, interruptions
-from runlore.storage.artifact_places import folder_of_artifacts, how_to_set
-from runlore.storage.artifacts import ArtifactStore, artifacts_below
+from runlore.storage.artifact_backend import ArtifactBackend
+from runlore.storage.artifact_places import (
+    WAITING,
+    ArtifactPlace,
+    backend_of,
+    how_to_set,
+    place_of_artifacts,
+    uri_of,
+)
+from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.errors import DiskFull, LogBusy, LogReadOnly, LogTooNew, TooManyOpenFiles
 from runlore.storage.event_log import EventLog
 from runlore.storage.held_path import HeldPath
 from runlore.storage.journal import Journal, StreamState
 from runlore.storage.patience import OF_A_READ, patience
-from runlore.storage.sealed_artifacts import sealed_artifacts_below
+from runlore.storage.sealed_artifacts import sealed_artifacts
 from runlore.storage.spool_folder import (
     NOTHING_LIVE,
     LiveValues,
@@ -226,7 +234,7 @@ class LiveSession(Session):
         *,
         uri: str,
         files: Path | None,
-        artifacts: HeldPath | None = None,
+        artifacts: ArtifactPlace | None = None,
         actor: str,
         is_memory: bool = False,
         caretaker: Caretaker | None = None,
@@ -250,7 +258,7 @@ class LiveSession(Session):
         self.erasable = self.log.erasable
         self.warned_of_no_snapshot = False
         self._told_artifacts = artifacts
-        self._artifact_folder = artifacts
+        self._artifact_backend: ArtifactBackend | None = None
         self._artifacts: ArtifactStore | None = None
         self._caretaker = caretaker
         self._at_run_end = at_run_end
@@ -407,34 +415,83 @@ class LiveSession(Session):
     # --- files ------------------------------------------------------------------------------
 
     @property
-    def artifact_folder(self) -> HeldPath:
-        """The folder that holds all files of all runs; it may be elsewhere if this user says so.
+    def artifact_backend(self) -> ArtifactBackend:
+        """The place of all files of all runs; it may be elsewhere if this user says so.
 
         Raises ArtifactFolderMissing, and ArtifactsLinked if it is a symbolic link.
         """
-        if self._artifact_folder is None:
-            self._artifact_folder = self._usual_artifact_folder()
-        return self._artifact_folder
+        if self._artifact_backend is None:
+            told = self._told_artifacts
+            place = self._usual_artifact_place() if told is None else told
+            self._artifact_backend = self._backend_of(place)
+        return self._artifact_backend
+
+    def deliver_files(self) -> int:
+        """Bring files that wait on this machine to their store; return how many.
+
+        In an erasable workspace those of each run: what waits of an erased one was removed.
+        """
+        backend = self.artifact_backend
+        if self.held is None or not self.erasable:
+            return backend.deliver()
+        waiting = self.held / WAITING
+        runs = waiting.names() if waiting.is_folder() else []
+        return sum(backend.below(run_id).deliver() for run_id in runs)
 
     def check_artifacts_found(self) -> None:
         """Raise InvalidInput if another process of this user would not find the artifacts.
 
-        It knows the user's settings, and not the folder that this session was told.
+        It knows the user's settings, and not the place that this session was told.
         """
         told = self._told_artifacts
         if told is None or self.held is None:
             return
-        usual = self._usual_artifact_folder()
-        if not usual.exists() or not os.path.samestat(usual.stat(), told.stat()):
+        usual = self._backend_of(self._usual_artifact_place())
+        if not usual.is_same_as(self.artifact_backend):
             raise InvalidInput(
                 f"the artifacts of {self.held} are in {told} by an argument, which the processes "
                 f"of submitted runs do not know; {how_to_set(self.held, str(told))}"
             )
 
-    def _usual_artifact_folder(self) -> HeldPath:
-        return folder_of_artifacts(
-            self.require_held(), self.workspace.workspace_id, erasable=self.erasable
+    def _usual_artifact_place(self) -> ArtifactPlace:
+        workspace = self.workspace
+        return place_of_artifacts(
+            self.require_held(),
+            workspace.workspace_id,
+            erasable=self.erasable,
+            in_log=workspace.files_uri,
         )
+
+    def place_files(self, place: ArtifactPlace) -> int:
+        """Say in the log where the files of runs are from now on; return how many were copied.
+
+        First, all that are here go there. Others who have the workspace open see the new place when
+        they next open it. Raises InvalidInput in an erasable workspace, StoreUnavailable.
+        """
+        self.writable()
+        command = workspaces.PlaceFiles(uri=uri_of(place))
+        decision = workspaces.decide(self.workspace, command)
+        source, backend = ArtifactStore(self.artifact_backend), self._backend_of(place)
+        target = ArtifactStore(backend)
+        count = 0
+        if not source.is_same_as(target):
+            source.deliver()
+            for sha256 in source.digests():
+                if not target.has(sha256):
+                    target.take(sha256, source)
+                    count += 1
+            target.deliver()
+        if decision.events:
+            stream: StreamState[workspaces.WorkspaceState | None] = StreamState(
+                WORKSPACE_STREAM, workspaces.fold, None
+            )
+            self.change(stream, lambda state: workspaces.decide(state, command))
+        self._workspace = self._artifacts = None
+        self._told_artifacts, self._artifact_backend = None, backend
+        return count
+
+    def _backend_of(self, place: ArtifactPlace) -> ArtifactBackend:
+        return backend_of(place, self.held, partial(warn_caller, category=RuntimeWarning))
 
     @property
     def shared_artifacts(self) -> ArtifactStore:
@@ -457,12 +514,12 @@ class LiveSession(Session):
         key = self.log.key_of(run_id)
         if key is None:
             raise RunGone(run_id)
-        return sealed_artifacts_below(self.artifact_folder / run_id, key)
+        return sealed_artifacts(self.artifact_backend.below(run_id), key)
 
     @property
     def _store(self) -> ArtifactStore:
         if self._artifacts is None:
-            self._artifacts = artifacts_below(self.artifact_folder)
+            self._artifacts = ArtifactStore(self.artifact_backend)
         return self._artifacts
 
     # --- reads ------------------------------------------------------------------------------

@@ -22,10 +22,11 @@ from runlore.engine.runs import files as files
 from runlore.engine.session import Caretaker, LiveSession
 from runlore.engine.shared_log import SharedLog, use_log
 from runlore.run import shown_metrics as shown_metrics
+from runlore.storage.artifact_places import ArtifactPlace
 from runlore.storage.event_log import EventLog
 from runlore.storage.fence import too_new
 from runlore.storage.filesystem import check_file_system
-from runlore.storage.held_path import HeldPath, hold
+from runlore.storage.held_path import hold
 from runlore.storage.log_opener import LogLocation
 from runlore.storage.log_query import LogQuery
 from runlore.storage.memory_log import MemoryLog
@@ -48,12 +49,12 @@ def open_session(
     actor: str | None = None,
     allow_network_file_system: bool = False,
     erasable: bool = False,
-    artifacts: HeldPath | None = None,
+    artifacts: ArtifactPlace | None = None,
     key: Hashable | None = None,
 ) -> LiveSession:
     """The session of a workspace, whose folder must exist; the log is created if it is missing.
 
-    A new log can be `erasable`: then it seals its payloads. `artifacts` is the folder of all files
+    A new log can be `erasable`: then it seals its payloads. `artifacts` is the place of all files
     of runs, if it is neither the workspace's own nor the one of the user's settings. `key` is the
     log's identity, if the caller has just asked for it. Warns if the log is of a newer runlore:
     then it can be read, and changes raise LogTooNew.
@@ -97,7 +98,7 @@ def open_existing(
     *,
     actor: str | None = None,
     allow_network_file_system: bool = False,
-    artifacts: HeldPath | None = None,
+    artifacts: ArtifactPlace | None = None,
 ) -> LiveSession:
     """The session of an existing workspace. Raises WorkspaceNotFound, or as `open_session` does."""
     key = identity(place)

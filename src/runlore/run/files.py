@@ -22,16 +22,28 @@ class RunFiles(RunPart):
         name: str,
         path_or_stream: str | os.PathLike[str] | BinaryIO,
         datastore_name: str | None = None,
+        *,
+        copy: bool = True,
     ) -> None:
         """Keep a file or a binary stream under `name` (`outputs/model.pkl`).
 
         The same content again is a no-op; other content under a taken name is refused, because
-        files never change. Raises UnsafePath for a name that could leave its folder (absolute,
-        `..`, backslashes), UserErrorException for a value that is neither a path nor a stream.
+        files never change. Without `copy`, the file stays where it is: the log keeps its path, its
+        size and its SHA-256, for which it is read once; see docs/files.md. Raises UnsafePath for a
+        name that could leave its folder (absolute, `..`, backslashes), UserErrorException for a
+        value that is neither a path nor a stream, or a stream without `copy`.
         """
         from runlore.engine.runs.files import keep_files
+        from runlore.engine.runs.references import refer_to_file
 
-        if isinstance(path_or_stream, str | os.PathLike):
+        if not copy:
+            if not isinstance(path_or_stream, str | os.PathLike):
+                raise UserError(
+                    f"upload_file of {name!r} with copy=False takes a path: a stream is nowhere "
+                    "to be found again"
+                )
+            refer_to_file(self._handle, name, Path(path_or_stream))
+        elif isinstance(path_or_stream, str | os.PathLike):
             keep_files(self._handle, {name: Path(path_or_stream)})
         elif callable(getattr(path_or_stream, "read", None)):
             keep_files(self._handle, {name: path_or_stream})
@@ -147,6 +159,20 @@ class RunFiles(RunPart):
         from runlore.engine.runs.references import add_reference
 
         add_reference(self._handle, name, uri, size=size, sha256=sha256)
+
+    @deferrable
+    def log_artifact(self, uri: str, name: str | None = None) -> None:
+        """Name a file that stays where it is, at `uri`, with its size and digest where readable.
+
+        `name` is by default the last part of the URI. A `file:` URI is read for its digest, and an
+        object of a store (`s3:`, `gs:`, `az:`) of at most 256 MiB as well; of a larger one only the
+        size is asked for, and of other URIs nothing. What cannot be read is named without size and
+        digest. Raises UserErrorException for a path: `upload_file` keeps it, with `copy=False` by
+        reference; ChangeRefusedError for a taken name, InvalidInput for a URI with a password.
+        """
+        from runlore.engine.runs.references import log_artifact
+
+        log_artifact(self._handle, uri, name)
 
     def fetch_reference(
         self,

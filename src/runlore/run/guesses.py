@@ -52,7 +52,6 @@ GUESSES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "end_run": _COMPLETE,
         "files": ("run.get_file_names()",),
         "info": ("run.id", "run.get_details()"),
-        "log_artifact": _FILE,
         "log_artifacts": _FOLDER,
         "log_code": ('run.take_snapshot("src")',),
         "log_figure": _IMAGE,

@@ -17,11 +17,13 @@ from runlore.domain.errors import (
     UserError,
     WorkspaceClosed,
 )
+from runlore.engine.runs.files import FilePruned
 from runlore.projections.own_projection import ProjectionFailed
 from runlore.storage.artifact_backend import ArtifactMissing
-from runlore.storage.artifact_places import ArtifactFolderMissing
+from runlore.storage.artifact_places import ArtifactFolderMissing, PlaceNotTrusted
 from runlore.storage.errors import LogCorrupt, LogUnavailable, NotALog
 from runlore.storage.held_folder import FolderMoved
+from runlore.storage.object_errors import StoreUnavailable
 from runlore.studio.encoding import json_text
 from runlore.studio.viewers import NotTheOwner
 
@@ -39,6 +41,9 @@ _STATUS: Final[tuple[tuple[type[Exception], int], ...]] = (
     (NotALog, 503),
     (FolderMoved, 503),
     (ArtifactFolderMissing, 503),
+    (StoreUnavailable, 503),
+    (PlaceNotTrusted, 503),
+    (FilePruned, 410),
     (ProjectionFailed, 503),
     (WorkspaceClosed, 503),
     (UserError, 422),

@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
 
 from runlore.domain.errors import UserError
+from runlore.domain.events import ArtifactPruned
 from runlore.domain.file_names import clashes
+from runlore.domain.ids import run_stream
 from runlore.domain.run_commands import (
     AddArtifacts,
 )
 from runlore.domain.run_state import Artifact
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.runs.handle import RunHandle
-from runlore.storage.artifacts import ArtifactStore
+from runlore.storage.artifact_backend import ArtifactMissing
+from runlore.storage.artifacts import ArtifactStore, StoredArtifact
 from runlore.storage.errors import told
 from runlore.storage.held_folder import UnsafeEntry
 from runlore.storage.held_path import AnyPath, HeldPath, open_to_read
 from runlore.storage.left_out import LeftOut
+from runlore.storage.object_errors import StoreUnavailable
 from runlore.storage.patience import is_over
 from runlore.storage.plain_files import plain_files
 from runlore.storage.safe_paths import UnsafePath, safe_name, walk_files
@@ -27,6 +31,20 @@ from runlore.storage.safe_paths import UnsafePath, safe_name, walk_files
 _SHOWN_NAMES = 5
 
 P = TypeVar("P", Path, HeldPath)
+
+
+class FilePruned(UserError):
+    """The content of a file was given up to save space; its name, digest and size are known."""
+
+    def __init__(self, name: str, run_id: str, sha256: str | None, pruning: str) -> None:
+        super().__init__(
+            f"the content of {name!r} of run {run_id} was given up to save space {pruning}; if you "
+            f"have the file elsewhere, its SHA-256 is {sha256}: upload it under the same name "
+            "and it is kept again"
+        )
+        self.name = name
+        self.run_id = run_id
+        self.sha256 = sha256
 
 
 def keep_files(run: RunHandle, files: Mapping[str, Path | BinaryIO]) -> None:
@@ -40,7 +58,10 @@ def keep_files(run: RunHandle, files: Mapping[str, Path | BinaryIO]) -> None:
         if isinstance(source, Path) and not source.is_file():
             raise UserError(f"cannot keep {name!r}: there is no file {os.fspath(source)!r}")
     artifacts = run.artifacts
-    run.change(AddArtifacts({name: _put(source, artifacts) for name, source in files.items()}))
+    stored = {name: _put(source, artifacts) for name, source in files.items()}
+    run.change(AddArtifacts({name: _artifact(found) for name, found in stored.items()}))
+    for name, found in stored.items():
+        _check_still_held(found, files[name], artifacts)
 
 
 def keep_tree(run: RunHandle, name: str, folder: Path, *, follow_links: bool) -> None:
@@ -70,6 +91,7 @@ def keep_folders(
     state = run.refresh()
     kept = state.artifacts if state else {}
     found: dict[str, Artifact] = {}
+    sources: dict[str, tuple[StoredArtifact, AnyPath]] = {}
     problems: list[str] = []
     artifacts = run.artifacts
     for folder_name, folder in folders.items():
@@ -78,11 +100,13 @@ def keep_folders(
             if is_over():
                 problems.append(f"the process ended before {name!r} and what follows was kept")
                 break
-            artifact = _put_or_report(name, path, artifacts, problems, left_out, owner)
-            if artifact is None:
+            stored = _put_or_report(name, path, artifacts, problems, left_out, owner)
+            if stored is None:
                 continue
-            if kept.get(name, artifact) == artifact:
+            artifact = _artifact(stored)
+            if kept.get(name, artifact)._replace(pruned=False) == artifact:
                 found[name] = artifact
+                sources[name] = stored, path
             else:
                 problems.append(
                     f"{name!r} is already kept with other content, and files never change"
@@ -92,6 +116,8 @@ def keep_folders(
         del found[name]
         problems.append(f"{name!r} is not kept: with {other!r} it would be a file and a folder")
     run.change(AddArtifacts(found))
+    for stored, path in sources.values():
+        _check_still_held(stored, path, artifacts)
     return problems
 
 
@@ -119,16 +145,27 @@ def content_of(run: RunHandle, name: str) -> str:
     """The digest of a file's stored content. Raises UserError if its content is not stored."""
     artifact = artifact_of(run, name)
     if artifact.pruned:
-        raise UserError(
-            f"the content of {name!r} of run {run.id} was given up to save space; the run's "
-            "history says when and why"
-        )
+        raise FilePruned(name, run.id, artifact.sha256, _pruning_of(run, name))
     if artifact.sha256 is None or artifact.uri is not None:
         raise UserError(
             f"{name!r} of run {run.id} is a reference to {artifact.uri!r:.200}, which is not "
             "stored here; if you trust that place, fetch_reference() fetches it from there"
         )
     return artifact.sha256
+
+
+def _pruning_of(run: RunHandle, name: str) -> str:
+    """By whom, when and why a file was pruned, as far as the log says."""
+    facts = [
+        fact
+        for fact in run.session.journal.facts(run_stream(run.id))
+        if fact.topic == ArtifactPruned.topic and fact.data and fact.data["name"] == name
+    ]
+    if not facts:
+        return "at an unknown time"
+    last = facts[-1]
+    who = run.session.journal.name_of(last.writer_id, last.actor)
+    return f"by {who} on {last.time:%Y-%m-%d %H:%M:%S} UTC: {last.reason or 'no reason is known'}"
 
 
 def is_stored(artifact: Artifact) -> bool:
@@ -186,10 +223,33 @@ def _tell(left_out: LeftOut, folder: str, problems: list[str]) -> None:
         problems.append(f"{left_out.count:,} entries of {folder!r} were left out: {left_out}")
 
 
-def _put(source: Path | BinaryIO, artifacts: ArtifactStore) -> Artifact:
+def _put(source: Path | BinaryIO, artifacts: ArtifactStore) -> StoredArtifact:
     with told(str(source) if isinstance(source, Path) else "a stream"):
-        stored = artifacts.put_path(source) if isinstance(source, Path) else artifacts.put(source)
+        return artifacts.put_path(source) if isinstance(source, Path) else artifacts.put(source)
+
+
+def _artifact(stored: StoredArtifact) -> Artifact:
     return Artifact(stored.sha256, stored.nbytes)
+
+
+def _check_still_held(
+    stored: StoredArtifact, source: AnyPath | BinaryIO, artifacts: ArtifactStore
+) -> None:
+    """Store a file again whose bytes were pruned between our look and our commit.
+
+    Raises ArtifactMissing if its stream is gone by now: upload the file again.
+    """
+    if not stored.was_held:
+        return
+    try:
+        if artifacts.has(stored.sha256):
+            return
+    except StoreUnavailable:
+        return  # It had the bytes a moment ago.
+    if isinstance(source, Path | HeldPath):
+        artifacts.put_path(source)
+    else:
+        raise ArtifactMissing(stored.sha256, artifacts.location)
 
 
 def _put_or_report(
@@ -199,7 +259,7 @@ def _put_or_report(
     problems: list[str],
     left_out: LeftOut,
     owner: int | None,
-) -> Artifact | None:
+) -> StoredArtifact | None:
     try:
         safe_name(name)
         file = open_to_read(path)
@@ -215,8 +275,7 @@ def _put_or_report(
         if owner is not None and not _may_be_of(owner, os.fstat(file.fileno()).st_uid):
             left_out.add(name, "a file of another user")
             return None
-        stored = artifacts.put_unless_held(file)
-    return Artifact(stored.sha256, stored.nbytes)
+        return artifacts.put_unless_held(file)
 
 
 def _may_be_of(owner: int, uid: int) -> bool:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, BinaryIO, Final, cast
+from typing import IO, BinaryIO, Final, NamedTuple, TypeAlias, cast
 
 from runlore.domain.errors import RunloreError
 from runlore.engine.caller_warning import warn_caller
 from runlore.engine.console.consoles import console_path
-from runlore.engine.runs.files import free_name, is_stored, keep_files, open_file
+from runlore.engine.runs.files import (
+    content_of,
+    free_name,
+    is_stored,
+    keep_files,
+    open_file,
+)
 from runlore.engine.runs.handle import RunHandle
 from runlore.storage.artifact_backend import ArtifactMissing
-from runlore.storage.held_path import AnyPath, HeldPath
+from runlore.storage.held_path import HeldPath
 from runlore.storage.held_trees import walk
 from runlore.storage.run_folder import RunFolder
 from runlore.storage.safe_paths import UnsafePath
@@ -23,8 +29,18 @@ CONSOLE_LOG: Final = "user_logs/std_log.txt"
 LOG_FOLDERS: Final = ("logs/", "user_logs/", "system_logs/", "azureml-logs/")
 
 
-def log_files(run: RunHandle) -> dict[str, AnyPath]:
-    """The paths of the log files by name: kept ones, and those that are being written."""
+class KeptLog(NamedTuple):
+    """A log that is kept as a file of the run."""
+
+    name: str
+
+
+LogSource: TypeAlias = KeptLog | HeldPath
+"""Where a log is: in the artifact store, or in a file that is being written."""
+
+
+def log_files(run: RunHandle) -> dict[str, LogSource]:
+    """Where the log files are, by name: kept ones, and those that are being written."""
     run.fetch()
     return {**_live_logs(run), **_kept_logs(run)}
 
@@ -57,51 +73,44 @@ def _console_name(run: RunHandle) -> str:
 
 def log_uris(run: RunHandle) -> dict[str, str]:
     """The addresses of the log files by name, for people and other programs."""
-    return {
-        name: (path.plain if isinstance(path, HeldPath) else path).absolute().as_uri()
-        for name, path in log_files(run).items()
-    }
+    return {name: _uri_of(run, source) for name, source in log_files(run).items()}
 
 
 def read_log(run: RunHandle, name: str) -> bytes:
     """A log's content; empty if the script has removed it."""
     # When a run ends, its logs move into the store, where the second attempt finds them.
     for _ in range(2):
-        path = log_files(run).get(name)
-        log = None if path is None else open_log(run, path)
+        source = log_files(run).get(name)
+        log = None if source is None else open_log(run, source)
         if log is not None:
             with log:
                 return log.read()
     return b""
 
 
-def open_log(run: RunHandle, path: AnyPath) -> IO[bytes] | None:
-    """A file of `log_files`, for reading; None if it is gone by now."""
+def open_log(run: RunHandle, source: LogSource) -> IO[bytes] | None:
+    """A log of `log_files`, for reading; None if it is gone by now."""
     try:
-        for name, kept in _kept_logs(run).items():
-            if kept == path:  # It may be sealed.
-                return open_file(run, name)
-        return path.open_file() if isinstance(path, HeldPath) else None
+        return open_file(run, source.name) if isinstance(source, KeptLog) else source.open_file()
     except (FileNotFoundError, ArtifactMissing):
         return None
 
 
-def _kept_logs(run: RunHandle) -> dict[str, AnyPath]:
-    """The paths in the artifact store of the log files that are kept there."""
-    digests = {
-        name: artifact.sha256
+def _uri_of(run: RunHandle, source: LogSource) -> str:
+    if isinstance(source, HeldPath):
+        return source.plain.absolute().as_uri()
+    return run.artifacts.uri(content_of(run, source.name))
+
+
+def _kept_logs(run: RunHandle) -> dict[str, LogSource]:
+    return {
+        name: KeptLog(name)
         for name, artifact in run.state.artifacts.items()
         if name.startswith(LOG_FOLDERS) and artifact.sha256 is not None and is_stored(artifact)
     }
-    artifacts = run.artifacts if digests else None
-    return {
-        name: path
-        for name, sha256 in digests.items()
-        if artifacts and (path := artifacts.path(sha256))
-    }
 
 
-def _live_logs(run: RunHandle) -> dict[str, AnyPath]:
+def _live_logs(run: RunHandle) -> dict[str, LogSource]:
     state, workspace = run.state, run.session.executing
     if workspace is None:
         return {}

@@ -1,0 +1,1 @@
+"""Files in object stores, against a real server of S3 on loopback."""
