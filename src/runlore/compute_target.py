@@ -133,7 +133,9 @@ class ComputeTarget:
             )
         if isinstance(attach_configuration, dict):
             settings = {**attach_configuration, **settings}
-        command = AttachTarget(name, type, kind_of(type).checked(settings))
+        kind = kind_of(type)
+        command = AttachTarget(name, type, kind.checked(settings))
+        kind(session, str(name), command.settings).check_workspace()
         change_target(session, _stream(name), command)
         note_use(session, name)
         return ComputeTarget(workspace, name)
