@@ -22,7 +22,7 @@ N ?= 120
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo demo-postgres studio-demo studio-pictures check test test-postgres explore chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
+.PHONY: demo demo-postgres studio-demo studio-pictures check test test-postgres test-slurm explore chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
 
 demo: $(READY) ## Track a real training and query it
 	$(BIN)/python examples/demo.py
@@ -43,6 +43,9 @@ check: $(READY) ## Check style and imports, run the tests that start no process;
 test: $(READY) ## Run the doctests, then all tests
 	$(BIN)/pytest --doctest-modules src
 	$(BIN)/pytest -n 2
+
+test-slurm: $(READY) ## Run the tests of submitted runs on a Slurm that it starts; as root, on Debian
+	$(BIN)/python -m tests.slurm.cluster $(BIN)/pytest -q -n 2 tests/slurm
 
 test-postgres: $(READY) ## Run the tests of the SDK on workspaces in PostgreSQL; `make test` has those of the log
 	RUNLORE_TEST_POSTGRES=1 $(BIN)/pytest -q -n 2 -k "postgres" --ignore=tests/postgres

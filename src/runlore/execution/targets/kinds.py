@@ -29,7 +29,9 @@ _HERE: Final[Mapping[str, type[Target]]] = {LocalTarget.kind: LocalTarget, Pool.
 """The kinds of this machine: they need no trust, and are looked after in every workspace."""
 
 # Found as those of other packages are: few processes need them.
-_ENGINES: Final[Mapping[str, str]] = {}
+_ENGINES: Final[Mapping[str, str]] = {
+    "slurm": "runlore.execution.targets.engines.slurm:Slurm",
+}
 
 
 def kind_of(name: str) -> type[Target]:

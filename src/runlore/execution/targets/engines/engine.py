@@ -13,7 +13,7 @@ A package brings a kind of engine as a subclass of `Engine`, named in the entry-
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Final, NamedTuple
@@ -69,7 +69,9 @@ class Job:
     `words` are the command line; anyone may see them. `environment` holds variables for the
     command's process that nobody else may see: it is empty unless the kind `carries_secrets`.
     `node_count` nodes are to be allocated; the command is started once, on the first.
-    `max_run_duration_s` is enforced by the command itself; None for no limit. `name` is for people.
+    `max_run_duration_s` is enforced by the command itself; None for no limit. `name` is for people
+    and for `Engine.find`: no other job of the user has it. `output` is the path of the file for the
+    command's output, if the hosts share a folder: it tells why a command could not begin.
     """
 
     run_id: str
@@ -79,6 +81,7 @@ class Job:
     node_count: int = 1
     max_run_duration_s: float | None = None
     grace_s: float = 10.0
+    output: str | None = None
 
 
 class Engine(ABC):
@@ -133,10 +136,6 @@ class Engine(ABC):
     def poll(self, handle: str) -> JobState:
         """What the engine knows of a job."""
 
-    def poll_all(self, handles: Iterable[str]) -> dict[str, JobState]:
-        """What the engine knows of several jobs; override it where one question is enough."""
-        return {handle: self.poll(handle) for handle in handles}
-
     @abstractmethod
     def cancel(self, handle: str) -> None:
         """End the job, wherever it is: TERM to its processes, then KILL. Idempotent.
@@ -144,10 +143,17 @@ class Engine(ABC):
         An ended or unknown job is left alone.
         """
 
-    def find(self, run_id: str) -> str | None:
-        """The engine's name for the job of a run, if it has one: its submitter may have died."""
+    def find(self, name: str) -> str | None:
+        """The engine's handle of the job of this name, if it has one: its submitter may be dead."""
         return None
 
     def own_handle(self, environment: Mapping[str, str]) -> str | None:
         """The engine's name for the job that a process with this environment belongs to."""
         return None
+
+    def why_ended(self, handle: str, environment: Mapping[str, str]) -> JobState:
+        """What the engine does with a job whose process has got a signal that it did not expect.
+
+        Called in that process, whose environment is given. A job that `waits` is started again.
+        """
+        return self.poll(handle)

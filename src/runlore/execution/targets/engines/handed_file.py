@@ -1,6 +1,7 @@
 """The environment of a supervisor on another host, in a file that only its user may read.
 
     <handover folder>/<digest of workspace and run>.json
+    <handover folder>/<digest of workspace and run>.txt    the output of the supervisor's beginning
 
 The file stays until the run is over: an engine may start its job again.
 """
@@ -20,6 +21,8 @@ from runlore.domain.errors import RunloreError
 from runlore.exceptions import ComputeTargetException
 
 _NBYTES_MAX: Final = 1 << 26
+_OUTPUT_MAX: Final = 1 << 20
+_SHOWN_MAX: Final = 500
 
 
 class HandedFile:
@@ -27,6 +30,7 @@ class HandedFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self.output = self.path.with_suffix(".txt")
 
     @classmethod
     def of(cls, folder: str, uri: str, run_id: str) -> HandedFile:
@@ -78,9 +82,18 @@ class HandedFile:
         return _as_variables(json.loads(content))
 
     def remove(self) -> None:
-        """Remove the file. Idempotent."""
-        with suppress(OSError):
-            self.path.unlink()
+        """Remove the file, and the output beside it. Idempotent."""
+        for path in (self.path, self.output):
+            with suppress(OSError):
+                path.unlink()
+
+    def last_output(self) -> str:
+        """The end of the output, as far as it may be shown: a line of Python's, say."""
+        try:
+            with open(self.output, encoding="utf-8", errors="replace") as file:
+                return file.read(_OUTPUT_MAX)[-_SHOWN_MAX:]
+        except OSError:
+            return ""
 
 
 def _as_variables(document: Any) -> dict[str, str]:

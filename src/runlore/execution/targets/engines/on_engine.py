@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any, ClassVar, Final, NamedTuple
 
 from runlore.domain.definition import Definition
@@ -44,6 +45,8 @@ from runlore.storage.file_lock import unlock
 from runlore.storage.run_folder import RunFolder
 
 _ASK_INTERVAL_S: Final = 1.0
+_ASK_SHARE: Final = 0.05
+"""A run that has waited for this long is asked about the less often: there may be thousands."""
 _UNPLACED_S: Final = 60.0
 """A submitter places a run well before this time after recording it, if it is not killed."""
 _PLACING: Final = (Status.NOT_STARTED, Status.QUEUED)
@@ -108,9 +111,9 @@ class EngineTarget(Target):
 
     def withdraw(self, run_id: str) -> None:
         state = RunHandle(self.session, run_id).refresh()
-        handle = None if state is None else state.handle or self.engine.find(run_id)
-        if handle is not None:
-            with suppress(EngineUnavailable):  # The supervisor finds the run canceled, and ends.
+        with suppress(EngineUnavailable):  # The supervisor finds the run canceled, and ends.
+            handle = None if state is None else self._handle_of(state)
+            if handle is not None:
                 self.engine.cancel(handle)
         self.forget(run_id)
         RunFolder(self.session.require_held(), run_id).remove()
@@ -148,7 +151,7 @@ class EngineTarget(Target):
             return
         answer = self._ask(state)
         newest = run.refresh()
-        if newest is None or newest.status is not state.status:
+        if newest is None or newest.version != state.version:
             return
         if answer is not None and answer.phase is Phase.WAITING:
             put_back(run, self.why_put_back(answer))
@@ -174,7 +177,8 @@ class EngineTarget(Target):
         if answer.code is not None:
             return EndRun(Status.FAILED, {"code": answer.code, "message": what})
         if state.status in _PLACING:
-            message = f"the run's supervisor was never heard of, and {what}"
+            said = self._last_words(state.run_id)
+            message = f"the run's supervisor was never heard of, and {what}{said}"
             return EndRun(Status.FAILED, {"code": NOT_STARTED, "message": message})
         return LoseRun(f"the run's supervisor ended without recording how the run ended; {what}")
 
@@ -188,6 +192,12 @@ class EngineTarget(Target):
         """The file with a run's environment. Raises ComputeTargetException without a folder."""
         return HandedFile.of(self.common.handover_folder(), self.session.uri, run_id)
 
+    def _last_words(self, run_id: str) -> str:
+        if self.engine.carries_secrets:
+            return ""
+        text = self.handed_file(run_id).last_output().strip()
+        return f". Its output ends with: {text}" if text else ""
+
     # --- inside -------------------------------------------------------------------------------
 
     def _job(self, run_id: str, environment: Mapping[str, str], definition: Definition) -> Job:
@@ -199,19 +209,27 @@ class EngineTarget(Target):
             words.append(str(self.handed_file(run_id).path))
         return Job(
             run_id=run_id,
-            name=f"runlore-{run_id}",
+            name=self._job_name(run_id),
             words=tuple(words),
             environment=environment if self.engine.carries_secrets else {},
             node_count=definition.node_count,
             max_run_duration_s=definition.max_run_duration_s,
             grace_s=self.common.grace_s,
+            output=None if self.engine.carries_secrets else str(self.handed_file(run_id).output),
         )
+
+    def _job_name(self, run_id: str) -> str:
+        """The job's name: another workspace may have a run of the same id."""
+        return f"runlore-{run_id}-{sha256(self.session.uri.encode()).hexdigest()[:8]}"
+
+    def _handle_of(self, state: RunState) -> str | None:
+        return state.handle or self.engine.find(self._job_name(state.run_id))
 
     def _observe_waiting(self, run: RunHandle, state: RunState) -> None:
         answer = self._ask(state)
         waits_s = self._since_last_event_s(state)
         newest = run.refresh()
-        if newest is None or newest.status not in _PLACING:
+        if newest is None or newest.version != state.version:
             return
         if answer is not None and answer.is_over:
             self._record_end(run, newest, answer)
@@ -259,13 +277,15 @@ class EngineTarget(Target):
 
     def _ask(self, state: RunState) -> JobState | None:
         """What the engine says of a run's job now; None if it does not answer, or has no job."""
-        key = (self.session.uri, self.name, state.run_id)
+        # What was said before the run's last event may be about an earlier attempt of the job.
+        key = (self.session.uri, state.run_id, state.version)
         now = time.monotonic()
         asked_at, answer = _answers.get(key, (-math.inf, None))
-        if now < asked_at + _ASK_INTERVAL_S:
+        interval_s = max(_ASK_INTERVAL_S, _ASK_SHARE * min(self._since_last_event_s(state), 1_200))
+        if now < asked_at + interval_s:
             return answer
         try:
-            handle = state.handle or self.engine.find(state.run_id)
+            handle = self._handle_of(state)
             answer = None if handle is None else self.engine.poll(handle)
         except EngineUnavailable:
             answer = None
@@ -348,5 +368,5 @@ def _has_used_up_its_time(state: RunState) -> bool:
 
 
 _ANSWERS_MAX: Final = 10_000
-_answers: Final[dict[tuple[str, str, str], tuple[float, JobState | None]]] = {}
+_answers: Final[dict[tuple[str, str, int], tuple[float, JobState | None]]] = {}
 """The engines' last answers to this process, with their times; a read asks once a second."""
