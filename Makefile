@@ -45,7 +45,7 @@ test: $(READY) ## Run the doctests, then all tests
 	$(BIN)/pytest -n 2
 
 test-slurm: $(READY) ## Run the tests of submitted runs on a Slurm that it starts; as root, on Debian
-	$(BIN)/python -m tests.slurm.cluster $(BIN)/pytest -q -n 2 tests/slurm
+	$(BIN)/python -m tests.slurm.cluster $(BIN)/pytest -q -n 2 --dist loadfile tests/slurm
 
 test-postgres: $(READY) ## Run the tests of the SDK on workspaces in PostgreSQL; `make test` has those of the log
 	RUNLORE_TEST_POSTGRES=1 $(BIN)/pytest -q -n 2 -k "postgres" --ignore=tests/postgres

@@ -44,13 +44,16 @@ SlurmctldPidFile={folder}/pids/slurmctld
 SlurmdPidFile={folder}/pids/slurmd-%n
 SlurmctldLogFile={folder}/log/slurmctld
 SlurmdLogFile={folder}/log/slurmd-%n
-ProctrackType=proctrack/pgid
+ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
 ReturnToService=2
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
-JobAcctGatherType=jobacct_gather/none
+SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=100
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherParams=OverMemoryKill,UsePss
+JobAcctGatherFrequency=1
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0
@@ -59,8 +62,9 @@ MinJobAge=3
 SlurmdTimeout=5
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=16 State=UNKNOWN
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=16 State=UNKNOWN
+NodeName=DEFAULT CPUs=16 RealMemory=16000
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]}
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]}
 PartitionName=main Nodes=n1 Default=YES MaxTime=INFINITE State=UP PriorityTier=1
 PartitionName=two Nodes=n1,n2 MaxTime=INFINITE State=UP PriorityTier=1
 PartitionName=spare Nodes=n2 MaxTime=INFINITE State=UP PriorityTier=1
@@ -117,12 +121,10 @@ class Cluster:
     def kill_node(self, node: str) -> None:
         """Let a node die: its daemon and all processes of its jobs, at once."""
         daemon = psutil.Process(int((self.folder / "pids" / f"slurmd-{node}").read_text()))
-        steps = [
-            process
-            for process in psutil.process_iter(["cmdline", "name"])
-            if process.info["name"] == "slurmstepd" and self._is_ours(process)
-        ]
-        steps = [step for step in steps if f"{self.folder}/spool/{node}" in _open_paths(step)]
+        jobs = self.ask("squeue", "--noheader", f"--nodelist={node}", "--format=%A").split()
+        # A step's title is `slurmstepd: [4711.batch]`, as far as there is room.
+        titles = tuple(f"slurmstepd: [{job}." for job in jobs)
+        steps = [one for one in self._processes() if " ".join(one.cmdline()).startswith(titles)]
         doomed = [daemon, *steps, *(child for step in steps for child in step.children(True))]
         for process in doomed:
             with suppress(psutil.NoSuchProcess):
@@ -168,22 +170,20 @@ class Cluster:
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
-            words = " ".join(process.cmdline())
-            return process.environ().get("SLURM_CONF") == str(self.conf) or (
-                str(self.folder) in words
-            )
+            named = [*process.cmdline(), process.cwd()]  # The daemons go to the folder of logs.
+            return any(str(self.folder) in name for name in named)
         except psutil.Error:
             return False
 
-    def _node_states(self) -> set[str]:
+    def ask(self, *words: str) -> str:
+        """What a command of Slurm prints; empty if it fails."""
         done = subprocess.run(
-            ["sinfo", "--noheader", "--Node", "--format=%t"],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
+            words, env=self.environment, capture_output=True, text=True, check=False
         )
-        return set(done.stdout.split()) or {done.stderr.strip()}
+        return done.stdout
+
+    def _node_states(self) -> set[str]:
+        return set(self.ask("sinfo", "--noheader", "--Node", "--format=%t").split())
 
     def _run(self, *words: str) -> None:
         try:
@@ -238,14 +238,6 @@ def _free_ports(count: int) -> list[int]:
         if len(free) == count:
             return free
     raise SystemExit("there are no free ports for the daemons of Slurm")
-
-
-def _open_paths(process: psutil.Process) -> str:
-    try:
-        connections = (one.laddr for one in process.net_connections("unix"))
-        return " ".join([*map(str, connections), process.cwd()])
-    except psutil.Error:
-        return ""
 
 
 def main(words: Sequence[str]) -> int:

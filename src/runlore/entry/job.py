@@ -160,7 +160,7 @@ def _why_told(target: EngineTarget | None, run: RunHandle) -> ToldWhy:
     while target is not None and time.monotonic() < deadline:
         state = run.fetch()
         try:
-            answer = target.engine.why_ended(state.handle or "", os.environ)
+            answer = target.engine.poll_told(state.handle or "")
         except EngineUnavailable:
             return None
         if answer.phase is Phase.WAITING:

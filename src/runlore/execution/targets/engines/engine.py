@@ -136,6 +136,14 @@ class Engine(ABC):
     def poll(self, handle: str) -> JobState:
         """What the engine knows of a job."""
 
+    def poll_told(self, handle: str) -> JobState:
+        """What the engine knows of a job whose command it may just have sent TERM.
+
+        Asked by the command itself. Override it where `poll` tells the reason only when all of the
+        job's processes have ended. A job that waits is one that will be started again.
+        """
+        return self.poll(handle)
+
     @abstractmethod
     def cancel(self, handle: str) -> None:
         """End the job, wherever it is: TERM to its processes, then KILL. Idempotent.
@@ -150,10 +158,3 @@ class Engine(ABC):
     def own_handle(self, environment: Mapping[str, str]) -> str | None:
         """The engine's name for the job that a process with this environment belongs to."""
         return None
-
-    def why_ended(self, handle: str, environment: Mapping[str, str]) -> JobState:
-        """What the engine does with a job whose process has got a signal that it did not expect.
-
-        Called in that process, whose environment is given. A job that `waits` is started again.
-        """
-        return self.poll(handle)

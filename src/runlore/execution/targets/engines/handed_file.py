@@ -87,13 +87,14 @@ class HandedFile:
             with suppress(OSError):
                 path.unlink()
 
-    def last_output(self) -> str:
-        """The end of the output, as far as it may be shown: a line of Python's, say."""
-        try:
-            with open(self.output, encoding="utf-8", errors="replace") as file:
-                return file.read(_OUTPUT_MAX)[-_SHOWN_MAX:]
-        except OSError:
-            return ""
+
+def last_output(path: str | os.PathLike[str]) -> str:
+    """The end of what a job has printed; empty if it cannot be read here."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(_OUTPUT_MAX)[-_SHOWN_MAX:]
+    except OSError:
+        return ""
 
 
 def _as_variables(document: Any) -> dict[str, str]:

@@ -36,7 +36,7 @@ from runlore.execution.targets.engines.engine import (
     JobState,
     Phase,
 )
-from runlore.execution.targets.engines.handed_file import HandedFile
+from runlore.execution.targets.engines.handed_file import HandedFile, last_output
 from runlore.execution.targets.engines.requeue import put_back
 from runlore.execution.targets.engines.settings import CommonSettings, common_of, split
 from runlore.execution.targets.target import Placement, Target
@@ -195,7 +195,7 @@ class EngineTarget(Target):
     def _last_words(self, run_id: str) -> str:
         if self.engine.carries_secrets:
             return ""
-        text = self.handed_file(run_id).last_output().strip()
+        text = last_output(self.handed_file(run_id).output).strip()
         return f". Its output ends with: {text}" if text else ""
 
     # --- inside -------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from runlore.execution.targets.engines.engine import (
     JobState,
     Phase,
 )
+from runlore.execution.targets.engines.handed_file import last_output
 
 _COMMAND_MAX_S: Final = 60.0
 _DEFAULT_DURATION_S: Final = 30 * 86_400.0
@@ -62,6 +63,7 @@ _CODES: Final[Mapping[str, str]] = {
     "BOOT_FAIL": NODE_FAILED,
     "PREEMPTED": PREEMPTED,
 }
+_NO_MEMORY: Final = ("Exceeded job memory limit", "exceeded memory limit", "oom-kill event")
 _FORGOTTEN: Final = "Invalid job id"
 
 
@@ -132,12 +134,12 @@ class Slurm(Engine):
     def own_handle(self, environment: Mapping[str, str]) -> str | None:
         return environment.get("SLURM_JOB_ID")
 
-    def why_ended(self, handle: str, environment: Mapping[str, str]) -> JobState:
+    def poll_told(self, handle: str) -> JobState:
         """While processes of a job are being ended, Slurm shows COMPLETING, and traces of why."""
         shown = self._show(handle)
         if shown is None or shown.get("JobState") != "COMPLETING":
             return self.poll(handle) if shown is None else _read(shown)
-        started = int(environment.get("SLURM_RESTART_COUNT", "0"))
+        started = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
         if int(shown.get("Restarts", "0")) > started:
             return JobState(Phase.WAITING, _detail(shown, "to be started again"))
         if shown.get("Reason") == "TimeLimit":
@@ -161,16 +163,24 @@ class Slurm(Engine):
 
 def _read(shown: Mapping[str, str]) -> JobState:
     state = shown.get("JobState", "")
-    return _state_of(state, _detail(shown, state))
-
-
-def _state_of(state: str, detail: str | None = None) -> JobState:
-    detail = state if detail is None else detail
+    detail = _detail(shown, state)
     if state in _WAITING:
         return JobState(Phase.WAITING, detail)
     if state in _EXECUTING:
         return JobState(Phase.EXECUTING, detail)
+    if state == "FAILED" and _has_used_up_memory(shown):
+        state = "OUT_OF_MEMORY"
     return JobState(Phase.ENDED, detail, _CODES.get(state), canceled=state == "CANCELLED")
+
+
+def _has_used_up_memory(shown: Mapping[str, str]) -> bool:
+    """Whether Slurm killed a job for its memory: not all of its ways to do so say that otherwise.
+
+    Its own output, which the supervisor does not use for long, has a line of Slurm's then.
+    """
+    if not shown.get("ExitCode", "").endswith(":9"):
+        return False
+    return any(sign in last_output(shown.get("StdOut", "")) for sign in _NO_MEMORY)
 
 
 def _detail(shown: Mapping[str, str], state: str) -> str:
