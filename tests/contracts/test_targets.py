@@ -180,7 +180,9 @@ def test_a_kind_of_target_may_come_with_another_package(tmp_path: Path) -> None:
 
     assert target.type == "elsewhere"
     assert (run.get_status(), printed(run)) == ("Completed", "hello\n")
-    with pytest.raises(ComputeTargetException, match="are: local, pool, slurm, broken, elsewh"):
+    with pytest.raises(
+        ComputeTargetException, match="there are: local, pool, ray, slurm, broken, elsewh"
+    ):
         ComputeTarget.attach(project.ws, "x", type="unknown")
 
 

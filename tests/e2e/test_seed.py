@@ -136,9 +136,8 @@ def test_the_submitted_script_has_children_of_its_own(
     assert len(list(submitted.get_children())) == 5
 
 
-def test_a_parent_submits_its_children_to_a_cluster_and_waits(tmp_path: Path) -> None:
-    ws = Workspace.create("lab", path=tmp_path / "lab")
-    ComputeTarget.attach(ws, "gpu-cluster", slots=2)
+def seeds_project(folder: Path) -> None:
+    """Write the article's `parent.py` and `child.py`, whose target is called gpu-cluster."""
     parent_script, in_child, root_run = (
         blocks()[number] for number in (PARENT_SCRIPT, IN_CHILD_SCRIPT, ROOT_RUN)
     )
@@ -149,8 +148,14 @@ def test_a_parent_submits_its_children_to_a_cluster_and_waits(tmp_path: Path) ->
     ordered = parent_script.replace(target, "").replace(
         known, f"{known}ws = run.experiment.workspace\n{target}"
     )
-    (tmp_path / "parent.py").write_text(ordered)
-    (tmp_path / "child.py").write_text(f"{CHILD}{in_child}{root_run}print(sys.argv[1:])\n")
+    (folder / "parent.py").write_text(ordered)
+    (folder / "child.py").write_text(f"{CHILD}{in_child}{root_run}print(sys.argv[1:])\n")
+
+
+def test_a_parent_submits_its_children_to_a_cluster_and_waits(tmp_path: Path) -> None:
+    ws = Workspace.create("lab", path=tmp_path / "lab")
+    ComputeTarget.attach(ws, "gpu-cluster", slots=2)
+    seeds_project(tmp_path)
     exp = Experiment(ws, "explore-runs")
 
     parent = exp.submit(ScriptRunConfig(str(tmp_path), "parent.py"))

@@ -27,7 +27,12 @@ from runlore.execution.launch import TARGET, split_environment
 from runlore.execution.leash import Leash
 from runlore.execution.script import adopt_orphans
 from runlore.execution.supervisor import PutBack, Supervisor, ToldToEnd, ToldWhy
-from runlore.execution.targets.engines.engine import NOT_STARTED, EngineUnavailable, Phase
+from runlore.execution.targets.engines.engine import (
+    NOT_STARTED,
+    EngineUnavailable,
+    JobState,
+    Phase,
+)
 from runlore.execution.targets.engines.handed_file import HandedFile
 from runlore.execution.targets.engines.on_engine import EngineTarget
 from runlore.execution.targets.engines.requeue import put_back
@@ -58,7 +63,10 @@ def main(arguments: list[str]) -> int:
         leash.find_runs_in(session.require_held().plain)
         run = RunHandle.existing(session, run_id)
         try:
-            status = _fail(run, problem) if problem else _execute(session, run, leash)
+            if _is_over(run):  # Canceled while it waited: then its file is gone.
+                status = run.state.status
+            else:
+                status = _fail(run, problem) if problem else _execute(session, run, leash)
         except ToldToEnd:  # Before there was anything to end: readers ask the engine why.
             status = run.state.status
         except Exception as error:  # Any at all: a run that nobody executes must have an end.
@@ -78,6 +86,11 @@ def _take(file: HandedFile) -> str | None:
         return str(error)
     os.environ.update({name: value for name, value in handed.items() if name not in os.environ})
     return None
+
+
+def _is_over(run: RunHandle) -> bool:
+    state = run.fetch()
+    return state.status in TERMINAL and not state.lost
 
 
 def _fail(run: RunHandle, problem: str) -> Status:
@@ -154,21 +167,33 @@ def _locked(folder: RunFolder) -> int:
     return lock_fd
 
 
-def _why_told(target: EngineTarget | None, run: RunHandle) -> ToldWhy:
+def _why_told(target: EngineTarget | None, run: RunHandle, is_ours: bool) -> ToldWhy:
     """The engine's reason for a signal; None if it still takes the job for executing."""
     deadline = time.monotonic() + _TOLD_MAX_S
     while target is not None and time.monotonic() < deadline:
         state = run.fetch()
-        try:
-            answer = target.engine.poll_told(state.handle or "")
-        except EngineUnavailable:
+        answer = _answer(target, state.handle or "", is_ours)
+        if answer is None:
             return None
         if answer.phase is Phase.WAITING:
             return PutBack(target.why_put_back(answer))
         if answer.is_over:
-            return target.end_by(state, answer)
+            end = target.end_by(state, answer)
+            if is_ours:  # The supervisor ends now, and asks once.
+                target.say_who_canceled(run, end, answer)
+            return end
         time.sleep(_TOLD_INTERVAL_S)
     return None
+
+
+def _answer(target: EngineTarget, handle: str, is_ours: bool) -> JobState | None:
+    """What the engine says, or means by the signal; None if nothing is to be learnt of it."""
+    if target.engine.stops_by_signal:
+        return JobState(Phase.ENDED, "the job was stopped", canceled=True) if is_ours else None
+    try:
+        return target.engine.poll_told(handle)
+    except EngineUnavailable:
+        return None
 
 
 if __name__ == "__main__":

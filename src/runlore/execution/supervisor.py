@@ -54,7 +54,7 @@ def _nothing() -> None:
     """There is nothing else to look after."""
 
 
-def _nothing_known() -> ToldWhy:
+def _nothing_known(is_ours: bool) -> ToldWhy:
     return None
 
 
@@ -77,7 +77,7 @@ class Supervisor:
 
     `handed` is what the process was started with for this run. `beat` tells other machines that the
     supervisor is alive; `look` is called about once a second while the script executes. `why_told`
-    is asked if a signal of somebody else ended the supervisor or the script.
+    is asked if somebody else sent a signal that ends the supervisor (True), or the script (False).
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Supervisor:
         handed: Handed,
         beat: Callable[[], None],
         look: Callable[[], None] = _nothing,
-        why_told: Callable[[], ToldWhy] = _nothing_known,
+        why_told: Callable[[bool], ToldWhy] = _nothing_known,
     ) -> None:
         self._session = session
         self._run = run
@@ -141,7 +141,7 @@ class Supervisor:
         self._script.stop(self._grace_s)
         message, told = str(error) or type(error).__name__, None
         if isinstance(error, ToldToEnd):
-            message, told = "the supervisor was told to end (SIGTERM)", self._why_told()
+            message, told = "the supervisor was told to end (SIGTERM)", self._why_told(True)
         if isinstance(told, PutBack):
             put_back(self._run, told.detail)
             return
@@ -198,7 +198,7 @@ class Supervisor:
 
     def _raise_if_told(self) -> None:
         """Raise ToldToEnd if a signal that ended the script came from the place of the run."""
-        if any(ended.signal for ended in self._script.exits) and self._why_told() is not None:
+        if any(ended.signal for ended in self._script.exits) and self._why_told(False) is not None:
             raise ToldToEnd
 
     def _leave_end(self, oom_kills: int) -> None:

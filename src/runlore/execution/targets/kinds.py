@@ -30,6 +30,7 @@ _HERE: Final[Mapping[str, type[Target]]] = {LocalTarget.kind: LocalTarget, Pool.
 
 # Found as those of other packages are: few processes need them.
 _ENGINES: Final[Mapping[str, str]] = {
+    "ray": "runlore.execution.targets.engines.ray:Ray",
     "slurm": "runlore.execution.targets.engines.slurm:Slurm",
 }
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -68,6 +68,8 @@ class Job:
 
     `words` are the command line; anyone may see them. `environment` holds variables for the
     command's process that nobody else may see: it is empty unless the kind `carries_secrets`.
+    `variables` are those of the run's configuration that are no secrets; they reach the command in
+    any case, and are here for engines whose own tasks get them as well.
     `node_count` nodes are to be allocated; the command is started once, on the first.
     `max_run_duration_s` is enforced by the command itself; None for no limit. `name` is for people
     and for `Engine.find`: no other job of the user has it. `output` is the path of the file for the
@@ -78,6 +80,7 @@ class Job:
     name: str
     words: tuple[str, ...]
     environment: Mapping[str, str]
+    variables: Mapping[str, str] = field(default_factory=dict)
     node_count: int = 1
     max_run_duration_s: float | None = None
     grace_s: float = 10.0
@@ -102,6 +105,12 @@ class Engine(ABC):
 
     own_variables: ClassVar[tuple[str, ...]] = ()
     """How the names of the variables begin that the engine sets in each job: none is inherited."""
+
+    stops_by_signal: ClassVar[bool] = False
+    """Whether TERM to the command means that somebody stopped the job.
+
+    For engines whose `poll` says so only when all of the job's processes have ended.
+    """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings

@@ -47,6 +47,8 @@ from runlore.storage.run_folder import RunFolder
 _ASK_INTERVAL_S: Final = 1.0
 _ASK_SHARE: Final = 0.05
 """A run that has waited for this long is asked about the less often: there may be thousands."""
+_ASK_COSTS: Final = 10.0
+"""An answer that took long is believed for this many times as long."""
 _UNPLACED_S: Final = 60.0
 """A submitter places a run well before this time after recording it, if it is not killed."""
 _PLACING: Final = (Status.NOT_STARTED, Status.QUEUED)
@@ -184,6 +186,12 @@ class EngineTarget(Target):
 
     # --- for placements and supervisors -------------------------------------------------------
 
+    def say_who_canceled(self, run: RunHandle, end: EndRun | LoseRun, answer: JobState) -> None:
+        """Add a warning to a run that ends as canceled without having been asked to."""
+        if isinstance(end, EndRun) and end.status is Status.CANCELED:
+            text = f"job {run.state.handle} was ended by {self.engine.kind}: {answer.detail}"
+            run.change(AddWarning("compute target", text))
+
     def why_put_back(self, answer: JobState) -> str:
         """The text for a run whose job waits again."""
         return f"{self.engine.kind} ended its job and will start it again: {answer.detail}"
@@ -212,6 +220,7 @@ class EngineTarget(Target):
             name=self._job_name(run_id),
             words=tuple(words),
             environment=environment if self.engine.carries_secrets else {},
+            variables=definition.environment_variables,
             node_count=definition.node_count,
             max_run_duration_s=definition.max_run_duration_s,
             grace_s=self.common.grace_s,
@@ -240,9 +249,7 @@ class EngineTarget(Target):
 
     def _record_end(self, run: RunHandle, state: RunState, answer: JobState) -> None:
         end = self.end_by(state, answer)
-        if isinstance(end, EndRun) and end.status is Status.CANCELED:
-            text = f"job {state.handle} was ended by {self.engine.kind}: {answer.detail}"
-            run.change(AddWarning("compute target", text))
+        self.say_who_canceled(run, end, answer)
         self.session.recover_values()
         run.change(end)
         self.forget(run.id)
@@ -280,10 +287,10 @@ class EngineTarget(Target):
         # What was said before the run's last event may be about an earlier attempt of the job.
         key = (self.session.uri, state.run_id, state.version)
         now = time.monotonic()
-        asked_at, answer = _answers.get(key, (-math.inf, None))
-        interval_s = max(_ASK_INTERVAL_S, _ASK_SHARE * min(self._since_last_event_s(state), 1_200))
-        if now < asked_at + interval_s:
+        next_at, answer = _answers.get(key, (-math.inf, None))
+        if now < next_at:
             return answer
+        interval_s = max(_ASK_INTERVAL_S, _ASK_SHARE * min(self._since_last_event_s(state), 1_200))
         try:
             handle = self._handle_of(state)
             answer = None if handle is None else self.engine.poll(handle)
@@ -291,7 +298,8 @@ class EngineTarget(Target):
             answer = None
         if len(_answers) > _ANSWERS_MAX:
             _answers.clear()
-        _answers[key] = time.monotonic(), answer
+        answered = time.monotonic()  # An engine that is away must not hold up every read.
+        _answers[key] = answered + max(interval_s, _ASK_COSTS * (answered - now)), answer
         return answer
 
 
@@ -369,4 +377,4 @@ def _has_used_up_its_time(state: RunState) -> bool:
 
 _ANSWERS_MAX: Final = 10_000
 _answers: Final[dict[tuple[str, str, int], tuple[float, JobState | None]]] = {}
-"""The engines' last answers to this process, with their times; a read asks once a second."""
+"""The engines' last answers to this process, and until when they are good; a second at least."""
