@@ -12,7 +12,8 @@ from urllib.parse import SplitResult
 from runlore.alerts.alert import Alert
 from runlore.alerts.delivery import DeliveryFailed
 from runlore.domain.errors import InvalidInput
-from runlore.engine.web_request import NoAnswer, answer_to, parsed
+from runlore.storage.web_request import NoAnswer, answer_to, parsed
+from runlore.version import VERSION
 
 _ANSWER_MAX_NBYTES: Final = 65_536
 _MAY_PASS: Final = frozenset((408, 425, 429))
@@ -46,7 +47,7 @@ class Webhook:
             raise DeliveryFailed(str(none)) from None
 
 
-_HEADERS: Final = {"Content-Type": "application/json"}
+_HEADERS: Final = {"Content-Type": "application/json", "User-Agent": f"runlore/{VERSION}"}
 
 
 def _checked(url: str) -> SplitResult:

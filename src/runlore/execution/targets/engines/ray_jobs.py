@@ -16,9 +16,10 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, quote
 
 from runlore.domain.visible_text import visible
-from runlore.engine.web_request import NoAnswer, answer_to, parsed
 from runlore.exceptions import ComputeTargetException
 from runlore.execution.targets.engines.engine import EngineUnavailable
+from runlore.storage.web_request import NoAnswer, answer_to, parsed
+from runlore.version import VERSION
 
 _ANSWER_MAX_NBYTES: Final = 1 << 22  # A failed job quotes 20,000 characters of its log.
 _SHOWN_MAX_CHARS: Final = 300
@@ -200,7 +201,7 @@ class RayJobs:
         """The status and the document of an answer: what is not a dict as "list", or as "text"."""
         where: SplitResult = self._parts._replace(path=self._parts.path.rstrip("/") + path)
         body = None if document is None else json.dumps(document)
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        headers = {"Content-Type": "application/json", "User-Agent": f"runlore/{VERSION}"}
         try:
             with answer_to(
                 method,

@@ -19,10 +19,6 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from runlore.domain.visible_text import visible
-from runlore.version import VERSION
-
-_HEADERS: Final = {"User-Agent": f"runlore/{VERSION}", "Connection": "close"}
-
 
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 
@@ -86,7 +82,7 @@ def answer_to(
     `address` is an http or https URL with a host. Raises NoAnswer.
     """
     connection, target, credentials = _connected(address, timeout_s)
-    sent = {**_HEADERS, **(headers or {}), **credentials}
+    sent = {"Connection": "close", **(headers or {}), **credentials}
     deadline = _Deadline(connection, timeout_s)
     try:
         with (
