@@ -25,7 +25,7 @@ from runlore.testing.submitted import (
     wait_until_ready,
 )
 from runlore.testing.waiting import wait_until
-from tests.e2e.test_seed import seeds_project
+from tests.e2e.test_seed import parent_and_child
 from tests.postgres.server import Server
 from tests.ray.head import Head, running_head
 
@@ -83,7 +83,8 @@ def test_a_parent_submits_its_children_to_ray_from_inside_its_job(
 ) -> None:
     ws = Workspace.create("lab", path=tmp_path / "lab")
     ComputeTarget.attach(ws, "gpu-cluster", type="ray", address=head.address, this_machine=True)
-    seeds_project(tmp_path)
+    for name, code in parent_and_child().items():
+        (tmp_path / name).write_text(code)
 
     config = ScriptRunConfig(str(tmp_path), "parent.py", compute_target="gpu-cluster")
     parent = Experiment(ws, "explore-runs").submit(config)

@@ -25,6 +25,7 @@ from typing import Final
 import psutil
 
 PACKAGES: Final = ("slurmctld", "slurmd", "slurm-client", "munge")
+SPOOLS: Final = "RUNLORE_SPOOL_DIR"
 NODES: Final = ("n1", "n2")
 _START_MAX_S: Final = 30.0
 _STOP_MAX_S: Final = 20.0
@@ -47,10 +48,11 @@ SlurmdLogFile={folder}/log/slurmd-%n
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
+TaskProlog={folder}/prolog
 ReturnToService=2
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
-DefMemPerCPU=100
+DefMemPerCPU=1000
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherParams=OverMemoryKill,UsePss
 JobAcctGatherFrequency=1
@@ -93,6 +95,10 @@ class Cluster:
         )
         # Slurm's own CPU count of a node is that of the machine; tests start more jobs at once.
         self.conf.write_text(settings + "SlurmdParameters=config_overrides\n")
+        # Each node has a folder of its own for what its processes share, as hosts have.
+        prolog = self.folder / "prolog"
+        prolog.write_text(f"#!/bin/sh\necho export {SPOOLS}={self.folder}/$SLURMD_NODENAME\n")
+        prolog.chmod(0o755)
         key = self.folder / "munge" / "key"
         key.write_bytes(os.urandom(1024))
         key.chmod(0o600)

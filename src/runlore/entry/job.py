@@ -40,6 +40,7 @@ from runlore.execution.targets.kinds import kind_of
 from runlore.storage.file_lock import unlock
 from runlore.storage.held_trees import remove_tree
 from runlore.storage.open_log import locate
+from runlore.storage.presence import BEAT_S
 from runlore.storage.run_folder import RunFolder, beat
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def _execute(session: LiveSession, run: RunHandle, leash: Leash) -> Status:
             split_environment(os.environ),
             partial(beat, lock_fd),
             why_told=partial(_why_told, target, run),
+            beat_s=BEAT_S if target is None else min(BEAT_S, target.common.heartbeat_s),
         )
         supervisor.execute()
     finally:

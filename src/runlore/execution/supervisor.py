@@ -34,6 +34,7 @@ from runlore.execution.targets.engines.requeue import put_back
 from runlore.execution.targets.queue import digest_of_state
 from runlore.storage.errors import LogReadOnly, LogUnavailable
 from runlore.storage.held_folder import FolderMoved
+from runlore.storage.presence import BEAT_S
 from runlore.storage.run_folder import HEARTBEAT_S, RunFolder
 from runlore.storage.system_errors import NO_ROOM, TOO_MANY_FILES, Fault, fault_of
 
@@ -78,6 +79,7 @@ class Supervisor:
     `handed` is what the process was started with for this run. `beat` tells other machines that the
     supervisor is alive; `look` is called about once a second while the script executes. `why_told`
     is asked if somebody else sent a signal that ends the supervisor (True), or the script (False).
+    A log's server is told every `beat_s` seconds that the supervisor is alive.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Supervisor:
         beat: Callable[[], None],
         look: Callable[[], None] = _nothing,
         why_told: Callable[[bool], ToldWhy] = _nothing_known,
+        beat_s: float = BEAT_S,
     ) -> None:
         self._session = session
         self._run = run
@@ -97,6 +100,7 @@ class Supervisor:
         self._beat_now = beat
         self._look_now = look
         self._why_told = why_told
+        self._beat_s = beat_s
         self._looked = time.monotonic()
         state = run.state
         assert state.definition is not None, "only submitted runs get a supervisor"
@@ -123,7 +127,7 @@ class Supervisor:
         readers do both as soon as they can.
         """
         goes_on = True
-        self._session.heartbeat.supervise(self._run.id)
+        self._session.heartbeat.supervise(self._run.id, self._beat_s)
         try:
             self._execute()
         except Exception as error:  # Any error at all: a script must not go on unsupervised.

@@ -48,6 +48,9 @@ _OURS: Final = (
     "-W",
 )
 
+_OF_DEVICES: Final = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
+_NEEDED: Final = ("PATH", "HOME", "USER", "LOGNAME", "LD_LIBRARY_PATH", "SLURM_CONF")
+
 _WAITING: Final = frozenset(
     {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD"}
     | {"SPECIAL_EXIT"}
@@ -71,7 +74,7 @@ class Slurm(Engine):
     """A cluster's Slurm, as the commands on this host's PATH reach it."""
 
     kind = "slurm"
-    own_variables = ("SLURM_", "SLURMD_")
+    own_variables = ("SLURM_", "SLURMD_", *_OF_DEVICES)
 
     @classmethod
     def checked(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,12 +103,15 @@ class Slurm(Engine):
 
     def submit(self, job: Job) -> str:
         script = f"#!/bin/sh\nexec {shlex.join(job.words)}\n"
-        return _run(["sbatch", *self.options(job)], script).strip().partition(";")[0]
+        # `--export=ALL` gives the job this command's environment, which is none of the run's.
+        # Without it Slurm would first log the user in, which takes a second.
+        said = _run(["sbatch", *self.options(job)], script, _visible(os.environ))
+        return said.strip().partition(";")[0]
 
     def options(self, job: Job) -> list[str]:
         """The options of `sbatch` for a job."""
         settings = self.settings
-        found = ["--parsable", "--export=NIL", "--chdir=/", f"--job-name={job.name}"]
+        found = ["--parsable", "--export=ALL", "--chdir=/", f"--job-name={job.name}"]
         found += [f"--output={job.output or '/dev/null'}", f"--nodes={job.node_count}"]
         if "partition" in settings:
             found.append(f"--partition={settings['partition']}")
@@ -194,7 +200,18 @@ def _detail(shown: Mapping[str, str], state: str) -> str:
     return " ".join(parts)
 
 
-def _run(words: Sequence[str], script: str = "") -> str:
+def _visible(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that `sbatch` needs; a job of ours that submits another has more of Slurm's."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in _NEEDED or name.startswith("SBATCH_")
+    }
+
+
+def _run(
+    words: Sequence[str], script: str = "", environment: Mapping[str, str] = os.environ
+) -> str:
     """What a command of Slurm prints.
 
     Raises EngineUnavailable if Slurm cannot be reached, ComputeTargetException with the command's
@@ -209,16 +226,16 @@ def _run(words: Sequence[str], script: str = "") -> str:
             errors="replace",
             timeout=_COMMAND_MAX_S,
             check=False,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**environment, "LC_ALL": "C"},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EngineUnavailable(f"{words[0]} cannot be used here: {error}") from error
     if not done.returncode:
         return done.stdout
-    said = done.stderr.strip() or f"it ended with exit code {done.returncode}"
+    said = done.stderr.strip() or f"{words[0]} ended with exit code {done.returncode}"
     if any(sign in said for sign in _UNREACHABLE):
-        raise EngineUnavailable(f"{words[0]}: {said}")
-    raise ComputeTargetException(f"{words[0]}: {said}")
+        raise EngineUnavailable(said)
+    raise ComputeTargetException(said)
 
 
 _UNREACHABLE: Final = (
