@@ -122,7 +122,7 @@ def test_a_job_holds_what_anyone_may_see_and_nothing_else(server: Server) -> Non
         name="runlore-" + "r" * 300,
         words=JOB.words,
         environment={"HF_TOKEN": "s3cr3t"},
-        variables={"A": "1"},
+        variables={"A": "1", "PYTHONPATH": "src", "RUNLORE_RUN_ID": "r2", "RAY_ADDRESS": "auto"},
     )
     server.answers = [taken]
 
@@ -201,6 +201,14 @@ def test_a_process_of_a_job_knows_its_handle(engine: Ray) -> None:
 def test_a_setting_that_cannot_be_used_says_why(settings: dict[str, Any], match: str) -> None:
     with pytest.raises(ComputeTargetException, match=match):
         Ray.checked(settings)
+
+
+@pytest.mark.parametrize("settings", [{}, {"address": 7}, {"address": ADDRESS, "cpus": None}])
+def test_settings_of_a_log_that_make_no_sense_are_refused_when_they_are_used(
+    settings: dict[str, Any],
+) -> None:
+    with pytest.raises(ComputeTargetException):
+        Ray(settings)
 
 
 def test_a_run_gets_one_cpu_if_nothing_else_is_asked_for() -> None:

@@ -38,6 +38,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "resources": {},
     "runtime_env": {},
 }
+_STEERING: Final = ("HOME", "LD_", "PATH", "PYTHON", "RAY_", "RUNLORE_", "XDG_")
 _OURS_IN_RUNTIME_ENV: Final = {
     "env_vars": "set the run configuration's environment_variables",
     "working_dir": "a run executes in its own copy of its source_directory",
@@ -61,6 +62,9 @@ class Ray(Engine):
     kind = "ray"
     own_variables = ("RAY_", "CUDA_VISIBLE_DEVICES")
     stops_by_signal = True
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        super().__init__(self.checked(settings))  # A log may say anything.
 
     @classmethod
     def checked(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,7 +102,7 @@ class Ray(Engine):
             submission_id=f"{job.name[:_NAME_MAX_CHARS]}-{attempt}",
             # Without exec the shell would be the job, and the supervisor its child.
             entrypoint=f"exec {shlex.join(job.words)}",
-            runtime_env={**self.settings["runtime_env"], "env_vars": dict(job.variables)},
+            runtime_env={**self.settings["runtime_env"], "env_vars": _for_tasks(job.variables)},
             metadata={_NAME: job.name, _ATTEMPT: attempt},
             cpus=self.settings["cpus"],
             gpus=self.settings["gpus"],
@@ -139,6 +143,14 @@ class Ray(Engine):
     @property
     def _jobs(self) -> RayJobs:
         return RayJobs(self.settings["address"])
+
+
+def _for_tasks(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables without those that would change how Ray's worker or the supervisor starts.
+
+    The script gets these as well, but from the supervisor.
+    """
+    return {name: value for name, value in variables.items() if not name.startswith(_STEERING)}
 
 
 def _reason(job: RayJob) -> str:
