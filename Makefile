@@ -27,13 +27,19 @@ N ?= 120
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo demo-postgres studio-demo studio-pictures check test test-postgres test-slurm test-ray explore chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
+.PHONY: demo demo-postgres demo-slurm demo-ray studio-demo studio-pictures check test test-postgres test-slurm test-ray explore chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
 
 demo: $(READY) ## Track a real training and query it
 	$(BIN)/python examples/demo.py
 
 demo-postgres: $(READY) ## The same in PostgreSQL, on a server that it starts
 	PYTHONPATH=. $(BIN)/python examples/demo_postgres.py
+
+demo-slurm: $(READY) ## Its submitted scripts here, in a pool, and on a Slurm that it starts; as root, on Debian
+	$(BIN)/python -m tests.slurm.cluster $(BIN)/python examples/demo_targets.py local pool slurm
+
+demo-ray: $(READY) $(RAY_READY) ## The same on a Ray head that it starts
+	RUNLORE_RAY=$(abspath $(RAY_VENV))/bin/ray $(BIN)/python -m tests.ray.head $(BIN)/python examples/demo_targets.py local pool ray
 
 studio-demo: $(READY) ## Show the workspace of `make demo` in a browser
 	@test -e demo-output/workspace || $(BIN)/python examples/demo.py

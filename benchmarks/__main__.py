@@ -25,6 +25,7 @@ from benchmarks import (
     bench_runs,
     bench_runs_table,
     bench_slow,
+    bench_targets,
     bench_throughput,
     bench_time_travel,
 )
@@ -52,6 +53,7 @@ ALL = {
     "cli": bench_cli,
     "erasable": bench_erasable,
     "postgres": bench_postgres,
+    "targets": bench_targets,
 }
 
 

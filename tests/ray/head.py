@@ -2,6 +2,8 @@
 
 Ray comes from an environment of its own (`make test-ray` makes it), whose `ray` is named by
 RUNLORE_RAY: it has 60 packages, and runlore needs none of them.
+
+    python -m tests.ray.head COMMAND...    runs the command beside one, at RAY_API_SERVER_ADDRESS
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
@@ -211,3 +214,14 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def main(command: list[str]) -> int:
+    """Run a command beside a new head. Returns its exit code."""
+    with running_head() as head:
+        environment = {**os.environ, "RAY_API_SERVER_ADDRESS": head.address}
+        return subprocess.run(command, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

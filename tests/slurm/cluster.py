@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -137,20 +136,14 @@ class Cluster:
                 process.kill()
 
     def stop(self) -> None:
-        """Stop all daemons and jobs. Raises SystemExit if anything is left."""
-        with suppress(subprocess.CalledProcessError, FileNotFoundError):
-            subprocess.run(["scancel", "--state=RUNNING"], env=self.environment, check=False)
-            subprocess.run(["scancel", "--state=PENDING"], env=self.environment, check=False)
-        pid_files = [*(self.folder / "pids").glob("*"), self.folder / "munge" / "pid"]
-        deadline = time.monotonic() + _STOP_MAX_S
+        """Cancel all jobs, then stop all daemons. Raises SystemExit if anything is left."""
+        for state in ("PENDING", "RUNNING", "SUSPENDED"):
+            self.ask("scancel", f"--state={state}")
+        _wait_while(lambda: self.ask("squeue", "--noheader"))
         for process in self._processes():
             with suppress(psutil.NoSuchProcess):
                 process.terminate()
-        for path in pid_files:
-            with suppress(OSError, ValueError, ProcessLookupError):
-                os.kill(int(path.read_text()), signal.SIGTERM)
-        while self._processes() and time.monotonic() < deadline:
-            time.sleep(0.1)
+        _wait_while(self._processes)
         left = self._processes()
         for process in left:
             with suppress(psutil.NoSuchProcess):
@@ -183,9 +176,12 @@ class Cluster:
 
     def ask(self, *words: str) -> str:
         """What a command of Slurm prints; empty if it fails."""
-        done = subprocess.run(
-            words, env=self.environment, capture_output=True, text=True, check=False
-        )
+        try:
+            done = subprocess.run(
+                words, env=self.environment, capture_output=True, text=True, check=False
+            )
+        except FileNotFoundError:
+            return ""
         return done.stdout
 
     def _node_states(self) -> set[str]:
@@ -218,6 +214,12 @@ def cluster() -> Iterator[Cluster]:
     finally:
         made.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_while(something: Callable[[], object]) -> None:
+    deadline = time.monotonic() + _STOP_MAX_S
+    while something() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _install() -> None:
