@@ -20,7 +20,6 @@ def run() -> Iterator[RunHandle]:
     with in_memory("lab") as ws:
         run = Experiment(ws, "e").start_logging(outputs=False, snapshot_directory=None)
         yield RunHandle(session_of(ws), run.id)
-        run.complete()
 
 
 def test_a_run_that_is_put_back_waits_again(run: RunHandle) -> None:
