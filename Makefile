@@ -48,6 +48,7 @@ studio-demo: $(READY) ## Show the workspace of `make demo` in a browser
 check: $(READY) ## Check style and imports, run the tests that start no process; in a minute
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/biome check
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q -n 2 -m "not processes and not slow and not on_disk" --hypothesis-profile=check $(CHECKED)
 
@@ -82,6 +83,7 @@ mutants: $(READY) ## Change the code in N places chosen by SEED, one at a time: 
 lint: $(READY) ## Check style, types and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/biome check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
@@ -91,6 +93,7 @@ house: $(READY) ## Show rooms, arrows between them, circles and private uses
 format: $(READY) ## Format the code and fix what can be fixed
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+	$(BIN)/biome check --write
 
 bench: $(READY) ## Run the benchmarks
 	$(BIN)/python -m benchmarks

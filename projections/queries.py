@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any, Final, cast
 
 from runlore.domain.errors import InvalidInput
+from runlore.domain.run_marks import COLOUR, STAR
 from runlore.domain.status import TERMINAL
 from runlore.projections.conditions import Conditions
 from runlore.projections.driver import duckdb
 from runlore.projections.filters import Filter, check_text_filter
-from runlore.projections.rows import ExperimentRow, RunRow
+from runlore.projections.rows import ExperimentRow, FirstRun, RunMarks, RunRow
 from runlore.projections.trees import runs_then
 from runlore.storage.collector import collector_paused
 
@@ -97,14 +98,33 @@ def run_count(connection: duckdb.DuckDBPyConnection, conditions: Conditions) -> 
     return int(found[0][0])
 
 
-def experiment_ids(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> dict[str, str]:
-    """By run, the id of its experiment; a run never changes it."""
+def first_run(connection: duckdb.DuckDBPyConnection, conditions: Conditions) -> FirstRun | None:
+    """The matching run that was created first; see `run_conditions`."""
     found = connection.execute(
-        "SELECT r.run_id, e.experiment_id FROM store.runs r JOIN store.experiments e "
-        "USING (experiment_no) WHERE r.run_id IN (SELECT unnest(?::VARCHAR[]))",
-        [list(run_ids)],
+        "SELECT r.run_id, r.position, r.created_at "
+        f"FROM {runs_then(connection, conditions.as_of)} r JOIN store.run_states s "
+        f"ON s.run_no = r.run_no AND {conditions.current('s')} {conditions.where()} "
+        "ORDER BY r.position LIMIT 1",
+        conditions.params,
     ).fetchall()
-    return dict(found)
+    return FirstRun(*found[0]) if found else None
+
+
+def run_marks(
+    connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str], as_of: int | None
+) -> dict[str, RunMarks]:
+    """By run, the id of its experiment, which it never changes, and the marks that it has."""
+    holds = Conditions(as_of).current("k")
+    found = connection.execute(
+        "SELECT r.run_id, any_value(e.experiment_id), "
+        "max(k.value) FILTER (WHERE k.key = $colour), coalesce(bool_or(k.key = $star), false) "
+        "FROM store.runs r JOIN store.experiments e USING (experiment_no) "
+        "LEFT JOIN store.run_tags k "
+        f"ON k.run_no = r.run_no AND k.key IN ($colour, $star) AND {holds} "
+        "WHERE r.run_id IN (SELECT unnest($ids::VARCHAR[])) GROUP BY r.run_id",
+        {"ids": list(run_ids), "colour": COLOUR, "star": STAR},
+    ).fetchall()
+    return {run_id: RunMarks(*marks) for run_id, *marks in found}
 
 
 def experiment_number(connection: duckdb.DuckDBPyConnection, experiment_id: str) -> int:

@@ -26,9 +26,10 @@ from runlore.projections.queries import (
     PAGE_GROWTH,
     PAGE_MAX,
     TREE_PAGE,
-    experiment_ids,
     experiment_rows,
+    first_run,
     run_count,
+    run_marks,
     run_no_of,
     run_number,
     run_page,
@@ -41,7 +42,7 @@ from runlore.projections.record_queries import (
     shortest_prefixes,
 )
 from runlore.projections.rollups import Rollup, rollup_of
-from runlore.projections.rows import ExperimentRow, RecordRow, RunRow
+from runlore.projections.rows import ExperimentRow, FirstRun, RecordRow, RunMarks, RunRow
 from runlore.projections.run_conditions import run_conditions
 from runlore.projections.run_trees import Branches, runs_below, tree_count
 from runlore.projections.saved_views import SavedView, saved_views
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from runlore.projections.live_points import LivePoints
     from runlore.projections.metric_columns import MetricColumn, MetricFilter, TableRow
     from runlore.projections.net_changes import NetChangeRow
+    from runlore.projections.runs_table import TableOptions
     from runlore.projections.sql_result import SqlResult
     from runlore.projections.user_sql import Params
 
@@ -335,16 +337,36 @@ class RunsReader:
         number of series of these runs, not that of their points. Raises FilterError for an unknown
         field, InvalidInput for a table of more than 10,000 columns.
         """
-        from runlore.projections.runs_table import TableOptions, runs_table
-        from runlore.projections.sql_result import SqlResult
+        from runlore.projections.runs_table import TableOptions
 
         options = TableOptions.of(columns, metrics, sort, limit, offset, in_trees)
+        return self._runs_table(which, options)[0]
 
-        def question(tables: OpenTables) -> SqlResult:
+    def runs_page(
+        self,
+        which: RunFilter,
+        *,
+        columns: Sequence[str],
+        sort: str | None = None,
+        limit: int,
+        offset: int = 0,
+        in_trees: Branches | None = None,
+    ) -> tuple[SqlResult, int]:
+        """A part of `runs_table`, and how many rows all of it has; a query less than both apart."""
+        from runlore.projections.runs_table import TableOptions
+
+        options = TableOptions.of(columns, "last", sort, limit, offset, in_trees)
+        return self._runs_table(which, options._replace(counted=True))
+
+    def _runs_table(self, which: RunFilter, options: TableOptions) -> tuple[SqlResult, int]:
+        from runlore.projections.runs_table import runs_page
+        from runlore.projections.sql_result import SqlResult
+
+        def question(tables: OpenTables) -> tuple[SqlResult, int]:
             if self.position is not None:
                 tables.check_segments()
-            conditions = self._conditions(tables, which)
-            return SqlResult(runs_table(tables.connection, conditions, options))
+            table, total = runs_page(tables.connection, self._conditions(tables, which), options)
+            return SqlResult(table), total
 
         return self.projection.ask(question)
 
@@ -374,6 +396,12 @@ class RunsReader:
 
         return self.projection.ask(question)
 
+    def first_run(self, which: RunFilter) -> FirstRun | None:
+        """The matching run that was created first, None if no run matches. Raises FilterError."""
+        return self.projection.ask(
+            lambda tables: first_run(tables.connection, self._conditions(tables, which))
+        )
+
     def runs_below(self, which: RunFilter, run_ids: Sequence[str]) -> dict[str, int]:
         """By run, the number of runs below it in the trees of the matching ones; not 0."""
 
@@ -384,9 +412,11 @@ class RunsReader:
 
         return self.projection.ask(question)
 
-    def experiment_ids_of(self, run_ids: Sequence[str]) -> dict[str, str]:
-        """By run, the id of its experiment; unknown runs are left out."""
-        return self.projection.ask(lambda tables: experiment_ids(tables.connection, run_ids))
+    def marks_of(self, run_ids: Sequence[str]) -> dict[str, RunMarks]:
+        """By run, the id of its experiment and people's marks; unknown runs are left out."""
+        return self.projection.ask(
+            lambda tables: run_marks(tables.connection, run_ids, self.position)
+        )
 
     def metrics_of(self, run_ids: Sequence[str], metrics: Sequence[str]) -> dict[str, list[Any]]:
         """By run, the values of metrics such as `loss` or `val/acc.max`; None for none."""

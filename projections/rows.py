@@ -20,6 +20,22 @@ class RunRow(NamedTuple):
     created_at: int
 
 
+class FirstRun(NamedTuple):
+    """The run that was created first; `position` is that of its first event, `created_at` in µs."""
+
+    run_id: str
+    position: int
+    created_at: int
+
+
+class RunMarks(NamedTuple):
+    """The experiment of a run, and people's marks: `colour` as its tag says it, None for none."""
+
+    experiment_id: str
+    colour: str | None
+    starred: bool
+
+
 class ExperimentRow(NamedTuple):
     """An experiment as a list shows it. `archived_at` is None while it is active."""
 

@@ -54,7 +54,7 @@ _PAGE: Final = """
     JOIN ranked o ON o.run_no = {above}
     GROUP BY l.run_no
 )
-SELECT run_no FROM placed ORDER BY ranks {limit}
+SELECT run_no, {total} FROM placed ORDER BY ranks {limit}
 """
 _BELOW: Final = """
 WITH kept AS ({kept})
@@ -73,12 +73,13 @@ def tree_page(
     conditions: Conditions,
     branches: Branches,
     order: Sql,
+    total: str,
     limit: str,
 ) -> Sql:
     """The query for the numbers of the matching runs and of all above them, in order.
 
-    Runs below a closed branch are left out. Roots and the children of each run come in the order
-    of the table.
+    `total` is another column, of all rows that there are without `limit`. Runs below a closed
+    branch are left out. Roots and the children of each run come in the order of the table.
     """
     seen = _seen(connection, conditions, branches)
     text = seen.text + _PAGE.format(
@@ -86,6 +87,7 @@ def tree_page(
         current=conditions.current("s"),
         above=_ABOVE.format(path="l.path", level="l.level"),
         order=f"{order.text}, " if order.text else "",
+        total=total,
         limit=limit,
     )
     return Sql(text, (*seen.params, *order.params))

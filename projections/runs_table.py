@@ -19,8 +19,9 @@ from runlore.projections.arrow_tables import answer, arrays, table_of_arrays
 from runlore.projections.conditions import Conditions, Sql
 from runlore.projections.field_sql import AGGREGATES, ordered_by
 from runlore.projections.metric_summaries_as_of import latest_as_of
+from runlore.projections.queries import run_count
 from runlore.projections.run_cells import OF_TEXTS, RunCells, registered
-from runlore.projections.run_trees import Branches, tree_page
+from runlore.projections.run_trees import Branches, tree_count, tree_page
 from runlore.projections.trees import runs_then
 
 MAX_COLUMNS: Final = 10_000
@@ -32,7 +33,7 @@ SHOWN: Final = (
 """The attributes of a table that was asked for without columns."""
 
 _PAGE: Final = """
-SELECT r.run_no
+SELECT r.run_no, {total} AS total
 FROM {runs} r
 JOIN store.run_states s ON s.run_no = r.run_no AND {current}
 {where}
@@ -51,6 +52,7 @@ class TableOptions(NamedTuple):
     limit: int | None
     offset: int = 0
     in_trees: Branches | None = None
+    counted: bool = False
 
     @classmethod
     def of(
@@ -93,9 +95,18 @@ def runs_table(
     options: TableOptions,
 ) -> Table:
     """The matching runs, newest first or by `sort`; see `RunsReader.runs_table`."""
+    return runs_page(connection, conditions, options)[0]
+
+
+def runs_page(
+    connection: duckdb.DuckDBPyConnection,
+    conditions: Conditions,
+    options: TableOptions,
+) -> tuple[Table, int]:
+    """The same, and if `counted` asks for it how many rows there are without limit and offset."""
     now = datetime.now(UTC)
     with ExitStack() as stack:
-        page = _page(connection, conditions, options, now)
+        page, total = _page(connection, conditions, options, now)
         stack.enter_context(registered(connection, "page", page))
         latest = stack.enter_context(latest_as_of(connection, conditions.as_of))
         cells = RunCells(connection, conditions, latest, len(page))
@@ -106,7 +117,7 @@ def runs_table(
                 "`columns` which ones you want"
             )
         found = cells.columns(chosen, now)
-    return Table.from_arrays(found, names=[_column_name(field) for field in chosen])
+    return Table.from_arrays(found, names=[_column_name(field) for field in chosen]), total
 
 
 def _column_name(field: Field) -> str:
@@ -122,8 +133,9 @@ def _page(
     conditions: Conditions,
     options: TableOptions,
     now: datetime,
-) -> Table:
-    """The numbers of the runs in the order of the table, and their places in it."""
+) -> tuple[Table, int]:
+    """The numbers of the runs in the order of the table, and their places in it; and the total."""
+    counting = "count(*) OVER ()" if options.counted else "0"
     with ExitStack() as stack:
         order = Sql("")
         if options.sort is not None:
@@ -131,18 +143,27 @@ def _page(
             order = stack.enter_context(how)
         limit = f"LIMIT {options.limit or 'ALL'} OFFSET {options.offset:d}"
         if options.in_trees is not None:
-            text, params = tree_page(connection, conditions, options.in_trees, order, limit)
+            text, params = tree_page(
+                connection, conditions, options.in_trees, order, f"{counting} AS total", limit
+            )
         else:
             params = (*conditions.params, *order.params)
             text = _PAGE.format(
+                total=counting,
                 order=f"{order.text}, " if order.text else "",
                 runs=runs_then(connection, conditions.as_of),
                 current=conditions.current("s"),
                 where=conditions.where(),
                 limit=limit,
             )
-        [numbers] = arrays(answer(connection.sql(text, params=list(params) or None)), "run_no")
-    return table_of_arrays({"run_no": numbers, "place": np.arange(len(numbers))})
+        found = answer(connection.sql(text, params=list(params) or None))
+        numbers, totals = arrays(found, "run_no", "total")
+    page = table_of_arrays({"run_no": numbers, "place": np.arange(len(numbers))})
+    if len(totals) or not (options.counted and options.offset):
+        return page, int(totals[0]) if len(totals) else 0
+    if options.in_trees is not None:  # The page is behind the last row.
+        return page, tree_count(connection, conditions, options.in_trees)
+    return page, run_count(connection, conditions)
 
 
 def _all(cells: RunCells, options: TableOptions) -> list[Field]:

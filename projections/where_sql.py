@@ -32,6 +32,7 @@ from runlore.projections.metric_summaries_as_of import latest_as_of
 from runlore.projections.series import series_numbers
 
 _SEARCHED: Final = ("name", "id", "description", "experiment", "user")
+_STATUS: Final = Field(Namespace.ATTRIBUTE, "status")
 _ARCHIVED: Final = Field(Namespace.ATTRIBUTE, "archived")
 _OPERATORS: Final = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
@@ -63,15 +64,16 @@ def add_where_text(
 
 
 def add_search(conditions: Conditions, text: str) -> None:
-    """Add that a run has the text in what people call it by."""
+    """Add that a run has the text in what people call it by, or that it is the run's status."""
     now = datetime.now(UTC)
     places = [attribute(Field(Namespace.ATTRIBUTE, name), conditions, now) for name in _SEARCHED]
     found = " OR ".join(f"contains(lower({place}), lower(?))" for place in places)
+    found += f" OR lower({attribute(_STATUS, conditions, now)}) = lower(?)"  # A part is in many.
     tagged = (
         "r.run_no IN (SELECT k.run_no FROM store.run_tags k WHERE (contains(lower(k.key), lower(?))"
         f" OR contains(lower(k.value), lower(?))) AND {conditions.current('k')})"
     )
-    conditions.add(f"(coalesce({found}, false) OR {tagged})", *[text] * (len(places) + 2))
+    conditions.add(f"(coalesce({found}, false) OR {tagged})", *[text] * (len(places) + 3))
 
 
 class _Writer:

@@ -56,7 +56,6 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.studio.copies.one_script": "the scripts of pages, which are part of runlore",
     "runlore.studio.copies.writing": "the copy that the user names, and the files of pages",
     "runlore.studio.shell.modules": "the modules of pages, which are part of runlore",
-    "runlore.studio.shell.pages": "the styles of pages, which are part of runlore",
     "runlore.studio.shell.files": "the files of pages, which are part of runlore",
     "runlore.studio.api.downloads": "a temporary bundle",
     "runlore.studio.access.peers": "the kernel's table of connections",

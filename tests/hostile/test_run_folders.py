@@ -197,12 +197,12 @@ def test_the_files_of_a_linked_folder_of_an_ended_run_are_not_kept(
     secret.mkdir(parents=True)
     (secret / "id_ed25519").write_text("a private key")
     (secret / "id_ed25519").chmod(0o600)
+    blocker = project.submit(STAYS)  # It begins: its own folders are not those of a stranger.
     watched = ["logs", name] if "/" in name else ["logs"]
     if "/" in name:
         monkeypatch.setattr(
             "runlore.execution.definitions._checked_folders", lambda _: tuple(watched)
         )
-    blocker = project.submit(STAYS)
     queued = project.submit("pass", name="other.py")
     queued.cancel()
     folder = folder_of(queued)

@@ -139,6 +139,11 @@ def test_pages_of_the_table_are_slices_of_it(
             )
             end = None if limit is None else offset + limit
             assert page.fetchall() == whole[offset:end]
+            counted, total = reader.runs_page(
+                which, columns=["id", "tags.model"], sort=sort, offset=offset, limit=limit or 100
+            )
+            assert counted.fetchall() == whole[offset : offset + (limit or 100)]
+            assert total == len(whole)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +155,9 @@ def test_the_number_of_runs_is_that_of_the_table_at_every_position(
     which = RunFilter(where=where, include_children=True)
     for position in (*range(0, ws.position, 3), None):
         seen = reader if position is None else reader.at(position)
-        assert seen.count_runs(which) == len(seen.runs_table(which, columns=["id"]).fetchall())
+        count = len(seen.runs_table(which, columns=["id"]).fetchall())
+        assert seen.count_runs(which) == count
+        assert seen.runs_page(which, columns=["id"], limit=1)[1] == count
 
 
 @pytest.mark.parametrize("offset", [-1, 1.0, True, "1", None])
@@ -164,20 +171,14 @@ def test_a_wrong_filter_is_refused_when_runs_are_counted(reader: RunsReader) -> 
         reader.count_runs(RunFilter(where="lr < 1"))
 
 
-def test_runs_know_their_experiments(ws: Workspace, reader: RunsReader) -> None:
-    found = reader.experiment_ids_of(["first", "third", "fourth", "nobody", HOSTILE])
-
-    nets, trees = (Experiment(ws, name).id for name in ("nets", "trees"))
-    assert found == {"first": nets, "third": trees, "fourth": trees}
-    assert reader.experiment_ids_of([]) == {}
-
-
 # --- the search -------------------------------------------------------------------------------
 
 SEARCHES = {
     "value": ("OAK", {"third"}),
     "key": ("model", {"first", "third", "fourth"}),
     "removed": ("cnn", set()),
+    "status": ("RUNNING", {"first", "second", "third", "fourth"}),
+    "part of a status": ("runnin", set()),
     "experiment": ("nets", {"first", "second"}),
     "id": ("FIRST", {"first"}),
     "hostile": (HOSTILE, {"third"}),

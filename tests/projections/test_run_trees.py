@@ -84,6 +84,11 @@ def test_runs_above_matching_ones_are_kept_and_children_stand_below_their_parent
         assert reader.count_runs(MATCHING, in_trees=ALL_OPEN) == len(wanted)
         pages = [one for at in range(0, len(forest), 2) for one in ids(reader, offset=at, limit=2)]
         assert pages == wanted
+        for at in (0, 2, len(wanted), len(wanted) + 1):
+            page, total = reader.runs_page(
+                MATCHING, columns=["id"], offset=at, limit=2, in_trees=ALL_OPEN
+            )
+            assert ([one for (one,) in page], total) == (wanted[at : at + 2], len(wanted))
 
 
 @settings(deadline=None, max_examples=few(20))

@@ -171,12 +171,12 @@ def test_a_run_has_the_same_colour_everywhere(studio: Served, filled: Filled) ->
 
     for run_id, colour in zip(page["ids"], page["colours"], strict=True):
         run = filled.ws.get_run(run_id)
-        assert colour == colour_of(run.number, run.experiment.id)
+        assert colour == colour_of(run.number, run.experiment.id, None)
         assert studio.get(f"/api/runs/{run_id}")["colour"] == colour
 
 
 def test_neighbours_have_different_colours() -> None:
-    colours = [colour_of(number, "an experiment") for number in range(1, 33)]
+    colours = [colour_of(number, "an experiment", None) for number in range(1, 33)]
 
     assert len(set(colours)) == 32
     assert {colour % 8 for colour in colours[:8]} == set(range(8))

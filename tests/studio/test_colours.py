@@ -10,7 +10,8 @@ from runlore.shown.colours import DARK, LIGHT, Theme
 from runlore.studio.shell.pages import STATIC
 from tests.shown.test_colours import contrast
 
-CSS = (STATIC / "studio.css").read_text()
+SHEETS = [STATIC / "studio.css", *sorted((STATIC / "styles").glob("*.css"))]
+CSS = "".join(sheet.read_text() for sheet in SHEETS)
 SHARED = {"bg": "ground", "line": "rule"} | {
     name: name
     for name in (

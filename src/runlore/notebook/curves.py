@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from runlore.domain.errors import InvalidInput
+from runlore.domain.run_marks import chosen_look
 from runlore.engine.runs.handle import RunHandle
 from runlore.engine.runs.metric_reads import values_of
 from runlore.notebook.groups import grouped
@@ -95,13 +96,15 @@ def plot_of_experiment(
     chosen = having if group_by is not None else having[:limit]
     more = "" if len(chosen) == len(having) else f"newest {limit:,} of {len(having):,} runs"
     names = _names([(run_id, name, number) for run_id, name, number, *_ in chosen])
+    marks = reader.marks_of([row[0] for row in chosen])
     lines = []
     for run_id, _, number, *_ in chosen:
         curve = curves[run_id]
         line = _line(names[run_id], x, curve.steps, curve.times, curve.values, 0)
         if curve.smoothed is not None:
             line = replace(line, y=curve.smoothed, raw=line.y)
-        colour, dash = look_of(number, which.experiment_id)
+        own = marks[run_id]
+        colour, dash = look_of(number, own.experiment_id, chosen_look(own.colour))
         lines.append(replace(line, colour=colour, dash=dash, counts=curve.counts))
     if group_by is not None:
         lines, more = grouped(lines, [row[3] for row in chosen], table.columns[3], limit)

@@ -65,12 +65,15 @@ DASHES: Final = ("", "6 3", "2 3", "8 3 2 3")
 """The patterns of lines; with the eight colours they tell 32 lines apart."""
 
 
-def look_of(number: int, experiment_id: str | None) -> tuple[int, int]:
+def look_of(number: int, experiment_id: str | None, chosen: int | None = None) -> tuple[int, int]:
     """The colour and dash of a run: its own wherever it is shown, and neighbours differ.
 
-    `number` is the run's in its experiment. They are places in `Theme.lines` and `DASHES`.
+    `number` is the run's in its experiment, `chosen` the look that somebody gave it: the place of
+    the colour plus 8 times that of the dash. They are places in `Theme.lines` and `DASHES`.
     """
     colours = len(LIGHT.lines)
+    if chosen is not None:
+        return chosen % colours, chosen // colours
     shift = crc32((experiment_id or "").encode("utf-8", "replace"))
     return (number - 1 + shift) % colours, (number - 1) // colours % len(DASHES)
 

@@ -42,7 +42,7 @@ Search = Annotated[
     Query(
         alias="q",
         max_length=200,
-        description="A text in the name, id, description, experiment, user or a tag of a run.",
+        description="A text in the name, id, description, experiment, user or a tag; or a status.",
     ),
 ]
 Columns = Annotated[list[str], Query(alias="cols", max_length=200)]

@@ -31,6 +31,7 @@ _PAGES: Final = {
     "groups": "/e/vision?group=tags.model",
     "a tree with a baseline": "/e/vision?tree=1&pin={first}",
     "a run beside the table": "/e/vision?drawer={first}&run={second}",
+    "charts below the table": "/e/vision?split=230",
     "all selected": "/e/vision?all=1&run={second}",
     "views": "/views",
     "targets": "/targets",

@@ -40,6 +40,7 @@ CLICKED_ONLY = """() => [...document.querySelectorAll("body *")].filter((one) =>
 PAGES = {
     "experiments": "/",
     "runs": "/e/vision",
+    "split": "/e/vision?split=230",
     "compare": "{compared}",
     "scatter": "{compared}&show=scatter",
     "parallel": "{compared}&show=parallel",

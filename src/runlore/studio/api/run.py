@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 
 from runlore.domain.errors import ChangeRefusedError, InvalidInput, NotFound
 from runlore.domain.fact import utc_time
+from runlore.domain.run_marks import COLOUR, STAR
 from runlore.engine.inspection.charts import metric_kinds_of
 from runlore.engine.moments import asked_at
 from runlore.engine.runs.files import open_file
@@ -64,7 +65,8 @@ async def run(lanes: ServedLanes, run_id: RunId, as_of: AsOf = None) -> Answer:
             "number": one.number,
             "name": one.display_name or one.id,
             "experiment": experiment.name,
-            "colour": colour_of(one.number, experiment.id),
+            "colour": colour_of(one.number, experiment.id, state.tags.get(COLOUR)),
+            "starred": STAR in state.tags,
             "status": handle.shown_status,
             "detail": handle.shown_detail,
             "created": utc_time(state.created_at),

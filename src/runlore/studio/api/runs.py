@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from runlore.domain.errors import ExperimentNotFound
+from runlore.domain.fact import utc_time
 from runlore.domain.filtering.parser import parse_filter
 from runlore.domain.system_metrics import is_sampled
 from runlore.projections.filters import RunFilter
@@ -55,25 +56,25 @@ async def runs(
 ) -> Answer:
     """A page of the matching runs, a list for each column.
 
-    `ids`, `numbers`, `names`, `statuses` and `colours` come with every page. `position` is that of
-    the log: the answer has at least what was recorded until then. With `tree` the runs above the
-    matching ones are there as well, each run below its parent: `depths` says how deep it is,
-    `matches` whether it is one of those that were asked for, and `below` how many runs the table
-    has below it. All branches are open, or with `closed` none, except those of `branch`.
+    `ids`, `numbers`, `names`, `statuses`, `colours` and `stars` come with every page. `position` is
+    that of the log: the answer has at least what was recorded until then. With `tree` the runs
+    above the matching ones are there as well, each run below its parent: `depths` says how deep it
+    is, `matches` whether it is one of those that were asked for, and `below` how many runs the
+    table has below it. All branches are open, or with `closed` none, except those of `branch`.
     """
     asked = list(dict.fromkeys([*_ALWAYS, *columns]))
     in_trees = Branches(closed, tuple(branches)) if tree else None
 
     def question(shown: Workspace, reader: RunsReader) -> dict[str, Any]:
         position = shown.position
-        table = reader.runs_table(
+        table, total = reader.runs_page(
             which, columns=asked, sort=sort, offset=offset, limit=limit, in_trees=in_trees
         )
         held = dict(zip(asked, table.first_columns(limit), strict=True))
-        experiments = reader.experiment_ids_of(held["id"])
+        marks = reader.marks_of(held["id"])
         return {
             "position": position,
-            "total": reader.count_runs(which, in_trees=in_trees),
+            "total": total,
             "offset": offset,
             "ids": held["id"],
             "numbers": held["number"],
@@ -81,9 +82,10 @@ async def runs(
             "names": held["name"],
             "statuses": held["status"],
             "colours": [
-                colour_of(number, experiments[run_id])
+                colour_of(number, marks[run_id].experiment_id, marks[run_id].colour)
                 for run_id, number in zip(held["id"], held["number"], strict=True)
             ],
+            "stars": [marks[run_id].starred for run_id in held["id"]],
             **(_places(reader, which, held) if tree else {}),
             "columns": list(columns),
             "data": [held[column] for column in columns],
@@ -102,6 +104,32 @@ def _places(reader: RunsReader, which: RunFilter, held: dict[str, list[Any]]) ->
         "matches": [run_id in asked_for for run_id in held["id"]],
         "below": [below.get(run_id, 0) for run_id in held["id"]],
     }
+
+
+@router.get("/first")
+async def first_run(
+    lanes: ServedLanes,
+    run_id: Annotated[str | None, Query(alias="run", max_length=1_000)] = None,
+    experiment: ExperimentName = None,
+) -> Answer:
+    """The moment from which on there is the run, or any run of the experiment or of all.
+
+    `run` is the one that was created then, `position` that of its first event; null for no run.
+    """
+
+    def question(_: Workspace, reader: RunsReader) -> dict[str, Any]:
+        which = RunFilter(
+            run_ids=None if run_id is None else [run_id],
+            experiment_id=_experiment_id(reader, experiment),
+            include_children=True,
+            include_archived=True,
+        )
+        found = reader.first_run(which)
+        if found is None:
+            return {"run": None, "position": None, "time": None}
+        return {"run": found.run_id, "position": found.position, "time": utc_time(found.created_at)}
+
+    return await lanes.answer_of_tables(None, question)
 
 
 @router.get("/filter")

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 
 from runlore.compute_target import ComputeTarget
 from runlore.domain.fact import utc_time
+from runlore.domain.run_marks import COLOUR
 from runlore.domain.status import ACTIVE, Status
 from runlore.engine.runs.handle import RunHandle
 from runlore.projections.filters import RunFilter
@@ -71,7 +72,7 @@ def _row(shown: Workspace, row: RunRow) -> dict[str, Any]:
         "id": row.run_id,
         "name": state.display_name or row.run_id,
         "experiment": row.experiment,
-        "colour": colour_of(row.number, row.experiment_id),
+        "colour": colour_of(row.number, row.experiment_id, state.tags.get(COLOUR)),
         "status": state.status,
         "detail": handle.shown_detail,
         "since": utc_time(state.started_at or state.created_at),

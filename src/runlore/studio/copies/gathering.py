@@ -65,7 +65,9 @@ async def _gather_run(
         await questions.ask(f"{path}/logs/{name}")
     logged = await questions.ask(f"{path}/logged")
     for name in logged["tables"]:
-        await questions.ask(f"{path}/table", {"metric": name, "offset": 0, "limit": 50})
+        rows = await questions.ask(f"{path}/table", {"metric": name, "offset": 0, "limit": 50})
+        if rows["total"] > 50:  # Its chart has more.
+            await questions.ask(f"{path}/table", {"metric": name, "offset": 0, "limit": 1000})
     for name in logged["documents"]:
         await questions.ask(f"{path}/documents", {"metric": name})
     for one in (await questions.ask(f"{path}/snapshot") or {"files": []})["files"]:

@@ -19,7 +19,7 @@ from runlore.studio.copies.gathering import gather
 from runlore.studio.copies.one_script import one_script
 from runlore.studio.copies.questions import Questions
 from runlore.studio.encoding import json_text
-from runlore.studio.shell.modules import FONT_IN, STYLES, STYLES_IN
+from runlore.studio.shell.modules import FONT_IN, style_sheet
 from runlore.studio.shell.pages import STATIC
 from runlore.workspace import Workspace
 
@@ -95,12 +95,10 @@ def _written(path: Path, content: bytes) -> Path:
 
 
 def _style() -> str:
-    """The style sheet as one, fonts included: a page from disk may load no other ones."""
-    text = (STATIC / STYLES).read_text(encoding="utf-8")
-    text = STYLES_IN.sub(lambda found: (STATIC / found[1]).read_text(encoding="utf-8"), text)
+    """The style sheet with its fonts: a page from disk may load no other ones."""
 
     def font(found: re.Match[str]) -> str:
         held = base64.b64encode((STATIC / found[1]).read_bytes()).decode()
         return f'url("data:font/woff2;base64,{held}")'
 
-    return FONT_IN.sub(font, text)
+    return FONT_IN.sub(font, style_sheet(STATIC))

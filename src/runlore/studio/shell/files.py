@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from runlore.studio.shell.modules import STYLES, style_sheet
+
 _TYPES: Final[Mapping[str, str]] = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -29,6 +31,8 @@ class Files(NamedTuple):
     def of(cls, folder: Path) -> Files:
         """All files of a folder."""
         contents, digest = dict(_read(folder)), sha256()
+        if STYLES in contents:
+            contents[STYLES] = style_sheet(folder).encode()
         for name, content in contents.items():
             digest.update(f"{name}\0".encode() + content)
         return cls(contents, digest.hexdigest()[:12])

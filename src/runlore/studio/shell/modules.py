@@ -20,9 +20,15 @@ LATER: Final = re.compile(r'\bimport\("(?P<path>[^"]+)"\)')
 """An import when the module is needed."""
 
 STYLES: Final = "studio.css"
-STYLES_IN: Final = re.compile(r'@import url\("([^"]+)"\);')
+_STYLES_IN: Final = re.compile(r'@import url\("([^"]+)"\);')
 FONT_IN: Final = re.compile(r'url\("([^"]+\.woff2)"\)')
 """The first one is that of all text."""
+
+
+def style_sheet(folder: Path) -> str:
+    """The style sheet of all pages as one: a browser asks once; a page from disk may not ask."""
+    text = (folder / STYLES).read_text(encoding="utf-8")
+    return _STYLES_IN.sub(lambda found: (folder / found[1]).read_text(encoding="utf-8"), text)
 
 
 def modules_of(folder: Path, page: str) -> list[str]:

@@ -17,14 +17,13 @@ from runlore.engine.streams import saved_view
 from runlore.studio.addresses import PATHS, address_in, with_view
 from runlore.studio.lanes import Lanes
 from runlore.studio.shell.first import first_answers
-from runlore.studio.shell.modules import FONT_IN, STYLES, STYLES_IN, modules_of
+from runlore.studio.shell.modules import FONT_IN, modules_of, style_sheet
 from runlore.workspace import session_of
 
 STATIC: Final = Path(str(files("runlore.studio"))) / "static"
 
 _AHEAD: Final = '<link {how} href="{base}/static/{version}/{name}">\n'
 _MODULE: Final = 'rel="modulepreload"'
-_STYLE: Final = 'rel="preload" as="style"'
 _FONT: Final = 'rel="preload" as="font" type="font/woff2" crossorigin'
 _BEGINNING: Final = """<!doctype html>
 <html lang="en">
@@ -77,9 +76,7 @@ def _beginning(page: str, base: str, version: str) -> str:
 
     A browser would find them one after the other: a font when there is text, for instance.
     """
-    styles = (STATIC / STYLES).read_text(encoding="utf-8")
-    found = [(_STYLE, name) for name in STYLES_IN.findall(styles)]
-    found += [(_FONT, name) for name in FONT_IN.findall(styles)[:1]]
+    found = [(_FONT, name) for name in FONT_IN.findall(style_sheet(STATIC))[:1]]
     found += [(_MODULE, name) for name in modules_of(STATIC, page)]
     links = [_AHEAD.format(how=how, base=base, version=version, name=name) for how, name in found]
     return _BEGINNING.format(base=base, version=version, ahead="".join(links))

@@ -43,7 +43,8 @@ function changed(look, codes) {
     else if (code === 39) next = without(next, "colour");
     else if (code === 38 || code === 48) {
       const length = numbers[n + 1] === 5 ? 2 : numbers[n + 1] === 2 ? 4 : 0;
-      if (code === 38 && length === 2 && numbers[n + 2] < 16) next = { ...next, colour: `ansi-${NAMES[numbers[n + 2] % 8]}` };
+      if (code === 38 && length === 2 && numbers[n + 2] < 16)
+        next = { ...next, colour: `ansi-${NAMES[numbers[n + 2] % 8]}` };
       n += length;
     } else if ((code >= 30 && code < 38) || (code >= 90 && code < 98)) {
       next = { ...next, colour: `ansi-${NAMES[code % 10]}` };

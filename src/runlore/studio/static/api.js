@@ -91,17 +91,18 @@ function copied(path, params) {
 
 async function fromCopy(path, params) {
   const found = copied(path, params);
-  if (found === null) throw new Problem(0, { title: "NotInCopy", detail: "this copy of some runs does not have it; the Studio does" });
+  if (found === null)
+    throw new Problem(0, { title: "NotInCopy", detail: "this copy of some runs does not have it; the Studio does" });
   return found;
 }
 
-/** An answer as of the moment that is shown. */
+/** An answer as of the moment that is shown; as of now if `asof` is null in the question. */
 export const ask = (path, params, signal) =>
-  copy ? fromCopy(path, params) : asked(address(path, { ...params, asof: asof.value }), signal);
+  copy ? fromCopy(path, params) : asked(address(path, { asof: asof.value, ...params }), signal);
 
 /** An answer that needs no question, once only: it came with the page, or a copy holds it. */
 export const atHand = (path, params) =>
-  copy ? copied(path, params) : (brought(address(path, { ...params, asof: asof.value })) ?? null);
+  copy ? copied(path, params) : (brought(address(path, { asof: asof.value, ...params })) ?? null);
 
 /** A change; only editors may make one, and only of the present. */
 export async function send(method, path, body) {

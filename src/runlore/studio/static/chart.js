@@ -32,7 +32,11 @@ function seriesOf(line) {
 /** The range of a scale: that of the values, or the span without outliers. */
 const rangeOf = (isLog, span) => {
   if (isLog) return {};
-  if (!span) return { range: (_, low, high) => (low === 0 && high === 0 ? [-1, 1] : low === null ? [null, null] : uPlot.rangeNum(low, high, 0.1, true)) };
+  if (!span)
+    return {
+      range: (_, low, high) =>
+        low === 0 && high === 0 ? [-1, 1] : low === null ? [null, null] : uPlot.rangeNum(low, high, 0.1, true),
+    };
   const room = (span[1] - span[0] || 1) * 0.05;
   return { range: [span[0] - room, span[1] + room] };
 };
@@ -61,21 +65,31 @@ function drawMarks(plot, marks) {
   ctx.restore();
 }
 
-function options(shown, { width, x, isLog, isLogX, span, part, marks, onZoom, onHover }) {
+function options(shown, { width, height, x, isLog, isLogX, span, part, marks, onZoom, onHover }) {
   const hasPositive = shown.lines.some((one) => one.values.some((value) => value > 0));
   const told = (_, ticks) => ticks.map((value) => (value === null ? "" : tick(value)));
   return {
     width,
-    height: HEIGHT,
+    height,
     legend: { show: false },
     focus: { alpha: 0.2 },
     cursor: { sync: { key: "studio", setSeries: false }, drag: { x: true, y: false }, points: { size: 6 } },
     scales: {
-      x: { time: x === "time", distr: isLogX ? 3 : 1, ...(isLogX && !part ? {} : { range: part ?? rangeOfX(x === "time") }) },
+      x: {
+        time: x === "time",
+        distr: isLogX ? 3 : 1,
+        ...(isLogX && !part ? {} : { range: part ?? rangeOfX(x === "time") }),
+      },
       y: { distr: isLog && hasPositive ? 3 : 1, ...rangeOf(isLog, span) },
     },
     axes: [
-      x === "since" ? { ...AXIS, incrs: ELAPSED, values: (_, ticks, place, space, step) => ticks.map((value) => elapsed(value, step)) } : { ...AXIS, values: x === "time" ? undefined : told },
+      x === "since"
+        ? {
+            ...AXIS,
+            incrs: ELAPSED,
+            values: (_, ticks, _place, _space, step) => ticks.map((value) => elapsed(value, step)),
+          }
+        : { ...AXIS, values: x === "time" ? undefined : told },
       { ...AXIS, size: 64, values: told },
     ],
     series: [{}, ...shown.lines.map(seriesOf)],
@@ -89,10 +103,7 @@ function options(shown, { width, x, isLog, isLogX, span, part, marks, onZoom, on
       setSelect: [
         (plot) => {
           if (plot.select.width < 4) return;
-          onZoom([
-            plot.posToVal(plot.select.left, "x"),
-            plot.posToVal(plot.select.left + plot.select.width, "x"),
-          ]);
+          onZoom([plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x")]);
         },
       ],
     },
@@ -121,10 +132,19 @@ function usePlot(frame, shown, x, settings) {
   drawn.current = shown;
   const { width, isLog, isLogX, span } = settings;
   const isThere = Boolean(shown && x.length && width);
-  const structure = isThere && JSON.stringify([
-    shown.lines.map((line) => [line.key, line.colour, line.alpha, line.alone.length > 0]),
-    shown.bands, width, isLog, isLogX, settings.x, span, settings.part,
-  ]);
+  const structure =
+    isThere &&
+    JSON.stringify([
+      shown.lines.map((line) => [line.key, line.colour, line.alpha, line.alone.length > 0]),
+      shown.bands,
+      width,
+      settings.height,
+      isLog,
+      isLogX,
+      settings.x,
+      span,
+      settings.part,
+    ]);
   useLayoutEffect(() => {
     if (!isThere) return undefined;
     const marks = () => drawn.current?.marks ?? [];
@@ -172,10 +192,10 @@ function byKeys(event, plot, onZoom) {
 
 /**
  * One metric of some runs. `runs` is a map from ids to {name, colour, status}, `look` says how:
- * {x, isLog, isLogX, smooth, band, group, clip}. Dragging asks for a part of the axis in full
+ * {x, isLog, isLogX, smooth, band, group, clip}; `height` is in pixels. Dragging asks for a part of the axis in full
  * resolution, a double click for all of it.
  */
-export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
+export function Chart({ metric, runs, asked, look, zoom, onZoom, height = HEIGHT }) {
   const frame = useRef(null);
   const view = useView(frame);
   const [at, setAt] = useState({ place: null, y: null });
@@ -209,6 +229,7 @@ export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
   const plot = usePlot(frame, shown, answer?.x ?? [], {
     ...look,
     width: view.width,
+    height,
     span,
     part: copy ? zoom : null,
     onZoom,
@@ -229,6 +250,7 @@ export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
       <div
         ref=${frame}
         class="chart-frame"
+        style=${{ minHeight: `${height}px` }}
         tabindex="0"
         role="group"
         aria-label=${`Curves of ${metric}`}
@@ -240,9 +262,11 @@ export function Chart({ metric, runs, asked, look, zoom, onZoom }) {
       ${answer?.groups ? html`<${Groups} groups=${answer.groups} opened=${opened} flip=${flip} />` : ""}
       ${found.error ? html`<${Wrong} error=${found.error} />` : ""}
       ${answer && !answer.x.length ? html`<p class="muted">${NOTHING(look, zoom)}</p>` : ""}
-      ${at.place !== null && answer?.x.length > at.place
-        ? html`<${Tooltip} answer=${answer} runs=${runs} at=${at} x=${look.x} />`
-        : ""}
+      ${
+        at.place !== null && answer?.x.length > at.place
+          ? html`<${Tooltip} answer=${answer} runs=${runs} at=${at} x=${look.x} />`
+          : ""
+      }
     </figure>
   `;
 }
@@ -305,8 +329,19 @@ function Groups({ groups, opened, flip }) {
 /** The values at a place of the axis, the greatest first, the one nearest to the pointer in bold. */
 function Tooltip({ answer, runs, at, x }) {
   const entries = answer.groups
-    ? answer.groups.map((one, n) => ({ key: one.group, colour: n % 8, places: one.places, values: one.smooth ?? one.mean }))
-    : answer.series.map((one) => ({ id: one.run, key: runs.get(one.run).name, colour: runs.get(one.run).colour, places: one.places, values: one.smooth ?? one.last }));
+    ? answer.groups.map((one, n) => ({
+        key: one.group,
+        colour: n % 8,
+        places: one.places,
+        values: one.smooth ?? one.mean,
+      }))
+    : answer.series.map((one) => ({
+        id: one.run,
+        key: runs.get(one.run).name,
+        colour: runs.get(one.run).colour,
+        places: one.places,
+        values: one.smooth ?? one.last,
+      }));
   const values = entries
     .map((one) => ({ ...one, value: valueAt(one.places, one.values, at.place) }))
     .filter(({ value }) => value !== null && value !== undefined)
@@ -319,7 +354,8 @@ function Tooltip({ answer, runs, at, x }) {
   }, [nearest?.id]);
   const first = Math.max(0, Math.min(values.indexOf(nearest) - TOOLTIP_MAX / 2, values.length - TOOLTIP_MAX));
   const value = answer.x[at.place];
-  const place = x === "time" ? moment(value * 1000) : x === "since" ? `after ${duration(value)}` : `${x} ${number(value)}`;
+  const place =
+    x === "time" ? moment(value * 1000) : x === "since" ? `after ${duration(value)}` : `${x} ${number(value)}`;
   return html`
     <div class="tooltip" role="status">
       <div class="muted">${place}</div>

@@ -31,6 +31,34 @@ export function zoomOf({ zoom }) {
   return zoom && Number.isFinite(low) && Number.isFinite(high) && low <= high ? [low, high] : null;
 }
 
+/** Puts a part of the axis into the address. @param {[number, number] | null} zoom */
+export const onZoom = (zoom) => change({ zoom: zoom?.join("..") }, { replace: true });
+
+/**
+ * The names that fit any of some patterns; all of them without one. `*` stands for any characters,
+ * and a pattern without it for a part of a name.
+ * @param {string[]} names @param {string[]} patterns
+ */
+export function matching(names, patterns) {
+  const wanted = patterns.filter(Boolean).map((one) => one.toLowerCase().split("*"));
+  return wanted.length ? names.filter((name) => wanted.some((parts) => fits(name.toLowerCase(), parts))) : names;
+}
+
+/** Whether a name is these parts with anything in between; a single one may stand anywhere in it. */
+function fits(name, [first, ...others]) {
+  if (!others.length) return name.includes(first);
+  const last = others.pop();
+  if (!name.startsWith(first) || name.length < first.length + last.length || !name.endsWith(last)) return false;
+  const end = name.length - last.length;
+  let from = first.length;
+  for (const part of others) {
+    const at = name.indexOf(part, from);
+    if (at < 0 || at + part.length > end) return false;
+    from = at + part.length;
+  }
+  return true;
+}
+
 /**
  * `asked` are the ids whose curves are asked for, if these are more than those that are shown.
  * @param {{runs: Map<string, any>, asked?: string[], names: string[], fields?: string[]}} props
@@ -38,10 +66,11 @@ export function zoomOf({ zoom }) {
 export function Charts({ runs, asked, names, fields = [] }) {
   const [shown, show] = useState(CHARTS_AT_ONCE);
   const look = lookOf(view.value);
-  const onZoom = (zoom) => change({ zoom: zoom && zoom.join("..") }, { replace: true });
-  const groups = first(grouped(names), shown);
+  const found = matching(names, view.value.charts ?? []);
+  const groups = first(grouped(found), shown);
   const drawn = runs.size > RUNS_MAX ? new Map([...runs].slice(0, RUNS_MAX)) : runs;
   return html`
+    <${FindMetric} count=${names.length} />
     <${Toolbar} look=${look} names=${names} fields=${runs.size > 1 ? fields : []} />
     ${drawn === runs ? "" : html`<p class="muted" role="status">The curves of the first ${RUNS_MAX} of ${runs.size} runs.</p>`}
     ${groups.map(
@@ -65,9 +94,29 @@ export function Charts({ runs, asked, names, fields = [] }) {
         <//>
       `,
     )}
-    ${names.length > shown
-      ? html`<button onClick=${() => show(shown + CHARTS_AT_ONCE)}>Show more of ${names.length.toLocaleString("en-US")} metrics</button>`
-      : ""}
+    ${found.length ? "" : html`<p class="muted">No metric has this in its name.</p>`}
+    ${
+      found.length > shown
+        ? html`<button onClick=${() => show(shown + CHARTS_AT_ONCE)}>Show more of ${found.length.toLocaleString("en-US")} metrics</button>`
+        : ""
+    }
+  `;
+}
+
+/** The patterns of the metrics that are shown, separated by spaces. */
+function FindMetric({ count }) {
+  const put = (text) => change({ charts: text.trim() ? text.trim().split(/\s+/) : null }, { replace: true });
+  return html`
+    <div class="bar">
+      <input
+        type="search"
+        aria-label="Find a metric"
+        title="Parts of names, or names with *, separated by spaces"
+        placeholder=${`Find one of ${count.toLocaleString("en-US")}`}
+        defaultValue=${view.value.charts?.join(" ") ?? ""}
+        onInput=${(event) => put(event.currentTarget.value)}
+      />
+    </div>
   `;
 }
 
@@ -91,9 +140,10 @@ function Toolbar({ look, names, fields }) {
       ${choice("x", look.x, axes, (x) => change({ x: x === "step" ? null : x, zoom: null }))}
       ${check("log x", look.isLogX, (on) => change({ xl: on ? "log" : null }))}
       ${check("log y", look.isLog, (on) => change({ y: on ? "log" : null }))}
-      ${copy
-        ? ""
-        : html`<label title="The distance in steps at which an earlier value counts half">
+      ${
+        copy
+          ? ""
+          : html`<label title="The distance in steps at which an earlier value counts half">
         smooth${" "}
         <input
           class="short"
@@ -108,13 +158,19 @@ function Toolbar({ look, names, fields }) {
             change({ smooth: Number(event.currentTarget.value) > 0 ? event.currentTarget.value : null });
           }}
         />
-      </label>`}
+      </label>`
+      }
       ${choice("band", look.band, BANDS, (band) => change({ band: band === "minmax" ? null : band }))}
-      ${fields.length && !copy
-        ? choice("group", look.group ?? "", { "": "none", ...Object.fromEntries(fields.map((one) => [one, one])) }, (group) =>
-            change({ group: group || null }),
-          )
-        : ""}
+      ${
+        fields.length && !copy
+          ? choice(
+              "group",
+              look.group ?? "",
+              { "": "none", ...Object.fromEntries(fields.map((one) => [one, one])) },
+              (group) => change({ group: group || null }),
+            )
+          : ""
+      }
       ${check("clip outliers", look.clip, (on) => change({ clip: on ? true : null }))}
       <span class="muted hint">Drag in a chart to zoom, double-click for the whole axis.</span>
     </div>

@@ -58,13 +58,13 @@ export function drawing(answer, runs, { band, isLog, opened }) {
     draw(`group ${group.group}`, group.places, group.smooth ?? group.mean, {
       colour: number % 8,
       isThick: true,
-      around: withBands ? around(group, band, group.mean, group.deviation, [group.least, group.greatest]) : null,
+      around: withBands ? around(band, group.mean, group.deviation, [group.least, group.greatest]) : null,
     });
   });
   for (const one of shown) {
     const { colour } = runs.get(one.run);
     const isPart = groups.length > 0;
-    const edges = withBands && !isPart && one.min ? around(one, band, one.mean, one.std, [one.min, one.max]) : null;
+    const edges = withBands && !isPart && one.min ? around(band, one.mean, one.std, [one.min, one.max]) : null;
     if (one.smooth) {
       draw(`raw ${one.run}`, one.places, one.last, { colour, alpha: FAINT, around: edges });
       draw(one.run, one.places, one.smooth, { colour });
@@ -76,10 +76,8 @@ export function drawing(answer, runs, { band, isLog, opened }) {
   return { lines, bands, marks };
 }
 
-function around(one, band, mean, deviation, [least, greatest]) {
-  return band === "std"
-    ? [moved(mean, deviation, 1), moved(mean, deviation, -1)]
-    : [greatest, least];
+function around(band, mean, deviation, [least, greatest]) {
+  return band === "std" ? [moved(mean, deviation, 1), moved(mean, deviation, -1)] : [greatest, least];
 }
 
 function drawer(length, isLog) {
@@ -92,7 +90,8 @@ function drawer(length, isLog) {
     if (!edges) return;
     const [upper, lower] = edges.map((edge) => spread(length, places, edge, isLog));
     bands.push({ upper: lines.length + 1, lower: lines.length + 2, colour });
-    for (const values of [upper, lower]) lines.push({ ...line, key: `edge ${key}`, values, alpha: 0, alone: [], isEdge: true });
+    for (const values of [upper, lower])
+      lines.push({ ...line, key: `edge ${key}`, values, alpha: 0, alone: [], isEdge: true });
   };
   return { lines, bands, draw };
 }
@@ -123,7 +122,8 @@ export function positiveX(answer) {
     const kept = one.places.map((place, n) => [place, n]).filter(([place]) => place >= cut);
     const own = { ...one, places: kept.map(([place]) => place - cut) };
     for (const [key, values] of Object.entries(one)) {
-      if (key !== "places" && key !== "run_ids" && key !== "odd" && Array.isArray(values)) own[key] = kept.map(([, n]) => values[n]);
+      if (key !== "places" && key !== "run_ids" && key !== "odd" && Array.isArray(values))
+        own[key] = kept.map(([, n]) => values[n]);
     }
     if (one.odd) own.odd = one.odd.filter(([place]) => place >= cut).map(([place, ...rest]) => [place - cut, ...rest]);
     return own;

@@ -31,13 +31,19 @@ export function duration(seconds) {
 
 const pad = (value) => String(value).padStart(2, "0");
 
-const UNITS = [[86400, "d"], [3600, "h"], [60, "min"]];
+const UNITS = [
+  [86400, "d"],
+  [3600, "h"],
+  [60, "min"],
+];
 
 /** The distances that marks of elapsed time may have: whole parts of seconds, minutes, hours, days. */
 export const ELAPSED = [
   ...[-6, -5, -4, -3, -2, -1].flatMap((power) => [1, 2, 5].map((one) => one * 10 ** power)),
   ...[1, 2, 5, 10, 15, 30],
-  ...[60, 3600].flatMap((unit) => [1, 2, 5, 10, 15, 30].filter((one) => unit === 60 || one < 12).map((one) => one * unit)),
+  ...[60, 3600].flatMap((unit) =>
+    [1, 2, 5, 10, 15, 30].filter((one) => unit === 60 || one < 12).map((one) => one * unit),
+  ),
   ...[12 * 3600, ...[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].map((days) => days * 86400)],
 ];
 
@@ -52,7 +58,12 @@ export function ago(time, now = Date.now()) {
   if (!time) return "";
   const seconds = (now - Date.parse(time)) / 1000;
   if (seconds < 5) return "now";
-  for (const [length, name] of [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]]) {
+  for (const [length, name] of [
+    [86400, "d"],
+    [3600, "h"],
+    [60, "m"],
+    [1, "s"],
+  ]) {
     if (seconds >= length) return `${Math.floor(seconds / length)} ${name} ago`;
   }
   return "in the future";
@@ -68,7 +79,11 @@ export function moment(time) {
 
 export function bytes(count) {
   if (count === null || count === undefined) return "";
-  for (const [size, name] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
+  for (const [size, name] of [
+    [1e9, "GB"],
+    [1e6, "MB"],
+    [1e3, "kB"],
+  ]) {
     if (count >= size) return `${number(count / size)} ${name}`;
   }
   return `${count} B`;

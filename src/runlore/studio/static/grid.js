@@ -1,16 +1,9 @@
 // A table of any size: only the rows and columns in view are there, and rows are asked for page by page.
 
-import {
-  html,
-  signal,
-  useEffect,
-  useLayoutEffect,
-  useMemo,
-  useRef,
-  useState,
-} from "./vendor/preact@11.2.0/preact.js";
+import { html, signal, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/preact@11.2.0/preact.js";
 import { ask, atHand } from "./api.js";
 import { columnsInView } from "./columns-in-view.js";
+import { nearest, pointed } from "./lit.js";
 import { changed } from "./live.js";
 import { OnPaper } from "./paper.js";
 import { asof } from "./view.js";
@@ -159,6 +152,11 @@ function OnScreen(props) {
     if (rows) pages.need(first, last);
   }, [first, last, rows, turn, pages.state]);
 
+  useLit(frame, (id) => {
+    for (let index = first; index <= last; index += 1) if (idAt(index) === id) return index;
+    return -1;
+  });
+
   const widths = columns.map((column) => column.width);
   const width = widths.reduce((sum, one) => sum + one, 0);
   const template = widths.map((one) => `${one}px`).join(" ");
@@ -268,6 +266,8 @@ function OnScreen(props) {
         class=${`grid-row ${index === focus ? "focused" : ""} ${selected ? "selected" : ""}`}
         style=${{ transform: `translateY(${index * ROW}px)`, gridTemplateColumns: template }}
         onClick=${(event) => clicked(event, index)}
+        onMouseEnter=${id && (() => (pointed.value = id))}
+        onMouseLeave=${id && (() => (pointed.value = null))}
       >
         ${cells(row)}
       </div>
@@ -306,17 +306,33 @@ function OnScreen(props) {
             `;
           })}
         </div>
-        ${pinned
-          ? html`
+        ${
+          pinned
+            ? html`
               <div class="grid-pinned" role="row" title="The baseline" style=${{ gridTemplateColumns: template }}>
                 ${cells(pinned)}
               </div>
             `
-          : ""}
+            : ""
+        }
       </div>
       <div class="grid-body" role="rowgroup" style=${{ height: `${rows * ROW}px`, width: `${width}px` }}>${shown}</div>
     </div>
   `;
+}
+
+/** Lights up the row of the run whose curve the pointer is at: by hand, as all rows need not be drawn for that. */
+function useLit(frame, indexOf) {
+  const held = useRef(indexOf);
+  held.current = indexOf;
+  useEffect(
+    () =>
+      nearest.subscribe((id) => {
+        frame.current?.querySelector(".lit")?.classList.remove("lit");
+        if (id !== null) frame.current?.querySelector(`#row-${held.current(id)}`)?.classList.add("lit");
+      }),
+    [],
+  );
 }
 
 /** The size that is drawn for: the one of before if it is enough, and not much too large. */

@@ -90,12 +90,14 @@ export function GroupBy({ fields }) {
         )}
       </select>
     </label>
-    ${group
-      ? html`
+    ${
+      group
+        ? html`
           <select aria-label="Aggregate" value=${agg} onChange=${(event) => change({ agg: event.currentTarget.value })}>
             ${AGGREGATES.map((one) => html`<option value=${one}>${one}</option>`)}
           </select>
         `
-      : ""}
+        : ""
+    }
   `;
 }

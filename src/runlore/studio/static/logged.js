@@ -4,9 +4,11 @@ import { html, useState } from "./vendor/preact@11.2.0/preact.js";
 import { address, ask, useAnswer } from "./api.js";
 import { number } from "./format.js";
 import { LeftOut, PAPER_ROWS, isPrinting, usePaper } from "./paper.js";
+import { later } from "./later.js";
 import { Wrong } from "./parts.js";
 import { asof } from "./view.js";
 
+const ColumnsChart = later(async () => (await import("./columns-chart.js")).ColumnsChart);
 const ROWS = 50;
 const SHOWN_TYPES = /\.(png|jpe?g|gif|webp)$/i;
 
@@ -20,9 +22,11 @@ export function Picture({ path, metric, file }) {
   const url = fileAddress(path, file.file);
   return html`
     <figure class="picture">
-      ${SHOWN_TYPES.test(file.file)
-        ? html`<img src=${url} alt=${`${metric}, step ${file.step}`} loading="lazy" />`
-        : html`<a href=${url} download><bdi>${file.file}</bdi></a>`}
+      ${
+        SHOWN_TYPES.test(file.file)
+          ? html`<img src=${url} alt=${`${metric}, step ${file.step}`} loading="lazy" />`
+          : html`<a href=${url} download><bdi>${file.file}</bdi></a>`
+      }
       <figcaption class="muted">step ${file.step}</figcaption>
     </figure>
   `;
@@ -41,6 +45,7 @@ export function Table({ path, metric }) {
   const data = isWhole ? whole : answer.data;
   const rows = data.data[0]?.length ?? 0;
   return html`
+    <${ColumnsChart} path=${path} metric=${metric} data=${data} />
     <div class="scroll" tabindex="0" role="region" aria-label=${metric}>
       <table class="plain">
         <thead>
@@ -52,15 +57,17 @@ export function Table({ path, metric }) {
       </table>
     </div>
     ${isWhole ? html`<${LeftOut} printed=${rows} total=${data.total} />` : ""}
-    ${data.total > ROWS && !isWhole
-      ? html`
+    ${
+      data.total > ROWS && !isWhole
+        ? html`
           <p class="bar">
             <button disabled=${offset === 0} onClick=${() => setOffset(offset - ROWS)}>Earlier</button>
             <span>rows ${offset + 1} to ${offset + rows} of ${data.total}</span>
             <button disabled=${offset + rows >= data.total} onClick=${() => setOffset(offset + ROWS)}>Later</button>
           </p>
         `
-      : ""}
+        : ""
+    }
   `;
 }
 

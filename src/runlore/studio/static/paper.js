@@ -44,7 +44,8 @@ export function OnPaper({ pages, columns, label, pinned }) {
   usePaper(() => pages.all?.(count), [pages.all, count]);
   if (!isPrinting.value) return "";
   const rows = Array.from({ length: count }, (_, index) => pages.row(index)).filter(Boolean);
-  const cells = (row) => columns.map((column) => html`<td class=${column.number ? "number" : ""}>${column.cell(row)}</td>`);
+  const cells = (row) =>
+    columns.map((column) => html`<td class=${column.number ? "number" : ""}>${column.cell(row)}</td>`);
   return html`
     <div class="on-paper">
       <table class="plain" aria-label=${label}>

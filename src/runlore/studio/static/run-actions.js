@@ -4,9 +4,11 @@ import { html, useState } from "./vendor/preact@11.2.0/preact.js";
 import { send, useAnswer } from "./api.js";
 import { FormDialog } from "./dialog.js";
 import { ago } from "./format.js";
+import { COLOUR, ColourField, STAR } from "./marks.js";
 import { mayChange } from "./me.js";
 import { go, to, view } from "./view.js";
 
+const FIELDS = [STAR, COLOUR];
 const ENDED = ["Completed", "Failed", "Canceled"];
 
 /** The buttons of a run's head; the keys `[`, `]` and `e` press those of these ids. */
@@ -29,18 +31,22 @@ export function RunActions({ data, path }) {
     });
   return html`
     <${Neighbours} data=${data} />
-    ${mayChange.value
-      ? html`
+    ${
+      mayChange.value
+        ? html`
           <button id="tag" onClick=${() => setEdits(true)}>Edit</button>
-          ${data.submitted
-            ? html`
+          ${
+            data.submitted
+              ? html`
                 <button onClick=${again} title="The same snapshot, arguments and target">Submit again</button>
                 <a class="button" href=${to({ page: "new", runs: [data.id] })}>…with changes</a>
               `
-            : ""}
+              : ""
+          }
           ${ENDED.includes(data.status) ? "" : html`<button onClick=${cancel}>Cancel</button>`}
         `
-      : ""}
+        : ""
+    }
     ${problem ? html`<${Refused} problem=${problem} />` : ""}
     ${edits ? html`<${EditDialog} data=${data} path=${path} onClose=${() => setEdits(false)} />` : ""}
   `;
@@ -57,21 +63,33 @@ export const Refused = ({ problem }) => html`
 /** The runs before and after this one in its experiment. */
 function Neighbours({ data }) {
   const { number, experiment, id } = data;
-  const params = { experiment, f: `number >= ${number - 1} and number <= ${number + 1}`, children: true, sort: "number", limit: 3, cols: ["number"] };
+  const params = {
+    experiment,
+    f: `number >= ${number - 1} and number <= ${number + 1}`,
+    children: true,
+    sort: "number",
+    limit: 3,
+    cols: ["number"],
+  };
   const found = useAnswer("runs", params, { runs: [id] }).value.data;
   const at = (wanted) => found?.ids[found.numbers.indexOf(wanted)];
   const { tab } = view.value;
   const link = (run, key, name, sign) =>
-    run ? html`<a class="button" id=${key} href=${to({ page: "run", run, tab })} aria-label=${name} title=${name}>${sign}</a>` : "";
+    run
+      ? html`<a class="button" id=${key} href=${to({ page: "run", run, tab })} aria-label=${name} title=${name}>${sign}</a>`
+      : "";
   return html`${link(at(number - 1), "previous", "Previous run", "‹")}${link(at(number + 1), "next", "Next run", "›")}`;
 }
 
 function EditDialog({ data, path, onClose }) {
-  const [tags, setTags] = useState(Object.entries(data.tags ?? {}).map(([key, value]) => ({ key, value: value ?? "" })));
+  const own = Object.entries(data.tags ?? {}).filter(([key]) => !FIELDS.includes(key)); // Those have fields of their own.
+  const [tags, setTags] = useState(own.map(([key, value]) => ({ key, value: value ?? "" })));
   const put = (n, change) => setTags(tags.map((tag, at) => (at === n ? { ...tag, ...change } : tag)));
   const save = (form) => {
     const wanted = new Map(tags.filter(({ key }) => key).map(({ key, value }) => [key, value || null]));
-    const held = new Map(Object.entries(data.tags ?? {}));
+    const held = new Map(own);
+    if (data.tags?.[COLOUR] !== undefined) held.set(COLOUR, data.tags[COLOUR]);
+    if (form.get("colour")) wanted.set(COLOUR, form.get("colour"));
     const changed = [...wanted].filter(([key, value]) => !held.has(key) || held.get(key) !== value);
     const removed = [...held.keys()].filter((key) => !wanted.has(key));
     const name = form.get("name");
@@ -87,6 +105,7 @@ function EditDialog({ data, path, onClose }) {
     <${FormDialog} title="Edit the run" action="Save" onSubmit=${save} onClose=${onClose}>
       <label class="field">Name <input name="name" required maxlength="256" autocomplete="off" defaultValue=${data.name} /></label>
       <label class="field">Description <textarea name="description" rows="3" defaultValue=${data.description ?? ""}></textarea></label>
+      <${ColourField} value=${data.tags?.[COLOUR]} />
       <fieldset>
         <legend>Tags</legend>
         ${tags.map(
@@ -122,32 +141,38 @@ export function Tags({ data, path }) {
   };
   return html`
     ${problem ? html`<${Refused} problem=${problem} />` : ""}
-    ${entries.length
-      ? html`
+    ${
+      entries.length
+        ? html`
           <dl class="facts">
             ${entries.map(
               ([key, value]) => html`
                 <div key=${key}>
                   <dt><bdi>${key}</bdi></dt>
                   <dd>
-                    ${edited === key
-                      ? html`
+                    ${
+                      edited === key
+                        ? html`
                           <form class="tag-form" onSubmit=${(event) => save(event, key)}>
                             <input name="value" aria-label=${`Value of ${key}`} autocomplete="off" defaultValue=${value ?? ""} ref=${(input) => input?.focus()}
                               onKeyDown=${(event) => event.key === "Escape" && setEdited(null)} />
                             <button type="submit">Save</button>
                           </form>
                         `
-                      : html`<bdi>${value ?? ""}</bdi>
-                          ${mayChange.value
-                            ? html`<button class="quiet edit" aria-label=${`Change ${key}`} onClick=${() => setEdited(key)}></button>`
-                            : ""}`}
+                        : html`<bdi>${value ?? ""}</bdi>
+                          ${
+                            mayChange.value
+                              ? html`<button class="quiet edit" aria-label=${`Change ${key}`} onClick=${() => setEdited(key)}></button>`
+                              : ""
+                          }`
+                    }
                   </dd>
                 </div>
               `,
             )}
           </dl>
         `
-      : html`<p class="muted">${mayChange.value ? "Edit adds some, as run.tag(…) does." : "run.tag(…) adds one."}</p>`}
+        : html`<p class="muted">${mayChange.value ? "Edit adds some, as run.tag(…) does." : "run.tag(…) adds one."}</p>`
+    }
   `;
 }

@@ -1,7 +1,8 @@
 // The columns of tables of runs: heads that sort, cells by kind, and the distance to a baseline.
 
 import { html } from "./vendor/preact@11.2.0/preact.js";
-import { namespace, number, shortName } from "./format.js";
+import { isSampled, namespace, number, shortName } from "./format.js";
+import { Star } from "./marks.js";
 import { Lasted, RunName, Status, Time } from "./parts.js";
 import { isSelected, toggle } from "./selection.js";
 import { change, view } from "./view.js";
@@ -19,17 +20,25 @@ export function parseColumn(text) {
 }
 
 /** The metric of a column, null for one of something else. */
-export const metricOf = (field) => /^metrics\.(?:`((?:[^`]|``)*)`|([^.`]+))/.exec(field)?.slice(1).find(Boolean) ?? null;
+export const metricOf = (field) =>
+  /^metrics\.(?:`((?:[^`]|``)*)`|([^.`]+))/.exec(field)?.slice(1).find(Boolean) ?? null;
+
+/** The metrics of some columns or fields, each once, without those that were sampled. @param {string[]} fields */
+export const metricsOf = (fields) =>
+  [...new Set(fields.map((text) => metricOf(parseColumn(text).field)))].filter((name) => name && !isSampled(name));
 
 const writeColumn = ({ field, width }) => (width ? `${field}~${width}` : field);
 
 /**
  * The columns of a grid. `baseline` is the row of the pinned run, to which numbers are compared;
- * `tree` knows which branches are open, `peek` shows a run beside the table, `valueOf` gives the
+ * `tree` knows which branches are open, `peek` shows a run beside the table, `valueIn` gives the
  * value of a row in the column of an index.
  * @param {string[]} columns as addresses have them
  */
-export function gridColumns(columns, { baseline = null, sortable = true, tree = null, peek = null, valueOf = held } = {}) {
+export function gridColumns(
+  columns,
+  { baseline = null, sortable = true, tree = null, peek = null, valueIn = held } = {},
+) {
   const resize = (index) => (width) =>
     change(
       { cols: columns.map((text, n) => (n === index ? writeColumn({ ...parseColumn(text), width }) : text)) },
@@ -54,7 +63,7 @@ export function gridColumns(columns, { baseline = null, sortable = true, tree = 
         title: html`<${Head} field=${field} sortable=${sortable} />`,
         onResize: resize(index),
         cell: (row) => {
-          const value = valueOf(row, index);
+          const value = valueIn(row, index);
           const to = baseline && row.answer.ids[row.place] !== baseline.id ? baseline.values[index] : undefined;
           return html`${cell(field, value, row)}${delta(value, to)}`;
         },
@@ -86,13 +95,16 @@ function nameCell({ answer, place }, tree, peek) {
       />
       ${tree && answer.below ? html`<${Branch} id=${id} name=${name} below=${answer.below[place]} tree=${tree} />` : ""}
       <${RunName} id=${id} name=${name} colour=${answer.colours[place]} tabIndex="-1" />
-      ${peek
-        ? html`
+      <${Star} key=${id} id=${id} name=${name} starred=${answer.stars[place]} tabIndex="-1" />
+      ${
+        peek
+          ? html`
             <button class="peek" tabindex="-1" aria-label=${`Details of ${name}`} title="Details beside the table: o" onClick=${() => peek(id)}>
               ◨
             </button>
           `
-        : ""}
+          : ""
+      }
     </span>
   `;
 }
@@ -134,7 +146,8 @@ function delta(value, baseline) {
   if (baseline === 0) return "";
   const percent = (100 * (value - baseline)) / Math.abs(baseline);
   const size = Math.abs(percent);
-  const text = size >= 1000 ? `× ${number(value / baseline)}` : `${percent > 0 ? "+" : "−"}${size.toFixed(size < 10 ? 1 : 0)} %`;
+  const text =
+    size >= 1000 ? `× ${number(value / baseline)}` : `${percent > 0 ? "+" : "−"}${size.toFixed(size < 10 ? 1 : 0)} %`;
   return html` <span class="delta" title=${`the baseline has ${baseline}`}>${text}</span>`;
 }
 

@@ -41,11 +41,14 @@ export async function filterOf(ids, children) {
   const numbers = new Map();
   for (const some of parts(ids)) {
     const found = await ask("runs", { f: idIn(some), children: true, limit: some.length, cols: ["status"] });
-    found.experiments.forEach((name, n) => numbers.set(name, [...(numbers.get(name) ?? []), found.numbers[n]]));
+    found.experiments.forEach((name, n) => {
+      numbers.set(name, [...(numbers.get(name) ?? []), found.numbers[n]]);
+    });
   }
   const f = [...numbers].map(([name, own]) => `experiment = ${JSON.stringify(name)} and (${spans(own)})`).join(" or ");
   const count = [...numbers.values()].reduce((sum, own) => sum + own.length, 0);
-  const isExact = f.length <= FILTER_MAX && (await ask("runs", { f, children, limit: 1, cols: ["status"] })).total === count;
+  const isExact =
+    f.length <= FILTER_MAX && (await ask("runs", { f, children, limit: 1, cols: ["status"] })).total === count;
   if (!isExact) throw new Error("No filter names just these runs: give them a tag, and filter by it.");
   return f;
 }

@@ -21,8 +21,9 @@ export function SaveView() {
   return html`
     ${v ? html`<span class="chip" title="This view is saved under a name">☆ <bdi>${v}</bdi></span>` : ""}
     ${mayChange.value ? html`<button onClick=${() => setOpen(true)}>Save view</button>` : ""}
-    ${open
-      ? html`
+    ${
+      open
+        ? html`
           <${FormDialog} title="Save this view" action="Save" onSubmit=${save} onClose=${() => setOpen(false)}>
             <label class="field">
               Name
@@ -34,6 +35,7 @@ export function SaveView() {
             </p>
           <//>
         `
-      : ""}
+        : ""
+    }
   `;
 }

@@ -16,6 +16,8 @@ const NAMED_MAX = 200; // Of more, the address has a filter that finds them.
 /** Ids: the selected runs, or with `all` in the address those of the matching ones that are not. */
 const listed = computed(() => new Set(view.value.runs ?? []));
 
+export const hasSelection = computed(() => Boolean(view.value.all) || listed.value.size > 0);
+
 /** Whether a run is selected, which is a row of the table. */
 export const isSelected = (id) => Boolean(view.value.all) !== listed.value.has(id);
 
@@ -38,7 +40,7 @@ export const selectNone = () => put([], { all: null });
 export const selectAll = () => put([], { all: true });
 
 /** The question of which the selected runs are the answer. */
-function selectedOnes({ experiment, q, f, tree }) {
+export function selectedOnes({ experiment, q, f, tree }) {
   const { all, runs = [] } = view.value;
   if (!all) return { f: runs.length ? idIn(runs) : null, children: true };
   const but = runs.length && `not ${idIn(runs)}`;
@@ -55,32 +57,39 @@ export function Selection({ question }) {
   const count = all ? found?.total : ids.length;
   return html`
     ${told ? html`<${Told} answer=${told} onClose=${() => tell(null)} />` : ""}
-    ${all || ids.length
-      ? html`
+    ${
+      all || ids.length
+        ? html`
           <div class="bar selection" role="toolbar" aria-label="Selected runs">
             <b role="status">${all ? `${count?.toLocaleString("en-US") ?? "…"} selected: all that match${ids.length ? `, without ${ids.length}` : ""}` : `${ids.length} selected`}</b>
             <${ToCompare} which=${which} count=${count} />
-            ${!all && ids.length === 1
-              ? html`
+            ${
+              !all && ids.length === 1
+                ? html`
                   <button id="pin" onClick=${() => change({ pin: pin === ids[0] ? null : ids[0] })}>
                     ${pin === ids[0] ? "No baseline" : "As baseline"}
                   </button>
                 `
-              : ""}
-            ${mayChange.value && count
-              ? html`
+                : ""
+            }
+            ${
+              mayChange.value && count
+                ? html`
                   <button id="tag" onClick=${() => setOpen("tag")}>Tag…</button>
                   <button onClick=${() => setOpen("archive")}>Archive…</button>
                   <button onClick=${() => setOpen("cancel")}>Cancel…</button>
                 `
-              : ""}
+                : ""
+            }
             <button class="quiet" onClick=${selectNone}>None</button>
             ${isInAddress.value ? "" : html`<${AsFilter} />`}
           </div>
         `
-      : ""}
-    ${open
-      ? html`
+        : ""
+    }
+    ${
+      open
+        ? html`
           <${BulkDialog}
             of=${open}
             count=${count}
@@ -89,7 +98,8 @@ export function Selection({ question }) {
             onClose=${() => setOpen(null)}
           />
         `
-      : ""}
+        : ""
+    }
   `;
 }
 
@@ -113,7 +123,8 @@ function AsFilter() {
 function ToCompare({ which, count }) {
   const [problem, setProblem] = useState("");
   const { all, runs, tree } = view.value;
-  if (count > COMPARED_MAX) return html`<span class="muted">${COMPARED_MAX.toLocaleString("en-US")} at most can be compared</span>`;
+  if (count > COMPARED_MAX)
+    return html`<span class="muted">${COMPARED_MAX.toLocaleString("en-US")} at most can be compared</span>`;
   const asked = async () => {
     if (!all) return { f: await filterOf(runs, Boolean(tree)), tree };
     const { ids, total } = await ask("runs", { ...which, limit: NAMED_MAX, cols: ["status"] });

@@ -41,9 +41,13 @@ export function Shell({ children }) {
       <span class=${`live live-${asof.value === null ? live.value : "past"}`} role="status">
         ${asof.value !== null ? "past" : copy ? "a copy" : live.value === "on" ? "live" : "not live"}
       </span>
-      ${copy ? "" : html`<${SaveView} />
+      ${
+        copy
+          ? ""
+          : html`<${SaveView} />
         <button aria-pressed=${String(past)} onClick=${() => showPast(!past)} title="t">As of…</button>
-        <button onClick=${() => showHelp(true)} title="?" aria-label="Help: keys">?</button>`}
+        <button onClick=${() => showHelp(true)} title="?" aria-label="Help: keys">?</button>`
+      }
       <button onClick=${nextTheme} title="." aria-label=${`Theme: ${theme.value}`}>◐</button>
     </header>
     ${past || asof.value !== null ? html`<${Past} head=${found?.head} close=${() => showPast(false)} />` : ""}
@@ -54,7 +58,14 @@ export function Shell({ children }) {
 
 function title() {
   const { page, experiment, run } = view.value;
-  const names = { experiments: "Experiments", compare: "Compare", sql: "SQL", targets: "Targets", new: "New run", views: "Views" };
+  const names = {
+    experiments: "Experiments",
+    compare: "Compare",
+    sql: "SQL",
+    targets: "Targets",
+    new: "New run",
+    views: "Views",
+  };
   return names[page] ?? run ?? experiment ?? "Runs";
 }
 
@@ -122,10 +133,12 @@ function Past({ head, close }) {
         }}
       />
       <p>
-        ${asof.value === null && dragged === null
-          ? "Now. Drag to see the workspace as it was."
-          : html`As it was on <b>${moment(data.times[shown])}</b>, position${" "}
-              ${dragged === null ? asof.value : data.positions[shown]} of ${head}.`}
+        ${
+          asof.value === null && dragged === null
+            ? "Now. Drag to see the workspace as it was."
+            : html`As it was on <b>${moment(data.times[shown])}</b>, position${" "}
+              ${dragged === null ? asof.value : data.positions[shown]} of ${head}.`
+        }
         <button class="quiet" onClick=${back}>Back to now</button>
       </p>
       ${asof.value === null ? "" : html`<${Since} />`}

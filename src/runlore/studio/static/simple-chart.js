@@ -30,9 +30,16 @@ function Lines({ x, ys }) {
       height: HEIGHT,
       legend: { show: true, live: true },
       scales: { x: { time: x.kind === "time" } },
-      axes: [{ ...AXIS, values: x.kind === "time" ? undefined : shown }, { ...AXIS, size: 64, values: shown }],
+      axes: [
+        { ...AXIS, values: x.kind === "time" ? undefined : shown },
+        { ...AXIS, size: 64, values: shown },
+      ],
       series: [
-        { label: x.name, value: (_, value) => (value === null ? "–" : x.kind === "time" ? new Date(value * 1000).toISOString() : number(value)) },
+        {
+          label: x.name,
+          value: (_, value) =>
+            value === null ? "–" : x.kind === "time" ? new Date(value * 1000).toISOString() : number(value),
+        },
         ...ys.map((y, n) => ({
           label: y.name,
           stroke: () => colourOf(`--run-${n % COLOURS}`),

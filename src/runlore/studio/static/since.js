@@ -35,9 +35,11 @@ function Changes({ from, run }) {
               <tr key=${n}>
                 <td><${Time} at=${one.time} /></td>
                 <td>
-                  ${one.run_id
-                    ? html`<a href=${write({ page: "run", run: one.run_id })}><bdi>${one.run_id.slice(0, 12)}</bdi></a>`
-                    : html`<bdi>${one.experiment}</bdi>`}
+                  ${
+                    one.run_id
+                      ? html`<a href=${write({ page: "run", run: one.run_id })}><bdi>${one.run_id.slice(0, 12)}</bdi></a>`
+                      : html`<bdi>${one.experiment}</bdi>`
+                  }
                 </td>
                 <td>${one.what.replaceAll("_", " ")} <bdi>${one.key ?? ""}</bdi> ${one.kind}</td>
                 <td>${one.old === null ? "" : html`<span class="old"><bdi>${told(one.old)}</bdi></span> → `}<bdi>${told(one.new)}</bdi></td>

@@ -22,7 +22,7 @@ const ADDRESS_MAX = 12_000;
 /** The parameters of all pages in the order in which addresses have them. */
 const ORDER = [
   ...["q", "f", "cols", "sort", "group", "agg", "tree", "closed", "branches"],
-  ...["all", "runs", "hide", "drawer", "pin", "sql", "charts"],
+  ...["all", "runs", "hide", "drawer", "pin", "sql", "split", "charts"],
   ...["other", "what", "who", "show", "x", "y", "xl", "smooth", "band", "clip", "zoom", "log", "v", "since", "asof"],
 ];
 const PAGES = ["runs", "compare", "sql", "targets", "new", "views"];

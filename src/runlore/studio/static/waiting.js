@@ -12,8 +12,10 @@ const watched = new Map(); // Of each chart in view: the active runs that it sho
 const last = signal({});
 let timer = 0;
 
-const merged = (held, found) =>
-  Object.entries(found).reduce((all, [id, own]) => ({ ...all, [id]: { ...all[id], ...own } }), held);
+const merged = (held, found) => ({
+  ...held,
+  ...Object.fromEntries(Object.entries(found).map(([id, own]) => [id, { ...held[id], ...own }])),
+});
 
 async function look() {
   timer = 0;
@@ -47,6 +49,12 @@ export function useWaiting(ids, metric, isSeen) {
   const told = (id) =>
     metric === null
       ? Object.keys(last.value[id] ?? {}).join("\n")
-      : [metric].flat().map((name) => last.value[id]?.[name] ?? "").join(",");
-  return ids.map(told).join(" ").replace(/^[ ,]+$/, "");
+      : [metric]
+          .flat()
+          .map((name) => last.value[id]?.[name] ?? "")
+          .join(",");
+  return ids
+    .map(told)
+    .join(" ")
+    .replace(/^[ ,]+$/, "");
 }

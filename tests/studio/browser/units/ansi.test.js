@@ -6,14 +6,31 @@ const ESC = "\u001b";
 
 export const tests = {
   "colours are classes until they end"() {
-    same(told(`a${ESC}[31mb${ESC}[1mc${ESC}[0md`), [["a", ""], ["b", "ansi-red"], ["c", "ansi-red ansi-bold"], ["d", ""]]);
-    same(told(`${ESC}[92mx${ESC}[39my${ESC}[38;5;1mz`), [["x", "ansi-green"], ["y", ""], ["z", "ansi-red"]]);
+    same(told(`a${ESC}[31mb${ESC}[1mc${ESC}[0md`), [
+      ["a", ""],
+      ["b", "ansi-red"],
+      ["c", "ansi-red ansi-bold"],
+      ["d", ""],
+    ]);
+    same(told(`${ESC}[92mx${ESC}[39my${ESC}[38;5;1mz`), [
+      ["x", "ansi-green"],
+      ["y", ""],
+      ["z", "ansi-red"],
+    ]);
   },
   "colours that the page does not have are left out"() {
-    same(told(`${ESC}[38;2;1;31;4mx${ESC}[48;5;31my`), [["x", ""], ["y", ""]]);
+    same(told(`${ESC}[38;2;1;31;4mx${ESC}[48;5;31my`), [
+      ["x", ""],
+      ["y", ""],
+    ]);
   },
   "other sequences show nothing"() {
-    same(told(`a${ESC}[2Kb${ESC}]8;;http://x${ESC}\\c${ESC}]0;title\u0007d`).map(([text]) => text).join(""), "abcd");
+    same(
+      told(`a${ESC}[2Kb${ESC}]8;;http://x${ESC}\\c${ESC}]0;title\u0007d`)
+        .map(([text]) => text)
+        .join(""),
+      "abcd",
+    );
   },
   "markup stays text"() {
     same(told("<b>&amp;</b>"), [["<b>&amp;</b>", ""]]);

@@ -1,4 +1,16 @@
-import { ELAPSED, ago, bytes, duration, elapsed, isSampled, moment, namespace, number, short, shortName } from "../format.js";
+import {
+  ELAPSED,
+  ago,
+  bytes,
+  duration,
+  elapsed,
+  isSampled,
+  moment,
+  namespace,
+  number,
+  short,
+  shortName,
+} from "../format.js";
 import { same } from "./testing.js";
 
 export const tests = {
@@ -27,8 +39,14 @@ export const tests = {
       [432000, 86400, "5 d"],
     ];
     for (const [value, step, text] of cases) same(elapsed(value, step), text);
-    same([...ELAPSED].sort((a, b) => a - b), ELAPSED);
-    same(ELAPSED.filter((one) => one >= 86400).every((one) => one % 86400 === 0), true);
+    same(
+      [...ELAPSED].sort((a, b) => a - b),
+      ELAPSED,
+    );
+    same(
+      ELAPSED.filter((one) => one >= 86400).every((one) => one % 86400 === 0),
+      true,
+    );
   },
   "samples of the machine are known as metrics and as fields"() {
     for (const name of ["system/cpu", "metrics.system/cpu", "metrics.`system/a b`"]) same(isSampled(name), true);
@@ -48,7 +66,12 @@ export const tests = {
     for (const [seconds, text] of cases) same(duration(seconds), text);
   },
   "a text is cut between characters"() {
-    const cases = [["abcdef", 4, "abc…"], ["abcd", 4, "abcd"], ["🎉🎉🎉🎉", 4, "🎉🎉🎉🎉"], ["🎉🎉🎉🎉🎉", 4, "🎉🎉🎉…"]];
+    const cases = [
+      ["abcdef", 4, "abc…"],
+      ["abcd", 4, "abcd"],
+      ["🎉🎉🎉🎉", 4, "🎉🎉🎉🎉"],
+      ["🎉🎉🎉🎉🎉", 4, "🎉🎉🎉…"],
+    ];
     for (const [text, length, cut] of cases) same(short(text, length), cut);
   },
   "times are relative to now"() {
@@ -64,7 +87,14 @@ export const tests = {
     same(moment(null), "");
   },
   "sizes are in decimal units"() {
-    const cases = [[0, "0 B"], [999, "999 B"], [1500, "1.5 kB"], [2e6, "2 MB"], [3.25e9, "3.25 GB"], [null, ""]];
+    const cases = [
+      [0, "0 B"],
+      [999, "999 B"],
+      [1500, "1.5 kB"],
+      [2e6, "2 MB"],
+      [3.25e9, "3.25 GB"],
+      [null, ""],
+    ];
     for (const [count, text] of cases) same(bytes(count), text);
   },
   "a field is shown without its namespace and quotes"() {

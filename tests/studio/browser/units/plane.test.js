@@ -4,7 +4,10 @@ import { same } from "./testing.js";
 export const tests = {
   "ticks are round numbers"() {
     same(ticks(0, 10), [0, 2, 4, 6, 8, 10]);
-    same(ticks(0.13, 0.42).map((one) => one.toFixed(2)), ["0.20", "0.30", "0.40"]);
+    same(
+      ticks(0.13, 0.42).map((one) => one.toFixed(2)),
+      ["0.20", "0.30", "0.40"],
+    );
     same(ticks(5, 5), [5]);
   },
   "a scale goes from one end to the other"() {

@@ -42,6 +42,7 @@ from runlore.execution.targets.engines.settings import CommonSettings, common_of
 from runlore.execution.targets.target import Placement, Target
 from runlore.execution.targets.this_machine import lock_folder
 from runlore.storage.file_lock import unlock
+from runlore.storage.presence import Heard, Presence
 from runlore.storage.run_folder import RunFolder
 
 _ASK_INTERVAL_S: Final = 1.0
@@ -266,11 +267,19 @@ class EngineTarget(Target):
         presence = self.session.log.presence
         if presence is None:  # All processes are on this machine: one without its lock is dead.
             return _Silence(folder.silence_s(), is_dead=True)
-        heard = [one for one in presence.heard() if state.run_id in one.parts]
+        heard = [one for one in self._heard(presence) if state.run_id in one.parts]
         if heard:
             seconds = min(math.inf if one.has_left else one.silent_s for one in heard)
             return _Silence(seconds, is_dead=seconds == math.inf)
         return _Silence(self._since_last_event_s(state))
+
+    def _heard(self, presence: Presence) -> Sequence[Heard]:
+        """All whom the log's server has heard of; asked for once for all runs of a look."""
+        asked_at, heard = _heard.get(self.session.uri, (-math.inf, ()))
+        if time.monotonic() >= asked_at + _ASK_INTERVAL_S:
+            heard = presence.heard()
+            _heard[self.session.uri] = time.monotonic(), heard
+        return heard
 
     def _since_last_event_s(self, state: RunState) -> float:
         last = self.session.journal.facts(run_stream(state.run_id))[-1].recorded_at
@@ -375,6 +384,7 @@ def _has_used_up_its_time(state: RunState) -> bool:
     )
 
 
+_heard: Final[dict[str, tuple[float, Sequence[Heard]]]] = {}
 _ANSWERS_MAX: Final = 10_000
 _answers: Final[dict[tuple[str, str, int], tuple[float, JobState | None]]] = {}
 """The engines' last answers to this process, and until when they are good; a second at least."""

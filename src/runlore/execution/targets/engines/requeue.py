@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runlore.domain.run_commands import ChangeStatus
+from runlore.domain.run_commands import ChangeStatus, EndRun
 from runlore.domain.status import Status
 
 if TYPE_CHECKING:
@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 
 
 def put_back(run: RunHandle, detail: str) -> None:
-    """Record that a run waits again, whatever it was doing.
+    """Record that a run waits again, whatever it was doing; one that was to be canceled is.
 
     Raises ChangeRefusedError if it has ended.
     """
+    if run.fetch().status is Status.CANCEL_REQUESTED:
+        run.change(EndRun(Status.CANCELED))
+        return
     run.change(ChangeStatus(Status.NOT_RESPONDING, detail=detail))
     run.change(ChangeStatus(Status.QUEUED, detail=detail))

@@ -10,7 +10,9 @@ import { FieldChoice, chosen, known, usual, valuesOf } from "./fields.js";
 export function Bars({ data }) {
   const fields = known(data).filter((field) => isNumeric(valuesOf(data, field)));
   if (!fields.length) return html`<${Empty} title="No numbers"><p>None of the runs has a field of numbers.</p><//>`;
-  const picked = chosen(view.value.cols, fields, [usual(fields).find((field) => field.startsWith("metrics.")) ?? fields[0]]);
+  const picked = chosen(view.value.cols, fields, [
+    usual(fields).find((field) => field.startsWith("metrics.")) ?? fields[0],
+  ]);
   const values = valuesOf(data, picked[0]);
   const rows = data.ids.map((id, n) => ({ id, n, value: values[n] })).filter(({ value }) => value !== null);
   rows.sort((a, b) => b.value - a.value);

@@ -24,7 +24,8 @@ export function Parallel({ data }) {
   const lit = pointed.value;
   const fields = known(data).filter((field) => field !== "status");
   const picked = (view.value.cols ?? differing(data)).filter((field) => fields.includes(field));
-  const flip = (field) => change({ cols: picked.includes(field) ? picked.filter((one) => one !== field) : [...picked, field] });
+  const flip = (field) =>
+    change({ cols: picked.includes(field) ? picked.filter((one) => one !== field) : [...picked, field] });
   const width = SIDE * 2 + GAP * Math.max(1, picked.length - 1);
   const axes = picked.map((field, n) => {
     const values = valuesOf(data, field);
@@ -43,9 +44,10 @@ export function Parallel({ data }) {
         )}
       </ul>
     </details>
-    ${axes.length < 2
-      ? html`<${Empty} title="Choose two axes"><p>Lines go from one axis to another: the runs differ in fewer than two fields.</p><//>`
-      : html`
+    ${
+      axes.length < 2
+        ? html`<${Empty} title="Choose two axes"><p>Lines go from one axis to another: the runs differ in fewer than two fields.</p><//>`
+        : html`
           <div class="scroll" tabindex="0" role="region" aria-label="Parallel coordinates">
             <svg class="plane" width=${width} height=${HEIGHT} role="img" aria-label=${`${data.ids.length} runs over ${picked.join(", ")}`}>
               ${data.ids.map(
@@ -62,7 +64,8 @@ export function Parallel({ data }) {
               )}
             </svg>
           </div>
-        `}
+        `
+    }
   `;
 }
 

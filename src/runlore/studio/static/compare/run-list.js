@@ -12,7 +12,15 @@ const STEPS = { ArrowUp: -1, ArrowDown: 1 };
 export function rowsAt(data, places) {
   const at = (values) => places.map((place) => values[place]);
   const { columns, ids, names, colours, statuses, arrivedAt } = data;
-  return { columns, arrivedAt, ids: at(ids), names: at(names), colours: at(colours), statuses: at(statuses), data: data.data.map(at) };
+  return {
+    columns,
+    arrivedAt,
+    ids: at(ids),
+    names: at(names),
+    colours: at(colours),
+    statuses: at(statuses),
+    data: data.data.map(at),
+  };
 }
 
 /** @param {{data: any, hidden: Set<string>}} props `data` has all runs in their order */
@@ -34,9 +42,11 @@ export function RunList({ data, hidden }) {
   return html`
     <aside class="run-list" aria-label="Compared runs">
       <p class="muted">
-        ${hidden.size
-          ? html`${ids.length - hidden.size} of ${ids.length} shown. <button class="quiet" onClick=${() => hide([])}>All</button>`
-          : `${ids.length} runs`}
+        ${
+          hidden.size
+            ? html`${ids.length - hidden.size} of ${ids.length} shown. <button class="quiet" onClick=${() => hide([])}>All</button>`
+            : `${ids.length} runs`
+        }
       </p>
       <ol>
         ${ids.map(

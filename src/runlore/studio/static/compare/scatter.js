@@ -18,7 +18,8 @@ export function Scatter({ data }) {
 function Plane({ data, width }) {
   const fields = known(data).filter((field) => field !== "status");
   const first = (kind) => usual(fields).find((field) => field.startsWith(kind));
-  if (fields.length < 2) return html`<${Empty} title="Nothing to compare"><p>The runs have fewer than two fields.</p><//>`;
+  if (fields.length < 2)
+    return html`<${Empty} title="Nothing to compare"><p>The runs have fewer than two fields.</p><//>`;
   const defaults = [first("config.") ?? fields[0], first("metrics.") ?? fields[1]];
   const picked = chosen(view.value.cols, fields, defaults);
   const [xs, ys] = picked.map((field) => valuesOf(data, field));

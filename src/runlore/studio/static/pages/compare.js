@@ -51,7 +51,10 @@ export function Compare() {
   if (!found) return html`<p class="muted">Loading…</p>`;
   const hidden = new Set(view.value.hide ?? []);
   const all = rowsAt(found, ids.length ? placesOf(ids, found.ids) : [...found.ids.keys()]);
-  const data = rowsAt(all, [...all.ids.keys()].filter((n) => !hidden.has(all.ids[n])));
+  const data = rowsAt(
+    all,
+    [...all.ids.keys()].filter((n) => !hidden.has(all.ids[n])),
+  );
   const runs = new Map(
     data.ids.map((id, n) => [id, { name: data.names[n], colour: data.colours[n], status: data.statuses[n] }]),
   );

@@ -14,9 +14,11 @@ export function NewRun() {
   if (!mayChange.value) {
     return html`
       <${Empty} title=${isEditor.value ? "The past cannot be changed" : "This token may only look"}>
-        ${isEditor.value
-          ? html`<button onClick=${() => change({ asof: null })}>Back to now</button>`
-          : html`<p>To submit runs, open the Studio with the token of an editor: <code>RUNLORE_STUDIO_TOKEN</code>.</p>`}
+        ${
+          isEditor.value
+            ? html`<button onClick=${() => change({ asof: null })}>Back to now</button>`
+            : html`<p>To submit runs, open the Studio with the token of an editor: <code>RUNLORE_STUDIO_TOKEN</code>.</p>`
+        }
       <//>
     `;
   }
@@ -25,7 +27,12 @@ export function NewRun() {
 
 function Form() {
   const asked = view.value.runs?.[0] ?? null; // The run that is to be repeated, if one was chosen.
-  const earlier = useAnswer("runs", { f: 'type = "azureml.scriptrun"', children: true, limit: EARLIER_MAX, cols: ["script", "target"] }).value.data;
+  const earlier = useAnswer("runs", {
+    f: 'type = "azureml.scriptrun"',
+    children: true,
+    limit: EARLIER_MAX,
+    cols: ["script", "target"],
+  }).value.data;
   const [fromFolder, setFromFolder] = useState(false);
   const [repeats, setRepeats] = useState(asked);
   const [problem, setProblem] = useState(null);
@@ -67,15 +74,17 @@ function Form() {
   };
   return html`
     <form class="form new-run" onSubmit=${submit}>
-      ${own && hasEarlier
-        ? html`
+      ${
+        own && hasEarlier
+          ? html`
             <fieldset>
               <legend>Code</legend>
               <label class="check"><input type="radio" name="code" checked=${!folder} onChange=${() => setFromFolder(false)} /> the snapshot of an earlier run</label>
               <label class="check"><input type="radio" name="code" checked=${folder} onChange=${() => setFromFolder(true)} /> a folder of this machine</label>
             </fieldset>
           `
-        : ""}
+          : ""
+      }
       ${folder ? html`<${Folder} />` : html`<${Earlier} key=${chosen} earlier=${earlier} chosen=${chosen} choose=${setRepeats} />`}
       ${problem ? html`<p class="wrong" role="alert">${problem.message}</p>` : ""}
       <div class="bar"><button type="submit" class="primary" disabled=${busy}>${busy ? "Submitting…" : "Submit"}</button></div>
@@ -109,21 +118,27 @@ function Earlier({ earlier, chosen, choose }) {
       </select>
     </label>
     ${data && !held ? html`<p class="wrong" role="alert">This run was not submitted, so there is no script to execute again. Choose another one.</p>` : ""}
-    ${held
-      ? html`
+    ${
+      held
+        ? html`
           <p>
             Executes <code>${held.command ?? held.script}</code> of the <a href=${to({ page: "run", run: chosen })}>run</a>'s
             snapshot${held.processes > 1 ? ` in ${held.processes} processes` : ""}.
-            ${held.secrets.length
-              ? html` It needs <bdi>${held.secrets.join(", ")}</bdi>, whose values are kept nowhere: the Studio's own environment must have them.`
-              : ""}
+            ${
+              held.secrets.length
+                ? html` It needs <bdi>${held.secrets.join(", ")}</bdi>, whose values are kept nowhere: the Studio's own environment must have them.`
+                : ""
+            }
           </p>
-          ${held.script
-            ? html`<label class="field">Arguments <input name="arguments" autocomplete="off" spellcheck=${false} defaultValue=${held.arguments} /></label>`
-            : ""}
+          ${
+            held.script
+              ? html`<label class="field">Arguments <input name="arguments" autocomplete="off" spellcheck=${false} defaultValue=${held.arguments} /></label>`
+              : ""
+          }
           <${Place} experiment=${data.experiment} target=${data.target} />
         `
-      : ""}
+        : ""
+    }
   `;
 }
 
@@ -134,20 +149,26 @@ function Place({ experiment, target }) {
   const [place, setPlace] = useState(target ?? "local");
   useEffect(() => setPlace(target ?? "local"), [target]);
   const free = ({ slots, executing, waiting }) =>
-    slots === null ? "no limit" : waiting ? `${waiting} waiting` : `${Math.max(0, slots - executing.length)} of ${slots} slots free`;
+    slots === null
+      ? "no limit"
+      : waiting
+        ? `${waiting} waiting`
+        : `${Math.max(0, slots - executing.length)} of ${slots} slots free`;
   return html`
     <label class="field">Experiment
       <input name="experiment" required maxlength="500" autocomplete="off" list="experiments" defaultValue=${experiment ?? ""} />
     </label>
     <datalist id="experiments">${known.map(({ name }) => html`<option value=${name}></option>`)}</datalist>
-    ${targets
-      ? html`
+    ${
+      targets
+        ? html`
           <label class="field">Target
             <select name="target" value=${place} onChange=${(event) => setPlace(event.currentTarget.value)}>
               ${targets.map((one) => html`<option value=${one.name}>${one.name} (${free(one)})</option>`)}
             </select>
           </label>
         `
-      : ""}
+        : ""
+    }
   `;
 }

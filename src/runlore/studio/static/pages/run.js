@@ -2,10 +2,12 @@
 
 import { html } from "../vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "../api.js";
+import { Before } from "../before.js";
 import { later } from "../later.js";
+import { Star } from "../marks.js";
 import { Lasted, Status, Swatch, Wrong } from "../parts.js";
 import { RunActions } from "../run-actions.js";
-import { to, view } from "../view.js";
+import { asof, to, view } from "../view.js";
 
 const TABS = {
   details: later(async () => (await import("../run/details.js")).Details),
@@ -24,7 +26,12 @@ export function Run() {
   const { run: id, tab } = view.value;
   const path = `runs/${encodeURIComponent(id)}`;
   const { data, error } = useAnswer(path, {}, { runs: [id] }).value;
-  if (error && !data) return html`<${Wrong} error=${error} />`;
+  if (error && !data) {
+    const isBefore = asof.value !== null && error.title === "RunNotFound";
+    return isBefore
+      ? html`<${Before} title="There was no such run at that time" run=${id} />`
+      : html`<${Wrong} error=${error} />`;
+  }
   if (!data) return html`<p class="muted">Loading…</p>`;
   const shown = Object.hasOwn(TABS, tab) ? tab : "details";
   const Tab = TABS[shown];
@@ -47,6 +54,7 @@ function Head({ data, path }) {
   return html`
     <header class="run-head">
       <h1><${Swatch} colour=${data.colour} /> <bdi>${data.name}</bdi></h1>
+      <${Star} key=${data.id} id=${data.id} name=${data.name} starred=${data.starred} />
       <${Status} of=${data.status} />
       <${Lasted} seconds=${data.duration} status=${data.status} from=${data} />
       <span class="muted">

@@ -9,6 +9,7 @@ import { Grid, usePages } from "../grid.js";
 import { GroupBy, GroupGrid } from "../groups.js";
 import { later } from "../later.js";
 import { useLiveCells } from "../runs/live-cells.js";
+import { Split } from "../runs/split.js";
 import { Wrong } from "../parts.js";
 import { gridColumns, metricOf, parseColumn } from "../run-columns.js";
 import { isSelected, select, selectAll, Selection, toggle } from "../selection.js";
@@ -20,7 +21,7 @@ const BRANCHES_MAX = 200; // Of more, the first ones are as all others.
 const PAUSE_MS = 150;
 
 export function Runs() {
-  const { experiment, q, f, sort, tree, group } = view.value;
+  const { experiment, q, f, sort, tree } = view.value;
   const known = useAnswer("columns", { experiment, limit: 100 }, { runs: [] }).value.data;
   const fields = known?.fields;
   const columns = view.value.cols ?? known?.first;
@@ -42,18 +43,21 @@ export function Runs() {
           />
           children
         </label>
-        ${tree
-          ? html`
+        ${
+          tree
+            ? html`
               <button onClick=${() => change({ closed: !view.value.closed, branches: null })}>
                 ${view.value.closed ? "Open all" : "Close all"}
               </button>
             `
-          : ""}
+            : ""
+        }
         <${ColumnPicker} columns=${columns ?? []} experiment=${experiment} />
         <a class="button" href=${csv(question, columns ?? [])} download title="The table as a file">CSV</a>
         <${CopyLink} />
       </div>
       ${columns ? html`<${Table} question=${{ ...question, sort }} columns=${columns} total=${total} />` : ""}
+      ${columns && !view.value.group && total.value ? html`<${Split} question=${question} columns=${columns} fields=${fields} />` : ""}
     </div>
   `;
 }
@@ -72,7 +76,13 @@ function csv(question, columns) {
   const { group, agg, sort } = view.value;
   const cols = columns.map((text) => parseColumn(text).field);
   return group
-    ? address("groups.csv", { ...question, group, agg, cols: cols.filter((field) => field !== group), asof: asof.value })
+    ? address("groups.csv", {
+        ...question,
+        group,
+        agg,
+        cols: cols.filter((field) => field !== group),
+        asof: asof.value,
+      })
     : address("runs.csv", { ...question, sort, cols, asof: asof.value });
 }
 
@@ -137,7 +147,7 @@ function Table({ question, columns, total: told }) {
   const asked = { ...question, closed, branch: branches };
   const pages = usePages("runs", { ...asked, cols }, JSON.stringify([question, asof.value]));
   pages.state.value; // The rows in view are others when it changes.
-  const valueOf = useLiveCells(group ? [] : pages.near(), cols);
+  const valueIn = useLiveCells(group ? [] : pages.near(), cols);
   const isBeside = Boolean(drawer && !group);
   const follow = useFollowing();
   useEscape(isBeside);
@@ -151,16 +161,17 @@ function Table({ question, columns, total: told }) {
     <${FilterLine} error=${error} />
     ${group ? "" : html`<${Selection} question=${question} />`}
     ${error && error.title !== "FilterError" ? html`<${Wrong} error=${error} />` : ""}
-    ${group
-      ? html`<${GroupGrid} question=${question} columns=${columns} />`
-      : total === 0
-        ? html`<${NoRuns} question=${question} />`
-        : html`
+    ${
+      group
+        ? html`<${GroupGrid} question=${question} columns=${columns} />`
+        : total === 0
+          ? html`<${NoRuns} question=${question} />`
+          : html`
             <div class="with-drawer">
               <${Grid}
                 pages=${pages}
                 label="Runs"
-                columns=${gridColumns(columns, { baseline, tree: tree ? TREE : null, peek, valueOf })}
+                columns=${gridColumns(columns, { baseline, tree: tree ? TREE : null, peek, valueIn })}
                 pinned=${baseline && { answer: pinned.data, place: 0 }}
                 tree=${tree ? TREE : null}
                 onOpen=${(id) => go({ page: "run", run: id, asof: asof.value })}
@@ -170,11 +181,14 @@ function Table({ question, columns, total: told }) {
                 onMove=${follow}
                 isSelected=${isSelected}
               />
-              ${isBeside
-                ? html`<${Drawer} id=${drawer} metrics=${cols.map(metricOf).filter(Boolean)} onClose=${closeDrawer} />`
-                : ""}
+              ${
+                isBeside
+                  ? html`<${Drawer} id=${drawer} metrics=${cols.map(metricOf).filter(Boolean)} onClose=${closeDrawer} />`
+                  : ""
+              }
             </div>
-          `}
+          `
+    }
   `;
 }
 

@@ -13,8 +13,10 @@ const ROWS_MAX = 10_000;
 const ROW = 28;
 const GRID_MAX = 480;
 const EXAMPLES = {
-  "Runs by status": "SELECT experiment, status, count(*) AS runs\nFROM runs\nGROUP BY ALL\nORDER BY experiment, runs DESC",
-  "Best by a metric": "SELECT run_id, experiment, metric, last, min, max\nFROM runs JOIN metrics USING (run_id)\nORDER BY min\nLIMIT 50",
+  "Runs by status":
+    "SELECT experiment, status, count(*) AS runs\nFROM runs\nGROUP BY ALL\nORDER BY experiment, runs DESC",
+  "Best by a metric":
+    "SELECT run_id, experiment, metric, last, min, max\nFROM runs JOIN metrics USING (run_id)\nORDER BY min\nLIMIT 50",
   "Runs a day": "SELECT date_trunc('day', created_at) AS day, count(*) AS runs\nFROM runs\nGROUP BY day\nORDER BY day",
   "All views": "SHOW TABLES",
 };
@@ -34,7 +36,9 @@ export function Sql() {
     setState((held) => ({ ...held, running: id }));
     const told = (now) => last.current === id && setState({ answer: null, error: null, running: null, ...now });
     try {
-      told({ answer: await send("POST", asof === undefined ? "sql" : `sql?asof=${asof}`, { query, limit: ROWS_MAX, id }) });
+      told({
+        answer: await send("POST", asof === undefined ? "sql" : `sql?asof=${asof}`, { query, limit: ROWS_MAX, id }),
+      });
     } catch (error) {
       told({ error });
     }
@@ -86,12 +90,14 @@ export function Sql() {
     </form>
     ${error ? html`<${Wrong} error=${error} />` : ""}
     ${answer ? html`<${Result} answer=${answer} />` : ""}
-    ${!answer && !error && !running
-      ? html`<p class="muted">
+    ${
+      !answer && !error && !running
+        ? html`<p class="muted">
           One SELECT over <code>runs</code>, <code>tags</code>, <code>metrics</code>, <code>metric_points</code> and more:
           <code>SHOW TABLES</code> lists them. Thirty seconds and 10,000 rows at most. <b>Save view</b> keeps a query under a name.
         </p>`
-      : ""}
+        : ""
+    }
   `;
 }
 
@@ -114,8 +120,9 @@ function Result({ answer }) {
   const at = answer.columns.includes(x) ? x : xs[0];
   const chart = useMemo(() => (at && ys.length ? { x: column(at), ys: ys.map(column) } : null), [answer, at, y]);
   return html`
-    ${numbers.length && answer.total
-      ? html`
+    ${
+      numbers.length && answer.total
+        ? html`
           <div class="bar">
             <label><span class="muted">Chart</span>${" "}
               <select aria-label="Values of the chart" value=${ys[0] ?? ""} onChange=${(event) => change({ y: event.currentTarget.value || null })}>
@@ -123,8 +130,9 @@ function Result({ answer }) {
                 ${numbers.map((name) => html`<option value=${name}>${name}</option>`)}
               </select>
             </label>
-            ${ys.length
-              ? html`
+            ${
+              ys.length
+                ? html`
                   <label><span class="muted">by</span>${" "}
                     <select aria-label="Axis of the chart" value=${at} onChange=${(event) => change({ x: event.currentTarget.value })}>
                       ${xs.map((name) => html`<option value=${name}>${name}</option>`)}
@@ -141,10 +149,12 @@ function Result({ answer }) {
                     </select>
                   </label>
                 `
-              : ""}
+                : ""
+            }
           </div>
         `
-      : ""}
+        : ""
+    }
     ${chart ? html`<${SimpleChart} x=${chart.x} ys=${chart.ys} />` : ""}
     <div class="sql-result" style=${{ height: `${Math.min(GRID_MAX, ROW * (2 + (answer.data[0]?.length ?? 0)))}px` }}>
       <${ResultGrid} answer=${answer} />

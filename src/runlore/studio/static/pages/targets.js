@@ -22,14 +22,16 @@ export function Targets() {
       ${mayChange.value ? html`<a class="button" href=${to({ page: "new" })}>New run</a>` : ""}
     </div>
     ${data.targets.map((target) => html`<${Target} key=${target.name} target=${target} />`)}
-    ${pools.length || asof.value !== null
-      ? ""
-      : html`
+    ${
+      pools.length || asof.value !== null
+        ? ""
+        : html`
           <${Section} title="No pool yet">
             <p>A pool executes a number of runs at once, and lets the others wait in order:</p>
             <${Code}>${ATTACH}<//>
           <//>
-        `}
+        `
+    }
   `;
 }
 

@@ -25,16 +25,18 @@ export function Views() {
     <h1>Views</h1>
     ${missing ? html`<p class="wrong" role="alert">No view is saved as <bdi>${missing}</bdi>.</p>` : ""}
     ${problem ? html`<${Wrong} error=${problem} />` : ""}
-    ${data.views.length
-      ? html`<${Table} views=${data.views} remove=${remove} />`
-      : html`
+    ${
+      data.views.length
+        ? html`<${Table} views=${data.views} remove=${remove} />`
+        : html`
           <${Empty} title="No saved view yet">
             <p>
               Filter a <a href=${to({ page: "runs" })}>list of runs</a> or <a href=${to({ page: "compare" })}>compare</a>
               ${" "}some, and press <b>Save view</b>: a name then leads everybody to exactly that page.
             </p>
           <//>
-        `}
+        `
+    }
   `;
 }
 
@@ -52,17 +54,21 @@ function Table({ views, remove }) {
           (one) => html`
             <tr key=${one.name}>
               <td>
-                ${one.url
-                  ? html`<a href=${address(one)} title=${`${base}/v/${named(one.name)}`}><bdi>${one.name}</bdi></a>`
-                  : html`<bdi>${one.name}</bdi>`}
+                ${
+                  one.url
+                    ? html`<a href=${address(one)} title=${`${base}/v/${named(one.name)}`}><bdi>${one.name}</bdi></a>`
+                    : html`<bdi>${one.name}</bdi>`
+                }
               </td>
               <td><code title=${one.url}>${one.url ? shown(one.url) : "not a page"}</code></td>
               <td><${Time} at=${one.saved} /></td>
               <td><bdi>${one.by ?? ""}</bdi></td>
               <td>
-                ${mayChange.value
-                  ? html`<button class="quiet" aria-label=${`Delete ${one.name}`} onClick=${() => remove(one.name)}>Delete</button>`
-                  : ""}
+                ${
+                  mayChange.value
+                    ? html`<button class="quiet" aria-label=${`Delete ${one.name}`} onClick=${() => remove(one.name)}>Delete</button>`
+                    : ""
+                }
               </td>
             </tr>
           `,

@@ -8,7 +8,13 @@ import { Empty, Lasted, RunName, Status, Time } from "../parts.js";
 const RUNS_MAX = 1000;
 
 export function Children({ path, id }) {
-  const params = { parent: id, children: true, limit: RUNS_MAX, cols: ["status", "duration", "created", "parent"], sort: "created" };
+  const params = {
+    parent: id,
+    children: true,
+    limit: RUNS_MAX,
+    cols: ["status", "duration", "created", "parent"],
+    sort: "created",
+  };
   const { data } = useAnswer("runs", params).value;
   const [closed, close] = useState(new Set());
   if (!data) return html`<p class="muted">Loading…</p>`;
@@ -31,14 +37,16 @@ export function Children({ path, id }) {
           ({ n, level, own }) => html`
             <tr key=${data.ids[n]}>
               <td style=${{ paddingLeft: `${Math.min(level, 12) * 16}px` }}>
-                ${own
-                  ? html`<button
+                ${
+                  own
+                    ? html`<button
                       class="quiet twist"
                       aria-expanded=${String(!closed.has(data.ids[n]))}
                       aria-label=${`Children of ${data.names[n]}`}
                       onClick=${() => flip(data.ids[n])}
                     >${closed.has(data.ids[n]) ? "▸" : "▾"}</button>`
-                  : html`<span class="twist"></span>`}
+                    : html`<span class="twist"></span>`
+                }
                 <${RunName} id=${data.ids[n]} name=${data.names[n]} colour=${data.colours[n]} />
               </td>
               <td><${Status} of=${data.data[0][n]} /></td>
@@ -56,7 +64,10 @@ export function Children({ path, id }) {
 
 /** The rows of a tree below a run, each parent before its children: their places, and how deep. */
 function treeOf(data, root, closed) {
-  const below = Map.groupBy(data.ids.map((_, n) => n), (n) => data.data[3][n]);
+  const below = Map.groupBy(
+    data.ids.map((_, n) => n),
+    (n) => data.data[3][n],
+  );
   const rows = [];
   const add = (parent, level) => {
     for (const n of below.get(parent) ?? []) {

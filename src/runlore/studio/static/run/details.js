@@ -41,7 +41,10 @@ export function Details({ data, path }) {
             ["created", html`<${Time} at=${data.created} />`],
             ["started", data.started ? html`<${Time} at=${data.started} />` : ""],
             ["ended", data.ended ? html`<${Time} at=${data.ended} />` : ""],
-            ["description", data.description && data.markdown ? html`<${Markdown} tree=${data.markdown} />` : shown(data.description)],
+            [
+              "description",
+              data.description && data.markdown ? html`<${Markdown} tree=${data.markdown} />` : shown(data.description),
+            ],
             ["target", shown(data.target)],
             ["user", shown(data.user)],
           ].filter(([, value]) => value !== "")}
@@ -53,9 +56,11 @@ export function Details({ data, path }) {
       <${Section} title="Tags" count=${Object.keys(data.tags ?? {}).length}>
         <${Tags} data=${data} path=${path} />
       <//>
-      ${data.environment
-        ? html`<${Section} title="Surroundings"><${Facts} rows=${flattened(data.environment)} /><//>`
-        : ""}
+      ${
+        data.environment
+          ? html`<${Section} title="Surroundings"><${Facts} rows=${flattened(data.environment)} /><//>`
+          : ""
+      }
       <${Section} title="Properties" count=${Object.keys(data.properties ?? {}).length}>
         <${Facts} rows=${pairs(data.properties)} />
       <//>

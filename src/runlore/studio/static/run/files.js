@@ -17,9 +17,13 @@ export function Files({ path, id }) {
   if (!data) return html`<p class="muted">Loading…</p>`;
   if (!data.files.length) return html`<${Empty} title="No files"><p>run.upload_file(…) keeps one.</p><//>`;
   return html`
-    ${copy ? "" : html`<div class="bar">
+    ${
+      copy
+        ? ""
+        : html`<div class="bar">
       <a class="button" href=${address(`${path}/files.zip`, { asof: asof.value })} download="files.zip">All as one zip</a>
-    </div>`}
+    </div>`
+    }
     <div class="scroll" tabindex="0" role="region" aria-label="Files">
       <table class="plain">
         <thead>
@@ -30,26 +34,34 @@ export function Files({ path, id }) {
             (file) => html`
               <tr key=${file.name}>
                 <td>
-                  ${file.uri
-                    ? html`<bdi dir="ltr">${file.name}</bdi> <span class="muted">at <bdi>${file.uri}</bdi></span>`
-                    : copy && !copy.files[`runs/${id}/files/${file.name}`] ? html`<bdi dir="ltr">${file.name}</bdi>` : html`<a href=${fileAddress(path, file.name)} download><bdi dir="ltr">${file.name}</bdi></a>`}
+                  ${
+                    file.uri
+                      ? html`<bdi dir="ltr">${file.name}</bdi> <span class="muted">at <bdi>${file.uri}</bdi></span>`
+                      : copy && !copy.files[`runs/${id}/files/${file.name}`]
+                        ? html`<bdi dir="ltr">${file.name}</bdi>`
+                        : html`<a href=${fileAddress(path, file.name)} download><bdi dir="ltr">${file.name}</bdi></a>`
+                  }
                 </td>
                 <td class="number">${bytes(file.nbytes)}</td>
                 <td><code title=${file.sha256}>${file.sha256?.slice(0, 12)}</code></td>
                 <td>
-                  ${file.uri
-                    ? ""
-                    : html`<button
+                  ${
+                    file.uri
+                      ? ""
+                      : html`<button
                         class="quiet"
                         aria-pressed=${String(shown === file.name)}
                         aria-label=${`Preview ${file.name}`}
                         onClick=${() => show(shown === file.name ? null : file.name)}
-                      >${shown === file.name ? "hide" : "show"}</button>`}
+                      >${shown === file.name ? "hide" : "show"}</button>`
+                  }
                 </td>
               </tr>
-              ${shown === file.name
-                ? html`<tr key=${`${file.name} preview`}><td colspan="4"><${Preview} path=${path} file=${file} /></td></tr>`
-                : ""}
+              ${
+                shown === file.name
+                  ? html`<tr key=${`${file.name} preview`}><td colspan="4"><${Preview} path=${path} file=${file} /></td></tr>`
+                  : ""
+              }
             `,
           )}
         </tbody>
@@ -59,7 +71,8 @@ export function Files({ path, id }) {
 }
 
 function Preview({ path, file }) {
-  if (IMAGES.includes(file.type)) return html`<img class="preview" src=${fileAddress(path, file.name)} alt=${file.name} />`;
+  if (IMAGES.includes(file.type))
+    return html`<img class="preview" src=${fileAddress(path, file.name)} alt=${file.name} />`;
   return html`<${Text} path=${path} name=${file.name} />`;
 }
 

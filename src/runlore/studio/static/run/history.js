@@ -12,13 +12,19 @@ export function History({ path, id }) {
   if (!data) return html`<p class="muted">Loading…</p>`;
   return html`
     <div class="bar">
-      ${copy ? "" : html`<${Choice} name="what" value=${what} all="all kinds" counts=${data.kinds} />
-      <${Choice} name="who" value=${who} all="everybody" counts=${data.actors} />`}
+      ${
+        copy
+          ? ""
+          : html`<${Choice} name="what" value=${what} all="all kinds" counts=${data.kinds} />
+      <${Choice} name="who" value=${who} all="everybody" counts=${data.actors} />`
+      }
       <span role="status" class="muted">${data.total} changes</span>
       <span class="grow"></span>
-      ${asof.value === null && !copy
-        ? html`<a class="button" href=${address(`${path}/bundle`)} download="run.bundle" title="Its events with their hashes; runlore audit verify-bundle checks them">Proof</a>`
-        : ""}
+      ${
+        asof.value === null && !copy
+          ? html`<a class="button" href=${address(`${path}/bundle`)} download="run.bundle" title="Its events with their hashes; runlore audit verify-bundle checks them">Proof</a>`
+          : ""
+      }
     </div>
     <div class="scroll" tabindex="0" role="region" aria-label="History">
       <table class="plain history">
@@ -63,9 +69,11 @@ const Change = ({ one, id }) => html`
     </td>
     <td title=${one.who}><bdi>${one.who}</bdi></td>
     <td class="number">
-      ${copy
-        ? one.position
-        : html`<a href=${write({ page: "run", run: id, asof: one.position })} title="See the run at this moment">${one.position}</a>`}
+      ${
+        copy
+          ? one.position
+          : html`<a href=${write({ page: "run", run: id, asof: one.position })} title="See the run at this moment">${one.position}</a>`
+      }
     </td>
   </tr>
 `;
@@ -74,7 +82,8 @@ const Choice = ({ name, value, all, counts }) => html`
   <select aria-label=${name} value=${value ?? ""} onChange=${(event) => change({ [name]: event.currentTarget.value || null })}>
     <option value="">${all}</option>
     ${Object.entries(counts).map(
-      ([key, count]) => html`<option key=${key} value=${key} selected=${key === value}>${key.replaceAll("_", " ")} (${count})</option>`,
+      ([key, count]) =>
+        html`<option key=${key} value=${key} selected=${key === value}>${key.replaceAll("_", " ")} (${count})</option>`,
     )}
   </select>
 `;

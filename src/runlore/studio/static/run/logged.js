@@ -8,7 +8,8 @@ import { Empty, Section } from "../parts.js";
 export function Images({ path, id }) {
   const { data } = useAnswer(`${path}/logged`, {}, { runs: [id] }).value;
   if (!data) return html`<p class="muted">Loading…</p>`;
-  if (!data.images.length) return html`<${Empty} title="No images"><p>run.log_image("samples", "samples.png") keeps one.</p><//>`;
+  if (!data.images.length)
+    return html`<${Empty} title="No images"><p>run.log_image("samples", "samples.png") keeps one.</p><//>`;
   return data.images.map(
     ({ metric, files }) => html`
       <${Section} key=${metric} title=${html`<bdi>${metric}</bdi>`} count=${files.length}>
@@ -26,7 +27,8 @@ export function Tables({ path, id }) {
   if (!data.tables.length && !data.documents.length) {
     return html`<${Empty} title="No tables"><p>run.log_row("errors", kind="blur", count=3) adds a row to one.</p><//>`;
   }
-  const section = (Part) => (metric) => html`
+  const section = (Part) => (metric) =>
+    html`
     <${Section} key=${metric} title=${html`<bdi>${metric}</bdi>`}><${Part} path=${path} metric=${metric} /><//>
   `;
   return html`${data.documents.map(section(Document))} ${data.tables.map(section(Table))}`;

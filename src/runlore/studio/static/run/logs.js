@@ -39,7 +39,11 @@ function useLogs(data, path, isOver) {
   const waits = !data.logs.length && !found.length && !isOver && !copy && asof.value === null;
   useEffect(() => {
     if (!waits) return undefined;
-    const look = () => ask(path).then(({ logs }) => setFound(logs), () => undefined);
+    const look = () =>
+      ask(path).then(
+        ({ logs }) => setFound(logs),
+        () => undefined,
+      );
     const timer = setInterval(look, 1000);
     return () => clearInterval(timer);
   }, [waits, path]);
@@ -59,21 +63,25 @@ function Search({ path, name, open }) {
     </form>
     ${text && error ? html`<${Wrong} error=${error} />` : ""}
     ${isThere ? html`<span role="status">${data.total} lines</span>` : ""}
-    ${isThere && data.hits.length
-      ? html`
+    ${
+      isThere && data.hits.length
+        ? html`
           <ol class="hits" aria-label="Found lines">
             ${data.hits.map(
               (hit) => html`
                 <li key=${hit.start}>
                   <button class="quiet" onClick=${() => open(hit.start)}>
-                    <span class="muted">${hit.line}</span> <code>${pieces(hit.text).found.map((one) => one.text).join("")}</code>
+                    <span class="muted">${hit.line}</span> <code>${pieces(hit.text)
+                      .found.map((one) => one.text)
+                      .join("")}</code>
                   </button>
                 </li>
               `,
             )}
           </ol>
         `
-      : ""}
+        : ""
+    }
   `;
 }
 
@@ -138,8 +146,7 @@ function Log({ path, name, start, over, toEnd }) {
   `;
 }
 
-const Part = ({ part }) =>
-  part.found.map(({ text, look }) => (look ? html`<span class=${look}>${text}</span>` : text));
+const Part = ({ part }) => part.found.map(({ text, look }) => (look ? html`<span class=${look}>${text}</span>` : text));
 
 /** The last parts of a log that is too long to be shown whole. */
 function shortened(parts) {

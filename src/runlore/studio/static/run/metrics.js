@@ -1,6 +1,6 @@
 // The curves of a run: those that it logged, and apart from them what was sampled of its machine.
 
-import { html, useState } from "../vendor/preact@11.2.0/preact.js";
+import { html } from "../vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "../api.js";
 import { Charts } from "../charts.js";
 import { isSampled } from "../format.js";
@@ -22,24 +22,11 @@ export const System = (props) => html`
 `;
 
 function Curves({ data, id, path, wanted, children }) {
-  const [part, setPart] = useState("");
   const turn = useWaiting(isActive(data.status) ? [id] : [], null, true);
   const { data: found } = useAnswer(`${path}/metrics`, {}, { runs: [id], turn }).value;
   if (!found) return html`<p class="muted">Loading…</p>`;
   const own = found.metrics.filter(wanted);
   if (!own.length) return children;
-  const names = own.filter((name) => name.toLowerCase().includes(part.toLowerCase()));
   const runs = new Map([[id, { name: data.name, colour: data.colour, status: data.status }]]);
-  return html`
-    <div class="bar">
-      <input
-        type="search"
-        aria-label="Find a metric"
-        placeholder=${`Find one of ${own.length.toLocaleString("en-US")}`}
-        value=${part}
-        onInput=${(event) => setPart(event.currentTarget.value)}
-      />
-    </div>
-    <${Charts} runs=${runs} names=${names} />
-  `;
+  return html`<${Charts} runs=${runs} names=${own} />`;
 }

@@ -24,7 +24,9 @@ export function Snapshot({ data, path, id }) {
 
 function Others({ experiment, id, other }) {
   const { data } = useAnswer("runs", { experiment, limit: OTHERS, cols: ["status"] }, { runs: [] }).value;
-  const runs = (data?.ids ?? []).map((one, n) => [one, `${data.names[n]} · ${data.numbers[n]}`]).filter(([one]) => one !== id);
+  const runs = (data?.ids ?? [])
+    .map((one, n) => [one, `${data.names[n]} · ${data.numbers[n]}`])
+    .filter(([one]) => one !== id);
   if (other && !runs.some(([one]) => one === other)) runs.unshift([other, other]);
   return html`
     <div class="bar">
@@ -75,11 +77,13 @@ function Diff({ path, other }) {
   return data.changes.map(
     (one) => html`
       <${Section} key=${one.name} title=${html`${SIGNS[one.kind]} <code><bdi dir="ltr">${one.name}</bdi></code> <span class="muted">${one.kind}</span>`}>
-        ${one.lines
-          ? html`<pre class="code diff" tabindex="0" role="region" aria-label=${`Changes of ${one.name}`}>${one.lines.map(
-              (line, n) => html`<span key=${n} class=${kindOf(line)}>${`${line}\n`}</span>`,
-            )}</pre>`
-          : html`<p class="muted">No text, or too long: ${bytes(one.old_nbytes) || "nothing"} → ${bytes(one.new_nbytes) || "nothing"}.</p>`}
+        ${
+          one.lines
+            ? html`<pre class="code diff" tabindex="0" role="region" aria-label=${`Changes of ${one.name}`}>${one.lines.map(
+                (line, n) => html`<span key=${n} class=${kindOf(line)}>${`${line}\n`}</span>`,
+              )}</pre>`
+            : html`<p class="muted">No text, or too long: ${bytes(one.old_nbytes) || "nothing"} → ${bytes(one.new_nbytes) || "nothing"}.</p>`
+        }
       <//>
     `,
   );

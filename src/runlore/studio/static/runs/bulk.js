@@ -52,9 +52,11 @@ export function BulkDialog({ of, count: shown, which: shownOnes, tell, onClose }
   return html`
     <${FormDialog} title=${title} action=${action} onSubmit=${submit} onClose=${over}>
       ${FIELDS[of]({ remove, setRemove })}
-      ${far === null || count <= AT_ONCE
-        ? ""
-        : html`<p role="status"><progress value=${far} max=${count}></progress> ${far.toLocaleString("en-US")} of ${runsOf(count)}</p>`}
+      ${
+        far === null || count <= AT_ONCE
+          ? ""
+          : html`<p role="status"><progress value=${far} max=${count}></progress> ${far.toLocaleString("en-US")} of ${runsOf(count)}</p>`
+      }
     <//>
   `;
 }

@@ -63,7 +63,9 @@ function Body({ data, path, metrics }) {
       rows=${[
         ["created", html`<${Time} at=${data.created} /> <span class="muted">by <bdi>${data.user}</bdi></span>`],
         ...(data.ended ? [["ended", html`<${Time} at=${data.ended} />`]] : []),
-        ...(data.description ? [["description", data.markdown ? html`<${Markdown} tree=${data.markdown} />` : data.description]] : []),
+        ...(data.description
+          ? [["description", data.markdown ? html`<${Markdown} tree=${data.markdown} />` : data.description]]
+          : []),
       ]}
     />
     <${Curves} data=${data} path=${path} metrics=${metrics} />
@@ -86,8 +88,10 @@ function Curves({ data, path, metrics }) {
         <${Chart} key=${metric} metric=${metric} runs=${runs} look=${lookOf({})} zoom=${zoom} onZoom=${setZoom} />
       `,
     )}
-    ${own.length > names.length
-      ? html`<p><a href=${to({ page: "run", run: data.id, tab: "metrics" })}>All ${own.length} metrics</a></p>`
-      : ""}
+    ${
+      own.length > names.length
+        ? html`<p><a href=${to({ page: "run", run: data.id, tab: "metrics" })}>All ${own.length} metrics</a></p>`
+        : ""
+    }
   `;
 }

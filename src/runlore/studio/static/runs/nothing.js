@@ -2,6 +2,7 @@
 
 import { html } from "../vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "../api.js";
+import { Before } from "../before.js";
 import { runsOf } from "../format.js";
 import { Empty } from "../parts.js";
 import { asof, change, to } from "../view.js";
@@ -9,11 +10,7 @@ import { asof, change, to } from "../view.js";
 export function NoRuns({ question }) {
   if (question.q || question.f) return html`<${NoMatch} question=${question} />`;
   if (asof.value !== null) {
-    return html`
-      <${Empty} title="There was no run at that time">
-        <p><button onClick=${() => change({ asof: null })}>Back to now</button></p>
-      <//>
-    `;
+    return html`<${Before} title="There was no run at that time" experiment=${question.experiment} />`;
   }
   return html`
     <${Empty} title="No run yet">
@@ -45,12 +42,14 @@ function NoMatch({ question }) {
         )}
       </ul>
       ${conditions.length > 1 ? html`<p><button onClick=${() => change({ f: null, q: null })}>Drop all</button></p>` : ""}
-      ${!tree && below
-        ? html`<p>
+      ${
+        !tree && below
+          ? html`<p>
             ${below === 1 ? "A run below another one matches." : `${runsOf(below)} below others match.`}${" "}
             <button onClick=${() => change({ tree: true })}>Show children</button>
           </p>`
-        : ""}
+          : ""
+      }
     <//>
   `;
 }
@@ -58,5 +57,7 @@ function NoMatch({ question }) {
 function inWords(conditions) {
   const [first] = conditions;
   if (conditions.length === 1) return "One condition leaves out all runs:";
-  return first.without ? "The first condition leaves out most runs:" : "Without any single one of them no run matches either:";
+  return first.without
+    ? "The first condition leaves out most runs:"
+    : "Without any single one of them no run matches either:";
 }
