@@ -54,6 +54,7 @@ scripts.ray_constants = types.SimpleNamespace(**{**vars(ray_constants), "ENABLE_
 scripts.main()
 """
 _START_MAX_S: Final = 120.0
+_ATTEMPTS: Final = 3
 
 
 class Head:
@@ -106,21 +107,21 @@ class Head:
             "DASHBOARD_METRIC_PORT": str(self._metrics + 1),
             "RAY_JOB_STOP_WAIT_TIME_S": "3",
         }
-        with (self.folder / "ray.log").open("ab") as log:
-            starter = subprocess.Popen(
-                words, stdout=log, stderr=log, env=environment, start_new_session=True
-            )
-        self._sessions.append(starter.pid)  # Its processes stay in it when the starter has ended.
-        if starter.wait(_START_MAX_S):
-            raise RuntimeError(f"Ray ended: {(self.folder / 'ray.log').read_text()[-2000:]}")
+        for _ in range(_ATTEMPTS):  # On a busy machine Ray loses patience with itself, after 30 s.
+            with (self.folder / "ray.log").open("ab") as log:
+                starter = subprocess.Popen(
+                    words, stdout=log, stderr=log, env=environment, start_new_session=True
+                )
+            self._sessions.append(starter.pid)  # Its processes stay in it when it has ended.
+            if starter.wait(_START_MAX_S) == 0:
+                return
+            self._kill(session=starter.pid)
+            self._sessions.remove(starter.pid)
+        raise RuntimeError(f"Ray ended: {(self.folder / 'ray.log').read_text()[-2000:]}")
 
     def stop(self) -> None:
         """Kill all of its processes, jobs included."""
-        while found := self.processes():
-            for process in found:
-                with suppress(psutil.Error):
-                    process.kill()
-            psutil.wait_procs(found, timeout=10)
+        self._kill()
         self._sessions.clear()
 
     def close(self) -> None:
@@ -135,7 +136,7 @@ class Head:
     def kill_node(self, number: int) -> None:
         """Let a node die: the first is the head's own, whose dashboard goes on."""
         for process in self.processes():
-            with suppress(psutil.Error):
+            with suppress(psutil.Error, OSError):
                 if process.name() == "raylet" and os.getsid(process.pid) == self._sessions[number]:
                     process.send_signal(signal.SIGKILL)
 
@@ -163,6 +164,14 @@ class Head:
         where = f"{self.address}/api/jobs/{submission_id}/stop"
         urllib.request.urlopen(urllib.request.Request(where, method="POST"), timeout=30).close()
 
+    def _kill(self, session: int | None = None) -> None:
+        """Kill its processes, or those of one session of it."""
+        while found := [one for one in self.processes() if _is_in(session, one)]:
+            for process in found:
+                with suppress(psutil.Error):
+                    process.kill()
+            psutil.wait_procs(found, timeout=10)
+
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
@@ -180,6 +189,13 @@ class Head:
             return sum(node["raylet"].get("state") == "ALIVE" for node in nodes)
         except (OSError, KeyError, ValueError):
             return 0
+
+
+def _is_in(session: int | None, process: psutil.Process) -> bool:
+    try:
+        return session is None or os.getsid(process.pid) == session
+    except OSError:  # It has just ended.
+        return False
 
 
 @contextmanager
