@@ -117,6 +117,7 @@ def _execute(session: LiveSession, run: RunHandle, leash: Leash) -> Status:
             split_environment(os.environ),
             partial(beat, lock_fd),
             why_told=partial(_why_told, target, run),
+            may_come_back=partial(folder.holds_lock, lock_fd),
             beat_s=BEAT_S if target is None else min(BEAT_S, target.common.heartbeat_s),
         )
         supervisor.execute()

@@ -66,6 +66,7 @@ def _distributed(definition: Definition, config: RunConfiguration) -> Definition
                 "distribution": "tensorflow",
                 "process_count": config.tensorflow.worker_count,
                 "parameter_servers": config.tensorflow.parameter_server_count,
+                "node_count": 1,  # Azure counts a node for each process; all are on one here.
             }
         )
     if kind == "none" and framework != "pytorch":

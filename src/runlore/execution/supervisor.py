@@ -59,6 +59,10 @@ def _nothing_known(is_ours: bool) -> ToldWhy:
     return None
 
 
+def _never() -> bool:
+    return False
+
+
 class ToldToEnd(Exception):
     """Raised in the supervisor's process when it gets SIGTERM."""
 
@@ -79,7 +83,8 @@ class Supervisor:
     `handed` is what the process was started with for this run. `beat` tells other machines that the
     supervisor is alive; `look` is called about once a second while the script executes. `why_told`
     is asked if somebody else sent a signal that ends the supervisor (True), or the script (False).
-    A log's server is told every `beat_s` seconds that the supervisor is alive.
+    A log's server is told every `beat_s` seconds that the supervisor is alive. A run that others
+    took for lost goes on if it `may_come_back`; otherwise its script is ended.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class Supervisor:
         look: Callable[[], None] = _nothing,
         why_told: Callable[[bool], ToldWhy] = _nothing_known,
         beat_s: float = BEAT_S,
+        may_come_back: Callable[[], bool] = _never,
     ) -> None:
         self._session = session
         self._run = run
@@ -101,6 +107,7 @@ class Supervisor:
         self._look_now = look
         self._why_told = why_told
         self._beat_s = beat_s
+        self._may_come_back = may_come_back
         self._looked = time.monotonic()
         state = run.state
         assert state.definition is not None, "only submitted runs get a supervisor"
@@ -296,9 +303,9 @@ class Supervisor:
         self._files_are_kept = True
 
     def _newest(self) -> RunState:
-        """The newest state; that of a run which others took for lost is taken back."""
+        """The newest state; a loss that silence alone suggested is taken back."""
         state = self._run.fetch()
-        if state.lost:
+        if state.lost and self._may_come_back():
             self._run.change(commands.FindRun())
             state = self._run.fetch()
         return state
