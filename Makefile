@@ -18,6 +18,9 @@ FUZZ_JOBS ?= 1
 CHECKED := $(addprefix tests/,architecture azure configuration contracts domain engine entry)
 CHECKED += $(addprefix tests/,execution face run storage)
 
+# Whose types deno checks, as deno.json says.
+SCRIPTS := src/runlore/studio/static tests/studio/browser/units
+
 # `make chaos`: for how long, and which bad luck.
 CHAOS_SECONDS ?= 600
 CHAOS_SEED ?= 0
@@ -62,8 +65,9 @@ test-slurm: $(READY) ## Run the tests of submitted runs on a Slurm that it start
 test-ray: $(READY) $(RAY_READY) ## Run the tests of submitted runs on Ray heads that they start
 	RUNLORE_RAY=$(abspath $(RAY_VENV))/bin/ray $(BIN)/pytest -q tests/ray
 
-test-postgres: $(READY) ## Run the tests of the SDK on workspaces in PostgreSQL; `make test` has those of the log
+test-postgres: $(READY) ## Run the tests of the SDK on workspaces in PostgreSQL, also behind a pooler and while the server is away; `make test` has those of the log
 	RUNLORE_TEST_POSTGRES=1 $(BIN)/pytest -q -n 2 -k "postgres" --ignore=tests/postgres
+	RUNLORE_TEST_POSTGRES=1 $(BIN)/pytest -q -n 2 tests/postgres/services
 
 explore: $(READY) ## Give the property tests examples that they have not seen
 	$(BIN)/pytest -n 2 -m hypothesis --hypothesis-profile=explore
@@ -84,6 +88,7 @@ lint: $(READY) ## Check style, types and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/biome check
+	DENO_NO_UPDATE_CHECK=1 $(BIN)/deno check --no-remote $(SCRIPTS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 

@@ -11,6 +11,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -197,8 +198,11 @@ def server_cpu(server: Server) -> float:
         "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' "
         "AND pid <> pg_backend_pid()"
     )
-    spent = (Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii") for (pid,) in pids)
-    return sum(int(one.split()[0]) for one in spent) / 1e9
+    spent = 0
+    for (pid,) in pids:
+        with suppress(FileNotFoundError):  # A client may have left since.
+            spent += int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0])
+    return spent / 1e9
 
 
 def network(server: Server) -> Iterator[Result]:

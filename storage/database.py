@@ -29,6 +29,7 @@ from runlore.storage.log_file import LogFile, LogReplaced
 from runlore.storage.open_wal import OpenWal, check_wal_is_there
 from runlore.storage.patience import longest_wait_s
 from runlore.storage.sqlite_guard import APPLICATION_ID, Guard
+from runlore.storage.sqlite_keys import is_erasable
 from runlore.storage.sqlite_queries import fence_of, version_of
 from runlore.storage.sqlite_schema import statements_by_name
 from runlore.storage.turns import Turns
@@ -359,7 +360,8 @@ class Database:
     def _check_version(self, connection: sqlite3.Connection, known_version: int) -> None:
         self.version = version_of(connection)
         if self.version > known_version:
-            raise too_new(self.name, self.version, known_version, fence_of(connection))
+            fence, keyless = fence_of(connection), is_erasable(connection)
+            raise too_new(self.name, self.version, known_version, fence, keyless=keyless)
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         if not connection.in_transaction:  # A full disk may have rolled back already.

@@ -10,7 +10,7 @@ runs stay the same.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,10 +19,21 @@ from runlore.domain.ids import run_stream
 from runlore.storage.clock import Clock, now_us
 from runlore.storage.database import Database
 from runlore.storage.event_log import Drained, EventLog, NewEvent, StoredRow
+from runlore.storage.fence import refuse_keyless
 from runlore.storage.seal import NO_KEY
 from runlore.storage.sealed_rows import opened, sealed
-from runlore.storage.sqlite_keys import destroy_key, key_for, keys_for, keys_of
+from runlore.storage.sqlite_keys import (
+    all_keys,
+    destroy_key,
+    erased_runs,
+    key_for,
+    keys_for,
+    keys_of,
+    overwrite_keys,
+    store_keys,
+)
 from runlore.storage.sqlite_log import SqliteLog
+from runlore.storage.sqlite_queries import fence_of
 
 
 class ErasableLog(SqliteLog):
@@ -59,6 +70,26 @@ class ErasableLog(SqliteLog):
         """Writes the log's WAL back and empties it, so that no old page is left in it."""
         return self.database.truncate_wal(timeout_s)
 
+    def keys(self) -> Mapping[str, bytes]:
+        with self.database.read() as connection:
+            return all_keys(connection)
+
+    def erased_runs(self) -> frozenset[str]:
+        with self.database.read() as connection:
+            return erased_runs(connection)
+
+    def take_keys(self, keys: Mapping[str, bytes]) -> None:
+        with self.database.write(fenced=True) as connection:
+            store_keys(connection, keys)
+
+    def give_up_keys(self) -> None:
+        with self.database.write(fenced=True) as connection:
+            overwrite_keys(connection)
+
+    def _adopt(self, connection: sqlite3.Connection, rows: Sequence[StoredRow]) -> None:
+        super()._adopt(connection, rows)
+        _destroy_keys(connection, rows)
+
     def _store(
         self,
         connection: sqlite3.Connection,
@@ -69,9 +100,7 @@ class ErasableLog(SqliteLog):
         rows = super()._store(
             connection, sealed(events, partial(keys_for, connection)), drained, now
         )
-        for row in rows:
-            if row.topic == RunErased.topic:
-                destroy_key(connection, row)
+        _destroy_keys(connection, rows)
         return tuple(
             row._replace(state=event.state) for row, event in zip(rows, events, strict=True)
         )
@@ -79,7 +108,20 @@ class ErasableLog(SqliteLog):
     def _opened(
         self, connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]
     ) -> Iterable[tuple[Any, ...]]:
-        return opened(list(rows), partial(keys_of, connection), partial(_erasure_of, connection))
+        def found(runs: Iterable[str]) -> Mapping[str, bytes]:
+            keys = keys_of(connection, runs)
+            refuse_keyless(
+                self.database.name, keys, lambda: fence_of(connection), self.known_version
+            )
+            return keys
+
+        return opened(list(rows), found, partial(_erasure_of, connection))
+
+
+def _destroy_keys(connection: sqlite3.Connection, rows: Iterable[StoredRow]) -> None:
+    for row in rows:
+        if row.topic == RunErased.topic:
+            destroy_key(connection, row)
 
 
 def _erasure_of(connection: sqlite3.Connection, run_id: str) -> bytes | None:

@@ -8,7 +8,7 @@ application recorder of the `eventsourcing` library through `runlore.storage.rec
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from runlore.domain.events import LOG_VERSION
@@ -125,6 +125,11 @@ class EventLog(ABC):
     @property
     def presence(self) -> Presence | None:
         """What the log's server knows of writers elsewhere; None where locks of files tell all."""
+        return None
+
+    @property
+    def identity(self) -> Hashable | None:
+        """The key of `LogOpener.identity`, where that takes time to ask for; else None."""
         return None
 
     @property

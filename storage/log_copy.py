@@ -12,6 +12,7 @@ from runlore.storage.fence import Fence
 from runlore.storage.log_query import LogQuery
 from runlore.storage.merkle import Frontier
 from runlore.storage.movable_log import MovableLog
+from runlore.storage.seal import NO_KEY
 
 _BATCH_SIZE: Final = 1_000
 _LEAVES: Final = 20_000
@@ -55,11 +56,12 @@ def copy_events(source: EventLog, target: MovableLog, progress: Progress | None 
 
     Raises LogCorrupt for an event that does not fit its leaf, or if the heads differ at the end.
     """
+    stored = source.as_stored()  # Sealed events stay sealed.
     head = source.head()
     after = target.last_position()
     while after < head.position:
         query = LogQuery(after_position=after, upto_position=head.position, limit=_BATCH_SIZE)
-        rows = source.read_log(query)
+        rows = stored.read_log(query)
         if not rows:
             break
         target.adopt(rows)
@@ -72,6 +74,28 @@ def copy_events(source: EventLog, target: MovableLog, progress: Progress | None 
             "have another root; run `runlore audit verify` on the original"
         )
     return head.position
+
+
+def hand_over_keys(source: MovableLog, target: MovableLog) -> None:
+    """Move the keys of all runs into a copy that is complete; nobody may write to either log.
+
+    The original has none from then on. Idempotent. Raises LogCorrupt if an earlier move handed over
+    keys that the copy does not have.
+    """
+    keys, erased = source.keys(), source.erased_runs()
+    gone = [run for run, key in keys.items() if key == NO_KEY and run not in erased]
+    if not gone:
+        target.take_keys(keys)
+        source.give_up_keys()
+        return
+    held = target.keys()
+    lost = [run for run in gone if held.get(run, NO_KEY) == NO_KEY]
+    if lost:
+        raise LogCorrupt(
+            f"the keys of {len(lost):,} runs were moved into an earlier copy, which was removed or "
+            "replaced: what is left of them cannot be read; restore that copy, or a backup of the "
+            "original"
+        )
 
 
 def frontier_of(log: EventLog, size: int) -> Frontier | None:

@@ -9,7 +9,7 @@ copied, or is refused.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from runlore.storage.as_of_times import AS_OF, time_in
@@ -57,6 +57,24 @@ class MovableLog(EventLog):
     @abstractmethod
     def take_down(self, beside: Beside) -> None:
         """Let others write to what is now a whole copy, with all that the original has beside."""
+
+    # --- keys of an erasable log; any other log has none --------------------------------------
+
+    def keys(self) -> Mapping[str, bytes]:
+        """The stored key of each run, `NO_KEY` for those that were erased or given up."""
+        return {}
+
+    def erased_runs(self) -> Collection[str]:
+        """The runs that were erased."""
+        return ()
+
+    def take_keys(self, keys: Mapping[str, bytes]) -> None:
+        """Store these keys, over those that runs have. Only in a fenced log; atomic."""
+        raise NotImplementedError("runs of this log have no keys: it is not erasable")
+
+    def give_up_keys(self) -> None:
+        """Overwrite all keys, as they are in the copy now. Only in a fenced log; atomic."""
+        raise NotImplementedError("runs of this log have no keys: it is not erasable")
 
 
 def adopted(head: LogHead, rows: Sequence[StoredRow]) -> LogHead:

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 from runlore.domain.events import ValuesLogged
 from runlore.domain.ids import parse_stream
-from runlore.storage.errors import LogCorrupt, from_os
+from runlore.storage.errors import LogCorrupt, LogReadOnly, from_os
 from runlore.storage.event_log import Drained, DrainedMark, EventLog, StoredRow
 from runlore.storage.file_identity import identity_of
 from runlore.storage.file_lock import is_locked
@@ -117,11 +117,12 @@ class Recovery:
         If the log raises, so does this, and nothing is lost. A run that is damaged in the log stops
         only its own writers.
         """
-        values, failed = 0, None
+        values = 0
+        failed: LogCorrupt | LogReadOnly | None = None
         for writer_id, paths in _files_by_writer(self._folder).items():
             try:
                 values += self._recover(writer_id, paths)
-            except LogCorrupt as error:
+            except (LogCorrupt, LogReadOnly) as error:  # Another role's, on a server.
                 failed = failed or error
         if failed is not None:
             raise failed

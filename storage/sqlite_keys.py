@@ -49,6 +49,30 @@ def keys_for(connection: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str
     return {run_id: key_for(connection, run_id) for run_id in runs}
 
 
+def all_keys(connection: sqlite3.Connection) -> Mapping[str, bytes]:
+    """The stored keys of all runs."""
+    return dict(connection.execute("SELECT run_id, key FROM run_keys").fetchall())
+
+
+def erased_runs(connection: sqlite3.Connection) -> frozenset[str]:
+    """The runs that were erased."""
+    return frozenset(run_id for (run_id,) in connection.execute("SELECT run_id FROM erasures"))
+
+
+def store_keys(connection: sqlite3.Connection, keys: Mapping[str, bytes]) -> None:
+    """Store these keys, over those that runs have: in place, as all keys are overwritten."""
+    connection.executemany(
+        "INSERT INTO run_keys (run_id, key) VALUES (?, ?) "
+        "ON CONFLICT (run_id) DO UPDATE SET key = excluded.key",
+        keys.items(),
+    )
+
+
+def overwrite_keys(connection: sqlite3.Connection) -> None:
+    """Overwrite the keys of all runs."""
+    connection.execute("UPDATE run_keys SET key = ?", (NO_KEY,))
+
+
 def destroy_key(connection: sqlite3.Connection, erased: StoredRow) -> None:
     """Overwrites the key of the run that the event erased, and records where that was."""
     run_id = run_id_of(erased.stream)

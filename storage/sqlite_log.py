@@ -248,10 +248,7 @@ class SqliteLog(MovableLog):
         with self.database.write(fenced=True) as connection:
             if rows and _has(connection, rows[-1]):
                 return
-            head = adopted(head_of(connection), rows)
-            self._insert(connection, Stamped(tuple(rows), head, head.recorded_at))
-            for as_of, position in steps_in(rows):
-                add_step(connection, as_of, position)
+            self._adopt(connection, rows)
 
     def put_up(self, fence: Fence, *, at: int) -> bool:
         with self.database.write(fenced=True) as connection:
@@ -265,6 +262,12 @@ class SqliteLog(MovableLog):
             sqlite_fence.take_down(connection, beside)
 
     # --- shared -------------------------------------------------------------------------
+
+    def _adopt(self, connection: sqlite3.Connection, rows: Sequence[StoredRow]) -> None:
+        head = adopted(head_of(connection), rows)
+        self._insert(connection, Stamped(tuple(rows), head, head.recorded_at))
+        for as_of, position in steps_in(rows):
+            add_step(connection, as_of, position)
 
     def _opened(
         self, connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]

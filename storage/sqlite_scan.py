@@ -17,6 +17,7 @@ from runlore.storage.seal import NO_KEY
 from runlore.storage.sqlite_keys import is_erasable, keys_of
 from runlore.storage.sqlite_queries import (
     COLUMNS,
+    fence_of,
     has_drained,
     head_of,
     version_of,
@@ -78,7 +79,8 @@ class SqliteScan(LogScan, IndexScan, KeyScan):
                     marks = connection.execute("SELECT writer_id, position FROM drained").fetchall()
                 altered = _altered(connection)
                 keyed = is_erasable(connection) and not {"run_keys", "erasures"} & {*altered}
-                keys = self if keyed else None
+                is_moved = fence_of(connection) is not None  # Then keys are in another place.
+                keys = self if keyed and not is_moved else None
                 version = None if is_erasable(connection) else version_of(connection)
                 found = marks, altered
                 times = _times(connection)

@@ -21,6 +21,7 @@ from benchmarks.peers.environments import PEERS, QUIET, CannotInstall
 from benchmarks.studio.browser import first_content_ms
 
 _START_S: Final = 120.0
+_PORT: Final = ("--port", "{port}")
 
 
 class _Page(NamedTuple):
@@ -35,7 +36,7 @@ class _Page(NamedTuple):
 _PAGES: Final = (
     _Page(
         "mlflow-sqlite",
-        ("-m", "mlflow", "ui", "--backend-store-uri", "sqlite:///{folder}/mlflow.db"),
+        ("-m", "mlflow", "ui", "--backend-store-uri", "sqlite:///{folder}/mlflow.db", *_PORT),
         "/#/experiments/1/runs",
         "[role=row] a[href*='/runs/']",
     ),
@@ -64,7 +65,7 @@ def pages(
                 *(page.peer, place, runs, budget_s),
                 interpreter=interpreter,
             )["made"]
-            with _served(page, interpreter, place) as address:
+            with served(page.command, interpreter, place) as address:
                 first_content_ms(browser, address + page.path, page.row, 1)
                 took = first_content_ms(browser, address + page.path, page.row, repeat)
         except (CannotInstall, WorkloadFailed, BrowserError, TimeoutError) as error:
@@ -74,7 +75,12 @@ def pages(
 
 
 @contextmanager
-def _served(page: _Page, interpreter: Interpreter, folder: Path) -> Iterator[str]:
+def served(command: Sequence[str], interpreter: Interpreter, folder: Path) -> Iterator[str]:
+    """The address of a peer's server, without the last slash.
+
+    `{folder}` and `{port}` in its command stand for the store and for a free port; trackio and
+    Gradio read them from variables. Raises TimeoutError if it does not answer.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     variables = {
@@ -84,11 +90,9 @@ def _served(page: _Page, interpreter: Interpreter, folder: Path) -> Iterator[str
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_ANALYTICS_ENABLED": "False",
     }
-    command = [part.format(folder=folder) for part in page.command]
-    command += ["--port", str(port)] if page.peer.startswith("mlflow") else []
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(
-            [interpreter.python, *command],
+            [interpreter.python, *(part.format(folder=folder, port=port) for part in command)],
             env=variables,
             stdin=subprocess.PIPE,
             stdout=log,

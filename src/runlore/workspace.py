@@ -664,17 +664,24 @@ class Workspace:
 
         Events keep their positions, times, metadata and leaves, which are verified on the way. The
         audit files go along, and so do the files of runs, unless your settings name one folder for
-        both. A call that was interrupted can be repeated. To move back is a move as well.
+        both. The keys of an erasable workspace are handed over: here its runs can no longer be
+        read. A call that was interrupted can be repeated. To move back is a move as well.
 
         Writers of this workspace get LogMoved, which names the new place, also those that go on
-        elsewhere. Raises StillInUse while processes of this host write to it, runs execute or
-        values wait; AlreadyExists if something else is in the new place; LogCorrupt if an event is
-        damaged; InvalidInput for an erasable workspace. `progress` is called with the number of
-        events that are copied, and of all. See docs/copies.md.
-        """
-        from runlore.audit.copying import copy_workspace
+        elsewhere. Values that they log here wait in their machine's spools: when they have ended,
+        call this there again, which moves them.
 
-        return copy_workspace(self._live.writable(), locate(path_or_uri), progress=progress)
+        Raises StillInUse while processes of this host write to it, runs execute or values wait;
+        AlreadyExists if something else is in the new place; LogCorrupt if an event is damaged.
+        `progress` is called with the number of events that are copied, and of all. See
+        docs/copies.md.
+        """
+        from runlore.audit.copying import copy_workspace, take_over
+        from runlore.entry.wiring import open_existing
+
+        source, place = self._live.writable(), locate(path_or_uri)
+        copied = copy_workspace(source, place, progress=progress)
+        return take_over(source, copied, lambda: open_existing(place))
 
     def sql(
         self,

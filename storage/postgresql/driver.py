@@ -14,6 +14,7 @@ from runlore.storage.postgresql.host_folder import host_folder
 from runlore.storage.postgresql.log import PostgresLog
 from runlore.storage.postgresql.roles import grant
 from runlore.storage.postgresql.schema import (
+    Identity,
     found_at,
     identity_of,
     kind_and_clock,
@@ -32,8 +33,11 @@ def identity(address: Address) -> Hashable | None:
     """A key of the log at the address; None if there is none."""
     with closing(Connections(address)) as connections:
         found = connections.read(lambda connection: identity_of(connection, address))
-    # Of the URI, too: another user there may have other rights.
-    return None if found is None else (found, address.uri)
+    return None if found is None else _key(found, address)
+
+
+def _key(found: Identity, address: Address) -> Hashable:
+    return found, address.uri  # Of the URI, too: another user there may have other rights.
 
 
 def granted(address: Address, role: str, rights: Rights) -> None:
@@ -54,7 +58,12 @@ def opened(address: Address, *, erasable: bool) -> PostgresLog:
         clock = ServerClock()
         clock.tell(now)
         kind = ErasablePostgresLog if has_keys else PostgresLog
-        return kind(connections, folder=host_folder(address, found), clock=clock)
+        return kind(
+            connections,
+            folder=host_folder(address, found),
+            clock=clock,
+            identity=_key(found, address),
+        )
     except BaseException:
         connections.close()
         raise

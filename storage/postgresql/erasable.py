@@ -7,18 +7,19 @@ keep them for as long as they are kept.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
-
-import psycopg
 
 from runlore.domain.events import RunErased
 from runlore.domain.ids import run_stream
 from runlore.storage.errors import LogReadOnly
 from runlore.storage.event_log import NewEvent
+from runlore.storage.fence import refuse_keyless
+from runlore.storage.patience import Wait
 from runlore.storage.postgresql.connections import Connection
-from runlore.storage.postgresql.errors import from_psycopg
 from runlore.storage.postgresql.log import PostgresLog
+from runlore.storage.postgresql.moving import Mover
 from runlore.storage.postgresql.scan import PostgresScan
 from runlore.storage.postgresql.schema import found_at, statement
 from runlore.storage.seal import NO_KEY, new_key
@@ -26,6 +27,7 @@ from runlore.storage.sealed_rows import opened, sealed
 
 _KEYS: Final = "SELECT run_id, key FROM @schema@.run_keys WHERE run_id = ANY(%b::text[])"
 _MAKE: Final = "SELECT * FROM @schema@.keys_for(%b::text[], %b::bytea[])"
+_KEYS_FILE: Final = "SELECT pg_relation_filenode('@schema@.run_keys')"
 _ERASURE: Final = "SELECT state FROM @schema@.stored_events WHERE originator_id = %b AND topic = %b"
 
 
@@ -50,6 +52,18 @@ class ErasablePostgresLog(PostgresLog):
         key = self._keys_of([run_id]).get(run_id) or self._keys_for([run_id])[run_id]
         return None if key == NO_KEY else key
 
+    def keys(self) -> Mapping[str, bytes]:
+        return dict(self._rows("SELECT run_id, key FROM @schema@.run_keys"))
+
+    def erased_runs(self) -> frozenset[str]:
+        return frozenset(run for (run,) in self._rows("SELECT run_id FROM @schema@.erasures"))
+
+    def take_keys(self, keys: Mapping[str, bytes]) -> None:
+        self._change(lambda c, wait_ms: Mover(c, self._address).take_keys(keys, wait_ms))
+
+    def give_up_keys(self) -> None:
+        self._change(lambda c, wait_ms: Mover(c, self._address).give_up_keys(wait_ms))
+
     def scrub(self, timeout_s: float) -> bool:
         """Rewrites the table of keys, so that no old version is left in it.
 
@@ -61,27 +75,30 @@ class ErasablePostgresLog(PostgresLog):
                 "old versions of keys in the table run_keys, which its owner removes by "
                 f"VACUUM (FULL) {address.quoted_schema}.run_keys"
             )
-        return self._rewritten(timeout_s)
+        return Wait(timeout_s).until(self._is_rewritten)
 
-    def _rewritten(self, timeout_s: float) -> bool:
-        address = self.connections.address
-        with self.connections.dedicated() as connection:  # A setting of its session goes with it.
-            try:
-                wait_ms = max(1, int(1_000 * timeout_s))
-                connection.execute(f"SET lock_timeout = {wait_ms:d}".encode())
-                connection.execute(statement("VACUUM (FULL) @schema@.run_keys", address))
-            except psycopg.errors.LockNotAvailable:
-                return False
-            except psycopg.Error as error:
-                raise from_psycopg(error, address.uri) from error
-        return True
+    def _is_rewritten(self, seconds: float) -> bool:
+        """Rewrite the table of keys, unless another transaction holds it.
+
+        A wait for its turn would hold up all that come later; and behind a pooler, a timeout that
+        is set for this session would be that of other clients.
+        """
+        time.sleep(seconds)
+        [(before,)] = self._rows(_KEYS_FILE)
+        rewrite = statement("VACUUM (FULL, SKIP_LOCKED) @schema@.run_keys", self._address)
+        self.connections.read(lambda connection: connection.execute(rewrite))
+        [(after,)] = self._rows(_KEYS_FILE)
+        return bool(after != before)
 
     def _sealed(self, events: Sequence[NewEvent]) -> Sequence[NewEvent]:
         return sealed(events, self._keys_for)
 
     def _opened(self, connection: Connection, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         def keys_of(runs: Iterable[str]) -> Mapping[str, bytes]:
-            return dict(self._execute(connection, _KEYS, [list(runs)]))
+            keys = dict(self._execute(connection, _KEYS, [list(runs)]))
+            mover = Mover(connection, self._address)
+            refuse_keyless(self._address.uri, keys, mover.fence, self.known_version)
+            return keys
 
         def erasure_of(run_id: str) -> bytes | None:
             found = self._execute(connection, _ERASURE, [run_stream(run_id), RunErased.topic])

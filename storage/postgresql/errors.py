@@ -71,6 +71,7 @@ OTHER_ISOLATION: Final = "RL003"
 _NO_TEXT: Final = "22021"
 _TOO_NEW: Final = "RL001"
 _IN_FUTURE: Final = "RL002"
+_NOT_YOURS: Final = "RL006"
 _SETTINGS: Final = {
     "RL004": (
         "the setting synchronous_commit of this role or database is off, so the server would "
@@ -103,6 +104,8 @@ def from_psycopg(error: psycopg.Error, name: str) -> Exception:
             f"could not write to {name}: other writers held its lock until the timeout ({told}); "
             "nothing was stored, try again or raise the timeout"
         )
+    if code == _NOT_YOURS:
+        return LogReadOnly(f"could not write to {name}: {told}")
     if code.startswith(_FORBIDDEN):
         return LogReadOnly(
             f"this user may not do that in {name}: {told}; the owner of the schema gives rights "

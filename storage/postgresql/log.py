@@ -6,7 +6,7 @@ there, in one round trip. So whoever writes needs no rights on the tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -72,8 +72,10 @@ class PostgresLog(MovableLog):
         *,
         folder: HeldPath | None = None,
         clock: ServerClock | None = None,
+        identity: Hashable | None = None,
     ) -> None:
         self.connections = connections
+        self._identity = identity
         self._folder = folder
         self._clock = clock or ServerClock()
         self._watch = ClockWatch()
@@ -91,6 +93,10 @@ class PostgresLog(MovableLog):
     @property
     def folder(self) -> HeldPath | None:
         return self._folder
+
+    @property
+    def identity(self) -> Hashable | None:
+        return self._identity
 
     @property
     def presence(self) -> PostgresPresence:
@@ -266,7 +272,10 @@ class PostgresLog(MovableLog):
             if error.version != FENCED:
                 raise
             name = self._address.uri
-            raise too_new(name, FENCED, error.known_version, self.fence()) from error
+            fence = self.fence()
+            raise too_new(
+                name, FENCED, error.known_version, fence, keyless=self.erasable
+            ) from error
 
     def _settled(
         self,

@@ -5,9 +5,11 @@ Writers can only call functions, none of which stores given positions, times or 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from runlore.domain.events import RunErased
+from runlore.domain.ids import run_id_of
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.event_log import DrainedMark, StoredRow
 from runlore.storage.fence import FENCED, Fence
@@ -17,6 +19,7 @@ from runlore.storage.movable_log import Beside, adopted, steps_in
 from runlore.storage.postgresql.address import Address
 from runlore.storage.postgresql.connections import Connection
 from runlore.storage.postgresql.schema import statement
+from runlore.storage.seal import NO_KEY
 
 _HEAD: Final = """
     SELECT position, recorded_at, frontier, version FROM @schema@.log_head
@@ -47,6 +50,14 @@ _DRAIN: Final = """
         %b::text[], %b::bigint[], %b::bigint[], %b::bigint[])
     ON CONFLICT (writer_id) DO UPDATE
     SET lap = excluded.lap, slot = excluded.slot, position = excluded.position
+"""
+_ERASE: Final = """
+    INSERT INTO @schema@.erasures SELECT erased.*
+    FROM unnest(%b::bigint[], %b::text[]) AS erased, @schema@.log_format WHERE is_erasable
+"""
+_TAKE_KEYS: Final = """
+    INSERT INTO @schema@.run_keys SELECT * FROM unnest(%b::text[], %b::bytea[])
+    ON CONFLICT (run_id) DO UPDATE SET key = excluded.key
 """
 
 
@@ -87,6 +98,9 @@ class Mover:
             self._do(_MOVE_HEAD, new.position, new.recorded_at, new.frontier.to_bytes())
             for as_of, place in steps_in(rows):
                 self._do(_STEP, as_of, as_of, place)
+            erased = [row for row in rows if row.topic == RunErased.topic]
+            positions = [row.position for row in erased]
+            self._do(_ERASE, positions, [run_id_of(row.stream) for row in erased])
 
     def put_up(self, fence: Fence, at: int, wait_ms: int) -> bool:
         """As `MovableLog.put_up`."""
@@ -112,6 +126,18 @@ class Mover:
             )
             self._do(head, beside.version, beside.recorded_at)
             self._do("DELETE FROM @schema@.fence")
+
+    def take_keys(self, keys: Mapping[str, bytes], wait_ms: int) -> None:
+        """As `MovableLog.take_keys`."""
+        with self._connection.transaction():
+            self._locked_head(wait_ms)
+            self._do(_TAKE_KEYS, [*keys], [*keys.values()])
+
+    def give_up_keys(self, wait_ms: int) -> None:
+        """As `MovableLog.give_up_keys`."""
+        with self._connection.transaction():
+            self._locked_head(wait_ms)
+            self._do("UPDATE @schema@.run_keys SET key = %b", NO_KEY)
 
     def _locked_head(self, wait_ms: int) -> tuple[Any, ...]:
         self._do("SELECT @schema@.lock_log(%b::int)", wait_ms)

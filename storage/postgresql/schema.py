@@ -7,7 +7,7 @@ owner. A schema belongs to one log alone.
 from __future__ import annotations
 
 import os
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Final, NamedTuple
@@ -21,7 +21,7 @@ from runlore.storage.postgresql.address import Address
 from runlore.storage.postgresql.connections import Connection
 from runlore.storage.postgresql.rights import renew
 
-VERSION: Final = 2
+VERSION: Final = 3
 """The version of the tables that this runlore makes and uses."""
 
 _FOUND: Final = """
@@ -62,6 +62,7 @@ class Identity(NamedTuple):
     log_id: bytes
 
 
+@lru_cache(maxsize=256)
 def statement(text: str, address: Address) -> sql.SQL:
     """The SQL with its schema named."""
     named = text.replace("@schema@", address.quoted_schema)

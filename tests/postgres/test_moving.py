@@ -286,8 +286,8 @@ def test_a_move_goes_on_wherever_it_was_stopped(
 
         with monkeypatch.context() as patched:
             for module, name in (
-                (copying, "_copy_audit"),
-                (copying, "_copy_artifacts"),
+                (copying, "copy_audit"),
+                (copying, "copy_artifacts"),
                 (copying, "begin_copy"),
                 (copying, "copy_events"),
                 (PostgresLog, "adopt"),
@@ -405,11 +405,3 @@ def test_a_damaged_event_is_named_and_not_copied(lab: Workspace, tmp_path: Path)
     with pytest.raises(LogCorrupt, match="position 4 does not match its leaf"):
         lab.copy_to(tmp_path / "new")
     filled(lab)
-
-
-def test_an_erasable_workspace_is_copied_as_a_folder_only(tmp_path: Path) -> None:
-    with (
-        Workspace.create("lab", path=tmp_path / "lab", erasable=True) as ws,
-        pytest.raises(InvalidInput, match="its keys would stay behind"),
-    ):
-        ws.copy_to(tmp_path / "new")

@@ -30,12 +30,13 @@ pytestmark = [
 
 COUNT: Final = 400
 TRAINING: Final = f"""
-import runlore, time
+import runlore, sys, time
 run = runlore.init(experiment="e", quiet=True)
 print(run.id, flush=True)
 for i in range({COUNT}):
     run.log("loss", i)
     time.sleep(0.01)
+sys.stdin.readline()
 """
 
 
@@ -76,6 +77,7 @@ class Machine:
                 "RUNLORE_SPOOL_DIR": str(folder / self.name),
                 "RUNLORE_WORKSPACE_URI": uri,
             },
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -122,7 +124,7 @@ def test_two_machines_lose_and_repeat_nothing_while_the_server_restarts(tmp_path
                 time.sleep(1.0)
                 server.start("listen_addresses=*")
             for process in processes.values():
-                _, errors = process.communicate(timeout=LIMIT_S)
+                _, errors = process.communicate("\n", timeout=LIMIT_S)
                 assert process.returncode == 0, errors
 
             for run_id in runs.values():

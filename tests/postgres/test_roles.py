@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,14 @@ import pytest
 from runlore import Experiment, Workspace
 from runlore.audit.audited import audited_folder
 from runlore.domain.errors import InvalidInput, RunloreError
+from runlore.domain.fact import utc_time
 from runlore.storage import open_log
 from runlore.storage.errors import LogReadOnly, NotALog
 from runlore.storage.log_opener import Rights
 from runlore.storage.open_log import locate
 from runlore.storage.postgresql.rights import READS, WRITES
 from runlore.testing.logs import all_rows, new_event
-from tests.cli.shell import runlore
+from tests.cli.shell import in_this_process, runlore
 from tests.postgres.logs import log_at
 from tests.postgres.server import Server
 from tests.postgres.teams import Team, new_role
@@ -26,7 +28,9 @@ from tests.workspaces import start
 
 pytestmark = pytest.mark.processes
 
-OF_THE_OWNER = {"is_map", "is_deep_map", "with_entries", "entry", "extended"}
+OF_THE_OWNER = {
+    *("is_map", "is_deep_map", "with_entries", "entry", "extended", "newest_version"),
+}
 """Functions that nobody else may call."""
 
 
@@ -94,6 +98,28 @@ def test_readers_see_everything_and_write_nothing(kind: str, team: Team, tmp_pat
 
     with audited_folder(uri) as audited:
         assert audited.log.last_position() == before
+
+
+def test_a_reader_asks_about_times_before_the_last_event_and_later_ones_by_position(
+    team: Team, tmp_path: Path
+) -> None:
+    uri = team.uri(team.reader)
+    with closing(log_at(team.uri(team.owner))) as log:
+        first, last = all_rows(log)[0], all_rows(log)[-1]
+    with Workspace.open(uri) as ws:
+        assert ws.as_of(utc_time(first.recorded_at - 1)).position == 0
+        within = ws.as_of(utc_time(last.recorded_at - 1))
+        assert 0 < within.position < last.position
+        assert within.get_run("first").get_tags() == {"by": "owner"}
+        for later in (utc_time(last.recorded_at), datetime.now(UTC)):
+            with pytest.raises(LogReadOnly, match=f"use the log's last position, {last.position}"):
+                ws.as_of(later)
+        assert ws.as_of(last.position).get_run("first").get_status() == "Completed"
+    asking = ("run", "show", "-r", "first", "-w", uri, "--as-of")
+    told = in_this_process(*asking, datetime.now(UTC).isoformat(), cwd=tmp_path)
+    assert told.code != 0
+    assert f"use the log's last position, {last.position}" in " ".join(told.err.split())
+    assert runlore(*asking, str(last.position), cwd=tmp_path).data["status"] == "Completed"
 
 
 def test_the_command_says_what_was_given(team: Team, tmp_path: Path) -> None:

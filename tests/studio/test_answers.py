@@ -216,9 +216,9 @@ def test_a_table_begins_with_some_of_the_columns() -> None:
     many = [f"{kind}.{n}" for kind in ("config", "metrics") for n in range(5)]
 
     assert first_columns(["metrics.`system/a b`", *kinds]) == [
-        *COLUMNS_AT_FIRST, "config.lr", "metrics.loss",
+        *COLUMNS_AT_FIRST, "metrics.loss", "config.lr",
     ]  # fmt: skip
-    assert first_columns(many) == [*COLUMNS_AT_FIRST, *many[:4], *many[5:9]]
+    assert first_columns(many) == [*COLUMNS_AT_FIRST, *many[5:9], *many[:4]]
 
 
 @pytest.mark.parametrize(

@@ -1,33 +1,37 @@
 """Moving a workspace: its log, event by event, and what is beside it, into another place.
 
 Positions, times, metadata and leaves stay the same, so earlier checkpoints and proofs still verify.
-All steps can be repeated; the last ones say that it is done: the original is fenced as moved, and
-then the fence of the copy falls.
+All steps can be repeated; the last ones say that it is done: the original is fenced as moved, gives
+up the keys of its runs if it has any, and then the fence of the copy falls. So where a copy can be
+used, its runs can be erased: no other place has their keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from runlore.audit.folder import AuditFolder
+from runlore.audit.copied_files import copy_artifacts, copy_audit, remove_files_of
 from runlore.domain.errors import AlreadyExists, InvalidInput, UserError
 from runlore.engine import places
 from runlore.engine.participants.others import states_of_writers
-from runlore.storage.artifact_places import folder_of_artifacts
-from runlore.storage.artifacts import artifacts_below
-from runlore.storage.atomic_files import replacing
+from runlore.projections.cached_tables import remove_erased
 from runlore.storage.fence import Fence, LogMoved
 from runlore.storage.filesystem import check_file_system
 from runlore.storage.held_path import hold
-from runlore.storage.held_trees import walk
-from runlore.storage.log_copy import Progress, begin_copy, copy_events, holds_all
+from runlore.storage.log_copy import (
+    Progress,
+    begin_copy,
+    copy_events,
+    hand_over_keys,
+    holds_all,
+)
 from runlore.storage.movable_log import MovableLog
 from runlore.storage.open_log import exists, identity, locate, open_log
 from runlore.storage.run_folder import RUNS
-from runlore.storage.spool_folder import writers_with_spools
+from runlore.storage.spool_folder import SPOOLS, ended_writers, writers_with_spools
 from runlore.storage.writers import Life
 
 if TYPE_CHECKING:
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from runlore.storage.log_opener import LogLocation
 
 _NAMES_MAX: Final = 5
+_SCRUB_S: Final = 10.0
 
 
 class StillInUse(UserError):
@@ -44,7 +49,10 @@ class StillInUse(UserError):
 
 @dataclass(frozen=True)
 class Copied:
-    """A workspace that was moved: where to, its events and root, and the files that went along."""
+    """A workspace that was moved: where to, its events and root, and the files that went along.
+
+    `values` is how many had been logged into the original after it was closed, and were moved now.
+    """
 
     source: str
     target: str
@@ -52,6 +60,7 @@ class Copied:
     root: str
     audit_files: int
     artifacts: int
+    values: int = 0
 
 
 def copy_workspace(
@@ -62,28 +71,42 @@ def copy_workspace(
     fence = source.fence()
     if not isinstance(source, MovableLog):
         raise InvalidInput(f"the log of {session.uri} cannot be copied; export bundles of its runs")
-    if session.erasable:
-        raise InvalidInput(
-            f"the workspace {session.workspace.name!r} is erasable: its keys would stay behind, so "
-            "it stays where it is; copy a folder as a whole, see docs/copies.md"
-        )
     if fence is not None and (fence.kind, fence.place) != ("moved to", place.uri):
-        raise LogMoved(session.uri, fence, source.known_version)
+        raise LogMoved(session.uri, fence, source.known_version, keyless=source.erasable)
     if exists(place) and identity(place) in (None, identity(locate(session.uri))):
         raise InvalidInput(f"{place} is the workspace itself; name another place")
     if fence is None:
         _settle(session)
-    with _opened(place) as (target, held):
+    with _opened(place, erasable=source.erasable) as (target, held):
         if fence is not None and holds_all(target, source):
             return _copied(session, place, target)
         begin_copy(source, target, uri=session.uri, name=str(place))
-        audit_files = _copy_audit(session.require_held(), held)
-        artifacts = _copy_artifacts(session, held)
+        audit_files = copy_audit(session.require_held(), held)
+        began_at = source.last_position()
+        artifacts = copy_artifacts(session, held)
         moved = Fence("moved to", place.uri, source.beside().version)
         while not source.put_up(moved, at=copy_events(source, target, progress)):
             moved = moved._replace(version=source.beside().version)  # Others go on to write.
+        if source.last_position() != began_at:
+            artifacts = copy_artifacts(session, held)
+        if source.erasable:
+            remove_files_of(source.erased_runs(), session, held)
+            hand_over_keys(source, target)
+            _remove_readable(session)
         target.take_down(source.beside())
         return _copied(session, place, target, audit_files, artifacts)
+
+
+def take_over(source: LiveSession, copied: Copied, opened: Callable[[], LiveSession]) -> Copied:
+    """Move what writers that did not know of the move have left on this machine.
+
+    `opened` opens the new place. Living writers keep theirs: the move can be repeated.
+    """
+    spools = source.require_held() / SPOOLS
+    if not ended_writers(spools, excluding=source.journal.writer_id):
+        return copied
+    with closing(opened()) as target:
+        return replace(copied, values=target.take_over(spools))
 
 
 def _copied(
@@ -114,7 +137,7 @@ def _settle(session: LiveSession) -> None:
         for writer, state in states_of_writers(held, session.log).items()
         if writer != own and state.life in (Life.ALIVE, Life.UNKNOWN)
     ]
-    waiting = [one for one in writers_with_spools(held / "spools") if one != own]
+    waiting = [one for one in writers_with_spools(held / SPOOLS) if one != own]
     runs = held / RUNS
     executing = [name for name in runs.names() if name[:1] != "."] if runs.is_folder() else []
     for what, names, advice in (
@@ -129,53 +152,40 @@ def _settle(session: LiveSession) -> None:
             )
 
 
+def _remove_readable(session: LiveSession) -> None:
+    """Remove what shows runs whose keys went along: this user's tables, old pages with keys.
+
+    Raises StillInUse while other processes use them; this can be repeated.
+    """
+    session.drop_projection()
+    after_all = session.log.last_position() + 1
+    left = remove_erased(session.require_held(), session.workspace.workspace_id, after_all)
+    using = [f"process {slot.pid} has tables of it open" for slot in left.in_use]
+    using += [f"a process publishes tables in {folder}" for folder in left.publishing]
+    if not session.log.scrub(_SCRUB_S):
+        using.append("a process reads the log's WAL, in which old keys are")
+    if using:
+        raise StillInUse(
+            f"{session.uri} was copied and closed, and the keys of its runs are in the copy, which "
+            f"opens when nothing shows the runs here: {'; '.join(using[:_NAMES_MAX])}; end these "
+            "processes, and repeat `runlore workspace copy`"
+        )
+
+
 @contextmanager
-def _opened(place: LogLocation) -> Iterator[tuple[MovableLog, HeldPath]]:
+def _opened(place: LogLocation, *, erasable: bool) -> Iterator[tuple[MovableLog, HeldPath]]:
     if place.folder is not None:
         if not exists(place) and places.holds_anything(place.folder):
             raise AlreadyExists(f"{place} is a folder with other files; choose a new place")
-        places.make_folder(place.folder)
+        places.make_folder(place.folder, private=erasable)
         check_file_system(place.folder)
-    with closing(open_log(place)) as log:
+    with closing(open_log(place, erasable=erasable)) as log:
         held = hold(place.folder) if place.folder is not None else log.folder
         if not isinstance(log, MovableLog) or held is None:
             raise InvalidInput(f"no log can be copied to {place}: its kind does not take events")
-        if log.erasable:
-            raise AlreadyExists(f"{place} holds an erasable workspace; choose a new place")
+        if log.erasable is not erasable:
+            kind, own = ("erasable", "is not") if log.erasable else ("not erasable", "is")
+            raise AlreadyExists(
+                f"{place} holds a workspace that is {kind}, and this one {own}; choose a new place"
+            )
         yield log, held
-
-
-def _copy_audit(source: HeldPath, target: HeldPath) -> int:
-    """Copy checkpoints, trusted keys and the rest; returns the number of files."""
-    folder = AuditFolder(source).path
-    if not folder.is_folder():
-        return 0
-    count = 0
-    for name, entry in walk(folder):
-        if not entry.is_file:
-            continue
-        with replacing(_below(AuditFolder(target).path, name)) as file:
-            file.write(entry.path.read_bytes())
-        count += 1
-    return count
-
-
-def _copy_artifacts(session: LiveSession, held: HeldPath) -> int:
-    """Copy the files of runs, unless both workspaces have them in the same folder."""
-    folder = session.artifact_folder
-    target_folder = folder_of_artifacts(held, session.workspace.workspace_id, erasable=False)
-    source, target = artifacts_below(folder), artifacts_below(target_folder)
-    if source.is_same_as(target) or not folder.is_folder():
-        return 0
-    count = 0
-    for _, entry in walk(folder, lambda name, is_folder: name != "tmp"):
-        if entry.is_file:
-            target.put_path_unless_held(entry.path)
-            count += 1
-    return count
-
-
-def _below(folder: HeldPath, name: str) -> HeldPath:
-    for part in name.split("/"):
-        folder = folder / part
-    return folder

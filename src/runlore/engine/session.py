@@ -619,6 +619,15 @@ class LiveSession(Session):
                 self.recovery(self.spools).run()
                 self._waiting_ends.finish()
 
+    def take_over(self, spools: HeldPath) -> int:
+        """Write what ended processes left in the spools from which this workspace was moved away.
+
+        Returns the number of values. Raises as the log does; nothing is lost then.
+        """
+        values = self.recovery(spools).run()
+        self._waiting_ends.finish()
+        return values
+
     def recovery(self, spools: HeldPath, *, from_copies: bool = False) -> Recovery:
         """The recovery of what dead processes left in the workspace's spools."""
         return Recovery(

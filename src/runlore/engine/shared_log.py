@@ -332,7 +332,7 @@ def use_log(
     if joined is not None:
         return joined
     made = opened()
-    return _open_logs.add(identity(), made, name)
+    return _open_logs.add(made.log.identity or identity(), made, name)
 
 
 _open_logs: Final = _OpenLogs()

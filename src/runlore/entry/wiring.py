@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -49,19 +49,21 @@ def open_session(
     allow_network_file_system: bool = False,
     erasable: bool = False,
     artifacts: HeldPath | None = None,
+    key: Hashable | None = None,
 ) -> LiveSession:
     """The session of a workspace, whose folder must exist; the log is created if it is missing.
 
     A new log can be `erasable`: then it seals its payloads. `artifacts` is the folder of all files
-    of runs, if it is neither the workspace's own nor the one of the user's settings. Warns if the
-    log is of a newer runlore: then it can be read, and changes raise LogTooNew.
+    of runs, if it is neither the workspace's own nor the one of the user's settings. `key` is the
+    log's identity, if the caller has just asked for it. Warns if the log is of a newer runlore:
+    then it can be read, and changes raise LogTooNew.
 
     Raises UnsafeFileSystem on network mounts; NotALog, LogReadOnly or DiskFull if the log cannot
     be opened; InvalidInput for a place without a folder, which artifacts and live values need.
     """
     own = actor_named(actor)
     use = use_log(
-        lambda: identity(place),
+        lambda: identity(place) if key is None else key,
         lambda: _opened(place, own, allow_network_file_system, erasable),
         place.uri,
     )
@@ -98,7 +100,8 @@ def open_existing(
     artifacts: HeldPath | None = None,
 ) -> LiveSession:
     """The session of an existing workspace. Raises WorkspaceNotFound, or as `open_session` does."""
-    if not exists(place):
+    key = identity(place)
+    if key is None and not exists(place):
         raise WorkspaceNotFound(
             f"no workspace in {place}; create one with "
             f"Workspace.create('my-workspace', path={str(place)!r})"
@@ -108,6 +111,7 @@ def open_existing(
         actor=actor,
         allow_network_file_system=allow_network_file_system,
         artifacts=artifacts,
+        key=key,
     )
     if not session.has_workspace():
         session.close()
@@ -122,7 +126,7 @@ def open_existing(
 def _say_why_closed(log: EventLog, place: LogLocation) -> None:
     """Warn that nothing can be written to a log. Raises LogMoved for an incomplete copy."""
     fence = log.fence()
-    closed = too_new(str(place), log.version, log.known_version, fence)
+    closed = too_new(str(place), log.version, log.known_version, fence, keyless=log.erasable)
     if fence is not None and fence.kind == "copied from":
         raise closed
     warn_caller(str(closed))

@@ -184,14 +184,14 @@ async def values_of_field(
 
 
 def first_columns(fields: Sequence[str]) -> list[str]:
-    """Some attributes, and the first config keys and logged metrics among these fields."""
+    """Some attributes, then the first logged metrics and config keys: results are in view."""
     config = [field for field in fields if field.startswith("config.")]
     metrics = [
         field
         for field in fields
         if field.startswith("metrics.") and not is_sampled(field[len("metrics.") :].lstrip("`"))
     ]
-    return [*COLUMNS_AT_FIRST, *config[:_FIRST_OF_EACH], *metrics[:_FIRST_OF_EACH]]
+    return [*COLUMNS_AT_FIRST, *metrics[:_FIRST_OF_EACH], *config[:_FIRST_OF_EACH]]
 
 
 def _experiment_id(reader: RunsReader, name: str | None) -> str | None:

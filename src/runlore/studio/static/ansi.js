@@ -5,21 +5,27 @@ const UNFINISHED = /\u001b(?:\[[0-9;:]*|\][^\u0007\u001b]*)?$/;
 const NAMES = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
 const WAITING_MAX = 200;
 
-/** The look at the beginning of a text, and the end of one that may go on. */
+/**
+ * @typedef {Record<string, string>} Look classes, by what they change
+ * @typedef {{look: Look, rest: string}} State where a text goes on
+ */
+/** The look at the beginning of a text, and the end of one that may go on. @type {State} */
 export const START = { look: {}, rest: "" };
 
 /**
  * The pieces of a text with their classes, and how the next part begins.
- * @param {string} text @param {{look: Record<string, string>, rest: string}} from
+ * @param {string} text @param {State} from
  */
 export function pieces(text, from = START) {
   let whole = from.rest + text;
   const cut = UNFINISHED.exec(whole);
   const rest = cut && cut[0].length < WAITING_MAX ? cut[0] : "";
   whole = whole.slice(0, whole.length - rest.length);
+  /** @type {{text: string, look: string}[]} */
   const found = [];
   let { look } = from;
   let place = 0;
+  /** @param {string} piece */
   const add = (piece) => piece && found.push({ text: piece, look: Object.values(look).join(" ") });
   for (const match of whole.matchAll(SEQUENCE)) {
     add(whole.slice(place, match.index));
@@ -30,6 +36,7 @@ export function pieces(text, from = START) {
   return { found, next: { look, rest } };
 }
 
+/** @param {Look} look @param {string} codes */
 function changed(look, codes) {
   let next = look;
   const numbers = codes.split(/[;:]/).map(Number);
@@ -53,4 +60,5 @@ function changed(look, codes) {
   return next;
 }
 
+/** @param {Look} look @param {string} key @returns {Look} */
 const without = (look, key) => Object.fromEntries(Object.entries(look).filter(([name]) => name !== key));

@@ -4,15 +4,34 @@ import { signal, useEffect, useMemo, useRef } from "./vendor/preact@11.2.0/preac
 import { asof, base, copy } from "./view.js";
 import { changed } from "./live.js";
 
+/** @import { AnswerTo, Arrived } from "answers" */
+/** @import { Signal } from "./vendor/preact@11.2.0/preact.js" */
+/** @typedef {Record<string, unknown>} Params */
+
+/** What is wrong, as the server says it; of a refused change also what was done before, by whom and when. */
 export class Problem extends Error {
-  /** @param {{title?: string, detail?: string, [more: string]: any}} said as the server sent it */
+  /**
+   * @param {number} status @param {{title?: string, detail?: string, what?: string, by?: string, at?: string}} said
+   */
   constructor(status, said) {
     super(said.detail ?? "no answer");
-    Object.assign(this, said, { status, title: said.title ?? "Error" });
+    this.status = status;
+    this.title = said.title ?? "Error";
+    this.what = said.what;
+    this.by = said.by;
+    this.at = said.at;
   }
 }
 
-/** @param {string} path @param {Record<string, any>} params */
+/**
+ * @template Data
+ * @typedef {{data: Data | null, error: (Error & Partial<Problem>) | null, loading: boolean}} Answered
+ */
+
+/** What was thrown, as an error. @param {unknown} thrown @returns {Error & Partial<Problem>} */
+export const asError = (thrown) => (thrown instanceof Error ? thrown : new Error(String(thrown)));
+
+/** @param {string} path @param {Params} params */
 export function address(path, params = {}) {
   if (copy) return copy.files[decodeURIComponent(path)] ?? "#";
   const query = new URLSearchParams();
@@ -24,48 +43,59 @@ export function address(path, params = {}) {
   return `${base}/api/${path}${text ? `?${text}` : ""}`;
 }
 
-/** What came with the page: its answers by address, and the position of before. */
+/**
+ * What came with the page: its answers by address, and the position of before.
+ * @type {{answers?: Record<string, object>, position?: number}}
+ */
 export const first = JSON.parse(document.getElementById("first")?.textContent || "{}");
 
-/** An answer that says when it came: what grows by itself counts on from then. */
+/** An answer that says when it came: what grows by itself counts on from then. @param {object} data */
 const arrived = (data) => Object.assign(data, { arrivedAt: Date.now() });
 
-/** The answer that came with the page, once only. */
+/** The answer that came with the page, once only. @param {string} url */
 function brought(url) {
   const key = url.slice(base.length);
   const data = first.answers?.[key];
   if (!data) return undefined;
-  delete first.answers[key];
+  delete first.answers?.[key];
   return arrived(data);
 }
 
 const KEPT_MAX = 40;
-const kept = new Map(); // The last answers with their tags, the oldest first.
+/** The last answers with their tags, the oldest first. @type {Map<string, {tag: string, data: object}>} */
+const kept = new Map();
 
+/** @param {string} url @param {string} tag @param {object} data */
 function keep(url, tag, data) {
   kept.delete(url);
   kept.set(url, { tag, data });
-  if (kept.size > KEPT_MAX) kept.delete(kept.keys().next().value);
+  const [oldest] = kept.keys();
+  if (kept.size > KEPT_MAX) kept.delete(oldest);
 }
 
-/** An answer; one that has not changed is the very same object. */
+/**
+ * An answer; one that has not changed is the very same object.
+ * @param {string} url @param {AbortSignal} [signal] @returns {Promise<any>}
+ */
 async function asked(url, signal) {
   const data = brought(url);
   if (data) return data;
   const held = kept.get(url);
   const response = await fetched(url, { signal, headers: held ? { "If-None-Match": held.tag } : {} });
-  if (response.status === 304) return held.data;
+  if (response.status === 304) return held?.data;
   const found = arrived(await response.json());
-  if (response.headers.get("ETag")) keep(url, response.headers.get("ETag"), found);
+  const tag = response.headers.get("ETag");
+  if (tag) keep(url, tag, found);
   return found;
 }
 
+/** @param {string} url @param {RequestInit} options */
 async function fetched(url, options) {
   let response;
   try {
     response = await fetch(url, options);
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (asError(error).name === "AbortError") throw error;
     const detail = "the Studio does not answer: start it again with `runlore studio`";
     throw new Problem(0, { title: "NoServer", detail });
   }
@@ -80,15 +110,20 @@ async function fetched(url, options) {
   throw new Problem(response.status, said);
 }
 
-/** The answer that a copy holds. Its key is that of `studio/copies/questions.py`. */
+/**
+ * The answer that a copy holds. Its key is that of `studio/copies/questions.py`.
+ * @param {string} path @param {Params} params
+ */
 function copied(path, params) {
   const pairs = Object.entries(params)
     .filter(([, value]) => value !== undefined && value !== null && value !== "" && value !== false)
     .flatMap(([key, value]) => (Array.isArray(value) ? value : [value]).map((one) => [key, String(one)]));
+  /** @param {string[]} one @param {string[]} other */
   const before = ([a, b], [c, d]) => (a < c || (a === c && b < d) ? -1 : 1);
-  return copy.answers[JSON.stringify([decodeURIComponent(path), pairs.sort(before)])] ?? null;
+  return copy?.answers[JSON.stringify([decodeURIComponent(path), pairs.sort(before)])] ?? null;
 }
 
+/** @param {string} path @param {Params} params */
 async function fromCopy(path, params) {
   const found = copied(path, params);
   if (found === null)
@@ -96,15 +131,25 @@ async function fromCopy(path, params) {
   return found;
 }
 
-/** An answer as of the moment that is shown; as of now if `asof` is null in the question. */
-export const ask = (path, params, signal) =>
+/**
+ * An answer as of the moment that is shown; as of now if `asof` is null in the question.
+ * @template {string} Path @param {Path} path @param {Params} [params] @param {AbortSignal} [signal]
+ * @returns {Promise<AnswerTo<Path> & Arrived>}
+ */
+export const ask = (path, params = {}, signal) =>
   copy ? fromCopy(path, params) : asked(address(path, { asof: asof.value, ...params }), signal);
 
-/** An answer that needs no question, once only: it came with the page, or a copy holds it. */
+/**
+ * An answer that needs no question, once only: it came with the page, or a copy holds it; else null.
+ * @template {string} Path @param {Path} path @param {Params} params @returns {(AnswerTo<Path> & Arrived) | null}
+ */
 export const atHand = (path, params) =>
-  copy ? copied(path, params) : (brought(address(path, { asof: asof.value, ...params })) ?? null);
+  /** @type {any} */ (copy ? copied(path, params) : brought(address(path, { asof: asof.value, ...params }))) ?? null;
 
-/** A change; only editors may make one, and only of the present. */
+/**
+ * A change; only editors may make one, and only of the present.
+ * @param {string} method @param {string} path @param {object} [body] @returns {Promise<any>} the answer
+ */
 export async function send(method, path, body) {
   const response = await fetched(address(path), {
     method,
@@ -118,14 +163,17 @@ export async function send(method, path, body) {
  * The answer to a question as a signal of {data, error}. It is asked again when something changes
  * that concerns it: `runs` are the ids of the runs that it is about, none for all; and when `turn`
  * changes.
+ * @template {string} Path @param {Path} path @param {Params} params
+ * @param {{runs?: string[] | null, skip?: boolean, turn?: string}} [options]
+ * @returns {Signal<Answered<AnswerTo<Path> & Arrived>>}
  */
 export function useAnswer(path, params, { runs = null, skip = false, turn = "" } = {}) {
   const answer = useMemo(() => {
     const data = skip ? null : atHand(path, params);
-    return signal({ data, error: null, loading: data === null });
+    return signal(/** @type {Answered<AnswerTo<Path> & Arrived>} */ ({ data, error: null, loading: data === null }));
   }, []);
   const isFirst = useRef(answer.value.data !== null);
-  const again = useRef(null);
+  const again = useRef(/** @type {(() => void) | null} */ (null));
   const key = skip ? null : JSON.stringify([path, params, asof.value]);
   useEffect(() => {
     if (key === null) return undefined;
@@ -143,7 +191,7 @@ export function useAnswer(path, params, { runs = null, skip = false, turn = "" }
         const data = await ask(path, params, over.signal);
         if (!over.signal.aborted) answer.value = { data, error: null, loading: false };
       } catch (error) {
-        if (!over.signal.aborted) answer.value = { ...answer.value, error, loading: false };
+        if (!over.signal.aborted) answer.value = { ...answer.value, error: asError(error), loading: false };
       }
       asking = false;
       if (isDue && !over.signal.aborted) {

@@ -5,33 +5,40 @@ import { Chart } from "./chart.js";
 import { Section } from "./parts.js";
 import { change, copy, view } from "./view.js";
 
+/** @import { View } from "./view.js" */
+/** @import { ShownRuns } from "./chart.js" */
+/** @import { Zoom } from "./plot.js" */
+/** @typedef {ReturnType<typeof lookOf>} Look how charts look */
+
 const CHARTS_AT_ONCE = 12;
 const RUNS_MAX = 200; // The server has no more in a chart.
+/** @type {Record<string, string>} */
 const AXES = { step: "step", since: "time since start", time: "time" };
+/** @type {Record<string, string>} */
 const BANDS = { minmax: "min–max", std: "± std", none: "none" };
 
-/** How the address says that charts look. */
-export function lookOf({ x = "step", y, xl, smooth, band = "minmax", group, clip }) {
-  if (copy) [x, smooth, group] = [Object.hasOwn(AXES, x) ? x : "step"]; // No other curves are in a copy.
-  const halfLife = Number(smooth);
+/** How the address says that charts look. @param {Partial<View>} view */
+export function lookOf({ x: axis = "step", y, xl, smooth, band = "minmax", group, clip }) {
+  const x = copy && !Object.hasOwn(AXES, axis) ? "step" : axis; // No other curves are in a copy.
+  const halfLife = copy ? NaN : Number(smooth);
   return {
     x,
     isLog: y === "log",
     isLogX: xl === "log" && x !== "time",
     smooth: halfLife > 0 && Number.isFinite(halfLife) ? halfLife : undefined,
     band: BANDS[band] ? band : "minmax",
-    group,
+    group: copy ? undefined : group,
     clip: Boolean(clip),
   };
 }
 
-/** The part of the axis that an address names: `a..b`. */
+/** The part of the axis that an address names: `a..b`. @param {Partial<View>} view @returns {Zoom | null} */
 export function zoomOf({ zoom }) {
   const [low, high] = (zoom ?? "").split("..").map(Number);
   return zoom && Number.isFinite(low) && Number.isFinite(high) && low <= high ? [low, high] : null;
 }
 
-/** Puts a part of the axis into the address. @param {[number, number] | null} zoom */
+/** Puts a part of the axis into the address. @param {Zoom | null} zoom */
 export const onZoom = (zoom) => change({ zoom: zoom?.join("..") }, { replace: true });
 
 /**
@@ -44,10 +51,13 @@ export function matching(names, patterns) {
   return wanted.length ? names.filter((name) => wanted.some((parts) => fits(name.toLowerCase(), parts))) : names;
 }
 
-/** Whether a name is these parts with anything in between; a single one may stand anywhere in it. */
+/**
+ * Whether a name is these parts with anything in between; a single one may stand anywhere in it.
+ * @param {string} name @param {string[]} parts
+ */
 function fits(name, [first, ...others]) {
-  if (!others.length) return name.includes(first);
   const last = others.pop();
+  if (last === undefined) return name.includes(first);
   if (!name.startsWith(first) || name.length < first.length + last.length || !name.endsWith(last)) return false;
   const end = name.length - last.length;
   let from = first.length;
@@ -61,7 +71,7 @@ function fits(name, [first, ...others]) {
 
 /**
  * `asked` are the ids whose curves are asked for, if these are more than those that are shown.
- * @param {{runs: Map<string, any>, asked?: string[], names: string[], fields?: string[]}} props
+ * @param {{runs: ShownRuns, asked?: string[], names: string[], fields?: string[]}} props
  */
 export function Charts({ runs, asked, names, fields = [] }) {
   const [shown, show] = useState(CHARTS_AT_ONCE);
@@ -74,7 +84,7 @@ export function Charts({ runs, asked, names, fields = [] }) {
     <${Toolbar} look=${look} names=${names} fields=${runs.size > 1 ? fields : []} />
     ${drawn === runs ? "" : html`<p class="muted" role="status">The curves of the first ${RUNS_MAX} of ${runs.size} runs.</p>`}
     ${groups.map(
-      ([group, own, all]) => html`
+      ({ group, shown: own, all }) => html`
         <${Section} key=${group} title=${group || "metrics"} count=${all.toLocaleString("en-US")}>
           <div class="charts">
             ${own.map(
@@ -103,8 +113,9 @@ export function Charts({ runs, asked, names, fields = [] }) {
   `;
 }
 
-/** The patterns of the metrics that are shown, separated by spaces. */
+/** The patterns of the metrics that are shown, separated by spaces. @param {{count: number}} props */
 function FindMetric({ count }) {
+  /** @param {string} text */
   const put = (text) => change({ charts: text.trim() ? text.trim().split(/\s+/) : null }, { replace: true });
   return html`
     <div class="bar">
@@ -120,10 +131,15 @@ function FindMetric({ count }) {
   `;
 }
 
+/** @param {{look: Look, names: string[], fields: string[]}} props */
 function Toolbar({ look, names, fields }) {
-  const [typed, setTyped] = useState(null); // It stays when an answer comes in between.
+  const [typed, setTyped] = useState(/** @type {string | null} */ (null)); // It stays when an answer comes in between.
   const others = copy ? [] : names.slice(0, 200).map((name) => [`metrics.${name}`, name]);
   const axes = { ...AXES, ...Object.fromEntries(others) };
+  /**
+   * @param {string} label @param {string} value @param {Record<string, string>} of
+   * @param {(key: string) => void} set
+   */
   const choice = (label, value, of, set) => html`
     <label>
       ${label}${" "}
@@ -132,6 +148,7 @@ function Toolbar({ look, names, fields }) {
       </select>
     </label>
   `;
+  /** @param {string} label @param {boolean} on @param {(on: boolean) => void} set */
   const check = (label, on, set) => html`
     <label class="check"><input type="checkbox" checked=${on} onChange=${() => set(!on)} /> ${label}</label>
   `;
@@ -177,22 +194,26 @@ function Toolbar({ look, names, fields }) {
   `;
 }
 
-/** The first names of groups, with how many each group has. */
+/**
+ * The first names of groups, with how many each group has.
+ * @param {Map<string, string[]>} groups @param {number} count
+ */
 function first(groups, count) {
   let left = count;
   return [...groups]
     .map(([group, own]) => {
       const shown = own.slice(0, Math.max(0, left));
       left -= shown.length;
-      return [group, shown, own.length];
+      return { group, shown, all: own.length };
     })
-    .filter(([, shown]) => shown.length);
+    .filter(({ shown }) => shown.length);
 }
 
-/** Names by the part before the slash; those that are alone with theirs stand together. */
+/** Names by the part before the slash; those that are alone with theirs stand together. @param {string[]} names */
 function grouped(names) {
   const groups = Map.groupBy(names, (name) => (name.includes("/") ? name.split("/")[0] : ""));
   const alone = [...groups].filter(([group, own]) => !group || own.length === 1).flatMap(([, own]) => own);
   const together = [...groups].filter(([group, own]) => group && own.length > 1);
-  return new Map([...(alone.length ? [["", alone]] : []), ...together]);
+  if (alone.length) together.unshift(["", alone]);
+  return new Map(together);
 }

@@ -22,13 +22,16 @@ export function ColumnPicker({ columns, experiment }) {
   `;
 }
 
+/** @param {{columns: string[], experiment?: string}} props */
 function Picker({ columns, experiment }) {
   const [part, setPart] = useState("");
   const found = useFields(part, experiment);
   const fields = columns.map((text) => parseColumn(text).field);
   const known = [...ATTRIBUTES.filter((field) => field.includes(part.toLowerCase())), ...(found?.fields ?? [])];
   const others = known.filter((field) => !fields.includes(field));
+  /** @param {string[]} next */
   const put = (next) => change({ cols: next }, { replace: true });
+  /** @param {number} index @param {number} by */
   const move = (index, by) => {
     const next = [...columns];
     [next[index], next[index + by]] = [next[index + by], next[index]];
@@ -80,9 +83,12 @@ function Picker({ columns, experiment }) {
   `;
 }
 
-/** The fields of runs whose names have a part; null while they are asked for. */
+/**
+ * The fields of runs whose names have a part; null while they are asked for.
+ * @param {string} part @param {string} [experiment]
+ */
 function useFields(part, experiment) {
-  const [found, setFound] = useState(null);
+  const [found, setFound] = useState(/** @type {{fields: string[]} | null} */ (null));
   useEffect(() => {
     const over = new AbortController();
     const timer = setTimeout(async () => {

@@ -4,9 +4,11 @@ import { html, useMemo, useState } from "./vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "./api.js";
 import { SimpleChart } from "./simple-chart.js";
 
+/** @import { TableRows } from "answers" */
+
 const ROWS_MAX = 1_000;
 
-/** The columns that hold numbers, and nothing else where they have a value. */
+/** The columns that hold numbers, and nothing else where they have a value. @param {TableRows} rows */
 const numeric = ({ columns, data }) =>
   columns.filter(
     (_, n) => data[n].some(Number.isFinite) && data[n].every((value) => value === null || typeof value === "number"),
@@ -14,25 +16,26 @@ const numeric = ({ columns, data }) =>
 
 /**
  * The columns of a table of a run as a chart; nothing if fewer than two hold numbers.
- * @param {{path: string, metric: string, data: {columns: string[], data: any[][], total: number}}} props
- *   `data` are some rows
+ * @param {{path: string, metric: string, data: TableRows}} props `data` are some rows
  */
 export function ColumnsChart({ path, metric, data }) {
   const names = numeric(data);
-  const [chosen, choose] = useState({});
+  const [chosen, choose] = useState(/** @type {{x?: string, y?: string}} */ ({}));
   const isThere = names.length > 1;
-  const rest = data.total > data.data[0]?.length;
+  const rest = data.total > (data.data[0]?.length ?? Infinity);
   const more = useAnswer(`${path}/table`, { metric, offset: 0, limit: ROWS_MAX }, { skip: !isThere || !rest }).value
     .data;
   const rows = rest ? more : data;
-  const x = names.includes(chosen.x) ? chosen.x : names[0];
-  const y = names.includes(chosen.y) ? chosen.y : names.find((name) => name !== x);
+  const x = names.find((name) => name === chosen.x) ?? names[0];
+  const y = names.find((name) => name === chosen.y) ?? names.find((name) => name !== x);
   const columns = useMemo(() => {
     if (!rows) return null;
-    const of = (name) => ({ name, kind: "number", values: rows.data[rows.columns.indexOf(name)] });
+    /** @param {string | undefined} name */
+    const of = (name = "") => ({ name, kind: "number", values: rows.data[rows.columns.indexOf(name)] });
     return { x: of(x), ys: [of(y)] };
   }, [rows, x, y]);
   if (!isThere || !columns) return "";
+  /** @param {string} label @param {string | undefined} value @param {"x" | "y"} key */
   const choice = (label, value, key) => html`
     <label>
       ${label}${" "}

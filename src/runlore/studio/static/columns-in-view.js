@@ -8,6 +8,7 @@ const MARGIN = 240;
  * @param {number} width that of the view
  */
 export function columnsInView(widths, left, width) {
+  /** @type {number[]} */
   const places = [];
   let end = 0;
   widths.forEach((own, place) => {

@@ -1,7 +1,10 @@
 // From an answer about curves to what is drawn: lines, the bands around them, and marks. No DOM.
 
+/** @import { Curves, GroupCurve, RunCurve } from "answers" */
 /**
- * @typedef {{key: string, values: (number | null | undefined)[], colour: number, alpha: number,
+ * @typedef {(number | null)[]} Values of a curve at its places; null is a gap
+ * @typedef {(number | null | undefined)[]} Whole values over the whole axis; undefined where a curve has no place
+ * @typedef {{key: string, values: Whole, colour: number, alpha: number,
  *   width: number, dash: boolean, alone: number[], isEdge?: boolean}} Line
  * @typedef {{lines: Line[], bands: {upper: number, lower: number, colour: number}[],
  *   marks: {place: number, colour: number, nan: number, up: number, down: number}[]}} Drawing
@@ -10,7 +13,11 @@
 export const BANDS_MAX = 8;
 const FAINT = 0.25;
 
-/** Spreads values over the axis: undefined where there is no point, null where a point is a gap. */
+/**
+ * Spreads values over the axis: undefined where there is no point, null where a point is a gap.
+ * @param {number} length that of the axis @param {number[]} places @param {Values} values @param {boolean} isLog
+ * @returns {Whole}
+ */
 export function spread(length, places, values, isLog = false) {
   const whole = new Array(length).fill(undefined);
   places.forEach((place, index) => {
@@ -20,9 +27,11 @@ export function spread(length, places, values, isLog = false) {
   return whole;
 }
 
-/** The places of values that no line reaches: those beside them are gaps, or there are none. */
+/** The places of values that no line reaches: those beside them are gaps, or there are none. @param {Whole} values */
 export function alone(values) {
+  /** @type {number[]} */
   const found = [];
+  /** @type {number | null} */
   let before = null; // The last point: a number, or null for a gap.
   let candidate = -1;
   values.forEach((value, place) => {
@@ -37,19 +46,27 @@ export function alone(values) {
   return found;
 }
 
-/** The values moved up or down by others, null where one is missing. */
+/**
+ * The values moved up or down by others, null where one is missing.
+ * @param {Values} values @param {Values} by @param {1 | -1} sign
+ */
 const moved = (values, by, sign) =>
-  values.map((value, n) => (value === null || by[n] === null ? null : value + sign * by[n]));
+  values.map((value, n) => {
+    const change = by[n];
+    return value === null || change === null ? null : value + sign * change;
+  });
 
 /**
  * What is drawn of an answer.
- * @param {any} answer @param {Map<string, {colour: number}>} runs
+ * @param {Curves} answer @param {Map<string, {colour: number}>} runs
  * @param {{band: string, isLog: boolean, opened: Set<string>}} options
  * @returns {Drawing}
  */
 export function drawing(answer, runs, { band, isLog, opened }) {
   const { lines, bands, draw } = drawer(answer.x.length, isLog);
   const groups = answer.groups ?? [];
+  /** @param {string} id */
+  const colourOf = (id) => runs.get(id)?.colour ?? 0;
   const shown = answer.groups
     ? answer.series.filter((one) => groups.some((g) => opened.has(g.group) && g.run_ids.includes(one.run)))
     : answer.series;
@@ -62,27 +79,36 @@ export function drawing(answer, runs, { band, isLog, opened }) {
     });
   });
   for (const one of shown) {
-    const { colour } = runs.get(one.run);
+    const colour = colourOf(one.run);
     const isPart = groups.length > 0;
-    const edges = withBands && !isPart && one.min ? around(band, one.mean, one.std, [one.min, one.max]) : null;
+    const { mean, std, min, max } = one;
+    const edges = withBands && !isPart && mean && std && min && max ? around(band, mean, std, [min, max]) : null;
     if (one.smooth) {
       draw(`raw ${one.run}`, one.places, one.last, { colour, alpha: FAINT, around: edges });
       draw(one.run, one.places, one.smooth, { colour });
     } else draw(one.run, one.places, one.last, { colour, alpha: isPart ? 0.5 : 1, around: edges });
   }
   const marks = shown.flatMap((one) =>
-    one.odd.map(([index, nan, up, down]) => ({ place: index, colour: runs.get(one.run).colour, nan, up, down })),
+    one.odd.map(([index, nan, up, down]) => ({ place: index, colour: colourOf(one.run), nan, up, down })),
   );
   return { lines, bands, marks };
 }
 
+/** @param {string} band @param {Values} mean @param {Values} deviation @param {Values[]} edges */
 function around(band, mean, deviation, [least, greatest]) {
   return band === "std" ? [moved(mean, deviation, 1), moved(mean, deviation, -1)] : [greatest, least];
 }
 
+/** @param {number} length @param {boolean} isLog */
 function drawer(length, isLog) {
+  /** @type {Line[]} */
   const lines = [];
+  /** @type {Drawing["bands"]} */
   const bands = [];
+  /**
+   * @param {string} key @param {number[]} places @param {Values} values
+   * @param {{colour: number, alpha?: number, isThick?: boolean, around?: Values[] | null}} look
+   */
   const draw = (key, places, values, { colour, alpha = 1, isThick = false, around: edges = null }) => {
     const whole = spread(length, places, values, isLog);
     const line = { key, colour, dash: !isThick, width: isThick ? 2.5 : 1.5 };
@@ -96,7 +122,10 @@ function drawer(length, isLog) {
   return { lines, bands, draw };
 }
 
-/** The value of a series at a place of the axis, or the one before; null outside of it and in gaps. */
+/**
+ * The value of a series at a place of the axis, or the one before; null outside of it and in gaps.
+ * @param {number[]} places @param {Values} values @param {number} at
+ */
 export function valueAt(places, values, at) {
   let low = 0;
   let high = places.length - 1;
@@ -106,26 +135,32 @@ export function valueAt(places, values, at) {
     if (places[middle] <= at) low = middle;
     else high = middle - 1;
   }
-  return values[low];
+  return values[low] ?? null;
 }
 
-/** How many buckets have values that a logarithmic axis does not have. */
+/** How many buckets have values that a logarithmic axis does not have. @param {Curves} answer */
 export const notPositive = (answer) =>
   answer.series.reduce((sum, one) => sum + one.last.filter((value) => value !== null && value <= 0).length, 0);
 
-/** An answer without the places at which x is not positive. */
+/**
+ * An answer without the places at which x is not positive.
+ * @template {Curves} Answer @param {Answer} answer @returns {Answer}
+ */
 export function positiveX(answer) {
   const first = answer.x.findIndex((x) => x > 0);
   if (first === 0 || !answer.x.length) return answer;
   const cut = first < 0 ? answer.x.length : first;
+  /** @template {RunCurve | GroupCurve} Curve @param {Curve} one @returns {Curve} */
   const shifted = (one) => {
     const kept = one.places.map((place, n) => [place, n]).filter(([place]) => place >= cut);
+    /** @type {Curve & Record<string, any>} */
     const own = { ...one, places: kept.map(([place]) => place - cut) };
     for (const [key, values] of Object.entries(one)) {
       if (key !== "places" && key !== "run_ids" && key !== "odd" && Array.isArray(values))
         own[key] = kept.map(([, n]) => values[n]);
     }
-    if (one.odd) own.odd = one.odd.filter(([place]) => place >= cut).map(([place, ...rest]) => [place - cut, ...rest]);
+    if ("odd" in one)
+      own.odd = one.odd.filter(([place]) => place >= cut).map(([place, ...rest]) => [place - cut, ...rest]);
     return own;
   };
   return {

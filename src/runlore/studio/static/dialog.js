@@ -1,17 +1,20 @@
 // A dialog over the page. Escape closes it, and the focus goes back to where it was.
 
 import { html, useLayoutEffect, useRef } from "./vendor/preact@11.2.0/preact.js";
+import { asError } from "./api.js";
 
-/** @param {{title: string, onClose: () => void, children: any, wide?: boolean}} props */
+/** @import { Drawn, On } from "./vendor/preact@11.2.0/preact.js" */
+
+/** @param {{title: string, onClose: () => void, children: Drawn, wide?: boolean}} props */
 export function Dialog({ title, onClose, children, wide }) {
-  const frame = useRef(null);
+  const frame = useRef(/** @type {HTMLDialogElement | null} */ (null));
   useLayoutEffect(() => {
     const element = frame.current;
     const before = document.activeElement;
-    element.showModal();
+    element?.showModal();
     return () => {
-      element.close();
-      before?.focus?.();
+      element?.close();
+      if (before instanceof HTMLElement || before instanceof SVGElement) before.focus();
     };
   }, []);
   return html`
@@ -37,19 +40,22 @@ export function Dialog({ title, onClose, children, wide }) {
 /**
  * A form in a dialog. `onSubmit` returns a promise: the dialog closes when it has done, and says
  * what is wrong if it fails.
+ * @param {{title: string, action: string, onSubmit: (form: FormData) => Promise<unknown>, onClose: () => void,
+ *   children: Drawn}} props
  */
 export function FormDialog({ title, action, onSubmit, onClose, children }) {
-  const problem = useRef(null);
+  const problem = useRef(/** @type {HTMLElement | null} */ (null));
+  /** @param {On<SubmitEvent, HTMLFormElement>} event */
   const submit = async (event) => {
     event.preventDefault();
     const form = event.currentTarget;
-    const button = form.querySelector("button[type=submit]");
+    const button = /** @type {HTMLButtonElement} */ (form.querySelector("button[type=submit]"));
     button.disabled = true;
     try {
       await onSubmit(new FormData(form));
       onClose();
     } catch (error) {
-      if (problem.current) problem.current.textContent = error.message; // It may be closed.
+      if (problem.current) problem.current.textContent = asError(error).message; // It may be closed.
     } finally {
       button.disabled = false;
     }

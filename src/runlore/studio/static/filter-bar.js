@@ -23,6 +23,7 @@ export function SearchBox() {
   `;
 }
 
+/** @param {{error: Error & {title?: string} | null}} props that of the question with the filter */
 export function FilterLine({ error }) {
   const { f } = view.value;
   const [text, setText] = useState(f ?? "");

@@ -17,7 +17,7 @@ export function tick(value) {
   return number(value);
 }
 
-/** @param {number | null} seconds */
+/** @param {number | null | undefined} seconds */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
@@ -29,8 +29,10 @@ export function duration(seconds) {
   return `${Math.floor(hours / 24)} d ${pad(hours % 24)} h`;
 }
 
+/** @param {number} value */
 const pad = (value) => String(value).padStart(2, "0");
 
+/** @type {[seconds: number, name: string][]} */
 const UNITS = [
   [86400, "d"],
   [3600, "h"],
@@ -47,29 +49,32 @@ export const ELAPSED = [
   ...[12 * 3600, ...[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].map((days) => days * 86400)],
 ];
 
-/** Seconds beside an axis whose marks are `step` seconds apart. */
+/** Seconds beside an axis whose marks are `step` seconds apart. @param {number} seconds @param {number} step */
 export function elapsed(seconds, step) {
   const [size, name] = UNITS.find(([size]) => step >= size) ?? [1, "s"];
   return `${number(Number((seconds / size).toPrecision(9)))} ${name}`;
 }
+
+/** @type {[seconds: number, name: string][]} */
+const AGO = [
+  [86400, "d"],
+  [3600, "h"],
+  [60, "m"],
+  [1, "s"],
+];
 
 /** @param {string | null} time ISO 8601 @param {number} [now] milliseconds */
 export function ago(time, now = Date.now()) {
   if (!time) return "";
   const seconds = (now - Date.parse(time)) / 1000;
   if (seconds < 5) return "now";
-  for (const [length, name] of [
-    [86400, "d"],
-    [3600, "h"],
-    [60, "m"],
-    [1, "s"],
-  ]) {
+  for (const [length, name] of AGO) {
     if (seconds >= length) return `${Math.floor(seconds / length)} ${name} ago`;
   }
   return "in the future";
 }
 
-/** The time in the zone of the browser, to the second. */
+/** The time in the zone of the browser, to the second. @param {string | number | null | undefined} time */
 export function moment(time) {
   if (!time) return "";
   const at = new Date(time);
@@ -77,32 +82,37 @@ export function moment(time) {
   return `${day} ${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
 }
 
+/** @type {[bytes: number, name: string][]} */
+const SIZES = [
+  [1e9, "GB"],
+  [1e6, "MB"],
+  [1e3, "kB"],
+];
+
+/** @param {number | null | undefined} count */
 export function bytes(count) {
   if (count === null || count === undefined) return "";
-  for (const [size, name] of [
-    [1e9, "GB"],
-    [1e6, "MB"],
-    [1e3, "kB"],
-  ]) {
+  for (const [size, name] of SIZES) {
     if (count >= size) return `${number(count / size)} ${name}`;
   }
   return `${count} B`;
 }
 
-/** @param {number | undefined} count */
+/** @param {number | null | undefined} count */
 export const runsOf = (count) => (count === 1 ? "1 run" : `${count?.toLocaleString("en-US") ?? "…"} runs`);
 
-/** A text of so many characters at most; a pair of surrogates is one. */
+/** A text of so many characters at most; a pair of surrogates is one. @param {string} text @param {number} length */
 export function short(text, length) {
   const characters = [...text];
   return characters.length > length ? `${characters.slice(0, length - 1).join("")}…` : text;
 }
 
-/** A field without its namespace: `metrics.loss.min` is `loss.min`. */
+/** A field without its namespace: `metrics.loss.min` is `loss.min`. @param {string} field */
 export const shortName = (field) =>
   field.replace(/^(metrics|config|tags|properties|attribute)\./, "").replaceAll("`", "");
 
+/** @param {string} field */
 export const namespace = (field) => /^(metrics|config|tags|properties)\./.exec(field)?.[1] ?? "run";
 
-/** Whether a metric, or its field, is one that was sampled of the machine and not logged. */
+/** Whether a metric, or its field, is one that was sampled of the machine and not logged. @param {string} name */
 export const isSampled = (name) => /^(metrics\.)?`?system\//.test(name);

@@ -1,147 +1,68 @@
-// A table of any size: only the rows and columns in view are there, and rows are asked for page by page.
+// A table of any size: only the rows and columns in view are there.
 
-import { html, signal, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/preact@11.2.0/preact.js";
-import { ask, atHand } from "./api.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/preact@11.2.0/preact.js";
 import { columnsInView } from "./columns-in-view.js";
 import { nearest, pointed } from "./lit.js";
-import { changed } from "./live.js";
 import { OnPaper } from "./paper.js";
-import { asof } from "./view.js";
 
 const ROW = 28;
 const MARGIN = 8;
 const ABOVE = 160; // At least this is above a grid: to draw twice at first takes twice as long.
-const PAGE = 100;
-const STRIDE = 25;
 const WIDTH_MIN = 48;
 const WIDTH_MAX = 960;
+/** How many rows a key goes on. @type {Record<string, number | undefined>} */
+const STEPS = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, PageDown: 20, PageUp: -20 };
+/** Whether a key goes into a branch, or out of it. @type {Record<string, boolean | undefined>} */
+const INWARDS = { ArrowRight: true, ArrowLeft: false };
 
+/** @import { Pages, Row, Rows } from "./row-pages.js" */
+/** @import { Drawn, On, Ref } from "./vendor/preact@11.2.0/preact.js" */
 /**
- * The pages of a table, asked for when they come into view.
- * @param {string} path @param {Record<string, any>} params the question without its pages
- * @param {string} [place] the same for questions with much the same rows: the rows of the one
- *   before stay until those of the next are there
- */
-export function usePages(path, params, place) {
-  const key = JSON.stringify([path, params, asof.value]);
-  const part = (number) => ({ ...params, offset: number * PAGE, limit: PAGE });
-  const before = useRef({});
-  const held = useMemo(() => {
-    const own = { place: place ?? key, pages: new Map(), over: new AbortController(), old: null };
-    const answer = atHand(path, part(0));
-    if (answer) own.pages.set(0, { answer });
-    else if (before.current.place === own.place) own.old = before.current.pages;
-    const total = answer?.total ?? (own.old ? before.current.state.value.total : null);
-    own.state = signal({ total, error: null, turn: 0 });
-    before.current = own;
-    return own;
-  }, [key]);
-  const { pages, state, over } = held;
-  const stride = useMemo(() => signal(0), []);
-
-  const fetchPage = async (number) => {
-    const page = pages.get(number) ?? { answer: null };
-    if (page.asking) return;
-    page.asking = true;
-    pages.set(number, page);
-    try {
-      page.answer = await ask(path, part(number), over.signal);
-      page.asking = false;
-      if (over.signal.aborted) return;
-      if (![...pages.values()].some((one) => one.asking)) held.old = null;
-      state.value = { total: page.answer.total, error: null, turn: state.value.turn + 1 };
-    } catch (error) {
-      if (!over.signal.aborted) state.value = { ...state.value, error };
-    } finally {
-      page.asking = false;
-    }
-  };
-
-  useLayoutEffect(() => {
-    if (!pages.has(0)) fetchPage(0); // Before the next frame, which nobody waits for.
-    let timer = 0;
-    const stop = changed(() => {
-      if (asof.value !== null || timer) return;
-      timer = setTimeout(() => {
-        timer = 0;
-        for (const number of pages.keys()) fetchPage(number); // Those that were seen.
-      }, 500);
-    });
-    return () => {
-      over.abort();
-      clearTimeout(timer);
-      stop();
-    };
-  }, [key]);
-
-  return {
-    state,
-    /** Asks for what is missing of some rows. */
-    need(first, last) {
-      stride.value = Math.floor(first / STRIDE);
-      for (let n = Math.floor(first / PAGE); n <= Math.floor(Math.max(first, last) / PAGE); n += 1) {
-        if (!pages.has(n)) fetchPage(n);
-      }
-    },
-    /** Asks for the first rows, as far as they are not there. */
-    all: (count) =>
-      Promise.all(Array.from({ length: Math.ceil(count / PAGE) }, (_, n) => pages.get(n)?.answer ?? fetchPage(n))),
-    /** The rows in view, and some more. */
-    near() {
-      const first = stride.value * STRIDE;
-      return Array.from({ length: 4 * STRIDE }, (_, n) => this.row(first + n)).filter(Boolean);
-    },
-    /** The answer that has the row, and the row's place in it; null while it is asked for. */
-    row(index) {
-      const number = Math.floor(index / PAGE);
-      const answer = pages.get(number)?.answer ?? held.old?.get(number)?.answer;
-      const place = index % PAGE;
-      return answer && place < answer.ids.length ? { answer, place } : null;
-    },
-  };
-}
-
-/**
+ * @template {Rows} Answer
  * @typedef {object} Column
  * @property {string} key
- * @property {any} title
+ * @property {Drawn} title
  * @property {number} width pixels
  * @property {boolean} [number] stands at the right
  * @property {string} [sorted] ascending or descending
  * @property {(width: number) => void} [onResize]
- * @property {(row: {answer: any, place: number}) => any} cell
+ * @property {(row: Row<Answer>) => Drawn} cell
+ */
+/** @typedef {{isOpen: (id: string) => boolean, flip: (id: string) => void}} Tree the branches of rows below others */
+/**
+ * @template {Rows} Answer
+ * @typedef {object} GridProps
+ * @property {Pages<Answer>} pages
+ * @property {Column<Answer>[]} columns
+ * @property {string} label
+ * @property {Row<Answer> | null} [pinned] a row that stays at the top
+ * @property {(id: string) => void} [onOpen]
+ * @property {(id: string) => void} [onSelect]
+ * @property {(ids: string[]) => void} [onSelectMany] from one row to another
+ * @property {(id: string) => boolean} [isSelected]
+ * @property {(id: string) => void} [onPeek] shows the row beside the table, or no longer
+ * @property {(id: string) => void} [onMove] another row has the focus
+ * @property {Tree | null} [tree] if rows stand below others
  */
 
-/**
- * @param {object} props
- * @param {ReturnType<typeof usePages>} props.pages
- * @param {Column[]} props.columns
- * @param {{answer: any, place: number} | null} [props.pinned] a row that stays at the top
- * @param {(id: string) => void} [props.onSelect]
- * @param {(ids: string[]) => void} [props.onSelectMany] from one row to another
- * @param {(id: string) => void} [props.onPeek] shows the row beside the table, or no longer
- * @param {(id: string) => void} [props.onMove] another row has the focus
- * @param {Tree | null} [props.tree] if rows stand below others
- * @typedef {{isOpen: (id: string) => boolean, flip: (id: string) => void}} Tree
- */
+/** @template {Rows} Answer @param {GridProps<Answer>} props */
 export const Grid = (props) => html`<${OnScreen} ...${props} /><${OnPaper} ...${props} />`;
 
+/** @template {Rows} Answer @param {GridProps<Answer>} props */
 function OnScreen(props) {
-  const { pages, columns, label, pinned, tree } = props;
-  const { onOpen, onSelect, onSelectMany, onPeek, onMove, isSelected } = props;
-  const frame = useRef(null);
+  const { pages, columns, label, pinned, tree, onSelect, isSelected } = props;
+  const frame = useRef(/** @type {HTMLElement | null} */ (null));
   const [at, setAt] = useState({ top: 0, left: 0 });
   const [size, setSize] = useState({ width: innerWidth, height: innerHeight - ABOVE });
-  const [focus, setFocus] = useState(0);
-  const focused = useRef(0); // The next key may come before the row is drawn.
-  const anchor = useRef(0); // Where a selection of many rows began.
   const { total, turn } = pages.state.value;
   const rows = total ?? 0;
+  const { focus, keys, clicked } = useFocus(frame, props);
   const first = Math.max(0, Math.floor(at.top / ROW) - MARGIN);
   const last = Math.min(rows - 1, Math.ceil((at.top + size.height) / ROW) + MARGIN);
 
   useLayoutEffect(() => {
     const element = frame.current;
+    if (!element) return undefined;
     const measure = () => setSize((held) => sizeFor(element, held));
     measure();
     const observer = new ResizeObserver(measure);
@@ -153,7 +74,7 @@ function OnScreen(props) {
   }, [first, last, rows, turn, pages.state]);
 
   useLit(frame, (id) => {
-    for (let index = first; index <= last; index += 1) if (idAt(index) === id) return index;
+    for (let index = first; index <= last; index += 1) if (idAt(pages, index) === id) return index;
     return -1;
   });
 
@@ -161,84 +82,7 @@ function OnScreen(props) {
   const width = widths.reduce((sum, one) => sum + one, 0);
   const template = widths.map((one) => `${one}px`).join(" ");
   const inView = columnsInView(widths, at.left, size.width);
-  const idAt = (index) => {
-    const row = pages.row(index);
-    return row?.answer.ids[row.place];
-  };
-  const depthAt = (index) => {
-    const row = pages.row(index);
-    return row?.answer.depths[row.place] ?? Infinity;
-  };
-  const moveTo = (index) => {
-    focused.current = index;
-    setFocus(index);
-  };
-  const select = (index) => {
-    const id = idAt(index);
-    if (id) onSelect(id);
-    anchor.current = index;
-  };
-  const selectTo = (index) => {
-    const [from, to] = [Math.min(anchor.current, index), Math.max(anchor.current, index)];
-    const found = [];
-    for (let one = from; one <= to; one += 1) if (idAt(one)) found.push(idAt(one));
-    onSelectMany(found);
-  };
-  const show = (index) => {
-    moveTo(index);
-    const element = frame.current;
-    if (index * ROW < element.scrollTop) element.scrollTop = index * ROW;
-    const bottom = (index + (pinned ? 3 : 2)) * ROW - element.clientHeight;
-    if (bottom > element.scrollTop) element.scrollTop = bottom;
-    if (idAt(index)) onMove?.(idAt(index));
-  };
-  /** Into the branch of a row, or out of it: opens or closes it, or goes to the next or upper row. */
-  const walk = (index, inwards) => {
-    const row = pages.row(index);
-    if (!row) return false;
-    const id = row.answer.ids[row.place];
-    const hasBranch = row.answer.below[row.place] > 0;
-    if (hasBranch && tree.isOpen(id) !== inwards) tree.flip(id);
-    else if (inwards && hasBranch) show(index + 1);
-    else if (!inwards) {
-      const depth = row.answer.depths[row.place];
-      let upper = index - 1;
-      while (upper >= 0 && depthAt(upper) >= depth) upper -= 1;
-      if (upper < 0) return false;
-      show(upper);
-    } else return false;
-    return true;
-  };
-  const keys = (event) => {
-    if (event.target !== frame.current || event.ctrlKey || event.metaKey || event.altKey) return;
-    const step = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, PageDown: 20, PageUp: -20 }[event.key];
-    const end = { Home: 0, End: rows - 1 }[event.key];
-    const inwards = { ArrowRight: true, ArrowLeft: false }[event.key];
-    const id = idAt(focused.current);
-    if (step || end !== undefined) show(Math.max(0, Math.min(rows - 1, end ?? focused.current + step)));
-    else if (tree && inwards !== undefined) {
-      if (!walk(focused.current, inwards)) return;
-    } else if (event.key === "Enter") {
-      if (id) onOpen?.(id);
-    } else if ((event.key === "o" || event.key === " ") && onPeek) {
-      if (id) onPeek(id);
-    } else if (event.key === "x" && onSelect) select(focused.current);
-    else if (event.key === "X" && onSelectMany) selectTo(focused.current);
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
-  const clicked = (event, index) => {
-    moveTo(index);
-    if (event.target.closest("input[type=checkbox]")) {
-      if (event.shiftKey && onSelectMany) {
-        event.preventDefault(); // Or else the box of this row would change once more.
-        selectTo(index);
-      }
-      anchor.current = index;
-    }
-  };
-
+  /** @param {Row<Answer> | null} row */
   const cells = (row) =>
     inView.map((place) => {
       const column = columns[place];
@@ -253,15 +97,15 @@ function OnScreen(props) {
     const row = pages.row(index);
     const id = row?.answer.ids[row.place];
     const selected = id !== undefined && Boolean(isSelected?.(id));
-    const hasBranch = tree && row?.answer.below[row.place] > 0;
+    const hasBranch = tree && row && isAbove(row);
     shown.push(html`
       <div
         key=${index}
         id=${`row-${index}`}
         role="row"
         aria-rowindex=${index + 2}
-        aria-level=${tree && row ? row.answer.depths[row.place] + 1 : undefined}
-        aria-expanded=${hasBranch ? String(tree.isOpen(id)) : undefined}
+        aria-level=${tree && row ? (row.answer.depths?.[row.place] ?? 0) + 1 : undefined}
+        aria-expanded=${hasBranch && id !== undefined ? String(tree.isOpen(id)) : undefined}
         aria-selected=${onSelect ? String(selected) : undefined}
         class=${`grid-row ${index === focus ? "focused" : ""} ${selected ? "selected" : ""}`}
         style=${{ transform: `translateY(${index * ROW}px)`, gridTemplateColumns: template }}
@@ -321,7 +165,116 @@ function OnScreen(props) {
   `;
 }
 
-/** Lights up the row of the run whose curve the pointer is at: by hand, as all rows need not be drawn for that. */
+/** The id of the run of a row; undefined while it is asked for. @param {Pages<Rows>} pages @param {number} index */
+const idAt = (pages, index) => {
+  const row = pages.row(index);
+  return row?.answer.ids[row.place];
+};
+
+/**
+ * The row that has the focus: keys and clicks move it, select rows, and open branches.
+ * @template {Rows} Answer @param {Ref<HTMLElement | null>} frame @param {GridProps<Answer>} props
+ */
+function useFocus(frame, { pages, pinned, tree, onOpen, onSelect, onSelectMany, onPeek, onMove }) {
+  const [focus, setFocus] = useState(0);
+  const focused = useRef(0); // The next key may come before the row is drawn.
+  const anchor = useRef(0); // Where a selection of many rows began.
+  const rows = pages.state.value.total ?? 0;
+  /** @param {number} index */
+  const depthAt = (index) => {
+    const row = pages.row(index);
+    return row?.answer.depths?.[row.place] ?? Infinity;
+  };
+  /** @param {number} index */
+  const moveTo = (index) => {
+    focused.current = index;
+    setFocus(index);
+  };
+  /** @param {number} index */
+  const select = (index) => {
+    const id = idAt(pages, index);
+    if (id) onSelect?.(id);
+    anchor.current = index;
+  };
+  /** @param {number} index */
+  const selectTo = (index) => {
+    const [from, to] = [Math.min(anchor.current, index), Math.max(anchor.current, index)];
+    const found = [];
+    for (let one = from; one <= to; one += 1) found.push(idAt(pages, one));
+    onSelectMany?.(found.filter((id) => id !== undefined));
+  };
+  /** @param {number} index */
+  const show = (index) => {
+    moveTo(index);
+    const element = frame.current;
+    if (!element) return;
+    if (index * ROW < element.scrollTop) element.scrollTop = index * ROW;
+    const bottom = (index + (pinned ? 3 : 2)) * ROW - element.clientHeight;
+    if (bottom > element.scrollTop) element.scrollTop = bottom;
+    const id = idAt(pages, index);
+    if (id) onMove?.(id);
+  };
+  /**
+   * Into the branch of a row, or out of it: opens or closes it, or goes to the next or upper row.
+   * @param {Tree} tree @param {number} index @param {boolean} inwards
+   */
+  const walk = (tree, index, inwards) => {
+    const row = pages.row(index);
+    if (!row) return false;
+    const id = row.answer.ids[row.place];
+    const hasBranch = isAbove(row);
+    if (hasBranch && tree.isOpen(id) !== inwards) tree.flip(id);
+    else if (inwards && hasBranch) show(index + 1);
+    else if (!inwards) {
+      const depth = depthAt(index);
+      let upper = index - 1;
+      while (upper >= 0 && depthAt(upper) >= depth) upper -= 1;
+      if (upper < 0) return false;
+      show(upper);
+    } else return false;
+    return true;
+  };
+  /** @param {KeyboardEvent} event */
+  const keys = (event) => {
+    if (event.target !== frame.current || event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = STEPS[event.key];
+    const end = event.key === "Home" ? 0 : event.key === "End" ? rows - 1 : undefined;
+    const inwards = INWARDS[event.key];
+    const id = idAt(pages, focused.current);
+    if (step || end !== undefined) show(Math.max(0, Math.min(rows - 1, end ?? focused.current + (step ?? 0))));
+    else if (tree && inwards !== undefined) {
+      if (!walk(tree, focused.current, inwards)) return;
+    } else if (event.key === "Enter") {
+      if (id) onOpen?.(id);
+    } else if ((event.key === "o" || event.key === " ") && onPeek) {
+      if (id) onPeek(id);
+    } else if (event.key === "x" && onSelect) select(focused.current);
+    else if (event.key === "X" && onSelectMany) selectTo(focused.current);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  /** @param {MouseEvent & {target: Element}} event @param {number} index */
+  const clicked = (event, index) => {
+    moveTo(index);
+    if (event.target.closest("input[type=checkbox]")) {
+      if (event.shiftKey && onSelectMany) {
+        event.preventDefault(); // Or else the box of this row would change once more.
+        selectTo(index);
+      }
+      anchor.current = index;
+    }
+  };
+  return { focus, keys, clicked };
+}
+
+/** Whether a row stands above others. @param {Row<Rows>} row */
+const isAbove = ({ answer, place }) => (answer.below?.[place] ?? 0) > 0;
+
+/**
+ * Lights up the row of the run whose curve the pointer is at: by hand, as all rows need not be drawn for that.
+ * @param {Ref<HTMLElement | null>} frame @param {(id: string) => number} indexOf the index of its row, -1 for none
+ */
 function useLit(frame, indexOf) {
   const held = useRef(indexOf);
   held.current = indexOf;
@@ -335,16 +288,24 @@ function useLit(frame, indexOf) {
   );
 }
 
-/** The size that is drawn for: the one of before if it is enough, and not much too large. */
+/**
+ * The size that is drawn for: the one of before if it is enough, and not much too large.
+ * @param {HTMLElement} frame @param {{width: number, height: number}} held
+ */
 function sizeFor({ clientWidth: width, clientHeight: height }, held) {
   const isEnough = width <= held.width && height <= held.height && held.height < height + MARGIN * ROW;
   return isEnough ? held : { width, height };
 }
 
+/** @param {{number?: boolean}} column */
 const cellClass = ({ number }) => `grid-cell ${number ? "number" : ""}`;
 
-/** The right edge of a column, which is dragged to make it wider. */
+/**
+ * The right edge of a column, which is dragged to make it wider.
+ * @param {{width: number, onResize: (width: number) => void}} props
+ */
 function Edge({ width, onResize }) {
+  /** @param {On<PointerEvent, HTMLElement>} event */
   const grab = (event) => {
     event.preventDefault();
     const edge = event.currentTarget;

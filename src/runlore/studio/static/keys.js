@@ -4,11 +4,17 @@ import { html, useEffect } from "./vendor/preact@11.2.0/preact.js";
 import { Dialog } from "./dialog.js";
 import { asof, change, copyAddress, go, view } from "./view.js";
 
+/** @param {string} id */
 const press = (id) => document.getElementById(id)?.click();
+/** @param {string} id */
 const focus = (id) => document.getElementById(id)?.focus();
+/** @param {string} page */
 const open = (page) => go({ page, asof: asof.value });
 
-/** What a key does, by the key or two keys; a row of the help each. */
+/**
+ * What a key does, by the key or two keys; a row of the help each.
+ * @type {Record<string, [what: string, action: () => unknown]>}
+ */
 const ACTIONS = {
   "/": ["search", () => focus("search")],
   f: ["filter", () => focus("filter")],
@@ -48,12 +54,14 @@ const OF_CHARTS = {
 export function useKeys(own) {
   useEffect(() => {
     let before = "";
+    /** @param {KeyboardEvent} event */
     const pressed = (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-      if (event.target.closest?.("input:not([type=checkbox]), textarea, select")) {
+      if (isField(event.target)) {
         if (event.key === "Escape") event.target.blur();
         return;
       }
+      /** @type {Record<string, () => unknown>} */
       const keys = {
         t: own.past,
         ".": own.theme,
@@ -72,23 +80,34 @@ export function useKeys(own) {
   }, [own.past, own.theme, own.help, view.value]);
 }
 
+/**
+ * Whether keys write into an element, or choose in it.
+ * @param {EventTarget | null} target @returns {target is HTMLElement}
+ */
+export const isField = (target) =>
+  target instanceof HTMLElement && target.closest("input:not([type=checkbox]), textarea, select") !== null;
+
 function closePopups() {
-  for (const popup of document.querySelectorAll("details.picker[open]")) popup.open = false;
+  for (const popup of document.querySelectorAll("details.picker[open]")) popup.removeAttribute("open");
 }
 
+/** @typedef {[key: string, what: string][]} Rows of the help */
+
+/** @param {{onClose: () => void}} props */
 export function Help({ onClose }) {
-  const rows = [
-    ...Object.entries(ACTIONS).map(([key, [what]]) => [[...key].join(" "), what]),
+  /** @type {Rows} */
+  const others = [
     ["t", "as of a moment"],
     [".", "theme: as the system's, light, dark"],
     ["ctrl + p", "print, with all rows of a table up to 1,000"],
     ["?", "this help"],
     ["esc", "close; leave a field"],
   ];
+  const rows = Object.entries(ACTIONS).map(([key, [what]]) => [[...key].join(" "), what]);
   return html`
     <${Dialog} title="Keys" onClose=${onClose} wide>
       <div class="columns">
-        <${Keys} title="Everywhere" rows=${rows} />
+        <${Keys} title="Everywhere" rows=${[...rows, ...others]} />
         <${Keys} title="In a table" rows=${Object.entries(OF_TABLES)} />
         <${Keys} title="In a chart" rows=${Object.entries(OF_CHARTS)} />
       </div>
@@ -96,6 +115,7 @@ export function Help({ onClose }) {
   `;
 }
 
+/** @param {{title: string, rows: Rows}} props */
 const Keys = ({ title, rows }) => html`
   <section>
     <h2>${title}</h2>

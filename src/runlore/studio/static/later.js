@@ -3,12 +3,17 @@
 import { html, signal } from "./vendor/preact@11.2.0/preact.js";
 import { Wrong } from "./parts.js";
 
+/** @import { Drawn, Signal } from "./vendor/preact@11.2.0/preact.js" */
+
 /**
  * A component that another module has, which is loaded when it is first drawn, or by `load`.
- * @param {() => Promise<any>} find gives the component
+ * @template {object} Props
+ * @param {() => Promise<(props: Props) => Drawn>} find gives the component
  */
 export function later(find) {
+  /** @type {Signal<{part?: (props: Props) => Drawn, error?: Error}>} */
   const found = signal({});
+  /** @type {Promise<unknown> | null} */
   let asking = null;
   const load = () => {
     asking ??= find().then(
@@ -20,6 +25,7 @@ export function later(find) {
     );
     return asking;
   };
+  /** @param {Props} props */
   function Later(props) {
     const { part: Part, error } = found.value;
     if (Part) return html`<${Part} ...${props} />`;

@@ -5,12 +5,21 @@ import { copy } from "./view.js";
 
 const here = new URL(".", import.meta.url);
 const feed = `${document.body.dataset.base ?? ""}/api/feed`;
+/**
+ * What the server tells: what happened to which runs, until which position.
+ * @typedef {{position?: number, runs?: Record<string, string[]>, reset?: boolean}} Message
+ * @typedef {(message: Message) => void} Listener
+ */
+/** @type {Set<Listener>} */
 const listeners = new Set();
 
 /** "on" while the stream is connected, else "off". */
 export const state = signal("off");
 
-/** Calls the function for each message {position, runs, reset}; returns how to stop that. */
+/**
+ * Calls the function for each message {position, runs, reset}; returns how to stop that.
+ * @param {Listener} listener
+ */
 export function changed(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
@@ -19,13 +28,17 @@ export function changed(listener) {
 const first = JSON.parse(document.getElementById("first")?.textContent || "{}");
 let isNew = first.position !== undefined;
 
-/** Something may have been recorded between the answers in the page and the first message. */
+/**
+ * Something may have been recorded between the answers in the page and the first message.
+ * @param {Message} message
+ */
 function missed(message) {
   if (!isNew || message.position === undefined) return false;
   isNew = false;
   return message.position !== first.position;
 }
 
+/** @param {Message & {state?: string}} message */
 function hear(message) {
   if (message.state) state.value = message.state;
   const reset = message.reset || missed(message);

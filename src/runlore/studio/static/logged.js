@@ -6,18 +6,21 @@ import { number } from "./format.js";
 import { LeftOut, PAPER_ROWS, isPrinting, usePaper } from "./paper.js";
 import { later } from "./later.js";
 import { Wrong } from "./parts.js";
-import { asof } from "./view.js";
+import { asof, inPath } from "./view.js";
+
+/** @import { LoggedFile } from "answers" */
 
 const ColumnsChart = later(async () => (await import("./columns-chart.js")).ColumnsChart);
 const ROWS = 50;
 const SHOWN_TYPES = /\.(png|jpe?g|gif|webp)$/i;
 
-const inPath = (name) => name.split("/").map(encodeURIComponent).join("/");
-
-/** The address of a file of a run. */
+/** The address of a file of a run. @param {string} path @param {string} name */
 export const fileAddress = (path, name) => address(`${path}/files/${inPath(name)}`, { asof: asof.value });
 
-/** An image of a run; a file that no browser may show is a link to it. */
+/**
+ * An image of a run; a file that no browser may show is a link to it.
+ * @param {{path: string, metric: string, file: LoggedFile}} props
+ */
 export function Picture({ path, metric, file }) {
   const url = fileAddress(path, file.file);
   return html`
@@ -32,17 +35,18 @@ export function Picture({ path, metric, file }) {
   `;
 }
 
-/** The rows of a table, page by page. */
+/** The rows of a table, page by page. @param {{path: string, metric: string}} props */
 export function Table({ path, metric }) {
   const [offset, setOffset] = useState(0);
   const answer = useAnswer(`${path}/table`, { metric, offset, limit: ROWS }).value;
-  const [whole, setWhole] = useState(null);
+  const [whole, setWhole] = useState(/** @type {typeof answer.data} */ (null));
   const prepare = async () => setWhole(await ask(`${path}/table`, { metric, offset: 0, limit: PAPER_ROWS }));
   usePaper(prepare, [path, metric, asof.value]);
   if (answer.error) return html`<${Wrong} error=${answer.error} />`;
   if (!answer.data) return html`<p class="muted">Loading…</p>`;
-  const isWhole = isPrinting.value && whole !== null;
-  const data = isWhole ? whole : answer.data;
+  const printed = isPrinting.value ? whole : null;
+  const isWhole = printed !== null;
+  const data = printed ?? answer.data;
   const rows = data.data[0]?.length ?? 0;
   return html`
     <${ColumnsChart} path=${path} metric=${metric} data=${data} />
@@ -71,13 +75,14 @@ export function Table({ path, metric }) {
   `;
 }
 
+/** @param {{value: unknown}} props */
 const Cell = ({ value }) => html`
   <td class=${typeof value === "number" ? "number" : ""} title=${value === null ? "" : String(value)}>
     <bdi>${value === null ? "–" : typeof value === "object" ? JSON.stringify(value) : number(value)}</bdi>
   </td>
 `;
 
-/** A metric that is made of documents: the last one. */
+/** A metric that is made of documents: the last one. @param {{path: string, metric: string}} props */
 export function Document({ path, metric }) {
   const { data, error } = useAnswer(`${path}/documents`, { metric }).value;
   if (error) return html`<${Wrong} error=${error} />`;
@@ -88,7 +93,7 @@ export function Document({ path, metric }) {
   return html`<pre class="code" tabindex="0" role="region" aria-label=${metric}>${JSON.stringify(last, null, 2)}</pre>`;
 }
 
-/** The labels and rows of a confusion matrix; null if the document holds none. */
+/** The labels and rows of a confusion matrix; null if the document holds none. @param {any} found */
 function matrixIn(found) {
   const { class_labels: labels, matrix: rows } = found?.data ?? {};
   const isOne =
@@ -99,7 +104,10 @@ function matrixIn(found) {
   return isOne ? { labels: labels.map(String), rows } : null;
 }
 
-/** A confusion matrix: a darker cell for a greater share of its row, and the number in each. */
+/**
+ * A confusion matrix: a darker cell for a greater share of its row, and the number in each.
+ * @param {{labels: string[], rows: number[][], label: string}} props
+ */
 export function Matrix({ labels, rows, label }) {
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label=${label}>

@@ -5,6 +5,7 @@ import { later } from "./later.js";
 import { Shell } from "./shell.js";
 import { view } from "./view.js";
 
+/** @type {Record<string, ReturnType<typeof later<{}>>>} */
 const PAGES = {
   experiments: later(async () => (await import("./pages/experiments.js")).Experiments),
   runs: later(async () => (await import("./pages/runs.js")).Runs),

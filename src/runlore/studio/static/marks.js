@@ -1,7 +1,7 @@
 // The marks that people give to runs: a star, and a colour of their own. They are tags, so all see them.
 
 import { html, useEffect, useState } from "./vendor/preact@11.2.0/preact.js";
-import { send } from "./api.js";
+import { asError, send } from "./api.js";
 import { mayChange } from "./me.js";
 import { Swatch } from "./parts.js";
 
@@ -27,9 +27,9 @@ export function Star({ id, name, starred, tabIndex }) {
         wanted ? { remove_tags: [STAR] } : { set_tags: { [STAR]: null } },
       );
       setProblem("");
-    } catch ({ message }) {
+    } catch (error) {
       want(wanted);
-      setProblem(message);
+      setProblem(asError(error).message);
     }
   };
   return html`
@@ -74,5 +74,5 @@ export function ColourField({ value }) {
   `;
 }
 
-/** The look that a tag names; null if none. */
+/** The look that a tag names; null if none. @param {string | null | undefined} value */
 const lookOf = (value) => (/^\d{1,2}$/.test(value ?? "") && Number(value) < LOOKS ? Number(value) : null);

@@ -3,7 +3,10 @@
 import { computed, signal } from "./vendor/preact@11.2.0/preact.js";
 import { asof } from "./view.js";
 
-/** The answer of `/api/workspace`, which the frame asks for; null before. */
+/** @import { Workspace } from "answers" */
+/** @import { Signal } from "./vendor/preact@11.2.0/preact.js" */
+
+/** The answer of `/api/workspace`, which the frame asks for; null before. @type {Signal<Workspace | null>} */
 export const workspace = signal(null);
 
 export const isEditor = computed(() => workspace.value?.role === "editor");

@@ -2,15 +2,22 @@
 
 import { html, signal, useEffect } from "./vendor/preact@11.2.0/preact.js";
 
+/** @import { GridProps } from "./grid.js" */
+/** @import { Row, Rows } from "./row-pages.js" */
+
 /** The rows that a table prints at most. */
 export const PAPER_ROWS = 1000;
 
 /** Whether the page is drawn for paper. */
 export const isPrinting = signal(false);
 
+/** @type {Set<() => unknown>} */
 const preparing = new Set();
 
-/** Calls a function before the page is printed, and waits for it. @param {() => Promise<any>} prepare */
+/**
+ * Calls a function before the page is printed, and waits for it.
+ * @param {() => unknown} prepare @param {unknown[]} inputs those of the function, as an effect has them
+ */
 export function usePaper(prepare, inputs) {
   useEffect(() => {
     preparing.add(prepare);
@@ -37,13 +44,17 @@ addEventListener("keydown", (event) => {
 addEventListener("beforeprint", () => (isPrinting.value = true));
 addEventListener("afterprint", () => (isPrinting.value = false));
 
-/** A grid as paper has it: a plain table of all its rows, whose heads stand on each sheet. */
+/**
+ * A grid as paper has it: a plain table of all its rows, whose heads stand on each sheet.
+ * @template {Rows} Answer @param {GridProps<Answer>} props
+ */
 export function OnPaper({ pages, columns, label, pinned }) {
   const total = pages.state.value.total ?? 0;
   const count = Math.min(total, PAPER_ROWS);
   usePaper(() => pages.all?.(count), [pages.all, count]);
   if (!isPrinting.value) return "";
-  const rows = Array.from({ length: count }, (_, index) => pages.row(index)).filter(Boolean);
+  const rows = Array.from({ length: count }, (_, index) => pages.row(index)).filter((row) => row !== null);
+  /** @param {Row<Answer>} row */
   const cells = (row) =>
     columns.map((column) => html`<td class=${column.number ? "number" : ""}>${column.cell(row)}</td>`);
   return html`
@@ -62,9 +73,10 @@ export function OnPaper({ pages, columns, label, pinned }) {
   `;
 }
 
+/** @param {number} count */
 const told = (count) => count.toLocaleString("en-US");
 
-/** What paper says of the rows that it does not have. */
+/** What paper says of the rows that it does not have. @param {{printed: number, total: number}} props */
 export const LeftOut = ({ printed, total }) =>
   total > printed
     ? html`<p class="left-out">The first ${told(printed)} of ${told(total)} rows; ${told(total - printed)} are left out.</p>`

@@ -1,26 +1,35 @@
 // What can be done with a run: its tags in place, name and description, cancel, submit again.
 
 import { html, useState } from "./vendor/preact@11.2.0/preact.js";
-import { send, useAnswer } from "./api.js";
+import { asError, send, useAnswer } from "./api.js";
 import { FormDialog } from "./dialog.js";
 import { ago } from "./format.js";
 import { COLOUR, ColourField, STAR } from "./marks.js";
 import { mayChange } from "./me.js";
+import { mayCancel } from "./parts.js";
 import { go, to, view } from "./view.js";
 
-const FIELDS = [STAR, COLOUR];
-const ENDED = ["Completed", "Failed", "Canceled"];
+/** @import { Run } from "answers" */
+/** @import { Problem } from "./api.js" */
+/** @import { On } from "./vendor/preact@11.2.0/preact.js" */
+/** @typedef {(Error & Partial<Problem>) | null} Wrong */
 
-/** The buttons of a run's head; the keys `[`, `]` and `e` press those of these ids. */
+const FIELDS = [STAR, COLOUR];
+
+/**
+ * The buttons of a run's head; the keys `[`, `]` and `e` press those of these ids.
+ * @param {{data: Run, path: string}} props
+ */
 export function RunActions({ data, path }) {
-  const [problem, setProblem] = useState(null);
+  const [problem, setProblem] = useState(/** @type {Wrong} */ (null));
   const [edits, setEdits] = useState(false);
+  /** @param {() => Promise<unknown>} change */
   const attempt = async (change) => {
     try {
       await change();
       setProblem(null);
     } catch (error) {
-      setProblem(error);
+      setProblem(asError(error));
     }
   };
   const cancel = () => attempt(() => send("POST", `${path}/cancel`));
@@ -43,7 +52,7 @@ export function RunActions({ data, path }) {
               `
               : ""
           }
-          ${ENDED.includes(data.status) ? "" : html`<button onClick=${cancel}>Cancel</button>`}
+          ${mayCancel(data.status) ? html`<button onClick=${cancel}>Cancel</button>` : ""}
         `
         : ""
     }
@@ -52,15 +61,15 @@ export function RunActions({ data, path }) {
   `;
 }
 
-/** Why a change was refused, and who made the run what it is. */
+/** Why a change was refused, and who made the run what it is. @param {{problem: Error & Partial<Problem>}} props */
 export const Refused = ({ problem }) => html`
   <p class="wrong" role="alert">
     ${problem.message}
-    ${problem.by ? html` <span class="muted">(<bdi>${problem.what}</bdi> by <bdi>${problem.by}</bdi> ${ago(problem.at)})</span>` : ""}
+    ${problem.by ? html` <span class="muted">(<bdi>${problem.what}</bdi> by <bdi>${problem.by}</bdi> ${ago(problem.at ?? null)})</span>` : ""}
   </p>
 `;
 
-/** The runs before and after this one in its experiment. */
+/** The runs before and after this one in its experiment. @param {{data: Run}} props */
 function Neighbours({ data }) {
   const { number, experiment, id } = data;
   const params = {
@@ -72,8 +81,10 @@ function Neighbours({ data }) {
     cols: ["number"],
   };
   const found = useAnswer("runs", params, { runs: [id] }).value.data;
+  /** @param {number} wanted */
   const at = (wanted) => found?.ids[found.numbers.indexOf(wanted)];
   const { tab } = view.value;
+  /** @param {string | undefined} run @param {string} key @param {string} name @param {string} sign */
   const link = (run, key, name, sign) =>
     run
       ? html`<a class="button" id=${key} href=${to({ page: "run", run, tab })} aria-label=${name} title=${name}>${sign}</a>`
@@ -81,15 +92,18 @@ function Neighbours({ data }) {
   return html`${link(at(number - 1), "previous", "Previous run", "‹")}${link(at(number + 1), "next", "Next run", "›")}`;
 }
 
+/** @param {{data: Run, path: string, onClose: () => void}} props */
 function EditDialog({ data, path, onClose }) {
   const own = Object.entries(data.tags ?? {}).filter(([key]) => !FIELDS.includes(key)); // Those have fields of their own.
   const [tags, setTags] = useState(own.map(([key, value]) => ({ key, value: value ?? "" })));
+  /** @param {number} n @param {{key?: string, value?: string}} change */
   const put = (n, change) => setTags(tags.map((tag, at) => (at === n ? { ...tag, ...change } : tag)));
+  /** @param {FormData} form */
   const save = (form) => {
     const wanted = new Map(tags.filter(({ key }) => key).map(({ key, value }) => [key, value || null]));
     const held = new Map(own);
     if (data.tags?.[COLOUR] !== undefined) held.set(COLOUR, data.tags[COLOUR]);
-    if (form.get("colour")) wanted.set(COLOUR, form.get("colour"));
+    if (form.get("colour")) wanted.set(COLOUR, String(form.get("colour")));
     const changed = [...wanted].filter(([key, value]) => !held.has(key) || held.get(key) !== value);
     const removed = [...held.keys()].filter((key) => !wanted.has(key));
     const name = form.get("name");
@@ -123,11 +137,15 @@ function EditDialog({ data, path, onClose }) {
   `;
 }
 
-/** The tags of a run, each changed where it stands. */
+/** Gives an element the focus when it comes. @param {HTMLElement | null} element */
+const focus = (element) => element?.focus();
+
+/** The tags of a run, each changed where it stands. @param {{data: Run, path: string}} props */
 export function Tags({ data, path }) {
-  const [edited, setEdited] = useState(null);
-  const [problem, setProblem] = useState(null);
+  const [edited, setEdited] = useState(/** @type {string | null} */ (null));
+  const [problem, setProblem] = useState(/** @type {Wrong} */ (null));
   const entries = Object.entries(data.tags ?? {});
+  /** @param {On<SubmitEvent, HTMLFormElement>} event @param {string} key */
   const save = async (event, key) => {
     event.preventDefault();
     const value = new FormData(event.currentTarget).get("value");
@@ -136,7 +154,7 @@ export function Tags({ data, path }) {
       setEdited(null);
       setProblem(null);
     } catch (error) {
-      setProblem(error);
+      setProblem(asError(error));
     }
   };
   return html`
@@ -153,8 +171,8 @@ export function Tags({ data, path }) {
                     ${
                       edited === key
                         ? html`
-                          <form class="tag-form" onSubmit=${(event) => save(event, key)}>
-                            <input name="value" aria-label=${`Value of ${key}`} autocomplete="off" defaultValue=${value ?? ""} ref=${(input) => input?.focus()}
+                          <form class="tag-form" onSubmit=${(/** @type {On<SubmitEvent, HTMLFormElement>} */ event) => save(event, key)}>
+                            <input name="value" aria-label=${`Value of ${key}`} autocomplete="off" defaultValue=${value ?? ""} ref=${focus}
                               onKeyDown=${(event) => event.key === "Escape" && setEdited(null)} />
                             <button type="submit">Save</button>
                           </form>

@@ -7,26 +7,34 @@ import { Lasted, RunName, Status, Time } from "./parts.js";
 import { isSelected, toggle } from "./selection.js";
 import { change, view } from "./view.js";
 
+/** @import { RunColumns, RunRows } from "answers" */
+/** @import { Column, Tree } from "./grid.js" */
+/** @import { Row } from "./row-pages.js" */
+
+/** @type {Record<string, number | undefined>} */
 const WIDTHS = { status: 130, duration: 100, created: 120, started: 120, ended: 120, experiment: 160 };
 const INDENT = 16;
 const NARROW = 640;
 /** Columns that are sorted from the least value on at first. */
 const LESS_IS_BETTER = /^metrics\..*(loss|error|perplexity|mse|mae)/i;
 
-/** A column as an address has it: `metrics.loss~160` is 160 pixels wide. */
+/** A column as an address has it: `metrics.loss~160` is 160 pixels wide. @param {string} text */
 export function parseColumn(text) {
   const found = /^(.*)~(\d{2,4})$/s.exec(text);
   return found ? { field: found[1], width: Number(found[2]) } : { field: text, width: null };
 }
 
-/** The metric of a column, null for one of something else. */
+/** The metric of a column, null for one of something else. @param {string} field */
 export const metricOf = (field) =>
   /^metrics\.(?:`((?:[^`]|``)*)`|([^.`]+))/.exec(field)?.slice(1).find(Boolean) ?? null;
 
 /** The metrics of some columns or fields, each once, without those that were sampled. @param {string[]} fields */
 export const metricsOf = (fields) =>
-  [...new Set(fields.map((text) => metricOf(parseColumn(text).field)))].filter((name) => name && !isSampled(name));
+  [...new Set(fields.map((text) => metricOf(parseColumn(text).field)))]
+    .filter((name) => name !== null)
+    .filter((name) => !isSampled(name));
 
+/** @param {{field: string, width: number | null}} column */
 const writeColumn = ({ field, width }) => (width ? `${field}~${width}` : field);
 
 /**
@@ -34,11 +42,15 @@ const writeColumn = ({ field, width }) => (width ? `${field}~${width}` : field);
  * `tree` knows which branches are open, `peek` shows a run beside the table, `valueIn` gives the
  * value of a row in the column of an index.
  * @param {string[]} columns as addresses have them
+ * @param {{baseline?: {id: string, values: unknown[]} | null, sortable?: boolean, tree?: Tree | null,
+ *   peek?: ((id: string) => void) | null, valueIn?: (row: Row<RunRows>, index: number) => unknown}} [options]
+ * @returns {Column<RunRows>[]}
  */
 export function gridColumns(
   columns,
   { baseline = null, sortable = true, tree = null, peek = null, valueIn = held } = {},
 ) {
+  /** @param {number} index @returns {(width: number) => void} */
   const resize = (index) => (width) =>
     change(
       { cols: columns.map((text, n) => (n === index ? writeColumn({ ...parseColumn(text), width }) : text)) },
@@ -62,6 +74,7 @@ export function gridColumns(
         sorted: sortedBy(field),
         title: html`<${Head} field=${field} sortable=${sortable} />`,
         onResize: resize(index),
+        /** @param {Row<RunRows>} row */
         cell: (row) => {
           const value = valueIn(row, index);
           const to = baseline && row.answer.ids[row.place] !== baseline.id ? baseline.values[index] : undefined;
@@ -72,13 +85,16 @@ export function gridColumns(
   ];
 }
 
+/** @param {Row<RunRows>} row @param {number} index @returns {unknown} */
 const held = ({ answer, place }, index) => answer.data[index]?.[place];
 
+/** @param {string} field */
 const sortedBy = (field) => {
   const { sort } = view.value;
   return sort === field ? "ascending" : sort === `-${field}` ? "descending" : undefined;
 };
 
+/** @param {Row<RunRows>} row @param {Tree | null} tree @param {((id: string) => void) | null} peek */
 function nameCell({ answer, place }, tree, peek) {
   const id = answer.ids[place];
   const name = answer.names[place];
@@ -109,7 +125,10 @@ function nameCell({ answer, place }, tree, peek) {
   `;
 }
 
-/** Opens and closes the branch below a run. */
+/**
+ * Opens and closes the branch below a run.
+ * @param {{id: string, name: string, below: number, tree: Tree}} props
+ */
 function Branch({ id, name, below, tree }) {
   if (!below) return html`<span class="branch"></span>`;
   const isOpen = tree.isOpen(id);
@@ -128,7 +147,11 @@ function Branch({ id, name, below, tree }) {
   `;
 }
 
-/** @param {{answer: any, place: number} | null} [row] that of one run, whose duration may grow */
+/**
+ * What stands in a cell.
+ * @param {string} field @param {any} value
+ * @param {{answer: RunColumns, place: number} | null} [row] that of one run, whose duration may grow
+ */
 export function cell(field, value, row = null) {
   if (value === null || value === undefined) return html`<span class="muted">–</span>`;
   if (field === "status") return html`<${Status} of=${value} />`;
@@ -140,7 +163,10 @@ export function cell(field, value, row = null) {
   return html`<bdi title=${String(value)}>${String(value)}</bdi>`;
 }
 
-/** How far a number is from that of the baseline, in percent of it. */
+/**
+ * How far a number is from that of the baseline, in percent of it.
+ * @param {unknown} value @param {unknown} baseline
+ */
 function delta(value, baseline) {
   if (typeof value !== "number" || typeof baseline !== "number" || value === baseline) return "";
   if (baseline === 0) return "";
@@ -151,6 +177,7 @@ function delta(value, baseline) {
   return html` <span class="delta" title=${`the baseline has ${baseline}`}>${text}</span>`;
 }
 
+/** @param {{field: string, sortable?: boolean}} props */
 export function Head({ field, sortable }) {
   const { sort } = view.value;
   const kind = namespace(field);

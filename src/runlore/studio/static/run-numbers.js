@@ -5,12 +5,16 @@ import { ask } from "./api.js";
 const ASKED_MAX = 6_000; // Characters of ids in one question; the server takes 8,000.
 const FILTER_MAX = 7_500;
 
+/** The filter that ids fulfil. @param {string[]} ids */
 export const idIn = (ids) => `id in (${ids.map((id) => JSON.stringify(id)).join(", ")})`;
 
 /** The conditions that numbers fulfil. @param {number[]} numbers */
 export function spans(numbers) {
+  /** @type {string[]} */
+  const ranges = [];
+  /** @type {number[]} */
+  const single = [];
   const sorted = [...new Set(numbers)].sort((a, b) => a - b);
-  const [ranges, single] = [[], []];
   for (let first = 0; first < sorted.length; ) {
     let last = first;
     while (sorted[last + 1] === sorted[last] + 1) last += 1;
@@ -23,21 +27,27 @@ export function spans(numbers) {
 
 /** Lists of ids that one question takes. @param {string[]} ids */
 export function parts(ids) {
-  const found = [[]];
+  /** @type {string[]} */
+  let part = [];
+  const found = [part];
   let size = 0;
   for (const id of ids) {
     size += JSON.stringify(id).length + 2;
     if (size > ASKED_MAX) {
-      found.push([]);
+      found.push((part = []));
       size = JSON.stringify(id).length + 2;
     }
-    found.at(-1).push(id);
+    part.push(id);
   }
   return found;
 }
 
-/** The filter of the runs with these ids. Throws if it would be too long, or would find others. */
+/**
+ * The filter of the runs with these ids. Throws if it would be too long, or would find others.
+ * @param {string[]} ids @param {boolean} children
+ */
 export async function filterOf(ids, children) {
+  /** @type {Map<string, number[]>} */
   const numbers = new Map();
   for (const some of parts(ids)) {
     const found = await ask("runs", { f: idIn(some), children: true, limit: some.length, cols: ["status"] });

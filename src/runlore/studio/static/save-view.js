@@ -4,18 +4,16 @@ import { html, useState } from "./vendor/preact@11.2.0/preact.js";
 import { send } from "./api.js";
 import { FormDialog } from "./dialog.js";
 import { mayChange } from "./me.js";
-import { change, view, write } from "./view.js";
-
-/** The path of a view's name below `/v/` or `/api/views/`. */
-export const named = (name) => name.split("/").map(encodeURIComponent).join("/");
+import { change, inPath, view, write } from "./view.js";
 
 export function SaveView() {
   const [open, setOpen] = useState(false);
   const { v, page } = view.value;
   if (page === "views" || page === "new") return "";
+  /** @param {FormData} form */
   const save = async (form) => {
-    const name = form.get("name").trim();
-    await send("PUT", `views/${named(name)}`, { url: write({ ...view.value, v: null }, "") });
+    const name = String(form.get("name")).trim();
+    await send("PUT", `views/${inPath(name)}`, { url: write({ ...view.value, v: null }, "") });
     change({ v: name }, { replace: true });
   };
   return html`

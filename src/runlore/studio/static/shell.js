@@ -11,6 +11,9 @@ import { Since } from "./since.js";
 import { nextTheme, theme } from "./theme.js";
 import { asof, change, copy, to, view } from "./view.js";
 
+/** @import { Drawn } from "./vendor/preact@11.2.0/preact.js" */
+
+/** @param {{children: Drawn}} props */
 export function Shell({ children }) {
   const [past, showPast] = useState(asof.value !== null);
   const found = useAnswer("workspace", {}).value.data;
@@ -21,6 +24,7 @@ export function Shell({ children }) {
   });
   const [helps, showHelp] = useState(false);
   useKeys({ past: () => showPast((is) => !is), theme: nextTheme, help: () => showHelp(true) });
+  /** @param {string} target @param {string} name @param {string} icon */
   const link = (target, name, icon) => html`
     <a
       href=${to({ page: target })}
@@ -58,6 +62,7 @@ export function Shell({ children }) {
 
 function title() {
   const { page, experiment, run } = view.value;
+  /** @type {Record<string, string | undefined>} */
   const names = {
     experiments: "Experiments",
     compare: "Compare",
@@ -69,6 +74,7 @@ function title() {
   return names[page] ?? run ?? experiment ?? "Runs";
 }
 
+/** @param {{workspace?: string}} props */
 function Path({ workspace }) {
   const { page, experiment } = view.value;
   return html`
@@ -78,7 +84,7 @@ function Path({ workspace }) {
       ${page === "runs" && html`<bdi>${experiment ?? "all runs"}</bdi>`}
       ${["compare", "sql", "targets", "views"].includes(page) && html`<span>${page}</span>`}
       ${page === "new" && html`<span>new run</span>`}
-      ${page === "run" && html`<bdi>${view.value.run.slice(0, 8)}</bdi>`}
+      ${page === "run" && html`<bdi>${view.value.run?.slice(0, 8)}</bdi>`}
     </nav>
   `;
 }
@@ -93,15 +99,19 @@ const ComingPast = () => html`
   </section>
 `;
 
-/** The slider over the log's time, with a picture of how much happened when. */
+/**
+ * The slider over the log's time, with a picture of how much happened when.
+ * @param {{head?: number, close: () => void}} props
+ */
 function Past({ head, close }) {
   const { data } = useAnswer("timeline", { buckets: 200 }).value;
-  const [dragged, drag] = useState(null);
+  const [dragged, drag] = useState(/** @type {number | null} */ (null));
   if (!data) return html`<${ComingPast} />`;
   if (!data.positions.length) {
     return html`<section class="past muted" aria-label="Past">Nothing has happened yet.</section>`;
   }
   const last = data.positions.length - 1;
+  /** @param {number} position */
   const placeOf = (position) => data.positions.findIndex((one) => one >= position);
   const shown = dragged ?? (asof.value === null ? last : Math.max(0, placeOf(asof.value)));
   const most = Math.max(...data.events);

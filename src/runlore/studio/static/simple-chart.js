@@ -6,25 +6,30 @@ import { number } from "./format.js";
 import { useWidth } from "./parts.js";
 import { AXIS, colourOf, redrawn } from "./theme.js";
 
+/** @import { Value } from "answers" */
+/** @import { Data, Marks, Options } from "./vendor/uplot@1.6.32/uplot.js" */
+/** @typedef {{name: string, kind: string, values: Value[]}} Column */
+
 const HEIGHT = 300;
 const BARS_MAX = 100;
 const COLOURS = 8;
 
-/**
- * @param {{x: {name: string, kind: string, values: any[]}, ys: {name: string, values: any[]}[]}} props
- */
+/** @param {{x: Column, ys: Column[]}} props */
 export function SimpleChart({ x, ys }) {
   return x.kind === "text" ? html`<${Bars} x=${x} y=${ys[0]} />` : html`<${Lines} x=${x} ys=${ys} />`;
 }
 
+/** @param {{x: Column, ys: Column[]}} props */
 function Lines({ x, ys }) {
-  const frame = useRef(null);
+  const frame = useRef(/** @type {HTMLElement | null} */ (null));
   const width = useWidth(frame);
   useLayoutEffect(() => {
-    if (!width) return undefined;
-    const at = x.values.map((value) => (x.kind === "time" ? Date.parse(value) / 1000 : Number(value)));
+    if (!width || !frame.current) return undefined;
+    const at = x.values.map((value) => (x.kind === "time" ? Date.parse(String(value)) / 1000 : Number(value)));
     const order = [...at.keys()].filter((n) => Number.isFinite(at[n])).sort((a, b) => at[a] - at[b]);
+    /** @type {Marks} */
     const shown = (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick)));
+    /** @type {Options} */
     const options = {
       width,
       height: HEIGHT,
@@ -45,10 +50,12 @@ function Lines({ x, ys }) {
           stroke: () => colourOf(`--run-${n % COLOURS}`),
           width: 1.5,
           points: { show: order.length <= 200, size: 5 },
+          /** @param {unknown} _ @param {number | null} value */
           value: (_, value) => number(value) || "–",
         })),
       ],
     };
+    /** @type {Data} */
     const data = [order.map((n) => at[n]), ...ys.map((y) => order.map((n) => finite(y.values[n])))];
     const drawn = new uPlot(options, data, frame.current);
     const end = redrawn(drawn);
@@ -60,8 +67,10 @@ function Lines({ x, ys }) {
   return html`<figure class="chart" aria-label=${`${ys.map((y) => y.name).join(", ")} by ${x.name}`}><div ref=${frame} class="chart-frame"></div></figure>`;
 }
 
+/** @param {Value} value */
 const finite = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
 
+/** @param {{x: Column, y: Column}} props */
 function Bars({ x, y }) {
   const rows = x.values.slice(0, BARS_MAX).map((name, n) => ({ name, value: finite(y.values[n]) }));
   const most = Math.max(...rows.map(({ value }) => Math.abs(value ?? 0)), Number.MIN_VALUE);
@@ -75,7 +84,7 @@ function Bars({ x, y }) {
               <tr>
                 <th scope="row"><bdi>${name ?? "–"}</bdi></th>
                 <td>
-                  <span class=${`bar-of ${value < 0 ? "below" : ""}`} style=${{ width: `${(70 * Math.abs(value ?? 0)) / most}%` }}></span>
+                  <span class=${`bar-of ${(value ?? 0) < 0 ? "below" : ""}`} style=${{ width: `${(70 * Math.abs(value ?? 0)) / most}%` }}></span>
                   ${value === null ? "–" : number(value)}
                 </td>
               </tr>

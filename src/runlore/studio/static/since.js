@@ -6,6 +6,8 @@ import { number } from "./format.js";
 import { Time, Wrong } from "./parts.js";
 import { asof, view, write } from "./view.js";
 
+/** @import { Value } from "answers" */
+
 const SHOWN = 200;
 
 /** A button, and below it the net changes from the shown moment to now, the last ones first. */
@@ -17,6 +19,7 @@ export function Since() {
   `;
 }
 
+/** @param {{from: number, run?: string}} props */
 function Changes({ from, run }) {
   const { data, error } = useAnswer("diff", { from, run }, { runs: run ? [run] : null }).value;
   if (error) return html`<${Wrong} error=${error} />`;
@@ -54,7 +57,7 @@ function Changes({ from, run }) {
   `;
 }
 
-/** A value; of a metric, its last one and how many there are. */
+/** A value; of a metric, its last one and how many there are. @param {Value} value */
 function told(value) {
   if (value === null || value === undefined) return "";
   if (typeof value !== "object") return String(value);

@@ -4,7 +4,7 @@ import { computed, effect, signal } from "./vendor/preact@11.2.0/preact.js";
 
 const THEMES = ["system", "light", "dark"];
 
-/** A signal of whether a media query matches. */
+/** A signal of whether a media query matches. @param {string} query */
 function matches(query) {
   const list = matchMedia(query);
   const found = signal(list.matches);
@@ -15,7 +15,7 @@ function matches(query) {
 function chosen() {
   try {
     const held = localStorage.getItem("theme");
-    return THEMES.includes(held) ? held : "system";
+    return held !== null && THEMES.includes(held) ? held : "system";
   } catch {
     return "system";
   }
@@ -41,6 +41,7 @@ export const shown = computed(() => {
   return theme.value === "system" ? (isDark.value ? "dark" : "light") : theme.value;
 });
 
+/** @type {Map<string, string>} */
 const colours = new Map();
 
 effect(() => {
@@ -48,21 +49,25 @@ effect(() => {
   colours.clear();
 });
 
-/** A colour of the style sheet as a canvas takes it, which knows no `light-dark()`. */
+/** A colour of the style sheet as a canvas takes it, which knows no `light-dark()`. @param {string} name */
 export function colourOf(name, alpha = 1) {
   const key = `${name} ${alpha}`;
-  if (!colours.has(key)) {
-    const probe = document.createElement("span");
-    probe.style.setProperty("color", `var(${name})`);
-    document.body.append(probe);
-    const { color } = getComputedStyle(probe);
-    probe.remove();
-    colours.set(key, alpha === 1 ? color : color.replace(/rgb\((.*)\)/, `rgba($1, ${alpha})`));
-  }
-  return colours.get(key);
+  const held = colours.get(key);
+  if (held !== undefined) return held;
+  const probe = document.createElement("span");
+  probe.style.setProperty("color", `var(${name})`);
+  document.body.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  const found = alpha === 1 ? color : color.replace(/rgb\((.*)\)/, `rgba($1, ${alpha})`);
+  colours.set(key, found);
+  return found;
 }
 
-/** Draws a plot anew when the theme changes. Its colours are functions. @returns {() => void} end it */
+/**
+ * Draws a plot anew when the theme changes. Its colours are functions.
+ * @param {{redraw: (rebuildPaths: boolean) => void}} plot @returns {() => void} end it
+ */
 export const redrawn = (plot) =>
   effect(() => {
     shown.value;

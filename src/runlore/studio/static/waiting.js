@@ -6,12 +6,17 @@ import { asof, copy } from "./view.js";
 
 const PAUSE_MS = 500;
 const RUNS_MAX = 200;
-const watched = new Map(); // Of each chart in view: the active runs that it shows.
+/** Of each chart in view: the active runs that it shows. @type {Map<object, string[]>} */
+const watched = new Map();
 
-/** When the last value of each metric was logged, by run and metric. */
-const last = signal({});
+/**
+ * When the last value of each metric was logged, by run and metric.
+ * @typedef {Record<string, Record<string, string>>} Times
+ */
+const last = signal(/** @type {Times} */ ({}));
 let timer = 0;
 
+/** @param {Times} held @param {Times} found @returns {Times} */
 const merged = (held, found) => ({
   ...held,
   ...Object.fromEntries(Object.entries(found).map(([id, own]) => [id, { ...held[id], ...own }])),
@@ -46,6 +51,7 @@ export function useWaiting(ids, metric, isSeen) {
     if (!timer) timer = setTimeout(look, 0);
     return () => watched.delete(mine);
   }, [key, isSeen]);
+  /** @param {string} id */
   const told = (id) =>
     metric === null
       ? Object.keys(last.value[id] ?? {}).join("\n")

@@ -1,6 +1,7 @@
 import { pieces } from "../ansi.js";
 import { chance, same } from "./testing.js";
 
+/** @param {string} text */
 const told = (text) => pieces(text).found.map((one) => [one.text, one.look]);
 const ESC = "\u001b";
 
@@ -38,10 +39,13 @@ export const tests = {
   "where a text is cut changes nothing"() {
     const text = `a${ESC}[31mred ${ESC}[1;4mboth${ESC}[0m<i>${ESC}]0;t\u0007z`;
     const random = chance(3);
+    /** @param {{text: string, look: string}[]} found */
     const joined = (found) => {
+      /** @type {typeof found} */
       const whole = [];
       for (const one of found) {
-        if (whole.at(-1)?.look === one.look) whole.at(-1).text += one.text;
+        const last = whole.at(-1);
+        if (last?.look === one.look) last.text += one.text;
         else whole.push({ ...one });
       }
       return whole;

@@ -2,6 +2,7 @@ import { columnsInView } from "../columns-in-view.js";
 import { same } from "./testing.js";
 
 const WIDE = [280, ...new Array(60).fill(120)];
+/** @param {number[]} places */
 const ends = (places) => [places[0], places[1], places.at(-1)];
 
 export const tests = {

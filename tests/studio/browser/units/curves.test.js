@@ -1,8 +1,15 @@
 import { alone, drawing, positiveX, spread, valueAt } from "../curves.js";
 import { same } from "./testing.js";
 
+/** @import { RunCurve } from "answers" */
+
+/**
+ * @param {string} run @param {number[]} places @param {RunCurve["last"]} last @param {Partial<RunCurve>} more
+ * @returns {RunCurve}
+ */
 const series = (run, places, last, more = {}) => ({
   run,
+  metric: "loss",
   places,
   last,
   min: last,
@@ -54,7 +61,9 @@ export const tests = {
   "groups stand for their runs until they are opened"() {
     const group = {
       group: "g",
+      metric: "loss",
       run_ids: ["a"],
+      n: [1],
       places: [0],
       mean: [1],
       deviation: [0.5],
@@ -69,13 +78,14 @@ export const tests = {
       [1, 1.5, 0.5],
     );
     const opened = drawing(answer, runs, { ...usual, opened: new Set(["g"]) });
-    same(opened.lines.at(-1).key, "a");
+    same(opened.lines.at(-1)?.key, "a");
   },
   "more than eight bands are not drawn"() {
     const many = Array.from({ length: 9 }, () => series("a", [0], [1]));
     same(drawing({ x: [0], series: many }, runs, usual).bands, []);
   },
   "what is not finite is a mark"() {
+    /** @type {RunCurve["odd"]} */
     const odd = [[3, 1, 2, 0]];
     const { marks } = drawing({ x: [0, 1, 2, 3], series: [series("b", [3], [null], { odd })] }, runs, usual);
     same(marks, [{ place: 3, colour: 9, nan: 1, up: 2, down: 0 }]);

@@ -31,6 +31,7 @@ export const tests = {
     for (const [value, text] of cases) same(number(value), text);
   },
   "elapsed time has the unit of its marks"() {
+    /** @type {[seconds: number, step: number, text: string][]} */
     const cases = [
       [0.25, 0.05, "0.25 s"],
       [30, 15, "30 s"],
@@ -53,6 +54,7 @@ export const tests = {
     for (const name of ["loss", "metrics.loss", "my/system/x", "systems"]) same(isSampled(name), false);
   },
   "durations have the two largest units"() {
+    /** @type {[seconds: number | null, text: string][]} */
     const cases = [
       [0, "0.0 s"],
       [9.94, "9.9 s"],
@@ -66,6 +68,7 @@ export const tests = {
     for (const [seconds, text] of cases) same(duration(seconds), text);
   },
   "a text is cut between characters"() {
+    /** @type {[text: string, length: number, cut: string][]} */
     const cases = [
       ["abcdef", 4, "abc…"],
       ["abcd", 4, "abcd"],
@@ -75,6 +78,7 @@ export const tests = {
     for (const [text, length, cut] of cases) same(short(text, length), cut);
   },
   "times are relative to now"() {
+    /** @param {number} seconds */
     const before = (seconds) => new Date(Date.now() - 1000 * seconds).toISOString();
     same(ago(before(1)), "now");
     same(ago(before(30.5)), "30 s ago");
@@ -87,6 +91,7 @@ export const tests = {
     same(moment(null), "");
   },
   "sizes are in decimal units"() {
+    /** @type {[count: number | null, text: string][]} */
     const cases = [
       [0, "0 B"],
       [999, "999 B"],

@@ -3,6 +3,7 @@ import { same } from "./testing.js";
 
 export const tests = {
   "numbers that follow each other are a range"() {
+    /** @type {[numbers: number[], text: string][]} */
     const cases = [
       [[5], "number in (5)"],
       [[2, 1], "number in (1, 2)"],

@@ -1,6 +1,6 @@
 // What the unit tests of modules need: a comparison, and chance that repeats itself.
 
-/** Fails unless both are the same, as JSON has them. */
+/** Fails unless both are the same, as JSON has them. @param {unknown} found @param {unknown} expected */
 export function same(found, expected) {
   const [a, b] = [JSON.stringify(found), JSON.stringify(expected)];
   if (a !== b) throw new Error(`${a} is not ${b}`);

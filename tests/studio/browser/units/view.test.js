@@ -3,16 +3,24 @@ import { chance, same } from "./testing.js";
 
 const TEXTS = ["a", "a b", "é", "日本", "a/b", "%2F", "?&=#", "'\"<script>", "m.`val/acc`", "..", "\u202e"];
 
+/** @import { Next } from "../view.js" */
+
+/** @param {string} address @returns {[path: string, query: string]} */
 const split = (address) => {
   const at = address.indexOf("?");
   return at < 0 ? [address, ""] : [address.slice(0, at), address.slice(at)];
 };
+/** @param {Next} view */
 const again = (view) => parse(...split(write(view)));
+/** @param {object} view */
 const sorted = (view) => Object.fromEntries(Object.entries(view).sort(([a], [b]) => (a < b ? -1 : 1)));
 
+/** @param {() => number} random */
 function some(random) {
+  /** @template T @param {T[]} list */
   const one = (list) => list[Math.floor(random() * list.length)];
   const list = () => Array.from({ length: 1 + Math.floor(random() * 3) }, () => one(TEXTS));
+  /** @type {Next & Record<string, any>} */
   const view = one([
     () => ({ page: "experiments" }),
     () => ({ page: "runs", experiment: one(TEXTS.filter((text) => text !== "..")) }),
@@ -39,7 +47,7 @@ export const tests = {
     const random = chance(2);
     for (let turn = 0; turn < 200; turn += 1) {
       const view = some(random);
-      const shuffled = Object.fromEntries(Object.entries(view).reverse());
+      const shuffled = /** @type {Next} */ (Object.fromEntries(Object.entries(view).reverse()));
       same(write(shuffled), write(view));
       same(write(again(view)), write(view));
     }

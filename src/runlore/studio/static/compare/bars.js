@@ -7,6 +7,9 @@ import { isNumeric } from "../plane.js";
 import { view } from "../view.js";
 import { FieldChoice, chosen, known, usual, valuesOf } from "./fields.js";
 
+/** @import { RunColumns } from "answers" */
+
+/** @param {{data: RunColumns}} props */
 export function Bars({ data }) {
   const fields = known(data).filter((field) => isNumeric(valuesOf(data, field)));
   if (!fields.length) return html`<${Empty} title="No numbers"><p>None of the runs has a field of numbers.</p><//>`;
@@ -14,10 +17,14 @@ export function Bars({ data }) {
     usual(fields).find((field) => field.startsWith("metrics.")) ?? fields[0],
   ]);
   const values = valuesOf(data, picked[0]);
-  const rows = data.ids.map((id, n) => ({ id, n, value: values[n] })).filter(({ value }) => value !== null);
+  const rows = data.ids.flatMap((id, n) => {
+    const value = values[n];
+    return typeof value === "number" ? [{ id, n, value }] : [];
+  });
   rows.sort((a, b) => b.value - a.value);
   const least = Math.min(0, ...rows.map(({ value }) => value));
   const span = Math.max(0, ...rows.map(({ value }) => value)) - least || 1;
+  /** @param {number} value */
   const share = (value) => (100 * value) / span;
   return html`
     <div class="bar"><${FieldChoice} label="field" fields=${fields} picked=${picked} place=${0} /></div>

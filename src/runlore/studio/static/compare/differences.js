@@ -5,9 +5,11 @@ import { RunName, Section } from "../parts.js";
 import { cell } from "../run-columns.js";
 import { rowsAt } from "./run-list.js";
 
+/** @import { RunColumns } from "answers" */
+
 const RUNS_MAX = 200; // A column each.
 
-/** The fields in which the runs differ, or all. */
+/** The fields in which the runs differ, or all. @param {{data: RunColumns}} props */
 export function Differences({ data: every }) {
   const data = every.ids.length > RUNS_MAX ? rowsAt(every, [...every.ids.keys()].slice(0, RUNS_MAX)) : every;
   const [all, showAll] = useState(false);

@@ -5,12 +5,19 @@ import { useAnswer } from "../api.js";
 import { Document, Picture, Table } from "../logged.js";
 import { Empty, RunName, Section } from "../parts.js";
 
+/** @import { LoggedFile, RunColumns } from "answers" */
+/** @typedef {"images" | "tables"} Kind */
+
 const RUNS_MAX = 12;
 
-/** What each of the runs logged, as soon as it is known. */
+/**
+ * What each of the runs logged, as soon as it is known.
+ * @param {{id: string, name: string, colour: number, kind: Kind}} props
+ */
 function Column({ id, name, colour, kind }) {
   const path = `runs/${encodeURIComponent(id)}`;
   const { data } = useAnswer(`${path}/logged`, {}, { runs: [id] }).value;
+  /** @type {{metric: string, files?: LoggedFile[], Part?: typeof Document}[]} */
   const metrics = data
     ? kind === "images"
       ? data.images
@@ -38,6 +45,7 @@ function Column({ id, name, colour, kind }) {
   `;
 }
 
+/** @param {{data: RunColumns, kind: Kind}} props */
 export function Beside({ data, kind }) {
   if (!data.ids.length) return html`<${Empty} title="No runs"><p>Select runs in a list first.</p><//>`;
   return html`

@@ -9,21 +9,29 @@ import { change, view } from "../view.js";
 import { known, usual, valuesOf } from "./fields.js";
 import { label } from "./scatter.js";
 
+/** @import { RunColumns } from "answers" */
+/** @import { Scale } from "../plane.js" */
+/** @typedef {{field: string, values: unknown[], x: number, scale: Scale}} Axis */
+
 const [GAP, HEIGHT, TOP, BOTTOM, SIDE] = [150, 400, 40, 24, 76];
 const AXES_AT_FIRST = 6;
 
-/** The fields that differ, config before metrics. */
+/** The fields that differ, config before metrics. @param {RunColumns} data */
 function differing(data) {
+  /** @param {string} field */
   const differs = (field) => new Set(valuesOf(data, field).map((value) => JSON.stringify(value))).size > 1;
   const fields = usual(known(data)).filter(differs);
+  /** @param {string} name */
   const kind = (name) => fields.filter((field) => field.startsWith(name));
   return [...kind("config.").slice(0, AXES_AT_FIRST / 2), ...kind("metrics.").slice(0, AXES_AT_FIRST / 2)];
 }
 
+/** @param {{data: RunColumns}} props */
 export function Parallel({ data }) {
   const lit = pointed.value;
   const fields = known(data).filter((field) => field !== "status");
   const picked = (view.value.cols ?? differing(data)).filter((field) => fields.includes(field));
+  /** @param {string} field */
   const flip = (field) =>
     change({ cols: picked.includes(field) ? picked.filter((one) => one !== field) : [...picked, field] });
   const width = SIDE * 2 + GAP * Math.max(1, picked.length - 1);
@@ -69,7 +77,7 @@ export function Parallel({ data }) {
   `;
 }
 
-/** The line of a run; it breaks where the run has no value. */
+/** The line of a run; it breaks where the run has no value. @param {Axis[]} axes @param {number} n */
 function lineOf(axes, n) {
   let pen = "M";
   return axes

@@ -5,11 +5,18 @@ import { nearest, pointed } from "../lit.js";
 import { RunName } from "../parts.js";
 import { change } from "../view.js";
 
+/** @import { RunColumns } from "answers" */
+
 const DRAGGED = "text/x-run";
+/** @type {Record<string, number | undefined>} */
 const STEPS = { ArrowUp: -1, ArrowDown: 1 };
 
-/** The rows of an answer at some places, in their order. */
+/**
+ * The rows of an answer at some places, in their order.
+ * @param {RunColumns} data @param {number[]} places @returns {RunColumns}
+ */
 export function rowsAt(data, places) {
+  /** @template T @param {T[]} values */
   const at = (values) => places.map((place) => values[place]);
   const { columns, ids, names, colours, statuses, arrivedAt } = data;
   return {
@@ -23,21 +30,26 @@ export function rowsAt(data, places) {
   };
 }
 
-/** @param {{data: any, hidden: Set<string>}} props `data` has all runs in their order */
+/** @param {{data: RunColumns, hidden: Set<string>}} props `data` has all runs in their order */
 export function RunList({ data, hidden }) {
   const { ids, names, colours } = data;
+  /** @param {number} from @param {number} to */
   const move = (from, to) => {
     if (!(from >= 0 && from < ids.length && to >= 0 && to < ids.length) || from === to) return;
     const runs = [...ids];
     runs.splice(to, 0, ...runs.splice(from, 1));
     change({ runs }, { replace: true });
   };
+  /** @param {string[]} next */
   const hide = (next) => change({ hide: next.length ? next : null }, { replace: true });
+  /** @param {string} id */
   const flip = (id) => hide(hidden.has(id) ? [...hidden].filter((one) => one !== id) : [...hidden, id]);
+  /** @param {KeyboardEvent} event @param {number} n */
   const moved = (event, n) => {
-    if (!event.altKey || !STEPS[event.key]) return;
+    const step = STEPS[event.key];
+    if (!event.altKey || !step) return;
     event.preventDefault();
-    move(n, n + STEPS[event.key]);
+    move(n, n + step);
   };
   return html`
     <aside class="run-list" aria-label="Compared runs">
@@ -56,9 +68,9 @@ export function RunList({ data, hidden }) {
               class=${nearest.value === id ? "lit" : ""}
               title="Drag to order, or alt + ↑ and ↓"
               draggable="true"
-              onDragStart=${(event) => event.dataTransfer.setData(DRAGGED, String(n))}
+              onDragStart=${(event) => event.dataTransfer?.setData(DRAGGED, String(n))}
               onDragOver=${(event) => event.preventDefault()}
-              onDrop=${(event) => (event.preventDefault(), move(Number(event.dataTransfer.getData(DRAGGED) || NaN), n))}
+              onDrop=${(event) => (event.preventDefault(), move(Number(event.dataTransfer?.getData(DRAGGED) || NaN), n))}
               onKeyDown=${(event) => moved(event, n)}
               onMouseEnter=${() => (pointed.value = id)}
               onMouseLeave=${() => (pointed.value = null)}

@@ -7,16 +7,21 @@ import { scaleOf } from "../plane.js";
 import { go, view } from "../view.js";
 import { FieldChoice, chosen, known, usual, valuesOf } from "./fields.js";
 
+/** @import { RunColumns } from "answers" */
+
 const [WIDTH_MAX, HEIGHT, LEFT, BOTTOM] = [800, 400, 88, 48];
 
+/** @param {{data: RunColumns}} props */
 export function Scatter({ data }) {
-  const frame = useRef(null);
+  const frame = useRef(/** @type {HTMLElement | null} */ (null));
   const width = useWidth(frame);
   return html`<div ref=${frame}>${width ? html`<${Plane} data=${data} width=${Math.min(width, WIDTH_MAX)} />` : ""}</div>`;
 }
 
+/** @param {{data: RunColumns, width: number}} props */
 function Plane({ data, width }) {
   const fields = known(data).filter((field) => field !== "status");
+  /** @param {string} kind */
   const first = (kind) => usual(fields).find((field) => field.startsWith(kind));
   if (fields.length < 2)
     return html`<${Empty} title="Nothing to compare"><p>The runs have fewer than two fields.</p><//>`;
@@ -70,5 +75,7 @@ function Plane({ data, width }) {
   `;
 }
 
+/** A mark of an axis. @param {string | number} mark */
 export const label = (mark) => (typeof mark === "number" ? tick(Number(mark.toPrecision(6))) : short(mark, 12));
+/** @param {unknown} value */
 const told = (value) => (typeof value === "number" ? number(value) : String(value));

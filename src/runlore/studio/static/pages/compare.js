@@ -11,6 +11,7 @@ import { copy, isInAddress, to, view, write } from "../view.js";
 
 const NEWEST = 8;
 const RUNS_MAX = 1000;
+/** @type {Record<string, string>} */
 const WAYS = {
   ...{ curves: "Curves", parameters: "Parameters", scatter: "Scatter", parallel: "Parallel" },
   ...{ bars: "Bars", images: "Images", tables: "Tables" },
@@ -58,6 +59,7 @@ export function Compare() {
   const runs = new Map(
     data.ids.map((id, n) => [id, { name: data.names[n], colour: data.colours[n], status: data.statuses[n] }]),
   );
+  /** @param {string} field */
   const isLogged = (field) => data.data[data.columns.indexOf(field)]?.some((value) => value !== null);
   const names = metrics
     .filter(isLogged)
@@ -96,7 +98,7 @@ export function Compare() {
   `;
 }
 
-/** The question whose runs are compared, and how many these are. */
+/** The question whose runs are compared, and how many these are. @param {{total: number, shown: number}} props */
 function Asked({ total, shown }) {
   const { f, q, tree } = view.value;
   return html`
@@ -105,8 +107,8 @@ function Asked({ total, shown }) {
   `;
 }
 
-/** Where the runs that are there stand, in the order of the address. */
+/** Where the runs that are there stand, in the order of the address. @param {string[]} ids @param {string[]} there */
 function placesOf(ids, there) {
   const places = new Map(there.map((id, n) => [id, n]));
-  return ids.filter((id) => places.has(id)).map((id) => places.get(id));
+  return ids.map((id) => places.get(id)).filter((place) => place !== undefined);
 }

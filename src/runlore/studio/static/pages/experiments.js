@@ -7,6 +7,8 @@ import { Code, Empty, Lasted, Slots, Time, Wrong } from "../parts.js";
 import { Spark } from "../spark.js";
 import { asof, change, to } from "../view.js";
 
+/** @import { Experiment, Load } from "answers" */
+
 const FIRST_RUN = `import runlore
 
 with runlore.init("first-steps") as run:
@@ -63,8 +65,10 @@ export function Experiments() {
 
 const ACTIVE = "not status in (Completed, Failed, Canceled)";
 
+/** @param {{one: Experiment}} props */
 function Row({ one }) {
   const { name, runs, active, failed, targets, by_day: byDay } = one;
+  /** @param {number} count @param {string} f */
   const link = (count, f) => (count ? html`<a href=${to({ page: "runs", experiment: name, f })}>${count}</a>` : "");
   const lately = byDay.reduce((sum, count) => sum + count, 0);
   return html`
@@ -90,10 +94,14 @@ function Row({ one }) {
   `;
 }
 
+/** @param {Load} load */
 const loadOf = ({ executing, waiting }) =>
   [executing && `${executing} running`, waiting && `${waiting} waiting`].filter(Boolean).join(", ");
 
-/** The compute targets in short: how full they are, and how many runs wait. */
+/**
+ * The compute targets in short: how full they are, and how many runs wait.
+ * @param {{targets: (Load & {slots: number})[]}} props
+ */
 const Targets = ({ targets }) => html`
   <p class="targets-line">
     <a href=${to({ page: "targets" })}>Targets</a>

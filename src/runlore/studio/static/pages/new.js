@@ -1,10 +1,13 @@
 // A new run: code, experiment and target; then one watches it.
 
 import { html, useEffect, useState } from "../vendor/preact@11.2.0/preact.js";
-import { send, useAnswer } from "../api.js";
+import { asError, send, useAnswer } from "../api.js";
 import { isEditor, mayChange, workspace } from "../me.js";
 import { Code, Empty } from "../parts.js";
 import { change, go, to, view } from "../view.js";
+
+/** @import { RunRows, Target } from "answers" */
+/** @import { On } from "../vendor/preact@11.2.0/preact.js" */
 
 const EARLIER_MAX = 200;
 const SUBMIT = `runlore run submit-script -w lab -e vision train.py --lr 0.1`;
@@ -35,10 +38,10 @@ function Form() {
   }).value.data;
   const [fromFolder, setFromFolder] = useState(false);
   const [repeats, setRepeats] = useState(asked);
-  const [problem, setProblem] = useState(null);
+  const [problem, setProblem] = useState(/** @type {Error | null} */ (null));
   const [busy, setBusy] = useState(false);
   const chosen = repeats ?? earlier?.ids[0] ?? null;
-  const own = workspace.value.is_owner;
+  const own = Boolean(workspace.value?.is_owner);
   const hasEarlier = Boolean(chosen);
   const folder = own && (fromFolder || !hasEarlier);
   if (!earlier) return html`<p class="muted">Loading…</p>`;
@@ -50,9 +53,11 @@ function Form() {
       <//>
     `;
   }
+  /** @param {On<SubmitEvent, HTMLFormElement>} event */
   const submit = async (event) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
+    /** @param {string} name */
     const given = (name) => form.get(name) || undefined;
     setBusy(true);
     setProblem(null);
@@ -68,7 +73,7 @@ function Form() {
       });
       go({ page: "run", run: id, tab: "logs" });
     } catch (error) {
-      setProblem(error);
+      setProblem(asError(error));
       setBusy(false);
     }
   };
@@ -103,10 +108,12 @@ function Folder() {
   `;
 }
 
+/** @param {{earlier: RunRows, chosen: string, choose: (id: string) => void}} props */
 function Earlier({ earlier, chosen, choose }) {
   const { data } = useAnswer(`runs/${encodeURIComponent(chosen)}/definition`, {}, { runs: [chosen] }).value;
   const held = data?.definition;
   const ids = earlier.ids.includes(chosen) ? earlier.ids : [chosen, ...earlier.ids];
+  /** @param {string} id */
   const label = (id) => {
     const n = earlier.ids.indexOf(id);
     return n < 0 ? id : `${earlier.experiments[n]} ${earlier.numbers[n]}: ${earlier.names[n]}`;
@@ -142,12 +149,13 @@ function Earlier({ earlier, chosen, choose }) {
   `;
 }
 
-/** Where the run belongs, and where it executes. */
+/** Where the run belongs, and where it executes. @param {{experiment?: string, target?: string | null}} props */
 function Place({ experiment, target }) {
   const known = useAnswer("experiments", {}, { runs: [""] }).value.data?.experiments ?? [];
   const targets = useAnswer("targets", {}).value.data?.targets;
   const [place, setPlace] = useState(target ?? "local");
   useEffect(() => setPlace(target ?? "local"), [target]);
+  /** @param {Target} target */
   const free = ({ slots, executing, waiting }) =>
     slots === null
       ? "no limit"

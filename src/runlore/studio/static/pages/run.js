@@ -9,6 +9,10 @@ import { Lasted, Status, Swatch, Wrong } from "../parts.js";
 import { RunActions } from "../run-actions.js";
 import { asof, to, view } from "../view.js";
 
+/** @import { Run as Answer } from "answers" */
+/** @typedef {{data: Answer, path: string, id: string}} Props those of all tabs */
+
+/** @type {Record<string, ReturnType<typeof later<Props>>>} */
 const TABS = {
   details: later(async () => (await import("../run/details.js")).Details),
   metrics: later(async () => (await import("../run/metrics.js")).Metrics),
@@ -23,7 +27,7 @@ const TABS = {
 };
 
 export function Run() {
-  const { run: id, tab } = view.value;
+  const { run: id = "", tab = "details" } = view.value;
   const path = `runs/${encodeURIComponent(id)}`;
   const { data, error } = useAnswer(path, {}, { runs: [id] }).value;
   if (error && !data) {
@@ -50,6 +54,7 @@ export function Run() {
   `;
 }
 
+/** @param {{data: Answer, path: string}} props */
 function Head({ data, path }) {
   return html`
     <header class="run-head">

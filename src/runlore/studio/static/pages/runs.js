@@ -5,15 +5,21 @@ import { address, useAnswer } from "../api.js";
 import { ColumnPicker } from "../column-picker.js";
 import { runsOf } from "../format.js";
 import { FilterLine, SearchBox } from "../filter-bar.js";
-import { Grid, usePages } from "../grid.js";
+import { Grid } from "../grid.js";
 import { GroupBy, GroupGrid } from "../groups.js";
+import { isField } from "../keys.js";
 import { later } from "../later.js";
 import { useLiveCells } from "../runs/live-cells.js";
-import { Split } from "../runs/split.js";
+import { ChartsButton, Split } from "../runs/split.js";
 import { Wrong } from "../parts.js";
+import { usePages } from "../row-pages.js";
 import { gridColumns, metricOf, parseColumn } from "../run-columns.js";
 import { isSelected, select, selectAll, Selection, toggle } from "../selection.js";
 import { asof, change, copyAddress, go, view } from "../view.js";
+
+/** @import { RunRows } from "answers" */
+/** @import { Question } from "../selection.js" */
+/** @import { Signal } from "../vendor/preact@11.2.0/preact.js" */
 
 const NoRuns = later(async () => (await import("../runs/nothing.js")).NoRuns);
 const Drawer = later(async () => (await import("../runs/drawer.js")).Drawer);
@@ -26,7 +32,7 @@ export function Runs() {
   const fields = known?.fields;
   const columns = view.value.cols ?? known?.first;
   const question = { experiment, q, f, tree };
-  const total = useMemo(() => signal(null), []); // The table knows it.
+  const total = useMemo(() => signal(/** @type {number | null} */ (null)), []); // The table knows it.
   return html`
     <div class="runs-page">
       <div class="bar">
@@ -55,6 +61,7 @@ export function Runs() {
         <${ColumnPicker} columns=${columns ?? []} experiment=${experiment} />
         <a class="button" href=${csv(question, columns ?? [])} download title="The table as a file">CSV</a>
         <${CopyLink} />
+        ${view.value.group ? "" : html`<${ChartsButton} />`}
       </div>
       ${columns ? html`<${Table} question=${{ ...question, sort }} columns=${columns} total=${total} />` : ""}
       ${columns && !view.value.group && total.value ? html`<${Split} question=${question} columns=${columns} fields=${fields} />` : ""}
@@ -63,7 +70,7 @@ export function Runs() {
 }
 
 function CopyLink() {
-  const [copied, setCopied] = useState(null);
+  const [copied, setCopied] = useState(/** @type {typeof view.value | null} */ (null));
   const copy = async () => {
     await copyAddress();
     setCopied(view.value);
@@ -71,7 +78,7 @@ function CopyLink() {
   return html`<button title="The address of this view: y" onClick=${copy}>${copied === view.value ? "Copied" : "Link"}</button>`;
 }
 
-/** The address of the shown table as a file. */
+/** The address of the shown table as a file. @param {Question} question @param {string[]} columns */
 function csv(question, columns) {
   const { group, agg, sort } = view.value;
   const cols = columns.map((text) => parseColumn(text).field);
@@ -86,6 +93,7 @@ function csv(question, columns) {
     : address("runs.csv", { ...question, sort, cols, asof: asof.value });
 }
 
+/** @param {{total: Signal<number | null>}} props */
 function Count({ total }) {
   const { group, all } = view.value;
   return html`
@@ -96,7 +104,9 @@ function Count({ total }) {
 
 /** The branches of the tree: which are open, and how one is opened and closed. */
 const TREE = {
+  /** @param {string} id */
   isOpen: (id) => Boolean(view.value.closed) === (view.value.branches ?? []).includes(id),
+  /** @param {string} id */
   flip(id) {
     const held = view.value.branches ?? [];
     const next = held.includes(id) ? held.filter((one) => one !== id) : [...held, id].slice(-BRANCHES_MAX);
@@ -104,7 +114,7 @@ const TREE = {
   },
 };
 
-/** Shows a run beside the table; the one that is shown already no longer. */
+/** Shows a run beside the table; the one that is shown already no longer. @param {string} id */
 function peek(id) {
   const { drawer } = view.value;
   change({ drawer: drawer === id ? null : id }, { replace: Boolean(drawer) });
@@ -113,6 +123,7 @@ function peek(id) {
 /** The run beside the table is the one that has the focus, when it stays on one. */
 function useFollowing() {
   const timer = useRef(0);
+  /** @param {string} id */
   return (id) => {
     clearTimeout(timer.current);
     if (!view.value.drawer) return;
@@ -124,23 +135,27 @@ function useFollowing() {
 function closeDrawer() {
   const wasInside = document.activeElement?.closest(".drawer");
   change({ drawer: null }, { replace: true });
-  if (wasInside) document.querySelector(".grid")?.focus();
+  /** @type {HTMLElement | null} */
+  const grid = document.querySelector(".grid");
+  if (wasInside) grid?.focus();
 }
 
-/** Escape closes what is beside the table, unless something else is open or written in. */
+/** Escape closes what is beside the table, unless something else is open or written in. @param {boolean} isOpen */
 function useEscape(isOpen) {
   useEffect(() => {
     if (!isOpen) return undefined;
+    /** @param {KeyboardEvent} event */
     const pressed = (event) => {
       if (event.key !== "Escape" || event.defaultPrevented) return;
       if (document.querySelector("dialog[open], details.picker[open]")) return;
-      if (!event.target.closest?.("input:not([type=checkbox]), textarea, select")) closeDrawer();
+      if (!isField(event.target)) closeDrawer();
     };
     addEventListener("keydown", pressed, true); // Before popups close by the same key.
     return () => removeEventListener("keydown", pressed, true);
   }, [isOpen]);
 }
 
+/** @param {{question: Question & {sort?: string}, columns: string[], total: Signal<number | null>}} props */
 function Table({ question, columns, total: told }) {
   const { group, pin, tree, closed, branches, drawer } = view.value;
   const cols = columns.map((text) => parseColumn(text).field);
@@ -155,7 +170,11 @@ function Table({ question, columns, total: told }) {
   useLayoutEffect(() => {
     if (total !== null) told.value = total; // The last one stays until there is another.
   }, [total]);
-  const pinned = useAnswer("runs", { f: idIs(pin), children: true, cols, limit: 1 }, { skip: !pin, runs: [pin] }).value;
+  const pinned = useAnswer(
+    "runs",
+    { f: idIs(pin), children: true, cols, limit: 1 },
+    { skip: !pin, runs: pin ? [pin] : [] },
+  ).value;
   const baseline = pin && pinned.data?.ids.length ? rowOf(pinned.data) : null;
   return html`
     <${FilterLine} error=${error} />
@@ -174,7 +193,7 @@ function Table({ question, columns, total: told }) {
                 columns=${gridColumns(columns, { baseline, tree: tree ? TREE : null, peek, valueIn })}
                 pinned=${baseline && { answer: pinned.data, place: 0 }}
                 tree=${tree ? TREE : null}
-                onOpen=${(id) => go({ page: "run", run: id, asof: asof.value })}
+                onOpen=${(/** @type {string} */ id) => go({ page: "run", run: id, asof: asof.value })}
                 onSelect=${toggle}
                 onSelectMany=${select}
                 onPeek=${peek}
@@ -183,7 +202,7 @@ function Table({ question, columns, total: told }) {
               />
               ${
                 isBeside
-                  ? html`<${Drawer} id=${drawer} metrics=${cols.map(metricOf).filter(Boolean)} onClose=${closeDrawer} />`
+                  ? html`<${Drawer} id=${drawer} metrics=${cols.map(metricOf).filter((metric) => metric !== null)} onClose=${closeDrawer} />`
                   : ""
               }
             </div>
@@ -192,6 +211,8 @@ function Table({ question, columns, total: told }) {
   `;
 }
 
+/** @param {string | undefined} id */
 const idIs = (id) => `id = ${JSON.stringify(id ?? "")}`;
 
+/** @param {RunRows} answer */
 const rowOf = (answer) => ({ id: answer.ids[0], values: answer.data.map((values) => values[0]) });

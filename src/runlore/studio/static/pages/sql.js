@@ -1,17 +1,25 @@
 // SQL over the workspace's views: a query, its table, and a simple chart.
 
 import { html, signal, useEffect, useMemo, useRef, useState } from "../vendor/preact@11.2.0/preact.js";
-import { send } from "../api.js";
+import { asError, send } from "../api.js";
 import { moment, number } from "../format.js";
 import { Grid } from "../grid.js";
 import { later } from "../later.js";
 import { Wrong } from "../parts.js";
 import { change, to, view } from "../view.js";
 
+/** @import { SqlResult, Value } from "answers" */
+/** @import { Pages, Row } from "../row-pages.js" */
+/**
+ * @typedef {{answer: SqlResult | null, error: Error | null, running: string | null}} State `running` is the id of the
+ *   query that executes
+ */
+
 const SimpleChart = later(async () => (await import("../simple-chart.js")).SimpleChart);
 const ROWS_MAX = 10_000;
 const ROW = 28;
 const GRID_MAX = 480;
+/** @type {Record<string, string | undefined>} */
 const EXAMPLES = {
   "Runs by status":
     "SELECT experiment, status, count(*) AS runs\nFROM runs\nGROUP BY ALL\nORDER BY experiment, runs DESC",
@@ -24,23 +32,25 @@ const EXAMPLES = {
 export function Sql() {
   const { sql, asof } = view.value;
   const [text, setText] = useState(sql ?? "");
-  const [state, setState] = useState({ answer: null, error: null, running: null });
-  const last = useRef(null);
+  const [state, setState] = useState(/** @type {State} */ ({ answer: null, error: null, running: null }));
+  const last = useRef(/** @type {string | null} */ (null));
   useEffect(() => setText(sql ?? ""), [sql]);
 
+  /** @param {string} query */
   const run = async (query) => {
     if (!query.trim()) return;
     if (last.current) stop(last.current);
     const id = crypto.randomUUID();
     last.current = id;
     setState((held) => ({ ...held, running: id }));
+    /** @param {Partial<State>} now */
     const told = (now) => last.current === id && setState({ answer: null, error: null, running: null, ...now });
     try {
       told({
         answer: await send("POST", asof === undefined ? "sql" : `sql?asof=${asof}`, { query, limit: ROWS_MAX, id }),
       });
     } catch (error) {
-      told({ error });
+      told({ error: asError(error) });
     }
   };
   // The address says what is asked: so Back, links and saved views ask, too.
@@ -49,6 +59,7 @@ export function Sql() {
     return () => last.current && stop(last.current);
   }, [sql, asof]);
 
+  /** @param {Event} event */
   const submit = (event) => {
     event.preventDefault();
     if (text === (sql ?? "")) run(text);
@@ -101,23 +112,27 @@ export function Sql() {
   `;
 }
 
+/** @param {string} id */
 const stop = (id) => send("DELETE", `sql/${encodeURIComponent(id)}`).catch(() => undefined); // It had ended.
 
+/** @param {SqlResult} answer */
 function said({ total, truncated, data, ms }) {
   const shown = truncated ? `the first ${data[0].length.toLocaleString("en-US")} of ` : "";
   return `${shown}${total.toLocaleString("en-US")} ${total === 1 ? "row" : "rows"} in ${ms} ms`;
 }
 
+/** @param {{answer: SqlResult}} props */
 function Result({ answer }) {
   const { x, y } = view.value;
   const numbers = answer.columns.filter((_, n) => answer.kinds[n] === "number");
+  /** @param {string} name */
   const column = (name) => {
     const n = answer.columns.indexOf(name);
     return { name, kind: answer.kinds[n], values: answer.data[n] };
   };
   const ys = (y ?? "").split("\n").filter((name) => numbers.includes(name));
   const xs = answer.columns.filter((name) => !ys.includes(name));
-  const at = answer.columns.includes(x) ? x : xs[0];
+  const at = answer.columns.find((name) => name === x) ?? xs[0];
   const chart = useMemo(() => (at && ys.length ? { x: column(at), ys: ys.map(column) } : null), [answer, at, y]);
   return html`
     ${
@@ -162,31 +177,35 @@ function Result({ answer }) {
   `;
 }
 
-/** The rows of a result as a grid asks for them: all are there already. */
+/** The rows of a result as a grid asks for them: all are there already. @param {{answer: SqlResult}} props */
 function ResultGrid({ answer }) {
   const pages = useMemo(() => {
     const rows = answer.data[0]?.length ?? 0;
-    const held = { ...answer, ids: Array.from({ length: rows }, (_, n) => n) };
-    return {
+    const held = { ...answer, ids: Array.from({ length: rows }, (_, n) => String(n)) };
+    /** @type {Pages<typeof held>} */
+    const found = {
       state: signal({ total: rows, turn: 0, error: null }),
       need: () => undefined,
       row: (index) => (index < rows ? { answer: held, place: index } : null),
     };
+    return found;
   }, [answer]);
   const columns = answer.columns.map((name, n) => ({
     key: `${n}`,
     width: answer.kinds[n] === "number" ? 110 : name === "run_id" ? 280 : 200,
     number: answer.kinds[n] === "number",
     title: html`<span class="head" title=${name}><bdi>${name}</bdi></span>`,
+    /** @param {Row<any>} row */
     cell: ({ place }) => value(name, answer.kinds[n], answer.data[n][place]),
   }));
   return html`<${Grid} pages=${pages} columns=${columns} label="Result" />`;
 }
 
+/** @param {string} name @param {string} kind @param {Value} one */
 function value(name, kind, one) {
   if (one === null) return html`<span class="muted">null</span>`;
   if (kind === "number") return html`<span title=${String(one)}>${number(one)}</span>`;
-  if (kind === "time") return html`<time title=${one}>${moment(one)}</time>`;
+  if (kind === "time") return html`<time title=${one}>${moment(String(one))}</time>`;
   const text = typeof one === "string" ? one : JSON.stringify(one);
   if (name === "run_id") return html`<a href=${to({ page: "run", run: text })}><bdi>${text}</bdi></a>`;
   return html`<bdi title=${text}>${text}</bdi>`;

@@ -6,6 +6,8 @@ import { mayChange } from "../me.js";
 import { Code, RunName, Section, Slots, Status, Time, Wrong } from "../parts.js";
 import { asof, to } from "../view.js";
 
+/** @import * as answers from "answers" */
+
 const ATTACH = `from runlore import ComputeTarget, Workspace
 
 ComputeTarget.attach(Workspace.open("lab"), "gpus", slots=2)`;
@@ -35,6 +37,7 @@ export function Targets() {
   `;
 }
 
+/** @param {{target: answers.Target}} props */
 function Target({ target }) {
   const { name, kind, slots, executing, queued, waiting } = target;
   const free = slots === null ? null : Math.max(0, slots - executing.length);
@@ -53,6 +56,7 @@ function Target({ target }) {
   `;
 }
 
+/** @param {Pick<answers.Target, "executing" | "queued">} props */
 const Rows = ({ executing, queued }) => html`
   <div class="scroll" tabindex="0" role="region" aria-label="Runs on the target">
     <table class="plain wide">
@@ -70,6 +74,7 @@ const Rows = ({ executing, queued }) => html`
   </div>
 `;
 
+/** @param {{run: answers.RunOnTarget, place?: number}} props `place` is that among those that wait */
 const Row = ({ run, place }) => html`
   <tr>
     <td><${RunName} id=${run.id} name=${run.name} colour=${run.colour} /></td>

@@ -1,24 +1,26 @@
 // The views that were saved: addresses under names.
 
 import { html, useState } from "../vendor/preact@11.2.0/preact.js";
-import { send, useAnswer } from "../api.js";
+import { asError, send, useAnswer } from "../api.js";
 import { Empty, Time, Wrong } from "../parts.js";
 import { mayChange } from "../me.js";
-import { named } from "../save-view.js";
-import { base, to, view } from "../view.js";
+import { base, inPath, to, view } from "../view.js";
+
+/** @import { SavedView } from "answers" */
 
 export function Views() {
   const { missing } = view.value;
   const { data, error } = useAnswer("views", {}, { runs: [""] }).value;
-  const [problem, setProblem] = useState(null);
+  const [problem, setProblem] = useState(/** @type {Error | null} */ (null));
   if (error && !data) return html`<${Wrong} error=${error} />`;
   if (!data) return html`<p class="muted">Loading…</p>`;
+  /** @param {string} name */
   const remove = async (name) => {
     try {
-      await send("DELETE", `views/${named(name)}`);
+      await send("DELETE", `views/${inPath(name)}`);
       setProblem(null);
-    } catch (wrong) {
-      setProblem(wrong);
+    } catch (error) {
+      setProblem(asError(error));
     }
   };
   return html`
@@ -40,6 +42,7 @@ export function Views() {
   `;
 }
 
+/** @param {{views: SavedView[], remove: (name: string) => void}} props */
 function Table({ views, remove }) {
   return html`
     <table class="plain wide">
@@ -56,7 +59,7 @@ function Table({ views, remove }) {
               <td>
                 ${
                   one.url
-                    ? html`<a href=${address(one)} title=${`${base}/v/${named(one.name)}`}><bdi>${one.name}</bdi></a>`
+                    ? html`<a href=${address(one.name, one.url)} title=${`${base}/v/${inPath(one.name)}`}><bdi>${one.name}</bdi></a>`
                     : html`<bdi>${one.name}</bdi>`
                 }
               </td>
@@ -78,9 +81,10 @@ function Table({ views, remove }) {
   `;
 }
 
-const address = ({ name, url }) => `${base}${url}${url.includes("?") ? "&" : "?"}${new URLSearchParams({ v: name })}`;
+/** @param {string} name @param {string} url */
+const address = (name, url) => `${base}${url}${url.includes("?") ? "&" : "?"}${new URLSearchParams({ v: name })}`;
 
-/** An address as people read it. */
+/** An address as people read it. @param {string} url */
 function shown(url) {
   try {
     return decodeURIComponent(url.replaceAll("+", " "));

@@ -5,8 +5,11 @@ import { useAnswer } from "../api.js";
 import { number } from "../format.js";
 import { Empty, Lasted, RunName, Status, Time } from "../parts.js";
 
+/** @import { RunRows } from "answers" */
+
 const RUNS_MAX = 1000;
 
+/** @param {{path: string, id: string}} props */
 export function Children({ path, id }) {
   const params = {
     parent: id,
@@ -16,10 +19,11 @@ export function Children({ path, id }) {
     sort: "created",
   };
   const { data } = useAnswer("runs", params).value;
-  const [closed, close] = useState(new Set());
+  const [closed, close] = useState(/** @type {Set<string>} */ (new Set()));
   if (!data) return html`<p class="muted">Loading…</p>`;
   if (!data.ids.length) return html`<${Empty} title="No children"><p>run.child_run() starts one.</p><//>`;
   const rows = treeOf(data, id, closed);
+  /** @param {string} child */
   const flip = (child) => {
     const next = new Set(closed);
     if (!next.delete(child)) next.add(child);
@@ -62,13 +66,18 @@ export function Children({ path, id }) {
   `;
 }
 
-/** The rows of a tree below a run, each parent before its children: their places, and how deep. */
+/**
+ * The rows of a tree below a run, each parent before its children: their places, and how deep.
+ * @param {RunRows} data @param {string} root @param {Set<string>} closed
+ */
 function treeOf(data, root, closed) {
   const below = Map.groupBy(
     data.ids.map((_, n) => n),
     (n) => data.data[3][n],
   );
+  /** @type {{n: number, level: number, own: number}[]} */
   const rows = [];
+  /** @param {string} parent @param {number} level */
   const add = (parent, level) => {
     for (const n of below.get(parent) ?? []) {
       const own = below.get(data.ids[n])?.length ?? 0;
@@ -80,6 +89,7 @@ function treeOf(data, root, closed) {
   return rows;
 }
 
+/** @param {{path: string, id: string}} props */
 function RollUp({ path, id }) {
   const [metric, setMetric] = useState("");
   const [mode, setMode] = useState("min");

@@ -5,11 +5,20 @@ import { Markdown } from "../markdown.js";
 import { Facts, Section, Time } from "../parts.js";
 import { Tags } from "../run-actions.js";
 
+/** @import { Run, RunError, Value } from "answers" */
+/** @typedef {[name: string, value: string][]} Pairs */
+
+/** @param {Value | undefined} value */
 export const shown = (value) =>
   value === null || value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
 
+/** @param {Record<string, Value> | null} values @returns {Pairs} */
 const pairs = (values) => Object.entries(values ?? {}).map(([key, value]) => [key, shown(value)]);
 
+/**
+ * The values of nested objects by their paths.
+ * @param {Record<string, Value> | null} config @returns {Pairs}
+ */
 export function flattened(config, before = "") {
   return Object.entries(config ?? {}).flatMap(([key, value]) =>
     value !== null && typeof value === "object" && !Array.isArray(value)
@@ -18,7 +27,7 @@ export function flattened(config, before = "") {
   );
 }
 
-/** Why a run failed, if it did. @param {{error: object | null, heading: "h2" | "h3"}} props */
+/** Why a run failed, if it did. @param {{error: RunError | null, heading: "h2" | "h3"}} props */
 export function Failure({ error, heading }) {
   if (!error) return "";
   return html`
@@ -30,6 +39,7 @@ ${[error.code, error.message, error.debug_stack_trace].filter(Boolean).join("\n\
   `;
 }
 
+/** @param {{data: Run, path: string}} props */
 export function Details({ data, path }) {
   const config = flattened(data.config);
   return html`

@@ -6,14 +6,17 @@ import { bytes } from "../format.js";
 import { fileAddress } from "../logged.js";
 import { Markdown } from "../markdown.js";
 import { Empty, Wrong } from "../parts.js";
-import { asof, copy } from "../view.js";
+import { asof, copy, inPath } from "../view.js";
+
+/** @import { RunFile } from "answers" */
 
 const IMAGES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 const CSV_ROWS = 200;
 
+/** @param {{path: string, id: string}} props */
 export function Files({ path, id }) {
   const { data } = useAnswer(`${path}/files`, {}).value;
-  const [shown, show] = useState(null);
+  const [shown, show] = useState(/** @type {string | null} */ (null));
   if (!data) return html`<p class="muted">Loading…</p>`;
   if (!data.files.length) return html`<${Empty} title="No files"><p>run.upload_file(…) keeps one.</p><//>`;
   return html`
@@ -70,15 +73,16 @@ export function Files({ path, id }) {
   `;
 }
 
+/** @param {{path: string, file: RunFile}} props */
 function Preview({ path, file }) {
-  if (IMAGES.includes(file.type))
+  if (IMAGES.includes(file.type ?? ""))
     return html`<img class="preview" src=${fileAddress(path, file.name)} alt=${file.name} />`;
   return html`<${Text} path=${path} name=${file.name} />`;
 }
 
+/** @param {{path: string, name: string}} props */
 function Text({ path, name }) {
-  const encoded = name.split("/").map(encodeURIComponent).join("/");
-  const { data, error } = useAnswer(`${path}/text/${encoded}`, {}, { runs: [] }).value;
+  const { data, error } = useAnswer(`${path}/text/${inPath(name)}`, {}, { runs: [] }).value;
   if (error) return html`<${Wrong} error=${error} />`;
   if (!data) return html`<p class="muted">Loading…</p>`;
   const rows = /\.(csv|tsv)$/i.test(name) ? csv(data.text, name.toLowerCase().endsWith("tsv") ? "\t" : ",") : null;
@@ -89,6 +93,7 @@ function Text({ path, name }) {
   `;
 }
 
+/** @param {{rows: string[][], name: string}} props */
 const Rows = ({ rows, name }) => html`
   <div class="scroll preview" tabindex="0" role="region" aria-label=${name}>
     <table class="plain">
@@ -102,7 +107,9 @@ const Rows = ({ rows, name }) => html`
 
 /** The rows of a CSV text (RFC 4180). @param {string} text @param {string} comma */
 export function csv(text, comma = ",") {
-  const rows = [[]];
+  /** @type {string[]} */
+  let row = [];
+  const rows = [row];
   let cell = "";
   let quoted = false;
   for (let n = 0; n < text.length; n += 1) {
@@ -113,14 +120,14 @@ export function csv(text, comma = ",") {
       else quoted = false;
     } else if (char === '"' && cell === "") quoted = true;
     else if (char === comma) {
-      rows.at(-1).push(cell);
+      row.push(cell);
       cell = "";
     } else if (char === "\n") {
-      rows.at(-1).push(cell.replace(/\r$/, ""));
-      rows.push([]);
+      row.push(cell.replace(/\r$/, ""));
+      rows.push((row = []));
       cell = "";
     } else cell += char;
   }
-  if (cell !== "" || rows.at(-1).length) rows.at(-1).push(cell);
-  return rows.filter((row) => row.length);
+  if (cell !== "" || row.length) row.push(cell);
+  return rows.filter((one) => one.length);
 }

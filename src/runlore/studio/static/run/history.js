@@ -6,6 +6,9 @@ import { Time } from "../parts.js";
 import { asof, change, copy, view, write } from "../view.js";
 import { shown } from "./details.js";
 
+/** @import * as answers from "answers" */
+
+/** @param {{path: string, id: string}} props */
 export function History({ path, id }) {
   const { what, who } = view.value;
   const { data } = useAnswer(`${path}/history`, { what, who }, { runs: [id] }).value;
@@ -35,7 +38,7 @@ export function History({ path, id }) {
           </tr>
         </thead>
         <tbody>
-          ${withSeals(data).map((one) => (one.seal ? html`<${Seal} key=${`seal ${one.seal}`} size=${one.seal} />` : html`<${Change} key=${one.key} one=${one.change} id=${id} />`))}
+          ${withSeals(data).map(({ change, seal, key }) => (change ? html`<${Change} key=${key} one=${change} id=${id} />` : html`<${Seal} key=${key} size=${seal} />`))}
         </tbody>
       </table>
     </div>
@@ -43,21 +46,29 @@ export function History({ path, id }) {
   `;
 }
 
-/** The changes, and after those that a checkpoint covers its seal. */
+/**
+ * The changes, and after those that a checkpoint covers its seal.
+ * @param {{changes: answers.Change[], seals: number[]}} history
+ */
 function withSeals({ changes, seals }) {
-  const rows = [];
   const left = [...seals].sort((a, b) => a - b);
-  changes.forEach((one, n) => {
-    while (left.length && left[0] < one.position) rows.push({ seal: left.shift() });
-    rows.push({ change: one, key: `${one.position} ${n}` });
+  const rows = changes.flatMap((change, n) => {
+    const next = left.findIndex((seal) => seal >= change.position);
+    const before = left.splice(0, next < 0 ? left.length : next);
+    return [...before.map(sealed), { change, seal: null, key: `${change.position} ${n}` }];
   });
-  return [...rows, ...left.map((seal) => ({ seal }))];
+  return [...rows, ...left.map(sealed)];
 }
 
+/** @param {number} seal */
+const sealed = (seal) => ({ change: null, seal, key: `seal ${seal}` });
+
+/** @param {{size: number}} props */
 const Seal = ({ size }) => html`
   <tr class="seal"><td colspan="5"><span aria-hidden="true">⛊</span> checkpoint: the first ${size} events of the log are sealed</td></tr>
 `;
 
+/** @param {{one: answers.Change, id: string}} props */
 const Change = ({ one, id }) => html`
   <tr class=${one.what === "change_refused" ? "refused" : ""}>
     <td><${Time} at=${one.time} /></td>
@@ -78,6 +89,7 @@ const Change = ({ one, id }) => html`
   </tr>
 `;
 
+/** @param {{name: "what" | "who", value?: string, all: string, counts: Record<string, number>}} props */
 const Choice = ({ name, value, all, counts }) => html`
   <select aria-label=${name} value=${value ?? ""} onChange=${(event) => change({ [name]: event.currentTarget.value || null })}>
     <option value="">${all}</option>

@@ -5,6 +5,9 @@ import { useAnswer } from "../api.js";
 import { Document, Picture, Table } from "../logged.js";
 import { Empty, Section } from "../parts.js";
 
+/** @import { Drawn } from "../vendor/preact@11.2.0/preact.js" */
+
+/** @param {{path: string, id: string}} props */
 export function Images({ path, id }) {
   const { data } = useAnswer(`${path}/logged`, {}, { runs: [id] }).value;
   if (!data) return html`<p class="muted">Loading…</p>`;
@@ -21,12 +24,14 @@ export function Images({ path, id }) {
   );
 }
 
+/** @param {{path: string, id: string}} props */
 export function Tables({ path, id }) {
   const { data } = useAnswer(`${path}/logged`, {}, { runs: [id] }).value;
   if (!data) return html`<p class="muted">Loading…</p>`;
   if (!data.tables.length && !data.documents.length) {
     return html`<${Empty} title="No tables"><p>run.log_row("errors", kind="blur", count=3) adds a row to one.</p><//>`;
   }
+  /** @param {typeof Table} Part @returns {(metric: string) => Drawn} */
   const section = (Part) => (metric) =>
     html`
     <${Section} key=${metric} title=${html`<bdi>${metric}</bdi>`}><${Part} path=${path} metric=${metric} /><//>

@@ -2,15 +2,20 @@
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact@11.2.0/preact.js";
 import { START, pieces } from "../ansi.js";
-import { ask, useAnswer } from "../api.js";
+import { asError, ask, useAnswer } from "../api.js";
 import { Empty, Wrong, isActive } from "../parts.js";
-import { asof, copy } from "../view.js";
+import { asof, copy, inPath } from "../view.js";
+
+/** @import { Run } from "answers" */
+/** @import { On } from "../vendor/preact@11.2.0/preact.js" */
+/** @typedef {{from: number, nbytes: number, found: ReturnType<typeof pieces>["found"]}} LogPart */
 
 const KEPT_MAX = 1_000_000;
 
+/** @param {{data: Run, path: string}} props */
 export function Logs({ data, path }) {
-  const [name, setName] = useState(null);
-  const [start, setStart] = useState(null);
+  const [name, setName] = useState(/** @type {string | null} */ (null));
+  const [start, setStart] = useState(/** @type {number | null} */ (null));
   const isOver = !isActive(data.status);
   const names = useLogs(data, path, isOver);
   if (!names.length) {
@@ -33,9 +38,12 @@ export function Logs({ data, path }) {
   `;
 }
 
-/** The names of the run's logs. A file that appears is no event: until one does, it is looked for. */
+/**
+ * The names of the run's logs. A file that appears is no event: until one does, it is looked for.
+ * @param {Run} data @param {string} path @param {boolean} isOver
+ */
 function useLogs(data, path, isOver) {
-  const [found, setFound] = useState([]);
+  const [found, setFound] = useState(/** @type {string[]} */ ([]));
   const waits = !data.logs.length && !found.length && !isOver && !copy && asof.value === null;
   useEffect(() => {
     if (!waits) return undefined;
@@ -50,21 +58,26 @@ function useLogs(data, path, isOver) {
   return data.logs.length ? data.logs : found;
 }
 
-const encoded = (name) => name.split("/").map(encodeURIComponent).join("/");
-
-/** Finds lines of the whole file; one opens the log where it stands. */
+/**
+ * Finds lines of the whole file; one opens the log where it stands.
+ * @param {{path: string, name: string, open: (start: number) => void}} props
+ */
 function Search({ path, name, open }) {
   const [text, setText] = useState("");
-  const { data, error } = useAnswer(`${path}/log-search/${encoded(name)}`, { text }, { runs: [], skip: !text }).value;
-  const isThere = text && data;
+  const { data, error } = useAnswer(`${path}/log-search/${inPath(name)}`, { text }, { runs: [], skip: !text }).value;
+  /** @param {On<SubmitEvent, HTMLFormElement>} event */
+  const submit = (event) => {
+    event.preventDefault();
+    setText(String(new FormData(event.currentTarget).get("text")));
+  };
   return html`
-    <form onSubmit=${(event) => (event.preventDefault(), setText(event.currentTarget.elements.text.value))}>
+    <form onSubmit=${submit}>
       <input name="text" type="search" aria-label="Search the log" placeholder="Search the log" onInput=${(event) => event.currentTarget.value || setText("")} />
     </form>
     ${text && error ? html`<${Wrong} error=${error} />` : ""}
-    ${isThere ? html`<span role="status">${data.total} lines</span>` : ""}
+    ${text && data ? html`<span role="status">${data.total} lines</span>` : ""}
     ${
-      isThere && data.hits.length
+      text && data?.hits.length
         ? html`
           <ol class="hits" aria-label="Found lines">
             ${data.hits.map(
@@ -85,12 +98,15 @@ function Search({ path, name, open }) {
   `;
 }
 
-/** A log from a byte on, or its end, and what is added to it. */
+/**
+ * A log from a byte on, or its end, and what is added to it.
+ * @param {{path: string, name: string, start: number | null, over: boolean, toEnd: () => void}} props
+ */
 function Log({ path, name, start, over, toEnd }) {
-  const [parts, setParts] = useState([]);
-  const [error, setError] = useState(null);
+  const [parts, setParts] = useState(/** @type {LogPart[]} */ ([]));
+  const [error, setError] = useState(/** @type {Error | null} */ (null));
   const [unseen, setUnseen] = useState(0);
-  const frame = useRef(null);
+  const frame = useRef(/** @type {HTMLElement | null} */ (null));
   const next = useRef(start);
   const isAtEnd = useRef(start === null);
   useEffect(() => {
@@ -99,7 +115,7 @@ function Log({ path, name, start, over, toEnd }) {
     let state = START;
     const more = async () => {
       try {
-        const part = await ask(`${path}/logs/${encoded(name)}`, { from: next.current });
+        const part = await ask(`${path}/logs/${inPath(name)}`, { from: next.current });
         if (left) return;
         next.current = part.next;
         setError(null);
@@ -112,7 +128,7 @@ function Log({ path, name, start, over, toEnd }) {
         if (copy || part.has_ended) return;
         if (!over || part.text) timer = setTimeout(more, part.text ? 200 : 1000);
       } catch (problem) {
-        if (!left) setError(problem);
+        if (!left) setError(asError(problem));
       }
     };
     more();
@@ -121,18 +137,21 @@ function Log({ path, name, start, over, toEnd }) {
       clearTimeout(timer);
     };
   }, [name, over]);
+  const toLastLine = () => {
+    if (frame.current) frame.current.scrollTop = frame.current.scrollHeight;
+  };
   useLayoutEffect(() => {
-    if (isAtEnd.current) frame.current.scrollTop = frame.current.scrollHeight;
+    if (isAtEnd.current) toLastLine();
   }, [parts]);
-  const scrolled = () => {
-    const { scrollHeight, scrollTop, clientHeight } = frame.current;
+  /** @param {On<Event, HTMLElement>} event */
+  const scrolled = ({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
     isAtEnd.current = scrollHeight - scrollTop - clientHeight < 40;
     if (isAtEnd.current) setUnseen(0);
   };
   const follow = () => {
     isAtEnd.current = true;
     setUnseen(0);
-    frame.current.scrollTop = frame.current.scrollHeight;
+    toLastLine();
   };
   return html`
     ${error ? html`<${Wrong} error=${error} />` : ""}
@@ -146,9 +165,10 @@ function Log({ path, name, start, over, toEnd }) {
   `;
 }
 
+/** @param {{part: LogPart}} props */
 const Part = ({ part }) => part.found.map(({ text, look }) => (look ? html`<span class=${look}>${text}</span>` : text));
 
-/** The last parts of a log that is too long to be shown whole. */
+/** The last parts of a log that is too long to be shown whole. @param {LogPart[]} parts */
 function shortened(parts) {
   let nbytes = parts.reduce((sum, part) => sum + part.nbytes, 0);
   let first = 0;

@@ -7,12 +7,18 @@ import { isSampled } from "../format.js";
 import { Empty, isActive } from "../parts.js";
 import { useWaiting } from "../waiting.js";
 
+/** @import { Run } from "answers" */
+/** @import { Drawn } from "../vendor/preact@11.2.0/preact.js" */
+/** @typedef {{data: Run, id: string, path: string}} Props those of all tabs of a run */
+
+/** @param {Props} props */
 export const Metrics = (props) => html`
-  <${Curves} ...${props} wanted=${(name) => !isSampled(name)}>
+  <${Curves} ...${props} wanted=${(/** @type {string} */ name) => !isSampled(name)}>
     <${Empty} title="No metric yet"><p>run.log("loss", 0.5) logs one.</p><//>
   <//>
 `;
 
+/** @param {Props} props */
 export const System = (props) => html`
   <${Curves} ...${props} wanted=${isSampled}>
     <${Empty} title="No system metrics">
@@ -21,6 +27,9 @@ export const System = (props) => html`
   <//>
 `;
 
+/**
+ * @param {Props & {wanted: (name: string) => boolean, children: Drawn}} props `children` are there if none is wanted
+ */
 function Curves({ data, id, path, wanted, children }) {
   const turn = useWaiting(isActive(data.status) ? [id] : [], null, true);
   const { data: found } = useAnswer(`${path}/metrics`, {}, { runs: [id], turn }).value;

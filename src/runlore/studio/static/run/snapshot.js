@@ -4,10 +4,13 @@ import { html, useState } from "../vendor/preact@11.2.0/preact.js";
 import { useAnswer } from "../api.js";
 import { bytes } from "../format.js";
 import { Empty, Section, Wrong } from "../parts.js";
-import { change, copy, view } from "../view.js";
+import { change, copy, inPath, view } from "../view.js";
+
+/** @import { Run, SourceFile } from "answers" */
 
 const OTHERS = 100;
 
+/** @param {{data: Run, path: string, id: string}} props */
 export function Snapshot({ data, path, id }) {
   const { data: found, error } = useAnswer(`${path}/snapshot`, {}, { runs: [id] }).value;
   const { other } = view.value;
@@ -22,11 +25,11 @@ export function Snapshot({ data, path, id }) {
   `;
 }
 
+/** @param {{experiment: string, id: string, other?: string}} props */
 function Others({ experiment, id, other }) {
   const { data } = useAnswer("runs", { experiment, limit: OTHERS, cols: ["status"] }, { runs: [] }).value;
-  const runs = (data?.ids ?? [])
-    .map((one, n) => [one, `${data.names[n]} · ${data.numbers[n]}`])
-    .filter(([one]) => one !== id);
+  const named = data ? data.ids.map((one, n) => [one, `${data.names[n]} · ${data.numbers[n]}`]) : [];
+  const runs = named.filter(([one]) => one !== id);
   if (other && !runs.some(([one]) => one === other)) runs.unshift([other, other]);
   return html`
     <div class="bar">
@@ -41,8 +44,9 @@ function Others({ experiment, id, other }) {
   `;
 }
 
+/** @param {{path: string, files: SourceFile[]}} props */
 function Source({ path, files }) {
-  const [shown, show] = useState(null);
+  const [shown, show] = useState(/** @type {string | null} */ (null));
   return html`
     <ul class="files">
       ${files.map(
@@ -59,9 +63,9 @@ function Source({ path, files }) {
   `;
 }
 
+/** @param {{path: string, name: string}} props */
 function Text({ path, name }) {
-  const encoded = name.split("/").map(encodeURIComponent).join("/");
-  const { data, error } = useAnswer(`${path}/snapshot/text/${encoded}`, {}, { runs: [] }).value;
+  const { data, error } = useAnswer(`${path}/snapshot/text/${inPath(name)}`, {}, { runs: [] }).value;
   if (error) return html`<${Wrong} error=${error} />`;
   if (!data) return html`<p class="muted">Loading…</p>`;
   return html`<pre class="code preview" tabindex="0" role="region" aria-label=${name}>${data.text}</pre>`;
@@ -69,6 +73,7 @@ function Text({ path, name }) {
 
 const SIGNS = { added: "+", removed: "−", changed: "±" };
 
+/** @param {{path: string, other: string}} props */
 function Diff({ path, other }) {
   const { data, error } = useAnswer(`${path}/snapshot/diff`, { other }, { runs: [] }).value;
   if (error) return html`<${Wrong} error=${error} />`;
@@ -80,7 +85,7 @@ function Diff({ path, other }) {
         ${
           one.lines
             ? html`<pre class="code diff" tabindex="0" role="region" aria-label=${`Changes of ${one.name}`}>${one.lines.map(
-                (line, n) => html`<span key=${n} class=${kindOf(line)}>${`${line}\n`}</span>`,
+                (line, n) => html`<span key=${n} class=${KINDS[line[0]] ?? ""}>${`${line}\n`}</span>`,
               )}</pre>`
             : html`<p class="muted">No text, or too long: ${bytes(one.old_nbytes) || "nothing"} → ${bytes(one.new_nbytes) || "nothing"}.</p>`
         }
@@ -89,5 +94,5 @@ function Diff({ path, other }) {
   );
 }
 
-/** The first character says what a line is; so does its background. */
-const kindOf = (line) => ({ "+": "plus", "-": "minus", "@": "place" })[line[0]] ?? "";
+/** The first character says what a line is; so does its background. @type {Record<string, string | undefined>} */
+const KINDS = { "+": "plus", "-": "minus", "@": "place" };

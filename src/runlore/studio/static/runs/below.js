@@ -9,13 +9,15 @@ import { metricsOf } from "../run-columns.js";
 import { hasSelection, selectedOnes } from "../selection.js";
 import { view } from "../view.js";
 
+/** @import { Question } from "../selection.js" */
+
 const CHARTS = 3;
 const SELECTED_MAX = 50;
 const NEWEST = 10;
 const OUTSIDE = 70; // What a chart has above and below its curves.
 
 /**
- * @param {{question: object, columns: string[], fields: string[], height: number}} props `columns`
+ * @param {{question: Question, columns: string[], fields: string[], height: number}} props `columns`
  *   are those of the table; `height` is that of the charts in pixels
  */
 export function Below({ question, columns, fields, height }) {

@@ -5,14 +5,25 @@ import { send } from "../api.js";
 import { Dialog, FormDialog } from "../dialog.js";
 import { runsOf } from "../format.js";
 
+/** @import { Refusal } from "answers" */
+/**
+ * Runs: those of some ids, or those that match as of a position.
+ * @typedef {{ids: string[], position?: undefined}
+ *   | {ids?: undefined, position: number, f?: string, q?: string, experiment?: string, children: boolean}} Which
+ * @typedef {{done: number, refused: Refusal[], total: number | null}} Far how far a change is
+ * @typedef {"tag" | "archive" | "cancel"} Change
+ */
+
 const AT_ONCE = 200;
 const REFUSED_SHOWN = 500;
 
 /**
  * Changes runs a part at a time. `which` is {ids}, or a question with the position as of which
  * runs match it. `step` is told how far it is, and says whether to go on.
+ * @param {Which} which @param {object} content @param {(far: Far) => boolean} step
  */
 async function changed(which, content, step) {
+  /** @type {Far} */
   const told = { done: 0, refused: [], total: which.ids?.length ?? null };
   for (let offset = 0; told.total === null || offset < told.total; offset += AT_ONCE) {
     const part = which.ids
@@ -27,16 +38,17 @@ async function changed(which, content, step) {
   return told;
 }
 
-/** @param {{of: "tag" | "archive" | "cancel", count: number, which: object, tell: (told: object) => void}} props */
+/** @param {{of: Change, count: number, which: Which, tell: (far: Far) => void, onClose: () => void}} props */
 export function BulkDialog({ of, count: shown, which: shownOnes, tell, onClose }) {
   const [remove, setRemove] = useState(false);
   const [{ count, which }] = useState({ count: shown, which: shownOnes }); // Those that were counted.
-  const [far, setFar] = useState(null);
+  const [far, setFar] = useState(/** @type {number | null} */ (null));
   const isOver = useRef(false);
   const over = () => {
     isOver.current = true; // What is asked for already is still done.
     onClose();
   };
+  /** @param {FormData} form */
   const submit = async (form) => {
     const told = await changed(which, contentOf(of, form, remove), (now) => {
       setFar(now.done + now.refused.length);
@@ -61,6 +73,7 @@ export function BulkDialog({ of, count: shown, which: shownOnes, tell, onClose }
   `;
 }
 
+/** @param {Change} of @param {FormData} form @param {boolean} remove */
 function contentOf(of, form, remove) {
   if (of !== "tag") return { op: form.get("back") ? "reactivate" : of, reason: form.get("reason") || undefined };
   return {
@@ -71,6 +84,7 @@ function contentOf(of, form, remove) {
 }
 
 const FIELDS = {
+  /** @param {{remove: boolean, setRemove: (remove: boolean) => void}} props */
   tag: ({ remove, setRemove }) => html`
     <label class="field">Key <input name="key" required autocomplete="off" /></label>
     <label class="field">
@@ -90,10 +104,13 @@ const FIELDS = {
   `,
 };
 
-/** What became of a change of many runs: how many, and which ones refused it. */
+/**
+ * What became of a change of many runs: how many, and which ones refused it.
+ * @param {{answer: Far, onClose: () => void}} props
+ */
 export function Told({ answer, onClose }) {
   const { done, refused, total } = answer;
-  const left = total - done - refused.length;
+  const left = (total ?? done) - done - refused.length;
   const rest = left ? ` ${runsOf(left)} were left as they are.` : "";
   if (!refused.length) {
     return html`

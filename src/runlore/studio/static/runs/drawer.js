@@ -7,12 +7,15 @@ import { lookOf } from "../charts.js";
 import { isSampled } from "../format.js";
 import { Markdown } from "../markdown.js";
 import { mayChange } from "../me.js";
-import { Facts, Lasted, Section, Status, Swatch, Time, Wrong, isActive } from "../parts.js";
+import { Facts, Lasted, Section, Status, Swatch, Time, Wrong, isActive, mayCancel } from "../parts.js";
 import { Refused, Tags } from "../run-actions.js";
 import { Logs } from "../run/logs.js";
 import { Failure, flattened } from "../run/details.js";
 import { to } from "../view.js";
 import { useWaiting } from "../waiting.js";
+
+/** @import { Run } from "answers" */
+/** @import { Zoom } from "../plot.js" */
 
 const CHARTS = 3;
 
@@ -21,13 +24,13 @@ const CHARTS = 3;
  *   table's columns, whose curves are shown first
  */
 export function Drawer({ id, metrics, onClose }) {
-  const frame = useRef(null);
+  const frame = useRef(/** @type {HTMLElement | null} */ (null));
   const path = `runs/${encodeURIComponent(id)}`;
   const { data, error } = useAnswer(path, {}, { runs: [id] }).value;
   const isShown = data?.id === id;
   useEffect(() => {
     // On a small screen it covers the table: the focus must not stay below.
-    if (getComputedStyle(frame.current).position === "fixed") frame.current.focus();
+    if (frame.current && getComputedStyle(frame.current).position === "fixed") frame.current.focus();
   }, []);
   return html`
     <aside ref=${frame} class="drawer" tabindex="-1" aria-label=${isShown ? `Run ${data.name}` : "Run"}>
@@ -43,18 +46,20 @@ export function Drawer({ id, metrics, onClose }) {
   `;
 }
 
+/** @param {{data: Run, path: string}} props */
 function Head({ data, path }) {
-  const [problem, setProblem] = useState(null);
+  const [problem, setProblem] = useState(/** @type {Error | null} */ (null));
   const cancel = () => send("POST", `${path}/cancel`).then(() => setProblem(null), setProblem);
   return html`
     <h2><a class="run-name" href=${to({ page: "run", run: data.id })}><${Swatch} colour=${data.colour} /> <bdi>${data.name}</bdi></a></h2>
     <${Status} of=${data.status} />
     <${Lasted} seconds=${data.duration} status=${data.status} from=${data} />
-    ${mayChange.value && isActive(data.status) ? html`<button onClick=${cancel}>Cancel</button>` : ""}
+    ${mayChange.value && mayCancel(data.status) ? html`<button onClick=${cancel}>Cancel</button>` : ""}
     ${problem ? html`<${Refused} problem=${problem} />` : ""}
   `;
 }
 
+/** @param {{data: Run, path: string, metrics: string[]}} props */
 function Body({ data, path, metrics }) {
   const config = flattened(data.config);
   return html`
@@ -75,8 +80,9 @@ function Body({ data, path, metrics }) {
   `;
 }
 
+/** @param {{data: Run, path: string, metrics: string[]}} props */
 function Curves({ data, path, metrics }) {
-  const [zoom, setZoom] = useState(null);
+  const [zoom, setZoom] = useState(/** @type {Zoom | null} */ (null));
   const turn = useWaiting(isActive(data.status) ? [data.id] : [], null, true);
   const found = useAnswer(`${path}/metrics`, {}, { runs: [data.id], turn }).value.data?.metrics ?? [];
   const own = found.filter((name) => !isSampled(name));

@@ -7,6 +7,10 @@ import { runsOf } from "../format.js";
 import { Empty } from "../parts.js";
 import { asof, change, to } from "../view.js";
 
+/** @import { Condition } from "answers" */
+/** @import { Question } from "../selection.js" */
+
+/** @param {{question: Question}} props */
 export function NoRuns({ question }) {
   if (question.q || question.f) return html`<${NoMatch} question=${question} />`;
   if (asof.value !== null) {
@@ -19,7 +23,10 @@ export function NoRuns({ question }) {
   `;
 }
 
-/** The conditions, the one first that leaves out most runs, each with a button that drops it. */
+/**
+ * The conditions, the one first that leaves out most runs, each with a button that drops it.
+ * @param {{question: Question}} props
+ */
 function NoMatch({ question }) {
   const { q, f, experiment, tree } = question;
   const { data } = useAnswer("conditions", { q, f, experiment, children: Boolean(tree) }).value;
@@ -54,6 +61,7 @@ function NoMatch({ question }) {
   `;
 }
 
+/** @param {Condition[]} conditions */
 function inWords(conditions) {
   const [first] = conditions;
   if (conditions.length === 1) return "One condition leaves out all runs:";

@@ -1,38 +1,49 @@
-// The bar below the table, which opens charts, and the edge by which they are made higher.
+// The charts below the table: the button that opens them, and the edge that makes them higher.
 
 import { html } from "../vendor/preact@11.2.0/preact.js";
 import { later } from "../later.js";
 import { change, view } from "../view.js";
 
+/** @import { Question } from "../selection.js" */
+/** @import { View } from "../view.js" */
+/** @import { On } from "../vendor/preact@11.2.0/preact.js" */
+
 const Below = later(async () => (await import("./below.js")).Below);
 const HEIGHT = 230;
 const [HEIGHT_MIN, HEIGHT_MAX] = [140, 600];
 const STEP = 20;
-const BAR = 24; // As in the style sheet: what is above stays where it is when charts come.
+const EDGE = 16; // As in the style sheet: what is above stays where it is when charts come.
 
+/** @param {number} height */
 const within = (height) => Math.min(HEIGHT_MAX, Math.max(HEIGHT_MIN, Math.round(height)));
 
-/** The height of the charts that the address names; null while they are closed. */
+/** The height of the charts that the address names; null while they are closed. @param {View} view */
 const heightOf = ({ split }) => (/^\d{1,4}$/.test(split ?? "") ? within(Number(split)) : null);
 
-/** @param {any} props those of `Below`, without its height */
+/** Opens and closes the charts below the table. */
+export function ChartsButton() {
+  const isOpen = heightOf(view.value) !== null;
+  const flip = () => change({ split: isOpen ? null : String(HEIGHT) }, { replace: true });
+  return html`<button aria-expanded=${String(isOpen)} onClick=${flip} title="Three charts below the table">Charts</button>`;
+}
+
+/** @param {{question: Question, columns: string[], fields: string[]}} props those of `Below`, without its height */
 export function Split(props) {
   const height = heightOf(view.value);
-  const flip = () => change({ split: height === null ? String(HEIGHT) : null }, { replace: true });
+  if (height === null) return "";
   return html`
-    <section class="below" aria-label="Charts below the table" style=${{ height: `${BAR + (height ?? 0)}px` }}>
-      <div class="split">
-        <button class="quiet" aria-expanded=${String(height !== null)} onClick=${flip}>${height === null ? "▴" : "▾"} Charts</button>
-        ${height === null ? "" : html`<${Edge} height=${height} />`}
-      </div>
-      ${height === null ? "" : html`<${Below} ...${props} height=${height} />`}
+    <section class="below" aria-label="Charts below the table" style=${{ height: `${EDGE + height}px` }}>
+      <${Edge} height=${height} />
+      <${Below} ...${props} height=${height} />
     </section>
   `;
 }
 
-/** The upper edge of the charts, which is dragged, or moved by ↑ and ↓. */
+/** The upper edge of the charts, which is dragged, or moved by ↑ and ↓. @param {{height: number}} props */
 function Edge({ height }) {
+  /** @param {number} next */
   const put = (next) => change({ split: String(within(next)) }, { replace: true });
+  /** @param {On<PointerEvent, HTMLElement>} event */
   const grab = (event) => {
     event.preventDefault();
     const edge = event.currentTarget;
@@ -43,8 +54,9 @@ function Edge({ height }) {
       edge.onpointermove = null;
     };
   };
+  /** @param {KeyboardEvent} event */
   const keys = (event) => {
-    const step = { ArrowUp: STEP, ArrowDown: -STEP }[event.key];
+    const step = event.key === "ArrowUp" ? STEP : event.key === "ArrowDown" ? -STEP : 0;
     if (!step) return;
     event.preventDefault();
     put(height + step);

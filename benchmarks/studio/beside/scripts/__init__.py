@@ -1,0 +1,1 @@
+"""A training script for each tool; each is imported in the tool's own environment only."""

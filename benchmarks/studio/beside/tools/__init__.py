@@ -1,0 +1,1 @@
+"""How a person does the tasks in each tool."""
