@@ -5,6 +5,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.runlore-installed
 FUZZ_READY := $(VENV)/.fuzz-installed
 
+# `make test-ray`: Ray has 60 packages, of which runlore needs none.
+RAY_VENV ?= .ray-venv
+RAY_VERSION := 2.60.0
+RAY_READY := $(RAY_VENV)/.installed-$(RAY_VERSION)
+
 # `make fuzz`: of each target, and how many at a time.
 FUZZ_SECONDS ?= 300
 FUZZ_JOBS ?= 1
@@ -25,13 +30,19 @@ N ?= 120
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo demo-postgres studio-demo studio-pictures check test test-postgres explore chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
+.PHONY: demo demo-postgres demo-slurm demo-ray studio-demo studio-pictures check test test-postgres test-slurm test-ray explore chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
 
 demo: $(READY) ## Track a real training and query it
 	$(BIN)/python examples/demo.py
 
 demo-postgres: $(READY) ## The same in PostgreSQL, on a server that it starts
 	PYTHONPATH=. $(BIN)/python examples/demo_postgres.py
+
+demo-slurm: $(READY) ## Its submitted scripts here, in a pool, and on a Slurm that it starts; as root, on Debian
+	$(BIN)/python -m tests.slurm.cluster $(BIN)/python examples/demo_targets.py local pool slurm
+
+demo-ray: $(READY) $(RAY_READY) ## The same on a Ray head that it starts
+	RUNLORE_RAY=$(abspath $(RAY_VENV))/bin/ray $(BIN)/python -m tests.ray.head $(BIN)/python examples/demo_targets.py local pool ray
 
 studio-demo: $(READY) ## Show the workspace of `make demo` in a browser
 	@test -e demo-output/workspace || $(BIN)/python examples/demo.py
@@ -47,6 +58,12 @@ check: $(READY) ## Check style and imports, run the tests that start no process;
 test: $(READY) ## Run the doctests, then all tests
 	$(BIN)/pytest --doctest-modules src
 	$(BIN)/pytest -n 2
+
+test-slurm: $(READY) ## Run the tests of submitted runs on a Slurm that it starts; as root, on Debian
+	$(BIN)/python -m tests.slurm.cluster $(BIN)/pytest -q -n 2 --dist loadfile tests/slurm
+
+test-ray: $(READY) $(RAY_READY) ## Run the tests of submitted runs on Ray heads that they start
+	RUNLORE_RAY=$(abspath $(RAY_VENV))/bin/ray $(BIN)/pytest -q tests/ray
 
 test-postgres: $(READY) ## Run the tests of the SDK on workspaces in PostgreSQL, also behind a pooler and while the server is away; `make test` has those of the log
 	RUNLORE_TEST_POSTGRES=1 $(BIN)/pytest -q -n 2 -k "postgres" --ignore=tests/postgres
@@ -102,7 +119,7 @@ help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 clean: ## Remove environments, builds, caches and what the demo wrote
-	rm -rf .venv .bench-venvs build dist src/*.egg-info *.egg-info
+	rm -rf .venv .ray-venv .bench-venvs build dist src/*.egg-info *.egg-info
 	rm -rf .runlore demo-output benchmark-output fuzz-output
 	rm -rf .coverage htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.git -prune -o -name __pycache__ -exec rm -rf {} +
@@ -110,6 +127,11 @@ clean: ## Remove environments, builds, caches and what the demo wrote
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,demo]'
+	touch $@
+
+$(RAY_READY):
+	$(PYTHON) -m venv --clear $(RAY_VENV)
+	$(RAY_VENV)/bin/pip install --quiet --disable-pip-version-check 'ray[default]==$(RAY_VERSION)'
 	touch $@
 
 # Only wheels: nobody who fuzzes should have to build a compiler's runtime first.

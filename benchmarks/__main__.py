@@ -26,6 +26,7 @@ from benchmarks import (
     bench_runs,
     bench_runs_table,
     bench_slow,
+    bench_targets,
     bench_throughput,
     bench_time_travel,
 )
@@ -54,6 +55,7 @@ ALL = {
     "cli": bench_cli,
     "erasable": bench_erasable,
     "postgres": bench_postgres,
+    "targets": bench_targets,
 }
 
 

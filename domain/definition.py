@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
+
+SUPERVISORS_OWN: Final = "python"
+"""The interpreter of a run whose supervisor executes it with its own."""
 
 
 class Definition(BaseModel):
     """A script or a command with its settings, as `run.submitted` holds it; times in seconds.
 
-    `command` is a list of words, or one line for the shell; without it, `interpreter` (absolute)
-    executes `script`, a path in the run's own copy of the source. `distribution` chooses the
-    variables that tell the processes their ranks. Secret variables and arguments are here by name
-    only (arguments with `***` in their places): the process that starts the run must have them.
+    `command` is a list of words, or one line for the shell; without it, `interpreter` executes
+    `script`, a path in the run's own copy of the source. The interpreter is absolute, or `python`
+    for the supervisor's own. `distribution` chooses the variables that tell the processes their
+    ranks; all are on the first of `node_count` nodes. Secret variables and arguments are here by
+    name only (arguments with `***` in their places): the process that starts the run has them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -29,12 +33,15 @@ class Definition(BaseModel):
     distribution: str = "none"
     process_count: int = 1
     parameter_servers: int = 0
+    node_count: int = 1
     collect_outputs: bool = True
     watched: tuple[str, ...] = ("logs",)
 
     def document(self) -> dict[str, Any]:
-        """The definition as `run.submitted` holds it, as before if no argument is masked."""
-        left_out = None if self.secret_arguments else {"secret_arguments"}
+        """The definition as `run.submitted` holds it, as before if it needs nothing newer."""
+        left_out = set() if self.secret_arguments else {"secret_arguments"}
+        if self.node_count == 1:
+            left_out.add("node_count")
         return self.model_dump(mode="json", exclude=left_out)
 
     def words(self) -> list[str] | str:

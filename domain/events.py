@@ -274,6 +274,14 @@ class RunSubmitted(Event):
     repeats: str | None = None
 
 
+class RunPlaced(Event):
+    """An engine took the run: `handle` is the engine's name for it, such as the id of a job."""
+
+    topic = "run.placed"
+
+    handle: str
+
+
 class RunStarted(Event):
     """The run's code began to execute; its status became Running.
 
@@ -664,6 +672,7 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     ViewDeleted,
     RunCreated,
     RunSubmitted,
+    RunPlaced,
     RunStarted,
     RunStatusChanged,
     RunCancelRequested,

@@ -52,6 +52,7 @@ from runlore.domain.events import (
     RunFailed,
     RunFound,
     RunLost,
+    RunPlaced,
     RunReactivated,
     RunResumed,
     RunRewound,
@@ -85,6 +86,7 @@ from runlore.domain.run_commands import (
     FindRun,
     KeepSnapshot,
     LoseRun,
+    PlaceRun,
     PruneArtifacts,
     ReactivateRun,
     RecordEnvironment,
@@ -182,6 +184,9 @@ def decide(state: RunState | None, command: Command, writer_id: str | None) -> D
             return Decision((*recorded.events, *added.events), added.refused)
         case Alert():
             return _alert(state, command)
+        case PlaceRun(handle):
+            handle = check_key(handle, "handle")
+            return Decision((RunPlaced(handle=handle),) if state.handle != handle else ())
         case RecordExit(rank, exit_code, signal):
             if (rank, exit_code, signal) in state.exits:
                 return Decision()

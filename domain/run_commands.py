@@ -225,6 +225,12 @@ class Alert(BaseCommand):
     found_by: str | None = None
 
 
+class PlaceRun(BaseCommand):
+    """Record that an engine took the run, under its own name for it; no event if that is known."""
+
+    handle: str
+
+
 class RecordExit(BaseCommand):
     """Record the end of one of the script's processes."""
 
@@ -275,6 +281,7 @@ Command = (
     | ReactivateRun
     | RecordEnvironment
     | Alert
+    | PlaceRun
     | RecordExit
     | AddWarning
     | EraseRun

@@ -25,6 +25,7 @@ from runlore.domain.events import (
     RunErased,
     RunFound,
     RunLost,
+    RunPlaced,
     RunReactivated,
     RunResumed,
     RunRewound,
@@ -179,6 +180,7 @@ class RunState:
     snapshot_manifest: str | None = None
     definition: Mapping[str, Any] | None = None
     repeats: str | None = None
+    handle: str | None = None
     erased: bool = False
     exits: tuple[Exit, ...] = ()
     warnings: tuple[RunWarning, ...] = ()
@@ -434,6 +436,7 @@ _APPLY: Final[Mapping[str, _Apply]] = {
     RunSubmitted.topic: lambda draft, data, fact: draft.update(
         definition=data["definition"], repeats=data["repeats"]
     ),
+    RunPlaced.topic: lambda draft, data, fact: draft.update(handle=data["handle"]),
     ScriptExited.topic: _exited,
     WarningAdded.topic: _warned,
     RunAlerted.topic: _alerted,

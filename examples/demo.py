@@ -179,16 +179,17 @@ for epoch in range(3):
 STAYS = "import time; time.sleep(600)"
 
 
-def submit_scripts(ws: Workspace) -> None:
+def submit_scripts(ws: Workspace, target: str = "local") -> None:
     """Submit one script and stream its output; submit another and cancel it."""
-    console.rule("submitted scripts")
+    console.rule("submitted scripts" if target == "local" else f"submitted scripts on {target}")
     source = FOLDER / "scripts"
     source.mkdir(exist_ok=True)
     (source / "train.py").write_text(SUBMITTED)
     (source / "stays.py").write_text(STAYS)
     experiment = Experiment(ws, "submitted-scripts")
-    trained = experiment.submit(ScriptRunConfig(str(source), "train.py"))
-    stays = experiment.submit(ScriptRunConfig(str(source), "stays.py"))
+    train = ScriptRunConfig(str(source), "train.py", compute_target=target)
+    trained = experiment.submit(train)
+    stays = experiment.submit(ScriptRunConfig(str(source), "stays.py", compute_target=target))
     trained.wait_for_completion(show_output=True)
     stays.cancel()
     console.print(f"{trained.get_status()}, {trained.get_metrics()}")

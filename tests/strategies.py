@@ -203,6 +203,7 @@ _FIELDS: dict[type[ev.Event], dict[str, st.SearchStrategy[Any]]] = {
         )
     },
     ev.RunAlerted: {"title": texts, "text": texts, "level": st.sampled_from(run.ALERT_LEVELS)},
+    ev.RunPlaced: {"handle": texts},
     ev.ScriptExited: {
         "rank": counts,
         "exit_code": st.none() | counts,
@@ -290,6 +291,7 @@ _LATER_TYPES: tuple[type[ev.Event], ...] = (
     ev.EnvironmentRecorded,
     ev.RunAlerted,
     ev.RunSubmitted,
+    ev.RunPlaced,
     ev.ScriptExited,
     ev.WarningAdded,
     ev.DisplayNameSet,
@@ -391,6 +393,7 @@ run_commands: st.SearchStrategy[commands.Command] = st.one_of(
     st.builds(commands.ClaimRun, texts),
     st.builds(commands.RequestCancel),
     st.builds(commands.LoseRun, texts),
+    st.builds(commands.PlaceRun, keys),
     st.builds(commands.RecordExit, counts, st.none() | counts, st.none() | texts),
     st.builds(commands.AddWarning, texts, texts),
     st.builds(commands.EraseRun, st.just("asked to")),

@@ -118,9 +118,11 @@ class ComputeTarget:
 
         A `pool` has `slots` (2): at most this many runs execute at once on this machine, the
         others wait in order. `grace_s` (10) is the time in seconds between TERM and KILL when a
-        script is stopped. Runs that are executing are not affected.
+        script is stopped. Runs that are executing are not affected. A target of type `slurm` takes
+        `partition`, `gpus`, `time_limit` and `extra_args`; docs/targets.md has all kinds.
 
-        Raises ComputeTargetException for an unknown kind or setting, InvalidInput for the name.
+        Raises ComputeTargetException for an unknown kind or setting, or for a workspace that the
+        target's hosts cannot share; InvalidInput for the name.
         """
         from runlore.engine.streams import change_target
         from runlore.execution.targets.kinds import kind_of, note_use
@@ -133,7 +135,9 @@ class ComputeTarget:
             )
         if isinstance(attach_configuration, dict):
             settings = {**attach_configuration, **settings}
-        command = AttachTarget(name, type, kind_of(type).checked(settings))
+        kind = kind_of(type)
+        command = AttachTarget(name, type, kind.checked(settings))
+        kind(session, str(name), command.settings).check_workspace()
         change_target(session, _stream(name), command)
         note_use(session, name)
         return ComputeTarget(workspace, name)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.alerts.server import Server
+from tests.web_server import Server
 from tests.workspaces import folder_ws as folder_ws
 
 

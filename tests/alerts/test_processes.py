@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from runlore import Experiment, Workspace
-from tests.alerts import server as answers
-from tests.alerts.server import SECRET, Server
+from tests import web_server as answers
 from tests.cli.shell import COMMAND, environment
 from tests.fresh_python import run_python
 from tests.hostile.users import group_of
 from tests.processes import LIMIT_S, start_python
+from tests.web_server import SECRET, Server
 from tests.workspaces import start
 
 pytestmark = pytest.mark.processes

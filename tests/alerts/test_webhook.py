@@ -11,10 +11,10 @@ import pytest
 from runlore.alerts.delivery import DeliveryFailed, Patience, Undelivered, deliver
 from runlore.alerts.webhook import Webhook
 from runlore.domain.errors import InvalidInput
-from tests.alerts import server as answers
+from tests import web_server as answers
 from tests.alerts.examples import HOSTILE, alert
-from tests.alerts.server import SECRET, Answer, Server
 from tests.processes import wait_until
+from tests.web_server import SECRET, Answer, Server
 
 QUICK = Patience(retry_for_s=30, first_pause_s=0.01, longest_pause_s=0.04)
 

@@ -50,6 +50,8 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.projections.segments": "the user's cache",
     "runlore.projections.slots": "the user's cache",
     "runlore.audit.keys": "the user's private keys",
+    "runlore.execution.targets.engines.handed_file": "a folder that the user shares with a cluster",
+    "runlore.execution.targets.engines.ray_jobs": "the user's token for Ray",
     "runlore.execution.handover": "the user's orders to execute runs, in memory and in the cache",
     "runlore.execution.targets.used": "the user's cache",
     "runlore.engine.participants.studio_notice": "the user's cache",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -39,6 +40,34 @@ class TestPool(TargetContract):
     def attach(self, workspace: Workspace) -> str:
         ComputeTarget.attach(workspace, "pool", slots=2, grace_s=self.grace_s)
         return "pool"
+
+
+class TestEngine(TargetContract):
+    """The contract of all engines, with one whose jobs are processes of this machine."""
+
+    waits_in_a_queue = True
+    grace_s = 0.5
+
+    @pytest.fixture(autouse=True)
+    def _installed(
+        self, another_package: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # For the processes of runs as well.
+        root = Path(__file__).parents[2]
+        monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'site'}{os.pathsep}{root}")
+        self.jobs = tmp_path / "jobs"
+        self.jobs.mkdir()
+
+    def attach(self, workspace: Workspace) -> str:
+        ComputeTarget.attach(
+            workspace,
+            "cluster",
+            type="processes",
+            folder=str(self.jobs),
+            this_machine=True,
+            grace_s=self.grace_s,
+        )
+        return "cluster"
 
 
 class TargetOfAnotherPackage(LocalTarget):
@@ -83,6 +112,7 @@ def another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         f"elsewhere = {__name__}:TargetOfAnotherPackage\n"
         f"remote = {__name__}:RemoteTarget\n"
         f"faulty = {__name__}:FaultyTarget\n"
+        "processes = tests.engines:Processes\n"
         "broken = no_such_module:Target\n"
     )
     monkeypatch.syspath_prepend(dist_info.parent)
@@ -150,7 +180,9 @@ def test_a_kind_of_target_may_come_with_another_package(tmp_path: Path) -> None:
 
     assert target.type == "elsewhere"
     assert (run.get_status(), printed(run)) == ("Completed", "hello\n")
-    with pytest.raises(ComputeTargetException, match="there are: local, pool, broken, elsewh"):
+    with pytest.raises(
+        ComputeTargetException, match="there are: local, pool, ray, slurm, broken, elsewh"
+    ):
         ComputeTarget.attach(project.ws, "x", type="unknown")
 
 

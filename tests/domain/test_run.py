@@ -38,6 +38,7 @@ from runlore.domain.events import (
     RunCancelRequested,
     RunCompleted,
     RunFailed,
+    RunPlaced,
     RunStarted,
     RunStatusChanged,
     ScriptExited,
@@ -61,6 +62,7 @@ from runlore.domain.run_commands import (
     CreateRun,
     EndRun,
     KeepSnapshot,
+    PlaceRun,
     RecordExit,
     RemoveTags,
     RewindRun,
@@ -788,6 +790,12 @@ def test_a_warning_is_recorded_once() -> None:
     )
     run.when(AddWarning("outputs", "x" * (2**20 + 1))).then_raises(InvalidInput, "warning")
     run.when(AddWarning("x" * (2**20 + 1), "a.bin is gone")).then_raises(InvalidInput, "source")
+
+
+def test_the_engines_name_for_a_run_is_recorded_when_it_changes() -> None:
+    placed = given(created()).when(PlaceRun("4711")).then(RunPlaced(handle="4711"))
+    placed.when(PlaceRun("4711")).then()
+    placed.when(PlaceRun("4712")).then(RunPlaced(handle="4712"))
 
 
 def test_the_exit_of_each_rank_is_recorded_once() -> None:

@@ -56,6 +56,24 @@ def runnable(block: str) -> str:
     return block.replace("!more hello_with_children.py\n", "")
 
 
+def parent_and_child() -> dict[str, str]:
+    """The article's two scripts by name; the second one is made of its pieces for child runs."""
+    parent_script, in_child, root_run = (
+        blocks()[number] for number in (PARENT_SCRIPT, IN_CHILD_SCRIPT, ROOT_RUN)
+    )
+    known = "run = Run.get_context()\n"
+    assert parent_script.count(known) == 1
+    target = 'compute_target = ws.compute_targets["gpu-cluster"]\n'
+    assert parent_script.count(target) == 1
+    parent = parent_script.replace(target, "").replace(
+        known, f"{known}ws = run.experiment.workspace\n{target}"
+    )
+    return {
+        "parent.py": parent,
+        "child.py": f"{CHILD}{in_child}{root_run}print(sys.argv[1:])\n",
+    }
+
+
 def script(code: list[str]) -> str:
     return "".join(f"{block}\nprint({MARK!r})\n" for block in code)
 
@@ -139,18 +157,8 @@ def test_the_submitted_script_has_children_of_its_own(
 def test_a_parent_submits_its_children_to_a_cluster_and_waits(tmp_path: Path) -> None:
     ws = Workspace.create("lab", path=tmp_path / "lab")
     ComputeTarget.attach(ws, "gpu-cluster", slots=2)
-    parent_script, in_child, root_run = (
-        blocks()[number] for number in (PARENT_SCRIPT, IN_CHILD_SCRIPT, ROOT_RUN)
-    )
-    known = "run = Run.get_context()\n"
-    assert parent_script.count(known) == 1
-    target = 'compute_target = ws.compute_targets["gpu-cluster"]\n'
-    assert parent_script.count(target) == 1
-    ordered = parent_script.replace(target, "").replace(
-        known, f"{known}ws = run.experiment.workspace\n{target}"
-    )
-    (tmp_path / "parent.py").write_text(ordered)
-    (tmp_path / "child.py").write_text(f"{CHILD}{in_child}{root_run}print(sys.argv[1:])\n")
+    for name, code in parent_and_child().items():
+        (tmp_path / name).write_text(code)
     exp = Experiment(ws, "explore-runs")
 
     parent = exp.submit(ScriptRunConfig(str(tmp_path), "parent.py"))

@@ -26,7 +26,8 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def test_a_leash_is_seen_while_it_holds_the_run(tmp_path: Path, folder: RunFolder) -> None:
-    leash = Leash(tmp_path, [])
+    leash = Leash()
+    leash.find_runs_in(tmp_path)
     assert not folder.has_leash()
     leash.hold("r1", [], 0.1)
     wait_until(folder.has_leash, "the leash to take its lock")
@@ -39,7 +40,8 @@ SUPERVISOR = """
 import os, subprocess, sys
 from pathlib import Path
 from runlore.execution.leash import Leash
-leash = Leash(Path(sys.argv[1]), [1])
+leash = Leash([1])
+leash.find_runs_in(Path(sys.argv[1]))
 child = subprocess.Popen(["sleep", "600"], stdout=2, start_new_session=True)
 leash.hold("r1", [child.pid], 0.1)
 print(child.pid, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -68,21 +69,38 @@ def show(name: str, context: CommandContext, out: Output) -> None:
 
 @click.command
 @click.option("-n", "--name", required=True, help="The target's name.")
+@click.option("--type", "kind", default="pool", help="The kind of target: pool, slurm, ray, ...")
+@click.option("--slots", type=click.IntRange(min=1), help="The number of runs at a time; 2.")
+@click.option("--grace-s", type=float, help="Seconds between TERM and KILL; 10.")
 @click.option(
-    "--slots", type=click.IntRange(min=1), default=2, help="The number of runs at a time."
+    "--setting",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of the kind; numbers, true, false and lists as in JSON. Repeat it for more.",
 )
-@click.option("--grace-s", type=float, default=10.0, help="Seconds between TERM and KILL.")
 @workspace_options
 @output_options
-def attach(name: str, slots: int, grace_s: float, context: CommandContext, out: Output) -> None:
-    """Creates a pool of slots on this machine; more runs than slots wait in a queue.
+def attach(
+    name: str,
+    kind: str,
+    slots: int | None,
+    grace_s: float | None,
+    settings: tuple[str, ...],
+    context: CommandContext,
+    out: Output,
+) -> None:
+    """Attaches a compute target: a pool of slots on this machine, or a cluster.
 
     \b
-    Example:
-      runlore computetarget attach -n gpu-cluster --slots 2
+    Examples:
+      runlore computetarget attach -n gpus --slots 2
+      runlore computetarget attach -n cluster --type slurm --setting partition=gpu --setting gpus=2
     """
-    target = ComputeTarget.attach(context.open(), name, slots=slots, grace_s=grace_s)
-    out.put(_document(target))
+    given: dict[str, Any] = dict(map(_setting, settings))
+    given |= {} if slots is None else {"slots": slots}
+    given |= {} if grace_s is None else {"grace_s": grace_s}
+    out.put(_document(ComputeTarget.attach(context.open(), name, type=kind, **given)))
 
 
 @click.command("amlcompute")
@@ -130,6 +148,17 @@ def delete(name: str, context: CommandContext, out: Output) -> None:
     document = _document(target)
     target.delete()
     out.put(document)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """The name and value of a setting; what is not JSON is a text, such as `1:30:00`."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise click.BadParameter(f"{text!r:.80} is not NAME=VALUE", param_hint="--setting")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def _document(target: ComputeTarget) -> dict[str, Any]:

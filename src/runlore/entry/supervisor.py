@@ -38,12 +38,13 @@ def main(arguments: list[str]) -> None:
     """Execute the run and, on a slot, the runs that are queued after it."""
     uri, folder, run_id, lock_fd, *rest = arguments
     slot = PoolSlot(rest[0], int(rest[1]), int(rest[2])) if rest else None
-    _handle_signals()
+    handle_signals()
     adopt_orphans()
     for fd in (int(lock_fd), *([slot.fd] if slot else ())):
         os.set_inheritable(fd, False)
     # Before any file is opened and any thread starts: the leash is a fork of this process.
-    leash = Leash(Path(folder), close_in_leash=[int(lock_fd)])
+    leash = Leash(close_in_leash=[int(lock_fd)])
+    leash.find_runs_in(Path(folder))
     with closing(open_existing(locate(uri))) as session:
         if not RunFolder(session.require_held(), run_id).holds_lock(int(lock_fd)):
             sys.exit(f"the folder of run {run_id} was moved or replaced; nothing was executed")
@@ -90,7 +91,9 @@ def _nothing() -> None:
     """A run without a slot has no queue."""
 
 
-def _handle_signals() -> None:
+def handle_signals() -> None:
+    """Let SIGTERM raise ToldToEnd, once, and SIGCHLD tell of exits; ignore the other signals."""
+
     def end(number: int, frame: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Once is enough.
         raise ToldToEnd

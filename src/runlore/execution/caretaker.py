@@ -37,6 +37,7 @@ from runlore.execution.processes import end_processes, processes_of
 from runlore.execution.targets.attached import attached, state_of
 from runlore.execution.targets.kinds import used_target
 from runlore.execution.targets.pool import Pool
+from runlore.execution.targets.target import Target
 from runlore.execution.targets.this_machine import has_supervisor
 from runlore.storage.file_lock import unlock
 from runlore.storage.presence import DEAD_S
@@ -82,7 +83,12 @@ def why_lost(session: LiveSession, run_id: str) -> str | None:
     folder = RunFolder(session.require_held(), run_id)
     run = RunHandle(session, run_id)
     state = run.refresh()
-    if state is None or state.status is Status.QUEUED:
+    if state is None:
+        return None
+    if state.handle is not None or _is_engine(session, state):
+        _observe(session, run, state)
+        return None
+    if state.status is Status.QUEUED:
         return None
     if _is_alive(session, state, folder) is not False or _is_elsewhere(session, state):
         return None
@@ -114,10 +120,13 @@ def _look_after(session: LiveSession, folder: RunFolder) -> str | None:
     state = run.refresh()
     if state is None and folder.is_foreign():
         return None
+    if state is not None:
+        _observe(session, run, state)
+        state = run.refresh()
     if state is not None and state.status is Status.QUEUED:
         return None
     is_alive = _is_alive(session, state, folder)
-    if is_alive is None:
+    if is_alive is None and (state is None or state.handle is None):
         _record_silence(run, folder)
     if is_alive is not False:
         return None
@@ -212,7 +221,7 @@ def _take_over(session: LiveSession, run: RunHandle, folder: RunFolder) -> str |
         why = _why(folder)
         session.recover_values()
         try:
-            run.change(_kept_end(folder) or LoseRun(why))
+            run.change(_kept_end(folder) or _end_of(session, state) or LoseRun(why))
         except RunloreError:
             return why
     if processes_of(folder):
@@ -225,8 +234,45 @@ def _take_over(session: LiveSession, run: RunHandle, folder: RunFolder) -> str |
         for problem in keep_files_of(run, folder, names):
             with suppress(RunloreError):
                 run.change(AddWarning("outputs", problem))
+    _forget(session, run)
     folder.remove()
     return None
+
+
+def _place_of(session: LiveSession, state: RunState) -> Target | None:
+    """The run's target, if it may be asked; None if it is deleted, or its kind not to be used."""
+    known = attached(session).get(_target(state))
+    return None if known is None else used_target(session, known)
+
+
+def _is_engine(session: LiveSession, state: RunState) -> bool:
+    with suppress(Exception):  # Not installed here, or another package's.
+        target = _place_of(session, state)
+        return target is not None and not target.executes_here
+    return False
+
+
+def _observe(session: LiveSession, run: RunHandle, state: RunState) -> None:
+    if state.status in TERMINAL:
+        return
+    with suppress(Exception):  # Another package's may raise anything: reading goes on.
+        target = _place_of(session, state)
+        if target is not None:
+            target.observe(run)
+
+
+def _end_of(session: LiveSession, state: RunState) -> EndRun | LoseRun | None:
+    with suppress(Exception):
+        target = _place_of(session, state)
+        return None if target is None else target.end_of(state)
+    return None
+
+
+def _forget(session: LiveSession, run: RunHandle) -> None:
+    with suppress(Exception):
+        target = _place_of(session, run.state)
+        if target is not None:
+            target.forget(run.id)
 
 
 def _kept_end(folder: RunFolder) -> EndRun | None:

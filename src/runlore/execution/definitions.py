@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from runlore.domain.definition import Definition
+from runlore.domain.definition import SUPERVISORS_OWN, Definition
 from runlore.domain.errors import UserError
 from runlore.exceptions import ExperimentExecutionException, RunConfigurationException
 from runlore.storage.snapshots import read_manifest
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 
 def definition_of(
-    config: RunConfiguration, source: Path, variables: Mapping[str, str]
+    config: RunConfiguration, source: Path, variables: Mapping[str, str], *, here: bool = True
 ) -> Definition:
     """The definition of a run of the configuration's script or command in the source folder.
 
-    It holds secrets, which are masked before it is recorded (see `masking`).
+    It holds secrets, which are masked before it is recorded (see `masking`). If the run does not
+    execute `here`, its interpreter is one of the other host.
 
     Raises ExperimentExecutionException for a script or command that cannot be executed, and
     RunConfigurationException for a configuration that this machine cannot run.
@@ -45,11 +46,12 @@ def definition_of(
         script=script,
         arguments=tuple(map(str, config.arguments)),
         command=command,
-        interpreter=_interpreter(config.environment.python.interpreter_path),
+        interpreter=_interpreter(config.environment.python.interpreter_path, here),
         environment_variables=dict(variables),
         max_run_duration_s=None if limit is None else float(limit),
         collect_outputs=config.history.output_collection,
         watched=_checked_folders(config.history.directories_to_watch),
+        node_count=_node_count(config.node_count),
     )
     return _distributed(definition, config)
 
@@ -64,14 +66,11 @@ def _distributed(definition: Definition, config: RunConfiguration) -> Definition
                 "distribution": "tensorflow",
                 "process_count": config.tensorflow.worker_count,
                 "parameter_servers": config.tensorflow.parameter_server_count,
+                "node_count": 1,  # Azure counts a node for each process; all are on one here.
             }
         )
     if kind == "none" and framework != "pytorch":
         return definition
-    if config.node_count != 1:
-        raise RunConfigurationException(
-            f"node_count is {config.node_count}; the targets of this machine have one node"
-        )
     if kind in ("nccl", "gloo"):
         count = config.pytorch.process_count or config.node_count
         return definition.model_copy(update={"distribution": "pytorch", "process_count": count})
@@ -133,11 +132,21 @@ def _check_program(program: str, folder: Path) -> None:
         )
 
 
-def _interpreter(path: str | None) -> str:
-    """The interpreter's path; "python" is that of the submitting process."""
+def _node_count(count: object) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise RunConfigurationException(
+            f"node_count is {count!r:.80}; it takes a whole number from 1"
+        )
+    return count
+
+
+def _interpreter(path: str | None, here: bool) -> str:
+    """The interpreter's path; "python" is that of the submitting process, or of a supervisor."""
     if path in (None, "", "python", "python3"):
-        return sys.executable
+        return sys.executable if here else SUPERVISORS_OWN
     assert path is not None
+    if not here:
+        return path
     found = shutil.which(path)
     if found is None:
         raise RunConfigurationException(

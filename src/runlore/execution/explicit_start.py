@@ -93,7 +93,7 @@ def start_queued(run: RunHandle, work: QueuedWork) -> None:
         )
     secrets = {name: os.environ[name] for name in work.definition.secret_variables}
     overrides = {**work.definition.environment_variables, **secrets}
-    placement = pool.prepare(run.id, environment_for(overrides, work.digest))
+    placement = pool.prepare(run.id, environment_for(overrides, work.digest), work.definition)
     try:
         placement.announce()
     except BaseException:

@@ -15,6 +15,8 @@ OVERRIDES: Final = "RUNLORE_SUPERVISOR_OVERRIDES"
 """Carries the configuration's variables to the supervisor, as JSON, beside the environment."""
 DIGEST: Final = "RUNLORE_SUPERVISOR_DIGEST"
 """Carries the digest of what is to be executed: a log that says something else is not believed."""
+TARGET: Final = "RUNLORE_SUPERVISOR_TARGET"
+"""Carries the target's name, kind and settings to a supervisor that an engine starts, as JSON."""
 
 _OURS: Final = (
     *("RUNLORE_RUN_ID", "RUNLORE_WORKSPACE_URI", "RUNLORE_WORKSPACE_FOLDER"),
@@ -101,7 +103,7 @@ def environment_for(overrides: Mapping[str, str], digest: str) -> dict[str, str]
 
 def split_environment(environment: Mapping[str, str]) -> Handed:
     """The parts that `environment_for` joined."""
-    left_out = (OVERRIDES, DIGEST, *_OURS)
+    left_out = (OVERRIDES, DIGEST, TARGET, *_OURS)
     base = {name: value for name, value in environment.items() if name not in left_out}
     overrides = json.loads(environment.get(OVERRIDES) or "{}")
     return Handed(base, overrides, environment.get(DIGEST, ""))

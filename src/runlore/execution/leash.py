@@ -27,19 +27,23 @@ _IGNORED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 class Leash:
     """The supervisor's end of the pipe: it names the processes that the leash would end."""
 
-    def __init__(self, workspace: Path, close_in_leash: Sequence[int]) -> None:
+    def __init__(self, close_in_leash: Sequence[int] = ()) -> None:
         read_end, self._write_end = os.pipe()
         if os.fork() == 0:
             try:
                 os.close(self._write_end)
                 for fd in close_in_leash:
                     os.close(fd)
-                _watch(hold(workspace), read_end)
+                _watch(read_end)
             except BaseException as error:
                 sys.stderr.write(f"leash: {error!r}\n")
             finally:
                 os._exit(0)
         os.close(read_end)
+
+    def find_runs_in(self, workspace: Path) -> None:
+        """Say which folder the runs are in, before the first `hold`."""
+        self._send(str(workspace))
 
     def hold(self, run_id: str, groups: Sequence[int], grace_s: float) -> None:
         """From now on, these processes die with the supervisor."""
@@ -59,20 +63,24 @@ class Leash:
             os.write(self._write_end, json.dumps(held).encode() + b"\n")
 
 
-def _watch(workspace: HeldPath, read_end: int) -> None:
+def _watch(read_end: int) -> None:
     os.setsid()
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
+    folder: HeldPath | None = None
     held: tuple[str, list[int], float] | None = None
     unlock: Callable[[], None] = _nothing
     with os.fdopen(read_end, encoding="utf-8") as pipe:
         for line in pipe:
             unlock()
-            held = json.loads(line)
-            unlock = _locked(workspace, held[0]) if held else _nothing
-    if held:
+            said = json.loads(line)
+            if isinstance(said, str):
+                folder, said = hold(said), None
+            held = said
+            unlock = _locked(folder, held[0]) if held and folder else _nothing
+    if held and folder:
         run_id, groups, grace_s = held
-        end_processes(RunFolder(workspace, run_id), groups, grace_s)
+        end_processes(RunFolder(folder, run_id), groups, grace_s)
 
 
 def _locked(workspace: HeldPath, run_id: str) -> Callable[[], None]:

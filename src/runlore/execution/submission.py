@@ -109,6 +109,7 @@ def _checked_id(session: LiveSession, new: NewRun) -> str:
 
 def _submit(session: LiveSession, new: NewRun, run_id: str, submission: _Submission) -> RunHandle:
     target = target_of(session, submission.target)
+    target.check(submission.definition)
     command = CreateRun(
         run_id=run_id,
         experiment_id=new.experiment_id,
@@ -132,7 +133,8 @@ def _submit(session: LiveSession, new: NewRun, run_id: str, submission: _Submiss
         run_id, submission.target, submitted.definition, submission.snapshot.manifest_sha256
     )
     environment = environment_for(submission.overrides, digest)
-    _place(run, command, (submission.snapshot, submitted), target, environment)
+    events = (submission.snapshot, submitted)
+    _place(run, command, events, target, environment, submission.definition)
     note_use(session, submission.target)
     return run
 
@@ -143,8 +145,9 @@ def _place(
     events: Sequence[Event],
     target: Target,
     environment: Mapping[str, str],
+    definition: Definition,
 ) -> None:
-    placement = target.prepare(run.id, environment)
+    placement = target.prepare(run.id, environment, definition)
     try:
         # Again, now that no other submission can take the id: announcing overwrites files.
         decide(run.refresh(), command, None)
@@ -184,10 +187,13 @@ def _configured(
         raise ExperimentExecutionException(
             f"source_directory {str(source)!r} is not a folder; pass the folder of the script"
         )
-    target_of(session, config.target)  # Before anything is read: raises for an unknown target.
+    target = target_of(session, config.target)  # Before anything is read: it may be unknown.
+    target.check_workspace()
     variables = {**config.environment.environment_variables, **config.environment_variables}
     variables = {str(name): str(value) for name, value in variables.items()}
-    definition, overrides = masked(definition_of(config, source, variables), not_secret)
+    given = definition_of(config, source, variables, here=target.executes_here)
+    target.check(given)
+    definition, overrides = masked(given, not_secret)
     artifacts = session.artifacts_of(run_id)
     taken = snapshot_of(
         source,

@@ -11,11 +11,11 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from runlore.domain import run_commands as commands
 from runlore.domain.compute_target import LOCAL
-from runlore.domain.definition import Definition
+from runlore.domain.definition import SUPERVISORS_OWN, Definition
 from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_state import Exit, RunState
 from runlore.domain.status import TERMINAL, Status
@@ -30,9 +30,11 @@ from runlore.execution.outcome import error_of, is_good
 from runlore.execution.processes import mark_of
 from runlore.execution.script import Script
 from runlore.execution.targets.attached import grace_s_of
+from runlore.execution.targets.engines.requeue import put_back
 from runlore.execution.targets.queue import digest_of_state
 from runlore.storage.errors import LogReadOnly, LogUnavailable
 from runlore.storage.held_folder import FolderMoved
+from runlore.storage.presence import BEAT_S
 from runlore.storage.run_folder import HEARTBEAT_S, RunFolder
 from runlore.storage.system_errors import NO_ROOM, TOO_MANY_FILES, Fault, fault_of
 
@@ -53,15 +55,36 @@ def _nothing() -> None:
     """There is nothing else to look after."""
 
 
+def _nothing_known(is_ours: bool) -> ToldWhy:
+    return None
+
+
+def _never() -> bool:
+    return False
+
+
 class ToldToEnd(Exception):
     """Raised in the supervisor's process when it gets SIGTERM."""
+
+
+class PutBack(NamedTuple):
+    """The engine ends the job, and starts it again later."""
+
+    detail: str
+
+
+ToldWhy = commands.EndRun | commands.LoseRun | PutBack | None
+"""Why the place of a run ends it: the end to record, or None if that is not known."""
 
 
 class Supervisor:
     """Takes care of one run, from Preparing to its end.
 
     `handed` is what the process was started with for this run. `beat` tells other machines that the
-    supervisor is alive; `look` is called about once a second while the script executes.
+    supervisor is alive; `look` is called about once a second while the script executes. `why_told`
+    is asked if somebody else sent a signal that ends the supervisor (True), or the script (False).
+    A log's server is told every `beat_s` seconds that the supervisor is alive. A run that others
+    took for lost goes on if it `may_come_back`; otherwise its script is ended.
     """
 
     def __init__(
@@ -72,6 +95,9 @@ class Supervisor:
         handed: Handed,
         beat: Callable[[], None],
         look: Callable[[], None] = _nothing,
+        why_told: Callable[[bool], ToldWhy] = _nothing_known,
+        beat_s: float = BEAT_S,
+        may_come_back: Callable[[], bool] = _never,
     ) -> None:
         self._session = session
         self._run = run
@@ -79,13 +105,19 @@ class Supervisor:
         self._leash = leash
         self._beat_now = beat
         self._look_now = look
+        self._why_told = why_told
+        self._beat_s = beat_s
+        self._may_come_back = may_come_back
         self._looked = time.monotonic()
         state = run.state
         assert state.definition is not None, "only submitted runs get a supervisor"
-        self._definition, self._environment = revealed(
+        definition, self._environment = revealed(
             Definition.model_validate(state.definition),
             {**handed.environment, **handed.overrides},
         )
+        if definition.interpreter == SUPERVISORS_OWN:
+            definition = definition.model_copy(update={"interpreter": sys.executable})
+        self._definition = definition
         self._is_as_ordered = handed.digest == digest_of_state(state)
         self._manifest = state.snapshot_manifest
         self._grace_s = grace_s_of(session, state.target or LOCAL)
@@ -102,7 +134,7 @@ class Supervisor:
         readers do both as soon as they can.
         """
         goes_on = True
-        self._session.heartbeat.supervise(self._run.id)
+        self._session.heartbeat.supervise(self._run.id, self._beat_s)
         try:
             self._execute()
         except Exception as error:  # Any error at all: a script must not go on unsupervised.
@@ -118,15 +150,21 @@ class Supervisor:
         if not isinstance(error, RunloreError | OSError | ToldToEnd):
             traceback.print_exc()
         self._script.stop(self._grace_s)
-        message = str(error) or f"{type(error).__name__}"
+        message, told = str(error) or type(error).__name__, None
         if isinstance(error, ToldToEnd):
-            message = "the supervisor was told to end (SIGTERM)"
+            message, told = "the supervisor was told to end (SIGTERM)", self._why_told(True)
+        if isinstance(told, PutBack):
+            put_back(self._run, told.detail)
+            return
         if not self._files_are_kept:
             try:
                 self._keep_files()
             except (RunloreError, OSError) as problem:
                 sys.stderr.write(f"files were not kept yet: {problem}\n")
-        self._end(Status.FAILED, {"code": "SupervisorFailed", "message": message})
+        if isinstance(told, commands.EndRun):
+            self._end(told.status, told.error)
+        else:
+            self._end(Status.FAILED, {"code": "SupervisorFailed", "message": message})
 
     def _execute(self) -> None:
         if self._is_unwanted():
@@ -161,12 +199,18 @@ class Supervisor:
             self._session.sample_system(self._run.id, pid=self._script.groups[0])
         ended_elsewhere = self._watch()
         if not ended_elsewhere:
+            self._raise_if_told()
             self._enter(Status.FINALIZING)
         self._record(self._script.stop(self._grace_s))
         self._leash.let_go()  # The numbers of the ended groups may be used again.
         self._keep_files()
         if not ended_elsewhere:
             self._end(*self._outcome(_oom_kills() > oom_kills))
+
+    def _raise_if_told(self) -> None:
+        """Raise ToldToEnd if a signal that ended the script came from the place of the run."""
+        if any(ended.signal for ended in self._script.exits) and self._why_told(False) is not None:
+            raise ToldToEnd
 
     def _leave_end(self, oom_kills: int) -> None:
         """Leave the end in the folder that was moved: it is recorded where that is opened next.
@@ -259,7 +303,12 @@ class Supervisor:
         self._files_are_kept = True
 
     def _newest(self) -> RunState:
-        return self._run.fetch()
+        """The newest state; a loss that silence alone suggested is taken back."""
+        state = self._run.fetch()
+        if state.lost and self._may_come_back():
+            self._run.change(commands.FindRun())
+            state = self._run.fetch()
+        return state
 
     def _status_if_there(self) -> Status | None:
         """The newest status; None while the workspace is not at its place, which ends no script."""

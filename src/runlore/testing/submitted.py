@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -47,6 +48,9 @@ print({READY!r}, flush=True)
 time.sleep(600)
 """
 """A script with two stubborn children, one of which has left its process group."""
+
+
+_ENTRIES = frozenset({"runlore.entry.supervisor", "runlore.entry.job"})
 
 
 class Project:
@@ -98,7 +102,8 @@ def supervisors_of(run_id: str) -> list[psutil.Process]:
             words = process.cmdline()
         except psutil.Error:
             continue
-        if "runlore.entry.supervisor" in words and run_id in words:
+        # An engine may have started a shell with these words, which is not the supervisor.
+        if words[:1] == [sys.executable] and _ENTRIES.intersection(words) and run_id in words:
             found.append(process)
     return sorted(found, key=lambda process: process.create_time())
 

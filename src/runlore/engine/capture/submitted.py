@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
-from runlore.domain.definition import Definition
+from runlore.domain.definition import SUPERVISORS_OWN, Definition
 from runlore.domain.run_state import RunState
 from runlore.engine.capture.arguments import shown_words
 from runlore.engine.capture.document import Recorded, record
@@ -31,7 +31,7 @@ def record_submitted(run: Recorded, state: RunState, environ: Mapping[str, str])
     # As it is recorded: without the values of secret arguments.
     definition = Definition.model_validate(state.definition)
     beside = parts & {Part.MACHINE}
-    if definition.interpreter == sys.executable:
+    if definition.interpreter in (sys.executable, SUPERVISORS_OWN):
         beside |= parts & {Part.PACKAGES}
     document = _program(definition) if Part.PROGRAM in parts else {}
     git = _git(state) if Part.GIT in parts else {}

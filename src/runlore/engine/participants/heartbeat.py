@@ -33,6 +33,7 @@ class Heartbeat:
     fork_order = fork_guard.ForkOrder.SESSION
 
     _goes_on: bool
+    _every_s: float
 
     def __init__(
         self,
@@ -47,9 +48,13 @@ class Heartbeat:
         if presence is not None:
             fork_guard.guard(self)
 
-    def supervise(self, run_id: str) -> None:
-        """Tell that this process looks after a submitted run, until it closes the workspace."""
+    def supervise(self, run_id: str, every_s: float = BEAT_S) -> None:
+        """Tell that this process looks after a submitted run, until it closes the workspace.
+
+        At least `every_s` seconds.
+        """
         self._supervised.add(run_id)
+        self._every_s = min(self._every_s, every_s)
         self.begin()
 
     def begin(self) -> None:
@@ -80,7 +85,7 @@ class Heartbeat:
             self._bell.clear()
             with suppress(RunloreError):
                 self._presence.beat(self._writer_id(), this_process(), self._all_parts())
-            self._bell.wait(BEAT_S)
+            self._bell.wait(self._every_s)
 
     def _all_parts(self) -> list[tuple[str, Part]]:
         part = Part(self._writer_id(), 0)
@@ -91,6 +96,7 @@ class Heartbeat:
         self._bell = threading.Event()
         self._goes_on = False
         self._supervised: set[str] = set()
+        self._every_s = BEAT_S
 
     def before_fork(self) -> None:
         self._lock.acquire()

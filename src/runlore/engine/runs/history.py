@@ -22,6 +22,7 @@ from runlore.domain.events import (
     RunAlerted,
     RunCreated,
     RunFound,
+    RunPlaced,
     RunRewound,
     RunStarted,
     RunStatusChanged,
@@ -179,6 +180,8 @@ def _changes(fact: Fact, current: dict[tuple[str, str | None], Any]) -> Iterator
             yield replaced("description", None, data["description"])
         case RunSubmitted.topic:
             yield what, None, data["repeats"], data["definition"]["script"]
+        case RunPlaced.topic:
+            yield what, None, None, data["handle"]
         case ScriptExited.topic:
             yield what, f"process {data['rank']}", None, data["signal"] or data["exit_code"]
         case WarningAdded.topic:

@@ -12,8 +12,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from runlore.exceptions import RunConfigurationException
+
 if TYPE_CHECKING:
+    from runlore.domain.definition import Definition
     from runlore.domain.events import Event
+    from runlore.domain.run_commands import EndRun, LoseRun
+    from runlore.domain.run_state import RunState
+    from runlore.engine.runs.handle import RunHandle
     from runlore.engine.session import LiveSession
 
 DEFAULT_GRACE_S: Final = 10.0
@@ -26,7 +32,8 @@ class Placement(ABC):
     In between it may hold something that shows others that the run is taken care of, such as a
     lock. Submitting calls, in this order:
 
-        placement = target.prepare(run_id, environment)
+        target.check(definition)
+        placement = target.prepare(run_id, environment, definition)
         placement.announce()
         ...  # records the run, together with target.recorded()
         placement.place()
@@ -56,6 +63,9 @@ class Target(ABC):
 
     kind: ClassVar[str]
 
+    executes_here: ClassVar[bool] = True
+    """Whether runs execute on this machine, so that it can say which programs there are."""
+
     def __init__(self, session: LiveSession, name: str, settings: Mapping[str, Any]) -> None:
         self.session = session
         self.name = name
@@ -67,7 +77,24 @@ class Target(ABC):
         """The settings with defaults filled in. Raises ComputeTargetException for invalid ones."""
 
     @abstractmethod
-    def prepare(self, run_id: str, environment: Mapping[str, str]) -> Placement:
+    def check_workspace(self) -> None:
+        """Raise ComputeTargetException if runs of this workspace cannot execute on the target."""
+
+    def check(self, definition: Definition) -> None:
+        """Raise if the target cannot execute what the definition asks for.
+
+        Called before anything is recorded. Raises ComputeTargetException or
+        RunConfigurationException.
+        """
+        if definition.node_count != 1 and definition.distribution != "none":
+            raise RunConfigurationException(
+                f"node_count is {definition.node_count}; the targets of this machine have one node"
+            )
+
+    @abstractmethod
+    def prepare(
+        self, run_id: str, environment: Mapping[str, str], definition: Definition
+    ) -> Placement:
         """Reserve the run's id; `environment` is that of its supervisor (`launch`).
 
         It must reach the supervisor whole: it also says what is to be executed, and a supervisor
@@ -96,6 +123,21 @@ class Target(ABC):
     @abstractmethod
     def settle(self) -> None:
         """Start queued runs that no other process will start. Called periodically by readers."""
+
+    @abstractmethod
+    def observe(self, run: RunHandle) -> None:
+        """Record what only the target knows of a run that has not ended: silence, or its end.
+
+        Called often by readers, for runs that wait as well.
+        """
+
+    def end_of(self, state: RunState) -> EndRun | LoseRun | None:
+        """The end of a run that is not alive, as the target knows it; None if it does not."""
+        return None
+
+    @abstractmethod
+    def forget(self, run_id: str) -> None:
+        """Remove what was left for a run that is over. Idempotent."""
 
     def why_stuck(self, run_id: str, waiting_run_id: str) -> str | None:
         """Why a queued run never starts if another run waits for it; None if it may start."""

@@ -5,12 +5,17 @@ from __future__ import annotations
 import socket
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from runlore.exceptions import ExperimentExecutionException
 from runlore.execution.targets.target import Placement, Target
 from runlore.storage.file_lock import unlock
 from runlore.storage.run_folder import Owner, RunFolder
 from runlore.storage.this_process import boot_id
+
+if TYPE_CHECKING:
+    from runlore.domain.definition import Definition
+    from runlore.engine.runs.handle import RunHandle
 
 
 class LocalPlacement(Placement):
@@ -32,21 +37,20 @@ class LocalPlacement(Placement):
 class TargetOfThisMachine(Target):
     """Runs execute below the workspace's folder."""
 
-    def prepare(self, run_id: str, environment: Mapping[str, str]) -> Placement:
+    def prepare(
+        self, run_id: str, environment: Mapping[str, str], definition: Definition
+    ) -> Placement:
         folder = self.run_folder(run_id)
-        try:
-            lock_fd = folder.make_and_lock()
-        except OSError as error:
-            raise ExperimentExecutionException(
-                f"cannot make the folder {folder.root} in which the script would execute: "
-                f"{error.strerror or error}; nothing was submitted",
-                error,
-            ) from error
-        if lock_fd is None:
-            raise ExperimentExecutionException(
-                f"run id {run_id!r} is being used by another submission; leave run_id out"
-            )
-        return self.placement(folder, lock_fd, environment)
+        return self.placement(folder, lock_folder(folder), environment)
+
+    def check_workspace(self) -> None:
+        """The session has checked that the workspace has a folder here."""
+
+    def observe(self, run: RunHandle) -> None:
+        """The lock of the run's folder tells all."""
+
+    def forget(self, run_id: str) -> None:
+        """All that was left is in the run's folder."""
 
     @abstractmethod
     def placement(
@@ -63,6 +67,26 @@ class TargetOfThisMachine(Target):
     def run_folder(self, run_id: str) -> RunFolder:
         """The run's folder while it executes."""
         return RunFolder(self.session.require_held(), run_id)
+
+
+def lock_folder(folder: RunFolder) -> int:
+    """Make the folder of a run that is to be submitted; its lock, as a descriptor.
+
+    Raises ExperimentExecutionException if that is not possible, or another submission has it.
+    """
+    try:
+        lock_fd = folder.make_and_lock()
+    except OSError as error:
+        raise ExperimentExecutionException(
+            f"cannot make the folder {folder.root} in which the script would execute: "
+            f"{error.strerror or error}; nothing was submitted",
+            error,
+        ) from error
+    if lock_fd is None:
+        raise ExperimentExecutionException(
+            f"run id {folder.run_id!r} is being used by another submission; leave run_id out"
+        )
+    return lock_fd
 
 
 def has_supervisor(folder: RunFolder) -> bool | None:

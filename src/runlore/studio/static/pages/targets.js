@@ -45,7 +45,7 @@ function Target({ target }) {
     <section class="section target" aria-label=${name}>
       <h2><bdi>${name}</bdi> <span class="muted">${kind}</span></h2>
       <p>
-        ${slots === null ? "No limit" : html`<${Slots} slots=${slots} used=${executing.length} />`}
+        ${slots === null ? (kind === "local" ? "No limit" : "As many as its cluster starts") : html`<${Slots} slots=${slots} used=${executing.length} />`}
         <span class="muted"> · ${executing.length} running</span>
         ${slots === null ? "" : html`<span class="muted"> · ${free} free</span>`}
         ${waiting ? html`<span class="muted"> · ${waiting} waiting</span>` : ""}

@@ -64,8 +64,9 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
+        body = json.loads(sent) if sent else {}
         answer = self.server.answers.pop(0) if self.server.answers else 200
         self.server.requests.append((self.command, self.path, headers, body))
         if callable(answer):
@@ -75,10 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-    def do_GET(self) -> None:
-        self.server.requests.append(("GET", self.path, {}, {}))
-        self.send_response(200)
-        self.end_headers()
+    do_GET = do_POST
 
     def log_message(self, *_: object) -> None:
         pass
@@ -120,6 +118,35 @@ def endless_body(handler: BaseHTTPRequestHandler) -> None:
     handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
     while not server.stopping.wait(0.001):
         handler.wfile.write(b"x" * 65_536)
+
+
+def says(status: int, content: object, content_type: str = "application/json") -> Answer:
+    """Content that is a text or bytes as it is, anything else as JSON."""
+    text = content if isinstance(content, str | bytes) else json.dumps(content)
+    body = text.encode() if isinstance(text, str) else text
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        handler.send_header("Content-Type", content_type)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def says_half(status: int, content: object) -> Answer:
+    """Announce all of the JSON, send half of it, and hang up."""
+    body = json.dumps(content).encode()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body[: len(body) // 2])
+        handler.close_connection = True
+
+    return answer
 
 
 def redirects_to(url: str, status: int = 302) -> Answer:

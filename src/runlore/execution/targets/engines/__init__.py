@@ -1,0 +1,1 @@
+"""Engines: schedulers of clusters that place the supervisors of submitted runs."""
