@@ -17,6 +17,9 @@ from tests.processes import LIMIT_S
 from tests.zones import zone
 
 CHANGING = {
+    "artifacts deliver",
+    "artifacts place",
+    "artifacts prune",
     *(
         "folder attach",
         "workspace copy",

@@ -35,7 +35,8 @@ class WithFile(TestCase):
     """A fresh file for each test."""
 
     def setUp(self) -> None:
-        folder = TemporaryDirectory()
+        # A case's thread may close its connection, which removes a file, while the folder goes.
+        folder = TemporaryDirectory(ignore_cleanup_errors=True)
         self.addCleanup(folder.cleanup)
         self.path = str(Path(folder.name) / "log.db")
         self.new_file(self.path)

@@ -93,7 +93,7 @@ def attach(
     """Attaches a compute target: a pool of slots on this machine, or a cluster.
 
     \b
-    Examples:
+    Example:
       runlore computetarget attach -n gpus --slots 2
       runlore computetarget attach -n cluster --type slurm --setting partition=gpu --setting gpus=2
     """

@@ -246,7 +246,8 @@ class TargetContract:
         wait_until_ready(run)
 
         with Workspace.open(project.ws.uri) as again:
-            assert again.get_run(run.id).get_status() == "Running"
+            own = again.get_run(run.id)  # The script may be there before its start is recorded.
+            wait_until(lambda: own.get_status() == "Running", "the run to be seen as alive")
 
         run.cancel()
 
