@@ -174,7 +174,7 @@ class Feed:
     @property
     def position(self) -> int:
         """The position up to which all matching events have been delivered."""
-        return self._position if self._page else max(self._position, self._reader.position)
+        return self._position
 
     def stop(self) -> None:
         """End the iteration; may be called from any thread."""
@@ -190,12 +190,15 @@ class Feed:
             self._session.check_open()
             if self._page:
                 event = self._page.popleft()
-                self._position = event.position
+                # Behind the last one of a page, others were read and did not match.
+                self._position = event.position if self._page else self._reader.position
                 return event
             self._waker.clear()
             head = self._session.log.last_position()
             if head > self._reader.position:
                 self._page.extend(self._reader.page(head))
+                if not self._page:
+                    self._position = self._reader.position
                 continue
             if give_up_at is None:
                 self._waker.wait()
