@@ -411,6 +411,9 @@ class ValueBuffer:
     def _make_locks(self) -> None:
         self._write_lock = interruptions.new_lock(self)
         self._start_lock = interruptions.new_lock(self)
+        # Not one that `interrupts` knows: changes are recorded while it is held.
+        self._record_lock = threading.RLock()
+        self._records = False
         # Not an Event: a signal handler that logs must be able to ring in the middle of a ring.
         self._bell: SimpleQueue[None] = SimpleQueue()
 
@@ -555,7 +558,25 @@ class ValueBuffer:
             )
 
     def _record_what_was_dropped(self) -> None:
-        """Record how many values of each run were dropped since it was recorded last."""
+        """Record how many values of each run were dropped since it was recorded last.
+
+        Only one thread does so at a time: two would say the same number twice.
+        """
+        lock = self._record_lock
+        if not lock.acquire(blocking=not interruptions.interrupts()):
+            return  # Whoever holds it records them; what is dropped meanwhile comes next time.
+        try:
+            if self._records:  # A signal came while this thread does so.
+                return
+            self._records = True
+            try:
+                self._record_dropped_since()
+            finally:
+                self._records = False
+        finally:
+            lock.release()
+
+    def _record_dropped_since(self) -> None:
         dropped = {} if self._spool is None else dict(self._spool.dropped)
         recorded = self._dropped_recorded
         new = {

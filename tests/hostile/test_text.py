@@ -87,6 +87,9 @@ ARGUMENTS = {
     "cache clean": ["--old-versions"],
     "cache publish": [],
     "workspace copy": ["./missing", "./elsewhere"],  # Else the others would find it moved.
+    "artifacts prune": ["--files", "*", "--keep-last", "1"],
+    "artifacts deliver": [],
+    "artifacts place": ["no-scheme://bucket"],
     "repair": [],
     "completion": ["bash"],
     "trust": ["--list"],
@@ -166,6 +169,7 @@ SILENT = {
     *("audit key new", "audit key list", "audit checkpoint auto", "audit consistency"),
     *("audit checkpoint create", "audit checkpoint list", "audit checkpoint verify"),
     *("computetarget attach", "computetarget create amlcompute", "computetarget delete"),
+    *("artifacts deliver", "artifacts place"),
     *("audit prove", "audit report", "cache clean", "repair", "completion", "trust", "studio"),
 }
 """Commands that show nothing of the log's texts."""
