@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import json
 import os
@@ -68,7 +67,7 @@ def with_streams(
     """The same with these streams as stdout and stderr."""
     from runlore.cli import main
 
-    show_warning, threshold, inherited = warnings.showwarning, gc.get_threshold(), dict(os.environ)
+    show_warning, inherited = warnings.showwarning, dict(os.environ)
     stdin = sys.stdin
     try:
         sys.stdin = io.StringIO()
@@ -79,7 +78,6 @@ def with_streams(
         sys.stdin = stdin
         _set(inherited)
         warnings.showwarning = show_warning
-        gc.set_threshold(*threshold)
     return Ran(code, out.getvalue(), err.getvalue())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import tomllib
 from collections.abc import Iterator
@@ -112,3 +113,9 @@ def test_the_console_script_is_this_one() -> None:
 
     assert scripts == {"runlore": "runlore.cli:main"}
     assert callable(main)
+
+
+def test_a_program_that_runs_a_command_keeps_its_collector_as_it_was() -> None:
+    before = gc.get_threshold()
+    main(["--version"])
+    assert gc.get_threshold() == before

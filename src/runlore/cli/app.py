@@ -71,6 +71,7 @@ root = click.version_option(VERSION, message="runlore %(version)s")(root)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default that of the process; return the exit code."""
+    threshold = gc.get_threshold()
     # Long lists are many objects without garbage: collecting takes a seventh of the time.
     gc.set_threshold(1_000_000)
     warnings.showwarning = _show_warning
@@ -78,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return _run(arguments)
         finally:
+            gc.set_threshold(*threshold)  # The caller's program may go on.
             # The process ends: what is alive need not be searched for garbage. The package of
             # DuckDB is in cycles, and would complain that it is not freed.
             if arguments is None and "duckdb" not in sys.modules:
