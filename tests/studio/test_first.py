@@ -12,8 +12,10 @@ import pytest
 from tests.studio.asking import Served
 from tests.studio.conftest import Filled
 
-USUAL = "cols=status&cols=duration&cols=created&cols=user&cols=config.lr&cols=metrics.loss" + (
+USUAL = (
+    "cols=status&cols=duration&cols=created&cols=user&cols=metrics.loss"
     "&cols=metrics.%60%3Cscript%3Ealert%281%29%3C%2Fscript%3E%22%27%60%60%3B--%3C%2Ftitle%3E%60"
+    "&cols=config.lr"
 )
 PAGE = "offset=0&limit=100"
 
