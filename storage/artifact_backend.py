@@ -130,7 +130,7 @@ class ArtifactBackend(ABC):
 
     @abstractmethod
     def parts(self) -> Iterator[str]:
-        """The names of the parts that have artifacts, in no order; see `below`.
+        """The names of the parts of this place, in no order; see `below`. Some may have nothing.
 
         Raises StoreUnavailable.
         """

@@ -7,7 +7,6 @@ root/tmp/                         artifacts on their way in; anything here may b
 from __future__ import annotations
 
 import os
-import re
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -29,8 +28,6 @@ from runlore.storage.reflink import reflinked
 LEFTOVER_AGE_S: Final = 24 * 60 * 60
 _ALL_READ: Final = 0o444
 _DIGITS: Final = 2
-_TMP: Final = "tmp"
-_FOLDER_OF_NAMES: Final = re.compile(r"[0-9a-f]{2}")
 
 
 class ArtifactFolder(ArtifactBackend):
@@ -43,7 +40,7 @@ class ArtifactFolder(ArtifactBackend):
         self.location = str(root)
         self.folder: HeldPath | None = root
         self._root = root
-        self._tmp = root / _TMP
+        self._tmp = root / "tmp"
         self._prepared = False
 
     @contextmanager
@@ -100,8 +97,7 @@ class ArtifactFolder(ArtifactBackend):
 
     def parts(self) -> Iterator[str]:
         if self._root.is_folder():
-            found = (entry for entry in self._root.entries() if entry.is_folder)
-            yield from (entry.path.name for entry in found if _is_part(entry.path.name))
+            yield from (entry.path.name for entry in self._root.entries() if entry.is_folder)
 
     def link(self, name: str, source: HeldPath) -> bool:
         """Give an artifact of another store a second name here; False where that cannot be.
@@ -176,11 +172,6 @@ class ArtifactFolder(ArtifactBackend):
             with suppress(FileNotFoundError, PermissionError, IsADirectoryError):
                 if entry.path.stat().st_mtime < oldest:
                     entry.path.unlink()
-
-
-def _is_part(name: str) -> bool:
-    """Whether a folder is neither one of names nor that of artifacts on their way in."""
-    return name != _TMP and not _FOLDER_OF_NAMES.fullmatch(name)
 
 
 class StagedFile(StagedArtifact):

@@ -151,6 +151,21 @@ class ArtifactStore:
         backend.store(sha256, lambda: other.verified_chunks(sha256))
         backend.sync(sha256)
 
+    def take_all(self, other: ArtifactStore) -> tuple[int, int]:
+        """Store all artifacts of another store; return how many it has, and how many were new here.
+
+        Nothing is done if both are one place. Raises as `take`, and StoreUnavailable.
+        """
+        if self.is_same_as(other):
+            return 0, 0
+        count = new = 0
+        for sha256 in other.digests():
+            if not self.has(sha256):
+                self.take(sha256, other)
+                new += 1
+            count += 1
+        return count, new
+
     def path(self, sha256: str) -> Path | None:
         """The path of the artifact's file on this machine, whether it exists or not.
 

@@ -111,6 +111,22 @@ def test_runs_move_to_postgresql_and_back_and_are_erased_where_they_are(
         assert verify_folder(tmp_path / "lab").holds
 
 
+@pytest.mark.parametrize("run_id", ["ab", "tmp"])
+def test_files_move_of_a_run_that_is_called_as_a_folder_of_the_store(
+    lab: Workspace, tmp_path: Path, run_id: str
+) -> None:
+    run = start(Experiment(lab, "e"), run_id=run_id)
+    Path("scan.txt").write_text(SECRET)
+    run.upload_file("scan.txt", "scan.txt")
+    run.complete()
+
+    lab.copy_to(str(tmp_path / "moved"))
+
+    with Workspace.open(tmp_path / "moved") as moved:
+        moved.get_run(run_id).download_file("scan.txt", "got.txt")
+    assert Path("got.txt").read_text() == SECRET
+
+
 def test_the_original_has_no_key_and_shows_no_run(
     lab: Workspace, tmp_path: Path, server: Server, schema: str
 ) -> None:

@@ -41,12 +41,13 @@ def copy_artifacts(session: LiveSession, held: HeldPath) -> int:
     Returns their number. Files that are there already are not written again. Raises
     StoreUnavailable.
     """
+    session.deliver_files()  # What waits for a store is in the folder, which stays behind.
     source, target = session.artifact_backend, _backend_at(session, held)
-    source.deliver()  # What waits for a store is in the workspace's folder, which stays behind.
+    if not session.erasable:
+        count, _ = ArtifactStore(target).take_all(ArtifactStore(source))
+        return count
     if source.is_same_as(target):
         return 0
-    if not session.erasable:
-        return _copy_plain(ArtifactStore(source), ArtifactStore(target))
     return sum(_copy_sealed(source.below(run), target.below(run)) for run in source.parts())
 
 
@@ -57,18 +58,8 @@ def remove_files_of(runs: Collection[str], session: LiveSession, held: HeldPath)
         target.below(run).remove_all()
 
 
-def _copy_plain(source: ArtifactStore, target: ArtifactStore) -> int:
-    count = 0
-    for sha256 in source.digests():
-        if not target.has(sha256):
-            target.take(sha256, source)
-        count += 1
-    return count
-
-
 def _copy_sealed(source: ArtifactBackend, target: ArtifactBackend) -> int:
     """Copy the files of one run as they are: names and bytes are made with the run's key."""
-    source.deliver()
     count = 0
     for name in source.names():
         if not target.holds(name):

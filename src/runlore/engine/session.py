@@ -471,16 +471,11 @@ class LiveSession(Session):
         self.writable()
         command = workspaces.PlaceFiles(uri=uri_of(place))
         decision = workspaces.decide(self.workspace, command)
+        self.deliver_files()
         source, backend = ArtifactStore(self.artifact_backend), self._backend_of(place)
         target = ArtifactStore(backend)
-        count = 0
-        if not source.is_same_as(target):
-            source.deliver()
-            for sha256 in source.digests():
-                if not target.has(sha256):
-                    target.take(sha256, source)
-                    count += 1
-            target.deliver()
+        _, count = target.take_all(source)
+        target.deliver()
         if decision.events:
             stream: StreamState[workspaces.WorkspaceState | None] = StreamState(
                 WORKSPACE_STREAM, workspaces.fold, None
