@@ -413,7 +413,7 @@ class ValueBuffer:
         self._start_lock = interruptions.new_lock(self)
         # Not one that `interrupts` knows: changes are recorded while it is held.
         self._record_lock = threading.RLock()
-        self._records = False
+        self._is_recording = False
         # Not an Event: a signal handler that logs must be able to ring in the middle of a ring.
         self._bell: SimpleQueue[None] = SimpleQueue()
 
@@ -566,13 +566,13 @@ class ValueBuffer:
         if not lock.acquire(blocking=not interruptions.interrupts()):
             return  # Whoever holds it records them; what is dropped meanwhile comes next time.
         try:
-            if self._records:  # A signal came while this thread does so.
+            if self._is_recording:  # A signal came while this thread does so.
                 return
-            self._records = True
+            self._is_recording = True
             try:
                 self._record_dropped_since()
             finally:
-                self._records = False
+                self._is_recording = False
         finally:
             lock.release()
 

@@ -85,8 +85,9 @@ def why_lost(session: LiveSession, run_id: str) -> str | None:
     state = run.refresh()
     if state is None:
         return None
-    if state.handle is not None or _is_engine(session, state):
-        _observe(session, run, state)
+    target = _place_of(session, state)
+    if state.handle is not None or (target is not None and not target.executes_here):
+        _observe(target, run, state)
         return None
     if state.status is Status.QUEUED:
         return None
@@ -121,7 +122,7 @@ def _look_after(session: LiveSession, folder: RunFolder) -> str | None:
     if state is None and folder.is_foreign():
         return None
     if state is not None:
-        _observe(session, run, state)
+        _observe(_place_of(session, state), run, state)
         state = run.refresh()
     if state is not None and state.status is Status.QUEUED:
         return None
@@ -234,45 +235,41 @@ def _take_over(session: LiveSession, run: RunHandle, folder: RunFolder) -> str |
         for problem in keep_files_of(run, folder, names):
             with suppress(RunloreError):
                 run.change(AddWarning("outputs", problem))
-    _forget(session, run)
+    if state is not None:
+        _forget(session, state)
     folder.remove()
     return None
 
 
 def _place_of(session: LiveSession, state: RunState) -> Target | None:
-    """The run's target, if it may be asked; None if it is deleted, or its kind not to be used."""
+    """The run's target, if it may be asked.
+
+    None if it is deleted, its kind is not installed here, or it is not to be used.
+    """
     known = attached(session).get(_target(state))
-    return None if known is None else used_target(session, known)
+    with suppress(Exception):  # Another package's may raise anything.
+        return None if known is None else used_target(session, known)
+    return None
 
 
-def _is_engine(session: LiveSession, state: RunState) -> bool:
-    with suppress(Exception):  # Not installed here, or another package's.
-        target = _place_of(session, state)
-        return target is not None and not target.executes_here
-    return False
-
-
-def _observe(session: LiveSession, run: RunHandle, state: RunState) -> None:
-    if state.status in TERMINAL:
-        return
-    with suppress(Exception):  # Another package's may raise anything: reading goes on.
-        target = _place_of(session, state)
-        if target is not None:
+def _observe(target: Target | None, run: RunHandle, state: RunState) -> None:
+    if target is not None and state.status not in TERMINAL:
+        with suppress(Exception):  # Another package's may raise anything: reading goes on.
             target.observe(run)
 
 
 def _end_of(session: LiveSession, state: RunState) -> EndRun | LoseRun | None:
+    target = _place_of(session, state)
     with suppress(Exception):
-        target = _place_of(session, state)
         return None if target is None else target.end_of(state)
     return None
 
 
-def _forget(session: LiveSession, run: RunHandle) -> None:
+def _forget(session: LiveSession, state: RunState) -> None:
+    target = _place_of(session, state)
     with suppress(Exception):
-        target = _place_of(session, run.state)
         if target is not None:
-            target.forget(run.id)
+            target.forget(state.run_id)
 
 
 def _kept_end(folder: RunFolder) -> EndRun | None:

@@ -54,6 +54,12 @@ _UNPLACED_S: Final = 60.0
 """A submitter places a run well before this time after recording it, if it is not killed."""
 _PLACING: Final = (Status.NOT_STARTED, Status.QUEUED)
 
+_heard: Final[dict[str, tuple[float, Sequence[Heard]]]] = {}
+"""By workspace, when this process last asked the log's server whom it has heard, and its answer."""
+_ANSWERS_MAX: Final = 10_000
+_answers: Final[dict[tuple[str, str, int], tuple[float, JobState | None]]] = {}
+"""The engines' last answers to this process, and until when they are good; a second at least."""
+
 
 class _Silence(NamedTuple):
     """How long a run's supervisor was not heard of; `is_dead` if the kernel knows that it died."""
@@ -97,7 +103,6 @@ class EngineTarget(Target):
     def prepare(
         self, run_id: str, environment: Mapping[str, str], definition: Definition
     ) -> Placement:
-        self.check_workspace()
         folder = RunFolder(self.session.require_held(), run_id)
         mine = {
             name: value
@@ -175,7 +180,8 @@ class EngineTarget(Target):
     def end_by(self, state: RunState, answer: JobState) -> EndRun | LoseRun:
         """The end of a run whose job is over, although its supervisor recorded none."""
         what = f"job {state.handle} of {self.engine.kind} is over: {answer.detail or answer.phase}"
-        if answer.canceled or (answer.code == TIME_LIMIT and _has_used_up_its_time(state)):
+        used_up = _has_used_up_its_time(state, self.session.log.now_us())
+        if answer.canceled or (answer.code == TIME_LIMIT and used_up):
             return EndRun(Status.CANCELED)
         if answer.code is not None:
             return EndRun(Status.FAILED, {"code": answer.code, "message": what})
@@ -376,15 +382,7 @@ def _refuse_folder(session: LiveSession, name: str, common: CommonSettings) -> N
         )
 
 
-def _has_used_up_its_time(state: RunState) -> bool:
-    limit = (state.definition or {}).get("max_run_duration_s")
-    since = state.running_since
-    return (
-        isinstance(limit, int | float) and since is not None and time.time() >= since / 1e6 + limit
-    )
-
-
-_heard: Final[dict[str, tuple[float, Sequence[Heard]]]] = {}
-_ANSWERS_MAX: Final = 10_000
-_answers: Final[dict[tuple[str, str, int], tuple[float, JobState | None]]] = {}
-"""The engines' last answers to this process, and until when they are good; a second at least."""
+def _has_used_up_its_time(state: RunState, now_us: int) -> bool:
+    """Whether a run has executed for as long as it may; both times are of the log's clock."""
+    limit, since = (state.definition or {}).get("max_run_duration_s"), state.running_since
+    return isinstance(limit, int | float) and since is not None and now_us >= since + limit * 1e6
