@@ -22,6 +22,8 @@ from runlore.storage.user_cache import find_cache
 LIMIT_VARIABLE: Final = "RUNLORE_ARTIFACT_CACHE_LIMIT"
 FILE_MAX_NBYTES: Final = 8 * 2**20
 _LIMIT_NBYTES: Final = 10**9
+_LOOKS: Final = 50
+"""A process looks how much there is whenever it has added this part of the limit."""
 _FILES: Final = "artifacts"
 
 
@@ -35,6 +37,8 @@ def limit_nbytes() -> int:
 class ArtifactCache:
     """Files of one store, at most `FILE_MAX_NBYTES` each; the least recently used ones go first.
 
+    All caches together hold little more than the limit.
+
     Without a safe folder for a cache, nothing is kept, and everything is read from the store.
     """
 
@@ -43,6 +47,7 @@ class ArtifactCache:
         self._store = hashlib.sha256(location.encode()).hexdigest()[:32]
         self._folder: Path | None = None
         self._found = False
+        self._unseen_nbytes = limit_nbytes()  # What others have kept is not known at first.
 
     def open(self, name: str, fetch: Callable[[str], BinaryIO]) -> BinaryIO:
         """The file from the cache, else as it is fetched, and kept if it is small.
@@ -77,7 +82,10 @@ class ArtifactCache:
         with suppress(OSError):  # A full disk: the answer does not depend on the cache.
             with replacing(hold(folder) / name) as file:
                 file.write(content)
-            _make_room(folder.parent)
+            self._unseen_nbytes += len(content)
+            if self._unseen_nbytes > limit_nbytes() // _LOOKS:  # To look takes a while.
+                self._unseen_nbytes = 0
+                _make_room(folder.parent)
         return io.BytesIO(content)
 
     def _where(self) -> Path | None:
