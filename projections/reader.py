@@ -19,6 +19,7 @@ from runlore.projections.filters import (
     check_position,
     check_text_filter,
 )
+from runlore.projections.kept_files import KEPT, KeptFile
 from runlore.projections.open_tables import OpenTables
 from runlore.projections.own_projection import OwnProjection
 from runlore.projections.queries import (
@@ -44,7 +45,7 @@ from runlore.projections.record_queries import (
 from runlore.projections.rollups import Rollup, rollup_of
 from runlore.projections.rows import ExperimentRow, FirstRun, RecordRow, RunMarks, RunRow
 from runlore.projections.run_conditions import run_conditions
-from runlore.projections.run_trees import Branches, runs_below, tree_count
+from runlore.projections.run_trees import Branches, runs_below
 from runlore.projections.saved_views import SavedView, saved_views
 from runlore.projections.timeline import Span, timeline
 from runlore.projections.views import reads_points
@@ -383,16 +384,13 @@ class RunsReader:
 
         return self.projection.ask(ask)
 
-    def count_runs(self, which: RunFilter = TOP_LEVEL, *, in_trees: Branches | None = None) -> int:
-        """The number of matching runs; `in_trees` that of the rows then. Raises FilterError."""
+    def count_runs(self, which: RunFilter = TOP_LEVEL) -> int:
+        """The number of matching runs. Raises FilterError."""
 
         def question(tables: OpenTables) -> int:
             if self.position is not None:
                 tables.check_segments()
-            conditions = self._conditions(tables, which)
-            if in_trees is None:
-                return run_count(tables.connection, conditions)
-            return tree_count(tables.connection, conditions, in_trees)
+            return run_count(tables.connection, self._conditions(tables, which))
 
         return self.projection.ask(question)
 
@@ -427,19 +425,30 @@ class RunsReader:
         rows = self.runs_table(which, columns=columns)
         return {run_id: values for run_id, *values in rows}
 
-    def best_run(self, which: RunFilter, metric: str, mode: str = "max") -> str:
-        """The id of the run with the greatest or least finite value of a metric.
+    def kept_files(self, experiment: str | None = None) -> list[KeptFile]:
+        """The files whose content is kept, of all runs or of an experiment's; in no order."""
+        return [KeptFile(*row) for row in self.sql(KEPT, (experiment,)).fetchall()]
 
-        Of equal ones the newest. Raises NotFound if no matching run has a finite value of it.
+    def best_runs(self, which: RunFilter, metric: str, mode: str, count: int) -> list[str]:
+        """The ids of the runs with the best finite values of a metric, at most `count`.
+
+        The best first; of equal ones the newest.
         """
         from runlore.domain.filtering.fields import Field, Namespace
 
         check_mode(mode)
         value = str(Field(Namespace.METRICS, metric, mode))
         sort = f"-{value}" if mode == "max" else value
-        for run_id, best in self.runs_table(which, columns=["id", value], sort=sort, limit=1):
-            if best is not None:
-                return str(run_id)
+        table = self.runs_table(which, columns=["id", value], sort=sort, limit=count)
+        return [str(run_id) for run_id, best in table if best is not None]
+
+    def best_run(self, which: RunFilter, metric: str, mode: str = "max") -> str:
+        """The id of the run with the greatest or least finite value of a metric.
+
+        Of equal ones the newest. Raises NotFound if no matching run has a finite value of it.
+        """
+        for run_id in self.best_runs(which, metric, mode, 1):
+            return run_id
         raise NotFound(
             f"no run {'that matches ' if which.where else ''}has a finite value of {metric!r:.80}; "
             "runs_table() shows the metrics that runs have"

@@ -81,7 +81,6 @@ def test_runs_above_matching_ones_are_kept_and_children_stand_below_their_parent
     wanted = slowly(planted(history, forest), forest)
     with reader_of(history.log) as reader:
         assert ids(reader) == wanted
-        assert reader.count_runs(MATCHING, in_trees=ALL_OPEN) == len(wanted)
         pages = [one for at in range(0, len(forest), 2) for one in ids(reader, offset=at, limit=2)]
         assert pages == wanted
         for at in (0, 2, len(wanted), len(wanted) + 1):
@@ -102,7 +101,8 @@ def test_runs_below_closed_branches_are_left_out_and_siblings_are_sorted(
     wanted = slowly(parents, forest, branches, descending=descending)
     with reader_of(history.log) as reader:
         assert ids(reader, branches, sort="-id" if descending else "id") == wanted
-        assert reader.count_runs(MATCHING, in_trees=branches) == len(wanted)
+        page = reader.runs_page(MATCHING, columns=["id"], limit=1, in_trees=branches)
+        assert page[1] == len(wanted)
 
 
 @settings(deadline=None, max_examples=few(10))

@@ -25,9 +25,9 @@ from runlore.testing.submitted import (
     wait_until_ready,
 )
 from runlore.testing.waiting import wait_until
-from tests.e2e.test_seed import parent_and_child
 from tests.postgres.server import Server
 from tests.ray.head import Head, running_head
+from tests.targets import parent_with_children
 
 pytestmark = pytest.mark.processes
 
@@ -83,20 +83,10 @@ def test_a_parent_submits_its_children_to_ray_from_inside_its_job(
 ) -> None:
     ws = Workspace.create("lab", path=tmp_path / "lab")
     ComputeTarget.attach(ws, "gpu-cluster", type="ray", address=head.address, this_machine=True)
-    for name, code in parent_and_child().items():
-        (tmp_path / name).write_text(code)
 
-    config = ScriptRunConfig(str(tmp_path), "parent.py", compute_target="gpu-cluster")
-    parent = Experiment(ws, "explore-runs").submit(config)
-    parent.wait_for_completion()
+    runs = parent_with_children(ws, tmp_path)
 
-    children = list(parent.get_children())
-    assert [child.get_status() for child in children] == ["Completed"] * 3
-    assert {child.get_details()["target"] for child in children} == {"gpu-cluster"}
-    assert set(parent.get_metrics()["MyMetric"]) == {
-        f"Data from child run {child.id}" for child in children
-    }
-    assert len({job_of(run) for run in (parent, *children)}) == 4
+    assert len({job_of(run) for run in runs}) == 4
 
 
 def test_a_workspace_in_postgresql_needs_no_folder_in_common(

@@ -25,8 +25,8 @@ from runlore.testing.submitted import (
 )
 from runlore.testing.waiting import wait_until
 from runlore.workspace import session_of
-from tests.e2e.test_seed import parent_and_child
 from tests.slurm.jobs import attach, job_of, slurm_says
+from tests.targets import parent_with_children
 
 pytestmark = pytest.mark.processes
 
@@ -36,21 +36,10 @@ SECRET = "correct-horse-battery-staple"
 def test_the_articles_parent_submits_its_children_from_inside_its_job(tmp_path: Path) -> None:
     ws = Workspace.create("lab", path=tmp_path / "lab")
     ComputeTarget.attach(ws, "gpu-cluster", type="slurm", this_machine=True)
-    for name, code in parent_and_child().items():
-        (tmp_path / name).write_text(code)
-    config = ScriptRunConfig(str(tmp_path), "parent.py", compute_target="gpu-cluster")
 
-    parent = Experiment(ws, "explore-runs").submit(config)
-    parent.wait_for_completion()
+    runs = parent_with_children(ws, tmp_path)
 
-    children = list(parent.get_children())
-    assert [child.get_status() for child in children] == ["Completed"] * 3
-    assert {child.get_details()["target"] for child in children} == {"gpu-cluster"}
-    jobs = {job_of(run) for run in (parent, *children)}
-    assert len(jobs) == 4
-    assert set(parent.get_metrics()["MyMetric"]) == {
-        f"Data from child run {child.id}" for child in children
-    }
+    assert len({job_of(run) for run in runs}) == 4
 
 
 def test_nobody_else_sees_a_secret_of_a_run(

@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
+from benchmarks.studio.beside.person import Person
 from runlore import Experiment, Workspace
 from tests.studio.browser.conftest import Opened
 from tests.studio.browser.demo import Hours
@@ -17,22 +18,6 @@ from tests.workspaces import start
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
 expect.set_options(timeout=60_000)
-
-
-class Person:
-    """Somebody who acts on a page; each action counts."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.actions = 0
-
-    def clicks(self, on: Locator) -> None:
-        self.actions += 1
-        on.click()
-
-    def chooses(self, in_: Locator, value: str) -> None:
-        self.actions += 1
-        in_.select_option(value)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from runlore.domain.errors import InvalidInput, RunloreError
 from runlore.domain.events import ArtifactAdded, ArtifactPruned, SnapshotTaken, TablesPublished
+from runlore.domain.filtering.expressions import Value
 from runlore.domain.ids import run_id_of, run_stream
 from runlore.domain.run_commands import PruneArtifacts
 from runlore.domain.status import TERMINAL
@@ -24,14 +25,18 @@ from runlore.domain.text import check_reason
 from runlore.engine.checks import as_count
 from runlore.engine.moments import parsed
 from runlore.engine.runs.handle import RunHandle
+from runlore.projections.filters import RunFilter
 from runlore.storage.artifact_backend import ArtifactMissing
 from runlore.storage.codec import decode_event
 from runlore.storage.log_query import LogQuery
 from runlore.storage.snapshots import read_manifest
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from runlore.engine.moments import Moment
     from runlore.engine.session import LiveSession, Session
+    from runlore.projections.kept_files import KeptFile
     from runlore.storage.artifacts import ArtifactStore
 
 _NAMES: Final = tuple(event.topic for event in (ArtifactAdded, ArtifactPruned))
@@ -39,18 +44,6 @@ _OTHERS: Final = tuple(event.topic for event in (SnapshotTaken, TablesPublished)
 _DIGITS: Final = re.compile(r"(\d+)")
 _OPEN_MAX: Final = 64
 GOALS: Final = ("max", "min")
-
-_CANDIDATES: Final = """
-SELECT a.run_id, a.name, a.sha256, a.nbytes, a.set_at, r.status
-FROM artifacts a JOIN runs r USING (run_id)
-WHERE a.uri IS NULL AND a.sha256 IS NOT NULL AND a.pruned_at IS NULL
-  AND (? IS NULL OR r.experiment = ?)
-"""
-_BEST: Final = """
-SELECT m.run_id FROM metrics m JOIN runs r USING (run_id)
-WHERE m.metric = ? AND m.{goal} IS NOT NULL AND (? IS NULL OR r.experiment = ?)
-GROUP BY m.run_id ORDER BY {goal}(m.{goal}) {order}, m.run_id LIMIT ?
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,33 +136,30 @@ def prune(
 
 
 def _chosen(session: Session, pattern: str, keep: Keep, experiment: str | None) -> list[Prunable]:
-    reader = session.reader()
-    rows = reader.sql(_CANDIDATES, (experiment, experiment)).fetchall()
     ended = {str(status) for status in TERMINAL}
-    by_run: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
-    for row in rows:
-        if row[5] in ended and fnmatchcase(row[1], pattern):
-            by_run[row[0]].append(row)
+    by_run: dict[str, list[KeptFile]] = defaultdict(list)
+    for file in session.reader().kept_files(experiment):
+        if file.status in ended and fnmatchcase(file.name, pattern):
+            by_run[file.run_id].append(file)
     best = _best(session, keep, experiment)
     since = None if keep.newer_than is None else _time_of(session, keep.newer_than)
     found: list[Prunable] = []
     for run_id, of_run in by_run.items():
         if run_id in best:
             continue
-        of_run.sort(key=lambda row: (row[4], _natural(row[1])))
+        of_run.sort(key=lambda file: (file.kept_at, _natural(file.name)))
         stay = 0 if keep.last is None else keep.last
         old = of_run[: len(of_run) - stay]
-        found += [Prunable(*row[:4]) for row in old if since is None or row[4] < since]
+        found += [Prunable(*file[:4]) for file in old if since is None or file.kept_at < since]
     return found
 
 
 def _best(session: Session, keep: Keep, experiment: str | None) -> set[str]:
     if keep.best_by is None:
         return set()
-    order = "DESC" if keep.goal == "max" else "ASC"
-    query = _BEST.format(goal=keep.goal, order=order)
-    rows = session.reader().sql(query, (keep.best_by, experiment, experiment, keep.best))
-    found = {str(row[0]) for row in rows.fetchall()}
+    own = None if experiment is None else f"experiment = {Value.quoted_text(experiment)}"
+    which = RunFilter(where=own, include_children=True, include_archived=True)
+    found = set(session.reader().best_runs(which, keep.best_by, keep.goal, keep.best))
     if not found:
         raise InvalidInput(
             f"no run has a number for the metric {keep.best_by!r:.200}, so none is the best; "
@@ -178,7 +168,7 @@ def _best(session: Session, keep: Keep, experiment: str | None) -> set[str]:
     return found
 
 
-def _time_of(session: Session, moment: Moment) -> Any:  # Any: a datetime, as in the rows.
+def _time_of(session: Session, moment: Moment) -> datetime:
     time = parsed(session.log, moment)
     if isinstance(time, int):
         raise InvalidInput(f"newer_than takes a time, got the position {time}")
