@@ -29,6 +29,7 @@ from runlore.storage.held_path import hold
 from runlore.storage.participants import RUNS, Part, keep_outcome, parts_of
 from runlore.storage.writers import WRITERS
 from runlore.workspace import session_of
+from tests.descriptors import open_below
 from tests.processes import wait_until
 from tests.ranks import POINTS, Rank, folder_of, ranks
 from tests.workspaces import in_memory, start
@@ -98,10 +99,11 @@ def test_a_thousand_open_runs_take_no_descriptors(folder_ws: Workspace) -> None:
     run = start(Experiment(folder_ws, "e"))
     children = run.create_children(count=50)
     children[0].log("loss", 1.0)
-    folder, before = folder_of(folder_ws), len(os.listdir("/proc/self/fd"))
+    folder = folder_of(folder_ws)
+    before = open_below(folder)
     for child in children:
         child.log("loss", 1.0)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(folder) == before
     assert len(list((folder / WRITERS / RUNS).iterdir())) == 50
     folder_ws.close()
     assert_no_parts(folder)

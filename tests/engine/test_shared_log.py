@@ -32,8 +32,10 @@ from runlore.storage.filesystem import UnsafeFileSystem
 from runlore.storage.held_folder import UnsafeEntry
 from runlore.workspace import session_of
 from tests.cached import cached
+from tests.descriptors import open_below
 from tests.fresh_python import run_python
 from tests.processes import LIMIT_S, in_child, wait_until
+from tests.ranks import folder_of
 from tests.workspaces import in_memory, start
 
 
@@ -110,6 +112,7 @@ def test_closing_a_workspace_closes_no_other(folder_ws: Workspace) -> None:
 
 @pytest.mark.on_disk
 def test_the_last_close_releases_everything(folder_ws: Workspace) -> None:
+    folder = folder_of(folder_ws)
     before = set(threading.enumerate())  # Perhaps with some of other tests.
     others = [opened(folder_ws) for _ in range(3)]
     for number, ws in enumerate([folder_ws, *others]):
@@ -118,15 +121,9 @@ def test_the_last_close_releases_everything(folder_ws: Workspace) -> None:
     for ws in [folder_ws, *others]:
         ws.close()
 
-    assert files_open_below(folder_ws.path) == []
+    assert open_below(folder) == []
     assert spools_of(folder_ws) == []
     assert not set(threading.enumerate()) - before
-
-
-def files_open_below(folder: Path | None) -> list[str]:
-    """The paths below the folder that this process has open."""
-    links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
-    return [path for path in map(os.path.realpath, links) if path.startswith(f"{folder}/")]
 
 
 @pytest.mark.on_disk
@@ -550,12 +547,13 @@ def test_a_session_can_act_for_somebody_else(ws: Workspace, run: Run) -> None:
 
 @pytest.mark.on_disk
 def test_an_actor_that_is_no_text_is_refused_and_leaves_nothing_open(folder_ws: Workspace) -> None:
+    folder = folder_of(folder_ws)
     with pytest.raises(InvalidType, match="actor must be a str, got 5"):
         opened(folder_ws, actor=5)
     folder_ws.close()
     with pytest.raises(InvalidType, match="actor must be a str, got 5"):
         opened(folder_ws, actor=5)
-    assert files_open_below(folder_ws.path) == []
+    assert open_below(folder) == []
 
 
 # --- lanes ------------------------------------------------------------------------------------
@@ -602,4 +600,4 @@ def test_a_lane_is_closed_with_the_last_of_its_users(folder_ws: Workspace) -> No
 def databases_open(ws: Workspace) -> int:
     """The number of DuckDB's files of the workspace's tables that this process has open."""
     tables = cached(ws.path)
-    return len({path for path in files_open_below(tables) if path.endswith(".duckdb")})
+    return len({path for path in open_below(tables) if path.endswith(".duckdb")})

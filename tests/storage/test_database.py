@@ -27,6 +27,7 @@ from runlore.storage.open_sqlite import open_sqlite
 from runlore.storage.sqlite_guard import APPLICATION_ID
 from runlore.storage.sqlite_log import SqliteLog
 from runlore.testing.logs import all_rows, check_head, new_event, new_events
+from tests.descriptors import open_below
 from tests.disks import Disk
 from tests.processes import LIMIT_S, Child, in_child, start_python
 
@@ -197,7 +198,6 @@ def test_a_file_that_is_not_ours_is_refused_with_the_way_out_and_not_touched(
     make(path)
     files = sorted(file.name for file in tmp_path.iterdir())
     content = path.read_bytes()
-    open_files = len(os.listdir("/proc/self/fd"))
 
     with pytest.raises(NotALog, match=way_out):
         open_sqlite(path)
@@ -206,7 +206,7 @@ def test_a_file_that_is_not_ours_is_refused_with_the_way_out_and_not_touched(
 
     assert path.read_bytes() == content
     assert sorted(file.name for file in tmp_path.iterdir()) == files
-    assert len(os.listdir("/proc/self/fd")) == open_files
+    assert open_below(tmp_path) == []
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -403,12 +403,7 @@ def test_an_interrupt_while_waiting_for_sqlite_leaves_no_transaction_open(path: 
 def test_a_forked_child_inherits_no_file_of_the_log(log: SqliteLog, path: Path) -> None:
     log.append([new_event()])
 
-    def held() -> list[str]:
-        files = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
-        targets = [os.readlink(file) for file in files if os.path.lexists(file)]
-        return [target for target in targets if target.startswith(f"{path.parent}/")]
-
-    assert in_child(held) == []
+    assert in_child(lambda: open_below(path.parent)) == []
     all_rows(log)
     listing = [sys.executable, "-c", "import os; print(os.listdir('/proc/self/fd'))"]
     opened = subprocess.run(listing, capture_output=True, text=True, close_fds=False, check=True)

@@ -16,6 +16,7 @@ import pytest
 from runlore.domain.errors import RunloreError
 from runlore.storage.held_folder import FolderMoved, HeldFolder, NotPermitted, UnsafeEntry
 from runlore.storage.held_path import HeldPath, hold
+from tests.descriptors import open_below
 from tests.processes import in_child
 
 
@@ -180,14 +181,14 @@ def test_a_folder_that_is_exchanged_for_a_link_shows_nothing(top: HeldPath, tmp_
 
 def test_descriptors_are_given_back(top: HeldPath, tmp_path: Path) -> None:
     (tmp_path / "w" / "link").symlink_to(tmp_path)
-    before = os.listdir("/proc/self/fd")
+    before = open_below(tmp_path)
 
     for path in (top / "sub" / "file", top / "link" / "x", top / "none" / "x"):
         for operation in (path.exists, path.read_bytes, path.entries, path.unlink):
             with suppress(OSError):
                 operation()
 
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert open_below(tmp_path) == before
 
 
 def test_an_error_is_not_its_own_cause(top: HeldPath) -> None:

@@ -10,6 +10,7 @@ import pytest
 from runlore.storage.held_folder import UnsafeEntry
 from runlore.storage.held_path import HeldPath, hold
 from runlore.storage.held_trees import DEPTH_MAX, remove_tree, walk
+from tests.descriptors import open_below
 
 
 def made(folder: Path, *names: str) -> HeldPath:
@@ -62,12 +63,11 @@ def test_a_walk_ends_at_folders_that_lie_too_deep(tmp_path: Path) -> None:
 
 def test_a_tree_of_any_depth_is_removed(tmp_path: Path) -> None:
     deep(tmp_path, 10_000)
-    before = len(os.listdir("/proc/self/fd"))
 
     remove_tree(hold(tmp_path) / "d")
 
     assert os.listdir(tmp_path) == []
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(tmp_path) == []
 
 
 def test_removing_a_tree_removes_links_and_not_what_they_lead_to(tmp_path: Path) -> None:

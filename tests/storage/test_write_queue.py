@@ -11,6 +11,7 @@ import pytest
 
 from runlore.storage.patience import Wait
 from runlore.storage.write_queue import WriteQueue
+from tests.descriptors import open_below
 from tests.processes import LIMIT_S, in_child_without_threads, start_python, wait_until
 
 
@@ -123,11 +124,11 @@ def test_releasing_what_is_not_held_is_nothing(queue: WriteQueue) -> None:
 
 
 def test_a_queue_that_is_gone_leaves_no_file_open(path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
     queue = WriteQueue(path)
     queue.acquire(Wait(0))
+    assert open_below(path.parent) != []
     del queue
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(path.parent) == []
 
 
 def test_a_queue_in_a_folder_that_does_not_exist_is_the_systems_error(tmp_path: Path) -> None:
