@@ -125,7 +125,7 @@ class ComputeTarget:
         target's hosts cannot share; InvalidInput for the name.
         """
         from runlore.engine.streams import change_target
-        from runlore.execution.targets.kinds import kind_of, note_use
+        from runlore.execution.targets.kinds import kind_of, trust_target
         from runlore.workspace import session_of
 
         session = session_of(workspace).writable()
@@ -139,8 +139,21 @@ class ComputeTarget:
         command = AttachTarget(name, type, kind.checked(settings))
         kind(session, str(name), command.settings).check_workspace()
         change_target(session, _stream(name), command)
-        note_use(session, name)
+        trust_target(session, TargetState(name, type, command.settings))
         return ComputeTarget(workspace, name)
+
+    def trust(self) -> None:
+        """Lets your processes submit to the target as it is here, with the settings it shows.
+
+        Whoever attached a target trusts it. Somebody else's may have any settings, and executes
+        what you submit, with your environment and your tokens. If they change, it must be trusted
+        again.
+        """
+        from runlore.execution.targets.kinds import trust_target
+        from runlore.workspace import session_of
+
+        state = TargetState(self.name, self.kind, self._settings)
+        trust_target(session_of(self.workspace).writable(), state)
 
     @staticmethod
     def create(

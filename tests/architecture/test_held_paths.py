@@ -53,7 +53,7 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.execution.targets.engines.handed_file": "a folder that the user shares with a cluster",
     "runlore.execution.targets.engines.ray_jobs": "the user's token for Ray",
     "runlore.execution.handover": "the user's orders to execute runs, in memory and in the cache",
-    "runlore.execution.targets.used": "the user's cache",
+    "runlore.execution.targets.trusted": "the user's cache",
     "runlore.engine.participants.studio_notice": "the user's cache",
     "runlore.studio.copies.one_script": "the scripts of pages, which are part of runlore",
     "runlore.studio.copies.writing": "the copy that the user names, and the files of pages",

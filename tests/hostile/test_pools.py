@@ -14,15 +14,10 @@ import psutil
 import pytest
 
 from runlore import ComputeTarget, Experiment, Run, Workspace
-from runlore.compute_target import _stream
-from runlore.domain.compute_target import AttachTarget
 from runlore.domain.errors import WorkspaceClosed
 from runlore.domain.status import TERMINAL
-from runlore.engine.streams import change_target
 from runlore.exceptions import UserErrorException
 from runlore.execution.handover import Orders
-from runlore.execution.targets import kinds
-from runlore.execution.targets.attached import attached
 from runlore.testing.submitted import STAYS, Project, wait_until_ready
 from runlore.workspace import session_of
 from tests.cli.shell import runlore
@@ -190,27 +185,6 @@ def test_the_environment_of_a_run_that_somebody_else_ended_is_removed(project: P
     with Workspace.open(project.ws.uri):
         assert list(orders.files(queued.id)) == []
     assert blocker.get_status() not in TERMINAL
-
-
-# --- targets of other packages --------------------------------------------------------------------
-
-
-def test_reading_imports_no_target_that_only_a_log_names(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = session_of(project.ws).writable()
-    asked: list[str] = []
-    monkeypatch.setattr(kinds, "kind_of", asked.append)
-    command = AttachTarget("far", "plug-in", {"host": "evil.example"})
-    change_target(session, _stream("far"), command)
-
-    session.look_after(at_once=True)
-    assert kinds.used_target(session, attached(session)["far"]) is None
-    assert set(asked) <= {"local", "pool"}
-    kinds.note_use(session, "far")
-    with pytest.raises(TypeError):  # It is asked for now: the test's kind is None.
-        kinds.used_target(session, attached(session)["far"])
-    assert asked[-1] == "plug-in"
 
 
 # --- starting on purpose --------------------------------------------------------------------------

@@ -20,12 +20,13 @@ from runlore.compute_target import ComputeTarget
 
 computetarget = LazyGroup(
     "computetarget",
-    help="Lists, attaches and detaches the places where submitted runs execute.",
+    help="Lists, attaches, trusts and detaches the places where submitted runs execute.",
     places={
         "list": "computetarget:list_",
         "show": "computetarget:show",
         "attach": "computetarget:attach",
         "create": "computetarget:create",
+        "trust": "computetarget:trust",
         "delete": "computetarget:delete",
     },
 )
@@ -131,6 +132,25 @@ create = LazyGroup(
     help="Creates compute targets as `az ml` does; see `attach`.",
     places={"amlcompute": "computetarget:create_amlcompute"},
 )
+
+
+@click.command
+@click.option("-n", "--name", required=True, help="The target's name.")
+@workspace_options
+@output_options
+def trust(name: str, context: CommandContext, out: Output) -> None:
+    """Lets you submit to a cluster that somebody else has attached, and shows it.
+
+    Whoever may write to the log has chosen the target's settings: the cluster, the interpreter,
+    the folder for your environment. `show` tells them. If they change, trust the target again.
+
+    \b
+    Example:
+      runlore computetarget trust -n gpu-cluster
+    """
+    target = ComputeTarget(context.open(), name)
+    target.trust()
+    out.put(_document(target))
 
 
 @click.command

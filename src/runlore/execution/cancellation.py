@@ -12,7 +12,7 @@ from runlore.domain.status import Status
 from runlore.engine.runs.ending import has_ended
 from runlore.engine.runs.handle import RunHandle
 from runlore.execution.targets.attached import attached
-from runlore.execution.targets.kinds import used_target
+from runlore.execution.targets.kinds import trusted_target
 
 WAIT_S: Final = 5.0
 _POLL_INTERVAL_S: Final = 0.02
@@ -27,7 +27,7 @@ def cancel_submitted(run: RunHandle, reason: str | None, *, wait_s: float = WAIT
     unclaimed = was is Status.QUEUED and run.fetch().status is Status.CANCELED
     session = run.session.writable()
     state = attached(session).get(target) if unclaimed else None
-    place = None if state is None else used_target(session, state)
+    place = None if state is None else trusted_target(session, state)
     if place is not None:
         place.withdraw(run.id)
     deadline = time.monotonic() + wait_s

@@ -9,7 +9,7 @@ whose supervisors were all killed are started again.
 A workspace may be a stranger's, and several users may share one. So a reader looks only after
 folders that belong to this user, starts only what this user has ordered (`handover`), ends only
 processes that a supervisor of this very folder has started, and asks targets of other packages only
-where this user has used them (`targets.used`).
+where this user trusts them (`targets.trusted`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from runlore.execution.handover import Orders
 from runlore.execution.kept_files import keep_files_of
 from runlore.execution.processes import end_processes, processes_of
 from runlore.execution.targets.attached import attached, state_of
-from runlore.execution.targets.kinds import used_target
+from runlore.execution.targets.kinds import trusted_target
 from runlore.execution.targets.pool import Pool
 from runlore.execution.targets.target import Target
 from runlore.execution.targets.this_machine import has_supervisor
@@ -163,7 +163,7 @@ def _settle_targets(session: LiveSession) -> None:
     for state in attached(session).values():
         # A target may be another package's: whatever it raises, reading goes on.
         with suppress(Exception):
-            target = used_target(session, state)
+            target = trusted_target(session, state)
             if target is not None:
                 target.settle()
             if isinstance(target, Pool):
@@ -203,7 +203,7 @@ def _is_alive(session: LiveSession, state: RunState | None, folder: RunFolder) -
     if state is None or state.status in TERMINAL or _target(state) not in attached(session):
         return has_supervisor(folder)
     try:
-        target = used_target(session, state_of(session, _target(state)))
+        target = trusted_target(session, state_of(session, _target(state)))
         return None if target is None else target.is_alive(folder.run_id)
     except Exception:  # Not installed here, or another package's: then nothing is known.
         return None
@@ -248,7 +248,7 @@ def _place_of(session: LiveSession, state: RunState) -> Target | None:
     """
     known = attached(session).get(_target(state))
     with suppress(Exception):  # Another package's may raise anything.
-        return None if known is None else used_target(session, known)
+        return None if known is None else trusted_target(session, known)
     return None
 
 

@@ -30,7 +30,7 @@ from runlore.execution.definitions import check_taken, definition_of
 from runlore.execution.handover import digest_of
 from runlore.execution.launch import environment_for
 from runlore.execution.masking import WORDS, masked
-from runlore.execution.targets.kinds import note_use, target_of
+from runlore.execution.targets.kinds import target_of
 from runlore.storage.snapshots import copy_snapshot
 
 if TYPE_CHECKING:
@@ -135,7 +135,6 @@ def _submit(session: LiveSession, new: NewRun, run_id: str, submission: _Submiss
     environment = environment_for(submission.overrides, digest)
     events = (submission.snapshot, submitted)
     _place(run, command, events, target, environment, submission.definition)
-    note_use(session, submission.target)
     return run
 
 

@@ -74,14 +74,14 @@ def _is_over(run: RunHandle, wait_post_processing: bool) -> bool:
 def _warn_if_stuck(run: RunHandle) -> bool:
     """Warn if the run waits for a slot that it cannot get while our own run waits for it."""
     # Imported here: most waits do not look for a deadlock.
-    from runlore.execution.targets.kinds import used_target
+    from runlore.execution.targets.kinds import trusted_target
 
     ours = os.environ.get("RUNLORE_RUN_ID")
     state = run.state
     known = attached(run.session).get(state.target or "")
     if not ours or state.status is not Status.QUEUED or known is None:
         return False
-    target = used_target(run.session.writable(), known)
+    target = trusted_target(run.session.writable(), known)
     why = None if target is None else target.why_stuck(run.id, ours)
     if why is not None:
         warn_caller(f"run {run.id} is waited for and may never start: {why}", RuntimeWarning)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 
 from runlore.exceptions import ComputeTargetException
-from runlore.execution.targets import used
+from runlore.execution.targets import trusted
 from runlore.execution.targets.attached import state_of
 from runlore.execution.targets.engines.engine import Engine
 from runlore.execution.targets.engines.on_engine import on_engine
@@ -74,28 +75,48 @@ def _as_target(kind: type[Target] | type[Engine]) -> type[Target]:
     return on_engine(kind) if issubclass(kind, Engine) else kind
 
 
-def target_of(session: LiveSession, name: str) -> Target:
-    """The attached target of this name, which the user asked for.
+class TargetNotTrusted(ComputeTargetException):
+    """A target of another place stands in the log, and this user has not said that it is right."""
 
-    Raises as `state_of` and `kind_of` do.
+    def __init__(self, state: TargetState) -> None:
+        settings = json.dumps(dict(state.settings), sort_keys=True, default=repr)
+        super().__init__(
+            f"compute target {state.name!r} is not used, as you have not attached it: the log of "
+            f"the workspace has it, as kind {state.type!r:.80} with {settings!s:.1000}, which "
+            "whoever wrote the log has chosen. It would get what you submit, your environment and "
+            "your tokens. If it is right, run `runlore computetarget trust -n "
+            f"{state.name}`, or attach it yourself"
+        )
+        self.target = state.name
+
+
+def target_of(session: LiveSession, name: str) -> Target:
+    """The attached target of this name, for a use that the user asked for.
+
+    Raises TargetNotTrusted, and as `state_of` and `kind_of` do.
     """
     state = state_of(session, name)
+    if not _may_use(session, state):
+        raise TargetNotTrusted(state)
     return kind_of(state.type)(session, name, state.settings)
 
 
-def note_use(session: LiveSession, name: str) -> None:
-    """Note that this user has attached a target, or has submitted to it."""
-    state = state_of(session, name)
+def trust_target(session: LiveSession, state: TargetState) -> None:
+    """Let this user's processes use a target as it is in `state`. Idempotent."""
     if state.type not in _HERE:
-        used.note_use(session.require_held(), state)
+        trusted.trust(session, state)
 
 
-def used_target(session: LiveSession, state: TargetState) -> Target | None:
+def trusted_target(session: LiveSession, state: TargetState) -> Target | None:
     """An attached target, for a look that the user did not ask for.
 
-    None if it is not on this machine and this user has neither attached it nor submitted to it: a
-    log that comes from a stranger neither imports another package nor tells it what to do.
+    None if this user does not trust it: a log that comes from a stranger neither imports another
+    package nor tells it what to do.
     """
-    if state.type not in _HERE and not used.is_used(session.require_held(), state):
+    if not _may_use(session, state):
         return None
     return kind_of(state.type)(session, state.name, state.settings)
+
+
+def _may_use(session: LiveSession, state: TargetState) -> bool:
+    return state.type in _HERE or trusted.is_trusted(session, state)

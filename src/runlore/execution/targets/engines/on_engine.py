@@ -27,6 +27,8 @@ from runlore.engine.runs.handle import RunHandle
 from runlore.engine.session import LiveSession
 from runlore.exceptions import ComputeTargetException
 from runlore.execution.launch import TARGET
+from runlore.execution.targets import trusted
+from runlore.execution.targets.attached import attached
 from runlore.execution.targets.engines.engine import (
     NOT_STARTED,
     TIME_LIMIT,
@@ -110,6 +112,7 @@ class EngineTarget(Target):
             if not name.startswith(self.engine.own_variables)
         }
         mine[TARGET] = json.dumps([self.name, self.engine.kind, dict(self.settings)])
+        mine[trusted.HANDED] = trusted.handed(self.session, attached(self.session).values())
         job = self._job(run_id, mine, definition)
         return _OnEngine(self, folder, lock_folder(folder), job, mine)
 
