@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-    do_GET = do_POST
+    do_GET = do_DELETE = do_POST
 
     def log_message(self, *_: object) -> None:
         pass

@@ -26,6 +26,7 @@ class Stub:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.secrets: dict[str, dict[str, Any]] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.refused: set[str] = set()  # Kinds of objects that this user may not make.
         self.lock = threading.Lock()
 
     def post(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +116,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         kind = self.path.rpartition("/")[2]
         content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self._answer(201, self.stub.post(kind, content))
+        if kind in self.stub.refused:
+            self._answer(403, {"kind": "Status", "message": f"{kind} is forbidden: no right"})
+        else:
+            self._answer(201, self.stub.post(kind, content))
 
     def do_GET(self) -> None:
         found = self.stub.get(self.path.rpartition("/")[2])

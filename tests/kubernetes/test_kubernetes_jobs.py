@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runlore import ComputeTarget, Workspace
+from runlore.exceptions import ComputeTargetException, ExperimentExecutionException
 from runlore.testing.submitted import STAYS, Project, wait_until_ready
 from runlore.testing.targets import TargetContract
 from tests.kubernetes.stub import Stub, running_stub
@@ -78,6 +79,44 @@ def test_only_a_secret_holds_the_environment_of_a_run(
     assert stub.secrets[name]["metadata"]["ownerReferences"][0]["name"] == name
     run.cancel()
     assert run.get_status() == "Canceled"
+
+
+def test_what_a_refused_submission_has_left_is_removed(
+    tmp_path: Path, api: tuple[Stub, str]
+) -> None:
+    stub, address = api
+    stub.refused = {"secrets"}
+    project = Project(tmp_path / "project")
+    project.target = attach(project.ws, address)
+
+    with pytest.raises(ExperimentExecutionException, match="secrets is forbidden: no right"):
+        project.submit("pass")
+
+    assert stub.jobs == {}
+    [run] = project.exp.get_runs()
+    assert run.get_status() == "Failed"
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"server": "http://k8s"}, "kind 'kubernetes' needs the setting 'image'"),
+        ({"server": "http://k8s", "image": "a", "queue": "b"}, "has no setting 'queue'; it takes"),
+        ({"server": "http://me:pw@k8s", "image": "a"}, "it holds a user or a password"),
+        ({"server": "k8s:6443", "image": "a"}, "it is not an http:// or https:// URL"),
+    ],
+    ids=["missing", "unknown", "password", "no-url"],
+)
+@pytest.mark.usefixtures("api")
+def test_wrong_settings_are_refused_when_a_target_is_attached(
+    settings: dict[str, str], problem: str, tmp_path: Path
+) -> None:
+    project = Project(tmp_path / "project")
+
+    with pytest.raises(ComputeTargetException, match=problem) as refused:
+        ComputeTarget.attach(project.ws, "k8s", type="kubernetes", this_machine=True, **settings)
+    assert "pw" not in str(refused.value)
+    assert list(project.ws.compute_targets) == ["local"]
 
 
 def test_the_page_shows_the_example_as_it_is() -> None:

@@ -19,12 +19,15 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, NamedTuple
 
 from runlore.exceptions import ComputeTargetException
+from runlore.execution.targets.engines.settings import CommonSettings
 
 TIME_LIMIT: Final = "TimeLimit"
 OUT_OF_MEMORY: Final = "OutOfMemory"
 NODE_FAILED: Final = "NodeFailed"
 PREEMPTED: Final = "Preempted"
 NOT_STARTED: Final = "SupervisorNotStarted"
+REQUIRED: Final = object()
+"""In place of the default of a setting that must be given."""
 
 
 class EngineUnavailable(ComputeTargetException):
@@ -112,16 +115,36 @@ class Engine(ABC):
     For engines whose `poll` says so only when all of the job's processes have ended.
     """
 
+    takes: ClassVar[Mapping[str, Any]] = {}
+    """The kind's own settings with their defaults, REQUIRED for those that have none."""
+
+    handle_variable: ClassVar[str | None] = None
+    """The variable by which a process of a job knows the engine's name for it."""
+
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
 
     @classmethod
-    @abstractmethod
     def checked(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The kind's settings with defaults filled in; those of all engines are taken out before.
 
-        They are recorded, so they hold no secret. Raises ComputeTargetException for invalid ones.
+        They are recorded, so they hold no secret. Raises ComputeTargetException for invalid ones:
+        this one for unknown and missing names.
         """
+        names = ", ".join(cls.takes)
+        unknown = sorted(set(settings) - set(cls.takes))
+        if unknown:
+            raise ComputeTargetException(
+                f"a target of kind {cls.kind!r} has no setting {unknown[0]!r:.80}; it takes "
+                f"{names}, and as all clusters {', '.join(CommonSettings._fields)}"
+            )
+        given = {**cls.takes, **settings}
+        missing = [name for name, value in given.items() if value is REQUIRED]
+        if missing:
+            raise ComputeTargetException(
+                f"a target of kind {cls.kind!r} needs the setting {missing[0]!r}; it takes {names}"
+            )
+        return given
 
     def check(self, job: Job) -> None:
         """Raise ComputeTargetException if the engine cannot give the job what it asks for.
@@ -161,9 +184,12 @@ class Engine(ABC):
         """
 
     def find(self, name: str) -> str | None:
-        """The engine's handle of the job of this name, if it has one: its submitter may be dead."""
+        """The engine's handle of the job of this name, if it has one.
+
+        Asked for when the submitter has died, or `submit` has raised: what it left is canceled.
+        """
         return None
 
     def own_handle(self, environment: Mapping[str, str]) -> str | None:
         """The engine's name for the job that a process with this environment belongs to."""
-        return None
+        return None if self.handle_variable is None else environment.get(self.handle_variable)

@@ -348,6 +348,10 @@ class _OnEngine(Placement):
         try:
             handle = engine.submit(self._job)
         except Exception as error:  # Another package's: whatever it raises.
+            with suppress(Exception):  # It may have taken a part of it.
+                left = engine.find(self._job.name)
+                if left is not None:
+                    engine.cancel(left)
             raise OSError(f"{engine.kind} refused the job: {error}") from error
         try:
             run.change(PlaceRun(handle))

@@ -12,7 +12,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from runlore.domain.secrets import looks_secret
 from runlore.exceptions import ComputeTargetException
@@ -30,14 +30,6 @@ _NAME: Final = "runlore_name"
 _ATTEMPT: Final = "runlore_attempt"
 _NAME_MAX_CHARS: Final = 150
 _JOB_CONFIG: Final = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-_DEFAULTS: Final[Mapping[str, Any]] = {
-    "address": None,
-    "cpus": 1.0,
-    "gpus": 0.0,
-    "memory_gb": None,
-    "resources": {},
-    "runtime_env": {},
-}
 _STEERING: Final = ("HOME", "LD_", "PATH", "PYTHON", "RAY_", "RUNLORE_", "XDG_")
 _OURS_IN_RUNTIME_ENV: Final = {
     "env_vars": "set the run configuration's environment_variables",
@@ -62,18 +54,21 @@ class Ray(Engine):
     kind = "ray"
     own_variables = ("RAY_", "CUDA_VISIBLE_DEVICES")
     stops_by_signal = True
+    takes: ClassVar = {
+        "address": None,
+        "cpus": 1.0,
+        "gpus": 0.0,
+        "memory_gb": None,
+        "resources": {},
+        "runtime_env": {},
+    }
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(self.checked(settings))  # A log may say anything.
 
     @classmethod
     def checked(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        unknown = sorted(set(settings) - set(_DEFAULTS))
-        if unknown:
-            raise ComputeTargetException(
-                f"a Ray target has no setting {unknown[0]!r}; it takes {', '.join(_DEFAULTS)}"
-            )
-        given = {**_DEFAULTS, **settings}
+        given = super().checked(settings)
         try:
             address = checked_address(given["address"])
         except ValueError as error:

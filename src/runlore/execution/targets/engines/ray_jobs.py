@@ -6,28 +6,23 @@ of Ray is needed. A head may answer anything: what is shown of an answer is one 
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import SplitResult, quote
+from urllib.parse import quote
 
 from runlore.domain.visible_text import visible
 from runlore.exceptions import ComputeTargetException
+from runlore.execution.targets.engines import http_api
 from runlore.execution.targets.engines.engine import EngineUnavailable
-from runlore.storage.web_request import NoAnswer, answer_to, parsed
-from runlore.version import VERSION
+from runlore.execution.targets.engines.http_api import HttpApi, Reply, lines, shown, token_in
+from runlore.storage.web_request import NoAnswer
 
-_ANSWER_MAX_NBYTES: Final = 1 << 22  # A failed job quotes 20,000 characters of its log.
-_SHOWN_MAX_CHARS: Final = 300
 _TIMEOUT_S: Final = 10.0
 _SUBMIT_TIMEOUT_S: Final = 60.0  # The first job of a new cluster took 3 s on a busy machine.
-_TOKEN_MAX_NBYTES: Final = 65_536
 _RAYS_LINE: Final = "Running entrypoint for job "
-_PRINTABLE: Final = re.compile(r"[!-~]+")
 
 
 class RayError(ComputeTargetException):
@@ -116,17 +111,16 @@ class RayJobs:
         submit_timeout_s: float = _SUBMIT_TIMEOUT_S,
     ) -> None:
         self.address = checked_address(address)
-        self._parts = parsed(self.address)
-        self._timeout_s = timeout_s
+        self._api = HttpApi(self.address, token=_token, timeout_s=timeout_s)
         self._submit_timeout_s = submit_timeout_s
 
     def version(self) -> str:
         """The version of Ray on the head."""
-        status, document = self._ask("GET", "/api/version")
+        status, document = reply = self._ask("GET", "/api/version")
         version = document.get("ray_version") if status == 200 else None
         if not isinstance(version, str):
-            raise self._strange(status, document)
-        return _shown(version)
+            raise self._strange(reply)
+        return shown(version)
 
     def submit(self, job: NewJob) -> None:
         """Submit a job. Idempotent, as its id and entrypoint tell whether the cluster has it.
@@ -135,7 +129,7 @@ class RayJobs:
         the job, RayUnreachable if it is not known whether it has it.
         """
         try:
-            status, document = self._ask(
+            status, document = reply = self._ask(
                 "POST", "/api/jobs/", job.document(), self._submit_timeout_s
             )
         except RayUnreachable:
@@ -153,8 +147,8 @@ class RayJobs:
         if found is not None:
             raise JobExists(f"Ray at {self.address} has another job {visible(job.submission_id)!r}")
         if 200 <= status < 400:
-            raise self._strange(status, document)
-        raise self._refused(status, document, "to run the job")
+            raise self._strange(reply)
+        raise self._refused(reply, "to run the job")
 
     def has(self, job: NewJob) -> bool:
         """Whether the cluster has this very job. Raises RayUnreachable if it does not say."""
@@ -163,21 +157,21 @@ class RayJobs:
 
     def find(self, submission_id: str) -> Job | None:
         """The job of this id; None if the cluster does not know it, after a restart, say."""
-        status, document = self._ask("GET", f"/api/jobs/{quote(submission_id, safe='')}")
+        status, document = reply = self._ask("GET", f"/api/jobs/{quote(submission_id, safe='')}")
         if status == 404 and _is_rays_not_found(document):
             return None
         if status != 200:
-            raise self._unexpected(status, document)
+            raise self._unexpected(reply)
         job = _job_of(document)
         if job is None or job.submission_id != submission_id:
-            raise self._strange(status, document)
+            raise self._strange(reply)
         return job
 
     def newest(self, metadata: Mapping[str, str]) -> Job | None:
         """The newest job that has all of this metadata; None if there is none."""
-        status, document = self._ask("GET", "/api/jobs/")
+        status, document = reply = self._ask("GET", "/api/jobs/")
         if status != 200 or not isinstance(document.get("list"), list):
-            raise self._unexpected(status, document)
+            raise self._unexpected(reply)
         jobs = [_job_of(one) for one in document["list"] if isinstance(one, dict)]
         ours = [job for job in jobs if job and metadata.items() <= job.metadata.items()]
         return max(ours, key=lambda job: job.started_at_ms, default=None)
@@ -188,112 +182,74 @@ class RayJobs:
         One that waits for resources stays PENDING until it gets them, and is stopped then. Does
         nothing if the job has ended or the cluster does not know it.
         """
-        status, document = self._ask("POST", f"/api/jobs/{quote(submission_id, safe='')}/stop", {})
+        status, document = reply = self._ask(
+            "POST", f"/api/jobs/{quote(submission_id, safe='')}/stop", {}
+        )
         known = status == 200 and isinstance(document.get("stopped"), bool)
         if not known and not (status == 404 and _is_rays_not_found(document)):
-            raise self._unexpected(status, document)
+            raise self._unexpected(reply)
 
     # --- inside -------------------------------------------------------------------------------
 
     def _ask(
         self, method: str, path: str, document: object = None, timeout_s: float | None = None
-    ) -> tuple[int, dict[str, Any]]:
-        """The status and the document of an answer: what is not a dict as "list", or as "text"."""
-        where: SplitResult = self._parts._replace(path=self._parts.path.rstrip("/") + path)
-        body = None if document is None else json.dumps(document)
-        headers = {"Content-Type": "application/json", "User-Agent": f"runlore/{VERSION}"}
+    ) -> Reply:
         try:
-            with answer_to(
-                method,
-                where,
-                timeout_s or self._timeout_s,
-                body=body,
-                headers=headers | _authorization(),
-            ) as answer:
-                return answer.status, _document_of(answer.body(_ANSWER_MAX_NBYTES))
+            return self._api.answer(method, path, document, timeout_s)
         except NoAnswer as none:
             raise RayUnreachable(f"Ray at {self.address} cannot be asked: {none}") from None
 
-    def _unexpected(self, status: int, document: Mapping[str, Any]) -> RayError:
-        if 200 <= status < 400 or status == 404:
-            return self._strange(status, document)
-        return self._refused(status, document, "to answer", RayUnreachable)
+    def _unexpected(self, reply: Reply) -> RayError:
+        if 200 <= reply.status < 400 or reply.status == 404:
+            return self._strange(reply)
+        return self._refused(reply, "to answer", RayUnreachable)
 
-    def _refused(
-        self,
-        status: int,
-        document: Mapping[str, Any],
-        what: str,
-        kind: type[RayError] = RayError,
-    ) -> RayError:
+    def _refused(self, reply: Reply, what: str, kind: type[RayError] = RayError) -> RayError:
         hint = ""
-        if status in (401, 403):
+        if reply.status in (401, 403):
             hint = (
                 "; it wants a token: set RAY_AUTH_MODE=token, and write the token to "
                 "~/.ray/auth_token, or set RAY_AUTH_TOKEN_PATH"
             )
             kind = RayError
-        said = _last_line(document)
-        reason = f": {said}" if said else ""
-        return kind(f"Ray at {self.address} refuses {what} ({status}{reason}){hint}")
+        reason = f": {reply.last_line}" if reply.last_line else ""
+        return kind(f"Ray at {self.address} refuses {what} ({reply.status}{reason}){hint}")
 
-    def _strange(self, status: int, document: Mapping[str, Any]) -> RayUnreachable:
-        if 300 <= status < 400:
+    def _strange(self, reply: Reply) -> RayUnreachable:
+        if 300 <= reply.status < 400:
             return RayUnreachable(
-                f"{self.address} answers {status}: redirects are not followed, so attach the "
+                f"{self.address} answers {reply.status}: redirects are not followed, so attach the "
                 "target with the address that it leads to"
             )
         return RayUnreachable(
-            f"{self.address} does not answer as a Ray head does ({status}: "
-            f"{_last_line(document) or 'nothing'}); attach the target with the address of the "
+            f"{self.address} does not answer as a Ray head does ({reply.status}: "
+            f"{reply.last_line or 'nothing'}); attach the target with the address of the "
             "cluster's dashboard, such as http://ray-head:8265"
         )
 
 
 def checked_address(address: object) -> str:
     """The address of a head without a slash at its end. Raises ValueError, which says why not."""
-    if not isinstance(address, str) or not address:
-        raise ValueError(
-            "it takes the URL of the cluster's dashboard, such as http://ray-head:8265"
-        )
-    parts = parsed(address)
-    if parts.username is not None or parts.password is not None:
-        raise ValueError(
-            "it holds a user or a password, and the log keeps addresses for good: leave them out; "
-            "a token comes from RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token"
-        )
-    if parts.query or parts.fragment:
-        raise ValueError("it has a part after '?' or '#', which the address of a head does not")
-    return address.rstrip("/")
+    return http_api.checked_address(
+        address,
+        of="the cluster's dashboard, such as http://ray-head:8265",
+        token="RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token",
+    )
 
 
-def _authorization() -> dict[str, str]:
+def _token() -> str:
     """The token that Ray's own client would send, from this user's environment or home.
 
     https://docs.ray.io/en/latest/ray-security/token-auth.html
     """
     if os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
-        return {}
-    token = os.environ.get("RAY_AUTH_TOKEN") or _token_in_file()
-    # What is not a token would break the header, and be shown by the error.
-    return {"Authorization": f"Bearer {token}"} if _PRINTABLE.fullmatch(token) else {}
-
-
-def _token_in_file() -> str:
+        return ""
     path = os.environ.get("RAY_AUTH_TOKEN_PATH")
     try:
-        with (Path(path) if path else Path.home() / ".ray" / "auth_token").open("rb") as file:
-            return file.read(_TOKEN_MAX_NBYTES).decode(errors="replace").strip()
-    except (OSError, RuntimeError):  # There is none, or no home.
+        found = Path(path) if path else Path.home() / ".ray" / "auth_token"
+        return os.environ.get("RAY_AUTH_TOKEN") or token_in(found)()
+    except (ComputeTargetException, RuntimeError):  # There is none, or no home.
         return ""
-
-
-def _document_of(body: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return {"text": body.decode(errors="replace")}
-    return found if isinstance(found, dict) else {"list": found}
 
 
 def _is_rays_not_found(document: Mapping[str, Any]) -> bool:
@@ -308,30 +264,15 @@ def _job_of(document: Mapping[str, Any]) -> Job | None:
         return None
     exit_code, metadata = document.get("driver_exit_code"), document.get("metadata")
     # Ray writes its own line about the command's start when that may have failed already.
-    lines = [line for line in _lines(document.get("message")) if not line.startswith(_RAYS_LINE)]
+    said = [line for line in lines(document.get("message")) if not line.startswith(_RAYS_LINE)]
     started_at_ms = document.get("start_time")
     return Job(
         submission_id,
         JobStatus(status),
-        _shown(lines[0]) if lines else "",
-        _shown(lines[-1]) if lines else "",
-        _shown(document.get("error_type") or ""),
+        shown(said[0]) if said else "",
+        shown(said[-1]) if said else "",
+        shown(document.get("error_type") or ""),
         exit_code if isinstance(exit_code, int) else None,
         {str(k): str(v) for k, v in metadata.items()} if isinstance(metadata, dict) else {},
         started_at_ms if isinstance(started_at_ms, int) else 0,
     )
-
-
-def _last_line(document: Mapping[str, Any]) -> str:
-    """The last line that says something: that of a traceback names the error."""
-    lines = _lines(document.get("text", json.dumps(document)))
-    return _shown(lines[-1]) if lines else ""
-
-
-def _lines(text: object) -> list[str]:
-    lines = text.splitlines() if isinstance(text, str) else ()
-    return [line.strip() for line in lines if line.strip(" .\t")]
-
-
-def _shown(text: object) -> str:
-    return visible(str(text)[:_SHOWN_MAX_CHARS])

@@ -14,7 +14,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from runlore.domain.secrets import mask_words
 from runlore.exceptions import ComputeTargetException
@@ -75,17 +75,13 @@ class Slurm(Engine):
 
     kind = "slurm"
     own_variables = ("SLURM_", "SLURMD_", *_OF_DEVICES)
+    handle_variable = "SLURM_JOB_ID"
+    takes: ClassVar = dict.fromkeys(("partition", "gpus", "time_limit", "extra_args"))
 
     @classmethod
     def checked(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        known = ("partition", "gpus", "time_limit", "extra_args")
-        unknown = sorted(set(settings) - set(known))
-        if unknown:
-            raise ComputeTargetException(
-                f"a target of kind 'slurm' has no setting {unknown[0]!r}; it takes "
-                f"{', '.join(known)}, python, handover, grace_s, heartbeat_s, this_machine"
-            )
-        given = {name: value for name, value in settings.items() if value is not None}
+        filled = super().checked(settings)
+        given = {name: value for name, value in filled.items() if value is not None}
         _check_partition(given.get("partition"))
         if "gpus" in given:
             given["gpus"] = _gpus(given["gpus"])
@@ -136,9 +132,6 @@ class Slurm(Engine):
     def find(self, name: str) -> str | None:
         lines = _run(["squeue", "--noheader", "--me", f"--name={name}", "--format=%A"]).split()
         return lines[0] if lines else None
-
-    def own_handle(self, environment: Mapping[str, str]) -> str | None:
-        return environment.get("SLURM_JOB_ID")
 
     def poll_told(self, handle: str) -> JobState:
         """While processes of a job are being ended, Slurm shows COMPLETING, and traces of why."""
