@@ -99,7 +99,7 @@ def running_stub() -> Iterator[tuple[Stub, str]]:
     """A stub that listens on loopback, and its address."""
     stub = Stub()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"stub": stub}))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield stub, f"http://127.0.0.1:{server.server_address[1]}"

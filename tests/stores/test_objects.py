@@ -263,7 +263,7 @@ def test_a_broken_upload_goes_on_with_the_part_that_broke(
         (Fault(status=403, code="SignatureDoesNotMatch"), Trouble.REFUSED, "AWS_ACCESS_KEY_ID"),
         (Fault(status=404, code="NoSuchBucket"), Trouble.NO_BUCKET, "make the bucket"),
         (Fault(status=500), Trouble.SILENT, "try again"),
-        (Fault(wait_s=3), Trouble.SILENT, "try again"),
+        (Fault(wait_s=2), Trouble.SILENT, "try again"),
     ],
     ids=["403", "404", "500", "slow"],
 )
@@ -276,7 +276,7 @@ def test_a_store_that_cannot_be_used_says_why_and_no_secret(
     advice: str,
 ) -> None:
     store_in(bucket).put(io.BytesIO(CONTENT))
-    monkeypatch.setenv("RUNLORE_STORE_TIMEOUT_S", "1")
+    monkeypatch.setenv("RUNLORE_STORE_TIMEOUT_S", "0.5")
     store = store_in(bucket)
     proxy.spoil(fault)
 
@@ -292,7 +292,7 @@ def test_a_store_that_cannot_be_used_says_why_and_no_secret(
 
 def test_no_server_at_all(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("RUNLORE_STORE_TIMEOUT_S", "1")
+    monkeypatch.setenv("RUNLORE_STORE_TIMEOUT_S", "0.5")
 
     with pytest.raises(StoreUnavailable, match="check the network"):
         store_in(bucket).put(io.BytesIO(CONTENT))

@@ -187,7 +187,7 @@ def test_erasing_a_run_removes_its_objects_and_what_waits(
         )
         for run in (kept, erased):
             run.upload_file("x", Path(__file__))
-        proxy.spoil(Fault(status=500), method="PUT")
+        proxy.spoil(Fault(status=403, code="AccessDenied"), method="PUT")
         with pytest.warns(RuntimeWarning, match="deliver"):
             erased.upload_file("y", Path(os.__file__))
         kept.complete()
