@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from urllib.parse import SplitResult, unquote, unquote_to_bytes, urlsplit
 
 from runlore.domain.errors import InvalidInput, UserError
+from runlore.storage.object_places import is_object_uri, object_place
 
 WEB: Final = {"http": 80, "https": 443}
 """The schemes that are fetched from other machines, and their ports."""
@@ -38,7 +39,10 @@ class ReferenceRefused(UserError):
 
 
 class Place(NamedTuple):
-    """The parts of a path, on this machine or on a server: (scheme, host, port) or ()."""
+    """The parts of a path: on this machine, (); on a server or in a bucket, (scheme, host, port).
+
+    A bucket is a host whose port is 0.
+    """
 
     server: tuple[str, str, int] | tuple[()]
     parts: tuple[str, ...]
@@ -84,7 +88,7 @@ def _allowed_place(prefix: str) -> Place:
     except ValueError as error:
         raise InvalidInput(
             f"allow cannot name {prefix!r:.200}: {error}; give an absolute folder, or the "
-            "beginning of a file, http or https URL"
+            "beginning of a file, http, https, s3, gs or az URL"
         ) from error
 
 
@@ -100,6 +104,9 @@ def _path_parts(path: str) -> tuple[str, ...]:
 
 
 def _place_of_uri(uri: str) -> Place:
+    if is_object_uri(uri):
+        place = object_place(uri)  # Raises InvalidInput, which is a ValueError.
+        return Place((place.scheme, place.bucket, 0), _checked(place.prefix.split("/")))
     if _STRANGE.search(uri) or _BAD_PERCENT.search(uri):
         raise ValueError("it holds characters that a URI cannot have")
     if _SCHEME.match(uri) is None:

@@ -6,16 +6,19 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, TypeAlias
 from urllib import request
 
 from runlore.domain.errors import RunloreError
 from runlore.storage.allowed_places import Place, allowed, place_of
 from runlore.storage.atomic_files import replacing
 from runlore.storage.held_path import AnyPath, hold
+from runlore.storage.object_places import SCHEMES, object_place
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
+
+    _Source: TypeAlias = IO[bytes] | HTTPResponse
 
 _CHUNK_NBYTES: Final = 2**20
 
@@ -42,9 +45,10 @@ def fetch(
 ) -> None:
     """Write the file at a reference, if its place is allowed, whole or not at all.
 
-    No link below the allowed place is followed, and no redirect. `timeout_s` is how long a server
-    may be silent. Raises ReferenceRefused, FileNotWritten; ReferenceNotFetched also if the size or
-    the digest is another one.
+    No link below the allowed place is followed, and no redirect. An object is read with this user's
+    credentials for its store. `timeout_s` is how long a server may be silent. Raises
+    ReferenceRefused, FileNotWritten; ReferenceNotFetched also if the size or the digest is another
+    one.
     """
     above = allowed(reference, allow)
     with _opened(reference, above, timeout_s) as source, replacing(destination) as file:
@@ -63,14 +67,32 @@ def fetch(
 
 
 @contextmanager
-def _opened(reference: str, above: Place, timeout_s: float) -> Iterator[IO[bytes] | HTTPResponse]:
+def _opened(reference: str, above: Place, timeout_s: float) -> Iterator[_Source]:
     found = place_of(reference)
     try:
-        source = _from_web(reference, timeout_s) if found.server else _from_disk(found, above)
-    except (OSError, ValueError) as error:  # http.client raises both.
+        source = _source(reference, found, above, timeout_s)
+    except (OSError, ValueError, RunloreError) as error:  # http.client raises the first two.
         raise ReferenceNotFetched(reference, error) from error
     with source:
         yield source
+
+
+def _source(reference: str, found: Place, above: Place, timeout_s: float) -> _Source:
+    if not found.server:
+        return _from_disk(found, above)
+    if found.server[0] in SCHEMES:
+        return _from_store(reference)
+    return _from_web(reference, timeout_s)
+
+
+def _from_store(uri: str) -> IO[bytes]:
+    try:  # Imported here: it loads the library.
+        from runlore.storage.artifact_objects import open_object
+    except ImportError:
+        raise ReferenceNotFetched(
+            uri, "the library for object stores is missing: run `pip install 'runlore[cloud]'`"
+        ) from None
+    return open_object(object_place(uri))
 
 
 def _from_disk(found: Place, above: Place) -> IO[bytes]:
@@ -96,7 +118,7 @@ def _from_web(url: str, timeout_s: float) -> HTTPResponse:
     return response
 
 
-def _chunks(reference: str, source: IO[bytes] | HTTPResponse) -> Iterator[bytes]:
+def _chunks(reference: str, source: _Source) -> Iterator[bytes]:
     while True:
         try:
             chunk = source.read(_CHUNK_NBYTES)

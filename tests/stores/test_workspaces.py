@@ -13,10 +13,12 @@ from runlore import Experiment, ScriptRunConfig, Workspace
 from runlore.domain.errors import InvalidInput, UserError
 from runlore.engine.runs.files import artifact_of
 from runlore.run.run import handle_of
+from runlore.storage.allowed_places import ReferenceRefused
 from runlore.storage.artifact_backend import ArtifactMissing
 from runlore.storage.artifact_places import PlaceNotTrusted
 from runlore.storage.object_errors import StoreUnavailable
 from runlore.storage.ownership import trust
+from runlore.storage.references import ReferenceNotFetched
 from runlore.storage.user_settings import change_settings
 from runlore.workspace import session_of
 from tests.stores.faulty_proxy import Fault, FaultyProxy
@@ -331,6 +333,37 @@ def test_an_object_is_named_with_size_and_digest(tmp_path: Path, bucket: str) ->
         again, nothing = (artifact_of(handle_of(run), name) for name in ("again", "nothing"))
         assert (again.uri, again.sha256, again.nbytes) == (uri, stored.sha256, stored.nbytes)
         assert (nothing.sha256, nothing.nbytes) == (None, None)
+
+
+def test_an_object_is_fetched_from_a_bucket_that_the_user_allows(
+    tmp_path: Path, bucket: str, proxy: FaultyProxy
+) -> None:
+    with create(tmp_path, bucket) as ws:
+        run = Experiment(ws, "exp").start_logging(snapshot_directory=None)
+        run.upload_file("x", Path(__file__))
+        stored = artifact_of(handle_of(run), "x")
+        uri = session_of(ws).artifacts_of(run.id).uri(stored.sha256 or "")
+        run.log_artifact(uri, "again")
+        run.add_reference("other", uri, sha256="0" * 64)
+        run.add_reference("nothing", f"s3://{bucket}/nothing")
+        target = tmp_path / "fetched"
+
+        proxy.requests.clear()
+        with pytest.raises(ReferenceRefused, match="below no place"):
+            run.fetch_reference("again", target, allow=[f"s3://{bucket}/la", f"gs://{bucket}"])
+        assert proxy.requests == []
+        for name, problem in (("other", "the log says 0000"), ("nothing", "nothing")):
+            with pytest.raises(ReferenceNotFetched, match=problem):
+                run.fetch_reference(name, target, allow=[f"s3://{bucket}"])
+        assert not target.exists()
+        proxy.spoil(Fault(status=403, code="AccessDenied"))
+        with pytest.raises(ReferenceNotFetched, match="it refuses this user's credentials"):
+            run.fetch_reference("again", target, allow=[f"s3://{bucket}"])
+        proxy.heal()
+
+        run.fetch_reference("again", target, allow=[f"s3://{bucket}/lab/"])
+
+        assert target.read_bytes() == Path(__file__).read_bytes()
 
 
 def test_an_export_while_the_store_is_away_says_so(

@@ -184,8 +184,9 @@ class RunFiles(RunPart):
         """Write the file that a reference names to a path, as `download_file` does.
 
         The reference is text, perhaps of a stranger: it is followed only if it is below one of the
-        absolute folders or `file`, `http` or `https` URLs in `allow`. Links below an allowed folder
-        and redirects are not followed. Size and digest are checked if the log has them.
+        absolute folders or `file`, `http`, `https`, `s3`, `gs` or `az` URLs in `allow`. Objects are
+        read with this user's credentials. Links below an allowed folder and redirects are not
+        followed. Size and digest are checked if the log has them.
 
         Raises ReferenceRefused, which shows the reference, for a place that is not allowed;
         ReferenceNotFetched if the file cannot be read or differs.
