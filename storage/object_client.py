@@ -6,8 +6,10 @@ Google and Azure the files of their tools; profiles of AWS are read by boto3.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -67,7 +69,7 @@ def _opened(place: ObjectPlace) -> ObjectStore:
         "gs": GCSStore,
         "az": AzureStore,
     }
-    limit = timedelta(seconds=timeout_s())
+    limit, endpoint = timedelta(seconds=timeout_s()), ""
     options: dict[str, Any] = {  # Any: each store has a type of options of its own.
         "prefix": place.prefix or None,
         "client_options": {"timeout": limit, "connect_timeout": min(limit, timedelta(seconds=5))},
@@ -83,8 +85,11 @@ def _opened(place: ObjectPlace) -> ObjectStore:
     }
     if place.scheme == "s3":
         options |= _options_of_aws(str(place))
-        # Named by this user: the server of a laboratory, say.
-        options["client_options"]["allow_http"] = options.get("endpoint", "").startswith("http://")
+        endpoint = options.get("endpoint", "")
+    if place.scheme == "gs":
+        endpoint = _endpoint_of_google()
+    # Named by this user: the server of a laboratory, say.
+    options["client_options"]["allow_http"] = endpoint.startswith("http://")
     try:
         return kinds[place.scheme](place.bucket, **options)
     except Exception as error:
@@ -93,6 +98,17 @@ def _opened(place: ObjectPlace) -> ObjectStore:
             f"the settings for {place} cannot be used ({type(error).__name__}); check the "
             "variables of its credentials, see docs/files.md"
         ) from None
+
+
+def _endpoint_of_google() -> str:
+    """The server that this user's settings name in place of Google's own; "" for that one."""
+    named = os.environ.get("GOOGLE_BASE_URL", "")
+    account = os.environ.get("GOOGLE_SERVICE_ACCOUNT")
+    if named or not account:
+        return named
+    with suppress(OSError, ValueError, AttributeError):  # The library says what is wrong with it.
+        return str(json.loads(Path(account).read_bytes()).get("gcs_base_url") or "")
+    return ""
 
 
 def _options_of_aws(location: str) -> dict[str, Any]:

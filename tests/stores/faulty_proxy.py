@@ -15,6 +15,11 @@ _SECRET_ECHO: Final = (
     "<Error><Code>{code}</Code><Message>refused</Message>"
     "<AWSAccessKeyId>{key}</AWSAccessKeyId><StringToSign>secret-string</StringToSign></Error>"
 )
+_SIGNED: Final = (
+    "AWS4-HMAC-SHA256 Credential=AKIDTEST/20260101/us-east-1/s3/aws4_request, "
+    "SignedHeaders=host, Signature=0"
+)
+_IF_GENERATION: Final = "x-goog-if-generation-match"
 _HOP_BY_HOP: Final = ("connection", "transfer-encoding", "content-length", "date", "server")
 
 
@@ -67,6 +72,16 @@ class FaultyProxy:
             return self._choose(method, path) or Fault()
 
 
+def _as_s3(headers: dict[str, str]) -> dict[str, str]:
+    """A request's headers, where they are of Google's XML API, as S3 has them."""
+    by_name = {name.lower(): value for name, value in headers.items()}
+    if not by_name.get("authorization", "").startswith("AWS4"):
+        by_name["authorization"] = _SIGNED
+    if by_name.pop(_IF_GENERATION, None) == "0":  # If there is no such object.
+        by_name["if-none-match"] = "*"
+    return by_name
+
+
 @contextmanager
 def faulty_proxy(host: str, port: int) -> Iterator[FaultyProxy]:
     """A proxy before a server, within the block."""
@@ -84,7 +99,7 @@ def faulty_proxy(host: str, port: int) -> Iterator[FaultyProxy]:
                 self._refuse(fault)
                 return
             upstream = http.client.HTTPConnection(host, port, timeout=30)
-            upstream.request(self.command, self.path, body, dict(self.headers))
+            upstream.request(self.command, self.path, body, _as_s3(dict(self.headers)))
             answer = upstream.getresponse()
             content = answer.read()
             upstream.close()
