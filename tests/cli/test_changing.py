@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+
+import pytest
 
 from runlore import Experiment, RunConfiguration, Workspace
 from tests.cli.shell import runlore
@@ -119,6 +122,68 @@ def test_a_pool_is_attached_and_deleted(own_project: Path) -> None:
     runlore("computetarget", "delete", "-n", "pool", cwd=own_project)
     gone = runlore("computetarget", "show", "-n", "pool", cwd=own_project, code=1)
     assert "no compute target 'pool'" in gone.err
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "attached"),
+    [
+        (
+            "slurm",
+            ["partition=gpu", "gpus=2", "time_limit=1:30:00", 'extra_args=["--account=a=b"]'],
+            {"partition": "gpu", "gpus": "2", "time_limit": "1:30:00"}
+            | {"extra_args": ["--account=a=b"]},
+        ),
+        (
+            "ray",
+            ["address=http://ray-head:8265/", "gpus=0.5", 'resources={"tpu": 1}'],
+            {"address": "http://ray-head:8265", "cpus": 1.0, "gpus": 0.5, "resources": {"tpu": 1.0}}
+            | {"memory_gb": None, "runtime_env": {}},
+        ),
+    ],
+    ids=["slurm", "ray"],
+)
+def test_a_cluster_is_attached_with_its_settings(
+    kind: str, given: list[str], attached: dict[str, object], own_project: Path
+) -> None:
+    settings = [word for one in (*given, "this_machine=true") for word in ("--setting", one)]
+
+    runlore(
+        *("computetarget", "attach", "-n", "c", "--type", kind, "--grace-s", "2.5"),
+        *settings,
+        cwd=own_project,
+    )
+
+    shown = runlore("computetarget", "show", "-n", "c", cwd=own_project).data
+    del shown["status"]
+    common = {"name": "c", "type": kind, "grace_s": 2.5, "this_machine": True}
+    assert shown == attached | common
+    table = runlore("computetarget", "list", "-o", "table", cwd=own_project).out
+    assert re.search(rf"^c +{kind} *$", table, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "problem"),
+    [
+        (["--type", "slurm", "--setting", "gpus"], 2, "'gpus' is not NAME=VALUE"),
+        (["--type", "slurm", "--setting", "=2"], 2, "'=2' is not NAME=VALUE"),
+        (["--type", "slurm", "--setting", "queue=a"], 1, "no setting 'queue'; it takes partition"),
+        (["--type", "slurm", "--slots", "2"], 1, "no setting 'slots'"),
+        (["--type", "slurm", "--setting", "gpus=many"], 1, "gpus is 'many'; it takes a number"),
+        (["--type", "slurm"], 1, "runlore workspace copy"),
+        (["--type", "ray", "--setting", "address=ray:8265"], 1, "it is not an http:// or https://"),
+        (["--type", "ray", "--setting", "address=http://me:pw@r"], 1, "a user or a password"),
+        (["--type", "lsf"], 1, "no kind of compute target 'lsf'; there are: local, pool"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_cluster_with_wrong_settings_is_refused(
+    words: list[str], code: int, problem: str, own_project: Path
+) -> None:
+    ran = runlore("computetarget", "attach", "-n", "c", *words, cwd=own_project, code=code)
+
+    assert problem in " ".join(ran.err.split())
+    assert "pw" not in ran.err
+    assert runlore("computetarget", "list", "[].name", cwd=own_project).data == ["local"]
 
 
 def test_a_cluster_of_azure_is_a_pool(own_project: Path) -> None:

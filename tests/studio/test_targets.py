@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from runlore import ComputeTarget, Experiment, ScriptRunConfig, Workspace
+from runlore.domain.compute_target import AttachTarget
 from runlore.domain.status import TERMINAL
+from runlore.engine.streams import change_target, stream_of_target
+from runlore.workspace import session_of
 from tests.processes import wait_until
 from tests.studio.asking import Served, as_problem, served
 
@@ -134,6 +137,29 @@ def told_of_waiting(studio: Served) -> str:
     """What the page says of the runs that wait."""
     queued = studio.get("/api/targets")["targets"][1]["queued"]
     return "; ".join(run["detail"] for run in queued)
+
+
+def test_a_cluster_has_no_slots_and_takes_nothing_before_it_is_trusted(
+    ws: Workspace, studio: Served, source: Path
+) -> None:
+    settings = {"partition": "gpu", "python": "/opt/env/bin/python", "this_machine": True}
+    command = AttachTarget("cluster", "slurm", settings)
+    change_target(session_of(ws).writable(), stream_of_target("cluster"), command)
+
+    cluster = studio.get("/api/targets")["targets"][2]
+    status, told = as_problem(
+        submit(studio, folder=str(source), script="train.py", target="cluster")
+    )
+
+    assert cluster == {"name": "cluster", "kind": "slurm", "slots": None} | {
+        "executing": [],
+        "queued": [],
+        "waiting": 0,
+    }
+    assert [one["name"] for one in studio.get("/api/experiments")["targets"]] == ["pool"]
+    assert status == 422
+    for part in ("/opt/env/bin/python", "runlore computetarget trust -n cluster"):
+        assert part in told["detail"]
 
 
 def test_targets_are_those_of_the_position(ws: Workspace, studio: Served) -> None:

@@ -73,6 +73,25 @@ def submit(page: Page, source: Path, arguments: str = "") -> str:
     return page.url.split("/run/")[1].split("/")[0]
 
 
+def test_a_cluster_is_shown_with_its_kind_and_without_slots(
+    open_page: Opened, lab: Workspace
+) -> None:
+    ray = {"address": "http://ray-head:8265", "gpus": 1, "this_machine": True}
+    ComputeTarget.attach(lab, "rays", type="ray", **ray)
+    ComputeTarget.attach(lab, "cluster", type="slurm", partition="gpu", this_machine=True)
+
+    page = open_page("/targets")
+
+    for name, kind in (("rays", "ray"), ("cluster", "slurm")):
+        region = page.get_by_role("region", name=name)
+        expect(region.get_by_role("heading")).to_have_text(f"{name} {kind}")
+        expect(region).to_contain_text("As many as its cluster starts · 0 running")
+        expect(region).not_to_contain_text("free")
+    expect(page.get_by_role("region", name="local")).to_contain_text("No limit")
+    for name in ("rays", "cluster"):
+        lab.compute_targets[name].delete()
+
+
 def test_a_run_is_submitted_watched_live_and_cancelled_until_its_process_has_ended(
     open_page: Opened, lab: Workspace, source: Path
 ) -> None:
