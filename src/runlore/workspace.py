@@ -194,6 +194,7 @@ class Workspace:
         InvalidInput for a URI with an unknown scheme or a password.
         """
         from runlore.entry.wiring import open_existing
+        from runlore.run import shown_metrics  # noqa: F401  (for later, as in `entry/wiring.py`)
 
         session = open_existing(
             locate(path_or_uri),
@@ -934,6 +935,7 @@ def _create(
     artifacts: ArtifactPlace | None,
 ) -> LiveSession:
     from runlore.entry.wiring import open_session
+    from runlore.run import shown_metrics  # noqa: F401  (for later, as in `entry/wiring.py`)
 
     if place.folder is not None:
         places.make_folder(place.folder, private=command.erasable)

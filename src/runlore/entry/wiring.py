@@ -21,7 +21,6 @@ from runlore.engine.runs import ending as ending
 from runlore.engine.runs import files as files
 from runlore.engine.session import Caretaker, LiveSession
 from runlore.engine.shared_log import SharedLog, use_log
-from runlore.run import shown_metrics as shown_metrics
 from runlore.storage.artifact_places import ArtifactPlace
 from runlore.storage.event_log import EventLog
 from runlore.storage.fence import too_new
@@ -36,9 +35,9 @@ from runlore.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     import tempfile
 
-# `this_process` waits for the end of the process. `ending`, `files` and `shown_metrics` are for
-# later. They are loaded here, because a run must log and end even if the process can open no more
-# files, those of modules included.
+# `this_process` waits for the end of the process. `ending` and `files` are for later. They are
+# loaded here, because a run must log and end even if the process can open no more files, those of
+# modules included.
 
 _ASK_INTERVAL_S: Final = 1.0
 

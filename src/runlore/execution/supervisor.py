@@ -20,7 +20,6 @@ from runlore.domain.errors import ChangeRefusedError, RunloreError
 from runlore.domain.run_state import Exit, RunState
 from runlore.domain.status import TERMINAL, Status
 from runlore.engine.capture.parts import BY_DEFAULT, Part, parts_of
-from runlore.engine.capture.submitted import record_submitted
 from runlore.engine.runs.handle import RunHandle
 from runlore.execution.kept_files import keep_files_of
 from runlore.execution.launch import Handed
@@ -194,6 +193,9 @@ class Supervisor:
     def _until_the_end(self, oom_kills: int) -> None:
         self._enter(Status.RUNNING)
         with suppress(RunloreError, OSError):  # The script goes on without it.
+            # Imported here: the run's first event does not wait for it.
+            from runlore.engine.capture.submitted import record_submitted
+
             record_submitted(self._run, self._run.state, self._environment)
         if Part.SYSTEM in parts_of(None, BY_DEFAULT, self._environment):
             self._session.sample_system(self._run.id, pid=self._script.groups[0])
