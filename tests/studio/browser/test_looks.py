@@ -41,6 +41,24 @@ def test_nothing_jumps_while_a_page_comes(
     assert sum(value for value, _ in shifts) <= SHIFT_MAX, shifts
 
 
+def test_the_points_of_numbers_stand_below_each_other(
+    open_page: Opened,
+) -> None:
+    values = [0.5, 12.25, 1234.0, -3.0e-7, 0.12345, 7.0]
+    query = ",".join(f"({value})" for value in values)
+    page = open_page(f"/sql?sql=SELECT+*+FROM+(VALUES+{query})+AS+t(x)")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".places")).to_have_count(len(values))
+    points = page.locator(".places").evaluate_all(
+        "all => all.map((one) => one.getBoundingClientRect().left)"
+    )
+    assert max(points) - min(points) < 1
+    ends = page.locator(".grid-row .number").evaluate_all(
+        "all => all.map((one) => one.scrollWidth > one.clientWidth)"
+    )
+    assert not any(ends)
+
+
 def colour_of_first(page: Page, place: str) -> object:
     swatch = page.locator(f"{place} .swatch").first
     expect(swatch).to_be_visible()

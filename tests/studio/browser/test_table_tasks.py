@@ -114,7 +114,9 @@ def test_a_link_to_exactly_this(page: Page) -> None:
 
 def test_the_end_of_a_log_is_beside_the_table(page: Page) -> None:
     done(1, details(page, "live"))
-    expect(page.get_by_role("log")).to_contain_text("epoch 89")
+    log = page.get_by_role("log")
+    expect(log).to_contain_text("epoch 89")
+    expect(log).to_be_in_viewport(ratio=1)
 
 
 def test_a_run_is_stopped(page: Page, lab: Workspace) -> None:

@@ -59,6 +59,10 @@ export function GroupGrid({ question, columns }) {
           key: field,
           width: columns.map(parseColumn).find((one) => one.field === field)?.width ?? (isNumber(index) ? 140 : 120),
           number: isNumber(index),
+          figure:
+            field === "duration"
+              ? undefined
+              : (/** @type {Row<GroupRows>} */ { answer, place }) => answer.data[index][place],
           title: html`<${Head} field=${field} />`,
           /** @param {Row<GroupRows>} row */
           cell: (row) => aggregateCell(field, index, row, agg),
@@ -89,7 +93,7 @@ function aggregateCell(field, index, { answer, place }, agg) {
   const inUnits = field === "duration" ? duration : number;
   return html`
     ${cell(field, value)}
-    ${typeof spread === "number" ? html`<span class="delta" title=${String(spread)}> ± ${inUnits(spread)}</span>` : ""}
+    ${typeof spread === "number" ? html` <span class="delta spread" title=${String(spread)}>± ${inUnits(spread)}</span>` : ""}
   `;
 }
 
