@@ -151,6 +151,7 @@ def test_handlers_that_raise_leave_the_log_usable(server: Server, schema: str) -
                     signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, 0.006))
                     log.append([event])
                     signal.setitimer(signal.ITIMER_REAL, 0)
+                    time.sleep(0.001)  # A signal that is on its way comes here.
                 except HandlerError:
                     interrupted += 1
                     log.append([event])
