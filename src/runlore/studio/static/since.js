@@ -1,15 +1,11 @@
 // What changed since the moment that is shown.
 
-import { html, useState } from "./vendor/preact@11.2.0/preact.js";
-import { ask, useAnswer } from "./api.js";
-import { number, short } from "./format.js";
-import { RunName, Time, Wrong } from "./parts.js";
+import { html } from "./vendor/preact@11.2.0/preact.js";
+import { ask } from "./api.js";
+import { later } from "./later.js";
 import { asof, change, view } from "./view.js";
 
-/** @import { NetChange, Value } from "answers" */
-
-const SHOWN = 200;
-const LONG = 60; // Of longer values the rest is in a title.
+const Changes = later(async () => (await import("./changes.js")).Changes);
 
 const DAY_MS = 86_400_000;
 
@@ -19,7 +15,7 @@ export async function showYesterday() {
   change({ asof: position, since: true });
 }
 
-/** A button, and below it the net changes from the shown moment to now, the last ones first. */
+/** A button, and below it the net changes from the shown moment to now. */
 export function Since() {
   const isOpen = Boolean(view.value.since);
   return html`
@@ -28,74 +24,4 @@ export function Since() {
     </button>
     ${isOpen ? html`<${Changes} from=${asof.value} run=${view.value.run} />` : ""}
   `;
-}
-
-/** @param {{from: number, run?: string}} props */
-function Changes({ from, run }) {
-  const [sampled, showSampled] = useState(false);
-  const { data, error } = useAnswer("diff", { from, run, sampled }, { runs: run ? [run] : null }).value;
-  if (error) return html`<${Wrong} error=${error} />`;
-  if (!data) return html`<p class="muted">Loading…</p>`;
-  const last = data.changes.slice(-SHOWN).reverse();
-  return html`
-    ${
-      last.length
-        ? html`
-          <div class="scroll since" tabindex="0" role="region" aria-label="What changed since">
-            <table class="plain">
-              <thead>
-                <tr><th scope="col">When</th><th scope="col">Run or experiment</th><th scope="col">Change</th><th scope="col">From → to</th><th scope="col">Who</th></tr>
-              </thead>
-              <tbody>${last.map((one, n) => html`<${Row} key=${n} one=${one} runs=${data.runs} />`)}</tbody>
-            </table>
-          </div>
-        `
-        : html`<p>Nothing has changed${run ? " in this run" : ""}${data.left_out ? " but samples of the machine" : ""}.</p>`
-    }
-    ${data.total > last.length ? html`<p>The last ${last.length} of ${data.total} changes.</p>` : ""}
-    ${
-      data.left_out || sampled
-        ? html`
-          <label class="check">
-            <input type="checkbox" checked=${sampled} onChange=${() => showSampled(!sampled)} />${" "}
-            samples of the machine${sampled ? "" : ` (${data.left_out})`}
-          </label>
-        `
-        : ""
-    }
-  `;
-}
-
-/** @param {{one: NetChange, runs: Record<string, {name: string, colour: number}>}} props */
-function Row({ one, runs }) {
-  const { run_id: id, key } = one;
-  const run = id ? runs[id] : undefined;
-  return html`
-    <tr>
-      <td><${Time} at=${one.time} /></td>
-      <td>
-        ${
-          run
-            ? html`<${RunName} id=${id} name=${run.name} colour=${run.colour} />`
-            : html`<bdi>${id ?? one.experiment}</bdi>`
-        }
-      </td>
-      <td>${one.what.replaceAll("_", " ")} <bdi>${key ?? ""}</bdi> ${one.kind}</td>
-      <td>${one.old === null ? "" : html`<span class="old"><${Told} value=${one.old} /></span> → `}<${Told} value=${one.new} /></td>
-      <td><bdi>${one.who}</bdi></td>
-    </tr>
-  `;
-}
-
-/** @param {{value: Value}} props */
-function Told({ value }) {
-  const text = told(value);
-  return html`<bdi title=${text}>${short(text, LONG)}</bdi>`;
-}
-
-/** A value; of a metric, its last one and how many there are. @param {Value} value */
-function told(value) {
-  if (value === null || value === undefined) return "";
-  if (typeof value !== "object") return String(value);
-  return "n" in value ? `${number(value.last)} (${value.n} values)` : JSON.stringify(value);
 }
