@@ -25,7 +25,7 @@ from tests.postgres.proxy import Cut, CuttingProxy
 from tests.postgres.server import Server, running_server
 from tests.postgres.writing import Writer, check_stored, writing
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 
 def test_cut_connections_lose_and_repeat_nothing(server: Server, schema: str) -> None:

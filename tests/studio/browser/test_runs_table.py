@@ -19,7 +19,7 @@ from tests.studio.browser.conftest import HOSTILE, Opened
 from tests.studio.browser.test_charts import LOGGING
 from tests.studio.browser.test_pages import path_of, rows_of
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 SEEDS = 4
 

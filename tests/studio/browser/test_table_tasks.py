@@ -14,7 +14,7 @@ from runlore import Experiment, Workspace
 from tests.studio.browser.conftest import Opened
 from tests.studio.browser.test_pages import rows_of
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 COLUMNS = "cols=status&cols=config.seed&cols=metrics.val_loss"
 Action = Callable[[], object]
