@@ -37,6 +37,14 @@ def test_importing_runlore_waits_with_what_opening_a_workspace_needs(project: Pa
     assert run_python(f"import runlore, sys\n{shown}", cwd=project) == "[]\n"
 
 
+@pytest.mark.parametrize("entry", ["supervisor", "job"])
+def test_a_supervisor_loads_nothing_that_users_of_runs_need(entry: str, project: Path) -> None:
+    users = {"runlore.run.run", "runlore.workspace", "runlore.engine.capture.surroundings"}
+    shown = f"print(sorted(set(sys.modules) & {(users | set(HEAVY))!r}))"
+
+    assert run_python(f"import runlore.entry.{entry}, sys\n{shown}", cwd=project) == "[]\n"
+
+
 def test_a_run_that_only_writes_loads_nothing_heavy(project: Path) -> None:
     printed = run_python(
         """
