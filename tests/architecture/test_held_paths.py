@@ -38,6 +38,7 @@ OPEN_OTHER_PATHS: Final[dict[str, str]] = {
     "runlore.storage.postgresql.host_folder": "the user's folder for a log on a server",
     "runlore.storage.postgresql.schema": "reads the package's SQL files",
     "runlore.storage.artifact_cache": "the user's cache",
+    "runlore.storage.object_client": "reads the account's file that the user's variable names",
     "runlore.storage.look_at": "reads the file whose URI the user gives",
     "runlore.storage.user_cache": "the user's cache",
     "runlore.storage.user_settings": "the user's settings",
