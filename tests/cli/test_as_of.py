@@ -42,6 +42,7 @@ CHANGING = {
         "run cancel",
     ),
     *("computetarget attach", "computetarget create amlcompute", "computetarget delete"),
+    "computetarget trust",
 }
 OF_NOW = {
     "workspace list": "lists folders",

@@ -60,6 +60,7 @@ ARGUMENTS = {
     "computetarget show": ["-n", f"pool{IN_NAMES}"],
     "computetarget create amlcompute": ["-n", "made"],
     "computetarget attach": ["-n", "own", "--slots", "1"],
+    "computetarget trust": ["-n", f"pool{IN_NAMES}"],
     "computetarget delete": ["-n", "own"],
     "sql": [
         "SELECT display_name, target, description, key, value FROM runs JOIN tags USING (run_id)"

@@ -79,13 +79,15 @@ class TargetNotTrusted(ComputeTargetException):
     """A target of another place stands in the log, and this user has not said that it is right."""
 
     def __init__(self, state: TargetState) -> None:
+        import shlex
+
         settings = json.dumps(dict(state.settings), sort_keys=True, default=repr)
         super().__init__(
             f"compute target {state.name!r} is not used, as you have not attached it: the log of "
             f"the workspace has it, as kind {state.type!r:.80} with {settings!s:.1000}, which "
             "whoever wrote the log has chosen. It would get what you submit, your environment and "
             "your tokens. If it is right, run `runlore computetarget trust -n "
-            f"{state.name}`, or attach it yourself"
+            f"{shlex.quote(state.name)}`, or attach it yourself"
         )
         self.target = state.name
 
