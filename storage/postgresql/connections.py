@@ -133,7 +133,8 @@ class Connections:
         problems: list[ServerAway] = []
 
         def came(seconds: float) -> bool:
-            time.sleep(seconds)
+            if seconds:
+                time.sleep(seconds)
             try:
                 answers.append(self._worked(work, limit_s()))
             except ServerAway as error:
