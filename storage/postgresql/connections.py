@@ -230,6 +230,8 @@ class Connections:
             return error.with_traceback(None)
 
     def _why_not(self, error: psycopg.Error) -> Exception:
+        if isinstance(error, psycopg.ProgrammingError):
+            return InvalidInput(f"cannot open {self.address.uri}: {first_line(error)}")
         if not self._has_connected and "resolve host" in first_line(error):
             return ServerRefused(
                 f"cannot open {self.address.uri}: {first_line(error)}; check the host's name"

@@ -135,6 +135,34 @@ def test_a_wrong_password_is_named_in_no_report(
         assert WRONG not in ran.out + ran.err
 
 
+def test_a_password_that_changes_while_a_process_logs_loses_nothing(
+    guarded: Server, schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = address(by_passfile, guarded, tmp_path, schema, monkeypatch, SECRET)
+    with Workspace.create("team", path=uri, show_output=False) as ws:
+        run = start(Experiment(ws, "e"), run_id="r")
+        run.log("loss", 0.0)
+        guarded.execute(f"ALTER ROLE ann PASSWORD '{WRONG}'")
+        try:
+            guarded.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ann'"
+            )
+            with pytest.raises(ServerRefused, match="PGPASSFILE"):
+                run.tag("a", "b")
+            run.log("loss", 1.0)
+            by_passfile(guarded, tmp_path, WRONG)
+            run.tag("a", "c")
+            run.complete()
+        finally:
+            guarded.execute(f"ALTER ROLE ann PASSWORD '{SECRET}'")
+    by_passfile(guarded, tmp_path, SECRET)
+    with Workspace.open(uri) as ws:
+        again = ws.get_run("r")
+        assert again.get_metrics() == {"loss": [0.0, 1.0]}
+        assert again.get_tags() == {"a": "c"}
+        assert again.get_status() == "Completed"
+
+
 def test_a_function_that_is_wrong(
     guarded: Server, schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
