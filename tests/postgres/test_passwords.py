@@ -191,6 +191,18 @@ def test_a_function_that_is_wrong(
         f"postgresql://127.0.0.1/db?sslpassword={SECRET}",
         f"postgres://ann:{SECRET}@[127/db",
         f"postgresql://127.0.0.1/db?PASSWORD={SECRET}",
+        f"postgresql://127.0.0.1/db?PGPASSWORD={SECRET}",
+        f"postgresql://127.0.0.1/db?scram_client_key={SECRET}",
+        f"postgresql://127.0.0.1/db?scram_server_key={SECRET}",
+        f"postgresql://127.0.0.1/db?oauth_client_secret={SECRET}",
+        f"postgresql://ann:a/{SECRET}@127.0.0.1/db",
+        f"postgresql://ann:a#{SECRET}@127.0.0.1/db",
+        f"postgresql://ann%3A{SECRET}@127.0.0.1/db",
+        f"postgresql://127.0.0.1/db?schema=s#{SECRET}",
+        f"postgresql:/ann:{SECRET}@127.0.0.1/db",
+        f"postgres:ann:{SECRET}@127.0.0.1/db",
+        f"host=127.0.0.1 user=ann password={SECRET}",
+        f"password = {SECRET} dbname=db",
     ],
 )
 def test_a_password_in_a_uri_is_refused_and_not_repeated(uri: str, tmp_path: Path) -> None:
