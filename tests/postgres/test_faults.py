@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import select
 import shutil
+import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -21,6 +25,7 @@ from runlore.storage.postgresql.errors import ServerRefused
 from runlore.storage.postgresql.schema import VERSION
 from runlore.storage.verification import verify_log
 from runlore.testing.logs import all_rows, new_event
+from runlore.testing.waiting import LIMIT_S
 from tests.postgres.logs import log_at
 from tests.postgres.server import Server
 from tests.postgres.teams import new_role
@@ -182,13 +187,35 @@ def test_a_database_that_cannot_hold_every_text(encoding: str, server: Server) -
         log_at(server.uri("s").replace("/postgres?", f"/{name}?"))
 
 
-def test_a_server_that_is_too_old(
-    server: Server, schema: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(psycopg.ConnectionInfo, "server_version", 130_012)
+@contextmanager
+def greeting_as(version: str, server: Server) -> Iterator[int]:
+    """The port of a proxy that lets the server say, as it greets, that it is of this version."""
+    told = b"server_version\0" + version.encode() + b"\0"
+    status = b"S" + struct.pack(">i", len(told) + 4) + told
+    with socket.create_server(("127.0.0.1", 0)) as door:
 
-    with pytest.raises(LogUnavailable, match="PostgreSQL 13; runlore needs 14"):
-        Workspace.open(server.uri(schema))
+        def relay() -> None:
+            client, _ = door.accept()
+            with client, socket.create_connection(("127.0.0.1", server.port)) as far:
+                while ready := select.select([client, far], [], [], LIMIT_S)[0]:
+                    data = ready[0].recv(65536)
+                    if not data:
+                        break
+                    if ready[0] is far:
+                        data = re.sub(rb"S....server_version\0[^\0]*\0", status, data, flags=re.S)
+                    (client if ready[0] is far else far).sendall(data)
+
+        thread = threading.Thread(target=relay)
+        thread.start()
+        yield door.getsockname()[1]
+        thread.join(LIMIT_S)
+
+
+def test_a_server_that_is_too_old(server: Server, schema: str) -> None:
+    with greeting_as("13.12", server) as port:
+        uri = server.uri(schema).replace(f":{server.port}/", f":{port}/")
+        with pytest.raises(LogUnavailable, match="PostgreSQL 13; runlore needs 14"):
+            Workspace.open(uri)
 
 
 def test_a_role_whose_transactions_only_read(server: Server, schema: str) -> None:
