@@ -30,7 +30,7 @@ N ?= 120
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo demo-postgres demo-slurm demo-ray studio-demo studio-pictures check test test-postgres test-slurm test-ray explore chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
+.PHONY: demo demo-postgres demo-slurm demo-ray studio-demo studio-pictures check test test-long test-postgres test-slurm test-ray explore chaos cuts fuzz mutants lint house format bench bench-peers bench-scale docs help clean
 
 demo: $(READY) ## Track a real training and query it
 	$(BIN)/python examples/demo.py
@@ -55,9 +55,12 @@ check: $(READY) ## Check style and imports, run the tests that start no process;
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q -n 2 -m "not processes and not slow and not on_disk" --hypothesis-profile=check $(CHECKED)
 
-test: $(READY) ## Run the doctests, then all tests
+test: $(READY) ## Run the doctests, then the tests; ten minutes
 	$(BIN)/pytest --doctest-modules src
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 -m "not long" --hypothesis-profile=short
+
+test-long: $(READY) ## Run the tests that `make test` leaves out, and property tests with all their examples
+	$(BIN)/pytest -n 2 -m "long or hypothesis"
 
 test-slurm: $(READY) ## Run the tests of submitted runs on a Slurm that it starts; as root, on Debian
 	$(BIN)/python -m tests.slurm.cluster $(BIN)/pytest -q -n 2 --dist loadfile tests/slurm

@@ -66,6 +66,12 @@ class Connection(psycopg.Connection[Any]):
             timeout = max(0.0, self.deadline - time.monotonic())
         return super().wait(gen, interval, timeout)
 
+    def __del__(self, *_: object) -> None:
+        """Say nothing, unlike psycopg's: libpq's part closes itself.
+
+        What a handler of a signal raises may lose a connection between any two lines.
+        """
+
 
 class Connections:
     """The connections of this process to one address; made when they are needed.
@@ -87,6 +93,7 @@ class Connections:
         self._lock = interruptions.new_lock(self)
         # One change of this process after the other: they wait for the server's lock anyway.
         self._turn = interruptions.new_lock(self)
+        self._changing = interruptions.new_lock(self)
         self._pid = os.getpid()
         self._has_connected = False
         weakref.finalize(self, _close_all, self._idle, os.getpid()).atexit = False
@@ -102,9 +109,9 @@ class Connections:
         The work is given the milliseconds for which it may wait for the log's lock. Raises
         Interrupting in a call that interrupts a change of this thread.
         """
-        if interruptions.is_owned(self._turn):
+        if interruptions.is_owned(self._changing):
             raise Interrupting
-        with AFTERWARDS, self._taken_turn():
+        with AFTERWARDS, self._taken_turn(), self._changing:
             return self._ask(
                 lambda connection: work(
                     connection, max(1, int(1000 * longest_wait_s(self.wait_s)))
@@ -186,6 +193,9 @@ class Connections:
     @contextmanager
     def _taken_turn(self) -> Iterator[None]:
         turn = self._turn
+        if interruptions.is_owned(turn):  # Kept by an exception of a handler that ended a change.
+            yield
+            return
         try:
             if not Wait(self.wait_s).until(lambda s: turn.acquire(timeout=s)):
                 raise LogBusy(
@@ -194,8 +204,10 @@ class Connections:
                 )
             yield
         finally:
-            if interruptions.is_owned(turn):  # A handler may raise at any line.
+            try:  # noqa: SIM105 (see `Turns.turn`)
                 turn.release()
+            except RuntimeError:
+                pass
 
     def _connected(self) -> Connection:
         uri = self.address.uri
@@ -249,6 +261,7 @@ class Connections:
     def after_fork_in_child(self) -> None:
         self._lock = interruptions.new_lock(self)
         self._turn = interruptions.new_lock(self)
+        self._changing = interruptions.new_lock(self)
         self._forget_parent()
 
     def _forget_parent(self) -> None:

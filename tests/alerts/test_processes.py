@@ -21,7 +21,7 @@ from tests.processes import LIMIT_S, start_python
 from tests.web_server import SECRET, Server
 from tests.workspaces import start
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 
 TRAINING = """

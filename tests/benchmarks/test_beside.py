@@ -62,6 +62,7 @@ def person() -> Iterator[Person]:
         yield Person(page)
 
 
+@pytest.mark.long
 @pytest.mark.processes
 @pytest.mark.slow
 def test_a_click_a_choice_a_key_and_a_text_are_an_action_each(person: Person) -> None:

@@ -106,6 +106,7 @@ def test_very_many_metrics_are_logged_and_read_back() -> None:
     assert read.what == "get_metrics() of 5,001 series of a value"
 
 
+@pytest.mark.long
 @pytest.mark.processes
 def test_the_figures_of_postgresql_are_all_there_and_nothing_is_lost(
     monkeypatch: pytest.MonkeyPatch,

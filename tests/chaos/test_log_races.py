@@ -24,6 +24,8 @@ from runlore.testing.logs import check_head
 from tests.chaos.rounds import RACES
 from tests.processes import LIMIT_S, Child
 
+pytestmark = pytest.mark.long
+
 CREATED = RunCreated(
     run_id="r", experiment_id="e", experiment_name="lab", status=Status.RUNNING, root_id="r"
 )

@@ -23,6 +23,8 @@ from runlore.testing.submitted import Project, without_ours
 from tests.chaos.rounds import SUBMITTED
 from tests.processes import wait_until
 
+pytestmark = pytest.mark.long
+
 _TRAINER = """
 import os, signal, sys
 from runlore import Run

@@ -34,6 +34,8 @@ from runlore.workspace import session_of
 from tests.chaos.rounds import KILLS
 from tests.processes import LIMIT_S, wait_until
 
+pytestmark = pytest.mark.long
+
 ROUNDS = KILLS // 4
 
 

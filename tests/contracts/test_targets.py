@@ -33,6 +33,7 @@ class TestLocal(TargetContract):
         return "local"
 
 
+@pytest.mark.long
 class TestPool(TargetContract):
     waits_in_a_queue = True
     grace_s = 0.5
@@ -42,6 +43,7 @@ class TestPool(TargetContract):
         return "pool"
 
 
+@pytest.mark.long
 class TestEngine(TargetContract):
     """The contract of all engines, with one whose jobs are processes of this machine."""
 

@@ -64,6 +64,7 @@ def test_the_demo_trains_queries_and_draws_as_often_as_it_is_run(tmp_path: Path)
         assert searches[0].get_file_names()[0].endswith(".png")
 
 
+@pytest.mark.long
 @pytest.mark.processes
 def test_the_demo_prints_the_same_of_a_workspace_in_postgresql(tmp_path: Path) -> None:
     printed = demo(tmp_path, "demo_postgres.py")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.shell import Shell
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 TRAIN = """
 import math, sys

@@ -18,6 +18,8 @@ from runlore.storage.merkle import Frontier
 from runlore.workspace import session_of
 from tests.chaos.rounds import KILLS
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 Said = list[tuple[int, str]]

@@ -31,7 +31,7 @@ from tests.cli.shell import in_this_process
 from tests.processes import Child, wait_until
 from tests.workspaces import start
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 KEPT_OPEN: Final[list[Workspace]] = []
 ANSWER_S: Final = 45.0

@@ -111,6 +111,7 @@ def make(project: Path, kind: str) -> Path:
             return project / "a/b/.runlore"
 
 
+@pytest.mark.long
 @pytest.mark.processes
 def test_the_order_of_the_places(project: Path) -> None:
     """From the last one on, each new workspace comes before those that were there."""

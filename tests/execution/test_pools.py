@@ -45,7 +45,7 @@ from runlore.testing.submitted import (
 from runlore.workspace import session_of
 from tests.processes import wait_until
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 _GATED = """
 import os, sys, time

@@ -36,7 +36,7 @@ from tests.disks import Disk
 from tests.fresh_python import WITHOUT_ROOTS_POWERS, run_python
 from tests.processes import in_child, wait_until
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 
 @pytest.fixture

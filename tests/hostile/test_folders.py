@@ -10,6 +10,8 @@ import pytest
 from tests.hostile import rich_workspace
 from tests.hostile.folders import ATTACKS, arena, cases, run
 
+pytestmark = pytest.mark.long
+
 ALL: Final = os.environ.get("RUNLORE_HOSTILE") == "all"
 _EVERY: Final = len(ATTACKS)  # One attack on each thing or so, another one on each.
 

@@ -83,6 +83,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("key", sorted(COMMANDS))
 def test_no_key_starts_a_program(
     key: str, repository: Path, environ: dict[str, str], program: Path, tmp_path: Path

@@ -423,6 +423,7 @@ def with_children(page: bytes, child: int) -> bytes:
 # --- the content --------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("value", ["'x'", "x'00ff'", "9223372036854775807", "1.5"])
 @pytest.mark.parametrize(

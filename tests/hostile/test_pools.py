@@ -29,7 +29,7 @@ from tests.cli.shell import runlore
 from tests.hostile.users import User, group_of, output_of
 from tests.processes import wait_until
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 EVIL = """
 import os, sys

@@ -14,7 +14,7 @@ import pytest
 
 from tests.processes import start_python
 
-pytestmark = [pytest.mark.processes, pytest.mark.on_disk, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.on_disk, pytest.mark.slow]
 
 PROGRAM = """
 import json, os, signal, sys

@@ -64,6 +64,7 @@ def test_no_function_is_both_offered_and_refused() -> None:
     assert not TABLE_FUNCTIONS.intersection(refused)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "at"),

@@ -21,7 +21,7 @@ from tests.cli.shell import COMMAND
 from tests.fresh_python import without_settings
 from tests.processes import LIMIT_S
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 LIMIT_NBYTES = 300_000_000
 MOST_NBYTES = 1.5 * LIMIT_NBYTES

@@ -14,6 +14,7 @@ from tests.hostile.users import GROUP, User, all_outputs_of, group_of
 from tests.processes import LIMIT_S
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.processes,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can start programs of other users"),
 ]

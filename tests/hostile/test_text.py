@@ -130,6 +130,7 @@ def test_every_command_is_tried() -> None:
     assert set(ARGUMENTS) == set(COMMANDS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "on",
     [

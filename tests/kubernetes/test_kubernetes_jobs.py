@@ -16,7 +16,7 @@ from tests.kubernetes.stub import Stub, running_stub
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from tests.fresh_python import WITHOUT_ROOTS_POWERS, run_python
 from tests.old.answers import answers, plain, values_of_run
 from tests.workspaces import project as project
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parent
 NAMES = ("spool", "erasable", "audited", "generations")
 

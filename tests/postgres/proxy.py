@@ -48,22 +48,24 @@ class CuttingProxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        server = socket.create_connection(("127.0.0.1", self._to))
+        with suppress(OSError), client, socket.create_connection(("127.0.0.1", self._to)) as server:
+            self._pass_on(client, server)
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
         cuts_reply = threading.Event()
         back = threading.Thread(target=_replies, args=(server, client, cuts_reply), daemon=True)
         back.start()
-        with suppress(OSError), client, server:
-            while data := client.recv(65_536):
-                cut = self._chosen(data)
-                if cut is Cut.BEFORE:
-                    break
-                if cut is Cut.AT_REPLY:
-                    cuts_reply.set()
-                server.sendall(data)
-                if cut is Cut.AFTER:
-                    break
-            _cut(client)
-            _cut(server)
+        while data := client.recv(65_536):
+            cut = self._chosen(data)
+            if cut is Cut.BEFORE:
+                break
+            if cut is Cut.AT_REPLY:
+                cuts_reply.set()
+            server.sendall(data)
+            if cut is Cut.AFTER:
+                break
+        _cut(client)
+        _cut(server)
 
     def _chosen(self, data: bytes) -> Cut | None:
         if b"NOTIFY" in data or not any(change in data for change in _CHANGES):

@@ -44,5 +44,6 @@ class TestPostgresLog(OnServer, EventLogContract):
     pass
 
 
+@pytest.mark.long
 class TestErasablePostgresLog(OnServer, ErasableLogContract):
     pass

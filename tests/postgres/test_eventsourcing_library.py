@@ -24,7 +24,7 @@ from runlore.storage.recorder import LogRecorder
 from tests.postgres.logs import log_at
 from tests.postgres.server import Server
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 
 class OnServer(TestCase):

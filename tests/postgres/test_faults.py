@@ -30,7 +30,7 @@ from tests.postgres.logs import log_at
 from tests.postgres.server import Server
 from tests.postgres.teams import new_role
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 
 def test_a_database_that_is_missing(server: Server) -> None:

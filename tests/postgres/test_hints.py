@@ -21,7 +21,7 @@ from tests.fresh_python import run_python
 from tests.postgres.logs import log_at
 from tests.postgres.server import Server, running_server
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 
 @pytest.fixture

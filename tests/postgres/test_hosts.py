@@ -17,7 +17,7 @@ from runlore.testing.waiting import LIMIT_S, wait_until
 from runlore.workspace import session_of
 from tests.postgres.server import Server
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 
 class Host:

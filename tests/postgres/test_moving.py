@@ -33,7 +33,7 @@ from tests.examples import few
 from tests.postgres.logs import log_at
 from tests.postgres.server import Server
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 _HOUR = 3_600_000_000
 

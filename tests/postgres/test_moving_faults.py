@@ -28,7 +28,7 @@ from tests.postgres.server import Server, running_server
 from tests.postgres.test_moving_keys import log_of, secret_run, shown
 from tests.workspaces import start
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 
 @pytest.fixture(autouse=True)

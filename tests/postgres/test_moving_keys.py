@@ -23,7 +23,7 @@ from runlore.workspace import session_of
 from tests.postgres.server import Server
 from tests.workspaces import start
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 SECRET = "the patient is Ann"
 OTHER = "the patient is Bob"

@@ -21,6 +21,7 @@ from runlore.testing.waiting import LIMIT_S
 from tests.postgres.server import Server, running_server
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.processes,
     pytest.mark.skipif(
         os.geteuid() != 0 or shutil.which("ip") is None,

@@ -25,7 +25,7 @@ from tests.postgres.proxy import Cut, CuttingProxy
 from tests.postgres.server import Server, running_server
 from tests.postgres.writing import Writer, check_stored, writing
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 
 def test_cut_connections_lose_and_repeat_nothing(server: Server, schema: str) -> None:
@@ -151,6 +151,7 @@ def test_handlers_that_raise_leave_the_log_usable(server: Server, schema: str) -
                     signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, 0.006))
                     log.append([event])
                     signal.setitimer(signal.ITIMER_REAL, 0)
+                    time.sleep(0.001)  # A signal that is on its way comes here.
                 except HandlerError:
                     interrupted += 1
                     log.append([event])

@@ -21,7 +21,7 @@ from runlore.testing.waiting import LIMIT_S, wait_until
 from runlore.workspace import session_of
 from tests.postgres.server import Server, running_server
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 SETUP = "import runlore, sys, time\nrun = runlore.init(experiment='e', quiet=True)\n"
 

@@ -39,6 +39,8 @@ from tests.projections.histories import (
     tables_of,
 )
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

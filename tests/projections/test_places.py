@@ -28,6 +28,8 @@ from tests.logged_values import Record
 from tests.processes import in_child
 from tests.projections.histories import History, opened, reader_of, rebuilt, tables_of
 
+pytestmark = pytest.mark.long
+
 NOBODY = 65534
 RUNS = 40
 

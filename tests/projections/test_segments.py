@@ -47,6 +47,8 @@ from tests.projections.histories import (
     value_batches,
 )
 
+pytestmark = pytest.mark.long
+
 LOSS = Series("loss")
 ROC = Series("roc", ("x", "y"), "row")
 SMALL = Bounds(seal_rows=3, fan=2, merged_max_rows=12)

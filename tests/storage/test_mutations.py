@@ -23,7 +23,7 @@ from tests.tampering import (
     tampering,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 
 ROUNDS: Final = int(os.environ.get("RUNLORE_MUTATIONS", "400"))
 """Mutations by SQL, and of the raw bytes of each of three logs."""

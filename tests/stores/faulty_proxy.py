@@ -6,7 +6,7 @@ import http.client
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
@@ -83,11 +83,10 @@ def faulty_proxy(host: str, port: int) -> Iterator[FaultyProxy]:
             if fault.status:
                 self._refuse(fault)
                 return
-            upstream = http.client.HTTPConnection(host, port, timeout=30)
-            upstream.request(self.command, self.path, body, dict(self.headers))
-            answer = upstream.getresponse()
-            content = answer.read()
-            upstream.close()
+            with closing(http.client.HTTPConnection(host, port, timeout=30)) as upstream:
+                upstream.request(self.command, self.path, body, dict(self.headers))
+                answer = upstream.getresponse()
+                content = answer.read()
             self._send(answer, content, fault)
 
         do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _serve  # noqa: N815  (the library's)

@@ -23,7 +23,7 @@ from runlore.storage.object_places import object_place
 from tests.stores.conftest import SECRET
 from tests.stores.faulty_proxy import Fault, FaultyProxy
 
-pytestmark = pytest.mark.processes  # moto's server
+pytestmark = [pytest.mark.long, pytest.mark.processes]  # moto's server
 
 CONTENT = b"weights" * 1_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -17,6 +17,7 @@ EXAMPLES = 15
 NOT_PROMISED = [positive_data_acceptance]
 
 
+@pytest.mark.long
 @pytest.mark.processes
 def test_no_question_breaks_the_server_or_its_description(studio: Served) -> None:
     description = schemathesis.openapi.from_url(f"{studio.origin}/api/openapi.json")

@@ -217,6 +217,25 @@ def test_what_changed_between_positions_is_that_of_the_sdk(studio: Served, lab: 
     assert loss["new"] == {"n": 1, "last": 0.5}
     of_run = studio.get("/api/diff", **{"from": 3, "to": lab.position, "run": "child1"})
     assert {one["run_id"] for one in of_run["changes"]} == {"child1"}
+    [(run_id, named)] = of_run["runs"].items()
+    assert (run_id, named["name"]) == ("child1", lab.get_run("child1").display_name or "child1")
+
+
+def test_changes_of_sampled_metrics_are_counted_and_shown_on_request(
+    studio: Served, lab: Workspace
+) -> None:
+    before = lab.position
+    run = lab.get_run("new")
+    run.log("system/cpu_percent", 5.0)
+    run.log("late", 1.0)
+    run.flush()
+
+    found = studio.get("/api/diff", **{"from": before})
+    assert [one["key"] for one in found["changes"]] == ["late"]
+    assert (found["total"], found["left_out"]) == (1, 1)
+    every = studio.get("/api/diff", sampled=True, **{"from": before})
+    assert {one["key"] for one in every["changes"]} == {"late", "system/cpu_percent"}
+    assert every["left_out"] == 0
 
 
 PROBLEMS: dict[str, tuple[str, dict[str, Any], int, str]] = {

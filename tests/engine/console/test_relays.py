@@ -16,7 +16,7 @@ from runlore.engine.runs.logs import CONSOLE_LOG, read_log
 from runlore.run.run import handle_of
 from runlore.testing.waiting import wait_until
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 BEGIN = """
 import os, signal, subprocess, sys, threading, time

@@ -13,7 +13,7 @@ from runlore import Experiment, Workspace
 from tests.processes import LIMIT_S, start_python
 from tests.studio.browser.conftest import HOSTILE, Opened
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 expect.set_options(timeout=60_000)
 

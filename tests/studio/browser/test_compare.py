@@ -17,7 +17,7 @@ from tests.processes import wait_until
 from tests.studio.browser.conftest import HOSTILE, Opened
 from tests.studio.browser.test_charts import compared
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 expect.set_options(timeout=60_000)
 

@@ -16,7 +16,7 @@ from runlore import Experiment, Workspace
 from tests.cli.shell import COMMAND, environment
 from tests.studio.browser.conftest import HOSTILE
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 expect.set_options(timeout=60_000)
 

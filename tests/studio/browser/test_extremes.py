@@ -13,7 +13,7 @@ from tests.processes import LIMIT_S, start_python
 from tests.studio.browser.conftest import Opened
 from tests.workspaces import start
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 expect.set_options(timeout=60_000)
 

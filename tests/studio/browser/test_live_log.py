@@ -13,7 +13,7 @@ from tests.processes import LIMIT_S, start_python, wait_until
 from tests.studio.browser.conftest import Opened
 from tests.studio.browser.test_charts import LOGGING
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 expect.set_options(timeout=60_000)
 

@@ -12,7 +12,7 @@ from tests.studio.browser.conftest import Opened
 from tests.studio.browser.test_charts import compared
 from tests.studio.browser.test_keyboard import PAGES, opened
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 expect.set_options(timeout=60_000)
 
@@ -39,6 +39,24 @@ def test_nothing_jumps_while_a_page_comes(
     page = opened(open_page, lab, name, viewport={"width": width, "height": 800})
     shifts = page.evaluate(SHIFTS)
     assert sum(value for value, _ in shifts) <= SHIFT_MAX, shifts
+
+
+def test_the_points_of_numbers_stand_below_each_other(
+    open_page: Opened,
+) -> None:
+    values = [0.5, 12.25, 1234.0, -3.0e-7, 0.12345, 7.0]
+    query = ",".join(f"({value})" for value in values)
+    page = open_page(f"/sql?sql=SELECT+*+FROM+(VALUES+{query})+AS+t(x)")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".places")).to_have_count(len(values))
+    points = page.locator(".places").evaluate_all(
+        "all => all.map((one) => one.getBoundingClientRect().left)"
+    )
+    assert max(points) - min(points) < 1
+    ends = page.locator(".grid-row .number").evaluate_all(
+        "all => all.map((one) => one.scrollWidth > one.clientWidth)"
+    )
+    assert not any(ends)
 
 
 def colour_of_first(page: Page, place: str) -> object:

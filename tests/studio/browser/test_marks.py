@@ -17,7 +17,7 @@ from tests.studio.asking import served
 from tests.studio.browser.conftest import Opened
 from tests.studio.browser.test_pages import rows_of
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 expect.set_options(timeout=60_000)
 

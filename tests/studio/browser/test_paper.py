@@ -12,7 +12,7 @@ from tests.processes import wait_until
 from tests.studio.browser.conftest import Opened
 from tests.workspaces import in_memory, start
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 expect.set_options(timeout=60_000)
 

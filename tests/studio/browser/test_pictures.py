@@ -16,7 +16,7 @@ from tests.studio.asking import served
 from tests.studio.browser.demo import demo
 from tests.studio.browser.pictures import PICTURES, picture
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from runlore import ComputeTarget, Experiment, Run, Workspace
 from tests.hostile.users import User, group_of
 from tests.workspaces import start
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 expect.set_options(timeout=60_000)
 

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from runlore import Experiment, Workspace
 from tests.studio.browser.conftest import HOSTILE, Opened
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 expect.set_options(timeout=60_000)
 

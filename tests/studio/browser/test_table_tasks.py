@@ -14,7 +14,7 @@ from runlore import Experiment, Workspace
 from tests.studio.browser.conftest import Opened
 from tests.studio.browser.test_pages import rows_of
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 COLUMNS = "cols=status&cols=config.seed&cols=metrics.val_loss"
 Action = Callable[[], object]
@@ -114,7 +114,9 @@ def test_a_link_to_exactly_this(page: Page) -> None:
 
 def test_the_end_of_a_log_is_beside_the_table(page: Page) -> None:
     done(1, details(page, "live"))
-    expect(page.get_by_role("log")).to_contain_text("epoch 89")
+    log = page.get_by_role("log")
+    expect(log).to_contain_text("epoch 89")
+    expect(log).to_be_in_viewport(ratio=1)
 
 
 def test_a_run_is_stopped(page: Page, lab: Workspace) -> None:

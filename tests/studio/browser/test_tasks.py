@@ -93,12 +93,12 @@ def test_mean_and_deviation_over_seeds_take_two(open_page: Opened) -> None:
 
 
 def test_what_changed_since_yesterday_takes_one(open_page: Opened) -> None:
-    person = at(open_page, "/")
-    person.clicks(person.page.get_by_role("button", name="What changed since yesterday"))
+    person = at(open_page, "/e/vision")
+    person.clicks(person.page.get_by_role("button", name="Since yesterday"))
     changes = person.page.get_by_role("region", name="What changed since")
     expect(changes.get_by_role("row").filter(has_text="seen")).to_have_count(1)
-    expect(changes).to_contain_text("live")
-    expect(changes.get_by_role("row").filter(has_text="seed-0")).to_have_count(0)
+    expect(changes.get_by_role("link", name="live").first).to_be_visible()
+    expect(changes.get_by_role("row").filter(has_text="seed 0")).to_have_count(0)
     assert person.actions <= 1
     person.page.get_by_role("button", name="Back to now").click()
     expect(person.page).not_to_have_url(re.compile("since|asof"))

@@ -9,7 +9,7 @@ from runlore import Workspace
 from tests.studio.browser.conftest import HOSTILE, Opened
 from tests.studio.browser.test_pages import path_of, rows_of
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 NAME = f"vits/50% {HOSTILE}"
 

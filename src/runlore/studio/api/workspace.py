@@ -10,10 +10,13 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
 from runlore.domain.fact import utc_time
+from runlore.domain.system_metrics import is_sampled
 from runlore.engine.net_changes import NetChange
 from runlore.projections.activity import DAYS, ExperimentActivity
+from runlore.projections.filters import RunFilter
 from runlore.projections.reader import RunsReader
 from runlore.projections.rows import ExperimentRow
+from runlore.studio.colours import colour_of
 from runlore.studio.encoding import Answer
 from runlore.studio.parameters import POSITION_END, AsOf, ServedLanes, ThisViewer
 from runlore.studio.viewers import Role
@@ -138,22 +141,45 @@ async def diff(
     start: Annotated[int, Query(alias="from", ge=0, lt=POSITION_END)],
     end: Annotated[int | None, Query(alias="to", ge=0, lt=POSITION_END)] = None,
     run_id: Annotated[str | None, Query(alias="run", max_length=300)] = None,
+    sampled: bool = False,
 ) -> Answer:
     """The net changes between two positions, the second now by default; of very many the last ones.
 
-    Changes that were reverted in between are left out.
+    Changes that were reverted in between are left out; metrics and files that were taken of the
+    machine as well, unless `sampled` asks for them. `left_out` is the number of these. `runs` has
+    the names and colours of the runs of `changes` that there are now.
     """
 
-    def question() -> Answer:
-        found = lanes.at(None).diff(start, end, run=run_id)
-        return Answer(
-            {
-                "total": len(found),
-                "changes": [_plain(change) for change in found[-_CHANGES_MAX:]],
-            }
-        )
+    def question(shown: Workspace, reader: RunsReader) -> dict[str, Any]:
+        every = shown.diff(start, end, run=run_id)
+        found = every if sampled else [one for one in every if not _is_sampled(one)]
+        last = found[-_CHANGES_MAX:]
+        return {
+            "total": len(found),
+            "left_out": len(every) - len(found),
+            "changes": [_plain(change) for change in last],
+            "runs": _named(reader, {change.run_id for change in last if change.run_id}),
+        }
 
-    return await lanes.slow(question)
+    return await lanes.slow_answer_of_tables(None, question)
+
+
+def _is_sampled(change: NetChange) -> bool:
+    return change.what in {"metric", "artifact"} and is_sampled(change.key or "")
+
+
+def _named(reader: RunsReader, run_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """By id, the names and colours of runs."""
+    which = RunFilter(run_ids=list(run_ids), include_children=True, include_archived=True)
+    rows = list(reader.runs_table(which, columns=["id", "name", "number"]))
+    marks = reader.marks_of([run_id for run_id, _, _ in rows])
+    return {
+        run_id: {
+            "name": name,
+            "colour": colour_of(number, marks[run_id].experiment_id, marks[run_id].colour),
+        }
+        for run_id, name, number in rows
+    }
 
 
 def _plain(change: NetChange) -> dict[str, Any]:

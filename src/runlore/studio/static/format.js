@@ -1,13 +1,27 @@
 // Numbers, durations and times as people read them; the exact ones are in titles and copies.
 
+const WHOLE = new Intl.NumberFormat("en-US");
+
 /** @param {any} value */
 export function number(value) {
   if (value === null || value === undefined) return "";
   if (typeof value !== "number") return String(value);
-  if (Number.isInteger(value) && Math.abs(value) < 1e7) return value.toLocaleString("en-US");
+  if (Number.isInteger(value) && Math.abs(value) < 1e7) return WHOLE.format(value);
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(3);
   return String(Number(value.toPrecision(4)));
+}
+
+/**
+ * A number as people read it: the text before its point, and the one from there on. Two empty
+ * texts for anything else.
+ * @param {unknown} value @returns {[whole: string, rest: string]}
+ */
+export function atPoint(value) {
+  if (typeof value !== "number") return ["", ""];
+  const text = number(value);
+  const at = text.search(/[.e]/);
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at)];
 }
 
 /** A number beside an axis: short, as its neighbours say the rest. @param {number} value */

@@ -2,6 +2,7 @@
 
 import { html, useState } from "./vendor/preact@11.2.0/preact.js";
 import { address, ask, useAnswer } from "./api.js";
+import { Figure, placesOf } from "./figure.js";
 import { number } from "./format.js";
 import { LeftOut, PAPER_ROWS, isPrinting, usePaper } from "./paper.js";
 import { later } from "./later.js";
@@ -48,6 +49,7 @@ export function Table({ path, metric }) {
   const isWhole = printed !== null;
   const data = printed ?? answer.data;
   const rows = data.data[0]?.length ?? 0;
+  const places = data.data.map(placesOf);
   return html`
     <${ColumnsChart} path=${path} metric=${metric} data=${data} />
     <div class="scroll" tabindex="0" role="region" aria-label=${metric}>
@@ -56,7 +58,7 @@ export function Table({ path, metric }) {
           <tr>${data.columns.map((name) => html`<th scope="col"><bdi>${name}</bdi></th>`)}</tr>
         </thead>
         <tbody>
-          ${Array.from({ length: rows }, (_, n) => html`<tr>${data.data.map((column) => html`<${Cell} value=${column[n]} />`)}</tr>`)}
+          ${Array.from({ length: rows }, (_, n) => html`<tr>${data.data.map((column, at) => html`<${Cell} value=${column[n]} places=${places[at]} />`)}</tr>`)}
         </tbody>
       </table>
     </div>
@@ -75,12 +77,14 @@ export function Table({ path, metric }) {
   `;
 }
 
-/** @param {{value: unknown}} props */
-const Cell = ({ value }) => html`
-  <td class=${typeof value === "number" ? "number" : ""} title=${value === null ? "" : String(value)}>
-    <bdi>${value === null ? "–" : typeof value === "object" ? JSON.stringify(value) : number(value)}</bdi>
-  </td>
-`;
+/** @param {{value: unknown, places: number}} props `places` of the column, as `placesOf` says */
+function Cell({ value, places }) {
+  if (typeof value === "number") {
+    return html`<td class="number" style=${{ "--places": `${places}ch` }}><${Figure} value=${value} /></td>`;
+  }
+  const text = value === null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);
+  return html`<td title=${value === null ? "" : String(value)}><bdi>${text}</bdi></td>`;
+}
 
 /** A metric that is made of documents: the last one. @param {{path: string, metric: string}} props */
 export function Document({ path, metric }) {

@@ -1,6 +1,7 @@
 // Paper: a page that is printed shows more rows than the screen does.
 
 import { html, signal, useEffect } from "./vendor/preact@11.2.0/preact.js";
+import { shownColumns } from "./grid-cells.js";
 
 /** @import { GridProps } from "./grid.js" */
 /** @import { Row, Rows } from "./row-pages.js" */
@@ -54,14 +55,15 @@ export function OnPaper({ pages, columns, label, pinned }) {
   usePaper(() => pages.all?.(count), [pages.all, count]);
   if (!isPrinting.value) return "";
   const rows = Array.from({ length: count }, (_, index) => pages.row(index)).filter((row) => row !== null);
+  const shown = shownColumns(columns, [...columns.keys()], rows);
   /** @param {Row<Answer>} row */
   const cells = (row) =>
-    columns.map((column) => html`<td class=${column.number ? "number" : ""}>${column.cell(row)}</td>`);
+    shown.map(({ column, look, style }) => html`<td class=${look} style=${style}>${column.cell(row)}</td>`);
   return html`
     <div class="on-paper">
       <table class="plain" aria-label=${label}>
         <thead>
-          <tr>${columns.map((column) => html`<th scope="col" class=${column.number ? "number" : ""}>${column.title}</th>`)}</tr>
+          <tr>${shown.map(({ column, look }) => html`<th scope="col" class=${look}>${column.title}</th>`)}</tr>
         </thead>
         <tbody>
           ${pinned ? html`<tr>${cells(pinned)}</tr>` : ""}

@@ -1,6 +1,7 @@
 // The columns of tables of runs: heads that sort, cells by kind, and the distance to a baseline.
 
 import { html } from "./vendor/preact@11.2.0/preact.js";
+import { Figure } from "./figure.js";
 import { isSampled, namespace, number, shortName } from "./format.js";
 import { Star } from "./marks.js";
 import { Lasted, RunName, Status, Time } from "./parts.js";
@@ -13,6 +14,7 @@ import { change, view } from "./view.js";
 
 /** @type {Record<string, number | undefined>} */
 const WIDTHS = { status: 130, duration: 100, created: 120, started: 120, ended: 120, experiment: 160 };
+const DELTA = 56; // What the distance to a baseline takes.
 const INDENT = 16;
 const NARROW = 640;
 /** Columns that are sorted from the least value on at first. */
@@ -69,8 +71,9 @@ export function gridColumns(
       const isNumber = namespace(field) === "metrics" || field === "duration";
       return {
         key: field,
-        width: width ?? WIDTHS[field] ?? 120,
+        width: width ?? (WIDTHS[field] ?? 120) + (baseline && field === "duration" ? DELTA : 0),
         number: isNumber,
+        figure: field === "duration" ? undefined : (/** @type {Row<RunRows>} */ row) => valueIn(row, index),
         sorted: sortedBy(field),
         title: html`<${Head} field=${field} sortable=${sortable} />`,
         onResize: resize(index),
@@ -78,7 +81,7 @@ export function gridColumns(
         cell: (row) => {
           const value = valueIn(row, index);
           const to = baseline && row.answer.ids[row.place] !== baseline.id ? baseline.values[index] : undefined;
-          return html`${cell(field, value, row)}${delta(value, to)}`;
+          return html`${cell(field, value, row)}${baseline ? delta(value, to) : ""}`;
         },
       };
     }),
@@ -159,22 +162,22 @@ export function cell(field, value, row = null) {
     return html`<${Lasted} seconds=${value} status=${row?.answer.statuses[row.place]} from=${row?.answer} />`;
   }
   if (["created", "started", "ended"].includes(field)) return html`<${Time} at=${value} />`;
-  if (typeof value === "number") return html`<span title=${String(value)}>${number(value)}</span>`;
+  if (typeof value === "number") return html`<${Figure} value=${value} />`;
   return html`<bdi title=${String(value)}>${String(value)}</bdi>`;
 }
 
 /**
- * How far a number is from that of the baseline, in percent of it.
+ * How far a number is from that of the baseline, in percent of it. As wide for all, so that their points stay aligned.
  * @param {unknown} value @param {unknown} baseline
  */
 function delta(value, baseline) {
-  if (typeof value !== "number" || typeof baseline !== "number" || value === baseline) return "";
-  if (baseline === 0) return "";
+  if (typeof value !== "number") return "";
+  if (typeof baseline !== "number" || value === baseline || baseline === 0) return html`<span class="delta"></span>`;
   const percent = (100 * (value - baseline)) / Math.abs(baseline);
   const size = Math.abs(percent);
   const text =
     size >= 1000 ? `× ${number(value / baseline)}` : `${percent > 0 ? "+" : "−"}${size.toFixed(size < 10 ? 1 : 0)} %`;
-  return html` <span class="delta" title=${`the baseline has ${baseline}`}>${text}</span>`;
+  return html`<span class="delta" title=${`the baseline has ${baseline}`}>${text}</span>`;
 }
 
 /** @param {{field: string, sortable?: boolean}} props */

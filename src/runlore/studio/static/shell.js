@@ -7,7 +7,7 @@ import { Help, useKeys } from "./keys.js";
 import { state as live } from "./live.js";
 import { workspace } from "./me.js";
 import { SaveView } from "./save-view.js";
-import { Since } from "./since.js";
+import { Since, showYesterday } from "./since.js";
 import { nextTheme, theme } from "./theme.js";
 import { asof, change, copy, to, view } from "./view.js";
 
@@ -49,6 +49,9 @@ export function Shell({ children }) {
         copy
           ? ""
           : html`<${SaveView} />
+        <button onClick=${showYesterday} title="What changed since yesterday">
+          <span class="on-wide">Since yesterday</span><span class="on-narrow">24 h</span>
+        </button>
         <button aria-pressed=${String(past)} onClick=${() => showPast(!past)} title="t">As of…</button>
         <button onClick=${() => showHelp(true)} title="?" aria-label="Help: keys">?</button>`
       }

@@ -327,7 +327,12 @@ interface Answers {
   experiments: { experiments: Experiment[]; targets: (Load & { slots: number })[] };
   timeline: { times: string[]; positions: number[]; events: number[] };
   position: { position: number };
-  diff: { total: number; changes: NetChange[] };
+  diff: {
+    total: number;
+    left_out: number;
+    changes: NetChange[];
+    runs: Record<string, { name: string; colour: number }>;
+  };
   targets: { position: number; targets: Target[] };
   views: { views: SavedView[] };
 }

@@ -1,6 +1,7 @@
 import {
   ELAPSED,
   ago,
+  atPoint,
   bytes,
   duration,
   elapsed,
@@ -11,6 +12,7 @@ import {
   short,
   shortName,
 } from "../format.js";
+import { placesOf } from "../figure.js";
 import { same } from "./testing.js";
 
 export const tests = {
@@ -29,6 +31,20 @@ export const tests = {
       [true, "true"],
     ];
     for (const [value, text] of cases) same(number(value), text);
+  },
+  "numbers are parted at their points"() {
+    /** @type {[value: unknown, parts: string[]][]} */
+    const cases = [
+      [0.5, ["0", ".5"]],
+      [1234, ["1,234", ""]],
+      [-1e-7, ["-1", ".000e-7"]],
+      [Number.NaN, ["NaN", ""]],
+      ["1.5", ["", ""]],
+      [null, ["", ""]],
+    ];
+    for (const [value, parts] of cases) same(atPoint(value), parts);
+    same(placesOf([0.5, 12, null, "0.12345", 0.125]), 4);
+    same(placesOf([]), 0);
   },
   "elapsed time has the unit of its marks"() {
     /** @type {[seconds: number, step: number, text: string][]} */

@@ -1,11 +1,11 @@
 // The experiments of the workspace.
 
 import { html } from "../vendor/preact@11.2.0/preact.js";
-import { ask, useAnswer } from "../api.js";
+import { useAnswer } from "../api.js";
 import { runsOf } from "../format.js";
 import { Code, Empty, Lasted, Slots, Time, Wrong } from "../parts.js";
 import { Spark } from "../spark.js";
-import { asof, change, to } from "../view.js";
+import { asof, to } from "../view.js";
 
 /** @import { Experiment, Load } from "answers" */
 
@@ -13,14 +13,6 @@ const FIRST_RUN = `import runlore
 
 with runlore.init("first-steps") as run:
     run.log("loss", 0.5)`;
-
-const DAY_MS = 86_400_000;
-
-/** The workspace as it was a day ago, with what has changed since. */
-async function showYesterday() {
-  const { position } = await ask("position", { at: new Date(Date.now() - DAY_MS).toISOString() });
-  change({ asof: position, since: true });
-}
 
 export function Experiments() {
   const { data, error } = useAnswer("experiments", {}).value;
@@ -35,11 +27,7 @@ export function Experiments() {
     `;
   }
   return html`
-    <div class="bar">
-      <h1>Experiments</h1>
-      <span class="grow"></span>
-      ${asof.value === null ? html`<button onClick=${showYesterday}>What changed since yesterday</button>` : ""}
-    </div>
+    <h1>Experiments</h1>
     ${data.targets.length ? html`<${Targets} targets=${data.targets} />` : ""}
     <div class="scroll" tabindex="0" role="region" aria-label="Experiments">
       <table class="plain wide">

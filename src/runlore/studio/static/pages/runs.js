@@ -6,7 +6,7 @@ import { ColumnPicker } from "../column-picker.js";
 import { runsOf } from "../format.js";
 import { FilterLine, SearchBox } from "../filter-bar.js";
 import { Grid } from "../grid.js";
-import { GroupBy, GroupGrid } from "../groups.js";
+import { GroupBy } from "../groups.js";
 import { isField } from "../keys.js";
 import { later } from "../later.js";
 import { useLiveCells } from "../runs/live-cells.js";
@@ -22,6 +22,7 @@ import { asof, change, copyAddress, go, view } from "../view.js";
 /** @import { Signal } from "../vendor/preact@11.2.0/preact.js" */
 
 const NoRuns = later(async () => (await import("../runs/nothing.js")).NoRuns);
+const GroupGrid = later(async () => (await import("../runs/group-grid.js")).GroupGrid);
 const Drawer = later(async () => (await import("../runs/drawer.js")).Drawer);
 const BRANCHES_MAX = 200; // Of more, the first ones are as all others.
 const PAUSE_MS = 150;

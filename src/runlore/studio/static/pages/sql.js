@@ -2,7 +2,8 @@
 
 import { html, signal, useEffect, useMemo, useRef, useState } from "../vendor/preact@11.2.0/preact.js";
 import { asError, send } from "../api.js";
-import { moment, number } from "../format.js";
+import { Figure } from "../figure.js";
+import { moment } from "../format.js";
 import { Grid } from "../grid.js";
 import { later } from "../later.js";
 import { Wrong } from "../parts.js";
@@ -194,6 +195,8 @@ function ResultGrid({ answer }) {
     key: `${n}`,
     width: answer.kinds[n] === "number" ? 110 : name === "run_id" ? 280 : 200,
     number: answer.kinds[n] === "number",
+    /** @param {Row<any>} row */
+    figure: ({ place }) => answer.data[n][place],
     title: html`<span class="head" title=${name}><bdi>${name}</bdi></span>`,
     /** @param {Row<any>} row */
     cell: ({ place }) => value(name, answer.kinds[n], answer.data[n][place]),
@@ -204,7 +207,7 @@ function ResultGrid({ answer }) {
 /** @param {string} name @param {string} kind @param {Value} one */
 function value(name, kind, one) {
   if (one === null) return html`<span class="muted">null</span>`;
-  if (kind === "number") return html`<span title=${String(one)}>${number(one)}</span>`;
+  if (typeof one === "number") return html`<${Figure} value=${one} />`;
   if (kind === "time") return html`<time title=${one}>${moment(String(one))}</time>`;
   const text = typeof one === "string" ? one : JSON.stringify(one);
   if (name === "run_id") return html`<a href=${to({ page: "run", run: text })}><bdi>${text}</bdi></a>`;

@@ -62,8 +62,11 @@ function Head({ data, path }) {
 /** @param {{data: Run, path: string, metrics: string[]}} props */
 function Body({ data, path, metrics }) {
   const config = flattened(data.config);
+  const log = data.logs.length ? html`<${Section} title="Log"><${Logs} data=${data} path=${path} /><//>` : "";
+  const isAsked = data.status !== "Completed"; // Of such a run the log is looked for first.
   return html`
     <${Failure} error=${data.error} heading="h3" />
+    ${isAsked && log}
     <${Facts}
       rows=${[
         ["created", html`<${Time} at=${data.created} /> <span class="muted">by <bdi>${data.user}</bdi></span>`],
@@ -74,7 +77,7 @@ function Body({ data, path, metrics }) {
       ]}
     />
     <${Curves} data=${data} path=${path} metrics=${metrics} />
-    ${data.logs.length ? html`<${Section} title="Log"><${Logs} data=${data} path=${path} /><//>` : ""}
+    ${isAsked ? "" : log}
     <${Section} title="Tags"><${Tags} data=${data} path=${path} /><//>
     ${config.length ? html`<${Section} title="Config"><${Facts} rows=${config} /><//>` : ""}
   `;
