@@ -73,7 +73,7 @@ _REFUSALS: Final = (
         re.compile(
             "invalid port number|invalid integer value|mode value|SSL negotiation|SSL was required"
             "|certificate|private key file|method requirement|channel binding required"
-            "|configuration parameter|invalid value for parameter"
+            "|configuration parameter|invalid value for parameter|unsupported startup parameter"
         ),
         "correct the settings of the URI, of your service file, or of the server",
     ),
