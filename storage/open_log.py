@@ -6,11 +6,12 @@ Other packages bring openers by entry points in the group `runlore.recorders`; s
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Hashable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from runlore.domain.errors import InvalidInput, InvalidType
 from runlore.storage.log_opener import LogLocation, LogOpener, Rights
@@ -29,7 +30,16 @@ _OWN: Final = dict.fromkeys(
     ("postgresql", "postgres"), "runlore.storage.postgresql.opener:PostgresOpener"
 )
 
-_PASSWORDS: Final = frozenset({"password", "passwd", "pwd", "sslpassword"})
+_PASSWORDS: Final = frozenset(
+    {
+        *("password", "passwd", "pwd", "pgpassword", "sslpassword"),
+        *("scram_client_key", "scram_server_key", "oauth_client_secret"),
+    }
+)
+# A URI that a `Path` took the second slash from; and libpq's other form of an address.
+_NO_FOLDER: Final = re.compile(
+    r"postgres(ql)?:.*|(?=.*\b(host|hostaddr|dbname|user|service) *=).*\bpassword *=.*", re.DOTALL
+)
 
 
 def locate(path_or_uri: str | os.PathLike[str]) -> LogLocation:
@@ -44,9 +54,9 @@ def locate(path_or_uri: str | os.PathLike[str]) -> LogLocation:
     if not isinstance(path_or_uri, str | os.PathLike):
         raise InvalidType(f"a workspace's path must be a str or a path, got {path_or_uri!r:.80}")
     text = os.fspath(path_or_uri)
+    refuse_password(text)
     if "://" not in text:
         return folder_location(Path(os.path.expanduser(text)))  # Unknown users stay.
-    _refuse_password(text)
     return _opener(text).locate(text)
 
 
@@ -113,14 +123,31 @@ def _why_unknown(scheme: str) -> str:
     )
 
 
-def _refuse_password(uri: str) -> None:
-    """Raises InvalidInput without repeating the URI, which may end up in a log file."""
+def refuse_password(address: str) -> None:
+    """Raise InvalidInput for a path or URI that holds a password, without repeating it.
+
+    Also for a server's address that looks like a path: messages repeat paths, and log files keep
+    messages.
+    """
+    if "://" in address:
+        _refuse_in_uri(address)
+    elif _NO_FOLDER.fullmatch(address):
+        raise InvalidInput(
+            "the workspace's address looks like that of a PostgreSQL server; write it as a text, "
+            "postgresql://host/database?schema=team, without a password"
+        )
+
+
+def _refuse_in_uri(uri: str) -> None:
     try:
         parts = urlsplit(uri)
     except ValueError:
         raise InvalidInput("the workspace's URI is malformed: check its host part") from None
     keys = {key.lower() for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
-    if parts.password is not None or keys & _PASSWORDS:
+    # A password with a slash, ? or # in it ends the host's part too early.
+    is_cut = ":" in parts.netloc and "@" not in parts.netloc and "@" in parts.path + parts.fragment
+    in_name = ":" in unquote(parts.username or "")
+    if parts.password is not None or keys & _PASSWORDS or is_cut or in_name:
         raise InvalidInput(
             f"the workspace's {parts.scheme}:// URI holds a password; a URI is written into "
             "config files, the environment of scripts and messages, where others can read it. "

@@ -88,7 +88,7 @@ class WriterLock:
         with AFTERWARDS, self._lock:
             self._forget_parent()
             if writer_id not in self._held:
-                self._held[writer_id] = _made(self._workspace, writer_id)
+                self._held[writer_id] = _made(self._workspace, writer_id, this_process())
 
     def close(self) -> None:
         """Remove the lock files: this process writes no more."""
@@ -165,6 +165,17 @@ def remove_lock(workspace: HeldPath, writer_id: str) -> None:
     lock_path(workspace, writer_id).unlink(missing_ok=True)
 
 
+def show_death(workspace: HeldPath, writer_id: str, process: ProcessIdentity) -> None:
+    """Make the lock file of a dead writer whose own is in another folder: nobody holds its lock.
+
+    Raises as `WriterLock.make` does.
+    """
+    folder = workspace / WRITERS
+    with suppress(OSError):
+        _unfinished(folder, writer_id).unlink()  # Of a call that was interrupted.
+    os.close(_made(workspace, writer_id, process))
+
+
 def _state(fd: int, workspace: HeldPath, writer_id: str) -> WriterState:
     content = _content(fd)
     if content is None or content.get("writer") != writer_id:
@@ -208,16 +219,20 @@ def _opened(path: HeldPath) -> Iterator[int]:
         os.close(fd)
 
 
-def _made(workspace: HeldPath, writer_id: str) -> int:
+def _unfinished(folder: HeldPath, writer_id: str) -> HeldPath:
+    return folder / f".{writer_id}.new"
+
+
+def _made(workspace: HeldPath, writer_id: str, process: ProcessIdentity) -> int:
     """A descriptor of a new lock file, which holds its lock."""
     folder = workspace / WRITERS
-    made = folder / f".{writer_id}.new"
+    made = _unfinished(folder, writer_id)
     try:
         folder.make_folder()
         fd = open_lock_file(made, flags=os.O_CREAT | os.O_EXCL)
         try:
             wait_and_take(fd)
-            os.write(fd, _line(fd, writer_id))
+            os.write(fd, _line(fd, writer_id, process))
             # It appears whole and locked: nobody finds one that looks like a dead writer's.
             made.rename(lock_path(workspace, writer_id))
         except BaseException:
@@ -234,11 +249,11 @@ def _made(workspace: HeldPath, writer_id: str) -> int:
     return fd
 
 
-def _line(fd: int, writer_id: str) -> bytes:
+def _line(fd: int, writer_id: str, process: ProcessIdentity) -> bytes:
     content = {
         "format": _FORMAT,
         "writer": writer_id,
         **identity_of(fd)._asdict(),
-        **this_process()._asdict(),
+        **process._asdict(),
     }
     return json.dumps(content).encode() + b"\n"

@@ -45,7 +45,8 @@ def address_of(uri: str) -> Address:
     """
     parts = urlsplit(uri)
     if parts.fragment:
-        raise InvalidInput(f"cannot open {uri!r:.200}: a URI of PostgreSQL has no part after #")
+        shown = uri.partition("#")[0]
+        raise InvalidInput(f"cannot open {shown!r:.200}: a URI of PostgreSQL has no part after #")
     options = parse_qsl(parts.query, keep_blank_values=True)
     schemas = [value for key, value in options if key == _SCHEMA]
     rest = [(key, value) for key, value in options if key != _SCHEMA]

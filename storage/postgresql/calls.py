@@ -46,33 +46,31 @@ class Reply(NamedTuple):
 
     def rows(self, events: Sequence[NewEvent], sent: Sent) -> tuple[StoredRow, ...]:
         """The events as they are stored now."""
-        places = range(self.first_position, self.first_position + len(events))
-        leaves = (
-            self.leaves[start : start + HASH_NBYTES]
-            for start in range(0, len(self.leaves), HASH_NBYTES)
-        )
-        return tuple(
-            StoredRow(place, *event[:5], self.at, self.metas[number - 1], leaf)
-            for place, event, number, leaf in zip(places, events, sent.meta_of, leaves, strict=True)
-        )
+        if not events:
+            return ()
+        # Column by column: each step takes less time than in a loop over events.
+        streams, versions, topics, states, ids, *_ = zip(*events, strict=True)
+        count = len(events)
+        places = range(self.first_position, self.first_position + count)
+        metas = [self.metas[number - 1] for number in sent.meta_of]
+        ends = range(HASH_NBYTES, len(self.leaves) + 1, HASH_NBYTES)
+        leaves = [self.leaves[end - HASH_NBYTES : end] for end in ends]
+        at = [self.at] * count
+        columns = places, streams, versions, topics, states, ids, at, metas, leaves
+        return tuple(map(StoredRow._make, zip(*columns, strict=True)))
 
 
 def sent(events: Sequence[NewEvent]) -> Sent:
     """Events on their way to the server."""
-    numbers: dict[int, int] = {}  # By identity: a call's events mostly share one dict.
-    metas: list[bytes] = []
-    meta_of = []
-    version = 1
-    for event in events:
-        number = numbers.get(id(event.metadata))
-        if number is None:
-            metas.append(msgpack.packb(event.metadata))
-            number = numbers[id(event.metadata)] = len(metas)
-        meta_of.append(number)
-        version = max(version, event.log_version)
-    streams, versions, topics, states, ids, *_ = zip(*events, strict=True) if events else [()] * 5
+    columns: Sequence[Sequence[Any]] = list(zip(*events, strict=True)) if events else [()] * 7
+    streams, versions, topics, states, ids, metadata, log_versions = columns
+    held = {id(one): one for one in metadata}  # By identity: a call's events mostly share one dict.
+    metas = list(map(msgpack.packb, held.values()))
+    numbers = {key: number for number, key in enumerate(held, 1)}
+    meta_of = [numbers[id(one)] for one in metadata]
     arrays = [texts(streams), longs(versions), texts(topics), blobs(states), blobs(ids)]
-    return Sent([*arrays, blobs(metas), ints(meta_of)], meta_of, version)
+    packed = [*arrays, blobs(metas), ints(meta_of)]
+    return Sent(packed, meta_of, max(log_versions, default=1))
 
 
 def sent_foreign(events: Sequence[ForeignEvent]) -> Sent:

@@ -140,7 +140,8 @@ class Connections:
         problems: list[ServerAway] = []
 
         def came(seconds: float) -> bool:
-            time.sleep(seconds)
+            if seconds:
+                time.sleep(seconds)
             try:
                 answers.append(self._worked(work, limit_s()))
             except ServerAway as error:
@@ -241,6 +242,8 @@ class Connections:
             return error.with_traceback(None)
 
     def _why_not(self, error: psycopg.Error) -> Exception:
+        if isinstance(error, psycopg.ProgrammingError):
+            return InvalidInput(f"cannot open {self.address.uri}: {first_line(error)}")
         if not self._has_connected and "resolve host" in first_line(error):
             return ServerRefused(
                 f"cannot open {self.address.uri}: {first_line(error)}; check the host's name"

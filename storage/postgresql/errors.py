@@ -5,6 +5,7 @@ None repeats a password: libpq's messages have none, and neither do our URIs.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import psycopg
@@ -49,6 +50,34 @@ _AWAY: Final = (
 )
 _BUSY: Final = ("55P03", "57014", "40P01", "40001")
 _REFUSED: Final = ("28", "3D000")
+_ADVICE_ON_USER: Final = (
+    "check user and database, and the password in PGPASSFILE or ~/.pgpass (a file that only you "
+    "can read) or in PGSERVICEFILE"
+)
+_REFUSALS: Final = (
+    (
+        re.compile(
+            "authentication failed|no password supplied|no pg_hba.conf entry|definition of service"
+            '|(role|database) ".*" does not exist'
+        ),
+        _ADVICE_ON_USER,
+    ),
+    (
+        re.compile(
+            "permission denied for database|is not permitted to log in"
+            "|is not currently accepting connections"
+        ),
+        "let the administrator of the server allow it",
+    ),
+    (
+        re.compile(
+            "invalid port number|invalid integer value|mode value|SSL negotiation|SSL was required"
+            "|certificate|private key file|method requirement|channel binding required"
+            "|configuration parameter|invalid value for parameter|unsupported startup parameter"
+        ),
+        "correct the settings of the URI, of your service file, or of the server",
+    ),
+)
 _FORBIDDEN: Final = ("42501",)
 _READ_ONLY: Final = ("25006",)
 _MISSING: Final = ("3F000", "42P01", "42883", "42703")
@@ -92,11 +121,9 @@ def from_psycopg(error: psycopg.Error, name: str) -> Exception:
         return MomentInFuture(*numbers)
     if isinstance(error, UniqueViolation):
         return _conflict(error, name)
-    if code.startswith(_REFUSED) or (not code and _is_refusal(told)):
-        return ServerRefused(
-            f"cannot open {name}: {told}; check user and database, and the password in PGPASSFILE "
-            "or ~/.pgpass (a file that only you can read) or in PGSERVICEFILE"
-        )
+    advice = _refusal(code, told)
+    if advice is not None:
+        return ServerRefused(f"cannot open {name}: {told}; {advice}")
     if code.startswith(_AWAY) or (not code and isinstance(error, psycopg.OperationalError)):
         return ServerAway(f"the server of {name} cannot be reached: {told}")
     if code.startswith(_BUSY):
@@ -150,15 +177,19 @@ def _conflict(error: UniqueViolation, name: str) -> Exception:
     )
 
 
-def _is_refusal(told: str) -> bool:
-    # libpq gives no code where a connection fails.
-    return (
-        "authentication failed" in told
-        or "no password supplied" in told
-        or "no pg_hba.conf entry" in told
-        or ("does not exist" in told and ("database" in told or "role" in told))
-        or "definition of service" in told
-    )
+def _refusal(code: str, told: str) -> str | None:
+    """What to do about a refusal that no wait ends; None if it is something else.
+
+    libpq gives no code where a connection fails, so it is known by its text, which is English
+    unless the server's `lc_messages` is not.
+    """
+    if code.startswith(_REFUSED):
+        return _ADVICE_ON_USER
+    if not code:
+        for texts, advice in _REFUSALS:
+            if texts.search(told):
+                return advice
+    return None
 
 
 def first_line(error: psycopg.Error) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from runlore.domain.events import RunErased
+from runlore.domain.ids import RUNS
 from runlore.storage.as_of_times import Steps
 from runlore.storage.errors import LogCorrupt
 from runlore.storage.log_head import LogHead
 from runlore.storage.log_query import LogQuery
-from runlore.storage.log_scan import Beginning, LogScan, Row, Times
+from runlore.storage.log_scan import Beginning, KeyScan, LogScan, Row, Times
 from runlore.storage.merkle import Frontier
 from runlore.storage.postgresql.connections import Connection, Connections
 from runlore.storage.postgresql.schema import statement
@@ -42,6 +44,25 @@ _ALTERED: Final = """
     UNION ALL SELECT 'the set of unique keys of stored_events'
         WHERE (SELECT count(*) FROM pg_index WHERE indrelid = %b::text::regclass
                AND indisunique AND indisvalid AND indisready) <> 2
+"""
+_KINDS: Final = """
+    SELECT (SELECT bool_or(is_erasable) FROM @schema@.log_format) IS TRUE,
+           EXISTS (SELECT FROM @schema@.run_keys) OR EXISTS (SELECT FROM @schema@.erasures),
+           EXISTS (SELECT FROM @schema@.fence)
+"""
+_KEYS: Final = f"""
+    SELECT k.run_id, k.key, event.notification_id IS NOT NULL, noted.position
+    FROM @schema@.run_keys AS k
+    LEFT JOIN @schema@.stored_events AS event
+        ON event.originator_id = '{RUNS}' || k.run_id AND event.topic = '{RunErased.topic}'
+    LEFT JOIN @schema@.erasures AS noted ON noted.position = event.notification_id
+    WHERE k.run_id = ANY(%b::text[])
+"""
+_ERASURES_OF_NOTHING: Final = f"""
+    SELECT position, run_id FROM @schema@.erasures AS noted WHERE NOT EXISTS (
+        SELECT FROM @schema@.stored_events WHERE notification_id = noted.position
+        AND topic = '{RunErased.topic}' AND originator_id = '{RUNS}' || noted.run_id)
+    ORDER BY position LIMIT %b
 """
 
 
@@ -77,17 +98,45 @@ class PostgresScan(LogScan):
             found = ask(HEAD)
             head = head_of(found)
             events = f"{address.quoted_schema}.stored_events"
-            altered = ask(_ALTERED, *[address.quoted_schema] * 3, events)
+            altered = [name for (name,) in ask(_ALTERED, *[address.quoted_schema] * 3, events)]
+            [(is_erasable, has_keys, is_moved)] = ask(_KINDS)
+            is_keyed = is_erasable and not is_moved  # Then keys are in another place.
+            if has_keys and not is_erasable:
+                altered.append("the table log_format, by which no run has a key,")
             return Beginning(
                 head,
                 ask(_SELECT_STRAYS, head.position, _STRAYS),
                 [(name, place) for name, place in ask(_MARKS)],
-                [name for (name,) in altered],
+                altered,
+                keys=PostgresKeys(self._connections) if is_keyed else None,
                 times=_times(ask),
-                version=found[0][3],
+                version=None if is_erasable else found[0][3],
             )
         finally:
             connection.execute("ROLLBACK")
+
+
+class PostgresKeys(KeyScan):
+    """The keys of an erasable log in PostgreSQL; each call reads one snapshot."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def keys_of(self, runs: Sequence[str]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        found = self._ask(_KEYS, [*runs])
+        keys = {run_id: key for run_id, key, *_ in found}
+        erased = {run_id: noted for run_id, _, is_erased, noted in found if is_erased}
+        return keys, erased
+
+    def erasures_of_nothing(self) -> Sequence[Row]:
+        return self._ask(_ERASURES_OF_NOTHING, _STRAYS)
+
+    def _ask(self, text: str, *params: Any) -> list[Row]:
+        def work(connection: Connection) -> list[Row]:
+            with connection.cursor(binary=True) as cursor:
+                return cursor.execute(statement(text, self._connections.address), params).fetchall()
+
+        return self._connections.read(work)
 
 
 def head_of(rows: Sequence[Row]) -> LogHead:

@@ -21,7 +21,7 @@ from runlore.storage.postgresql.address import Address
 from runlore.storage.postgresql.connections import Connection
 from runlore.storage.postgresql.rights import renew
 
-VERSION: Final = 3
+VERSION: Final = 4
 """The version of the tables that this runlore makes and uses."""
 
 _FOUND: Final = """

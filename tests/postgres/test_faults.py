@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import select
 import shutil
+import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -18,8 +22,10 @@ from runlore.domain.errors import InvalidInput, WorkspaceNotFound
 from runlore.storage.errors import DiskFull, LogBusy, LogReadOnly, LogUnavailable, NotALog
 from runlore.storage.event_log import StoredRow
 from runlore.storage.postgresql.errors import ServerRefused
+from runlore.storage.postgresql.schema import VERSION
 from runlore.storage.verification import verify_log
 from runlore.testing.logs import all_rows, new_event
+from runlore.testing.waiting import LIMIT_S
 from tests.postgres.logs import log_at
 from tests.postgres.server import Server
 from tests.postgres.teams import new_role
@@ -42,6 +48,47 @@ def test_a_host_that_is_unknown() -> None:
 def test_a_setting_that_libpq_does_not_know(server: Server) -> None:
     with pytest.raises(InvalidInput, match="colour"):
         Workspace.open(f"{server.uri('s')}&colour=red")
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ("sslmode=verify-full", "correct the settings"),
+        ("sslmode=require", "does not support SSL.*correct the settings"),
+        ("sslmode=odd", "invalid sslmode value.*correct the settings"),
+        ("port=x", "invalid integer value.*correct the settings"),
+        ("port=99999", "invalid port number.*correct the settings"),
+        ("require_auth=scram-sha-256", "method requirement.*correct the settings"),
+        ("channel_binding=require", "channel binding required.*correct the settings"),
+        ("options=-c%20odd%3D1", "unrecognized configuration parameter.*correct the settings"),
+        ("connect_timeout=x", "bad value for connect_timeout"),
+    ],
+)
+def test_settings_that_no_wait_makes_right_are_told_at_once(
+    setting: str, why: str, server: Server
+) -> None:
+    uri = f"{server.uri('s')}&{setting}"
+    if setting.startswith("port="):
+        uri = f"postgresql://postgres@/postgres?host=127.0.0.1&schema=s&{setting}"
+
+    with pytest.raises((ServerRefused, InvalidInput), match=why):
+        Workspace.open(uri)
+
+
+def test_roles_and_databases_that_are_closed_are_told_at_once(server: Server) -> None:
+    name = f"closed_{os.urandom(4).hex()}"
+    role = new_role(server, "out")
+    server.execute(f"CREATE DATABASE {name}")
+    server.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
+    uri = server.uri("s", role).replace("/postgres?", f"/{name}?")
+    with pytest.raises(ServerRefused, match="permission denied for database.*administrator"):
+        Workspace.open(uri)
+    server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    with pytest.raises(ServerRefused, match="not currently accepting connections.*administrator"):
+        Workspace.open(uri)
+    server.execute(f"ALTER ROLE {role} NOLOGIN")
+    with pytest.raises(ServerRefused, match="not permitted to log in.*administrator"):
+        Workspace.open(server.uri("s", role))
 
 
 def test_a_schema_that_is_missing(server: Server, schema: str) -> None:
@@ -73,6 +120,39 @@ def test_the_tables_of_another_application(server: Server, schema: str) -> None:
         Workspace.create("team", path=server.uri(schema), show_output=False)
 
     assert server.execute(f"SELECT * FROM {schema}.stored_events") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        "TABLE {}.log_format (version text)",
+        "TABLE {}.log_format AS SELECT 1 AS version",
+        "TABLE {}.log_format AS SELECT {version} AS version",
+        "VIEW {}.log_format AS SELECT 1 AS version",
+    ],
+)
+def test_a_table_of_another_application_that_has_the_name_of_ours(
+    theirs: str, server: Server, schema: str
+) -> None:
+    server.execute(f"CREATE SCHEMA {schema}")
+    server.execute(f"CREATE {theirs.format(schema, version=VERSION)}")
+
+    with pytest.raises(NotALog, match="not a log of this runlore.*name another schema"):
+        Workspace.create("team", path=server.uri(schema), show_output=False)
+
+    relations = "SELECT count(*) FROM pg_class WHERE relnamespace = %s::regnamespace"
+    assert server.execute(relations, schema) == [(1,)]
+
+
+def test_a_schema_that_is_dropped_while_it_is_used(server: Server, schema: str) -> None:
+    with closing(log_at(server.uri(schema))) as log:
+        log.append([new_event()])
+        server.execute(f"DROP SCHEMA {schema} CASCADE")
+
+        with pytest.raises(NotALog, match="not a log of this runlore"):
+            log.append([new_event(version=2)])
+        with pytest.raises(NotALog, match="not a log of this runlore"):
+            all_rows(log)
 
 
 @pytest.mark.parametrize("is_owner", [True, False])
@@ -107,13 +187,35 @@ def test_a_database_that_cannot_hold_every_text(encoding: str, server: Server) -
         log_at(server.uri("s").replace("/postgres?", f"/{name}?"))
 
 
-def test_a_server_that_is_too_old(
-    server: Server, schema: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(psycopg.ConnectionInfo, "server_version", 130_012)
+@contextmanager
+def greeting_as(version: str, server: Server) -> Iterator[int]:
+    """The port of a proxy that lets the server say, as it greets, that it is of this version."""
+    told = b"server_version\0" + version.encode() + b"\0"
+    status = b"S" + struct.pack(">i", len(told) + 4) + told
+    with socket.create_server(("127.0.0.1", 0)) as door:
 
-    with pytest.raises(LogUnavailable, match="PostgreSQL 13; runlore needs 14"):
-        Workspace.open(server.uri(schema))
+        def relay() -> None:
+            client, _ = door.accept()
+            with client, socket.create_connection(("127.0.0.1", server.port)) as far:
+                while ready := select.select([client, far], [], [], LIMIT_S)[0]:
+                    data = ready[0].recv(65536)
+                    if not data:
+                        break
+                    if ready[0] is far:
+                        data = re.sub(rb"S....server_version\0[^\0]*\0", status, data, flags=re.S)
+                    (client if ready[0] is far else far).sendall(data)
+
+        thread = threading.Thread(target=relay)
+        thread.start()
+        yield door.getsockname()[1]
+        thread.join(LIMIT_S)
+
+
+def test_a_server_that_is_too_old(server: Server, schema: str) -> None:
+    with greeting_as("13.12", server) as port:
+        uri = server.uri(schema).replace(f":{server.port}/", f":{port}/")
+        with pytest.raises(LogUnavailable, match="PostgreSQL 13; runlore needs 14"):
+            Workspace.open(uri)
 
 
 def test_a_role_whose_transactions_only_read(server: Server, schema: str) -> None:

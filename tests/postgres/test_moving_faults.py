@@ -10,16 +10,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runlore import Experiment, Workspace
+from runlore import Experiment, Run, Workspace
 from runlore.audit.verify import verify_folder
+from runlore.domain.events import RunLost
 from runlore.exceptions import DiskFull, FileNotWritten, LogMoved
 from runlore.storage.event_log import NewEvent
 from runlore.storage.open_log import locate, open_log
 from runlore.testing.logs import all_rows, new_event
 from runlore.testing.waiting import LIMIT_S
+from runlore.workspace import session_of
 from tests.disks import Disk
 from tests.postgres.server import Server, running_server
 from tests.postgres.test_moving_keys import log_of, secret_run, shown
@@ -137,32 +140,20 @@ sys.stdin.readline()
 """
 
 
-@pytest.mark.parametrize("end", ["Completed", "Running"])
+@pytest.mark.parametrize("end", ["Completed", "Failed"])
 @pytest.mark.parametrize("to", ["postgresql", "folder"])
 def test_a_writer_that_came_during_a_move_loses_nothing(
     to: str, end: str, tmp_path: Path, server: Server, schema: str
 ) -> None:
     places = [str(tmp_path / "lab"), server.uri(schema)]
     source, target = places if to == "postgresql" else places[::-1]
-    writers: list[subprocess.Popen[str]] = []
-
-    def come(*_: object) -> None:
-        if not writers:
-            command = [sys.executable, "-W", "ignore", "-c", _LATE, source]
-            pipe = subprocess.PIPE
-            writers.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
-            run_ids.append(said(writers[0]))
-
-    run_ids: list[str] = []
     with Workspace.create("lab", path=source) as ws:
         start(Experiment(ws, "first")).complete()
-        ws.copy_to(target, progress=come)
-
-        [late], [run_id] = writers, run_ids
+        [late], [run_id] = moved_under_writers(ws, target, 1)
         go_on(late)
         assert f"was moved to {log_of(ws).fence().place}: open" in said(late)  # type: ignore[union-attr]
         assert ws.copy_to(target).values == 0  # It lives.
-        late.kill() if end == "Running" else go_on(late)
+        late.kill() if end == "Failed" else go_on(late)
         late.communicate(timeout=LIMIT_S)
         assert ws.copy_to(target).values == 2
         assert ws.copy_to(target).values == 0
@@ -170,10 +161,63 @@ def test_a_writer_that_came_during_a_move_loses_nothing(
         run = moved.get_run(run_id)
         assert run.get_metrics() == {"loss": [0.0, 1.0, 2.0]}
         assert run.get_status() == end
-        if end == "Running":  # Nothing here tells of its death.
-            run.fail()
+        assert [evidence["pid"] for evidence in losses(run)] == [late.pid] * (end == "Failed")
         assert run.get_tags() == {}
         assert verify_folder(target).holds
+
+
+@pytest.mark.parametrize("to", ["postgresql", "folder"])
+def test_a_run_is_lost_in_the_new_place_when_nobody_lives_in_the_old_one(
+    to: str, tmp_path: Path, server: Server, schema: str
+) -> None:
+    places = [str(tmp_path / "lab"), server.uri(schema)]
+    source, target = places if to == "postgresql" else places[::-1]
+    with Workspace.create("lab", path=source) as ws:
+        writers, run_ids = moved_under_writers(ws, target, 2)
+        writers[0].kill()
+        writers[0].communicate(timeout=LIMIT_S)
+        ws.copy_to(target)
+        with Workspace.open(target) as moved:
+            assert [moved.get_run(one).get_status() for one in run_ids] == ["Running"] * 2
+        writers[1].kill()
+        writers[1].communicate(timeout=LIMIT_S)
+
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="was moved to"), Workspace.open(source) as ws:
+            assert ws.copy_to(target).values == 0
+
+    with Workspace.open(target) as moved:
+        for writer, run_id in zip(writers, run_ids, strict=True):
+            run = moved.get_run(run_id)
+            assert run.get_status() == "Failed"
+            [evidence] = losses(run)
+            assert (evidence["pid"], evidence["lock"]) == (writer.pid, "free")
+        assert verify_folder(target).holds
+
+
+def moved_under_writers(
+    ws: Workspace, target: str, count: int
+) -> tuple[list[subprocess.Popen[str]], list[str]]:
+    """Move a workspace, to which this many writers come meanwhile; the ids of their runs."""
+    writers: list[subprocess.Popen[str]] = []
+    run_ids: list[str] = []
+    source = session_of(ws).uri
+
+    def come(*_: object) -> None:
+        while len(writers) < count:
+            command = [sys.executable, "-W", "ignore", "-c", _LATE, source]
+            pipe = subprocess.PIPE
+            writers.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
+            run_ids.append(said(writers[-1]))
+
+    ws.copy_to(target, progress=come)
+    return writers, run_ids
+
+
+def losses(run: Run) -> list[dict[str, Any]]:
+    """The evidence of each recorded loss of a run."""
+    facts = session_of(run.experiment.workspace).journal.facts(f"run/{run.id}")
+    return [fact.data["evidence"] for fact in facts if fact.topic == RunLost.topic and fact.data]
 
 
 def said(process: subprocess.Popen[str]) -> str:

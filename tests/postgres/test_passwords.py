@@ -135,6 +135,34 @@ def test_a_wrong_password_is_named_in_no_report(
         assert WRONG not in ran.out + ran.err
 
 
+def test_a_password_that_changes_while_a_process_logs_loses_nothing(
+    guarded: Server, schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = address(by_passfile, guarded, tmp_path, schema, monkeypatch, SECRET)
+    with Workspace.create("team", path=uri, show_output=False) as ws:
+        run = start(Experiment(ws, "e"), run_id="r")
+        run.log("loss", 0.0)
+        guarded.execute(f"ALTER ROLE ann PASSWORD '{WRONG}'")
+        try:
+            guarded.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ann'"
+            )
+            with pytest.raises(ServerRefused, match="PGPASSFILE"):
+                run.tag("a", "b")
+            run.log("loss", 1.0)
+            by_passfile(guarded, tmp_path, WRONG)
+            run.tag("a", "c")
+            run.complete()
+        finally:
+            guarded.execute(f"ALTER ROLE ann PASSWORD '{SECRET}'")
+    by_passfile(guarded, tmp_path, SECRET)
+    with Workspace.open(uri) as ws:
+        again = ws.get_run("r")
+        assert again.get_metrics() == {"loss": [0.0, 1.0]}
+        assert again.get_tags() == {"a": "c"}
+        assert again.get_status() == "Completed"
+
+
 def test_a_function_that_is_wrong(
     guarded: Server, schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +191,18 @@ def test_a_function_that_is_wrong(
         f"postgresql://127.0.0.1/db?sslpassword={SECRET}",
         f"postgres://ann:{SECRET}@[127/db",
         f"postgresql://127.0.0.1/db?PASSWORD={SECRET}",
+        f"postgresql://127.0.0.1/db?PGPASSWORD={SECRET}",
+        f"postgresql://127.0.0.1/db?scram_client_key={SECRET}",
+        f"postgresql://127.0.0.1/db?scram_server_key={SECRET}",
+        f"postgresql://127.0.0.1/db?oauth_client_secret={SECRET}",
+        f"postgresql://ann:a/{SECRET}@127.0.0.1/db",
+        f"postgresql://ann:a#{SECRET}@127.0.0.1/db",
+        f"postgresql://ann%3A{SECRET}@127.0.0.1/db",
+        f"postgresql://127.0.0.1/db?schema=s#{SECRET}",
+        f"postgresql:/ann:{SECRET}@127.0.0.1/db",
+        f"postgres:ann:{SECRET}@127.0.0.1/db",
+        f"host=127.0.0.1 user=ann password={SECRET}",
+        f"password = {SECRET} dbname=db",
     ],
 )
 def test_a_password_in_a_uri_is_refused_and_not_repeated(uri: str, tmp_path: Path) -> None:

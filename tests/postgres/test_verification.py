@@ -11,6 +11,8 @@ from typing import Final
 import pytest
 
 from runlore.storage.event_log import Drained
+from runlore.storage.log_query import LogQuery
+from runlore.storage.merkle import Frontier
 from runlore.storage.postgresql.log import PostgresLog
 from runlore.storage.verification import verify_log
 from runlore.testing.logs import new_events
@@ -109,6 +111,17 @@ def test_what_sql_changes_is_found(name: str, server: Server, whole: PostgresLog
             assert copied in str(error) or "restore" in str(error)
         else:
             assert found, name
+
+
+def test_the_tree_is_the_same_whatever_the_sizes_of_batches(server: Server, schema: str) -> None:
+    """The server hashes small levels and large ones in two ways."""
+    with closing(log_at(server.uri(schema))) as log:
+        for number, size in enumerate((1, 126, 127, 128, 129, 2, 255, 256, 257, 600, 3)):
+            log.append(new_events(f"run/{number}", range(1, size + 1)))
+            head = log.head()
+            assert head.frontier == Frontier().extended(log.read_leaves(LogQuery()))
+
+        assert verify_log(log).holds
 
 
 def test_the_command_names_a_changed_event(team: Team, tmp_path: Path) -> None:

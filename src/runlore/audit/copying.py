@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from runlore.audit.copied_files import copy_artifacts, copy_audit, remove_files_of
+from runlore.audit.moved_deaths import bring_deaths, deaths_in
 from runlore.domain.errors import AlreadyExists, InvalidInput, UserError
 from runlore.engine import places
 from runlore.engine.participants.others import states_of_writers
@@ -100,13 +101,17 @@ def copy_workspace(
 def take_over(source: LiveSession, copied: Copied, opened: Callable[[], LiveSession]) -> Copied:
     """Move what writers that did not know of the move have left on this machine.
 
-    `opened` opens the new place. Living writers keep theirs: the move can be repeated.
+    Their values and ends, and what their locks tell of their death. `opened` opens the new place.
+    Living writers keep theirs: the move can be repeated.
     """
     spools = source.require_held() / SPOOLS
-    if not ended_writers(spools, excluding=source.journal.writer_id):
+    has_spools = bool(ended_writers(spools, excluding=source.journal.writer_id))
+    if not (has_spools or deaths_in(source)):
         return copied
     with closing(opened()) as target:
-        return replace(copied, values=target.take_over(spools))
+        values = target.take_over(spools) if has_spools else 0
+        bring_deaths(source, target)
+        return replace(copied, values=values)
 
 
 def _copied(

@@ -24,7 +24,7 @@ from runlore.engine import places
 from runlore.engine.places import NotTrusted, folders_above, may_use, parts_of_workspace
 from runlore.entry.default_names import workspace_of_folder
 from runlore.storage.log_opener import LogLocation
-from runlore.storage.open_log import exists, locate
+from runlore.storage.open_log import exists, locate, refuse_password
 from runlore.workspace import Workspace
 
 
@@ -98,6 +98,7 @@ def create_workspace(
 def _name_in(workspace: str | None) -> str | None:
     if workspace is None or places.is_address(workspace):
         return None
+    refuse_password(workspace)
     return check_workspace_name(workspace)
 
 

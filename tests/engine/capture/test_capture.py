@@ -3,13 +3,18 @@
 import json
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runlore import Experiment, Run, Workspace, init
 from runlore.domain.events import EnvironmentRecorded
-from runlore.engine.capture.parts import Capture
+from runlore.domain.run_commands import RecordEnvironment
+from runlore.engine.capture.beside import Captures
+from runlore.engine.capture.parts import Capture, Part
+from runlore.storage.artifacts import ArtifactStore
 from runlore.storage.log_query import LogQuery
 from runlore.testing.children import in_child
 from runlore.workspace import session_of
@@ -176,6 +181,36 @@ def test_children_are_captured_as_their_parent_is(exp: Experiment, repository: P
 
     assert child.environment == parent.environment
     assert "git" not in child.environment
+
+
+class Told:
+    """A run that notes the surroundings it is told."""
+
+    def __init__(self, run_id: str) -> None:
+        self.id = run_id
+        self.environments: list[Mapping[str, Any]] = []
+
+    def change(self, command: RecordEnvironment) -> None:
+        self.environments.append(command.environment)
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        raise AssertionError("the program has no files")
+
+
+def test_what_is_found_while_a_run_is_created_is_recorded_of_it(repository: Path) -> None:
+    captures, parts = Captures(), frozenset({Part.PROGRAM})
+    earlier, later = Told("earlier"), Told("later")
+    first, second = captures.at_start(earlier, parts), captures.at_start(later, parts)
+
+    captures.after_start(first)
+    captures.settle()
+    captures.after_start(second)
+    captures.settle()
+
+    [whole] = earlier.environments
+    assert "argv" in whole
+    assert later.environments == [whole]
 
 
 def test_a_repository_that_does_not_answer_ends_no_run(

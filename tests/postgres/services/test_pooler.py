@@ -16,6 +16,7 @@ from runlore import Experiment, Workspace
 from runlore.audit.verify import verify_folder
 from runlore.storage.event_log import EventLog
 from runlore.storage.postgresql import hints
+from runlore.storage.postgresql.errors import ServerRefused
 from runlore.storage.recorder import LogRecorder
 from runlore.testing.logs import new_event
 from runlore.testing.waiting import LIMIT_S, wait_until
@@ -58,6 +59,11 @@ def test_many_writers_share_few_connections_and_lose_nothing(
         pass
     with closing(log):
         assert check_stored(log, writers) >= 12 * 20
+
+
+def test_a_setting_that_a_pooler_refuses_is_told_at_once(pooler: Pooler, schema: str) -> None:
+    with pytest.raises(ServerRefused, match="startup parameter.*correct the settings"):
+        Workspace.open(f"{pooler.uri(schema)}&options=-c%20work_mem%3D8MB")
 
 
 def wait_for_events(log: EventLog, count: int) -> None:

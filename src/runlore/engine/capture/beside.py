@@ -13,7 +13,7 @@ import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -59,6 +59,13 @@ class _Waiting(NamedTuple):
     program: Program
 
 
+class AtStart(NamedTuple):
+    """The events of a run's creation, and what is to be recorded of it afterwards."""
+
+    events: Sequence[Event]
+    rest: _Waiting | None
+
+
 class Captures:
     """The capture for all runs of a log that this process starts."""
 
@@ -78,18 +85,21 @@ class Captures:
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._stopping = False
 
-    def at_start(self, run: Recorded, parts: Parts) -> list[Event]:
-        """The events of a run that is about to be created: all that is known of it by now."""
+    def at_start(self, run: Recorded, parts: Parts) -> AtStart:
+        """All that is known by now of a run that is about to be created."""
         if parts != BY_DEFAULT:
             self._asked[run.id] = parts
-        if not parts - _NO_FACTS:
-            return []
-        here = program()
         parts -= _NO_FACTS
-        found = self._known.get(_key(parts, here), NOTHING_FOUND)
+        if not parts:
+            return AtStart((), None)
+        here = program()
+        known = self._known.get(_key(parts, here))
+        found = known or NOTHING_FOUND
         document = {**_of(here, parts), **found.document}
         recorded = [EnvironmentRecorded(environment=document)] if document else []
-        return [*recorded, *_added(self._kept(run, found))]
+        # Decided here: while the run is created, the thread may find what these events lack.
+        rest = _Waiting(run, parts, here) if known is None else None
+        return AtStart([*recorded, *_added(self._kept(run, found))], rest)
 
     def _kept(self, run: Recorded, found: Surroundings) -> Mapping[str, Artifact]:
         """The files in the run's store; those that were kept there a moment ago still are."""
@@ -106,12 +116,10 @@ class Captures:
         """What is captured of a run that this process started; of any other one the default."""
         return self._asked.get(run_id, BY_DEFAULT)
 
-    def after_start(self, run: Recorded, parts: Parts) -> None:
+    def after_start(self, begun: AtStart) -> None:
         """Record the rest beside the run that was just created."""
-        here = program()
-        parts -= _NO_FACTS
-        if parts and _key(parts, here) not in self._known:
-            self._waiting.append(_Waiting(run, parts, here))
+        if begun.rest is not None:
+            self._waiting.append(begun.rest)
             self._start()
 
     def settle(self, run_id: str | None = None) -> None:

@@ -82,10 +82,10 @@ def start_run(
     make_folders(watched)
     captured = session.captures.at_start(run, parts)
     command = command.with_fields(properties={**source, **command.properties})
-    run.create(command, (*events, *captured), is_fresh=run_id is None)
+    run.create(command, (*events, *captured.events), is_fresh=run_id is None)
     run.values(fresh=True)
     run.watched = watched
-    session.captures.after_start(run, parts)
+    session.captures.after_start(captured)
     is_part_of_own = parent is not None and session.participation.executes(parent.id)
     if Part.SYSTEM in parts and not is_part_of_own:
         session.sample_system(run.id)
