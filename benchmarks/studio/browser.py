@@ -108,11 +108,20 @@ def text_that_comes(shown: Locator, *, after: str = "", wanted: str | None = Non
 
 
 def change_ms(
-    page: Page, change: Callable[[int], None], is_shown: Callable[[int], None], repeat: int
+    page: Page,
+    change: Callable[[int], None],
+    is_shown: Callable[[int], None],
+    repeat: int,
+    *,
+    prepare: Callable[[int], None] = lambda turn: None,
 ) -> float:
-    """From a change until its result is shown; the median. Both get the number of the turn."""
+    """From a change until its result is shown; the median. All get the number of the turn.
+
+    `prepare` is what a person does before, such as to write.
+    """
     took = []
     for turn in range(repeat):
+        prepare(turn)
         before = now_ms(page)
         change(turn)
         is_shown(turn)
