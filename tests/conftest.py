@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # They are the same each time, so that a change is not blamed for what it did not do; `make explore`
 # looks for new ones.
 settings.register_profile("runlore", deadline=None, derandomize=True)
-settings.register_profile("short", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("short", deadline=None, derandomize=True, max_examples=20)
 settings.register_profile("check", deadline=None, derandomize=True, max_examples=10)
 settings.register_profile("explore", deadline=None, max_examples=1_000, print_blob=True)
 settings.load_profile("runlore")

@@ -44,6 +44,7 @@ def check_printed(printed: str) -> None:
     assert "'great run' → 'fantastic run'" in printed
 
 
+@pytest.mark.long
 def test_the_demo_trains_queries_and_draws_as_often_as_it_is_run(tmp_path: Path) -> None:
     printed = demo(tmp_path)
 

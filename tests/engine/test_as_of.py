@@ -203,6 +203,7 @@ def answers(ws: Workspace) -> dict[str, object]:
     return told
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_every_answer_as_of_a_position_is_what_was_answered_there(
     ws: Workspace, project: Path

@@ -21,6 +21,8 @@ from tests.engine.interrupted import CALLS, HANDLERS
 from tests.fresh_python import run_python
 from tests.workspaces import seen_again, start
 
+pytestmark = pytest.mark.long
+
 EVERY_LINE = "RUNLORE_TEST_EVERY_LINE"
 
 

@@ -230,6 +230,7 @@ runs[0].log("loss", 1001.0)
 """
 
 
+@pytest.mark.long
 @pytest.mark.processes
 @pytest.mark.on_disk
 def test_a_thousand_open_runs_take_a_handful_of_descriptors(project: Path) -> None:

@@ -44,7 +44,7 @@ from tests.fresh_python import WITHOUT_ROOTS_POWERS, run_python
 from tests.processes import start_python, wait_until
 from tests.workspaces import start
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 PRINTS_ITS_PID = "import os; print(os.getpid(), flush=True)\n"
 

@@ -223,7 +223,7 @@ ALLOWED = [
     "SELECT unnest([1, 2]), unnest({'a': 1})",
     "SELECT number::VARCHAR, TRY_CAST(run_id AS INTEGER), created_at + INTERVAL 1 DAY FROM runs",
     "SELECT CAST([1] AS DECIMAL(10, 2)[]), {'a': '1'}::STRUCT(a INTEGER)",
-    "FROM runs TABLESAMPLE 50 PERCENT (bernoulli)",
+    "FROM runs TABLESAMPLE 100 PERCENT (bernoulli)",
     "FROM runs USING SAMPLE reservoir(2 ROWS) REPEATABLE (42)",
     "UNPIVOT (SELECT run_id, 1 AS a, 2 AS b FROM runs) ON a, b",
     "PIVOT tags ON key IN ('quality') USING first(value) GROUP BY run_id",

@@ -294,6 +294,7 @@ def test_all_that_is_not_a_plain_file_is_left_out_with_one_problem(
     assert "'pipe' is not a plain file" in problems[0]
 
 
+@pytest.mark.long
 def test_a_folder_of_any_depth_is_left_out_and_what_is_beside_it_kept(
     run: Run, tmp_path: Path
 ) -> None:

@@ -30,7 +30,7 @@ from runlore.workspace import session_of
 from tests.hostile.users import FIRST_USER, GROUP
 from tests.processes import wait_until
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 
 @pytest.fixture

@@ -99,6 +99,7 @@ def test_every_function_is_refused_or_changes_nothing(
         assert offered - answered <= NEVER_ANSWER, "arguments that fit were given to all others"
 
 
+@pytest.mark.long
 def test_every_function_without_arguments_is_refused_where_a_column_could_stand(
     reader: RunsReader, connection: duckdb.DuckDBPyConnection
 ) -> None:

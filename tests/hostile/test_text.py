@@ -184,6 +184,7 @@ def test_what_is_escaped_is_shown_not_left_out(name: str, project: Path) -> None
     assert "\\x1b[2J" in ran.out + ran.err or "\\u001b[2J" in ran.out + ran.err, ran
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_no_message_passes_what_the_command_line_says(name: str, project: Path) -> None:

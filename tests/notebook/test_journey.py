@@ -16,7 +16,7 @@ from tests.browsers import ARGUMENTS, browser_path
 from tests.notebook.kernels import executed, page_of, shown
 from tests.shown.test_colours import contrast
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 KEPT = os.environ.get("RUNLORE_KEEP_PICTURES")
 """A folder that gets the pictures of the pages, to be looked at."""

@@ -53,6 +53,7 @@ def shown(reader: RunsReader, as_of: int | None = None) -> list[Any]:
     return [*views, *tables]
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=few(6))
 @given(histories)
 def test_every_view_as_of_a_position_is_what_it_was_when_the_log_ended_there(

@@ -39,6 +39,7 @@ records = st.builds(
 ).map(lambda one: one._replace(value=(one.value,)) if one.series.columns else one)
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=few(20))
 @given(
     st.lists(st.lists(records, min_size=1, max_size=8), min_size=1, max_size=5),

@@ -64,6 +64,7 @@ def begun(runs: int = 1) -> History:
 # --- whole series -----------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=few(30))
 @given(st.lists(batches(), min_size=1, max_size=6), st.sampled_from([BOUNDS, SMALL]))
 @example(

@@ -80,6 +80,7 @@ def test_filtered_lists_and_their_order_are_those_of_a_plain_model(
             assert reader.run_number(run.run_id) == run.number
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=few(7))
 @given(histories, wanted)
 def test_every_list_as_of_a_position_is_what_was_shown_when_the_log_ended_there(

@@ -19,6 +19,8 @@ from runlore.storage.sqlite_log import SqliteLog
 from tests.processes import LIMIT_S, Child, in_child, start_python, wait_until
 from tests.projections.histories import History, asked, opened, reader_of, rebuilt, tables_of
 
+pytestmark = pytest.mark.long
+
 READER = """
 import os, sys
 from pathlib import Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,6 +73,7 @@ def ids(reader: RunsReader, branches: Branches = ALL_OPEN, **options: Any) -> li
     return [run_id for (run_id,) in table]
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=few(20))
 @given(FORESTS)
 def test_runs_above_matching_ones_are_kept_and_children_stand_below_their_parents(
@@ -90,6 +92,7 @@ def test_runs_above_matching_ones_are_kept_and_children_stand_below_their_parent
             assert ([one for (one,) in page], total) == (wanted[at : at + 2], len(wanted))
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=few(20))
 @given(FORESTS, st.booleans(), st.sets(st.integers(0, 9)), st.booleans())
 def test_runs_below_closed_branches_are_left_out_and_siblings_are_sorted(

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import duckdb
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -172,6 +173,7 @@ REFUSED_TO_AN_ACTOR = [
 ]
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=few(12))
 @example(REFUSED_TO_AN_ACTOR)
 @given(histories)

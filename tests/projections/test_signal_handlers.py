@@ -68,6 +68,7 @@ def in_a_transaction(reader: RunsReader, query: str) -> object:
     return reader.projection.ask(ask)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 @pytest.mark.parametrize(
     ("ask", "query"),

@@ -52,6 +52,7 @@ def test_a_walk_shows_links_as_neither_and_does_not_enter_them(tmp_path: Path) -
     ]
 
 
+@pytest.mark.long
 def test_a_walk_ends_at_folders_that_lie_too_deep(tmp_path: Path) -> None:
     deep(tmp_path, 10_000)
     try:

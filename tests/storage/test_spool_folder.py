@@ -151,6 +151,7 @@ def slots_of_all_forms() -> bytes:
     return slots
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stride", [37, pytest.param(5, marks=pytest.mark.slow)])
 def test_no_flipped_bit_becomes_a_wrong_value(folder: Path, stride: int) -> None:
     slots = slots_of_all_forms()

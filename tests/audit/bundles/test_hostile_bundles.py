@@ -526,6 +526,7 @@ def test_whatever_bytes_are_flipped_it_is_refused_or_the_same(
     shutil.rmtree(tmp_path / "fresh")
 
 
+@pytest.mark.long
 @settings(max_examples=few(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_bytes_of_events_are_flipped_by_who_knows_the_format_all_tables_can_be_made(

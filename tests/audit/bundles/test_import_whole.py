@@ -28,6 +28,8 @@ from tests.disks import Disk
 from tests.processes import LIMIT_S, start_python
 from tests.workspaces import in_memory
 
+pytestmark = pytest.mark.long
+
 ALL = {"parent", "child-0", "child-1", "elsewhere"}
 
 IMPORT = """

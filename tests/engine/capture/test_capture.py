@@ -260,6 +260,7 @@ def test_a_child_can_capture_its_own_runs(folder_ws: Workspace, repository: Path
     assert in_child(captured).keys() >= {"script", "git", "packages"}
 
 
+@pytest.mark.long
 def test_a_process_that_ends_at_once_has_recorded_all(tmp_path: Path) -> None:
     run_python(
         "import runlore; runlore.init('x', workspace='ws')", cwd=tmp_path, RUNLORE_CAPTURE="all"

@@ -93,6 +93,7 @@ def test_they_are_kept_apart(folder_ws: Workspace, samples: Samples) -> None:
     assert folder_ws.sql(query).fetchall() == [(2,)]
 
 
+@pytest.mark.long
 @pytest.mark.processes
 def test_a_workspace_that_nobody_holds_is_not_kept_open(
     folder_ws: Workspace, samples: Samples

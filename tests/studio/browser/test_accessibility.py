@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from runlore import Experiment, Workspace
 from tests.studio.browser.conftest import Opened
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.slow]
 
 _AXE: Final = Path(__file__).with_name("vendor") / "axe-core@4.14.1" / "axe.min.js"
 _RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
