@@ -57,7 +57,7 @@ check: $(READY) ## Check style and imports, run the tests that start no process;
 
 test: $(READY) ## Run the doctests, then the tests; ten minutes
 	$(BIN)/pytest --doctest-modules src
-	$(BIN)/pytest -n 2 -m "not long" --hypothesis-profile=short
+	$(BIN)/pytest -n 3 -m "not long" --hypothesis-profile=short  # On two cores: many wait for others.
 
 test-long: $(READY) ## Run the tests that `make test` leaves out, and property tests with all their examples
 	$(BIN)/pytest -n 2 -m "long or hypothesis"
