@@ -20,6 +20,7 @@ from tests.processes import LIMIT_S, in_child, start_python
 from tests.workspaces import start
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.processes,
     pytest.mark.on_disk,
     pytest.mark.filterwarnings("ignore:the folder .* while it was open:RuntimeWarning"),

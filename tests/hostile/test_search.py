@@ -482,6 +482,7 @@ def test_the_command_says_what_is_wrong(project: Path, tmp_path: Path) -> None:
 # --- two users --------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.processes
 @pytest.mark.parametrize("plant", ["config", "workspace"])
 def test_another_user_reaches_nobody_below_a_common_folder(plant: str) -> None:

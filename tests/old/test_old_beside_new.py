@@ -16,7 +16,7 @@ from tests.old.old_runlore import OldRunlore, make_environment
 from tests.workspaces import project as project
 from tests.workspaces import start
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 OPEN = """
 from runlore import Experiment, Workspace

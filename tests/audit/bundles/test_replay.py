@@ -114,6 +114,7 @@ def test_a_row_that_is_there_twice_is_told(folder: Path) -> None:
     assert (one.table, one.logged, one.shown["run_id"]) == ("runs", None, "child-0")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "place", "topic"),
     [
