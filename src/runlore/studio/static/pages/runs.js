@@ -6,7 +6,7 @@ import { ColumnPicker } from "../column-picker.js";
 import { runsOf } from "../format.js";
 import { FilterLine, SearchBox } from "../filter-bar.js";
 import { Grid } from "../grid.js";
-import { GroupBy } from "../groups.js";
+import { GroupBy } from "../group-by.js";
 import { isField } from "../keys.js";
 import { later } from "../later.js";
 import { useLiveCells } from "../runs/live-cells.js";

@@ -5,6 +5,7 @@ import { asError, send } from "../api.js";
 import { Figure } from "../figure.js";
 import { moment } from "../format.js";
 import { Grid } from "../grid.js";
+import { ROW } from "../grid-focus.js";
 import { later } from "../later.js";
 import { Wrong } from "../parts.js";
 import { change, to, view } from "../view.js";
@@ -18,7 +19,6 @@ import { change, to, view } from "../view.js";
 
 const SimpleChart = later(async () => (await import("../simple-chart.js")).SimpleChart);
 const ROWS_MAX = 10_000;
-const ROW = 28;
 const GRID_MAX = 480;
 /** @type {Record<string, string | undefined>} */
 const EXAMPLES = {

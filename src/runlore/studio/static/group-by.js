@@ -3,13 +3,13 @@
 import { html } from "./vendor/preact@11.2.0/preact.js";
 import { change, view } from "./view.js";
 
-export const AGGREGATES = ["mean", "median", "min", "max", "sum", "std"];
+const AGGREGATES = ["mean", "median", "min", "max", "sum", "std"];
 
 /**
  * The fields by which runs are gathered: config and tags, then some attributes.
  * @param {string[] | undefined} fields
  */
-export const groupFields = (fields) => [
+const groupFields = (fields) => [
   ...(fields ?? []).filter((field) => /^(config|tags)\./.test(field)),
   ...["experiment", "status", "user", "host", "git_commit", "script"],
 ];
